@@ -1,0 +1,5 @@
+//! placeholder
+pub mod election;
+pub mod emulator;
+pub mod http;
+pub mod lock;
