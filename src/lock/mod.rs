@@ -1,0 +1,3 @@
+//! Where the lease record is kept.
+
+pub mod gist;

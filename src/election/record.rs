@@ -1,0 +1,208 @@
+//! The record that candidates share: its fields, and the JSON it is stored as.
+//!
+//! The names are those of client-go's `resourcelock.LeaderElectionRecord`, so that candidates of
+//! both kinds can share one store. What a store adds for its own use (see the gist lock) travels in
+//! [`LeaderElectionRecord::other`], as does every field that this project does not know: a rewrite
+//! keeps them.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+/// No record keeps a lease longer than this, whatever it says: a slip of the hand in the store must
+/// not lock everybody out for years.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(3600);
+
+/// The highest token that anybody claims with: the largest integer that survives every JSON reader,
+/// those that keep numbers as doubles included.
+pub const HIGHEST_TOKEN: u64 = (1 << 53) - 1;
+
+/// A lease record: who holds the lease, for how long, and since when.
+///
+/// The times are for people. No decision compares them with a clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaderElectionRecord {
+    /// Who holds the lease; empty when nobody does.
+    pub holder_identity: String,
+    /// How long the lease lasts from the moment a candidate sees this record, in whole seconds.
+    pub lease_duration_seconds: u64,
+    /// When the holder took the lease, as RFC 3339 text; empty when unknown.
+    pub acquire_time: String,
+    /// When the holder last renewed it, as RFC 3339 text; empty when unknown.
+    pub renew_time: String,
+    /// How often the lease changed hands: the fencing token of this record's term.
+    pub leader_transitions: u64,
+    /// Every other field of the stored object, kept as it was.
+    pub other: Map<String, Value>,
+}
+
+/// Why a text is not a readable record.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// The text is not JSON, or not a JSON object.
+    NotAnObject,
+    /// A JSON object without a `holderIdentity` text: somebody else's, or an empty one.
+    NoHolder,
+    /// The named field has a value of another kind than it should.
+    BadField(&'static str),
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordError::NotAnObject => f.write_str("it is not a JSON object"),
+            RecordError::NoHolder => f.write_str("it is a JSON object without a holderIdentity"),
+            RecordError::BadField(name) => write!(f, "its field {name} is not what it should be"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+impl LeaderElectionRecord {
+    /// Reads a record from its JSON.
+    ///
+    /// # Errors
+    /// Says why `json` is no readable record. A field that is absent or null counts as empty or 0.
+    pub fn from_json(json: &str) -> Result<Self, RecordError> {
+        match serde_json::from_str(json) {
+            Ok(Value::Object(fields)) => Self::from_fields(fields),
+            _ => Err(RecordError::NotAnObject),
+        }
+    }
+
+    /// Reads a record from the fields of a JSON object; those it does not know go to `other`.
+    ///
+    /// # Errors
+    /// As for [`from_json`](Self::from_json).
+    pub fn from_fields(mut fields: Map<String, Value>) -> Result<Self, RecordError> {
+        let Some(Value::String(holder_identity)) = fields.remove("holderIdentity") else {
+            return Err(RecordError::NoHolder);
+        };
+        Ok(LeaderElectionRecord {
+            holder_identity,
+            lease_duration_seconds: take_number(&mut fields, "leaseDurationSeconds")?,
+            acquire_time: take_text(&mut fields, "acquireTime")?,
+            renew_time: take_text(&mut fields, "renewTime")?,
+            leader_transitions: take_number(&mut fields, "leaderTransitions")?,
+            other: fields,
+        })
+    }
+
+    /// The record as the JSON text that is stored.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // A map with text keys and values that came from JSON cannot fail to be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// How long the lease lasts, at most [`LONGEST_LEASE`].
+    #[must_use]
+    pub fn lease_duration(&self) -> Duration {
+        Duration::from_secs(self.lease_duration_seconds).min(LONGEST_LEASE)
+    }
+}
+
+fn take_number(fields: &mut Map<String, Value>, name: &'static str) -> Result<u64, RecordError> {
+    match fields.remove(name) {
+        None | Some(Value::Null) => Ok(0),
+        Some(value) => value.as_u64().ok_or(RecordError::BadField(name)),
+    }
+}
+
+fn take_text(fields: &mut Map<String, Value>, name: &'static str) -> Result<String, RecordError> {
+    match fields.remove(name) {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text),
+        Some(_) => Err(RecordError::BadField(name)),
+    }
+}
+
+impl Serialize for LeaderElectionRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // client-go's order first, so that the stored text reads the same; a time that is unknown
+        // is null there.
+        let time = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("holderIdentity", &self.holder_identity)?;
+        map.serialize_entry("leaseDurationSeconds", &self.lease_duration_seconds)?;
+        map.serialize_entry("acquireTime", &time(&self.acquire_time))?;
+        map.serialize_entry("renewTime", &time(&self.renew_time))?;
+        map.serialize_entry("leaderTransitions", &self.leader_transitions)?;
+        for (name, value) in &self.other {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_being_stored_with_the_fields_it_does_not_know() {
+        let json = r#"{"holderIdentity":"napoleon/\"quoted\"\n皇帝","leaseDurationSeconds":30,"acquireTime":"2026-11-22T10:00:00Z","renewTime":"2026-11-22T10:04:08Z","leaderTransitions":3,"preferredHolder":"cleopatra","strategy":"OldestEmulationVersion","x":{"y":[1,null]}}"#;
+        let record = LeaderElectionRecord::from_json(json).unwrap();
+        assert_eq!(record.holder_identity, "napoleon/\"quoted\"\n皇帝");
+        assert_eq!(record.lease_duration(), Duration::from_secs(30));
+        assert_eq!(record.leader_transitions, 3);
+        assert_eq!(record.other["preferredHolder"], "cleopatra");
+        assert_eq!(record.to_json(), json);
+        assert_eq!(
+            LeaderElectionRecord::from_json(&record.to_json()).unwrap(),
+            record
+        );
+    }
+
+    #[test]
+    fn absent_and_null_fields_count_as_empty() {
+        let record =
+            LeaderElectionRecord::from_json(r#"{"holderIdentity":"","renewTime":null}"#).unwrap();
+        assert_eq!(record, LeaderElectionRecord::default());
+    }
+
+    #[test]
+    fn a_lease_of_more_than_an_hour_counts_as_one_hour() {
+        let record = LeaderElectionRecord {
+            lease_duration_seconds: u64::MAX,
+            ..LeaderElectionRecord::default()
+        };
+        assert_eq!(record.lease_duration(), LONGEST_LEASE);
+    }
+
+    #[test]
+    fn what_is_no_record_says_why() {
+        let cases = [
+            ("", RecordError::NotAnObject),
+            ("hello", RecordError::NotAnObject),
+            ("[1]", RecordError::NotAnObject),
+            ("{}", RecordError::NoHolder),
+            (r#"{"holderIdentity":null}"#, RecordError::NoHolder),
+            (r#"{"holderIdentity":7}"#, RecordError::NoHolder),
+            (
+                r#"{"holderIdentity":"a","leaseDurationSeconds":-1}"#,
+                RecordError::BadField("leaseDurationSeconds"),
+            ),
+            (
+                r#"{"holderIdentity":"a","leaderTransitions":1.5}"#,
+                RecordError::BadField("leaderTransitions"),
+            ),
+            (
+                r#"{"holderIdentity":"a","renewTime":{}}"#,
+                RecordError::BadField("renewTime"),
+            ),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(
+                LeaderElectionRecord::from_json(json),
+                Err(expected),
+                "{json}"
+            );
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The name of a gist revision.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A revision of a gist: the name of a git commit, 40 hexadecimal digits.
+///
+/// A commit's name covers its parent's, so a revision also names everything below it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision([u8; 20]);
+
+impl Revision {
+    /// The revision with this name.
+    #[must_use]
+    pub const fn from_bytes(name: [u8; 20]) -> Self {
+        Revision(name)
+    }
+}
+
+/// The text was not 40 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotARevision;
+
+impl fmt::Display for NotARevision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a gist revision has 40 hexadecimal digits")
+    }
+}
+
+impl std::error::Error for NotARevision {}
+
+impl FromStr for Revision {
+    type Err = NotARevision;
+
+    fn from_str(text: &str) -> Result<Self, NotARevision> {
+        let digits = text.as_bytes();
+        if digits.len() != 40 {
+            return Err(NotARevision);
+        }
+        let mut name = [0; 20];
+        for (byte, pair) in name.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Ok(Revision(name))
+    }
+}
+
+fn digit(ascii: u8) -> Result<u8, NotARevision> {
+    let value = (ascii as char).to_digit(16).ok_or(NotARevision)?;
+    u8::try_from(value).map_err(|_| NotARevision)
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0 {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_reads_back_what_it_prints() {
+        let text = "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6";
+        assert_eq!(text.parse::<Revision>().unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn anything_but_40_hexadecimal_digits_is_refused() {
+        for text in ["", "923d", &"g".repeat(40), &"é".repeat(20), &"a".repeat(41)] {
+            assert_eq!(text.parse::<Revision>(), Err(NotARevision), "{text}");
+        }
+    }
+}
