@@ -1,0 +1,97 @@
+//! What the lock tells the elector of a revision in effect.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::history::Effect;
+use super::revision::Revision;
+use super::stored::Stored;
+use crate::election::lock::{Content, LockError, Observed};
+
+/// Turns revisions in effect into observations, and keeps what has to be remembered from one to the
+/// next.
+#[derive(Debug)]
+pub(super) struct Observer {
+    /// What the write ids of this process begin with.
+    prefix: String,
+    /// The server's clock, as of the newest answer that told it, in seconds since the Unix epoch.
+    pub(super) date: Option<i64>,
+    /// The revision last known is gone, and this has not been told yet.
+    pub(super) rewound: bool,
+    highest_token: Option<u64>,
+    resource_version: u64,
+    last_told: Option<Revision>,
+}
+
+impl Observer {
+    pub(super) fn new(process: &str) -> Self {
+        Observer {
+            prefix: format!("{process}-"),
+            date: None,
+            rewound: false,
+            highest_token: None,
+            resource_version: 0,
+            last_told: None,
+        }
+    }
+
+    /// The id of this process's write with this number.
+    pub(super) fn write_id(&self, number: u64) -> Arc<str> {
+        format!("{}{number}", self.prefix).into()
+    }
+
+    /// Remembers what any revision says of tokens, in effect or not.
+    pub(super) fn note(&mut self, stored: &Stored) {
+        let token = stored.record().map(|stored| stored.record.leader_transitions);
+        self.highest_token = self.highest_token.max(token);
+    }
+
+    /// What the elector is told of this revision in effect.
+    pub(super) fn observe(&mut self, effect: &Effect) -> Result<Observed, LockError> {
+        if let Some(protocol) = effect.newer_protocol {
+            return Err(LockError::Refused(format!(
+                "the gist is used by a newer elector (protocol {protocol}), which this one does \
+                 not understand: upgrade it, or look in the record for the gist that took over"
+            )));
+        }
+        let revision = effect.commit.revision;
+        if self.last_told != Some(revision) {
+            self.last_told = Some(revision);
+            self.resource_version += 1;
+        }
+        let origin = effect.stored.origin();
+        let ours = origin.is_some();
+        Ok(Observed {
+            content: content(effect),
+            resource_version: self.resource_version,
+            mine: origin.and_then(|origin| self.number(&origin.write_id)),
+            age: if ours { self.age(effect) } else { None },
+            overwritten: (!ours).then_some(effect.longest_lease),
+            rewound: std::mem::take(&mut self.rewound),
+            highest_token: self.highest_token,
+        })
+    }
+
+    /// Which write of this process has this id, if it is one.
+    fn number(&self, write_id: &str) -> Option<u64> {
+        write_id.strip_prefix(&self.prefix)?.parse().ok()
+    }
+
+    /// How long ago it was written, by the server's clock. Only ours: others may carry any date.
+    fn age(&self, effect: &Effect) -> Option<Duration> {
+        let seconds = self.date?.checked_sub(effect.commit.committed_at?)?;
+        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    }
+}
+
+/// What a revision in effect means.
+pub(super) fn content(effect: &Effect) -> Content {
+    match &*effect.stored {
+        Stored::Record(stored) => Content::Record(Arc::clone(&stored.record)),
+        Stored::Nothing if effect.any_record => Content::Gone,
+        Stored::Nothing => Content::Absent,
+        Stored::Object { why, .. } if effect.any_record => Content::Unreadable(Arc::clone(why)),
+        Stored::Object { .. } => Content::Absent,
+        Stored::Foreign(why) => Content::Unreadable(Arc::clone(why)),
+    }
+}

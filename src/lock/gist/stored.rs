@@ -1,0 +1,269 @@
+//! What our file held in one revision: a record and where it came from, or something else.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::revision::Revision;
+use super::wire::Text;
+use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord, RecordError};
+
+/// The version of the rule by which everybody computes the revision in effect.
+pub const PROTOCOL: u64 = 1;
+
+/// A token above this in a plain record is a slip of the hand, and does not count: it would leave
+/// too few to go on with. One of ours may go up to [`HIGHEST_TOKEN`].
+const HIGHEST_PLAIN_TOKEN: u64 = 1 << 52;
+
+const WRITE_ID: &str = "writeId";
+const SUPERSEDES: &str = "supersedes";
+const PROTOCOL_FIELD: &str = "protocol";
+const FLOOR: &str = "floor";
+
+/// The content of our file in one revision, as read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// The file is missing or blank.
+    Nothing,
+    /// Text that is no JSON object, or cut off: nothing that an elector ever wrote.
+    Foreign(Arc<str>),
+    /// A JSON object that is no readable record; it may hold fields to be kept.
+    Object {
+        /// Why it is none.
+        why: Arc<str>,
+        /// What it holds.
+        fields: Map<String, Value>,
+    },
+    /// A record.
+    Record(StoredRecord),
+}
+
+/// A record, and what the gist lock wrote beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// The record, without the fields of the gist lock.
+    pub record: Arc<LeaderElectionRecord>,
+    /// Set if the gist lock wrote it, absent for a plain overwrite.
+    pub origin: Option<Origin>,
+    /// The rule its writer goes by.
+    pub protocol: u64,
+    /// It stands for all that came before it: its token is at least as high as any below.
+    pub floor: bool,
+}
+
+/// Which write of the gist lock a record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Unique for each write; up to the last `-`, it names the process.
+    pub write_id: Arc<str>,
+    /// The revision that this write replaces.
+    pub supersedes: Revision,
+}
+
+impl Stored {
+    /// Reads what a revision holds.
+    #[must_use]
+    pub fn read(text: &Text) -> Stored {
+        let text = match text {
+            Text::Missing => return Stored::Nothing,
+            Text::Cut(_) => return Stored::Foreign("it is too large to be shown whole".into()),
+            Text::Whole(text) => text,
+        };
+        if text.trim().is_empty() {
+            return Stored::Nothing;
+        }
+        match serde_json::from_str(text) {
+            Ok(Value::Object(fields)) => Stored::from_fields(fields),
+            _ => Stored::Foreign(RecordError::NotAnObject.to_string().into()),
+        }
+    }
+
+    fn from_fields(fields: Map<String, Value>) -> Stored {
+        match read_record(fields.clone()) {
+            Ok(record) => Stored::Record(record),
+            Err(error) => Stored::Object {
+                why: error.to_string().into(),
+                fields,
+            },
+        }
+    }
+
+    /// The record, if it is one.
+    #[must_use]
+    pub fn record(&self) -> Option<&StoredRecord> {
+        match self {
+            Stored::Record(stored) => Some(stored),
+            _ => None,
+        }
+    }
+
+    /// Which write of the gist lock it is; `None` for a plain overwrite of whatever kind.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.record()?.origin.as_ref()
+    }
+}
+
+fn read_record(mut fields: Map<String, Value>) -> Result<StoredRecord, RecordError> {
+    let write_id = fields.remove(WRITE_ID);
+    let supersedes = fields.remove(SUPERSEDES);
+    let protocol = match fields.remove(PROTOCOL_FIELD) {
+        None | Some(Value::Null) => 0,
+        Some(value) => value
+            .as_u64()
+            .ok_or(RecordError::BadField(PROTOCOL_FIELD))?,
+    };
+    let floor = fields.remove(FLOOR) == Some(Value::Bool(true));
+    let record = LeaderElectionRecord::from_fields(fields)?;
+    let origin = read_origin(write_id, supersedes);
+    let highest = match origin {
+        Some(_) => HIGHEST_TOKEN,
+        None => HIGHEST_PLAIN_TOKEN,
+    };
+    if record.leader_transitions > highest {
+        return Err(RecordError::BadField("leaderTransitions"));
+    }
+    Ok(StoredRecord {
+        record: Arc::new(record),
+        origin,
+        protocol,
+        floor,
+    })
+}
+
+fn read_origin(write_id: Option<Value>, supersedes: Option<Value>) -> Option<Origin> {
+    let (Some(Value::String(write_id)), Some(Value::String(supersedes))) = (write_id, supersedes)
+    else {
+        return None;
+    };
+    Some(Origin {
+        write_id: write_id.into(),
+        supersedes: supersedes.parse().ok()?,
+    })
+}
+
+/// The text that stores `record` as a write of the gist lock. `kept` are further fields, which give
+/// way to those of the record.
+#[must_use]
+pub fn to_text(
+    record: &LeaderElectionRecord,
+    kept: Option<&Map<String, Value>>,
+    origin: &Origin,
+) -> String {
+    let mut record = record.clone();
+    for (name, value) in kept.into_iter().flatten() {
+        if !OWN_FIELDS.contains(&name.as_str()) {
+            record
+                .other
+                .entry(name.clone())
+                .or_insert_with(|| value.clone());
+        }
+    }
+    record.other.remove(FLOOR);
+    let own = [
+        (PROTOCOL_FIELD, Value::from(PROTOCOL)),
+        (WRITE_ID, Value::from(origin.write_id.as_ref())),
+        (SUPERSEDES, Value::from(origin.supersedes.to_string())),
+    ];
+    for (name, value) in own {
+        record.other.insert(name.to_owned(), value);
+    }
+    record.to_json()
+}
+
+/// The fields that every write sets anew.
+const OWN_FIELDS: [&str; 9] = [
+    "holderIdentity",
+    "leaseDurationSeconds",
+    "acquireTime",
+    "renewTime",
+    "leaderTransitions",
+    PROTOCOL_FIELD,
+    WRITE_ID,
+    SUPERSEDES,
+    FLOOR,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Stored {
+        Stored::read(&Text::Whole(text.into()))
+    }
+
+    fn origin() -> Origin {
+        Origin {
+            write_id: "9f2c-17".into(),
+            supersedes: Revision::from_bytes([7; 20]),
+        }
+    }
+
+    #[test]
+    fn a_write_reads_back_as_ours_with_the_fields_it_does_not_know() {
+        let mut record = LeaderElectionRecord {
+            holder_identity: "napoleon".into(),
+            leader_transitions: HIGHEST_TOKEN,
+            ..LeaderElectionRecord::default()
+        };
+        record.other.insert("strategy".into(), "x".into());
+        let stored = read(&to_text(&record, None, &origin()));
+        let stored = stored.record().unwrap();
+        assert_eq!(stored.origin, Some(origin()));
+        assert_eq!(stored.protocol, PROTOCOL);
+        assert_eq!(*stored.record, record);
+    }
+
+    #[test]
+    fn a_rewrite_keeps_foreign_fields_but_none_of_the_lock() {
+        let Stored::Object { fields, .. } =
+            read(r#"{"writeId":"x","floor":true,"leaderTransitions":"many","note":"keep me"}"#)
+        else {
+            panic!("no object");
+        };
+        let text = to_text(&LeaderElectionRecord::default(), Some(&fields), &origin());
+        let stored = read(&text);
+        let stored = stored.record().unwrap();
+        assert_eq!(stored.record.other["note"], "keep me");
+        assert_eq!(stored.record.leader_transitions, 0);
+        assert!(!stored.floor);
+    }
+
+    #[test]
+    fn a_record_without_both_fields_of_ours_is_plain() {
+        let supersedes = "7".repeat(40);
+        for text in [
+            r#"{"holderIdentity":"a"}"#.to_owned(),
+            r#"{"holderIdentity":"a","writeId":"b"}"#.to_owned(),
+            format!(r#"{{"holderIdentity":"a","supersedes":"{supersedes}"}}"#),
+            r#"{"holderIdentity":"a","writeId":"b","supersedes":"short"}"#.to_owned(),
+            format!(r#"{{"holderIdentity":"a","writeId":1,"supersedes":"{supersedes}"}}"#),
+        ] {
+            let stored = read(&text);
+            assert!(stored.record().is_some(), "{text}");
+            assert_eq!(stored.origin(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_plain_token_that_leaves_no_room_is_unreadable() {
+        let text = format!(
+            r#"{{"holderIdentity":"a","leaderTransitions":{}}}"#,
+            (1u64 << 52) + 1
+        );
+        assert!(matches!(read(&text), Stored::Object { .. }));
+    }
+
+    #[test]
+    fn blank_foreign_and_cut_texts_are_told_apart() {
+        assert_eq!(Stored::read(&Text::Missing), Stored::Nothing);
+        assert_eq!(read(" \n\t"), Stored::Nothing);
+        assert!(matches!(read("hello"), Stored::Foreign(_)));
+        assert!(matches!(read("[]"), Stored::Foreign(_)));
+        assert!(matches!(read("{}"), Stored::Object { .. }));
+        assert!(matches!(
+            Stored::read(&Text::Cut("{".into())),
+            Stored::Foreign(_)
+        ));
+    }
+}
