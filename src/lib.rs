@@ -3,3 +3,4 @@ pub mod election;
 pub mod emulator;
 pub mod http;
 pub mod lock;
+pub mod runtime;

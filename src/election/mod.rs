@@ -1,6 +1,10 @@
 //! The pure core of an election: no I/O, no threads, no clock, no environment, no global randomness.
 
+mod candidacy;
 pub mod config;
+pub mod elector;
 pub mod lock;
 pub mod record;
+pub mod status;
+mod term;
 pub mod time;

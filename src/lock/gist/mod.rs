@@ -1,4 +1,14 @@
 //! The lease record in a GitHub gist, with a compare-and-swap by its history.
+//!
+//! ```text
+//!   GistLock ── calls ──▶ protocol ── which revision is in effect ──▶ history, stored
+//!      │                     ▲ │
+//!      │             answers │ │ requests (wire)
+//!      └──────────────────▶ client ──▶ GitHub
+//! ```
+//!
+//! [`GistLock`] is the blocking shell: it carries the protocol's requests to the client and the
+//! answers back, within the time that it is given. It decides nothing.
 
 pub mod history;
 mod observation;
@@ -6,3 +16,136 @@ pub mod protocol;
 pub mod revision;
 pub mod stored;
 pub mod wire;
+
+use std::time::Duration;
+
+use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
+use self::wire::{Answer, Request};
+use crate::election::lock::{LockError, Observed, ResourceLock};
+use crate::election::record::LeaderElectionRecord;
+use crate::election::time::Instant;
+
+/// Carries requests to a gist service.
+pub trait Transport {
+    /// Sends `request` and returns what came of it, within `timeout` or soon after.
+    fn call(&mut self, request: &Request, timeout: Duration) -> Answer;
+
+    /// Says which file the requests are about, where that was not known at first.
+    fn set_file(&mut self, file: &str);
+
+    /// Where the requests go, for people.
+    fn describe(&self) -> String;
+}
+
+/// Names the candidate, and says how its writes are confirmed.
+#[derive(Clone, Debug)]
+pub struct GistLockConfig {
+    /// The name under which this process stands for election.
+    pub identity: String,
+    /// What names this process in its writes, and the file.
+    pub protocol: ProtocolConfig,
+    /// How long a claim waits for the write that confirms it. Longer than the service takes from
+    /// reading the head of a gist to moving it, or commits that vanish may make two leaders.
+    pub confirm_delay: Duration,
+}
+
+/// A lock kept in a gist.
+pub struct GistLock<T> {
+    identity: String,
+    confirm_delay: Duration,
+    protocol: GistProtocol,
+    transport: T,
+    clock: fn() -> Instant,
+}
+
+impl<T: Transport> GistLock<T> {
+    /// A lock that has seen nothing yet. `clock` tells the time since boot.
+    #[must_use]
+    pub fn new(config: GistLockConfig, transport: T, clock: fn() -> Instant) -> Self {
+        GistLock {
+            identity: config.identity,
+            confirm_delay: config.confirm_delay,
+            protocol: GistProtocol::new(config.protocol),
+            transport,
+            clock,
+        }
+    }
+
+    /// Carries requests and answers until the call is done, or its time over.
+    fn drive(&mut self, mut step: Step, timeout: Duration) -> Outcome {
+        let deadline = (self.clock)() + timeout;
+        loop {
+            let request = match step {
+                Step::Done(outcome) => return outcome,
+                Step::Ask(request) => request,
+            };
+            let left = deadline.since((self.clock)());
+            if left.is_zero() {
+                step = self
+                    .protocol
+                    .give_up("reading the gist's history took too long");
+                continue;
+            }
+            let answer = self.transport.call(&request, left);
+            step = self.protocol.handle_answer((self.clock)(), answer);
+            if let Some(file) = self.protocol.file() {
+                self.transport.set_file(file);
+            }
+        }
+    }
+
+    fn drive_write(&mut self, step: Step, timeout: Duration) -> Result<(), LockError> {
+        match self.drive(step, timeout) {
+            Outcome::Wrote(result) => result,
+            Outcome::Got(_) => Err(mixed_up()),
+        }
+    }
+}
+
+fn mixed_up() -> LockError {
+    LockError::OutcomeUnknown("the lock mixed up its calls".into())
+}
+
+impl<T: Transport> ResourceLock for GistLock<T> {
+    fn get(&mut self, timeout: Duration) -> Result<Observed, LockError> {
+        let step = self.protocol.start_get();
+        match self.drive(step, timeout) {
+            Outcome::Got(result) => result,
+            Outcome::Wrote(_) => Err(mixed_up()),
+        }
+    }
+
+    fn create(
+        &mut self,
+        record: &LeaderElectionRecord,
+        timeout: Duration,
+    ) -> Result<(), LockError> {
+        let step = self.protocol.start_create(record);
+        self.drive_write(step, timeout)
+    }
+
+    fn update(
+        &mut self,
+        record: &LeaderElectionRecord,
+        timeout: Duration,
+    ) -> Result<(), LockError> {
+        let step = self.protocol.start_update(record);
+        self.drive_write(step, timeout)
+    }
+
+    fn confirmation(&self) -> Option<Duration> {
+        Some(self.confirm_delay)
+    }
+
+    fn record_event(&mut self, event: &str) {
+        log::debug!("event: {event}");
+    }
+
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn describe(&self) -> String {
+        self.transport.describe()
+    }
+}

@@ -42,7 +42,9 @@ impl Observer {
 
     /// Remembers what any revision says of tokens, in effect or not.
     pub(super) fn note(&mut self, stored: &Stored) {
-        let token = stored.record().map(|stored| stored.record.leader_transitions);
+        let token = stored
+            .record()
+            .map(|stored| stored.record.leader_transitions);
         self.highest_token = self.highest_token.max(token);
     }
 

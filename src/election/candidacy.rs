@@ -1,0 +1,202 @@
+//! What a candidate knows of the lease, when it may take it, and what it then writes.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde_json::{Map, Value};
+
+use super::config::LeaderElectionConfig;
+use super::elector::Notice;
+use super::lock::{Content, Observed};
+use super::record::LeaderElectionRecord;
+use super::time::Instant;
+
+/// A record is a leader's long gone, and may be claimed on the first look, when it is older than
+/// this by the store's own clock, and than [`LONG_GONE_LEASES`] of its leases.
+const LONG_GONE: Duration = Duration::from_secs(600);
+const LONG_GONE_LEASES: u32 = 10;
+
+/// Polls are spread by up to this part of their period, either way, so that candidates started
+/// together do not look together for ever.
+const POLL_JITTER: f64 = 0.1;
+
+/// What was last observed, and since when that is in effect.
+#[derive(Debug)]
+struct Observation {
+    observed: Observed,
+    /// When the answer came in which it was first seen in effect.
+    since: Instant,
+    /// It was seen on the first look, and its leader is long gone.
+    long_gone: bool,
+    /// How long after the end of the lease this candidate takes it.
+    stagger: Duration,
+}
+
+/// The observations of one candidate.
+#[derive(Debug)]
+pub(super) struct Candidacy {
+    /// The lease that it would write itself: as long as the record will say.
+    own_lease: Duration,
+    poll_period: Duration,
+    longest_stagger: Duration,
+    rng: Rng,
+    observation: Option<Observation>,
+    /// Nothing is claimed before this.
+    not_before: Instant,
+    highest_token: Option<u64>,
+}
+
+impl Candidacy {
+    pub(super) fn new(config: &LeaderElectionConfig) -> Self {
+        Candidacy {
+            own_lease: Duration::from_secs(config.lease_duration_seconds()),
+            poll_period: config.poll_period,
+            longest_stagger: config.takeover_stagger,
+            rng: Rng::with_seed(config.seed),
+            observation: None,
+            not_before: Instant::BOOT,
+            highest_token: None,
+        }
+    }
+
+    /// Takes in what a look that was answered `now` showed, and says what of it is remarkable.
+    pub(super) fn observe(&mut self, now: Instant, observed: Observed) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        self.highest_token = self.highest_token.max(observed.highest_token);
+        if observed.rewound {
+            let pause = longest_lease(&observed).max(self.own_lease);
+            self.not_before = self.not_before.max(now + pause);
+            notices.push(Notice::Rewound { pause });
+        }
+        let first_look = self.observation.is_none();
+        let same = self
+            .observation
+            .take()
+            .filter(|old| old.observed.resource_version == observed.resource_version);
+        self.observation = Some(match same {
+            Some(old) => Observation { observed, ..old },
+            None => {
+                notices.extend(self.overwritten_notice(&observed));
+                Observation {
+                    since: now,
+                    long_gone: first_look && is_long_gone(&observed),
+                    stagger: self.draw_stagger(),
+                    observed,
+                }
+            }
+        });
+        notices
+    }
+
+    fn draw_stagger(&mut self) -> Duration {
+        self.longest_stagger.mul_f64(self.rng.f64())
+    }
+
+    fn overwritten_notice(&self, observed: &Observed) -> Option<Notice> {
+        let longest = observed.overwritten?;
+        let what = match &observed.content {
+            Content::Absent => return None,
+            Content::Gone => "the record is gone".to_owned(),
+            Content::Unreadable(why) => format!("the record cannot be read, {why}"),
+            Content::Record(_) => "the record was written past the elections".to_owned(),
+        };
+        let wait = longest.max(self.own_lease);
+        Some(Notice::Overwritten { what, wait })
+    }
+
+    /// What is in effect; `None` before the first look.
+    pub(super) fn content(&self) -> Option<&Content> {
+        Some(&self.observation.as_ref()?.observed.content)
+    }
+
+    /// Who holds the lease, empty for nobody.
+    pub(super) fn holder(&self) -> &str {
+        self.content().map_or("", Content::holder)
+    }
+
+    /// Which of this process's writes is in effect, if one is.
+    pub(super) fn mine(&self) -> Option<u64> {
+        self.observation.as_ref()?.observed.mine
+    }
+
+    /// When this candidate takes the lease, unless something else is observed before.
+    pub(super) fn take_at(&self) -> Instant {
+        let Some(observation) = &self.observation else {
+            return Instant::from_boot(Duration::MAX);
+        };
+        let wait = self.wait(observation);
+        let free_at = (observation.since + wait).max(self.not_before);
+        if free_at <= observation.since {
+            // Nobody has waited for this moment, so nobody needs to be kept apart.
+            return free_at;
+        }
+        free_at + observation.stagger
+    }
+
+    /// How long after it was first seen this may be taken.
+    fn wait(&self, observation: &Observation) -> Duration {
+        let observed = &observation.observed;
+        match (&observed.content, observed.overwritten) {
+            (Content::Absent, _) => Duration::ZERO,
+            (_, Some(longest)) => longest.max(self.own_lease),
+            (Content::Gone | Content::Unreadable(_), None) => self.own_lease,
+            (Content::Record(record), None) => {
+                let free = record.holder_identity.is_empty();
+                if free || observed.mine.is_some() || observation.long_gone {
+                    return Duration::ZERO;
+                }
+                record.lease_duration()
+            }
+        }
+    }
+
+    /// The poll period, a little longer or shorter.
+    pub(super) fn jittered_poll_period(&mut self) -> Duration {
+        let factor = 1.0 - POLL_JITTER + 2.0 * POLL_JITTER * self.rng.f64();
+        self.poll_period.mul_f64(factor)
+    }
+
+    /// The token of a term that is claimed now: one more than every one seen.
+    pub(super) fn next_token(&self) -> u64 {
+        self.highest_token
+            .map_or(0, |token| token.saturating_add(1))
+    }
+
+    /// The fields of the record in effect that are not ours to change.
+    pub(super) fn other_fields(&self) -> Map<String, Value> {
+        let record = self.content().and_then(Content::record);
+        record
+            .map(|record| record.other.clone())
+            .unwrap_or_default()
+    }
+
+    /// The record that gives the lease back: client-go's, for one second, with the token kept.
+    pub(super) fn release_record(&self, wall: String) -> LeaderElectionRecord {
+        let transitions = self
+            .content()
+            .and_then(Content::record)
+            .map_or(0, |record| record.leader_transitions);
+        LeaderElectionRecord {
+            holder_identity: String::new(),
+            lease_duration_seconds: 1,
+            acquire_time: wall.clone(),
+            renew_time: wall,
+            leader_transitions: transitions,
+            other: self.other_fields(),
+        }
+    }
+}
+
+/// The longest lease that may stand behind what was observed.
+fn longest_lease(observed: &Observed) -> Duration {
+    let record = observed.content.record();
+    let lease = record.map_or(Duration::ZERO, LeaderElectionRecord::lease_duration);
+    lease.max(observed.overwritten.unwrap_or_default())
+}
+
+fn is_long_gone(observed: &Observed) -> bool {
+    let (Some(age), Some(record)) = (observed.age, observed.content.record()) else {
+        return false;
+    };
+    age > LONG_GONE && age > record.lease_duration() * LONG_GONE_LEASES
+}

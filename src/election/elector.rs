@@ -1,0 +1,760 @@
+//! The state machine of one candidate: inputs and the time in, actions out.
+//!
+//! ```text
+//!                     claim sent                 claim confirmed
+//!       Candidate ───────────────▶ Claimant ─────────────────────▶ Leader
+//!         ▲  ▲                        │                              │
+//!         │  └──── lost the claim ────┘                              │
+//!         └──── the lease ran out, or somebody else holds it ────────┘
+//!
+//!       any of them, stopped ──▶ Leaving (the lease is given back) ──▶ finished
+//! ```
+//!
+//! These are client-go's semantics (`tools/leaderelection`): the first look creates or takes over,
+//! a leader renews by an update on top of its last (the fast path) and looks again only after a
+//! failure (the slow path), and release looks first. What is different: the lease counts from before
+//! a request is sent, a claim is confirmed by a second write where the store asks for it, every
+//! claim is a new term with a higher token, and nothing is claimed or released while a workload of
+//! ours still runs.
+//!
+//! One owner calls `handle_*` with what happened, then [`poll_action`](LeaderElector::poll_action)
+//! until there is none, then waits until [`poll_timeout`](LeaderElector::poll_timeout) or the next
+//! input. Nothing in here blocks, reads a clock or keeps a thread.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use super::candidacy::Candidacy;
+use super::config::LeaderElectionConfig;
+use super::lock::{Content, LockError, Observed};
+use super::record::LeaderElectionRecord;
+use super::status::{CallStatus, LeaderStatus, Status};
+use super::term::Term;
+use super::time::Instant;
+
+/// No request of an elector may take longer: several have to fit into the renew deadline.
+const LONGEST_REQUEST: Duration = Duration::from_secs(5);
+
+/// The first retry comes after this part of the retry period, each further one after twice the
+/// time; a candidate's poll period is stretched to at most this many times.
+const RETRY_DIVISOR: u32 = 8;
+const MOST_STRETCH: u32 = 4;
+
+/// What the owner is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Call [`ResourceLock::get`](super::lock::ResourceLock::get) and hand the result to
+    /// [`LeaderElector::handle_got`].
+    Get {
+        /// For how long at the most.
+        timeout: Duration,
+    },
+    /// Call [`ResourceLock::create`](super::lock::ResourceLock::create) and hand the result to
+    /// [`LeaderElector::handle_wrote`].
+    Create {
+        /// What to write.
+        record: LeaderElectionRecord,
+        /// For how long at the most.
+        timeout: Duration,
+    },
+    /// Call [`ResourceLock::update`](super::lock::ResourceLock::update) and hand the result to
+    /// [`LeaderElector::handle_wrote`].
+    Update {
+        /// What to write.
+        record: LeaderElectionRecord,
+        /// For how long at the most.
+        timeout: Duration,
+    },
+    /// Start the workload. Say so with [`LeaderElector::handle_workload_gone`] once nothing of it
+    /// is left, whenever that is.
+    StartLeading {
+        /// The fencing token of this term.
+        token: u64,
+        /// Until when it may run, unless that is extended.
+        until: Instant,
+    },
+    /// The workload may run until then.
+    ExtendLease {
+        /// Until when.
+        until: Instant,
+    },
+    /// Stop the workload now. May come a second time with an earlier `kill_at`.
+    StopLeading {
+        /// Why.
+        reason: StopReason,
+        /// When it must be killed at the latest.
+        kill_at: Instant,
+    },
+    /// Somebody else holds the lease by now, or nobody: then the name is empty.
+    NewLeader(String),
+    /// Call [`ResourceLock::record_event`](super::lock::ResourceLock::record_event).
+    Event(String),
+    /// Something that people may want to read.
+    Notice(Notice),
+}
+
+/// Why a workload has to stop.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The elector was asked to stop.
+    Cancelled,
+    /// The lease could not be renewed in time.
+    RenewDeadline,
+    /// The lease is somebody else's, or what was written is gone.
+    Deposed,
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StopReason::Cancelled => "asked to stop",
+            StopReason::RenewDeadline => "the lease could not be renewed in time",
+            StopReason::Deposed => "the lease is not ours any more",
+        })
+    }
+}
+
+/// Something that people may want to read.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A call to the store failed, and is to be tried again.
+    Failed {
+        /// Which call.
+        call: &'static str,
+        /// How.
+        error: LockError,
+        /// After how long it is tried again.
+        retry_in: Duration,
+    },
+    /// The store told a leader to stay away for longer than its lease lasts: nobody can lead before
+    /// the end of that.
+    ThrottledPastLimit {
+        /// For how long.
+        retry_after: Duration,
+    },
+    /// A claim was written.
+    Claimed {
+        /// The token of the term that it is to begin.
+        token: u64,
+    },
+    /// Another candidate's claim came first.
+    ClaimLost,
+    /// What was written last is gone from the store: nothing is claimed for so long.
+    Rewound {
+        /// For how long.
+        pause: Duration,
+    },
+    /// What stands in the store came past the elections, and is waited for.
+    Overwritten {
+        /// What it is.
+        what: String,
+        /// For how long.
+        wait: Duration,
+    },
+    /// The lease was given back.
+    Released,
+}
+
+/// How an election ended for this candidate.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// It was stopped, and holds nothing.
+    Stopped,
+    /// It was stopped, and could not give the lease back: others wait until it has run out.
+    NotReleased,
+    /// It lost the lease, and was told to end then.
+    LostLease,
+    /// Its workload did not end in time. The lease is not given back.
+    WorkloadStuck,
+}
+
+/// The call that is made next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Look,
+    Claim,
+    Renew,
+    Release,
+}
+
+impl Next {
+    fn name(self) -> &'static str {
+        match self {
+            Next::Look => "looking at the lease",
+            Next::Claim => "claiming the lease",
+            Next::Renew => "renewing the lease",
+            Next::Release => "giving the lease back",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    kind: Next,
+    sent_at: Instant,
+    timeout: Duration,
+    /// The number of a write.
+    write: u64,
+}
+
+#[derive(Debug)]
+enum Role {
+    Candidate,
+    Claimant(Term),
+    Leader(Term),
+    Leaving { deadline: Instant },
+    Finished(Finish),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cancel {
+    finish: Finish,
+    /// When the workload must be gone at the latest.
+    patience: Instant,
+}
+
+/// One candidate of an election.
+#[derive(Debug)]
+pub struct LeaderElector {
+    config: LeaderElectionConfig,
+    confirmation: Option<Duration>,
+    role: Role,
+    /// Something of the workload may still run.
+    workload: bool,
+    /// The present term was not yet said to have ended.
+    term_open: bool,
+    /// The record may name this process as the holder.
+    may_hold: bool,
+    candidacy: Candidacy,
+    next: Option<(Instant, Next)>,
+    in_flight: Option<InFlight>,
+    /// How many `create` and `update` calls were made.
+    writes: u64,
+    /// How many calls failed in a row.
+    failures: u32,
+    slow_paths: u64,
+    cancel: Option<Cancel>,
+    /// The last leader reported.
+    reported: String,
+    actions: VecDeque<Action>,
+}
+
+impl LeaderElector {
+    /// A candidate that begins to look `now`. `confirmation` is what the lock says of itself.
+    ///
+    /// The configuration must be [valid](LeaderElectionConfig::validate) for the promises to hold.
+    #[must_use]
+    pub fn new(config: LeaderElectionConfig, confirmation: Option<Duration>, now: Instant) -> Self {
+        LeaderElector {
+            candidacy: Candidacy::new(&config),
+            config,
+            confirmation,
+            role: Role::Candidate,
+            workload: false,
+            term_open: false,
+            may_hold: false,
+            next: Some((now, Next::Look)),
+            in_flight: None,
+            writes: 0,
+            failures: 0,
+            slow_paths: 0,
+            cancel: None,
+            reported: String::new(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Whether this candidate leads.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// The holder of the lease by the last observation; empty for nobody.
+    #[must_use]
+    pub fn leader(&self) -> &str {
+        &self.reported
+    }
+
+    /// How it ended, once it has.
+    #[must_use]
+    pub fn finished(&self) -> Option<Finish> {
+        match self.role {
+            Role::Finished(finish) => Some(finish),
+            _ => None,
+        }
+    }
+
+    /// What there is to know about it, for people and probes.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let leading = match &self.role {
+            Role::Leader(term) => Some(LeaderStatus {
+                token: term.token,
+                until: term.limit(&self.config).unwrap_or(Instant::BOOT),
+            }),
+            _ => None,
+        };
+        Status {
+            leader: self.reported.clone(),
+            leading,
+            call: self.in_flight.map(|call| CallStatus {
+                name: call.kind.name(),
+                overdue_at: call.sent_at + call.timeout,
+            }),
+            slow_paths: self.slow_paths,
+        }
+    }
+
+    // ---- what the owner asks for ----
+
+    /// The next thing to do, if there is one. `wall` is asked for the time of day, as RFC 3339 text,
+    /// when a record is written.
+    pub fn poll_action(&mut self, now: Instant, wall: impl FnOnce() -> String) -> Option<Action> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        let (at, next) = self.next?;
+        if self.in_flight.is_some() || now < at {
+            return None;
+        }
+        self.next = None;
+        Some(self.call(now, next, wall))
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest; `None` if only an input
+    /// can move it on.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let call = self.next.map(|(at, _)| at);
+        let call = call.filter(|_| self.in_flight.is_none());
+        let role = match &self.role {
+            Role::Leader(term) => term.limit(&self.config),
+            Role::Leaving { deadline } => Some(*deadline),
+            _ => None,
+        };
+        let patience = self.cancel.map(|cancel| cancel.patience);
+        let patience = patience.filter(|_| self.workload);
+        [call, role, patience].into_iter().flatten().min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &self.role {
+            Role::Leader(term) if term.limit(&self.config).is_none_or(|limit| now >= limit) => {
+                self.become_candidate(now, StopReason::RenewDeadline);
+            }
+            Role::Leaving { deadline } if now >= *deadline => self.finish(Finish::NotReleased),
+            _ => {}
+        }
+        if self.workload
+            && let Some(cancel) = self.cancel
+            && now >= cancel.patience
+        {
+            self.finish(Finish::WorkloadStuck);
+        }
+    }
+
+    /// The elector is to stop: the workload first, then the lease is given back.
+    pub fn handle_cancel(&mut self, now: Instant) {
+        if self.finished().is_some() || self.cancel.is_some() {
+            return;
+        }
+        let kill_at = now + self.config.stop_timeout;
+        self.cancel = Some(Cancel {
+            finish: Finish::Stopped,
+            patience: kill_at + self.config.termination_grace,
+        });
+        if self.is_leader() {
+            self.stop_leading(StopReason::Cancelled, kill_at);
+        }
+        if !self.workload {
+            self.become_leaving(now);
+        }
+    }
+
+    /// Nothing of the workload is left.
+    pub fn handle_workload_gone(&mut self, now: Instant) {
+        self.workload = false;
+        if self.cancel.is_some() {
+            self.become_leaving(now);
+        } else if matches!(self.role, Role::Candidate) {
+            self.schedule(now, Next::Look);
+        }
+    }
+
+    /// A `get` came back.
+    pub fn handle_got(&mut self, now: Instant, result: Result<Observed, LockError>) {
+        self.handle_timeout(now);
+        let sent_at = self.in_flight.take().map_or(now, |call| call.sent_at);
+        let observed = match result {
+            Ok(observed) => observed,
+            Err(error) => return self.failed(now, Next::Look, error),
+        };
+        self.failures = 0;
+        for notice in self.candidacy.observe(now, observed) {
+            self.notice(notice);
+        }
+        match &self.role {
+            Role::Candidate => self.consider(now, sent_at),
+            Role::Claimant(_) | Role::Leader(_) => self.check_own(now, sent_at),
+            Role::Leaving { .. } => self.check_before_release(now),
+            Role::Finished(_) => {}
+        }
+    }
+
+    /// A `create` or `update` came back.
+    pub fn handle_wrote(&mut self, now: Instant, result: Result<(), LockError>) {
+        self.handle_timeout(now);
+        let Some(call) = self.in_flight.take() else {
+            return;
+        };
+        match (&mut self.role, result) {
+            (Role::Claimant(term) | Role::Leader(term), Ok(())) => {
+                self.failures = 0;
+                term.took_effect(call.write, now, self.confirmation);
+                self.renewed(now, call.sent_at);
+            }
+            (Role::Leaving { .. }, Ok(())) if call.kind == Next::Release => self.released(),
+            (Role::Leaving { .. }, _) if call.kind != Next::Release => {
+                self.schedule(now, Next::Look);
+            }
+            (_, Ok(())) => self.schedule(now, Next::Look),
+            (_, Err(LockError::Conflict)) => {
+                if call.kind == Next::Claim {
+                    self.notice(Notice::ClaimLost);
+                }
+                self.count_slow_path();
+                self.schedule(now, Next::Look);
+            }
+            (_, Err(error)) => self.failed(now, call.kind, error),
+        }
+    }
+
+    // ---- calls ----
+
+    fn schedule(&mut self, at: Instant, next: Next) {
+        self.next = Some((at, next));
+    }
+
+    fn call(&mut self, now: Instant, next: Next, wall: impl FnOnce() -> String) -> Action {
+        let timeout = self.request_timeout(now);
+        if next != Next::Look {
+            self.writes += 1;
+        }
+        self.in_flight = Some(InFlight {
+            kind: next,
+            sent_at: now,
+            timeout,
+            write: self.writes,
+        });
+        let record = match next {
+            Next::Look => return Action::Get { timeout },
+            Next::Claim => self.claim_record(now, wall()),
+            Next::Renew => self.renewal_record(now, wall()),
+            Next::Release => self.candidacy.release_record(wall()),
+        };
+        let absent = self.candidacy.content() == Some(&Content::Absent);
+        if next == Next::Claim && absent {
+            Action::Create { record, timeout }
+        } else {
+            Action::Update { record, timeout }
+        }
+    }
+
+    fn request_timeout(&self, now: Instant) -> Duration {
+        let longest = LONGEST_REQUEST.min(self.config.renew_deadline / 2);
+        let until = match &self.role {
+            Role::Leader(term) | Role::Claimant(term) => term.hope(&self.config),
+            Role::Leaving { deadline } => *deadline,
+            Role::Candidate | Role::Finished(_) => return longest,
+        };
+        // Half of what is left, so that there is time for another try; a claimant that has nothing
+        // left to lose takes its time.
+        match until.since(now) / 2 {
+            Duration::ZERO => longest,
+            half => half.min(longest),
+        }
+    }
+
+    fn claim_record(&mut self, now: Instant, wall: String) -> LeaderElectionRecord {
+        let token = self.candidacy.next_token();
+        self.become_claimant(Term::claimed(token, wall.clone(), self.writes, now));
+        self.own_record(token, wall.clone(), wall)
+    }
+
+    fn renewal_record(&mut self, now: Instant, wall: String) -> LeaderElectionRecord {
+        let number = self.writes;
+        let (token, acquire_time) = match &mut self.role {
+            Role::Leader(term) | Role::Claimant(term) => {
+                term.sent(number, now);
+                (term.token, term.acquire_time.clone())
+            }
+            _ => (self.candidacy.next_token(), wall.clone()),
+        };
+        self.own_record(token, acquire_time, wall)
+    }
+
+    fn own_record(
+        &self,
+        token: u64,
+        acquire_time: String,
+        renew_time: String,
+    ) -> LeaderElectionRecord {
+        LeaderElectionRecord {
+            holder_identity: self.config.identity.clone(),
+            lease_duration_seconds: self.config.lease_duration_seconds(),
+            acquire_time,
+            renew_time,
+            leader_transitions: token,
+            other: self.candidacy.other_fields(),
+        }
+    }
+
+    /// A call failed in a way that changes nothing we know.
+    fn failed(&mut self, now: Instant, kind: Next, error: LockError) {
+        let unknown = matches!(error, LockError::OutcomeUnknown(_));
+        let delay = match &error {
+            LockError::Throttled { retry_after, .. } => *retry_after,
+            _ => self.retry_delay(),
+        };
+        self.failures = self.failures.saturating_add(1);
+        // A claim or release that certainly was not written starts with a look; a renewal is tried
+        // again as it was, unless it may have been written.
+        let next = match kind {
+            Next::Renew if !unknown => Next::Renew,
+            _ => Next::Look,
+        };
+        self.count_slow_path_if(next == Next::Look);
+        if kind == Next::Claim && !unknown && matches!(self.role, Role::Claimant(_)) {
+            self.role = Role::Candidate;
+        }
+        let retry_at = now + delay;
+        if matches!(error, LockError::Throttled { .. }) && self.limit_is_before(retry_at) {
+            self.notice(Notice::ThrottledPastLimit { retry_after: delay });
+        }
+        self.notice(Notice::Failed {
+            call: kind.name(),
+            error,
+            retry_in: delay,
+        });
+        let next = match self.role {
+            Role::Leader(_) | Role::Claimant(_) => next,
+            _ => Next::Look,
+        };
+        self.schedule(retry_at, next);
+    }
+
+    fn limit_is_before(&self, when: Instant) -> bool {
+        match &self.role {
+            Role::Leader(term) => term.limit(&self.config).is_some_and(|limit| limit < when),
+            _ => false,
+        }
+    }
+
+    fn retry_delay(&self) -> Duration {
+        let doubled = 1_u32 << self.failures.min(8);
+        match self.role {
+            Role::Candidate => self.config.poll_period * doubled.min(MOST_STRETCH),
+            _ => {
+                let first = self.config.retry_period / RETRY_DIVISOR;
+                (first * doubled).min(self.config.retry_period / 2)
+            }
+        }
+    }
+
+    // ---- what a look means ----
+
+    /// A candidate decides whether it may take the lease now, or when to look again.
+    fn consider(&mut self, now: Instant, sent_at: Instant) {
+        self.report(self.candidacy.holder().to_owned());
+        self.may_hold = self.candidacy.mine().is_some();
+        let take_at = self.candidacy.take_at();
+        if now >= take_at && !self.workload && self.cancel.is_none() {
+            return self.schedule(now, Next::Claim);
+        }
+        let period = self.candidacy.jittered_poll_period();
+        let poll_at = (sent_at + period).max(now + period / 2);
+        let at = if take_at > now {
+            poll_at.min(take_at)
+        } else {
+            poll_at
+        };
+        self.schedule(at, Next::Look);
+    }
+
+    /// A leader or claimant that looked: is the lease still its own?
+    fn check_own(&mut self, now: Instant, sent_at: Instant) {
+        let (Role::Claimant(term) | Role::Leader(term)) = &mut self.role else {
+            return;
+        };
+        let mine = self.candidacy.mine().filter(|number| term.holds(*number));
+        let Some(number) = mine else {
+            if self.is_leader() {
+                self.become_candidate(now, StopReason::Deposed);
+            } else {
+                self.role = Role::Candidate;
+            }
+            return self.consider(now, sent_at);
+        };
+        let before = term.last_answer();
+        term.took_effect(number, now, self.confirmation);
+        let found = term.last_answer() != before;
+        if found {
+            return self.renewed(now, now);
+        }
+        let confirm_at = self.confirm_at(before.unwrap_or(now));
+        self.schedule(confirm_at.max(now), Next::Renew);
+    }
+
+    /// A write of this term, sent at `sent_at`, is known since `now` to have taken effect.
+    fn renewed(&mut self, now: Instant, sent_at: Instant) {
+        let (Role::Claimant(term) | Role::Leader(term)) = &self.role else {
+            return;
+        };
+        let limit = term.limit(&self.config);
+        let confirm_at = self.confirm_at(now);
+        let renew_at = confirm_at.max(sent_at + self.config.retry_period);
+        if self.is_leader() {
+            if let Some(until) = limit {
+                self.actions.push_back(Action::ExtendLease { until });
+            }
+            return self.schedule(renew_at, Next::Renew);
+        }
+        // Checked now, when the answer is handled: what is left may be little by now.
+        let enough = limit.filter(|limit| limit.since(now) >= self.config.retry_period);
+        match enough {
+            Some(until) => {
+                self.become_leader(until);
+                self.schedule(renew_at, Next::Renew);
+            }
+            None => self.schedule(confirm_at, Next::Renew),
+        }
+    }
+
+    /// The earliest time at which a write confirms one that was answered `now`.
+    fn confirm_at(&self, now: Instant) -> Instant {
+        now + self.confirmation.unwrap_or_default()
+    }
+
+    fn check_before_release(&mut self, now: Instant) {
+        if self.candidacy.mine().is_some() && !self.candidacy.holder().is_empty() {
+            return self.schedule(now, Next::Release);
+        }
+        self.finish_leaving();
+    }
+
+    // ---- roles: nothing else changes to or from leading ----
+
+    fn become_claimant(&mut self, term: Term) {
+        let token = term.token;
+        self.role = Role::Claimant(term);
+        self.may_hold = true;
+        self.notice(Notice::Claimed { token });
+    }
+
+    fn become_leader(&mut self, until: Instant) {
+        let Role::Claimant(term) = &self.role else {
+            return;
+        };
+        let term = term.clone();
+        let token = term.token;
+        self.role = Role::Leader(term);
+        self.workload = true;
+        self.term_open = true;
+        self.event("became leader");
+        self.actions
+            .push_back(Action::StartLeading { token, until });
+        self.report(self.config.identity.clone());
+    }
+
+    fn become_candidate(&mut self, now: Instant, reason: StopReason) {
+        let Role::Leader(term) = &self.role else {
+            return;
+        };
+        let limit = term.limit(&self.config).unwrap_or(now);
+        self.role = Role::Candidate;
+        self.stop_leading(reason, limit.min(now) + self.config.termination_grace);
+        self.failures = 0;
+        self.schedule(now, Next::Look);
+        if self.config.exit_on_lost_lease && self.cancel.is_none() {
+            self.cancel = Some(Cancel {
+                finish: Finish::LostLease,
+                patience: now + self.config.stop_timeout + self.config.termination_grace,
+            });
+            if !self.workload {
+                self.become_leaving(now);
+            }
+        }
+    }
+
+    fn stop_leading(&mut self, reason: StopReason, kill_at: Instant) {
+        if std::mem::take(&mut self.term_open) {
+            self.event("stopped leading");
+        }
+        self.actions
+            .push_back(Action::StopLeading { reason, kill_at });
+    }
+
+    fn become_leaving(&mut self, now: Instant) {
+        if matches!(self.role, Role::Leaving { .. } | Role::Finished(_)) {
+            return;
+        }
+        self.role = Role::Leaving {
+            deadline: now + self.config.renew_deadline,
+        };
+        if !self.may_hold || !self.config.release_on_cancel {
+            return self.finish_leaving();
+        }
+        self.failures = 0;
+        self.schedule(now, Next::Look);
+    }
+
+    fn released(&mut self) {
+        self.report(String::new());
+        self.notice(Notice::Released);
+        self.finish_leaving();
+    }
+
+    fn finish_leaving(&mut self) {
+        let finish = self.cancel.map_or(Finish::Stopped, |cancel| cancel.finish);
+        self.finish(finish);
+    }
+
+    fn finish(&mut self, finish: Finish) {
+        self.role = Role::Finished(finish);
+        self.next = None;
+    }
+
+    // ---- what people and the lock are told ----
+
+    fn report(&mut self, leader: String) {
+        if self.reported != leader {
+            self.reported.clone_from(&leader);
+            self.actions.push_back(Action::NewLeader(leader));
+        }
+    }
+
+    fn event(&mut self, what: &str) {
+        let event = format!("{} {what}", self.config.identity);
+        self.actions.push_back(Action::Event(event));
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.actions.push_back(Action::Notice(notice));
+    }
+
+    fn count_slow_path(&mut self) {
+        self.count_slow_path_if(true);
+    }
+
+    fn count_slow_path_if(&mut self, looks: bool) {
+        if looks && self.is_leader() {
+            self.slow_paths += 1;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The callbacks of an election, each on a thread that may block without delaying anything.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::election::time::Instant;
+
+/// How many callbacks may wait for one that does not return, before further ones are left out.
+const QUEUE: usize = 64;
+
+/// What a program does when leadership changes: client-go's `LeaderCallbacks`.
+///
+/// No callback can delay the election. One that does not return holds up the callbacks after it, and
+/// in the end they are left out, with a warning.
+pub trait LeaderCallbacks: Send + Sync + 'static {
+    /// This candidate leads. Called on a thread of its own, which may be used to do the work of the
+    /// leader; it must come back soon after [`Term::is_over`], for until then this candidate neither
+    /// gives the lease back nor stands again. Coming back earlier does not end the term.
+    fn on_started_leading(&self, term: &Term);
+
+    /// This candidate does not lead any more. Called after each term, and only then.
+    fn on_stopped_leading(&self) {}
+
+    /// Another holder of the lease was seen, this candidate included; empty for nobody.
+    fn on_new_leader(&self, _identity: &str) {}
+}
+
+/// A term of leadership, as [`LeaderCallbacks::on_started_leading`] sees it.
+#[derive(Clone, Debug)]
+pub struct Term {
+    token: u64,
+    state: Arc<TermState>,
+}
+
+#[derive(Debug)]
+struct TermState {
+    over: Mutex<bool>,
+    ended: Condvar,
+    /// Nanoseconds since boot.
+    until: AtomicU64,
+}
+
+impl Term {
+    pub(super) fn new(token: u64, until: Instant) -> Self {
+        let term = Term {
+            token,
+            state: Arc::new(TermState {
+                over: Mutex::new(false),
+                ended: Condvar::new(),
+                until: AtomicU64::new(0),
+            }),
+        };
+        term.extend(until);
+        term
+    }
+
+    /// The fencing token: higher than that of every term before. Hand it to whatever the leader
+    /// writes to, and have that refuse lower ones.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Until when this candidate leads, unless the term is extended or ends early.
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        Instant::from_boot(Duration::from_nanos(
+            self.state.until.load(Ordering::Relaxed),
+        ))
+    }
+
+    /// Whether the term has ended: stop working.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        *self.lock()
+    }
+
+    /// Waits until the term has ended.
+    pub fn wait_until_over(&self) {
+        let over = self.lock();
+        let waited = self.state.ended.wait_while(over, |over| !*over);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn extend(&self, until: Instant) {
+        let nanos = u64::try_from(until.since_boot().as_nanos()).unwrap_or(u64::MAX);
+        self.state.until.store(nanos, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        *self.lock() = true;
+        self.state.ended.notify_all();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
+        self.state
+            .over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A callback that is called on the one thread for those that should be short.
+enum Call {
+    StoppedLeading,
+    NewLeader(String),
+}
+
+/// The callbacks and their threads.
+pub(super) struct Caller {
+    callbacks: Arc<dyn LeaderCallbacks>,
+    calls: SyncSender<Call>,
+}
+
+impl Caller {
+    /// Starts the thread of the short callbacks.
+    pub(super) fn start(callbacks: Arc<dyn LeaderCallbacks>) -> io::Result<Self> {
+        let (calls, queue) = sync_channel(QUEUE);
+        let worker = Arc::clone(&callbacks);
+        thread::Builder::new()
+            .name("callbacks".into())
+            .spawn(move || call_all(&*worker, &queue))?;
+        Ok(Caller { callbacks, calls })
+    }
+
+    /// Starts a thread that leads, and calls `gone` when it is done.
+    pub(super) fn started_leading(
+        &self,
+        term: Term,
+        gone: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let callbacks = Arc::clone(&self.callbacks);
+        thread::Builder::new()
+            .name("leading".into())
+            .spawn(move || {
+                guarded("on_started_leading", || callbacks.on_started_leading(&term));
+                gone();
+            })
+            .map(drop)
+    }
+
+    pub(super) fn stopped_leading(&self) {
+        self.call(Call::StoppedLeading);
+    }
+
+    pub(super) fn new_leader(&self, identity: String) {
+        self.call(Call::NewLeader(identity));
+    }
+
+    fn call(&self, call: Call) {
+        if let Err(TrySendError::Full(_)) = self.calls.try_send(call) {
+            log::warn!("a callback does not return: another one is left out");
+        }
+    }
+}
+
+fn call_all(callbacks: &dyn LeaderCallbacks, queue: &Receiver<Call>) {
+    for call in queue {
+        match call {
+            Call::StoppedLeading => {
+                guarded("on_stopped_leading", || callbacks.on_stopped_leading());
+            }
+            Call::NewLeader(identity) => {
+                guarded("on_new_leader", || callbacks.on_new_leader(&identity));
+            }
+        }
+    }
+}
+
+/// A callback that panics must not end the thread of those after it, nor count as still running.
+fn guarded(name: &str, callback: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
+        log::error!("the callback {name} panicked");
+    }
+}

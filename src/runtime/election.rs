@@ -1,0 +1,405 @@
+//! An election under real threads and the real clock.
+//!
+//! ```text
+//!   timer thread ──┐                        ┌──▶ lock thread ─────▶ the store
+//!   lock thread ───┤  one bounded   owner   ├──▶ callback thread
+//!   leading thread ┼─▶  queue of  ─▶ thread ┼──▶ leading thread, one a term
+//!   Handle::stop ──┘    events              └──▶ timer
+//! ```
+//!
+//! The owner of the [`LeaderElector`] is the timer as well: it never does anything that may block,
+//! so that a request that hangs or a callback that does not return cannot delay stepping down.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::callbacks::{Caller, LeaderCallbacks, Term};
+use super::clock::{BootClock, wall};
+use super::notices::Reporter;
+use super::timer::Timer;
+use super::worker::{self, LockCall, LockResult};
+use crate::election::config::{ConfigError, LeaderElectionConfig};
+use crate::election::elector::{Action, Finish, LeaderElector, StopReason};
+use crate::election::lock::{LockError, ResourceLock};
+use crate::election::status::{Status, Unhealthy};
+use crate::election::time::Instant;
+
+/// Few events can be under way at once: each sender has at most one or two.
+const QUEUE: usize = 64;
+
+/// A write that is refused this often in a row, before any was taken, shows that this process may
+/// not write at all.
+const REFUSED_WRITES: u32 = 2;
+
+enum Event {
+    Timer,
+    Lock(LockResult),
+    WorkloadGone,
+    Cancel,
+}
+
+/// Why an election could not be begun.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum ElectionError {
+    /// The configuration breaks rules.
+    Config(Vec<ConfigError>),
+    /// The store does not let this candidate take part: a person has to mend something first.
+    Lock(LockError),
+    /// The system gave no thread or timer.
+    System(io::Error),
+}
+
+impl fmt::Display for ElectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ElectionError::Config(errors) => {
+                let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                f.write_str(&lines.join("\n"))
+            }
+            ElectionError::Lock(error) => error.fmt(f),
+            ElectionError::System(error) => {
+                write!(f, "the system gives no further thread or timer: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ElectionError {}
+
+impl From<io::Error> for ElectionError {
+    fn from(error: io::Error) -> Self {
+        ElectionError::System(error)
+    }
+}
+
+/// What is shared with the handles.
+struct Shared {
+    status: Mutex<Status>,
+    lock: String,
+}
+
+/// Stops an election from another thread, and shows how it is.
+#[derive(Clone)]
+pub struct Handle {
+    events: SyncSender<Event>,
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Asks the election to stop: the workload first, then the lease is given back.
+    pub fn stop(&self) {
+        // An election that has ended does not listen any more, and needs not to.
+        let _ = self.events.send(Event::Cancel);
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.lock_status().clone()
+    }
+
+    /// Whether it is healthy, as client-go's `HealthzAdaptor` says it: a lease of our own that ran
+    /// out more than `tolerance` ago is not, nor is a call to the store that does not come back.
+    ///
+    /// # Errors
+    /// Says why it is not healthy.
+    pub fn check(&self, tolerance: Duration) -> Result<(), Unhealthy> {
+        self.lock_status()
+            .check(&self.shared.lock, BootClock::now(), tolerance)
+    }
+
+    fn lock_status(&self) -> std::sync::MutexGuard<'_, Status> {
+        self.shared
+            .status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An election with one candidate of ours.
+pub struct LeaderElection {
+    config: LeaderElectionConfig,
+    lock: Box<dyn ResourceLock + Send>,
+    callbacks: Arc<dyn LeaderCallbacks>,
+    handle: Handle,
+    events: Receiver<Event>,
+}
+
+impl LeaderElection {
+    /// An election that is decided in `lock`. Nothing is done before [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`ElectionError::Config`] when `config` breaks a rule.
+    pub fn new(
+        config: LeaderElectionConfig,
+        lock: impl ResourceLock + Send + 'static,
+        callbacks: impl LeaderCallbacks,
+    ) -> Result<Self, ElectionError> {
+        config
+            .validate(lock.confirmation())
+            .map_err(ElectionError::Config)?;
+        let (sender, events) = sync_channel(QUEUE);
+        let shared = Shared {
+            status: Mutex::new(Status::default()),
+            lock: lock.describe(),
+        };
+        Ok(LeaderElection {
+            config,
+            lock: Box::new(lock),
+            callbacks: Arc::new(callbacks),
+            handle: Handle {
+                events: sender,
+                shared: Arc::new(shared),
+            },
+            events,
+        })
+    }
+
+    /// Stops the election from another thread, and shows how it is.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Stands for election until it is stopped, or loses the lease and is configured to end then.
+    /// The calling thread becomes the owner of the election's state.
+    ///
+    /// # Errors
+    /// [`ElectionError::Lock`] when the store does not let this candidate take part at all, as its
+    /// first answers show; later failures are tried again for ever.
+    pub fn run(self) -> Result<Finish, ElectionError> {
+        Owner::start(self)?.run()
+    }
+}
+
+/// The thread that owns the state.
+struct Owner {
+    elector: LeaderElector,
+    calls: SyncSender<LockCall>,
+    caller: Caller,
+    timer: AlarmClock,
+    term: Option<Term>,
+    entrance: Entrance,
+    reporter: Reporter,
+    handle: Handle,
+    events: Receiver<Event>,
+}
+
+impl Owner {
+    fn start(election: LeaderElection) -> Result<Self, ElectionError> {
+        let LeaderElection {
+            config,
+            lock,
+            callbacks,
+            handle,
+            events,
+        } = election;
+        let confirmation = lock.confirmation();
+        let sender = handle.events.clone();
+        let calls = worker::start(lock, move |result| {
+            let _ = sender.send(Event::Lock(result));
+        })?;
+        Ok(Owner {
+            elector: LeaderElector::new(config, confirmation, BootClock::now()),
+            calls,
+            caller: Caller::start(callbacks)?,
+            timer: AlarmClock::start(handle.events.clone())?,
+            term: None,
+            entrance: Entrance::default(),
+            reporter: Reporter::default(),
+            handle,
+            events,
+        })
+    }
+
+    fn run(mut self) -> Result<Finish, ElectionError> {
+        loop {
+            self.act()?;
+            *self.handle.lock_status() = self.elector.status();
+            if let Some(finish) = self.elector.finished() {
+                return Ok(finish);
+            }
+            self.timer.set(self.elector.poll_timeout())?;
+            // This owner holds a sender itself, so that there always is another event to come.
+            if let Ok(event) = self.events.recv() {
+                self.handle_event(event)?;
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) -> Result<(), ElectionError> {
+        let now = BootClock::now();
+        self.elector.handle_timeout(now);
+        match event {
+            Event::Timer => {}
+            Event::Cancel => self.elector.handle_cancel(now),
+            Event::WorkloadGone => self.elector.handle_workload_gone(now),
+            Event::Lock(LockResult::Got(result)) => {
+                self.entrance.check_get(result.as_ref().err())?;
+                self.count(result.is_ok());
+                self.elector.handle_got(now, result);
+            }
+            Event::Lock(LockResult::Wrote(result)) => {
+                self.entrance.check_write(result.as_ref().err())?;
+                self.count(matches!(result, Ok(()) | Err(LockError::Conflict)));
+                self.elector.handle_wrote(now, result);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, good: bool) {
+        if good {
+            self.reporter.succeeded();
+        }
+    }
+
+    fn act(&mut self) -> Result<(), ElectionError> {
+        while let Some(action) = self.elector.poll_action(BootClock::now(), wall) {
+            match action {
+                Action::Get { timeout } => {
+                    if self.calls.try_send(LockCall::Get(timeout)).is_err() {
+                        self.elector.handle_got(BootClock::now(), Err(busy()));
+                    }
+                }
+                Action::Create { record, timeout } => {
+                    self.write(LockCall::Create(record, timeout));
+                }
+                Action::Update { record, timeout } => {
+                    self.write(LockCall::Update(record, timeout));
+                }
+                // An event that finds no room is left out.
+                Action::Event(event) => drop(self.calls.try_send(LockCall::Event(event))),
+                Action::StartLeading { token, until } => self.start_leading(token, until)?,
+                Action::ExtendLease { until } => {
+                    if let Some(term) = &self.term {
+                        term.extend(until);
+                    }
+                }
+                Action::StopLeading { reason, .. } => self.stop_leading(reason),
+                Action::NewLeader(identity) => self.caller.new_leader(identity),
+                Action::Notice(notice) => self.reporter.tell(BootClock::now(), &notice),
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, call: LockCall) {
+        if self.calls.try_send(call).is_err() {
+            self.elector.handle_wrote(BootClock::now(), Err(busy()));
+        }
+    }
+
+    fn start_leading(&mut self, token: u64, until: Instant) -> Result<(), ElectionError> {
+        let term = Term::new(token, until);
+        let events = self.handle.events.clone();
+        self.term = Some(term.clone());
+        self.caller.started_leading(term, move || {
+            let _ = events.send(Event::WorkloadGone);
+        })?;
+        Ok(())
+    }
+
+    fn stop_leading(&mut self, reason: StopReason) {
+        if let Some(term) = self.term.take() {
+            log::info!("the term {} ends: {reason}", term.token());
+            term.end();
+            self.caller.stopped_leading();
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Whatever ends the election ends the term.
+        if let Some(term) = self.term.take() {
+            term.end();
+        }
+    }
+}
+
+/// Watches the first calls: what a person has to mend is said at once, instead of tried for ever.
+#[derive(Debug, Default)]
+struct Entrance {
+    looked: bool,
+    wrote: bool,
+    refused_writes: u32,
+}
+
+impl Entrance {
+    fn check_get(&mut self, error: Option<&LockError>) -> Result<(), ElectionError> {
+        match error {
+            None => self.looked = true,
+            Some(error) if !self.looked && needs_a_person(error) => {
+                return Err(ElectionError::Lock(error.clone()));
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn check_write(&mut self, error: Option<&LockError>) -> Result<(), ElectionError> {
+        match error {
+            None | Some(LockError::Conflict) => self.wrote = true,
+            Some(error) if !self.wrote && needs_a_person(error) => {
+                self.refused_writes += 1;
+                if self.refused_writes >= REFUSED_WRITES {
+                    return Err(ElectionError::Lock(error.clone()));
+                }
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn busy() -> LockError {
+    LockError::Unavailable("the lock's thread is busy".into())
+}
+
+fn needs_a_person(error: &LockError) -> bool {
+    matches!(
+        error,
+        LockError::NotFound(_) | LockError::Unauthorized(_) | LockError::Refused(_)
+    )
+}
+
+/// A timer that sends an event when it fires.
+struct AlarmClock {
+    timer: Arc<Timer>,
+    /// The alarm clock was dropped.
+    over: Arc<AtomicBool>,
+}
+
+impl AlarmClock {
+    fn start(events: SyncSender<Event>) -> io::Result<Self> {
+        let timer = Arc::new(Timer::new()?);
+        let over = Arc::new(AtomicBool::new(false));
+        let (waiting, done) = (Arc::clone(&timer), Arc::clone(&over));
+        thread::Builder::new().name("timer".into()).spawn(move || {
+            while waiting.wait().is_ok() && !done.load(Ordering::Acquire) {
+                if events.send(Event::Timer).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(AlarmClock { timer, over })
+    }
+
+    fn set(&self, at: Option<Instant>) -> io::Result<()> {
+        self.timer.set(at)
+    }
+}
+
+impl Drop for AlarmClock {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+        let _ = self.timer.set(Some(Instant::BOOT));
+    }
+}
