@@ -236,6 +236,8 @@ pub struct LeaderElector {
     writes: u64,
     /// How many calls failed in a row.
     failures: u32,
+    /// The store wants no call before this.
+    throttled_until: Instant,
     slow_paths: u64,
     cancel: Option<Cancel>,
     /// The last leader reported.
@@ -261,6 +263,7 @@ impl LeaderElector {
             in_flight: None,
             writes: 0,
             failures: 0,
+            throttled_until: Instant::BOOT,
             slow_paths: 0,
             cancel: None,
             reported: String::new(),
@@ -438,7 +441,7 @@ impl LeaderElector {
     // ---- calls ----
 
     fn schedule(&mut self, at: Instant, next: Next) {
-        self.next = Some((at, next));
+        self.next = Some((at.max(self.throttled_until), next));
     }
 
     fn call(&mut self, now: Instant, next: Next, wall: impl FnOnce() -> String) -> Action {
@@ -534,8 +537,11 @@ impl LeaderElector {
             self.role = Role::Candidate;
         }
         let retry_at = now + delay;
-        if matches!(error, LockError::Throttled { .. }) && self.limit_is_before(retry_at) {
-            self.notice(Notice::ThrottledPastLimit { retry_after: delay });
+        if matches!(error, LockError::Throttled { .. }) {
+            self.throttled_until = retry_at;
+            if self.limit_is_before(retry_at) {
+                self.notice(Notice::ThrottledPastLimit { retry_after: delay });
+            }
         }
         self.notice(Notice::Failed {
             call: kind.name(),
@@ -704,11 +710,13 @@ impl LeaderElector {
         if matches!(self.role, Role::Leaving { .. } | Role::Finished(_)) {
             return;
         }
-        self.role = Role::Leaving {
-            deadline: now + self.config.renew_deadline,
-        };
+        let deadline = now + self.config.renew_deadline;
+        self.role = Role::Leaving { deadline };
         if !self.may_hold || !self.config.release_on_cancel {
             return self.finish_leaving();
+        }
+        if self.throttled_until >= deadline {
+            return self.finish(Finish::NotReleased);
         }
         self.failures = 0;
         self.schedule(now, Next::Look);

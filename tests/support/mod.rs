@@ -1,0 +1,325 @@
+//! An elector under virtual time, on a lock in memory with a true compare-and-swap.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+use multi_cluster_leader_election::election::elector::{
+    Action, Finish, LeaderElector, Notice, StopReason,
+};
+use multi_cluster_leader_election::election::lock::{Content, LockError, Observed};
+use multi_cluster_leader_election::election::record::LeaderElectionRecord;
+use multi_cluster_leader_election::election::time::Instant;
+
+/// Where every test begins: long after boot, so that nothing is at zero by accident.
+pub const START: Instant = Instant::from_boot(Duration::from_secs(100_000));
+
+pub const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// What becomes of a call, where it is not simply carried out.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// It is carried out, and answered after this time.
+    After(Duration),
+    /// It fails in this way, and is not carried out.
+    Fails(LockError),
+    /// It is carried out, and yet the answer is this.
+    LandsBut(LockError),
+    /// It is never answered, nor carried out.
+    Hangs,
+}
+
+/// The store: a record, and who wrote it.
+#[derive(Debug, Default)]
+pub struct Store {
+    pub content: Option<Content>,
+    pub version: u64,
+    /// The process that wrote what is there, and the number of its write.
+    pub writer: Option<(u64, u64)>,
+    pub overwritten: Option<Duration>,
+    pub age: Option<Duration>,
+    pub highest_token: Option<u64>,
+}
+
+impl Store {
+    pub fn record(&self) -> LeaderElectionRecord {
+        let record = self.content.as_ref().and_then(Content::record);
+        record.cloned().expect("there is a record")
+    }
+
+    /// Another process of ours writes.
+    pub fn put(&mut self, record: LeaderElectionRecord) {
+        self.highest_token = self.highest_token.max(Some(record.leader_transitions));
+        self.put_content(Content::Record(Arc::new(record)));
+    }
+
+    pub fn put_content(&mut self, content: Content) {
+        self.content = Some(content);
+        self.version += 1;
+        self.writer = None;
+        self.overwritten = None;
+        self.age = None;
+    }
+}
+
+pub type SharedStore = Rc<RefCell<Store>>;
+
+pub fn record(holder: &str, lease_seconds: u64, transitions: u64) -> LeaderElectionRecord {
+    LeaderElectionRecord {
+        holder_identity: holder.into(),
+        lease_duration_seconds: lease_seconds,
+        acquire_time: "2026-01-01T00:00:00Z".into(),
+        renew_time: "2026-01-01T00:00:00Z".into(),
+        leader_transitions: transitions,
+        ..LeaderElectionRecord::default()
+    }
+}
+
+/// client-go's times in its tests: a lease of 10 s.
+pub fn config() -> LeaderElectionConfig {
+    LeaderElectionConfig {
+        lease_duration: seconds(10),
+        renew_deadline: seconds(5),
+        retry_period: seconds(2),
+        poll_period: seconds(1),
+        termination_grace: seconds(1),
+        stop_timeout: seconds(4),
+        takeover_stagger: Duration::ZERO,
+        ..LeaderElectionConfig::new("baz")
+    }
+}
+
+enum Answer {
+    Got(Result<Observed, LockError>),
+    Wrote(Result<(), LockError>),
+}
+
+/// One elector, its lock, and its clock.
+pub struct Rig {
+    pub elector: LeaderElector,
+    pub store: SharedStore,
+    pub now: Instant,
+    process: u64,
+    writes: u64,
+    seen: Option<u64>,
+    pending: Option<(Instant, Option<Answer>)>,
+    /// What becomes of the calls to come; they are simply carried out once this is empty.
+    pub fates: VecDeque<Fate>,
+    /// The names of the calls made.
+    pub ops: Vec<&'static str>,
+    /// How long each call was given.
+    pub timeouts: Vec<Duration>,
+    /// When each call was made.
+    pub times: Vec<Instant>,
+    pub events: Vec<String>,
+    pub leaders: Vec<String>,
+    pub notices: Vec<Notice>,
+    pub started: Vec<(Instant, u64)>,
+    pub stopped: Vec<(Instant, StopReason, Instant)>,
+    pub until: Option<Instant>,
+    /// Whether the workload goes as soon as it is told to.
+    pub obedient: bool,
+}
+
+impl Rig {
+    pub fn new(config: LeaderElectionConfig, confirmation: Option<Duration>) -> Rig {
+        Rig::join(config, confirmation, SharedStore::default(), 1)
+    }
+
+    pub fn join(
+        config: LeaderElectionConfig,
+        confirmation: Option<Duration>,
+        store: SharedStore,
+        process: u64,
+    ) -> Rig {
+        config
+            .validate(confirmation)
+            .expect("a valid configuration");
+        Rig {
+            elector: LeaderElector::new(config, confirmation, START),
+            store,
+            now: START,
+            process,
+            writes: 0,
+            seen: None,
+            pending: None,
+            fates: VecDeque::new(),
+            ops: Vec::new(),
+            timeouts: Vec::new(),
+            times: Vec::new(),
+            events: Vec::new(),
+            leaders: Vec::new(),
+            notices: Vec::new(),
+            started: Vec::new(),
+            stopped: Vec::new(),
+            until: None,
+            obedient: true,
+        }
+    }
+
+    /// Runs until `duration` has passed, and stays there.
+    pub fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        self.run_until(end, |_| false);
+        self.now = end;
+        self.elector.handle_timeout(end);
+        self.act();
+    }
+
+    /// Runs until `done`, at most for an hour. Panics if it does not come to that.
+    pub fn run_to(&mut self, done: impl Fn(&Rig) -> bool) {
+        let end = self.now + seconds(3600);
+        assert!(
+            self.run_until(end, done),
+            "it never came to that: {:?}",
+            self.ops
+        );
+    }
+
+    fn run_until(&mut self, end: Instant, done: impl Fn(&Rig) -> bool) -> bool {
+        for _ in 0..1_000_000 {
+            self.act();
+            if done(self) {
+                return true;
+            }
+            let answer = self
+                .pending
+                .as_ref()
+                .and_then(|(at, answer)| answer.as_ref().map(|_| *at));
+            let Some(wake) = [answer, self.elector.poll_timeout()]
+                .into_iter()
+                .flatten()
+                .min()
+            else {
+                return false;
+            };
+            if wake > end {
+                return false;
+            }
+            self.now = self.now.max(wake);
+            self.elector.handle_timeout(self.now);
+            self.deliver();
+        }
+        panic!("the elector is spinning: {:?}", self.notices.last());
+    }
+
+    fn deliver(&mut self) {
+        if !matches!(&self.pending, Some((at, Some(_))) if *at <= self.now) {
+            return;
+        }
+        match self.pending.take() {
+            Some((_, Some(Answer::Got(result)))) => self.elector.handle_got(self.now, result),
+            Some((_, Some(Answer::Wrote(result)))) => self.elector.handle_wrote(self.now, result),
+            _ => {}
+        }
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self
+            .elector
+            .poll_action(self.now, || "2026-11-22T10:00:00Z".into())
+        {
+            match action {
+                Action::Get { timeout } => self.call("get", timeout, None),
+                Action::Create { record, timeout } => self.call("create", timeout, Some(record)),
+                Action::Update { record, timeout } => self.call("update", timeout, Some(record)),
+                Action::StartLeading { token, until } => {
+                    self.started.push((self.now, token));
+                    self.until = Some(until);
+                }
+                Action::ExtendLease { until } => self.until = Some(until),
+                Action::StopLeading { reason, kill_at } => {
+                    self.stopped.push((self.now, reason, kill_at));
+                    if self.obedient {
+                        self.elector.handle_workload_gone(self.now);
+                    }
+                }
+                Action::NewLeader(leader) => self.leaders.push(leader),
+                Action::Event(event) => self.events.push(event),
+                Action::Notice(notice) => self.notices.push(notice),
+            }
+        }
+    }
+
+    fn call(&mut self, op: &'static str, timeout: Duration, record: Option<LeaderElectionRecord>) {
+        assert!(self.pending.is_none(), "one call at a time");
+        self.ops.push(op);
+        self.timeouts.push(timeout);
+        self.times.push(self.now);
+        if record.is_some() {
+            self.writes += 1;
+        }
+        let (delay, answer) = match self.fates.pop_front() {
+            None => (Duration::ZERO, Some(self.carry_out(op, record))),
+            Some(Fate::After(delay)) => (delay, Some(self.carry_out(op, record))),
+            Some(Fate::Hangs) => (timeout, None),
+            Some(Fate::Fails(error)) => (Duration::ZERO, Some(failed(op, error))),
+            Some(Fate::LandsBut(error)) => {
+                self.carry_out(op, record);
+                (Duration::ZERO, Some(failed(op, error)))
+            }
+        };
+        self.pending = Some((self.now + delay, answer));
+    }
+
+    fn carry_out(&mut self, op: &str, record: Option<LeaderElectionRecord>) -> Answer {
+        let mut store = self.store.borrow_mut();
+        let Some(record) = record else {
+            self.seen = Some(store.version);
+            return Answer::Got(Ok(observe(&store, self.process)));
+        };
+        let absent = !matches!(store.content, Some(Content::Record(_)));
+        if self.seen != Some(store.version) || (op == "create" && !absent) {
+            return Answer::Wrote(Err(LockError::Conflict));
+        }
+        store.put(record);
+        store.writer = Some((self.process, self.writes));
+        self.seen = Some(store.version);
+        Answer::Wrote(Ok(()))
+    }
+}
+
+fn failed(op: &str, error: LockError) -> Answer {
+    if op == "get" {
+        Answer::Got(Err(error))
+    } else {
+        Answer::Wrote(Err(error))
+    }
+}
+
+fn observe(store: &Store, process: u64) -> Observed {
+    let mine = store.writer.filter(|(writer, _)| *writer == process);
+    Observed {
+        content: store.content.clone().unwrap_or(Content::Absent),
+        resource_version: store.version,
+        mine: mine.map(|(_, number)| number),
+        age: store.age,
+        overwritten: store.overwritten,
+        rewound: false,
+        highest_token: store.highest_token,
+    }
+}
+
+pub fn unavailable() -> LockError {
+    LockError::Unavailable("the store is away".into())
+}
+
+pub fn outcome_unknown() -> LockError {
+    LockError::OutcomeUnknown("no answer came".into())
+}
+
+/// How it ended; panics if it did not.
+pub fn finish(rig: &Rig) -> Finish {
+    rig.elector.finished().expect("it has ended")
+}
