@@ -3,8 +3,8 @@
 
 mod support;
 
+use multi_cluster_leader_election::election::action::{Finish, Notice, StopReason};
 use multi_cluster_leader_election::election::config::{ConfigError, LeaderElectionConfig};
-use multi_cluster_leader_election::election::elector::{Finish, Notice, StopReason};
 use multi_cluster_leader_election::election::lock::{Content, LockError};
 use multi_cluster_leader_election::election::record::LeaderElectionRecord;
 use std::time::Duration;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Map, Value};
 
+use super::action::Notice;
 use super::config::LeaderElectionConfig;
-use super::elector::Notice;
 use super::lock::{Content, Observed};
 use super::record::LeaderElectionRecord;
 use super::time::Instant;

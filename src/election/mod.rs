@@ -1,5 +1,6 @@
 //! The pure core of an election: no I/O, no threads, no clock, no environment, no global randomness.
 
+pub mod action;
 mod candidacy;
 pub mod config;
 pub mod elector;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::election::elector::Notice;
+use crate::election::action::Notice;
 use crate::election::time::Instant;
 
 /// A failure that goes on is told again after this time.

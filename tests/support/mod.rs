@@ -1,6 +1,10 @@
 //! An elector under virtual time, on a lock in memory with a true compare-and-swap.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part"
+)]
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -8,10 +12,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use multi_cluster_leader_election::election::action::{Action, Finish, Notice, StopReason};
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::elector::{
-    Action, Finish, LeaderElector, Notice, StopReason,
-};
+use multi_cluster_leader_election::election::elector::LeaderElector;
 use multi_cluster_leader_election::election::lock::{Content, LockError, Observed};
 use multi_cluster_leader_election::election::record::LeaderElectionRecord;
 use multi_cluster_leader_election::election::time::Instant;

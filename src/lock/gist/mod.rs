@@ -13,6 +13,7 @@
 pub mod history;
 mod observation;
 pub mod protocol;
+mod reader;
 pub mod revision;
 pub mod stored;
 pub mod wire;

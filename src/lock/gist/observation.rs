@@ -15,9 +15,7 @@ pub(super) struct Observer {
     /// What the write ids of this process begin with.
     prefix: String,
     /// The server's clock, as of the newest answer that told it, in seconds since the Unix epoch.
-    pub(super) date: Option<i64>,
-    /// The revision last known is gone, and this has not been told yet.
-    pub(super) rewound: bool,
+    date: Option<i64>,
     highest_token: Option<u64>,
     resource_version: u64,
     last_told: Option<Revision>,
@@ -28,7 +26,6 @@ impl Observer {
         Observer {
             prefix: format!("{process}-"),
             date: None,
-            rewound: false,
             highest_token: None,
             resource_version: 0,
             last_told: None,
@@ -40,6 +37,11 @@ impl Observer {
         format!("{}{number}", self.prefix).into()
     }
 
+    /// Remembers the server's clock, where an answer tells it.
+    pub(super) fn note_date(&mut self, date: Option<i64>) {
+        self.date = date.or(self.date);
+    }
+
     /// Remembers what any revision says of tokens, in effect or not.
     pub(super) fn note(&mut self, stored: &Stored) {
         let token = stored
@@ -49,7 +51,11 @@ impl Observer {
     }
 
     /// What the elector is told of this revision in effect.
-    pub(super) fn observe(&mut self, effect: &Effect) -> Result<Observed, LockError> {
+    pub(super) fn observe(
+        &mut self,
+        effect: &Effect,
+        rewound: bool,
+    ) -> Result<Observed, LockError> {
         if let Some(protocol) = effect.newer_protocol {
             return Err(LockError::Refused(format!(
                 "the gist is used by a newer elector (protocol {protocol}), which this one does \
@@ -69,7 +75,7 @@ impl Observer {
             mine: origin.and_then(|origin| self.number(&origin.write_id)),
             age: if ours { self.age(effect) } else { None },
             overwritten: (!ours).then_some(effect.longest_lease),
-            rewound: std::mem::take(&mut self.rewound),
+            rewound,
             highest_token: self.highest_token,
         })
     }

@@ -1,0 +1,159 @@
+//! The elector's calls to the store: when the next one is made, what it writes, how long it may take,
+//! and what a failed one is followed by.
+
+use std::time::Duration;
+
+use super::{InFlight, LeaderElector, Next, Role};
+use crate::election::action::{Action, Notice};
+use crate::election::lock::{Content, LockError};
+use crate::election::record::LeaderElectionRecord;
+use crate::election::term::Term;
+use crate::election::time::Instant;
+
+/// No request of an elector may take longer: several have to fit into the renew deadline.
+const LONGEST_REQUEST: Duration = Duration::from_secs(5);
+
+/// The first retry comes after this part of the retry period, each further one after twice the
+/// time; a candidate's poll period is stretched to at most this many times.
+const RETRY_DIVISOR: u32 = 8;
+const MOST_STRETCH: u32 = 4;
+
+impl LeaderElector {
+    pub(super) fn schedule(&mut self, at: Instant, next: Next) {
+        self.next = Some((at.max(self.throttled_until), next));
+    }
+
+    pub(super) fn call(
+        &mut self,
+        now: Instant,
+        next: Next,
+        wall: impl FnOnce() -> String,
+    ) -> Action {
+        let timeout = self.request_timeout(now);
+        if next != Next::Look {
+            self.writes += 1;
+        }
+        self.in_flight = Some(InFlight {
+            kind: next,
+            sent_at: now,
+            timeout,
+            write: self.writes,
+        });
+        let record = match next {
+            Next::Look => return Action::Get { timeout },
+            Next::Claim => self.claim_record(now, wall()),
+            Next::Renew => self.renewal_record(now, wall()),
+            Next::Release => self.candidacy.release_record(wall()),
+        };
+        let absent = self.candidacy.content() == Some(&Content::Absent);
+        if next == Next::Claim && absent {
+            Action::Create { record, timeout }
+        } else {
+            Action::Update { record, timeout }
+        }
+    }
+
+    fn request_timeout(&self, now: Instant) -> Duration {
+        let longest = LONGEST_REQUEST.min(self.config.renew_deadline / 2);
+        let until = match &self.role {
+            Role::Leader(term) | Role::Claimant(term) => term.hope(&self.config),
+            Role::Leaving { deadline } => *deadline,
+            Role::Candidate | Role::Finished(_) => return longest,
+        };
+        // Half of what is left, so that there is time for another try; a claimant that has nothing
+        // left to lose takes its time.
+        match until.since(now) / 2 {
+            Duration::ZERO => longest,
+            half => half.min(longest),
+        }
+    }
+
+    fn claim_record(&mut self, now: Instant, wall: String) -> LeaderElectionRecord {
+        let token = self.candidacy.next_token();
+        self.become_claimant(Term::claimed(token, wall.clone(), self.writes, now));
+        self.own_record(token, wall.clone(), wall)
+    }
+
+    fn renewal_record(&mut self, now: Instant, wall: String) -> LeaderElectionRecord {
+        let number = self.writes;
+        let (token, acquire_time) = match &mut self.role {
+            Role::Leader(term) | Role::Claimant(term) => {
+                term.sent(number, now);
+                (term.token, term.acquire_time.clone())
+            }
+            _ => (self.candidacy.next_token(), wall.clone()),
+        };
+        self.own_record(token, acquire_time, wall)
+    }
+
+    fn own_record(
+        &self,
+        token: u64,
+        acquire_time: String,
+        renew_time: String,
+    ) -> LeaderElectionRecord {
+        LeaderElectionRecord {
+            holder_identity: self.config.identity.clone(),
+            lease_duration_seconds: self.config.lease_duration_seconds(),
+            acquire_time,
+            renew_time,
+            leader_transitions: token,
+            other: self.candidacy.other_fields(),
+        }
+    }
+
+    /// A call failed in a way that changes nothing we know.
+    pub(super) fn failed(&mut self, now: Instant, kind: Next, error: LockError) {
+        let unknown = matches!(error, LockError::OutcomeUnknown(_));
+        let delay = match &error {
+            LockError::Throttled { retry_after, .. } => *retry_after,
+            _ => self.retry_delay(),
+        };
+        self.failures = self.failures.saturating_add(1);
+        // A claim or release that certainly was not written starts with a look; a renewal is tried
+        // again as it was, unless it may have been written.
+        let next = match kind {
+            Next::Renew if !unknown => Next::Renew,
+            _ => Next::Look,
+        };
+        self.count_slow_path_if(next == Next::Look);
+        if kind == Next::Claim && !unknown && matches!(self.role, Role::Claimant(_)) {
+            self.role = Role::Candidate;
+        }
+        let retry_at = now + delay;
+        if matches!(error, LockError::Throttled { .. }) {
+            self.throttled_until = retry_at;
+            if self.limit_is_before(retry_at) {
+                self.notice(Notice::ThrottledPastLimit { retry_after: delay });
+            }
+        }
+        self.notice(Notice::Failed {
+            call: kind.name(),
+            error,
+            retry_in: delay,
+        });
+        let next = match self.role {
+            Role::Leader(_) | Role::Claimant(_) => next,
+            _ => Next::Look,
+        };
+        self.schedule(retry_at, next);
+    }
+
+    fn limit_is_before(&self, when: Instant) -> bool {
+        match &self.role {
+            Role::Leader(term) => term.limit(&self.config).is_some_and(|limit| limit < when),
+            _ => false,
+        }
+    }
+
+    fn retry_delay(&self) -> Duration {
+        let doubled = 1_u32 << self.failures.min(8);
+        match self.role {
+            Role::Candidate => self.config.poll_period * doubled.min(MOST_STRETCH),
+            _ => {
+                let first = self.config.retry_period / RETRY_DIVISOR;
+                (first * doubled).min(self.config.retry_period / 2)
+            }
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! What is known of the gist's history, and what has to be read next.
+//!
+//! The reader keeps the newest revisions, as far down as they were needed, and the point (the base)
+//! up to which the revision in effect is known. A long history is read in portions: each call has a
+//! budget of requests, and the next one goes on where it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::history::{Base, Effect, Known, Progress, Seen, SeenRevisions, resolve};
+use super::revision::Revision;
+use super::stored::Stored;
+use super::wire::{Commit, Request, Text};
+use crate::election::lock::LockError;
+use crate::election::time::Instant;
+
+/// How many requests one call may spend on reading the history, so that a long history is read in
+/// portions over several calls and takes no part of the limits that renewals need.
+const READS_PER_CALL: u32 = 20;
+
+/// How many revisions of the history are kept at the most while it is walked. A day of renewals at
+/// the default settings makes 11,000.
+const MOST_COMMITS: usize = 100_000;
+
+/// How far down, in revisions, a known one is looked for before it counts as gone. The leader adds
+/// some 450 an hour; whoever was away for longer than that starts over.
+const SEARCH_DEPTH: usize = 200;
+
+/// How many of the newest revisions our own write is looked for in after its answer came.
+const WRITE_DEPTH: usize = 10;
+
+/// For how long after a revision was first seen an answer without it counts as stale: reports of
+/// stale reads speak of some ten seconds.
+const STALE_FOR: Duration = Duration::from_secs(12);
+
+/// The number of entries on a page of the history.
+const PAGE: usize = 100;
+
+/// What is known, or what has to be asked for first.
+pub(super) enum Read<T> {
+    Known(T),
+    Ask(Request),
+}
+
+/// How far this call has come.
+#[derive(Debug, Default)]
+struct Cursor {
+    reads: u32,
+    /// The revision whose content was asked for last.
+    asked: Option<Revision>,
+    /// The page of the history that was asked for last; 0 for none.
+    page: u32,
+    /// Our last entry was the last on that page.
+    page_ended_with_ours: bool,
+}
+
+/// The known part of the history.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// An answer counts as stale for at most this long.
+    stale_for: Duration,
+    /// The newest revisions, newest first without a gap, as far down as they were needed.
+    commits: Vec<Commit>,
+    /// The last of `commits` is the oldest revision of all.
+    complete: bool,
+    seen: SeenRevisions,
+    /// What `commits` begins with answers to this tag.
+    etag: Option<Arc<str>>,
+    /// The newest point at which the revision in effect is known, and since when.
+    base: Option<Base>,
+    base_since: Instant,
+    cursor: Cursor,
+    /// The base was lost, and this has not been told yet.
+    pub(super) rewound: bool,
+}
+
+impl Reader {
+    pub(super) fn new(renew_deadline: Duration) -> Self {
+        Reader {
+            stale_for: STALE_FOR.min(renew_deadline / 2),
+            commits: Vec::new(),
+            complete: false,
+            seen: SeenRevisions::new(),
+            etag: None,
+            base: None,
+            base_since: Instant::BOOT,
+            cursor: Cursor::default(),
+            rewound: false,
+        }
+    }
+
+    /// What is in effect, as far as it is known.
+    pub(super) fn effect(&self) -> Option<&Effect> {
+        Some(&self.base.as_ref()?.effect)
+    }
+
+    /// A new call begins.
+    pub(super) fn begin(&mut self) {
+        self.cursor = Cursor::default();
+    }
+
+    /// The request that shows the gist as it is.
+    pub(super) fn look(&self) -> Request {
+        Request::Gist {
+            etag: self.etag.clone(),
+            until: self.effect().map(|effect| effect.commit.revision),
+        }
+    }
+
+    /// What is in effect at the newest revision. `fresh`: the last answer cannot be an old one.
+    pub(super) fn read_head(
+        &mut self,
+        now: Instant,
+        fresh: bool,
+    ) -> Result<Read<Effect>, LockError> {
+        if let Some(base) = &self.base
+            && self
+                .commits
+                .first()
+                .is_some_and(|head| head.revision == base.at)
+        {
+            return Ok(Read::Known(base.effect.clone()));
+        }
+        if let Some(request) = self.find_base(now, fresh)? {
+            return Ok(Read::Ask(request));
+        }
+        self.read_from(0)
+    }
+
+    /// Makes the newest revision the point up to which all is known, with `effect` in effect there.
+    pub(super) fn settle(&mut self, now: Instant, effect: Effect) -> Result<(), LockError> {
+        self.settle_at(now, 0, effect)
+    }
+
+    // ---- our own write ----
+
+    /// Finds our write, and what is in effect once it was applied. `None`: it is not there.
+    pub(super) fn read_write(
+        &mut self,
+        now: Instant,
+        write_id: &str,
+        supersedes: Revision,
+    ) -> Result<Read<Option<Written>>, LockError> {
+        let Some(index) = self.find_ours(write_id) else {
+            return match self.first_unseen(supersedes) {
+                Some(revision) => self.ask(&Progress::NeedText(revision)).map(Read::Ask),
+                None => Ok(Read::Known(None)),
+            };
+        };
+        let oldest = self.complete && index + 1 == self.commits.len();
+        if !oldest && let Some(request) = self.find_base(now, true)? {
+            return Ok(Read::Ask(request));
+        }
+        Ok(match self.read_from(index)? {
+            Read::Known(effect) => Read::Known(Some(Written {
+                in_effect: effect.commit.revision == self.commits[index].revision,
+                index,
+                effect,
+            })),
+            Read::Ask(request) => Read::Ask(request),
+        })
+    }
+
+    /// Our write took effect. What came after it is left to the next look.
+    pub(super) fn settle_write(&mut self, now: Instant, written: Written) -> Result<(), LockError> {
+        self.settle_at(now, written.index, written.effect)
+    }
+
+    fn find_ours(&self, write_id: &str) -> Option<usize> {
+        self.commits.iter().position(|commit| {
+            let seen = self.seen.get(&commit.revision);
+            let origin = seen.and_then(|seen| seen.stored.origin());
+            origin.is_some_and(|origin| &*origin.write_id == write_id)
+        })
+    }
+
+    /// The newest revision above what we superseded whose content is not known: ours may be there.
+    fn first_unseen(&self, supersedes: Revision) -> Option<Revision> {
+        self.commits
+            .iter()
+            .map(|commit| commit.revision)
+            .take(WRITE_DEPTH)
+            .take_while(|revision| *revision != supersedes)
+            .find(|revision| !self.seen.contains_key(revision))
+    }
+
+    // ---- answers ----
+
+    /// Takes in the gist as an answer shows it; returns what its newest revision holds.
+    pub(super) fn take_page(
+        &mut self,
+        etag: Option<Arc<str>>,
+        history: Vec<Commit>,
+        text: Text,
+    ) -> Result<Arc<Stored>, LockError> {
+        let head = *history
+            .first()
+            .ok_or_else(|| unavailable("the gist service shows the gist without its history"))?;
+        self.etag = etag;
+        self.join(history);
+        Ok(self.learn(head.revision, text))
+    }
+
+    /// Takes in the content of the revision that was asked for; returns what it holds.
+    pub(super) fn take_text(&mut self, text: Text) -> Result<Arc<Stored>, LockError> {
+        let asked = self.cursor.asked.take();
+        let revision = asked.ok_or_else(|| unavailable("an answer came that was not asked for"))?;
+        Ok(self.learn(revision, text))
+    }
+
+    /// Takes in a page of the history.
+    pub(super) fn take_older(&mut self, older: &[Commit]) -> Result<(), LockError> {
+        let last = self.commits.last().map(|commit| commit.revision);
+        match last.and_then(|last| position(older, last)) {
+            Some(index) => {
+                self.commits.extend_from_slice(&older[index + 1..]);
+                self.cursor.page_ended_with_ours = true;
+            }
+            None if older.is_empty() && self.cursor.page_ended_with_ours => self.complete = true,
+            None if older.is_empty() => {
+                self.forget();
+                return Err(unavailable("the gist's history changed while it was read"));
+            }
+            None if self.cursor.page_ended_with_ours => self.commits.extend_from_slice(older),
+            // Entries move down while others write: ours is on the next page.
+            None => {}
+        }
+        if self.commits.len() > MOST_COMMITS {
+            self.forget();
+            return Err(unavailable(
+                "the gist's history is too long to be read: use another gist (elector init --from)",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What was known of the history does not hold any more, or is of no use.
+    pub(super) fn forget(&mut self) {
+        self.commits.clear();
+        self.complete = false;
+        self.etag = None;
+    }
+
+    /// Puts a newer list of revisions on top of what is known, or in its place.
+    fn join(&mut self, mut newer: Vec<Commit>) {
+        let old_head = self.commits.first().map(|commit| commit.revision);
+        let Some(overlap) = old_head.and_then(|head| position(&newer, head)) else {
+            self.complete = false;
+            self.commits = newer;
+            return;
+        };
+        if newer.len() - overlap < self.commits.len() {
+            newer.truncate(overlap);
+            newer.append(&mut self.commits);
+        } else {
+            self.complete &= newer.len() - overlap == self.commits.len();
+        }
+        self.commits = newer;
+    }
+
+    fn learn(&mut self, revision: Revision, text: Text) -> Arc<Stored> {
+        let seen = Seen::new(text);
+        let stored = Arc::clone(&seen.stored);
+        self.seen.insert(revision, seen);
+        stored
+    }
+
+    // ---- walking ----
+
+    /// What is in effect at the revision with this index.
+    fn read_from(&mut self, index: usize) -> Result<Read<Effect>, LockError> {
+        let known = Known {
+            commits: &self.commits[index..],
+            complete: self.complete,
+            seen: &self.seen,
+        };
+        match resolve(known, self.base.as_ref()) {
+            Progress::Resolved(effect) => Ok(Read::Known(effect)),
+            missing => self.ask(&missing).map(Read::Ask),
+        }
+    }
+
+    /// Makes sure that the base is in the known history, or gone for good. Returns what has to be
+    /// asked for first.
+    fn find_base(&mut self, now: Instant, fresh: bool) -> Result<Option<Request>, LockError> {
+        if self.base.is_none() || self.base_is_known() {
+            return Ok(None);
+        }
+        // An answer without what was seen a moment ago is an old one.
+        if !fresh && now.since(self.base_since) < self.stale_for {
+            self.forget();
+            return Err(unavailable(
+                "the gist service answered with an old state of the gist",
+            ));
+        }
+        if !self.complete && self.commits.len() < SEARCH_DEPTH {
+            return self.ask(&Progress::NeedOlder).map(Some);
+        }
+        self.base = None;
+        self.base_since = now;
+        self.rewound = true;
+        Ok(None)
+    }
+
+    /// Whether the rule can be applied from the base on.
+    fn base_is_known(&mut self) -> bool {
+        let Some(base) = &mut self.base else {
+            return false;
+        };
+        let effect = base.effect.commit.revision;
+        if position(&self.commits, base.at).is_none() && position(&self.commits, effect).is_some() {
+            // Only what stood above the revision in effect is gone: another file's write, say.
+            base.at = effect;
+        }
+        position(&self.commits, base.at).is_some()
+    }
+
+    fn ask(&mut self, missing: &Progress) -> Result<Request, LockError> {
+        let cursor = &mut self.cursor;
+        if cursor.reads == READS_PER_CALL {
+            return Err(unavailable(format!(
+                "the gist's history is still being read, {} of {} revisions so far",
+                self.seen.len(),
+                self.commits.len()
+            )));
+        }
+        cursor.reads += 1;
+        if let Progress::NeedText(revision) = missing {
+            cursor.asked = Some(*revision);
+            return Ok(Request::Revision(*revision));
+        }
+        // The page that our last entry should be on comes first: only an overlap shows that no
+        // entry was missed.
+        cursor.page = match cursor.page {
+            0 => u32::try_from(self.commits.len().saturating_sub(1) / PAGE + 1).unwrap_or(u32::MAX),
+            page => page.saturating_add(1),
+        };
+        Ok(Request::Commits { page: cursor.page })
+    }
+
+    fn settle_at(&mut self, now: Instant, index: usize, effect: Effect) -> Result<(), LockError> {
+        let at = self
+            .commits
+            .get(index)
+            .ok_or_else(|| unavailable("nothing is known of the gist's history"))?
+            .revision;
+        if index > 0 {
+            self.commits.drain(..index);
+            self.etag = None;
+        }
+        if self.base.as_ref().is_none_or(|old| old.at != at) {
+            self.base_since = now;
+        }
+        // What lies below the revision in effect is not needed any more.
+        if let Some(last) = position(&self.commits, effect.commit.revision) {
+            self.complete &= last + 1 == self.commits.len();
+            self.commits.truncate(last + 1);
+        }
+        let commits = &self.commits;
+        self.seen
+            .retain(|revision, _| position(commits, *revision).is_some());
+        self.base = Some(Base { at, effect });
+        Ok(())
+    }
+}
+
+/// Our write, found in the history.
+pub(super) struct Written {
+    /// Whether it took effect when it was made.
+    pub(super) in_effect: bool,
+    index: usize,
+    effect: Effect,
+}
+
+pub(super) fn unavailable(why: impl Into<String>) -> LockError {
+    LockError::Unavailable(why.into())
+}
+
+fn position(commits: &[Commit], revision: Revision) -> Option<usize> {
+    commits
+        .iter()
+        .position(|commit| commit.revision == revision)
+}
