@@ -57,10 +57,10 @@ pub struct Effect {
     pub stored: Arc<Stored>,
     /// Whether it and everything back to the newest revision of ours that took effect was seen.
     pub settled: bool,
-    /// The longest lease from that one up to this.
-    pub longest_lease: Duration,
-    /// Whether there was a record from that one up to this.
-    pub any_record: bool,
+    /// The longest lease of any record from that one up to this; `None` if there is no record.
+    pub longest_lease: Option<Duration>,
+    /// The longest lease of those above this one that were passed over.
+    passed_over: Option<Duration>,
     /// A revision on the way here goes by a newer rule, so that what is in effect is not known.
     pub newer_protocol: Option<u64>,
 }
@@ -68,16 +68,14 @@ pub struct Effect {
 impl Effect {
     /// Where the rule is begun: a revision that is in effect whatever came before it.
     fn beginning(commit: Commit, stored: &Arc<Stored>, settled: bool) -> Effect {
-        let mut effect = Effect {
+        Effect {
             commit,
             stored: Arc::clone(stored),
             settled,
-            longest_lease: Duration::ZERO,
-            any_record: false,
+            longest_lease: lease(stored),
+            passed_over: None,
             newer_protocol: newer_protocol(stored),
-        };
-        effect.count(stored);
-        effect
+        }
     }
 
     /// Applies the rule to the revision that comes next.
@@ -92,24 +90,22 @@ impl Effect {
                 self.newer_protocol = self.newer_protocol.or(newer);
             }
             Some(_) => {
-                self.count(&seen.stored);
+                self.passed_over = self.passed_over.max(lease(&seen.stored));
                 self.newer_protocol = self.newer_protocol.or(newer_protocol(&seen.stored));
             }
             None => {
                 self.commit = commit;
                 self.stored = Arc::clone(&seen.stored);
                 self.newer_protocol = newer_protocol(&seen.stored);
-                self.count(&seen.stored);
+                let overwritten = self.longest_lease.max(self.passed_over.take());
+                self.longest_lease = overwritten.max(lease(&seen.stored));
             }
         }
     }
+}
 
-    fn count(&mut self, stored: &Stored) {
-        if let Some(stored) = stored.record() {
-            self.longest_lease = self.longest_lease.max(stored.record.lease_duration());
-            self.any_record = true;
-        }
-    }
+fn lease(stored: &Stored) -> Option<Duration> {
+    Some(stored.record()?.record.lease_duration())
 }
 
 fn newer_protocol(stored: &Stored) -> Option<u64> {
@@ -182,7 +178,7 @@ fn try_resolve(known: Known<'_>, base: Option<&Base>) -> Result<Effect, Missing>
     let index = known
         .position(effect.commit.revision)
         .ok_or(Missing::Older)?;
-    let mut effect = known.fold(known.settled_start(index)?, index)?;
+    let mut effect = known.fold(known.settled_start(index)?, 0)?;
     // A newer rule further back does not matter to what a plain overwrite says.
     effect.newer_protocol = newer_protocol;
     Ok(effect)

@@ -74,7 +74,7 @@ impl Observer {
             resource_version: self.resource_version,
             mine: origin.and_then(|origin| self.number(&origin.write_id)),
             age: if ours { self.age(effect) } else { None },
-            overwritten: (!ours).then_some(effect.longest_lease),
+            overwritten: (!ours).then_some(effect.longest_lease.unwrap_or_default()),
             rewound,
             highest_token: self.highest_token,
         })
@@ -96,9 +96,11 @@ impl Observer {
 pub(super) fn content(effect: &Effect) -> Content {
     match &*effect.stored {
         Stored::Record(stored) => Content::Record(Arc::clone(&stored.record)),
-        Stored::Nothing if effect.any_record => Content::Gone,
+        Stored::Nothing if effect.longest_lease.is_some() => Content::Gone,
         Stored::Nothing => Content::Absent,
-        Stored::Object { why, .. } if effect.any_record => Content::Unreadable(Arc::clone(why)),
+        Stored::Object { why, .. } if effect.longest_lease.is_some() => {
+            Content::Unreadable(Arc::clone(why))
+        }
         Stored::Object { .. } => Content::Absent,
         Stored::Foreign(why) => Content::Unreadable(Arc::clone(why)),
     }

@@ -298,7 +298,7 @@ impl GistProtocol {
     /// never was a record.
     fn accept(&mut self, effect: &Effect) -> Result<(), LockError> {
         if let Stored::Foreign(why) = &*effect.stored
-            && !(self.accepted && effect.any_record)
+            && !(self.accepted && effect.longest_lease.is_some())
         {
             let file = self.file.as_deref().unwrap_or_default();
             return Err(LockError::Refused(format!(
