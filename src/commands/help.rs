@@ -126,9 +126,11 @@ Settings are environment variables. Each is read as ELECTOR_<NAME> first, then a
 ",
     );
     for row in settings::ALL {
+        let required = row.default.starts_with("required");
+        let label = if required { "" } else { "default: " };
         let _ = writeln!(
             text,
-            "  {} (default: {})\n      {}",
+            "  {} ({label}{})\n      {}",
             row.name, row.default, row.meaning
         );
     }
@@ -153,7 +155,7 @@ mod tests {
             assert!(text.contains(&format!("\n  {} ", topic.name)));
         }
         for row in settings::ALL {
-            assert!(text.contains(&format!("\n  {} (default: ", row.name)));
+            assert!(text.contains(&format!("\n  {} (", row.name)));
         }
     }
 

@@ -32,12 +32,12 @@ pub const ALL: &[Setting] = &[
     ),
     row(
         "GITHUB_API_TOKEN",
-        "this or the next is required",
+        "required, this or the next",
         "a token that may write gists",
     ),
     row(
         "GITHUB_API_TOKEN_FILE",
-        "this or the one above is required",
+        "required, this or the one above",
         "a file that holds it; read again when it changes",
     ),
     row(
