@@ -61,13 +61,14 @@ pub fn init(filter: &str) -> io::Result<LogGuard> {
     // is blocked, and everybody who prints would wait for it.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let (logger, guard) = start(filter, stderr)?;
+    if let Some(doubt) = line::doubt_about_filter(filter, &logger) {
+        // Past the filter, which may let no warning through.
+        guard.0.push(line::warning(&doubt).into_bytes());
+    }
     let level = logger.filter();
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(level);
         log_panics(guard.clone());
-    }
-    if let Some(flaw) = line::flaw_in_filter(filter) {
-        log::warn!("RUST_LOG {flaw}; info counts instead");
     }
     Ok(guard)
 }
@@ -202,6 +203,23 @@ mod tests {
         }
         let (logger, _guard) = start("warn,ureq=trace", io::sink()).unwrap();
         assert_eq!(logger.filter(), LevelFilter::Trace);
+    }
+
+    #[test]
+    fn a_filter_that_probably_was_not_meant_so_is_doubted() {
+        for (filter, doubt) in [
+            ("a=b", Some("info counts instead")),
+            ("verbose", Some("lets nothing of elector itself through")),
+            ("ureq=debug", Some("lets nothing of elector itself through")),
+            ("ureq=debug,error", None),
+            ("off", None),
+            ("", None),
+        ] {
+            let (logger, _guard) = start(filter, io::sink()).unwrap();
+            let doubts = line::doubt_about_filter(filter, &logger).unwrap_or_default();
+            assert!(doubts.contains(doubt.unwrap_or("")), "{filter}: {doubts}");
+            assert_eq!(doubts.is_empty(), doubt.is_none(), "{filter}: {doubts}");
+        }
     }
 
     #[test]

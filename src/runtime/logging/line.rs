@@ -5,7 +5,8 @@
 
 use std::fmt::{self, Write};
 
-use log::{LevelFilter, Record};
+use env_logger::Logger;
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::runtime::clock;
 
@@ -41,13 +42,23 @@ fn write(line: &mut Line, record: &Record<'_>) -> fmt::Result {
     line.write_fmt(*record.args())
 }
 
+/// The line for a warning of the log's own.
+pub(super) fn warning(text: &str) -> String {
+    format(
+        &Record::builder()
+            .level(Level::Warn)
+            .target(OWN)
+            .args(format_args!("{text}"))
+            .build(),
+    )
+}
+
 /// The line that stands for `count` dropped ones.
 pub(super) fn dropped(count: u64) -> String {
     let lines = if count == 1 { "line was" } else { "lines were" };
-    format!(
-        "{} WARN  {count} log {lines} dropped here: standard error was not read fast enough\n",
-        clock::wall_millis()
-    )
+    warning(&format!(
+        "{count} log {lines} dropped here: standard error was not read fast enough"
+    ))
 }
 
 /// A line that takes what fits, escaped.
@@ -99,6 +110,23 @@ fn must_be_escaped(character: char) -> bool {
         )
 }
 
+/// What to tell the user about a filter, which `logger` was made with.
+pub(super) fn doubt_about_filter(filter: &str, logger: &Logger) -> Option<String> {
+    if let Some(flaw) = flaw_in_filter(filter) {
+        return Some(format!("RUST_LOG {flaw}; info counts instead"));
+    }
+    // A word that is no level is taken for a module, and everything else is silent.
+    let own_error = Metadata::builder().level(Level::Error).target(OWN).build();
+    if logger.enabled(&own_error) || filter.to_ascii_lowercase().contains("off") {
+        return None;
+    }
+    Some(format!(
+        "RUST_LOG is `{}`, which lets nothing of elector itself through: add a level, as in \
+         info,ureq=debug",
+        shown(filter)
+    ))
+}
+
 /// What is wrong with a filter, as the rest of a sentence; `None` if env_logger understands it.
 ///
 /// env_logger itself prints what it does not understand, past the queue, and goes on with the rest.
@@ -114,14 +142,15 @@ pub(super) fn flaw_in_filter(filter: &str) -> Option<String> {
         }
     };
     let directive = directives.split(',').map(str::trim).find(flawed)?;
-    let shown: String = directive
-        .chars()
-        .take(60)
-        .flat_map(char::escape_debug)
-        .collect();
     Some(format!(
-        "has `{shown}`, which names no level: write it like warn,ureq=debug"
+        "has `{}`, which names no level: write it like warn,ureq=debug",
+        shown(directive)
     ))
+}
+
+/// The beginning of what the user wrote; the line escapes it.
+fn shown(text: &str) -> String {
+    text.chars().take(60).collect()
 }
 
 #[cfg(test)]
