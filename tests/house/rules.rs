@@ -105,6 +105,7 @@ pub(crate) fn flaws(file: &str, code: &Code) -> Vec<String> {
             .map(|named| format!("{}: only src/main.rs may end the process", named.line)),
     );
     flaws.extend(hidden_crates(code));
+    flaws.extend(hidden_files(code));
     flaws.extend(macros(code, UNFINISHED));
     flaws
 }
@@ -215,6 +216,16 @@ fn hidden_crates(code: &Code) -> Vec<String> {
     pairs
         .filter(|pair| pair[0].text == "extern" && pair[1].text == "crate")
         .map(|pair| format!("{}: `extern crate` is not needed", pair[0].line))
+        .collect()
+}
+
+/// A module whose file is somewhere else would be taken for another one.
+fn hidden_files(code: &Code) -> Vec<String> {
+    let attributes = code.tokens.windows(3).filter(|tokens| {
+        tokens[0].text == "[" && tokens[1].text == "path" && tokens[2].text == "="
+    });
+    attributes
+        .map(|tokens| format!("{}: `path` is for test modules only", tokens[0].line))
         .collect()
 }
 
