@@ -28,8 +28,8 @@ const DEFAULT_API_URL: &str = "https://api.github.com";
 /// The host whose limits are known, and warned about.
 const GITHUB_API_HOST: &str = "api.github.com";
 
-/// `CONFIRM_DELAY` when it is not set: longer than GitHub has been seen to take to move the head of
-/// a gist, and a quarter of the default retry period.
+/// `CONFIRM_DELAY` when it is not set: longer than GitHub is assumed to take to move the head of a
+/// gist (the simulations give it 1.8 s), and a quarter of the default retry period.
 const DEFAULT_CONFIRM_DELAY: Duration = Duration::from_secs(2);
 
 /// The most that candidates wait beyond the end of a lease, at random: enough to keep the writes of
