@@ -79,8 +79,8 @@ mod tests {
     #[test]
     fn wall_times_are_written_in_utc_and_cut_off() {
         let time = OffsetDateTime::from_unix_timestamp_nanos(1_795_341_599_999_999_999).unwrap();
-        assert_eq!(seconds(time), "2026-11-22T08:39:59Z");
-        assert_eq!(milliseconds(time), "2026-11-22T08:39:59.999Z");
+        assert_eq!(seconds(time), "2026-11-22T09:59:59Z");
+        assert_eq!(milliseconds(time), "2026-11-22T09:59:59.999Z");
         let early = OffsetDateTime::from_unix_timestamp(7).unwrap();
         assert_eq!(milliseconds(early), "1970-01-01T00:00:07.000Z");
         assert_eq!(wall().len(), 20);

@@ -3,6 +3,10 @@
 mod callbacks;
 pub mod clock;
 pub mod election;
+pub mod logging;
 mod notices;
+pub mod signals;
 pub mod timer;
 mod worker;
+
+pub use callbacks::{LeaderCallbacks, Term};

@@ -1,0 +1,67 @@
+# Builds and checks `elector`. `make` alone lists what there is to make.
+#
+# Cargo does the work. This file knows the order of the checks, and says what is missing on a machine
+# before cargo fails in a way that does not.
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/sh
+
+CARGO ?= cargo
+
+# A missing tool, what it is for, and where to get it; for use in a recipe. The $$(1) and so on are
+# the arguments of `call`.
+missing = { echo "make: $(1) is missing: $(2)." >&2; echo "      To get it: $(3)" >&2; exit 1; }
+
+.PHONY: help
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: need-cargo need-cc ## build target/debug/elector
+	$(CARGO) build --locked
+
+.PHONY: release
+release: need-cargo need-cc ## build target/release/elector, small and stripped
+	$(CARGO) build --locked --release
+
+.PHONY: demo
+demo: need-cargo need-cc ## watch three candidates elect a leader, without any account
+	$(CARGO) run --locked --quiet -- demo
+
+.PHONY: test
+test: lint ## run every check: format, lints, documentation, tests
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	$(CARGO) test --locked
+
+.PHONY: lint
+lint: need-cargo need-rustfmt need-clippy need-cc ## check format and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+.PHONY: fmt
+fmt: need-cargo need-rustfmt ## format the code
+	$(CARGO) fmt
+
+.PHONY: clean
+clean: need-cargo ## remove what was built
+	$(CARGO) clean
+
+.PHONY: need-cargo need-rustfmt need-clippy need-cc
+need-cargo:
+	@command -v $(CARGO) >/dev/null 2>&1 \
+	  || $(call missing,cargo,it builds and tests everything here,install Rust with rustup: https://rustup.rs)
+
+need-rustfmt: need-cargo
+	@$(CARGO) fmt --version >/dev/null 2>&1 \
+	  || $(call missing,rustfmt,it formats the code and checks the format,rustup component add rustfmt)
+
+need-clippy: need-cargo
+	@$(CARGO) clippy --version >/dev/null 2>&1 \
+	  || $(call missing,clippy,it checks the code for mistakes,rustup component add clippy)
+
+# Not only the compiler but the C library's headers must be there, which some systems package apart.
+need-cc:
+	@$${CC:-cc} -fsyntax-only -include string.h -x c /dev/null >/dev/null 2>&1 \
+	  || $(call missing,a C compiler with its library's headers ($${CC:-cc}),the TLS library (ring) is partly written in C and Rust links with it,apt-get install gcc libc6-dev; dnf install gcc; apk add gcc musl-dev; xcode-select --install)

@@ -1,0 +1,458 @@
+//! The settings: which environment variables there are, and what follows from them.
+//!
+//! [`Settings::read`] is pure: it asks a lookup for each variable, and returns either settings that
+//! can be worked with or every problem in one message. It opens no file and no connection; whether
+//! the token is good and the gist exists is found out by those who use them. Rules between the times
+//! stand in [`LeaderElectionConfig::validate`].
+
+mod api_url;
+mod reader;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::commands::duration;
+use crate::election::config::{ConfigError, LeaderElectionConfig};
+use api_url::ApiUrl;
+use reader::{Found, Noted, Reader, shown};
+pub use table::{ALL, Setting};
+
+/// Where the API is, unless `GITHUB_API_URL` says otherwise.
+const DEFAULT_API_URL: &str = "https://api.github.com";
+
+/// The host whose limits are known, and warned about.
+const GITHUB_API_HOST: &str = "api.github.com";
+
+/// `CONFIRM_DELAY` when it is not set: longer than GitHub is assumed to take to move the head of a
+/// gist (the simulations give it 1.8 s), and a quarter of the default retry period.
+const DEFAULT_CONFIRM_DELAY: Duration = Duration::from_secs(2);
+
+/// The most that candidates wait beyond the end of a lease, at random: enough to keep the writes of
+/// a handful of them apart, little against the lease.
+const LONGEST_STAGGER: Duration = Duration::from_millis(400);
+
+/// A candidate that polls fast must not wait for many polls' time: a part of one is enough.
+const STAGGER_OF_POLL: u32 = 4;
+
+/// The longest gist id, in bytes; GitHub's have 32, older ones 20 or fewer.
+const LONGEST_GIST_ID: usize = 100;
+
+/// The longest file name, in bytes: a gist is a git repository, and file systems end here.
+const LONGEST_FILE_NAME: usize = 255;
+
+/// The longest token, in bytes; GitHub's have at most a few hundred, and a header has to hold it.
+const LONGEST_TOKEN: usize = 4096;
+
+/// GitHub's limit on writes that make content, an hour and user.
+const WRITES_AN_HOUR: f64 = 500.0;
+
+/// Polls faster than this use up GitHub's 900 points a minute and user with eight candidates: 304s
+/// are free of the hourly limit only.
+const SHORTEST_POLITE_POLL: Duration = Duration::from_millis(500);
+
+/// Everything that the environment decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The gist that holds the record: letters, digits, `-` and `_`.
+    pub gist_id: String,
+    /// The file in it; `None` for the gist's only file. No `/`, no control characters, at most 255
+    /// bytes.
+    pub gist_file: Option<String>,
+    /// What to show GitHub.
+    pub token: ApiToken,
+    /// The API's address, without a slash at its end.
+    pub api_url: String,
+    /// Whether the token may cross a network unencrypted. If not, `api_url` is https, or http to
+    /// this machine.
+    pub allow_insecure_http: bool,
+    /// A PEM file with further trusted certificates.
+    pub extra_roots: Option<PathBuf>,
+    /// Name and times, valid together with `confirm_delay`. Its seed is 0: whoever runs the election
+    /// draws one.
+    pub election: LeaderElectionConfig,
+    /// Between a claim and the write that confirms it.
+    pub confirm_delay: Duration,
+    /// What is logged, in the syntax of `RUST_LOG`; not checked here.
+    pub log_filter: String,
+    warnings: Vec<String>,
+}
+
+/// Where the token comes from.
+#[derive(Clone, Debug)]
+pub enum ApiToken {
+    /// It was given.
+    Value(Secret),
+    /// It stands in this file, which may change.
+    File(PathBuf),
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text from being printed.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The text, for the one place that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Why there are no settings: every problem, each a sentence that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    problems: Vec<String>,
+}
+
+impl SettingsError {
+    /// The problems, in the order of the table of settings.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings cannot be used:")?;
+        for problem in &self.problems {
+            write!(f, "\n  {problem}")?;
+        }
+        f.write_str("\nsee `elector help` for all settings")
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// Reads the environment of this process.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with every problem.
+    pub fn from_environment() -> Result<Self, SettingsError> {
+        let host_name = nix::unistd::gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok());
+        Settings::read(&|name| std::env::var_os(name), host_name.as_deref())
+    }
+
+    /// Reads settings through `lookup`, which is asked for `ELECTOR_<NAME>` and then for `<NAME>`.
+    /// `host_name` is the identity where no other is given.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with every problem.
+    pub fn read(
+        lookup: &dyn Fn(&str) -> Option<OsString>,
+        host_name: Option<&str>,
+    ) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(lookup);
+        let mut warnings = Vec::new();
+        let gist_id = gist_id(&mut reader);
+        let gist_file = gist_file(&mut reader);
+        let token = token(&mut reader, &mut warnings);
+        let api = api_url(&mut reader);
+        let extra_roots = reader.path("SSL_CERT_FILE");
+        let identity = identity(&mut reader, host_name, &mut warnings);
+        let (election, confirm_delay) = election(&mut reader, identity);
+        let log_filter = reader.text("RUST_LOG");
+        if let Some((api, _)) = &api {
+            warn_of_exposure(api, &mut warnings);
+            warn_of_limits(api, &election, confirm_delay, &mut warnings);
+        }
+        match (gist_id, token, api) {
+            (Ok(gist_id), Ok(token), Some((api, allow_insecure_http)))
+                if reader.problem_count() == 0 =>
+            {
+                Ok(Settings {
+                    gist_id,
+                    gist_file,
+                    token,
+                    api_url: api.url,
+                    allow_insecure_http,
+                    extra_roots,
+                    election,
+                    confirm_delay,
+                    log_filter: log_filter
+                        .ok()
+                        .flatten()
+                        .map_or_else(|| "info".to_owned(), |found| found.value),
+                    warnings,
+                })
+            }
+            _ => Err(SettingsError {
+                problems: reader.into_problems(),
+            }),
+        }
+    }
+
+    /// What works, but probably not as wished: sentences that say what to change. To be shown once,
+    /// at start.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+fn gist_id(reader: &mut Reader<'_>) -> Result<String, Noted> {
+    let Some(Found {
+        variable, value, ..
+    }) = reader.text("GIST_ID")?
+    else {
+        reader.problem(
+            "GIST_ID is not set: give the id of the gist that holds the record, the last part of \
+             its address on the web"
+                .to_owned(),
+        );
+        return Err(Noted);
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if value.len() <= LONGEST_GIST_ID && value.bytes().all(allowed) {
+        return Ok(value);
+    }
+    reader.problem(format!(
+        "{variable} is {}: give only the gist's id, the last part of its address on the web \
+         (letters and digits)",
+        shown(&value)
+    ));
+    Err(Noted)
+}
+
+fn gist_file(reader: &mut Reader<'_>) -> Option<String> {
+    let Found {
+        variable, value, ..
+    } = reader.text("GIST_FILE").ok()??;
+    let flaw = if value.contains('/') {
+        "a gist has no folders, leave the `/` out"
+    } else if value.chars().any(char::is_control) {
+        "leave the control characters out"
+    } else if value.len() > LONGEST_FILE_NAME {
+        "give a name of at most 255 bytes"
+    } else {
+        return Some(value);
+    };
+    reader.problem(format!("{variable} is {}: {flaw}", shown(&value)));
+    None
+}
+
+/// The token, or the file it is in. With `ELECTOR_` in front, one outranks the other without.
+fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<ApiToken, Noted> {
+    let value = reader.text("GITHUB_API_TOKEN")?;
+    let file = reader.raw("GITHUB_API_TOKEN_FILE");
+    match (value, file) {
+        (None, None) => {
+            reader.problem(
+                "neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set: give a token that may \
+                 write gists, or a file that holds one"
+                    .to_owned(),
+            );
+            Err(Noted)
+        }
+        (Some(value), None) => token_value(reader, &value),
+        (None, Some(file)) => Ok(ApiToken::File(PathBuf::from(file.value))),
+        (Some(value), Some(file)) if value.prefixed == file.prefixed => {
+            reader.problem(format!(
+                "both {} and {} are set: unset the first, the file is read again when it changes",
+                value.variable, file.variable
+            ));
+            Err(Noted)
+        }
+        (Some(value), Some(file)) if value.prefixed => {
+            warnings.push(ignored(&file.variable, &value.variable));
+            token_value(reader, &value)
+        }
+        (Some(value), Some(file)) => {
+            warnings.push(ignored(&value.variable, &file.variable));
+            Ok(ApiToken::File(PathBuf::from(file.value)))
+        }
+    }
+}
+
+fn ignored(variable: &str, by: &str) -> String {
+    format!("{variable} is not used, because {by} is set too: unset one of them")
+}
+
+fn token_value(reader: &mut Reader<'_>, found: &Found<String>) -> Result<ApiToken, Noted> {
+    // Secrets made from files often end in a newline, which no token does.
+    let token = found.value.trim();
+    let flaw = if token.is_empty() {
+        "holds only white space: give a token"
+    } else if token.len() > LONGEST_TOKEN {
+        "is longer than any token: give the token alone"
+    } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "holds characters that no token has (not shown): give the token alone"
+    } else {
+        return Ok(ApiToken::Value(Secret::new(token)));
+    };
+    reader.problem(format!("{} {flaw}", found.variable));
+    Err(Noted)
+}
+
+/// The address, and whether insecure ones were allowed.
+fn api_url(reader: &mut Reader<'_>) -> Option<(ApiUrl, bool)> {
+    let allow_insecure = reader.boolean("ALLOW_INSECURE_HTTP", false);
+    let found = reader.text("GITHUB_API_URL").ok()?;
+    let (variable, text) = match found {
+        Some(found) => (found.variable, found.value),
+        None => ("GITHUB_API_URL".to_owned(), DEFAULT_API_URL.to_owned()),
+    };
+    match api_url::check(&text, allow_insecure) {
+        Ok(api) => Some((api, allow_insecure)),
+        Err(bad) => {
+            let value = if bad.secret {
+                "not usable (its value is not shown)".to_owned()
+            } else {
+                shown(&text)
+            };
+            reader.problem(format!("{variable} is {value}: {}", bad.why));
+            None
+        }
+    }
+}
+
+/// `LEADER_NAME`, or what the cluster calls this pod, or the host's name.
+fn identity(
+    reader: &mut Reader<'_>,
+    host_name: Option<&str>,
+    warnings: &mut Vec<String>,
+) -> Result<String, Noted> {
+    if let Some(name) = reader.text("LEADER_NAME")? {
+        return Ok(name.value);
+    }
+    let cluster = reader.text("CLUSTER_NAME");
+    let namespace = reader.text("POD_NAMESPACE");
+    let pod = reader.text("POD_NAME");
+    let parts = [cluster?, namespace?, pod?];
+    if parts[0].is_none() && parts[2].is_some() {
+        warnings.push(
+            "CLUSTER_NAME is not set: pods of one name in two clusters cannot be told apart in logs \
+             and in the record; set it to the cluster's name"
+                .to_owned(),
+        );
+    }
+    let joined = parts
+        .into_iter()
+        .flatten()
+        .map(|found| found.value)
+        .collect::<Vec<_>>()
+        .join("/");
+    match host_name {
+        _ if !joined.is_empty() => Ok(joined),
+        Some(name) if !name.is_empty() => Ok(name.to_owned()),
+        _ => {
+            reader.problem(
+                "LEADER_NAME is not set, and this machine has no name: give this candidate a name \
+                 of its own"
+                    .to_owned(),
+            );
+            Err(Noted)
+        }
+    }
+}
+
+/// Name and times, and the confirm delay; what is wrong with them, one by one and together, is
+/// noted.
+fn election(
+    reader: &mut Reader<'_>,
+    identity: Result<String, Noted>,
+) -> (LeaderElectionConfig, Duration) {
+    // A name that could not be read is complained about already.
+    let mut config = LeaderElectionConfig::new(identity.unwrap_or_else(|Noted| "?".to_owned()));
+    let before = reader.problem_count();
+    config.lease_duration = reader.duration("LEASE_DURATION", config.lease_duration);
+    config.renew_deadline = reader.duration("RENEW_DEADLINE", config.renew_deadline);
+    config.retry_period = reader.duration("RETRY_PERIOD", config.retry_period);
+    config.poll_period = reader.duration("POLL_PERIOD", config.poll_period);
+    let confirm_delay = reader.duration("CONFIRM_DELAY", DEFAULT_CONFIRM_DELAY);
+    config.termination_grace = reader.duration("TERMINATION_GRACE", config.termination_grace);
+    config.stop_timeout = reader.duration("STOP_TIMEOUT", config.stop_timeout);
+    let times_are_known = reader.problem_count() == before;
+    config.release_on_cancel = reader.boolean("RELEASE_ON_CANCEL", config.release_on_cancel);
+    config.exit_on_lost_lease = reader.boolean("EXIT_ON_LOST_LEASE", config.exit_on_lost_lease);
+    config.takeover_stagger = LONGEST_STAGGER.min(config.poll_period / STAGGER_OF_POLL);
+    for error in config
+        .validate(Some(confirm_delay))
+        .err()
+        .unwrap_or_default()
+    {
+        // A relation to a time that could not be read would be a relation to its default.
+        if times_are_known || !is_relation(&error) {
+            reader.problem(error.to_string());
+        }
+    }
+    (config, confirm_delay)
+}
+
+fn is_relation(error: &ConfigError) -> bool {
+    matches!(
+        error,
+        ConfigError::ShortLease { .. }
+            | ConfigError::ShortRenewDeadline { .. }
+            | ConfigError::LongConfirmDelay { .. }
+    )
+}
+
+fn warn_of_exposure(api: &ApiUrl, warnings: &mut Vec<String>) {
+    if api.exposed {
+        warnings.push(format!(
+            "the token is sent to {} unencrypted, as ALLOW_INSECURE_HTTP permits: use https://",
+            api.host
+        ));
+    }
+}
+
+/// GitHub's limits count per user, over all its programs: what one leader may use at the most.
+fn warn_of_limits(
+    api: &ApiUrl,
+    election: &LeaderElectionConfig,
+    confirm_delay: Duration,
+    warnings: &mut Vec<String>,
+) {
+    if api.host != GITHUB_API_HOST {
+        return;
+    }
+    let renewals = an_hour(election.retry_period);
+    if renewals > WRITES_AN_HOUR {
+        warnings.push(format!(
+            "RETRY_PERIOD is {}: that makes {renewals:.0} writes an hour, and GitHub takes \
+             {WRITES_AN_HOUR} from one user; give 8s or more, with RENEW_DEADLINE and \
+             LEASE_DURATION to match",
+            duration::format(election.retry_period)
+        ));
+    }
+    if election.poll_period < SHORTEST_POLITE_POLL {
+        warnings.push(format!(
+            "POLL_PERIOD is {}: each candidate makes {:.0} requests a minute, and GitHub takes 900 \
+             from one user; give 1s or more",
+            duration::format(election.poll_period),
+            an_hour(election.poll_period) / 60.0
+        ));
+    }
+    if confirm_delay < DEFAULT_CONFIRM_DELAY {
+        warnings.push(format!(
+            "CONFIRM_DELAY is {}: there may be two leaders whenever GitHub takes longer than this \
+             to put a write into effect; give 2s or more",
+            duration::format(confirm_delay)
+        ));
+    }
+}
+
+fn an_hour(period: Duration) -> f64 {
+    3600.0 / period.as_secs_f64()
+}

@@ -1,0 +1,179 @@
+//! The settings as people read about them: name, default, meaning.
+//!
+//! `elector help` prints this table, and a test holds the one in the README against it. What a
+//! setting does to the program stands in the parent module.
+
+/// A setting, as `elector help` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The environment variable, without `ELECTOR_`.
+    pub name: &'static str,
+    /// What counts when it is not set, or a word on that.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+const fn row(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting {
+        name,
+        default,
+        meaning,
+    }
+}
+
+/// Every setting that this program reads.
+pub const ALL: &[Setting] = &[
+    row("GIST_ID", "required", "the gist that holds the record"),
+    row(
+        "GIST_FILE",
+        "the gist's only file",
+        "the file in it, one per lock; made if it is not there",
+    ),
+    row(
+        "GITHUB_API_TOKEN",
+        "required, this or the next",
+        "a token that may write gists",
+    ),
+    row(
+        "GITHUB_API_TOKEN_FILE",
+        "required, this or the one above",
+        "a file that holds it; read again when it changes",
+    ),
+    row(
+        "GITHUB_API_URL",
+        "https://api.github.com",
+        "for GitHub Enterprise: https://HOST/api/v3",
+    ),
+    row(
+        "ALLOW_INSECURE_HTTP",
+        "false",
+        "true permits a GITHUB_API_URL with http:// beyond this machine",
+    ),
+    row(
+        "SSL_CERT_FILE",
+        "built-in roots",
+        "further trusted certificates (PEM)",
+    ),
+    row(
+        "LEADER_NAME",
+        "the next three, or the host name",
+        "this candidate's identity, unlike every other one's",
+    ),
+    row("CLUSTER_NAME", "none", "first part of the identity"),
+    row("POD_NAMESPACE", "none", "second part of the identity"),
+    row("POD_NAME", "none", "last part of the identity"),
+    row(
+        "LEASE_DURATION",
+        "30s",
+        "how long a lease lasts for those who wait for it",
+    ),
+    row(
+        "RENEW_DEADLINE",
+        "16s",
+        "a leader that could not renew for so long stops leading",
+    ),
+    row("RETRY_PERIOD", "8s", "between two renewals"),
+    row("POLL_PERIOD", "2s", "how often a candidate looks"),
+    row(
+        "CONFIRM_DELAY",
+        "2s",
+        "between a claim and the write that confirms it",
+    ),
+    row(
+        "TERMINATION_GRACE",
+        "5s",
+        "between TERM and KILL for the workload when the lease is being lost",
+    ),
+    row(
+        "STOP_TIMEOUT",
+        "25s",
+        "the same on a polite stop, with the lease kept alive meanwhile",
+    ),
+    row(
+        "RELEASE_ON_CANCEL",
+        "true",
+        "give the lease back on SIGTERM and SIGINT",
+    ),
+    row(
+        "EXIT_ON_LOST_LEASE",
+        "false",
+        "exit with code 1 rather than stand again",
+    ),
+    row(
+        "RUST_LOG",
+        "info",
+        "what is logged: error, warn, info, debug, trace, or module=level,...",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The names in the README's table of settings: those that its first column lists, and those
+    /// that any of its columns mentions.
+    fn names_in(readme: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+        let rows = readme
+            .lines()
+            .skip_while(|line| !line.to_lowercase().starts_with("| variable"))
+            .take_while(|line| line.starts_with('|'));
+        let (mut listed, mut mentioned) = (BTreeSet::new(), BTreeSet::new());
+        for row in rows {
+            let first = row.trim_start_matches('|').split('|').next().unwrap_or("");
+            listed.extend(names_in_code(first));
+            mentioned.extend(names_in_code(row));
+        }
+        (listed, mentioned)
+    }
+
+    fn names_in_code(text: &str) -> impl Iterator<Item = String> {
+        text.split('`')
+            .skip(1)
+            .step_by(2)
+            .flat_map(|code| code.split(|c: char| c != '_' && !c.is_ascii_uppercase()))
+            .map(|name| name.strip_prefix("ELECTOR_").unwrap_or(name))
+            .filter(|name| name.contains('_'))
+            .map(str::to_owned)
+    }
+
+    /// What is wrong with a README, one line for each name.
+    fn differences(readme: &str) -> Vec<String> {
+        let (listed, mentioned) = names_in(readme);
+        let known: BTreeSet<String> = ALL.iter().map(|row| row.name.to_owned()).collect();
+        let missing = known.difference(&mentioned).map(|n| format!("{n} missing"));
+        let unknown = listed.difference(&known).map(|n| format!("{n} unknown"));
+        missing.chain(unknown).collect()
+    }
+
+    #[test]
+    fn the_readme_lists_the_settings_that_exist() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        if let Ok(readme) = std::fs::read_to_string(path) {
+            assert_eq!(differences(&readme), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_readme_that_lacks_a_setting_or_has_one_too_many_is_found_out() {
+        let rows: String = ALL
+            .iter()
+            .map(|row| format!("| `{}` | `x` | text |\n", row.name))
+            .collect();
+        let readme = |rows: &str| format!("# Hi\n\n| variable | default |\n|---|---|\n{rows}\nEnd");
+        assert_eq!(differences(&readme(&rows)), Vec::<String>::new());
+        let without = rows.replace("| `GIST_FILE` | `x` | text |\n", "");
+        assert_eq!(differences(&readme(&without)), ["GIST_FILE missing"]);
+        let with = format!("{rows}| `LEASE_LENGTH` | |\n");
+        assert_eq!(differences(&readme(&with)), ["LEASE_LENGTH unknown"]);
+    }
+
+    #[test]
+    fn no_setting_is_listed_twice() {
+        let names: BTreeSet<_> = ALL.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

@@ -1,0 +1,382 @@
+//! Tests of the settings, on made-up environments.
+
+use std::os::unix::ffi::OsStringExt;
+
+use super::*;
+
+/// What every good environment needs.
+const MINIMUM: &[(&str, &str)] = &[("GIST_ID", "923dcb52"), ("GITHUB_API_TOKEN", "ghp_abc123")];
+
+fn read_os(variables: &[(&str, OsString)]) -> Result<Settings, SettingsError> {
+    let lookup = |name: &str| {
+        let found = variables.iter().rev().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.clone())
+    };
+    Settings::read(&lookup, Some("host-1"))
+}
+
+fn read_only(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (*name, OsString::from(value)))
+        .collect();
+    read_os(&variables)
+}
+
+/// The minimum, and `variables` over it.
+fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    read_only(&[MINIMUM, variables].concat())
+}
+
+fn problems(variables: &[(&str, &str)]) -> Vec<String> {
+    read(variables).unwrap_err().problems
+}
+
+/// Asserts that exactly one problem is reported, and that it holds all of `parts`.
+fn assert_problem(variables: &[(&str, &str)], parts: &[&str]) {
+    let problems = problems(variables);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    for part in parts {
+        assert!(problems[0].contains(part), "{part} in {}", problems[0]);
+    }
+}
+
+#[test]
+fn the_minimum_gives_the_defaults() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.gist_id, "923dcb52");
+    assert_eq!(settings.gist_file, None);
+    assert!(matches!(&settings.token, ApiToken::Value(token) if token.expose() == "ghp_abc123"));
+    assert_eq!(settings.api_url, "https://api.github.com");
+    assert!(!settings.allow_insecure_http);
+    assert_eq!(settings.extra_roots, None);
+    assert_eq!(settings.election, LeaderElectionConfig::new("host-1"));
+    assert_eq!(settings.confirm_delay, Duration::from_secs(2));
+    assert_eq!(settings.log_filter, "info");
+    assert_eq!(settings.warnings(), [] as [&str; 0]);
+}
+
+#[test]
+fn the_defaults_in_the_table_are_the_defaults() {
+    let given: Vec<_> = ALL
+        .iter()
+        .filter(|row| !row.default.contains(' ') && !["none", "required"].contains(&row.default))
+        .map(|row| (row.name, row.default))
+        .collect();
+    assert_eq!(given.len(), 12, "{given:?}");
+    let (given, unset) = (read(&given).unwrap(), read(&[]).unwrap());
+    assert_eq!(format!("{given:?}"), format!("{unset:?}"));
+}
+
+#[test]
+fn every_setting_in_the_table_is_asked_for_in_both_forms() {
+    let asked = std::cell::RefCell::new(Vec::new());
+    let lookup = |name: &str| {
+        asked.borrow_mut().push(name.to_owned());
+        None
+    };
+    Settings::read(&lookup, None).unwrap_err();
+    let expected: Vec<_> = ALL
+        .iter()
+        .flat_map(|row| [format!("ELECTOR_{}", row.name), row.name.to_owned()])
+        .collect();
+    let mut asked = asked.into_inner();
+    asked.sort();
+    let mut sorted = expected;
+    sorted.sort();
+    assert_eq!(asked, sorted);
+}
+
+#[test]
+fn the_longer_form_of_a_name_counts_first_and_an_empty_value_not_at_all() {
+    let settings = read(&[
+        ("ELECTOR_GIST_FILE", "ours"),
+        ("GIST_FILE", "theirs"),
+        ("ELECTOR_LEADER_NAME", ""),
+        ("LEADER_NAME", "plain"),
+        ("RETRY_PERIOD", ""),
+        ("SSL_CERT_FILE", ""),
+    ])
+    .unwrap();
+    assert_eq!(settings.gist_file.as_deref(), Some("ours"));
+    assert_eq!(settings.election.identity, "plain");
+    assert_eq!(settings.election.retry_period, Duration::from_secs(8));
+    assert_eq!(settings.extra_roots, None);
+}
+
+#[test]
+fn every_setting_is_taken() {
+    let settings = read_only(&[
+        ("GIST_ID", "abc"),
+        ("GIST_FILE", "lease.json"),
+        ("GITHUB_API_TOKEN_FILE", "/run/secrets/token"),
+        ("GITHUB_API_URL", "http://ghe.example.org/api/v3/"),
+        ("ALLOW_INSECURE_HTTP", "TRUE"),
+        ("SSL_CERT_FILE", "/etc/ca.pem"),
+        ("LEASE_DURATION", "1m30s"),
+        ("RENEW_DEADLINE", "40s"),
+        ("RETRY_PERIOD", "20s"),
+        ("POLL_PERIOD", "1s"),
+        ("CONFIRM_DELAY", "3s"),
+        ("TERMINATION_GRACE", "0"),
+        ("STOP_TIMEOUT", "1h"),
+        ("RELEASE_ON_CANCEL", "0"),
+        ("EXIT_ON_LOST_LEASE", "1"),
+        ("RUST_LOG", "debug"),
+    ])
+    .unwrap();
+    assert_eq!(settings.gist_file.as_deref(), Some("lease.json"));
+    assert!(matches!(settings.token, ApiToken::File(path) if path.ends_with("token")));
+    assert_eq!(settings.api_url, "http://ghe.example.org/api/v3");
+    assert!(settings.allow_insecure_http);
+    assert_eq!(settings.extra_roots, Some(PathBuf::from("/etc/ca.pem")));
+    let expected = LeaderElectionConfig {
+        lease_duration: Duration::from_secs(90),
+        renew_deadline: Duration::from_secs(40),
+        retry_period: Duration::from_secs(20),
+        poll_period: Duration::from_secs(1),
+        termination_grace: Duration::ZERO,
+        stop_timeout: Duration::from_secs(3600),
+        release_on_cancel: false,
+        exit_on_lost_lease: true,
+        takeover_stagger: Duration::from_millis(250),
+        ..LeaderElectionConfig::new("host-1")
+    };
+    assert_eq!(settings.election, expected);
+    assert_eq!(settings.confirm_delay, Duration::from_secs(3));
+    assert_eq!(settings.log_filter, "debug");
+}
+
+#[test]
+fn settings_of_a_later_step_are_left_alone() {
+    read(&[
+        ("HTTP_ADDR", ":4040"),
+        ("READY_WHEN", "nonsense"),
+        ("LEADER_FILE", "/x"),
+        ("WORKLOAD_HEALTH_URL", "?"),
+        ("WEBHOOK_URL", "?"),
+    ])
+    .unwrap();
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let error = read_only(&[
+        ("GITHUB_API_URL", "ftp://x"),
+        ("LEASE_DURATION", "10"),
+        ("RENEW_DEADLINE", "40s"),
+        ("ELECTOR_RETRY_PERIOD", "-8s"),
+        ("RELEASE_ON_CANCEL", "yes"),
+    ])
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the settings cannot be used:
+  GIST_ID is not set: give the id of the gist that holds the record, the last part of its address \
+on the web
+  neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set: give a token that may write gists, or \
+a file that holds one
+  GITHUB_API_URL is `ftp://x`: it is neither https:// nor http://: give https://HOST/api/v3
+  LEASE_DURATION: unknown duration `10`: write it like 30s, 1m30s or 500ms
+  ELECTOR_RETRY_PERIOD: negative duration `-8s`: write it without the minus sign
+  RELEASE_ON_CANCEL is `yes`: give true or false
+see `elector help` for all settings"
+    );
+}
+
+#[test]
+fn broken_relations_are_reported_with_the_other_problems() {
+    let problems = problems(&[
+        ("LEASE_DURATION", "20s"),
+        ("CONFIRM_DELAY", "5s"),
+        ("GIST_FILE", "a/b"),
+    ]);
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[0].starts_with("GIST_FILE is `a/b`"));
+    assert!(problems[1].starts_with("LEASE_DURATION is 20s"));
+    assert!(problems[2].starts_with("CONFIRM_DELAY is 5s"));
+}
+
+#[test]
+fn a_gist_id_is_no_address() {
+    for bad in ["https://gist.github.com/me/923dcb52", "a b", "../x", "é"] {
+        assert_problem(&[("GIST_ID", bad)], &["GIST_ID", bad, "last part"]);
+    }
+    assert_problem(&[("GIST_ID", &"a".repeat(101))], &["GIST_ID"]);
+}
+
+#[test]
+fn a_file_name_has_no_folder_no_control_character_and_an_end() {
+    for bad in ["/", "a/b", "a\nb", "\u{7f}", &"é".repeat(128)] {
+        assert_problem(&[("GIST_FILE", bad)], &["GIST_FILE is `"]);
+    }
+    let longest = "é".repeat(127) + "x";
+    let settings = read(&[("GIST_FILE", &longest)]).unwrap();
+    assert_eq!(settings.gist_file, Some(longest));
+}
+
+#[test]
+fn a_token_and_a_token_file_are_one_too_many() {
+    let file = ("GITHUB_API_TOKEN_FILE", "/t");
+    assert_problem(
+        &[file],
+        &["GITHUB_API_TOKEN and GITHUB_API_TOKEN_FILE", "unset"],
+    );
+    let both_long = [
+        ("ELECTOR_GITHUB_API_TOKEN", "x"),
+        ("ELECTOR_GITHUB_API_TOKEN_FILE", "/t"),
+    ];
+    assert_problem(&both_long, &["ELECTOR_GITHUB_API_TOKEN and"]);
+}
+
+#[test]
+fn the_longer_form_of_one_token_outranks_the_shorter_of_the_other_aloud() {
+    let settings = read(&[("ELECTOR_GITHUB_API_TOKEN_FILE", "/t")]).unwrap();
+    assert!(matches!(settings.token, ApiToken::File(_)));
+    assert!(settings.warnings()[0].starts_with("GITHUB_API_TOKEN is not used"));
+    let settings = read(&[
+        ("ELECTOR_GITHUB_API_TOKEN", "x"),
+        ("GITHUB_API_TOKEN_FILE", "/t"),
+    ])
+    .unwrap();
+    assert!(matches!(settings.token, ApiToken::Value(_)));
+    assert!(settings.warnings()[0].starts_with("GITHUB_API_TOKEN_FILE is not used"));
+}
+
+#[test]
+fn a_token_loses_the_white_space_around_it_and_may_hold_none() {
+    let settings = read(&[("GITHUB_API_TOKEN", " ghp_x\n")]).unwrap();
+    assert!(matches!(settings.token, ApiToken::Value(token) if token.expose() == "ghp_x"));
+    for bad in ["\n", "a b", "a\r\nX-Evil: 1", "tökén", &"a".repeat(5000)] {
+        assert_problem(&[("GITHUB_API_TOKEN", bad)], &["GITHUB_API_TOKEN "]);
+    }
+}
+
+#[test]
+fn no_secret_is_ever_printed() {
+    let secret = "ghp_S3cr3tS3cr3t";
+    let settings = read(&[("GITHUB_API_TOKEN", secret)]).unwrap();
+    assert!(!format!("{settings:?}").contains("S3cr3t"));
+    let with_password = format!("https://me:{secret}@api.github.com");
+    let spaced = format!("{secret} S3cr3t");
+    // Whichever variable it was put into by mistake.
+    for name in ALL.iter().map(|row| row.name) {
+        for value in [secret, &with_password, &spaced] {
+            if let Err(error) = read(&[(name, value)]) {
+                assert!(!error.to_string().contains("S3cr3t"), "{error}");
+            }
+        }
+    }
+    assert_problem(
+        &[("GITHUB_API_URL", "https://me:hunter2@ghe.example.org")],
+        &[
+            "GITHUB_API_URL is not usable (its value is not shown)",
+            "password",
+        ],
+    );
+}
+
+#[test]
+fn a_value_that_is_not_utf_8_is_an_error_that_names_the_variable() {
+    let broken = OsString::from_vec(vec![b'a', 0xff]);
+    for row in ALL {
+        let mut variables: Vec<_> = MINIMUM
+            .iter()
+            .map(|(name, value)| (*name, OsString::from(value)))
+            .filter(|(name, _)| !(row.name == "GITHUB_API_TOKEN_FILE" && name.contains("TOKEN")))
+            .collect();
+        variables.push((row.name, broken.clone()));
+        let read = read_os(&variables);
+        if ["GITHUB_API_TOKEN_FILE", "SSL_CERT_FILE"].contains(&row.name) {
+            assert!(
+                read.is_ok(),
+                "{} is a path, which may be anything",
+                row.name
+            );
+        } else {
+            let problems = read.unwrap_err().problems;
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].starts_with(&format!("{} is not valid UTF-8", row.name)));
+        }
+    }
+}
+
+#[test]
+fn the_name_is_what_the_cluster_calls_the_pod_or_the_host() {
+    let name = |variables: &[(&str, &str)]| read(variables).unwrap().election.identity;
+    let (cluster, namespace, pod) = (
+        ("CLUSTER_NAME", "napoleon"),
+        ("POD_NAMESPACE", "default"),
+        ("POD_NAME", "elector-7d4f"),
+    );
+    assert_eq!(
+        name(&[cluster, namespace, pod]),
+        "napoleon/default/elector-7d4f"
+    );
+    assert_eq!(name(&[cluster, pod]), "napoleon/elector-7d4f");
+    assert_eq!(name(&[namespace]), "default");
+    assert_eq!(name(&[cluster, ("LEADER_NAME", "cleopatra")]), "cleopatra");
+    assert_eq!(name(&[]), "host-1");
+    let lookup = |name: &str| {
+        let found = MINIMUM.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    for nameless in [None, Some("")] {
+        let error = Settings::read(&lookup, nameless).unwrap_err();
+        assert!(error.problems[0].starts_with("LEADER_NAME is not set"));
+        assert_eq!(error.problems.len(), 1);
+    }
+}
+
+#[test]
+fn a_name_may_hold_any_character() {
+    for name in ["a \"b\"\n\u{1b}[31m", "Клеопатра/😀", &"x".repeat(10_000)] {
+        let settings = read(&[("LEADER_NAME", name)]).unwrap();
+        assert_eq!(settings.election.identity, name);
+    }
+    assert_problem(
+        &[("LEADER_NAME", &"x".repeat(70_000))],
+        &["LEADER_NAME", "70000 bytes"],
+    );
+}
+
+#[test]
+fn a_pod_without_a_cluster_name_is_warned_about() {
+    let settings = read(&[("POD_NAME", "elector-0")]).unwrap();
+    assert!(settings.warnings()[0].starts_with("CLUSTER_NAME is not set"));
+}
+
+#[test]
+fn an_insecure_address_needs_to_be_allowed_and_is_warned_about() {
+    let plain = ("GITHUB_API_URL", "http://ghe.example.org");
+    assert_problem(
+        &[plain],
+        &["`http://ghe.example.org`", "ALLOW_INSECURE_HTTP=true"],
+    );
+    let settings = read(&[plain, ("ALLOW_INSECURE_HTTP", "true")]).unwrap();
+    assert!(settings.warnings()[0].contains("unencrypted"));
+    let local = read(&[("GITHUB_API_URL", "http://127.0.0.1:8080/")]).unwrap();
+    assert_eq!(local.api_url, "http://127.0.0.1:8080");
+    assert_eq!(local.warnings(), [] as [&str; 0]);
+}
+
+#[test]
+fn settings_that_cannot_fit_githubs_limits_are_warned_about_there_only() {
+    let hasty = [
+        ("RETRY_PERIOD", "5s"),
+        ("POLL_PERIOD", "100ms"),
+        ("CONFIRM_DELAY", "1s"),
+    ];
+    let settings = read(&hasty).unwrap();
+    let warnings = settings.warnings();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings[0].contains("RETRY_PERIOD is 5s: that makes 720 writes an hour"));
+    assert!(warnings[1].contains("POLL_PERIOD is 100ms: each candidate makes 600 requests"));
+    assert!(warnings[2].contains("CONFIRM_DELAY is 1s"));
+    let elsewhere = [
+        &hasty[..],
+        &[("GITHUB_API_URL", "https://ghe.example.org/api/v3")],
+    ]
+    .concat();
+    assert_eq!(read(&elsewhere).unwrap().warnings(), [] as [&str; 0]);
+}
