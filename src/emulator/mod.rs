@@ -1,0 +1,1 @@
+//! A gist service that behaves like GitHub's.
