@@ -1,4 +1,5 @@
 //! placeholder
+pub mod commands;
 pub mod election;
 pub mod emulator;
 pub mod http;

@@ -1,0 +1,3 @@
+//! One file per subcommand of `elector`.
+
+pub mod gist_server;
