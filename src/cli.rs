@@ -196,7 +196,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match parse(args) {
         Ok(Command::Run) => commands::run::run(),
         Ok(Command::Demo(args)) => commands::demo::run(&args),
-        Ok(Command::GistServer(args)) => commands::gist_server::run(&args),
+        Ok(Command::GistServer(args)) => commands::gist_server::run(args),
         Ok(Command::Help(topic)) => print(&help::text(topic)),
         Ok(Command::Version) => print(&help::version()),
         Err(error) => {

@@ -1,0 +1,241 @@
+//! Answers: what a handler returns, and how it is put on the wire.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// What a handler wants to happen on the connection.
+#[non_exhaustive]
+pub enum Reply {
+    /// Send this answer; the connection stays open if the client wants that.
+    Answer(Response),
+    /// Send this answer, close the connection, then do this on the connection's thread.
+    Afterwards(Response, Box<dyn FnOnce() + Send>),
+    /// Close the connection without an answer.
+    Drop,
+    /// Send about half of this answer, then close the connection.
+    Truncate(Response),
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(response) => write!(f, "Answer({})", response.status),
+            Self::Afterwards(response, _) => write!(f, "Afterwards({})", response.status),
+            Self::Drop => f.write_str("Drop"),
+            Self::Truncate(response) => write!(f, "Truncate({})", response.status),
+        }
+    }
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self::Answer(response)
+    }
+}
+
+/// The bytes of an answer; shared ones are sent without being copied.
+#[derive(Debug, Clone)]
+pub struct Body(Bytes);
+
+#[derive(Debug, Clone)]
+enum Bytes {
+    Static(&'static [u8]),
+    Owned(Vec<u8>),
+    Shared(Arc<Vec<u8>>),
+}
+
+impl Body {
+    /// The bytes themselves.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Bytes::Static(bytes) => bytes,
+            Bytes::Owned(bytes) => bytes,
+            Bytes::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Self(Bytes::Static(text.as_bytes()))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self(Bytes::Owned(text.into_bytes()))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Bytes::Owned(bytes))
+    }
+}
+
+impl From<Arc<Vec<u8>>> for Body {
+    fn from(bytes: Arc<Vec<u8>>) -> Self {
+        Self(Bytes::Shared(bytes))
+    }
+}
+
+/// One answer. `Content-Length` and `Connection` are the server's business, all else the handler's.
+#[derive(Debug, Clone)]
+pub struct Response {
+    status: u16,
+    headers: Vec<(&'static str, Cow<'static, str>)>,
+    body: Body,
+}
+
+impl Response {
+    /// An answer with no body and no headers yet.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Body::from(""),
+        }
+    }
+
+    /// An answer with a body of this type.
+    #[must_use]
+    pub fn with_body(status: u16, content_type: &'static str, body: impl Into<Body>) -> Self {
+        Self {
+            body: body.into(),
+            ..Self::new(status)
+        }
+        .header("Content-Type", content_type)
+    }
+
+    /// A line of plain text.
+    #[must_use]
+    pub fn text(status: u16, body: impl Into<Body>) -> Self {
+        Self::with_body(status, "text/plain; charset=utf-8", body)
+    }
+
+    /// A JSON document.
+    #[must_use]
+    pub fn json(status: u16, body: impl Into<Body>) -> Self {
+        Self::with_body(status, "application/json; charset=utf-8", body)
+    }
+
+    /// Adds a header; the same name may come more than once.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        let value = value.into();
+        // A value that carried a line end could forge headers or a second answer.
+        let value = if value.bytes().any(|b| b.is_ascii_control()) {
+            value
+                .chars()
+                .map(|c| if c.is_ascii_control() { ' ' } else { c })
+                .collect()
+        } else {
+            value
+        };
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.body.as_bytes()
+    }
+
+    /// Answers with these codes never have a body, nor a length (RFC 9110, 8.6).
+    fn is_bodiless(&self) -> bool {
+        matches!(self.status, 100..=199 | 204 | 304)
+    }
+
+    /// Status line and headers, up to and with the empty line.
+    pub(super) fn head(&self, close: bool) -> Vec<u8> {
+        let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        for (name, value) in &self.headers {
+            head.push_str(name);
+            head.push_str(": ");
+            head.push_str(value);
+            head.push_str("\r\n");
+        }
+        if !self.is_bodiless() {
+            head.push_str(&format!("Content-Length: {}\r\n", self.body().len()));
+        }
+        if close {
+            head.push_str("Connection: close\r\n");
+        }
+        head.push_str("\r\n");
+        head.into_bytes()
+    }
+
+    /// The body as it goes out: none for HEAD and for the statuses that have none.
+    pub(super) fn wire_body(&self, head_only: bool) -> &[u8] {
+        if head_only || self.is_bodiless() {
+            &[]
+        } else {
+            self.body()
+        }
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        417 => "Expectation Failed",
+        422 => "Unprocessable Entity",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "Status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_value_cannot_forge_another_header() {
+        let response = Response::new(200).header("X-Name", "a\r\nSet-Cookie: b".to_owned());
+        let head = String::from_utf8(response.head(false)).unwrap();
+        assert_eq!(
+            head,
+            "HTTP/1.1 200 OK\r\nX-Name: a  Set-Cookie: b\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_304_has_neither_body_nor_length() {
+        let response = Response::json(304, "ignored");
+        assert!(
+            !String::from_utf8(response.head(true))
+                .unwrap()
+                .contains("Content-Length")
+        );
+        assert!(response.wire_body(false).is_empty());
+    }
+}

@@ -1,0 +1,358 @@
+//! The listening side: binding, accepting into a bounded table of connections, shutting down.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::addr::ListenAddr;
+use super::connection::Connection;
+use super::request::Request;
+use super::response::{Reply, Response};
+
+/// After an `accept` that failed for want of descriptors or memory: long enough not to spin, short
+/// enough that nobody notices once there are some again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long shutting down waits for handlers that are still at work.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// How many connections one round accepts from one listener before it looks at the others.
+const ACCEPTS_PER_ROUND: usize = 64;
+
+/// What one server, one connection and one request may use.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at a time; further ones are answered 503 and closed.
+    pub connections: usize,
+    /// Bytes of a request's head, request line and headers together.
+    pub head_bytes: usize,
+    /// Headers of one request.
+    pub headers: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// For receiving one request as a whole, from its first byte.
+    pub request_timeout: Duration,
+    /// For sending one answer as a whole.
+    pub write_timeout: Duration,
+    /// Between two requests on one connection.
+    pub idle_timeout: Duration,
+    /// Stack of a connection's thread.
+    pub stack_bytes: usize,
+}
+
+impl Default for Limits {
+    /// Enough for status endpoints: small requests, a few dozen clients.
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            // As most servers: a browser with cookies stays below it.
+            head_bytes: 16 * 1024,
+            headers: 64,
+            body_bytes: 64 * 1024,
+            request_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            // What handlers need in a debug build, with room to spare.
+            stack_bytes: 256 * 1024,
+        }
+    }
+}
+
+/// Set once, when the server shuts down; whoever pauses is woken by it.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    flag: AtomicBool,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Stop {
+    pub(super) fn is_set(&self) -> bool {
+        self.flag.load(Ordering::SeqCst)
+    }
+
+    fn set(&self) {
+        let _guard = lock(&self.lock);
+        self.flag.store(true, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    /// Waits this long at most; whether it was set.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let mut guard = lock(&self.lock);
+        while !self.is_set() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            guard = self
+                .changed
+                .wait_timeout(guard, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+}
+
+/// The connections there are, so that they can be counted and closed.
+#[derive(Debug, Default)]
+struct Table {
+    open: Mutex<Open>,
+    closed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    streams: HashMap<u64, Arc<TcpStream>>,
+}
+
+impl Table {
+    fn enter(self: &Arc<Self>, stream: &Arc<TcpStream>, most: usize) -> Option<Slot> {
+        let mut open = lock(&self.open);
+        if open.streams.len() >= most {
+            return None;
+        }
+        open.next += 1;
+        let key = open.next;
+        open.streams.insert(key, Arc::clone(stream));
+        Some(Slot {
+            table: Arc::clone(self),
+            key,
+        })
+    }
+
+    /// Ends all connections: idle ones now, working ones when they have answered or the grace is over.
+    fn close_all(&self) {
+        let deadline = Instant::now() + SHUTDOWN_GRACE;
+        let mut open = lock(&self.open);
+        for stream in open.streams.values() {
+            let _ = stream.shutdown(Shutdown::Read);
+        }
+        while !open.streams.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            open = self
+                .closed
+                .wait_timeout(open, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        for stream in open.streams.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// A place in the table, given back when the connection's thread ends, however it ends.
+struct Slot {
+    table: Arc<Table>,
+    key: u64,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        lock(&self.table.open).streams.remove(&self.key);
+        self.table.closed.notify_all();
+    }
+}
+
+/// No code of ours panics while it holds one of these locks, and what they guard is whole at any time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends a server from another thread.
+#[derive(Debug, Clone)]
+pub struct ShutdownHandle {
+    stop: Arc<Stop>,
+    wake: Arc<UnixStream>,
+}
+
+impl ShutdownHandle {
+    /// Makes `serve` return: it accepts no more, lets handlers at work finish for two seconds, wakes
+    /// those that pause.
+    pub fn shut_down(&self) {
+        self.stop.set();
+        // If its buffer is full, the accept thread has been woken already.
+        let _ = (&*self.wake).write(&[1]);
+    }
+
+    /// Whether the server was told to end.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.stop.is_set()
+    }
+}
+
+/// A bound server that does not serve yet.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    limits: Limits,
+    stop: Arc<Stop>,
+    wake: Arc<UnixStream>,
+    woken: UnixStream,
+    local: SocketAddr,
+}
+
+impl Server {
+    /// Takes the address; connections wait in the system's queue until `serve`.
+    ///
+    /// # Errors
+    /// If the address cannot be had.
+    pub fn bind(addr: &ListenAddr, limits: Limits) -> io::Result<Self> {
+        let listeners = addr.bind()?;
+        for listener in &listeners {
+            // A client may be gone between poll and accept, and accept must not wait for the next.
+            listener.set_nonblocking(true)?;
+        }
+        let local = listeners[0].local_addr()?;
+        let (wake, woken) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        Ok(Self {
+            listeners,
+            limits,
+            stop: Arc::default(),
+            wake: Arc::new(wake),
+            woken,
+            local,
+        })
+    }
+
+    /// The (first) address it listens on, with the port the system chose for port 0.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What ends it.
+    #[must_use]
+    pub fn handle(&self) -> ShutdownHandle {
+        ShutdownHandle {
+            stop: Arc::clone(&self.stop),
+            wake: Arc::clone(&self.wake),
+        }
+    }
+
+    /// Serves until it is shut down. The handler is called on many threads at once.
+    ///
+    /// # Errors
+    /// If the listening sockets can no longer be waited on; single connections never end it.
+    pub fn serve(
+        self,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        let handler: Arc<dyn Fn(&Request) -> Reply + Send + Sync> = Arc::new(handler);
+        let table = Arc::new(Table::default());
+        let result = self.accept_all(&table, &handler);
+        self.stop.set();
+        // Refuse newcomers before those who are here are seen off.
+        drop(self.listeners);
+        table.close_all();
+        result
+    }
+
+    fn accept_all(&self, table: &Arc<Table>, handler: &Handler) -> io::Result<()> {
+        while !self.stop.is_set() {
+            let ready = self.wait_for_clients()?;
+            for (listener, _) in self.listeners.iter().zip(ready).filter(|(_, ready)| *ready) {
+                self.accept_some(listener, table, handler);
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_clients(&self) -> io::Result<Vec<bool>> {
+        let mut fds: Vec<PollFd<'_>> = self
+            .listeners
+            .iter()
+            .map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN))
+            .collect();
+        fds.push(PollFd::new(self.woken.as_fd(), PollFlags::POLLIN));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        Ok(fds[..self.listeners.len()]
+            .iter()
+            .map(|fd| fd.any().unwrap_or(false))
+            .collect())
+    }
+
+    fn accept_some(&self, listener: &TcpListener, table: &Arc<Table>, handler: &Handler) {
+        for _ in 0..ACCEPTS_PER_ROUND {
+            match listener.accept() {
+                Ok((stream, peer)) => self.start(stream, peer, table, handler),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(e) => {
+                    log::warn!("http: cannot accept a connection: {e}");
+                    let _ = self.stop.wait(ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn start(&self, stream: TcpStream, peer: SocketAddr, table: &Arc<Table>, handler: &Handler) {
+        // Accepted sockets inherit the mode on some systems.
+        if stream.set_nonblocking(false).is_err() {
+            return;
+        }
+        let _ = stream.set_nodelay(true);
+        let stream = Arc::new(stream);
+        let Some(slot) = table.enter(&stream, self.limits.connections) else {
+            return turn_away(&stream);
+        };
+        let connection = Connection {
+            stream,
+            peer,
+            limits: self.limits.clone(),
+            stop: Arc::clone(&self.stop),
+        };
+        let handler = Arc::clone(handler);
+        let builder = thread::Builder::new()
+            .name("http".to_owned())
+            .stack_size(self.limits.stack_bytes);
+        let spawned = builder.spawn(move || {
+            let _slot = slot;
+            connection.run(&*handler);
+        });
+        if let Err(e) = spawned {
+            // The closure was dropped, and with it the slot and the connection.
+            log::warn!("http: cannot start a thread for a connection: {e}");
+            let _ = self.stop.wait(ACCEPT_PAUSE);
+        }
+    }
+}
+
+type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
+
+/// A fresh socket's buffer takes this whole, so that the accept thread is not held up.
+fn turn_away(mut stream: &TcpStream) {
+    let response = Response::text(503, "too many connections\n");
+    let mut bytes = response.head(true);
+    bytes.extend_from_slice(response.body());
+    if stream.set_nonblocking(true).is_ok() {
+        let _ = stream.write(&bytes);
+    }
+    let _ = stream.shutdown(Shutdown::Write);
+}

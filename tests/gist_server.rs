@@ -1,0 +1,648 @@
+//! The gist service over real sockets, against what GitHub is known to answer: routes, statuses,
+//! headers, and the bodies' keys in their order.
+
+mod wire;
+
+use std::net::SocketAddr;
+
+use multi_cluster_leader_election::emulator::{GistService, Options};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use wire::{Answer, exchange, request};
+
+fn start() -> (GistService, SocketAddr, String) {
+    start_with(Options::default())
+}
+
+fn start_with(options: Options) -> (GistService, SocketAddr, String) {
+    let service = GistService::start(options).unwrap();
+    let addr = service
+        .url()
+        .strip_prefix("http://")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let id = service.create_gist(&[("leader.json", "{}")]).unwrap();
+    (service, addr, id)
+}
+
+fn call(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    exchange(addr, request(method, path, headers, body)).expect("an answer")
+}
+
+fn get(addr: SocketAddr, path: &str) -> Answer {
+    call(addr, "GET", path, &[], "")
+}
+
+fn patch(addr: SocketAddr, id: &str, body: &str) -> Answer {
+    call(addr, "PATCH", &format!("/gists/{id}"), &[], body)
+}
+
+fn put(addr: SocketAddr, id: &str, content: &str) -> Answer {
+    patch(
+        addr,
+        id,
+        &serde_json::json!({"files": {"leader.json": {"content": content}}}).to_string(),
+    )
+}
+
+/// JSON reduced to what must be the same: keys in their order, and types.
+#[derive(Debug, PartialEq)]
+enum Shape {
+    Null,
+    Bool,
+    Number,
+    Text,
+    List(Vec<Shape>),
+    Object(Vec<(String, Shape)>),
+}
+
+impl Shape {
+    fn keys(&self) -> Vec<&str> {
+        match self {
+            Self::Object(pairs) => pairs.iter().map(|(key, _)| key.as_str()).collect(),
+            other => panic!("no object: {other:?}"),
+        }
+    }
+
+    fn at(&self, key: &str) -> &Shape {
+        match self {
+            Self::Object(pairs) => &pairs.iter().find(|(k, _)| k == key).expect(key).1,
+            Self::List(items) => &items[key.parse::<usize>().unwrap()],
+            other => panic!("nothing in {other:?}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Shape;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_unit<E>(self) -> Result<Shape, E> {
+                Ok(Shape::Null)
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
+                Ok(Shape::Bool)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
+                Ok(Shape::Number)
+            }
+            fn visit_str<E>(self, _: &str) -> Result<Shape, E> {
+                Ok(Shape::Text)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Shape, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Shape::List(items))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Shape::Object(pairs))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+const GIST_KEYS: &[&str] = &[
+    "url",
+    "forks_url",
+    "commits_url",
+    "id",
+    "node_id",
+    "git_pull_url",
+    "git_push_url",
+    "html_url",
+    "files",
+    "public",
+    "created_at",
+    "updated_at",
+    "description",
+    "comments",
+    "user",
+    "comments_url",
+    "owner",
+    "forks",
+    "history",
+    "truncated",
+];
+const FILE_KEYS: &[&str] = &[
+    "filename",
+    "type",
+    "language",
+    "raw_url",
+    "size",
+    "truncated",
+    "content",
+];
+const ENTRY_KEYS: &[&str] = &["user", "version", "committed_at", "change_status", "url"];
+const USER_KEYS: &[&str] = &[
+    "login",
+    "id",
+    "node_id",
+    "avatar_url",
+    "gravatar_id",
+    "url",
+    "html_url",
+    "followers_url",
+    "following_url",
+    "gists_url",
+    "starred_url",
+    "subscriptions_url",
+    "organizations_url",
+    "repos_url",
+    "events_url",
+    "received_events_url",
+    "type",
+    "site_admin",
+];
+
+#[test]
+fn a_gists_body_has_githubs_keys_in_githubs_order_and_of_githubs_types() {
+    let (_service, addr, id) = start();
+    put(addr, &id, "two");
+    let shape: Shape = serde_json::from_slice(&get(addr, &format!("/gists/{id}")).body).unwrap();
+    assert_eq!(shape.keys(), GIST_KEYS);
+    for text in [
+        "url",
+        "id",
+        "node_id",
+        "created_at",
+        "updated_at",
+        "description",
+        "comments_url",
+    ] {
+        assert_eq!(*shape.at(text), Shape::Text, "{text}");
+    }
+    assert_eq!(*shape.at("user"), Shape::Null);
+    assert_eq!(*shape.at("comments"), Shape::Number);
+    assert_eq!(
+        (shape.at("public"), shape.at("truncated")),
+        (&Shape::Bool, &Shape::Bool)
+    );
+    assert_eq!(*shape.at("forks"), Shape::List(Vec::new()));
+    let file = shape.at("files").at("leader.json");
+    assert_eq!(file.keys(), FILE_KEYS);
+    assert_eq!(
+        (file.at("size"), file.at("truncated"), file.at("content")),
+        (&Shape::Number, &Shape::Bool, &Shape::Text)
+    );
+    assert_eq!(shape.at("owner").keys(), USER_KEYS);
+    let entry = shape.at("history").at("1");
+    assert_eq!(entry.keys(), ENTRY_KEYS);
+    assert_eq!(entry.at("user"), shape.at("owner"));
+    assert_eq!(
+        entry.at("change_status").keys(),
+        ["total", "additions", "deletions"]
+    );
+    assert_eq!(
+        (entry.at("version"), entry.at("committed_at")),
+        (&Shape::Text, &Shape::Text)
+    );
+}
+
+#[test]
+fn the_answers_to_a_write_and_to_a_read_are_the_same_body_with_the_same_etag() {
+    let (_service, addr, id) = start();
+    let written = put(addr, &id, "one");
+    let read = get(addr, &format!("/gists/{id}"));
+    assert_eq!((written.status, read.status), (200, 200));
+    assert_eq!(written.text(), read.text());
+    assert_eq!(written.header("etag"), read.header("etag"));
+    assert!(read.header("etag").unwrap().starts_with("W/\""));
+}
+
+#[test]
+fn an_answer_has_githubs_headers() {
+    let (_service, addr, id) = start();
+    let answer = get(addr, &format!("/gists/{id}"));
+    for (name, start) in [
+        ("content-type", "application/json; charset=utf-8"),
+        ("cache-control", "private, max-age=60, s-maxage=60"),
+        ("vary", "Accept, Authorization, Cookie, X-GitHub-OTP"),
+        ("x-oauth-scopes", "gist"),
+        ("x-github-media-type", "github.v3"),
+        ("etag", "W/\""),
+        ("last-modified", ""),
+        ("date", ""),
+    ] {
+        assert!(
+            answer
+                .header(name)
+                .is_some_and(|value| value.starts_with(start)),
+            "{name}: {answer:?}"
+        );
+    }
+    assert!(answer.header("last-modified").unwrap().ends_with(" GMT"));
+    assert_eq!(
+        answer.header("x-ratelimit-limit"),
+        None,
+        "nothing is limited"
+    );
+}
+
+#[test]
+fn an_unchanged_gist_is_a_304_and_a_changed_one_is_not() {
+    let (_service, addr, id) = start();
+    let path = format!("/gists/{id}");
+    let etag = get(addr, &path).header("etag").unwrap().to_owned();
+    let ask = |headers: &[(&str, &str)]| call(addr, "GET", &path, headers, "");
+    let same = ask(&[("If-None-Match", &etag)]);
+    assert_eq!(
+        (same.status, same.body.len(), same.header("etag")),
+        (304, 0, Some(etag.as_str()))
+    );
+    assert!(same.header("date").is_some());
+    assert_eq!(
+        ask(&[("If-None-Match", etag.strip_prefix("W/").unwrap())]).status,
+        304
+    );
+    assert_eq!(
+        ask(&[("If-None-Match", &format!("\"other\", {etag}"))]).status,
+        304
+    );
+    assert_eq!(
+        ask(&[
+            ("If-None-Match", &etag),
+            ("Authorization", "Bearer another")
+        ])
+        .status,
+        200
+    );
+    put(addr, &id, "changed");
+    assert_eq!(ask(&[("If-None-Match", &etag)]).status, 200);
+}
+
+#[test]
+fn a_patch_edits_renames_deletes_and_leaves_the_rest() {
+    let (service, addr, _) = start();
+    let files = [
+        ("abc.txt", "abc"),
+        ("def.txt", "def"),
+        ("ghi.txt", "ghi"),
+        ("jkl.txt", "jkl"),
+    ];
+    let id = service.create_gist(&files).unwrap();
+    let answer = patch(
+        addr,
+        &id,
+        r#"{"description":"d","files":{"abc.txt":{"filename":"ab.txt"},"def.txt":null,"ghi.txt":{"content":"gh"},
+            "jkl.txt":{"filename":"klm.txt","content":"nop"}}}"#,
+    );
+    let json = answer.json();
+    let contents: Vec<_> = json["files"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(k, v)| (k.as_str(), v["content"].as_str()))
+        .collect();
+    assert_eq!(
+        contents,
+        [
+            ("ab.txt", Some("abc")),
+            ("ghi.txt", Some("gh")),
+            ("klm.txt", Some("nop"))
+        ]
+    );
+    assert_eq!(json["description"], "d");
+    let change = &json["history"][0]["change_status"];
+    assert_eq!(
+        (&change["total"], &change["additions"], &change["deletions"]),
+        (&5.into(), &2.into(), &3.into())
+    );
+}
+
+#[test]
+fn edits_that_make_no_sense_are_refused_and_change_nothing() {
+    let (service, addr, id) = start();
+    for (body, status) in [
+        (r#"{"files":{"leader.json":{"content":""}}}"#, 422),
+        (r#"{"files":{"leader.json":null}}"#, 422),
+        (r#"{"files":{"leader.json":{"content":"x","mode":1}}}"#, 422),
+        (r#"{"files":{"leader.json":{"content":"x"}},"etag":1}"#, 422),
+        (r#"{"files":{"leader.json":"x"}}"#, 422),
+        ("{}", 422),
+        ("", 400),
+        ("{\"files\":", 400),
+    ] {
+        let answer = patch(addr, &id, body);
+        assert_eq!(answer.status, status, "{body}");
+        assert!(!answer.message().is_empty());
+    }
+    let deep = format!("{{\"files\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
+    assert!(matches!(patch(addr, &id, &deep).status, 400 | 422));
+    assert_eq!(service.history(&id).len(), 1);
+}
+
+#[test]
+fn conditions_on_a_write_are_refused_as_at_github() {
+    let (service, addr, id) = start();
+    for name in ["If-Match", "If-None-Match"] {
+        let body = r#"{"files":{"leader.json":{"content":"x"}}}"#;
+        let answer = call(
+            addr,
+            "PATCH",
+            &format!("/gists/{id}"),
+            &[(name, "\"x\"")],
+            body,
+        );
+        assert_eq!(answer.status, 400);
+        assert!(
+            answer
+                .message()
+                .starts_with("Conditional request headers are not allowed in unsafe requests")
+        );
+    }
+    assert_eq!(service.history(&id).len(), 1);
+}
+
+#[test]
+fn a_gist_is_made_listed_and_deleted() {
+    let (_service, addr, _) = start();
+    let body = r#"{"description":"Test","public":false,"files":{"a.txt":{"content":"abc"}}}"#;
+    let made = call(addr, "POST", "/gists", &[], body);
+    assert_eq!(made.status, 201);
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        made.header("location"),
+        Some(format!("http://gist.test/gists/{id}").as_str())
+    );
+    assert_eq!(get(addr, "/gists").json()[0]["id"], id.as_str());
+    assert_eq!(
+        call(addr, "GET", "/gists", &[("Authorization", "")], "")
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
+    let path = format!("/gists/{id}");
+    let gone = call(addr, "DELETE", &path, &[], "");
+    assert_eq!((gone.status, gone.body.len()), (204, 0));
+    let missing = get(addr, &path);
+    assert_eq!(
+        (missing.status, missing.message().as_str()),
+        (404, "Not Found")
+    );
+    let shape: Shape = serde_json::from_slice(&missing.body).unwrap();
+    assert_eq!(shape.keys()[..2], ["message", "documentation_url"]);
+    assert_eq!(call(addr, "DELETE", &path, &[], "").status, 404);
+    assert_eq!(patch(addr, &id, body).status, 422);
+    assert_eq!(put(addr, &id, "x").status, 404);
+}
+
+#[test]
+fn each_revision_can_be_read_with_the_history_up_to_it() {
+    let (service, addr, id) = start();
+    for content in ["one", "two"] {
+        put(addr, &id, content);
+    }
+    let history = service.history(&id);
+    assert_eq!(history.len(), 3);
+    let json = get(addr, &format!("/gists/{id}/{}", history[1].revision)).json();
+    assert_eq!(json["files"]["leader.json"]["content"], "one");
+    assert_eq!(json["history"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        json["history"][0]["version"],
+        history[1].revision.to_string()
+    );
+    for sha in [
+        "0000000000000000000000000000000000000000",
+        "nonsense",
+        "%00",
+    ] {
+        assert_eq!(
+            get(addr, &format!("/gists/{id}/{sha}")).status,
+            404,
+            "{sha}"
+        );
+    }
+}
+
+#[test]
+fn commits_come_in_pages_with_links_to_the_others() {
+    let (service, addr, id) = start();
+    for n in 0..34 {
+        service
+            .edit(&id, |files| {
+                drop(files.insert("leader.json".to_owned(), n.to_string()))
+            })
+            .unwrap();
+    }
+    let path = format!("/gists/{id}/commits");
+    let first = get(addr, &path);
+    assert_eq!(first.json().as_array().unwrap().len(), 30);
+    let link = first.header("link").unwrap();
+    assert_eq!(
+        link,
+        format!(
+            "<http://gist.test{path}?per_page=30&page=2>; rel=\"next\", <http://gist.test{path}?per_page=30&page=2>; rel=\"last\""
+        )
+    );
+    let second = get(addr, &format!("{path}?per_page=30&page=2"));
+    assert_eq!(second.json().as_array().unwrap().len(), 5);
+    assert!(second.header("link").unwrap().contains("rel=\"prev\""));
+    assert_eq!(
+        get(addr, &format!("{path}?page=9"))
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
+    let all = get(addr, &format!("{path}?per_page=1000"));
+    assert_eq!(
+        (all.json().as_array().unwrap().len(), all.header("link")),
+        (35, None)
+    );
+    assert_eq!(
+        all.json()[0],
+        get(addr, &format!("/gists/{id}")).json()["history"][0]
+    );
+    assert_eq!(
+        get(
+            addr,
+            &format!("{path}?page=18446744073709551615&per_page=x")
+        )
+        .status,
+        200
+    );
+}
+
+#[test]
+fn tokens_decide_what_a_client_may_do() {
+    let tokens =
+        ["full", "other:repo", "none:", "github_pat_fine"].map(|text| text.parse().unwrap());
+    let (_service, addr, id) = start_with(Options {
+        tokens: tokens.to_vec(),
+        ..Options::default()
+    });
+    let path = format!("/gists/{id}");
+    let body = r#"{"files":{"leader.json":{"content":"CONTENT"}}}"#;
+    for (authorization, read, write, scopes) in [
+        ("Bearer full", 200, 200, Some("gist")),
+        ("token full", 200, 200, Some("gist")),
+        ("Bearer github_pat_fine", 200, 200, None),
+        ("Bearer other", 200, 404, Some("repo")),
+        ("Bearer none", 200, 404, Some("")),
+        ("Bearer wrong", 401, 401, None),
+        ("Bearer", 401, 401, None),
+        ("Basic full", 401, 401, None),
+        ("", 200, 401, None),
+    ] {
+        let headers = [("Authorization", authorization)];
+        let seen = call(addr, "GET", &path, &headers, "");
+        let wrote = call(
+            addr,
+            "PATCH",
+            &path,
+            &headers,
+            &body.replace("CONTENT", authorization),
+        );
+        assert_eq!(
+            (seen.status, wrote.status),
+            (read, write),
+            "{authorization:?}"
+        );
+        assert_eq!(seen.header("x-oauth-scopes"), scopes, "{authorization:?}");
+    }
+    let message = |authorization| {
+        call(
+            addr,
+            "PATCH",
+            &path,
+            &[("Authorization", authorization)],
+            body,
+        )
+        .message()
+    };
+    assert_eq!(message("Bearer wrong"), "Bad credentials");
+    assert_eq!(message(""), "Requires authentication");
+}
+
+#[test]
+fn a_client_without_a_name_is_turned_away() {
+    let (_service, addr, id) = start();
+    assert_eq!(
+        call(
+            addr,
+            "GET",
+            &format!("/gists/{id}"),
+            &[("User-Agent", "")],
+            ""
+        )
+        .status,
+        403
+    );
+}
+
+#[test]
+fn the_api_is_also_where_github_enterprise_has_it() {
+    let (_service, addr, id) = start();
+    let json = get(addr, &format!("/api/v3/gists/{id}")).json();
+    assert_eq!(json["url"], format!("http://gist.test/api/v3/gists/{id}"));
+    assert_eq!(get(addr, "/api/v3/").status, 200);
+    assert_eq!(get(addr, "/api/v30/gists").status, 404);
+    assert_eq!(get(addr, "/").status, 200);
+    assert_eq!(get(addr, "/users/x").status, 404);
+    assert_eq!(
+        call(addr, "PUT", &format!("/gists/{id}"), &[], "{}").status,
+        404
+    );
+}
+
+#[test]
+fn large_content_is_kept_whole_and_shown_cut() {
+    let (service, addr, id) = start();
+    let large = "é".repeat(700_000);
+    let file = put(addr, &id, &large).json()["files"]["leader.json"].clone();
+    assert_eq!(
+        (&file["size"], &file["truncated"]),
+        (&1_400_000.into(), &true.into())
+    );
+    assert_eq!(file["content"].as_str().unwrap().len(), 1_048_576);
+    assert_eq!(service.history(&id)[0].files["leader.json"], large);
+}
+
+#[test]
+fn a_history_of_ten_thousand_revisions_is_an_ordinary_body() {
+    let (service, addr, id) = start();
+    for n in 0..10_000 {
+        service
+            .edit(&id, |files| {
+                drop(files.insert("leader.json".to_owned(), format!("{n:0300}")))
+            })
+            .unwrap();
+    }
+    let answer = get(addr, &format!("/gists/{id}"));
+    assert!(answer.body.len() > 8_000_000);
+    assert_eq!(answer.json()["history"].as_array().unwrap().len(), 10_001);
+    let etag = answer.header("etag").unwrap();
+    assert_eq!(
+        call(
+            addr,
+            "GET",
+            &format!("/gists/{id}"),
+            &[("If-None-Match", etag)],
+            ""
+        )
+        .status,
+        304
+    );
+}
+
+#[test]
+fn requests_are_counted_by_route_and_outcome() {
+    let (service, addr, id) = start();
+    get(addr, &format!("/gists/{id}"));
+    get(addr, "/gists/missing");
+    put(addr, &id, "x");
+    let counters = service.requests();
+    assert_eq!(counters.of("GET", "/gists/{id}", "200"), 1);
+    assert_eq!(counters.of("GET", "/gists/{id}", "404"), 1);
+    assert_eq!(counters.of("PATCH", "", ""), 1);
+    let shown = get(addr, "/_requests").json();
+    assert_eq!(shown["total"], 3);
+    assert_eq!(shown["requests"].as_array().unwrap().len(), 3);
+    assert_eq!(call(addr, "POST", "/_reset-counters", &[], "").status, 204);
+    assert_eq!(service.requests().total(), 0);
+}
+
+#[test]
+fn a_person_can_edit_and_push_past_the_api() {
+    let (service, addr, id) = start();
+    put(addr, &id, "one");
+    service
+        .edit(&id, |files| {
+            drop(files.insert("notes.md".to_owned(), "by hand".to_owned()))
+        })
+        .unwrap();
+    assert_eq!(
+        get(addr, &format!("/gists/{id}")).json()["files"]["notes.md"]["content"],
+        "by hand"
+    );
+    let removed = service.history(&id)[0].revision;
+    service.remove_newest(&id, 1).unwrap();
+    assert_eq!(
+        get(addr, &format!("/gists/{id}")).json()["files"]["leader.json"]["content"],
+        "one"
+    );
+    assert_eq!(get(addr, &format!("/gists/{id}/{removed}")).status, 404);
+    assert!(service.edit(&id, |files| files.clear()).is_err());
+}

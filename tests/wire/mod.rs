@@ -1,0 +1,175 @@
+//! A raw HTTP client for tests: it sends what it is told, however wrong, and shows what came back.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a test helper, of which every test uses another part"
+)]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Long enough for a busy machine; a test that gets here has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One answer, as it came.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self
+            .headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub fn message(&self) -> String {
+        self.json()["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+/// A connection that may be used several times.
+pub struct Wire {
+    pub stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Wire {
+    pub fn connect(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&addr, PATIENCE).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        // The server may have closed already: then the answer, or its absence, tells.
+        let _ = self.stream.write_all(bytes.as_ref());
+    }
+
+    /// The next answer; `None` if the connection ends before it is whole.
+    pub fn answer(&mut self) -> Option<Answer> {
+        self.answer_to(false)
+    }
+
+    pub fn answer_to(&mut self, head: bool) -> Option<Answer> {
+        let end = loop {
+            if let Some(at) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.fill()?;
+        };
+        let text = String::from_utf8(self.buffer.drain(..end).collect()).unwrap();
+        let mut lines = text.split("\r\n");
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
+        let pair = |line: &str| {
+            line.split_once(": ")
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        };
+        let headers: Vec<_> = lines.filter_map(pair).collect();
+        let mut answer = Answer {
+            status,
+            headers,
+            body: Vec::new(),
+        };
+        let length = answer
+            .header("content-length")
+            .map_or(0, |n| n.parse::<usize>().unwrap());
+        let length = if head { 0 } else { length };
+        while self.buffer.len() < length {
+            self.fill()?;
+        }
+        answer.body = self.buffer.drain(..length).collect();
+        Some(answer)
+    }
+
+    fn fill(&mut self) -> Option<()> {
+        let mut chunk = [0; 65536];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => None,
+            Ok(n) => {
+                self.buffer.extend_from_slice(&chunk[..n]);
+                Some(())
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+                None
+            }
+            Err(e) => panic!("no answer: {e}"),
+        }
+    }
+
+    /// Whether the server closes the connection without (further) answer.
+    pub fn is_closed(&mut self) -> bool {
+        self.buffer.is_empty() && self.fill().is_none()
+    }
+}
+
+/// One exchange on a connection of its own.
+pub fn exchange(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> Option<Answer> {
+    let mut wire = Wire::connect(addr);
+    wire.send(bytes);
+    wire.answer()
+}
+
+/// A well-formed request of a client with a token.
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let mut text = format!("{method} {path} HTTP/1.1\r\n");
+    let own = [
+        ("Host", "gist.test"),
+        ("User-Agent", "test"),
+        ("Authorization", "Bearer t"),
+    ];
+    let given = |name: &str| {
+        headers
+            .iter()
+            .any(|(key, _)| key.eq_ignore_ascii_case(name))
+    };
+    for (name, value) in own.iter().filter(|(name, _)| !given(name)).chain(headers) {
+        // A header that is given empty is left out.
+        if !value.is_empty() {
+            text += &format!("{name}: {value}\r\n");
+        }
+    }
+    if !body.is_empty() || method != "GET" {
+        text += &format!("Content-Length: {}\r\n", body.len());
+    }
+    text + "\r\n" + body
+}
+
+/// Waits until it is so; a test never sleeps for a fixed time to wait for something.
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came to be: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
