@@ -1,29 +1,199 @@
-//! `elector run`: stands for election. A stand-in: it checks the settings and starts the log.
+//! `elector run`: stands for election as the environment says, until it is told to stop.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::settings::Settings;
-use crate::runtime::logging;
+use crate::election::action::Finish;
+use crate::lock::gist::client::{ClientConfig, ClientError, GistClient, ProxySettings, WriteLimits};
+use crate::lock::gist::protocol::ProtocolConfig;
+use crate::lock::gist::{GistLock, GistLockConfig};
+use crate::runtime::clock::BootClock;
+use crate::runtime::election::LeaderElection;
+use crate::runtime::logging::{self, LogGuard};
+use crate::runtime::signals::{self, STOP_SIGNALS, SignalWatch};
+use crate::runtime::{LeaderCallbacks, Term};
+
+/// The exit code for wrong usage and settings.
+const SETTINGS: u8 = 2;
+
+/// The exit code when a second signal asks for it.
+const AT_ONCE: i32 = 1;
+
+/// How long the end waits for the last lines to be read by whoever reads standard error.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Stands for election until it is told to stop.
 #[must_use]
 pub fn run() -> ExitCode {
     let settings = match Settings::from_environment() {
         Ok(settings) => settings,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "elector: {error}");
-            return ExitCode::from(2);
+        Err(error) => return complain(&error, ExitCode::from(SETTINGS)),
+    };
+    let log = match logging::init(&settings.log_filter) {
+        Ok(log) => log,
+        Err(error) => return complain(&error, ExitCode::FAILURE),
+    };
+    let code = match stand(&settings) {
+        Ok(finish) => exit_code(finish),
+        Err(Trouble::Settings(error)) => {
+            flush(&log);
+            return complain(&error, ExitCode::from(SETTINGS));
+        }
+        Err(Trouble::Running(why)) => {
+            log::error!("{why}");
+            ExitCode::FAILURE
         }
     };
-    let Ok(log) = logging::init(&settings.log_filter) else {
-        return ExitCode::FAILURE;
-    };
+    flush(&log);
+    code
+}
+
+/// Why there was no election.
+enum Trouble {
+    /// A setting, or a file that it names, is of no use.
+    Settings(ClientError),
+    /// Everything else.
+    Running(String),
+}
+
+fn stand(settings: &Settings) -> Result<Finish, Trouble> {
+    let identity = &settings.election.identity;
+    let client = client(settings).map_err(Trouble::Settings)?;
+    let (seed, process) = draw().map_err(|error| {
+        Trouble::Running(format!("/dev/urandom cannot be read: {error}"))
+    })?;
+    let lock = GistLock::new(
+        GistLockConfig {
+            identity: identity.clone(),
+            protocol: ProtocolConfig {
+                process,
+                file: settings.gist_file.clone(),
+                renew_deadline: settings.election.renew_deadline,
+            },
+            confirm_delay: settings.confirm_delay,
+        },
+        client,
+        BootClock::now,
+    );
+    log::info!(
+        "elector {} stands for election as {identity}, by gist {} at {}",
+        env!("CARGO_PKG_VERSION"),
+        settings.gist_id,
+        settings.api_url,
+    );
     for warning in settings.warnings() {
         log::warn!("{warning}");
     }
-    log::error!("this build cannot stand for election yet");
-    log.flush(Duration::from_secs(1));
-    ExitCode::FAILURE
+    let mut config = settings.election.clone();
+    config.seed = seed;
+    let hails = Hails {
+        identity: identity.clone(),
+    };
+    let running = |error: &dyn std::fmt::Display| Trouble::Running(error.to_string());
+    let election = LeaderElection::new(config, lock, hails).map_err(|error| running(&error))?;
+    let stop = election.handle();
+    let _watch = stop_on_signals(move || stop.stop()).map_err(|error| running(&error))?;
+    election.run().map_err(|error| running(&error))
+}
+
+fn client(settings: &Settings) -> Result<GistClient, ClientError> {
+    GistClient::new(ClientConfig {
+        api_url: settings.api_url.clone(),
+        gist_id: settings.gist_id.clone(),
+        file: settings.gist_file.clone(),
+        token: settings.token.clone(),
+        extra_roots: settings.extra_roots.clone(),
+        proxy: ProxySettings::read(|name| std::env::var(name).ok()),
+        write_limits: WriteLimits::default(),
+        clock: Box::new(BootClock::now),
+    })
+}
+
+/// A seed, and a name for this process in its writes, unlike that of any other process.
+fn draw() -> io::Result<(u64, String)> {
+    let mut random = [0; 24];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    let (seed, name) = random.split_at(8);
+    let seed = seed.iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+    let name = name.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((seed, name))
+}
+
+/// The first signal stops the election, a second one ends the process at once.
+fn stop_on_signals(stop: impl Fn() + Send + 'static) -> io::Result<SignalWatch> {
+    let stopping = Arc::new(AtomicBool::new(false));
+    for signal in STOP_SIGNALS {
+        // In this order: the first signal finds the flag unset, and sets it.
+        let number = *signal as i32;
+        signal_hook::flag::register_conditional_shutdown(number, AT_ONCE, Arc::clone(&stopping))?;
+        signal_hook::flag::register(number, Arc::clone(&stopping))?;
+    }
+    signals::watch(STOP_SIGNALS, move |signal: Signal| {
+        log::info!("{signal}: stopping; a second one ends this at once");
+        stop();
+    })
+}
+
+/// Says who leads, in the spirit of the house.
+struct Hails {
+    identity: String,
+}
+
+impl LeaderCallbacks for Hails {
+    fn on_started_leading(&self, term: &Term) {
+        log::info!(
+            "I am {}! I will lead you to greatness! (token {})",
+            self.identity,
+            term.token()
+        );
+        term.wait_until_over();
+    }
+
+    fn on_stopped_leading(&self) {
+        log::info!("{} does not lead any more", self.identity);
+    }
+
+    fn on_new_leader(&self, identity: &str) {
+        if identity.is_empty() {
+            log::info!("nobody leads");
+        } else if identity != self.identity {
+            log::info!("All hail {identity}");
+        }
+    }
+}
+
+fn exit_code(finish: Finish) -> ExitCode {
+    match finish {
+        Finish::Stopped => ExitCode::SUCCESS,
+        Finish::NotReleased => {
+            log::warn!("the lease could not be given back: others wait until it has run out");
+            ExitCode::SUCCESS
+        }
+        Finish::LostLease => {
+            log::warn!("the lease was lost, and EXIT_ON_LOST_LEASE is set");
+            ExitCode::FAILURE
+        }
+        Finish::WorkloadStuck => {
+            log::error!("the workload did not end in time; the lease is not given back");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn flush(log: &LogGuard) {
+    // Lines that nobody reads are lost; the end does not wait for them.
+    let _ = log.flush(LAST_LINES);
+}
+
+/// Says on standard error why this ends. If even that is impossible, the exit code has to do.
+fn complain(error: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
+    let _ = writeln!(io::stderr(), "elector: {error}");
+    code
 }
