@@ -27,8 +27,11 @@ pub trait ResourceLock {
     /// # Errors
     /// [`LockError::Conflict`] when there is a record, or when somebody else's came first; else as
     /// for [`update`](Self::update).
-    fn create(&mut self, record: &LeaderElectionRecord, timeout: Duration)
-    -> Result<(), LockError>;
+    fn create(
+        &mut self,
+        record: &LeaderElectionRecord,
+        timeout: Duration,
+    ) -> Result<(), LockError>;
 
     /// Writes `record` in place of what this lock last saw or wrote, and only then: it is a
     /// compare-and-swap.
@@ -37,8 +40,11 @@ pub trait ResourceLock {
     /// [`LockError::Conflict`] when something else is in its place by now;
     /// [`LockError::OutcomeUnknown`] when the write may or may not have landed, or may still;
     /// [`LockError::Unavailable`] and the others only when it certainly did not.
-    fn update(&mut self, record: &LeaderElectionRecord, timeout: Duration)
-    -> Result<(), LockError>;
+    fn update(
+        &mut self,
+        record: &LeaderElectionRecord,
+        timeout: Duration,
+    ) -> Result<(), LockError>;
 
     /// Whether an acknowledged write can be lost afterwards.
     ///

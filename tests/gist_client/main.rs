@@ -1,4 +1,5 @@
 //! The gist client over real sockets, against a server that misbehaves on command.
+#![allow(clippy::unwrap_used)] // clippy knows the helpers of such a test for tests only by their attribute
 
 mod secrets;
 mod server;
@@ -16,7 +17,7 @@ use multi_cluster_leader_election::lock::gist::client::{
 };
 use multi_cluster_leader_election::lock::gist::token::TokenSource;
 use multi_cluster_leader_election::lock::gist::wire::{Answer, Reply, Request, Text};
-use server::{Server, Step, gist, http, proxy, sha};
+use server::{Server, Step, gist, gzip, http, proxy, sha};
 
 /// Long enough for a slow machine; the tests that wait for it to end use less.
 const AMPLE: Duration = Duration::from_secs(20);
@@ -255,12 +256,71 @@ fn a_broken_answer_is_unknown_for_a_write_only() {
     let html = http(200, &[], "<html>Welcome to the hotel</html>");
     let chunk = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
     let noise = "SSH-2.0-OpenSSH_9.9\r\n\r\n";
-    let gzip = http(200, &[("content-encoding", "gzip")], "no gzip at all");
-    for broken in [cut, &html, chunk, noise, &gzip] {
-        let server = Server::new([Step::Last(broken.into()), Step::Last(broken.into())]);
+    let spoilt = http(200, &[("content-encoding", "gzip")], "no gzip at all");
+    for broken in [cut, &html, chunk, noise, &spoilt] {
+        let server = Server::new([
+            Step::Last(broken.as_bytes().to_vec()),
+            Step::Last(broken.as_bytes().to_vec()),
+        ]);
         let mut client = client(&server.url());
         assert_unavailable(client.call(&read(), AMPLE), "127.0.0.1");
         assert_unknown(client.call(&write(), AMPLE), "127.0.0.1");
+    }
+}
+
+#[test]
+fn a_compressed_answer_is_read_and_the_connection_used_again() {
+    let body = gist("packed", 1_000);
+    let server = Server::new(vec![Step::Gzip(gzip([body.as_bytes()])); 2]);
+    let mut client = client(&server.url());
+    assert_eq!(text(&client.call(&read(), AMPLE)), "packed");
+    assert_eq!(text(&client.call(&write(), AMPLE)), "packed");
+    assert!(server.requests()[0].contains("accept-encoding: gzip\r\n"));
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_small_answer_that_unpacks_to_a_huge_one_is_given_up() {
+    let blanks = vec![b' '; 1024 * 1024];
+    let pieces = std::iter::once(&b"{\"files\":"[..]).chain(vec![&blanks[..]; 64]);
+    let bomb = Step::Gzip(gzip(pieces));
+    let server = Server::new([bomb.clone(), bomb]);
+    let mut client = client(&server.url());
+    assert_unavailable(client.call(&read(), AMPLE), "16 MiB");
+    assert_unknown(client.call(&write(), AMPLE), "16 MiB");
+}
+
+#[test]
+fn spoilt_answers_never_panic_and_never_outlast_the_call() {
+    let whole = http(200, &[("etag", "W/\"1\"")], &gist("x", 3)).into_bytes();
+    let body = gist("x", 3);
+    let chunked = format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    );
+    let samples = [whole, chunked.into_bytes()];
+    let mut random = fastrand::Rng::with_seed(11);
+    let server = Server::new([]);
+    for round in 0..600 {
+        let mut client = client(&server.url());
+        let mut bytes = samples[round % 2].clone();
+        for _ in 0..random.usize(1..4) {
+            let at = random.usize(..bytes.len().min(400));
+            match random.u8(..3) {
+                0 => bytes[at] = random.u8(..),
+                1 => drop(bytes.drain(at..(at + 5).min(bytes.len()))),
+                _ => bytes.insert(at, b"0\r\n:;f,"[random.usize(..7)]),
+            }
+        }
+        server.then(Step::Last(bytes.clone()));
+        let request = if random.bool() { read() } else { write() };
+        let started = Monotonic::now();
+        let reply = client.call(&request, Duration::from_secs(2)).reply;
+        assert!(started.elapsed() < Duration::from_secs(10));
+        // Whatever status it became: nobody is told to wait longer than an hour and a bit.
+        if let Err(LockError::Throttled { retry_after, .. }) = reply {
+            assert!(retry_after <= Duration::from_secs(3_660));
+        }
     }
 }
 

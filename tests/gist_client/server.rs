@@ -16,7 +16,9 @@ pub(crate) enum Step {
     /// Answers.
     Answer(String),
     /// Answers, and closes the connection.
-    Last(String),
+    Last(Vec<u8>),
+    /// Answers with a body in gzip.
+    Gzip(Vec<u8>),
     /// Closes the connection without an answer.
     Close,
     /// Says nothing until the client gives up.
@@ -103,8 +105,20 @@ fn serve(mut stream: impl Read + Write, shared: &Shared) {
                     return;
                 }
             }
-            Step::Last(text) => {
-                let _ = stream.write_all(text.as_bytes());
+            Step::Gzip(body) => {
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
+                if stream
+                    .write_all(&[head.as_bytes(), &body].concat())
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            Step::Last(bytes) => {
+                let _ = stream.write_all(&bytes);
                 let _ = stream.flush();
                 return;
             }
@@ -207,4 +221,13 @@ pub(crate) fn proxy(
         }
     });
     (address, heads)
+}
+
+/// `pieces` one after another, compressed.
+pub(crate) fn gzip<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    for piece in pieces {
+        encoder.write_all(piece).unwrap();
+    }
+    encoder.finish().unwrap()
 }

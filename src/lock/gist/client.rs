@@ -299,14 +299,15 @@ impl GistClient {
                 .map_err(http::Error::from)?;
         bearer.set_sensitive(true);
         builder = builder.header("authorization", bearer);
-        if http.method == Method::Patch {
-            self.limits.sent_write((self.clock)());
-        }
         self.state.begin(end);
-        match &http.body {
+        let response = match &http.body {
             None => run(&self.agent, builder.body(())?, end, idle),
             Some(body) => run(&self.agent, builder.body(body.as_str())?, end, idle),
+        };
+        if http.method == Method::Patch && self.state.sent() {
+            self.limits.sent_write((self.clock)());
         }
+        response
     }
 
     fn read(

@@ -77,13 +77,7 @@ mod tests {
 
     #[test]
     fn anything_but_40_hexadecimal_digits_is_refused() {
-        for text in [
-            "",
-            "923d",
-            &"g".repeat(40),
-            &"é".repeat(20),
-            &"a".repeat(41),
-        ] {
+        for text in ["", "923d", &"g".repeat(40), &"é".repeat(20), &"a".repeat(41)] {
             assert_eq!(text.parse::<Revision>(), Err(NotARevision), "{text}");
         }
     }
