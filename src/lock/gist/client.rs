@@ -196,6 +196,16 @@ impl GistClient {
         &self.target
     }
 
+    /// Where the requests go, for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let Target { api, gist, file } = &self.target;
+        match file {
+            Some(file) => format!("file {file:?} of gist {gist} at {}", api.host()),
+            None => format!("gist {gist} at {}", api.host()),
+        }
+    }
+
     /// What was sent and heard so far.
     #[must_use]
     pub fn stats(&self) -> &Stats {
@@ -241,11 +251,11 @@ impl GistClient {
             return answer;
         }
         self.token.read_again();
-        if self.refused.as_ref() == Some(self.token.current()) {
+        if self.refused.as_ref() == Some(self.token.last()) {
             return answer;
         }
         let (status, again) = self.exchange(request, http, timeout, end);
-        self.refused = (status == Some(401)).then(|| self.token.current().clone());
+        self.refused = (status == Some(401)).then(|| self.token.last().clone());
         again
     }
 
@@ -371,8 +381,8 @@ impl GistClient {
     }
 
     /// Takes the token out of a text, in case that a server repeats what we sent.
-    fn censor(&mut self, error: &mut LockError) {
-        let token = self.token.current().expose();
+    fn censor(&self, error: &mut LockError) {
+        let token = self.token.last().expose();
         if token.len() < SHORTEST_SECRET {
             return;
         }
@@ -460,5 +470,16 @@ struct PlainBody<R>(R);
 impl<R: Read> Read for PlainBody<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer).map_err(plain_io)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_can_move_to_the_thread_that_uses_it() {
+        fn moves<T: Send>() {}
+        moves::<GistClient>();
     }
 }

@@ -180,6 +180,12 @@ impl TokenStore {
         &self.token
     }
 
+    /// The token that [`current`](Self::current) gave last, without another look at the file.
+    #[must_use]
+    pub fn last(&self) -> &Token {
+        &self.token
+    }
+
     /// Reads the file again, changed or not, and tells whether the token is another one now.
     pub fn read_again(&mut self) -> bool {
         let Some(file) = &mut self.file else {
