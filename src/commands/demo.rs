@@ -118,7 +118,7 @@ impl Stage {
     fn open(events: Sender<Event>, stage_door: Receiver<Event>) -> Result<Stage, Trouble> {
         let service = GistService::start(Options::default()).map_err(io::Error::other)?;
         let gist_id = service
-            .create_gist([("leader.json", "{}")])
+            .create_gist(&[("leader.json", "{}")])
             .map_err(io::Error::other)?;
         Ok(Stage {
             api_url: service.url(),
@@ -136,8 +136,12 @@ impl Stage {
 
     /// The whole play. Says whether everything was as promised.
     fn play(mut self) -> Result<bool, Trouble> {
-        self.say("Three candidates that share nothing but a gist: napoleon, cleopatra and stalin.")?;
-        self.say("A lease lasts 6s here; by default it is 30s, and everything takes five times as long.")?;
+        self.say(
+            "Three candidates that share nothing but a gist: napoleon, cleopatra and stalin.",
+        )?;
+        self.say(
+            "A lease lasts 6s here; by default it is 30s, and everything takes five times as long.",
+        )?;
         for (name, _) in CAST {
             self.enter(name)?;
         }
@@ -145,7 +149,9 @@ impl Stage {
         self.await_hail(&first)?;
         self.pause()?;
 
-        self.say(&format!("{first} is killed (SIGKILL). It cannot say goodbye: its lease has to run out."))?;
+        self.say(&format!(
+            "{first} is killed (SIGKILL). It cannot say goodbye: its lease has to run out."
+        ))?;
         let killed_at = self.kill(&first)?;
         let second = self.await_leader(2)?;
         let took = self.since(killed_at);
@@ -153,17 +159,23 @@ impl Stage {
         self.await_hail(&second)?;
         self.pause()?;
 
-        self.say(&format!("{first} comes back, as one candidate among others."))?;
+        self.say(&format!(
+            "{first} comes back, as one candidate among others."
+        ))?;
         let first = self.enter_again(&first)?;
         self.await_hail_by(first, &second)?;
         self.pause()?;
 
-        self.say(&format!("{second} is asked to leave (SIGTERM). It gives the lease back."))?;
+        self.say(&format!(
+            "{second} is asked to leave (SIGTERM). It gives the lease back."
+        ))?;
         let left_at = BootClock::now().since(self.began);
         self.candidate(&second)?.terminate()?;
         let third = self.await_leader(3)?;
         let took = self.since(left_at);
-        self.say(&format!("{third} leads {took:.1}s after {second} was asked to leave."))?;
+        self.say(&format!(
+            "{third} leads {took:.1}s after {second} was asked to leave."
+        ))?;
         self.await_exit(&second)?;
         self.await_hail(&third)?;
         self.pause()?;
@@ -185,7 +197,10 @@ impl Stage {
         let mut out = io::stdout().lock();
         write!(out, "\n{}\n", self.terms.table())?;
         if flaws.is_empty() {
-            writeln!(out, "No two terms overlapped, every token rose, every takeover came.")?;
+            writeln!(
+                out,
+                "No two terms overlapped, every token rose, every takeover came."
+            )?;
         }
         for flaw in &flaws {
             writeln!(out, "NOT AS PROMISED: {flaw}")?;
@@ -245,7 +260,9 @@ impl Stage {
 
     /// Waits until the term with this number has begun; returns who leads.
     fn await_leader(&mut self, number: usize) -> Result<String, Trouble> {
-        self.wait("nobody took the lead", |stage| stage.terms.count() >= number)?;
+        self.wait("nobody took the lead", |stage| {
+            stage.terms.count() >= number
+        })?;
         let leader = self.terms.last().map(|term| term.leader.clone());
         leader.ok_or_else(|| Trouble::Missing("nobody took the lead".into()))
     }
@@ -307,7 +324,11 @@ impl Stage {
     }
 
     /// Shows what is said until `done`, which is answered with true, or `end`.
-    fn watch_until(&mut self, end: Instant, done: impl Fn(&Stage) -> bool) -> Result<bool, Trouble> {
+    fn watch_until(
+        &mut self,
+        end: Instant,
+        done: impl Fn(&Stage) -> bool,
+    ) -> Result<bool, Trouble> {
         while !done(self) {
             let left = end.since(BootClock::now());
             let Ok(event) = self.stage_door.recv_timeout(left) else {
@@ -361,7 +382,15 @@ impl Stage {
 
     fn say(&self, text: &str) -> io::Result<()> {
         let at = BootClock::now().since(self.began);
-        let (on, off) = if self.coloured { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-        writeln!(io::stdout(), "{:>6.2}s  {on}-- {text}{off}", at.as_secs_f64())
+        let (on, off) = if self.coloured {
+            ("\x1b[1m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
+        writeln!(
+            io::stdout(),
+            "{:>6.2}s  {on}-- {text}{off}",
+            at.as_secs_f64()
+        )
     }
 }

@@ -11,7 +11,9 @@ use nix::sys::signal::Signal;
 
 use super::settings::Settings;
 use crate::election::action::Finish;
-use crate::lock::gist::client::{ClientConfig, ClientError, GistClient, ProxySettings, WriteLimits};
+use crate::lock::gist::client::{
+    ClientConfig, ClientError, GistClient, ProxySettings, WriteLimits,
+};
 use crate::lock::gist::protocol::ProtocolConfig;
 use crate::lock::gist::{GistLock, GistLockConfig};
 use crate::runtime::clock::BootClock;
@@ -66,9 +68,8 @@ enum Trouble {
 fn stand(settings: &Settings) -> Result<Finish, Trouble> {
     let identity = &settings.election.identity;
     let client = client(settings).map_err(Trouble::Settings)?;
-    let (seed, process) = draw().map_err(|error| {
-        Trouble::Running(format!("/dev/urandom cannot be read: {error}"))
-    })?;
+    let (seed, process) = draw()
+        .map_err(|error| Trouble::Running(format!("/dev/urandom cannot be read: {error}")))?;
     let lock = GistLock::new(
         GistLockConfig {
             identity: identity.clone(),
@@ -121,7 +122,9 @@ fn draw() -> io::Result<(u64, String)> {
     let mut random = [0; 24];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     let (seed, name) = random.split_at(8);
-    let seed = seed.iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+    let seed = seed
+        .iter()
+        .fold(0, |seed, byte| seed << 8 | u64::from(*byte));
     let name = name.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((seed, name))
 }

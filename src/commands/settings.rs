@@ -5,7 +5,6 @@
 //! the token is good and the gist exists is found out by those who use them. Rules between the times
 //! stand in [`LeaderElectionConfig::validate`].
 
-mod api_url;
 mod reader;
 mod table;
 #[cfg(test)]
@@ -18,15 +17,15 @@ use std::time::Duration;
 
 use crate::commands::duration;
 use crate::election::config::{ConfigError, LeaderElectionConfig};
-use api_url::ApiUrl;
-use reader::{Found, Noted, Reader, shown};
+use crate::lock::gist::token::{Token, TokenSource};
+use crate::lock::gist::wire::target::{
+    ApiUrl, GistId, TargetError, check_api_url, check_file_name, is_loopback,
+};
+use reader::{Found, Noted, Reader};
 pub use table::{ALL, Setting};
 
 /// Where the API is, unless `GITHUB_API_URL` says otherwise.
 const DEFAULT_API_URL: &str = "https://api.github.com";
-
-/// The host whose limits are known, and warned about.
-const GITHUB_API_HOST: &str = "api.github.com";
 
 /// `CONFIRM_DELAY` when it is not set: longer than GitHub is assumed to take to move the head of a
 /// gist (the simulations give it 1.8 s), and a quarter of the default retry period.
@@ -39,15 +38,6 @@ const LONGEST_STAGGER: Duration = Duration::from_millis(400);
 /// A candidate that polls fast must not wait for many polls' time: a part of one is enough.
 const STAGGER_OF_POLL: u32 = 4;
 
-/// The longest gist id, in bytes; GitHub's have 32, older ones 20 or fewer.
-const LONGEST_GIST_ID: usize = 100;
-
-/// The longest file name, in bytes: a gist is a git repository, and file systems end here.
-const LONGEST_FILE_NAME: usize = 255;
-
-/// The longest token, in bytes; GitHub's have at most a few hundred, and a header has to hold it.
-const LONGEST_TOKEN: usize = 4096;
-
 /// GitHub's limit on writes that make content, an hour and user.
 const WRITES_AN_HOUR: f64 = 500.0;
 
@@ -58,18 +48,15 @@ const SHORTEST_POLITE_POLL: Duration = Duration::from_millis(500);
 /// Everything that the environment decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The gist that holds the record: letters, digits, `-` and `_`.
-    pub gist_id: String,
+    /// The gist that holds the record.
+    pub gist_id: GistId,
     /// The file in it; `None` for the gist's only file. No `/`, no control characters, at most 255
     /// bytes.
     pub gist_file: Option<String>,
-    /// What to show GitHub.
-    pub token: ApiToken,
-    /// The API's address, without a slash at its end.
-    pub api_url: String,
-    /// Whether the token may cross a network unencrypted. If not, `api_url` is https, or http to
-    /// this machine.
-    pub allow_insecure_http: bool,
+    /// Where the token comes from.
+    pub token: TokenSource,
+    /// The API's address.
+    pub api_url: ApiUrl,
     /// A PEM file with further trusted certificates.
     pub extra_roots: Option<PathBuf>,
     /// Name and times, valid together with `confirm_delay`. Its seed is 0: whoever runs the election
@@ -80,39 +67,6 @@ pub struct Settings {
     /// What is logged, in the syntax of `RUST_LOG`; not checked here.
     pub log_filter: String,
     warnings: Vec<String>,
-}
-
-/// Where the token comes from.
-#[derive(Clone, Debug)]
-pub enum ApiToken {
-    /// It was given.
-    Value(Secret),
-    /// It stands in this file, which may change.
-    File(PathBuf),
-}
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps a text from being printed.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
-    }
-
-    /// The text, for the one place that needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
 }
 
 /// Why there are no settings: every problem, each a sentence that says what to do.
@@ -172,20 +126,17 @@ impl Settings {
         let identity = identity(&mut reader, host_name, &mut warnings);
         let (election, confirm_delay) = election(&mut reader, identity);
         let log_filter = reader.text("RUST_LOG");
-        if let Some((api, _)) = &api {
+        if let Some(api) = &api {
             warn_of_exposure(api, &mut warnings);
             warn_of_limits(api, &election, confirm_delay, &mut warnings);
         }
         match (gist_id, token, api) {
-            (Ok(gist_id), Ok(token), Some((api, allow_insecure_http)))
-                if reader.problem_count() == 0 =>
-            {
+            (Ok(gist_id), Ok(token), Some(api_url)) if reader.problem_count() == 0 => {
                 Ok(Settings {
                     gist_id,
                     gist_file,
                     token,
-                    api_url: api.url,
-                    allow_insecure_http,
+                    api_url,
                     extra_roots,
                     election,
                     confirm_delay,
@@ -210,7 +161,7 @@ impl Settings {
     }
 }
 
-fn gist_id(reader: &mut Reader<'_>) -> Result<String, Noted> {
+fn gist_id(reader: &mut Reader<'_>) -> Result<GistId, Noted> {
     let Some(Found {
         variable, value, ..
     }) = reader.text("GIST_ID")?
@@ -222,37 +173,31 @@ fn gist_id(reader: &mut Reader<'_>) -> Result<String, Noted> {
         );
         return Err(Noted);
     };
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if value.len() <= LONGEST_GIST_ID && value.bytes().all(allowed) {
-        return Ok(value);
-    }
-    reader.problem(format!(
-        "{variable} is {}: give only the gist's id, the last part of its address on the web \
-         (letters and digits)",
-        shown(&value)
-    ));
-    Err(Noted)
+    value
+        .parse()
+        .map_err(|error| refuse(reader, &variable, &error))
 }
 
 fn gist_file(reader: &mut Reader<'_>) -> Option<String> {
-    let Found {
-        variable, value, ..
-    } = reader.text("GIST_FILE").ok()??;
-    let flaw = if value.contains('/') {
-        "a gist has no folders, leave the `/` out"
-    } else if value.chars().any(char::is_control) {
-        "leave the control characters out"
-    } else if value.len() > LONGEST_FILE_NAME {
-        "give a name of at most 255 bytes"
-    } else {
-        return Some(value);
-    };
-    reader.problem(format!("{variable} is {}: {flaw}", shown(&value)));
-    None
+    let found = reader.text("GIST_FILE").ok()??;
+    match check_file_name(&found.value) {
+        Ok(_) => Some(found.value),
+        Err(error) => {
+            refuse(reader, &found.variable, &error);
+            None
+        }
+    }
+}
+
+/// Notes what is wrong with a variable, under the name that it was given by.
+fn refuse(reader: &mut Reader<'_>, variable: &str, error: &TargetError) -> Noted {
+    let (TargetError::ApiUrl(why) | TargetError::GistId(why) | TargetError::FileName(why)) = error;
+    reader.problem(format!("{variable} {why}"));
+    Noted
 }
 
 /// The token, or the file it is in. With `ELECTOR_` in front, one outranks the other without.
-fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<ApiToken, Noted> {
+fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<TokenSource, Noted> {
     let value = reader.text("GITHUB_API_TOKEN")?;
     let file = reader.raw("GITHUB_API_TOKEN_FILE");
     match (value, file) {
@@ -265,7 +210,7 @@ fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<ApiToken
             Err(Noted)
         }
         (Some(value), None) => token_value(reader, &value),
-        (None, Some(file)) => Ok(ApiToken::File(PathBuf::from(file.value))),
+        (None, Some(file)) => Ok(TokenSource::File(PathBuf::from(file.value))),
         (Some(value), Some(file)) if value.prefixed == file.prefixed => {
             reader.problem(format!(
                 "both {} and {} are set: unset the first, the file is read again when it changes",
@@ -279,7 +224,7 @@ fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<ApiToken
         }
         (Some(value), Some(file)) => {
             warnings.push(ignored(&value.variable, &file.variable));
-            Ok(ApiToken::File(PathBuf::from(file.value)))
+            Ok(TokenSource::File(PathBuf::from(file.value)))
         }
     }
 }
@@ -288,39 +233,27 @@ fn ignored(variable: &str, by: &str) -> String {
     format!("{variable} is not used, because {by} is set too: unset one of them")
 }
 
-fn token_value(reader: &mut Reader<'_>, found: &Found<String>) -> Result<ApiToken, Noted> {
-    // Secrets made from files often end in a newline, which no token does.
-    let token = found.value.trim();
-    let flaw = if token.is_empty() {
-        "holds only white space: give a token"
-    } else if token.len() > LONGEST_TOKEN {
-        "is longer than any token: give the token alone"
-    } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        "holds characters that no token has (not shown): give the token alone"
-    } else {
-        return Ok(ApiToken::Value(Secret::new(token)));
-    };
-    reader.problem(format!("{} {flaw}", found.variable));
-    Err(Noted)
+fn token_value(reader: &mut Reader<'_>, found: &Found<String>) -> Result<TokenSource, Noted> {
+    match Token::check(&found.value) {
+        Ok(()) => Ok(TokenSource::Value(found.value.clone())),
+        Err(flaw) => {
+            reader.problem(format!("{} {flaw}", found.variable));
+            Err(Noted)
+        }
+    }
 }
 
-/// The address, and whether insecure ones were allowed.
-fn api_url(reader: &mut Reader<'_>) -> Option<(ApiUrl, bool)> {
+fn api_url(reader: &mut Reader<'_>) -> Option<ApiUrl> {
     let allow_insecure = reader.boolean("ALLOW_INSECURE_HTTP", false);
     let found = reader.text("GITHUB_API_URL").ok()?;
     let (variable, text) = match found {
         Some(found) => (found.variable, found.value),
         None => ("GITHUB_API_URL".to_owned(), DEFAULT_API_URL.to_owned()),
     };
-    match api_url::check(&text, allow_insecure) {
-        Ok(api) => Some((api, allow_insecure)),
-        Err(bad) => {
-            let value = if bad.secret {
-                "not usable (its value is not shown)".to_owned()
-            } else {
-                shown(&text)
-            };
-            reader.problem(format!("{variable} is {value}: {}", bad.why));
+    match check_api_url(&text, allow_insecure) {
+        Ok(api) => Some(api),
+        Err(error) => {
+            refuse(reader, &variable, &error);
             None
         }
     }
@@ -409,10 +342,10 @@ fn is_relation(error: &ConfigError) -> bool {
 }
 
 fn warn_of_exposure(api: &ApiUrl, warnings: &mut Vec<String>) {
-    if api.exposed {
+    if !api.is_https() && !is_loopback(api.host()) {
         warnings.push(format!(
             "the token is sent to {} unencrypted, as ALLOW_INSECURE_HTTP permits: use https://",
-            api.host
+            api.host()
         ));
     }
 }
@@ -424,7 +357,7 @@ fn warn_of_limits(
     confirm_delay: Duration,
     warnings: &mut Vec<String>,
 ) {
-    if api.host != GITHUB_API_HOST {
+    if !api.is_github_com() {
         return;
     }
     let renewals = an_hour(election.retry_period);

@@ -102,7 +102,10 @@ impl Terms {
 
 /// A time as the table shows it.
 fn seconds(time: Option<Duration>) -> String {
-    time.map_or_else(|| "-".to_owned(), |time| format!("{:.2}s", time.as_secs_f64()))
+    time.map_or_else(
+        || "-".to_owned(),
+        |time| format!("{:.2}s", time.as_secs_f64()),
+    )
 }
 
 #[cfg(test)]

@@ -10,16 +10,19 @@
 //! [`GistLock`] is the blocking shell: it carries the protocol's requests to the client and the
 //! answers back, within the time that it is given. It decides nothing.
 
+pub mod client;
 pub mod history;
 mod observation;
 pub mod protocol;
 mod reader;
 pub mod revision;
 pub mod stored;
+pub mod token;
 pub mod wire;
 
 use std::time::Duration;
 
+use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::wire::{Answer, Request};
 use crate::election::lock::{LockError, Observed, ResourceLock};
@@ -36,6 +39,26 @@ pub trait Transport {
 
     /// Where the requests go, for people.
     fn describe(&self) -> String;
+}
+
+impl Transport for GistClient {
+    fn call(&mut self, request: &Request, timeout: Duration) -> Answer {
+        GistClient::call(self, request, timeout)
+    }
+
+    fn set_file(&mut self, file: &str) {
+        if self.target().file.as_deref() != Some(file)
+            && let Err(error) = GistClient::set_file(self, file)
+        {
+            log::error!("the file {file:?} of the gist cannot be used: {error}");
+        }
+    }
+
+    fn describe(&self) -> String {
+        let target = self.target();
+        let file = target.file.as_deref().unwrap_or("its only file");
+        format!("gist {}, {file}, at {}", target.gist, target.api)
+    }
 }
 
 /// Names the candidate, and says how its writes are confirmed.

@@ -2,12 +2,26 @@
 //!
 //! The protocol asks with a [`Request`] and is told with an [`Answer`]. Which HTTP that is, which
 //! status means which error and how a body is read stands here; who sends it, and how long that may
-//! take, is the client's business.
+//! take, is the client's business. Nothing here knows a socket, a clock or the environment.
+//!
+//! ```text
+//! Request --to_http--> method, URL, headers, JSON  ~~client~~>  Head, body --answer--> Answer
+//!         (request.rs)                                          (status.rs, parse.rs)
+//! ```
 
+pub mod parse;
+pub mod request;
+pub mod status;
+pub mod target;
+
+use std::io::Read;
 use std::sync::Arc;
 
 use super::revision::Revision;
 use crate::election::lock::LockError;
+use parse::{History, Unusable, Want};
+use status::{Asked, Head};
+pub use target::Target;
 
 /// A request to the gist API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,4 +105,72 @@ pub enum Text {
     Whole(Arc<str>),
     /// It is too large for the API to show, this is its beginning.
     Cut(Arc<str>),
+}
+
+/// What came of `request`: the meaning of an answer's status, headers and body, of which no more is
+/// read than is needed.
+pub fn answer(
+    request: &Request,
+    target: &Target,
+    head: &Head,
+    limits_before: u32,
+    body: impl Read,
+) -> Answer {
+    let asked = Asked {
+        api: &target.api,
+        write: request.is_write(),
+        limits_before,
+    };
+    Answer {
+        date: head.date,
+        reply: reply(request, target, &asked, head, body),
+    }
+}
+
+fn reply(
+    request: &Request,
+    target: &Target,
+    asked: &Asked<'_>,
+    head: &Head,
+    body: impl Read,
+) -> Result<Reply, LockError> {
+    match head.status {
+        200 | 201 => {}
+        304 if matches!(request, Request::Gist { etag: Some(_), .. }) => {
+            return Ok(Reply::NotModified);
+        }
+        304 => {
+            let why = "says that nothing changed, though it was not asked that; check any proxy on the way";
+            return Err(asked.unclear(format!("{} {why}", target.api.host())));
+        }
+        _ => return Err(asked.failure(head, &parse::read_message(body))),
+    }
+    let file = target.file.as_deref();
+    let read = match request {
+        Request::Gist { until, .. } => {
+            let history = until.map_or(History::Newest, History::Until);
+            read_page(head, Want { file, history }, body)
+        }
+        Request::Write { until, .. } => {
+            let history = History::Until(*until);
+            read_page(head, Want { file, history }, body)
+        }
+        Request::Revision(_) => {
+            let history = History::Nothing;
+            parse::read_gist(body, Want { file, history }).map(|gist| Reply::Revision(gist.text))
+        }
+        Request::Commits { .. } => parse::read_commits(body).map(Reply::Commits),
+    };
+    read.map_err(|why| asked.unclear(format!("{}: {why}", target.api.host())))
+}
+
+fn read_page(head: &Head, want: Want<'_>, body: impl Read) -> Result<Reply, Unusable> {
+    let gist = parse::read_gist(body, want)?;
+    Ok(Reply::Gist(GistPage {
+        etag: head.etag.clone(),
+        files: gist.files,
+        text: gist.text,
+        history: gist.history,
+        scopes: head.scopes.clone(),
+    }))
 }

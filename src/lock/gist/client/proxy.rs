@@ -1,0 +1,253 @@
+//! Whether the way to the API leads through a proxy, by the variables that everybody uses. Decided
+//! once, as the API's host never changes; the tunnel itself is ureq's business.
+//!
+//! ureq reads the same variables, but takes any of them for any scheme, passes over values that it
+//! does not understand, and knows neither address ranges nor spaces in `NO_PROXY`.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ureq::{Proxy, ProxyProtocol};
+
+use crate::lock::gist::wire::target::{ApiUrl, is_loopback};
+
+/// The proxies to use, as the environment gives them. A value may hold a password and is never
+/// printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// `HTTPS_PROXY` or `https_proxy`: for `https://` APIs.
+    pub https_proxy: Option<String>,
+    /// `HTTP_PROXY` or `http_proxy`: for `http://` APIs.
+    pub http_proxy: Option<String>,
+    /// `ALL_PROXY` or `all_proxy`: where the others are not set.
+    pub all_proxy: Option<String>,
+    /// `NO_PROXY` or `no_proxy`: the hosts to be reached directly, separated by commas. `*`, a
+    /// domain with its subdomains (only these with a leading dot), an address or a range
+    /// (`10.0.0.0/8`), each with a port or without.
+    pub no_proxy: Option<String>,
+}
+
+impl fmt::Debug for ProxySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = |value: &Option<String>| if value.is_some() { "set" } else { "unset" };
+        f.debug_struct("ProxySettings")
+            .field("https_proxy", &set(&self.https_proxy))
+            .field("http_proxy", &set(&self.http_proxy))
+            .field("all_proxy", &set(&self.all_proxy))
+            .field("no_proxy", &self.no_proxy)
+            .finish()
+    }
+}
+
+impl ProxySettings {
+    /// Reads the variables by way of `variable`, the upper-case names first; set but empty means
+    /// unset.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> ProxySettings {
+        let either = |name: &str| {
+            [name.to_owned(), name.to_ascii_lowercase()]
+                .iter()
+                .find_map(|name| variable(name).filter(|value| !value.trim().is_empty()))
+        };
+        ProxySettings {
+            https_proxy: either("HTTPS_PROXY"),
+            http_proxy: either("HTTP_PROXY"),
+            all_proxy: either("ALL_PROXY"),
+            no_proxy: either("NO_PROXY"),
+        }
+    }
+
+    /// The proxy on the way to `api`, if there is one. What is loopback is always reached directly.
+    ///
+    /// # Errors
+    /// The variable holds no proxy that can be used; the text names it without its value.
+    pub(super) fn for_api(&self, api: &ApiUrl) -> Result<Option<Proxy>, String> {
+        let own = if api.is_https() {
+            ("HTTPS_PROXY", &self.https_proxy)
+        } else {
+            ("HTTP_PROXY", &self.http_proxy)
+        };
+        let mut set = [own, ("ALL_PROXY", &self.all_proxy)].into_iter();
+        let Some((name, value)) =
+            set.find_map(|(name, value)| Some((name, value.as_deref()?.trim())))
+        else {
+            return Ok(None);
+        };
+        if is_loopback(api.host()) || self.is_direct(api) {
+            return Ok(None);
+        }
+        let proxy = Proxy::new(value).map_err(|_| {
+            format!("{name} is no proxy's address; set it to http://HOST:PORT, or unset it")
+        })?;
+        match proxy.protocol() {
+            ProxyProtocol::Http | ProxyProtocol::Https => Ok(Some(proxy)),
+            _ => Err(format!(
+                "{name} names a SOCKS proxy, which is not supported; set it to http://HOST:PORT, or unset it"
+            )),
+        }
+    }
+
+    fn is_direct(&self, api: &ApiUrl) -> bool {
+        let list = self.no_proxy.as_deref().unwrap_or("");
+        list.split([',', ' '])
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+            .any(|entry| matches(&entry.to_ascii_lowercase(), api.host(), api.port()))
+    }
+}
+
+/// Whether an entry of `NO_PROXY` speaks of this host and port.
+fn matches(entry: &str, host: &str, port: u16) -> bool {
+    if entry == "*" {
+        return true;
+    }
+    let address = host.parse::<IpAddr>().ok();
+    if let (Some(range), Some(address)) = (Range::parse(entry), address) {
+        return range.holds(address);
+    }
+    let (name, wanted) = match entry.rsplit_once(':') {
+        // Two colons are an IPv6 address without a port, unless it stands in brackets.
+        Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
+            (name, digits.parse::<u16>().ok())
+        }
+        _ => (entry, Some(port)),
+    };
+    if wanted != Some(port) {
+        return false;
+    }
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    if let (Ok(name), Some(address)) = (name.parse::<IpAddr>(), address) {
+        return name == address;
+    }
+    let name = name.strip_prefix('*').unwrap_or(name);
+    let below = |domain: &str| {
+        host.strip_suffix(domain)
+            .is_some_and(|start| start.ends_with('.') && start.len() > 1)
+    };
+    match name.strip_prefix('.') {
+        Some(domain) => !domain.is_empty() && below(domain),
+        None => !name.is_empty() && (host == name || below(name)),
+    }
+}
+
+/// An address range such as `10.0.0.0/8`.
+struct Range {
+    base: IpAddr,
+    bits: u32,
+}
+
+impl Range {
+    fn parse(text: &str) -> Option<Range> {
+        let (base, bits) = text.split_once('/')?;
+        let (base, bits) = (base.parse::<IpAddr>().ok()?, bits.parse().ok()?);
+        let longest = if base.is_ipv4() { 32 } else { 128 };
+        (bits <= longest).then_some(Range { base, bits })
+    }
+
+    fn holds(&self, address: IpAddr) -> bool {
+        let differ = match (self.base, address) {
+            (IpAddr::V4(base), IpAddr::V4(other)) => {
+                (base.to_bits() ^ other.to_bits()).leading_zeros()
+            }
+            (IpAddr::V6(base), IpAddr::V6(other)) => {
+                (base.to_bits() ^ other.to_bits()).leading_zeros()
+            }
+            _ => return false,
+        };
+        differ >= self.bits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::gist::wire::target::check_api_url;
+
+    fn settings(variables: &[(&str, &str)]) -> ProxySettings {
+        ProxySettings::read(|name| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn proxy_to(url: &str, variables: &[(&str, &str)]) -> Option<String> {
+        let api = check_api_url(url, true).unwrap();
+        let proxy = settings(variables).for_api(&api).unwrap();
+        proxy.map(|proxy| format!("{}:{}", proxy.host(), proxy.port()))
+    }
+
+    #[test]
+    fn each_scheme_has_its_own_variable() {
+        let both = [("HTTPS_PROXY", "http://s:1"), ("http_proxy", "p:2")];
+        assert_eq!(proxy_to("https://x.example", &both).as_deref(), Some("s:1"));
+        assert_eq!(proxy_to("http://x.example", &both).as_deref(), Some("p:2"));
+        assert_eq!(proxy_to("https://x.example", &both[1..]), None);
+        let all = [("all_proxy", "http://a:3"), ("HTTPS_PROXY", " ")];
+        assert_eq!(proxy_to("https://x.example", &all).as_deref(), Some("a:3"));
+        assert_eq!(proxy_to("https://x.example", &[]), None);
+    }
+
+    #[test]
+    fn loopback_is_reached_directly() {
+        let all = [("ALL_PROXY", "http://a:3")];
+        for url in ["http://127.0.0.1:8", "http://localhost", "http://[::1]:8"] {
+            assert_eq!(proxy_to(url, &all), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn no_proxy_names_hosts_domains_addresses_and_ranges() {
+        for (host, entry, direct) in [
+            ("ghe.example", "ghe.example", true),
+            ("ghe.example", "GHE.Example", true),
+            ("ghe.example", "example", true),
+            ("ghe.example", ".example", true),
+            ("ghe.example", "*.example", true),
+            ("example", ".example", false),
+            ("example", "*.example", false),
+            ("ghe.example", "he.example", false),
+            ("ghe.example", "a, ghe.example ,b", true),
+            ("ghe.example", "a b", false),
+            ("ghe.example", "*", true),
+            ("ghe.example", "", false),
+            ("ghe.example", ".", false),
+            ("ghe.example", "ghe.example:443", true),
+            ("ghe.example", "ghe.example:8443", false),
+            ("ghe.example:8443", "ghe.example:8443", true),
+            ("ghe.example", "ghe.example:x", false),
+            ("10.1.2.3", "10.0.0.0/8", true),
+            ("10.1.2.3", "11.0.0.0/8", false),
+            ("10.1.2.3", "0.0.0.0/0", true),
+            ("10.1.2.3", "10.1.2.3/33", false),
+            ("10.1.2.3", "10.1.2.3", true),
+            ("10.1.2.3", "10.1.2.3:443", true),
+            ("10.1.2.3", "2.3", true),
+            ("[fd00::1]", "fd00::/8", true),
+            ("[fd00::1]", "fd00::1", true),
+            ("[fd00::1]", "[fd00::1]:443", true),
+            ("[fd00::1]", "fe00::/8", false),
+        ] {
+            let variables = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", entry)];
+            let proxy = proxy_to(&format!("https://{host}"), &variables);
+            assert_eq!(proxy.is_none(), direct, "{host} by {entry}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_an_error_without_its_password() {
+        let api = check_api_url("https://x.example", false).unwrap();
+        for value in [
+            "socks5://me:hunter2@p:1",
+            "ftp://me:hunter2@p",
+            "me:hunter2@",
+            "http://me:hunter2@ x",
+        ] {
+            let settings = settings(&[("HTTPS_PROXY", value)]);
+            let error = settings.for_api(&api).unwrap_err();
+            assert!(error.contains("HTTPS_PROXY"), "{error}");
+            assert!(
+                !format!("{error} {settings:?}").contains("hunter2"),
+                "{error}"
+            );
+        }
+    }
+}

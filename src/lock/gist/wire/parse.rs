@@ -1,0 +1,419 @@
+//! Reads the bodies of answers as a stream: of a gist with a long history, megabytes may follow
+//! what is needed. Only what is asked for is kept, and reading stops as soon as it is complete.
+//!
+//! No order of keys is relied upon. Whatever is not as it should be makes the whole answer
+//! unusable; nothing is guessed.
+
+use std::fmt;
+use std::io::{self, BufReader, Read};
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::de::IoRead;
+use serde_json::error::Category;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::status::for_people;
+use super::{Commit, Revision, Text};
+
+/// The longest body that is read, in bytes after decompression: more than a day of history at
+/// 1 kB an entry, and little enough to be read within a request's time.
+pub const LONGEST_BODY: u64 = 16 * 1024 * 1024;
+
+/// How much of the history is kept when nobody said how far back it is needed.
+pub const USUAL_HISTORY: usize = 30;
+
+/// The most of the history that is kept of one answer; whoever needs more asks for pages.
+pub const LONGEST_HISTORY: usize = 300;
+
+/// The most files that GitHub shows of a gist. Beyond them, a file that is not listed may exist.
+const MOST_FILES: usize = 300;
+
+/// How many file names are kept: enough to say which ones there are.
+const NAMES_KEPT: usize = 16;
+
+/// How much of the body of a failure is read in search of its message.
+const LONGEST_FAILURE: u64 = 64 * 1024;
+
+/// The text of the error that ends the reading of what is complete. Nobody gets to see it.
+const ENOUGH: &str = "nothing more is needed";
+
+/// What is wanted of a gist's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Want<'a> {
+    /// Our file; the first one listed if none is named.
+    pub file: Option<&'a str>,
+    /// How much of the history.
+    pub history: History,
+}
+
+/// How much of the history is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// None of it.
+    Nothing,
+    /// The newest [`USUAL_HISTORY`] entries.
+    Newest,
+    /// Down to this one, but not more than [`LONGEST_HISTORY`] entries.
+    Until(Revision),
+}
+
+/// What was read of a gist's body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gist {
+    /// The names of files, [`NAMES_KEPT`] at the most.
+    pub files: Vec<String>,
+    /// What our file holds.
+    pub text: Text,
+    /// The history, newest first.
+    pub history: Vec<Commit>,
+}
+
+/// Why a body could not be used, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable(String);
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+/// Reads a gist.
+///
+/// # Errors
+/// [`Unusable`] if the body breaks off, is too long or not what GitHub sends.
+pub fn read_gist(body: impl Read, want: Want<'_>) -> Result<Gist, Unusable> {
+    let mut state = State::new(want);
+    let read = GistSeed(&mut state).deserialize(&mut json(body));
+    if !state.is_complete() {
+        read.map_err(|error| unusable(&error))?;
+        return Err(Unusable(
+            "the answer is no gist: it has no files or no history; check GITHUB_API_URL".into(),
+        ));
+    }
+    let gist = state.gist;
+    if gist.history.is_empty() && want.history != History::Nothing {
+        return Err(Unusable("the gist shows no revision at all".into()));
+    }
+    if gist.text == Text::Missing && state.listed >= MOST_FILES {
+        return Err(Unusable(format!(
+            "the gist has more files than GitHub lists ({MOST_FILES}), and ours is not among these; use a gist with fewer files"
+        )));
+    }
+    Ok(gist)
+}
+
+/// Reads a page of the history, [`LONGEST_HISTORY`] entries of it at the most.
+///
+/// # Errors
+/// As [`read_gist`].
+pub fn read_commits(body: impl Read) -> Result<Vec<Commit>, Unusable> {
+    let mut commits = Vec::new();
+    let mut done = false;
+    let page = CommitsSeed {
+        until: None,
+        limit: LONGEST_HISTORY,
+        stop_when_full: true,
+        commits: &mut commits,
+        done: &mut done,
+    };
+    let read = page.deserialize(&mut json(body));
+    if !done {
+        read.map_err(|error| unusable(&error))?;
+    }
+    Ok(commits)
+}
+
+/// The `message` in the body of a failure, or else the body's text, unless that is HTML.
+#[must_use]
+pub fn read_message(body: impl Read) -> String {
+    #[derive(Deserialize)]
+    struct Failure {
+        message: String,
+    }
+    let mut bytes = Vec::new();
+    // Whatever came before an error is as good as it gets.
+    let _ = body.take(LONGEST_FAILURE).read_to_end(&mut bytes);
+    if let Ok(failure) = serde_json::from_slice::<Failure>(&bytes) {
+        return failure.message;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    if text.trim_start().starts_with('<') {
+        return String::new();
+    }
+    text.into_owned()
+}
+
+/// Seconds since the Unix epoch of a time such as `2020-04-27T17:24:06Z`.
+fn unix_seconds(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(time.unix_timestamp())
+}
+
+fn json<R: Read>(body: R) -> serde_json::Deserializer<IoRead<BufReader<Bounded<R>>>> {
+    // serde_json asks for single bytes.
+    serde_json::Deserializer::from_reader(BufReader::new(Bounded {
+        body,
+        left: LONGEST_BODY,
+    }))
+}
+
+/// A body that fails, rather than ends, where it becomes too long.
+struct Bounded<R> {
+    body: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let room = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let read = self.body.read(&mut buffer[..room])?;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+fn unusable(error: &serde_json::Error) -> Unusable {
+    Unusable(match (error.classify(), error.io_error_kind()) {
+        (_, Some(io::ErrorKind::TimedOut)) => "the answer did not arrive in time".into(),
+        (_, Some(io::ErrorKind::FileTooLarge)) => format!(
+            "the answer is longer than {} MiB; start with a new gist (`elector init --from OLD`)",
+            LONGEST_BODY / 1024 / 1024
+        ),
+        (Category::Eof, _) => "the answer broke off".into(),
+        (Category::Io, _) => format!("the answer broke off ({})", for_people(&error.to_string())),
+        (Category::Syntax | Category::Data, _) => format!(
+            "the answer is not what GitHub's API sends ({}); check GITHUB_API_URL and any proxy on the way",
+            for_people(&error.to_string())
+        ),
+    })
+}
+
+/// What has been read of a gist so far.
+struct State<'a> {
+    want: Want<'a>,
+    gist: Gist,
+    listed: usize,
+    text_read: bool,
+    files_read: bool,
+    history_read: bool,
+}
+
+impl<'a> State<'a> {
+    fn new(want: Want<'a>) -> Self {
+        State {
+            want,
+            gist: Gist::default(),
+            listed: 0,
+            text_read: false,
+            files_read: false,
+            history_read: want.history == History::Nothing,
+        }
+    }
+
+    /// Whether nothing more is needed. Without a named file all names are: the caller wants to know
+    /// whether it is the only one.
+    fn is_complete(&self) -> bool {
+        self.history_read && self.has_file()
+    }
+
+    fn has_file(&self) -> bool {
+        self.files_read || (self.text_read && self.want.file.is_some())
+    }
+
+    /// Ends the reading, by way of an error, if nothing more is needed.
+    fn go_on<E: Error>(&self) -> Result<(), E> {
+        if self.is_complete() {
+            return Err(E::custom(ENOUGH));
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self, name: &str) -> bool {
+        self.want.file.map_or(self.listed == 0, |ours| ours == name)
+    }
+}
+
+struct GistSeed<'s, 'a>(&'s mut State<'a>);
+
+impl<'de> DeserializeSeed<'de> for GistSeed<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for GistSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a gist")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut history_met = false;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "files" if self.0.files_read => return Err(A::Error::duplicate_field("files")),
+                "files" => map.next_value_seed(FilesSeed(&mut *self.0))?,
+                "history" if history_met => return Err(A::Error::duplicate_field("history")),
+                "history" if self.0.want.history != History::Nothing => {
+                    history_met = true;
+                    map.next_value_seed(history_seed(self.0))?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            self.0.go_on()?;
+        }
+        Ok(())
+    }
+}
+
+struct FilesSeed<'s, 'a>(&'s mut State<'a>);
+
+impl<'de> DeserializeSeed<'de> for FilesSeed<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+/// A file as the API shows it.
+#[derive(Deserialize)]
+struct File {
+    content: Option<String>,
+    truncated: Option<bool>,
+}
+
+impl From<File> for Text {
+    fn from(file: File) -> Text {
+        match (file.content, file.truncated) {
+            (Some(content), None | Some(false)) => Text::Whole(content.into()),
+            // A file whose content is not shown is there all the same.
+            (content, _) => Text::Cut(content.unwrap_or_default().into()),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for FilesSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the files of a gist")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let state = self.0;
+        while let Some(name) = map.next_key::<String>()? {
+            if state.is_ours(&name) {
+                if state.text_read {
+                    return Err(A::Error::custom("a file is listed twice"));
+                }
+                state.gist.text = map.next_value::<File>()?.into();
+                state.text_read = true;
+                state.go_on()?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+            state.listed += 1;
+            if state.gist.files.len() < NAMES_KEPT {
+                state.gist.files.push(name);
+            }
+        }
+        state.files_read = true;
+        Ok(())
+    }
+}
+
+/// Reads the history into `state`; when it has what is needed and the files were read too, it stops
+/// there and then.
+fn history_seed<'s>(state: &'s mut State<'_>) -> CommitsSeed<'s> {
+    let (until, limit) = match state.want.history {
+        History::Until(until) => (Some(until), LONGEST_HISTORY),
+        History::Newest | History::Nothing => (None, USUAL_HISTORY),
+    };
+    CommitsSeed {
+        until,
+        limit,
+        stop_when_full: state.has_file(),
+        commits: &mut state.gist.history,
+        done: &mut state.history_read,
+    }
+}
+
+/// Reads history entries: down to `until`, if that is given, and never more than `limit`.
+struct CommitsSeed<'s> {
+    until: Option<Revision>,
+    limit: usize,
+    stop_when_full: bool,
+    commits: &'s mut Vec<Commit>,
+    /// Set when all that is needed was read.
+    done: &'s mut bool,
+}
+
+impl CommitsSeed<'_> {
+    fn is_full(&self) -> bool {
+        let found = self
+            .commits
+            .last()
+            .is_some_and(|last| Some(last.revision) == self.until);
+        found || self.commits.len() >= self.limit
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for CommitsSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_seq(self)
+    }
+}
+
+/// An entry of the history as the API shows it.
+#[derive(Deserialize)]
+struct Entry {
+    version: String,
+    committed_at: Option<String>,
+}
+
+impl<'de> Visitor<'de> for CommitsSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the history of a gist")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(entry) = seq.next_element::<Entry>()? {
+            self.commits.push(Commit {
+                revision: entry.version.parse().map_err(A::Error::custom)?,
+                committed_at: entry.committed_at.as_deref().and_then(unix_seconds),
+            });
+            if !self.is_full() {
+                continue;
+            }
+            *self.done = true;
+            if self.stop_when_full {
+                return Err(A::Error::custom(ENOUGH));
+            }
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        *self.done = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! A request of the protocol as HTTP: method, URL, headers and body. The token is not in it; who
+//! sends the request adds that.
+
+use serde_json::json;
+
+use super::{Request, Target};
+use crate::election::lock::LockError;
+
+/// Who we say we are: GitHub wants a name, and can then tell whom to ask.
+pub const USER_AGENT: &str = concat!("multi-cluster-leader-election/", env!("CARGO_PKG_VERSION"));
+
+/// The version of the API that this was written for; GitHub keeps it as it is.
+const API_VERSION: &str = "2022-11-28";
+
+/// The most that GitHub gives per page.
+pub const PER_PAGE: usize = 100;
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Writes.
+    Patch,
+}
+
+impl Method {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Patch => "PATCH",
+        }
+    }
+}
+
+/// A request, ready to be sent but for the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// The whole URL.
+    pub url: String,
+    /// Names (lower case) and values.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON, for a write.
+    pub body: Option<String>,
+}
+
+impl Request {
+    /// Whether this changes the gist.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        matches!(self, Request::Write { .. })
+    }
+
+    /// This request as HTTP.
+    ///
+    /// # Errors
+    /// [`LockError::Refused`] for a write as long as no file is chosen.
+    pub fn to_http(&self, target: &Target) -> Result<HttpRequest, LockError> {
+        let gist = format!("{}/gists/{}", target.api.as_str(), target.gist.as_str());
+        let mut headers = vec![
+            ("user-agent", USER_AGENT.to_owned()),
+            ("accept", "application/vnd.github+json".to_owned()),
+            ("x-github-api-version", API_VERSION.to_owned()),
+        ];
+        let (method, url, body) = match self {
+            Request::Gist { etag, .. } => {
+                if let Some(etag) = etag {
+                    headers.push(("if-none-match", etag.to_string()));
+                }
+                (Method::Get, gist, None)
+            }
+            Request::Revision(revision) => (Method::Get, format!("{gist}/{revision}"), None),
+            Request::Commits { page } => {
+                let url = format!("{gist}/commits?per_page={PER_PAGE}&page={page}");
+                (Method::Get, url, None)
+            }
+            Request::Write { content, .. } => {
+                // GitHub answers a conditional write with 400, and some servers say 412 and write
+                // all the same: never an If-Match here.
+                headers.push(("content-type", "application/json".to_owned()));
+                (Method::Patch, gist, Some(write_body(target, content)?))
+            }
+        };
+        Ok(HttpRequest {
+            method,
+            url,
+            headers,
+            body,
+        })
+    }
+}
+
+fn write_body(target: &Target, content: &str) -> Result<String, LockError> {
+    let Some(file) = target.file.as_deref() else {
+        return Err(LockError::Refused(
+            "no file of the gist is chosen to be written; set GIST_FILE".into(),
+        ));
+    };
+    Ok(json!({ "files": { file: { "content": content } } }).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::target::check_api_url;
+    use super::*;
+
+    fn target(api: &str, file: Option<&str>) -> Target {
+        Target {
+            api: check_api_url(api, false).unwrap(),
+            gist: "aa5a".parse().unwrap(),
+            file: file.map(Arc::from),
+        }
+    }
+
+    fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+        let found = request.headers.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn a_read_names_itself_and_the_version_of_the_api() {
+        let request = Request::Gist {
+            etag: Some("W/\"1\"".into()),
+            until: None,
+        };
+        let http = request
+            .to_http(&target("https://ghe.example/api/v3/", None))
+            .unwrap();
+        assert_eq!(http.method.as_str(), "GET");
+        assert_eq!(http.url, "https://ghe.example/api/v3/gists/aa5a");
+        assert_eq!(header(&http, "if-none-match"), Some("W/\"1\""));
+        assert_eq!(header(&http, "accept"), Some("application/vnd.github+json"));
+        assert_eq!(header(&http, "x-github-api-version"), Some("2022-11-28"));
+        let agent = header(&http, "user-agent").unwrap();
+        assert!(
+            agent.starts_with("multi-cluster-leader-election/"),
+            "{agent}"
+        );
+        assert_eq!(http.body, None);
+    }
+
+    #[test]
+    fn revisions_and_pages_have_their_own_urls() {
+        let target = target("https://api.github.com", Some("x"));
+        let revision = "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6";
+        let http = Request::Revision(revision.parse().unwrap())
+            .to_http(&target)
+            .unwrap();
+        assert_eq!(
+            http.url,
+            format!("https://api.github.com/gists/aa5a/{revision}")
+        );
+        let http = Request::Commits { page: 3 }.to_http(&target).unwrap();
+        assert_eq!(
+            http.url,
+            "https://api.github.com/gists/aa5a/commits?per_page=100&page=3"
+        );
+    }
+
+    #[test]
+    fn a_write_is_unconditional_and_names_only_our_file() {
+        let request = Request::Write {
+            content: "{\"a\":\"ü\n\"}".into(),
+            until: "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6".parse().unwrap(),
+        };
+        let http = request
+            .to_http(&target("https://api.github.com", Some("a\"b.json")))
+            .unwrap();
+        assert_eq!(http.method.as_str(), "PATCH");
+        assert!(
+            http.headers
+                .iter()
+                .all(|(name, _)| !name.starts_with("if-"))
+        );
+        let body: serde_json::Value = serde_json::from_str(&http.body.unwrap()).unwrap();
+        assert_eq!(
+            body,
+            json!({"files": {"a\"b.json": {"content": "{\"a\":\"ü\n\"}"}}})
+        );
+    }
+
+    #[test]
+    fn a_write_without_a_chosen_file_is_refused() {
+        let request = Request::Write {
+            content: "x".into(),
+            until: "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6".parse().unwrap(),
+        };
+        let error = request.to_http(&target("https://api.github.com", None));
+        assert!(matches!(error, Err(LockError::Refused(_))), "{error:?}");
+    }
+}

@@ -1,0 +1,480 @@
+//! What the status and the headers of an answer mean: which failure they are, and how long one is
+//! to wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use super::target::ApiUrl;
+use crate::election::lock::LockError;
+
+/// The longest wait that is taken from a server: GitHub's windows are an hour long, and a little is
+/// left for rounding. A mistaken header must not silence a candidate for a day.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_660);
+
+/// GitHub: without any other word, wait at least a minute, and longer every further time.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
+
+/// The shortest wait: `retry-after: 0` still says that something was too much.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest text of a server that is shown, in characters.
+const LONGEST_QUOTE: usize = 200;
+
+/// The longest header value that is kept, in bytes.
+const LONGEST_HEADER: usize = 1024;
+
+/// The status and those headers of an answer that mean something here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The status code.
+    pub status: u16,
+    /// The server's clock, in seconds since the Unix epoch.
+    pub date: Option<i64>,
+    /// The entity tag.
+    pub etag: Option<Arc<str>>,
+    /// What the token may do.
+    pub scopes: Option<Arc<str>>,
+    /// How long one is asked to wait.
+    pub retry_after: Option<Duration>,
+    /// How many requests an hour may have.
+    pub limit: Option<u64>,
+    /// How many of them are left.
+    pub remaining: Option<u64>,
+    /// When all of them are there again, in seconds since the Unix epoch.
+    pub reset: Option<i64>,
+}
+
+impl Head {
+    /// Reads the headers, which `header` finds by their lower-case names.
+    pub fn new<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>) -> Head {
+        let header = |name| header(name).map(str::trim).filter(|text| is_plain(text));
+        let date = header("date").and_then(unix_seconds);
+        Head {
+            status,
+            date,
+            etag: header("etag").map(Arc::from),
+            scopes: header("x-oauth-scopes").map(Arc::from),
+            retry_after: header("retry-after").and_then(|text| retry_after(text, date)),
+            limit: number(header("x-ratelimit-limit")),
+            remaining: number(header("x-ratelimit-remaining")),
+            reset: number(header("x-ratelimit-reset")).and_then(|reset| i64::try_from(reset).ok()),
+        }
+    }
+
+    fn is_limit(&self, message: &str) -> bool {
+        let message = message.to_ascii_lowercase();
+        match self.status {
+            429 => true,
+            403 => {
+                self.retry_after.is_some()
+                    || self.remaining == Some(0)
+                    || ["rate limit", "abuse"]
+                        .iter()
+                        .any(|sign| message.contains(sign))
+            }
+            _ => false,
+        }
+    }
+
+    /// How long to wait, when this is the answer to a request too many and there were `before` such
+    /// answers in a row before it.
+    fn wait(&self, before: u32) -> Duration {
+        let asked = self.retry_after.or_else(|| self.until_reset());
+        let wait = asked.unwrap_or_else(|| {
+            FIRST_WAIT.saturating_mul(1_u32.checked_shl(before).unwrap_or(u32::MAX))
+        });
+        wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)
+    }
+
+    /// The time until the limit's window ends, by the server's clock alone.
+    fn until_reset(&self) -> Option<Duration> {
+        if self.remaining != Some(0) {
+            return None;
+        }
+        let seconds = self.reset?.checked_sub(self.date?)?;
+        // A window that is over says nothing. One second more, as both are whole seconds.
+        let seconds = u64::try_from(seconds).ok().filter(|&seconds| seconds > 0)?;
+        Some(Duration::from_secs(seconds.saturating_add(1)))
+    }
+}
+
+/// A header that can be kept, and sent back.
+fn is_plain(text: &str) -> bool {
+    let graphic = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    !text.is_empty() && text.len() <= LONGEST_HEADER && text.bytes().all(graphic)
+}
+
+fn number(text: Option<&str>) -> Option<u64> {
+    text?.parse().ok()
+}
+
+/// Seconds since the Unix epoch of an HTTP date.
+fn unix_seconds(text: &str) -> Option<i64> {
+    let date = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+    Some(date.unix_timestamp())
+}
+
+/// `retry-after` has seconds, or a date, which is compared with the same answer's.
+fn retry_after(text: &str, date: Option<i64>) -> Option<Duration> {
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = unix_seconds(text)?;
+    let seconds = until.checked_sub(date?)?;
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// What a status is judged by, apart from the answer itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The API that was asked.
+    pub api: &'a ApiUrl,
+    /// Whether it was asked to write.
+    pub write: bool,
+    /// How many answers in a row, right before this one, said that a limit was reached.
+    pub limits_before: u32,
+}
+
+impl Asked<'_> {
+    /// The failure of a request that the server may have carried out, or may yet.
+    #[must_use]
+    pub fn unclear(&self, why: String) -> LockError {
+        if self.write {
+            LockError::OutcomeUnknown(why)
+        } else {
+            LockError::Unavailable(why)
+        }
+    }
+
+    /// Which failure an answer is that is neither 200, 201 nor 304. `message` is what its body says.
+    #[must_use]
+    pub fn failure(&self, head: &Head, message: &str) -> LockError {
+        let host = self.api.host();
+        let status = head.status;
+        let said = quote(status, message);
+        if head.is_limit(message) {
+            return LockError::Throttled {
+                retry_after: head.wait(self.limits_before),
+                why: format!("{host} wants fewer requests ({said})"),
+            };
+        }
+        match status {
+            301 | 302 | 303 | 307 | 308 => LockError::Unavailable(format!(
+                "{host} sends us elsewhere ({said}), where the token will not be taken; set GITHUB_API_URL to the API's own address, such as https://HOST/api/v3"
+            )),
+            401 => LockError::Unauthorized(format!(
+                "{host} does not take the token ({said}); set GITHUB_API_TOKEN or GITHUB_API_TOKEN_FILE to a valid one that has not expired"
+            )),
+            403 => LockError::Unauthorized(format!(
+                "the token has no right to this at {host} ({said}); it needs the scope gist, or the permission Gists (write) if it is fine-grained; the GITHUB_TOKEN of Actions cannot have it"
+            )),
+            404 | 410 | 451 => self.not_found(&said),
+            409 => self.unclear(format!("{host} met another change of the gist ({said})")),
+            422 => LockError::Unavailable(format!("{host} refuses the request ({said})")),
+            400 => self.unclear(format!("{host} does not understand the request ({said})")),
+            500..=599 => self.unclear(format!("{host} failed ({said})")),
+            _ => self.unclear(format!(
+                "{host} gave an answer that GitHub's API does not give ({said}); check GITHUB_API_URL and any proxy on the way"
+            )),
+        }
+    }
+
+    fn not_found(&self, said: &str) -> LockError {
+        let host = self.api.host();
+        LockError::NotFound(if self.write {
+            format!(
+                "{host} does not let this token write the gist ({said}); it must belong to the gist's owner and have the scope gist, or the permission Gists (write)"
+            )
+        } else {
+            format!(
+                "{host} shows no such gist ({said}); check GIST_ID, and that the token has the scope gist and belongs where a secret gist does"
+            )
+        })
+    }
+}
+
+/// A status with the server's own words, as `404 Not Found`.
+fn quote(status: u16, message: &str) -> String {
+    let message = for_people(message);
+    if message.is_empty() {
+        return format!("HTTP status {status}");
+    }
+    format!("{status} {message}")
+}
+
+/// A foreign text, made fit to be shown: one line, short, without control characters or such that
+/// turn the direction of writing.
+#[must_use]
+pub fn for_people(text: &str) -> String {
+    let shown = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let line: String = text
+        .chars()
+        .take(4 * LONGEST_QUOTE)
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|&c| shown(c))
+        .collect();
+    let mut words = line.split(' ').filter(|word| !word.is_empty());
+    let mut short = String::new();
+    for word in &mut words {
+        if !short.is_empty() {
+            short.push(' ');
+        }
+        short.push_str(word);
+    }
+    match short.char_indices().nth(LONGEST_QUOTE) {
+        Some((cut, _)) => format!("{}…", &short[..cut]),
+        None => short,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::check_api_url;
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn head(status: u16, headers: &[(&str, &'static str)]) -> Head {
+        Head::new(status, |name| {
+            headers
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| *value)
+        })
+    }
+
+    fn judge(write: bool, head: &Head, message: &str) -> LockError {
+        let api = check_api_url("https://api.github.com", false).unwrap();
+        let asked = Asked {
+            api: &api,
+            write,
+            limits_before: 0,
+        };
+        asked.failure(head, message)
+    }
+
+    fn wait_of(error: &LockError) -> Duration {
+        match error {
+            LockError::Throttled { retry_after, .. } => *retry_after,
+            other => panic!("not throttled: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_headers_of_a_recorded_answer_are_understood() {
+        let head = head(
+            200,
+            &[
+                ("date", "Mon, 27 Apr 2020 17:24:06 GMT"),
+                ("etag", "W/\"7b67efd855ab094b8909712c7e622749\""),
+                ("x-oauth-scopes", "gist, repo"),
+                ("x-ratelimit-limit", "5000"),
+                ("x-ratelimit-remaining", "4975"),
+                ("x-ratelimit-reset", "1588010945"),
+            ],
+        );
+        assert_eq!(head.date, Some(1_588_008_246));
+        assert_eq!(
+            head.etag.as_deref(),
+            Some("W/\"7b67efd855ab094b8909712c7e622749\"")
+        );
+        assert_eq!(head.scopes.as_deref(), Some("gist, repo"));
+        let rate = (head.limit, head.remaining, head.reset);
+        assert_eq!(rate, (Some(5000), Some(4975), Some(1_588_010_945)));
+    }
+
+    #[test]
+    fn spoilt_headers_count_as_absent() {
+        let long: &'static str = Box::leak("x".repeat(2000).into_boxed_str());
+        let head = head(
+            200,
+            &[
+                ("date", "yesterday"),
+                ("etag", long),
+                ("x-oauth-scopes", ""),
+                ("retry-after", "-1"),
+                ("x-ratelimit-limit", "many"),
+                ("x-ratelimit-remaining", "99999999999999999999999"),
+                ("x-ratelimit-reset", "18446744073709551615"),
+            ],
+        );
+        let bare = Head {
+            status: 200,
+            ..Head::default()
+        };
+        assert_eq!(head, bare);
+    }
+
+    #[test]
+    fn each_status_is_its_own_failure() {
+        type Kind = fn(&LockError) -> bool;
+        let unauthorized: Kind = |error| matches!(error, LockError::Unauthorized(_));
+        let not_found: Kind = |error| matches!(error, LockError::NotFound(_));
+        let unavailable: Kind = |error| matches!(error, LockError::Unavailable(_));
+        let unknown: Kind = |error| matches!(error, LockError::OutcomeUnknown(_));
+        for (status, read, write) in [
+            (401, unauthorized, unauthorized),
+            (403, unauthorized, unauthorized),
+            (404, not_found, not_found),
+            (410, not_found, not_found),
+            (451, not_found, not_found),
+            (301, unavailable, unavailable),
+            (302, unavailable, unavailable),
+            (307, unavailable, unavailable),
+            (308, unavailable, unavailable),
+            (400, unavailable, unknown),
+            (409, unavailable, unknown),
+            (412, unavailable, unknown),
+            (422, unavailable, unavailable),
+            (500, unavailable, unknown),
+            (502, unavailable, unknown),
+            (503, unavailable, unknown),
+            (204, unavailable, unknown),
+            (418, unavailable, unknown),
+        ] {
+            let head = head(status, &[("x-ratelimit-remaining", "17")]);
+            let (get, patch) = (judge(false, &head, "Oh"), judge(true, &head, "Oh"));
+            assert!(read(&get), "GET {status}: {get:?}");
+            assert!(write(&patch), "PATCH {status}: {patch:?}");
+            let said = format!("{status} Oh");
+            assert!(get.to_string().contains(&said), "{get}");
+            assert!(patch.to_string().contains(&said), "{patch}");
+        }
+    }
+
+    #[test]
+    fn failures_say_what_to_do() {
+        for (status, write, hint) in [
+            (401, false, "GITHUB_API_TOKEN"),
+            (403, true, "scope gist"),
+            (404, false, "GIST_ID"),
+            (404, true, "scope gist"),
+            (302, false, "GITHUB_API_URL"),
+        ] {
+            let error = judge(write, &head(status, &[]), "").to_string();
+            assert!(error.contains(hint), "{status}: {error}");
+            assert!(error.contains("api.github.com"), "{status}: {error}");
+            assert!(!error.ends_with('.'), "{status}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_told_from_a_refusal() {
+        let secondary = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+        for error in [
+            judge(true, &head(429, &[]), ""),
+            judge(true, &head(403, &[("retry-after", "60")]), "Forbidden"),
+            judge(false, &head(403, &[("x-ratelimit-remaining", "0")]), ""),
+            judge(false, &head(403, &[]), secondary),
+            judge(
+                false,
+                &head(403, &[]),
+                "You have triggered an abuse detection mechanism",
+            ),
+        ] {
+            assert_eq!(wait_of(&error), MINUTE, "{error:?}");
+        }
+        let refused = judge(
+            true,
+            &head(403, &[]),
+            "Resource not accessible by integration",
+        );
+        assert!(matches!(refused, LockError::Unauthorized(_)), "{refused:?}");
+    }
+
+    #[test]
+    fn retry_after_goes_before_the_reset_and_the_reset_before_a_minute() {
+        let date = ("date", "Mon, 27 Apr 2020 17:24:06 GMT");
+        let (none_left, reset) = (
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset", "1588008346"),
+        );
+        let wait = |headers: &[_]| wait_of(&judge(true, &head(429, headers), ""));
+        assert_eq!(
+            wait(&[date, none_left, reset, ("retry-after", "7")]),
+            Duration::from_secs(7)
+        );
+        assert_eq!(wait(&[date, none_left, reset]), Duration::from_secs(101));
+        assert_eq!(
+            wait(&[none_left, reset]),
+            MINUTE,
+            "no clock to compare with"
+        );
+        assert_eq!(wait(&[date, reset]), MINUTE, "the limit is another one");
+        let past = ("x-ratelimit-reset", "1588008246");
+        assert_eq!(wait(&[date, none_left, past]), MINUTE);
+        let retry_at = ("retry-after", "Mon, 27 Apr 2020 17:25:36 GMT");
+        assert_eq!(wait(&[date, retry_at]), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn waits_double_without_another_word_and_have_bounds() {
+        let bare = head(429, &[]);
+        for (before, seconds) in [
+            (0, 60),
+            (1, 120),
+            (2, 240),
+            (5, 1920),
+            (6, 3660),
+            (99, 3660),
+        ] {
+            assert_eq!(bare.wait(before), Duration::from_secs(seconds));
+        }
+        let asks = |text| head(429, &[("retry-after", text)]).wait(0);
+        assert_eq!(asks("0"), SHORTEST_WAIT);
+        assert_eq!(asks("18446744073709551615"), LONGEST_WAIT);
+        let far = head(
+            429,
+            &[
+                ("date", "Mon, 27 Apr 2020 17:24:06 GMT"),
+                ("x-ratelimit-remaining", "0"),
+                ("x-ratelimit-reset", "9223372036854775807"),
+            ],
+        );
+        assert_eq!(far.wait(0), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn foreign_text_is_shown_on_one_short_line() {
+        assert_eq!(for_people(" a\u{1b}[31m\r\n b\t\u{202e}c\0 "), "a[31m b c");
+        let long = for_people(&"é ".repeat(100_000));
+        assert!(long.chars().count() <= LONGEST_QUOTE + 1, "{long}");
+        assert_eq!(
+            for_people(&"x".repeat(300)).chars().count(),
+            LONGEST_QUOTE + 1
+        );
+    }
+
+    #[test]
+    fn arbitrary_headers_never_panic() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let samples = [
+            "0",
+            "-1",
+            "1588010945",
+            "18446744073709551615",
+            "Mon, 27 Apr 2020 17:24:06 GMT",
+            "Fri, 31 Dec 9999 23:59:60 GMT",
+            "-9223372036854775808",
+            "",
+            "é",
+            "W/\"\"",
+        ];
+        for _ in 0..5_000 {
+            let values: Vec<&'static str> = (0..7).map(|_| samples[random.usize(..10)]).collect();
+            let next = std::cell::Cell::new(0);
+            let head = Head::new(random.u16(..), |_| {
+                next.set(next.get() + 1);
+                values.get(next.get() - 1).copied()
+            });
+            assert!(head.wait(random.u32(..)) <= LONGEST_WAIT);
+            let _ = judge(random.bool(), &head, samples[random.usize(..10)]);
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Where the gist is: the API's address, the gist's id and the file in it, each checked once at the
+//! edge and trusted inside. Who reads them from the environment is the settings' business.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The API of github.com, whose limits are known.
+const GITHUB_COM: &str = "api.github.com";
+
+/// Where people read gists, but no API is.
+const WEB_SITES: [&str; 3] = ["github.com", "www.github.com", "gist.github.com"];
+
+/// No URL that is meant is longer; what is longer would only fill a log.
+const LONGEST_URL: usize = 512;
+
+/// Gist ids are 20 or 32 characters today; this leaves room and keeps a request line short.
+const LONGEST_GIST_ID: usize = 64;
+
+/// The longest file name, in bytes: git hosts stand on file systems with this limit.
+const LONGEST_FILE_NAME: usize = 255;
+
+/// Something is wrong with where the gist should be.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetError {
+    /// The address of the API.
+    ApiUrl(String),
+    /// The id of the gist.
+    GistId(String),
+    /// The name of the file.
+    FileName(String),
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TargetError::ApiUrl(why) => write!(f, "GITHUB_API_URL {why}"),
+            TargetError::GistId(why) => write!(f, "GIST_ID {why}"),
+            TargetError::FileName(why) => write!(f, "GIST_FILE {why}"),
+        }
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+/// The address of a GitHub API, without a trailing slash: `https://api.github.com`,
+/// `https://HOST/api/v3`. It never carries a user name or a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiUrl {
+    text: String,
+    host: String,
+    https: bool,
+}
+
+impl ApiUrl {
+    /// The whole address, to which paths such as `/gists/ID` are appended.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host's name or address, without port and brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, the scheme's own if none is given.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let rest = self.text.split_once("://").map_or("", |(_, rest)| rest);
+        let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+        split_port(authority)
+            .and_then(|(_, port)| port)
+            .unwrap_or(if self.https { 443 } else { 80 })
+    }
+
+    /// Whether what is said there is encrypted.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// Whether this is github.com's own API, so that its limits apply.
+    #[must_use]
+    pub fn is_github_com(&self) -> bool {
+        self.host == GITHUB_COM
+    }
+}
+
+impl fmt::Display for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Checks the address of an API. Plain `http://` is taken for loopback only, or for every host if
+/// `allow_insecure`: whoever listens would read the token.
+///
+/// # Errors
+/// [`TargetError::ApiUrl`], which shows the address unless a password may stand in it.
+pub fn check_api_url(url: &str, allow_insecure: bool) -> Result<ApiUrl, TargetError> {
+    let refuse = |why: String| Err(TargetError::ApiUrl(why));
+    let url = url.trim();
+    if url.contains('@') {
+        return refuse(
+            "holds a user name or password; give the token in GITHUB_API_TOKEN instead".into(),
+        );
+    }
+    if url.len() > LONGEST_URL || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return refuse(format!(
+            "is longer than {LONGEST_URL} characters or holds blanks or other characters that no URL has"
+        ));
+    }
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let https = match scheme.to_ascii_lowercase().as_str() {
+        "https" => true,
+        "http" => false,
+        _ => {
+            return refuse(format!(
+                "is `{url}`, which starts with neither https:// nor http://"
+            ));
+        }
+    };
+    if rest.contains(['?', '#', '\\', '"', '<', '>', '^', '`', '{', '|', '}']) {
+        return refuse(format!(
+            "is `{url}`; it must end with the path, as https://HOST/api/v3 does"
+        ));
+    }
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, ""),
+    };
+    let Some((host, _)) = split_port(authority) else {
+        return refuse(format!("is `{url}`, in which no host can be read"));
+    };
+    let host = host.to_ascii_lowercase();
+    if WEB_SITES.contains(&host.as_str()) {
+        return refuse(format!(
+            "is `{url}`, the web site; the API is at https://api.github.com"
+        ));
+    }
+    if !https && !allow_insecure && !is_loopback(&host) {
+        return refuse(format!(
+            "is `{url}`, and would send the token unencrypted; use https://, or set ALLOW_INSECURE_HTTP=true"
+        ));
+    }
+    Ok(ApiUrl {
+        text: format!(
+            "{}://{}{}",
+            scheme.to_ascii_lowercase(),
+            authority.to_ascii_lowercase(),
+            path.trim_end_matches('/')
+        ),
+        host,
+        https,
+    })
+}
+
+/// The host (without brackets) and the port of an authority, if that is what it is.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let (host, after) = match authority.strip_prefix('[') {
+        Some(inside) => {
+            let (host, after) = inside.split_once(']')?;
+            host.parse::<Ipv6Addr>().ok()?;
+            (host, after)
+        }
+        None => {
+            let (host, after) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+            if host.is_empty() || !host.bytes().all(fits) {
+                return None;
+            }
+            (host, after)
+        }
+    };
+    if after.is_empty() {
+        return Some((host, None));
+    }
+    let digits = after.strip_prefix(':')?;
+    let port: u16 = digits.parse().ok()?;
+    let plain = port != 0 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then_some((host, Some(port)))
+}
+
+/// Whether `host` (without brackets) is this machine.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// The id of a gist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GistId(String);
+
+impl GistId {
+    /// The id itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GistId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for GistId {
+    type Err = TargetError;
+
+    /// Takes an id, or the address of a gist as a browser shows it, whose id is then taken out.
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let text = text.trim();
+        let id = match text.split_once("://") {
+            Some((_, rest)) => id_in_url(rest),
+            None => text,
+        };
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if (1..=LONGEST_GIST_ID).contains(&id.len()) && id.bytes().all(fits) {
+            return Ok(GistId(id.to_owned()));
+        }
+        Err(TargetError::GistId(format!(
+            "must be a gist's id, 1 to {LONGEST_GIST_ID} letters, digits, `-` or `_`: the last part of https://gist.github.com/USER/ID"
+        )))
+    }
+}
+
+/// The id in `gist.github.com/USER/ID`, `…/ID.git`, `…/ID#file-x` or `…/USER/ID/REVISION`.
+fn id_in_url(rest: &str) -> &str {
+    let path = rest.split(['?', '#']).next().unwrap_or("");
+    let mut parts = path.trim_end_matches('/').rsplit('/');
+    let last = parts.next().unwrap_or("");
+    let is_revision = last.len() == 40 && last.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = match parts.next() {
+        Some(before) if is_revision && parts.next().is_some() => before,
+        // A host alone names no gist.
+        None => "",
+        Some(_) => last,
+    };
+    id.strip_suffix(".git").unwrap_or(id)
+}
+
+/// Checks the name of a file in a gist.
+///
+/// # Errors
+/// [`TargetError::FileName`].
+pub fn check_file_name(name: &str) -> Result<Arc<str>, TargetError> {
+    if name.is_empty() || name.len() > LONGEST_FILE_NAME {
+        return Err(TargetError::FileName(format!(
+            "must be a file name of 1 to {LONGEST_FILE_NAME} bytes"
+        )));
+    }
+    if name.contains(['/', '\\']) || name.contains(char::is_control) {
+        return Err(TargetError::FileName(
+            "must be a plain file name: a gist has no folders".into(),
+        ));
+    }
+    Ok(name.into())
+}
+
+/// A gist, and the file in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The API that serves it.
+    pub api: ApiUrl,
+    /// Its id.
+    pub gist: GistId,
+    /// Our file, once it is chosen.
+    pub file: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_url_keeps_its_path_and_loses_a_trailing_slash() {
+        for (given, kept, host, port) in [
+            (
+                "https://api.github.com",
+                "https://api.github.com",
+                "api.github.com",
+                443,
+            ),
+            (
+                " https://API.github.com/ ",
+                "https://api.github.com",
+                "api.github.com",
+                443,
+            ),
+            (
+                "https://ghe.example/api/v3/",
+                "https://ghe.example/api/v3",
+                "ghe.example",
+                443,
+            ),
+            (
+                "HTTPS://ghe.example:8443/Api",
+                "https://ghe.example:8443/Api",
+                "ghe.example",
+                8443,
+            ),
+            (
+                "http://127.0.0.1:4041",
+                "http://127.0.0.1:4041",
+                "127.0.0.1",
+                4041,
+            ),
+            ("http://localhost/x", "http://localhost/x", "localhost", 80),
+            ("http://[::1]:80/", "http://[::1]:80", "::1", 80),
+        ] {
+            let url = check_api_url(given, false).unwrap();
+            assert_eq!((url.as_str(), url.host(), url.port()), (kept, host, port));
+        }
+    }
+
+    #[test]
+    fn only_github_com_has_github_coms_limits() {
+        let is = |url: &str| check_api_url(url, false).unwrap().is_github_com();
+        assert!(is("https://api.github.com/"));
+        assert!(!is("https://api.github.com.example/"));
+        assert!(!is("https://ghe.example/api/v3"));
+    }
+
+    #[test]
+    fn plain_http_needs_loopback_or_leave() {
+        for url in [
+            "http://ghe.example",
+            "http://10.0.0.1",
+            "http://localhost.example",
+        ] {
+            let error = check_api_url(url, false).unwrap_err().to_string();
+            assert!(error.contains("ALLOW_INSECURE_HTTP"), "{error}");
+            assert!(!check_api_url(url, true).unwrap().is_https());
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_api_url_is_refused_and_not_shown() {
+        let error = check_api_url("https://me:hunter2@ghe.example", true).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        for url in [
+            "",
+            "api.github.com",
+            "ftp://x",
+            "https://",
+            "https:///x",
+            "https://a b",
+            "https://x?y",
+            "https://x#y",
+            "https://x:0",
+            "https://x:66000",
+            "https://x:+1",
+            "https://[::1",
+            "https://[::1]x",
+            "https://[x]",
+            "https://::1",
+            "https://é.example",
+            "https://x\\y",
+        ] {
+            assert!(check_api_url(url, true).is_err(), "{url}");
+        }
+        assert!(check_api_url(&format!("https://{}", "x".repeat(600)), true).is_err());
+    }
+
+    #[test]
+    fn a_gist_id_is_taken_bare_or_from_its_address() {
+        let id = "11a257b91982aafd6370089ef877a682";
+        let revision = "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6";
+        for given in [
+            id.to_owned(),
+            format!(" {id}\n"),
+            format!("https://gist.github.com/someone/{id}"),
+            format!("https://gist.github.com/someone/{id}/"),
+            format!("https://gist.github.com/{id}.git"),
+            format!("https://gist.github.com/someone/{id}#file-lease-json"),
+            format!("https://gist.github.com/someone/{id}?x=1"),
+            format!("https://gist.github.com/someone/{id}/{revision}"),
+            format!("https://ghe.example/gist/someone/{id}"),
+        ] {
+            assert_eq!(given.parse::<GistId>().unwrap().as_str(), id, "{given}");
+        }
+        assert!("aa5a315d61ae9438b18d".parse::<GistId>().is_ok());
+    }
+
+    #[test]
+    fn what_is_no_gist_id_is_refused() {
+        let long = "a".repeat(65);
+        for text in [
+            "",
+            " ",
+            "a/b",
+            "..",
+            "a b",
+            "é",
+            "a?b",
+            &long,
+            "https://gist.github.com",
+            "https://gist.github.com/",
+            "https://gist.github.com/a%2fb",
+        ] {
+            assert!(text.parse::<GistId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_name_is_plain() {
+        assert!(check_file_name("lease.json").is_ok());
+        for name in ["", "a/b", "a\nb", "a\\b", &"x".repeat(256)] {
+            assert!(check_file_name(name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Nothing that is logged, shown or returned ever holds the token or a proxy's password.
+
+use std::fmt::Write as _;
+use std::sync::{Mutex, Once};
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+use super::*;
+
+static LINES: Mutex<String> = Mutex::new(String::new());
+
+struct Capture;
+
+impl Log for Capture {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let mut lines = LINES.lock().unwrap();
+        writeln!(lines, "{} {}", record.target(), record.args()).unwrap();
+    }
+
+    fn flush(&self) {}
+}
+
+/// Keeps everything that is logged from now on, at every level.
+pub(crate) fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Capture).unwrap();
+        log::set_max_level(LevelFilter::Trace);
+    });
+}
+
+/// Whether any part of the token that a dump would show stands in `text`, plain or in hex.
+fn tells(text: &str) -> bool {
+    let hex: String = text.chars().filter(|c| c.is_ascii_hexdigit()).collect();
+    let hex = hex.to_ascii_lowercase();
+    let secret = "SECRETSECRET".as_bytes();
+    let in_hex = secret.windows(5).any(|part| {
+        let part: String = part.iter().map(|byte| format!("{byte:02x}")).collect();
+        hex.contains(&part)
+    });
+    in_hex || text.contains("SECRET") || text.contains("hunter2")
+}
+
+#[test]
+fn the_token_is_in_no_log_no_error_and_no_debug_text() {
+    listen();
+    let echo = format!("you sent Bearer {TOKEN}");
+    let server = Server::new([
+        good(),
+        status(500, &[], &echo),
+        status(403, &[], &echo),
+        Step::Answer(http(200, &[], &echo)),
+        Step::Close,
+        status(429, &[], &echo),
+    ]);
+    let (address, _) = proxy(server.address, "HTTP/1.1 200 OK\r\n\r\n");
+    let mut config = config("http://ghe.invalid");
+    config.proxy.http_proxy = Some(format!("http://me:hunter2@{address}"));
+    let source = format!("{:?} {:?}", config.token, config.proxy);
+    let mut client = GistClient::new(config).unwrap();
+    let mut said = format!("{source} {client:?}");
+    for request in [read(), write(), read(), write(), write(), write()] {
+        let reply = client.call(&request, AMPLE).reply;
+        write!(said, "{reply:?}").unwrap();
+        if let Err(error) = reply {
+            write!(said, "{error}").unwrap();
+        }
+    }
+    write!(said, "{client:?} {:?}", client.stats()).unwrap();
+    assert!(!tells(&said), "{said}");
+    let lines = LINES.lock().unwrap().clone();
+    assert!(
+        lines.contains("ureq"),
+        "ureq logs, so that this test sees something"
+    );
+    let bad: Vec<&str> = lines.lines().filter(|line| tells(line)).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    assert!(!tells(&lines), "spread over lines");
+}
