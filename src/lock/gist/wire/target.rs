@@ -1,8 +1,8 @@
 //! Where the gist is: the API's address, the gist's id and the file in it, each checked once at the
 //! edge and trusted inside. Who reads them from the environment is the settings' business.
 
+use core::net::{IpAddr, Ipv6Addr}; // addresses only: unlike std's, this module has no sockets
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
