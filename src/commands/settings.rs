@@ -21,7 +21,7 @@ use crate::lock::gist::token::{Token, TokenSource};
 use crate::lock::gist::wire::target::{
     ApiUrl, GistId, TargetError, check_api_url, check_file_name, is_loopback,
 };
-use reader::{Found, Noted, Reader};
+use reader::{Found, Noted, Reader, looks_secret, shown};
 pub use table::{ALL, Setting};
 
 /// Where the API is, unless `GITHUB_API_URL` says otherwise.
@@ -162,10 +162,7 @@ impl Settings {
 }
 
 fn gist_id(reader: &mut Reader<'_>) -> Result<GistId, Noted> {
-    let Some(Found {
-        variable, value, ..
-    }) = reader.text("GIST_ID")?
-    else {
+    let Some(found) = reader.text("GIST_ID")? else {
         reader.problem(
             "GIST_ID is not set: give the id of the gist that holds the record, the last part of \
              its address on the web"
@@ -173,9 +170,12 @@ fn gist_id(reader: &mut Reader<'_>) -> Result<GistId, Noted> {
         );
         return Err(Noted);
     };
-    value
-        .parse()
-        .map_err(|error| refuse(reader, &variable, &error))
+    // A token has the form of an id, and would be logged and sent as one.
+    if looks_secret(&found.value) {
+        return Err(refuse(reader, &found, &TargetError::GistId(String::new())));
+    }
+    let id = found.value.parse();
+    id.map_err(|error| refuse(reader, &found, &error))
 }
 
 fn gist_file(reader: &mut Reader<'_>) -> Option<String> {
@@ -183,16 +183,26 @@ fn gist_file(reader: &mut Reader<'_>) -> Option<String> {
     match check_file_name(&found.value) {
         Ok(_) => Some(found.value),
         Err(error) => {
-            refuse(reader, &found.variable, &error);
+            refuse(reader, &found, &error);
             None
         }
     }
 }
 
 /// Notes what is wrong with a variable, under the name that it was given by.
-fn refuse(reader: &mut Reader<'_>, variable: &str, error: &TargetError) -> Noted {
-    let (TargetError::ApiUrl(why) | TargetError::GistId(why) | TargetError::FileName(why)) = error;
-    reader.problem(format!("{variable} {why}"));
+fn refuse(reader: &mut Reader<'_>, found: &Found<String>, error: &TargetError) -> Noted {
+    let Found {
+        variable, value, ..
+    } = found;
+    reader.problem(match error {
+        _ if looks_secret(value) => {
+            format!("{variable} holds what looks like a token (not shown): it belongs in GITHUB_API_TOKEN")
+        }
+        TargetError::ApiUrl(why) => format!("{variable} {why}"),
+        TargetError::GistId(why) | TargetError::FileName(why) => {
+            format!("{variable} is {}, but {why}", shown(value))
+        }
+    });
     Noted
 }
 
@@ -246,14 +256,15 @@ fn token_value(reader: &mut Reader<'_>, found: &Found<String>) -> Result<TokenSo
 fn api_url(reader: &mut Reader<'_>) -> Option<ApiUrl> {
     let allow_insecure = reader.boolean("ALLOW_INSECURE_HTTP", false);
     let found = reader.text("GITHUB_API_URL").ok()?;
-    let (variable, text) = match found {
-        Some(found) => (found.variable, found.value),
-        None => ("GITHUB_API_URL".to_owned(), DEFAULT_API_URL.to_owned()),
-    };
-    match check_api_url(&text, allow_insecure) {
+    let found = found.unwrap_or_else(|| Found {
+        variable: "GITHUB_API_URL".to_owned(),
+        value: DEFAULT_API_URL.to_owned(),
+        prefixed: false,
+    });
+    match check_api_url(&found.value, allow_insecure) {
         Ok(api) => Some(api),
         Err(error) => {
-            refuse(reader, &variable, &error);
+            refuse(reader, &found, &error);
             None
         }
     }

@@ -155,6 +155,7 @@ pub(super) fn shown(value: &str) -> String {
     format!("`{text}`")
 }
 
-fn looks_secret(value: &str) -> bool {
+/// Whether a value seems to be, or to hold, an API token.
+pub(super) fn looks_secret(value: &str) -> bool {
     TOKEN_MARKS.iter().any(|mark| value.contains(mark))
 }
