@@ -47,7 +47,7 @@ fn main() {
         let content = format!("{n:0300}");
         service
             .edit(&id, |files| {
-                drop(files.insert("leader.json".to_owned(), content))
+                files.insert("leader.json".to_owned(), content);
             })
             .expect("a write");
     };

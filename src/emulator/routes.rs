@@ -14,7 +14,8 @@ use super::limits::Standing;
 use super::render;
 use super::revision::Revision;
 use super::service::{Done, Inner, Service, clock};
-use super::store::{Race, Store};
+use super::store::Store;
+use super::write::Race;
 
 /// As GitHub has it for lists.
 const PER_PAGE: usize = 30;

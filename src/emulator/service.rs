@@ -21,7 +21,8 @@ use super::faults::{Faults, Plan};
 use super::limits::Quota;
 use super::revision::Timestamp;
 use super::state::Journal;
-use super::store::{Store, WriteError};
+use super::store::Store;
+use super::write::WriteError;
 
 /// What the requests share.
 #[derive(Debug)]
