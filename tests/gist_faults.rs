@@ -495,3 +495,19 @@ fn blank_and_identical_content_are_handled_as_told() {
     assert_eq!(fixture.contents(), ["{}", "{}"]);
     assert_eq!(status(fixture.put("")), 422);
 }
+
+#[test]
+fn a_seed_repeats_the_course_of_events_and_other_changes_do_not_start_it_anew() {
+    let fixture = with("{}");
+    let course = || (0..24).map(|_| fixture.get().is_some()).collect::<Vec<_>>();
+    fixture.set(r#"{"seed":7,"drop":0.5}"#);
+    let whole = course();
+    fixture.set(r#"{"seed":7,"drop":0.5}"#);
+    assert_eq!(course(), whole);
+    fixture.set(r#"{"seed":7,"drop":0.5}"#);
+    let first: Vec<bool> = (0..12).map(|_| fixture.get().is_some()).collect();
+    let change = request("PATCH", "/_faults", &[], r#"{"no_date":true}"#);
+    assert_eq!(status(exchange(fixture.addr, change)), 200);
+    let rest: Vec<bool> = (0..12).map(|_| fixture.get().is_some()).collect();
+    assert_eq!([first, rest].concat(), whole);
+}

@@ -220,8 +220,10 @@ impl Service {
         Some(match changed {
             Ok(faults) => {
                 let json = faults.to_json();
-                if request.method() != "GET" {
-                    guard.set_faults(faults);
+                match request.method() {
+                    "PUT" => guard.set_faults(faults),
+                    "PATCH" => guard.change_faults(faults),
+                    _ => {}
                 }
                 Response::json(200, json)
             }

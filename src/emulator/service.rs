@@ -50,9 +50,16 @@ impl Inner {
         }
     }
 
+    /// Replaces the faults; their seed, if there is one, starts the draws anew.
     pub(super) fn set_faults(&mut self, faults: Faults) {
+        self.faults.seed = None;
+        self.change_faults(faults);
+    }
+
+    /// The same, but a seed that stays as it was starts nothing anew.
+    pub(super) fn change_faults(&mut self, faults: Faults) {
         self.store.set_rules(faults.rules());
-        if let Some(seed) = faults.seed {
+        if let Some(seed) = faults.seed.filter(|_| faults.seed != self.faults.seed) {
             self.rng = fastrand::Rng::with_seed(seed);
         }
         self.faults = faults;

@@ -23,8 +23,9 @@ use super::write::{Event, NewGist, PendingWrite, Race, Rules, WriteError};
 /// More gists than this no store holds: each request that makes one would take memory for ever.
 const MOST_GISTS: usize = 1000;
 
-/// More revisions than this no gist gets: months of renewals, and some hundred megabytes.
-const MOST_REVISIONS: usize = 2_000_000;
+/// More revisions than this no gist gets: three months of renewals every 8 s, and some hundred
+/// megabytes for a record of the usual size.
+const MOST_REVISIONS: usize = 1_000_000;
 
 /// A set of gists.
 #[derive(Debug)]
@@ -285,7 +286,10 @@ impl Store {
         let gist = self.gist(id).ok_or(WriteError::NotFound)?;
         let mut head = gist.head();
         for _ in 0..count {
-            head = gist.commits[head].parent.unwrap_or(head);
+            let Some(parent) = gist.commits[head].parent else {
+                break;
+            };
+            head = parent;
         }
         let revision = gist.commits[head].revision;
         self.replay(id, Event::HeadMoved { revision, at: now }, Files::default())?;
