@@ -166,7 +166,13 @@ impl Service {
             return Reply::Drop;
         }
         let done = self.answer(call, plan);
-        if plan.late.is_some() || !call.request.pause(plan.after) {
+        if plan.late.is_some() {
+            if let Some(again) = done.again {
+                again();
+            }
+            return Reply::Drop;
+        }
+        if !call.request.pause(plan.after) {
             return Reply::Drop;
         }
         self.reply(call, plan, done)
@@ -181,6 +187,7 @@ impl Service {
             }
             return Reply::Drop;
         }
+        // A write that was to be done twice is then done once: there is no "after" half an answer.
         if plan.truncated {
             self.count(call, "truncated");
             return Reply::Truncate(done.response);
