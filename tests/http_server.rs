@@ -1,5 +1,7 @@
 //! The HTTP server over real sockets: what it understands, and what hostile clients cannot do to it.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 mod wire;
 
 use std::net::SocketAddr;

@@ -9,7 +9,7 @@ use super::faults::Faults;
 use super::limits::Standing;
 use super::render::{http_time, quote};
 use super::revision::Timestamp;
-use super::store::WriteError;
+use super::write::WriteError;
 
 const DOCUMENTATION: &str = "https://docs.github.com/rest/gists/gists";
 

@@ -11,7 +11,7 @@ use super::answer::Refusal;
 use super::caller::{Caller, Token};
 use super::files::{Edit, FileEdit};
 use super::render::Base;
-use super::store::NewGist;
+use super::write::NewGist;
 
 /// Where GitHub Enterprise has its API.
 const ENTERPRISE_PREFIX: &str = "/api/v3";

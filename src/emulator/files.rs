@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::store::WriteError;
+use super::write::WriteError;
 
 /// More files than this no gist may have here. GitHub shows 300 and says no more.
 const MOST_FILES: usize = 1000;

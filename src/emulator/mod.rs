@@ -2,10 +2,10 @@
 //! must survive. It imports from `http` only.
 //!
 //! ```text
-//!   pure:    revision  files  history  store     the gists; a simulator drives these directly
-//!            faults  limits  render              what goes wrong, GitHub's limits, GitHub's bodies
+//!   pure:    revision  files  history  write  store    the gists; a simulator drives these
+//!            chance  faults  limits  render           what goes wrong, the limits, the bodies
 //!   server:  call  caller  answer  cache  counters
-//!            state                               the file the gists are kept in
+//!            state                                     the file the gists are kept in
 //!            routes -> service -> server         one route, one request, the whole
 //! ```
 
@@ -13,6 +13,7 @@ mod answer;
 mod cache;
 mod call;
 mod caller;
+mod chance;
 mod counters;
 mod faults;
 mod files;
@@ -25,13 +26,16 @@ mod server;
 mod service;
 mod state;
 mod store;
+mod write;
 
 pub use caller::{BadToken, Token};
+pub use chance::{Chance, Span};
 pub use counters::Counters;
-pub use faults::{Chance, Faults, FaultsError, RaceMode, Span};
+pub use faults::{Faults, FaultsError, RaceMode};
 pub use files::{ChangeStatus, Edit, FileEdit, Files};
 pub use history::{Commit, View};
 pub use revision::{NotARevision, Revision, Timestamp};
 pub use server::{BadStartGist, GistService, Options, SeenRevision, StartError, StartGist};
 pub use state::StateError;
-pub use store::{Event, NewGist, PendingWrite, Race, Rules, Store, WriteError};
+pub use store::Store;
+pub use write::{Event, NewGist, PendingWrite, Race, Rules, WriteError};

@@ -14,7 +14,8 @@ use super::limits::Standing;
 use super::render;
 use super::revision::Revision;
 use super::service::{Done, Inner, Service, clock};
-use super::store::{Race, Store};
+use super::store::Store;
+use super::write::Race;
 
 /// As GitHub has it for lists.
 const PER_PAGE: usize = 30;
@@ -219,8 +220,10 @@ impl Service {
         Some(match changed {
             Ok(faults) => {
                 let json = faults.to_json();
-                if request.method() != "GET" {
-                    guard.set_faults(faults);
+                match request.method() {
+                    "PUT" => guard.set_faults(faults),
+                    "PATCH" => guard.change_faults(faults),
+                    _ => {}
                 }
                 Response::json(200, json)
             }

@@ -20,7 +20,8 @@ use super::files::Files;
 use super::revision::Revision;
 use super::service::{Inner, Service, clock};
 use super::state::{Journal, StateError};
-use super::store::{NewGist, Store, WriteError};
+use super::store::Store;
+use super::write::{NewGist, WriteError};
 
 /// A gist that is made at the start unless it is there: `ID[:FILE[=CONTENT]]`.
 ///

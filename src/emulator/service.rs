@@ -21,7 +21,8 @@ use super::faults::{Faults, Plan};
 use super::limits::Quota;
 use super::revision::Timestamp;
 use super::state::Journal;
-use super::store::{Store, WriteError};
+use super::store::Store;
+use super::write::WriteError;
 
 /// What the requests share.
 #[derive(Debug)]
@@ -49,9 +50,16 @@ impl Inner {
         }
     }
 
+    /// Replaces the faults; their seed, if there is one, starts the draws anew.
     pub(super) fn set_faults(&mut self, faults: Faults) {
+        self.faults.seed = None;
+        self.change_faults(faults);
+    }
+
+    /// The same, but a seed that stays as it was starts nothing anew.
+    pub(super) fn change_faults(&mut self, faults: Faults) {
         self.store.set_rules(faults.rules());
-        if let Some(seed) = faults.seed {
+        if let Some(seed) = faults.seed.filter(|_| faults.seed != self.faults.seed) {
             self.rng = fastrand::Rng::with_seed(seed);
         }
         self.faults = faults;
@@ -158,7 +166,13 @@ impl Service {
             return Reply::Drop;
         }
         let done = self.answer(call, plan);
-        if plan.late.is_some() || !call.request.pause(plan.after) {
+        if plan.late.is_some() {
+            if let Some(again) = done.again {
+                again();
+            }
+            return Reply::Drop;
+        }
+        if !call.request.pause(plan.after) {
             return Reply::Drop;
         }
         self.reply(call, plan, done)
@@ -173,6 +187,7 @@ impl Service {
             }
             return Reply::Drop;
         }
+        // A write that was to be done twice is then done once: there is no "after" half an answer.
         if plan.truncated {
             self.count(call, "truncated");
             return Reply::Truncate(done.response);

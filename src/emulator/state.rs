@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::files::Files;
 use super::revision::{Revision, Timestamp};
-use super::store::{Event, Store};
+use super::store::Store;
+use super::write::Event;
 
 /// The first line of every state file: what tells ours from others.
 const HEADER: &str = "{\"elector-gist-server\":1}\n";
@@ -343,7 +344,7 @@ fn patched(old: Option<&Files>, mut changes: BTreeMap<String, Option<String>>) -
 #[cfg(test)]
 mod tests {
     use super::super::files::Edit;
-    use super::super::store::{NewGist, Race};
+    use super::super::write::{NewGist, Race};
     use super::*;
     use std::fs;
 

@@ -13,139 +13,19 @@
 //! to the head in between is where writers race.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::sync::Arc;
 
 use super::files::{self, Edit, Files};
 use super::history::{Gist, NewCommit, View};
 use super::revision::{Revision, Timestamp};
+use super::write::{Event, NewGist, PendingWrite, Race, Rules, WriteError};
 
 /// More gists than this no store holds: each request that makes one would take memory for ever.
 const MOST_GISTS: usize = 1000;
 
-/// More revisions than this no gist gets: months of renewals, and some hundred megabytes.
-const MOST_REVISIONS: usize = 2_000_000;
-
-/// What GitHub does, where it is not known or can be chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rules {
-    /// Blank content is swallowed (success, and nothing happens) rather than refused.
-    pub swallow_blank: bool,
-    /// A write that changes nothing makes a revision nevertheless.
-    pub identical_makes_revision: bool,
-    /// How far the clock that stamps the commits is ahead, in milliseconds.
-    pub clock_offset_ms: i64,
-}
-
-/// What happens to a write if the head has moved between its two phases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Race {
-    /// It is refused with 409.
-    Conflict,
-    /// It is put on top of whatever the head is now.
-    Stack,
-    /// It stays built on the head it found and replaces the head: what came in between vanishes.
-    Vanish,
-}
-
-/// Why a write was not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// There is no such gist, or none any more.
-    NotFound,
-    /// The head has moved since the write began.
-    Conflict,
-    /// The edit makes no sense.
-    Invalid(String),
-    /// A gist of this id is there already.
-    Exists,
-    /// The store is full.
-    Full,
-}
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound => f.write_str("there is no such gist"),
-            Self::Conflict => f.write_str("the gist was changed meanwhile: read it again"),
-            Self::Invalid(why) => f.write_str(why),
-            Self::Exists => f.write_str("there is a gist of this id already: choose another"),
-            Self::Full => {
-                f.write_str("the store is full: delete gists, or start with an empty one")
-            }
-        }
-    }
-}
-
-impl std::error::Error for WriteError {}
-
-/// What changed in a store, in order: enough to build the same store again.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// A gist was made, as yet without a revision.
-    Created {
-        /// Its description.
-        description: String,
-        /// Whether it is listed for everybody.
-        public: bool,
-        /// In seconds, by the server's clock.
-        at: i64,
-    },
-    /// A revision was made and became the head.
-    Committed {
-        /// Its name.
-        revision: Revision,
-        /// What it was built on.
-        parent: Option<Revision>,
-        /// In seconds, by the server's clock.
-        committed_at: i64,
-        /// When the head was moved.
-        at: Timestamp,
-    },
-    /// The head was moved to an older revision.
-    HeadMoved {
-        /// Where to.
-        revision: Revision,
-        /// When.
-        at: Timestamp,
-    },
-    /// The description was changed.
-    Described {
-        /// The new one.
-        description: String,
-        /// In seconds, by the server's clock.
-        at: i64,
-    },
-    /// The gist was deleted.
-    Deleted,
-}
-
-/// A write that has found its head and has not moved it yet.
-#[derive(Debug, Clone)]
-pub struct PendingWrite {
-    id: String,
-    edit: Edit,
-    base: usize,
-    base_revision: Revision,
-    forced: bool,
-}
-
-impl PendingWrite {
-    /// Makes a revision even if nothing changes: for a request that is applied twice.
-    #[must_use]
-    pub fn forced(self) -> Self {
-        Self {
-            forced: true,
-            ..self
-        }
-    }
-
-    /// The head it found.
-    #[must_use]
-    pub fn base(&self) -> Revision {
-        self.base_revision
-    }
-}
+/// More revisions than this no gist gets: three months of renewals every 8 s, and some hundred
+/// megabytes for a record of the usual size.
+const MOST_REVISIONS: usize = 1_000_000;
 
 /// A set of gists.
 #[derive(Debug)]
@@ -256,12 +136,10 @@ impl Store {
             return Err(WriteError::Full);
         }
         // Blank content is never swallowed here: there would be nothing left to make.
-        let put = new.files.iter().map(|(name, content)| {
-            (
-                name.into(),
-                files::FileEdit::Put(std::sync::Arc::clone(content)),
-            )
-        });
+        let put = new
+            .files
+            .iter()
+            .map(|(name, content)| (name.into(), files::FileEdit::Put(Arc::clone(content))));
         let edit = Edit {
             description: None,
             files: put.collect(),
@@ -408,7 +286,10 @@ impl Store {
         let gist = self.gist(id).ok_or(WriteError::NotFound)?;
         let mut head = gist.head();
         for _ in 0..count {
-            head = gist.commits[head].parent.unwrap_or(head);
+            let Some(parent) = gist.commits[head].parent else {
+                break;
+            };
+            head = parent;
         }
         let revision = gist.commits[head].revision;
         self.replay(id, Event::HeadMoved { revision, at: now }, Files::default())?;
@@ -557,17 +438,6 @@ impl Store {
             }
         }
     }
-}
-
-/// What a gist is made of.
-#[derive(Debug, Clone, Default)]
-pub struct NewGist {
-    /// A line about it.
-    pub description: String,
-    /// Whether it is listed for everybody.
-    pub public: bool,
-    /// At least one.
-    pub files: Files,
 }
 
 #[cfg(test)]

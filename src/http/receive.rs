@@ -58,7 +58,7 @@ impl<'a> Receiver<'a> {
         let expects = head.expects_continue;
         let mut message = head.message;
         if expects && framing != Framing::None && self.buffer.is_empty() {
-            send_continue(self.stream)?;
+            self.send_continue()?;
         }
         message.body = match framing {
             Framing::None => Vec::new(),
@@ -66,6 +66,17 @@ impl<'a> Receiver<'a> {
             Framing::Chunked => self.chunked(deadline)?,
         };
         Ok(message)
+    }
+
+    fn send_continue(&self) -> Result<(), Failed> {
+        let mut stream = self.stream;
+        // A client that takes no answers must not hold this one either.
+        stream
+            .set_write_timeout(Some(self.limits.write_timeout))
+            .map_err(|_| Failed::Broken)?;
+        stream
+            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+            .map_err(|_| Failed::Broken)
     }
 
     fn await_first_byte(&mut self, idle: Duration) -> Result<(), Failed> {
@@ -190,12 +201,6 @@ impl<'a> Receiver<'a> {
     }
 }
 
-fn send_continue(mut stream: &TcpStream) -> Result<(), Failed> {
-    stream
-        .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-        .map_err(|_| Failed::Broken)
-}
-
 /// Where the head ends, with its empty line; bare line feeds are taken as `httparse` takes them.
 fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
     (from..buffer.len())
@@ -223,7 +228,9 @@ fn parse_head(bytes: &[u8], limits: &Limits) -> Result<(Head, Framing), Failed> 
     let mut slots = vec![httparse::EMPTY_HEADER; limits.headers];
     let mut parsed = httparse::Request::new(&mut slots);
     match parsed.parse(bytes) {
-        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
+        // Where the head ends must not be a matter of opinion.
+        Ok(httparse::Status::Complete(_)) => return Err(bad("the request's head is malformed")),
         Ok(httparse::Status::Partial) => return Err(bad("the request's head is not complete")),
         Err(httparse::Error::TooManyHeaders) => {
             return Err(Failed::Refused(431, "the request has too many headers"));

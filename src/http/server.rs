@@ -207,6 +207,8 @@ pub struct Server {
     wake: Arc<UnixStream>,
     woken: UnixStream,
     local: SocketAddr,
+    /// Accepting failed last time.
+    failing: AtomicBool,
 }
 
 impl Server {
@@ -230,6 +232,7 @@ impl Server {
             wake: Arc::new(wake),
             woken,
             local,
+            failing: AtomicBool::new(false),
         })
     }
 
@@ -296,7 +299,10 @@ impl Server {
     fn accept_some(&self, listener: &TcpListener, table: &Arc<Table>, handler: &Handler) {
         for _ in 0..ACCEPTS_PER_ROUND {
             match listener.accept() {
-                Ok((stream, peer)) => self.start(stream, peer, table, handler),
+                Ok((stream, peer)) => {
+                    self.failing.store(false, Ordering::Relaxed);
+                    self.start(stream, peer, table, handler);
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e)
                     if matches!(
@@ -304,7 +310,10 @@ impl Server {
                         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
                     ) => {}
                 Err(e) => {
-                    log::warn!("http: cannot accept a connection: {e}");
+                    // Said once, not ten times a second while it lasts.
+                    if !self.failing.swap(true, Ordering::Relaxed) {
+                        log::warn!("http: cannot accept connections at present: {e}");
+                    }
                     let _ = self.stop.wait(ACCEPT_PAUSE);
                     return;
                 }
