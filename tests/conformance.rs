@@ -270,7 +270,9 @@ fn a_conflict_on_the_fast_path_is_followed_by_one_slow_path() {
 fn broken(change: impl FnOnce(&mut LeaderElectionConfig)) -> Vec<ConfigError> {
     let mut config = config();
     change(&mut config);
-    config.validate(Some(seconds(1))).unwrap_err()
+    config
+        .validate(Some(seconds(1)))
+        .expect_err("a rule is broken")
 }
 
 #[test]
