@@ -9,9 +9,34 @@
 //!   ([`ResourceLock`](election::lock::ResourceLock)) and the state machine.
 //! - [`lock`]: the lock in a gist.
 //! - [`http`], [`emulator`]: a small HTTP server, and a gist service to test against.
-//! - [`runtime`]: threads, signals and the real clock;
-//!   [`LeaderElection`](runtime::election::LeaderElection) is what a program embeds.
+//! - [`runtime`]: threads, signals and the real clock; [`LeaderElection`] is what a program embeds.
 //! - [`commands`], [`cli`]: the program.
+//!
+//! A program that leads only while it is elected:
+//!
+//! ```no_run
+//! use multi_cluster_leader_election::{
+//!     GistOptions, LeaderCallbacks, LeaderElection, LeaderElectionConfig, Term, TokenSource,
+//! };
+//!
+//! struct Work;
+//!
+//! impl LeaderCallbacks for Work {
+//!     fn on_started_leading(&self, term: &Term) {
+//!         while !term.is_over() {
+//!             // a short piece of work, that shows its right to do so by term.token()
+//!         }
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let config = LeaderElectionConfig::new("napoleon");
+//!     let token = TokenSource::File("/run/secrets/gist-token".into());
+//!     let lock = GistOptions::new("1fa0cfa3f1f0d1a4c7e7a5b2e0d3c9f8", token)?.open(&config)?;
+//!     LeaderElection::new(config, lock, Work)?.run()?;
+//!     Ok(())
+//! }
+//! ```
 
 pub mod cli;
 pub mod commands;
@@ -20,3 +45,16 @@ pub mod emulator;
 pub mod http;
 pub mod lock;
 pub mod runtime;
+
+pub use election::config::LeaderElectionConfig;
+pub use election::lock::ResourceLock;
+pub use election::record::LeaderElectionRecord;
+pub use lock::gist::token::TokenSource;
+pub use runtime::election::{Handle, LeaderElection};
+pub use runtime::gist::GistOptions;
+pub use runtime::{LeaderCallbacks, Term};
+
+/// Has the examples of the README compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,7 +1,7 @@
 //! `elector run`: stands for election as the environment says, until it is told to stop.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,13 +11,10 @@ use nix::sys::signal::Signal;
 
 use super::settings::Settings;
 use crate::election::action::Finish;
-use crate::lock::gist::client::{
-    ClientConfig, ClientError, GistClient, ProxySettings, WriteLimits,
-};
-use crate::lock::gist::protocol::ProtocolConfig;
-use crate::lock::gist::{GistLock, GistLockConfig};
-use crate::runtime::clock::BootClock;
+use crate::election::lock::ResourceLock;
+use crate::lock::gist::client::ClientError;
 use crate::runtime::election::LeaderElection;
+use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
 use crate::runtime::signals::{self, STOP_SIGNALS, SignalWatch};
 use crate::runtime::{LeaderCallbacks, Term};
@@ -65,68 +62,34 @@ enum Trouble {
     Running(String),
 }
 
+impl From<OpenError> for Trouble {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Settings(error) => Trouble::Settings(error),
+            other => Trouble::Running(other.to_string()),
+        }
+    }
+}
+
 fn stand(settings: &Settings) -> Result<Finish, Trouble> {
-    let identity = &settings.election.identity;
-    let client = client(settings).map_err(Trouble::Settings)?;
-    let (seed, process) = draw()
-        .map_err(|error| Trouble::Running(format!("/dev/urandom cannot be read: {error}")))?;
-    let lock = GistLock::new(
-        GistLockConfig {
-            identity: identity.clone(),
-            protocol: ProtocolConfig {
-                process,
-                file: settings.gist_file.clone(),
-                renew_deadline: settings.election.renew_deadline,
-            },
-            confirm_delay: settings.confirm_delay,
-        },
-        client,
-        BootClock::now,
-    );
+    let running = |error: &dyn fmt::Display| Trouble::Running(error.to_string());
+    let mut config = settings.election.clone();
+    config.seed = random_seed().map_err(|error| running(&error))?;
+    let identity = config.identity.clone();
+    let lock = settings.gist.open(&config)?;
     log::info!(
-        "elector {} stands for election as {identity}, by gist {} at {}",
+        "elector {} stands for election as {identity}, by {}",
         env!("CARGO_PKG_VERSION"),
-        settings.gist_id,
-        settings.api_url,
+        lock.describe(),
     );
     for warning in settings.warnings() {
         log::warn!("{warning}");
     }
-    let mut config = settings.election.clone();
-    config.seed = seed;
-    let hails = Hails {
-        identity: identity.clone(),
-    };
-    let running = |error: &dyn std::fmt::Display| Trouble::Running(error.to_string());
-    let election = LeaderElection::new(config, lock, hails).map_err(|error| running(&error))?;
+    let election = LeaderElection::new(config, lock, Hails { identity });
+    let election = election.map_err(|error| running(&error))?;
     let stop = election.handle();
     let _watch = stop_on_signals(move || stop.stop()).map_err(|error| running(&error))?;
     election.run().map_err(|error| running(&error))
-}
-
-fn client(settings: &Settings) -> Result<GistClient, ClientError> {
-    GistClient::new(ClientConfig {
-        api_url: settings.api_url.clone(),
-        gist_id: settings.gist_id.clone(),
-        file: settings.gist_file.clone(),
-        token: settings.token.clone(),
-        extra_roots: settings.extra_roots.clone(),
-        proxy: ProxySettings::read(|name| std::env::var(name).ok()),
-        write_limits: WriteLimits::default(),
-        clock: Box::new(BootClock::now),
-    })
-}
-
-/// A seed, and a name for this process in its writes, unlike that of any other process.
-fn draw() -> io::Result<(u64, String)> {
-    let mut random = [0; 24];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let (seed, name) = random.split_at(8);
-    let seed = seed
-        .iter()
-        .fold(0, |seed, byte| seed << 8 | u64::from(*byte));
-    let name = name.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((seed, name))
 }
 
 /// The first signal stops the election, a second one ends the process at once.
@@ -196,7 +159,7 @@ fn flush(log: &LogGuard) {
 }
 
 /// Says on standard error why this ends. If even that is impossible, the exit code has to do.
-fn complain(error: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
+fn complain(error: &dyn fmt::Display, code: ExitCode) -> ExitCode {
     let _ = writeln!(io::stderr(), "elector: {error}");
     code
 }

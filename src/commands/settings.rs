@@ -21,15 +21,9 @@ use crate::lock::gist::token::{Token, TokenSource};
 use crate::lock::gist::wire::target::{
     ApiUrl, GistId, TargetError, check_api_url, check_file_name, is_loopback,
 };
+use crate::runtime::gist::{CONFIRM_DELAY, GITHUB_API_URL, GistOptions};
 use reader::{Found, Noted, Reader, looks_secret, shown};
 pub use table::{ALL, Setting};
-
-/// Where the API is, unless `GITHUB_API_URL` says otherwise.
-const DEFAULT_API_URL: &str = "https://api.github.com";
-
-/// `CONFIRM_DELAY` when it is not set: longer than GitHub is assumed to take to move the head of a
-/// gist (the simulations give it 1.8 s), and a quarter of the default retry period.
-const DEFAULT_CONFIRM_DELAY: Duration = Duration::from_secs(2);
 
 /// The most that candidates wait beyond the end of a lease, at random: enough to keep the writes of
 /// a handful of them apart, little against the lease.
@@ -48,22 +42,11 @@ const SHORTEST_POLITE_POLL: Duration = Duration::from_millis(500);
 /// Everything that the environment decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The gist that holds the record.
-    pub gist_id: GistId,
-    /// The file in it; `None` for the gist's only file. No `/`, no control characters, at most 255
-    /// bytes.
-    pub gist_file: Option<String>,
-    /// Where the token comes from.
-    pub token: TokenSource,
-    /// The API's address.
-    pub api_url: ApiUrl,
-    /// A PEM file with further trusted certificates.
-    pub extra_roots: Option<PathBuf>,
-    /// Name and times, valid together with `confirm_delay`. Its seed is 0: whoever runs the election
+    /// Where the record is kept, and how to get there.
+    pub gist: GistOptions,
+    /// Name and times, valid together with the gist's confirm delay. Its seed is 0: whoever runs the election
     /// draws one.
     pub election: LeaderElectionConfig,
-    /// Between a claim and the write that confirms it.
-    pub confirm_delay: Duration,
     /// What is logged, in the syntax of `RUST_LOG`; not checked here.
     pub log_filter: String,
     warnings: Vec<String>,
@@ -133,13 +116,15 @@ impl Settings {
         match (gist_id, token, api) {
             (Ok(gist_id), Ok(token), Some(api_url)) if reader.problem_count() == 0 => {
                 Ok(Settings {
-                    gist_id,
-                    gist_file,
-                    token,
-                    api_url,
-                    extra_roots,
+                    gist: GistOptions {
+                        gist_id,
+                        file: gist_file,
+                        token,
+                        api_url,
+                        extra_roots,
+                        confirm_delay,
+                    },
                     election,
-                    confirm_delay,
                     log_filter: log_filter
                         .ok()
                         .flatten()
@@ -258,7 +243,7 @@ fn api_url(reader: &mut Reader<'_>) -> Option<ApiUrl> {
     let found = reader.text("GITHUB_API_URL").ok()?;
     let found = found.unwrap_or_else(|| Found {
         variable: "GITHUB_API_URL".to_owned(),
-        value: DEFAULT_API_URL.to_owned(),
+        value: GITHUB_API_URL.to_owned(),
         prefixed: false,
     });
     match check_api_url(&found.value, allow_insecure) {
@@ -323,7 +308,7 @@ fn election(
     config.renew_deadline = reader.duration("RENEW_DEADLINE", config.renew_deadline);
     config.retry_period = reader.duration("RETRY_PERIOD", config.retry_period);
     config.poll_period = reader.duration("POLL_PERIOD", config.poll_period);
-    let confirm_delay = reader.duration("CONFIRM_DELAY", DEFAULT_CONFIRM_DELAY);
+    let confirm_delay = reader.duration("CONFIRM_DELAY", CONFIRM_DELAY);
     config.termination_grace = reader.duration("TERMINATION_GRACE", config.termination_grace);
     config.stop_timeout = reader.duration("STOP_TIMEOUT", config.stop_timeout);
     let times_are_known = reader.problem_count() == before;
@@ -388,7 +373,7 @@ fn warn_of_limits(
             an_hour(election.poll_period) / 60.0
         ));
     }
-    if confirm_delay < DEFAULT_CONFIRM_DELAY {
+    if confirm_delay < CONFIRM_DELAY {
         warnings.push(format!(
             "CONFIRM_DELAY is {}: there may be two leaders whenever GitHub takes longer than this \
              to put a write into effect; give 2s or more",

@@ -3,6 +3,7 @@
 mod callbacks;
 pub mod clock;
 pub mod election;
+pub mod gist;
 pub mod logging;
 mod notices;
 pub mod signals;

@@ -44,13 +44,13 @@ fn assert_problem(variables: &[(&str, &str)], parts: &[&str]) {
 #[test]
 fn the_minimum_gives_the_defaults() {
     let settings = read(&[]).unwrap();
-    assert_eq!(settings.gist_id.as_str(), "923dcb52");
-    assert_eq!(settings.gist_file, None);
-    assert!(matches!(&settings.token, TokenSource::Value(token) if token == "ghp_abc123"));
-    assert_eq!(settings.api_url.as_str(), "https://api.github.com");
-    assert_eq!(settings.extra_roots, None);
+    assert_eq!(settings.gist.gist_id.as_str(), "923dcb52");
+    assert_eq!(settings.gist.file, None);
+    assert!(matches!(&settings.gist.token, TokenSource::Value(token) if token == "ghp_abc123"));
+    assert_eq!(settings.gist.api_url.as_str(), "https://api.github.com");
+    assert_eq!(settings.gist.extra_roots, None);
     assert_eq!(settings.election, LeaderElectionConfig::new("host-1"));
-    assert_eq!(settings.confirm_delay, Duration::from_secs(2));
+    assert_eq!(settings.gist.confirm_delay, Duration::from_secs(2));
     assert_eq!(settings.log_filter, "info");
     assert_eq!(settings.warnings(), [] as [&str; 0]);
 }
@@ -97,10 +97,10 @@ fn the_longer_form_of_a_name_counts_first_and_an_empty_value_not_at_all() {
         ("SSL_CERT_FILE", ""),
     ])
     .unwrap();
-    assert_eq!(settings.gist_file.as_deref(), Some("ours"));
+    assert_eq!(settings.gist.file.as_deref(), Some("ours"));
     assert_eq!(settings.election.identity, "plain");
     assert_eq!(settings.election.retry_period, Duration::from_secs(8));
-    assert_eq!(settings.extra_roots, None);
+    assert_eq!(settings.gist.extra_roots, None);
 }
 
 #[test]
@@ -124,10 +124,16 @@ fn every_setting_is_taken() {
         ("RUST_LOG", "debug"),
     ])
     .unwrap();
-    assert_eq!(settings.gist_file.as_deref(), Some("lease.json"));
-    assert!(matches!(settings.token, TokenSource::File(path) if path.ends_with("token")));
-    assert_eq!(settings.api_url.as_str(), "http://ghe.example.org/api/v3");
-    assert_eq!(settings.extra_roots, Some(PathBuf::from("/etc/ca.pem")));
+    assert_eq!(settings.gist.file.as_deref(), Some("lease.json"));
+    assert!(matches!(settings.gist.token, TokenSource::File(path) if path.ends_with("token")));
+    assert_eq!(
+        settings.gist.api_url.as_str(),
+        "http://ghe.example.org/api/v3"
+    );
+    assert_eq!(
+        settings.gist.extra_roots,
+        Some(PathBuf::from("/etc/ca.pem"))
+    );
     let expected = LeaderElectionConfig {
         lease_duration: Duration::from_secs(90),
         renew_deadline: Duration::from_secs(40),
@@ -141,7 +147,7 @@ fn every_setting_is_taken() {
         ..LeaderElectionConfig::new("host-1")
     };
     assert_eq!(settings.election, expected);
-    assert_eq!(settings.confirm_delay, Duration::from_secs(3));
+    assert_eq!(settings.gist.confirm_delay, Duration::from_secs(3));
     assert_eq!(settings.log_filter, "debug");
 }
 
@@ -198,7 +204,7 @@ fn broken_relations_are_reported_with_the_other_problems() {
 #[test]
 fn a_gist_id_may_be_given_by_its_address() {
     let settings = read(&[("GIST_ID", "https://gist.github.com/me/923dcb53")]).unwrap();
-    assert_eq!(settings.gist_id.as_str(), "923dcb53");
+    assert_eq!(settings.gist.gist_id.as_str(), "923dcb53");
     for bad in ["a b", "../x", "é"] {
         assert_problem(&[("GIST_ID", bad)], &["GIST_ID", bad, "last part"]);
     }
@@ -212,7 +218,7 @@ fn a_file_name_has_no_folder_no_control_character_and_an_end() {
     }
     let longest = "é".repeat(127) + "x";
     let settings = read(&[("GIST_FILE", &longest)]).unwrap();
-    assert_eq!(settings.gist_file, Some(longest));
+    assert_eq!(settings.gist.file, Some(longest));
 }
 
 #[test]
@@ -232,21 +238,21 @@ fn a_token_and_a_token_file_are_one_too_many() {
 #[test]
 fn the_longer_form_of_one_token_outranks_the_shorter_of_the_other_aloud() {
     let settings = read(&[("ELECTOR_GITHUB_API_TOKEN_FILE", "/t")]).unwrap();
-    assert!(matches!(settings.token, TokenSource::File(_)));
+    assert!(matches!(settings.gist.token, TokenSource::File(_)));
     assert!(settings.warnings()[0].starts_with("GITHUB_API_TOKEN is not used"));
     let settings = read(&[
         ("ELECTOR_GITHUB_API_TOKEN", "x"),
         ("GITHUB_API_TOKEN_FILE", "/t"),
     ])
     .unwrap();
-    assert!(matches!(settings.token, TokenSource::Value(_)));
+    assert!(matches!(settings.gist.token, TokenSource::Value(_)));
     assert!(settings.warnings()[0].starts_with("GITHUB_API_TOKEN_FILE is not used"));
 }
 
 #[test]
 fn a_token_loses_the_white_space_around_it_and_may_hold_none() {
     let settings = read(&[("GITHUB_API_TOKEN", " ghp_x\n")]).unwrap();
-    assert!(matches!(settings.token, TokenSource::Value(token) if token.trim() == "ghp_x"));
+    assert!(matches!(settings.gist.token, TokenSource::Value(token) if token.trim() == "ghp_x"));
     for bad in ["\n", "a b", "a\r\nX-Evil: 1", "tökén", &"a".repeat(5000)] {
         assert_problem(&[("GITHUB_API_TOKEN", bad)], &["GITHUB_API_TOKEN "]);
     }
@@ -353,7 +359,7 @@ fn an_insecure_address_needs_to_be_allowed_and_is_warned_about() {
     let settings = read(&[plain, ("ALLOW_INSECURE_HTTP", "true")]).unwrap();
     assert!(settings.warnings()[0].contains("unencrypted"));
     let local = read(&[("GITHUB_API_URL", "http://127.0.0.1:8080/")]).unwrap();
-    assert_eq!(local.api_url.as_str(), "http://127.0.0.1:8080");
+    assert_eq!(local.gist.api_url.as_str(), "http://127.0.0.1:8080");
     assert_eq!(local.warnings(), [] as [&str; 0]);
 }
 

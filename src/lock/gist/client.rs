@@ -201,8 +201,8 @@ impl GistClient {
     pub fn describe(&self) -> String {
         let Target { api, gist, file } = &self.target;
         match file {
-            Some(file) => format!("file {file:?} of gist {gist} at {}", api.host()),
-            None => format!("gist {gist} at {}", api.host()),
+            Some(file) => format!("file {file:?} of gist {gist} at {api}"),
+            None => format!("gist {gist} at {api}"),
         }
     }
 

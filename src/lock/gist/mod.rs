@@ -55,9 +55,7 @@ impl Transport for GistClient {
     }
 
     fn describe(&self) -> String {
-        let target = self.target();
-        let file = target.file.as_deref().unwrap_or("its only file");
-        format!("gist {}, {file}, at {}", target.gist, target.api)
+        GistClient::describe(self)
     }
 }
 

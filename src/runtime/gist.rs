@@ -1,0 +1,129 @@
+//! A gist lock put together: the client, the protocol, the clock and a name of its own.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::clock::BootClock;
+use crate::election::config::LeaderElectionConfig;
+use crate::lock::gist::client::{
+    ClientConfig, ClientError, GistClient, ProxySettings, WriteLimits,
+};
+use crate::lock::gist::protocol::ProtocolConfig;
+use crate::lock::gist::token::TokenSource;
+use crate::lock::gist::wire::target::{ApiUrl, GistId, TargetError, check_api_url};
+use crate::lock::gist::{GistLock, GistLockConfig};
+
+/// The API of github.com.
+pub const GITHUB_API_URL: &str = "https://api.github.com";
+
+/// How long a claim waits for the write that confirms it, unless that is set otherwise: longer than
+/// GitHub is assumed to take from reading the head of a gist to moving it (the simulations give it
+/// 1.8 s), and a quarter of the default retry period.
+pub const CONFIRM_DELAY: Duration = Duration::from_secs(2);
+
+/// Where the record is kept, and how to get there.
+#[derive(Clone, Debug)]
+pub struct GistOptions {
+    /// The gist.
+    pub gist_id: GistId,
+    /// The file in it; `None` for the gist's only file.
+    pub file: Option<String>,
+    /// Where the token comes from.
+    pub token: TokenSource,
+    /// The API.
+    pub api_url: ApiUrl,
+    /// A PEM file with certificates to be trusted besides the built-in ones.
+    pub extra_roots: Option<PathBuf>,
+    /// How long a claim waits for the write that confirms it.
+    pub confirm_delay: Duration,
+}
+
+/// Why there is no lock.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum OpenError {
+    /// A setting, or a file that one names, cannot be used.
+    Settings(ClientError),
+    /// The system gives no random numbers.
+    System(io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Settings(error) => error.fmt(f),
+            OpenError::System(error) => write!(f, "/dev/urandom cannot be read: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl GistOptions {
+    /// A gist at github.com, by its id or its address, with defaults for the rest.
+    ///
+    /// # Errors
+    /// When `gist` is neither.
+    pub fn new(gist: &str, token: TokenSource) -> Result<Self, TargetError> {
+        Ok(GistOptions {
+            gist_id: gist.parse()?,
+            file: None,
+            token,
+            api_url: check_api_url(GITHUB_API_URL, false)?,
+            extra_roots: None,
+            confirm_delay: CONFIRM_DELAY,
+        })
+    }
+
+    /// A lock for this process. Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`).
+    /// Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the token or the certificates cannot be read, or a proxy makes no sense.
+    pub fn open(&self, election: &LeaderElectionConfig) -> Result<GistLock<GistClient>, OpenError> {
+        let client = GistClient::new(ClientConfig {
+            api_url: self.api_url.clone(),
+            gist_id: self.gist_id.clone(),
+            file: self.file.clone(),
+            token: self.token.clone(),
+            extra_roots: self.extra_roots.clone(),
+            proxy: ProxySettings::read(|name| std::env::var(name).ok()),
+            write_limits: WriteLimits::default(),
+            clock: Box::new(BootClock::now),
+        });
+        let config = GistLockConfig {
+            identity: election.identity.clone(),
+            protocol: ProtocolConfig {
+                process: process_name().map_err(OpenError::System)?,
+                file: self.file.clone(),
+                renew_deadline: election.renew_deadline,
+            },
+            confirm_delay: self.confirm_delay,
+        };
+        let client = client.map_err(OpenError::Settings)?;
+        Ok(GistLock::new(config, client, BootClock::now))
+    }
+}
+
+/// A name for this process in its writes, unlike that of any other process.
+fn process_name() -> io::Result<String> {
+    let random: [u8; 16] = random()?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A number that differs from process to process: a seed for staggers and jitter.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn random_seed() -> io::Result<u64> {
+    Ok(u64::from_ne_bytes(random()?))
+}
+
+fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
