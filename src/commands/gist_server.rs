@@ -7,16 +7,18 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use super::help;
 use crate::emulator::{Faults, GistService, Options, StartGist, Token};
 use crate::http::ListenAddr;
+use crate::runtime::logging;
 
-const HELP: &str = "\
-A gist service that behaves like GitHub's, for demos and tests.
-
-Usage: elector gist-server [OPTIONS]
+/// What is to be known of it, for the help.
+pub(super) const DETAILS: &str = "\
+With it candidates can be tried without an account, also on several machines.
 
 Options:
   --listen ADDR     where to listen: :PORT (every address), HOST:PORT or [IPV6]:PORT;
@@ -39,11 +41,13 @@ While it runs:
   PUT /_faults      replaces it all; PATCH changes only the fields named
   GET /_requests    what was asked, counted; POST /_reset-counters starts anew
 
-These have no password: do not listen where strangers are.
-";
+These have no password: do not listen where strangers are.";
 
 /// Where it listens unless told: beside the elector's own 4040.
 const DEFAULT_LISTEN: u16 = 4041;
+
+/// How long the end waits for the last lines to be read.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// A usage error, as everywhere in this program.
 const USAGE: u8 = 2;
@@ -75,7 +79,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let options = match parse(args) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            print!("{HELP}");
+            print!("{}", help::text(help::topic("gist-server")));
             return ExitCode::SUCCESS;
         }
         Err(e) => {
@@ -93,14 +97,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve(options: Options) -> io::Result<()> {
-    // Whoever set a logger up before has had a reason.
-    let _ = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
-        .try_init();
+    let log = logging::init(&std::env::var("RUST_LOG").unwrap_or_default())?;
     let service = GistService::start(options)?;
     let handle = service.handle();
     ctrlc::set_handler(move || handle.shut_down()).map_err(io::Error::other)?;
     announce(&service.url())?;
-    service.wait()
+    let served = service.wait();
+    // Lines that nobody reads are lost; the end does not wait for them.
+    let _ = log.flush(LAST_LINES);
+    served
 }
 
 /// For scripts that wait for it: one line, there as soon as the service is.

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::settings;
+use super::{gist_server, settings};
 
 /// A command of the program, as its help shows it.
 #[derive(Debug)]
@@ -45,9 +45,7 @@ account and no cluster needed.",
         name: "gist-server",
         usage: "[OPTION]...",
         summary: "a gist service that behaves like GitHub's, for tests",
-        details: "\
-Serves gists like GitHub does, so that candidates on several machines can be tried
-without an account.",
+        details: gist_server::DETAILS,
     },
     Topic {
         name: "help",

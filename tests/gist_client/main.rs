@@ -181,7 +181,10 @@ fn the_file_can_be_chosen_later() {
     let refused = error(client.call(&write(), AMPLE));
     assert!(matches!(refused, LockError::Refused(_)), "{refused:?}");
     client.set_file("lease.json").unwrap();
-    let place = "file \"lease.json\" of gist aa5a315d61ae9438b18d at 127.0.0.1";
+    let place = format!(
+        "file \"lease.json\" of gist aa5a315d61ae9438b18d at {}",
+        client.target().api
+    );
     assert_eq!(client.describe(), place);
     assert!(client.call(&write(), AMPLE).reply.is_ok());
     assert_eq!(server.requests().len(), 2);

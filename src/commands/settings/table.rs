@@ -103,7 +103,7 @@ pub const ALL: &[Setting] = &[
     row(
         "RUST_LOG",
         "info",
-        "what is logged: error, warn, info, debug, trace, or module=level,...",
+        "what is logged: error, warn, info, debug, or module=level,...",
     ),
 ];
 
