@@ -107,6 +107,13 @@ impl GistProtocol {
         self.file.as_deref()
     }
 
+    /// The newest revision up to which everything is known, and the one in effect there: what all
+    /// who know that revision agree on.
+    #[must_use]
+    pub fn in_effect(&self) -> Option<(Revision, Revision)> {
+        self.reader.known()
+    }
+
     /// Begins a `get`.
     pub fn start_get(&mut self) -> Step {
         if std::mem::take(&mut self.serve_next) {

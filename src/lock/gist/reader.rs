@@ -94,6 +94,12 @@ impl Reader {
         Some(&self.base.as_ref()?.effect)
     }
 
+    /// Up to which revision everything is known, and which is in effect there.
+    pub(super) fn known(&self) -> Option<(Revision, Revision)> {
+        let base = self.base.as_ref()?;
+        Some((base.at, base.effect.commit.revision))
+    }
+
     /// A new call begins.
     pub(super) fn begin(&mut self) {
         self.cursor = Cursor::default();

@@ -15,6 +15,12 @@ impl Revision {
     pub const fn from_bytes(name: [u8; 20]) -> Self {
         Revision(name)
     }
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 20] {
+        &self.0
+    }
 }
 
 /// The text was not 40 hexadecimal digits.

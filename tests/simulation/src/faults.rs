@@ -1,0 +1,105 @@
+//! What goes wrong in a simulated world: drawn anew for each seed, so that each world has its own mix
+//! (swarm testing).
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use multi_cluster_leader_election::emulator::Race;
+
+/// How likely and how bad each fault is. Probabilities are per request, rates per hour.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    pub lost_requests: f64,
+    pub lost_answers: f64,
+    pub refused: f64,
+    pub server_errors: f64,
+    pub duplicates: f64,
+    /// Requests that are on their way for up to half a minute.
+    pub slow_requests: f64,
+    pub slow_answers: f64,
+    pub stale_reads: f64,
+    pub stale_by: Duration,
+    pub throttled: f64,
+    pub race: Race,
+    /// The longest time between reading and moving the head.
+    pub race_window: Duration,
+    pub history_cap: usize,
+    pub drift_ppm: i64,
+    pub crashes: f64,
+    pub polite_stops: f64,
+    pub pauses: f64,
+    pub suspends: f64,
+    pub partitions: f64,
+    pub outages: f64,
+    pub other_files: f64,
+    pub people: f64,
+    pub stubborn_workloads: f64,
+}
+
+impl Faults {
+    /// A world without any.
+    pub fn none() -> Faults {
+        Faults {
+            lost_requests: 0.0,
+            lost_answers: 0.0,
+            refused: 0.0,
+            server_errors: 0.0,
+            duplicates: 0.0,
+            slow_requests: 0.0,
+            slow_answers: 0.0,
+            stale_reads: 0.0,
+            stale_by: Duration::ZERO,
+            throttled: 0.0,
+            race: Race::Stack,
+            race_window: Duration::from_millis(100),
+            history_cap: usize::MAX,
+            drift_ppm: 0,
+            crashes: 0.0,
+            polite_stops: 0.0,
+            pauses: 0.0,
+            suspends: 0.0,
+            partitions: 0.0,
+            outages: 0.0,
+            other_files: 0.0,
+            people: 0.0,
+            stubborn_workloads: 0.0,
+        }
+    }
+
+    /// A mix of them; about half of the kinds are there in any one world.
+    pub fn draw(rng: &mut Rng) -> Faults {
+        let mut none = Faults::none();
+        let mut chance = |most: f64| {
+            let strength = rng.f64();
+            if rng.bool() { most * strength } else { 0.0 }
+        };
+        none.lost_requests = chance(0.3);
+        none.lost_answers = chance(0.3);
+        none.refused = chance(0.2);
+        none.server_errors = chance(0.3);
+        none.duplicates = chance(0.3);
+        none.slow_requests = chance(0.2);
+        none.slow_answers = chance(0.2);
+        none.stale_reads = chance(0.4);
+        none.stale_by = Duration::from_secs_f64(chance(15.0));
+        none.throttled = chance(0.02);
+        none.crashes = chance(20.0);
+        none.polite_stops = chance(20.0);
+        none.pauses = chance(20.0);
+        none.suspends = chance(10.0);
+        none.partitions = chance(10.0);
+        none.outages = chance(4.0);
+        none.other_files = chance(600.0);
+        none.people = chance(10.0);
+        none.stubborn_workloads = chance(1.0);
+        none.drift_ppm = chance(14_000.0) as i64;
+        none.race = [Race::Conflict, Race::Stack, Race::Vanish][rng.usize(..3)];
+        none.race_window = Duration::from_millis(rng.u64(10..1800));
+        none.history_cap = if rng.u8(..4) == 0 {
+            rng.usize(1..10)
+        } else {
+            usize::MAX
+        };
+        none
+    }
+}

@@ -1,0 +1,8 @@
+//! Whole elections under virtual time: the real elector, the real decisions of the gist lock and the
+//! pure gist store, with every fault, checked at every step.
+
+pub mod clock;
+pub mod faults;
+pub mod node;
+pub mod service;
+pub mod world;
