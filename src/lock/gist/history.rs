@@ -13,11 +13,12 @@
 //!
 //! What a revision does depends only on its own past, so all who see the same past agree.
 //!
-//! Nobody needs the whole history for it. One of ours that supersedes the revision right below it is
-//! in effect, as its writer computed the same; so is a plain change. [`resolve`] walks down to the
-//! nearest of these and applies the rule forward from there. Under a plain overwrite it looks
-//! further back, to the newest revision of ours that took effect, to know which leases were
-//! overwritten. It reads nothing itself: it says what it has to see next.
+//! Nobody needs the whole history for it. What one of ours supersedes did take effect once, as its
+//! writer applied the same rule to the same past. So did a plain change. [`resolve`] walks down to the
+//! nearest of these and applies the rule forward from there; one of ours right on top of what it
+//! supersedes, the usual case, is in effect itself. Under a plain overwrite it looks further back, to
+//! the newest revision of ours that took effect, to know which leases were overwritten. It reads
+//! nothing itself: it says what it has to see next.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,12 +67,13 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// Where the rule is begun: a revision that is in effect whatever came before it.
+    /// Where the rule is begun: a revision that took effect, whatever came before it. `settled` says
+    /// that nothing below it matters, as is so for every one of ours and for every floor.
     fn beginning(commit: Commit, stored: &Arc<Stored>, settled: bool) -> Effect {
         Effect {
             commit,
             stored: Arc::clone(stored),
-            settled,
+            settled: settled || stored.origin().is_some() || is_floor(stored),
             longest_lease: lease(stored),
             passed_over: None,
             newer_protocol: newer_protocol(stored),
@@ -86,7 +88,7 @@ impl Effect {
         match seen.stored.origin() {
             Some(origin) if origin.supersedes == self.commit.revision => {
                 let newer = self.newer_protocol;
-                *self = Effect::beginning(commit, &seen.stored, true);
+                *self = Effect::beginning(commit, &seen.stored, false);
                 self.newer_protocol = self.newer_protocol.or(newer);
             }
             Some(_) => {
@@ -96,6 +98,7 @@ impl Effect {
             None => {
                 self.commit = commit;
                 self.stored = Arc::clone(&seen.stored);
+                self.settled |= is_floor(&seen.stored);
                 self.newer_protocol = newer_protocol(&seen.stored);
                 let overwritten = self.longest_lease.max(self.passed_over.take());
                 self.longest_lease = overwritten.max(lease(&seen.stored));
@@ -106,6 +109,10 @@ impl Effect {
 
 fn lease(stored: &Stored) -> Option<Duration> {
     Some(stored.record()?.record.lease_duration())
+}
+
+fn is_floor(stored: &Stored) -> bool {
+    stored.record().is_some_and(|stored| stored.floor)
 }
 
 fn newer_protocol(stored: &Stored) -> Option<u64> {
@@ -167,19 +174,27 @@ struct Start {
     effect: Effect,
 }
 
+/// Which places a search for a start takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Search {
+    /// Any from which the revision in effect can be found.
+    Effect,
+    /// Those from which all that was overwritten may be known as well.
+    Settled,
+}
+
 fn try_resolve(known: Known<'_>, base: Option<&Base>) -> Result<Effect, Missing> {
     let base = base.filter(|base| known.position(base.at).is_some());
-    let start = known.nearest_start(base)?;
-    let effect = known.fold(start, 0)?;
-    if effect.settled {
-        return Ok(effect);
-    }
-    let newer_protocol = effect.newer_protocol;
-    let index = known
-        .position(effect.commit.revision)
-        .ok_or(Missing::Older)?;
-    let mut effect = known.fold(known.settled_start(index)?, 0)?;
+    let start = known.next_start(0, Search::Effect, base)?;
+    let mut below = start.index + 1;
+    let mut effect = known.fold(start)?;
     // A newer rule further back does not matter to what a plain overwrite says.
+    let newer_protocol = effect.newer_protocol;
+    while !effect.settled {
+        let start = known.next_start(below, Search::Settled, base)?;
+        below = start.index + 1;
+        effect = known.fold(start)?;
+    }
     effect.newer_protocol = newer_protocol;
     Ok(effect)
 }
@@ -204,59 +219,56 @@ impl Known<'_> {
         self.complete && index + 1 == self.commits.len()
     }
 
-    /// Ours, on top of what it supersedes: in effect, or its writer would not have written it.
-    fn is_anchor(&self, index: usize) -> Result<bool, Missing> {
-        match self.seen(index)?.stored.origin() {
+    /// The newest place at or below `from` where a revision is known to have taken effect.
+    fn next_start(
+        &self,
+        from: usize,
+        search: Search,
+        base: Option<&Base>,
+    ) -> Result<Start, Missing> {
+        // The newest revision that one of ours above it says it supersedes.
+        let mut named = None;
+        for index in from.. {
+            let commit = self.commit(index)?;
+            let seen = self.seen(index)?;
+            if let Some(base) = base
+                && base.at == commit.revision
+            {
+                let effect = base.effect.clone();
+                return Ok(Start { index, effect });
+            }
+            let oldest = self.is_oldest(index);
+            let starts = oldest || named == Some(index) || self.took_effect(index, search)?;
+            if starts {
+                let effect = Effect::beginning(commit, &seen.stored, oldest);
+                return Ok(Start { index, effect });
+            }
+            let supersedes = seen.stored.origin().map(|origin| origin.supersedes);
+            let below = supersedes.and_then(|supersedes| self.position(supersedes));
+            named = [named, below.filter(|below| *below > index)]
+                .into_iter()
+                .flatten()
+                .min();
+        }
+        Err(Missing::Older)
+    }
+
+    /// Whether this revision shows by itself, and the one right below it, that it took effect.
+    fn took_effect(&self, index: usize, search: Search) -> Result<bool, Missing> {
+        let seen = self.seen(index)?;
+        match seen.stored.origin() {
             Some(origin) => Ok(origin.supersedes == self.commit(index + 1)?.revision),
+            None if search == Search::Effect || is_floor(&seen.stored) => {
+                Ok(self.seen(index + 1)?.text != seen.text)
+            }
             None => Ok(false),
         }
     }
 
-    /// The newest place that will do for the revision in effect.
-    fn nearest_start(&self, base: Option<&Base>) -> Result<Start, Missing> {
-        for index in 0.. {
-            let commit = self.commit(index)?;
-            if let Some(base) = base
-                && base.at == commit.revision
-            {
-                self.seen(index)?;
-                let effect = base.effect.clone();
-                return Ok(Start { index, effect });
-            }
-            let seen = self.seen(index)?;
-            let oldest = self.is_oldest(index);
-            if oldest || self.is_anchor(index)? {
-                let effect = Effect::beginning(commit, &seen.stored, true);
-                return Ok(Start { index, effect });
-            }
-            // With a base, the leases that a plain change overwrote are known by going on to it.
-            let plain = seen.stored.origin().is_none();
-            if base.is_none() && plain && self.seen(index + 1)?.text != seen.text {
-                let effect = Effect::beginning(commit, &seen.stored, false);
-                return Ok(Start { index, effect });
-            }
-        }
-        Err(Missing::Older)
-    }
-
-    /// The newest place below `above` from which all that was overwritten up to it is known.
-    fn settled_start(&self, above: usize) -> Result<Start, Missing> {
-        for index in above.. {
-            let commit = self.commit(index)?;
-            let stored = &self.seen(index)?.stored;
-            let floor = stored.record().is_some_and(|stored| stored.floor);
-            if floor || self.is_oldest(index) || self.is_anchor(index)? {
-                let effect = Effect::beginning(commit, stored, true);
-                return Ok(Start { index, effect });
-            }
-        }
-        Err(Missing::Older)
-    }
-
-    /// Applies the rule from `start` up to the revision at `last`.
-    fn fold(&self, start: Start, last: usize) -> Result<Effect, Missing> {
+    /// Applies the rule from `start` up to the newest revision.
+    fn fold(&self, start: Start) -> Result<Effect, Missing> {
         let mut effect = start.effect;
-        for index in (last..start.index).rev() {
+        for index in (0..start.index).rev() {
             effect.apply(
                 self.commit(index)?,
                 self.seen(index)?,

@@ -127,7 +127,8 @@ impl Service {
         now: Time,
     ) -> Result<(), WriteError> {
         let before = self.view().head().revision();
-        self.store.finish_write(&write.clone().forced(), race, stamp(now))?;
+        self.store
+            .finish_write(&write.clone().forced(), race, stamp(now))?;
         self.writes += 1;
         let below = self.view().history().nth(1).map(|commit| commit.revision());
         if below != Some(before) {
@@ -140,7 +141,10 @@ impl Service {
     /// A person edits the gist on the web; `None` deletes our file.
     pub fn edit_by_hand(&mut self, content: Option<&str>, now: Time) {
         let other = self.view().head().files().get(OTHER_FILE).cloned();
-        let mut files = vec![(Arc::from(OTHER_FILE), other.unwrap_or_else(|| Arc::from("0")))];
+        let mut files = vec![(
+            Arc::from(OTHER_FILE),
+            other.unwrap_or_else(|| Arc::from("0")),
+        )];
         if let Some(content) = content {
             files.push((Arc::from(FILE), Arc::from(content)));
         }
@@ -222,7 +226,11 @@ fn commit(commit: &multi_cluster_leader_election::emulator::Commit) -> Commit {
 }
 
 fn page(view: View<'_>, until: Option<Revision>, cap: usize) -> GistPage {
-    let most = if until.is_some() { MOST_ENTRIES } else { FIRST_ENTRIES };
+    let most = if until.is_some() {
+        MOST_ENTRIES
+    } else {
+        FIRST_ENTRIES
+    };
     let mut history = Vec::new();
     for entry in view.history().take(most.min(cap)) {
         let entry = commit(entry);
@@ -233,7 +241,12 @@ fn page(view: View<'_>, until: Option<Revision>, cap: usize) -> GistPage {
     }
     GistPage {
         etag: Some(etag_of(view)),
-        files: view.head().files().iter().map(|(name, _)| name.to_owned()).collect(),
+        files: view
+            .head()
+            .files()
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .collect(),
         text: text(view.head().files()),
         history,
         scopes: None,

@@ -84,16 +84,38 @@ impl fmt::Display for Violation {
 
 #[derive(Debug)]
 enum Event {
-    Wake { node: usize, life: u64 },
+    Wake {
+        node: usize,
+        life: u64,
+    },
     /// A request reaches the service.
-    Arrive { from: Sender, request: Request },
+    Arrive {
+        from: Sender,
+        request: Request,
+    },
     /// A write moves the head.
-    Land { from: Sender, request: Request, write: PendingWrite },
-    Answer { from: Sender, answer: Answer },
+    Land {
+        from: Sender,
+        request: Request,
+        write: PendingWrite,
+    },
+    Answer {
+        from: Sender,
+        answer: Answer,
+    },
     /// The guard looks at its workload.
-    Guard { node: usize, life: u64 },
-    Trouble { node: usize, kind: Trouble },
-    Relief { node: usize, kind: Trouble },
+    Guard {
+        node: usize,
+        life: u64,
+    },
+    Trouble {
+        node: usize,
+        kind: Trouble,
+    },
+    Relief {
+        node: usize,
+        kind: Trouble,
+    },
     OutageEnds,
     Outage,
     OtherFile,
@@ -208,7 +230,11 @@ impl World {
             let drift = self.faults.drift_ppm;
             let clock = Clock {
                 offset: self.rng.u64(1..100_000) * 1_000_000_000,
-                drift_ppm: if drift == 0 { 0 } else { self.rng.i64(-drift..=drift) },
+                drift_ppm: if drift == 0 {
+                    0
+                } else {
+                    self.rng.i64(-drift..=drift)
+                },
             };
             let name = format!("c{index}");
             let (elector, protocol) = self.process(&name, clock);
@@ -238,14 +264,18 @@ impl World {
         &mut self,
         name: &str,
         clock: Clock,
-    ) -> (LeaderElector, multi_cluster_leader_election::lock::gist::protocol::GistProtocol) {
+    ) -> (
+        LeaderElector,
+        multi_cluster_leader_election::lock::gist::protocol::GistProtocol,
+    ) {
         self.processes += 1;
         let config = LeaderElectionConfig {
             identity: name.to_owned(),
             seed: self.rng.u64(..),
             ..self.scenario.config.clone()
         };
-        let elector = LeaderElector::new(config.clone(), Some(CONFIRM_DELAY), clock.local(self.now));
+        let elector =
+            LeaderElector::new(config.clone(), Some(CONFIRM_DELAY), clock.local(self.now));
         (elector, node::protocol(&config, self.processes))
     }
 
@@ -345,7 +375,11 @@ impl World {
                 }
             }
             Event::Arrive { from, request } => self.arrive(from, request),
-            Event::Land { from, request, write } => self.land(from, &request, &write),
+            Event::Land {
+                from,
+                request,
+                write,
+            } => self.land(from, &request, &write),
             Event::Answer { from, answer } => self.deliver(from, answer),
             Event::Guard { node, life } => {
                 if self.nodes[node].orders == life {
@@ -408,7 +442,10 @@ impl World {
             return;
         };
         let at = candidate.clock.true_time(local).max(self.now);
-        if candidate.wake.is_some_and(|wake| wake <= at && wake >= self.now) {
+        if candidate
+            .wake
+            .is_some_and(|wake| wake <= at && wake >= self.now)
+        {
             return;
         }
         let life = candidate.life;
@@ -568,7 +605,10 @@ impl World {
             LockError::Unavailable("no answer came in time".into())
         };
         let deadline = call.deadline;
-        let answer = Answer { date: None, reply: Err(error) };
+        let answer = Answer {
+            date: None,
+            reply: Err(error),
+        };
         let step = self.nodes[node].protocol.handle_answer(local, answer);
         self.drive(node, step, deadline);
     }
@@ -577,7 +617,13 @@ impl World {
         self.note(|w| format!("{} has left: {finish:?}", w.nodes[node].name));
         self.power_off(node);
         let back = self.seconds(0.5, 60.0);
-        self.after(back, Event::Relief { node, kind: Trouble::Crash });
+        self.after(
+            back,
+            Event::Relief {
+                node,
+                kind: Trouble::Crash,
+            },
+        );
     }
 
     // ---- the service ----
@@ -594,9 +640,15 @@ impl World {
                 return self.answer_after(Duration::from_millis(50), from, Err(failed));
             }
             let stale = self.chance(self.faults.stale_reads);
-            let back = if stale { self.faults.stale_by.as_nanos() as u64 } else { 0 };
+            let back = if stale {
+                self.faults.stale_by.as_nanos() as u64
+            } else {
+                0
+            };
             let then = Time(self.now.0.saturating_sub(back));
-            let answer = self.service.read(&request, then, self.now, self.faults.history_cap);
+            let answer = self
+                .service
+                .read(&request, then, self.now, self.faults.history_cap);
             return self.answer(from, answer);
         };
         if error && self.rng.bool() {
@@ -606,7 +658,14 @@ impl World {
         match self.service.begin_write(Edit::put(FILE, content.as_str())) {
             Ok(write) => {
                 let window = self.race_window();
-                self.after(window, Event::Land { from, request, write });
+                self.after(
+                    window,
+                    Event::Land {
+                        from,
+                        request,
+                        write,
+                    },
+                );
             }
             Err(error) => {
                 let failed = LockError::Unavailable(format!("422: {error}"));
@@ -630,7 +689,9 @@ impl World {
             let failed = LockError::OutcomeUnknown("409 or 502".into());
             return self.answer_after(Duration::from_millis(50), from, Err(failed));
         }
-        let answer = self.service.written(*until, self.now, self.faults.history_cap);
+        let answer = self
+            .service
+            .written(*until, self.now, self.faults.history_cap);
         self.answer(from, answer);
     }
 
@@ -644,11 +705,25 @@ impl World {
 
     fn other_file(&mut self) {
         let text = format!("{}", self.rng.u64(..));
-        if let Ok(write) = self.service.begin_write(Edit::put(OTHER_FILE, text.as_str())) {
+        if let Ok(write) = self
+            .service
+            .begin_write(Edit::put(OTHER_FILE, text.as_str()))
+        {
             let window = self.race_window();
             let request = Request::Commits { page: 1 };
-            let from = Sender { node: 0, life: u64::MAX, request: 0 };
-            self.after(window, Event::Land { from, request, write });
+            let from = Sender {
+                node: 0,
+                life: u64::MAX,
+                request: 0,
+            };
+            self.after(
+                window,
+                Event::Land {
+                    from,
+                    request,
+                    write,
+                },
+            );
         }
     }
 
@@ -656,7 +731,9 @@ impl World {
     fn person(&mut self) {
         let head = self.service.head_text().unwrap_or_default();
         let plain = |holder: &str, lease: u64, token: u64| {
-            format!(r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":{lease},"leaderTransitions":{token}}}"#)
+            format!(
+                r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":{lease},"leaderTransitions":{token}}}"#
+            )
         };
         let what = self.rng.u8(..8);
         let back = self.rng.usize(1..400);
@@ -681,10 +758,18 @@ impl World {
 
     fn start_workload(&mut self, node: usize, token: u64, until: Instant) {
         let local = self.local(node);
-        self.note(|w| format!("{} LEADS, token {token}, until {until} (now {local})", w.nodes[node].name));
+        self.note(|w| {
+            format!(
+                "{} LEADS, token {token}, until {until} (now {local})",
+                w.nodes[node].name
+            )
+        });
         self.summary.terms += 1;
         if self.highest_token.is_some_and(|highest| token <= highest) {
-            self.violate(format!("the token {token} does not rise above {:?}", self.highest_token));
+            self.violate(format!(
+                "the token {token} does not rise above {:?}",
+                self.highest_token
+            ));
         }
         self.highest_token = self.highest_token.max(Some(token));
         if self.healed_at.is_some() {
@@ -721,7 +806,10 @@ impl World {
         let local = self.local(node);
         if let Some(workload) = &mut self.nodes[node].workload {
             workload.stopping.get_or_insert(local);
-            workload.kill_at = workload.kill_at.min(kill_at).max(kill_at.min(workload.kill_at));
+            workload.kill_at = workload
+                .kill_at
+                .min(kill_at)
+                .max(kill_at.min(workload.kill_at));
             workload.kill_at = kill_at;
         }
         self.schedule_guard(node);
@@ -733,7 +821,10 @@ impl World {
         candidate.orders += 1;
         let life = candidate.orders;
         if let Some(workload) = &candidate.workload {
-            let at = candidate.clock.true_time(workload.gone_at(grace)).max(self.now);
+            let at = candidate
+                .clock
+                .true_time(workload.gone_at(grace))
+                .max(self.now);
             self.at(at, Event::Guard { node, life });
         }
     }
@@ -817,7 +908,13 @@ impl World {
         if self.nodes[node].workload.is_some() {
             // The container does not start anew before everything in it has ended.
             let later = Duration::from_millis(200);
-            return self.after(later, Event::Relief { node, kind: Trouble::Crash });
+            return self.after(
+                later,
+                Event::Relief {
+                    node,
+                    kind: Trouble::Crash,
+                },
+            );
         }
         self.note(|w| format!("{} starts again", w.nodes[node].name));
         let (name, clock) = (self.nodes[node].name.clone(), self.nodes[node].clock);
@@ -849,7 +946,10 @@ impl World {
 
     fn heal(&mut self) {
         self.note(|_| "HEALING".into());
-        self.faults = Faults { drift_ppm: self.faults.drift_ppm, ..Faults::none() };
+        self.faults = Faults {
+            drift_ppm: self.faults.drift_ppm,
+            ..Faults::none()
+        };
         self.outage = false;
         self.healed_at = Some(self.now);
         if self.service.head_text().as_deref() == Some("spoilt") {
@@ -867,7 +967,11 @@ impl World {
                 workload.takes = workload.takes.min(Duration::from_secs(3));
             }
         }
-        if self.nodes.iter().any(|node| node.elector.is_leader() && node.workload.is_some()) {
+        if self
+            .nodes
+            .iter()
+            .any(|node| node.elector.is_leader() && node.workload.is_some())
+        {
             self.led_since_healing = Some(self.now);
         }
     }
@@ -902,15 +1006,23 @@ impl World {
         let expected = self.service.effect_at(head);
         if expected != Some(effect) {
             let name = self.nodes[node].name.clone();
-            self.violate(format!("{name} takes {effect} to be in effect, by the rule it is {expected:?}"));
+            self.violate(format!(
+                "{name} takes {effect} to be in effect, by the rule it is {expected:?}"
+            ));
         }
     }
 
     fn check_liveness(&mut self) -> Checked {
         let healed_at = self.healed_at.ok_or("it was not healed")?;
-        let led_at = self.led_since_healing.ok_or("nobody led after the healing")?;
+        let led_at = self
+            .led_since_healing
+            .ok_or("nobody led after the healing")?;
         self.summary.recovery = led_at.since(healed_at);
-        let leaders = self.nodes.iter().filter(|node| node.elector.is_leader()).count();
+        let leaders = self
+            .nodes
+            .iter()
+            .filter(|node| node.elector.is_leader())
+            .count();
         if leaders != 1 {
             return Err(format!("{leaders} leaders at the end"));
         }

@@ -5,7 +5,9 @@ use std::time::Instant;
 use simulation::world::{Scenario, World};
 
 fn main() {
-    let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u64>().expect("a number"));
+    let mut args = std::env::args()
+        .skip(1)
+        .map(|arg| arg.parse::<u64>().expect("a number"));
     let from = args.next().unwrap_or(0);
     let count = args.next().unwrap_or(100);
     let began = Instant::now();
@@ -22,6 +24,9 @@ fn main() {
                 terms += summary.terms;
                 vanished += summary.vanished;
                 slowest = slowest.max(summary.recovery);
+                if summary.recovery.as_secs() > 100 {
+                    println!("slow: seed {seed} {:.1?}", summary.recovery);
+                }
             }
             Err(violation) => {
                 failed += 1;
