@@ -35,6 +35,10 @@ test: lint ## run every check: format, lints, documentation, tests
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	$(CARGO) test --locked
 
+.PHONY: doc
+doc: need-cargo need-cc ## build the documentation, in target/doc
+	$(CARGO) doc --locked --no-deps
+
 .PHONY: lint
 lint: need-cargo need-rustfmt need-clippy need-cc ## check format and lints
 	$(CARGO) fmt --check

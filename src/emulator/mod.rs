@@ -1,5 +1,6 @@
 //! A gist service that behaves like GitHub's, in memory or on a file, with every fault that a client
-//! must survive. It imports from `http` only.
+//! must survive. It takes the names of revisions from the lock, and nothing else: it is what the
+//! lock is tested against.
 //!
 //! ```text
 //!   pure:    revision  files  history  write  store    the gists; a simulator drives these
@@ -34,7 +35,7 @@ pub use counters::Counters;
 pub use faults::{Faults, FaultsError, RaceMode};
 pub use files::{ChangeStatus, Edit, FileEdit, Files};
 pub use history::{Commit, View};
-pub use revision::{NotARevision, Revision, Timestamp};
+pub use revision::{Revision, Timestamp};
 pub use server::{BadStartGist, GistService, Options, SeenRevision, StartError, StartGist};
 pub use state::StateError;
 pub use store::Store;

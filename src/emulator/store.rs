@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::files::{self, Edit, Files};
 use super::history::{Gist, NewCommit, View};
-use super::revision::{Revision, Timestamp};
+use super::revision::{Revision, Timestamp, random_revision};
 use super::write::{Event, NewGist, PendingWrite, Race, Rules, WriteError};
 
 /// More gists than this no store holds: each request that makes one would take memory for ever.
@@ -310,7 +310,7 @@ impl Store {
             return Err(WriteError::Full);
         }
         let revision = loop {
-            let revision = Revision::random(&mut self.rng);
+            let revision = random_revision(&mut self.rng);
             // The seed may be that of a store whose revisions were read back from a file.
             if !gist.by_name.contains_key(&revision) {
                 break revision;
@@ -432,7 +432,7 @@ impl Store {
 
     fn new_id(&mut self) -> String {
         loop {
-            let id = Revision::random(&mut self.rng).to_string()[..32].to_owned();
+            let id = random_revision(&mut self.rng).to_string()[..32].to_owned();
             if !self.gists.contains_key(&id) {
                 return id;
             }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::emulator::{
-    Edit, Files, NewGist, PendingWrite, Race, Revision as StoreRevision, Store, Timestamp, View,
-    WriteError,
+    Edit, Files, NewGist, PendingWrite, Race, Store, Timestamp, View, WriteError,
 };
 use multi_cluster_leader_election::lock::gist::revision::Revision;
 use multi_cluster_leader_election::lock::gist::stored::Stored;
@@ -32,17 +31,13 @@ const MOST_ENTRIES: usize = 300;
 /// The service, and for every revision ever made which one is in effect there.
 pub struct Service {
     store: Store,
-    in_effect: HashMap<StoreRevision, StoreRevision>,
+    in_effect: HashMap<Revision, Revision>,
     pub writes: u64,
     pub vanished: u64,
 }
 
 fn stamp(now: Time) -> Timestamp {
     Timestamp(EPOCH * 1000 + (now.0 / 1_000_000) as i64)
-}
-
-pub fn wire_revision(revision: StoreRevision) -> Revision {
-    Revision::from_bytes(*revision.as_bytes())
 }
 
 impl Service {
@@ -86,8 +81,7 @@ impl Service {
 
     /// The revision in effect as of a head, by the full rule.
     pub fn effect_at(&self, head: Revision) -> Option<Revision> {
-        let head = StoreRevision::from_bytes(*head.as_bytes());
-        self.in_effect.get(&head).copied().map(wire_revision)
+        self.in_effect.get(&head).copied()
     }
 
     /// Applies the rule to the newest revision, which is new.
@@ -106,7 +100,7 @@ impl Service {
                 let passed_over = text == text_below
                     || stored
                         .origin()
-                        .is_some_and(|origin| origin.supersedes != wire_revision(before));
+                        .is_some_and(|origin| origin.supersedes != before);
                 if passed_over { before } else { head.revision() }
             }
         };
@@ -191,8 +185,7 @@ impl Service {
     }
 
     fn text_at(&self, view: View<'_>, revision: Revision) -> Option<Text> {
-        let bytes = *revision.as_bytes();
-        let commit = view.at(StoreRevision::from_bytes(bytes))?.head();
+        let commit = view.at(revision)?.head();
         Some(text(commit.files()))
     }
 }
@@ -220,7 +213,7 @@ fn text(files: &Files) -> Text {
 
 fn commit(commit: &multi_cluster_leader_election::emulator::Commit) -> Commit {
     Commit {
-        revision: wire_revision(commit.revision()),
+        revision: commit.revision(),
         committed_at: Some(commit.committed_at()),
     }
 }
