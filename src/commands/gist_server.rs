@@ -21,11 +21,11 @@ pub(super) const DETAILS: &str = "\
 With it candidates can be tried without an account, also on several machines.
 
 Options:
-  --listen ADDR     where to listen: :PORT (every address), HOST:PORT or [IPV6]:PORT;
-                    port 0 is any free one [default: 127.0.0.1:4041]
+  --listen ADDR     where to listen: :PORT (every address), HOST:PORT or
+                    [IPV6]:PORT; port 0 is any free one [default: 127.0.0.1:4041]
   --state FILE      keep the gists in this file; without it they are gone at the end
-  --token T[:S,S]   accept this token with these scopes [default: gist]; may be repeated;
-                    without any, every token is accepted
+  --token T[:S,S]   accept this token with these scopes [default: gist]; may be
+                    repeated; without any, every token is accepted
   --gist ID[:FILE[=CONTENT]]
                     make this gist unless it is there, with this one file
                     [default: leader.json, holding {}]; may be repeated
