@@ -13,8 +13,9 @@
 //!
 //! What a revision does depends only on its own past, so all who see the same past agree.
 //!
-//! Nobody needs the whole history for it. One of ours that supersedes the revision right below it is
-//! in effect, as its writer computed the same; so is a plain change. [`resolve`] walks down to the
+//! Nobody needs the whole history for it. One of ours that supersedes the revision right below it,
+//! not counting other files' writes in between, is in effect, as its writer computed the same; so is
+//! a plain change. [`resolve`] walks down to the
 //! nearest of these and applies the rule forward from there. Under a plain overwrite it looks
 //! further back, to the newest revision of ours that took effect, to know which leases were
 //! overwritten. It reads nothing itself: it says what it has to see next.
@@ -204,12 +205,42 @@ impl Known<'_> {
         self.complete && index + 1 == self.commits.len()
     }
 
-    /// Ours, on top of what it supersedes: in effect, or its writer would not have written it.
-    fn is_anchor(&self, index: usize) -> Result<bool, Missing> {
-        match self.seen(index)?.stored.origin() {
-            Some(origin) => Ok(origin.supersedes == self.commit(index + 1)?.revision),
-            None => Ok(false),
+    /// Ours, on top of what it supersedes with nothing but other files' writes in between: in effect,
+    /// or its writer would not have written it. Not told of one that has `base` in between, from
+    /// where the rule can be applied.
+    fn is_anchor(&self, index: usize, base: Option<&Base>) -> Result<bool, Missing> {
+        let Some(origin) = self.seen(index)?.stored.origin() else {
+            return Ok(false);
+        };
+        if self.leaves_ours(index)? {
+            return Ok(false);
         }
+        let mut below = index + 1;
+        loop {
+            let revision = self.commit(below)?.revision;
+            if revision == origin.supersedes {
+                return Ok(true);
+            }
+            if base.is_some_and(|base| base.at == revision) || !self.leaves_ours(below)? {
+                return Ok(false);
+            }
+            below += 1;
+        }
+    }
+
+    /// Whether only another file was written here, so that ours holds what it held below.
+    fn leaves_ours(&self, index: usize) -> Result<bool, Missing> {
+        if self.is_oldest(index) {
+            return Ok(false);
+        }
+        let seen = self.seen(index)?;
+        let below = self.commit(index + 1)?.revision;
+        // What names the revision below can only have been written here: that one need not be seen.
+        let origin = seen.stored.origin();
+        if origin.is_some_and(|origin| origin.supersedes == below) {
+            return Ok(false);
+        }
+        Ok(seen.text == self.seen(index + 1)?.text)
     }
 
     /// The newest place that will do for the revision in effect.
@@ -225,7 +256,7 @@ impl Known<'_> {
             }
             let seen = self.seen(index)?;
             let oldest = self.is_oldest(index);
-            if oldest || self.is_anchor(index)? {
+            if oldest || self.is_anchor(index, base)? {
                 let effect = Effect::beginning(commit, &seen.stored, true);
                 return Ok(Start { index, effect });
             }
@@ -244,8 +275,10 @@ impl Known<'_> {
         for index in above.. {
             let commit = self.commit(index)?;
             let stored = &self.seen(index)?.stored;
-            let floor = stored.record().is_some_and(|stored| stored.floor);
-            if floor || self.is_oldest(index) || self.is_anchor(index)? {
+            // One of ours that calls itself a floor may have been passed over.
+            let record = stored.record();
+            let floor = record.is_some_and(|stored| stored.floor && stored.origin.is_none());
+            if floor || self.is_oldest(index) || self.is_anchor(index, None)? {
                 let effect = Effect::beginning(commit, stored, true);
                 return Ok(Start { index, effect });
             }
