@@ -206,11 +206,11 @@ pub(crate) fn held(observed: &Observed) -> (&str, u64) {
 }
 
 #[track_caller]
-pub(crate) fn assert_unknown(result: Result<(), LockError>) {
-    assert!(
-        matches!(result, Err(LockError::OutcomeUnknown(_))),
-        "{result:?}"
-    );
+pub(crate) fn assert_unknown(result: Result<(), LockError>) -> String {
+    match result {
+        Err(LockError::OutcomeUnknown(why)) => why,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[track_caller]
