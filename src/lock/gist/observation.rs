@@ -56,12 +56,7 @@ impl Observer {
         effect: &Effect,
         rewound: bool,
     ) -> Result<Observed, LockError> {
-        if let Some(protocol) = effect.newer_protocol {
-            return Err(LockError::Refused(format!(
-                "the gist is used by a newer elector (protocol {protocol}), which this one does \
-                 not understand: upgrade it, or look in the record for the gist that took over"
-            )));
-        }
+        understood(effect)?;
         let revision = effect.commit.revision;
         if self.last_told != Some(revision) {
             self.last_told = Some(revision);
@@ -89,6 +84,17 @@ impl Observer {
     fn age(&self, effect: &Effect) -> Option<Duration> {
         let seconds = self.date?.checked_sub(effect.commit.committed_at?)?;
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    }
+}
+
+/// Refuses what goes by a newer rule: which revision is in effect is not known then.
+pub(super) fn understood(effect: &Effect) -> Result<(), LockError> {
+    match effect.newer_protocol {
+        None => Ok(()),
+        Some(protocol) => Err(LockError::Refused(format!(
+            "the gist is used by a newer elector (protocol {protocol}), which this one does not \
+             understand: upgrade it, or look in the record for the gist that took over"
+        ))),
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::Effect;
-use super::observation::{Observer, content};
+use super::observation::{Observer, content, understood};
 use super::reader::{Read, Reader, unavailable};
 use super::revision::Revision;
 use super::stored::{self, Origin, Stored};
@@ -142,7 +142,14 @@ impl GistProtocol {
     /// Takes the answer to the request asked for last, handled at `now`.
     pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> Step {
         self.observer.note_date(answer.date);
-        let step = answer.reply.and_then(|reply| self.take(now, reply));
+        let reply = match answer.reply {
+            // Not the gist is missing, but a revision that it listed.
+            Err(LockError::NotFound(_)) if self.reader.awaits_text() => Err(unavailable(
+                "the gist service does not show a revision that it listed a moment ago",
+            )),
+            reply => reply,
+        };
+        let step = reply.and_then(|reply| self.take(now, reply));
         step.unwrap_or_else(|error| self.fail(error))
     }
 
@@ -229,6 +236,9 @@ impl GistProtocol {
                 "the lock is not initialized, call get or create first",
             )));
         };
+        if let Err(error) = understood(effect) {
+            return wrote(Err(error));
+        }
         if record.leader_transitions > HIGHEST_TOKEN {
             return wrote(Err(LockError::Refused(format!(
                 "no token is left above {HIGHEST_TOKEN}: use another file or gist"

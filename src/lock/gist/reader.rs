@@ -33,7 +33,7 @@ const WRITE_DEPTH: usize = 10;
 /// stale reads speak of some ten seconds.
 const STALE_FOR: Duration = Duration::from_secs(12);
 
-/// The number of entries on a page of the history.
+/// The number of entries on a page of the history, as it is asked for. A service may give fewer.
 const PAGE: usize = 100;
 
 /// What is known, or what has to be asked for first.
@@ -50,6 +50,8 @@ struct Cursor {
     asked: Option<Revision>,
     /// The page of the history that was asked for last; 0 for none.
     page: u32,
+    /// How many entries were on it.
+    page_length: usize,
     /// Our last entry was the last on that page.
     page_ended_with_ours: bool,
 }
@@ -70,6 +72,8 @@ pub(super) struct Reader {
     base: Option<Base>,
     base_since: Instant,
     cursor: Cursor,
+    /// How many entries the service puts on a page, as far as is known.
+    per_page: usize,
     /// The base was lost, and this has not been told yet.
     pub(super) rewound: bool,
 }
@@ -85,6 +89,7 @@ impl Reader {
             base: None,
             base_since: Instant::BOOT,
             cursor: Cursor::default(),
+            per_page: PAGE,
             rewound: false,
         }
     }
@@ -98,6 +103,11 @@ impl Reader {
     pub(super) fn known(&self) -> Option<(Revision, Revision)> {
         let base = self.base.as_ref()?;
         Some((base.at, base.effect.commit.revision))
+    }
+
+    /// Whether the answer to come is that of one revision.
+    pub(super) fn awaits_text(&self) -> bool {
+        self.cursor.asked.is_some()
     }
 
     /// A new call begins.
@@ -158,8 +168,9 @@ impl Reader {
             return Ok(Read::Ask(request));
         }
         Ok(match self.read_from(index)? {
+            // By its id, not by its place: a write that was carried out twice stands there twice.
             Read::Known(effect) => Read::Known(Some(Written {
-                in_effect: effect.commit.revision == self.commits[index].revision,
+                in_effect: is_write(&effect.stored, write_id) && effect.newer_protocol.is_none(),
                 index,
                 effect,
             })),
@@ -175,8 +186,7 @@ impl Reader {
     fn find_ours(&self, write_id: &str) -> Option<usize> {
         self.commits.iter().position(|commit| {
             let seen = self.seen.get(&commit.revision);
-            let origin = seen.and_then(|seen| seen.stored.origin());
-            origin.is_some_and(|origin| &*origin.write_id == write_id)
+            seen.is_some_and(|seen| is_write(&seen.stored, write_id))
         })
     }
 
@@ -216,6 +226,11 @@ impl Reader {
 
     /// Takes in a page of the history.
     pub(super) fn take_older(&mut self, older: &[Commit]) -> Result<(), LockError> {
+        let page_before = std::mem::replace(&mut self.cursor.page_length, older.len());
+        if page_before > 0 && !older.is_empty() {
+            // A page that another one follows is a full one.
+            self.per_page = page_before;
+        }
         let last = self.commits.last().map(|commit| commit.revision);
         match last.and_then(|last| position(older, last)) {
             Some(index) => {
@@ -245,6 +260,7 @@ impl Reader {
         self.commits.clear();
         self.complete = false;
         self.etag = None;
+        self.per_page = PAGE;
     }
 
     /// Puts a newer list of revisions on top of what is known, or in its place.
@@ -292,15 +308,16 @@ impl Reader {
         if self.base.is_none() || self.base_is_known() {
             return Ok(None);
         }
+        // First of all: an answer may show only the newest of its revisions.
+        if !self.complete && self.commits.len() < SEARCH_DEPTH {
+            return self.ask(&Progress::NeedOlder).map(Some);
+        }
         // An answer without what was seen a moment ago is an old one.
         if !fresh && now.since(self.base_since) < self.stale_for {
             self.forget();
             return Err(unavailable(
                 "the gist service answered with an old state of the gist",
             ));
-        }
-        if !self.complete && self.commits.len() < SEARCH_DEPTH {
-            return self.ask(&Progress::NeedOlder).map(Some);
         }
         self.base = None;
         self.base_since = now;
@@ -338,7 +355,10 @@ impl Reader {
         // The page that our last entry should be on comes first: only an overlap shows that no
         // entry was missed.
         cursor.page = match cursor.page {
-            0 => u32::try_from(self.commits.len().saturating_sub(1) / PAGE + 1).unwrap_or(u32::MAX),
+            0 => {
+                let above = self.commits.len().saturating_sub(1);
+                u32::try_from(above / self.per_page + 1).unwrap_or(u32::MAX)
+            }
             page => page.saturating_add(1),
         };
         Ok(Request::Commits { page: cursor.page })
@@ -362,6 +382,9 @@ impl Reader {
             self.complete &= last + 1 == self.commits.len();
             self.commits.truncate(last + 1);
         }
+        // Other files' writes may have piled up on top of it without end.
+        self.complete &= self.commits.len() <= SEARCH_DEPTH;
+        self.commits.truncate(SEARCH_DEPTH);
         let commits = &self.commits;
         self.seen
             .retain(|revision, _| position(commits, *revision).is_some());
@@ -380,6 +403,11 @@ pub(super) struct Written {
 
 pub(super) fn unavailable(why: impl Into<String>) -> LockError {
     LockError::Unavailable(why.into())
+}
+
+fn is_write(stored: &Stored, write_id: &str) -> bool {
+    let origin = stored.origin();
+    origin.is_some_and(|origin| &*origin.write_id == write_id)
 }
 
 fn position(commits: &[Commit], revision: Revision) -> Option<usize> {

@@ -1,0 +1,231 @@
+//! Builds gist locks on a gist service, with a clock that can be put forward.
+
+use std::cell::Cell;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant as Monotonic};
+
+use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, ResourceLock};
+use multi_cluster_leader_election::election::record::LeaderElectionRecord;
+use multi_cluster_leader_election::election::time::Instant;
+use multi_cluster_leader_election::emulator::{Faults, GistService, Options};
+use multi_cluster_leader_election::lock::gist::client::{
+    ClientConfig, GistClient, ProxySettings, WriteLimits, check_api_url,
+};
+use multi_cluster_leader_election::lock::gist::protocol::ProtocolConfig;
+use multi_cluster_leader_election::lock::gist::token::TokenSource;
+use multi_cluster_leader_election::lock::gist::{GistLock, GistLockConfig};
+
+/// Long enough for a busy machine; a test that gets here has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) const FILE: &str = "leader.json";
+
+/// Half of it is how long an answer may count as stale.
+pub(crate) const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+
+pub(crate) type Lock = GistLock<GistClient>;
+
+static START: LazyLock<Monotonic> = LazyLock::new(Monotonic::now);
+
+thread_local! {
+    static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// A clock that runs, and that each test can put forward for itself.
+pub(crate) fn now() -> Instant {
+    Instant::from_boot(Duration::from_secs(1000) + START.elapsed() + AHEAD.get())
+}
+
+pub(crate) fn put_clock_forward(by: Duration) {
+    AHEAD.set(AHEAD.get() + by);
+}
+
+/// A gist on a service of its own.
+pub(crate) struct Rig {
+    pub(crate) service: GistService,
+    pub(crate) id: String,
+}
+
+impl Rig {
+    /// A gist as people make one for the lock.
+    pub(crate) fn new() -> Rig {
+        Rig::with(&[(FILE, "{}")])
+    }
+
+    pub(crate) fn with(files: &[(&str, &str)]) -> Rig {
+        Rig::start(files, Options::default())
+    }
+
+    pub(crate) fn start(files: &[(&str, &str)], options: Options) -> Rig {
+        let service = GistService::start(options).unwrap();
+        let id = service.create_gist(files).unwrap();
+        Rig { service, id }
+    }
+
+    pub(crate) fn faults(&self, json: &str) {
+        let faults = Faults::from_json(json.as_bytes()).unwrap();
+        self.service.set_faults(faults);
+    }
+
+    pub(crate) fn heal(&self) {
+        self.faults("{}");
+    }
+
+    /// A lock on the usual file, of a process with this name.
+    pub(crate) fn lock(&self, process: &str) -> Lock {
+        self.lock_on(process, Some(FILE))
+    }
+
+    pub(crate) fn lock_on(&self, process: &str, file: Option<&str>) -> Lock {
+        lock(&self.service, &self.id, process, file)
+    }
+
+    /// A new lock's first look, which must succeed.
+    pub(crate) fn fresh_look(&self) -> Observed {
+        get(&mut self.lock("fresh"))
+    }
+
+    /// A person writes the file on the web.
+    pub(crate) fn paste(&self, text: &str) {
+        self.service
+            .edit(&self.id, |files| {
+                files.insert(FILE.into(), text.into());
+            })
+            .unwrap();
+    }
+
+    /// What the file holds now.
+    pub(crate) fn text(&self) -> String {
+        self.service.history(&self.id)[0].files[FILE].clone()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text()).unwrap()
+    }
+
+    /// How many revisions there are.
+    pub(crate) fn depth(&self) -> usize {
+        self.service.history(&self.id).len()
+    }
+
+    /// Runs `act` and counts the requests that it made.
+    pub(crate) fn counting<T>(&self, act: impl FnOnce() -> T) -> (T, u64) {
+        let before = self.service.requests().total();
+        let done = act();
+        (done, self.service.requests().total() - before)
+    }
+
+    pub(crate) fn patches(&self) -> u64 {
+        self.service.requests().of("PATCH", "", "")
+    }
+}
+
+pub(crate) fn lock(service: &GistService, id: &str, process: &str, file: Option<&str>) -> Lock {
+    let client = GistClient::new(ClientConfig {
+        api_url: check_api_url(&service.url(), false).unwrap(),
+        gist_id: id.parse().unwrap(),
+        file: file.map(Into::into),
+        token: TokenSource::Value("ghp_notasecret".into()),
+        extra_roots: None,
+        proxy: ProxySettings::default(),
+        write_limits: WriteLimits::default(),
+        clock: Box::new(now),
+    });
+    let config = GistLockConfig {
+        identity: format!("{process}/identity"),
+        protocol: ProtocolConfig {
+            process: process.into(),
+            file: file.map(Into::into),
+            renew_deadline: RENEW_DEADLINE,
+        },
+        confirm_delay: Duration::from_secs(2),
+    };
+    GistLock::new(config, client.unwrap(), now)
+}
+
+/// A record with a lease of 15 s.
+pub(crate) fn record(holder: &str, token: u64) -> LeaderElectionRecord {
+    LeaderElectionRecord {
+        holder_identity: holder.into(),
+        lease_duration_seconds: 15,
+        leader_transitions: token,
+        ..LeaderElectionRecord::default()
+    }
+}
+
+/// What a person or client-go writes.
+pub(crate) fn plain(holder: &str, lease: u64, token: u64) -> String {
+    format!(
+        r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":{lease},"acquireTime":"2026-11-22T10:00:00Z","renewTime":"2026-11-22T10:04:08Z","leaderTransitions":{token}}}"#
+    )
+}
+
+#[track_caller]
+pub(crate) fn get(lock: &mut Lock) -> Observed {
+    lock.get(PATIENCE).unwrap()
+}
+
+/// Looks until the walk is done.
+#[track_caller]
+pub(crate) fn settled(lock: &mut Lock) -> Observed {
+    for _ in 0..60 {
+        match try_get(lock) {
+            Ok(observed) => return observed,
+            Err(LockError::Unavailable(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    panic!("the walk does not end: {:?}", try_get(lock));
+}
+
+pub(crate) fn try_get(lock: &mut Lock) -> Result<Observed, LockError> {
+    lock.get(PATIENCE)
+}
+
+#[track_caller]
+pub(crate) fn update(lock: &mut Lock, holder: &str, token: u64) {
+    try_update(lock, holder, token).unwrap();
+}
+
+pub(crate) fn try_update(lock: &mut Lock, holder: &str, token: u64) -> Result<(), LockError> {
+    lock.update(&record(holder, token), PATIENCE)
+}
+
+#[track_caller]
+pub(crate) fn create(lock: &mut Lock, holder: &str, token: u64) {
+    lock.create(&record(holder, token), PATIENCE).unwrap();
+}
+
+/// Who holds the lease, and with which token.
+#[track_caller]
+pub(crate) fn held(observed: &Observed) -> (&str, u64) {
+    let Content::Record(record) = &observed.content else {
+        panic!("no record: {observed:?}");
+    };
+    (&record.holder_identity, record.leader_transitions)
+}
+
+#[track_caller]
+pub(crate) fn assert_unknown(result: Result<(), LockError>) -> String {
+    match result {
+        Err(LockError::OutcomeUnknown(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, LockError>) -> String {
+    match result {
+        Err(LockError::Unavailable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until it is so.
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Monotonic::now() + PATIENCE;
+    while !is_so() {
+        assert!(Monotonic::now() < deadline, "it never came to be: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
