@@ -74,8 +74,8 @@ pub struct Node {
     pub orders: u64,
     pub cut_off: bool,
     pub throttled_until: Instant,
-    /// The true time of the wake-up that is under way.
-    pub wake: Option<Time>,
+    /// The true time of the wake-up that is under way, and which one it is.
+    pub wake: Option<(Time, u64)>,
 }
 
 pub fn protocol(config: &LeaderElectionConfig, process: u64) -> GistProtocol {

@@ -86,22 +86,22 @@ impl fmt::Display for Violation {
 enum Event {
     Wake {
         node: usize,
-        life: u64,
+        serial: u64,
     },
     /// A request reaches the service.
     Arrive {
         from: Sender,
-        request: Request,
+        request: Box<Request>,
     },
     /// A write moves the head.
     Land {
         from: Sender,
-        request: Request,
-        write: PendingWrite,
+        request: Box<Request>,
+        write: Box<PendingWrite>,
     },
     Answer {
         from: Sender,
-        answer: Answer,
+        answer: Box<Answer>,
     },
     /// The guard looks at its workload.
     Guard {
@@ -368,8 +368,11 @@ impl World {
 
     fn happen(&mut self, event: Event) -> Checked {
         match event {
-            Event::Wake { node, life } => {
-                if self.nodes[node].life == life {
+            Event::Wake { node, serial } => {
+                if self.nodes[node]
+                    .wake
+                    .is_some_and(|(_, live)| live == serial)
+                {
                     self.nodes[node].wake = None;
                     self.step(node);
                 }
@@ -380,7 +383,7 @@ impl World {
                 request,
                 write,
             } => self.land(from, &request, &write),
-            Event::Answer { from, answer } => self.deliver(from, answer),
+            Event::Answer { from, answer } => self.deliver(from, *answer),
             Event::Guard { node, life } => {
                 if self.nodes[node].orders == life {
                     self.guard(node);
@@ -442,15 +445,12 @@ impl World {
             return;
         };
         let at = candidate.clock.true_time(local).max(self.now);
-        if candidate
-            .wake
-            .is_some_and(|wake| wake <= at && wake >= self.now)
-        {
+        if candidate.wake.is_some_and(|(wake, _)| wake == at) {
             return;
         }
-        let life = candidate.life;
-        self.nodes[node].wake = Some(at);
-        self.at(at, Event::Wake { node, life });
+        let serial = self.order;
+        self.nodes[node].wake = Some((at, serial));
+        self.at(at, Event::Wake { node, serial });
     }
 
     fn act(&mut self, node: usize) {
@@ -538,6 +538,7 @@ impl World {
             return;
         }
         let way = self.way(self.faults.slow_requests);
+        let request = Box::new(request);
         if write && self.chance(self.faults.duplicates) {
             let later = self.seconds(0.0, 30.0);
             let request = request.clone();
@@ -556,7 +557,7 @@ impl World {
 
     fn answer_after(&mut self, delay: Duration, from: Sender, reply: Result<(), LockError>) {
         if let Err(error) = reply {
-            let answer = service::answer(self.now, Err(error));
+            let answer = Box::new(service::answer(self.now, Err(error)));
             self.after(delay, Event::Answer { from, answer });
         }
     }
@@ -570,6 +571,7 @@ impl World {
             Power::Off => return,
             Power::Paused | Power::Suspended => {
                 // It waits in the socket.
+                let answer = Box::new(answer);
                 return self.after(Duration::from_millis(500), Event::Answer { from, answer });
             }
             Power::On => {}
@@ -628,13 +630,13 @@ impl World {
 
     // ---- the service ----
 
-    fn arrive(&mut self, from: Sender, request: Request) {
+    fn arrive(&mut self, from: Sender, request: Box<Request>) {
         if self.chance(self.faults.throttled) {
             let retry_after = self.seconds(1.0, 60.0);
             return self.answer_after(Duration::from_millis(50), from, Err(throttled(retry_after)));
         }
         let error = self.chance(self.faults.server_errors);
-        let Request::Write { content, .. } = &request else {
+        let Request::Write { content, .. } = &*request else {
             if error {
                 let failed = LockError::Unavailable("502".into());
                 return self.answer_after(Duration::from_millis(50), from, Err(failed));
@@ -663,7 +665,7 @@ impl World {
                     Event::Land {
                         from,
                         request,
-                        write,
+                        write: Box::new(write),
                     },
                 );
             }
@@ -700,6 +702,7 @@ impl World {
             return;
         }
         let way = self.way(self.faults.slow_answers);
+        let answer = Box::new(answer);
         self.after(way, Event::Answer { from, answer });
     }
 
@@ -710,7 +713,8 @@ impl World {
             .begin_write(Edit::put(OTHER_FILE, text.as_str()))
         {
             let window = self.race_window();
-            let request = Request::Commits { page: 1 };
+            let request = Box::new(Request::Commits { page: 1 });
+            let write = Box::new(write);
             let from = Sender {
                 node: 0,
                 life: u64::MAX,
