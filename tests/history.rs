@@ -77,7 +77,7 @@ impl Gist {
             .unwrap_or(0);
         let records = (from..=effect).filter_map(|index| {
             let stored = Stored::read(self.text(index));
-            stored.record().map(|stored| stored.record.lease_duration())
+            stored.lease()
         });
         records.max()
     }

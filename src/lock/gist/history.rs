@@ -74,7 +74,7 @@ impl Effect {
             commit,
             stored: Arc::clone(stored),
             settled: settled || stored.origin().is_some() || is_floor(stored),
-            longest_lease: lease(stored),
+            longest_lease: stored.lease(),
             passed_over: None,
             newer_protocol: newer_protocol(stored),
         }
@@ -92,7 +92,7 @@ impl Effect {
                 self.newer_protocol = self.newer_protocol.or(newer);
             }
             Some(_) => {
-                self.passed_over = self.passed_over.max(lease(&seen.stored));
+                self.passed_over = self.passed_over.max(seen.stored.lease());
                 self.newer_protocol = self.newer_protocol.or(newer_protocol(&seen.stored));
             }
             None => {
@@ -101,14 +101,10 @@ impl Effect {
                 self.settled |= is_floor(&seen.stored);
                 self.newer_protocol = newer_protocol(&seen.stored);
                 let overwritten = self.longest_lease.max(self.passed_over.take());
-                self.longest_lease = overwritten.max(lease(&seen.stored));
+                self.longest_lease = overwritten.max(seen.stored.lease());
             }
         }
     }
-}
-
-fn lease(stored: &Stored) -> Option<Duration> {
-    Some(stored.record()?.record.lease_duration())
 }
 
 fn is_floor(stored: &Stored) -> bool {

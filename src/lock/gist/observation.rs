@@ -44,10 +44,7 @@ impl Observer {
 
     /// Remembers what any revision says of tokens, in effect or not.
     pub(super) fn note(&mut self, stored: &Stored) {
-        let token = stored
-            .record()
-            .map(|stored| stored.record.leader_transitions);
-        self.highest_token = self.highest_token.max(token);
+        self.highest_token = self.highest_token.max(stored.token());
     }
 
     /// What the elector is told of this revision in effect.
@@ -102,12 +99,9 @@ pub(super) fn understood(effect: &Effect) -> Result<(), LockError> {
 pub(super) fn content(effect: &Effect) -> Content {
     match &*effect.stored {
         Stored::Record(stored) => Content::Record(Arc::clone(&stored.record)),
-        Stored::Nothing if effect.longest_lease.is_some() => Content::Gone,
-        Stored::Nothing => Content::Absent,
-        Stored::Object { why, .. } if effect.longest_lease.is_some() => {
-            Content::Unreadable(Arc::clone(why))
-        }
-        Stored::Object { .. } => Content::Absent,
-        Stored::Foreign(why) => Content::Unreadable(Arc::clone(why)),
+        Stored::Nothing | Stored::Empty(_) if effect.longest_lease.is_none() => Content::Absent,
+        Stored::Nothing => Content::Gone,
+        Stored::Empty(_) => Content::Unreadable("it is a JSON object without a holder".into()),
+        Stored::Spoilt { why, .. } | Stored::Foreign(why) => Content::Unreadable(Arc::clone(why)),
     }
 }

@@ -248,12 +248,8 @@ impl GistProtocol {
             write_id: self.observer.write_id(self.writes),
             supersedes: effect.commit.revision,
         };
-        let kept = match &*effect.stored {
-            Stored::Object { fields, .. } => Some(fields),
-            _ => None,
-        };
         let request = Request::Write {
-            content: stored::to_text(record, kept, &origin),
+            content: stored::to_text(record, effect.stored.kept(), &origin),
             until: origin.supersedes,
         };
         self.serve_next = false;

@@ -1,6 +1,7 @@
 //! What our file held in one revision: a record and where it came from, or something else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -25,13 +26,17 @@ const FLOOR: &str = "floor";
 pub enum Stored {
     /// The file is missing or blank.
     Nothing,
-    /// Text that is no JSON object, or cut off: nothing that an elector ever wrote.
+    /// Other people's text: no JSON object, one with nothing of a record in it, or cut off.
     Foreign(Arc<str>),
-    /// A JSON object that is no readable record; it may hold fields to be kept.
-    Object {
-        /// Why it is none.
+    /// A JSON object that holds nothing, or nothing but what a record may be prepared with.
+    Empty(Map<String, Value>),
+    /// A record that cannot be read.
+    Spoilt {
+        /// What is wrong with it.
         why: Arc<str>,
-        /// What it holds.
+        /// Its token, if that much can be read.
+        token: Option<u64>,
+        /// All that it holds.
         fields: Map<String, Value>,
     },
     /// A record.
@@ -79,12 +84,52 @@ impl Stored {
     }
 
     fn from_fields(fields: Map<String, Value>) -> Stored {
-        match read_record(fields.clone()) {
-            Ok(record) => Stored::Record(record),
-            Err(error) => Stored::Object {
+        let error = match read_record(fields.clone()) {
+            Ok(record) => return Stored::Record(record),
+            Err(error) => error,
+        };
+        let holds = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
+        if holds(&OWN_FIELDS) {
+            let token = fields.get("leaderTransitions").and_then(Value::as_u64);
+            return Stored::Spoilt {
                 why: error.to_string().into(),
+                token: token.filter(|token| *token <= HIGHEST_PLAIN_TOKEN),
                 fields,
-            },
+            };
+        }
+        if fields.is_empty() || holds(&PREPARED_FIELDS) {
+            return Stored::Empty(fields);
+        }
+        Stored::Foreign("it is a JSON object with nothing of a lease record in it".into())
+    }
+
+    /// The token that it shows, readable as a whole or not.
+    #[must_use]
+    pub fn token(&self) -> Option<u64> {
+        match self {
+            Stored::Record(stored) => Some(stored.record.leader_transitions),
+            Stored::Spoilt { token, .. } => *token,
+            _ => None,
+        }
+    }
+
+    /// The lease that it stands for; `None` if there is no record.
+    #[must_use]
+    pub fn lease(&self) -> Option<Duration> {
+        match self {
+            Stored::Record(stored) => Some(stored.record.lease_duration()),
+            Stored::Spoilt { .. } => Some(Duration::ZERO),
+            _ => None,
+        }
+    }
+
+    /// The fields that a rewrite keeps, unless it has its own.
+    #[must_use]
+    pub fn kept(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Stored::Record(stored) => Some(&stored.record.other),
+            Stored::Empty(fields) | Stored::Spoilt { fields, .. } => Some(fields),
+            _ => None,
         }
     }
 
@@ -171,6 +216,9 @@ pub fn to_text(
     record.to_json()
 }
 
+/// What client-go lets a record be prepared with before there is a holder.
+const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
+
 /// The fields that every write sets anew.
 const OWN_FIELDS: [&str; 9] = [
     "holderIdentity",
@@ -216,12 +264,9 @@ mod tests {
 
     #[test]
     fn a_rewrite_keeps_foreign_fields_but_none_of_the_lock() {
-        let Stored::Object { fields, .. } =
-            read(r#"{"writeId":"x","floor":true,"leaderTransitions":"many","note":"keep me"}"#)
-        else {
-            panic!("no object");
-        };
-        let text = to_text(&LeaderElectionRecord::default(), Some(&fields), &origin());
+        let spoilt =
+            read(r#"{"writeId":"x","floor":true,"leaderTransitions":"many","note":"keep me"}"#);
+        let text = to_text(&LeaderElectionRecord::default(), spoilt.kept(), &origin());
         let stored = read(&text);
         let stored = stored.record().unwrap();
         assert_eq!(stored.record.other["note"], "keep me");
@@ -251,7 +296,8 @@ mod tests {
             r#"{{"holderIdentity":"a","leaderTransitions":{}}}"#,
             (1u64 << 52) + 1
         );
-        assert!(matches!(read(&text), Stored::Object { .. }));
+        assert_eq!(read(&text).token(), None);
+        assert!(matches!(read(&text), Stored::Spoilt { .. }));
     }
 
     #[test]
@@ -260,7 +306,12 @@ mod tests {
         assert_eq!(read(" \n\t"), Stored::Nothing);
         assert!(matches!(read("hello"), Stored::Foreign(_)));
         assert!(matches!(read("[]"), Stored::Foreign(_)));
-        assert!(matches!(read("{}"), Stored::Object { .. }));
+        assert!(matches!(read("{}"), Stored::Empty(_)));
+        assert!(matches!(read(r#"{"strategy":"x"}"#), Stored::Empty(_)));
+        assert!(matches!(read(r#"{"name":"my-app"}"#), Stored::Foreign(_)));
+        let spoilt =
+            read(r#"{"holderIdentity":"x","leaseDurationSeconds":1.5,"leaderTransitions":9}"#);
+        assert_eq!(spoilt.token(), Some(9));
         assert!(matches!(
             Stored::read(&Text::Cut("{".into())),
             Stored::Foreign(_)
