@@ -246,6 +246,7 @@ fn a_name_of_blanks_alone_is_a_name_or_refused() {
 fn several_locks_in_one_gist_leave_each_other_alone() {
     let world = World::with_files(&[("README.md", "locks")]);
     let of = |name: &str, file: &str| world.spawn(world.elector(name).with("GIST_FILE", file));
+    world.several_locks.set(true);
     let electors = [of("a", "a.json"), of("b", "b.json")];
     for elector in &electors {
         assert_eq!(elector.await_leading(), 0);

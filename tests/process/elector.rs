@@ -50,8 +50,8 @@ impl Output {
     pub fn report(&self) -> String {
         let lines = self.lines();
         let shown = lines.iter().map(|line| {
-            let end = line.floor_char_boundary(400);
-            format!("{}> {}\n", self.name, &line[..end])
+            let shown: String = line.chars().take(400).collect();
+            format!("{}> {shown}\n", self.name)
         });
         shown.collect()
     }
@@ -212,7 +212,7 @@ impl Elector {
         let last = lines
             .iter()
             .filter_map(|line| terms::understand(line))
-            .last();
+            .next_back();
         match last {
             Some((_, Saying::Leads(token))) => Some(token),
             _ => None,
