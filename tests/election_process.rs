@@ -198,7 +198,7 @@ fn a_leader_that_is_deposed_ends_with_1_where_that_is_wished() {
     let start = world.elector("first").with("EXIT_ON_LOST_LEASE", "true");
     let mut first = world.spawn(start);
     first.await_leading();
-    world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":3}"#);
+    world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":5}"#);
     lost_its_lease(&mut first);
 }
 

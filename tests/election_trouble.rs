@@ -124,15 +124,15 @@ fn a_leader_outlives_an_outage_that_is_shorter_than_its_deadline() {
 fn a_throttled_leader_works_until_its_limit_and_says_until_when_nobody_leads() {
     let world = World::new();
     let first = world.start_leader("first");
-    world.set_faults(r#"{"secondary_per_minute":1,"retry_after_s":6}"#);
+    world.set_faults(r#"{"secondary_per_minute":1,"retry_after_s":8}"#);
     first.await_said("wants fewer requests");
     assert_eq!(first.leads(), Some(0), "it works on: {}", first.text());
-    first.await_said("GitHub's limits keep everybody away for 6s");
+    first.await_said("GitHub's limits keep everybody away for 8s");
     world.service.reset_requests();
     world.set_faults("{}");
     first.await_said("first does not lead any more");
     assert_eq!(world.service.requests().total(), 0, "it was told to wait");
-    assert!(first.text().contains("to be tried again in 6s"));
+    assert!(first.text().contains("to be tried again in 8s"));
     eventually("it leads again", || first.leads() == Some(1));
 }
 
