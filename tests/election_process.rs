@@ -119,6 +119,7 @@ fn a_frozen_leader_has_lost_the_lease_when_it_thaws() {
     let first = world.start_leader("first");
     let second = world.start("second");
     hails(&[&second], "first");
+    world.passed_over.set(true);
     first.freeze();
     assert_eq!(second.await_leading(), 1);
     first.signal(Signal::SIGCONT);
@@ -133,6 +134,7 @@ fn a_frozen_leader_has_lost_the_lease_when_it_thaws() {
 fn a_leader_that_was_frozen_alone_leads_again_with_a_higher_token() {
     let world = World::new();
     let first = world.start_leader("first");
+    world.passed_over.set(true);
     first.freeze();
     let frozen_until = std::time::Instant::now() + LEASE;
     eventually("its lease has run out", || {

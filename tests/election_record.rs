@@ -172,7 +172,7 @@ fn a_record_pasted_with_its_write_id_deposes_nobody() {
     first.await_leading();
     let old = world.records()[1].clone();
     assert!(old["writeId"].is_string() && old["holderIdentity"] == "zeroth");
-    world.pasted.set(true);
+    world.passed_over.set(true);
     world.put(&old.to_string());
     let before = world.records().len();
     eventually("the leader renews", || {

@@ -53,8 +53,9 @@ pub const LEASE: Duration = Duration::from_secs(5);
 pub struct World {
     pub service: GistService,
     pub gist: String,
-    /// A person has pasted a record of ours, whose token is none that fell.
-    pub pasted: Cell<bool>,
+    /// A record of ours may stand in the history without effect (pasted, or written late by a
+    /// process that was frozen): its token is none that fell.
+    pub passed_over: Cell<bool>,
     /// The electors do not all compete.
     pub several_locks: Cell<bool>,
     outputs: RefCell<Vec<Arc<Output>>>,
@@ -80,7 +81,7 @@ impl World {
         World {
             service: GistService::start(options).unwrap(),
             gist: gist.to_owned(),
-            pasted: Cell::new(false),
+            passed_over: Cell::new(false),
             several_locks: Cell::new(false),
             outputs: RefCell::default(),
         }
@@ -209,7 +210,7 @@ impl Drop for World {
         if !self.several_locks.get() {
             flaws = terms::flaws(outputs.iter().map(|output| &**output));
         }
-        if !self.pasted.get() {
+        if !self.passed_over.get() {
             flaws.extend(self.falling_tokens());
         }
         assert!(flaws.is_empty(), "{flaws:#?}\n{}", self.everything_said());
