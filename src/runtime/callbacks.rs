@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -114,18 +114,37 @@ enum Call {
 /// The callbacks and their threads.
 pub(super) struct Caller {
     callbacks: Arc<dyn LeaderCallbacks>,
-    calls: SyncSender<Call>,
+    /// `None` once no further call is to come.
+    calls: Option<SyncSender<Call>>,
+    /// Disconnected when the thread of the short callbacks has ended.
+    ended: Receiver<()>,
 }
 
 impl Caller {
     /// Starts the thread of the short callbacks.
     pub(super) fn start(callbacks: Arc<dyn LeaderCallbacks>) -> io::Result<Self> {
         let (calls, queue) = sync_channel(QUEUE);
+        let (running, ended) = sync_channel(0);
         let worker = Arc::clone(&callbacks);
         thread::Builder::new()
             .name("callbacks".into())
-            .spawn(move || call_all(&*worker, &queue))?;
-        Ok(Caller { callbacks, calls })
+            .spawn(move || {
+                let _running: SyncSender<()> = running;
+                call_all(&*worker, &queue);
+            })?;
+        Ok(Caller {
+            callbacks,
+            calls: Some(calls),
+            ended,
+        })
+    }
+
+    /// Waits until the callbacks that are due were called, at most for `patience`.
+    pub(super) fn finish(&mut self, patience: Duration) {
+        drop(self.calls.take());
+        if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(patience) {
+            log::warn!("a callback does not return: it is left behind");
+        }
     }
 
     /// Starts a thread that leads, and calls `gone` when it is done.
@@ -153,7 +172,8 @@ impl Caller {
     }
 
     fn call(&self, call: Call) {
-        if let Err(TrySendError::Full(_)) = self.calls.try_send(call) {
+        let Some(calls) = &self.calls else { return };
+        if let Err(TrySendError::Full(_)) = calls.try_send(call) {
             log::warn!("a callback does not return: another one is left out");
         }
     }

@@ -37,6 +37,10 @@ const QUEUE: usize = 64;
 /// not write at all.
 const REFUSED_WRITES: u32 = 2;
 
+/// How long the end waits for the callbacks that are due, so that whoever ran the election has heard
+/// that a term is over before it ends. One that does not return is left behind.
+const LAST_CALLBACKS: Duration = Duration::from_secs(1);
+
 enum Event {
     Timer,
     Lock(LockResult),
@@ -83,6 +87,8 @@ impl From<io::Error> for ElectionError {
 struct Shared {
     status: Mutex<Status>,
     lock: String,
+    /// It was asked to stop. The event only wakes the owner: it may find no room, and this does.
+    stopping: AtomicBool,
 }
 
 /// Stops an election from another thread, and shows how it is.
@@ -95,8 +101,10 @@ pub struct Handle {
 impl Handle {
     /// Asks the election to stop: the workload first, then the lease is given back.
     pub fn stop(&self) {
-        // An election that has ended does not listen any more, and needs not to.
-        let _ = self.events.send(Event::Cancel);
+        self.shared.stopping.store(true, Ordering::Release);
+        // Without waiting for room: where there is none, other events wake the owner, if it runs. An
+        // election that has ended does not listen any more, and needs not to.
+        let _ = self.events.try_send(Event::Cancel);
     }
 
     /// How it is.
@@ -149,6 +157,7 @@ impl LeaderElection {
         let shared = Shared {
             status: Mutex::new(Status::default()),
             lock: lock.describe(),
+            stopping: AtomicBool::new(false),
         };
         Ok(LeaderElection {
             config,
@@ -224,6 +233,7 @@ impl Owner {
             self.act()?;
             *self.handle.lock_status() = self.elector.status();
             if let Some(finish) = self.elector.finished() {
+                self.caller.finish(LAST_CALLBACKS);
                 return Ok(finish);
             }
             self.timer.set(self.elector.poll_timeout())?;
@@ -237,9 +247,11 @@ impl Owner {
     fn handle_event(&mut self, event: Event) -> Result<(), ElectionError> {
         let now = BootClock::now();
         self.elector.handle_timeout(now);
+        if self.handle.shared.stopping.load(Ordering::Acquire) {
+            self.elector.handle_cancel(now);
+        }
         match event {
-            Event::Timer => {}
-            Event::Cancel => self.elector.handle_cancel(now),
+            Event::Timer | Event::Cancel => {}
             Event::WorkloadGone => self.elector.handle_workload_gone(now),
             Event::Lock(LockResult::Got(result)) => {
                 self.entrance.check_get(result.as_ref().err())?;

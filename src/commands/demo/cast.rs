@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -40,7 +40,9 @@ pub(super) struct Line {
 /// A candidate's process.
 pub(super) struct Candidate {
     pub(super) name: &'static str,
+    pub(super) asked_to_leave: bool,
     child: Child,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Candidate {
@@ -60,27 +62,51 @@ impl Candidate {
             .stderr(Stdio::piped())
             .spawn()?;
         let log = child.stderr.take();
-        thread::Builder::new()
+        let reader = thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || log.map(|log| read_lines(name, log, &events)))?;
-        Ok(Candidate { name, child })
+            .spawn(move || {
+                if let Some(log) = log {
+                    read_lines(name, log, &events);
+                }
+            })?;
+        Ok(Candidate {
+            name,
+            asked_to_leave: false,
+            child,
+            reader: Some(reader),
+        })
     }
 
-    /// Kills it, and waits until it is gone.
+    /// Kills it, and waits until it is gone and all that it said has been read.
     pub(super) fn kill(&mut self) -> io::Result<ExitStatus> {
         self.child.kill()?;
-        self.child.wait()
+        let status = self.child.wait()?;
+        self.read_on();
+        Ok(status)
+    }
+
+    /// Waits until all has been read that it said; it must be gone.
+    fn read_on(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            // If it panicked there is nothing more to come.
+            let _ = reader.join();
+        }
     }
 
     /// Asks it to stop.
-    pub(super) fn terminate(&self) -> io::Result<()> {
+    pub(super) fn terminate(&mut self) -> io::Result<()> {
+        self.asked_to_leave = true;
         let pid = i32::try_from(self.child.id()).map_err(io::Error::other)?;
         Ok(kill(Pid::from_raw(pid), Signal::SIGTERM)?)
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has; all that it said has been read then.
     pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
+        let status = self.child.try_wait()?;
+        if status.is_some() {
+            self.read_on();
+        }
+        Ok(status)
     }
 }
 

@@ -41,8 +41,10 @@ impl Terms {
         }
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.0.len()
+    /// Who leads at present.
+    pub(super) fn leader(&self) -> Option<&str> {
+        let open = self.0.iter().rev().find(|term| term.to.is_none());
+        open.map(|term| term.leader.as_str())
     }
 
     pub(super) fn last(&self) -> Option<&Term> {
@@ -147,6 +149,14 @@ mod tests {
     #[test]
     fn a_token_that_does_not_rise_is_a_flaw() {
         assert_eq!(terms(2000, 0).flaws().len(), 1);
+    }
+
+    #[test]
+    fn whoever_has_an_open_term_leads() {
+        let mut terms = terms(2000, 1);
+        assert_eq!(terms.leader(), Some("cleopatra"));
+        terms.end("cleopatra", at(9500), "left politely");
+        assert_eq!(terms.leader(), None);
     }
 
     #[test]

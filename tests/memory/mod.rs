@@ -1,0 +1,211 @@
+//! A lock in memory with a true compare-and-swap, whose calls can be made to fail, hang or panic.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a test helper, of which every test uses another part"
+)]
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, ResourceLock};
+use multi_cluster_leader_election::election::record::LeaderElectionRecord;
+
+/// Long enough for a busy machine; a test that gets here has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A lease of 2 s, and times in proportion.
+pub fn config(identity: &str) -> LeaderElectionConfig {
+    LeaderElectionConfig {
+        lease_duration: Duration::from_secs(2),
+        renew_deadline: Duration::from_millis(1200),
+        retry_period: Duration::from_millis(400),
+        poll_period: Duration::from_millis(50),
+        termination_grace: Duration::from_millis(200),
+        stop_timeout: Duration::from_millis(500),
+        takeover_stagger: Duration::ZERO,
+        ..LeaderElectionConfig::new(identity)
+    }
+}
+
+/// What becomes of calls.
+#[derive(Clone, Debug, Default)]
+pub enum Mood {
+    #[default]
+    Works,
+    Fails(LockError),
+    /// Writes fail, looks do not.
+    RefusesWrites(LockError),
+    Hangs,
+    Panics,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    record: Option<Arc<LeaderElectionRecord>>,
+    version: u64,
+    writer: Option<(u64, u64)>,
+    mood: Mood,
+    locks: u64,
+    writes: Vec<LeaderElectionRecord>,
+    calls: u64,
+    events: Vec<String>,
+}
+
+/// The store that locks share.
+#[derive(Clone, Debug, Default)]
+pub struct Store(Arc<(Mutex<Inner>, Condvar)>);
+
+impl Store {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.0.lock().unwrap()
+    }
+
+    pub fn lock(&self, identity: &str) -> MemoryLock {
+        let mut inner = self.inner();
+        inner.locks += 1;
+        MemoryLock {
+            store: self.clone(),
+            identity: identity.to_owned(),
+            process: inner.locks,
+            calls: 0,
+            seen: None,
+        }
+    }
+
+    pub fn set_mood(&self, mood: Mood) {
+        self.inner().mood = mood;
+        self.0.1.notify_all();
+    }
+
+    pub fn holder(&self) -> String {
+        let record = self.inner().record.clone();
+        record.map_or(String::new(), |record| record.holder_identity.clone())
+    }
+
+    pub fn writes(&self) -> Vec<LeaderElectionRecord> {
+        self.inner().writes.clone()
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.inner().calls
+    }
+
+    pub fn events(&self) -> Vec<String> {
+        self.inner().events.clone()
+    }
+
+    /// Enters a call: `Err` when it is to fail, and not at all while it hangs.
+    fn enter(&self, write: bool) -> Result<MutexGuard<'_, Inner>, LockError> {
+        let mut inner = self.inner();
+        inner.calls += 1;
+        let mut inner = self
+            .0
+            .1
+            .wait_while(inner, |inner| matches!(inner.mood, Mood::Hangs))
+            .unwrap();
+        match inner.mood.clone() {
+            Mood::Fails(error) => Err(error),
+            Mood::RefusesWrites(error) if write => Err(error),
+            Mood::Panics => {
+                // Not while the mutex is held: the store must not be poisoned.
+                inner.version += 0;
+                drop(inner);
+                panic!("the test's lock panics")
+            }
+            _ => Ok(inner),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct MemoryLock {
+    store: Store,
+    identity: String,
+    process: u64,
+    calls: u64,
+    seen: Option<u64>,
+}
+
+impl MemoryLock {
+    fn write(&mut self, record: &LeaderElectionRecord) -> Result<(), LockError> {
+        self.calls += 1;
+        let mut inner = self.store.enter(true)?;
+        if self.seen != Some(inner.version) {
+            return Err(LockError::Conflict);
+        }
+        inner.version += 1;
+        inner.record = Some(Arc::new(record.clone()));
+        inner.writer = Some((self.process, self.calls));
+        inner.writes.push(record.clone());
+        self.seen = Some(inner.version);
+        Ok(())
+    }
+}
+
+impl ResourceLock for MemoryLock {
+    fn get(&mut self, _: Duration) -> Result<Observed, LockError> {
+        let inner = self.store.enter(false)?;
+        self.seen = Some(inner.version);
+        let tokens = inner.writes.iter().map(|record| record.leader_transitions);
+        Ok(Observed {
+            content: match &inner.record {
+                Some(record) => Content::Record(Arc::clone(record)),
+                None => Content::Absent,
+            },
+            resource_version: inner.version,
+            mine: inner
+                .writer
+                .and_then(|(process, call)| (process == self.process).then_some(call)),
+            age: None,
+            overwritten: None,
+            rewound: false,
+            highest_token: tokens.max(),
+        })
+    }
+
+    fn create(&mut self, record: &LeaderElectionRecord, _: Duration) -> Result<(), LockError> {
+        self.write(record)
+    }
+
+    fn update(&mut self, record: &LeaderElectionRecord, _: Duration) -> Result<(), LockError> {
+        self.write(record)
+    }
+
+    fn confirmation(&self) -> Option<Duration> {
+        None
+    }
+
+    fn record_event(&mut self, event: &str) {
+        self.store.inner().events.push(event.to_owned());
+    }
+
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn describe(&self) -> String {
+        "memory".into()
+    }
+}
+
+/// Waits until it is so; a test never sleeps for a fixed time to wait for something.
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came to be: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Looks again and again for as long as that: something must not happen.
+pub fn never_for(time: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + time;
+    while Instant::now() < deadline {
+        assert!(!is_so(), "it came to be: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,309 @@
+//! One elector as a process: its settings, its signals, and what it wrote.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use time::OffsetDateTime;
+
+use super::terms::{self, Saying};
+use super::{SECRET, TIMES, eventually};
+
+/// What an elector wrote to standard error and output, and when it ended.
+#[derive(Debug)]
+pub struct Output {
+    name: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<String>,
+    /// It does nothing after this: it was killed, ended or frozen.
+    silent_since: Option<OffsetDateTime>,
+}
+
+impl Output {
+    pub fn lines(&self) -> Vec<String> {
+        self.state.lock().unwrap().lines.clone()
+    }
+
+    pub fn silent_since(&self) -> Option<OffsetDateTime> {
+        self.state.lock().unwrap().silent_since
+    }
+
+    fn fall_silent(&self) {
+        let mut state = self.state.lock().unwrap();
+        state
+            .silent_since
+            .get_or_insert_with(OffsetDateTime::now_utc);
+    }
+
+    fn add(&self, line: String) {
+        self.state.lock().unwrap().lines.push(line);
+    }
+
+    pub fn report(&self) -> String {
+        let lines = self.lines();
+        let shown = lines.iter().map(|line| {
+            let shown: String = line.chars().take(400).collect();
+            format!("{}> {shown}\n", self.name)
+        });
+        shown.collect()
+    }
+
+    /// What must hold for every output.
+    pub fn check(&self) {
+        for line in self.lines() {
+            assert!(!line.contains(SECRET), "the token is shown: {line}");
+            assert!(
+                !line.contains("panicked") && !line.contains("is a bug in elector"),
+                "{line}"
+            );
+        }
+    }
+}
+
+/// What becomes of an elector's standard error.
+#[derive(Debug, PartialEq, Eq)]
+enum Stderr {
+    Read,
+    /// A pipe that is kept open and never read.
+    Unread,
+    /// A pipe whose reader has gone.
+    Closed,
+}
+
+/// An elector to be started.
+#[derive(Debug)]
+pub struct Start {
+    name: String,
+    command: Command,
+    stderr: Stderr,
+}
+
+impl Start {
+    /// With the times of the tests, and nothing else of this process's environment.
+    pub(super) fn new(name: &str) -> Start {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
+        command
+            .arg("run")
+            .env_clear()
+            .envs(TIMES)
+            .env("LEADER_NAME", name)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        Start {
+            name: name.escape_debug().take(20).collect(),
+            command,
+            stderr: Stderr::Read,
+        }
+    }
+
+    pub fn with(mut self, variable: &str, value: impl AsRef<OsStr>) -> Start {
+        self.command.env(variable, value);
+        self
+    }
+
+    pub fn without(mut self, variable: &str) -> Start {
+        self.command.env_remove(variable);
+        self
+    }
+
+    pub fn with_unread_stderr(mut self) -> Start {
+        self.stderr = Stderr::Unread;
+        self
+    }
+
+    pub fn with_closed_stderr(mut self) -> Start {
+        self.stderr = Stderr::Closed;
+        self
+    }
+
+    pub(super) fn spawn(mut self) -> Elector {
+        let (read, write) = std::io::pipe().unwrap();
+        let mut child = self.command.stderr(write).spawn().unwrap();
+        // The command keeps the writing end until it is dropped.
+        drop(self.command);
+        let output = Arc::new(Output {
+            name: self.name,
+            state: Mutex::default(),
+        });
+        let out = child.stdout.take().unwrap();
+        let mut readers = vec![read_lines(out, Arc::clone(&output))];
+        let mut unread = None;
+        match self.stderr {
+            Stderr::Read => readers.push(read_lines(read, Arc::clone(&output))),
+            Stderr::Unread => unread = Some(read),
+            Stderr::Closed => drop(read),
+        }
+        Elector {
+            child,
+            output,
+            readers,
+            unread,
+        }
+    }
+}
+
+fn read_lines(from: impl Read + Send + 'static, output: Arc<Output>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while let Ok(1..) = from.read_until(b'\n', &mut line) {
+            output.add(String::from_utf8_lossy(&line).trim_end().to_owned());
+            line.clear();
+        }
+    })
+}
+
+/// A running elector. It does not outlive its test.
+#[derive(Debug)]
+pub struct Elector {
+    child: Child,
+    output: Arc<Output>,
+    readers: Vec<JoinHandle<()>>,
+    unread: Option<std::io::PipeReader>,
+}
+
+impl Elector {
+    pub(super) fn output(&self) -> Arc<Output> {
+        Arc::clone(&self.output)
+    }
+
+    // ---- what it said ----
+
+    pub fn lines(&self) -> Vec<String> {
+        self.output.lines()
+    }
+
+    pub fn text(&self) -> String {
+        self.lines().join("\n")
+    }
+
+    pub fn count(&self, text: &str) -> usize {
+        self.lines()
+            .iter()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+
+    pub fn said(&self, text: &str) -> bool {
+        self.count(text) > 0
+    }
+
+    pub fn await_said(&self, text: &str) {
+        self.await_said_times(text, 1);
+    }
+
+    pub fn await_said_times(&self, text: &str, times: usize) {
+        eventually(&format!("it says {text:?} {times} times"), || {
+            self.count(text) >= times
+        });
+    }
+
+    /// The token of the present term, by what it said last.
+    pub fn leads(&self) -> Option<u64> {
+        let lines = self.lines();
+        let last = lines
+            .iter()
+            .filter_map(|line| terms::understand(line))
+            .next_back();
+        match last {
+            Some((_, Saying::Leads(token))) => Some(token),
+            _ => None,
+        }
+    }
+
+    pub fn await_leading(&self) -> u64 {
+        let mut token = None;
+        eventually("it leads", || {
+            token = self.leads();
+            token.is_some()
+        });
+        token.unwrap()
+    }
+
+    pub fn await_not_leading(&self) {
+        eventually("it does not lead any more", || self.leads().is_none());
+    }
+
+    // ---- what is done to it ----
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, signal).unwrap();
+    }
+
+    /// SIGSTOP: from now on it does nothing.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        self.output.fall_silent();
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.output.fall_silent();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until it has ended, and gives its exit code.
+    pub fn await_exit(&mut self) -> Option<i32> {
+        let mut status = None;
+        eventually("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        self.end();
+        status.unwrap().code()
+    }
+
+    /// SIGTERM, to which it ends politely.
+    pub fn leave(&mut self) {
+        self.signal(Signal::SIGTERM);
+        assert_eq!(self.await_exit(), Some(0), "{}", self.text());
+    }
+
+    /// Takes what lies in the pipe that was never read.
+    pub fn read_at_last(&mut self) {
+        if let Some(unread) = self.unread.take() {
+            self.readers
+                .push(read_lines(unread, Arc::clone(&self.output)));
+        }
+    }
+}
+
+impl Drop for Elector {
+    fn drop(&mut self) {
+        // A frozen process dies of SIGKILL as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.read_at_last();
+        self.output.fall_silent();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+    }
+}
+
+/// A setting that is no text.
+pub fn bytes(bytes: &[u8]) -> OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec())
+}

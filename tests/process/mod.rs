@@ -1,0 +1,257 @@
+//! Electors as processes, on a gist service in the test's own: how they are started, what they said,
+//! and a check over all of it.
+//!
+//! A [`World`] is a service with one gist. When it is dropped, after the electors in it, it checks
+//! what must hold whatever a test does: no two terms overlapped, every token rose, nobody panicked,
+//! and the API token stands in no output.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a test helper, of which every test uses another part"
+)]
+
+pub mod elector;
+pub mod terms;
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use multi_cluster_leader_election::emulator::{Faults, GistService, Options};
+use serde_json::Value;
+
+pub use elector::Elector;
+use elector::{Output, Start};
+
+/// Long enough for a busy machine; a test that gets here has failed.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The API token of every elector. No output may hold it.
+pub const TOKEN: &str = "ghp_TheSecretOfTheTests0123456789abcdef";
+
+/// Every token of the tests holds this, and nothing else does.
+pub const SECRET: &str = "TheSecret";
+
+/// Short, but a starved process has 2.5 s from its limit to the end of its lease: `elector run` has no
+/// guard here that would end its term for it.
+pub const TIMES: [(&str, &str); 7] = [
+    ("LEASE_DURATION", "5s"),
+    ("RENEW_DEADLINE", "2500ms"),
+    ("RETRY_PERIOD", "800ms"),
+    ("POLL_PERIOD", "150ms"),
+    ("CONFIRM_DELAY", "100ms"),
+    ("TERMINATION_GRACE", "300ms"),
+    ("STOP_TIMEOUT", "10s"),
+];
+
+/// `LEASE_DURATION` of [`TIMES`].
+pub const LEASE: Duration = Duration::from_secs(5);
+
+/// A gist service, a gist, and the electors that use it.
+pub struct World {
+    pub service: GistService,
+    pub gist: String,
+    /// A record of ours may stand in the history without effect (pasted, or written late by a
+    /// process that was frozen): its token is none that fell.
+    pub passed_over: Cell<bool>,
+    /// The electors do not all compete.
+    pub several_locks: Cell<bool>,
+    outputs: RefCell<Vec<Arc<Output>>>,
+}
+
+impl World {
+    /// A gist with the one file `leader.json`, which holds no record yet.
+    pub fn new() -> World {
+        World::with_files(&[("leader.json", "{}")])
+    }
+
+    pub fn with_files(files: &[(&str, &str)]) -> World {
+        let mut world = World::on(Options::default(), "");
+        world.gist = world.service.create_gist(files).unwrap();
+        world
+    }
+
+    /// On a service with these options, whose gist has this id.
+    pub fn on(mut options: Options, gist: &str) -> World {
+        if options.tokens.is_empty() {
+            options.tokens.push(TOKEN.parse().unwrap());
+        }
+        World {
+            service: GistService::start(options).unwrap(),
+            gist: gist.to_owned(),
+            passed_over: Cell::new(false),
+            several_locks: Cell::new(false),
+            outputs: RefCell::default(),
+        }
+    }
+
+    /// Ends the service, and starts one with these options.
+    pub fn restart(&mut self, options: Options) {
+        // A port must be free before it is taken again.
+        self.service = GistService::start(Options::default()).unwrap();
+        self.service = GistService::start(options).unwrap();
+    }
+
+    /// What it takes to start an elector here; change it, and spawn it.
+    pub fn elector(&self, name: &str) -> Start {
+        Start::new(name)
+            .with("GIST_ID", &self.gist)
+            .with("GITHUB_API_URL", self.service.url())
+            .with("GITHUB_API_TOKEN", TOKEN)
+    }
+
+    pub fn spawn(&self, start: Start) -> Elector {
+        let elector = start.spawn();
+        self.outputs.borrow_mut().push(elector.output());
+        elector
+    }
+
+    pub fn start(&self, name: &str) -> Elector {
+        self.spawn(self.elector(name))
+    }
+
+    /// Starts an elector and waits until it leads.
+    pub fn start_leader(&self, name: &str) -> Elector {
+        let elector = self.start(name);
+        elector.await_leading();
+        elector
+    }
+
+    pub fn set_faults(&self, faults: &str) {
+        self.service
+            .set_faults(Faults::from_json(faults.as_bytes()).unwrap());
+    }
+
+    /// The file `leader.json` as it is.
+    pub fn content(&self) -> String {
+        let history = self.service.history(&self.gist);
+        history
+            .first()
+            .and_then(|head| head.files.get("leader.json").cloned())
+            .unwrap_or_default()
+    }
+
+    /// The record as it is; null if there is none.
+    pub fn record(&self) -> Value {
+        serde_json::from_str(&self.content()).unwrap_or(Value::Null)
+    }
+
+    pub fn holder(&self) -> String {
+        self.record()["holderIdentity"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Changes the file as a person does on the web.
+    pub fn put(&self, content: &str) {
+        self.service
+            .edit(&self.gist, |files| {
+                files.insert("leader.json".into(), content.into());
+            })
+            .unwrap();
+    }
+
+    /// Every record ever, oldest first, whether it was in effect or not.
+    pub fn records(&self) -> Vec<Value> {
+        let mut history = self.service.history(&self.gist);
+        history.reverse();
+        let texts = history
+            .iter()
+            .filter_map(|seen| seen.files.get("leader.json"));
+        texts
+            .filter_map(|text| serde_json::from_str(text).ok())
+            .collect()
+    }
+
+    /// Where the token of a record of ours is below that of one before it. (What was passed over
+    /// counts as well; there is no test here with writes that land late.)
+    fn falling_tokens(&self) -> Vec<String> {
+        let records = self.records();
+        let ours: Vec<_> = records
+            .iter()
+            .filter(|record| record["writeId"].is_string())
+            .collect();
+        let token = |record: &Value| record["leaderTransitions"].as_u64();
+        let falls = ours
+            .windows(2)
+            .filter(|pair| token(pair[1]) < token(pair[0]));
+        falls
+            .map(|pair| format!("the token falls from {} to {}", pair[0], pair[1]))
+            .collect()
+    }
+
+    pub fn await_holder(&self, holder: &str) {
+        eventually(&format!("`{holder}` holds the lease"), || {
+            self.holder() == holder
+        });
+    }
+
+    /// What everybody said, for a message about a failure.
+    pub fn everything_said(&self) -> String {
+        let outputs = self.outputs.borrow();
+        outputs.iter().map(|output| output.report()).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.everything_said());
+            return;
+        }
+        let outputs = self.outputs.borrow();
+        for output in outputs.iter() {
+            output.check();
+        }
+        let mut flaws = Vec::new();
+        if !self.several_locks.get() {
+            flaws = terms::flaws(outputs.iter().map(|output| &**output));
+        }
+        if !self.passed_over.get() {
+            flaws.extend(self.falling_tokens());
+        }
+        assert!(flaws.is_empty(), "{flaws:#?}\n{}", self.everything_said());
+    }
+}
+
+/// Waits until it is so; a test never sleeps for a fixed time to wait for something.
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came to be: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Looks again and again for as long as that: something must not happen.
+pub fn never_for(time: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + time;
+    while Instant::now() < deadline {
+        assert!(!is_so(), "it came to be: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Tries each case on a thread of its own, some at a time: they mostly wait.
+pub fn for_each<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
+    for some in cases.chunks(5) {
+        std::thread::scope(|scope| {
+            for case in some {
+                scope.spawn(|| test(case));
+            }
+        });
+    }
+}
+
+/// Waits until one of them leads, and says which.
+pub fn await_one_leading(electors: &[&Elector]) -> usize {
+    let mut leader = None;
+    eventually("one of them leads", || {
+        leader = electors.iter().position(|one| one.leads().is_some());
+        leader.is_some()
+    });
+    leader.unwrap()
+}
