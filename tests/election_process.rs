@@ -205,7 +205,6 @@ fn a_leader_that_is_deposed_ends_with_1_where_that_is_wished() {
 }
 
 #[test]
-#[ignore = "LeaderElector::finish(NotReleased) hides that the lease was lost"]
 fn a_leader_in_an_outage_ends_with_1_where_that_is_wished() {
     let world = World::new();
     let start = world.elector("first").with("EXIT_ON_LOST_LEASE", "true");

@@ -467,7 +467,6 @@ fn a_store_that_is_away_at_start_is_tried_for_ever() {
 }
 
 #[test]
-#[ignore = "LeaderElector::finish(NotReleased) hides that the lease was lost"]
 fn a_lost_lease_ends_it_where_that_is_wished() {
     let store = Store::default();
     let config = LeaderElectionConfig {

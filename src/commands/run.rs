@@ -3,8 +3,6 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -12,7 +10,9 @@ use nix::sys::signal::Signal;
 use super::settings::Settings;
 use crate::election::action::Finish;
 use crate::election::lock::ResourceLock;
+use crate::election::time::Instant;
 use crate::lock::gist::client::ClientError;
+use crate::runtime::clock::BootClock;
 use crate::runtime::election::LeaderElection;
 use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
@@ -24,6 +24,13 @@ const SETTINGS: u8 = 2;
 
 /// The exit code when a second signal asks for it.
 const AT_ONCE: i32 = 1;
+
+/// `timeout` and some supervisors send a signal to the process and to its group: what comes so soon
+/// after the first is the same wish, said twice.
+const DOUBLED: Duration = Duration::from_millis(50);
+
+/// How long an end at once waits for its last line to be read.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// How long the end waits for the last lines to be read by whoever reads standard error.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -39,7 +46,7 @@ pub fn run() -> ExitCode {
         Ok(log) => log,
         Err(error) => return complain(&error, ExitCode::FAILURE),
     };
-    let code = match stand(&settings) {
+    let code = match stand(&settings, &log) {
         Ok(finish) => exit_code(finish),
         Err(Trouble::Settings(error)) => {
             flush(&log);
@@ -71,7 +78,7 @@ impl From<OpenError> for Trouble {
     }
 }
 
-fn stand(settings: &Settings) -> Result<Finish, Trouble> {
+fn stand(settings: &Settings, log: &LogGuard) -> Result<Finish, Trouble> {
     let running = |error: &dyn fmt::Display| Trouble::Running(error.to_string());
     let mut config = settings.election.clone();
     config.seed = random_seed().map_err(|error| running(&error))?;
@@ -88,22 +95,26 @@ fn stand(settings: &Settings) -> Result<Finish, Trouble> {
     let election = LeaderElection::new(config, lock, Hails { identity });
     let election = election.map_err(|error| running(&error))?;
     let stop = election.handle();
-    let _watch = stop_on_signals(move || stop.stop()).map_err(|error| running(&error))?;
+    let _watch =
+        stop_on_signals(log.clone(), move || stop.stop()).map_err(|error| running(&error))?;
     election.run().map_err(|error| running(&error))
 }
 
 /// The first signal stops the election, a second one ends the process at once.
-fn stop_on_signals(stop: impl Fn() + Send + 'static) -> io::Result<SignalWatch> {
-    let stopping = Arc::new(AtomicBool::new(false));
-    for signal in STOP_SIGNALS {
-        // In this order: the first signal finds the flag unset, and sets it.
-        let number = *signal as i32;
-        signal_hook::flag::register_conditional_shutdown(number, AT_ONCE, Arc::clone(&stopping))?;
-        signal_hook::flag::register(number, Arc::clone(&stopping))?;
-    }
+fn stop_on_signals(log: LogGuard, stop: impl Fn() + Send + 'static) -> io::Result<SignalWatch> {
+    let mut first: Option<Instant> = None;
     signals::watch(STOP_SIGNALS, move |signal: Signal| {
-        log::info!("{signal}: stopping; a second one ends this at once");
-        stop();
+        let now = BootClock::now();
+        let Some(first) = first else {
+            first = Some(now);
+            log::info!("{signal}: stopping; a second one ends this at once");
+            return stop();
+        };
+        if now.since(first) >= DOUBLED {
+            log::warn!("{signal} again: ending at once, the lease may not be given back");
+            let _ = log.flush(LAST_WORDS);
+            signal_hook::low_level::exit(AT_ONCE);
+        }
     })
 }
 
@@ -120,9 +131,7 @@ impl LeaderCallbacks for Hails {
             term.token()
         );
         term.wait_until_over();
-    }
-
-    fn on_stopped_leading(&self) {
+        // On this thread, so that the two lines stand in order.
         log::info!("{} does not lead any more", self.identity);
     }
 
@@ -139,7 +148,9 @@ fn exit_code(finish: Finish) -> ExitCode {
     match finish {
         Finish::Stopped => ExitCode::SUCCESS,
         Finish::NotReleased => {
-            log::warn!("the lease could not be given back: others wait until it has run out");
+            log::warn!(
+                "the lease could not be given back: others wait until it has run out, if it has not"
+            );
             ExitCode::SUCCESS
         }
         Finish::LostLease => {

@@ -92,6 +92,8 @@ pub enum Notice {
         call: &'static str,
         /// How.
         error: LockError,
+        /// Whether it was to write.
+        write: bool,
         /// After how long it is tried again.
         retry_in: Duration,
     },
@@ -101,7 +103,7 @@ pub enum Notice {
         /// For how long.
         retry_after: Duration,
     },
-    /// A claim was written.
+    /// A claim took effect, and is to be confirmed.
     Claimed {
         /// The token of the term that it is to begin.
         token: u64,

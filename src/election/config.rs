@@ -144,7 +144,8 @@ impl LeaderElectionConfig {
         if needed > self.lease_duration {
             errors.push(ConfigError::ShortLease {
                 lease_duration: self.lease_duration,
-                needed,
+                // In a form that can be read; up, so that what is shown is enough.
+                needed: Duration::from_millis(needed.as_micros().div_ceil(1000) as u64),
             });
         }
         if self.renew_deadline <= self.retry_period.mul_f64(JITTER_FACTOR) {

@@ -213,7 +213,7 @@ impl LeaderElector {
             Role::Leader(term) if term.limit(&self.config).is_none_or(|limit| now >= limit) => {
                 self.become_candidate(now, StopReason::RenewDeadline);
             }
-            Role::Leaving { deadline } if now >= *deadline => self.finish(Finish::NotReleased),
+            Role::Leaving { deadline } if now >= *deadline => self.finish_holding(),
             _ => {}
         }
         if self.workload
@@ -282,6 +282,7 @@ impl LeaderElector {
             (Role::Claimant(term) | Role::Leader(term), Ok(())) => {
                 self.failures = 0;
                 term.took_effect(call.write, now, self.confirmation);
+                self.tell_of_claim(call.kind);
                 self.renewed(now, call.sent_at);
             }
             (Role::Leaving { .. }, Ok(())) if call.kind == Next::Release => self.released(),
@@ -338,6 +339,9 @@ impl LeaderElector {
         term.took_effect(number, now, self.confirmation);
         let found = term.last_answer() != before;
         if found {
+            if before.is_none() {
+                self.tell_of_claim(Next::Claim);
+            }
             return self.renewed(now, now);
         }
         let confirm_at = self.confirm_at(before.unwrap_or(now));
@@ -369,6 +373,14 @@ impl LeaderElector {
         }
     }
 
+    /// A claim is told of once it is known to have taken effect.
+    fn tell_of_claim(&mut self, kind: Next) {
+        if let (Next::Claim, Role::Claimant(term)) = (kind, &self.role) {
+            let token = term.token;
+            self.notice(Notice::Claimed { token });
+        }
+    }
+
     /// The earliest time at which a write confirms one that was answered `now`.
     fn confirm_at(&self, now: Instant) -> Instant {
         now + self.confirmation.unwrap_or_default()
@@ -384,10 +396,8 @@ impl LeaderElector {
     // ---- roles: nothing else changes to or from leading ----
 
     fn become_claimant(&mut self, term: Term) {
-        let token = term.token;
         self.role = Role::Claimant(term);
         self.may_hold = true;
-        self.notice(Notice::Claimed { token });
     }
 
     fn become_leader(&mut self, until: Instant) {
@@ -443,7 +453,7 @@ impl LeaderElector {
             return self.finish_leaving();
         }
         if self.throttled_until >= deadline {
-            return self.finish(Finish::NotReleased);
+            return self.finish_holding();
         }
         self.failures = 0;
         self.schedule(now, Next::Look);
@@ -457,6 +467,15 @@ impl LeaderElector {
 
     fn finish_leaving(&mut self) {
         let finish = self.cancel.map_or(Finish::Stopped, |cancel| cancel.finish);
+        self.finish(finish);
+    }
+
+    /// Ends without having given the lease back.
+    fn finish_holding(&mut self) {
+        let finish = match self.cancel {
+            Some(cancel) if cancel.finish == Finish::LostLease => Finish::LostLease,
+            _ => Finish::NotReleased,
+        };
         self.finish(finish);
     }
 

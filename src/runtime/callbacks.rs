@@ -23,7 +23,9 @@ pub trait LeaderCallbacks: Send + Sync + 'static {
     /// gives the lease back nor stands again. Coming back earlier does not end the term.
     fn on_started_leading(&self, term: &Term);
 
-    /// This candidate does not lead any more. Called after each term, and only then.
+    /// This candidate does not lead any more. Called at the end of each term that
+    /// [`on_started_leading`](Self::on_started_leading) was called for, also if that has not come
+    /// back: a program that must be sure may end itself here.
     fn on_stopped_leading(&self) {}
 
     /// Another holder of the lease was seen, this candidate included; empty for nobody.
@@ -37,9 +39,21 @@ pub struct Term {
     state: Arc<TermState>,
 }
 
+/// How far a term has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nobody was told of it yet.
+    Ahead,
+    /// `on_started_leading` is called.
+    Begun,
+    Over {
+        begun: bool,
+    },
+}
+
 #[derive(Debug)]
 struct TermState {
-    over: Mutex<bool>,
+    phase: Mutex<Phase>,
     ended: Condvar,
     /// Nanoseconds since boot.
     until: AtomicU64,
@@ -50,7 +64,7 @@ impl Term {
         let term = Term {
             token,
             state: Arc::new(TermState {
-                over: Mutex::new(false),
+                phase: Mutex::new(Phase::Ahead),
                 ended: Condvar::new(),
                 until: AtomicU64::new(0),
             }),
@@ -77,13 +91,13 @@ impl Term {
     /// Whether the term has ended: stop working.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        *self.lock()
+        matches!(*self.lock(), Phase::Over { .. })
     }
 
     /// Waits until the term has ended.
     pub fn wait_until_over(&self) {
-        let over = self.lock();
-        let waited = self.state.ended.wait_while(over, |over| !*over);
+        let running = |phase: &mut Phase| !matches!(phase, Phase::Over { .. });
+        let waited = self.state.ended.wait_while(self.lock(), running);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -92,14 +106,30 @@ impl Term {
         self.state.until.store(nanos, Ordering::Relaxed);
     }
 
+    /// The term begins, unless it is over already.
+    fn begin(&self) -> bool {
+        let mut phase = self.lock();
+        if *phase == Phase::Ahead {
+            *phase = Phase::Begun;
+        }
+        *phase == Phase::Begun
+    }
+
     pub(super) fn end(&self) {
-        *self.lock() = true;
+        let mut phase = self.lock();
+        let begun = matches!(*phase, Phase::Begun | Phase::Over { begun: true });
+        *phase = Phase::Over { begun };
         self.state.ended.notify_all();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
+    /// Whether it had begun when it ended.
+    fn had_begun(&self) -> bool {
+        *self.lock() == Phase::Over { begun: true }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Phase> {
         self.state
-            .over
+            .phase
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,7 +137,7 @@ impl Term {
 
 /// A callback that is called on the one thread for those that should be short.
 enum Call {
-    StoppedLeading,
+    StoppedLeading(Term),
     NewLeader(String),
 }
 
@@ -157,14 +187,18 @@ impl Caller {
         thread::Builder::new()
             .name("leading".into())
             .spawn(move || {
-                guarded("on_started_leading", || callbacks.on_started_leading(&term));
+                // A thread may be slow to start: what is over by then is not begun any more.
+                if term.begin() {
+                    guarded("on_started_leading", || callbacks.on_started_leading(&term));
+                }
                 gone();
             })
             .map(drop)
     }
 
-    pub(super) fn stopped_leading(&self) {
-        self.call(Call::StoppedLeading);
+    /// To be called once the term has ended.
+    pub(super) fn stopped_leading(&self, term: Term) {
+        self.call(Call::StoppedLeading(term));
     }
 
     pub(super) fn new_leader(&self, identity: String) {
@@ -182,7 +216,8 @@ impl Caller {
 fn call_all(callbacks: &dyn LeaderCallbacks, queue: &Receiver<Call>) {
     for call in queue {
         match call {
-            Call::StoppedLeading => {
+            Call::StoppedLeading(term) if !term.had_begun() => {}
+            Call::StoppedLeading(_) => {
                 guarded("on_stopped_leading", || callbacks.on_stopped_leading());
             }
             Call::NewLeader(identity) => {
@@ -196,5 +231,32 @@ fn call_all(callbacks: &dyn LeaderCallbacks, queue: &Receiver<Call>) {
 fn guarded(name: &str, callback: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(callback)).is_err() {
         log::error!("the callback {name} panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn term() -> Term {
+        Term::new(7, Instant::BOOT)
+    }
+
+    #[test]
+    fn a_term_that_was_over_before_it_began_is_not_begun() {
+        let term = term();
+        term.end();
+        assert!(!term.begin());
+        assert!(term.is_over() && !term.had_begun());
+    }
+
+    #[test]
+    fn a_term_that_began_and_ended_had_begun() {
+        let term = term();
+        assert!(term.begin() && !term.is_over());
+        term.end();
+        term.end();
+        assert!(term.is_over() && term.had_begun());
+        assert!(!term.begin(), "it does not begin again");
     }
 }

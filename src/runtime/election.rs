@@ -255,21 +255,21 @@ impl Owner {
             Event::WorkloadGone => self.elector.handle_workload_gone(now),
             Event::Lock(LockResult::Got(result)) => {
                 self.entrance.check_get(result.as_ref().err())?;
-                self.count(result.is_ok());
+                self.count(result.is_ok(), false);
                 self.elector.handle_got(now, result);
             }
             Event::Lock(LockResult::Wrote(result)) => {
                 self.entrance.check_write(result.as_ref().err())?;
-                self.count(matches!(result, Ok(()) | Err(LockError::Conflict)));
+                self.count(matches!(result, Ok(()) | Err(LockError::Conflict)), true);
                 self.elector.handle_wrote(now, result);
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, good: bool) {
+    fn count(&mut self, good: bool, write: bool) {
         if good {
-            self.reporter.succeeded();
+            self.reporter.succeeded(write);
         }
     }
 
@@ -323,7 +323,7 @@ impl Owner {
         if let Some(term) = self.term.take() {
             log::info!("the term {} ends: {reason}", term.token());
             term.end();
-            self.caller.stopped_leading();
+            self.caller.stopped_leading(term);
         }
     }
 }

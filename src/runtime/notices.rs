@@ -11,8 +11,18 @@ const REPEAT_AFTER: Duration = Duration::from_secs(60);
 /// Writes notices to the log.
 #[derive(Debug, Default)]
 pub(super) struct Reporter {
-    /// The failure told last, when, and how often it came since.
-    failing: Option<(String, Instant, u32)>,
+    /// The failure told last.
+    failing: Option<Failing>,
+}
+
+#[derive(Debug)]
+struct Failing {
+    what: String,
+    /// It was a write that failed.
+    write: bool,
+    told_at: Instant,
+    /// How often it came since.
+    times: u32,
 }
 
 impl Reporter {
@@ -22,8 +32,9 @@ impl Reporter {
             Notice::Failed {
                 call,
                 error,
+                write,
                 retry_in,
-            } => self.failed(now, format!("{call} failed: {error}"), *retry_in),
+            } => self.failed(now, format!("{call} failed: {error}"), *write, *retry_in),
             Notice::ThrottledPastLimit { retry_after } => log::warn!(
                 "GitHub's limits keep everybody away for {}s, longer than the lease lasts: nobody \
                  can lead until then",
@@ -43,27 +54,35 @@ impl Reporter {
         }
     }
 
-    /// A call came back well.
-    pub(super) fn succeeded(&mut self) {
-        if let Some((what, _, _)) = self.failing.take() {
-            log::info!("works again, after: {what}");
+    /// A call came back well; that a look does says nothing of writes that fail.
+    pub(super) fn succeeded(&mut self, write: bool) {
+        let over = |failing: &mut Failing| write || !failing.write;
+        if let Some(failing) = self.failing.take_if(over) {
+            log::info!("works again, after: {}", failing.what);
         }
     }
 
-    fn failed(&mut self, now: Instant, what: String, retry_in: Duration) {
-        match &mut self.failing {
-            Some((told, at, times)) if *told == what && now.since(*at) < REPEAT_AFTER => {
-                *times += 1;
+    fn failed(&mut self, now: Instant, what: String, write: bool, retry_in: Duration) {
+        let again = self.failing.as_mut().filter(|failing| failing.what == what);
+        let mut times = 0;
+        if let Some(failing) = again {
+            failing.times += 1;
+            if now.since(failing.told_at) < REPEAT_AFTER {
                 log::debug!("{what}; trying again in {retry_in:.1?}");
+                return;
             }
-            failing => {
-                let again = failing.take().filter(|(told, _, _)| *told == what);
-                let times = again.map_or(String::new(), |(_, _, times)| {
-                    format!(" ({} more times)", times + 1)
-                });
-                log::warn!("{what}{times}; trying again in {retry_in:.1?}");
-                *failing = Some((what, now, 0));
-            }
+            times = failing.times;
         }
+        let more = match times {
+            0 => String::new(),
+            times => format!(" ({times} more times)"),
+        };
+        log::warn!("{what}{more}; trying again in {retry_in:.1?}");
+        self.failing = Some(Failing {
+            what,
+            write,
+            told_at: now,
+            times: 0,
+        });
     }
 }

@@ -130,6 +130,7 @@ impl LeaderElector {
         self.notice(Notice::Failed {
             call: kind.name(),
             error,
+            write: kind != Next::Look,
             retry_in: delay,
         });
         let next = match self.role {

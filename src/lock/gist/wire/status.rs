@@ -186,7 +186,7 @@ impl Asked<'_> {
         let host = self.api.host();
         LockError::NotFound(if self.write {
             format!(
-                "{host} does not let this token write the gist ({said}); it must belong to the gist's owner and have the scope gist, or the permission Gists (write)"
+                "{host} does not let this token write the gist ({said}), or the gist is gone; the token must belong to the gist's owner and have the scope gist, or the permission Gists (write)"
             )
         } else {
             format!(
