@@ -438,6 +438,7 @@ fn run(
 fn unanswered(error: LockError) -> Answer {
     Answer {
         date: None,
+        running_low: None,
         reply: Err(error),
     }
 }

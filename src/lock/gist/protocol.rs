@@ -142,6 +142,9 @@ impl GistProtocol {
     /// Takes the answer to the request asked for last, handled at `now`.
     pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> Step {
         self.observer.note_date(answer.date);
+        if let Some(running_low) = answer.running_low {
+            self.reader.running_low = running_low;
+        }
         let reply = match answer.reply {
             // Not the gist is missing, but a revision that it listed.
             Err(LockError::NotFound(_)) if self.reader.awaits_text() => Err(unavailable(
@@ -159,8 +162,8 @@ impl GistProtocol {
     }
 
     fn begin(&mut self, call: Call) {
+        self.reader.begin(matches!(call, Call::Write(_)));
         self.call = Some(call);
-        self.reader.begin();
     }
 
     fn take(&mut self, now: Instant, reply: Reply) -> Result<Step, LockError> {

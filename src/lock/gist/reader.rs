@@ -45,6 +45,8 @@ pub(super) enum Read<T> {
 /// How far this call has come.
 #[derive(Debug, Default)]
 struct Cursor {
+    /// The call is to write: what it reads decides whether a leader may go on.
+    write: bool,
     reads: u32,
     /// The revision whose content was asked for last.
     asked: Option<Revision>,
@@ -72,6 +74,8 @@ pub(super) struct Reader {
     base: Option<Base>,
     base_since: Instant,
     cursor: Cursor,
+    /// Few of the hour's requests are left.
+    pub(super) running_low: bool,
     /// How many entries the service puts on a page, as far as is known.
     per_page: usize,
     /// The base was lost, and this has not been told yet.
@@ -89,6 +93,7 @@ impl Reader {
             base: None,
             base_since: Instant::BOOT,
             cursor: Cursor::default(),
+            running_low: false,
             per_page: PAGE,
             rewound: false,
         }
@@ -110,9 +115,12 @@ impl Reader {
         self.cursor.asked.is_some()
     }
 
-    /// A new call begins.
-    pub(super) fn begin(&mut self) {
-        self.cursor = Cursor::default();
+    /// A new call begins, to write or to look.
+    pub(super) fn begin(&mut self, write: bool) {
+        self.cursor = Cursor {
+            write,
+            ..Cursor::default()
+        };
     }
 
     /// The request that shows the gist as it is.
@@ -340,11 +348,16 @@ impl Reader {
 
     fn ask(&mut self, missing: &Progress) -> Result<Request, LockError> {
         let cursor = &mut self.cursor;
+        let far = self.seen.len();
+        if self.running_low && !cursor.write {
+            return Err(unavailable(format!(
+                "few of the hour's requests are left, and are kept for renewals: the gist's history \
+                 is read on later, {far} revisions are read so far"
+            )));
+        }
         if cursor.reads == READS_PER_CALL {
             return Err(unavailable(format!(
-                "the gist's history is still being read, {} of {} revisions so far",
-                self.seen.len(),
-                self.commits.len()
+                "the gist's history is still being read, {far} revisions so far"
             )));
         }
         cursor.reads += 1;

@@ -54,6 +54,9 @@ pub enum Request {
 pub struct Answer {
     /// The server's own clock (the `Date` header), in seconds since the Unix epoch.
     pub date: Option<i64>,
+    /// Whether few of the hour's requests are left, which all of a user's candidates share; `None` if
+    /// it does not say.
+    pub running_low: Option<bool>,
     /// What it said.
     pub reply: Result<Reply, LockError>,
 }
@@ -123,6 +126,7 @@ pub fn answer(
     };
     Answer {
         date: head.date,
+        running_low: head.running_low(),
         reply: reply(request, target, &asked, head, body),
     }
 }

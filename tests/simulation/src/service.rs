@@ -197,6 +197,7 @@ fn not_found() -> LockError {
 pub fn answer(now: Time, reply: Result<Reply, LockError>) -> Answer {
     Answer {
         date: Some(stamp(now).0 / 1000),
+        running_low: None,
         reply,
     }
 }

@@ -609,6 +609,7 @@ impl World {
         let deadline = call.deadline;
         let answer = Answer {
             date: None,
+            running_low: None,
             reply: Err(error),
         };
         let step = self.nodes[node].protocol.handle_answer(local, answer);

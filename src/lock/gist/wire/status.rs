@@ -64,6 +64,12 @@ impl Head {
         }
     }
 
+    /// Whether less than a fifth of the hour's requests is left: what the renewals of two leaders
+    /// take, and the looks of a dozen candidates.
+    pub(super) fn running_low(&self) -> Option<bool> {
+        Some(self.remaining? < self.limit? / 5)
+    }
+
     fn is_limit(&self, message: &str) -> bool {
         let message = message.to_ascii_lowercase();
         match self.status {
@@ -287,6 +293,13 @@ mod tests {
         assert_eq!(head.scopes.as_deref(), Some("gist, repo"));
         let rate = (head.limit, head.remaining, head.reset);
         assert_eq!(rate, (Some(5000), Some(4975), Some(1_588_010_945)));
+        assert_eq!(head.running_low(), Some(false));
+        let low = Head {
+            remaining: Some(999),
+            ..head
+        };
+        assert_eq!(low.running_low(), Some(true));
+        assert_eq!(Head::default().running_low(), None);
     }
 
     #[test]
