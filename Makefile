@@ -34,6 +34,7 @@ demo: need-cargo need-cc ## watch three candidates elect a leader, without any a
 test: lint ## run every check: format, lints, documentation, tests
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	$(CARGO) test --locked
+	$(CARGO) test --locked --package simulation --profile simulation
 
 .PHONY: doc
 doc: need-cargo need-cc ## build the documentation, in target/doc
@@ -41,12 +42,12 @@ doc: need-cargo need-cc ## build the documentation, in target/doc
 
 .PHONY: lint
 lint: need-cargo need-rustfmt need-clippy need-cc ## check format and lints
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 .PHONY: fmt
 fmt: need-cargo need-rustfmt ## format the code
-	$(CARGO) fmt
+	$(CARGO) fmt --all
 
 .PHONY: clean
 clean: need-cargo ## remove what was built
