@@ -6,7 +6,7 @@
 //! it:
 //!
 //! - [`election`]: the pure core; the record, the configuration, the lock interface
-//!   ([`ResourceLock`](election::lock::ResourceLock)) and the state machine.
+//!   ([`ResourceLock`]) and the state machine.
 //! - [`lock`]: the lock in a gist.
 //! - [`http`], [`emulator`]: a small HTTP server, and a gist service to test against.
 //! - [`runtime`]: threads, signals and the real clock; [`LeaderElection`] is what a program embeds.

@@ -292,6 +292,20 @@ fn each_rule_of_the_configuration_is_checked_at_its_border() {
             ..
         }]
     ));
+    assert!(matches!(
+        broken(|config| config.poll_period = Duration::MAX)[..],
+        [ConfigError::TooLong {
+            name: "POLL_PERIOD",
+            ..
+        }]
+    ));
+    let endless = broken(|config| {
+        config.lease_duration = Duration::MAX;
+        config.renew_deadline = Duration::MAX;
+        config.retry_period = Duration::MAX;
+        config.termination_grace = Duration::MAX;
+    });
+    assert!(!endless.is_empty());
     // 5 s + 2 s + 1 s + a thirtieth of the lease, with no lease shorter than 8.276 s.
     let mut tight = config();
     tight.lease_duration = millis(8276);

@@ -38,7 +38,7 @@ const TIMES: [(&str, &str); 7] = [
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long each scene is left as it is, so that it can be read.
-const PAUSE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// The exit code for wrong usage.
 const USAGE: u8 = 2;

@@ -14,6 +14,9 @@ const MARGIN_DIVISOR: u32 = 30;
 /// The shortest duration that is taken for a setting.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// The longest duration that is taken for a setting that the lease does not bound.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// The longest identity that is taken, in bytes: the record must stay far below what a gist shows
 /// uncut.
 const LONGEST_IDENTITY: usize = 64 * 1024;
@@ -125,6 +128,15 @@ impl LeaderElectionConfig {
                 errors.push(ConfigError::TooShort { name, value });
             }
         }
+        let unbounded = [
+            ("POLL_PERIOD", self.poll_period),
+            ("STOP_TIMEOUT", self.stop_timeout),
+        ];
+        for (name, value) in unbounded {
+            if value > LONGEST {
+                errors.push(ConfigError::TooLong { name, value });
+            }
+        }
         if self.lease_duration > LONGEST_LEASE {
             errors.push(ConfigError::LongLease(self.lease_duration));
         }
@@ -148,7 +160,7 @@ impl LeaderElectionConfig {
                 needed: Duration::from_millis(needed.as_micros().div_ceil(1000) as u64),
             });
         }
-        if self.renew_deadline <= self.retry_period.mul_f64(JITTER_FACTOR) {
+        if self.renew_deadline.as_secs_f64() <= self.retry_period.as_secs_f64() * JITTER_FACTOR {
             errors.push(ConfigError::ShortRenewDeadline {
                 renew_deadline: self.renew_deadline,
                 retry_period: self.retry_period,
@@ -176,6 +188,13 @@ pub enum ConfigError {
     LongIdentity(usize),
     /// A duration is below a millisecond.
     TooShort {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: Duration,
+    },
+    /// A duration is above a day.
+    TooLong {
         /// The setting.
         name: &'static str,
         /// Its value.
@@ -218,6 +237,9 @@ impl fmt::Display for ConfigError {
             ),
             ConfigError::TooShort { name, value } => {
                 write!(f, "{name} is {value:?}: give at least 1ms")
+            }
+            ConfigError::TooLong { name, value } => {
+                write!(f, "{name} is {value:?}: give at most 24h")
             }
             ConfigError::LongLease(value) => write!(
                 f,

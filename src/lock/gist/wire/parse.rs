@@ -62,7 +62,7 @@ pub enum History {
 /// What was read of a gist's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gist {
-    /// The names of files, [`NAMES_KEPT`] at the most.
+    /// The names of files, a few of them where there are many.
     pub files: Vec<String>,
     /// What our file holds.
     pub text: Text,
