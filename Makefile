@@ -69,4 +69,4 @@ need-clippy: need-cargo
 # Not only the compiler but the C library's headers must be there, which some systems package apart.
 need-cc:
 	@$${CC:-cc} -fsyntax-only -include string.h -x c /dev/null >/dev/null 2>&1 \
-	  || $(call missing,a C compiler with its library's headers ($${CC:-cc}),the TLS library (ring) is partly written in C and Rust links with it,apt-get install gcc libc6-dev; dnf install gcc; apk add gcc musl-dev; xcode-select --install)
+	  || $(call missing,a C compiler with its library's headers ($${CC:-cc}),the TLS library (ring) is partly written in C and Rust links with it,apt-get install gcc libc6-dev; dnf install gcc; apk add gcc musl-dev)

@@ -1,0 +1,293 @@
+//! What a leader does that cannot renew, and when: slow, hung and lost answers, a workload that stays.
+
+use std::time::Duration;
+
+use multi_cluster_leader_election::election::action::{Finish, StopReason};
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+
+use crate::rig::{
+    Fate, Rig, START, config, finish, millis, outcome_unknown, record, seconds, unavailable,
+};
+use crate::{rig, rig_with_record};
+
+// ---- the deadlines of a leader ----
+
+#[test]
+fn a_leader_that_cannot_renew_steps_down_by_its_deadline() {
+    let mut rig = rig();
+    rig.run_for(Duration::ZERO);
+    rig.fates.extend(vec![Fate::Fails(unavailable()); 1000]);
+    rig.run_to(|rig| !rig.stopped.is_empty());
+    let (at, reason, kill_at) = rig.stopped[0];
+    assert_eq!(at, START + config().renew_deadline);
+    assert_eq!(reason, StopReason::RenewDeadline);
+    assert_eq!(kill_at, at + config().termination_grace);
+    assert!(!rig.elector.is_leader());
+    let tries = rig.ops.len() - 2;
+    assert!((3..12).contains(&tries), "soon, but not hammering: {tries}");
+}
+
+#[test]
+fn a_request_that_hangs_for_ever_cannot_delay_stepping_down() {
+    let mut rig = rig();
+    rig.run_for(Duration::ZERO);
+    rig.fates.push_back(Fate::Hangs);
+    rig.run_to(|rig| !rig.stopped.is_empty());
+    assert_eq!(rig.stopped[0].0, START + config().renew_deadline);
+    rig.run_for(seconds(3600));
+    assert_eq!(
+        rig.ops.len(),
+        3,
+        "one call at a time, even if it never ends"
+    );
+}
+
+#[test]
+fn the_lease_counts_from_before_the_request() {
+    let mut rig = rig();
+    rig.fates
+        .extend([Fate::After(Duration::ZERO), Fate::After(seconds(2))]);
+    rig.run_to(|rig| !rig.started.is_empty());
+    assert_eq!(rig.now, START + seconds(2));
+    assert_eq!(rig.until, Some(START + config().renew_deadline));
+}
+
+#[test]
+fn an_answer_that_comes_too_late_does_not_begin_a_term() {
+    let mut rig = rig();
+    let too_late = config().renew_deadline - config().retry_period + millis(1);
+    rig.fates.extend([
+        Fate::After(Duration::ZERO),
+        Fate::After(too_late),
+        Fate::After(millis(500)),
+    ]);
+    rig.run_for(too_late + millis(499));
+    assert!(!rig.elector.is_leader(), "less than a retry period is left");
+    rig.run_for(millis(1));
+    assert!(rig.elector.is_leader(), "the next write makes it lead");
+}
+
+#[test]
+fn requests_of_a_leader_fit_into_half_of_what_is_left() {
+    let mut rig = rig();
+    rig.run_for(Duration::ZERO);
+    rig.fates.extend(vec![Fate::Fails(unavailable()); 1000]);
+    rig.run_to(|rig| !rig.stopped.is_empty());
+    let limit = START + config().renew_deadline;
+    for (at, timeout) in rig.times.iter().zip(&rig.timeouts).skip(2) {
+        if *at < limit {
+            assert!(*timeout <= limit.since(*at) / 2, "{timeout:?} at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_lost_answer_is_looked_for_and_counts_from_when_it_was_sent() {
+    let mut rig = rig();
+    rig.run_for(Duration::ZERO);
+    rig.fates.push_back(Fate::LandsBut(outcome_unknown()));
+    rig.run_for(millis(2999));
+    assert_eq!(rig.ops, ["get", "create", "update", "get"]);
+    assert_eq!(
+        rig.until,
+        Some(START + seconds(2) + config().renew_deadline)
+    );
+    assert!(rig.elector.is_leader());
+}
+
+#[test]
+fn a_lost_write_is_written_again_after_a_look() {
+    let mut rig = rig();
+    rig.run_for(Duration::ZERO);
+    rig.fates.push_back(Fate::Fails(outcome_unknown()));
+    rig.run_for(millis(2999));
+    assert_eq!(rig.ops, ["get", "create", "update", "get", "update"]);
+    assert!(rig.elector.is_leader());
+}
+
+#[test]
+fn a_leader_that_finds_another_holder_steps_down_at_once() {
+    let mut rig = rig();
+    rig.run_for(Duration::ZERO);
+    rig.store.borrow_mut().put(record("bing", 10, 1));
+    rig.run_for(seconds(2));
+    assert_eq!(rig.stopped.len(), 1);
+    assert_eq!(rig.stopped[0].1, StopReason::Deposed);
+    assert_eq!(rig.leaders, ["baz", "bing"]);
+}
+
+#[test]
+fn with_exit_on_lost_lease_it_ends_after_the_first_term() {
+    let mut rig = Rig::new(
+        LeaderElectionConfig {
+            exit_on_lost_lease: true,
+            ..config()
+        },
+        None,
+    );
+    rig.run_for(Duration::ZERO);
+    rig.store.borrow_mut().put(record("bing", 10, 1));
+    rig.run_for(seconds(3));
+    assert_eq!(finish(&rig), Finish::LostLease);
+    assert_eq!(rig.store.borrow().record().holder_identity, "bing");
+}
+
+#[test]
+fn a_deadline_that_passed_while_the_machine_slept_is_noticed_on_waking() {
+    let mut rig = rig();
+    rig.run_for(Duration::ZERO);
+    rig.now = START + seconds(3600);
+    rig.elector.handle_timeout(rig.now);
+    rig.run_for(Duration::ZERO);
+    assert_eq!(rig.stopped.len(), 1);
+    assert_eq!(rig.stopped[0].1, StopReason::RenewDeadline);
+    assert_eq!(
+        rig.stopped[0].2,
+        START + config().renew_deadline + config().termination_grace,
+        "the workload's time was over long ago"
+    );
+}
+
+// ---- the workload ----
+
+#[test]
+fn nothing_is_claimed_or_released_while_the_workload_still_runs() {
+    let mut rig = rig();
+    rig.obedient = false;
+    rig.run_for(Duration::ZERO);
+    rig.fates.extend(vec![Fate::Fails(unavailable()); 1000]);
+    rig.run_to(|rig| !rig.stopped.is_empty());
+    rig.fates.clear();
+    rig.ops.clear();
+    rig.run_for(seconds(60));
+    assert!(rig.ops.iter().all(|op| *op == "get"), "{:?}", rig.ops);
+    rig.elector.handle_workload_gone(rig.now);
+    rig.run_for(seconds(1));
+    assert_eq!(rig.started.len(), 2);
+}
+
+#[test]
+fn a_polite_stop_renews_until_the_workload_has_gone_and_then_releases() {
+    let mut rig = rig();
+    rig.obedient = false;
+    rig.run_for(seconds(1));
+    rig.elector.handle_cancel(rig.now);
+    rig.run_for(seconds(3));
+    assert_eq!(rig.ops, ["get", "create", "update", "update"]);
+    assert_eq!(rig.stopped[0].1, StopReason::Cancelled);
+    assert_eq!(rig.stopped[0].2, START + seconds(1) + config().stop_timeout);
+    rig.elector.handle_workload_gone(rig.now);
+    rig.run_for(Duration::ZERO);
+    assert_eq!(rig.ops[4..], ["get", "update"]);
+    assert_eq!(finish(&rig), Finish::Stopped);
+    assert_eq!(rig.store.borrow().record().holder_identity, "");
+}
+
+#[test]
+fn a_workload_that_never_ends_is_not_released_over() {
+    let mut rig = rig();
+    rig.obedient = false;
+    rig.run_for(Duration::ZERO);
+    rig.elector.handle_cancel(rig.now);
+    rig.run_to(|rig| rig.elector.finished().is_some());
+    assert_eq!(finish(&rig), Finish::WorkloadStuck);
+    assert_eq!(rig.store.borrow().record().holder_identity, "baz");
+}
+
+#[test]
+fn a_lease_that_is_lost_during_a_polite_stop_hurries_the_workload() {
+    let mut rig = Rig::new(
+        LeaderElectionConfig {
+            stop_timeout: seconds(60),
+            ..config()
+        },
+        None,
+    );
+    rig.obedient = false;
+    rig.run_for(Duration::ZERO);
+    rig.elector.handle_cancel(rig.now);
+    rig.fates.extend(vec![Fate::Fails(unavailable()); 1000]);
+    rig.run_to(|rig| rig.stopped.len() == 2);
+    assert_eq!(rig.stopped[1].1, StopReason::RenewDeadline);
+    assert!(rig.stopped[1].2 < rig.stopped[0].2);
+    assert_eq!(rig.events, ["baz became leader", "baz stopped leading"]);
+}
+
+// ---- stopping without ever having led ----
+
+#[test]
+fn a_candidate_that_is_stopped_ends_at_once_and_writes_nothing() {
+    let mut rig = rig_with_record("bing", 10, 0);
+    rig.run_for(seconds(3));
+    rig.elector.handle_cancel(rig.now);
+    rig.run_for(Duration::ZERO);
+    assert_eq!(finish(&rig), Finish::Stopped);
+    assert!(rig.events.is_empty());
+    assert_eq!(rig.store.borrow().record().holder_identity, "bing");
+}
+
+#[test]
+fn a_candidate_that_is_stopped_while_it_looks_does_not_wait_for_the_answer() {
+    let mut rig = rig();
+    rig.fates.push_back(Fate::Hangs);
+    rig.run_for(seconds(1));
+    rig.elector.handle_cancel(rig.now);
+    rig.run_for(Duration::ZERO);
+    assert_eq!(finish(&rig), Finish::Stopped);
+}
+
+// ---- with confirmation ----
+
+fn confirming() -> Rig {
+    Rig::new(config(), Some(seconds(1)))
+}
+
+#[test]
+fn a_claim_is_followed_by_a_second_write_before_anything_starts() {
+    let mut rig = confirming();
+    rig.run_for(millis(999));
+    assert_eq!(rig.ops, ["get", "create"]);
+    assert!(rig.started.is_empty());
+    rig.run_for(millis(1));
+    assert_eq!(rig.ops, ["get", "create", "update"]);
+    assert_eq!(rig.started, [(START + seconds(1), 0)]);
+    assert_eq!(rig.store.borrow().record().leader_transitions, 0);
+    let usable = config().usable_lease();
+    assert_eq!(
+        rig.until,
+        Some((START + usable).min(START + seconds(1) + config().renew_deadline))
+    );
+}
+
+#[test]
+fn a_claim_that_is_cancelled_before_it_is_confirmed_is_released() {
+    let mut rig = confirming();
+    rig.run_for(millis(500));
+    rig.elector.handle_cancel(rig.now);
+    rig.run_for(Duration::ZERO);
+    assert_eq!(finish(&rig), Finish::Stopped);
+    assert_eq!(rig.ops, ["get", "create", "get", "update"]);
+    assert_eq!(rig.store.borrow().record().holder_identity, "");
+    assert!(rig.events.is_empty(), "it never led: {:?}", rig.events);
+}
+
+#[test]
+fn a_claim_that_another_overwrites_does_not_lead() {
+    let mut rig = confirming();
+    rig.run_for(millis(500));
+    rig.store.borrow_mut().put(record("bing", 10, 0));
+    rig.run_for(seconds(1));
+    assert!(rig.started.is_empty());
+    assert_eq!(rig.leaders, ["bing"]);
+}
+
+#[test]
+fn renewals_come_a_retry_period_after_the_last_was_sent_and_a_delay_after_its_answer() {
+    let mut rig = confirming();
+    rig.run_for(seconds(1));
+    rig.fates.push_back(Fate::After(millis(1500)));
+    rig.run_for(seconds(6));
+    // Sent at 3 s and answered at 4.5 s: confirmed not before 5.5 s.
+    let writes: Vec<Duration> = rig.times[2..].iter().map(|at| at.since(START)).collect();
+    assert_eq!(writes[..3], [seconds(1), seconds(3), millis(5500)]);
+}
