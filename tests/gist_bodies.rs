@@ -4,50 +4,9 @@
 
 mod wire;
 
-use std::net::SocketAddr;
-
-use multi_cluster_leader_election::emulator::{GistService, Options};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use wire::{Answer, exchange, request};
-
-fn start() -> (GistService, SocketAddr, String) {
-    let service = GistService::start(Options::default()).unwrap();
-    let addr = service
-        .url()
-        .strip_prefix("http://")
-        .unwrap()
-        .parse()
-        .unwrap();
-    let id = service.create_gist(&[("leader.json", "{}")]).unwrap();
-    (service, addr, id)
-}
-
-fn call(
-    addr: SocketAddr,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Answer {
-    exchange(addr, request(method, path, headers, body)).expect("an answer")
-}
-
-fn get(addr: SocketAddr, path: &str) -> Answer {
-    call(addr, "GET", path, &[], "")
-}
-
-fn patch(addr: SocketAddr, id: &str, body: &str) -> Answer {
-    call(addr, "PATCH", &format!("/gists/{id}"), &[], body)
-}
-
-fn put(addr: SocketAddr, id: &str, content: &str) -> Answer {
-    patch(
-        addr,
-        id,
-        &serde_json::json!({"files": {"leader.json": {"content": content}}}).to_string(),
-    )
-}
+use wire::{call, get, put, start};
 
 /// JSON reduced to what must be the same: keys in their order, and types.
 #[derive(Debug, PartialEq)]

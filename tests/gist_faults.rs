@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::emulator::{GistService, Options};
-use wire::{Answer, PATIENCE, Wire, eventually, exchange, request};
+use multi_cluster_leader_election::emulator::GistService;
+use wire::{Answer, PATIENCE, Wire, eventually, exchange, request, start};
 
 struct Fixture {
     service: GistService,
@@ -18,14 +18,7 @@ struct Fixture {
 }
 
 fn with(faults: &str) -> Fixture {
-    let service = GistService::start(Options::default()).unwrap();
-    let addr = service
-        .url()
-        .strip_prefix("http://")
-        .unwrap()
-        .parse()
-        .unwrap();
-    let id = service.create_gist(&[("leader.json", "{}")]).unwrap();
+    let (service, addr, id) = start();
     let fixture = Fixture { service, addr, id };
     fixture.set(faults);
     fixture

@@ -4,52 +4,8 @@
 
 mod wire;
 
-use std::net::SocketAddr;
-
-use multi_cluster_leader_election::emulator::{GistService, Options};
-use wire::{Answer, exchange, request};
-
-fn start() -> (GistService, SocketAddr, String) {
-    start_with(Options::default())
-}
-
-fn start_with(options: Options) -> (GistService, SocketAddr, String) {
-    let service = GistService::start(options).unwrap();
-    let addr = service
-        .url()
-        .strip_prefix("http://")
-        .unwrap()
-        .parse()
-        .unwrap();
-    let id = service.create_gist(&[("leader.json", "{}")]).unwrap();
-    (service, addr, id)
-}
-
-fn call(
-    addr: SocketAddr,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Answer {
-    exchange(addr, request(method, path, headers, body)).expect("an answer")
-}
-
-fn get(addr: SocketAddr, path: &str) -> Answer {
-    call(addr, "GET", path, &[], "")
-}
-
-fn patch(addr: SocketAddr, id: &str, body: &str) -> Answer {
-    call(addr, "PATCH", &format!("/gists/{id}"), &[], body)
-}
-
-fn put(addr: SocketAddr, id: &str, content: &str) -> Answer {
-    patch(
-        addr,
-        id,
-        &serde_json::json!({"files": {"leader.json": {"content": content}}}).to_string(),
-    )
-}
+use multi_cluster_leader_election::emulator::Options;
+use wire::{call, get, patch, put, start, start_with};
 
 #[test]
 fn an_unchanged_gist_is_a_304_and_a_changed_one_is_not() {

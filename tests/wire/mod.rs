@@ -11,6 +11,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use multi_cluster_leader_election::emulator::{GistService, Options};
+
 /// Long enough for a busy machine; a test that gets here has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -172,4 +174,43 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "it never came to be: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A service with one gist that holds `{}`: itself, where it listens, the gist's id.
+pub fn start_with(options: Options) -> (GistService, SocketAddr, String) {
+    let service = GistService::start(options).expect("a gist service");
+    let url = service.url();
+    let addr = url.strip_prefix("http://").expect("an address").parse();
+    let id = service
+        .create_gist(&[("leader.json", "{}")])
+        .expect("a gist");
+    (service, addr.expect("an address"), id)
+}
+
+pub fn start() -> (GistService, SocketAddr, String) {
+    start_with(Options::default())
+}
+
+pub fn call(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    exchange(addr, request(method, path, headers, body)).expect("an answer")
+}
+
+pub fn get(addr: SocketAddr, path: &str) -> Answer {
+    call(addr, "GET", path, &[], "")
+}
+
+pub fn patch(addr: SocketAddr, id: &str, body: &str) -> Answer {
+    call(addr, "PATCH", &format!("/gists/{id}"), &[], body)
+}
+
+/// Writes the record's file.
+pub fn put(addr: SocketAddr, id: &str, content: &str) -> Answer {
+    let body = serde_json::json!({"files": {"leader.json": {"content": content}}});
+    patch(addr, id, &body.to_string())
 }
