@@ -122,6 +122,8 @@ pub enum Notice {
         /// For how long.
         wait: Duration,
     },
+    /// Another process holds the lease under this candidate's name, or an earlier one of its own did.
+    SameName,
     /// The lease was given back.
     Released,
 }

@@ -305,6 +305,11 @@ impl LeaderElector {
 
     /// A candidate decides whether it may take the lease now, or when to look again.
     fn consider(&mut self, now: Instant, sent_at: Instant) {
+        let holder = self.candidacy.holder();
+        let namesake = holder == self.config.identity && self.candidacy.mine().is_none();
+        if namesake && holder != self.reported {
+            self.notice(Notice::SameName);
+        }
         self.report(self.candidacy.holder().to_owned());
         self.may_hold = self.candidacy.mine().is_some();
         let take_at = self.candidacy.take_at();

@@ -50,6 +50,10 @@ impl Reporter {
                 "{what}: it is waited for, {}s from now, as somebody may still lead",
                 wait.as_secs()
             ),
+            Notice::SameName => log::info!(
+                "the lease is held under this candidate's own name, by another process or by one \
+                 that was here before: it is waited for like any other"
+            ),
             Notice::Released => log::info!("gave the lease back"),
         }
     }

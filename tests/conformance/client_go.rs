@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::Finish;
+use multi_cluster_leader_election::election::action::{Finish, Notice};
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::lock::LockError;
 
@@ -88,6 +88,7 @@ fn a_second_process_of_the_same_name_is_another_candidate() {
     let mut rig = rig_with_record("baz", 10, 4);
     rig.run_for(millis(9999));
     assert!(!rig.elector.is_leader());
+    assert_eq!(rig.notices, [Notice::SameName], "told once");
     rig.run_for(millis(1));
     assert_leads(&rig, 5);
 }
