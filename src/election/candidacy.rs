@@ -9,6 +9,7 @@ use super::action::Notice;
 use super::config::LeaderElectionConfig;
 use super::lock::{Content, Observed};
 use super::record::LeaderElectionRecord;
+use super::safeguard::{Safeguard, holds};
 use super::time::Instant;
 
 /// A record is a leader's long gone, and may be claimed on the first look, when it is older than
@@ -35,6 +36,7 @@ struct Observation {
 /// The observations of one candidate.
 #[derive(Debug)]
 pub(super) struct Candidacy {
+    identity: String,
     /// The lease that it would write itself: as long as the record will say.
     own_lease: Duration,
     poll_period: Duration,
@@ -49,6 +51,7 @@ pub(super) struct Candidacy {
 impl Candidacy {
     pub(super) fn new(config: &LeaderElectionConfig) -> Self {
         Candidacy {
+            identity: config.identity.clone(),
             own_lease: Duration::from_secs(config.lease_duration_seconds()),
             poll_period: config.poll_period,
             longest_stagger: config.takeover_stagger,
@@ -116,7 +119,11 @@ impl Candidacy {
 
     /// Which of this process's writes is in effect, if one is.
     pub(super) fn mine(&self) -> Option<u64> {
-        self.observation.as_ref()?.observed.mine
+        let observed = &self.observation.as_ref()?.observed;
+        if !holds(Safeguard::ProcessNotName) && observed.content.holder() == self.identity {
+            return Some(observed.mine.unwrap_or(u64::MAX));
+        }
+        observed.mine
     }
 
     /// When this candidate takes the lease, unless something else is observed before.
@@ -138,11 +145,22 @@ impl Candidacy {
         let observed = &observation.observed;
         match (&observed.content, observed.overwritten) {
             (Content::Absent, _) => Duration::ZERO,
+            (_, Some(_)) if observation.long_gone && !holds(Safeguard::AgeOfOursOnly) => {
+                Duration::ZERO
+            }
+            (Content::Record(record), Some(_))
+                if record.holder_identity.is_empty() && !holds(Safeguard::OwnReleaseOnly) =>
+            {
+                Duration::ZERO
+            }
+            (Content::Record(record), Some(_)) if !holds(Safeguard::OverwrittenWait) => {
+                record.lease_duration()
+            }
             (_, Some(longest)) => longest.max(self.own_lease),
             (Content::Gone | Content::Unreadable(_), None) => self.own_lease,
             (Content::Record(record), None) => {
                 let free = record.holder_identity.is_empty();
-                if free || observed.mine.is_some() || observation.long_gone {
+                if free || self.mine().is_some() || observation.long_gone {
                     return Duration::ZERO;
                 }
                 record.lease_duration()
@@ -158,6 +176,15 @@ impl Candidacy {
 
     /// The token of a term that is claimed now: one more than every one seen.
     pub(super) fn next_token(&self) -> u64 {
+        let record = self.content().and_then(Content::record);
+        if record.is_none() && !holds(Safeguard::TokenOutlivesRecord) {
+            return 0;
+        }
+        if let Some(record) = record
+            && !holds(Safeguard::TokenAboveAllSeen)
+        {
+            return record.leader_transitions + 1;
+        }
         self.highest_token
             .map_or(0, |token| token.saturating_add(1))
     }

@@ -30,6 +30,7 @@ use super::action::{Action, Finish, Notice, StopReason};
 use super::candidacy::Candidacy;
 use super::config::LeaderElectionConfig;
 use super::lock::{LockError, Observed};
+use super::safeguard::{Safeguard, holds};
 use super::status::{CallStatus, LeaderStatus, Status};
 use super::term::Term;
 use super::time::Instant;
@@ -349,6 +350,9 @@ impl LeaderElector {
             }
             return self.renewed(now, now);
         }
+        if matches!(self.role, Role::Claimant(_)) && !holds(Safeguard::ConfirmedByWrite) {
+            return self.lead_by_look(now);
+        }
         let confirm_at = self.confirm_at(before.unwrap_or(now));
         self.schedule(confirm_at.max(now), Next::Renew);
     }
@@ -368,14 +372,25 @@ impl LeaderElector {
             return self.schedule(renew_at, Next::Renew);
         }
         // Checked now, when the answer is handled: what is left may be little by now.
-        let enough = limit.filter(|limit| limit.since(now) >= self.config.retry_period);
+        let enough = limit.filter(|limit| {
+            limit.since(now) >= self.config.retry_period || !holds(Safeguard::EnoughLeft)
+        });
         match enough {
             Some(until) => {
                 self.become_leader(until);
                 self.schedule(renew_at, Next::Renew);
             }
+            None if !holds(Safeguard::ConfirmedByWrite) => self.schedule(confirm_at, Next::Look),
             None => self.schedule(confirm_at, Next::Renew),
         }
+    }
+
+    /// What [`Safeguard::ConfirmedByWrite`] is there against.
+    fn lead_by_look(&mut self, now: Instant) {
+        if let Role::Claimant(term) = &mut self.role {
+            term.seen_again();
+        }
+        self.renewed(now, now);
     }
 
     /// A claim is told of once it is known to have taken effect.
@@ -446,6 +461,9 @@ impl LeaderElector {
         }
         self.actions
             .push_back(Action::StopLeading { reason, kill_at });
+        if !holds(Safeguard::WorkloadGone) {
+            self.workload = false;
+        }
     }
 
     fn become_leaving(&mut self, now: Instant) {

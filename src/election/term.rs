@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use super::config::LeaderElectionConfig;
+use super::safeguard::{Safeguard, holds};
 use super::time::Instant;
 
 /// A write of this term.
@@ -78,6 +79,9 @@ impl Term {
         let Some(write) = self.writes.iter_mut().find(|write| write.number == number) else {
             return;
         };
+        if !holds(Safeguard::LeaseFromBeforeRequest) && write.answered_at.is_none() {
+            write.sent_at = now;
+        }
         write.answered_at.get_or_insert(now);
         let sent_at = write.sent_at;
         self.acknowledged = self.acknowledged.max(Some(sent_at));
@@ -100,6 +104,12 @@ impl Term {
         });
     }
 
+    /// A look showed the claim in effect long enough after it was answered; no confirmation, but what
+    /// [`Safeguard::ConfirmedByWrite`] is there against.
+    pub(super) fn seen_again(&mut self) {
+        self.confirmed = self.confirmed.max(self.acknowledged);
+    }
+
     /// When the newest write that is known to have taken effect was known to.
     pub(super) fn last_answer(&self) -> Option<Instant> {
         self.writes
@@ -111,8 +121,15 @@ impl Term {
     /// Until when this term may lead: TERM is sent to its workload no later than this. `None` while
     /// no write is confirmed.
     pub(super) fn limit(&self, config: &LeaderElectionConfig) -> Option<Instant> {
+        let unconfirmed = self.confirmed.is_none() && !holds(Safeguard::ConfirmedClaim);
+        let confirmed = if unconfirmed || !holds(Safeguard::LeaseFromConfirmed) {
+            self.acknowledged
+                .filter(|_| unconfirmed || self.confirmed.is_some())
+        } else {
+            self.confirmed
+        };
         let acknowledged = self.acknowledged? + config.renew_deadline;
-        let confirmed = self.confirmed? + config.usable_lease();
+        let confirmed = confirmed? + config.usable_lease();
         Some(acknowledged.min(confirmed))
     }
 

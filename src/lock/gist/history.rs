@@ -27,6 +27,7 @@ use std::time::Duration;
 use super::revision::Revision;
 use super::stored::{PROTOCOL, Stored};
 use super::wire::{Commit, Text};
+use crate::election::safeguard::{Safeguard, holds};
 
 /// What our file held in a revision, as text and as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +87,9 @@ impl Effect {
             return;
         }
         match seen.stored.origin() {
-            Some(origin) if origin.supersedes == self.commit.revision => {
+            Some(origin)
+                if origin.supersedes == self.commit.revision || !holds(Safeguard::Supersedes) =>
+            {
                 let newer = self.newer_protocol;
                 *self = Effect::beginning(commit, &seen.stored, false);
                 self.newer_protocol = self.newer_protocol.or(newer);

@@ -7,6 +7,7 @@ use super::history::Effect;
 use super::revision::Revision;
 use super::stored::Stored;
 use crate::election::lock::{Content, LockError, Observed};
+use crate::election::safeguard::{Safeguard, holds};
 
 /// Turns revisions in effect into observations, and keeps what has to be remembered from one to the
 /// next.
@@ -65,7 +66,11 @@ impl Observer {
             content: content(effect),
             resource_version: self.resource_version,
             mine: origin.and_then(|origin| self.number(&origin.write_id)),
-            age: if ours { self.age(effect) } else { None },
+            age: if ours || !holds(Safeguard::AgeOfOursOnly) {
+                self.age(effect)
+            } else {
+                None
+            },
             overwritten: (!ours).then_some(effect.longest_lease.unwrap_or_default()),
             rewound,
             highest_token: self.highest_token,

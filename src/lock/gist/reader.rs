@@ -12,6 +12,7 @@ use super::revision::Revision;
 use super::stored::Stored;
 use super::wire::{Commit, Request, Text};
 use crate::election::lock::LockError;
+use crate::election::safeguard::{Safeguard, holds};
 use crate::election::time::Instant;
 
 /// How many requests one call may spend on reading the history, so that a long history is read in
@@ -178,7 +179,8 @@ impl Reader {
         Ok(match self.read_from(index)? {
             // By its id, not by its place: a write that was carried out twice stands there twice.
             Read::Known(effect) => Read::Known(Some(Written {
-                in_effect: is_write(&effect.stored, write_id) && effect.newer_protocol.is_none(),
+                in_effect: effect.newer_protocol.is_none()
+                    && (is_write(&effect.stored, write_id) || !holds(Safeguard::WriteFoundById)),
                 index,
                 effect,
             })),
@@ -192,6 +194,9 @@ impl Reader {
     }
 
     fn find_ours(&self, write_id: &str) -> Option<usize> {
+        if !holds(Safeguard::WriteFoundById) {
+            return (!self.commits.is_empty()).then_some(0);
+        }
         self.commits.iter().position(|commit| {
             let seen = self.seen.get(&commit.revision);
             seen.is_some_and(|seen| is_write(&seen.stored, write_id))
