@@ -71,7 +71,7 @@ mod switch {
 
     use super::Safeguard;
 
-    std::thread_local! {
+    thread_local! {
         static LEFT_OUT: Cell<Option<Safeguard>> = const { Cell::new(None) };
     }
 

@@ -17,6 +17,8 @@ pub struct Faults {
     /// Requests that are on their way for up to half a minute.
     pub slow_requests: f64,
     pub slow_answers: f64,
+    /// Answers that come just before the request times out.
+    pub sluggish_answers: f64,
     pub stale_reads: f64,
     pub stale_by: Duration,
     pub throttled: f64,
@@ -34,6 +36,10 @@ pub struct Faults {
     pub other_files: f64,
     pub people: f64,
     pub stubborn_workloads: f64,
+    /// Several candidates have one name.
+    pub same_names: bool,
+    /// What people write carries a date of long ago, as a pushed commit can.
+    pub forged_dates: bool,
 }
 
 impl Faults {
@@ -47,6 +53,7 @@ impl Faults {
             duplicates: 0.0,
             slow_requests: 0.0,
             slow_answers: 0.0,
+            sluggish_answers: 0.0,
             stale_reads: 0.0,
             stale_by: Duration::ZERO,
             throttled: 0.0,
@@ -63,11 +70,13 @@ impl Faults {
             other_files: 0.0,
             people: 0.0,
             stubborn_workloads: 0.0,
+            same_names: false,
+            forged_dates: false,
         }
     }
 
     /// A mix of them; about half of the kinds are there in any one world.
-    pub fn draw(rng: &mut Rng) -> Faults {
+    pub fn draw(rng: &mut Rng, confirm_delay: Duration) -> Faults {
         let mut none = Faults::none();
         let mut chance = |most: f64| {
             let strength = rng.f64();
@@ -83,18 +92,24 @@ impl Faults {
         none.stale_reads = chance(0.4);
         none.stale_by = Duration::from_secs_f64(chance(15.0));
         none.throttled = chance(0.02);
-        none.crashes = chance(20.0);
+        none.crashes = chance(40.0);
         none.polite_stops = chance(20.0);
         none.pauses = chance(20.0);
         none.suspends = chance(10.0);
         none.partitions = chance(10.0);
         none.outages = chance(4.0);
-        none.other_files = chance(600.0);
-        none.people = chance(10.0);
+        none.other_files = chance(500.0);
+        none.people = chance(30.0);
         none.stubborn_workloads = chance(1.0);
         none.drift_ppm = chance(14_000.0) as i64;
-        none.race = [Race::Conflict, Race::Stack, Race::Vanish][rng.usize(..3)];
-        none.race_window = Duration::from_millis(rng.u64(10..1800));
+        if rng.u8(..5) == 0 {
+            none.sluggish_answers = 0.9 * rng.f64();
+        }
+        none.same_names = rng.u8(..8) == 0;
+        none.forged_dates = rng.bool();
+        none.race = [Race::Conflict, Race::Stack, Race::Vanish, Race::Vanish][rng.usize(..4)];
+        // Just under the delay that is assumed to be longer.
+        none.race_window = confirm_delay.mul_f64(0.05 + 0.85 * rng.f64());
         none.history_cap = if rng.u8(..4) == 0 {
             rng.usize(1..10)
         } else {

@@ -1,6 +1,6 @@
 //! The gist service of a simulated world: the pure store, asked as the wire would ask it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use multi_cluster_leader_election::election::lock::LockError;
@@ -24,6 +24,9 @@ pub const OTHER_FILE: &str = "other.txt";
 /// The server's clock when the simulation begins, in seconds since 1970.
 const EPOCH: i64 = 1_800_000_000;
 
+/// How old a forged date is, in seconds.
+const LONG_AGO: i64 = 30 * 24 * 3600;
+
 /// As the client does: how much of a history is read where no end is given, and at the most.
 const FIRST_ENTRIES: usize = 30;
 const MOST_ENTRIES: usize = 300;
@@ -32,6 +35,8 @@ const MOST_ENTRIES: usize = 300;
 pub struct Service {
     store: Store,
     in_effect: HashMap<Revision, Revision>,
+    /// Revisions that carry a date of long ago.
+    forged: HashSet<Revision>,
     pub writes: u64,
     pub vanished: u64,
 }
@@ -58,6 +63,7 @@ impl Service {
         let mut service = Service {
             store,
             in_effect: HashMap::new(),
+            forged: HashSet::new(),
             writes: 0,
             vanished: 0,
         };
@@ -133,7 +139,7 @@ impl Service {
     }
 
     /// A person edits the gist on the web; `None` deletes our file.
-    pub fn edit_by_hand(&mut self, content: Option<&str>, now: Time) {
+    pub fn edit_by_hand(&mut self, content: Option<&str>, now: Time, forged: bool) {
         let other = self.view().head().files().get(OTHER_FILE).cloned();
         let mut files = vec![(
             Arc::from(OTHER_FILE),
@@ -144,7 +150,10 @@ impl Service {
         }
         let files: Files = files.into_iter().collect();
         // An edit that changes nothing makes no revision.
-        if self.store.replace_files(GIST, files, stamp(now)).is_ok() {
+        if let Ok(revision) = self.store.replace_files(GIST, files, stamp(now)) {
+            if forged && !self.in_effect.contains_key(&revision) {
+                self.forged.insert(revision);
+            }
             self.note_effect();
         }
     }
@@ -163,7 +172,7 @@ impl Service {
                 if etag.as_ref() == Some(&tag) {
                     Reply::NotModified
                 } else {
-                    Reply::Gist(page(view, *until, cap))
+                    Reply::Gist(self.page(view, *until, cap))
                 }
             }
             Request::Revision(revision) => match self.text_at(view, *revision) {
@@ -172,7 +181,7 @@ impl Service {
             },
             Request::Commits { page } => {
                 let commits = view.commits(*page as usize, 100);
-                Reply::Commits(commits.map(commit).collect())
+                Reply::Commits(commits.map(|entry| self.commit(entry)).collect())
             }
             Request::Write { .. } => return answer(now, Err(not_found())),
         };
@@ -181,12 +190,56 @@ impl Service {
 
     /// What a write that was put into effect just now is answered with.
     pub fn written(&self, until: Revision, now: Time, cap: usize) -> Answer {
-        answer(now, Ok(Reply::Gist(page(self.view(), Some(until), cap))))
+        answer(
+            now,
+            Ok(Reply::Gist(self.page(self.view(), Some(until), cap))),
+        )
     }
 
     fn text_at(&self, view: View<'_>, revision: Revision) -> Option<Text> {
         let commit = view.at(revision)?.head();
         Some(text(commit.files()))
+    }
+
+    fn commit(&self, commit: &multi_cluster_leader_election::emulator::Commit) -> Commit {
+        let revision = commit.revision();
+        let old = if self.forged.contains(&revision) {
+            LONG_AGO
+        } else {
+            0
+        };
+        Commit {
+            revision,
+            committed_at: Some(commit.committed_at() - old),
+        }
+    }
+
+    fn page(&self, view: View<'_>, until: Option<Revision>, cap: usize) -> GistPage {
+        let most = if until.is_some() {
+            MOST_ENTRIES
+        } else {
+            FIRST_ENTRIES
+        };
+        let mut history = Vec::new();
+        for entry in view.history().take(most.min(cap)) {
+            let entry = self.commit(entry);
+            history.push(entry);
+            if until == Some(entry.revision) {
+                break;
+            }
+        }
+        GistPage {
+            etag: Some(etag_of(view)),
+            files: view
+                .head()
+                .files()
+                .iter()
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+            text: text(view.head().files()),
+            history,
+            scopes: None,
+        }
     }
 }
 
@@ -210,39 +263,4 @@ fn text(files: &Files) -> Text {
     files
         .get(FILE)
         .map_or(Text::Missing, |content| Text::Whole(content.clone()))
-}
-
-fn commit(commit: &multi_cluster_leader_election::emulator::Commit) -> Commit {
-    Commit {
-        revision: commit.revision(),
-        committed_at: Some(commit.committed_at()),
-    }
-}
-
-fn page(view: View<'_>, until: Option<Revision>, cap: usize) -> GistPage {
-    let most = if until.is_some() {
-        MOST_ENTRIES
-    } else {
-        FIRST_ENTRIES
-    };
-    let mut history = Vec::new();
-    for entry in view.history().take(most.min(cap)) {
-        let entry = commit(entry);
-        history.push(entry);
-        if until == Some(entry.revision) {
-            break;
-        }
-    }
-    GistPage {
-        etag: Some(etag_of(view)),
-        files: view
-            .head()
-            .files()
-            .iter()
-            .map(|(name, _)| name.to_owned())
-            .collect(),
-        text: text(view.head().files()),
-        history,
-        scopes: None,
-    }
 }

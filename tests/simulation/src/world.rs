@@ -24,8 +24,6 @@ use crate::service::{self, FILE, OTHER_FILE, Service};
 /// How many of the last events a failure shows.
 const TRACE: usize = 120;
 
-pub const CONFIRM_DELAY: Duration = Duration::from_secs(2);
-
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -37,21 +35,43 @@ pub struct Scenario {
     pub healed: Duration,
     pub faults: Faults,
     pub config: LeaderElectionConfig,
+    pub confirm_delay: Duration,
 }
 
 impl Scenario {
     /// A world drawn from a seed.
     pub fn draw(seed: u64) -> Scenario {
         let mut rng = Rng::with_seed(seed);
+        let (config, confirm_delay) = draw_config(&mut rng);
         Scenario {
             seed,
             candidates: rng.usize(2..=5),
             troubled: Duration::from_secs(3600),
             healed: Duration::from_secs(900),
-            faults: Faults::draw(&mut rng),
-            config: LeaderElectionConfig::new("?"),
+            faults: Faults::draw(&mut rng, confirm_delay),
+            config,
+            confirm_delay,
         }
     }
+}
+
+/// The default times, or others that are as tight as the rules allow.
+fn draw_config(rng: &mut Rng) -> (LeaderElectionConfig, Duration) {
+    let default = LeaderElectionConfig::new("?");
+    if rng.bool() {
+        return (default, Duration::from_secs(2));
+    }
+    let confirm_delay = Duration::from_millis(rng.u64(400..2000));
+    let retry_period = confirm_delay * 2;
+    let termination_grace = Duration::from_secs(rng.u64(0..8));
+    let kept = retry_period + termination_grace + default.margin();
+    let config = LeaderElectionConfig {
+        renew_deadline: default.lease_duration - kept,
+        retry_period,
+        termination_grace,
+        ..default
+    };
+    (config, confirm_delay)
 }
 
 /// What came of a world that kept all promises.
@@ -236,7 +256,8 @@ impl World {
                     self.rng.i64(-drift..=drift)
                 },
             };
-            let name = format!("c{index}");
+            let same = self.faults.same_names && index > 0;
+            let name = format!("c{}", if same { 0 } else { index });
             let (elector, protocol) = self.process(&name, clock);
             self.nodes.push(Node {
                 name,
@@ -274,8 +295,11 @@ impl World {
             seed: self.rng.u64(..),
             ..self.scenario.config.clone()
         };
-        let elector =
-            LeaderElector::new(config.clone(), Some(CONFIRM_DELAY), clock.local(self.now));
+        let elector = LeaderElector::new(
+            config.clone(),
+            Some(self.scenario.confirm_delay),
+            clock.local(self.now),
+        );
         (elector, node::protocol(&config, self.processes))
     }
 
@@ -702,7 +726,11 @@ impl World {
         if self.chance(self.faults.lost_answers) {
             return;
         }
-        let way = self.way(self.faults.slow_answers);
+        let way = if self.chance(self.faults.sluggish_answers) {
+            self.seconds(2.0, 4.9)
+        } else {
+            self.way(self.faults.slow_answers)
+        };
         let answer = Box::new(answer);
         self.after(way, Event::Answer { from, answer });
     }
@@ -756,7 +784,8 @@ impl World {
             return;
         }
         self.note(|_| format!("a PERSON writes {text:?}"));
-        self.service.edit_by_hand(text.as_deref(), self.now);
+        let forged = self.faults.forged_dates;
+        self.service.edit_by_hand(text.as_deref(), self.now, forged);
     }
 
     // ---- workloads ----
@@ -959,7 +988,7 @@ impl World {
         self.healed_at = Some(self.now);
         if self.service.head_text().as_deref() == Some("spoilt") {
             // Who starts now refuses a file with other people's text: a person has to mend it.
-            self.service.edit_by_hand(Some("{}"), self.now);
+            self.service.edit_by_hand(Some("{}"), self.now, false);
         }
         for node in 0..self.nodes.len() {
             self.nodes[node].cut_off = false;
