@@ -54,6 +54,14 @@ fn are_gone(pids: &[Pid]) {
     });
 }
 
+/// All that it wrote to standard error; it has ended.
+fn errors_of(child: &mut Child) -> String {
+    let mut errors = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut errors).unwrap();
+    errors
+}
+
 #[test]
 fn it_shows_three_terms_and_ends_with_0() {
     let output = demo().output().unwrap();
@@ -100,13 +108,7 @@ fn interrupted_it_leaves_nobody_behind() {
     kill(pid(&child), Signal::SIGINT).unwrap();
     std::io::copy(&mut out, &mut std::io::sink()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    let mut errors = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut errors)
-        .unwrap();
+    let errors = errors_of(&mut child);
     assert_eq!(errors, "elector: interrupted; the candidates are gone\n");
     are_gone(&candidates);
 }
@@ -123,13 +125,7 @@ fn a_reader_that_has_seen_enough_ends_it_and_leaves_nobody_behind() {
     });
     drop(out);
     eventually("it ends", || child.try_wait().unwrap().is_some());
-    let mut errors = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut errors)
-        .unwrap();
+    let errors = errors_of(&mut child);
     assert_eq!(errors, "");
     are_gone(&candidates);
 }

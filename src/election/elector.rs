@@ -525,13 +525,8 @@ impl LeaderElector {
         self.actions.push_back(Action::Notice(notice));
     }
 
+    /// A leader has to look before it can write.
     fn count_slow_path(&mut self) {
-        self.count_slow_path_if(true);
-    }
-
-    fn count_slow_path_if(&mut self, looks: bool) {
-        if looks && self.is_leader() {
-            self.slow_paths += 1;
-        }
+        self.slow_paths += u64::from(self.is_leader());
     }
 }

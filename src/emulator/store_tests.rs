@@ -6,7 +6,11 @@ use crate::emulator::Commit;
 const T: Timestamp = Timestamp(1_000_000_000);
 
 fn store() -> (Store, String) {
-    let mut store = Store::new(1);
+    store_of(1)
+}
+
+fn store_of(seed: u64) -> (Store, String) {
+    let mut store = Store::new(seed);
     let files = [("leader.json", "{}")].into_iter().collect();
     let id = store
         .create(
@@ -172,18 +176,7 @@ fn the_newest_revisions_can_be_made_to_vanish_but_the_first_stays() {
 #[test]
 fn one_seed_gives_one_sequence_of_revisions() {
     let run = |seed| {
-        let mut store = Store::new(seed);
-        let files = [("a", "b")].into_iter().collect();
-        let id = store
-            .create(
-                None,
-                NewGist {
-                    files,
-                    ..NewGist::default()
-                },
-                T,
-            )
-            .unwrap();
+        let (store, id) = store_of(seed);
         (store.read(&id).unwrap().head().revision(), id)
     };
     assert_eq!(run(5), run(5));

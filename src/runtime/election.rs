@@ -255,22 +255,20 @@ impl Owner {
             Event::WorkloadGone => self.elector.handle_workload_gone(now),
             Event::Lock(LockResult::Got(result)) => {
                 self.entrance.check_get(result.as_ref().err())?;
-                self.count(result.is_ok(), false);
+                if result.is_ok() {
+                    self.reporter.succeeded(false);
+                }
                 self.elector.handle_got(now, result);
             }
             Event::Lock(LockResult::Wrote(result)) => {
                 self.entrance.check_write(result.as_ref().err())?;
-                self.count(matches!(result, Ok(()) | Err(LockError::Conflict)), true);
+                if matches!(result, Ok(()) | Err(LockError::Conflict)) {
+                    self.reporter.succeeded(true);
+                }
                 self.elector.handle_wrote(now, result);
             }
         }
         Ok(())
-    }
-
-    fn count(&mut self, good: bool, write: bool) {
-        if good {
-            self.reporter.succeeded(write);
-        }
     }
 
     fn act(&mut self) -> Result<(), ElectionError> {

@@ -30,26 +30,26 @@ impl LeaderElector {
         wall: impl FnOnce() -> String,
     ) -> Action {
         let timeout = self.request_timeout(now);
-        if next != Next::Look {
-            self.writes += 1;
-        }
+        let number = self.writes + 1;
+        let record = match next {
+            Next::Look => None,
+            Next::Claim => Some(self.claim_record(number, now, wall())),
+            Next::Renew => self.renewal_record(number, now, wall()),
+            Next::Release => Some(self.candidacy.release_record(wall())),
+        };
+        let kind = if record.is_some() { next } else { Next::Look };
+        self.writes += u64::from(record.is_some());
         self.in_flight = Some(InFlight {
-            kind: next,
+            kind,
             sent_at: now,
             timeout,
             write: self.writes,
         });
-        let record = match next {
-            Next::Look => return Action::Get { timeout },
-            Next::Claim => self.claim_record(now, wall()),
-            Next::Renew => self.renewal_record(now, wall()),
-            Next::Release => self.candidacy.release_record(wall()),
-        };
         let absent = self.candidacy.content() == Some(&Content::Absent);
-        if next == Next::Claim && absent {
-            Action::Create { record, timeout }
-        } else {
-            Action::Update { record, timeout }
+        match record {
+            None => Action::Get { timeout },
+            Some(record) if kind == Next::Claim && absent => Action::Create { record, timeout },
+            Some(record) => Action::Update { record, timeout },
         }
     }
 
@@ -68,22 +68,25 @@ impl LeaderElector {
         }
     }
 
-    fn claim_record(&mut self, now: Instant, wall: String) -> LeaderElectionRecord {
+    fn claim_record(&mut self, number: u64, now: Instant, wall: String) -> LeaderElectionRecord {
         let token = self.candidacy.next_token();
-        self.become_claimant(Term::claimed(token, wall.clone(), self.writes, now));
+        self.become_claimant(Term::claimed(token, wall.clone(), number, now));
         self.own_record(token, wall.clone(), wall)
     }
 
-    fn renewal_record(&mut self, now: Instant, wall: String) -> LeaderElectionRecord {
-        let number = self.writes;
-        let (token, acquire_time) = match &mut self.role {
-            Role::Leader(term) | Role::Claimant(term) => {
-                term.sent(number, now);
-                (term.token, term.acquire_time.clone())
-            }
-            _ => (self.candidacy.next_token(), wall.clone()),
+    /// A renewal of the present term; without one there is nothing to renew.
+    fn renewal_record(
+        &mut self,
+        number: u64,
+        now: Instant,
+        wall: String,
+    ) -> Option<LeaderElectionRecord> {
+        let (Role::Leader(term) | Role::Claimant(term)) = &mut self.role else {
+            return None;
         };
-        self.own_record(token, acquire_time, wall)
+        term.sent(number, now);
+        let (token, acquire_time) = (term.token, term.acquire_time.clone());
+        Some(self.own_record(token, acquire_time, wall))
     }
 
     fn own_record(
@@ -116,7 +119,9 @@ impl LeaderElector {
             Next::Renew if !unknown => Next::Renew,
             _ => Next::Look,
         };
-        self.count_slow_path_if(next == Next::Look);
+        if next == Next::Look {
+            self.count_slow_path();
+        }
         if kind == Next::Claim && !unknown && matches!(self.role, Role::Claimant(_)) {
             self.role = Role::Candidate;
         }

@@ -139,10 +139,7 @@ impl Reader {
         fresh: bool,
     ) -> Result<Read<Effect>, LockError> {
         if let Some(base) = &self.base
-            && self
-                .commits
-                .first()
-                .is_some_and(|head| head.revision == base.at)
+            && self.is_settled()
         {
             return Ok(Read::Known(base.effect.clone()));
         }
@@ -154,7 +151,16 @@ impl Reader {
 
     /// Makes the newest revision the point up to which all is known, with `effect` in effect there.
     pub(super) fn settle(&mut self, now: Instant, effect: Effect) -> Result<(), LockError> {
+        if self.is_settled() {
+            return Ok(());
+        }
         self.settle_at(now, 0, effect)
+    }
+
+    /// Everything up to the newest revision known is settled, as after every 304.
+    fn is_settled(&self) -> bool {
+        let head = self.commits.first().map(|commit| commit.revision);
+        head.is_some() && head == self.base.as_ref().map(|base| base.at)
     }
 
     // ---- our own write ----

@@ -202,10 +202,8 @@ pub struct World {
     service: Service,
     outage: bool,
     highest_token: Option<u64>,
-    /// The longest lease that a person wrote.
     healed_at: Option<Time>,
     led_since_healing: Option<Time>,
-    transitions_after: u64,
     summary: Summary,
     trace: VecDeque<String>,
     violation: Option<String>,
@@ -232,7 +230,6 @@ impl World {
             highest_token: None,
             healed_at: None,
             led_since_healing: None,
-            transitions_after: 0,
             summary: Summary::default(),
             trace: VecDeque::new(),
             violation: None,

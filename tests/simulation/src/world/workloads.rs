@@ -26,7 +26,6 @@ impl World {
         self.highest_token = self.highest_token.max(Some(token));
         if self.healed_at.is_some() {
             self.led_since_healing.get_or_insert(self.now);
-            self.transitions_after += 1;
         }
         if local >= until {
             self.violate("a term begins after its own end".into());
@@ -58,10 +57,6 @@ impl World {
         let local = self.local(node);
         if let Some(workload) = &mut self.nodes[node].workload {
             workload.stopping.get_or_insert(local);
-            workload.kill_at = workload
-                .kill_at
-                .min(kill_at)
-                .max(kill_at.min(workload.kill_at));
             workload.kill_at = kill_at;
         }
         self.schedule_guard(node);
