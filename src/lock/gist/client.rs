@@ -12,7 +12,6 @@
 //! is `OutcomeUnknown`.
 
 mod connect;
-mod limits;
 mod proxy;
 mod stats;
 mod tls;
@@ -29,8 +28,8 @@ use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, AsSendBody, Body, Proxy};
 
 use self::connect::{CallState, Marker, Names, Sockets, plain_io};
-use self::limits::Limits;
 use self::tls::TlsConnector;
+use super::limits::Limits;
 use super::token::{Token, TokenError, TokenSource, TokenStore};
 use super::wire::request::{HttpRequest, Method, USER_AGENT};
 use super::wire::status::{Asked, Head, for_people};
@@ -39,9 +38,9 @@ use super::wire::{self, Answer, Request, Target};
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
 
-pub use self::limits::WriteLimits;
 pub use self::proxy::ProxySettings;
 pub use self::stats::{RateLimit, Stats};
+pub use super::limits::WriteLimits;
 pub use super::wire::target::check_api_url;
 
 /// The longest call: whoever asks for more has made a mistake, and the arithmetic stays far from

@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod history;
+pub mod limits;
 mod observation;
 pub mod protocol;
 mod reader;

@@ -37,7 +37,7 @@ impl Default for WriteLimits {
 
 /// Says when a request may be sent.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub struct Limits {
     /// `None`: writes are not counted.
     writes: Option<WriteLimits>,
     /// When writes were sent, oldest first; none older than an hour.
@@ -49,7 +49,9 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(writes: Option<WriteLimits>) -> Self {
+    /// Nothing was sent yet. `writes` bounds what is sent, `None` does not.
+    #[must_use]
+    pub fn new(writes: Option<WriteLimits>) -> Self {
         Limits {
             writes: writes.map(|limits| WriteLimits {
                 per_hour: limits.per_hour.min(MOST_WRITES),
@@ -62,7 +64,8 @@ impl Limits {
     }
 
     /// How many answers in a row, up to now, said that a limit was reached.
-    pub(super) fn in_a_row(&self) -> u32 {
+    #[must_use]
+    pub fn in_a_row(&self) -> u32 {
         self.in_a_row
     }
 
@@ -70,7 +73,7 @@ impl Limits {
     ///
     /// # Errors
     /// [`LockError::Throttled`], with the time until it may.
-    pub(super) fn admit(&mut self, now: Instant, write: bool) -> Result<(), LockError> {
+    pub fn admit(&mut self, now: Instant, write: bool) -> Result<(), LockError> {
         if let Some((until, why)) = &self.held {
             if now < *until {
                 return Err(LockError::Throttled {
@@ -117,7 +120,7 @@ impl Limits {
     }
 
     /// Notes that a write is being sent.
-    pub(super) fn sent_write(&mut self, now: Instant) {
+    pub fn sent_write(&mut self, now: Instant) {
         self.forget(now);
         if self.writes.is_some() {
             self.sent.push_back(now);
@@ -125,7 +128,7 @@ impl Limits {
     }
 
     /// Notes what came of a request.
-    pub(super) fn heard<T>(&mut self, now: Instant, reply: &Result<T, LockError>) {
+    pub fn heard<T>(&mut self, now: Instant, reply: &Result<T, LockError>) {
         match reply {
             Ok(_) => self.in_a_row = 0,
             Err(LockError::Throttled { retry_after, why }) => {
