@@ -135,6 +135,9 @@ pub enum LockError {
     /// The store cannot be reached, does not work, or does not yet show what it should; nothing was
     /// written.
     Unavailable(String),
+    /// There is more to be read than one call has time for: the next one goes on where this one
+    /// ended, and may be made soon.
+    Unfinished(String),
     /// A write may or may not have landed, or may still land later.
     OutcomeUnknown(String),
     /// What is there is not ours to touch, or not ours to understand.
@@ -154,6 +157,7 @@ impl fmt::Display for LockError {
             LockError::NotFound(why)
             | LockError::Unauthorized(why)
             | LockError::Unavailable(why)
+            | LockError::Unfinished(why)
             | LockError::Refused(why) => f.write_str(why),
         }
     }

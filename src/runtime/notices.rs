@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::election::action::Notice;
+use crate::election::lock::LockError;
 use crate::election::time::Instant;
 
 /// A failure that goes on is told again after this time.
@@ -13,6 +14,8 @@ const REPEAT_AFTER: Duration = Duration::from_secs(60);
 pub(super) struct Reporter {
     /// The failure told last.
     failing: Option<Failing>,
+    /// When it was last told that a long history is being read.
+    reading_told_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -29,6 +32,10 @@ impl Reporter {
     /// Tells a notice that came `now`.
     pub(super) fn tell(&mut self, now: Instant, notice: &Notice) {
         match notice {
+            Notice::Failed {
+                error: LockError::Unfinished(how_far),
+                ..
+            } => self.unfinished(now, how_far),
             Notice::Failed {
                 call,
                 error,
@@ -64,6 +71,16 @@ impl Reporter {
         if let Some(failing) = self.failing.take_if(over) {
             log::info!("works again, after: {}", failing.what);
         }
+    }
+
+    /// A long history is being read, in many calls.
+    fn unfinished(&mut self, now: Instant, how_far: &str) {
+        let told_lately = |at: Instant| now.since(at) < REPEAT_AFTER / 6;
+        if self.reading_told_at.is_some_and(told_lately) {
+            return log::debug!("{how_far}");
+        }
+        self.reading_told_at = Some(now);
+        log::info!("{how_far}");
     }
 
     fn failed(&mut self, now: Instant, what: String, write: bool, retry_in: Duration) {

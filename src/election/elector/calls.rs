@@ -18,6 +18,9 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(5);
 const RETRY_DIVISOR: u32 = 8;
 const MOST_STRETCH: u32 = 4;
 
+/// A candidate's look that only needs more time goes on after this part of the poll period.
+const UNFINISHED_DIVISOR: u32 = 8;
+
 impl LeaderElector {
     pub(super) fn schedule(&mut self, at: Instant, next: Next) {
         self.next = Some((at.max(self.throttled_until), next));
@@ -110,9 +113,16 @@ impl LeaderElector {
         let unknown = matches!(error, LockError::OutcomeUnknown(_));
         let delay = match &error {
             LockError::Throttled { retry_after, .. } => *retry_after,
+            LockError::Unfinished(_) if matches!(self.role, Role::Candidate) => {
+                self.config.poll_period / UNFINISHED_DIVISOR
+            }
             _ => self.retry_delay(),
         };
-        self.failures = self.failures.saturating_add(1);
+        self.failures = match &error {
+            // It got on.
+            LockError::Unfinished(_) => 0,
+            _ => self.failures.saturating_add(1),
+        };
         // A claim or release that certainly was not written starts with a look; a renewal is tried
         // again as it was, unless it may have been written.
         let next = match kind {

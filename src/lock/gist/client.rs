@@ -390,6 +390,7 @@ impl GistClient {
             | LockError::NotFound(why)
             | LockError::Unauthorized(why)
             | LockError::Unavailable(why)
+            | LockError::Unfinished(why)
             | LockError::OutcomeUnknown(why)
             | LockError::Refused(why) => {
                 if why.contains(token) {

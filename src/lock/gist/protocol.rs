@@ -150,6 +150,7 @@ impl GistProtocol {
             Err(LockError::NotFound(_)) if self.reader.awaits_text() => Err(unavailable(
                 "the gist service does not show a revision that it listed a moment ago",
             )),
+            Err(error) => Err(self.cut_short(error)),
             reply => reply,
         };
         let step = reply.and_then(|reply| self.take(now, reply));
@@ -158,7 +159,18 @@ impl GistProtocol {
 
     /// Ends the call under way because its time is over; `why` says so.
     pub fn give_up(&mut self, why: &str) -> Step {
-        self.fail(unavailable(why))
+        let error = self.cut_short(unavailable(why));
+        self.fail(error)
+    }
+
+    /// A look that read some of the history before this ended it goes on from there.
+    fn cut_short(&self, error: LockError) -> LockError {
+        match (error, &self.call) {
+            (LockError::Unavailable(_), Some(Call::Get)) if self.reader.has_read() => {
+                self.reader.unfinished()
+            }
+            (error, _) => error,
+        }
     }
 
     fn begin(&mut self, call: Call) {

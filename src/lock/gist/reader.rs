@@ -19,6 +19,10 @@ use crate::election::time::Instant;
 /// portions over several calls and takes no part of the limits that renewals need.
 const READS_PER_CALL: u32 = 20;
 
+/// How many of them while few of the hour's requests are left: enough for the usual look, in which
+/// one revision is new.
+const READS_WHEN_LOW: u32 = 2;
+
 /// How many revisions of the history are kept at the most while it is walked. A day of renewals at
 /// the default settings makes 11,000.
 const MOST_COMMITS: usize = 100_000;
@@ -357,19 +361,31 @@ impl Reader {
         position(&self.commits, base.at).is_some()
     }
 
+    /// A call that came further than the one before, but not to the end.
+    pub(super) fn unfinished(&self) -> LockError {
+        let far = self.seen.len();
+        LockError::Unfinished(format!(
+            "the gist's history is long and still being read, {far} revisions so far"
+        ))
+    }
+
+    /// Whether this call has read some of the history.
+    pub(super) fn has_read(&self) -> bool {
+        // The last request has no answer yet.
+        self.cursor.reads > 1
+    }
+
     fn ask(&mut self, missing: &Progress) -> Result<Request, LockError> {
         let cursor = &mut self.cursor;
         let far = self.seen.len();
-        if self.running_low && !cursor.write {
+        if self.running_low && !cursor.write && cursor.reads >= READS_WHEN_LOW {
             return Err(unavailable(format!(
                 "few of the hour's requests are left, and are kept for renewals: the gist's history \
                  is read on later, {far} revisions are read so far"
             )));
         }
         if cursor.reads == READS_PER_CALL {
-            return Err(unavailable(format!(
-                "the gist's history is still being read, {far} revisions so far"
-            )));
+            return Err(self.unfinished());
         }
         cursor.reads += 1;
         if let Progress::NeedText(revision) = missing {

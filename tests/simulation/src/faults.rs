@@ -14,6 +14,8 @@ pub struct Faults {
     pub refused: f64,
     pub server_errors: f64,
     pub duplicates: f64,
+    /// Writes whose duplicate, or which themselves, arrive up to a quarter of an hour later.
+    pub very_late: f64,
     /// Requests that are on their way for up to half a minute.
     pub slow_requests: f64,
     pub slow_answers: f64,
@@ -22,6 +24,8 @@ pub struct Faults {
     pub stale_reads: f64,
     pub stale_by: Duration,
     pub throttled: f64,
+    /// The service has GitHub's limits, and refuses what is beyond them.
+    pub limits: bool,
     pub race: Race,
     /// The longest time between reading and moving the head.
     pub race_window: Duration,
@@ -31,6 +35,7 @@ pub struct Faults {
     pub polite_stops: f64,
     pub pauses: f64,
     pub suspends: f64,
+    pub wall_jumps: f64,
     pub partitions: f64,
     pub outages: f64,
     pub other_files: f64,
@@ -40,6 +45,11 @@ pub struct Faults {
     pub same_names: bool,
     /// What people write carries a date of long ago, as a pushed commit can.
     pub forged_dates: bool,
+    /// Troubles come together at a few moments, rather than alone.
+    pub bursts: bool,
+    /// How often an hour the newest revisions are removed, as by `git push --force`: nothing is
+    /// promised then, and no drawn world has it.
+    pub rewrites: f64,
 }
 
 impl Faults {
@@ -51,12 +61,14 @@ impl Faults {
             refused: 0.0,
             server_errors: 0.0,
             duplicates: 0.0,
+            very_late: 0.0,
             slow_requests: 0.0,
             slow_answers: 0.0,
             sluggish_answers: 0.0,
             stale_reads: 0.0,
             stale_by: Duration::ZERO,
             throttled: 0.0,
+            limits: false,
             race: Race::Stack,
             race_window: Duration::from_millis(100),
             history_cap: usize::MAX,
@@ -65,6 +77,7 @@ impl Faults {
             polite_stops: 0.0,
             pauses: 0.0,
             suspends: 0.0,
+            wall_jumps: 0.0,
             partitions: 0.0,
             outages: 0.0,
             other_files: 0.0,
@@ -72,6 +85,8 @@ impl Faults {
             stubborn_workloads: 0.0,
             same_names: false,
             forged_dates: false,
+            bursts: false,
+            rewrites: 0.0,
         }
     }
 
@@ -87,6 +102,7 @@ impl Faults {
         none.refused = chance(0.2);
         none.server_errors = chance(0.3);
         none.duplicates = chance(0.3);
+        none.very_late = chance(0.05);
         none.slow_requests = chance(0.2);
         none.slow_answers = chance(0.2);
         none.stale_reads = chance(0.4);
@@ -96,6 +112,7 @@ impl Faults {
         none.polite_stops = chance(20.0);
         none.pauses = chance(20.0);
         none.suspends = chance(10.0);
+        none.wall_jumps = chance(20.0);
         none.partitions = chance(10.0);
         none.outages = chance(4.0);
         none.other_files = chance(500.0);
@@ -105,11 +122,13 @@ impl Faults {
         if rng.u8(..5) == 0 {
             none.sluggish_answers = 0.9 * rng.f64();
         }
+        none.limits = rng.u8(..4) == 0;
         none.same_names = rng.u8(..8) == 0;
         none.forged_dates = rng.bool();
+        none.bursts = rng.bool();
         none.race = [Race::Conflict, Race::Stack, Race::Vanish, Race::Vanish][rng.usize(..4)];
         // Just under the delay that is assumed to be longer.
-        none.race_window = confirm_delay.mul_f64(0.05 + 0.85 * rng.f64());
+        none.race_window = confirm_delay.mul_f64(0.05 + 0.93 * rng.f64());
         none.history_cap = if rng.u8(..4) == 0 {
             rng.usize(1..10)
         } else {

@@ -3,6 +3,9 @@
 
 pub mod clock;
 pub mod faults;
+pub mod missing;
 pub mod node;
+pub mod scenario;
 pub mod service;
+pub mod tally;
 pub mod world;

@@ -1,12 +1,15 @@
-//! A candidate of a simulated world: the real elector and the real lock protocol on a clock of their
-//! own, and a workload whose guard holds its deadline.
+//! A candidate of a simulated world: the real elector, the real lock protocol and the real counting of
+//! writes on a clock of their own, and a workload whose guard holds its deadline.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::elector::LeaderElector;
 use multi_cluster_leader_election::election::time::Instant;
+use multi_cluster_leader_election::lock::gist::limits::{Limits, WriteLimits};
 use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, ProtocolConfig};
+use multi_cluster_leader_election::lock::gist::revision::Revision;
 
 use crate::clock::{Clock, Time};
 
@@ -58,30 +61,117 @@ pub enum Power {
     Suspended,
 }
 
+/// A write of the present term, and what truly became of it; in the time since boot.
+#[derive(Debug)]
+pub struct TermWrite {
+    pub id: Arc<str>,
+    pub sent: Instant,
+    /// When it last took effect, and as which revision.
+    pub landed: Option<(Instant, Revision)>,
+    /// A later write of the term took effect above it, sent long enough after it had landed.
+    pub confirmed: bool,
+}
+
 /// A candidate.
 pub struct Node {
-    pub name: String,
+    pub config: LeaderElectionConfig,
     pub clock: Clock,
     pub power: Power,
     /// Counts its processes; what was meant for an earlier one is dropped.
     pub life: u64,
+    /// Names the process among all.
+    pub process: u64,
     pub elector: LeaderElector,
     pub protocol: GistProtocol,
+    pub limits: Limits,
     pub call: Option<Call>,
     pub requests: u64,
     pub workload: Option<Workload>,
     /// Counts what was said to the workload.
     pub orders: u64,
     pub cut_off: bool,
-    pub throttled_until: Instant,
+    pub suspended_at: Time,
     /// The true time of the wake-up that is under way, and which one it is.
     pub wake: Option<(Time, u64)>,
+    /// The token of the newest claim, and the writes under it.
+    pub term: (u64, Vec<TermWrite>),
+    /// When writes were sent in the last hour, to be held against the limits.
+    pub sent_writes: std::collections::VecDeque<Time>,
+    /// The service has told it to send nothing before this.
+    pub told_to_wait_until: Instant,
 }
 
-pub fn protocol(config: &LeaderElectionConfig, process: u64) -> GistProtocol {
-    GistProtocol::new(ProtocolConfig {
-        process: format!("p{process}"),
-        file: Some(crate::service::FILE.to_owned()),
-        renew_deadline: config.renew_deadline,
-    })
+/// A new process.
+pub struct Process {
+    pub number: u64,
+    pub elector: LeaderElector,
+    pub protocol: GistProtocol,
+    pub limits: Limits,
+}
+
+impl Process {
+    pub fn start(
+        number: u64,
+        config: &LeaderElectionConfig,
+        confirm_delay: Duration,
+        counted: bool,
+        now: Instant,
+    ) -> Process {
+        let config = LeaderElectionConfig {
+            seed: config.seed ^ number,
+            ..config.clone()
+        };
+        let protocol = GistProtocol::new(ProtocolConfig {
+            process: format!("p{number}"),
+            file: Some(crate::service::FILE.to_owned()),
+            renew_deadline: config.renew_deadline,
+        });
+        Process {
+            number,
+            elector: LeaderElector::new(config, Some(confirm_delay), now),
+            protocol,
+            limits: Limits::new(counted.then(WriteLimits::default)),
+        }
+    }
+}
+
+impl Node {
+    pub fn new(config: LeaderElectionConfig, clock: Clock, process: Process) -> Node {
+        Node {
+            config,
+            clock,
+            power: Power::On,
+            life: 0,
+            process: process.number,
+            elector: process.elector,
+            protocol: process.protocol,
+            limits: process.limits,
+            call: None,
+            requests: 0,
+            workload: None,
+            orders: 0,
+            cut_off: false,
+            suspended_at: Time(0),
+            wake: None,
+            term: (0, Vec::new()),
+            sent_writes: std::collections::VecDeque::new(),
+            told_to_wait_until: Instant::BOOT,
+        }
+    }
+
+    /// A new process takes the place of the last one.
+    pub fn restart(&mut self, process: Process) {
+        self.process = process.number;
+        self.elector = process.elector;
+        self.protocol = process.protocol;
+        self.limits = process.limits;
+        self.power = Power::On;
+        self.term = (0, Vec::new());
+        self.sent_writes.clear();
+        self.told_to_wait_until = Instant::BOOT;
+    }
+
+    pub fn name(&self) -> &str {
+        &self.config.identity
+    }
 }

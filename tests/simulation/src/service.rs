@@ -1,7 +1,10 @@
-//! The gist service of a simulated world: the pure store, asked as the wire would ask it.
+//! The gist service of a simulated world: the pure store, asked as the wire would ask it; and what
+//! truly became of every write, which nobody in that world knows.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::emulator::{
@@ -27,18 +30,79 @@ const EPOCH: i64 = 1_800_000_000;
 /// How old a forged date is, in seconds.
 const LONG_AGO: i64 = 30 * 24 * 3600;
 
+/// A record of ours that is older than this, in seconds, is nobody's any more.
+const LONG_GONE: i64 = 600;
+
+/// How many of the newest revisions are looked through for one that was written a moment ago.
+const NEAR: usize = 64;
+
 /// As the client does: how much of a history is read where no end is given, and at the most.
 const FIRST_ENTRIES: usize = 30;
 const MOST_ENTRIES: usize = 300;
 
-/// The service, and for every revision ever made which one is in effect there.
+/// What a revision that is in effect means for whoever would claim the lease.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// The name of the revision.
+    pub revision: Revision,
+    /// One of ours.
+    pub ours: bool,
+    /// The process that wrote it, for one of ours.
+    pub process: Option<u64>,
+    /// When it was sent, for one of ours; when it landed, for any other; `None` for long ago.
+    pub since: Option<Time>,
+    /// The holder gave the lease back by it.
+    pub released: bool,
+    /// The longest lease from the newest of ours that took effect up to this; `None` if there is no
+    /// record at all.
+    pub lease: Option<Duration>,
+}
+
+/// A write of ours as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    pub process: u64,
+    pub at: Time,
+}
+
+/// What a write came to when it landed.
+#[derive(Clone, Copy, Debug)]
+pub struct Landed {
+    pub revision: Revision,
+    /// What it found in effect.
+    pub before: Standing,
+    pub took_effect: bool,
+    pub vanished: bool,
+    pub stacked: bool,
+}
+
+/// The service, and what nobody knows: for every revision ever made, which one is in effect there.
 pub struct Service {
     store: Store,
-    in_effect: HashMap<Revision, Revision>,
+    in_effect: HashMap<Revision, Standing, Quickly>,
     /// Revisions that carry a date of long ago.
     forged: HashSet<Revision>,
     pub writes: u64,
-    pub vanished: u64,
+}
+
+type Quickly = BuildHasherDefault<FirstBytes>;
+
+/// Revisions are random: their first bytes are a good hash.
+#[derive(Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 ^= u64::from_le_bytes(word);
+        }
+    }
 }
 
 fn stamp(now: Time) -> Timestamp {
@@ -46,33 +110,43 @@ fn stamp(now: Time) -> Timestamp {
 }
 
 impl Service {
-    pub fn new(seed: u64, content: &str) -> Service {
+    /// A gist whose file holds `content`, written so many seconds before the beginning.
+    pub fn new(seed: u64, content: Option<&str>, age: i64) -> Service {
         let mut store = Store::new(seed);
-        let files: Files = [(OTHER_FILE, "0"), (FILE, content)]
+        let ours = content.map(|content| (Arc::from(FILE), Arc::from(content)));
+        let files: Files = [(Arc::from(OTHER_FILE), Arc::from("0"))]
             .into_iter()
-            .map(|(name, text)| (Arc::from(name), Arc::from(text)))
+            .chain(ours)
             .collect();
         let gist = NewGist {
             description: String::new(),
             public: false,
             files,
         };
-        store
-            .create(Some(GIST), gist, stamp(Time(0)))
-            .expect("a new gist");
+        let then = Timestamp(EPOCH * 1000 - age * 1000);
+        store.create(Some(GIST), gist, then).expect("a new gist");
         let mut service = Service {
             store,
-            in_effect: HashMap::new(),
+            in_effect: HashMap::default(),
             forged: HashSet::new(),
             writes: 0,
-            vanished: 0,
         };
-        service.note_effect();
+        service.note_effect(Time(0), None);
+        let oldest = service.head();
+        if let Some(standing) = service.in_effect.get_mut(&oldest)
+            && age > LONG_GONE
+        {
+            standing.since = None;
+        }
         service
     }
 
     fn view(&self) -> View<'_> {
         self.store.read(GIST).expect("the gist is there")
+    }
+
+    pub fn head(&self) -> Revision {
+        self.view().head().revision()
     }
 
     /// The content of our file at the head, and its history of contents.
@@ -85,33 +159,57 @@ impl Service {
         commit.files().get(FILE).cloned()
     }
 
-    /// The revision in effect as of a head, by the full rule.
-    pub fn effect_at(&self, head: Revision) -> Option<Revision> {
+    /// What is in effect as of a head, by the full rule.
+    pub fn effect_at(&self, head: Revision) -> Option<Standing> {
         self.in_effect.get(&head).copied()
     }
 
-    /// Applies the rule to the newest revision, which is new.
-    fn note_effect(&mut self) {
+    /// What is in effect at the head.
+    pub fn standing(&self) -> Standing {
+        self.in_effect[&self.head()]
+    }
+
+    /// How many revisions there are down to the newest of ours that took effect, or to the first.
+    pub fn depth_of_effect(&self) -> usize {
+        let history = self.view().history();
+        let ours = |revision: &Revision| {
+            let standing = self.in_effect[revision];
+            standing.process.is_some() && standing.revision == *revision
+        };
+        1 + history
+            .take_while(|commit| !ours(&commit.revision()))
+            .count()
+    }
+
+    /// Whether `below` is among the newest revisions that lead up to the head.
+    pub fn leads_to_head(&self, below: Revision) -> bool {
+        let mut newest = self.view().history().take(NEAR);
+        newest.any(|commit| commit.revision() == below)
+    }
+
+    /// Applies the rule to the newest revision, which is new. `sent` says who sent it, for one of
+    /// ours.
+    fn note_effect(&mut self, now: Time, sent: Option<Sent>) -> bool {
         let view = self.view();
-        let head = view.head();
-        if self.in_effect.contains_key(&head.revision()) {
-            return;
-        }
-        let effect = match view.history().nth(1) {
-            None => head.revision(),
+        let (head, below) = (view.head(), view.history().nth(1));
+        let text = head.files().get(FILE);
+        let read = |text: Option<&Arc<str>>| {
+            Stored::read(&text.map_or(Text::Missing, |t| Text::Whole(t.clone())))
+        };
+        let revision = head.revision();
+        let standing = match below {
+            None => beginning(revision, &read(text)),
             Some(below) => {
                 let before = self.in_effect[&below.revision()];
-                let (text, text_below) = (head.files().get(FILE), below.files().get(FILE));
-                let stored = Stored::read(&text.map_or(Text::Missing, |t| Text::Whole(t.clone())));
-                let passed_over = text == text_below
-                    || stored
-                        .origin()
-                        .is_some_and(|origin| origin.supersedes != before);
-                if passed_over { before } else { head.revision() }
+                if text == below.files().get(FILE) {
+                    before
+                } else {
+                    apply(before, revision, &read(text), now, sent)
+                }
             }
         };
-        let head = head.revision();
-        self.in_effect.insert(head, effect);
+        self.in_effect.insert(revision, standing);
+        standing.revision == revision
     }
 
     // ---- writes ----
@@ -120,22 +218,28 @@ impl Service {
         self.store.begin_write(GIST, edit)
     }
 
+    /// A write moves the head. `sent` says who sent it, if it is one of ours.
     pub fn finish_write(
         &mut self,
         write: &PendingWrite,
         race: Race,
         now: Time,
-    ) -> Result<(), WriteError> {
-        let before = self.view().head().revision();
-        self.store
+        sent: Option<Sent>,
+    ) -> Result<Landed, WriteError> {
+        let head = self.head();
+        let before = self.in_effect[&head];
+        let revision = self
+            .store
             .finish_write(&write.clone().forced(), race, stamp(now))?;
         self.writes += 1;
         let below = self.view().history().nth(1).map(|commit| commit.revision());
-        if below != Some(before) {
-            self.vanished += 1;
-        }
-        self.note_effect();
-        Ok(())
+        Ok(Landed {
+            revision,
+            before: below.map_or(before, |below| self.in_effect[&below]),
+            took_effect: self.note_effect(now, sent),
+            vanished: below != Some(head),
+            stacked: below == Some(head) && write.base() != head,
+        })
     }
 
     /// A person edits the gist on the web; `None` deletes our file.
@@ -150,12 +254,23 @@ impl Service {
         }
         let files: Files = files.into_iter().collect();
         // An edit that changes nothing makes no revision.
-        if let Ok(revision) = self.store.replace_files(GIST, files, stamp(now)) {
-            if forged && !self.in_effect.contains_key(&revision) {
+        let head = self.head();
+        if let Ok(revision) = self.store.replace_files(GIST, files, stamp(now))
+            && revision != head
+        {
+            if forged {
                 self.forged.insert(revision);
             }
-            self.note_effect();
+            self.writes += 1;
+            self.note_effect(now, None);
         }
+    }
+
+    /// Removes the newest revisions, as `git push --force` can.
+    pub fn rewrite(&mut self, count: usize, now: Time) {
+        self.store
+            .remove_newest(GIST, count, stamp(now))
+            .expect("the gist is there");
     }
 
     // ---- reads ----
@@ -241,6 +356,53 @@ impl Service {
             scopes: None,
         }
     }
+}
+
+/// The oldest revision is in effect whatever it carries.
+fn beginning(revision: Revision, stored: &Stored) -> Standing {
+    Standing {
+        revision,
+        ours: stored.origin().is_some(),
+        process: None,
+        since: Some(Time(0)),
+        released: stored.origin().is_some() && is_free(stored),
+        lease: stored.lease(),
+    }
+}
+
+/// The rule of effect, and what it means for the lease.
+fn apply(
+    before: Standing,
+    revision: Revision,
+    stored: &Stored,
+    now: Time,
+    sent: Option<Sent>,
+) -> Standing {
+    match stored.origin() {
+        Some(origin) if origin.supersedes != before.revision => before,
+        Some(_) => Standing {
+            revision,
+            ours: true,
+            process: sent.map(|sent| sent.process),
+            since: Some(sent.map_or(now, |sent| sent.at)),
+            released: is_free(stored),
+            lease: stored.lease(),
+        },
+        None => Standing {
+            revision,
+            ours: false,
+            process: None,
+            since: Some(now),
+            released: false,
+            lease: before.lease.max(stored.lease()),
+        },
+    }
+}
+
+fn is_free(stored: &Stored) -> bool {
+    stored
+        .record()
+        .is_some_and(|stored| stored.record.holder_identity.is_empty())
 }
 
 fn not_found() -> LockError {

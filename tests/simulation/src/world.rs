@@ -1,8 +1,11 @@
 //! A simulated world: candidates, their networks, one gist service, people, and what goes wrong, under
-//! one queue of events in virtual time. The same seed makes the same world.
+//! one queue of events in virtual time. The same scenario makes the same world.
 
 mod checks;
+mod healing;
+mod legacy;
 mod network;
+mod people;
 mod process;
 mod troubles;
 mod workloads;
@@ -13,81 +16,30 @@ use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::elector::LeaderElector;
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::election::time::Instant;
 use multi_cluster_leader_election::emulator::PendingWrite;
 use multi_cluster_leader_election::lock::gist::wire::{Answer, Request};
 
+use self::healing::Healing;
+use self::legacy::Legacy;
+use self::network::Quota;
 use crate::clock::{Clock, Time};
 use crate::faults::Faults;
-use crate::node::{self, Node, Power};
+use crate::missing::{self, Rule};
+use crate::node::{Node, Process};
+use crate::scenario::Scenario;
 use crate::service::Service;
+use crate::tally::{Kind, Tally};
 
 /// How many of the last events a failure shows.
 const TRACE: usize = 120;
 
-/// What is simulated.
-#[derive(Clone, Debug)]
-pub struct Scenario {
-    pub seed: u64,
-    pub candidates: usize,
-    /// How long things go wrong.
-    pub troubled: Duration,
-    /// How long nothing goes wrong afterwards.
-    pub healed: Duration,
-    pub faults: Faults,
-    pub config: LeaderElectionConfig,
-    pub confirm_delay: Duration,
-}
-
-impl Scenario {
-    /// A world drawn from a seed.
-    pub fn draw(seed: u64) -> Scenario {
-        let mut rng = Rng::with_seed(seed);
-        let (config, confirm_delay) = draw_config(&mut rng);
-        Scenario {
-            seed,
-            candidates: rng.usize(2..=5),
-            troubled: Duration::from_secs(3600),
-            healed: Duration::from_secs(900),
-            faults: Faults::draw(&mut rng, confirm_delay),
-            config,
-            confirm_delay,
-        }
-    }
-}
-
-/// The default times, or others that are as tight as the rules allow.
-fn draw_config(rng: &mut Rng) -> (LeaderElectionConfig, Duration) {
-    let default = LeaderElectionConfig::new("?");
-    if rng.bool() {
-        return (default, Duration::from_secs(2));
-    }
-    let confirm_delay = Duration::from_millis(rng.u64(400..2000));
-    let retry_period = confirm_delay * 2;
-    let termination_grace = Duration::from_secs(rng.u64(0..8));
-    let kept = retry_period + termination_grace + default.margin();
-    let config = LeaderElectionConfig {
-        renew_deadline: default.lease_duration - kept,
-        retry_period,
-        termination_grace,
-        ..default
-    };
-    (config, confirm_delay)
-}
-
-/// What came of a world that kept all promises.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Summary {
-    pub terms: u64,
-    pub writes: u64,
-    pub vanished: u64,
-    pub events: u64,
-    pub hours: f64,
-    /// How long after the healing somebody led.
-    pub recovery: Duration,
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// What is promised, and the rules that are to bring it about.
+    All,
+    /// What is promised to users only: one leader, and tokens that rise.
+    Promises,
 }
 
 /// A promise that was broken, and what led to it.
@@ -99,11 +51,44 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the last events of seed {}:", self.seed)?;
         for line in &self.trace {
             writeln!(f, "  {line}")?;
         }
-        write!(f, "seed {}: {}", self.seed, self.what)
+        writeln!(f, "seed {}: {}", self.seed, self.what)?;
+        write!(f, "to see it again: make soak FROM={} SEEDS=1", self.seed)
     }
+}
+
+/// Runs a world to its end.
+///
+/// # Errors
+/// If something that is checked does not hold, with the events that led to it.
+pub fn run(scenario: &Scenario, checks: Checks) -> Result<Tally, Box<Violation>> {
+    // The words for what happens are made only when they are needed: in a second run, which must
+    // come to the same.
+    World::new(scenario.clone(), checks).run().map_err(|first| {
+        let mut again = World::new(scenario.clone(), checks);
+        again.tracing = true;
+        let second = again.run().err();
+        let second = second.expect("a world that failed once fails again");
+        assert_eq!(
+            first.what, second.what,
+            "the same seed makes the same world"
+        );
+        second
+    })
+}
+
+/// Runs a world and prints every event.
+///
+/// # Errors
+/// As `run`.
+pub fn show(scenario: &Scenario, checks: Checks) -> Result<Tally, Box<Violation>> {
+    let mut world = World::new(scenario.clone(), checks);
+    world.tracing = true;
+    world.verbose = true;
+    world.run()
 }
 
 #[derive(Debug)]
@@ -130,7 +115,7 @@ enum Event {
     /// The guard looks at its workload.
     Guard {
         node: usize,
-        life: u64,
+        order: u64,
     },
     Trouble {
         node: usize,
@@ -144,15 +129,30 @@ enum Event {
     Outage,
     OtherFile,
     Person,
+    Rewrite,
+    /// A client-go candidate looks at the record.
+    Legacy {
+        index: usize,
+    },
     Heal,
 }
 
-/// Which request of which process.
+/// Which request of which process, and when it was sent.
 #[derive(Clone, Copy, Debug)]
 struct Sender {
-    node: usize,
+    who: Who,
     life: u64,
     request: u64,
+    process: u64,
+    sent: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Candidate(usize),
+    Legacy(usize),
+    /// Who writes the gist's other file.
+    Other,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +161,7 @@ enum Trouble {
     PoliteStop,
     Pause,
     Suspend,
+    WallJump,
     Partition,
 }
 
@@ -190,8 +191,10 @@ impl Ord for Queued {
     }
 }
 
-pub struct World {
+/// A world that runs.
+struct World {
     scenario: Scenario,
+    checks: Checks,
     faults: Faults,
     rng: Rng,
     now: Time,
@@ -199,40 +202,54 @@ pub struct World {
     order: u64,
     processes: u64,
     nodes: Vec<Node>,
+    legacy: Vec<Legacy>,
     service: Service,
+    quota: Quota,
     outage: bool,
+    /// Moments at which troubles come together.
+    spots: Vec<Time>,
     highest_token: Option<u64>,
-    healed_at: Option<Time>,
-    led_since_healing: Option<Time>,
-    summary: Summary,
+    /// The longest lease that a person or a client-go wrote.
+    longest_foreign: Duration,
+    healing: Option<Healing>,
+    tally: Tally,
     trace: VecDeque<String>,
     violation: Option<String>,
+    tracing: bool,
     verbose: bool,
 }
 
-type Checked = Result<(), String>;
-
 impl World {
-    pub fn new(scenario: Scenario) -> World {
+    fn new(scenario: Scenario, checks: Checks) -> World {
         let mut rng = Rng::with_seed(scenario.seed ^ 0x5eed);
-        let content = ["{}", "", r#"{"holderIdentity":"","leaderTransitions":7}"#][rng.usize(..3)];
-        let content = if content.is_empty() { "{}" } else { content };
+        let spots = (0..rng.usize(1..8))
+            .map(|_| Time(rng.u64(..scenario.troubled.as_nanos() as u64)))
+            .collect();
         let mut world = World {
             faults: scenario.faults.clone(),
-            service: Service::new(scenario.seed, content),
+            service: Service::new(
+                scenario.seed,
+                scenario.content.as_deref(),
+                scenario.content_age,
+            ),
+            quota: Quota::default(),
+            checks,
             rng,
             now: Time(0),
             queue: BinaryHeap::new(),
             order: 0,
             processes: 0,
             nodes: Vec::new(),
+            legacy: Vec::new(),
             outage: false,
+            spots,
             highest_token: None,
-            healed_at: None,
-            led_since_healing: None,
-            summary: Summary::default(),
+            longest_foreign: Duration::ZERO,
+            healing: None,
+            tally: Tally::default(),
             trace: VecDeque::new(),
             violation: None,
+            tracing: false,
             verbose: false,
             scenario,
         };
@@ -240,14 +257,8 @@ impl World {
         world
     }
 
-    /// Prints every event as it happens.
-    pub fn verbose(mut self) -> World {
-        self.verbose = true;
-        self
-    }
-
     fn populate(&mut self) {
-        for index in 0..self.scenario.candidates {
+        for index in 0..self.scenario.candidates.len() {
             let drift = self.faults.drift_ppm;
             let clock = Clock {
                 offset: self.rng.u64(1..100_000) * 1_000_000_000,
@@ -256,27 +267,16 @@ impl World {
                 } else {
                     self.rng.i64(-drift..=drift)
                 },
+                set_forward: 0,
+                stood_still: 0,
+                shows: missing::clock(),
             };
-            let same = self.faults.same_names && index > 0;
-            let name = format!("c{}", if same { 0 } else { index });
-            let (elector, protocol) = self.process(&name, clock);
-            self.nodes.push(Node {
-                name,
-                clock,
-                power: Power::On,
-                life: 0,
-                elector,
-                protocol,
-                call: None,
-                requests: 0,
-                workload: None,
-                orders: 0,
-                cut_off: false,
-                throttled_until: Instant::BOOT,
-                wake: None,
-            });
+            let config = self.scenario.candidates[index].clone();
+            let process = self.process(&config, clock);
+            self.nodes.push(Node::new(config, clock, process));
             self.step(index);
         }
+        self.populate_legacy();
         self.plan_troubles();
         self.at(self.now.after(self.scenario.troubled), Event::Heal);
     }
@@ -284,57 +284,17 @@ impl World {
     /// A new process of a candidate.
     fn process(
         &mut self,
-        name: &str,
+        config: &multi_cluster_leader_election::election::config::LeaderElectionConfig,
         clock: Clock,
-    ) -> (
-        LeaderElector,
-        multi_cluster_leader_election::lock::gist::protocol::GistProtocol,
-    ) {
+    ) -> Process {
         self.processes += 1;
-        let config = LeaderElectionConfig {
-            identity: name.to_owned(),
-            seed: self.rng.u64(..),
-            ..self.scenario.config.clone()
-        };
-        let elector = LeaderElector::new(
-            config.clone(),
-            Some(self.scenario.confirm_delay),
-            clock.local(self.now),
-        );
-        (elector, node::protocol(&config, self.processes))
-    }
-
-    fn plan_troubles(&mut self) {
-        let faults = self.faults.clone();
-        let troubles = [
-            (Trouble::Crash, faults.crashes),
-            (Trouble::PoliteStop, faults.polite_stops),
-            (Trouble::Pause, faults.pauses),
-            (Trouble::Suspend, faults.suspends),
-            (Trouble::Partition, faults.partitions),
-        ];
-        for (kind, an_hour) in troubles {
-            for at in self.moments(an_hour) {
-                let node = self.rng.usize(..self.scenario.candidates);
-                self.at(at, Event::Trouble { node, kind });
-            }
-        }
-        for at in self.moments(faults.outages) {
-            self.at(at, Event::Outage);
-        }
-        for at in self.moments(faults.other_files) {
-            self.at(at, Event::OtherFile);
-        }
-        for at in self.moments(faults.people) {
-            self.at(at, Event::Person);
-        }
-    }
-
-    /// Random moments in the troubled time, this many an hour.
-    fn moments(&mut self, an_hour: f64) -> Vec<Time> {
-        let span = self.scenario.troubled.as_nanos() as u64;
-        let count = (an_hour * self.scenario.troubled.as_secs_f64() / 3600.0).round() as usize;
-        (0..count).map(|_| Time(self.rng.u64(..span))).collect()
+        Process::start(
+            self.processes,
+            config,
+            self.scenario.confirm_delay,
+            self.scenario.counted,
+            clock.told(self.now),
+        )
     }
 
     // ---- the queue ----
@@ -349,38 +309,42 @@ impl World {
         self.at(self.now.after(delay), event);
     }
 
-    /// Runs the world to its end.
-    pub fn run(mut self) -> Result<Summary, Violation> {
-        let end = Time(0).after(self.scenario.troubled + self.scenario.healed);
+    fn run(mut self) -> Result<Tally, Box<Violation>> {
         while let Some(Reverse(next)) = self.queue.pop() {
-            if next.at > end {
+            if self.healing.as_ref().is_some_and(|h| next.at > h.end) {
                 break;
             }
             self.now = next.at;
-            self.summary.events += 1;
-            let outcome = self.happen(next.event).and_then(|()| self.check());
-            if let Err(what) = outcome.and_then(|()| self.violation.take().map_or(Ok(()), Err)) {
-                return Err(self.broken(what));
+            self.tally.events += 1;
+            self.happen(next.event);
+            self.check();
+            if let Some(what) = self.violation.take() {
+                return Err(self.broken(&what));
             }
         }
-        if let Err(what) = self.check_liveness() {
-            return Err(self.broken(what));
+        self.check_liveness();
+        if let Some(what) = self.violation.take() {
+            return Err(self.broken(&what));
         }
-        self.summary.writes = self.service.writes;
-        self.summary.vanished = self.service.vanished;
-        self.summary.hours = end.seconds() / 3600.0 * self.nodes.len() as f64;
-        Ok(self.summary)
+        self.tally.worlds = 1;
+        self.tally.writes = self.service.writes;
+        self.tally.candidate_hours = self.now.seconds() / 3600.0 * self.nodes.len() as f64;
+        Ok(self.tally)
     }
 
-    fn broken(self, what: String) -> Violation {
-        Violation {
+    fn broken(self, what: &str) -> Box<Violation> {
+        Box::new(Violation {
             seed: self.scenario.seed,
             what: format!("at {:.3}s: {what}", self.now.seconds()),
             trace: self.trace.into(),
-        }
+        })
     }
 
+    /// Keeps a line about what happens, if anybody will read it.
     fn note(&mut self, what: impl FnOnce(&World) -> String) {
+        if !self.tracing {
+            return;
+        }
         let line = format!("{:>10.3}s {}", self.now.seconds(), what(self));
         if self.verbose {
             println!("{line}");
@@ -391,13 +355,13 @@ impl World {
         self.trace.push_back(line);
     }
 
-    fn happen(&mut self, event: Event) -> Checked {
+    fn happen(&mut self, event: Event) {
         match event {
             Event::Wake { node, serial } => {
-                if self.nodes[node]
+                let live = self.nodes[node]
                     .wake
-                    .is_some_and(|(_, live)| live == serial)
-                {
+                    .is_some_and(|(_, live)| live == serial);
+                if live {
                     self.nodes[node].wake = None;
                     self.step(node);
                 }
@@ -409,28 +373,24 @@ impl World {
                 write,
             } => self.land(from, &request, &write),
             Event::Answer { from, answer } => self.deliver(from, *answer),
-            Event::Guard { node, life } => {
-                if self.nodes[node].orders == life {
+            Event::Guard { node, order } => {
+                if self.nodes[node].orders == order {
                     self.guard(node);
                 }
             }
             Event::Trouble { node, kind } => self.trouble(node, kind),
             Event::Relief { node, kind } => self.relief(node, kind),
-            Event::Outage => {
-                self.note(|_| "OUTAGE begins".into());
-                self.outage = true;
-                let lasts = self.seconds(1.0, 400.0);
-                self.after(lasts, Event::OutageEnds);
-            }
+            Event::Outage => self.outage(),
             Event::OutageEnds => {
                 self.note(|_| "outage ends".into());
                 self.outage = false;
             }
             Event::OtherFile => self.other_file(),
             Event::Person => self.person(),
+            Event::Rewrite => self.rewrite(),
+            Event::Legacy { index } => self.legacy_looks(index),
             Event::Heal => self.heal(),
         }
-        Ok(())
     }
 
     fn seconds(&mut self, least: f64, most: f64) -> Duration {
@@ -440,11 +400,17 @@ impl World {
     fn chance(&mut self, probability: f64) -> bool {
         probability > 0.0 && self.rng.f64() < probability
     }
-}
 
-fn throttled(retry_after: Duration) -> LockError {
-    LockError::Throttled {
-        retry_after,
-        why: "a limit".into(),
+    /// As `chance`, and counts what comes about.
+    fn fault(&mut self, probability: f64, kind: Kind) -> bool {
+        let comes = self.chance(probability);
+        if comes {
+            self.tally.count(kind);
+        }
+        comes
+    }
+
+    fn promised(&self, rule: Rule) -> bool {
+        missing::rule_holds(rule)
     }
 }

@@ -1,48 +1,99 @@
-//! Runs many seeds, and says what came of them.
+//! Runs many worlds on all cores, and says what was tried and what came of it.
+//!
+//! `soak [FROM [SEEDS]]`; one seed alone is shown with every event.
 
-use std::time::Instant;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use simulation::world::{Scenario, World};
+use simulation::scenario::Scenario;
+use simulation::tally::Tally;
+use simulation::world::{Checks, Violation, run, show};
 
-fn main() {
-    let mut args = std::env::args()
-        .skip(1)
-        .map(|arg| arg.parse::<u64>().expect("a number"));
+/// How many failures are shown with their last events.
+const SHOWN: usize = 3;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1).map(|arg| {
+        arg.parse::<u64>()
+            .unwrap_or_else(|_| panic!("not a number: {arg}"))
+    });
     let from = args.next().unwrap_or(0);
-    let count = args.next().unwrap_or(100);
-    let began = Instant::now();
-    let (mut hours, mut terms, mut vanished, mut failed) = (0.0, 0, 0, 0);
-    let mut slowest = std::time::Duration::ZERO;
-    for seed in from..from + count {
-        let mut world = World::new(Scenario::draw(seed));
-        if count == 1 {
-            world = world.verbose();
-        }
-        match world.run() {
-            Ok(summary) => {
-                hours += summary.hours;
-                terms += summary.terms;
-                vanished += summary.vanished;
-                slowest = slowest.max(summary.recovery);
-                if summary.recovery.as_secs() > 100 {
-                    println!("slow: seed {seed} {:.1?}", summary.recovery);
-                }
+    let seeds = args.next().unwrap_or(2000);
+    if seeds == 1 {
+        return match show(&Scenario::draw(from), Checks::All) {
+            Ok(tally) => {
+                println!("{tally}");
+                ExitCode::SUCCESS
             }
             Err(violation) => {
-                failed += 1;
-                if failed <= 3 {
-                    println!("{violation}");
-                } else {
-                    println!("seed {}: {}", violation.seed, violation.what);
-                }
+                println!("{violation}");
+                ExitCode::FAILURE
             }
-        }
+        };
     }
-    let took = began.elapsed().as_secs_f64();
+    soak(from, seeds)
+}
+
+fn soak(from: u64, seeds: u64) -> ExitCode {
+    let began = Instant::now();
+    let next = AtomicU64::new(from);
+    let done = AtomicU64::new(0);
+    let total = Mutex::new(Tally::default());
+    let failures: Mutex<Vec<Box<Violation>>> = Mutex::new(Vec::new());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let busy = Mutex::new(Duration::ZERO);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let mut tally = Tally::default();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + seeds {
+                        break;
+                    }
+                    match run(&Scenario::draw(seed), Checks::All) {
+                        Ok(world) => tally.add(&world),
+                        Err(violation) => tell_failure(&failures, violation),
+                    }
+                    tell_progress(done.fetch_add(1, Ordering::Relaxed) + 1, seeds, began);
+                }
+                total.lock().expect("no panic").add(&tally);
+                *busy.lock().expect("no panic") += began.elapsed();
+            });
+        }
+    });
+    let total = total.into_inner().expect("no panic");
+    let busy = busy.into_inner().expect("no panic");
+    let failures = failures.into_inner().expect("no panic");
+    eprintln!();
+    println!("{total}");
     println!(
-        "{count} worlds, {failed} failed, {hours:.0} candidate-hours ({:.0} a second), {terms} terms, \
-         {vanished} vanished, slowest recovery {slowest:.1?}",
-        hours / took
+        "{} of {seeds} worlds failed; {:.0} s, {:.0} candidate-hours a second of one core",
+        failures.len(),
+        began.elapsed().as_secs_f64(),
+        total.candidate_hours / busy.as_secs_f64()
     );
-    std::process::exit(i32::from(failed > 0));
+    ExitCode::from(u8::from(!failures.is_empty()))
+}
+
+fn tell_failure(failures: &Mutex<Vec<Box<Violation>>>, violation: Box<Violation>) {
+    let mut failures = failures.lock().expect("no panic");
+    if failures.len() < SHOWN {
+        println!("\n{violation}");
+    } else {
+        println!("seed {}: {}", violation.seed, violation.what);
+    }
+    failures.push(violation);
+}
+
+fn tell_progress(done: u64, of: u64, began: Instant) {
+    if done.is_multiple_of(100) || done == of {
+        let seconds = began.elapsed().as_secs_f64();
+        eprint!(
+            "\r{done} of {of} worlds, {:.0} a second ",
+            done as f64 / seconds
+        );
+    }
 }

@@ -1,57 +1,172 @@
-//! What is promised, checked at every step and at the end.
+//! What is promised, checked at every step; and the rules that are to bring it about, held against
+//! what truly happened, which no candidate knows.
 
-use super::{Checked, World};
-use crate::node::{Node, Power};
+use multi_cluster_leader_election::election::time::Instant;
+
+use super::{Checks, Sender, World};
+use crate::clock::Time;
+use crate::node::{Node, Power, TermWrite};
+use crate::service::{Landed, Standing};
 
 impl World {
+    /// A promise to users is broken.
     pub(super) fn violate(&mut self, what: String) {
         self.violation.get_or_insert(what);
     }
 
-    pub(super) fn check(&mut self) -> Checked {
+    /// A rule is broken that is to bring the promises about.
+    pub(super) fn break_rule(&mut self, what: impl FnOnce(&World) -> String) {
+        if self.checks == Checks::All {
+            let what = what(self);
+            self.violate(what);
+        }
+    }
+
+    pub(super) fn check(&mut self) {
         let running = |node: &&Node| node.workload.is_some() && node.power != Power::Suspended;
         let mut workloads = self.nodes.iter().filter(running);
         if let (Some(one), Some(other)) = (workloads.next(), workloads.next()) {
-            let token = |node: &Node| node.workload.as_ref().map(|workload| workload.token);
-            return Err(format!(
-                "two workloads run: of {} (token {:?}) and of {} (token {:?})",
-                one.name,
+            let token = |node: &Node| node.workload.as_ref().map_or(0, |workload| workload.token);
+            let what = format!(
+                "two workloads run: of {} (token {}) and of {} (token {})",
+                one.name(),
                 token(one),
-                other.name,
+                other.name(),
                 token(other)
-            ));
+            );
+            self.violate(what);
         }
-        Ok(())
+        if self.checks == Checks::All {
+            self.check_deadlines();
+        }
+    }
+
+    /// A leader that could not renew has stopped by its deadline.
+    fn check_deadlines(&mut self) {
+        for index in 0..self.nodes.len() {
+            let node = &self.nodes[index];
+            let Some(workload) = &node.workload else {
+                continue;
+            };
+            let told = node.clock.told(self.now);
+            if node.power == Power::On && node.elector.is_leader() && told > workload.until {
+                self.break_rule(|w| {
+                    format!("{} leads on after its deadline", w.nodes[index].name())
+                });
+            }
+        }
+    }
+
+    /// Until when a term may last, by what truly happened: the time since boot.
+    fn deadline(&self, node: usize) -> Option<Instant> {
+        let Node { config, term, .. } = &self.nodes[node];
+        let in_effect = term.1.iter().filter(|write| write.landed.is_some());
+        let newest = in_effect.clone().map(|write| write.sent).max()?;
+        let confirmed = in_effect.filter(|write| write.confirmed);
+        let confirmed = confirmed.map(|write| write.sent).max()?;
+        Some((newest + config.renew_deadline).min(confirmed + config.usable_lease()))
+    }
+
+    /// A term is told to last until then.
+    pub(super) fn check_until(&mut self, node: usize, until: Instant) {
+        if self.checks == Checks::Promises {
+            return;
+        }
+        let clock = self.nodes[node].clock;
+        let until = clock.local(clock.true_time(until).max(Time(0)));
+        let deadline = self.deadline(node);
+        // To the nanosecond or two of the conversion.
+        let late = deadline.is_none_or(|deadline| until.since(deadline).as_nanos() > 2);
+        if late {
+            self.break_rule(|w| {
+                format!(
+                    "{} is to lead until {until}, by its writes that are confirmed it may until {}",
+                    w.nodes[node].name(),
+                    deadline.map_or("never".to_owned(), |deadline| deadline.to_string())
+                )
+            });
+        }
+    }
+
+    /// A write is sent.
+    pub(super) fn check_sending(&mut self, node: usize, holder: &str) {
+        if self.nodes[node].workload.is_some() && holder.is_empty() {
+            self.break_rule(|w| {
+                format!(
+                    "{} gives the lease back while its workload runs",
+                    w.nodes[node].name()
+                )
+            });
+        }
+    }
+
+    /// A write of one of ours took effect: over nothing that may still be somebody's.
+    pub(super) fn check_landing(&mut self, node: usize, from: Sender, before: Standing) {
+        if before.released || before.process == Some(from.process) {
+            return;
+        }
+        let (Some(lease), Some(since)) = (before.lease, before.since) else {
+            return;
+        };
+        let candidate = &self.nodes[node];
+        let lease = if before.ours {
+            lease
+        } else {
+            lease.max(candidate.config.lease_duration)
+        };
+        let clock = candidate.clock;
+        let passed = clock.local(from.sent).since(clock.local(since));
+        if passed < lease {
+            self.break_rule(|w| {
+                format!(
+                    "{} writes over a lease of {lease:?} after {passed:?}",
+                    w.nodes[node].name()
+                )
+            });
+        }
+    }
+
+    /// Keeps what truly became of a write of the present term.
+    pub(super) fn note_landing(&mut self, node: usize, id: &str, landed: &Landed) {
+        let delay = self.scenario.confirm_delay;
+        let clock = self.nodes[node].clock;
+        let now = clock.local(self.now);
+        let mut writes = std::mem::take(&mut self.nodes[node].term.1);
+        if let Some(write) = writes.iter_mut().find(|write| &*write.id == id) {
+            write.landed = Some((now, landed.revision));
+            let sent = write.sent;
+            let stands_below = |write: &TermWrite| {
+                let (at, revision) = write.landed?;
+                Some(at + delay <= sent && self.service.leads_to_head(revision))
+            };
+            for below in writes.iter_mut().filter(|write| &*write.id != id) {
+                below.confirmed |= stands_below(below).unwrap_or(false);
+            }
+        }
+        // Only the newest matter.
+        if writes.len() > 50 {
+            writes.drain(..25);
+        }
+        self.nodes[node].term.1 = writes;
     }
 
     /// Every candidate agrees with the full rule about the head that it knows.
     pub(super) fn check_agreement(&mut self, node: usize) {
+        if self.checks == Checks::Promises {
+            return;
+        }
         let Some((head, effect)) = self.nodes[node].protocol.in_effect() else {
             return;
         };
         let expected = self.service.effect_at(head);
+        let expected = expected.map(|standing| standing.revision);
         if expected != Some(effect) {
-            let name = self.nodes[node].name.clone();
-            self.violate(format!(
-                "{name} takes {effect} to be in effect, by the rule it is {expected:?}"
-            ));
+            self.break_rule(|w| {
+                format!(
+                    "{} takes {effect} to be in effect, by the rule it is {expected:?}",
+                    w.nodes[node].name()
+                )
+            });
         }
-    }
-
-    pub(super) fn check_liveness(&mut self) -> Checked {
-        let healed_at = self.healed_at.ok_or("it was not healed")?;
-        let led_at = self
-            .led_since_healing
-            .ok_or("nobody led after the healing")?;
-        self.summary.recovery = led_at.since(healed_at);
-        let leaders = self
-            .nodes
-            .iter()
-            .filter(|node| node.elector.is_leader())
-            .count();
-        if leaders != 1 {
-            return Err(format!("{leaders} leaders at the end"));
-        }
-        Ok(())
     }
 }

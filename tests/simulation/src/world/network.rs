@@ -1,146 +1,240 @@
-//! The service as requests reach it: faults, races, other files, and people who edit the record.
+//! The service as requests reach it: faults, limits, races.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::emulator::{Edit, PendingWrite};
-use multi_cluster_leader_election::lock::gist::wire::{Answer, Request};
+use multi_cluster_leader_election::emulator::{Edit, PendingWrite, Race};
+use multi_cluster_leader_election::lock::gist::stored::Stored;
+use multi_cluster_leader_election::lock::gist::wire::{Answer, Reply, Request, Text};
 
-use super::{Event, Sender, World, throttled};
+use super::{Event, Sender, Who, World};
 use crate::clock::Time;
-use crate::service::{FILE, OTHER_FILE};
+use crate::service::{self, FILE, OTHER_FILE, Sent};
+use crate::tally::Kind;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// GitHub's limits for the user that all candidates write as.
+const WRITES_A_MINUTE: usize = 80;
+const WRITES_AN_HOUR: usize = 500;
+const REQUESTS_AN_HOUR: u32 = 5000;
+
+/// What the user has used of GitHub's limits.
+#[derive(Debug, Default)]
+pub(super) struct Quota {
+    writes: VecDeque<Time>,
+    /// The hour of the primary limit, and the requests in it.
+    hour: u64,
+    requests: u32,
+}
+
+impl Quota {
+    /// Counts a request, or says how long to wait.
+    fn take(&mut self, now: Time, write: bool) -> Result<(), Duration> {
+        let hour = now.0 / HOUR.as_nanos() as u64;
+        if hour != self.hour {
+            (self.hour, self.requests) = (hour, 0);
+        }
+        if self.requests >= REQUESTS_AN_HOUR {
+            let next = Time((hour + 1) * HOUR.as_nanos() as u64);
+            return Err(next.since(now) + Duration::from_secs(1));
+        }
+        while self.writes.front().is_some_and(|at| now.since(*at) >= HOUR) {
+            self.writes.pop_front();
+        }
+        let last_minute = |at: &&Time| now.since(**at) < MINUTE;
+        let in_a_minute = self.writes.iter().rev().take_while(last_minute).count();
+        if write && (in_a_minute >= WRITES_A_MINUTE || self.writes.len() >= WRITES_AN_HOUR) {
+            return Err(MINUTE);
+        }
+        self.requests += 1;
+        if write {
+            self.writes.push_back(now);
+        }
+        Ok(())
+    }
+
+    /// A 304 costs nothing.
+    fn give_back(&mut self) {
+        self.requests = self.requests.saturating_sub(1);
+    }
+
+    fn running_low(&self) -> bool {
+        self.requests > REQUESTS_AN_HOUR / 5 * 4
+    }
+}
 
 impl World {
     pub(super) fn arrive(&mut self, from: Sender, request: Box<Request>) {
-        if self.chance(self.faults.throttled) {
-            let retry_after = self.seconds(1.0, 60.0);
-            return self.answer_after(Duration::from_millis(50), from, Err(throttled(retry_after)));
+        let write = matches!(*request, Request::Write { .. });
+        if self.faults.limits
+            && let Err(retry_after) = self.quota.take(self.now, write)
+        {
+            self.tally.count(Kind::LimitReached);
+            return self.fail(from, Duration::from_millis(50), throttled(retry_after));
         }
-        let error = self.chance(self.faults.server_errors);
-        let Request::Write { content, .. } = &*request else {
-            if error {
-                let failed = LockError::Unavailable("502".into());
-                return self.answer_after(Duration::from_millis(50), from, Err(failed));
-            }
-            let stale = self.chance(self.faults.stale_reads);
-            let back = if stale {
-                self.faults.stale_by.as_nanos() as u64
-            } else {
-                0
-            };
-            let then = Time(self.now.0.saturating_sub(back));
-            let answer = self
-                .service
-                .read(&request, then, self.now, self.faults.history_cap);
-            return self.answer(from, answer);
-        };
+        if self.fault(self.faults.throttled, Kind::ToldToWait) {
+            let retry_after = self.seconds(1.0, 60.0);
+            return self.fail(from, Duration::from_millis(50), throttled(retry_after));
+        }
+        let error = self.fault(self.faults.server_errors, Kind::ServerError);
+        if !write {
+            return self.arrive_read(from, &request, error);
+        }
         if error && self.rng.bool() {
             let failed = LockError::OutcomeUnknown("502".into());
-            return self.answer_after(Duration::from_millis(50), from, Err(failed));
+            return self.fail(from, Duration::from_millis(50), failed);
         }
-        match self.service.begin_write(Edit::put(FILE, content.as_str())) {
-            Ok(write) => {
-                let window = self.race_window();
-                self.after(
-                    window,
-                    Event::Land {
-                        from,
-                        request,
-                        write: Box::new(write),
-                    },
-                );
-            }
-            Err(error) => {
-                let failed = LockError::Unavailable(format!("422: {error}"));
-                self.answer_after(Duration::from_millis(50), from, Err(failed));
-            }
-        }
-    }
-
-    pub(super) fn race_window(&mut self) -> Duration {
-        let longest = self.faults.race_window.as_secs_f64();
-        self.seconds(0.0, longest)
-    }
-
-    pub(super) fn land(&mut self, from: Sender, request: &Request, write: &PendingWrite) {
-        let landed = self.service.finish_write(write, self.faults.race, self.now);
-        self.note(|w| format!("a write of {} lands: {landed:?}", w.nodes[from.node].name));
-        let Request::Write { until, .. } = request else {
+        let Request::Write { content, .. } = &*request else {
             return;
         };
-        if landed.is_err() || self.chance(self.faults.server_errors / 2.0) {
-            let failed = LockError::OutcomeUnknown("409 or 502".into());
-            return self.answer_after(Duration::from_millis(50), from, Err(failed));
+        match self.service.begin_write(Edit::put(FILE, content.as_str())) {
+            Ok(write) => self.begin(from, request, write),
+            Err(error) => {
+                let failed = LockError::Unavailable(format!("422: {error}"));
+                self.fail(from, Duration::from_millis(50), failed);
+            }
         }
-        let answer = self
-            .service
-            .written(*until, self.now, self.faults.history_cap);
+    }
+
+    fn arrive_read(&mut self, from: Sender, request: &Request, error: bool) {
+        if error {
+            let failed = LockError::Unavailable("502".into());
+            return self.fail(from, Duration::from_millis(50), failed);
+        }
+        let back = if self.fault(self.faults.stale_reads, Kind::StaleRead) {
+            self.faults.stale_by.as_nanos() as u64
+        } else {
+            0
+        };
+        let then = Time(self.now.0.saturating_sub(back));
+        let cap = self.faults.history_cap;
+        let mut answer = self.service.read(request, then, self.now, cap);
+        if matches!(answer.reply, Ok(Reply::NotModified)) {
+            self.quota.give_back();
+        }
+        answer.running_low = Some(self.faults.limits && self.quota.running_low());
         self.answer(from, answer);
     }
 
-    pub(super) fn answer(&mut self, from: Sender, answer: Answer) {
-        if self.chance(self.faults.lost_answers) {
+    /// GitHub has read the head, and moves it a little later.
+    pub(super) fn begin(&mut self, from: Sender, request: Box<Request>, write: PendingWrite) {
+        let longest = self.faults.race_window.as_secs_f64();
+        let window = self.seconds(0.0, longest);
+        let write = Box::new(write);
+        self.after(
+            window,
+            Event::Land {
+                from,
+                request,
+                write,
+            },
+        );
+    }
+
+    pub(super) fn land(&mut self, from: Sender, request: &Request, write: &PendingWrite) {
+        let sent = matches!(from.who, Who::Candidate(_)).then_some(Sent {
+            process: from.process,
+            at: from.sent,
+        });
+        let race: Race = self.faults.race;
+        let landed = self.service.finish_write(write, race, self.now, sent);
+        self.note(|w| format!("a write of {} lands: {landed:?}", w.name_of(from.who)));
+        let Request::Write { until, content } = request else {
+            return;
+        };
+        let Ok(landed) = landed else {
+            self.tally.count(Kind::Conflict);
+            let failed = LockError::OutcomeUnknown("409".into());
+            return self.fail(from, Duration::from_millis(50), failed);
+        };
+        for (kind, came) in [
+            (Kind::Vanished, landed.vanished),
+            (Kind::Stacked, landed.stacked),
+        ] {
+            if came {
+                self.tally.count(kind);
+            }
+        }
+        if let (Who::Candidate(node), true) = (from.who, landed.took_effect) {
+            self.check_landing(node, from, landed.before);
+            if self.nodes[node].process == from.process {
+                let stored = Stored::read(&Text::Whole(content.as_str().into()));
+                if let Some(origin) = stored.origin() {
+                    self.note_landing(node, &origin.write_id, &landed);
+                }
+            }
+        }
+        if self.fault(self.faults.server_errors / 2.0, Kind::ServerError) {
+            let failed = LockError::OutcomeUnknown("502".into());
+            return self.fail(from, Duration::from_millis(50), failed);
+        }
+        let cap = self.faults.history_cap;
+        let answer = self.service.written(*until, self.now, cap);
+        self.answer(from, answer);
+    }
+
+    fn answer(&mut self, from: Sender, answer: Answer) {
+        if self.fault(self.faults.lost_answers, Kind::LostAnswer) {
             return;
         }
-        let way = if self.chance(self.faults.sluggish_answers) {
+        let way = if self.fault(self.faults.sluggish_answers, Kind::SlowAnswer) {
             self.seconds(2.0, 4.9)
         } else {
-            self.way(self.faults.slow_answers)
+            self.way(self.faults.slow_answers, Kind::SlowAnswer)
         };
         let answer = Box::new(answer);
         self.after(way, Event::Answer { from, answer });
     }
 
-    pub(super) fn other_file(&mut self) {
-        let text = format!("{}", self.rng.u64(..));
-        if let Ok(write) = self
-            .service
-            .begin_write(Edit::put(OTHER_FILE, text.as_str()))
-        {
-            let window = self.race_window();
-            let request = Box::new(Request::Commits { page: 1 });
-            let write = Box::new(write);
-            let from = Sender {
-                node: 0,
-                life: u64::MAX,
-                request: 0,
-            };
-            self.after(
-                window,
-                Event::Land {
-                    from,
-                    request,
-                    write,
-                },
-            );
+    /// How long a message is on its way.
+    pub(super) fn way(&mut self, slow: f64, kind: Kind) -> Duration {
+        if self.fault(slow, kind) {
+            self.seconds(0.5, 30.0)
+        } else {
+            self.seconds(0.01, 0.4)
         }
     }
 
-    /// A person edits the record on the web.
-    pub(super) fn person(&mut self) {
-        let head = self.service.head_text().unwrap_or_default();
-        let plain = |holder: &str, lease: u64, token: u64| {
-            format!(
-                r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":{lease},"leaderTransitions":{token}}}"#
-            )
-        };
-        let what = self.rng.u8(..8);
-        let back = self.rng.usize(1..400);
-        let text = match what {
-            0 => None,
-            1 => Some("spoilt".to_owned()),
-            2 => Some(plain("", 0, 3)),
-            3 => Some(plain("", 1, 0)),
-            4 => Some(plain("somebody", 60, 1)),
-            5 => self.service.old_text(back).map(|text| text.to_string()),
-            6 => Some(head.replace("holderIdentity\":\"c", "holderIdentity\":\"d")),
-            _ => Some("{}".to_owned()),
-        };
-        if text.as_deref() == Some("") {
+    /// An answer that says that it failed.
+    pub(super) fn fail(&mut self, from: Sender, delay: Duration, error: LockError) {
+        let answer = Box::new(service::answer(self.now, Err(error)));
+        self.after(delay, Event::Answer { from, answer });
+    }
+
+    pub(super) fn other_file(&mut self) {
+        self.tally.count(Kind::OtherFile);
+        let text = format!("{}", self.rng.u64(..));
+        let Ok(write) = self
+            .service
+            .begin_write(Edit::put(OTHER_FILE, text.as_str()))
+        else {
             return;
+        };
+        let from = Sender {
+            who: Who::Other,
+            life: 0,
+            request: 0,
+            process: 0,
+            sent: self.now,
+        };
+        self.begin(from, Box::new(Request::Commits { page: 1 }), write);
+    }
+
+    fn name_of(&self, who: Who) -> String {
+        match who {
+            Who::Candidate(node) => self.nodes[node].name().to_owned(),
+            Who::Legacy(index) => format!("client-go {index}"),
+            Who::Other => "somebody, to the other file,".to_owned(),
         }
-        self.note(|_| format!("a PERSON writes {text:?}"));
-        let forged = self.faults.forged_dates;
-        self.service.edit_by_hand(text.as_deref(), self.now, forged);
+    }
+}
+
+pub(super) fn throttled(retry_after: Duration) -> LockError {
+    LockError::Throttled {
+        retry_after,
+        why: "a limit".into(),
     }
 }

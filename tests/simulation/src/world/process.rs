@@ -1,16 +1,19 @@
 //! A candidate's process: what it does when it is woken, its calls to the store, and their answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use multi_cluster_leader_election::election::action::{Action, Finish};
 use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::election::time::Instant;
 use multi_cluster_leader_election::lock::gist::protocol::{Outcome, Step};
-use multi_cluster_leader_election::lock::gist::wire::{Answer, Request};
+use multi_cluster_leader_election::lock::gist::stored::Stored;
+use multi_cluster_leader_election::lock::gist::wire::{Answer, Request, Text};
 
-use super::{Event, Sender, Trouble, World, throttled};
-use crate::node::{Call, Power};
-use crate::service::{self};
+use super::{Event, Sender, Trouble, Who, World};
+use crate::clock::Time;
+use crate::node::{Call, Power, TermWrite};
+use crate::tally::Kind;
 
 impl World {
     /// Lets a process that runs do what there is to do.
@@ -18,9 +21,9 @@ impl World {
         if self.nodes[node].power != Power::On {
             return;
         }
-        let local = self.local(node);
-        self.nodes[node].elector.handle_timeout(local);
-        self.time_out_call(node, local);
+        let told = self.told(node);
+        self.nodes[node].elector.handle_timeout(told);
+        self.time_out_call(node, told);
         self.act(node);
         if let Some(finish) = self.nodes[node].elector.finished() {
             return self.leave(node, finish);
@@ -28,18 +31,19 @@ impl World {
         self.schedule_wake(node);
     }
 
-    pub(super) fn local(&self, node: usize) -> Instant {
-        self.nodes[node].clock.local(self.now)
+    /// The time as the candidate is told it.
+    pub(super) fn told(&self, node: usize) -> Instant {
+        self.nodes[node].clock.told(self.now)
     }
 
-    pub(super) fn schedule_wake(&mut self, node: usize) {
+    fn schedule_wake(&mut self, node: usize) {
         let candidate = &self.nodes[node];
         let call = candidate.call.as_ref().map(|call| call.deadline);
         let timeout = candidate.elector.poll_timeout();
-        let Some(local) = [call, timeout].into_iter().flatten().min() else {
+        let Some(told) = [call, timeout].into_iter().flatten().min() else {
             return;
         };
-        let at = candidate.clock.true_time(local).max(self.now);
+        let at = candidate.clock.true_time(told).max(self.now);
         if candidate.wake.is_some_and(|(wake, _)| wake == at) {
             return;
         }
@@ -48,34 +52,35 @@ impl World {
         self.at(at, Event::Wake { node, serial });
     }
 
-    pub(super) fn act(&mut self, node: usize) {
+    fn act(&mut self, node: usize) {
         loop {
-            let local = self.local(node);
-            let action = self.nodes[node]
-                .elector
-                .poll_action(local, || "2026-11-22T10:00:00Z".to_owned());
-            let Some(action) = action else { return };
+            let told = self.told(node);
+            let wall = self.nodes[node].clock.set_forward;
+            let time_of_day = || format!("{}", self.now.0 as i64 + wall);
+            let Some(action) = self.nodes[node].elector.poll_action(told, time_of_day) else {
+                return;
+            };
             match action {
                 Action::Get { timeout } => {
                     let step = self.nodes[node].protocol.start_get();
-                    self.drive(node, step, local + timeout);
+                    self.drive(node, step, told + timeout);
                 }
                 Action::Create { record, timeout } => {
                     let step = self.nodes[node].protocol.start_create(&record);
-                    self.drive(node, step, local + timeout);
+                    self.drive(node, step, told + timeout);
                 }
                 Action::Update { record, timeout } => {
                     let step = self.nodes[node].protocol.start_update(&record);
-                    self.drive(node, step, local + timeout);
+                    self.drive(node, step, told + timeout);
                 }
                 Action::StartLeading { token, until } => self.start_workload(node, token, until),
                 Action::ExtendLease { until } => self.extend(node, until),
                 Action::StopLeading { kill_at, reason } => {
-                    self.note(|w| format!("{} stops leading: {reason}", w.nodes[node].name));
+                    self.note(|w| format!("{} stops leading: {reason}", w.nodes[node].name()));
                     self.stop_workload(node, kill_at);
                 }
                 Action::Notice(notice) => {
-                    self.note(|w| format!("{}: {notice:?}", w.nodes[node].name));
+                    self.note(|w| format!("{}: {notice:?}", w.nodes[node].name()));
                 }
                 Action::NewLeader(_) | Action::Event(_) => {}
             }
@@ -83,17 +88,17 @@ impl World {
     }
 
     /// Carries out a step of a call, as the blocking shell of the lock does.
-    pub(super) fn drive(&mut self, node: usize, step: Step, deadline: Instant) {
-        let local = self.local(node);
+    fn drive(&mut self, node: usize, step: Step, deadline: Instant) {
+        let told = self.told(node);
         match step {
             Step::Done(outcome) => {
                 self.nodes[node].call = None;
                 self.check_agreement(node);
                 match outcome {
-                    Outcome::Got(result) => self.nodes[node].elector.handle_got(local, result),
+                    Outcome::Got(result) => self.nodes[node].elector.handle_got(told, result),
                     Outcome::Wrote(result) => {
-                        self.note(|w| format!("{} wrote: {result:?}", w.nodes[node].name));
-                        self.nodes[node].elector.handle_wrote(local, result);
+                        self.note(|w| format!("{} wrote: {result:?}", w.nodes[node].name()));
+                        self.nodes[node].elector.handle_wrote(told, result);
                     }
                 }
             }
@@ -101,69 +106,118 @@ impl World {
         }
     }
 
-    pub(super) fn send(&mut self, node: usize, request: Request, deadline: Instant) {
-        let local = self.local(node);
+    /// What the client does with a request before it goes out.
+    fn send(&mut self, node: usize, request: Request, deadline: Instant) {
+        let told = self.told(node);
         let write = matches!(request, Request::Write { .. });
         let candidate = &mut self.nodes[node];
         candidate.requests += 1;
         let from = Sender {
-            node,
+            who: Who::Candidate(node),
             life: candidate.life,
             request: candidate.requests,
+            process: candidate.process,
+            sent: self.now,
         };
         candidate.call = Some(Call {
             deadline,
             request: from.request,
             write,
         });
-        if local < candidate.throttled_until {
-            let retry_after = candidate.throttled_until.since(local);
-            return self.answer_after(Duration::ZERO, from, Err(throttled(retry_after)));
+        if let Err(held_back) = candidate.limits.admit(told, write) {
+            return self.fail(from, Duration::ZERO, held_back);
         }
-        if self.nodes[node].cut_off || self.outage || self.chance(self.faults.refused) {
+        if let Request::Write { content, .. } = &request {
+            self.note_write(node, content);
+        }
+        self.check_manners(node, write);
+        if self.nodes[node].cut_off || self.outage || self.fault(self.faults.refused, Kind::Refused)
+        {
             let quickly = self.seconds(0.001, 2.0);
-            let error = if self.rng.bool() {
-                LockError::Unavailable("cannot connect".into())
-            } else {
-                return;
-            };
-            return self.answer_after(quickly, from, Err(error));
-        }
-        if self.chance(self.faults.lost_requests) {
+            if self.rng.bool() {
+                let error = LockError::Unavailable("cannot connect".into());
+                self.fail(from, quickly, error);
+            }
             return;
         }
-        let way = self.way(self.faults.slow_requests);
-        let request = Box::new(request);
-        if write && self.chance(self.faults.duplicates) {
-            let later = self.seconds(0.0, 30.0);
+        if self.fault(self.faults.lost_requests, Kind::LostRequest) {
+            return;
+        }
+        self.transmit(from, Box::new(request), write);
+    }
+
+    fn transmit(&mut self, from: Sender, request: Box<Request>, write: bool) {
+        let way = self.way(self.faults.slow_requests, Kind::SlowRequest);
+        let most = if write && self.fault(self.faults.very_late, Kind::VeryLate) {
+            900.0
+        } else {
+            30.0
+        };
+        if write && (most > 30.0 || self.fault(self.faults.duplicates, Kind::Duplicate)) {
+            let later = self.seconds(0.0, most);
             let request = request.clone();
             self.after(way + later, Event::Arrive { from, request });
+            if most > 30.0 && self.rng.bool() {
+                // Late, and not only doubled.
+                return;
+            }
         }
         self.after(way, Event::Arrive { from, request });
     }
 
-    pub(super) fn way(&mut self, slow: f64) -> Duration {
-        if self.chance(slow) {
-            self.seconds(0.5, 30.0)
-        } else {
-            self.seconds(0.01, 0.4)
+    /// Keeps what a write says, to be held against what becomes of it.
+    fn note_write(&mut self, node: usize, content: &str) {
+        let told = self.told(node);
+        self.nodes[node].limits.sent_write(told);
+        let stored = Stored::read(&Text::Whole(content.into()));
+        let (Some(origin), Some(record)) = (stored.origin(), stored.record()) else {
+            return self.break_rule(|_| format!("not a record of ours: {content}"));
+        };
+        let record = &record.record;
+        self.check_sending(node, &record.holder_identity);
+        let write = TermWrite {
+            id: Arc::clone(&origin.write_id),
+            sent: self.nodes[node].clock.local(self.now),
+            landed: None,
+            confirmed: false,
+        };
+        let term = &mut self.nodes[node].term;
+        if term.0 != record.leader_transitions {
+            *term = (record.leader_transitions, Vec::new());
         }
+        term.1.push(write);
     }
 
-    pub(super) fn answer_after(
-        &mut self,
-        delay: Duration,
-        from: Sender,
-        reply: Result<(), LockError>,
-    ) {
-        if let Err(error) = reply {
-            let answer = Box::new(service::answer(self.now, Err(error)));
-            self.after(delay, Event::Answer { from, answer });
+    /// A process sends no more than it may, and nothing while it was told to wait.
+    fn check_manners(&mut self, node: usize, write: bool) {
+        let (now, told) = (self.now, self.told(node));
+        let counted = self.scenario.counted;
+        let candidate = &mut self.nodes[node];
+        if told < candidate.told_to_wait_until {
+            return self
+                .break_rule(|w| format!("{} was told to wait and does not", w.nodes[node].name()));
+        }
+        if !write || !counted {
+            return;
+        }
+        let sent = &mut candidate.sent_writes;
+        let hour = Duration::from_secs(3600);
+        while sent.front().is_some_and(|at| now.since(*at) > hour) {
+            sent.pop_front();
+        }
+        sent.push_back(now);
+        let last_minute = |at: &&Time| now.since(**at) < Duration::from_secs(59);
+        let in_a_minute = sent.iter().rev().take_while(last_minute).count();
+        if sent.len() > 510 || in_a_minute > 80 {
+            self.break_rule(|w| format!("{} writes too much", w.nodes[node].name()));
         }
     }
 
     pub(super) fn deliver(&mut self, from: Sender, answer: Answer) {
-        let candidate = &self.nodes[from.node];
+        let Who::Candidate(node) = from.who else {
+            return;
+        };
+        let candidate = &self.nodes[node];
         if candidate.life != from.life {
             return;
         }
@@ -176,29 +230,37 @@ impl World {
             }
             Power::On => {}
         }
-        let local = self.local(from.node);
         // The elector's owner handles what is due before what came in.
-        self.step(from.node);
-        let Some(call) = &self.nodes[from.node].call else {
+        self.step(node);
+        let Some(call) = &self.nodes[node].call else {
             return;
         };
         if call.request != from.request {
             return;
         }
         let deadline = call.deadline;
-        if let Err(LockError::Throttled { retry_after, .. }) = &answer.reply {
-            self.nodes[from.node].throttled_until = local + *retry_after;
-        }
-        let step = self.nodes[from.node].protocol.handle_answer(local, answer);
-        self.drive(from.node, step, deadline);
-        self.step(from.node);
+        self.hear(node, &answer);
+        let told = self.told(node);
+        let step = self.nodes[node].protocol.handle_answer(told, answer);
+        self.drive(node, step, deadline);
+        self.step(node);
     }
 
-    pub(super) fn time_out_call(&mut self, node: usize, local: Instant) {
+    /// What the client keeps of an answer.
+    fn hear(&mut self, node: usize, answer: &Answer) {
+        let told = self.told(node);
+        let candidate = &mut self.nodes[node];
+        candidate.limits.heard(told, &answer.reply);
+        if let Err(LockError::Throttled { retry_after, .. }) = &answer.reply {
+            candidate.told_to_wait_until = told + *retry_after;
+        }
+    }
+
+    fn time_out_call(&mut self, node: usize, told: Instant) {
         let Some(call) = &self.nodes[node].call else {
             return;
         };
-        if local < call.deadline {
+        if told < call.deadline {
             return;
         }
         let error = if call.write {
@@ -212,20 +274,15 @@ impl World {
             running_low: None,
             reply: Err(error),
         };
-        let step = self.nodes[node].protocol.handle_answer(local, answer);
+        let step = self.nodes[node].protocol.handle_answer(told, answer);
         self.drive(node, step, deadline);
     }
 
-    pub(super) fn leave(&mut self, node: usize, finish: Finish) {
-        self.note(|w| format!("{} has left: {finish:?}", w.nodes[node].name));
+    fn leave(&mut self, node: usize, finish: Finish) {
+        self.note(|w| format!("{} has left: {finish:?}", w.nodes[node].name()));
         self.power_off(node);
         let back = self.seconds(0.5, 60.0);
-        self.after(
-            back,
-            Event::Relief {
-                node,
-                kind: Trouble::Crash,
-            },
-        );
+        let kind = Trouble::Crash;
+        self.after(back, Event::Relief { node, kind });
     }
 }

@@ -1,45 +1,127 @@
-//! What befalls candidates, and how it ends: crashes, pauses, suspends, partitions; and the healing.
+//! What befalls candidates, and how it ends: crashes, pauses, suspends, partitions.
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
-
 use super::{Event, Trouble, World};
-use crate::faults::Faults;
+use crate::clock::Time;
+use crate::missing::Rule;
 use crate::node::{Power, Workload};
+use crate::tally::Kind;
+
+/// How near to one of a world's spots the troubles of a burst come, in seconds.
+const NEAR: f64 = 15.0;
 
 impl World {
+    pub(super) fn plan_troubles(&mut self) {
+        let faults = self.faults.clone();
+        let troubles = [
+            (Trouble::Crash, faults.crashes),
+            (Trouble::PoliteStop, faults.polite_stops),
+            (Trouble::Pause, faults.pauses),
+            (Trouble::Suspend, faults.suspends),
+            (Trouble::WallJump, faults.wall_jumps),
+            (Trouble::Partition, faults.partitions),
+        ];
+        for (kind, an_hour) in troubles {
+            for at in self.moments(an_hour) {
+                let node = self.rng.usize(..self.nodes.len());
+                self.at(at, Event::Trouble { node, kind });
+            }
+        }
+        for at in self.moments(faults.outages) {
+            self.at(at, Event::Outage);
+        }
+        for at in self.moments(faults.other_files) {
+            self.at(at, Event::OtherFile);
+        }
+        for at in self.moments(faults.people) {
+            self.at(at, Event::Person);
+        }
+        for at in self.moments(faults.rewrites) {
+            self.at(at, Event::Rewrite);
+        }
+    }
+
+    /// Random moments in the troubled time, this many an hour.
+    fn moments(&mut self, an_hour: f64) -> Vec<Time> {
+        let span = self.scenario.troubled;
+        let count = (an_hour * span.as_secs_f64() / 3600.0).round() as usize;
+        (0..count).map(|_| self.moment(span)).collect()
+    }
+
+    fn moment(&mut self, span: Duration) -> Time {
+        if self.faults.bursts && self.rng.u8(..3) > 0 {
+            let spot = self.spots[self.rng.usize(..self.spots.len())];
+            return spot.after(self.seconds(0.0, NEAR));
+        }
+        Time(self.rng.u64(..span.as_nanos() as u64))
+    }
+
     pub(super) fn trouble(&mut self, node: usize, kind: Trouble) {
-        if self.nodes[node].power != Power::On {
+        if self.nodes[node].power != Power::On || self.healing.is_some() {
             return;
         }
-        self.note(|w| format!("TROUBLE for {}: {kind:?}", w.nodes[node].name));
+        self.note(|w| format!("TROUBLE for {}: {kind:?}", w.nodes[node].name()));
         let lasts = match kind {
-            Trouble::Crash => self.seconds(0.2, 120.0),
-            Trouble::PoliteStop => {
-                let local = self.local(node);
-                self.nodes[node].elector.handle_cancel(local);
-                return self.step(node);
+            Trouble::Crash => self.crash(node),
+            Trouble::PoliteStop => return self.stop_politely(node),
+            Trouble::WallJump => return self.set_clock(node),
+            Trouble::Pause => self.stand_still(node, Power::Paused, Kind::Pause),
+            Trouble::Suspend => self.stand_still(node, Power::Suspended, Kind::Suspend),
+            Trouble::Partition => {
+                self.tally.count(Kind::Partition);
+                self.nodes[node].cut_off = true;
+                self.seconds(0.5, 120.0)
             }
-            _ => self.seconds(0.5, 120.0),
         };
-        match kind {
-            Trouble::Crash => {
-                self.power_off(node);
-                if self.rng.bool() {
-                    // The whole machine.
-                    self.nodes[node].workload = None;
-                } else {
-                    let now = self.local(node);
-                    self.stop_workload(node, now + self.scenario.config.termination_grace);
-                }
-            }
-            Trouble::Pause => self.nodes[node].power = Power::Paused,
-            Trouble::Suspend => self.nodes[node].power = Power::Suspended,
-            Trouble::Partition => self.nodes[node].cut_off = true,
-            Trouble::PoliteStop => {}
-        }
         self.after(lasts, Event::Relief { node, kind });
+    }
+
+    fn crash(&mut self, node: usize) -> Duration {
+        let lasts = self.seconds(0.2, 120.0);
+        self.power_off(node);
+        if self.rng.bool() {
+            self.tally.count(Kind::MachineCrash);
+            self.nodes[node].workload = None;
+        } else {
+            self.tally.count(Kind::Crash);
+            let now = self.told(node);
+            let grace = self.nodes[node].config.termination_grace;
+            self.stop_workload(node, now + grace);
+        }
+        lasts
+    }
+
+    fn stop_politely(&mut self, node: usize) {
+        self.tally.count(Kind::PoliteStop);
+        let told = self.told(node);
+        self.nodes[node].elector.handle_cancel(told);
+        self.step(node);
+    }
+
+    fn set_clock(&mut self, node: usize) {
+        self.tally.count(Kind::WallJump);
+        let by = self.seconds(1.0, 3600.0).as_nanos() as i64;
+        // Set back by no more than it is ahead of the time since boot.
+        let forward = self.rng.bool();
+        let clock = &mut self.nodes[node].clock;
+        clock.set_forward += if forward {
+            by
+        } else {
+            -by.min(clock.offset as i64 / 4)
+        };
+        clock.set_forward = clock.set_forward.max(-(clock.offset as i64) / 2);
+        // The timer is one of the same clock.
+        self.nodes[node].wake = None;
+        self.schedule_guard(node);
+        self.step(node);
+    }
+
+    fn stand_still(&mut self, node: usize, power: Power, kind: Kind) -> Duration {
+        self.tally.count(kind);
+        self.nodes[node].power = power;
+        self.nodes[node].suspended_at = self.now;
+        self.seconds(0.5, 120.0)
     }
 
     pub(super) fn power_off(&mut self, node: usize) {
@@ -65,33 +147,31 @@ impl World {
         if self.nodes[node].workload.is_some() {
             // The container does not start anew before everything in it has ended.
             let later = Duration::from_millis(200);
-            return self.after(
-                later,
-                Event::Relief {
-                    node,
-                    kind: Trouble::Crash,
-                },
-            );
+            let kind = Trouble::Crash;
+            return self.after(later, Event::Relief { node, kind });
         }
-        self.note(|w| format!("{} starts again", w.nodes[node].name));
-        let (name, clock) = (self.nodes[node].name.clone(), self.nodes[node].clock);
-        let (elector, protocol) = self.process(&name, clock);
-        let candidate = &mut self.nodes[node];
-        candidate.elector = elector;
-        candidate.protocol = protocol;
-        candidate.power = Power::On;
-        candidate.throttled_until = Instant::BOOT;
+        self.note(|w| format!("{} starts again", w.nodes[node].name()));
+        let (config, clock) = (self.nodes[node].config.clone(), self.nodes[node].clock);
+        let process = self.process(&config, clock);
+        self.nodes[node].restart(process);
         self.step(node);
     }
 
     pub(super) fn resume(&mut self, node: usize) {
-        self.note(|w| format!("{} goes on", w.nodes[node].name));
-        self.nodes[node].power = Power::On;
-        let local = self.local(node);
-        let grace = self.scenario.config.termination_grace;
-        let overdue = |workload: &Workload| workload.gone_at(grace) <= local;
-        if self.nodes[node].workload.as_ref().is_some_and(overdue) {
+        self.note(|w| format!("{} goes on", w.nodes[node].name()));
+        let candidate = &mut self.nodes[node];
+        if candidate.power == Power::Suspended {
+            let slept = self.now.since(candidate.suspended_at);
+            candidate.clock.stood_still += slept.as_nanos() as u64;
+        }
+        candidate.power = Power::On;
+        let told = self.told(node);
+        let grace = self.nodes[node].config.termination_grace;
+        let overdue = |workload: &Workload| workload.gone_at(grace) <= told;
+        let guarded = self.promised(Rule::GuardHoldsDeadline);
+        if guarded && self.nodes[node].workload.as_ref().is_some_and(overdue) {
             self.nodes[node].workload = None;
+            self.note_change();
         }
         if self.nodes[node].workload.is_none() {
             self.tell_gone(node);
@@ -99,37 +179,5 @@ impl World {
             self.schedule_guard(node);
         }
         self.step(node);
-    }
-
-    pub(super) fn heal(&mut self) {
-        self.note(|_| "HEALING".into());
-        self.faults = Faults {
-            drift_ppm: self.faults.drift_ppm,
-            ..Faults::none()
-        };
-        self.outage = false;
-        self.healed_at = Some(self.now);
-        if self.service.head_text().as_deref() == Some("spoilt") {
-            // Who starts now refuses a file with other people's text: a person has to mend it.
-            self.service.edit_by_hand(Some("{}"), self.now, false);
-        }
-        for node in 0..self.nodes.len() {
-            self.nodes[node].cut_off = false;
-            match self.nodes[node].power {
-                Power::Off => self.restart(node),
-                Power::Paused | Power::Suspended => self.resume(node),
-                Power::On => {}
-            }
-            if let Some(workload) = &mut self.nodes[node].workload {
-                workload.takes = workload.takes.min(Duration::from_secs(3));
-            }
-        }
-        if self
-            .nodes
-            .iter()
-            .any(|node| node.elector.is_leader() && node.workload.is_some())
-        {
-            self.led_since_healing = Some(self.now);
-        }
     }
 }

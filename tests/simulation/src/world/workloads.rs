@@ -5,18 +5,20 @@ use std::time::Duration;
 use multi_cluster_leader_election::election::time::Instant;
 
 use super::{Event, World};
+use crate::missing::Rule;
 use crate::node::{Power, Workload};
+use crate::tally::Kind;
 
 impl World {
     pub(super) fn start_workload(&mut self, node: usize, token: u64, until: Instant) {
-        let local = self.local(node);
+        let told = self.told(node);
         self.note(|w| {
             format!(
-                "{} LEADS, token {token}, until {until} (now {local})",
-                w.nodes[node].name
+                "{} LEADS, token {token}, until {until} (now {told})",
+                w.nodes[node].name()
             )
         });
-        self.summary.terms += 1;
+        self.tally.terms += 1;
         if self.highest_token.is_some_and(|highest| token <= highest) {
             self.violate(format!(
                 "the token {token} does not rise above {:?}",
@@ -24,14 +26,14 @@ impl World {
             ));
         }
         self.highest_token = self.highest_token.max(Some(token));
-        if self.healed_at.is_some() {
-            self.led_since_healing.get_or_insert(self.now);
+        self.note_leader();
+        self.note_change();
+        if told >= until {
+            self.break_rule(|_| "a term begins after its own end".into());
         }
-        if local >= until {
-            self.violate("a term begins after its own end".into());
-        }
-        let grace = self.scenario.config.termination_grace;
-        let takes = if self.chance(self.faults.stubborn_workloads) {
+        self.check_until(node, until);
+        let grace = self.nodes[node].config.termination_grace;
+        let takes = if self.fault(self.faults.stubborn_workloads, Kind::Stubborn) {
             Duration::from_secs(3600)
         } else {
             self.seconds(0.0, 6.0)
@@ -47,6 +49,7 @@ impl World {
     }
 
     pub(super) fn extend(&mut self, node: usize, until: Instant) {
+        self.check_until(node, until);
         if let Some(workload) = &mut self.nodes[node].workload {
             workload.until = until;
         }
@@ -54,26 +57,29 @@ impl World {
     }
 
     pub(super) fn stop_workload(&mut self, node: usize, kill_at: Instant) {
-        let local = self.local(node);
+        self.note_change();
+        let told = self.told(node);
         if let Some(workload) = &mut self.nodes[node].workload {
-            workload.stopping.get_or_insert(local);
+            workload.stopping.get_or_insert(told);
             workload.kill_at = kill_at;
         }
         self.schedule_guard(node);
     }
 
     pub(super) fn schedule_guard(&mut self, node: usize) {
-        let grace = self.scenario.config.termination_grace;
+        let guarded = self.promised(Rule::GuardHoldsDeadline);
         let candidate = &mut self.nodes[node];
+        let grace = candidate.config.termination_grace;
         candidate.orders += 1;
-        let life = candidate.orders;
-        if let Some(workload) = &candidate.workload {
-            let at = candidate
-                .clock
-                .true_time(workload.gone_at(grace))
-                .max(self.now);
-            self.at(at, Event::Guard { node, life });
+        let order = candidate.orders;
+        let Some(workload) = &candidate.workload else {
+            return;
+        };
+        if !guarded && workload.stopping.is_none() {
+            return;
         }
+        let gone_at = candidate.clock.true_time(workload.gone_at(grace));
+        self.at(gone_at.max(self.now), Event::Guard { node, order });
     }
 
     /// The time of the workload is over: nothing of it is left.
@@ -84,16 +90,17 @@ impl World {
         if self.nodes[node].workload.take().is_none() {
             return;
         }
-        self.note(|w| format!("the workload of {} is gone", w.nodes[node].name));
+        self.note(|w| format!("the workload of {} is gone", w.nodes[node].name()));
+        self.note_change();
         if self.nodes[node].power == Power::On {
             self.tell_gone(node);
         }
     }
 
     pub(super) fn tell_gone(&mut self, node: usize) {
-        let local = self.local(node);
-        self.nodes[node].elector.handle_timeout(local);
-        self.nodes[node].elector.handle_workload_gone(local);
+        let told = self.told(node);
+        self.nodes[node].elector.handle_timeout(told);
+        self.nodes[node].elector.handle_workload_gone(told);
         self.step(node);
     }
 }

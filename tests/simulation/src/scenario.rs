@@ -1,0 +1,133 @@
+//! What is simulated: drawn from a seed, so that the same seed makes the same world.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+
+use crate::faults::Faults;
+
+/// A world before it begins.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub seed: u64,
+    /// How each candidate is set up.
+    pub candidates: Vec<LeaderElectionConfig>,
+    /// How many client-go candidates, whose lock overwrites plainly, stand beside them.
+    pub legacy: usize,
+    /// How long things go wrong.
+    pub troubled: Duration,
+    pub faults: Faults,
+    pub confirm_delay: Duration,
+    /// Writes are counted as the client counts them for GitHub: the settings fit its limits.
+    pub counted: bool,
+    /// What the file holds at first; `None` if it is not there.
+    pub content: Option<String>,
+    /// How old that is, in seconds by the server's clock.
+    pub content_age: i64,
+}
+
+impl Scenario {
+    /// A world drawn from a seed.
+    pub fn draw(seed: u64) -> Scenario {
+        let mut rng = Rng::with_seed(seed);
+        let tight = rng.bool();
+        let confirm_delay = if tight {
+            Duration::from_millis(rng.u64(400..2000))
+        } else {
+            Duration::from_secs(2)
+        };
+        let faults = Faults::draw(&mut rng, confirm_delay);
+        let count = if rng.u8(..12) == 0 {
+            rng.usize(6..=10)
+        } else {
+            rng.usize(2..=5)
+        };
+        let alike = rng.u8(..4) > 0;
+        let first = draw_config(&mut rng, tight, confirm_delay);
+        let candidates = (0..count)
+            .map(|index| {
+                let config = if alike {
+                    first.clone()
+                } else {
+                    draw_config(&mut rng, tight, confirm_delay)
+                };
+                let number = if faults.same_names { 0 } else { index };
+                LeaderElectionConfig {
+                    identity: format!("c{number}"),
+                    seed: rng.u64(..),
+                    ..config
+                }
+            })
+            .collect();
+        let (content, content_age) = draw_content(&mut rng);
+        Scenario {
+            seed,
+            candidates,
+            legacy: if rng.u8(..10) == 0 {
+                rng.usize(1..=2)
+            } else {
+                0
+            },
+            troubled: Duration::from_secs(3600),
+            counted: !tight && alike,
+            faults,
+            confirm_delay,
+            content,
+            content_age,
+        }
+    }
+
+    /// The longest lease that any of them takes.
+    pub fn longest_lease(&self) -> Duration {
+        let leases = self.candidates.iter().map(|config| config.lease_duration);
+        leases.max().unwrap_or_default()
+    }
+}
+
+/// The default times, or others that are as tight as the rules allow.
+fn draw_config(rng: &mut Rng, tight: bool, confirm_delay: Duration) -> LeaderElectionConfig {
+    let default = LeaderElectionConfig {
+        exit_on_lost_lease: rng.u8(..8) == 0,
+        release_on_cancel: rng.u8(..8) > 0,
+        ..LeaderElectionConfig::new("?")
+    };
+    if !tight {
+        return default;
+    }
+    let lease_duration = Duration::from_secs(rng.u64(20..45));
+    let retry_period = confirm_delay * 2;
+    let termination_grace = Duration::from_secs(rng.u64(0..8));
+    let config = LeaderElectionConfig {
+        lease_duration,
+        retry_period,
+        termination_grace,
+        ..default
+    };
+    LeaderElectionConfig {
+        renew_deadline: lease_duration - (retry_period + termination_grace + config.margin()),
+        ..config
+    }
+}
+
+fn draw_content(rng: &mut Rng) -> (Option<String>, i64) {
+    let plain = |holder: &str| {
+        format!(
+            r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":15,"leaderTransitions":7,"strategy":"x"}}"#
+        )
+    };
+    let old = [0, 20, 3_600, 30 * 24 * 3_600][rng.usize(..4)];
+    let content = match rng.u8(..6) {
+        0 => None,
+        1 | 2 => Some("{}".to_owned()),
+        3 => Some(plain("")),
+        4 => Some(plain("somebody-long-gone")),
+        _ => Some(
+            plain("of-an-older-version").replace(
+                '}',
+                r#","protocol":1,"writeId":"old-1","supersedes":"0123456789012345678901234567890123456789"}"#,
+            ),
+        ),
+    };
+    (content, old)
+}
