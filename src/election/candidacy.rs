@@ -126,6 +126,12 @@ impl Candidacy {
         observed.mine
     }
 
+    /// What was seen before the last look is gone.
+    pub(super) fn is_rewound(&self) -> bool {
+        let observation = self.observation.as_ref();
+        observation.is_some_and(|observation| observation.observed.rewound)
+    }
+
     /// When this candidate takes the lease, unless something else is observed before.
     pub(super) fn take_at(&self) -> Instant {
         let Some(observation) = &self.observation else {

@@ -342,6 +342,9 @@ impl LeaderElector {
             return self.consider(now, sent_at);
         };
         let before = term.last_answer();
+        if self.candidacy.is_rewound() {
+            term.came_back(number, now);
+        }
         term.took_effect(number, now, self.confirmation);
         let found = term.last_answer() != before;
         if found {

@@ -104,6 +104,15 @@ impl Term {
         });
     }
 
+    /// This write was lost and is in effect again, since a second copy of it arrived: what confirms it
+    /// has to be sent a while after that, and it is known to be there only `now`.
+    pub(super) fn came_back(&mut self, number: u64, now: Instant) {
+        let write = self.writes.iter_mut().find(|write| write.number == number);
+        if let Some(write) = write {
+            write.answered_at = Some(now);
+        }
+    }
+
     /// A look showed the claim in effect long enough after it was answered; no confirmation, but what
     /// [`Safeguard::ConfirmedByWrite`] is there against.
     pub(super) fn seen_again(&mut self) {
@@ -201,6 +210,22 @@ mod tests {
             Some(at(24)),
             "from the first write, the newest that is confirmed"
         );
+    }
+
+    #[test]
+    fn a_write_that_was_lost_and_came_back_is_confirmed_only_from_then_on() {
+        let mut term = claimed();
+        term.took_effect(1, at(1), DELAY);
+        term.sent(2, at(8));
+        // The first vanished, and a doubled request brought it back a moment ago.
+        term.came_back(1, at(9));
+        term.took_effect(1, at(9), DELAY);
+        term.sent(3, at(10));
+        term.took_effect(3, at(10), DELAY);
+        assert_eq!(term.limit(&config()), None, "two seconds had not passed");
+        term.sent(4, at(12));
+        term.took_effect(4, at(12), DELAY);
+        assert_eq!(term.confirmed, Some(at(10)));
     }
 
     #[test]

@@ -66,8 +66,9 @@ pub enum Power {
 pub struct TermWrite {
     pub id: Arc<str>,
     pub sent: Instant,
-    /// When it last took effect, and as which revision.
-    pub landed: Option<(Instant, Revision)>,
+    /// When it took effect, and as which revision; more than once if it was doubled and the first
+    /// vanished.
+    pub landed: Vec<(Instant, Revision)>,
     /// A later write of the term took effect above it, sent long enough after it had landed.
     pub confirmed: bool,
 }

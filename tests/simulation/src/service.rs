@@ -33,9 +33,6 @@ const LONG_AGO: i64 = 30 * 24 * 3600;
 /// A record of ours that is older than this, in seconds, is nobody's any more.
 const LONG_GONE: i64 = 600;
 
-/// How many of the newest revisions are looked through for one that was written a moment ago.
-const NEAR: usize = 64;
-
 /// As the client does: how much of a history is read where no end is given, and at the most.
 const FIRST_ENTRIES: usize = 30;
 const MOST_ENTRIES: usize = 300;
@@ -181,10 +178,9 @@ impl Service {
             .count()
     }
 
-    /// Whether `below` is among the newest revisions that lead up to the head.
+    /// Whether `below` is among the revisions that lead up to the head.
     pub fn leads_to_head(&self, below: Revision) -> bool {
-        let mut newest = self.view().history().take(NEAR);
-        newest.any(|commit| commit.revision() == below)
+        self.view().at(below).is_some()
     }
 
     /// Applies the rule to the newest revision, which is new. `sent` says who sent it, for one of

@@ -60,7 +60,7 @@ impl World {
     /// Until when a term may last, by what truly happened: the time since boot.
     fn deadline(&self, node: usize) -> Option<Instant> {
         let Node { config, term, .. } = &self.nodes[node];
-        let in_effect = term.1.iter().filter(|write| write.landed.is_some());
+        let in_effect = term.1.iter().filter(|write| !write.landed.is_empty());
         let newest = in_effect.clone().map(|write| write.sent).max()?;
         let confirmed = in_effect.filter(|write| write.confirmed);
         let confirmed = confirmed.map(|write| write.sent).max()?;
@@ -133,14 +133,16 @@ impl World {
         let now = clock.local(self.now);
         let mut writes = std::mem::take(&mut self.nodes[node].term.1);
         if let Some(write) = writes.iter_mut().find(|write| &*write.id == id) {
-            write.landed = Some((now, landed.revision));
+            write.landed.push((now, landed.revision));
             let sent = write.sent;
             let stands_below = |write: &TermWrite| {
-                let (at, revision) = write.landed?;
-                Some(at + delay <= sent && self.service.leads_to_head(revision))
+                let mut landings = write.landed.iter();
+                landings.any(|(at, revision)| {
+                    *at + delay <= sent && self.service.leads_to_head(*revision)
+                })
             };
             for below in writes.iter_mut().filter(|write| &*write.id != id) {
-                below.confirmed |= stands_below(below).unwrap_or(false);
+                below.confirmed |= stands_below(below);
             }
         }
         // Only the newest matter.
@@ -148,6 +150,26 @@ impl World {
             writes.drain(..25);
         }
         self.nodes[node].term.1 = writes;
+    }
+
+    /// What is confirmed stays: the newest confirmed write of every term leads to the head.
+    pub(super) fn check_confirmed(&mut self) {
+        if self.checks == Checks::Promises {
+            return;
+        }
+        for index in 0..self.nodes.len() {
+            let writes = self.nodes[index].term.1.iter();
+            let Some(write) = writes.rev().find(|write| write.confirmed) else {
+                continue;
+            };
+            let stays = |(_, revision): &(Instant, _)| self.service.leads_to_head(*revision);
+            if !write.landed.iter().any(stays) {
+                let id = write.id.clone();
+                self.break_rule(|w| {
+                    format!("{} loses its confirmed write {id}", w.nodes[index].name())
+                });
+            }
+        }
     }
 
     /// Every candidate agrees with the full rule about the head that it knows.

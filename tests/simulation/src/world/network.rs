@@ -10,7 +10,7 @@ use multi_cluster_leader_election::lock::gist::wire::{Answer, Reply, Request, Te
 
 use super::{Event, Sender, Who, World};
 use crate::clock::Time;
-use crate::service::{self, FILE, OTHER_FILE, Sent};
+use crate::service::{self, FILE, Landed, OTHER_FILE, Sent};
 use crate::tally::Kind;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -141,7 +141,10 @@ impl World {
         });
         let race: Race = self.faults.race;
         let landed = self.service.finish_write(write, race, self.now, sent);
-        self.note(|w| format!("a write of {} lands: {landed:?}", w.name_of(from.who)));
+        self.note(|w| w.landing_in_words(from, landed.as_ref().ok()));
+        if landed.as_ref().is_ok_and(|landed| landed.vanished) {
+            self.check_confirmed();
+        }
         let Request::Write { until, content } = request else {
             return;
         };
@@ -221,6 +224,28 @@ impl World {
             sent: self.now,
         };
         self.begin(from, Box::new(Request::Commits { page: 1 }), write);
+    }
+
+    fn landing_in_words(&self, from: Sender, landed: Option<&Landed>) -> String {
+        let who = self.name_of(from.who);
+        let Some(landed) = landed else {
+            return format!("a write of {who} is refused: 409");
+        };
+        let what = match (landed.took_effect, from.who) {
+            (true, _) => "takes effect",
+            (false, Who::Other) => "lands",
+            (false, _) => "is passed over",
+        };
+        let how = match (landed.vanished, landed.stacked) {
+            (true, _) => ", what came before it VANISHES",
+            (_, true) => ", on top of another",
+            _ => "",
+        };
+        format!(
+            "a write of {who}, sent at {:.3}s, {what}{how}: {:.8}",
+            from.sent.seconds(),
+            landed.revision.to_string()
+        )
     }
 
     fn name_of(&self, who: Who) -> String {

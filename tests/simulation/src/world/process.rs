@@ -178,7 +178,7 @@ impl World {
         let write = TermWrite {
             id: Arc::clone(&origin.write_id),
             sent: self.nodes[node].clock.local(self.now),
-            landed: None,
+            landed: Vec::new(),
             confirmed: false,
         };
         let term = &mut self.nodes[node].term;
