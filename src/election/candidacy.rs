@@ -126,10 +126,9 @@ impl Candidacy {
         observed.mine
     }
 
-    /// What was seen before the last look is gone.
-    pub(super) fn is_rewound(&self) -> bool {
-        let observation = self.observation.as_ref();
-        observation.is_some_and(|observation| observation.observed.rewound)
+    /// Since when the newest state of the store is known, by the last look.
+    pub(super) fn newest_since(&self) -> Option<Instant> {
+        self.observation.as_ref()?.observed.newest_since
     }
 
     /// When this candidate takes the lease, unless something else is observed before.

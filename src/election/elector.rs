@@ -29,7 +29,7 @@ use std::time::Duration;
 use super::action::{Action, Finish, Notice, StopReason};
 use super::candidacy::Candidacy;
 use super::config::LeaderElectionConfig;
-use super::lock::{LockError, Observed};
+use super::lock::{LockError, Observed, Written};
 use super::safeguard::{Safeguard, holds};
 use super::status::{CallStatus, LeaderStatus, Status};
 use super::term::Term;
@@ -95,6 +95,13 @@ pub struct LeaderElector {
     candidacy: Candidacy,
     next: Option<(Instant, Next)>,
     in_flight: Option<InFlight>,
+    /// When the next renewal is due.
+    renew_at: Instant,
+    /// The look that comes next, or is under way, only prepares the renewal: it finds out what others
+    /// wrote beside the record.
+    preparing: bool,
+    /// Others write to the same store: the last renewal met one of theirs.
+    crowded: bool,
     /// How many `create` and `update` calls were made.
     writes: u64,
     /// How many calls failed in a row.
@@ -124,6 +131,9 @@ impl LeaderElector {
             may_hold: false,
             next: Some((now, Next::Look)),
             in_flight: None,
+            renew_at: now,
+            preparing: false,
+            crowded: false,
             writes: 0,
             failures: 0,
             throttled_until: Instant::BOOT,
@@ -274,23 +284,25 @@ impl LeaderElector {
     }
 
     /// A `create` or `update` came back.
-    pub fn handle_wrote(&mut self, now: Instant, result: Result<(), LockError>) {
+    pub fn handle_wrote(&mut self, now: Instant, result: Result<Written, LockError>) {
         self.handle_timeout(now);
         let Some(call) = self.in_flight.take() else {
             return;
         };
         match (&mut self.role, result) {
-            (Role::Claimant(term) | Role::Leader(term), Ok(())) => {
+            (Role::Claimant(term) | Role::Leader(term), Ok(written)) => {
                 self.failures = 0;
-                term.took_effect(call.write, now, self.confirmation);
+                let since = written.undisturbed_since;
+                let confirms = term.took_effect(call.write, now, self.confirmation, since);
+                self.crowded |= since.is_none();
                 self.tell_of_claim(call.kind);
-                self.renewed(now, call.sent_at);
+                self.renewed(now, call.sent_at, confirms);
             }
-            (Role::Leaving { .. }, Ok(())) if call.kind == Next::Release => self.released(),
+            (Role::Leaving { .. }, Ok(_)) if call.kind == Next::Release => self.released(),
             (Role::Leaving { .. }, _) if call.kind != Next::Release => {
                 self.schedule(now, Next::Look);
             }
-            (_, Ok(())) => self.schedule(now, Next::Look),
+            (_, Ok(_)) => self.schedule(now, Next::Look),
             (_, Err(LockError::Conflict)) => {
                 if call.kind == Next::Claim {
                     self.notice(Notice::ClaimLost);
@@ -342,26 +354,26 @@ impl LeaderElector {
             return self.consider(now, sent_at);
         };
         let before = term.last_answer();
-        if self.candidacy.is_rewound() {
-            term.came_back(number, now);
-        }
-        term.took_effect(number, now, self.confirmation);
+        let confirms = term.took_effect(number, now, self.confirmation, None);
         let found = term.last_answer() != before;
         if found {
             if before.is_none() {
                 self.tell_of_claim(Next::Claim);
             }
-            return self.renewed(now, now);
+            return self.renewed(now, now, confirms);
         }
         if matches!(self.role, Role::Claimant(_)) && !holds(Safeguard::ConfirmedByWrite) {
             return self.lead_by_look(now);
         }
-        let confirm_at = self.confirm_at(before.unwrap_or(now));
-        self.schedule(confirm_at.max(now), Next::Renew);
+        let newest_since = self.candidacy.newest_since().unwrap_or(now);
+        self.crowded = self.crowded && before.is_none_or(|before| newest_since > before);
+        let confirm_at = self.confirm_at(newest_since);
+        self.schedule(confirm_at.max(self.renew_at).max(now), Next::Renew);
     }
 
-    /// A write of this term, sent at `sent_at`, is known since `now` to have taken effect.
-    fn renewed(&mut self, now: Instant, sent_at: Instant) {
+    /// A write of this term, sent at `sent_at`, is known since `now` to have taken effect, and
+    /// confirms one before it or does not.
+    fn renewed(&mut self, now: Instant, sent_at: Instant, confirms: bool) {
         let (Role::Claimant(term) | Role::Leader(term)) = &self.role else {
             return;
         };
@@ -372,7 +384,9 @@ impl LeaderElector {
             if let Some(until) = limit {
                 self.actions.push_back(Action::ExtendLease { until });
             }
-            return self.schedule(renew_at, Next::Renew);
+            // What is not confirmed by this one is to be soon.
+            let renew_at = if confirms { renew_at } else { confirm_at };
+            return self.schedule_renewal(now, renew_at);
         }
         // Checked now, when the answer is handled: what is left may be little by now.
         let enough = limit.filter(|limit| {
@@ -381,10 +395,26 @@ impl LeaderElector {
         match enough {
             Some(until) => {
                 self.become_leader(until);
-                self.schedule(renew_at, Next::Renew);
+                self.schedule_renewal(now, renew_at);
             }
             None if !holds(Safeguard::ConfirmedByWrite) => self.schedule(confirm_at, Next::Look),
-            None => self.schedule(confirm_at, Next::Renew),
+            None => self.schedule_renewal(now, confirm_at),
+        }
+    }
+
+    /// The next write of this term. It confirms those before it only if nobody wrote in the while
+    /// before it, so where others may write a look comes first: the write then follows a while after
+    /// what the look showed.
+    fn schedule_renewal(&mut self, now: Instant, renew_at: Instant) {
+        self.renew_at = renew_at;
+        let claims = matches!(self.role, Role::Claimant(_));
+        match self.confirmation {
+            Some(delay) if claims || self.crowded => {
+                self.preparing = true;
+                let look_at = (now + delay / 4).max(renew_at - delay * 3 / 2);
+                self.schedule(look_at, Next::Look);
+            }
+            _ => self.schedule(renew_at, Next::Renew),
         }
     }
 
@@ -393,7 +423,7 @@ impl LeaderElector {
         if let Role::Claimant(term) = &mut self.role {
             term.seen_again();
         }
-        self.renewed(now, now);
+        self.renewed(now, now, false);
     }
 
     /// A claim is told of once it is known to have taken effect.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::LeaderElectionRecord;
+use super::time::Instant;
 
 /// A place where the lease record is kept, seen by one process.
 ///
@@ -27,8 +28,11 @@ pub trait ResourceLock {
     /// # Errors
     /// [`LockError::Conflict`] when there is a record, or when somebody else's came first; else as
     /// for [`update`](Self::update).
-    fn create(&mut self, record: &LeaderElectionRecord, timeout: Duration)
-    -> Result<(), LockError>;
+    fn create(
+        &mut self,
+        record: &LeaderElectionRecord,
+        timeout: Duration,
+    ) -> Result<Written, LockError>;
 
     /// Writes `record` in place of what this lock last saw or wrote, and only then: it is a
     /// compare-and-swap.
@@ -37,13 +41,18 @@ pub trait ResourceLock {
     /// [`LockError::Conflict`] when something else is in its place by now;
     /// [`LockError::OutcomeUnknown`] when the write may or may not have landed, or may still;
     /// [`LockError::Unavailable`] and the others only when it certainly did not.
-    fn update(&mut self, record: &LeaderElectionRecord, timeout: Duration)
-    -> Result<(), LockError>;
+    fn update(
+        &mut self,
+        record: &LeaderElectionRecord,
+        timeout: Duration,
+    ) -> Result<Written, LockError>;
 
     /// Whether an acknowledged write can be lost afterwards.
     ///
     /// `None`: what is acknowledged stays. `Some(d)`: a write counts only once a later one of this
-    /// process, sent at least `d` after the first was answered, took effect too.
+    /// process took effect too that was sent at least `d` after the state right below it was first
+    /// known ([`Written::undisturbed_since`]). The store takes less than `d` from reading its state
+    /// to changing it.
     fn confirmation(&self) -> Option<Duration>;
 
     /// Notes an event ("baz became leader") where people look for such things.
@@ -54,6 +63,16 @@ pub trait ResourceLock {
 
     /// Where the record is kept, for people.
     fn describe(&self) -> String;
+}
+
+/// What the store said of a write that took effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Since when this lock had known the state of the store on which the write stands: an answer
+    /// that came then showed it as the newest one. `None` if that is not known, or if anybody wrote
+    /// in between, be it beside the record. Without [`confirmation`](ResourceLock::confirmation) it
+    /// does not matter.
+    pub undisturbed_since: Option<Instant>,
 }
 
 /// What a look at the store showed.
@@ -76,6 +95,9 @@ pub struct Observed {
     /// The write seen before this one is gone from the store, as if it had never been: what it
     /// showed may come back, and nothing is to be claimed for a lease from now.
     pub rewound: bool,
+    /// Since when the newest state of the store that this look showed is known, whoever wrote it and
+    /// be it beside the record; `None` for since this look.
+    pub newest_since: Option<Instant>,
     /// The highest token in any write seen or looked up, in effect or not; `None` if there was
     /// none.
     pub highest_token: Option<u64>,

@@ -17,6 +17,9 @@ pub enum Safeguard {
     ConfirmedByWrite,
     /// The lease counts from the last confirmed write, not from the last acknowledged one.
     LeaseFromConfirmed,
+    /// A write confirms what lies below it only if the state right below it was known for long
+    /// enough, not already if some write of ours below it was.
+    ConfirmedUndisturbed,
     /// A token is above every one seen, not only above the one in effect.
     TokenAboveAllSeen,
     /// Only the holder's own release frees the lease at once, not a person's empty holder.
@@ -39,12 +42,13 @@ pub enum Safeguard {
 
 impl Safeguard {
     /// All of them.
-    pub const ALL: [Safeguard; 14] = [
+    pub const ALL: [Safeguard; 15] = [
         Safeguard::LeaseFromBeforeRequest,
         Safeguard::Supersedes,
         Safeguard::ConfirmedClaim,
         Safeguard::ConfirmedByWrite,
         Safeguard::LeaseFromConfirmed,
+        Safeguard::ConfirmedUndisturbed,
         Safeguard::TokenAboveAllSeen,
         Safeguard::OwnReleaseOnly,
         Safeguard::WriteFoundById,

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! A store may acknowledge a write and lose it afterwards, when a racing write that was built on an
-//! older state replaces it. What stands below a later write of ours, sent a while after the answer
-//! to the first, cannot be lost that way any more: it is confirmed, and the lease that others wait
-//! for counts from there.
+//! older state replaces it. What stands below a later write of ours cannot be lost that way any more
+//! if the state right below that write had been the newest for a while: it is confirmed, and the lease
+//! that others wait for counts from there.
 
 use std::time::Duration;
 
@@ -71,13 +71,23 @@ impl Term {
         number >= self.claim
     }
 
-    /// The write with this number is in effect: its answer says so, or a look that came `now`.
-    pub(super) fn took_effect(&mut self, number: u64, now: Instant, delay: Option<Duration>) {
+    /// The write with this number is in effect, as is known since `now`: its answer says so, or a look
+    /// does. `undisturbed_since` is [`Written::undisturbed_since`], `None` for a look. Returns whether
+    /// it confirms any write.
+    ///
+    /// [`Written::undisturbed_since`]: super::lock::Written::undisturbed_since
+    pub(super) fn took_effect(
+        &mut self,
+        number: u64,
+        now: Instant,
+        delay: Option<Duration>,
+        undisturbed_since: Option<Instant>,
+    ) -> bool {
         // What was acknowledged later than this one, and yet does not stand on top of it, is lost.
         self.writes
             .retain(|write| write.number <= number || write.answered_at.is_none());
         let Some(write) = self.writes.iter_mut().find(|write| write.number == number) else {
-            return;
+            return false;
         };
         if !holds(Safeguard::LeaseFromBeforeRequest) && write.answered_at.is_none() {
             write.sent_at = now;
@@ -87,13 +97,7 @@ impl Term {
         self.acknowledged = self.acknowledged.max(Some(sent_at));
         let newly_confirmed = match delay {
             None => Some(sent_at),
-            Some(delay) => self
-                .writes
-                .iter()
-                .filter(|below| below.number < number)
-                .filter(|below| below.answered_at.is_some_and(|at| at + delay <= sent_at))
-                .map(|below| below.sent_at)
-                .max(),
+            Some(delay) => self.confirmed_by(number, sent_at, delay, undisturbed_since),
         };
         self.confirmed = self.confirmed.max(newly_confirmed);
         let confirmed = self.confirmed;
@@ -102,15 +106,35 @@ impl Term {
             write.number >= number
                 || (write.answered_at.is_some() && Some(write.sent_at) >= confirmed)
         });
+        newly_confirmed.is_some()
     }
 
-    /// This write was lost and is in effect again, since a second copy of it arrived: what confirms it
-    /// has to be sent a while after that, and it is known to be there only `now`.
-    pub(super) fn came_back(&mut self, number: u64, now: Instant) {
-        let write = self.writes.iter_mut().find(|write| write.number == number);
-        if let Some(write) = write {
-            write.answered_at = Some(now);
-        }
+    /// When the newest write was sent that this one, which took effect, confirms.
+    ///
+    /// The state right below it was the store's newest from when it was first known until this one
+    /// was carried out. So whatever was built on an older state has been carried out by then, and
+    /// cannot replace it any more. That some write of ours below was known for so long does not do:
+    /// with others' writes in between, the store may have gone back and forth between two histories,
+    /// and the last write to the other one may still be to come.
+    fn confirmed_by(
+        &self,
+        number: u64,
+        sent_at: Instant,
+        delay: Duration,
+        undisturbed_since: Option<Instant>,
+    ) -> Option<Instant> {
+        let known_by = if holds(Safeguard::ConfirmedUndisturbed) {
+            undisturbed_since.filter(|since| *since + delay <= sent_at)?;
+            sent_at
+        } else {
+            sent_at - delay
+        };
+        self.writes
+            .iter()
+            .filter(|below| below.number < number)
+            .filter(|below| below.answered_at.is_some_and(|at| at <= known_by))
+            .map(|below| below.sent_at)
+            .max()
     }
 
     /// A look showed the claim in effect long enough after it was answered; no confirmation, but what
@@ -165,6 +189,16 @@ mod tests {
         Term::claimed(1, String::new(), 1, at(0))
     }
 
+    /// The answer to a write comes; the state below it had been known since then.
+    fn acked(term: &mut Term, number: u64, now: u64, undisturbed_since: u64) -> bool {
+        term.took_effect(number, at(now), DELAY, Some(at(undisturbed_since)))
+    }
+
+    /// A look shows the write in effect.
+    fn found(term: &mut Term, number: u64, now: u64) {
+        term.took_effect(number, at(now), DELAY, None);
+    }
+
     fn config() -> LeaderElectionConfig {
         LeaderElectionConfig::new("baz")
     }
@@ -172,10 +206,10 @@ mod tests {
     #[test]
     fn a_claim_is_confirmed_by_a_later_write_and_the_lease_counts_from_the_claim() {
         let mut term = claimed();
-        term.took_effect(1, at(1), DELAY);
+        acked(&mut term, 1, 1, 0);
         assert_eq!(term.limit(&config()), None);
         term.sent(2, at(3));
-        term.took_effect(2, at(4), DELAY);
+        assert!(acked(&mut term, 2, 4, 1));
         // 16 s after the second was sent is earlier than 24 s after the first was.
         assert_eq!(term.limit(&config()), Some(at(3 + 16)));
         assert_eq!(term.confirmed, Some(at(0)));
@@ -184,26 +218,26 @@ mod tests {
     #[test]
     fn a_write_sent_too_soon_after_the_answer_confirms_nothing() {
         let mut term = claimed();
-        term.took_effect(1, at(1), DELAY);
+        acked(&mut term, 1, 1, 0);
         term.sent(2, at(2));
-        term.took_effect(2, at(3), DELAY);
+        assert!(!acked(&mut term, 2, 3, 1));
         assert_eq!(term.limit(&config()), None);
         term.sent(3, at(5));
-        term.took_effect(3, at(5), DELAY);
+        assert!(acked(&mut term, 3, 5, 3));
         assert_eq!(term.confirmed, Some(at(2)));
     }
 
     #[test]
     fn a_write_that_vanished_is_not_confirmed_by_what_came_after_it() {
         let mut term = claimed();
-        term.took_effect(1, at(1), DELAY);
+        acked(&mut term, 1, 1, 0);
         term.sent(2, at(8));
-        term.took_effect(2, at(9), DELAY);
+        acked(&mut term, 2, 9, 1);
         term.sent(3, at(16));
         // A look shows the first in effect again: the second is lost, the third not there yet.
-        term.took_effect(1, at(17), DELAY);
+        found(&mut term, 1, 17);
         term.sent(4, at(19));
-        term.took_effect(4, at(20), DELAY);
+        acked(&mut term, 4, 20, 17);
         assert_eq!(term.confirmed, Some(at(0)));
         assert_eq!(
             term.limit(&config()),
@@ -213,35 +247,40 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_was_lost_and_came_back_is_confirmed_only_from_then_on() {
+    fn a_write_found_by_a_look_counts_as_answered_by_it() {
         let mut term = claimed();
-        term.took_effect(1, at(1), DELAY);
-        term.sent(2, at(8));
-        // The first vanished, and a doubled request brought it back a moment ago.
-        term.came_back(1, at(9));
-        term.took_effect(1, at(9), DELAY);
-        term.sent(3, at(10));
-        term.took_effect(3, at(10), DELAY);
+        found(&mut term, 1, 6);
+        assert_eq!(term.last_answer(), Some(at(6)));
+        term.sent(2, at(7));
+        acked(&mut term, 2, 7, 6);
         assert_eq!(term.limit(&config()), None, "two seconds had not passed");
-        term.sent(4, at(12));
-        term.took_effect(4, at(12), DELAY);
-        assert_eq!(term.confirmed, Some(at(10)));
     }
 
     #[test]
-    fn a_write_found_by_a_look_counts_as_answered_by_it() {
+    fn a_write_on_top_of_what_somebody_wrote_in_between_confirms_nothing() {
         let mut term = claimed();
-        term.took_effect(1, at(6), DELAY);
-        assert_eq!(term.last_answer(), Some(at(6)));
-        term.sent(2, at(7));
-        term.took_effect(2, at(7), DELAY);
-        assert_eq!(term.limit(&config()), None, "two seconds had not passed");
+        acked(&mut term, 1, 1, 0);
+        term.sent(2, at(3));
+        assert!(!term.took_effect(2, at(4), DELAY, None));
+        assert_eq!(term.limit(&config()), None);
+        term.sent(3, at(6));
+        assert!(acked(&mut term, 3, 7, 4));
+        assert_eq!(term.confirmed, Some(at(3)), "and what is below it");
+    }
+
+    #[test]
+    fn a_write_on_top_of_what_a_look_showed_long_enough_before_confirms_what_is_below_that() {
+        let mut term = claimed();
+        acked(&mut term, 1, 1, 0);
+        term.sent(2, at(8));
+        assert!(acked(&mut term, 2, 9, 5));
+        assert_eq!(term.confirmed, Some(at(0)));
     }
 
     #[test]
     fn without_confirmation_every_acknowledged_write_counts_at_once() {
         let mut term = claimed();
-        term.took_effect(1, at(5), None);
+        term.took_effect(1, at(5), None, None);
         assert_eq!(term.limit(&config()), Some(at(16)));
     }
 
@@ -250,7 +289,7 @@ mod tests {
         let mut term = claimed();
         for number in 2..1000 {
             let now = at(number * 8);
-            term.took_effect(number - 1, now - Duration::from_secs(7), DELAY);
+            acked(&mut term, number - 1, number * 8 - 7, (number - 1) * 8 - 7);
             term.sent(number, now);
             assert!(term.writes.len() <= 3, "{}", term.writes.len());
         }

@@ -262,7 +262,7 @@ impl Owner {
             }
             Event::Lock(LockResult::Wrote(result)) => {
                 self.entrance.check_write(result.as_ref().err())?;
-                if matches!(result, Ok(()) | Err(LockError::Conflict)) {
+                if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.succeeded(true);
                 }
                 self.elector.handle_wrote(now, result);

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::election::lock::{LockError, Observed, ResourceLock};
+use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 
 /// The elector makes one call at a time; the rest is room for events, which may be left out.
@@ -23,7 +23,7 @@ pub(super) enum LockCall {
 /// What came of it.
 pub(super) enum LockResult {
     Got(Result<Observed, LockError>),
-    Wrote(Result<(), LockError>),
+    Wrote(Result<Written, LockError>),
 }
 
 /// Starts the thread. It ends once the sender is dropped and the call under way has come back.
@@ -60,7 +60,7 @@ fn carry_out(lock: &mut dyn ResourceLock, call: LockCall) -> Option<LockResult> 
     }
 }
 
-fn wrote(result: Option<Result<(), LockError>>) -> LockResult {
+fn wrote(result: Option<Result<Written, LockError>>) -> LockResult {
     LockResult::Wrote(
         result.unwrap_or_else(|| Err(LockError::OutcomeUnknown("the lock panicked".into()))),
     )

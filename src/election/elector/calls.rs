@@ -23,6 +23,7 @@ const UNFINISHED_DIVISOR: u32 = 8;
 
 impl LeaderElector {
     pub(super) fn schedule(&mut self, at: Instant, next: Next) {
+        self.preparing &= next == Next::Look;
         self.next = Some((at.max(self.throttled_until), next));
     }
 
@@ -63,6 +64,10 @@ impl LeaderElector {
             Role::Leaving { deadline } => *deadline,
             Role::Candidate | Role::Finished(_) => return longest,
         };
+        // A look that prepares the renewal must not delay it.
+        if self.preparing && self.renew_at > now {
+            return self.renew_at.since(now).min(longest);
+        }
         // Half of what is left, so that there is time for another try; a claimant that has nothing
         // left to lose takes its time.
         match until.since(now) / 2 {
@@ -111,6 +116,7 @@ impl LeaderElector {
     /// A call failed in a way that changes nothing we know.
     pub(super) fn failed(&mut self, now: Instant, kind: Next, error: LockError) {
         let unknown = matches!(error, LockError::OutcomeUnknown(_));
+        let prepared = self.preparing && kind == Next::Look;
         let delay = match &error {
             LockError::Throttled { retry_after, .. } => *retry_after,
             LockError::Unfinished(_) if matches!(self.role, Role::Candidate) => {
@@ -127,6 +133,7 @@ impl LeaderElector {
         // again as it was, unless it may have been written.
         let next = match kind {
             Next::Renew if !unknown => Next::Renew,
+            Next::Look if prepared => Next::Renew,
             _ => Next::Look,
         };
         if next == Next::Look {
@@ -148,11 +155,13 @@ impl LeaderElector {
             write: kind != Next::Look,
             retry_in: delay,
         });
-        let next = match self.role {
-            Role::Leader(_) | Role::Claimant(_) => next,
-            _ => Next::Look,
-        };
-        self.schedule(retry_at, next);
+        match self.role {
+            Role::Leader(_) | Role::Claimant(_) if prepared => {
+                self.schedule(self.renew_at.max(now), Next::Renew);
+            }
+            Role::Leader(_) | Role::Claimant(_) => self.schedule(retry_at, next),
+            _ => self.schedule(retry_at, Next::Look),
+        }
     }
 
     fn limit_is_before(&self, when: Instant) -> bool {

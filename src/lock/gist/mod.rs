@@ -26,7 +26,7 @@ use std::time::Duration;
 use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::wire::{Answer, Request};
-use crate::election::lock::{LockError, Observed, ResourceLock};
+use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 
@@ -117,7 +117,7 @@ impl<T: Transport> GistLock<T> {
         }
     }
 
-    fn drive_write(&mut self, step: Step, timeout: Duration) -> Result<(), LockError> {
+    fn drive_write(&mut self, step: Step, timeout: Duration) -> Result<Written, LockError> {
         match self.drive(step, timeout) {
             Outcome::Wrote(result) => result,
             Outcome::Got(_) => Err(mixed_up()),
@@ -142,7 +142,7 @@ impl<T: Transport> ResourceLock for GistLock<T> {
         &mut self,
         record: &LeaderElectionRecord,
         timeout: Duration,
-    ) -> Result<(), LockError> {
+    ) -> Result<Written, LockError> {
         let step = self.protocol.start_create(record);
         self.drive_write(step, timeout)
     }
@@ -151,7 +151,7 @@ impl<T: Transport> ResourceLock for GistLock<T> {
         &mut self,
         record: &LeaderElectionRecord,
         timeout: Duration,
-    ) -> Result<(), LockError> {
+    ) -> Result<Written, LockError> {
         let step = self.protocol.start_update(record);
         self.drive_write(step, timeout)
     }

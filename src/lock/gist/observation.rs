@@ -8,6 +8,7 @@ use super::revision::Revision;
 use super::stored::Stored;
 use crate::election::lock::{Content, LockError, Observed};
 use crate::election::safeguard::{Safeguard, holds};
+use crate::election::time::Instant;
 
 /// Turns revisions in effect into observations, and keeps what has to be remembered from one to the
 /// next.
@@ -53,6 +54,7 @@ impl Observer {
         &mut self,
         effect: &Effect,
         rewound: bool,
+        newest_since: Option<Instant>,
     ) -> Result<Observed, LockError> {
         understood(effect)?;
         let revision = effect.commit.revision;
@@ -73,6 +75,7 @@ impl Observer {
             },
             overwritten: (!ours).then_some(effect.longest_lease.unwrap_or_default()),
             rewound,
+            newest_since,
             highest_token: self.highest_token,
         })
     }

@@ -20,7 +20,7 @@ use super::reader::{Read, Reader, unavailable};
 use super::revision::Revision;
 use super::stored::{self, Origin, Stored};
 use super::wire::{Answer, GistPage, Reply, Request};
-use crate::election::lock::{Content, LockError, Observed};
+use crate::election::lock::{Content, LockError, Observed, Written};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
 use crate::election::time::Instant;
 
@@ -50,7 +50,7 @@ pub enum Outcome {
     /// Of a `get`.
     Got(Result<Observed, LockError>),
     /// Of a `create` or `update`.
-    Wrote(Result<(), LockError>),
+    Wrote(Result<Written, LockError>),
 }
 
 /// A call under way.
@@ -67,6 +67,8 @@ enum Call {
 struct Sent {
     write_id: Arc<str>,
     supersedes: Revision,
+    /// What was known to be the newest revision, of any file, and since when.
+    newest: Option<(Revision, Instant)>,
     /// The answer to the write has come, and the history is being read.
     answered: bool,
 }
@@ -181,7 +183,7 @@ impl GistProtocol {
     fn take(&mut self, now: Instant, reply: Reply) -> Result<Step, LockError> {
         match reply {
             Reply::NotModified => {}
-            Reply::Gist(page) => self.take_page(page)?,
+            Reply::Gist(page) => self.take_page(now, page)?,
             Reply::Revision(text) => {
                 let stored = self.reader.take_text(text)?;
                 self.observer.note(&stored);
@@ -197,12 +199,12 @@ impl GistProtocol {
         }
     }
 
-    fn take_page(&mut self, page: GistPage) -> Result<(), LockError> {
+    fn take_page(&mut self, now: Instant, page: GistPage) -> Result<(), LockError> {
         self.fix_file(&page)?;
         if let Some(Call::Write(sent)) = &mut self.call {
             sent.answered = true;
         }
-        let stored = self.reader.take_page(page.etag, page.history, page.text)?;
+        let stored = self.reader.take_page(now, page)?;
         self.observer.note(&stored);
         Ok(())
     }
@@ -225,7 +227,11 @@ impl GistProtocol {
     fn got(&mut self) -> Step {
         let rewound = self.reader.rewound;
         let observed = match self.reader.effect() {
-            Some(effect) => self.observer.observe(effect, rewound),
+            Some(effect) => self.observer.observe(
+                effect,
+                rewound,
+                self.reader.newest().map(|(_, since)| since),
+            ),
             None => Err(unavailable("nothing is known of the gist yet")),
         };
         if observed.is_ok() {
@@ -271,6 +277,7 @@ impl GistProtocol {
         self.begin(Call::Write(Sent {
             write_id: origin.write_id,
             supersedes: origin.supersedes,
+            newest: self.reader.newest(),
             answered: false,
         }));
         Step::Ask(request)
@@ -289,9 +296,14 @@ impl GistProtocol {
             Read::Ask(request) => return Ok(Step::Ask(request)),
         };
         if written.in_effect {
+            let undisturbed = sent
+                .newest
+                .filter(|(newest, _)| written.below == Some(*newest));
             self.reader.settle_write(now, written)?;
             self.call = None;
-            return Ok(wrote(Ok(())));
+            return Ok(wrote(Ok(Written {
+                undisturbed_since: undisturbed.map(|(_, since)| since),
+            })));
         }
         // What is in effect by now is what the get after a conflict will be told.
         let effect = match self.reader.read_head(now, true)? {
@@ -351,7 +363,7 @@ impl GistProtocol {
     }
 }
 
-fn wrote(result: Result<(), LockError>) -> Step {
+fn wrote(result: Result<Written, LockError>) -> Step {
     Step::Done(Outcome::Wrote(result))
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::history::{Base, Effect, Known, Progress, Seen, SeenRevisions, resolve};
 use super::revision::Revision;
 use super::stored::Stored;
-use super::wire::{Commit, Request, Text};
+use super::wire::{Commit, GistPage, Request, Text};
 use crate::election::lock::LockError;
 use crate::election::safeguard::{Safeguard, holds};
 use crate::election::time::Instant;
@@ -78,6 +78,8 @@ pub(super) struct Reader {
     /// The newest point at which the revision in effect is known, and since when.
     base: Option<Base>,
     base_since: Instant,
+    /// The newest revision that an answer showed, and since when it is known.
+    newest: Option<(Revision, Instant)>,
     cursor: Cursor,
     /// Few of the hour's requests are left.
     pub(super) running_low: bool,
@@ -97,6 +99,7 @@ impl Reader {
             etag: None,
             base: None,
             base_since: Instant::BOOT,
+            newest: None,
             cursor: Cursor::default(),
             running_low: false,
             per_page: PAGE,
@@ -113,6 +116,11 @@ impl Reader {
     pub(super) fn known(&self) -> Option<(Revision, Revision)> {
         let base = self.base.as_ref()?;
         Some((base.at, base.effect.commit.revision))
+    }
+
+    /// The newest revision that an answer showed, and since when it is known.
+    pub(super) fn newest(&self) -> Option<(Revision, Instant)> {
+        self.newest
     }
 
     /// Whether the answer to come is that of one revision.
@@ -191,6 +199,7 @@ impl Reader {
             Read::Known(effect) => Read::Known(Some(Written {
                 in_effect: effect.newer_protocol.is_none()
                     && (is_write(&effect.stored, write_id) || !holds(Safeguard::WriteFoundById)),
+                below: self.commits.get(index + 1).map(|commit| commit.revision),
                 index,
                 effect,
             })),
@@ -225,19 +234,25 @@ impl Reader {
 
     // ---- answers ----
 
-    /// Takes in the gist as an answer shows it; returns what its newest revision holds.
+    /// Takes in the gist as an answer that came `now` shows it; returns what its newest revision holds.
     pub(super) fn take_page(
         &mut self,
-        etag: Option<Arc<str>>,
-        history: Vec<Commit>,
-        text: Text,
+        now: Instant,
+        page: GistPage,
     ) -> Result<Arc<Stored>, LockError> {
-        let head = *history
+        let head = *page
+            .history
             .first()
             .ok_or_else(|| unavailable("the gist service shows the gist without its history"))?;
-        self.etag = etag;
-        self.join(history);
-        Ok(self.learn(head.revision, text))
+        if self
+            .newest
+            .is_none_or(|(newest, _)| newest != head.revision)
+        {
+            self.newest = Some((head.revision, now));
+        }
+        self.etag = page.etag;
+        self.join(page.history);
+        Ok(self.learn(head.revision, page.text))
     }
 
     /// Takes in the content of the revision that was asked for; returns what it holds.
@@ -437,6 +452,8 @@ impl Reader {
 pub(super) struct Written {
     /// Whether it took effect when it was made.
     pub(super) in_effect: bool,
+    /// The revision right below it.
+    pub(super) below: Option<Revision>,
     index: usize,
     effect: Effect,
 }

@@ -66,10 +66,9 @@ pub enum Power {
 pub struct TermWrite {
     pub id: Arc<str>,
     pub sent: Instant,
-    /// When it took effect, and as which revision; more than once if it was doubled and the first
-    /// vanished.
-    pub landed: Vec<(Instant, Revision)>,
-    /// A later write of the term took effect above it, sent long enough after it had landed.
+    /// As which revision it took effect; more than one if it was doubled and the first vanished.
+    pub landed: Vec<Revision>,
+    /// It cannot vanish any more.
     pub confirmed: bool,
 }
 

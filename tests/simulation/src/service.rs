@@ -69,6 +69,8 @@ pub struct Landed {
     /// What it found in effect.
     pub before: Standing,
     pub took_effect: bool,
+    /// Since when the revision right below it had been the head.
+    pub head_since: Time,
     pub vanished: bool,
     pub stacked: bool,
 }
@@ -77,6 +79,8 @@ pub struct Landed {
 pub struct Service {
     store: Store,
     in_effect: HashMap<Revision, Standing, Quickly>,
+    /// When each revision became the head.
+    landed_at: HashMap<Revision, Time, Quickly>,
     /// Revisions that carry a date of long ago.
     forged: HashSet<Revision>,
     pub writes: u64,
@@ -125,6 +129,7 @@ impl Service {
         let mut service = Service {
             store,
             in_effect: HashMap::default(),
+            landed_at: HashMap::default(),
             forged: HashSet::new(),
             writes: 0,
         };
@@ -205,6 +210,7 @@ impl Service {
             }
         };
         self.in_effect.insert(revision, standing);
+        self.landed_at.insert(revision, now);
         standing.revision == revision
     }
 
@@ -233,6 +239,7 @@ impl Service {
             revision,
             before: below.map_or(before, |below| self.in_effect[&below]),
             took_effect: self.note_effect(now, sent),
+            head_since: below.map_or(now, |below| self.landed_at[&below]),
             vanished: below != Some(head),
             stacked: below == Some(head) && write.base() != head,
         })

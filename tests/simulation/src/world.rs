@@ -135,6 +135,7 @@ enum Event {
         index: usize,
     },
     Heal,
+    Mend,
 }
 
 /// Which request of which process, and when it was sent.
@@ -390,6 +391,7 @@ impl World {
             Event::Rewrite => self.rewrite(),
             Event::Legacy { index } => self.legacy_looks(index),
             Event::Heal => self.heal(),
+            Event::Mend => self.mend(),
         }
     }
 

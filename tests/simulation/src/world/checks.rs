@@ -130,19 +130,18 @@ impl World {
     pub(super) fn note_landing(&mut self, node: usize, id: &str, landed: &Landed) {
         let delay = self.scenario.confirm_delay;
         let clock = self.nodes[node].clock;
-        let now = clock.local(self.now);
         let mut writes = std::mem::take(&mut self.nodes[node].term.1);
         if let Some(write) = writes.iter_mut().find(|write| &*write.id == id) {
-            write.landed.push((now, landed.revision));
-            let sent = write.sent;
-            let stands_below = |write: &TermWrite| {
-                let mut landings = write.landed.iter();
-                landings.any(|(at, revision)| {
-                    *at + delay <= sent && self.service.leads_to_head(*revision)
-                })
-            };
-            for below in writes.iter_mut().filter(|write| &*write.id != id) {
-                below.confirmed |= stands_below(below);
+            write.landed.push(landed.revision);
+            // Whatever was built on an older head than the one right below has been carried out.
+            if clock.local(landed.head_since) + delay <= write.sent {
+                let stands_below = |write: &TermWrite| {
+                    let mut landings = write.landed.iter();
+                    landings.any(|revision| self.service.leads_to_head(*revision))
+                };
+                for below in writes.iter_mut().filter(|write| &*write.id != id) {
+                    below.confirmed |= stands_below(below);
+                }
             }
         }
         // Only the newest matter.
@@ -162,8 +161,8 @@ impl World {
             let Some(write) = writes.rev().find(|write| write.confirmed) else {
                 continue;
             };
-            let stays = |(_, revision): &(Instant, _)| self.service.leads_to_head(*revision);
-            if !write.landed.iter().any(stays) {
+            let mut landings = write.landed.iter();
+            if !landings.any(|revision| self.service.leads_to_head(*revision)) {
                 let id = write.id.clone();
                 self.break_rule(|w| {
                     format!("{} loses its confirmed write {id}", w.nodes[index].name())

@@ -16,6 +16,10 @@ const STABLE: Duration = Duration::from_secs(300);
 /// and confirmed.
 const SETTLING: Duration = Duration::from_secs(120);
 
+/// When a person looks once more at the file: by then no write is under way that was built on an
+/// older state.
+const MENDED_AGAIN: Duration = Duration::from_secs(5);
+
 /// How long one read of the history takes, the pauses between portions included.
 const READ: Duration = Duration::from_millis(700);
 
@@ -52,10 +56,8 @@ impl World {
             ..Faults::none()
         };
         self.outage = false;
-        if self.service.head_text().as_deref() == Some("spoilt") {
-            // Who starts now refuses a file with other people's text: a person has to mend it.
-            self.service.edit_by_hand(Some("{}"), self.now, false);
-        }
+        self.mend();
+        self.after(MENDED_AGAIN, Event::Mend);
         let bound = self.now.after(self.bound());
         self.healing = Some(Healing {
             at: self.now,
@@ -82,6 +84,13 @@ impl World {
         let leads = |node: &crate::node::Node| node.elector.is_leader() && node.workload.is_some();
         if self.nodes.iter().any(leads) {
             self.note_leader();
+        }
+    }
+
+    /// Who starts now refuses a file with other people's text: a person has to mend it.
+    pub(super) fn mend(&mut self) {
+        if self.service.head_text().as_deref() == Some("spoilt") {
+            self.service.edit_by_hand(Some("{}"), self.now, false);
         }
     }
 
