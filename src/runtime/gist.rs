@@ -91,7 +91,7 @@ impl GistOptions {
             token: self.token.clone(),
             extra_roots: self.extra_roots.clone(),
             proxy: ProxySettings::read(|name| std::env::var(name).ok()),
-            write_limits: WriteLimits::default(),
+            write_limits: WriteLimits::github(election),
             clock: Box::new(BootClock::now),
         });
         let config = GistLockConfig {

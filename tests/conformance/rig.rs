@@ -15,7 +15,7 @@ use std::time::Duration;
 use multi_cluster_leader_election::election::action::{Action, Finish, Notice, StopReason};
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::elector::LeaderElector;
-use multi_cluster_leader_election::election::lock::{Content, LockError, Observed};
+use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, Written};
 use multi_cluster_leader_election::election::record::LeaderElectionRecord;
 use multi_cluster_leader_election::election::time::Instant;
 
@@ -48,6 +48,8 @@ pub enum Fate {
 pub struct Store {
     pub content: Option<Content>,
     pub version: u64,
+    /// How often somebody wrote beside the record.
+    pub beside: u64,
     /// The process that wrote what is there, and the number of its write.
     pub writer: Option<(u64, u64)>,
     pub overwritten: Option<Duration>,
@@ -105,8 +107,11 @@ pub fn config() -> LeaderElectionConfig {
 
 enum Answer {
     Got(Result<Observed, LockError>),
-    Wrote(Result<(), LockError>),
+    Wrote(Result<Written, LockError>),
 }
+
+/// The state of the store: the version of the record, and how often somebody wrote beside it.
+type State = (u64, u64);
 
 /// One elector, its lock, and its clock.
 pub struct Rig {
@@ -116,6 +121,10 @@ pub struct Rig {
     process: u64,
     writes: u64,
     seen: Option<u64>,
+    /// The newest state that an answer showed, and since when it is known.
+    newest: Option<(State, Instant)>,
+    /// The state that the answer on its way shows.
+    shown: State,
     pending: Option<(Instant, Option<Answer>)>,
     /// What becomes of the calls to come; they are simply carried out once this is empty.
     pub fates: VecDeque<Fate>,
@@ -156,6 +165,8 @@ impl Rig {
             process,
             writes: 0,
             seen: None,
+            newest: None,
+            shown: (0, 0),
             pending: None,
             fates: VecDeque::new(),
             ops: Vec::new(),
@@ -221,10 +232,33 @@ impl Rig {
         if !matches!(&self.pending, Some((at, Some(_))) if *at <= self.now) {
             return;
         }
-        match self.pending.take() {
-            Some((_, Some(Answer::Got(result)))) => self.elector.handle_got(self.now, result),
-            Some((_, Some(Answer::Wrote(result)))) => self.elector.handle_wrote(self.now, result),
-            _ => {}
+        let Some((_, Some(answer))) = self.pending.take() else {
+            return;
+        };
+        match answer {
+            Answer::Got(Ok(observed)) => {
+                self.learn();
+                let newest_since = self.newest.map(|(_, since)| since);
+                let observed = Observed {
+                    newest_since,
+                    ..observed
+                };
+                self.elector.handle_got(self.now, Ok(observed));
+            }
+            Answer::Got(failed) => self.elector.handle_got(self.now, failed),
+            Answer::Wrote(result) => {
+                if result.is_ok() {
+                    self.learn();
+                }
+                self.elector.handle_wrote(self.now, result);
+            }
+        }
+    }
+
+    /// The answer that comes now shows the state of the store.
+    fn learn(&mut self) {
+        if self.newest.is_none_or(|(state, _)| state != self.shown) {
+            self.newest = Some((self.shown, self.now));
         }
     }
 
@@ -278,8 +312,10 @@ impl Rig {
 
     fn carry_out(&mut self, op: &str, record: Option<LeaderElectionRecord>) -> Answer {
         let mut store = self.store.borrow_mut();
+        let below = (store.version, store.beside);
         let Some(record) = record else {
             self.seen = Some(store.version);
+            self.shown = below;
             return Answer::Got(Ok(observe(&store, self.process)));
         };
         let absent = !matches!(store.content, Some(Content::Record(_)));
@@ -289,7 +325,11 @@ impl Rig {
         store.put(record);
         store.writer = Some((self.process, self.writes));
         self.seen = Some(store.version);
-        Answer::Wrote(Ok(()))
+        self.shown = (store.version, store.beside);
+        let known = self.newest.filter(|(newest, _)| *newest == below);
+        Answer::Wrote(Ok(Written {
+            undisturbed_since: known.map(|(_, since)| since),
+        }))
     }
 }
 
@@ -310,6 +350,7 @@ fn observe(store: &Store, process: u64) -> Observed {
         age: store.age,
         overwritten: store.overwritten,
         rewound: false,
+        newest_since: None,
         highest_token: store.highest_token,
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as Monotonic};
 
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::election::time::Instant;
 use multi_cluster_leader_election::lock::gist::client::{
@@ -48,7 +49,7 @@ fn config(url: &str) -> ClientConfig {
         token: TokenSource::Value(TOKEN.into()),
         extra_roots: None,
         proxy: ProxySettings::default(),
-        write_limits: WriteLimits::default(),
+        write_limits: WriteLimits::github(&LeaderElectionConfig::new("baz")),
         clock: Clock::default().reader(),
     }
 }
@@ -453,6 +454,7 @@ fn writes_elsewhere_than_at_github_com_are_not_counted() {
     config.write_limits = WriteLimits {
         per_minute: 1,
         per_hour: 1,
+        longest_gap: Duration::from_secs(3600),
     };
     let mut client = GistClient::new(config).unwrap();
     for _ in 0..3 {

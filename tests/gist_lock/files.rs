@@ -114,7 +114,7 @@ fn several_files_without_a_name_are_refused_and_nothing_is_guessed() {
     let mut lock = rig.lock_on("a", None);
     for result in [
         try_get(&mut lock).map(drop),
-        lock.create(&record("baz", 1), PATIENCE),
+        lock.create(&record("baz", 1), PATIENCE).map(drop),
     ] {
         let Err(LockError::Refused(why)) = result else {
             panic!("{result:?}");

@@ -32,7 +32,7 @@ fn run(process: &str, mut lock: Lock, writes: u64) -> Course {
         let token = highest.map_or(0, |token| token + 1);
         course_writes += 1;
         match lock.update(&record(process, token), PATIENCE) {
-            Ok(()) => acknowledged.push(course_writes),
+            Ok(_) => acknowledged.push(course_writes),
             Err(LockError::Conflict | LockError::OutcomeUnknown(_) | LockError::Unavailable(_)) => {
             }
             Err(other) => panic!("{other:?}"),

@@ -1,9 +1,11 @@
 //! Builds gist locks on a gist service, with a clock that can be put forward.
 
 use std::cell::Cell;
+use std::fmt::Debug;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant as Monotonic};
 
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, ResourceLock};
 use multi_cluster_leader_election::election::record::LeaderElectionRecord;
 use multi_cluster_leader_election::election::time::Instant;
@@ -128,7 +130,7 @@ pub(crate) fn lock(service: &GistService, id: &str, process: &str, file: Option<
         token: TokenSource::Value("ghp_notasecret".into()),
         extra_roots: None,
         proxy: ProxySettings::default(),
-        write_limits: WriteLimits::default(),
+        write_limits: WriteLimits::github(&LeaderElectionConfig::new("baz")),
         clock: Box::new(now),
     });
     let config = GistLockConfig {
@@ -188,7 +190,7 @@ pub(crate) fn update(lock: &mut Lock, holder: &str, token: u64) {
 }
 
 pub(crate) fn try_update(lock: &mut Lock, holder: &str, token: u64) -> Result<(), LockError> {
-    lock.update(&record(holder, token), PATIENCE)
+    lock.update(&record(holder, token), PATIENCE).map(drop)
 }
 
 #[track_caller]
@@ -206,7 +208,7 @@ pub(crate) fn held(observed: &Observed) -> (&str, u64) {
 }
 
 #[track_caller]
-pub(crate) fn assert_unknown(result: Result<(), LockError>) -> String {
+pub(crate) fn assert_unknown<T: Debug>(result: Result<T, LockError>) -> String {
     match result {
         Err(LockError::OutcomeUnknown(why)) => why,
         other => panic!("{other:?}"),

@@ -11,7 +11,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, ResourceLock};
+use multi_cluster_leader_election::election::lock::{
+    Content, LockError, Observed, ResourceLock, Written,
+};
 use multi_cluster_leader_election::election::record::LeaderElectionRecord;
 
 /// Long enough for a busy machine; a test that gets here has failed.
@@ -131,7 +133,7 @@ pub struct MemoryLock {
 }
 
 impl MemoryLock {
-    fn write(&mut self, record: &LeaderElectionRecord) -> Result<(), LockError> {
+    fn write(&mut self, record: &LeaderElectionRecord) -> Result<Written, LockError> {
         self.calls += 1;
         let mut inner = self.store.enter(true)?;
         if self.seen != Some(inner.version) {
@@ -142,7 +144,7 @@ impl MemoryLock {
         inner.writer = Some((self.process, self.calls));
         inner.writes.push(record.clone());
         self.seen = Some(inner.version);
-        Ok(())
+        Ok(Written::default())
     }
 }
 
@@ -163,15 +165,16 @@ impl ResourceLock for MemoryLock {
             age: None,
             overwritten: None,
             rewound: false,
+            newest_since: None,
             highest_token: tokens.max(),
         })
     }
 
-    fn create(&mut self, record: &LeaderElectionRecord, _: Duration) -> Result<(), LockError> {
+    fn create(&mut self, record: &LeaderElectionRecord, _: Duration) -> Result<Written, LockError> {
         self.write(record)
     }
 
-    fn update(&mut self, record: &LeaderElectionRecord, _: Duration) -> Result<(), LockError> {
+    fn update(&mut self, record: &LeaderElectionRecord, _: Duration) -> Result<Written, LockError> {
         self.write(record)
     }
 

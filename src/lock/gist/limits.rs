@@ -2,11 +2,14 @@
 //!
 //! Two things hold a request back: a server that said to come back later (which holds back every
 //! request, as going on regardless may get the account banned), and our own count of writes, which
-//! are scarcer than reads and not announced in any header.
+//! are scarcer than reads and not announced in any header. Before the hour's writes are used up they
+//! are spread over what is left of it, so that a leader that had to try again often does not lose its
+//! lease for want of writes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
 
@@ -23,14 +26,22 @@ pub struct WriteLimits {
     pub per_minute: u32,
     /// In any 3600 seconds; 10,000 at the most.
     pub per_hour: u32,
+    /// How long a leader can go without a write. Retries are let through as long as the hour's writes
+    /// suffice for one in each such time.
+    pub longest_gap: Duration,
 }
 
-impl Default for WriteLimits {
-    /// GitHub's limits for requests that generate content, per user.
-    fn default() -> Self {
+impl WriteLimits {
+    /// GitHub's limits for requests that generate content, per user. A leader with these settings can
+    /// do with a write in every three quarters of its renew deadline, or in every two fifths of its
+    /// usable lease, which the write after next has to extend.
+    #[must_use]
+    pub fn github(election: &LeaderElectionConfig) -> Self {
+        let deadline = election.renew_deadline * 3 / 4;
         WriteLimits {
             per_minute: 80,
             per_hour: 500,
+            longest_gap: deadline.min(election.usable_lease() * 2 / 5),
         }
     }
 }
@@ -107,7 +118,36 @@ impl Limits {
                 });
             }
         }
-        Ok(())
+        self.spread(now, limits)
+    }
+
+    /// Holds a write back that would be missing later in the hour.
+    fn spread(&self, now: Instant, limits: WriteLimits) -> Result<(), LockError> {
+        let last = self.sent.back().copied().unwrap_or(Instant::BOOT);
+        let next = last + limits.longest_gap;
+        if next <= now || self.leaves_enough(now, limits) {
+            return Ok(());
+        }
+        Err(LockError::Throttled {
+            retry_after: next.since(now),
+            why: format!(
+                "this process has sent {} of the {} writes within an hour that GitHub takes, and \
+                 spreads the rest",
+                self.sent.len(),
+                limits.per_hour
+            ),
+        })
+    }
+
+    /// Whether after a write now there is still one for each `longest_gap`, whatever time it takes
+    /// until those already sent count no more.
+    fn leaves_enough(&self, now: Instant, limits: WriteLimits) -> bool {
+        let left = u64::from(limits.per_hour).saturating_sub(self.sent.len() as u64);
+        let mut freed = self.sent.iter().zip(left..);
+        freed.all(|(sent, writes)| {
+            let writes = u32::try_from(writes).unwrap_or(u32::MAX);
+            (*sent + HOUR).since(now) <= limits.longest_gap.saturating_mul(writes)
+        })
     }
 
     /// The time until there are fewer than `most` writes in the last `window`; `None` for now.
@@ -160,6 +200,10 @@ mod tests {
         Instant::from_boot(Duration::from_secs(seconds))
     }
 
+    fn github() -> WriteLimits {
+        WriteLimits::github(&LeaderElectionConfig::new("baz"))
+    }
+
     fn throttled(seconds: u64) -> Result<(), LockError> {
         Err(LockError::Throttled {
             retry_after: Duration::from_secs(seconds),
@@ -201,6 +245,7 @@ mod tests {
         let mut limits = Limits::new(Some(WriteLimits {
             per_minute: 2,
             per_hour: 3,
+            longest_gap: HOUR,
         }));
         for now in [100, 110] {
             assert_eq!(wait(limits.admit(at(now), true)), None);
@@ -216,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_default_settings_fit_the_limits_of_github() {
-        let mut limits = Limits::new(Some(WriteLimits::default()));
+        let mut limits = Limits::new(Some(github()));
         for write in 0..10_000 {
             let now = at(write * 8);
             assert_eq!(wait(limits.admit(now, true)), None, "write {write}");
@@ -240,10 +285,39 @@ mod tests {
         let mut limits = Limits::new(Some(WriteLimits {
             per_minute: 0,
             per_hour: 0,
+            longest_gap: HOUR,
         }));
         assert!(wait(limits.admit(at(1), true)).is_some());
         limits.sent_write(at(1));
         assert!(wait(limits.admit(at(9_999), true)).is_some());
+    }
+
+    #[test]
+    fn a_leader_that_had_to_try_again_often_never_waits_for_longer_than_the_gap() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut limits = Limits::new(Some(github()));
+        // A while without a term, so that nothing falls out of the window for as long.
+        let (mut now, mut last) = (0, 0);
+        for _ in 0..20_000 {
+            match wait(limits.admit(at(now), true)) {
+                Some(seconds) => now += seconds + 1,
+                None => {
+                    assert!(
+                        now - last <= 10 || last == 0,
+                        "{now}: none for {}s",
+                        now - last
+                    );
+                    limits.sent_write(at(now));
+                    last = now;
+                    // Every third renewal fails, and is tried again a second later.
+                    now += if random.u8(..3) == 0 { 1 } else { 8 };
+                    if random.u16(..300) == 0 {
+                        now += random.u64(..400);
+                        last = 0;
+                    }
+                }
+            }
+        }
     }
 
     #[test]
@@ -252,6 +326,7 @@ mod tests {
         let most = WriteLimits {
             per_minute: 5,
             per_hour: 40,
+            longest_gap: Duration::from_secs(50),
         };
         let mut limits = Limits::new(Some(most));
         let (mut now, mut sent) = (0, Vec::new());

@@ -121,6 +121,7 @@ impl Process {
             seed: config.seed ^ number,
             ..config.clone()
         };
+        let limits = Limits::new(counted.then(|| WriteLimits::github(&config)));
         let protocol = GistProtocol::new(ProtocolConfig {
             process: format!("p{number}"),
             file: Some(crate::service::FILE.to_owned()),
@@ -130,7 +131,7 @@ impl Process {
             number,
             elector: LeaderElector::new(config, Some(confirm_delay), now),
             protocol,
-            limits: Limits::new(counted.then(WriteLimits::default)),
+            limits,
         }
     }
 }

@@ -156,6 +156,11 @@ impl Service {
         self.view().head().files().get(FILE).cloned()
     }
 
+    pub fn text_in_effect(&self) -> Option<Arc<str>> {
+        let view = self.view().at(self.standing().revision)?;
+        view.head().files().get(FILE).cloned()
+    }
+
     pub fn old_text(&self, back: usize) -> Option<Arc<str>> {
         let commit = self.view().history().take(back).last()?;
         commit.files().get(FILE).cloned()

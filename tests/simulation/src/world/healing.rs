@@ -89,7 +89,7 @@ impl World {
 
     /// Who starts now refuses a file with other people's text: a person has to mend it.
     pub(super) fn mend(&mut self) {
-        if self.service.head_text().as_deref() == Some("spoilt") {
+        if self.service.text_in_effect().as_deref() == Some("spoilt") {
             self.service.edit_by_hand(Some("{}"), self.now, false);
         }
     }

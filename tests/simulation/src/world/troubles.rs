@@ -50,11 +50,12 @@ impl World {
     }
 
     fn moment(&mut self, span: Duration) -> Time {
+        let end = Time(0).after(span);
         if self.faults.bursts && self.rng.u8(..3) > 0 {
             let spot = self.spots[self.rng.usize(..self.spots.len())];
-            return spot.after(self.seconds(0.0, NEAR));
+            return spot.after(self.seconds(0.0, NEAR)).min(end);
         }
-        Time(self.rng.u64(..span.as_nanos() as u64))
+        Time(self.rng.u64(..end.0))
     }
 
     pub(super) fn trouble(&mut self, node: usize, kind: Trouble) {
