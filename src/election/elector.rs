@@ -35,6 +35,10 @@ use super::status::{CallStatus, LeaderStatus, Status};
 use super::term::Term;
 use super::time::Instant;
 
+/// How many renewals in a row a look comes first to, after one met what others had written beside
+/// the record.
+const LOOKS_WHEN_CROWDED: u32 = 3;
+
 /// The call that is made next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -100,8 +104,8 @@ pub struct LeaderElector {
     /// The look that comes next, or is under way, only prepares the renewal: it finds out what others
     /// wrote beside the record.
     preparing: bool,
-    /// Others write to the same store: the last renewal met one of theirs.
-    crowded: bool,
+    /// Before how many more renewals a look comes first, since others write to the same store.
+    crowded: u32,
     /// How many `create` and `update` calls were made.
     writes: u64,
     /// How many calls failed in a row.
@@ -133,7 +137,7 @@ impl LeaderElector {
             in_flight: None,
             renew_at: now,
             preparing: false,
-            crowded: false,
+            crowded: 0,
             writes: 0,
             failures: 0,
             throttled_until: Instant::BOOT,
@@ -294,7 +298,9 @@ impl LeaderElector {
                 self.failures = 0;
                 let since = written.undisturbed_since;
                 let confirms = term.took_effect(call.write, now, self.confirmation, since);
-                self.crowded |= since.is_none();
+                if since.is_none() {
+                    self.crowded = LOOKS_WHEN_CROWDED;
+                }
                 self.tell_of_claim(call.kind);
                 self.renewed(now, call.sent_at, confirms);
             }
@@ -366,7 +372,11 @@ impl LeaderElector {
             return self.lead_by_look(now);
         }
         let newest_since = self.candidacy.newest_since().unwrap_or(now);
-        self.crowded = self.crowded && before.is_none_or(|before| newest_since > before);
+        let disturbed = before.is_some_and(|before| newest_since > before);
+        self.crowded = match disturbed {
+            true => LOOKS_WHEN_CROWDED,
+            false => self.crowded.saturating_sub(1),
+        };
         let confirm_at = self.confirm_at(newest_since);
         self.schedule(confirm_at.max(self.renew_at).max(now), Next::Renew);
     }
@@ -409,7 +419,7 @@ impl LeaderElector {
         self.renew_at = renew_at;
         let claims = matches!(self.role, Role::Claimant(_));
         match self.confirmation {
-            Some(delay) if claims || self.crowded => {
+            Some(delay) if claims || self.crowded > 0 => {
                 self.preparing = true;
                 let look_at = (now + delay / 4).max(renew_at - delay * 3 / 2);
                 self.schedule(look_at, Next::Look);

@@ -246,10 +246,10 @@ fn confirming() -> Rig {
 fn a_claim_is_followed_by_a_second_write_before_anything_starts() {
     let mut rig = confirming();
     rig.run_for(millis(999));
-    assert_eq!(rig.ops, ["get", "create"]);
+    assert_eq!(rig.ops, ["get", "create", "get"]);
     assert!(rig.started.is_empty());
     rig.run_for(millis(1));
-    assert_eq!(rig.ops, ["get", "create", "update"]);
+    assert_eq!(rig.ops, ["get", "create", "get", "update"]);
     assert_eq!(rig.started, [(START + seconds(1), 0)]);
     assert_eq!(rig.store.borrow().record().leader_transitions, 0);
     let usable = config().usable_lease();
@@ -266,7 +266,7 @@ fn a_claim_that_is_cancelled_before_it_is_confirmed_is_released() {
     rig.elector.handle_cancel(rig.now);
     rig.run_for(Duration::ZERO);
     assert_eq!(finish(&rig), Finish::Stopped);
-    assert_eq!(rig.ops, ["get", "create", "get", "update"]);
+    assert_eq!(rig.ops, ["get", "create", "get", "get", "update"]);
     assert_eq!(rig.store.borrow().record().holder_identity, "");
     assert!(rig.events.is_empty(), "it never led: {:?}", rig.events);
 }
@@ -288,6 +288,82 @@ fn renewals_come_a_retry_period_after_the_last_was_sent_and_a_delay_after_its_an
     rig.fates.push_back(Fate::After(millis(1500)));
     rig.run_for(seconds(6));
     // Sent at 3 s and answered at 4.5 s: confirmed not before 5.5 s.
-    let writes: Vec<Duration> = rig.times[2..].iter().map(|at| at.since(START)).collect();
-    assert_eq!(writes[..3], [seconds(1), seconds(3), millis(5500)]);
+    let calls: Vec<Duration> = rig.times[3..].iter().map(|at| at.since(START)).collect();
+    assert_eq!(calls[..3], [seconds(1), seconds(3), millis(5500)]);
+}
+
+/// When the updates were sent, in milliseconds since the start.
+fn updates(rig: &Rig) -> Vec<u128> {
+    let calls = rig.ops.iter().zip(&rig.times);
+    let updates = calls.filter(|(op, _)| **op == "update");
+    updates.map(|(_, at)| at.since(START).as_millis()).collect()
+}
+
+#[test]
+fn what_others_write_after_a_claim_is_seen_by_a_look_and_the_delay_counts_from_there() {
+    let mut rig = confirming();
+    rig.run_for(millis(100));
+    rig.store.borrow_mut().beside += 1;
+    rig.run_for(seconds(1));
+    assert!(rig.started.is_empty(), "the look was at 250 ms");
+    rig.run_for(millis(200));
+    assert_eq!(rig.started, [(START + millis(1250), 0)]);
+    assert_eq!(updates(&rig), [1250]);
+}
+
+#[test]
+fn a_write_of_others_right_before_the_confirming_one_takes_a_further_one() {
+    let mut rig = confirming();
+    rig.run_for(millis(900));
+    rig.store.borrow_mut().beside += 1;
+    rig.run_for(millis(1099));
+    assert_eq!(updates(&rig), [1000]);
+    assert!(rig.started.is_empty());
+    rig.run_for(millis(1));
+    assert_eq!(rig.started, [(START + seconds(2), 0)]);
+}
+
+#[test]
+fn a_renewal_that_others_disturbed_is_followed_by_one_that_confirms_it() {
+    let config = LeaderElectionConfig {
+        renew_deadline: millis(6600),
+        ..config()
+    };
+    let usable = config.usable_lease();
+    let mut rig = Rig::new(config, Some(seconds(1)));
+    rig.run_for(millis(2500));
+    rig.store.borrow_mut().beside += 1;
+    rig.run_for(seconds(1));
+    assert_eq!(updates(&rig), [1000, 3000]);
+    assert_eq!(rig.until, Some(START + usable), "still from the claim");
+    rig.run_for(seconds(1));
+    assert_eq!(updates(&rig), [1000, 3000, 4000]);
+    assert_eq!(rig.until, Some(START + seconds(4) + millis(6600)));
+}
+
+#[test]
+fn a_leader_among_others_looks_before_it_renews_and_needs_no_further_write() {
+    let mut rig = confirming();
+    rig.run_for(millis(2500));
+    rig.store.borrow_mut().beside += 1;
+    rig.run_for(millis(1600));
+    assert_eq!(updates(&rig), [1000, 3000, 4000]);
+    for cycle in 1..10 {
+        // Somebody writes in the first half of every period.
+        rig.store.borrow_mut().beside += 1;
+        rig.run_for(seconds(2));
+        assert_eq!(updates(&rig).len(), 3 + cycle);
+    }
+    assert!(rig.stopped.is_empty());
+}
+
+#[test]
+fn a_look_that_fails_before_a_renewal_does_not_delay_it() {
+    let mut rig = confirming();
+    rig.run_for(millis(100));
+    rig.fates.push_back(Fate::Fails(unavailable()));
+    rig.run_for(seconds(1));
+    assert_eq!(rig.timeouts[2], millis(750), "a hung one ends in time");
+    assert_eq!(updates(&rig), [1000]);
+    assert_eq!(rig.started, [(START + seconds(1), 0)]);
 }
