@@ -20,7 +20,7 @@
 //! the newest revision of ours that took effect, to know which leases were overwritten. It reads
 //! nothing itself: it says what it has to see next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,7 +155,14 @@ pub enum Progress {
 /// `base` is a shortcut, and one that is not among `known.commits` is not used.
 #[must_use]
 pub fn resolve(known: Known<'_>, base: Option<&Base>) -> Progress {
-    match try_resolve(known, base) {
+    resolve_on(known, base, &mut Walk::default())
+}
+
+/// As [`resolve`]; `walk` remembers from one call to the next how far the search has come, so that a
+/// long history is not searched from its top each time that one more revision is known.
+#[must_use]
+pub fn resolve_on(known: Known<'_>, base: Option<&Base>, walk: &mut Walk) -> Progress {
+    match try_resolve(known, base, walk) {
         Ok(effect) => Progress::Resolved(effect),
         Err(Missing::Text(revision)) => Progress::NeedText(revision),
         Err(Missing::Older) => Progress::NeedOlder,
@@ -165,6 +172,47 @@ pub fn resolve(known: Known<'_>, base: Option<&Base>) -> Progress {
 enum Missing {
     Text(Revision),
     Older,
+}
+
+/// How far the search for a start has come.
+#[derive(Clone, Debug, Default)]
+pub struct Walk {
+    to_effect: Scan,
+    to_settled: Scan,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Scan {
+    /// The newest revision, the place below it where the search began, and the base.
+    began: Option<(Revision, usize, Option<Revision>)>,
+    /// The first place that is not known to be no start.
+    next: usize,
+    /// What those above it say they supersede.
+    named: HashSet<Revision>,
+    named_last: Option<Revision>,
+}
+
+impl Scan {
+    fn resume(&mut self, head: Revision, from: usize, base: Option<&Base>) {
+        let began = Some((head, from, base.map(|base| base.at)));
+        if self.began != began {
+            *self = Scan {
+                began,
+                next: from,
+                ..Scan::default()
+            };
+        }
+    }
+
+    /// The place has been passed, and says that it supersedes this.
+    fn pass(&mut self, supersedes: Option<Revision>) {
+        self.next += 1;
+        // Other files' revisions repeat what the one below them says.
+        if supersedes != self.named_last {
+            self.named.extend(supersedes);
+            self.named_last = supersedes;
+        }
+    }
 }
 
 /// A place in the history from which the rule can be applied forward.
@@ -182,15 +230,15 @@ enum Search {
     Settled,
 }
 
-fn try_resolve(known: Known<'_>, base: Option<&Base>) -> Result<Effect, Missing> {
+fn try_resolve(known: Known<'_>, base: Option<&Base>, walk: &mut Walk) -> Result<Effect, Missing> {
     let base = base.filter(|base| known.position(base.at).is_some());
-    let start = known.next_start(0, Search::Effect, base)?;
+    let start = known.next_start(0, Search::Effect, base, &mut walk.to_effect)?;
     let mut below = start.index + 1;
     let mut effect = known.fold(start)?;
     // A newer rule further back does not matter to what a plain overwrite says.
     let newer_protocol = effect.newer_protocol;
     while !effect.settled {
-        let start = known.next_start(below, Search::Settled, base)?;
+        let start = known.next_start(below, Search::Settled, base, &mut walk.to_settled)?;
         below = start.index + 1;
         effect = known.fold(start)?;
     }
@@ -224,10 +272,10 @@ impl Known<'_> {
         from: usize,
         search: Search,
         base: Option<&Base>,
+        scan: &mut Scan,
     ) -> Result<Start, Missing> {
-        // The newest revision that one of ours above it says it supersedes.
-        let mut named = None;
-        for index in from.. {
+        scan.resume(self.commit(0)?.revision, from, base);
+        for index in scan.next.. {
             let commit = self.commit(index)?;
             let seen = self.seen(index)?;
             if let Some(base) = base
@@ -237,17 +285,19 @@ impl Known<'_> {
                 return Ok(Start { index, effect });
             }
             let oldest = self.is_oldest(index);
-            let starts = oldest || named == Some(index) || self.took_effect(index, search)?;
+            let starts = oldest
+                || scan.named.contains(&commit.revision)
+                || self.took_effect(index, search)?;
             if starts {
                 let effect = Effect::beginning(commit, &seen.stored, oldest);
                 return Ok(Start { index, effect });
             }
             let supersedes = seen.stored.origin().map(|origin| origin.supersedes);
-            let below = supersedes.and_then(|supersedes| self.position(supersedes));
-            named = [named, below.filter(|below| *below > index)]
-                .into_iter()
-                .flatten()
-                .min();
+            if index + 1 == self.commits.len() {
+                // It may turn out to be the oldest of all.
+                break;
+            }
+            scan.pass(supersedes);
         }
         Err(Missing::Older)
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::{Base, Effect, Known, Progress, Seen, SeenRevisions, resolve};
+use super::history::{Base, Effect, Known, Progress, Seen, SeenRevisions, Walk, resolve_on};
 use super::revision::Revision;
 use super::stored::Stored;
 use super::wire::{Commit, GistPage, Request, Text};
@@ -73,6 +73,8 @@ pub(super) struct Reader {
     /// The last of `commits` is the oldest revision of all.
     complete: bool,
     seen: SeenRevisions,
+    /// How far the search in them has come.
+    walk: Walk,
     /// What `commits` begins with answers to this tag.
     etag: Option<Arc<str>>,
     /// The newest point at which the revision in effect is known, and since when.
@@ -96,6 +98,7 @@ impl Reader {
             commits: Vec::new(),
             complete: false,
             seen: SeenRevisions::new(),
+            walk: Walk::default(),
             etag: None,
             base: None,
             base_since: Instant::BOOT,
@@ -334,7 +337,7 @@ impl Reader {
             complete: self.complete,
             seen: &self.seen,
         };
-        match resolve(known, self.base.as_ref()) {
+        match resolve_on(known, self.base.as_ref(), &mut self.walk) {
             Progress::Resolved(effect) => Ok(Read::Known(effect)),
             missing => self.ask(&missing).map(Read::Ask),
         }

@@ -91,8 +91,8 @@ pub struct Node {
     pub orders: u64,
     pub cut_off: bool,
     pub suspended_at: Time,
-    /// The true time of the wake-up that is under way, and which one it is.
-    pub wake: Option<(Time, u64)>,
+    /// The true time at which it wakes.
+    pub wake: Option<Time>,
     /// The token of the newest claim, and the writes under it.
     pub term: (u64, Vec<TermWrite>),
     /// When writes were sent in the last hour, to be held against the limits.

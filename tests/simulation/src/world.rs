@@ -93,10 +93,6 @@ pub fn show(scenario: &Scenario, checks: Checks) -> Result<Tally, Box<Violation>
 
 #[derive(Debug)]
 enum Event {
-    Wake {
-        node: usize,
-        serial: u64,
-    },
     /// A request reaches the service.
     Arrive {
         from: Sender,
@@ -311,13 +307,17 @@ impl World {
     }
 
     fn run(mut self) -> Result<Tally, Box<Violation>> {
-        while let Some(Reverse(next)) = self.queue.pop() {
-            if self.healing.as_ref().is_some_and(|h| next.at > h.end) {
+        while let Some(at) = self.next_moment() {
+            if self
+                .healing
+                .as_ref()
+                .is_some_and(|healing| at > healing.end)
+            {
                 break;
             }
-            self.now = next.at;
+            self.now = at;
             self.tally.events += 1;
-            self.happen(next.event);
+            self.happen_next();
             self.check();
             if let Some(what) = self.violation.take() {
                 return Err(self.broken(&what));
@@ -331,6 +331,33 @@ impl World {
         self.tally.writes = self.service.writes;
         self.tally.candidate_hours = self.now.seconds() / 3600.0 * self.nodes.len() as f64;
         Ok(self.tally)
+    }
+
+    /// When something happens next: an event, or a candidate that wakes. The candidates are few, and
+    /// put off their next waking with all that they do, so that it has no place in the queue.
+    fn next_moment(&self) -> Option<Time> {
+        let wakes = self.nodes.iter().filter_map(|node| node.wake);
+        let queued = self.queue.peek().map(|Reverse(next)| next.at);
+        wakes.chain(queued).min()
+    }
+
+    fn happen_next(&mut self) {
+        if self
+            .queue
+            .peek()
+            .is_some_and(|Reverse(next)| next.at == self.now)
+        {
+            if let Some(Reverse(next)) = self.queue.pop() {
+                self.happen(next.event);
+            }
+            return;
+        }
+        let now = self.now;
+        let due = self.nodes.iter().position(|node| node.wake == Some(now));
+        if let Some(node) = due {
+            self.nodes[node].wake = None;
+            self.step(node);
+        }
     }
 
     fn broken(self, what: &str) -> Box<Violation> {
@@ -358,15 +385,6 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Wake { node, serial } => {
-                let live = self.nodes[node]
-                    .wake
-                    .is_some_and(|(_, live)| live == serial);
-                if live {
-                    self.nodes[node].wake = None;
-                    self.step(node);
-                }
-            }
             Event::Arrive { from, request } => self.arrive(from, request),
             Event::Land {
                 from,

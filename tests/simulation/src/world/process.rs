@@ -40,16 +40,9 @@ impl World {
         let candidate = &self.nodes[node];
         let call = candidate.call.as_ref().map(|call| call.deadline);
         let timeout = candidate.elector.poll_timeout();
-        let Some(told) = [call, timeout].into_iter().flatten().min() else {
-            return;
-        };
-        let at = candidate.clock.true_time(told).max(self.now);
-        if candidate.wake.is_some_and(|(wake, _)| wake == at) {
-            return;
-        }
-        let serial = self.order;
-        self.nodes[node].wake = Some((at, serial));
-        self.at(at, Event::Wake { node, serial });
+        let next = [call, timeout].into_iter().flatten().min();
+        let wake = next.map(|told| candidate.clock.true_time(told).max(self.now));
+        self.nodes[node].wake = wake;
     }
 
     fn act(&mut self, node: usize) {

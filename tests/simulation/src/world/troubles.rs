@@ -121,6 +121,7 @@ impl World {
     fn stand_still(&mut self, node: usize, power: Power, kind: Kind) -> Duration {
         self.tally.count(kind);
         self.nodes[node].power = power;
+        self.nodes[node].wake = None;
         self.nodes[node].suspended_at = self.now;
         self.seconds(0.5, 120.0)
     }
