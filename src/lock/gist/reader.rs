@@ -73,6 +73,8 @@ pub(super) struct Reader {
     /// The last of `commits` is the oldest revision of all.
     complete: bool,
     seen: SeenRevisions,
+    /// What was learned last.
+    learned: Option<Seen>,
     /// How far the search in them has come.
     walk: Walk,
     /// What `commits` begins with answers to this tag.
@@ -98,6 +100,7 @@ impl Reader {
             commits: Vec::new(),
             complete: false,
             seen: SeenRevisions::new(),
+            learned: None,
             walk: Walk::default(),
             etag: None,
             base: None,
@@ -322,7 +325,12 @@ impl Reader {
     }
 
     fn learn(&mut self, revision: Revision, text: Text) -> Arc<Stored> {
-        let seen = Seen::new(text);
+        // Other files' revisions repeat the text that was learned last.
+        let seen = match &self.learned {
+            Some(last) if last.text == text => last.clone(),
+            _ => Seen::new(text),
+        };
+        self.learned = Some(seen.clone());
         let stored = Arc::clone(&seen.stored);
         self.seen.insert(revision, seen);
         stored

@@ -63,12 +63,14 @@ pub struct Sent {
 }
 
 /// What a write came to when it landed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Landed {
     pub revision: Revision,
     /// What it found in effect.
     pub before: Standing,
     pub took_effect: bool,
+    /// Its id, for one of ours that took effect.
+    pub write_id: Option<Arc<str>>,
     /// Since when the revision right below it had been the head.
     pub head_since: Time,
     pub vanished: bool,
@@ -195,7 +197,7 @@ impl Service {
 
     /// Applies the rule to the newest revision, which is new. `sent` says who sent it, for one of
     /// ours.
-    fn note_effect(&mut self, now: Time, sent: Option<Sent>) -> bool {
+    fn note_effect(&mut self, now: Time, sent: Option<Sent>) -> (bool, Option<Arc<str>>) {
         let view = self.view();
         let (head, below) = (view.head(), view.history().nth(1));
         let text = head.files().get(FILE);
@@ -203,6 +205,7 @@ impl Service {
             Stored::read(&text.map_or(Text::Missing, |t| Text::Whole(t.clone())))
         };
         let revision = head.revision();
+        let mut write_id = None;
         let standing = match below {
             None => beginning(revision, &read(text)),
             Some(below) => {
@@ -210,13 +213,15 @@ impl Service {
                 if text == below.files().get(FILE) {
                     before
                 } else {
-                    apply(before, revision, &read(text), now, sent)
+                    let stored = read(text);
+                    write_id = stored.origin().map(|origin| Arc::clone(&origin.write_id));
+                    apply(before, revision, &stored, now, sent)
                 }
             }
         };
         self.in_effect.insert(revision, standing);
         self.landed_at.insert(revision, now);
-        standing.revision == revision
+        (standing.revision == revision, write_id)
     }
 
     // ---- writes ----
@@ -240,10 +245,12 @@ impl Service {
             .finish_write(&write.clone().forced(), race, stamp(now))?;
         self.writes += 1;
         let below = self.view().history().nth(1).map(|commit| commit.revision());
+        let (took_effect, write_id) = self.note_effect(now, sent);
         Ok(Landed {
             revision,
             before: below.map_or(before, |below| self.in_effect[&below]),
-            took_effect: self.note_effect(now, sent),
+            took_effect,
+            write_id,
             head_since: below.map_or(now, |below| self.landed_at[&below]),
             vanished: below != Some(head),
             stacked: below == Some(head) && write.base() != head,

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::emulator::{Edit, PendingWrite, Race};
-use multi_cluster_leader_election::lock::gist::stored::Stored;
-use multi_cluster_leader_election::lock::gist::wire::{Answer, Reply, Request, Text};
+use multi_cluster_leader_election::lock::gist::wire::{Answer, Reply, Request};
 
 use super::{Event, Sender, Who, World};
 use crate::clock::Time;
@@ -145,7 +144,7 @@ impl World {
         if landed.as_ref().is_ok_and(|landed| landed.vanished) {
             self.check_confirmed();
         }
-        let Request::Write { until, content } = request else {
+        let Request::Write { until, .. } = request else {
             return;
         };
         let Ok(landed) = landed else {
@@ -163,11 +162,10 @@ impl World {
         }
         if let (Who::Candidate(node), true) = (from.who, landed.took_effect) {
             self.check_landing(node, from, landed.before);
-            if self.nodes[node].process == from.process {
-                let stored = Stored::read(&Text::Whole(content.as_str().into()));
-                if let Some(origin) = stored.origin() {
-                    self.note_landing(node, &origin.write_id, &landed);
-                }
+            if let Some(id) = &landed.write_id
+                && self.nodes[node].process == from.process
+            {
+                self.note_landing(node, id, &landed);
             }
         }
         if self.fault(self.faults.server_errors / 2.0, Kind::ServerError) {
