@@ -66,7 +66,7 @@ impl Candidacy {
     pub(super) fn observe(&mut self, now: Instant, observed: Observed) -> Vec<Notice> {
         let mut notices = Vec::new();
         self.highest_token = self.highest_token.max(observed.highest_token);
-        if observed.rewound {
+        if observed.rewound && holds(Safeguard::RewoundPause) {
             let pause = longest_lease(&observed).max(self.own_lease);
             self.not_before = self.not_before.max(now + pause);
             notices.push(Notice::Rewound { pause });
@@ -167,6 +167,9 @@ impl Candidacy {
                 let free = record.holder_identity.is_empty();
                 if free || self.mine().is_some() || observation.long_gone {
                     return Duration::ZERO;
+                }
+                if !holds(Safeguard::RecordsOwnLease) {
+                    return self.own_lease;
                 }
                 record.lease_duration()
             }

@@ -213,7 +213,7 @@ impl LeaderElector {
         let call = self.next.map(|(at, _)| at);
         let call = call.filter(|_| self.in_flight.is_none());
         let role = match &self.role {
-            Role::Leader(term) => term.limit(&self.config),
+            Role::Leader(term) if holds(Safeguard::LimitEndsTerm) => term.limit(&self.config),
             Role::Leaving { deadline } => Some(*deadline),
             _ => None,
         };
@@ -225,7 +225,10 @@ impl LeaderElector {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &self.role {
-            Role::Leader(term) if term.limit(&self.config).is_none_or(|limit| now >= limit) => {
+            Role::Leader(term)
+                if term.limit(&self.config).is_none_or(|limit| now >= limit)
+                    && holds(Safeguard::LimitEndsTerm) =>
+            {
                 self.become_candidate(now, StopReason::RenewDeadline);
             }
             Role::Leaving { deadline } if now >= *deadline => self.finish_holding(),
@@ -276,7 +279,12 @@ impl LeaderElector {
             Err(error) => return self.failed(now, Next::Look, error),
         };
         self.failures = 0;
-        for notice in self.candidacy.observe(now, observed) {
+        let seen_at = if holds(Safeguard::SeenFromAnswer) {
+            now
+        } else {
+            sent_at
+        };
+        for notice in self.candidacy.observe(seen_at, observed) {
             self.notice(notice);
         }
         match &self.role {
@@ -446,7 +454,11 @@ impl LeaderElector {
 
     /// The earliest time at which a write confirms one that was answered `now`.
     fn confirm_at(&self, now: Instant) -> Instant {
-        now + self.confirmation.unwrap_or_default()
+        let delay = self.confirmation.unwrap_or_default();
+        if !holds(Safeguard::ConfirmDelay) {
+            return now;
+        }
+        now + delay
     }
 
     fn check_before_release(&mut self, now: Instant) {

@@ -38,11 +38,35 @@ pub enum Safeguard {
     TokenOutlivesRecord,
     /// A term begins only with enough of the lease left.
     EnoughLeft,
+    /// A write whose answer was lost is looked for before the next one is made.
+    LookAfterLostWrite,
+    /// A candidate waits from the answer that first showed a record, not from its request.
+    SeenFromAnswer,
+    /// A candidate waits for the lease that the record says, not for its own setting.
+    RecordsOwnLease,
+    /// The lease ends for its holder earlier than for others, by the grace and the margin.
+    UsableLease,
+    /// The term ends when the lease runs out, whether the elector hears from the store or not.
+    LimitEndsTerm,
+    /// Nothing is claimed for a lease after what was seen in effect is gone.
+    RewoundPause,
+    /// An answer that lacks what was seen a moment ago is an old one.
+    StaleAnswersRefused,
+    /// Under a plain overwrite the newest of ours that took effect is looked for.
+    LookBack,
+    /// A lease that was passed over counts when it was overwritten.
+    PassedOverLease,
+    /// The write that confirms comes a while after what it confirms was known.
+    ConfirmDelay,
+    /// What was acknowledged and is not there any more is not confirmed by what comes later.
+    LostWritesForgotten,
+    /// A revision whose content equals that of the one right below is another file's.
+    EqualContentPassedOver,
 }
 
 impl Safeguard {
     /// All of them.
-    pub const ALL: [Safeguard; 15] = [
+    pub const ALL: [Safeguard; 27] = [
         Safeguard::LeaseFromBeforeRequest,
         Safeguard::Supersedes,
         Safeguard::ConfirmedClaim,
@@ -58,6 +82,18 @@ impl Safeguard {
         Safeguard::ProcessNotName,
         Safeguard::TokenOutlivesRecord,
         Safeguard::EnoughLeft,
+        Safeguard::LookAfterLostWrite,
+        Safeguard::SeenFromAnswer,
+        Safeguard::RecordsOwnLease,
+        Safeguard::UsableLease,
+        Safeguard::LimitEndsTerm,
+        Safeguard::RewoundPause,
+        Safeguard::StaleAnswersRefused,
+        Safeguard::LookBack,
+        Safeguard::PassedOverLease,
+        Safeguard::ConfirmDelay,
+        Safeguard::LostWritesForgotten,
+        Safeguard::EqualContentPassedOver,
     ];
 }
 

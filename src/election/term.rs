@@ -84,8 +84,11 @@ impl Term {
         undisturbed_since: Option<Instant>,
     ) -> bool {
         // What was acknowledged later than this one, and yet does not stand on top of it, is lost.
-        self.writes
-            .retain(|write| write.number <= number || write.answered_at.is_none());
+        self.writes.retain(|write| {
+            write.number <= number
+                || write.answered_at.is_none()
+                || !holds(Safeguard::LostWritesForgotten)
+        });
         let Some(write) = self.writes.iter_mut().find(|write| write.number == number) else {
             return false;
         };
@@ -97,6 +100,9 @@ impl Term {
         self.acknowledged = self.acknowledged.max(Some(sent_at));
         let newly_confirmed = match delay {
             None => Some(sent_at),
+            Some(_) if !holds(Safeguard::ConfirmDelay) => {
+                self.confirmed_by(number, sent_at, Duration::ZERO, undisturbed_since)
+            }
             Some(delay) => self.confirmed_by(number, sent_at, delay, undisturbed_since),
         };
         self.confirmed = self.confirmed.max(newly_confirmed);
@@ -162,7 +168,12 @@ impl Term {
             self.confirmed
         };
         let acknowledged = self.acknowledged? + config.renew_deadline;
-        let confirmed = confirmed? + config.usable_lease();
+        let usable = if holds(Safeguard::UsableLease) {
+            config.usable_lease()
+        } else {
+            config.lease_duration
+        };
+        let confirmed = confirmed? + usable;
         Some(acknowledged.min(confirmed))
     }
 

@@ -7,6 +7,7 @@ use super::{InFlight, LeaderElector, Next, Role};
 use crate::election::action::{Action, Notice};
 use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
+use crate::election::safeguard::{Safeguard, holds};
 use crate::election::term::Term;
 use crate::election::time::Instant;
 
@@ -132,7 +133,7 @@ impl LeaderElector {
         // A claim or release that certainly was not written starts with a look; a renewal is tried
         // again as it was, unless it may have been written.
         let next = match kind {
-            Next::Renew if !unknown => Next::Renew,
+            Next::Renew if !unknown || !holds(Safeguard::LookAfterLostWrite) => Next::Renew,
             Next::Look if prepared => Next::Renew,
             _ => Next::Look,
         };

@@ -83,7 +83,7 @@ impl Effect {
 
     /// Applies the rule to the revision that comes next.
     fn apply(&mut self, commit: Commit, seen: &Seen, below: &Seen) {
-        if seen.text == below.text {
+        if seen.text == below.text && holds(Safeguard::EqualContentPassedOver) {
             return;
         }
         match seen.stored.origin() {
@@ -103,7 +103,9 @@ impl Effect {
                 self.stored = Arc::clone(&seen.stored);
                 self.settled |= is_floor(&seen.stored);
                 self.newer_protocol = newer_protocol(&seen.stored);
-                let overwritten = self.longest_lease.max(self.passed_over.take());
+                let passed_over = self.passed_over.take();
+                let passed_over = passed_over.filter(|_| holds(Safeguard::PassedOverLease));
+                let overwritten = self.longest_lease.max(passed_over);
                 self.longest_lease = overwritten.max(seen.stored.lease());
             }
         }
@@ -237,7 +239,7 @@ fn try_resolve(known: Known<'_>, base: Option<&Base>, walk: &mut Walk) -> Result
     let mut effect = known.fold(start)?;
     // A newer rule further back does not matter to what a plain overwrite says.
     let newer_protocol = effect.newer_protocol;
-    while !effect.settled {
+    while !effect.settled && holds(Safeguard::LookBack) {
         let start = known.next_start(below, Search::Settled, base, &mut walk.to_settled)?;
         below = start.index + 1;
         effect = known.fold(start)?;

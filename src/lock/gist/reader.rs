@@ -362,7 +362,10 @@ impl Reader {
             return self.ask(&Progress::NeedOlder).map(Some);
         }
         // An answer without what was seen a moment ago is an old one.
-        if !fresh && now.since(self.base_since) < self.stale_for {
+        if !fresh
+            && now.since(self.base_since) < self.stale_for
+            && holds(Safeguard::StaleAnswersRefused)
+        {
             self.forget();
             return Err(unavailable(
                 "the gist service answered with an old state of the gist",
