@@ -65,8 +65,8 @@ impl Gist {
         effect
     }
 
-    /// The longest lease of any record from the newest revision of ours that took effect up to the
-    /// one in effect.
+    /// The longest lease of any record that took effect, from the newest of ours up to the one in
+    /// effect.
     fn backlog(&self, last: usize) -> Option<Duration> {
         let effect = self.in_effect(last);
         let is_ours = |index: &usize| Stored::read(self.text(*index)).origin().is_some();
@@ -75,7 +75,7 @@ impl Gist {
             .rev()
             .find(|index| is_ours(index) && took_effect(index))
             .unwrap_or(0);
-        let records = (from..=effect).filter_map(|index| {
+        let records = (from..=effect).filter(took_effect).filter_map(|index| {
             let stored = Stored::read(self.text(index));
             stored.lease()
         });

@@ -54,8 +54,6 @@ pub enum Safeguard {
     StaleAnswersRefused,
     /// Under a plain overwrite the newest of ours that took effect is looked for.
     LookBack,
-    /// A lease that was passed over counts when it was overwritten.
-    PassedOverLease,
     /// The write that confirms comes a while after what it confirms was known.
     ConfirmDelay,
     /// What was acknowledged and is not there any more is not confirmed by what comes later.
@@ -66,7 +64,7 @@ pub enum Safeguard {
 
 impl Safeguard {
     /// All of them.
-    pub const ALL: [Safeguard; 27] = [
+    pub const ALL: [Safeguard; 26] = [
         Safeguard::LeaseFromBeforeRequest,
         Safeguard::Supersedes,
         Safeguard::ConfirmedClaim,
@@ -90,7 +88,6 @@ impl Safeguard {
         Safeguard::RewoundPause,
         Safeguard::StaleAnswersRefused,
         Safeguard::LookBack,
-        Safeguard::PassedOverLease,
         Safeguard::ConfirmDelay,
         Safeguard::LostWritesForgotten,
         Safeguard::EqualContentPassedOver,

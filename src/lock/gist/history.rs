@@ -61,8 +61,6 @@ pub struct Effect {
     pub settled: bool,
     /// The longest lease of any record from that one up to this; `None` if there is no record.
     pub longest_lease: Option<Duration>,
-    /// The longest lease of those above this one that were passed over.
-    passed_over: Option<Duration>,
     /// A revision on the way here goes by a newer rule, so that what is in effect is not known.
     pub newer_protocol: Option<u64>,
 }
@@ -76,7 +74,6 @@ impl Effect {
             stored: Arc::clone(stored),
             settled: settled || stored.origin().is_some() || is_floor(stored),
             longest_lease: stored.lease(),
-            passed_over: None,
             newer_protocol: newer_protocol(stored),
         }
     }
@@ -95,7 +92,6 @@ impl Effect {
                 self.newer_protocol = self.newer_protocol.or(newer);
             }
             Some(_) => {
-                self.passed_over = self.passed_over.max(seen.stored.lease());
                 self.newer_protocol = self.newer_protocol.or(newer_protocol(&seen.stored));
             }
             None => {
@@ -103,10 +99,7 @@ impl Effect {
                 self.stored = Arc::clone(&seen.stored);
                 self.settled |= is_floor(&seen.stored);
                 self.newer_protocol = newer_protocol(&seen.stored);
-                let passed_over = self.passed_over.take();
-                let passed_over = passed_over.filter(|_| holds(Safeguard::PassedOverLease));
-                let overwritten = self.longest_lease.max(passed_over);
-                self.longest_lease = overwritten.max(seen.stored.lease());
+                self.longest_lease = self.longest_lease.max(seen.stored.lease());
             }
         }
     }

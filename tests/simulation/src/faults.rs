@@ -90,6 +90,26 @@ impl Faults {
         }
     }
 
+    /// Writes that race and vanish, and candidates that are cut off or stand still while they do.
+    pub fn racing(rng: &mut Rng, confirm_delay: Duration) -> Faults {
+        Faults {
+            lost_answers: 0.1 * rng.f64(),
+            duplicates: 0.3 * rng.f64(),
+            sluggish_answers: if rng.bool() { 0.3 * rng.f64() } else { 0.0 },
+            race: Race::Vanish,
+            race_window: confirm_delay.mul_f64(0.7 + 0.28 * rng.f64()),
+            other_files: 1500.0 * rng.f64(),
+            crashes: 30.0 * rng.f64(),
+            pauses: 60.0 * rng.f64(),
+            partitions: 120.0 * rng.f64(),
+            polite_stops: 20.0 * rng.f64(),
+            stubborn_workloads: 0.5 * rng.f64(),
+            drift_ppm: if rng.bool() { 14_000 } else { 0 },
+            bursts: rng.bool(),
+            ..Faults::none()
+        }
+    }
+
     /// A mix of them; about half of the kinds are there in any one world.
     pub fn draw(rng: &mut Rng, confirm_delay: Duration) -> Faults {
         let mut none = Faults::none();

@@ -78,6 +78,30 @@ impl Scenario {
         }
     }
 
+    /// A world in which writes race all the time, and the second of two replaces the first.
+    pub fn racing(seed: u64) -> Scenario {
+        let mut scenario = Scenario::draw(seed);
+        let mut rng = Rng::with_seed(seed ^ 0xace);
+        scenario.faults = Faults::racing(&mut rng, scenario.confirm_delay);
+        scenario.legacy = 0;
+        scenario
+    }
+
+    /// A world in which the gist's history is rewritten now and then, for which nothing is promised.
+    pub fn rewritten(seed: u64) -> Scenario {
+        let mut scenario = Scenario::draw(seed);
+        scenario.faults = Faults {
+            rewrites: 30.0,
+            crashes: 20.0,
+            pauses: 20.0,
+            partitions: 20.0,
+            polite_stops: 20.0,
+            ..Faults::none()
+        };
+        scenario.legacy = 0;
+        scenario
+    }
+
     /// The longest lease that any of them takes.
     pub fn longest_lease(&self) -> Duration {
         let leases = self.candidates.iter().map(|config| config.lease_duration);

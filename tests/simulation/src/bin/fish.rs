@@ -1,7 +1,7 @@
 //! Leaves out one safeguard at a time, and says after how many worlds the simulation noticed: by any
 //! of its checks, and by a promise that was broken.
 //!
-//! `fish [WORLDS [NAME]]`
+//! `fish [WORLDS [NAME [racing|rewritten]]]`
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,13 +15,18 @@ fn main() {
         .next()
         .map_or(300, |arg| arg.parse().expect("a number"));
     let only = args.next();
+    let draw: fn(u64) -> Scenario = match args.next().as_deref() {
+        Some("racing") => Scenario::racing,
+        Some("rewritten") => Scenario::rewritten,
+        _ => Scenario::draw,
+    };
     for missing in Missing::all() {
         let name = missing.name();
         if only.as_ref().is_some_and(|only| *only != name) {
             continue;
         }
         for checks in [Checks::All, Checks::Promises] {
-            match first_violation(missing, checks, most) {
+            match first_violation(missing, checks, most, draw) {
                 Some(violation) => println!(
                     "{name}, {checks:?}: after {} worlds: {}",
                     violation.seed + 1,
@@ -34,7 +39,12 @@ fn main() {
 }
 
 /// The violation in the world with the lowest seed, looked for on all cores.
-fn first_violation(missing: Missing, checks: Checks, most: u64) -> Option<Box<Violation>> {
+fn first_violation(
+    missing: Missing,
+    checks: Checks,
+    most: u64,
+    draw: fn(u64) -> Scenario,
+) -> Option<Box<Violation>> {
     let next = AtomicU64::new(0);
     let found = AtomicU64::new(u64::MAX);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -46,7 +56,7 @@ fn first_violation(missing: Missing, checks: Checks, most: u64) -> Option<Box<Vi
             if seed >= most || seed > found.load(Ordering::Relaxed) {
                 return mine;
             }
-            if let Err(violation) = run(&Scenario::draw(seed), checks) {
+            if let Err(violation) = run(&draw(seed), checks) {
                 found.fetch_min(seed, Ordering::Relaxed);
                 mine = mine.or(Some(violation));
             }

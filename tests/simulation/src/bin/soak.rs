@@ -1,6 +1,6 @@
 //! Runs many worlds on all cores, and says what was tried and what came of it.
 //!
-//! `soak [FROM [SEEDS]]`; one seed alone is shown with every event.
+//! `soak [FROM [SEEDS [racing|rewritten]]]`; one seed alone is shown with every event.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -15,14 +15,21 @@ use simulation::world::{Checks, Violation, run, show};
 const SHOWN: usize = 3;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1).map(|arg| {
-        arg.parse::<u64>()
-            .unwrap_or_else(|_| panic!("not a number: {arg}"))
-    });
-    let from = args.next().unwrap_or(0);
-    let seeds = args.next().unwrap_or(2000);
+    let mut args = std::env::args().skip(1);
+    let mut number = |default| match args.next() {
+        Some(arg) => arg
+            .parse::<u64>()
+            .unwrap_or_else(|_| panic!("not a number: {arg}")),
+        None => default,
+    };
+    let (from, seeds) = (number(0), number(2000));
+    let draw: fn(u64) -> Scenario = match args.next().as_deref() {
+        Some("racing") => Scenario::racing,
+        Some("rewritten") => Scenario::rewritten,
+        _ => Scenario::draw,
+    };
     if seeds == 1 {
-        return match show(&Scenario::draw(from), Checks::All) {
+        return match show(&draw(from), Checks::All) {
             Ok(tally) => {
                 println!("{tally}");
                 ExitCode::SUCCESS
@@ -33,10 +40,10 @@ fn main() -> ExitCode {
             }
         };
     }
-    soak(from, seeds)
+    soak(from, seeds, draw)
 }
 
-fn soak(from: u64, seeds: u64) -> ExitCode {
+fn soak(from: u64, seeds: u64, draw: fn(u64) -> Scenario) -> ExitCode {
     let began = Instant::now();
     let next = AtomicU64::new(from);
     let done = AtomicU64::new(0);
@@ -53,7 +60,7 @@ fn soak(from: u64, seeds: u64) -> ExitCode {
                     if seed >= from + seeds {
                         break;
                     }
-                    match run(&Scenario::draw(seed), Checks::All) {
+                    match run(&draw(seed), Checks::All) {
                         Ok(world) => tally.add(&world),
                         Err(violation) => tell_failure(&failures, violation),
                     }

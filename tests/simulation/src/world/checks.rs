@@ -1,12 +1,17 @@
 //! What is promised, checked at every step; and the rules that are to bring it about, held against
 //! what truly happened, which no candidate knows.
 
+use std::time::Duration;
+
 use multi_cluster_leader_election::election::time::Instant;
 
 use super::{Checks, Sender, World};
 use crate::clock::Time;
 use crate::node::{Node, Power, TermWrite};
 use crate::service::{Landed, Standing};
+
+/// What the conversion of one clock's time to another's may be off by.
+const ROUNDING: Duration = Duration::from_nanos(3);
 
 impl World {
     /// A promise to users is broken.
@@ -49,9 +54,16 @@ impl World {
                 continue;
             };
             let told = node.clock.told(self.now);
-            if node.power == Power::On && node.elector.is_leader() && told > workload.until {
+            let late = told.since(workload.until) > ROUNDING;
+            if node.power == Power::On && node.elector.is_leader() && late {
                 self.break_rule(|w| {
-                    format!("{} leads on after its deadline", w.nodes[index].name())
+                    let node = &w.nodes[index];
+                    format!(
+                        "{} leads at {told}, its workload was told {:?}: {:?}",
+                        node.name(),
+                        node.workload,
+                        node.elector.status()
+                    )
                 });
             }
         }
@@ -75,8 +87,7 @@ impl World {
         let clock = self.nodes[node].clock;
         let until = clock.local(clock.true_time(until).max(Time(0)));
         let deadline = self.deadline(node);
-        // To the nanosecond or two of the conversion.
-        let late = deadline.is_none_or(|deadline| until.since(deadline).as_nanos() > 2);
+        let late = deadline.is_none_or(|deadline| until.since(deadline) > ROUNDING);
         if late {
             self.break_rule(|w| {
                 format!(
