@@ -6,8 +6,8 @@ use multi_cluster_leader_election::election::lock::{Content, LockError};
 
 use crate::rule;
 use crate::support::{
-    Lock, RENEW_DEADLINE, Rig, assert_unavailable, create, get, held, plain, put_clock_forward,
-    settled, try_get, try_update, update,
+    Lock, RENEW_DEADLINE, Rig, assert_unavailable, assert_unfinished, create, get, held, plain,
+    put_clock_forward, settled, try_get, try_update, update,
 };
 
 /// Two leaders in turn, a person, other files' writes and passed-over writes.
@@ -146,7 +146,7 @@ fn a_rewind_is_told_even_if_the_lock_could_not_tell_it_at_once() {
         rig.paste(&plain("p", 15, n % 2));
     }
     put_clock_forward(RENEW_DEADLINE);
-    assert_unavailable(try_get(&mut candidate));
+    assert_unfinished(try_get(&mut candidate));
     assert!(settled(&mut candidate).rewound);
 }
 

@@ -173,7 +173,7 @@ pub(crate) fn settled(lock: &mut Lock) -> Observed {
     for _ in 0..60 {
         match try_get(lock) {
             Ok(observed) => return observed,
-            Err(LockError::Unavailable(_)) => {}
+            Err(LockError::Unavailable(_) | LockError::Unfinished(_)) => {}
             Err(other) => panic!("{other:?}"),
         }
     }
@@ -219,6 +219,15 @@ pub(crate) fn assert_unknown<T: Debug>(result: Result<T, LockError>) -> String {
 pub(crate) fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, LockError>) -> String {
     match result {
         Err(LockError::Unavailable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A long history was not read to its end; says how far.
+#[track_caller]
+pub(crate) fn assert_unfinished<T: Debug>(result: Result<T, LockError>) -> String {
+    match result {
+        Err(LockError::Unfinished(why)) => why,
         other => panic!("{other:?}"),
     }
 }
