@@ -3,8 +3,18 @@ mod checks;
 #[test]
 fn x() {
     for (n, c) in checks::ALL {
-        c(b"");
-        c(b"abc");
-        println!("{n}");
+        let mut v: Vec<_> = std::fs::read_dir(format!("fuzz/corpus/{n}"))
+            .into_iter()
+            .flatten()
+            .map(|e| e.unwrap().path())
+            .collect();
+        v.sort();
+        for p in v {
+            let d = std::fs::read(&p).unwrap();
+            let r = std::panic::catch_unwind(|| c(&d));
+            if r.is_err() {
+                println!("FAILED {}", p.display());
+            }
+        }
     }
 }
