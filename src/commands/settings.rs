@@ -205,7 +205,7 @@ fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<TokenSou
             Err(Noted)
         }
         (Some(value), None) => token_value(reader, &value),
-        (None, Some(file)) => Ok(TokenSource::File(PathBuf::from(file.value))),
+        (None, Some(file)) => token_file(reader, file),
         (Some(value), Some(file)) if value.prefixed == file.prefixed => {
             reader.problem(format!(
                 "both {} and {} are set: unset the first, the file is read again when it changes",
@@ -219,9 +219,23 @@ fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<TokenSou
         }
         (Some(value), Some(file)) => {
             warnings.push(ignored(&value.variable, &file.variable));
-            Ok(TokenSource::File(PathBuf::from(file.value)))
+            token_file(reader, file)
         }
     }
+}
+
+/// A token given in place of the path to its file would be shown wherever that is.
+fn token_file(reader: &mut Reader<'_>, found: Found<OsString>) -> Result<TokenSource, Noted> {
+    let path = found.value.to_string_lossy();
+    if looks_secret(&path) && !path.contains('/') {
+        reader.problem(format!(
+            "{} holds what looks like a token (not shown): give the path of a file, or put the \
+             token in GITHUB_API_TOKEN",
+            found.variable
+        ));
+        return Err(Noted);
+    }
+    Ok(TokenSource::File(PathBuf::from(found.value)))
 }
 
 fn ignored(variable: &str, by: &str) -> String {
