@@ -52,8 +52,9 @@ impl Answer {
     }
 }
 
-/// Takes apart what a server sent. `head_only` says whether an answer is one to HEAD.
-pub fn answers(mut bytes: &[u8], head_only: impl Fn(&Answer) -> bool) -> Vec<Answer> {
+/// Takes apart what a server sent. `head_only` says whether an answer is one to HEAD, by itself and
+/// by what follows it.
+pub fn answers(mut bytes: &[u8], head_only: impl Fn(&Answer, &[u8]) -> bool) -> Vec<Answer> {
     let mut answers = Vec::new();
     while !bytes.is_empty() {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
@@ -67,7 +68,7 @@ pub fn answers(mut bytes: &[u8], head_only: impl Fn(&Answer) -> bool) -> Vec<Ans
         let length = answer.header("content-length").map(|n| n.parse().unwrap());
         let bodiless = matches!(answer.status, 204 | 304);
         assert_eq!(length.is_none(), bodiless, "{answer:?}");
-        if !head_only(&answer) {
+        if !head_only(&answer, bytes) {
             let length: usize = length.unwrap_or(0);
             assert!(length <= bytes.len(), "an answer breaks off");
             answer.body = bytes[..length].to_vec();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::stored::Stored;
+use multi_cluster_leader_election::lock::gist::stored::{PROTOCOL, Stored};
 use multi_cluster_leader_election::lock::gist::wire::{Commit, GistPage, Text};
 
 /// The file that holds the record.
@@ -56,6 +56,16 @@ impl World {
     pub fn remove_newest(&mut self, count: usize) {
         let left = self.revisions.len().saturating_sub(count).max(1);
         self.revisions.truncate(left);
+    }
+
+    /// Whether any revision goes by a rule that is not ours.
+    pub fn has_newer_rule(&self) -> bool {
+        self.revisions.iter().any(|(_, text)| {
+            let stored = Stored::read(text);
+            stored
+                .record()
+                .is_some_and(|record| record.protocol > PROTOCOL)
+        })
     }
 
     pub fn head(&self) -> Revision {

@@ -115,7 +115,7 @@ fn get(service: &GistService, path: &str) -> Vec<u8> {
         "GET {path} HTTP/1.1\r\nHost: h\r\nUser-Agent: t\r\nAuthorization: Bearer t\r\nConnection: close\r\n\r\n"
     );
     let said = exchange(addr, std::iter::once(request.as_bytes()));
-    let answer = answers(&said, |_| false).pop().expect("an answer");
+    let answer = answers(&said, |_, _| false).pop().expect("an answer");
     assert_eq!(answer.status, 200, "{path:?}");
     answer.body
 }
