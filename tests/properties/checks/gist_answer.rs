@@ -213,6 +213,19 @@ fn agrees_with_the_tree(heard: &Heard<'_>, said: &Answer) {
     let Some(tree) = json::parse(heard.body) else {
         return;
     };
+    if let Ok(Reply::Gist(page)) = &said.reply {
+        let read = page.history.len();
+        let entries = tree["history"].as_array().unwrap().iter().take(read);
+        assert!(
+            entries.clone().all(Value::is_object),
+            "a list was taken for an entry"
+        );
+    }
+    if let (Ok(Reply::Gist(_) | Reply::Revision(_)), Some(file)) = (&said.reply, &heard.target.file)
+    {
+        let file = tree["files"].get(&**file);
+        assert!(file.is_none_or(Value::is_object), "it was taken for a file");
+    }
     let expected = expected(heard, &tree);
     match (&said.reply, expected) {
         (Ok(Reply::Gist(page)), Some(expected)) => {
