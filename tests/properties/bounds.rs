@@ -6,14 +6,16 @@ use std::time::Duration;
 use multi_cluster_leader_election::TokenSource;
 use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, ProtocolConfig, Step};
+use multi_cluster_leader_election::lock::gist::protocol::{
+    GistProtocol, Outcome, ProtocolConfig, Step,
+};
 use multi_cluster_leader_election::lock::gist::revision::Revision;
 use multi_cluster_leader_election::lock::gist::token::TokenStore;
 use multi_cluster_leader_election::lock::gist::wire::{
     Answer, Commit, GistPage, Reply, Request, Text,
 };
 
-use crate::checks::gist_answer;
+use crate::checks::{self, gist_answer};
 
 #[test]
 fn a_body_without_end_is_cut_off_wherever_it_goes_on() {
@@ -80,6 +82,47 @@ fn unhelpful(request: &Request, number: u32) -> Result<Reply, LockError> {
         Request::Revision(_) => Err(LockError::Unavailable("not now".into())),
         Request::Commits { .. } => Ok(Reply::Commits(commits(100).collect())),
     }
+}
+
+#[test]
+fn the_names_of_files_are_shown_short_and_without_their_tricks() {
+    let names = |names: &[&str]| {
+        let page = GistPage {
+            files: names.iter().map(|&name| name.to_owned()).collect(),
+            history: vec![Commit {
+                revision: revision(1),
+                committed_at: None,
+            }],
+            ..GistPage::default()
+        };
+        let mut protocol = GistProtocol::new(ProtocolConfig {
+            process: "a".into(),
+            file: None,
+            renew_deadline: Duration::from_secs(16),
+        });
+        protocol.start_get();
+        let answer = Answer {
+            date: None,
+            running_low: None,
+            reply: Ok(Reply::Gist(page)),
+        };
+        match protocol.handle_answer(Instant::BOOT, answer) {
+            Step::Done(Outcome::Got(Err(LockError::Refused(why)))) => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    let tricky = "evil\u{1b}[2J\n\u{202e}name";
+    for files in [
+        &[tricky, "b"][..],
+        &[tricky],
+        &["x"; 16],
+        &[&"x".repeat(300)],
+    ] {
+        let why = names(files);
+        checks::assert_for_people(&why);
+        assert!(why.contains("GIST_FILE"), "{why}");
+    }
+    assert!(names(&["y".repeat(100_000).as_str(), "b"]).len() < 1000);
 }
 
 #[test]
