@@ -78,7 +78,9 @@ fn unhelpful(request: &Request, number: u32) -> Result<Reply, LockError> {
             history: commits(30).collect(),
             ..GistPage::default()
         })),
-        Request::Revision(_) if number % 2 == 0 => Ok(Reply::Revision(Text::Whole(ours.into()))),
+        Request::Revision(_) if number.is_multiple_of(2) => {
+            Ok(Reply::Revision(Text::Whole(ours.into())))
+        }
         Request::Revision(_) => Err(LockError::Unavailable("not now".into())),
         Request::Commits { .. } => Ok(Reply::Commits(commits(100).collect())),
     }

@@ -13,7 +13,7 @@ use multi_cluster_leader_election::lock::gist::wire::status::Head;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::checks::http_request::heard;
+use crate::checks::http_request::{BODY_BYTES, HEAD_BYTES, HEADERS, heard};
 use crate::generate;
 
 #[test]
@@ -25,6 +25,43 @@ fn what_a_client_sends_is_what_the_handler_hears_however_it_arrives() {
         assert_eq!(understood.refused, None, "{}", stream.escape_ascii());
         assert_eq!(understood.requests, requests, "{}", stream.escape_ascii());
     }
+}
+
+#[test]
+fn what_is_beyond_a_limit_is_refused_and_what_is_just_within_it_is_not() {
+    let status = |stream: String| {
+        let heard = heard(std::iter::once(stream.as_bytes()));
+        heard.refused.map_or(200, |(status, _)| status)
+    };
+    let sized = |body: usize| {
+        let body = "x".repeat(body);
+        format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let chunked = |first: usize, second: usize| {
+        let (one, two) = ("x".repeat(first), "y".repeat(second));
+        format!(
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
+             {first:x}\r\n{one}\r\n{second:x}\r\n{two}\r\n0\r\n\r\n"
+        )
+    };
+    let lead = "GET / HTTP/1.1\r\nHost: h\r\n";
+    let head = |bytes: usize| {
+        let rest = bytes - lead.len() - "X: \r\n\r\n".len();
+        format!("{lead}X: {}\r\n\r\n", "x".repeat(rest))
+    };
+    let headers = |count: usize| format!("{lead}{}\r\n", "X: y\r\n".repeat(count - 1));
+    assert_eq!(status(sized(BODY_BYTES)), 200);
+    assert_eq!(status(sized(BODY_BYTES + 1)), 413);
+    assert_eq!(status(chunked(BODY_BYTES - 1, 1)), 200);
+    assert_eq!(status(chunked(BODY_BYTES - 1, 2)), 413);
+    assert_eq!(status(chunked(1, BODY_BYTES)), 413);
+    assert_eq!(status(head(HEAD_BYTES)), 200);
+    assert_eq!(status(head(HEAD_BYTES + 1)), 431);
+    assert_eq!(status(headers(HEADERS)), 200);
+    assert_eq!(status(headers(HEADERS + 1)), 431);
 }
 
 #[test]

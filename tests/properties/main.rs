@@ -3,7 +3,11 @@
 //! it is held against the corpus of the fuzzer, against what becomes of that when it is damaged, and
 //! against inputs that are made to be nearly right. All from fixed seeds.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a test may fail where it stands; the checks are public for the fuzz targets"
+)]
 
 mod bounds;
 mod checks;

@@ -112,6 +112,11 @@ impl Request {
 fn is_sound(request: &Request, answer: &Answer) {
     let status = answer.status;
     assert!(STATUSES.contains(&status), "{status} to {}", request.line);
+    let writes = request.line.starts_with("PATCH /gists") || request.line.starts_with("POST ");
+    if writes && matches!(status, 200 | 201) {
+        let body: serde_json::Value = serde_json::from_str(&request.body).expect("JSON");
+        assert!(body.is_object(), "{body} was taken for a change");
+    }
     if request.is_head() || answer.body.is_empty() {
         return;
     }

@@ -1,5 +1,6 @@
 //! The HTTP server: what comes over one connection, byte for byte.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::thread;
@@ -31,7 +32,32 @@ pub fn check(data: &[u8]) {
     let size = data.len().div_ceil(MOST_PIECES).max(1);
     let in_pieces = heard(data.chunks(size));
     assert_eq!(at_once, in_pieces, "it depends on how the bytes arrive");
+    if is_ambiguous(data) {
+        assert_eq!(
+            at_once.requests,
+            [] as [Value; 0],
+            "it took one of two meanings"
+        );
+    }
     assert_no_server_panicked();
+}
+
+/// Whether another server might see another end of the first request than ours does.
+fn is_ambiguous(data: &[u8]) -> bool {
+    let lines = data.split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let head = lines
+        .skip_while(|line| line.is_empty())
+        .take_while(|line| !line.is_empty());
+    let (mut lengths, mut coded) = (BTreeSet::new(), false);
+    for line in head.skip(1) {
+        let line = String::from_utf8_lossy(line).to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            lengths.insert(value.trim().to_owned());
+        }
+        coded |= line.starts_with("transfer-encoding:");
+    }
+    lengths.len() + usize::from(coded) > 1
 }
 
 /// What the server made of a connection: the requests that its handler got, and what it answered by

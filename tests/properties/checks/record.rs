@@ -178,10 +178,25 @@ fn survives_a_rewrite(stored: &Stored, length: usize) {
     assert_eq!(to_text(&ours.record, again.kept(), &origin), text);
 }
 
+/// Whatever fields of ours came with it, they are set anew.
+fn is_ours_when_written(record: &LeaderElectionRecord) {
+    let origin = Origin {
+        write_id: "process-2".into(),
+        supersedes: Revision::from_bytes([0x7a; 20]),
+    };
+    let stored = read(&to_text(record, None, &origin));
+    if record.leader_transitions <= HIGHEST_TOKEN {
+        let ours = stored.record().expect("what we write is a record");
+        assert_eq!((ours.origin.as_ref(), ours.floor), (Some(&origin), false));
+        assert_eq!(ours.protocol, PROTOCOL);
+    }
+}
+
 /// The core's own view of it, without what the gist lock adds.
 fn reads_back(text: &str) {
     match LeaderElectionRecord::from_json(text) {
         Ok(record) => {
+            is_ours_when_written(&record);
             let json = record.to_json();
             assert_eq!(LeaderElectionRecord::from_json(&json), Ok(record), "{json}");
         }
