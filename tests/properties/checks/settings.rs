@@ -24,7 +24,7 @@ use ureq::http::Uri;
 use super::assert_for_people;
 use super::go_duration::{self, Meaning};
 
-/// Put into every token, and not to be seen anywhere again.
+/// Put behind every token, and not to be seen anywhere again. A fuzzer finds it, and says it itself.
 const SECRET: &str = "S3cr3tS3cr3t";
 
 /// What GitHub's tokens begin with: in a wrong variable, too, they are not shown.
@@ -33,6 +33,9 @@ const MARKS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"]
 const TOKENS: [&str; 2] = ["GITHUB_API_TOKEN", "ELECTOR_GITHUB_API_TOKEN"];
 
 pub fn check(data: &[u8]) {
+    if holds(data, SECRET.as_bytes()) {
+        return;
+    }
     let variables = variables(data);
     the_settings_hold_together(&variables);
     for value in variables.values().filter_map(|value| value.to_str()) {
