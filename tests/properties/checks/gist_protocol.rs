@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use multi_cluster_leader_election::LeaderElectionRecord;
-use multi_cluster_leader_election::election::lock::{Content, LockError, Observed};
+use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, Written};
 use multi_cluster_leader_election::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
 use multi_cluster_leader_election::election::time::Instant;
 use multi_cluster_leader_election::lock::gist::protocol::{
@@ -64,6 +64,10 @@ struct Session {
     writing: Option<String>,
     /// Whether that took effect as it was made, if it landed.
     took_effect: Option<bool>,
+    /// On which revision it landed.
+    landed_on: Option<Revision>,
+    /// Which revision answers showed as the newest one, and when they came.
+    heads: BTreeSet<(Revision, Instant)>,
     /// Our writes that any answer has shown.
     shown: BTreeSet<String>,
     seen: Told,
@@ -99,6 +103,8 @@ impl Session {
             writes: 0,
             writing: None,
             took_effect: None,
+            landed_on: None,
+            heads: BTreeSet::new(),
             shown: BTreeSet::new(),
             seen: Told::default(),
         })
@@ -164,6 +170,8 @@ impl Session {
         assert!(observed.highest_token.unwrap_or(0) <= HIGHEST_TOKEN);
         assert!(observed.overwritten.unwrap_or_default() <= LONGEST_LEASE);
         assert!(observed.resource_version >= self.seen.version);
+        let now = Instant::from_boot(self.now);
+        assert!(observed.newest_since.is_none_or(|since| since <= now));
         assert!(observed.mine.is_none_or(|write| write <= self.writes));
         self.seen.highest_token = observed.highest_token;
         self.seen.version = observed.resource_version;
@@ -208,6 +216,7 @@ impl Session {
         self.writes += 1;
         self.writing = None;
         self.took_effect = None;
+        self.landed_on = None;
         let first = match create {
             true => self.protocol.start_create(&record),
             false => self.protocol.start_update(&record),
@@ -219,9 +228,10 @@ impl Session {
         Ok(())
     }
 
-    fn wrote(&mut self, result: std::result::Result<(), LockError>) {
+    fn wrote(&mut self, result: std::result::Result<Written, LockError>) {
         match result {
-            Ok(()) => {
+            Ok(written) => {
+                self.is_undisturbed(written);
                 let id = self.writing.as_ref().expect("nothing was written");
                 assert!(self.shown.contains(id), "no answer showed {id}");
                 assert!(
@@ -236,6 +246,21 @@ impl Session {
                 assert_eq!(self.took_effect, Some(false), "it took effect");
             }
             Err(error) => assert_error_for_people(&error),
+        }
+    }
+
+    /// What a write is said to stand on undisturbed was right below it, and shown to us then.
+    fn is_undisturbed(&self, written: Written) {
+        let Some(since) = written.undisturbed_since else {
+            return;
+        };
+        assert!(since <= Instant::from_boot(self.now));
+        if !self.lied {
+            let below = self.landed_on.expect("it landed");
+            assert!(
+                self.heads.contains(&(below, since)),
+                "{below} since {since}"
+            );
         }
     }
 
@@ -295,14 +320,17 @@ impl Session {
             self.shown.insert(origin.write_id.to_string());
         }
         self.now += Duration::from_millis(u.int_in_range(0..=3000)?);
+        let now = Instant::from_boot(self.now);
+        if let Ok(Reply::Gist(page)) = &reply {
+            let head = page.history.first().map(|head| (head.revision, now));
+            self.heads.extend(head);
+        }
         let answer = Answer {
             date: u.ratio(3, 4)?.then_some(EPOCH + self.now.as_secs() as i64),
             running_low: u.ratio(1, 4)?.then_some(u.ratio(1, 4)?),
             reply,
         };
-        Ok(self
-            .protocol
-            .handle_answer(Instant::from_boot(self.now), answer))
+        Ok(self.protocol.handle_answer(now, answer))
     }
 
     /// What the gist holds, or that there is no answer.
@@ -317,6 +345,7 @@ impl Session {
                 self.others(u)?;
             }
             if !fails || u.arbitrary()? {
+                self.landed_on = Some(self.world.head());
                 let made = self.world.push(Text::Whole(content.as_str().into()));
                 self.took_effect = Some(self.world.in_effect() == made);
             }
