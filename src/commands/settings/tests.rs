@@ -236,6 +236,24 @@ fn a_token_and_a_token_file_are_one_too_many() {
 }
 
 #[test]
+fn a_token_is_not_taken_for_what_is_logged_sent_or_stored() {
+    for (variable, value) in [
+        ("GIST_ID", "ghp_abc123"),
+        ("GIST_FILE", "ghp_abc123"),
+        ("GITHUB_API_URL", "https://ghe.example/ghp_abc123"),
+        ("LEADER_NAME", "github_pat_abc123"),
+        ("CLUSTER_NAME", "gho_abc123"),
+        ("POD_NAME", "ghs_abc123"),
+    ] {
+        let problems = problems(&[(variable, value)]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with(variable), "{problems:?}");
+        assert!(problems[0].contains("GITHUB_API_TOKEN"), "{problems:?}");
+        assert!(!problems[0].contains("abc123"), "{problems:?}");
+    }
+}
+
+#[test]
 fn a_token_in_place_of_the_path_to_its_file_is_not_shown() {
     for (variable, rest) in [
         ("GITHUB_API_TOKEN_FILE", None),
