@@ -114,8 +114,8 @@ fn nothing_shows_the_token(settings: &Settings) {
         .for_each(|w| assert_for_people(w));
     let gist = &settings.gist;
     let said = format!(
-        "{warnings} {:?} {:?} {}",
-        gist.token, gist.api_url, gist.gist_id
+        "{warnings} {:?} {:?} {} {:?} {}",
+        gist.token, gist.api_url, gist.gist_id, gist.file, settings.election.identity
     );
     assert!(!said.contains(SECRET), "a token is shown: {said}");
     if let TokenSource::Value(value) = &gist.token {
