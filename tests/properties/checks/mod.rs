@@ -18,6 +18,7 @@ pub mod settings;
 pub mod state_file;
 
 mod exchange;
+mod gist_texts;
 mod gist_world;
 mod go_duration;
 mod json;

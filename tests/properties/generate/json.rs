@@ -19,9 +19,7 @@ pub fn value(rng: &mut Rng, depth: u32) -> String {
             let fields: Vec<_> = (0..rng.usize(..4))
                 .map(|_| format!("{}:{}", text(rng), value(rng, depth - 1)))
                 .collect();
-            format!("{{{}}}", fields.join(space(rng)))
-                .replace(space(rng), ",")
-                .replace(",,", ",")
+            format!("{{{}}}", fields.join(separator(rng)))
         }
         _ => {
             let deep = rng.usize(1..200);
@@ -30,7 +28,7 @@ pub fn value(rng: &mut Rng, depth: u32) -> String {
     }
 }
 
-fn space(rng: &mut Rng) -> &'static str {
+fn separator(rng: &mut Rng) -> &'static str {
     one(rng, &[",", " ,", ",\n", ",\t "])
 }
 
