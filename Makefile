@@ -36,6 +36,24 @@ test: lint ## run every check: format, lints, documentation, tests
 	$(CARGO) test --locked
 	$(CARGO) test --locked --package simulation --profile simulation
 
+# Inputs that a fuzzer makes, for the same checks that `make test` holds against the corpus. What
+# they find goes to fuzz/artifacts; what leads on, to fuzz/target. Without a sanitizer it needs no
+# nightly compiler: this code has no unsafe. To have one nevertheless: SANITIZER=address, with
+# `rustup override set nightly` or RUSTC_BOOTSTRAP=1.
+SECONDS ?= 60
+SANITIZER ?= none
+FUZZ_TARGETS ?= record gist_answer gist_protocol http_request settings gist_server_request state_file
+FUZZ_LIMITS := -max_len=8192 -timeout=25 -rss_limit_mb=2048
+
+.PHONY: fuzz
+fuzz: need-cargo need-cc need-cxx need-cargo-fuzz ## fuzz each target for SECONDS=60
+	@set -e; for target in $(FUZZ_TARGETS); do \
+	  found=fuzz/target/corpus/$$target; mkdir -p $$found; \
+	  echo "fuzzing $$target for $(SECONDS) s"; \
+	  $(CARGO) fuzz run --sanitizer $(SANITIZER) $$target $$found fuzz/corpus/$$target -- \
+	    -max_total_time=$(SECONDS) $(FUZZ_LIMITS); \
+	done
+
 .PHONY: doc
 doc: need-cargo need-cc ## build the documentation, in target/doc
 	$(CARGO) doc --locked --no-deps
@@ -43,17 +61,19 @@ doc: need-cargo need-cc ## build the documentation, in target/doc
 .PHONY: lint
 lint: need-cargo need-rustfmt need-clippy need-cc ## check format and lints
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 .PHONY: fmt
 fmt: need-cargo need-rustfmt ## format the code
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 .PHONY: clean
 clean: need-cargo ## remove what was built
 	$(CARGO) clean
 
-.PHONY: need-cargo need-rustfmt need-clippy need-cc
+.PHONY: need-cargo need-rustfmt need-clippy need-cargo-fuzz need-cc need-cxx
 need-cargo:
 	@command -v $(CARGO) >/dev/null 2>&1 \
 	  || $(call missing,cargo,it builds and tests everything here,install Rust with rustup: https://rustup.rs)
@@ -65,6 +85,14 @@ need-rustfmt: need-cargo
 need-clippy: need-cargo
 	@$(CARGO) clippy --version >/dev/null 2>&1 \
 	  || $(call missing,clippy,it checks the code for mistakes,rustup component add clippy)
+
+need-cargo-fuzz: need-cargo
+	@$(CARGO) fuzz --version >/dev/null 2>&1 \
+	  || $(call missing,cargo-fuzz,it builds and runs the fuzz targets (a stable compiler will do),cargo install cargo-fuzz --locked)
+
+need-cxx:
+	@$${CXX:-c++} -fsyntax-only -include cstring -x c++ /dev/null >/dev/null 2>&1 \
+	  || $(call missing,a C++ compiler ($${CXX:-c++}),the fuzzer's own library is written in C++,apt-get install g++; dnf install gcc-c++; apk add g++)
 
 # Not only the compiler but the C library's headers must be there, which some systems package apart.
 need-cc:

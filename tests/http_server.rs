@@ -101,6 +101,25 @@ fn a_head_request_gets_the_length_and_no_body() {
 }
 
 #[test]
+fn when_the_server_has_ended_nothing_holds_its_handler() {
+    for _ in 0..200 {
+        let held = Arc::new(());
+        let in_handler = Arc::clone(&held);
+        let server = serve(Limits::default(), move |request| {
+            assert!(Arc::strong_count(&in_handler) > 1);
+            echo(request)
+        });
+        let mut wires: Vec<Wire> = (0..8).map(|_| Wire::connect(server.addr)).collect();
+        for wire in &mut wires {
+            wire.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(wire.answer().unwrap().status, 200);
+        }
+        drop(server);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}
+
+#[test]
 fn chunked_bodies_are_put_together() {
     let server = serve(Limits::default(), echo);
     let head = "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -110,6 +129,7 @@ fn chunked_bodies_are_put_together() {
     );
     assert_eq!(answer.unwrap().text(), "POST /c  abc0123456789");
     for wrong in [
+        &format!("3;{}\r\nabc\r\n0\r\n\r\n", "x".repeat(300)),
         "3\r\nabcd\r\n0\r\n\r\n",
         "-3\r\nabc\r\n",
         "\r\nabc\r\n",

@@ -155,16 +155,14 @@ fn gist_id(reader: &mut Reader<'_>) -> Result<GistId, Noted> {
         );
         return Err(Noted);
     };
-    // A token has the form of an id, and would be logged and sent as one.
-    if looks_secret(&found.value) {
-        return Err(refuse(reader, &found, &TargetError::GistId(String::new())));
-    }
+    let found = not_a_token(reader, found)?;
     let id = found.value.parse();
     id.map_err(|error| refuse(reader, &found, &error))
 }
 
 fn gist_file(reader: &mut Reader<'_>) -> Option<String> {
     let found = reader.text("GIST_FILE").ok()??;
+    let found = not_a_token(reader, found).ok()?;
     match check_file_name(&found.value) {
         Ok(_) => Some(found.value),
         Err(error) => {
@@ -174,15 +172,24 @@ fn gist_file(reader: &mut Reader<'_>) -> Option<String> {
     }
 }
 
+/// Refuses what looks like a token: it would be logged, sent or stored as what it is not.
+fn not_a_token(reader: &mut Reader<'_>, found: Found<String>) -> Result<Found<String>, Noted> {
+    if !looks_secret(&found.value) {
+        return Ok(found);
+    }
+    reader.problem(format!(
+        "{} holds what looks like a token (not shown): it belongs in GITHUB_API_TOKEN",
+        found.variable
+    ));
+    Err(Noted)
+}
+
 /// Notes what is wrong with a variable, under the name that it was given by.
 fn refuse(reader: &mut Reader<'_>, found: &Found<String>, error: &TargetError) -> Noted {
     let Found {
         variable, value, ..
     } = found;
     reader.problem(match error {
-        _ if looks_secret(value) => {
-            format!("{variable} holds what looks like a token (not shown): it belongs in GITHUB_API_TOKEN")
-        }
         TargetError::ApiUrl(why) => format!("{variable} {why}"),
         TargetError::GistId(why) | TargetError::FileName(why) => {
             format!("{variable} is {}, but {why}", shown(value))
@@ -205,7 +212,7 @@ fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<TokenSou
             Err(Noted)
         }
         (Some(value), None) => token_value(reader, &value),
-        (None, Some(file)) => Ok(TokenSource::File(PathBuf::from(file.value))),
+        (None, Some(file)) => token_file(reader, file),
         (Some(value), Some(file)) if value.prefixed == file.prefixed => {
             reader.problem(format!(
                 "both {} and {} are set: unset the first, the file is read again when it changes",
@@ -219,9 +226,23 @@ fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<TokenSou
         }
         (Some(value), Some(file)) => {
             warnings.push(ignored(&value.variable, &file.variable));
-            Ok(TokenSource::File(PathBuf::from(file.value)))
+            token_file(reader, file)
         }
     }
+}
+
+/// A token given in place of the path to its file would be shown wherever that is.
+fn token_file(reader: &mut Reader<'_>, found: Found<OsString>) -> Result<TokenSource, Noted> {
+    let path = found.value.to_string_lossy();
+    if looks_secret(&path) && !path.contains('/') {
+        reader.problem(format!(
+            "{} holds what looks like a token (not shown): give the path of a file, or put the \
+             token in GITHUB_API_TOKEN",
+            found.variable
+        ));
+        return Err(Noted);
+    }
+    Ok(TokenSource::File(PathBuf::from(found.value)))
 }
 
 fn ignored(variable: &str, by: &str) -> String {
@@ -246,6 +267,7 @@ fn api_url(reader: &mut Reader<'_>) -> Option<ApiUrl> {
         value: GITHUB_API_URL.to_owned(),
         prefixed: false,
     });
+    let found = not_a_token(reader, found).ok()?;
     match check_api_url(&found.value, allow_insecure) {
         Ok(api) => Some(api),
         Err(error) => {
@@ -261,12 +283,18 @@ fn identity(
     host_name: Option<&str>,
     warnings: &mut Vec<String>,
 ) -> Result<String, Noted> {
-    if let Some(name) = reader.text("LEADER_NAME")? {
+    let mut part = |name: &str| match reader.text(name)? {
+        Some(found) => not_a_token(reader, found).map(Some),
+        None => Ok(None),
+    };
+    if let Some(name) = part("LEADER_NAME")? {
         return Ok(name.value);
     }
-    let cluster = reader.text("CLUSTER_NAME");
-    let namespace = reader.text("POD_NAMESPACE");
-    let pod = reader.text("POD_NAME");
+    let (cluster, namespace, pod) = (
+        part("CLUSTER_NAME"),
+        part("POD_NAMESPACE"),
+        part("POD_NAME"),
+    );
     let parts = [cluster?, namespace?, pod?];
     if parts[0].is_none() && parts[2].is_some() {
         warnings.push(

@@ -251,7 +251,7 @@ impl Faults {
             (self.primary_window_s > 0, "primary_window_s is at least 1"),
             (self.per_page_cap != Some(0), "per_page_cap is at least 1"),
             (
-                self.clock_offset_s.abs() <= MOST_OFFSET_S,
+                (-MOST_OFFSET_S..=MOST_OFFSET_S).contains(&self.clock_offset_s),
                 "clock_offset_s is at most ten years",
             ),
             (
@@ -384,6 +384,8 @@ mod tests {
             "{\"secondary_status\":200}",
             "{\"per_page_cap\":0}",
             "{\"late_ms\":99999999999}",
+            "{\"clock_offset_s\":400000000}",
+            "{\"clock_offset_s\":-9223372036854775808}",
         ] {
             assert!(
                 Faults::from_json(json.as_bytes()).is_err(),

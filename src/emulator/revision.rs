@@ -26,3 +26,9 @@ impl Timestamp {
         Self(self.0.saturating_add(ms))
     }
 }
+
+/// Whether this can be a gist's id: it stands in paths and addresses as it is.
+pub(super) fn is_gist_id(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (1..=64).contains(&text.len()) && text.bytes().all(plain)
+}

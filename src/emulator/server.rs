@@ -17,7 +17,7 @@ use super::caller::Token;
 use super::counters::Counters;
 use super::faults::Faults;
 use super::files::Files;
-use super::revision::Revision;
+use super::revision::{Revision, is_gist_id};
 use super::service::{Inner, Service, clock};
 use super::state::{Journal, StateError};
 use super::store::Store;
@@ -55,13 +55,7 @@ impl FromStr for StartGist {
     fn from_str(text: &str) -> Result<Self, BadStartGist> {
         let (id, rest) = text.split_once(':').unwrap_or((text, "leader.json"));
         let (file, content) = rest.split_once('=').unwrap_or((rest, "{}"));
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if id.is_empty()
-            || id.len() > 64
-            || !id.bytes().all(plain)
-            || file.is_empty()
-            || content.trim().is_empty()
-        {
+        if !is_gist_id(id) || file.is_empty() || content.trim().is_empty() {
             return Err(BadStartGist);
         }
         Ok(Self {

@@ -14,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::files::Files;
-use super::revision::{Revision, Timestamp};
+use super::revision::{Revision, Timestamp, is_gist_id};
 use super::store::Store;
 use super::write::Event;
 
@@ -281,6 +281,9 @@ fn difference(
 
 fn replay(store: &mut Store, line: &[u8]) -> Result<(), String> {
     let Line { gist, what } = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+    if !is_gist_id(&gist) {
+        return Err("a gist's id has letters, digits, `-` and `_`".to_owned());
+    }
     let name = |text: &str| text.parse::<Revision>().map_err(|e| e.to_string());
     let mut files = Files::default();
     let event = match what {
@@ -469,6 +472,23 @@ mod tests {
             matches!(refused, Err(StateError::Corrupt(_, 2, _))),
             "{refused:?}"
         );
+    }
+
+    #[test]
+    fn an_id_that_no_path_could_name_is_refused() {
+        let scratch = Scratch::new("ids");
+        filled(&scratch.0);
+        let whole = fs::read_to_string(&scratch.0).unwrap();
+        for id in ["", "a/b", "..", "a\\\"b", "é", &"g".repeat(65)] {
+            let other = whole.replace("\"gist\":\"g\"", &format!("\"gist\":\"{id}\""));
+            assert_ne!(other, whole);
+            fs::write(&scratch.0, other).unwrap();
+            let refused = Journal::open(&scratch.0, &mut Store::new(1));
+            assert!(
+                matches!(refused, Err(StateError::Corrupt(_, 2, _))),
+                "{id}: {refused:?}"
+            );
+        }
     }
 
     #[test]

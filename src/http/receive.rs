@@ -187,14 +187,16 @@ impl<'a> Receiver<'a> {
     /// A line without its end.
     fn line(&mut self, deadline: Instant) -> Result<Vec<u8>, Failed> {
         loop {
-            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {
+            let end = self.buffer.windows(2).position(|pair| pair == b"\r\n");
+            // Judged by where it ends, not by how much has come so far: that is a matter of chance.
+            if end.unwrap_or(self.buffer.len().saturating_sub(1)) >= CHUNK_LINE_BYTES {
+                return Err(bad("a chunk's size line is too long"));
+            }
+            if let Some(end) = end {
                 let rest = self.buffer.split_off(end + 2);
                 let mut line = std::mem::replace(&mut self.buffer, rest);
                 line.truncate(end);
                 return Ok(line);
-            }
-            if self.buffer.len() > CHUNK_LINE_BYTES {
-                return Err(bad("a chunk's size line is too long"));
             }
             self.fill(deadline)?;
         }

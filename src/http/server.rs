@@ -342,7 +342,9 @@ impl Server {
             .name("http".to_owned())
             .stack_size(self.limits.stack_bytes);
         let spawned = builder.spawn(move || {
+            // Given back last: whoever waits for all slots may rely on the handler being let go.
             let _slot = slot;
+            let (connection, handler) = (connection, handler);
             connection.run(&*handler);
         });
         if let Err(e) = spawned {

@@ -236,6 +236,44 @@ fn a_token_and_a_token_file_are_one_too_many() {
 }
 
 #[test]
+fn a_token_is_not_taken_for_what_is_logged_sent_or_stored() {
+    for (variable, value) in [
+        ("GIST_ID", "ghp_abc123"),
+        ("GIST_FILE", "ghp_abc123"),
+        ("GITHUB_API_URL", "https://ghe.example/ghp_abc123"),
+        ("LEADER_NAME", "github_pat_abc123"),
+        ("CLUSTER_NAME", "gho_abc123"),
+        ("POD_NAME", "ghs_abc123"),
+    ] {
+        let problems = problems(&[(variable, value)]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with(variable), "{problems:?}");
+        assert!(problems[0].contains("GITHUB_API_TOKEN"), "{problems:?}");
+        assert!(!problems[0].contains("abc123"), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_token_in_place_of_the_path_to_its_file_is_not_shown() {
+    for (variable, rest) in [
+        ("GITHUB_API_TOKEN_FILE", None),
+        (
+            "ELECTOR_GITHUB_API_TOKEN_FILE",
+            Some(("GITHUB_API_TOKEN", "x")),
+        ),
+    ] {
+        let given = [("GIST_ID", "923dcb52"), (variable, "ghp_abc123")];
+        let given: Vec<_> = given.into_iter().chain(rest).collect();
+        let problems = read_only(&given).unwrap_err().problems;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with(variable), "{problems:?}");
+        assert!(!problems[0].contains("abc123"), "{problems:?}");
+    }
+    let path = ("GITHUB_API_TOKEN_FILE", "/run/secrets/ghp_token");
+    assert!(read_only(&[("GIST_ID", "923dcb52"), path]).is_ok());
+}
+
+#[test]
 fn the_longer_form_of_one_token_outranks_the_shorter_of_the_other_aloud() {
     let settings = read(&[("ELECTOR_GITHUB_API_TOKEN_FILE", "/t")]).unwrap();
     assert!(matches!(settings.gist.token, TokenSource::File(_)));

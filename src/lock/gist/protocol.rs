@@ -19,6 +19,8 @@ use super::observation::{Observer, content, understood};
 use super::reader::{Read, Reader, unavailable};
 use super::revision::Revision;
 use super::stored::{self, Origin, Stored};
+use super::wire::status::for_people;
+use super::wire::target::check_file_name;
 use super::wire::{Answer, GistPage, Reply, Request};
 use crate::election::lock::{Content, LockError, Observed, Written};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
@@ -369,13 +371,20 @@ fn wrote(result: Result<Written, LockError>) -> Step {
 
 fn only_file(files: &[String]) -> Result<String, LockError> {
     match files {
-        [file] => Ok(file.clone()),
+        [file] => match check_file_name(file) {
+            Ok(_) => Ok(file.clone()),
+            Err(_) => Err(LockError::Refused(format!(
+                "the gist's only file, {}, has a name that cannot be used: name another file with \
+                 GIST_FILE, it is made",
+                for_people(file)
+            ))),
+        },
         [] => Err(LockError::Refused(
             "the gist has no file: name one with GIST_FILE, it is made".into(),
         )),
         files => Err(LockError::Refused(format!(
             "the gist has several files ({}): say with GIST_FILE which of them holds the record",
-            files.join(", ")
+            for_people(&files.join(", "))
         ))),
     }
 }

@@ -4,6 +4,7 @@
 //! up to which the revision in effect is known. A long history is read in portions: each call has a
 //! budget of requests, and the next one goes on where it ended.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -325,6 +326,12 @@ impl Reader {
     }
 
     fn learn(&mut self, revision: Revision, text: Text) -> Arc<Stored> {
+        if self.seen.len() >= self.commits.len() + SEARCH_DEPTH {
+            // A service that shows ever other revisions must not fill the memory with them. Some
+            // are kept for the answer that brings them back.
+            let kept: HashSet<Revision> = self.commits.iter().map(|c| c.revision).collect();
+            self.seen.retain(|revision, _| kept.contains(revision));
+        }
         // Other files' revisions repeat the text that was learned last.
         let seen = match &self.learned {
             Some(last) if last.text == text => last.clone(),

@@ -275,6 +275,17 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_it_does_not_know_do_not_drift_with_every_rewrite() {
+        let mut stored = read(r#"{"holderIdentity":"a","x":123965478012345678901234567890}"#);
+        let first = stored.kept().unwrap()["x"].clone();
+        for _ in 0..100 {
+            let record = Arc::clone(&stored.record().unwrap().record);
+            stored = read(&to_text(&record, stored.kept(), &origin()));
+        }
+        assert_eq!(stored.kept().unwrap()["x"], first);
+    }
+
+    #[test]
     fn a_record_without_both_fields_of_ours_is_plain() {
         let supersedes = "7".repeat(40);
         for text in [

@@ -6,8 +6,10 @@
 
 use std::fmt;
 use std::io::{self, BufReader, Read};
+use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::de::IoRead;
 use serde_json::error::Category;
@@ -138,8 +140,8 @@ pub fn read_message(body: impl Read) -> String {
     let mut bytes = Vec::new();
     // Whatever came before an error is as good as it gets.
     let _ = body.take(LONGEST_FAILURE).read_to_end(&mut bytes);
-    if let Ok(failure) = serde_json::from_slice::<Failure>(&bytes) {
-        return failure.message;
+    if let Ok(failure) = serde_json::from_slice::<Object<Failure>>(&bytes) {
+        return failure.0.message;
     }
     let text = String::from_utf8_lossy(&bytes);
     if text.trim_start().starts_with('<') {
@@ -194,6 +196,29 @@ fn unusable(error: &serde_json::Error) -> Unusable {
             for_people(&error.to_string())
         ),
     })
+}
+
+/// What has to be a JSON object: serde takes a list of its fields' values for it as well.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_map(Fields(PhantomData)).map(Object)
+    }
+}
+
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
 }
 
 /// What has been read of a gist so far.
@@ -320,7 +345,7 @@ impl<'de> Visitor<'de> for FilesSeed<'_, '_> {
                 if state.text_read {
                     return Err(A::Error::custom("a file is listed twice"));
                 }
-                state.gist.text = map.next_value::<File>()?.into();
+                state.gist.text = map.next_value::<Object<File>>()?.0.into();
                 state.text_read = true;
                 state.go_on()?;
             } else {
@@ -395,7 +420,7 @@ impl<'de> Visitor<'de> for CommitsSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(entry) = seq.next_element::<Entry>()? {
+        while let Some(Object(entry)) = seq.next_element::<Object<Entry>>()? {
             self.commits.push(Commit {
                 revision: entry.version.parse().map_err(A::Error::custom)?,
                 committed_at: entry.committed_at.as_deref().and_then(unix_seconds),

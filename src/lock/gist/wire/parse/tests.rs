@@ -253,6 +253,8 @@ fn what_is_no_gist_is_unusable() {
         gist(&[r#""files":[]"#, &history(1)]),
         gist(&[r#""files":{"lease.json":null}"#, &history(1)]),
         gist(&[r#""files":{"lease.json":"x"}"#, &history(1)]),
+        gist(&[r#""files":{"lease.json":["x",false]}"#, &history(1)]),
+        gist(&[&ours(), &format!(r#""history":[["{}",null]]"#, revision(1))]),
         gist(&[&files(&file("lease.json", "17", "")), &history(1)]),
         gist(&[
             &files(&file("lease.json", r#""x""#, r#","truncated":"no""#)),
@@ -349,6 +351,7 @@ fn a_failure_says_its_message() {
     let json = br#"{"message":"Not Found","documentation_url":"https://x"}"#;
     assert_eq!(read_message(&json[..]), "Not Found");
     assert_eq!(read_message(&b"upstream broke"[..]), "upstream broke");
+    assert_eq!(read_message(&br#"["x"]"#[..]), r#"["x"]"#);
     assert_eq!(read_message(&b" <!doctype html>"[..]), "");
     assert_eq!(read_message(&b""[..]), "");
     assert!(read_message(io::repeat(b'x')).len() <= 65_536);

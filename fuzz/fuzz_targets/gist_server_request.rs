@@ -1,0 +1,5 @@
+//! Requests in a row to the gist service.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::checks::gist_server_request::check(data));

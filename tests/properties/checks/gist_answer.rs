@@ -1,0 +1,315 @@
+//! An answer of the gist API: status, headers and body.
+//!
+//! The input is the request's kind, the file's name, and how far the history is wanted, on one line;
+//! then the answer as HTTP writes it, with bare line feeds:
+//!
+//! ```text
+//! GET leader.json 923dcb52ebb92dfa1d1db75f11e7ef15336f69a6
+//! 200
+//! etag: W/"1"
+//!
+//! {"files":…
+//! ```
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use multi_cluster_leader_election::election::lock::LockError;
+use multi_cluster_leader_election::lock::gist::revision::Revision;
+use multi_cluster_leader_election::lock::gist::wire::parse::{
+    LONGEST_BODY, LONGEST_HISTORY, USUAL_HISTORY,
+};
+use multi_cluster_leader_election::lock::gist::wire::status::Head;
+use multi_cluster_leader_election::lock::gist::wire::target::check_api_url;
+use multi_cluster_leader_election::lock::gist::wire::{
+    Answer, Commit, Reply, Request, Target, Text, answer,
+};
+use serde_json::Value;
+
+use super::{assert_error_for_people, json};
+
+/// The longest that a server may have us wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(3660);
+
+/// The most that may be taken from a body: the bound, and what is read ahead.
+const MOST_READ: u64 = LONGEST_BODY + 64 * 1024;
+
+/// How many file names are kept at the most.
+const NAMES: usize = 16;
+
+/// Beyond this many files the service shows no more.
+const SHOWN_FILES: usize = 300;
+
+pub fn check(data: &[u8]) {
+    let Some(heard) = Heard::parse(data) else {
+        return;
+    };
+    let said = heard.answer(heard.body);
+    let in_pieces = heard.answer(Drops(heard.body));
+    assert_eq!(said, in_pieces, "it depends on how the bytes arrive");
+    keeps_its_bounds(&said);
+    fails_as_it_should(&heard, &said);
+    agrees_with_the_tree(&heard, &said);
+}
+
+/// The same answer with its last byte over and over again, for ever.
+pub fn check_endless(data: &[u8]) {
+    let Some(heard) = Heard::parse(data) else {
+        return;
+    };
+    let last = heard.body.last().copied().unwrap_or(b' ');
+    let said = heard.answer(heard.body.chain(io::repeat(last)));
+    keeps_its_bounds(&said);
+}
+
+/// An input, taken apart.
+struct Heard<'a> {
+    request: Request,
+    target: Target,
+    head: Head,
+    limits_before: u32,
+    body: &'a [u8],
+}
+
+impl<'a> Heard<'a> {
+    fn parse(data: &'a [u8]) -> Option<Heard<'a>> {
+        let (first, rest) = split(data, b"\n")?;
+        let (head, body) = split(rest, b"\n\n").unwrap_or((rest, b""));
+        let mut words = std::str::from_utf8(first).ok()?.split(' ');
+        let kind = words.next()?;
+        let file = words.next().filter(|file| *file != "-");
+        let until: Option<Revision> = words.next().and_then(|name| name.parse().ok());
+        let some = until.unwrap_or(Revision::from_bytes([7; 20]));
+        let request = match kind {
+            "GET" => Request::Gist { etag: None, until },
+            "AGAIN" => Request::Gist {
+                etag: Some("W/\"1\"".into()),
+                until,
+            },
+            "REVISION" => Request::Revision(some),
+            "COMMITS" => Request::Commits { page: 1 },
+            "PATCH" => Request::Write {
+                content: "{}".into(),
+                until: some,
+            },
+            _ => return None,
+        };
+        let target = Target {
+            api: check_api_url("https://api.github.com", false).unwrap(),
+            gist: "aa5a".parse().unwrap(),
+            file: file.map(Into::into),
+        };
+        let (status, headers) = split(head, b"\n").unwrap_or((head, b""));
+        let status = std::str::from_utf8(status).ok()?.parse().ok()?;
+        // As the HTTP client hands them over: what is no ASCII counts as absent.
+        let header = |name: &str| {
+            headers.split(|byte| *byte == b'\n').find_map(|line| {
+                let (key, value) = split(line, b":")?;
+                key.eq_ignore_ascii_case(name.as_bytes())
+                    .then(|| std::str::from_utf8(value).ok())?
+            })
+        };
+        Some(Heard {
+            request,
+            target,
+            head: Head::new(status, header),
+            limits_before: u32::try_from(first.len() % 40).unwrap(),
+            body,
+        })
+    }
+
+    /// What it means.
+    fn answer(&self, body: impl Read) -> Answer {
+        answer(
+            &self.request,
+            &self.target,
+            &self.head,
+            self.limits_before,
+            Counted { body, taken: 0 },
+        )
+    }
+
+    fn is_good(&self) -> bool {
+        matches!(self.head.status, 200 | 201)
+    }
+}
+
+fn split<'a>(data: &'a [u8], at: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let place = data.windows(at.len()).position(|window| window == at)?;
+    Some((&data[..place], &data[place + at.len()..]))
+}
+
+struct Counted<R> {
+    body: R,
+    taken: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.body.read(buffer)?;
+        self.taken += read as u64;
+        assert!(self.taken <= MOST_READ, "it reads on and on");
+        Ok(read)
+    }
+}
+
+/// A few bytes at a time.
+struct Drops<'a>(&'a [u8]);
+
+impl Read for Drops<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let few = buffer.len().min(3);
+        self.0.read(&mut buffer[..few])
+    }
+}
+
+fn keeps_its_bounds(said: &Answer) {
+    match &said.reply {
+        Ok(Reply::Gist(page)) => {
+            assert!((1..=LONGEST_HISTORY).contains(&page.history.len()));
+            assert!(page.files.len() <= NAMES);
+        }
+        Ok(Reply::Commits(commits)) => assert!(commits.len() <= LONGEST_HISTORY),
+        Ok(_) => {}
+        Err(error) => {
+            assert_error_for_people(error);
+            if let LockError::Throttled { retry_after, .. } = error {
+                assert!((Duration::from_secs(1)..=LONGEST_WAIT).contains(retry_after));
+            }
+        }
+    }
+}
+
+/// A write that the server may have carried out is never said to have failed, and a read never
+/// leaves anything in doubt.
+fn fails_as_it_should(heard: &Heard<'_>, said: &Answer) {
+    let Err(error) = &said.reply else { return };
+    let doubtful = matches!(error, LockError::OutcomeUnknown(_));
+    assert!(
+        !matches!(error, LockError::Conflict),
+        "only the rule says that"
+    );
+    assert!(heard.request.is_write() || !doubtful, "{error:?}");
+    let may_have_landed = heard.is_good() || matches!(heard.head.status, 409 | 500..=599);
+    if heard.request.is_write() && may_have_landed {
+        assert!(doubtful, "{} became {error:?}", heard.head.status);
+    }
+}
+
+/// Where the whole body can be read as a tree, the stream was read alike.
+fn agrees_with_the_tree(heard: &Heard<'_>, said: &Answer) {
+    if !heard.is_good() {
+        return;
+    }
+    let Some(tree) = json::parse(heard.body) else {
+        return;
+    };
+    if let Ok(Reply::Gist(page)) = &said.reply {
+        let read = page.history.len();
+        let entries = tree["history"].as_array().unwrap().iter().take(read);
+        assert!(
+            entries.clone().all(Value::is_object),
+            "a list was taken for an entry"
+        );
+    }
+    if let (Ok(Reply::Gist(_) | Reply::Revision(_)), Some(file)) = (&said.reply, &heard.target.file)
+    {
+        let file = tree["files"].get(&**file);
+        assert!(file.is_none_or(Value::is_object), "it was taken for a file");
+    }
+    let expected = expected(heard, &tree);
+    match (&said.reply, expected) {
+        (Ok(Reply::Gist(page)), Some(expected)) => {
+            assert_eq!(page.text, expected.text);
+            assert_eq!(page.history, expected.history);
+            let listed: Vec<&str> = page.files.iter().map(String::as_str).collect();
+            assert!(listed.iter().all(|name| tree["files"].get(name).is_some()));
+        }
+        (Ok(Reply::Revision(text)), Some(expected)) => assert_eq!(*text, expected.text),
+        (Ok(Reply::Commits(commits)), Some(expected)) => assert_eq!(*commits, expected.history),
+        (Err(error), Some(_)) => panic!("a good answer was refused: {error:?}"),
+        (_, None) => {}
+        (reply, _) => panic!("an answer to another question: {reply:?}"),
+    }
+}
+
+struct Expected {
+    text: Text,
+    history: Vec<Commit>,
+}
+
+/// What a body without a flaw says; `None` if there is one.
+fn expected(heard: &Heard<'_>, tree: &Value) -> Option<Expected> {
+    let (until, most) = match &heard.request {
+        Request::Gist { until: None, .. } => (None, USUAL_HISTORY),
+        Request::Gist { until, .. } => (*until, LONGEST_HISTORY),
+        Request::Write { until, .. } => (Some(*until), LONGEST_HISTORY),
+        Request::Commits { .. } => {
+            let history = history(tree, None, LONGEST_HISTORY)?;
+            let text = Text::Missing;
+            return Some(Expected { text, history });
+        }
+        Request::Revision(_) => (None, 0),
+    };
+    let text = text(heard, tree)?;
+    let history = match most {
+        0 => Vec::new(),
+        _ => history(&tree["history"], until, most).filter(|history| !history.is_empty())?,
+    };
+    Some(Expected { text, history })
+}
+
+fn text(heard: &Heard<'_>, tree: &Value) -> Option<Text> {
+    let files = tree.get("files")?.as_object()?;
+    if files.len() >= SHOWN_FILES {
+        return None;
+    }
+    // Without a name the first one counts, and a tree does not keep the order.
+    let file = match &heard.target.file {
+        Some(name) => files.get(&**name),
+        None if files.len() < 2 => files.values().next(),
+        None => return None,
+    };
+    let Some(file) = file else {
+        return Some(Text::Missing);
+    };
+    file.as_object()?;
+    let cut = match file.get("truncated") {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Bool(true)) => true,
+        Some(_) => return None,
+    };
+    Some(match file.get("content") {
+        Some(Value::String(content)) if cut => Text::Cut(content.as_str().into()),
+        Some(Value::String(content)) => Text::Whole(content.as_str().into()),
+        None | Some(Value::Null) => Text::Cut("".into()),
+        Some(_) => return None,
+    })
+}
+
+fn history(list: &Value, until: Option<Revision>, most: usize) -> Option<Vec<Commit>> {
+    let mut history = Vec::new();
+    let mut found = false;
+    for entry in list.as_array()? {
+        let revision: Revision = entry.get("version")?.as_str()?.parse().ok()?;
+        let committed_at = match entry.get("committed_at") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(time)) => unix_seconds(time),
+            Some(_) => return None,
+        };
+        if !found && history.len() < most {
+            history.push(Commit {
+                revision,
+                committed_at,
+            });
+        }
+        found |= Some(revision) == until;
+    }
+    Some(history)
+}
+
+fn unix_seconds(text: &str) -> Option<i64> {
+    use time::format_description::well_known::Rfc3339;
+    let time = time::OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(time.unix_timestamp())
+}

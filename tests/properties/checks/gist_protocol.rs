@@ -1,0 +1,419 @@
+//! Whole sequences of answers into the gist lock's protocol: a gist that others write to, answers
+//! that are lost, and, if the input says so, a service that lies.
+//!
+//! The input is drawn from, byte by byte; any input is a sequence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use arbitrary::{Result, Unstructured};
+use multi_cluster_leader_election::LeaderElectionRecord;
+use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, Written};
+use multi_cluster_leader_election::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
+use multi_cluster_leader_election::election::time::Instant;
+use multi_cluster_leader_election::lock::gist::protocol::{
+    GistProtocol, Outcome, ProtocolConfig, Step,
+};
+use multi_cluster_leader_election::lock::gist::revision::Revision;
+use multi_cluster_leader_election::lock::gist::stored::{PROTOCOL, Stored};
+use multi_cluster_leader_election::lock::gist::wire::{
+    Answer, Commit, GistPage, Reply, Request, Text,
+};
+
+use super::assert_error_for_people;
+use super::gist_texts::{failure, files, odd, ours, plain, scopes, token};
+use super::gist_world::{EPOCH, FILE, World, name};
+
+/// The name of our process in its writes.
+const PROCESS: &str = "me";
+
+/// A look begins with one request, and may spend 20 more on the history; so does a write. A `create`
+/// that comes first looks before it writes.
+const REQUESTS: u32 = 21;
+
+/// Long enough for every state; longer inputs only repeat themselves.
+const MOST_STEPS: usize = 80;
+
+pub fn check(data: &[u8]) {
+    // Only an input that has ended makes it fail.
+    let _ = play(&mut Unstructured::new(data));
+}
+
+fn play(u: &mut Unstructured<'_>) -> Result<()> {
+    let mut session = Session::new(u)?;
+    for _ in 0..MOST_STEPS {
+        if u.is_empty() {
+            break;
+        }
+        session.step(u)?;
+    }
+    Ok(())
+}
+
+struct Session {
+    world: World,
+    protocol: GistProtocol,
+    now: Duration,
+    /// The service may say anything.
+    lies: bool,
+    /// Every answer so far was true, if perhaps an old one.
+    lied: bool,
+    /// How many writes were begun.
+    writes: u64,
+    /// The id of the write under way.
+    writing: Option<String>,
+    /// Whether that took effect as it was made, if it landed.
+    took_effect: Option<bool>,
+    /// On which revision it landed.
+    landed_on: Option<Revision>,
+    /// Which revision answers showed as the newest one, and when they came.
+    heads: BTreeSet<(Revision, Instant)>,
+    /// Our writes that any answer has shown.
+    shown: BTreeSet<String>,
+    seen: Told,
+}
+
+/// What the elector has been told.
+#[derive(Default)]
+struct Told {
+    highest_token: Option<u64>,
+    version: u64,
+    revisions: BTreeMap<u64, Revision>,
+}
+
+impl Session {
+    fn new(u: &mut Unstructured<'_>) -> Result<Session> {
+        let lies = u.arbitrary()?;
+        let named = u.arbitrary::<bool>()?;
+        let (shown, per_page) = (u.int_in_range(1..=8)?, u.int_in_range(1..=5)?);
+        let mut world = World::new(Text::Whole("{}".into()), shown, per_page);
+        if u.ratio(1, 4)? {
+            world = World::new(plain(u)?, shown, per_page);
+        }
+        Ok(Session {
+            world,
+            protocol: GistProtocol::new(ProtocolConfig {
+                process: PROCESS.into(),
+                file: named.then(|| FILE.to_owned()),
+                renew_deadline: Duration::from_secs(16),
+            }),
+            now: Duration::from_secs(1000),
+            lies,
+            lied: false,
+            writes: 0,
+            writing: None,
+            took_effect: None,
+            landed_on: None,
+            heads: BTreeSet::new(),
+            shown: BTreeSet::new(),
+            seen: Told::default(),
+        })
+    }
+
+    fn step(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        self.now += Duration::from_millis(u.int_in_range(0..=15_000)?);
+        match u.int_in_range(0..=9)? {
+            0..=2 => self.get(u),
+            3 => self.write(u, true),
+            4 | 5 => self.write(u, false),
+            _ => self.others(u),
+        }
+    }
+
+    // ---- what happens to the gist ----
+
+    fn others(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let text = match u.int_in_range(0..=7)? {
+            0 => plain(u)?,
+            1 => ours(u, self.world.in_effect())?,
+            2 => {
+                let old = self.world.once_in_effect(u.arbitrary::<u8>()?.into());
+                ours(u, old)?
+            }
+            3 => ours(u, name(u64::MAX))?,
+            // Another file was written.
+            4 => self.world.head_text(),
+            5 => {
+                self.world.remove_newest(u.int_in_range(1..=3)?);
+                return Ok(());
+            }
+            6 => Text::Missing,
+            _ => odd(u)?,
+        };
+        self.world.push(text);
+        Ok(())
+    }
+
+    // ---- calls ----
+
+    fn get(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let first = self.protocol.start_get();
+        let asked = matches!(first, Step::Ask(_));
+        match self.drive(u, first)? {
+            Outcome::Got(Ok(observed)) => self.observed(&observed, asked),
+            Outcome::Got(Err(error)) => {
+                assert_error_for_people(&error);
+                let wrong = matches!(error, LockError::Conflict | LockError::OutcomeUnknown(_));
+                assert!(!wrong, "a look never ends in {error:?}");
+            }
+            other => panic!("a get ended in {other:?}"),
+        }
+        Ok(())
+    }
+
+    fn observed(&mut self, observed: &Observed, asked: bool) {
+        let (head, effect) = self.protocol.in_effect().expect("something was observed");
+        assert!(
+            observed.highest_token >= self.seen.highest_token,
+            "the token fell"
+        );
+        assert!(observed.highest_token.unwrap_or(0) <= HIGHEST_TOKEN);
+        assert!(observed.overwritten.unwrap_or_default() <= LONGEST_LEASE);
+        assert!(observed.resource_version >= self.seen.version);
+        let now = Instant::from_boot(self.now);
+        assert!(observed.newest_since.is_none_or(|since| since <= now));
+        assert!(observed.mine.is_none_or(|write| write <= self.writes));
+        self.seen.highest_token = observed.highest_token;
+        self.seen.version = observed.resource_version;
+        let told = &mut self.seen.revisions;
+        let before = *told.entry(observed.resource_version).or_insert(effect);
+        assert_eq!(before, effect, "one version names two writes");
+        if let Some(record) = observed.content.record() {
+            assert!(observed.highest_token >= Some(record.leader_transitions));
+        }
+        if observed.overwritten.is_some() {
+            assert_eq!((observed.age, observed.mine), (None, None));
+        }
+        if asked && !self.lied {
+            assert_eq!((head, effect), (self.world.head(), self.world.in_effect()));
+            self.is_what_is_there(observed, effect);
+        }
+    }
+
+    /// The truth was told, and so it is what the elector hears.
+    fn is_what_is_there(&self, observed: &Observed, effect: Revision) {
+        let stored = Stored::read(&self.world.text_of(effect).unwrap());
+        match (&observed.content, &stored) {
+            (Content::Record(record), Stored::Record(stored)) => {
+                assert_eq!(*record, stored.record);
+                assert!(stored.protocol <= PROTOCOL, "a newer rule was followed");
+                assert_eq!(observed.overwritten.is_some(), stored.origin.is_none());
+            }
+            (Content::Absent | Content::Gone, Stored::Nothing) => {}
+            (Content::Absent | Content::Unreadable(_), Stored::Empty(_)) => {}
+            (Content::Unreadable(_), Stored::Foreign(_) | Stored::Spoilt { .. }) => {}
+            (content, stored) => panic!("{stored:?} was told as {content:?}"),
+        }
+    }
+
+    fn write(&mut self, u: &mut Unstructured<'_>, create: bool) -> Result<()> {
+        let record = LeaderElectionRecord {
+            holder_identity: ["baz", ""][usize::from(u.ratio(1, 5)?)].into(),
+            lease_duration_seconds: u.int_in_range(1..=90)?,
+            leader_transitions: token(u)?,
+            ..LeaderElectionRecord::default()
+        };
+        self.writes += 1;
+        self.writing = None;
+        self.took_effect = None;
+        self.landed_on = None;
+        let first = match create {
+            true => self.protocol.start_create(&record),
+            false => self.protocol.start_update(&record),
+        };
+        match self.drive(u, first)? {
+            Outcome::Wrote(result) => self.wrote(result),
+            other => panic!("a write ended in {other:?}"),
+        }
+        Ok(())
+    }
+
+    fn wrote(&mut self, result: std::result::Result<Written, LockError>) {
+        match result {
+            Ok(written) => {
+                self.is_undisturbed(written);
+                let id = self.writing.as_ref().expect("nothing was written");
+                assert!(self.shown.contains(id), "no answer showed {id}");
+                assert!(
+                    self.lied || self.took_effect == Some(true),
+                    "it was passed over"
+                );
+            }
+            // Under a newer rule nobody knows what is in effect.
+            Err(LockError::Conflict)
+                if self.writing.is_some() && !self.lied && !self.world.has_newer_rule() =>
+            {
+                assert_eq!(self.took_effect, Some(false), "it took effect");
+            }
+            Err(error) => assert_error_for_people(&error),
+        }
+    }
+
+    /// What a write is said to stand on undisturbed was right below it, and shown to us then.
+    fn is_undisturbed(&self, written: Written) {
+        let Some(since) = written.undisturbed_since else {
+            return;
+        };
+        assert!(since <= Instant::from_boot(self.now));
+        if !self.lied {
+            let below = self.landed_on.expect("it landed");
+            assert!(
+                self.heads.contains(&(below, since)),
+                "{below} since {since}"
+            );
+        }
+    }
+
+    // ---- requests and answers ----
+
+    fn drive(&mut self, u: &mut Unstructured<'_>, mut step: Step) -> Result<Outcome> {
+        let mut requests = 0;
+        let mut most = REQUESTS;
+        loop {
+            let request = match step {
+                Step::Done(outcome) => return Ok(outcome),
+                Step::Ask(request) => request,
+            };
+            requests += 1;
+            if request.is_write() && requests > 1 {
+                most += REQUESTS;
+            }
+            assert!(requests <= most, "request {requests}: {request:?}");
+            if let Request::Write { content, until } = &request {
+                self.is_well_written(content, *until);
+            }
+            step = match u.int_in_range(0..=40)? {
+                0 => self.protocol.give_up("it took too long"),
+                n => {
+                    let reply = match self.lies && n < 8 {
+                        true => self.lie(u, &request)?,
+                        false => self.truth(u, &request)?,
+                    };
+                    self.hand_in(u, reply)?
+                }
+            };
+        }
+    }
+
+    fn is_well_written(&mut self, content: &str, until: Revision) {
+        let stored = Stored::read(&Text::Whole(content.into()));
+        let record = stored.record().expect("what is written is a record");
+        let origin = record.origin.as_ref().expect("it says where it came from");
+        assert_eq!(*origin.write_id, format!("{PROCESS}-{}", self.writes));
+        assert_eq!(origin.supersedes, until);
+        let known = self.protocol.in_effect().expect("it writes blindly");
+        assert_eq!(origin.supersedes, known.1);
+        assert_eq!((record.protocol, record.floor), (PROTOCOL, false));
+        assert!(record.record.leader_transitions <= HIGHEST_TOKEN);
+        assert!(self.writing.is_none(), "one call writes twice");
+        self.writing = Some(origin.write_id.to_string());
+    }
+
+    fn hand_in(
+        &mut self,
+        u: &mut Unstructured<'_>,
+        reply: std::result::Result<Reply, LockError>,
+    ) -> Result<Step> {
+        if let Ok(Reply::Gist(GistPage { text, .. }) | Reply::Revision(text)) = &reply
+            && let Some(origin) = Stored::read(text).origin()
+        {
+            self.shown.insert(origin.write_id.to_string());
+        }
+        self.now += Duration::from_millis(u.int_in_range(0..=3000)?);
+        let now = Instant::from_boot(self.now);
+        if let Ok(Reply::Gist(page)) = &reply {
+            let head = page.history.first().map(|head| (head.revision, now));
+            self.heads.extend(head);
+        }
+        let answer = Answer {
+            date: u.ratio(3, 4)?.then_some(EPOCH + self.now.as_secs() as i64),
+            running_low: u.ratio(1, 4)?.then_some(u.ratio(1, 4)?),
+            reply,
+        };
+        Ok(self.protocol.handle_answer(now, answer))
+    }
+
+    /// What the gist holds, or that there is no answer.
+    fn truth(
+        &mut self,
+        u: &mut Unstructured<'_>,
+        request: &Request,
+    ) -> Result<std::result::Result<Reply, LockError>> {
+        let fails = u.ratio(1, 12)?;
+        if let Request::Write { content, .. } = request {
+            if u.ratio(1, 6)? {
+                self.others(u)?;
+            }
+            if !fails || u.arbitrary()? {
+                self.landed_on = Some(self.world.head());
+                let made = self.world.push(Text::Whole(content.as_str().into()));
+                self.took_effect = Some(self.world.in_effect() == made);
+            }
+            if u.ratio(1, 6)? {
+                self.others(u)?;
+            }
+        }
+        if fails {
+            return Ok(Err(failure(u, request.is_write())?));
+        }
+        Ok(Ok(match request {
+            Request::Gist { etag, .. } if *etag == self.world.page().etag => Reply::NotModified,
+            Request::Gist { .. } | Request::Write { .. } => Reply::Gist(self.world.page()),
+            Request::Commits { page } => Reply::Commits(self.world.commits(*page)),
+            Request::Revision(revision) => match self.world.text_of(*revision) {
+                Some(text) => Reply::Revision(text),
+                None => return Ok(Err(LockError::NotFound("no such revision".into()))),
+            },
+        }))
+    }
+
+    /// Anything at all that the wire can make of an answer.
+    fn lie(
+        &mut self,
+        u: &mut Unstructured<'_>,
+        request: &Request,
+    ) -> Result<std::result::Result<Reply, LockError>> {
+        self.lied = true;
+        let text = match request {
+            Request::Write { content, .. } if u.arbitrary()? => {
+                Text::Whole(content.as_str().into())
+            }
+            _ => match u.int_in_range(0..=3)? {
+                0 => plain(u)?,
+                1 => {
+                    let supersedes = name(u.int_in_range(0..=9)?);
+                    ours(u, supersedes)?
+                }
+                _ => odd(u)?,
+            },
+        };
+        Ok(Ok(match u.int_in_range(0..=6)? {
+            0 => Reply::NotModified,
+            1 => Reply::Revision(text),
+            2 => Reply::Commits(self.history(u)?),
+            3 => return Ok(Err(failure(u, request.is_write())?)),
+            _ => Reply::Gist(GistPage {
+                etag: u.arbitrary::<bool>()?.then(|| "W/\"lie\"".into()),
+                files: files(u)?,
+                text,
+                history: self.history(u)?,
+                scopes: scopes(u)?,
+            }),
+        }))
+    }
+
+    /// Known and unknown revisions in any order, the same one twice, or none.
+    fn history(&self, u: &mut Unstructured<'_>) -> Result<Vec<Commit>> {
+        let mut history = Vec::new();
+        for _ in 0..u.int_in_range(0..=6)? {
+            history.push(Commit {
+                revision: name(u.int_in_range(0..=12)?),
+                committed_at: u.arbitrary()?,
+            });
+        }
+        if u.arbitrary()? {
+            history.extend(self.world.page().history);
+        }
+        Ok(history)
+    }
+}

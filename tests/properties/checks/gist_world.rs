@@ -1,0 +1,138 @@
+//! A gist as small as it can be, for the protocol to talk to: its revisions, the rule of effect
+//! applied to all of them, and what the API would show of them.
+
+use std::collections::BTreeSet;
+
+use multi_cluster_leader_election::lock::gist::revision::Revision;
+use multi_cluster_leader_election::lock::gist::stored::{PROTOCOL, Stored};
+use multi_cluster_leader_election::lock::gist::wire::{Commit, GistPage, Text};
+
+/// The file that holds the record.
+pub const FILE: &str = "leader.json";
+
+/// The server's clock: the first revision is this old, each later one a second younger.
+pub const EPOCH: i64 = 1_800_000_000;
+
+pub struct World {
+    /// Oldest first.
+    revisions: Vec<(Revision, Text)>,
+    /// All that ever were in effect, of which others may know.
+    once_in_effect: BTreeSet<Revision>,
+    made: u64,
+    /// How many entries of its history the gist shows.
+    pub shown: usize,
+    /// How many entries a page of the history has.
+    pub per_page: usize,
+}
+
+pub fn name(number: u64) -> Revision {
+    let mut bytes = [0; 20];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    Revision::from_bytes(bytes)
+}
+
+impl World {
+    pub fn new(text: Text, shown: usize, per_page: usize) -> World {
+        let mut world = World {
+            revisions: Vec::new(),
+            once_in_effect: BTreeSet::new(),
+            made: 0,
+            shown,
+            per_page,
+        };
+        world.push(text);
+        world
+    }
+
+    pub fn push(&mut self, text: Text) -> Revision {
+        self.made += 1;
+        let revision = name(self.made);
+        self.revisions.push((revision, text));
+        self.once_in_effect.insert(self.in_effect());
+        revision
+    }
+
+    /// Makes the newest revisions vanish; the first one stays.
+    pub fn remove_newest(&mut self, count: usize) {
+        let left = self.revisions.len().saturating_sub(count).max(1);
+        self.revisions.truncate(left);
+    }
+
+    /// Whether any revision goes by a rule that is not ours.
+    pub fn has_newer_rule(&self) -> bool {
+        self.revisions.iter().any(|(_, text)| {
+            let stored = Stored::read(text);
+            stored
+                .record()
+                .is_some_and(|record| record.protocol > PROTOCOL)
+        })
+    }
+
+    pub fn head(&self) -> Revision {
+        self.revisions[self.revisions.len() - 1].0
+    }
+
+    pub fn head_text(&self) -> Text {
+        self.revisions[self.revisions.len() - 1].1.clone()
+    }
+
+    /// One that was in effect at some time, the oldest first.
+    pub fn once_in_effect(&self, index: usize) -> Revision {
+        let count = self.once_in_effect.len();
+        *self.once_in_effect.iter().nth(index % count).unwrap()
+    }
+
+    /// The rule, applied to everything.
+    pub fn in_effect(&self) -> Revision {
+        let mut effect = self.revisions[0].0;
+        for pair in self.revisions.windows(2) {
+            let [(_, below), (revision, text)] = pair else {
+                continue;
+            };
+            if text == below {
+                continue;
+            }
+            match Stored::read(text).origin() {
+                Some(origin) if origin.supersedes != effect => {}
+                _ => effect = *revision,
+            }
+        }
+        effect
+    }
+
+    pub fn text_of(&self, revision: Revision) -> Option<Text> {
+        let found = self.revisions.iter().find(|(name, _)| *name == revision);
+        found.map(|(_, text)| text.clone())
+    }
+
+    /// The gist as `GET` and `PATCH` show it.
+    pub fn page(&self) -> GistPage {
+        let mut history = self.history();
+        history.truncate(self.shown);
+        GistPage {
+            etag: Some(format!("W/\"{}\"", self.head()).into()),
+            files: vec![FILE.to_owned()],
+            text: self.head_text(),
+            history,
+            scopes: None,
+        }
+    }
+
+    pub fn commits(&self, page: u32) -> Vec<Commit> {
+        let before = (page as usize)
+            .saturating_sub(1)
+            .saturating_mul(self.per_page);
+        let all = self.history().into_iter();
+        all.skip(before).take(self.per_page).collect()
+    }
+
+    fn history(&self) -> Vec<Commit> {
+        let newest_first = self.revisions.iter().enumerate().rev();
+        newest_first
+            .map(|(index, (revision, _))| Commit {
+                revision: *revision,
+                committed_at: Some(EPOCH + index as i64),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! The record: any text in our file.
+
+use std::time::Duration;
+
+use multi_cluster_leader_election::LeaderElectionRecord;
+use multi_cluster_leader_election::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
+use multi_cluster_leader_election::lock::gist::revision::Revision;
+use multi_cluster_leader_election::lock::gist::stored::{
+    Origin, PROTOCOL, Stored, StoredRecord, to_text,
+};
+use multi_cluster_leader_election::lock::gist::wire::Text;
+use serde_json::{Map, Value};
+
+use super::assert_for_people;
+
+const HIGHEST_PLAIN_TOKEN: u64 = 1 << 52;
+
+/// The fields that client-go and the gist lock give a meaning, and that every write sets anew.
+const OWN: [&str; 9] = [
+    "holderIdentity",
+    "leaseDurationSeconds",
+    "acquireTime",
+    "renewTime",
+    "leaderTransitions",
+    "protocol",
+    "writeId",
+    "supersedes",
+    "floor",
+];
+
+/// Reads `data` as the content of the file. What is no UTF-8 never gets so far: the gist's JSON
+/// would have been refused.
+pub fn check(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let stored = read(text);
+    let tree = serde_json::from_str::<Value>(text).ok();
+    let fields = tree.as_ref().and_then(Value::as_object);
+    is_what_it_is(&stored, text, fields);
+    keeps_its_bounds(&stored);
+    if let (Stored::Record(stored), Some(fields)) = (&stored, fields) {
+        means_what_it_says(stored, fields);
+    }
+    survives_a_rewrite(&stored, text.len());
+    reads_back(text);
+    let cut = Stored::read(&Text::Cut(text.into()));
+    assert!(matches!(cut, Stored::Foreign(_)), "{cut:?}");
+}
+
+fn read(text: &str) -> Stored {
+    Stored::read(&Text::Whole(text.into()))
+}
+
+/// The kinds, told apart once more by the words of the design rather than by our code.
+fn is_what_it_is(stored: &Stored, text: &str, fields: Option<&Map<String, Value>>) {
+    let Some(fields) = fields else {
+        let blank = text.trim().is_empty();
+        assert_eq!(matches!(stored, Stored::Nothing), blank, "{stored:?}");
+        assert!(blank || matches!(stored, Stored::Foreign(_)), "{stored:?}");
+        return;
+    };
+    let any = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
+    let fits = match stored {
+        Stored::Nothing => false,
+        Stored::Record(_) => is_record(fields),
+        Stored::Spoilt { .. } => !is_record(fields) && any(&OWN),
+        Stored::Empty(_) => {
+            !any(&OWN) && (fields.is_empty() || any(&["preferredHolder", "strategy"]))
+        }
+        Stored::Foreign(_) => {
+            !any(&OWN) && !fields.is_empty() && !any(&["preferredHolder", "strategy"])
+        }
+    };
+    assert!(fits, "{stored:?}");
+}
+
+fn is_record(fields: &Map<String, Value>) -> bool {
+    let number = |name: &str| match fields.get(name) {
+        None | Some(Value::Null) => Some(0),
+        Some(value) => value.as_u64(),
+    };
+    let text = |name: &str| {
+        matches!(
+            fields.get(name),
+            None | Some(Value::Null | Value::String(_))
+        )
+    };
+    let highest = match is_ours(fields) {
+        true => HIGHEST_TOKEN,
+        false => HIGHEST_PLAIN_TOKEN,
+    };
+    matches!(fields.get("holderIdentity"), Some(Value::String(_)))
+        && number("leaseDurationSeconds").is_some()
+        && number("leaderTransitions").is_some_and(|token| token <= highest)
+        && number("protocol").is_some()
+        && text("acquireTime")
+        && text("renewTime")
+}
+
+/// Both fields, both well formed.
+fn is_ours(fields: &Map<String, Value>) -> bool {
+    let supersedes = fields.get("supersedes").and_then(Value::as_str);
+    fields.get("writeId").is_some_and(Value::is_string)
+        && supersedes
+            .is_some_and(|name| name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn keeps_its_bounds(stored: &Stored) {
+    assert!(stored.lease().unwrap_or_default() <= Duration::from_secs(3600));
+    let highest = match stored.origin() {
+        Some(_) => HIGHEST_TOKEN,
+        None => HIGHEST_PLAIN_TOKEN,
+    };
+    assert!(stored.token().unwrap_or_default() <= highest, "{stored:?}");
+    match stored {
+        Stored::Foreign(why) | Stored::Spoilt { why, .. } => assert_for_people(why),
+        _ => {}
+    }
+}
+
+fn means_what_it_says(stored: &StoredRecord, fields: &Map<String, Value>) {
+    let record = &stored.record;
+    assert_eq!(record.holder_identity, fields["holderIdentity"]);
+    assert!(record.lease_duration() <= LONGEST_LEASE);
+    let number = |name: &str| fields.get(name).and_then(Value::as_u64).unwrap_or(0);
+    assert_eq!(
+        record.lease_duration_seconds,
+        number("leaseDurationSeconds")
+    );
+    assert_eq!(record.leader_transitions, number("leaderTransitions"));
+    assert_eq!(stored.protocol, number("protocol"));
+    assert_eq!(
+        stored.floor,
+        fields.get("floor") == Some(&Value::Bool(true))
+    );
+    assert_eq!(stored.origin.is_some(), is_ours(fields));
+    if let Some(origin) = &stored.origin {
+        assert_eq!(*origin.write_id, *fields["writeId"].as_str().unwrap());
+        let supersedes = fields["supersedes"].as_str().unwrap().to_ascii_lowercase();
+        assert_eq!(origin.supersedes.to_string(), supersedes);
+    }
+    let unknown = |name: &&String| !OWN.contains(&name.as_str());
+    assert!(record.other.keys().eq(fields.keys().filter(unknown)));
+}
+
+/// What a rewrite of this file stores is ours, and keeps every field that it does not know; however
+/// often it is rewritten.
+fn survives_a_rewrite(stored: &Stored, length: usize) {
+    let record = stored
+        .record()
+        .map_or_else(LeaderElectionRecord::default, |stored| {
+            (*stored.record).clone()
+        });
+    let origin = Origin {
+        write_id: "process-1".into(),
+        supersedes: Revision::from_bytes([0xa7; 20]),
+    };
+    let text = to_text(&record, stored.kept(), &origin);
+    assert!(text.len() <= 8 * length + 512, "{length} became {text}");
+    let again = read(&text);
+    let ours = again.record().expect("what we write is a record");
+    assert_eq!(ours.origin.as_ref(), Some(&origin));
+    assert_eq!(ours.protocol, PROTOCOL);
+    assert!(!ours.floor);
+    assert_eq!(ours.record.leader_transitions, record.leader_transitions);
+    let unknown: Map<String, Value> = stored
+        .kept()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| !OWN.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    assert_eq!(
+        ours.record.other, unknown,
+        "a rewrite changed what it does not know"
+    );
+    assert_eq!(to_text(&ours.record, again.kept(), &origin), text);
+}
+
+/// Whatever fields of ours came with it, they are set anew.
+fn is_ours_when_written(record: &LeaderElectionRecord) {
+    let origin = Origin {
+        write_id: "process-2".into(),
+        supersedes: Revision::from_bytes([0x7a; 20]),
+    };
+    let stored = read(&to_text(record, None, &origin));
+    if record.leader_transitions <= HIGHEST_TOKEN {
+        let ours = stored.record().expect("what we write is a record");
+        assert_eq!((ours.origin.as_ref(), ours.floor), (Some(&origin), false));
+        assert_eq!(ours.protocol, PROTOCOL);
+    }
+}
+
+/// The core's own view of it, without what the gist lock adds.
+fn reads_back(text: &str) {
+    match LeaderElectionRecord::from_json(text) {
+        Ok(record) => {
+            is_ours_when_written(&record);
+            let json = record.to_json();
+            assert_eq!(LeaderElectionRecord::from_json(&json), Ok(record), "{json}");
+        }
+        Err(error) => assert_for_people(&error.to_string()),
+    }
+}
