@@ -1,13 +1,13 @@
 //! Runs many worlds on all cores, and says what was tried and what came of it.
 //!
-//! `soak [FROM [SEEDS [racing|rewritten]]]`; one seed alone is shown with every event.
+//! `soak [FROM [SEEDS [drawn|racing|rewritten]]]`; one seed alone is shown with every event.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use simulation::scenario::Scenario;
+use simulation::many::{Draw, draw_by_name};
 use simulation::tally::Tally;
 use simulation::world::{Checks, Violation, run, show};
 
@@ -23,10 +23,10 @@ fn main() -> ExitCode {
         None => default,
     };
     let (from, seeds) = (number(0), number(2000));
-    let draw: fn(u64) -> Scenario = match args.next().as_deref() {
-        Some("racing") => Scenario::racing,
-        Some("rewritten") => Scenario::rewritten,
-        _ => Scenario::draw,
+    let kind = args.next().unwrap_or_else(|| "drawn".to_owned());
+    let Some(draw) = draw_by_name(&kind) else {
+        eprintln!("soak: no such kind of world: {kind} (drawn, racing, rewritten)");
+        return ExitCode::from(2);
     };
     if seeds == 1 {
         return match show(&draw(from), Checks::All) {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     soak(from, seeds, draw)
 }
 
-fn soak(from: u64, seeds: u64, draw: fn(u64) -> Scenario) -> ExitCode {
+fn soak(from: u64, seeds: u64, draw: Draw) -> ExitCode {
     let began = Instant::now();
     let next = AtomicU64::new(from);
     let done = AtomicU64::new(0);

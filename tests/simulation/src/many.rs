@@ -1,0 +1,56 @@
+//! Many worlds on all cores.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::missing::{Missing, leave_out};
+use crate::scenario::Scenario;
+use crate::world::{Checks, Violation, run};
+
+/// Makes a world of a seed.
+pub type Draw = fn(u64) -> Scenario;
+
+/// The kinds of worlds, by the names that the programs take.
+pub fn draw_by_name(name: &str) -> Option<Draw> {
+    match name {
+        "drawn" => Some(Scenario::draw),
+        "racing" => Some(Scenario::racing),
+        "rewritten" => Some(Scenario::rewritten),
+        _ => None,
+    }
+}
+
+/// The violation in the world with the lowest seed, if there is one; with something missing, if that
+/// is named.
+pub fn first_violation(
+    draw: Draw,
+    seeds: Range<u64>,
+    checks: Checks,
+    missing: Option<Missing>,
+) -> Option<Box<Violation>> {
+    let next = AtomicU64::new(seeds.start);
+    let lowest = AtomicU64::new(seeds.end);
+    let search = || {
+        leave_out(missing);
+        let mut found = None;
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= lowest.load(Ordering::Relaxed) {
+                leave_out(None);
+                return found;
+            }
+            if let Err(violation) = run(&draw(seed), checks) {
+                lowest.fetch_min(seed, Ordering::Relaxed);
+                found = found.or(Some(violation));
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let searches: Vec<_> = (0..cores).map(|_| scope.spawn(search)).collect();
+        let found = searches
+            .into_iter()
+            .filter_map(|search| search.join().expect("a world panicked"));
+        found.min_by_key(|violation| violation.seed)
+    })
+}
