@@ -95,6 +95,8 @@ pub struct Node {
     pub wake: Option<Time>,
     /// The token of the newest claim, and the writes under it.
     pub term: (u64, Vec<TermWrite>),
+    /// From when on the lease could be taken that the last claim took over, if it had to run out.
+    pub takeover_from: Option<Time>,
     /// When writes were sent in the last hour, to be held against the limits.
     pub sent_writes: std::collections::VecDeque<Time>,
     /// The service has told it to send nothing before this.
@@ -155,6 +157,7 @@ impl Node {
             suspended_at: Time(0),
             wake: None,
             term: (0, Vec::new()),
+            takeover_from: None,
             sent_writes: std::collections::VecDeque::new(),
             told_to_wait_until: Instant::BOOT,
         }

@@ -87,6 +87,15 @@ impl Scenario {
         scenario
     }
 
+    /// A world without any fault.
+    pub fn calm(seed: u64) -> Scenario {
+        Scenario {
+            faults: Faults::none(),
+            legacy: 0,
+            ..Scenario::draw(seed)
+        }
+    }
+
     /// A world in which the gist's history is rewritten now and then, for which nothing is promised.
     pub fn rewritten(seed: u64) -> Scenario {
         let mut scenario = Scenario::draw(seed);

@@ -113,7 +113,11 @@ impl World {
 
     /// A write of one of ours took effect: over nothing that may still be somebody's.
     pub(super) fn check_landing(&mut self, node: usize, from: Sender, before: Standing) {
-        if before.released || before.process == Some(from.process) {
+        if before.process == Some(from.process) {
+            return;
+        }
+        self.nodes[node].takeover_from = None;
+        if before.released {
             return;
         }
         let (Some(lease), Some(since)) = (before.lease, before.since) else {
@@ -126,6 +130,7 @@ impl World {
             lease.max(candidate.config.lease_duration)
         };
         let clock = candidate.clock;
+        self.nodes[node].takeover_from = Some(since.after(lease));
         let passed = clock.local(from.sent).since(clock.local(since));
         if passed < lease {
             self.break_rule(|w| {

@@ -19,6 +19,10 @@ impl World {
             )
         });
         self.tally.terms += 1;
+        if let Some(from) = self.nodes[node].takeover_from.take() {
+            let late = self.now.since(from);
+            self.tally.takeover(self.scenario.seed, late);
+        }
         if self.highest_token.is_some_and(|highest| token <= highest) {
             self.violate(format!(
                 "the token {token} does not rise above {:?}",
