@@ -155,8 +155,9 @@ impl World {
                     let mut landings = write.landed.iter();
                     landings.any(|revision| self.service.leads_to_head(*revision))
                 };
-                for below in writes.iter_mut().filter(|write| &*write.id != id) {
-                    below.confirmed |= stands_below(below);
+                let open = |write: &&mut TermWrite| &*write.id != id && !write.confirmed;
+                for below in writes.iter_mut().filter(open) {
+                    below.confirmed = stands_below(below);
                 }
             }
         }
