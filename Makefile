@@ -54,6 +54,15 @@ fuzz: need-cargo need-cc need-cxx need-cargo-fuzz ## fuzz each target for SECOND
 	    -max_total_time=$(SECONDS) $(FUZZ_LIMITS); \
 	done
 
+# How long `make chaos` takes, and its seed; without one it draws one, and says which.
+MINUTES ?= 10
+SEED ?=
+
+.PHONY: chaos
+chaos: need-cargo need-cc ## torment real processes: make chaos MINUTES=60 SEED=7
+	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) $(CARGO) test --locked --test chaos -- \
+	  --ignored --exact chaos_for_as_long_as_is_wished --nocapture
+
 .PHONY: doc
 doc: need-cargo need-cc ## build the documentation, in target/doc
 	$(CARGO) doc --locked --no-deps

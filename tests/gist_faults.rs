@@ -67,7 +67,11 @@ fn status(answer: Option<Answer>) -> u16 {
 
 /// Two writes of which the second begins inside of the first one's window.
 fn racing(mode: &str) -> (Fixture, [Option<Answer>; 2]) {
-    let fixture = with(&format!("{{\"race\":\"{mode}\",\"race_window_ms\":1000}}"));
+    racing_under(&format!(r#"{{"race":"{mode}","race_window_ms":1000}}"#))
+}
+
+fn racing_under(faults: &str) -> (Fixture, [Option<Answer>; 2]) {
+    let fixture = with(faults);
     let (addr, id) = (fixture.addr, fixture.id.clone());
     let first = thread::spawn(move || put(addr, &id, "first"));
     let second = fixture.put("second");
@@ -151,6 +155,16 @@ fn of_vanishing_racing_writes_both_are_acknowledged_and_one_is_gone() {
     assert_eq!(found, [200, 404]);
     fixture.set(r#"{"vanished_readable":true}"#);
     assert_eq!([read(&versions[0]), read(&versions[1])], [200, 200]);
+}
+
+#[test]
+fn a_write_that_took_longer_than_its_limit_makes_no_other_one_vanish() {
+    let (fixture, answers) =
+        racing_under(r#"{"race":"vanish","race_window_ms":1000,"race_limit_ms":1}"#);
+    let mut statuses = answers.map(status);
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409]);
+    assert_eq!(fixture.contents().len(), 2);
 }
 
 #[test]

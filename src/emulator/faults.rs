@@ -76,6 +76,9 @@ pub struct Faults {
     pub race: RaceMode,
     /// How long a write takes from reading the head to moving it.
     pub race_window_ms: Span,
+    /// A write that took longer than this from reading the head makes no other one vanish but gets 409:
+    /// on a busy machine a window may last longer than it was drawn. `null` is no limit.
+    pub race_limit_ms: Option<u64>,
     /// Reads that are answered from an earlier state.
     pub stale_reads: Chance,
     /// How much earlier.
@@ -145,6 +148,7 @@ impl Default for Faults {
             duplicate_ms: Span::default(),
             race: RaceMode::default(),
             race_window_ms: Span::default(),
+            race_limit_ms: None,
             stale_reads: Chance::NEVER,
             stale_age_ms: Span::default(),
             error_5xx: Chance::NEVER,
@@ -295,7 +299,8 @@ pub(super) struct Plan {
     pub(super) late: Option<Duration>,
     pub(super) duplicate: Option<Duration>,
     pub(super) window: Duration,
-    pub(super) race: Race,
+    race: Race,
+    race_limit: Option<Duration>,
 }
 
 impl Plan {
@@ -331,6 +336,15 @@ impl Plan {
                 _ => faults.race_window_ms.draw(rng),
             },
             race: faults.race.race(),
+            race_limit: faults.race_limit_ms.map(Duration::from_millis),
+        }
+    }
+
+    /// What becomes of the write if the head has moved, now that it took so long.
+    pub(super) fn race_after(&self, took: Duration) -> Race {
+        match self.race {
+            Race::Vanish if self.race_limit.is_some_and(|limit| took > limit) => Race::Conflict,
+            race => race,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What each route does, and the endpoints that control the service itself.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::http::{Request, Response};
 
@@ -159,6 +159,7 @@ impl Service {
     fn patch(self: &Arc<Self>, call: &Call<'_>, plan: &Plan, id: &str) -> Result<Done, Refusal> {
         let edit = call::edit(call.request.body())?;
         let mut guard = self.lock();
+        let began = Instant::now();
         let pending = guard.store.begin_write(id, edit.clone())?;
         if !plan.window.is_zero() {
             drop(guard);
@@ -167,7 +168,8 @@ impl Service {
             }
             guard = self.lock();
         }
-        guard.write(|store| store.finish_write(&pending, plan.race, clock()))?;
+        let race = plan.race_after(began.elapsed());
+        guard.write(|store| store.finish_write(&pending, race, clock()))?;
         if plan.duplicate.is_some_and(|after| after.is_zero()) {
             once_more(&mut guard, id, edit.clone());
         }

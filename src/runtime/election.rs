@@ -44,7 +44,8 @@ const LAST_CALLBACKS: Duration = Duration::from_secs(1);
 enum Event {
     Timer,
     Lock(LockResult),
-    WorkloadGone,
+    /// Nothing is left of what worked in the term with this token.
+    WorkloadGone(u64),
     Cancel,
 }
 
@@ -252,7 +253,10 @@ impl Owner {
         }
         match event {
             Event::Timer | Event::Cancel => {}
-            Event::WorkloadGone => self.elector.handle_workload_gone(now),
+            Event::WorkloadGone(token) => {
+                log::debug!("the term {token}: nothing of it runs since {now} after boot");
+                self.elector.handle_workload_gone(now);
+            }
             Event::Lock(LockResult::Got(result)) => {
                 self.entrance.check_get(result.as_ref().err())?;
                 if result.is_ok() {
@@ -290,6 +294,7 @@ impl Owner {
                 Action::StartLeading { token, until } => self.start_leading(token, until)?,
                 Action::ExtendLease { until } => {
                     if let Some(term) = &self.term {
+                        log::debug!("the term {}: lasts until {until} after boot", term.token());
                         term.extend(until);
                     }
                 }
@@ -308,11 +313,15 @@ impl Owner {
     }
 
     fn start_leading(&mut self, token: u64, until: Instant) -> Result<(), ElectionError> {
+        log::debug!(
+            "the term {token}: begins at {} after boot, and lasts until {until}",
+            BootClock::now()
+        );
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
         self.caller.started_leading(term, move || {
-            let _ = events.send(Event::WorkloadGone);
+            let _ = events.send(Event::WorkloadGone(token));
         })?;
         Ok(())
     }

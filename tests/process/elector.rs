@@ -1,17 +1,32 @@
 //! One elector as a process: its settings, its signals, and what it wrote.
+//!
+//! What else a test runs as a process (the gist service, a program of its own) is started and watched
+//! the same way.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use time::OffsetDateTime;
 
 use super::terms::{self, Saying};
 use super::{SECRET, TIMES, eventually};
+
+/// The process groups of electors that are not reaped yet, for [`kill_all_groups`].
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Kills everything that was started in a group of its own: Ctrl-C does not reach it.
+pub fn kill_all_groups() {
+    for &group in GROUPS.lock().unwrap().iter() {
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+}
 
 /// What an elector wrote to standard error and output, and when it ended.
 #[derive(Debug)]
@@ -29,7 +44,13 @@ struct State {
 
 impl Output {
     pub fn lines(&self) -> Vec<String> {
-        self.state.lock().unwrap().lines.clone()
+        self.lines_from(0)
+    }
+
+    /// What came after that many lines.
+    pub fn lines_from(&self, read: usize) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        state.lines.get(read..).unwrap_or_default().to_vec()
     }
 
     pub fn silent_since(&self) -> Option<OffsetDateTime> {
@@ -84,24 +105,46 @@ pub struct Start {
     name: String,
     command: Command,
     stderr: Stderr,
+    own_group: bool,
 }
 
 impl Start {
     /// With the times of the tests, and nothing else of this process's environment.
-    pub(super) fn new(name: &str) -> Start {
+    pub fn new(name: &str) -> Start {
         let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
+        command.arg("run");
+        Start::of(name, command)
+            .with_all(TIMES)
+            .with("LEADER_NAME", name)
+    }
+
+    /// Of another program, whose output is read as an elector's is.
+    pub fn of(name: &str, mut command: Command) -> Start {
         command
-            .arg("run")
             .env_clear()
-            .envs(TIMES)
-            .env("LEADER_NAME", name)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         Start {
             name: name.escape_debug().take(20).collect(),
             command,
             stderr: Stderr::Read,
+            own_group: false,
         }
+    }
+
+    /// In a process group of its own, which gets every signal whole.
+    pub fn in_own_group(mut self) -> Start {
+        self.command.process_group(0);
+        self.own_group = true;
+        self
+    }
+
+    pub fn with_all<'a>(self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Start {
+        let mut start = self;
+        for (variable, value) in variables {
+            start = start.with(variable, value);
+        }
+        start
     }
 
     pub fn with(mut self, variable: &str, value: impl AsRef<OsStr>) -> Start {
@@ -124,9 +167,11 @@ impl Start {
         self
     }
 
-    pub(super) fn spawn(mut self) -> Elector {
+    pub fn spawn(mut self) -> Elector {
         let (read, write) = std::io::pipe().unwrap();
         let mut child = self.command.stderr(write).spawn().unwrap();
+        let own_group = self.own_group.then(|| pid(&child));
+        GROUPS.lock().unwrap().extend(own_group);
         // The command keeps the writing end until it is dropped.
         drop(self.command);
         let output = Arc::new(Output {
@@ -146,8 +191,13 @@ impl Start {
             output,
             readers,
             unread,
+            own_group,
         }
     }
+}
+
+fn pid(child: &Child) -> i32 {
+    i32::try_from(child.id()).unwrap()
 }
 
 fn read_lines(from: impl Read + Send + 'static, output: Arc<Output>) -> JoinHandle<()> {
@@ -168,10 +218,11 @@ pub struct Elector {
     output: Arc<Output>,
     readers: Vec<JoinHandle<()>>,
     unread: Option<std::io::PipeReader>,
+    own_group: Option<i32>,
 }
 
 impl Elector {
-    pub(super) fn output(&self) -> Arc<Output> {
+    pub fn output(&self) -> Arc<Output> {
         Arc::clone(&self.output)
     }
 
@@ -235,8 +286,40 @@ impl Elector {
     // ---- what is done to it ----
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        kill(pid, signal).unwrap();
+        match self.own_group {
+            Some(group) => killpg(Pid::from_raw(group), signal).unwrap(),
+            None => kill(Pid::from_raw(pid(&self.child)), signal).unwrap(),
+        }
+    }
+
+    /// Kills what there is of it, and reaps it.
+    fn kill_all(&mut self) {
+        // It may have ended by itself.
+        if self.status().is_some() {
+            return;
+        }
+        if let Some(group) = self.own_group {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.forget_group();
+    }
+
+    /// How it ended, if it has.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().unwrap();
+        if status.is_some() {
+            self.forget_group();
+        }
+        status
+    }
+
+    /// From when it is reaped, its number may be somebody else's.
+    fn forget_group(&mut self) {
+        if let Some(group) = self.own_group.take() {
+            GROUPS.lock().unwrap().remove(&group);
+        }
     }
 
     /// SIGSTOP: from now on it does nothing.
@@ -247,9 +330,7 @@ impl Elector {
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill_all();
         self.end();
     }
 
@@ -261,14 +342,14 @@ impl Elector {
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.status().is_none()
     }
 
     /// Waits until it has ended, and gives its exit code.
     pub fn await_exit(&mut self) -> Option<i32> {
         let mut status = None;
         eventually("it ends", || {
-            status = self.child.try_wait().unwrap();
+            status = self.status();
             status.is_some()
         });
         self.end();
@@ -293,8 +374,7 @@ impl Elector {
 impl Drop for Elector {
     fn drop(&mut self) {
         // A frozen process dies of SIGKILL as well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill_all();
         self.read_at_last();
         self.output.fall_silent();
         for reader in self.readers.drain(..) {

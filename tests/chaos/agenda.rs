@@ -1,0 +1,98 @@
+//! What is to happen when, in a round.
+
+use std::cmp;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use multi_cluster_leader_election::election::time::Instant;
+
+use crate::schedule::Deed;
+
+/// Something that is to happen at its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    Do(Deed),
+    Clear(usize),
+    Thaw(usize),
+    Start(usize),
+    EndTwin,
+    ThawService,
+    StartService,
+    EndFaults(usize),
+}
+
+/// A step in the agenda: the earliest is the greatest.
+struct Due {
+    at: Instant,
+    number: usize,
+    step: Step,
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Due) -> cmp::Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Due) -> Option<cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Due) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Due {}
+
+/// What is still to happen; of what is due at the same time, in the order in which it was planned.
+#[derive(Default)]
+pub(crate) struct Agenda {
+    due: BinaryHeap<Due>,
+    planned: usize,
+}
+
+impl Agenda {
+    pub(crate) fn plan(&mut self, from: Instant, after: Duration, step: Step) {
+        self.planned += 1;
+        self.due.push(Due {
+            at: from + after,
+            number: self.planned,
+            step,
+        });
+    }
+
+    /// What is due by now, once.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Step> {
+        if self.due.peek()?.at > now {
+            return None;
+        }
+        Some(self.due.pop()?.step)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.due.clear();
+    }
+}
+
+#[test]
+fn steps_come_in_their_order_and_not_before_their_time() {
+    let mut agenda = Agenda::default();
+    let at = |n| Instant::from_boot(Duration::from_secs(n));
+    for (after, slot) in [(2, 0), (1, 1), (2, 2)] {
+        agenda.plan(at(10), Duration::from_secs(after), Step::Start(slot));
+    }
+    let mut slots = Vec::new();
+    let mut take_until = |now| {
+        while let Some(Step::Start(slot)) = agenda.take_due(at(now)) {
+            slots.push(slot);
+        }
+        slots.clone()
+    };
+    assert_eq!(take_until(10), [] as [usize; 0]);
+    assert_eq!(take_until(11), [1]);
+    assert_eq!(take_until(20), [1, 0, 2]);
+}

@@ -1,0 +1,187 @@
+//! A leader with work to do: a process on the library, whose workload records its term before it acts.
+//!
+//! It is this very test program, started again for the one test that is this process (see
+//! `main.rs`). Its workload writes to the fenced store for as long as the limit lasts that it last
+//! recorded, and once more after the end: there always is a write that was already under way.
+
+use std::env;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use multi_cluster_leader_election::commands::settings::Settings;
+use multi_cluster_leader_election::election::time::Instant;
+use multi_cluster_leader_election::runtime::clock::BootClock;
+use multi_cluster_leader_election::runtime::gist::random_seed;
+use multi_cluster_leader_election::runtime::logging;
+use multi_cluster_leader_election::runtime::signals::{self, STOP_SIGNALS};
+use multi_cluster_leader_election::{LeaderCallbacks, LeaderElection, Term};
+
+use crate::checker::{Said, What};
+use crate::fence::Writer;
+use crate::process::elector::Start;
+
+/// The variables that tell it what it is, besides the settings of every elector.
+const PROCESS: &str = "CHAOS_PROCESS";
+const FENCE: &str = "CHAOS_FENCE";
+const RECORDS: &str = "CHAOS_RECORDS";
+
+/// The pace of its work.
+const PACE: Duration = Duration::from_millis(40);
+
+/// What starts one, as the process of this name.
+pub(crate) fn start(process: &str, fence: SocketAddr, records: &Path) -> Start {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "a_worker", "--ignored", "--nocapture"]);
+    Start::of(process, command)
+        .with(PROCESS, process)
+        .with(FENCE, fence.to_string())
+        .with(RECORDS, records)
+}
+
+/// Stands for election until it is told to stop; at once back where this is no such process.
+pub(crate) fn run() {
+    let Ok(process) = env::var(PROCESS) else {
+        return;
+    };
+    let fence = env::var(FENCE).unwrap().parse().unwrap();
+    let records = env::var(RECORDS).unwrap();
+    let records = OpenOptions::new().append(true).open(records).unwrap();
+    let settings = Settings::from_environment().unwrap();
+    let log = logging::init(&settings.log_filter).unwrap();
+    let mut config = settings.election.clone();
+    config.seed = random_seed().unwrap();
+    let lock = settings.gist.open(&config).unwrap();
+    let work = Work {
+        process,
+        records,
+        writer: Mutex::new(Writer::new(fence)),
+    };
+    let election = LeaderElection::new(config, lock, work).unwrap();
+    let handle = election.handle();
+    let _watch = signals::watch(STOP_SIGNALS, move |_| handle.stop()).unwrap();
+    let ended = election.run();
+    log::info!("it ended: {ended:?}");
+    let _ = log.flush(Duration::from_secs(1));
+    if ended.is_err() {
+        // As an `elector run` ends then.
+        std::process::exit(1);
+    }
+}
+
+struct Work {
+    process: String,
+    records: File,
+    writer: Mutex<Writer>,
+}
+
+impl LeaderCallbacks for Work {
+    fn on_started_leading(&self, term: &Term) {
+        let mut until = term.until();
+        let at = BootClock::now();
+        self.record(term, What::Begins { at, until });
+        while !term.is_over() {
+            if term.until() != until {
+                until = term.until();
+                self.record(term, What::LastsUntil(until));
+            }
+            if BootClock::now() < until {
+                self.work(term);
+            }
+            thread::sleep(PACE);
+        }
+        self.record(term, What::Over(BootClock::now()));
+        self.work(term);
+    }
+}
+
+impl Work {
+    fn record(&self, term: &Term, what: What) {
+        let line = write(&Said {
+            process: self.process.clone(),
+            token: term.token(),
+            what,
+        });
+        // In one piece, at the end of the file.
+        (&self.records).write_all(line.as_bytes()).unwrap();
+    }
+
+    fn work(&self, term: &Term) {
+        let mut writer = self.writer.lock().unwrap();
+        writer.write(&self.process, term.token());
+    }
+}
+
+/// A record as a line.
+fn write(said: &Said) -> String {
+    let nanos = |at: Instant| at.since_boot().as_nanos();
+    let Said {
+        process,
+        token,
+        what,
+    } = said;
+    match what {
+        What::Begins { at, until } => {
+            format!(
+                "{process} {token} begins {} {}\n",
+                nanos(*at),
+                nanos(*until)
+            )
+        }
+        What::LastsUntil(until) => format!("{process} {token} lasts {}\n", nanos(*until)),
+        What::Over(at) => format!("{process} {token} over {}\n", nanos(*at)),
+    }
+}
+
+/// Everything in a file of records.
+pub(crate) fn read(records: &str) -> Vec<Said> {
+    let said = |line: &str| understand(line).unwrap_or_else(|| panic!("{line:?} is no record"));
+    records.lines().map(said).collect()
+}
+
+fn understand(line: &str) -> Option<Said> {
+    let mut words = line.split(' ');
+    let process = words.next()?.to_owned();
+    let token = words.next()?.parse().ok()?;
+    let kind = words.next()?;
+    let mut time = || {
+        let nanos = words.next()?.parse().ok()?;
+        Some(Instant::from_boot(Duration::from_nanos(nanos)))
+    };
+    let what = match kind {
+        "begins" => What::Begins {
+            at: time()?,
+            until: time()?,
+        },
+        "lasts" => What::LastsUntil(time()?),
+        "over" => What::Over(time()?),
+        _ => return None,
+    };
+    Some(Said {
+        process,
+        token,
+        what,
+    })
+}
+
+#[test]
+fn records_are_read_as_they_were_written() {
+    let [at, until] = [1, 2].map(|n| Instant::from_boot(Duration::from_nanos(1_000_000_007 * n)));
+    let whats = [
+        What::Begins { at, until },
+        What::LastsUntil(until),
+        What::Over(at),
+    ];
+    let said = whats.map(|what| Said {
+        process: "w1#2".to_owned(),
+        token: 17,
+        what,
+    });
+    let text: String = said.iter().map(write).collect();
+    assert_eq!(read(&text), said);
+}
