@@ -57,7 +57,7 @@ pub trait ResourceLock {
 }
 
 /// What a look at the store showed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Observed {
     /// What is in effect.
     pub content: Content,
@@ -82,7 +82,7 @@ pub struct Observed {
 }
 
 /// What is in effect in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// There is no record, and there never was.
     Absent,
@@ -117,7 +117,7 @@ impl Content {
 /// Each text is one clause for people that says what happened and what to do about it, and holds no
 /// secret.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LockError {
     /// The place where the record should be does not exist, or is hidden from us.
     NotFound(String),

@@ -20,7 +20,7 @@
 //! the newest revision of ours that took effect, to know which leases were overwritten. It reads
 //! nothing itself: it says what it has to see next.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use super::wire::{Commit, Text};
 use crate::election::safeguard::{Safeguard, holds};
 
 /// What our file held in a revision, as text and as read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Seen {
     /// The text, to be compared with its neighbours'.
     pub text: Text,
@@ -48,10 +48,10 @@ impl Seen {
 }
 
 /// The revisions whose content is known.
-pub type SeenRevisions = HashMap<Revision, Seen>;
+pub type SeenRevisions = BTreeMap<Revision, Seen>;
 
 /// The revision in effect, and what it may have overwritten.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Effect {
     /// Its name: where its content was written.
     pub commit: Commit,
@@ -120,7 +120,7 @@ fn newer_protocol(stored: &Stored) -> Option<u64> {
 }
 
 /// A point of the history up to which the rule was applied before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Base {
     /// Up to and with this revision.
     pub at: Revision,
