@@ -1,5 +1,7 @@
 //! What must hold in every state, and what must happen in some.
 
+use std::sync::Arc;
+
 use multi_cluster_leader_election::lock::gist::revision::Revision;
 use stateright::Property;
 
@@ -122,7 +124,8 @@ impl State {
     }
 
     fn flight(&self, id: WriteId) -> Option<&Flight> {
-        self.flights.iter().find(|flight| flight.id == id)
+        let found = self.flights.iter().find(|flight| flight.id == id);
+        found.map(Arc::as_ref)
     }
 
     /// Where a revision stands in the history.

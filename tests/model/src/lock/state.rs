@@ -88,8 +88,8 @@ pub type Flaw = &'static str;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     pub gist: Gist,
-    pub processes: Vec<Process>,
-    pub flights: Vec<Flight>,
+    pub processes: Vec<Arc<Process>>,
+    pub flights: Vec<Arc<Flight>>,
     pub overwrites: u8,
     pub other_files: u8,
     pub duplicates: u8,
@@ -119,15 +119,19 @@ impl State {
             if calls.warm {
                 state.look_through(bounds, &mut protocol);
             }
-            state.processes.push(Process {
+            state.processes.push(Arc::new(Process {
                 protocol,
                 doing: Doing::Nothing,
                 looks: calls.looks,
                 writes: calls.writes,
                 told: Vec::new(),
-            });
+            }));
         }
         state
+    }
+
+    pub fn process(&mut self, index: usize) -> &mut Process {
+        Arc::make_mut(&mut self.processes[index])
     }
 
     pub fn actions(&self, bounds: &Bounds, actions: &mut Vec<Action>) {

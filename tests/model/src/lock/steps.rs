@@ -24,18 +24,18 @@ impl State {
     pub fn apply(&mut self, bounds: &Bounds, action: Action) {
         match action {
             Action::Look { process, at } => {
-                self.processes[process].looks -= 1;
-                let step = self.processes[process].protocol.start_get();
+                self.process(process).looks -= 1;
+                let step = self.process(process).protocol.start_get();
                 self.go_on(bounds, process, step, Some(at));
             }
             Action::Create { process, at } => {
                 let record = self.next_record(process);
-                let step = self.processes[process].protocol.start_create(&record);
+                let step = self.process(process).protocol.start_create(&record);
                 self.go_on(bounds, process, step, Some(at));
             }
             Action::Write { process } => {
                 let record = self.next_record(process);
-                let step = self.processes[process].protocol.start_update(&record);
+                let step = self.process(process).protocol.start_update(&record);
                 self.go_on(bounds, process, step, None);
             }
             Action::Answer { process, at } => {
@@ -78,7 +78,7 @@ impl State {
 
     /// What a process writes next. Leases and tokens tell the writers apart.
     fn next_record(&mut self, process: usize) -> LeaderElectionRecord {
-        let one = &mut self.processes[process];
+        let one = self.process(process);
         one.writes -= 1;
         one.told.push(Told::Waiting);
         let number = one.told.len();
@@ -92,7 +92,7 @@ impl State {
 
     /// The text of a write that lands.
     fn lift(&mut self, flight: usize) -> Text {
-        let flight = &mut self.flights[flight];
+        let flight = Arc::make_mut(&mut self.flights[flight]);
         if flight.landed > 0 {
             self.duplicates -= 1;
         }
@@ -124,7 +124,7 @@ impl State {
 
     fn hand_in(&mut self, process: usize, reply: Result<Reply, LockError>) -> Step {
         let now = self.now();
-        let protocol = &mut self.processes[process].protocol;
+        let protocol = &mut self.process(process).protocol;
         protocol.handle_answer(now, answer(reply))
     }
 
@@ -146,7 +146,7 @@ impl State {
                 _ => at.take(),
             };
             let Some(at) = sure else {
-                self.processes[process].doing = Doing::Reading(request);
+                self.process(process).doing = Doing::Reading(request);
                 return;
             };
             let reply = read(self, bounds, &request, at);
@@ -155,21 +155,21 @@ impl State {
     }
 
     fn send(&mut self, process: usize, content: String, supersedes: Revision) {
-        let one = &mut self.processes[process];
+        let one = self.process(process);
         one.doing = Doing::Writing;
         let number = one.told.len();
-        self.flights.push(Flight {
+        self.flights.push(Arc::new(Flight {
             id: WriteId { process, number },
             supersedes,
             text: content.into(),
             landed: 0,
-        });
+        }));
         self.flights
             .sort_by_key(|flight| (flight.id.process, flight.id.number));
     }
 
     fn done(&mut self, process: usize, outcome: Outcome) {
-        self.processes[process].doing = Doing::Nothing;
+        self.process(process).doing = Doing::Nothing;
         match outcome {
             Outcome::Got(Ok(observed)) => {
                 let flaw = self.misjudged(process, &observed);
@@ -181,8 +181,7 @@ impl State {
     }
 
     fn told(&mut self, process: usize, result: &Result<(), LockError>) {
-        let one = &mut self.processes[process];
-        let number = one.told.len();
+        let number = self.processes[process].told.len();
         let id = WriteId { process, number };
         let sent = self.flights.iter().any(|flight| flight.id == id);
         let told = match result {
@@ -191,8 +190,8 @@ impl State {
             Err(LockError::Conflict) => Told::Conflict,
             Err(_) => Told::Unknown,
         };
-        one.told[number - 1] = told;
-        let seen = one.protocol.in_effect();
+        self.process(process).told[number - 1] = told;
+        let seen = self.processes[process].protocol.in_effect();
         let by = seen.and_then(|(at, _)| self.gist.find(at));
         let in_effect = by.map(|by| self.gist.entry(self.gist.entry(by).effect).write);
         let flaw = match told {
