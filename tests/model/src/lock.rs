@@ -4,7 +4,8 @@
 //! a time, so many of each. What is left to chance, and so is tried in every way:
 //!
 //! - which revision a read is answered as of: the newest, or any older one (a stale read, or an answer
-//!   that took its time);
+//!   that took its time). From one page of the history to the next this does not go back, and forward
+//!   by a page at the most, unless [`Bounds::jumps`] says so;
 //! - when a write lands, if at all: on top of whatever is newest by then, while its process waits or
 //!   long after it went on, once or twice;
 //! - whether a write's answer is lost, before or after it landed, and as of which revision it is
@@ -59,6 +60,9 @@ pub struct Bounds {
     pub vanishing: u8,
     /// How many revisions an answer lists.
     pub page: usize,
+    /// From one page of the history to the next, what is shown may jump: back in time, or forward by
+    /// more than a page.
+    pub jumps: bool,
 }
 
 /// The model of these bounds.

@@ -27,6 +27,7 @@ fn main() {
         pauses: b[4],
         vanishing: b[5],
         page: b[6] as usize,
+        jumps: b.get(7) == Some(&1),
     };
     if std::env::var("CX").is_ok() {
         match counterexample(LockModel::new(bounds)) {

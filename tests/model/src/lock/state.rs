@@ -69,6 +69,8 @@ pub struct Process {
     pub writes: u8,
     /// What it was told of each of its writes, the first one first.
     pub told: Vec<Told>,
+    /// As of which revision the call under way was answered last.
+    pub view: usize,
 }
 
 /// A write on its way.
@@ -125,6 +127,7 @@ impl State {
                 looks: calls.looks,
                 writes: calls.writes,
                 told: Vec::new(),
+                view: 0,
             }));
         }
         state
@@ -136,7 +139,7 @@ impl State {
 
     pub fn actions(&self, bounds: &Bounds, actions: &mut Vec<Action>) {
         for process in 0..self.processes.len() {
-            self.actions_of(process, actions);
+            self.actions_of(bounds, process, actions);
         }
         for (flight, write) in self.flights.iter().enumerate() {
             if write.landed == 0 || (write.landed == 1 && self.duplicates > 0) {
@@ -156,7 +159,7 @@ impl State {
         }
     }
 
-    fn actions_of(&self, process: usize, actions: &mut Vec<Action>) {
+    fn actions_of(&self, bounds: &Bounds, process: usize, actions: &mut Vec<Action>) {
         let all = 0..self.gist.len();
         let one = &self.processes[process];
         match &one.doing {
@@ -173,13 +176,16 @@ impl State {
                 }
             }
             Doing::Reading(request) => {
-                // A revision reads the same whenever it is read.
-                let last = self.gist.head();
-                let first = match request {
-                    Request::Revision(_) => last,
-                    _ => 0,
+                let shown = match request {
+                    // It reads the same whenever it is read.
+                    Request::Revision(_) => self.gist.head()..self.gist.len(),
+                    Request::Commits { .. } if !bounds.jumps => {
+                        let newest = one.view + bounds.page;
+                        one.view..self.gist.len().min(newest + 1)
+                    }
+                    _ => all,
                 };
-                actions.extend((first..=last).map(|at| Action::Answer { process, at }));
+                actions.extend(shown.map(|at| Action::Answer { process, at }));
                 if self.failures > 0 {
                     actions.push(Action::Lose { process });
                 }

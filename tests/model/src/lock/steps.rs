@@ -40,6 +40,7 @@ impl State {
             }
             Action::Answer { process, at } => {
                 let reply = self.reply(bounds, process, at);
+                self.note_view(process, &reply, at);
                 let step = self.hand_in(process, Ok(reply));
                 self.go_on(bounds, process, step, None);
             }
@@ -122,6 +123,13 @@ impl State {
         }
     }
 
+    /// A revision reads the same whenever it is read; other answers are as of one.
+    fn note_view(&mut self, process: usize, reply: &Reply, at: usize) {
+        if !matches!(reply, Reply::Revision(_)) {
+            self.process(process).view = at;
+        }
+    }
+
     fn hand_in(&mut self, process: usize, reply: Result<Reply, LockError>) -> Step {
         let now = self.now();
         let protocol = &mut self.process(process).protocol;
@@ -150,6 +158,7 @@ impl State {
                 return;
             };
             let reply = read(self, bounds, &request, at);
+            self.note_view(process, &reply, at);
             step = self.hand_in(process, Ok(reply));
         }
     }
@@ -169,7 +178,9 @@ impl State {
     }
 
     fn done(&mut self, process: usize, outcome: Outcome) {
-        self.process(process).doing = Doing::Nothing;
+        let one = self.process(process);
+        one.doing = Doing::Nothing;
+        one.view = 0;
         match outcome {
             Outcome::Got(Ok(observed)) => {
                 let flaw = self.misjudged(process, &observed);
