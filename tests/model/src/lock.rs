@@ -20,6 +20,7 @@
 mod properties;
 mod state;
 mod steps;
+pub mod worlds;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -44,8 +45,8 @@ pub struct Calls {
 #[derive(Clone, Debug)]
 pub struct Bounds {
     pub processes: Vec<Calls>,
-    /// What the gist may hold in the beginning.
-    pub beginnings: Vec<Text>,
+    /// What the file holds in the beginning.
+    pub beginning: Text,
     /// How often a person overwrites the record, or pastes an old one.
     pub overwrites: u8,
     /// How often another file of the gist is written.
@@ -104,10 +105,7 @@ impl Model for LockModel {
 
     fn init_states(&self) -> Vec<State> {
         leave_out(self.left_out);
-        let beginnings = self.bounds.beginnings.iter();
-        beginnings
-            .map(|text| State::new(&self.bounds, text))
-            .collect()
+        vec![State::new(&self.bounds)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {

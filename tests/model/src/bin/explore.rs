@@ -19,7 +19,7 @@ fn main() {
     let b = &a[1 + 3 * n..];
     let bounds = Bounds {
         processes,
-        beginnings: vec![Text::Whole("{}".into())],
+        beginning: Text::Whole("{}".into()),
         overwrites: b[0],
         other_files: b[1],
         duplicates: b[2],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, ProtocolConfig};
 use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::wire::{Request, Text};
+use multi_cluster_leader_election::lock::gist::wire::Request;
 
 use super::Bounds;
 use super::steps::RENEW_DEADLINE;
@@ -103,9 +103,9 @@ pub struct State {
 }
 
 impl State {
-    pub fn new(bounds: &Bounds, text: &Text) -> State {
+    pub fn new(bounds: &Bounds) -> State {
         let mut state = State {
-            gist: Gist::new(text.clone()),
+            gist: Gist::new(bounds.beginning.clone()),
             processes: Vec::new(),
             flights: Vec::new(),
             overwrites: bounds.overwrites,

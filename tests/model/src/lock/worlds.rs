@@ -1,0 +1,193 @@
+//! The worlds that are explored, each with one kind of trouble, small enough to be explored to the end.
+
+use multi_cluster_leader_election::lock::gist::wire::Text;
+
+use super::{Bounds, Calls};
+
+/// A world, and how many states it has at least: one that shrinks shows less.
+pub struct World {
+    pub name: &'static str,
+    pub bounds: Bounds,
+    pub states: usize,
+}
+
+/// An answer lists every revision there is.
+const WHOLE: usize = 99;
+
+/// Has looked at the gist before all begins.
+fn warm(looks: u8, writes: u8) -> Calls {
+    Calls {
+        looks,
+        writes,
+        warm: true,
+    }
+}
+
+/// Knows nothing in the beginning.
+fn cold(looks: u8, writes: u8) -> Calls {
+    Calls {
+        looks,
+        writes,
+        warm: false,
+    }
+}
+
+/// No trouble but lost answers, late writes and stale reads, which are everywhere.
+fn quiet(processes: Vec<Calls>) -> Bounds {
+    Bounds {
+        processes,
+        beginning: Text::Whole("{}".into()),
+        overwrites: 0,
+        other_files: 0,
+        duplicates: 0,
+        failures: 0,
+        pauses: 0,
+        vanishing: 0,
+        page: WHOLE,
+        jumps: false,
+    }
+}
+
+/// Two writers, one of them with a second try.
+pub fn pair() -> Bounds {
+    quiet(vec![warm(1, 2), warm(1, 1)])
+}
+
+/// The same, one of whom comes later; answers show the history in pieces.
+pub fn walkers(page: usize) -> Bounds {
+    Bounds {
+        page,
+        ..quiet(vec![warm(1, 2), cold(1, 1)])
+    }
+}
+
+/// Three writers race.
+pub fn races() -> World {
+    World {
+        name: "races",
+        bounds: quiet(vec![warm(1, 2), warm(1, 1), warm(1, 1)]),
+        states: 1_490_000,
+    }
+}
+
+/// People edit the file, and another one.
+pub fn people() -> World {
+    World {
+        name: "people",
+        bounds: Bounds {
+            overwrites: 1,
+            other_files: 1,
+            ..pair()
+        },
+        states: 1_200_000,
+    }
+}
+
+/// Writes land twice, and processes sleep.
+pub fn doubles() -> World {
+    World {
+        name: "doubles",
+        bounds: Bounds {
+            duplicates: 1,
+            pauses: 1,
+            ..pair()
+        },
+        states: 400_000,
+    }
+}
+
+/// The history is read in pieces, under a person's hands.
+pub fn walks() -> World {
+    World {
+        name: "walks",
+        bounds: Bounds {
+            overwrites: 1,
+            ..walkers(3)
+        },
+        states: 500_000,
+    }
+}
+
+/// Reads fail in the middle of a call.
+pub fn failures() -> World {
+    World {
+        name: "failures",
+        bounds: Bounds {
+            failures: 1,
+            ..walkers(WHOLE)
+        },
+        states: 1,
+    }
+}
+
+/// A write takes another one with it.
+pub fn vanishing() -> World {
+    World {
+        name: "vanishing",
+        bounds: Bounds {
+            overwrites: 1,
+            vanishing: 1,
+            ..pair()
+        },
+        states: 450_000,
+    }
+}
+
+pub fn small() -> Vec<World> {
+    vec![
+        races(),
+        people(),
+        doubles(),
+        walks(),
+        failures(),
+        vanishing(),
+    ]
+}
+
+/// The same troubles, more of each.
+pub fn large() -> Vec<World> {
+    let world = |name, bounds| World {
+        name,
+        bounds,
+        states: 2_000_000,
+    };
+    vec![
+        world(
+            "large races",
+            quiet(vec![warm(1, 2), warm(1, 2), warm(1, 1)]),
+        ),
+        world(
+            "large people",
+            Bounds {
+                overwrites: 2,
+                ..pair()
+            },
+        ),
+        world(
+            "large doubles",
+            Bounds {
+                duplicates: 1,
+                pauses: 1,
+                overwrites: 1,
+                ..pair()
+            },
+        ),
+        world(
+            "large walks",
+            Bounds {
+                failures: 1,
+                overwrites: 1,
+                ..walkers(2)
+            },
+        ),
+        world(
+            "large vanishing",
+            Bounds {
+                overwrites: 1,
+                pauses: 1,
+                vanishing: 2,
+                ..pair()
+            },
+        ),
+    ]
+}
