@@ -36,7 +36,7 @@ use super::term::Term;
 use super::time::Instant;
 
 /// The call that is made next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Next {
     Look,
     Claim,
@@ -55,7 +55,7 @@ impl Next {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct InFlight {
     kind: Next,
     sent_at: Instant,
@@ -64,7 +64,7 @@ struct InFlight {
     write: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Role {
     Candidate,
     Claimant(Term),
@@ -73,7 +73,7 @@ enum Role {
     Finished(Finish),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Cancel {
     finish: Finish,
     /// When the workload must be gone at the latest.
@@ -81,7 +81,7 @@ struct Cancel {
 }
 
 /// One candidate of an election.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeaderElector {
     config: LeaderElectionConfig,
     confirmation: Option<Duration>,

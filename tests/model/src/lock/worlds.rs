@@ -79,7 +79,7 @@ pub fn people() -> World {
             other_files: 1,
             ..pair()
         },
-        states: 1_200_000,
+        states: 1_230_000,
     }
 }
 
@@ -104,7 +104,7 @@ pub fn walks() -> World {
             overwrites: 1,
             ..walkers(3)
         },
-        states: 500_000,
+        states: 560_000,
     }
 }
 
@@ -114,9 +114,10 @@ pub fn failures() -> World {
         name: "failures",
         bounds: Bounds {
             failures: 1,
+            other_files: 1,
             ..walkers(WHOLE)
         },
-        states: 1,
+        states: 500_000,
     }
 }
 
@@ -129,7 +130,7 @@ pub fn vanishing() -> World {
             vanishing: 1,
             ..pair()
         },
-        states: 450_000,
+        states: 460_000,
     }
 }
 
