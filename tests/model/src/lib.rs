@@ -13,4 +13,5 @@
 
 pub mod explore;
 pub mod gist;
+pub mod lease;
 pub mod lock;
