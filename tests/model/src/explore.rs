@@ -60,7 +60,7 @@ where
         let name = property.name;
         match (property.expectation.discovery_is_failure(), found) {
             (true, Some(path)) => panic!("not always: {name}\n{:#?}", path.into_actions()),
-            (false, None) => eprintln!("never: {name} {}", checker.unique_state_count()),
+            (false, None) => panic!("never: {name}"),
             _ => {}
         }
     }
@@ -71,6 +71,21 @@ where
         depth: checker.max_depth(),
         took: begun.elapsed(),
     }
+}
+
+/// Explores a world that must have so many states, and prints what there was.
+///
+/// # Panics
+/// As [`explore`] does, and if there are fewer states.
+pub fn explore_world<M>(name: &str, model: M, states: usize)
+where
+    M: Model + Send + Sync + 'static,
+    M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
+    M::Action: Clone + Debug + PartialEq,
+{
+    let explored = explore(model);
+    println!("{name}: {explored}");
+    assert!(explored.states >= states, "{name} has shrunk: {explored}");
 }
 
 /// A shortest way to break a property that should always hold: its name, and the steps. `None` if there

@@ -15,3 +15,10 @@ pub mod explore;
 pub mod gist;
 pub mod lease;
 pub mod lock;
+
+/// A world that is explored, and how many states it has at least: one that shrinks shows less.
+pub struct World<B> {
+    pub name: &'static str,
+    pub bounds: B,
+    pub states: usize,
+}
