@@ -77,7 +77,7 @@ impl Gist {
     }
 
     /// How many revisions were ever made.
-    pub fn len(&self) -> usize {
+    pub fn revisions(&self) -> usize {
         self.entries.len()
     }
 
@@ -210,7 +210,8 @@ fn field<'a>(text: &'a Text, name: &str) -> Option<&'a str> {
     after(text, name)?.strip_prefix('"')?.split('"').next()
 }
 
-fn number(text: &Text, name: &str) -> Option<u64> {
+/// The value of a field that is a number.
+pub fn number(text: &Text, name: &str) -> Option<u64> {
     let digits = after(text, name)?.split(|c: char| !c.is_ascii_digit());
     digits.into_iter().next()?.parse().ok()
 }

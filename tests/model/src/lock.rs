@@ -116,9 +116,9 @@ impl Model for LockModel {
         // The switch is one for each thread, and the checker has its own.
         leave_out(self.left_out);
         let mut next = state.clone();
-        let revisions = next.gist.len();
+        let revisions = next.gist.revisions();
         next.apply(&self.bounds, action);
-        if next.gist.len() > revisions {
+        if next.gist.revisions() > revisions {
             self.show_to_a_stranger(&mut next);
         }
         Some(next)

@@ -74,15 +74,11 @@ pub fn of(model: &LockModel) -> Vec<Property<LockModel>> {
         ]);
     }
     if bounds.duplicates > 0 {
-        properties.push(Property::sometimes(
-            "a write in effect lands twice",
-            |_, state: &State| {
-                let twice = state.flights.iter().filter(|flight| flight.landed > 1);
-                twice
-                    .map(|flight| flight.id)
-                    .any(|id| state.is_in_effect(id))
-            },
-        ));
+        let name = "a write in effect lands twice";
+        properties.push(Property::sometimes(name, |_, state: &State| {
+            let mut twice = state.flights.iter().filter(|flight| flight.landed > 1);
+            twice.any(|flight| state.is_in_effect(flight.id))
+        }));
     }
     properties
 }
@@ -90,21 +86,11 @@ pub fn of(model: &LockModel) -> Vec<Property<LockModel>> {
 impl State {
     /// Every write, and what its process was told of it.
     fn writes(&self) -> impl Iterator<Item = (WriteId, Told)> {
-        self.processes
-            .iter()
-            .enumerate()
-            .flat_map(|(process, one)| {
-                let told = one.told.iter().enumerate();
-                told.map(move |(index, told)| {
-                    (
-                        WriteId {
-                            process,
-                            number: index + 1,
-                        },
-                        *told,
-                    )
-                })
-            })
+        let processes = self.processes.iter().enumerate();
+        processes.flat_map(|(process, one)| {
+            let numbered = (1..).zip(&one.told);
+            numbered.map(move |(number, told)| (WriteId { process, number }, *told))
+        })
     }
 
     fn is_in_effect(&self, id: WriteId) -> bool {
@@ -185,12 +171,13 @@ fn late(_: &LockModel, state: &State) -> bool {
 /// Something that was passed over, or another file's revision, stands between a write and what it
 /// superseded.
 fn walked(_: &LockModel, state: &State) -> bool {
-    state.writes().any(|(id, told)| {
-        let flight = state.flight(id).filter(|_| told == Told::Success);
-        let superseded = flight.and_then(|flight| state.place(flight.supersedes));
+    let successes = state.writes().filter(|(_, told)| *told == Told::Success);
+    let mut flights = successes.filter_map(|(id, _)| state.flight(id));
+    flights.any(|flight| {
         let mut effects = state.gist.effects(state.gist.head());
-        let written = effects.find(|index| state.gist.entry(*index).write == Some(id));
-        written.is_some_and(|at| state.gist.entry(at).below != superseded)
+        let written = effects.find(|index| state.gist.entry(*index).write == Some(flight.id));
+        let below = written.and_then(|at| state.gist.entry(at).below);
+        below.is_some_and(|below| state.gist.entry(below).name != flight.supersedes)
     })
 }
 

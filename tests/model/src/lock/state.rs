@@ -56,7 +56,7 @@ pub enum Doing {
     Nothing,
     /// It waits for the answer to a read, in a call that looks or writes.
     Reading(Request),
-    /// It waits for the answer to the write with this number.
+    /// It waits for the answer to its last write.
     Writing,
 }
 
@@ -160,7 +160,7 @@ impl State {
     }
 
     fn actions_of(&self, bounds: &Bounds, process: usize, actions: &mut Vec<Action>) {
-        let all = 0..self.gist.len();
+        let all = 0..self.gist.revisions();
         let one = &self.processes[process];
         match &one.doing {
             Doing::Nothing => {
@@ -178,10 +178,10 @@ impl State {
             Doing::Reading(request) => {
                 let shown = match request {
                     // It reads the same whenever it is read.
-                    Request::Revision(_) => self.gist.head()..self.gist.len(),
+                    Request::Revision(_) => self.gist.head()..self.gist.revisions(),
                     Request::Commits { .. } if !bounds.jumps => {
                         let newest = one.view + bounds.page;
-                        one.view..self.gist.len().min(newest + 1)
+                        one.view..self.gist.revisions().min(newest + 1)
                     }
                     _ => all,
                 };
@@ -202,8 +202,8 @@ impl State {
         }
     }
 
-    /// Whether the last write of a process stands in a revision; not a person's copy of it, for that
-    /// was written before.
+    /// Whether the last write of a process stands in a revision, be it as a person's copy, which comes
+    /// after it landed.
     fn landed(&self, process: usize, index: usize) -> bool {
         let number = self.processes[process].told.len();
         self.gist.entry(index).write == Some(WriteId { process, number })
@@ -223,7 +223,7 @@ impl State {
     fn pasting(&self, actions: &mut Vec<Action>) {
         let text = |index: usize| &self.gist.entry(index).text;
         let head = self.gist.head();
-        for of in 0..self.gist.len() {
+        for of in 0..self.gist.revisions() {
             let known = (0..of).any(|earlier| text(earlier) == text(of));
             if !known && text(of) != text(head) {
                 actions.push(Action::Paste { of });

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::lock::{LockError, Observed};
+use multi_cluster_leader_election::election::lock::{Content, LockError, Observed};
 use multi_cluster_leader_election::election::record::LeaderElectionRecord;
 use multi_cluster_leader_election::election::time::Instant;
 use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, Outcome, Step};
@@ -13,7 +13,7 @@ use multi_cluster_leader_election::lock::gist::wire::{Answer, GistPage, Reply, R
 
 use super::Bounds;
 use super::state::{Action, Doing, Flaw, Flight, State, Told, new_protocol};
-use crate::gist::{NAMES, WriteId};
+use crate::gist::{self, NAMES, WriteId};
 
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(16);
 
@@ -235,14 +235,33 @@ impl State {
         if observed.overwritten != plain.then_some(entry.longest_lease.unwrap_or_default()) {
             return Some("a look that misses what was overwritten");
         }
+        if !shows(
+            &observed.content,
+            &effect.text,
+            entry.longest_lease.is_some(),
+        ) {
+            return Some("a look that shows something else than is in effect");
+        }
         if observed.highest_token < entry.highest_token {
             return Some("a look that misses a token");
         }
         None
     }
 
-    /// What a process that knows nothing gets wrong about the newest revision.
+    /// What a process that knows nothing gets wrong about the newest revision, in however small pieces
+    /// it is shown the history.
     pub fn flaw_seen_by_a_stranger(&self, bounds: &Bounds) -> Option<Flaw> {
+        let pages = [1, 2, bounds.page].into_iter();
+        let mut flaws = pages.filter_map(|page| {
+            self.flaw_seen_in_pieces(&Bounds {
+                page,
+                ..bounds.clone()
+            })
+        });
+        flaws.next()
+    }
+
+    fn flaw_seen_in_pieces(&self, bounds: &Bounds) -> Option<Flaw> {
         let at = self.gist.head();
         let mut protocol = new_protocol("stranger");
         let Outcome::Got(Ok(observed)) = self.look_through(bounds, &mut protocol) else {
@@ -268,6 +287,20 @@ impl State {
                 }
             }
         }
+    }
+}
+
+/// Whether `content` is what `text` holds. `was_record`: there is a record, or was one.
+fn shows(content: &Content, text: &Text, was_record: bool) -> bool {
+    let lease = gist::number(text, "leaseDurationSeconds");
+    let token = gist::number(text, "leaderTransitions");
+    match content {
+        Content::Record(record) => {
+            let shown = (record.lease_duration_seconds, record.leader_transitions);
+            lease.zip(token) == Some(shown)
+        }
+        Content::Absent => lease.is_none() && !was_record,
+        Content::Gone | Content::Unreadable(_) => lease.is_none() && was_record,
     }
 }
 
