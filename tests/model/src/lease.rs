@@ -1,19 +1,22 @@
 //! Two candidates, their clocks and their workloads, on a store that is a compare-and-swap by itself.
 //!
 //! Time goes in ticks of a second. A candidate's clock goes at a rate of its own, so that what it
-//! reckons need not fall on a tick; it acts on ticks, for all that is left to chance happens there:
+//! reckons need not fall on a tick; it acts on ticks, as soon as it wanted to, in either order where
+//! both act. A call succeeds at once, unless it is one of the troubles ([`Troubles`]), of which there
+//! are so many, tried at every call and every moment:
 //!
-//! - when a write takes effect, if at all: any time after it was sent, also long after its candidate
-//!   went on;
-//! - when a call is answered, and with what a look was answered: anything that was in effect since it
-//!   was sent; or that the answer is lost;
-//! - that a candidate is frozen, with all its calls, while its workload goes on until it is killed;
-//! - with [`Troubles::vanishing`]: that writes vanish that took effect less than the confirmation delay
-//!   ago, acknowledged or not;
-//! - with [`Troubles::stops`]: that a candidate is asked to stop, and gives the lease back.
+//! - a call takes its time: a write takes effect at any later tick, and is answered at any tick after
+//!   that; a look is answered with anything that was in effect since it was sent; or its timeout ends
+//!   it;
+//! - its answer is lost: the write has never landed, has landed, or may still, also long after its
+//!   candidate went on;
+//! - a candidate is frozen with all its calls, for as long as it may be, while its workload goes on
+//!   until it is killed;
+//! - writes vanish that took effect less than the confirmation delay ago, acknowledged or not;
+//! - a candidate is asked to stop, and gives the lease back.
 //!
-//! A candidate that is not frozen acts when it said it would. A workload runs until its guard kills
-//! it at the time that it was told last, or ends before that when it was asked to.
+//! A workload runs until its guard kills it at the time that it was told last, or ends before that once
+//! it was asked to.
 
 mod node;
 mod state;
@@ -22,6 +25,7 @@ pub mod worlds;
 
 use std::time::Duration;
 
+use multi_cluster_leader_election::election::action::Finish;
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::safeguard::{Safeguard, leave_out};
 use stateright::{Model, Property};
@@ -109,13 +113,31 @@ impl Model for LeaseModel {
                 |_, state: &State| state.nodes.iter().any(|node| node.passed_over),
             ),
         ];
-        if self.bounds.troubles.vanishing > 0 {
-            properties.push(Property::sometimes(
-                "a leader outlives a vanished write",
-                |_, state: &State| {
-                    state.store.vanished() && state.nodes.iter().any(|node| node.runs(state.tick))
-                },
-            ));
+        let Troubles {
+            vanishing,
+            freezes,
+            stops,
+            ..
+        } = self.bounds.troubles;
+        if vanishing > 0 {
+            let name = "somebody leads though a write has vanished";
+            properties.push(Property::sometimes(name, |_, state: &State| {
+                state.store.vanished() && state.nodes.iter().any(|node| node.runs(state.tick))
+            }));
+        }
+        if freezes > 0 {
+            let name = "another leads while a leader is frozen";
+            properties.push(Property::sometimes(name, |_, state: &State| {
+                let other = state.nodes[1].runs(state.tick);
+                state.terms[0] > 0 && state.nodes[0].frozen && other
+            }));
+        }
+        if stops > 0 {
+            let name = "another leads after a polite stop";
+            properties.push(Property::sometimes(name, |_, state: &State| {
+                let stopped = state.nodes[0].elector.finished() == Some(Finish::Stopped);
+                state.terms[0] > 0 && stopped && state.nodes[1].runs(state.tick)
+            }));
         }
         properties
     }

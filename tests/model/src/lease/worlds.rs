@@ -165,26 +165,27 @@ pub fn large() -> Vec<World<Bounds>> {
         },
         ..bounds(18, Some(2), vanishing().bounds.troubles)
     };
-    let world = |name, bounds| World {
-        name,
-        bounds,
-        states: 2_000_000,
-    };
     vec![
-        world(
-            "a frozen candidate, for longer",
-            Bounds {
+        World {
+            name: "a frozen candidate, for longer",
+            bounds: Bounds {
                 ticks: 18,
                 ..frozen().bounds
             },
-        ),
-        world(
-            "a lost answer among vanishing writes",
-            Bounds {
+            states: 1_800_000,
+        },
+        World {
+            name: "a lost answer among vanishing writes",
+            bounds: Bounds {
                 rates: CLOCKS.into(),
                 ..lossy_and_vanishing()
             },
-        ),
-        world("vanishing writes, and a longer confirmation delay", long),
+            states: 8_500_000,
+        },
+        World {
+            name: "vanishing writes, and a longer confirmation delay",
+            bounds: long,
+            states: 330_000,
+        },
     ]
 }

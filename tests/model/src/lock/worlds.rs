@@ -141,50 +141,45 @@ pub fn small() -> Vec<World<Bounds>> {
 
 /// The same troubles, more of each.
 pub fn large() -> Vec<World<Bounds>> {
-    let world = |name, bounds| World {
-        name,
-        bounds,
-        states: 2_000_000,
-    };
     vec![
-        world(
-            "large races",
-            quiet(vec![warm(1, 2), warm(1, 2), warm(1, 1)]),
-        ),
-        world(
-            "large people",
-            Bounds {
-                overwrites: 1,
+        World {
+            name: "large races",
+            bounds: quiet(vec![warm(1, 2), warm(1, 2), warm(0, 1)]),
+            states: 5_600_000,
+        },
+        World {
+            name: "large people",
+            bounds: Bounds {
+                processes: pair().processes,
+                ..people().bounds
+            },
+            states: 1_230_000,
+        },
+        World {
+            name: "large doubles",
+            bounds: Bounds {
                 other_files: 1,
+                page: 2,
+                ..doubles().bounds
+            },
+            states: 6_200_000,
+        },
+        World {
+            name: "large walks",
+            bounds: Bounds {
                 failures: 1,
-                ..pair()
+                page: 2,
+                ..walks().bounds
             },
-        ),
-        world(
-            "large doubles",
-            Bounds {
-                duplicates: 1,
+            states: 7_200_000,
+        },
+        World {
+            name: "large vanishing",
+            bounds: Bounds {
                 pauses: 1,
-                overwrites: 1,
-                ..pair()
+                ..vanishing().bounds
             },
-        ),
-        world(
-            "large walks",
-            Bounds {
-                failures: 1,
-                overwrites: 1,
-                ..walkers(2)
-            },
-        ),
-        world(
-            "large vanishing",
-            Bounds {
-                overwrites: 1,
-                pauses: 1,
-                vanishing: 2,
-                ..pair()
-            },
-        ),
+            states: 2_000_000,
+        },
     ]
 }
