@@ -159,10 +159,9 @@ pub fn large() -> Vec<World<Bounds>> {
             name: "large doubles",
             bounds: Bounds {
                 other_files: 1,
-                page: 2,
                 ..doubles().bounds
             },
-            states: 6_200_000,
+            states: 3_390_000,
         },
         World {
             name: "large walks",
