@@ -35,6 +35,11 @@ test: lint ## run every check: format, lints, documentation, tests
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	$(CARGO) test --locked
 	$(CARGO) test --locked --package simulation --profile simulation
+	$(CARGO) test --locked --package model --profile simulation
+
+.PHONY: model
+model: need-cargo need-cc ## explore every state of the models, the large ones too (minutes)
+	$(CARGO) run --locked --package model --profile simulation --bin explore
 
 # Inputs that a fuzzer makes, for the same checks that `make test` holds against the corpus. What
 # they find goes to fuzz/artifacts; what leads on, to fuzz/target. Without a sanitizer it needs no

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -97,7 +97,7 @@ impl Gist {
         &self,
         last: usize,
         base: Option<&Base>,
-        seen: &mut HashMap<Revision, Seen>,
+        seen: &mut BTreeMap<Revision, Seen>,
     ) -> (Effect, usize) {
         let commits = self.commits(last);
         let mut known = 2.min(commits.len());
@@ -167,7 +167,7 @@ fn a_walk_agrees_with_the_rule_applied_to_everything() {
         let mut rng = Rng::with_seed(seed);
         let gist = random_gist(&mut rng);
         let last = gist.revisions.len() - 1;
-        let (effect, _) = gist.resolve(last, None, &mut HashMap::new());
+        let (effect, _) = gist.resolve(last, None, &mut BTreeMap::new());
         let expected = gist.in_effect(last);
         assert_eq!(effect.commit.revision, name(expected), "seed {seed}");
         if effect.stored.origin().is_none() {
@@ -181,7 +181,7 @@ fn going_on_from_what_was_known_agrees_with_the_rule_applied_to_everything() {
     for seed in 0..HISTORIES {
         let mut rng = Rng::with_seed(seed);
         let gist = random_gist(&mut rng);
-        let mut seen = HashMap::new();
+        let mut seen = BTreeMap::new();
         let mut base: Option<Base> = None;
         let mut at = 0;
         while at < gist.revisions.len() {
@@ -215,7 +215,7 @@ fn a_head_on_top_of_what_it_supersedes_needs_nothing_more() {
     gist.push(ours(1, 30, name(0)));
     gist.push(ours(2, 30, name(1)));
     let head = Seen::new(gist.text(2).clone());
-    let mut seen = HashMap::from([(name(2), head)]);
+    let mut seen = BTreeMap::from([(name(2), head)]);
     let (effect, asked) = gist.resolve(2, None, &mut seen);
     assert_eq!(effect.commit.revision, name(2));
     assert_eq!(asked, 0);
@@ -229,10 +229,10 @@ fn another_files_revisions_do_not_take_the_name_over() {
     for _ in 0..5 {
         gist.push(gist.text(1).clone());
     }
-    let (effect, _) = gist.resolve(6, None, &mut HashMap::new());
+    let (effect, _) = gist.resolve(6, None, &mut BTreeMap::new());
     assert_eq!(effect.commit.revision, name(1));
     gist.push(ours(2, 30, name(1)));
-    let (effect, _) = gist.resolve(7, None, &mut HashMap::new());
+    let (effect, _) = gist.resolve(7, None, &mut BTreeMap::new());
     assert_eq!(effect.commit.revision, name(7));
 }
 
@@ -249,7 +249,7 @@ fn locks_that_share_a_gist_do_not_make_each_other_read_everything() {
         gist.push(gist.text(last).clone());
     }
     let newest = gist.revisions.len() - 1;
-    let (effect, asked) = gist.resolve(newest, None, &mut HashMap::new());
+    let (effect, asked) = gist.resolve(newest, None, &mut BTreeMap::new());
     assert_eq!(effect.commit.revision, name(last));
     assert!(asked <= 6, "{asked}");
 }
@@ -261,7 +261,7 @@ fn a_late_write_by_an_old_leader_cannot_depose_a_new_one() {
     gist.push(ours(1, 30, name(0)));
     gist.push(ours(2, 30, name(1)));
     gist.push(ours(3, 30, name(1)));
-    let (effect, _) = gist.resolve(3, None, &mut HashMap::new());
+    let (effect, _) = gist.resolve(3, None, &mut BTreeMap::new());
     assert_eq!(effect.commit.revision, name(2));
 }
 
@@ -276,7 +276,7 @@ fn an_edit_by_hand_that_keeps_our_fields_does_not_take_effect() {
     gist.push(Text::Whole(
         text.replace("\"1\"", "\"somebody else\"").into(),
     ));
-    let (effect, _) = gist.resolve(2, None, &mut HashMap::new());
+    let (effect, _) = gist.resolve(2, None, &mut BTreeMap::new());
     assert_eq!(effect.commit.revision, name(1));
 }
 
@@ -291,7 +291,7 @@ fn a_look_back_ends_at_a_floor() {
             .into(),
     ));
     gist.push(plain(51, 3));
-    let mut seen = HashMap::new();
+    let mut seen = BTreeMap::new();
     let (effect, asked) = gist.resolve(51, None, &mut seen);
     assert_eq!(
         asked, 3,
@@ -314,16 +314,16 @@ fn a_newer_rule_is_noticed_until_a_plain_overwrite_settles_it() {
     gist.push(plain(0, 30));
     gist.push(ours(1, 30, name(0)));
     gist.push(newer(name(1)));
-    let (effect, _) = gist.resolve(2, None, &mut HashMap::new());
+    let (effect, _) = gist.resolve(2, None, &mut BTreeMap::new());
     assert_eq!(effect.newer_protocol, Some(2));
     gist.push(ours(3, 30, name(1)));
-    let (effect, _) = gist.resolve(3, None, &mut HashMap::new());
+    let (effect, _) = gist.resolve(3, None, &mut BTreeMap::new());
     assert_eq!(
         effect.newer_protocol,
         Some(2),
         "who knows what it means to them"
     );
     gist.push(plain(4, 30));
-    let (effect, _) = gist.resolve(4, None, &mut HashMap::new());
+    let (effect, _) = gist.resolve(4, None, &mut BTreeMap::new());
     assert_eq!(effect.newer_protocol, None);
 }

@@ -8,7 +8,7 @@ use super::record::LeaderElectionRecord;
 use super::time::Instant;
 
 /// What the owner is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Call [`ResourceLock::get`](super::lock::ResourceLock::get) and hand the result to
     /// [`handle_got`](super::elector::LeaderElector::handle_got).
@@ -62,7 +62,7 @@ pub enum Action {
 
 /// Why a workload has to stop.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {
     /// The elector was asked to stop.
     Cancelled,
@@ -84,7 +84,7 @@ impl fmt::Display for StopReason {
 
 /// Something that people may want to read.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// A call to the store failed, and is to be tried again.
     Failed {
@@ -130,7 +130,7 @@ pub enum Notice {
 
 /// How an election ended for this candidate.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Finish {
     /// It was stopped, and holds nothing.
     Stopped,

@@ -1,5 +1,6 @@
 //! What a candidate knows of the lease, when it may take it, and what it then writes.
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -22,7 +23,7 @@ const LONG_GONE_LEASES: u32 = 10;
 const POLL_JITTER: f64 = 0.1;
 
 /// What was last observed, and since when that is in effect.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Observation {
     observed: Observed,
     /// When the answer came in which it was first seen in effect.
@@ -33,15 +34,32 @@ struct Observation {
     stagger: Duration,
 }
 
+/// What is drawn at random. It decides nothing that matters, so candidates that differ only in what
+/// they will draw count as equal.
+#[derive(Clone, Debug)]
+struct Dice(Rng);
+
+impl PartialEq for Dice {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Dice {}
+
+impl Hash for Dice {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
 /// The observations of one candidate.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Candidacy {
     identity: String,
     /// The lease that it would write itself: as long as the record will say.
     own_lease: Duration,
     poll_period: Duration,
     longest_stagger: Duration,
-    rng: Rng,
+    dice: Dice,
     observation: Option<Observation>,
     /// Nothing is claimed before this.
     not_before: Instant,
@@ -55,7 +73,7 @@ impl Candidacy {
             own_lease: Duration::from_secs(config.lease_duration_seconds()),
             poll_period: config.poll_period,
             longest_stagger: config.takeover_stagger,
-            rng: Rng::with_seed(config.seed),
+            dice: Dice(Rng::with_seed(config.seed)),
             observation: None,
             not_before: Instant::BOOT,
             highest_token: None,
@@ -92,7 +110,7 @@ impl Candidacy {
     }
 
     fn draw_stagger(&mut self) -> Duration {
-        self.longest_stagger.mul_f64(self.rng.f64())
+        self.longest_stagger.mul_f64(self.dice.0.f64())
     }
 
     fn overwritten_notice(&self, observed: &Observed) -> Option<Notice> {
@@ -178,7 +196,7 @@ impl Candidacy {
 
     /// The poll period, a little longer or shorter.
     pub(super) fn jittered_poll_period(&mut self) -> Duration {
-        let factor = 1.0 - POLL_JITTER + 2.0 * POLL_JITTER * self.rng.f64();
+        let factor = 1.0 - POLL_JITTER + 2.0 * POLL_JITTER * self.dice.0.f64();
         self.poll_period.mul_f64(factor)
     }
 

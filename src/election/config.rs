@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_IDENTITY: usize = 64 * 1024;
 
 /// How an election is timed. See [`validate`](Self::validate) for what must hold between the times.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeaderElectionConfig {
     /// The name of this candidate, unlike that of every other one; not empty.
     pub identity: String,

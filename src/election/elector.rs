@@ -40,7 +40,7 @@ use super::time::Instant;
 const LOOKS_WHEN_CROWDED: u32 = 3;
 
 /// The call that is made next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Next {
     Look,
     Claim,
@@ -59,7 +59,7 @@ impl Next {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct InFlight {
     kind: Next,
     sent_at: Instant,
@@ -68,7 +68,7 @@ struct InFlight {
     write: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Role {
     Candidate,
     Claimant(Term),
@@ -77,7 +77,7 @@ enum Role {
     Finished(Finish),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Cancel {
     finish: Finish,
     /// When the workload must be gone at the latest.
@@ -85,7 +85,7 @@ struct Cancel {
 }
 
 /// One candidate of an election.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeaderElector {
     config: LeaderElectionConfig,
     confirmation: Option<Duration>,

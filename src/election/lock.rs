@@ -66,7 +66,7 @@ pub trait ResourceLock {
 }
 
 /// What the store said of a write that took effect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Written {
     /// Since when this lock had known the state of the store on which the write stands: an answer
     /// that came then showed it as the newest one. `None` if that is not known, or if anybody wrote
@@ -76,7 +76,7 @@ pub struct Written {
 }
 
 /// What a look at the store showed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Observed {
     /// What is in effect.
     pub content: Content,
@@ -104,7 +104,7 @@ pub struct Observed {
 }
 
 /// What is in effect in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// There is no record, and there never was.
     Absent,
@@ -139,7 +139,7 @@ impl Content {
 /// Each text is one clause for people that says what happened and what to do about it, and holds no
 /// secret.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LockError {
     /// The place where the record should be does not exist, or is hidden from us.
     NotFound(String),

@@ -23,7 +23,7 @@ pub const HIGHEST_TOKEN: u64 = (1 << 53) - 1;
 /// A lease record: who holds the lease, for how long, and since when.
 ///
 /// The times are for people. No decision compares them with a clock.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LeaderElectionRecord {
     /// Who holds the lease; empty when nobody does.
     pub holder_identity: String,

@@ -1,8 +1,8 @@
-//! What keeps an election safe, each by a name, so that a simulation can leave one out and show that
-//! it would notice.
+//! What keeps an election safe, each by a name, so that a simulation or a model can leave one out and
+//! show that it would notice.
 //!
-//! Without the feature `switchable-safeguards`, which only the simulation turns on, [`holds`] is
-//! always true and costs nothing: nobody can run a program without them.
+//! Without the feature `switchable-safeguards`, which only these turn on, [`holds`] is always true and
+//! costs nothing: nobody can run a program without them.
 
 /// A rule whose absence makes an election unsafe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use super::safeguard::{Safeguard, holds};
 use super::time::Instant;
 
 /// A write of this term.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Write {
     /// Its number among this process's writes.
     number: u64,
@@ -27,7 +27,7 @@ struct Write {
 }
 
 /// A term of leadership, from the claim on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Term {
     /// The fencing token.
     pub(super) token: u64,

@@ -20,7 +20,7 @@
 //! the newest revision of ours that took effect, to know which leases were overwritten. It reads
 //! nothing itself: it says what it has to see next.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use super::wire::{Commit, Text};
 use crate::election::safeguard::{Safeguard, holds};
 
 /// What our file held in a revision, as text and as read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Seen {
     /// The text, to be compared with its neighbours'.
     pub text: Text,
@@ -48,10 +48,10 @@ impl Seen {
 }
 
 /// The revisions whose content is known.
-pub type SeenRevisions = HashMap<Revision, Seen>;
+pub type SeenRevisions = BTreeMap<Revision, Seen>;
 
 /// The revision in effect, and what it may have overwritten.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Effect {
     /// Its name: where its content was written.
     pub commit: Commit,
@@ -115,7 +115,7 @@ fn newer_protocol(stored: &Stored) -> Option<u64> {
 }
 
 /// A point of the history up to which the rule was applied before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Base {
     /// Up to and with this revision.
     pub at: Revision,
@@ -170,20 +170,20 @@ enum Missing {
 }
 
 /// How far the search for a start has come.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Walk {
     to_effect: Scan,
     to_settled: Scan,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Scan {
     /// The newest revision, the place below it where the search began, and the base.
     began: Option<(Revision, usize, Option<Revision>)>,
     /// The first place that is not known to be no start.
     next: usize,
     /// What those above it say they supersede.
-    named: HashSet<Revision>,
+    named: BTreeSet<Revision>,
     named_last: Option<Revision>,
 }
 

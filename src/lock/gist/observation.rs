@@ -12,7 +12,7 @@ use crate::election::time::Instant;
 
 /// Turns revisions in effect into observations, and keeps what has to be remembered from one to the
 /// next.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Observer {
     /// What the write ids of this process begin with.
     prefix: String,

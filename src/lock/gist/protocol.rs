@@ -38,7 +38,7 @@ pub struct ProtocolConfig {
 }
 
 /// What is to be done next in a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Send this, and hand in the answer.
     Ask(Request),
@@ -47,7 +47,7 @@ pub enum Step {
 }
 
 /// What came of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Of a `get`.
     Got(Result<Observed, LockError>),
@@ -56,7 +56,7 @@ pub enum Outcome {
 }
 
 /// A call under way.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Call {
     Get,
     /// A look before the first write, when there was no `get` yet.
@@ -65,7 +65,7 @@ enum Call {
     Write(Sent),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Sent {
     write_id: Arc<str>,
     supersedes: Revision,
@@ -76,7 +76,7 @@ struct Sent {
 }
 
 /// The gist lock's state and decisions.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GistProtocol {
     file: Option<String>,
     /// How many `create` and `update` calls there were.

@@ -49,7 +49,7 @@ pub(super) enum Read<T> {
 }
 
 /// How far this call has come.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Cursor {
     /// The call is to write: what it reads decides whether a leader may go on.
     write: bool,
@@ -65,7 +65,7 @@ struct Cursor {
 }
 
 /// The known part of the history.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Reader {
     /// An answer counts as stale for at most this long.
     stale_for: Duration,

@@ -22,7 +22,7 @@ const PROTOCOL_FIELD: &str = "protocol";
 const FLOOR: &str = "floor";
 
 /// The content of our file in one revision, as read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Stored {
     /// The file is missing or blank.
     Nothing,
@@ -44,7 +44,7 @@ pub enum Stored {
 }
 
 /// A record, and what the gist lock wrote beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoredRecord {
     /// The record, without the fields of the gist lock.
     pub record: Arc<LeaderElectionRecord>,
@@ -57,7 +57,7 @@ pub struct StoredRecord {
 }
 
 /// Which write of the gist lock a record is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// Unique for each write; up to the last `-`, it names the process.
     pub write_id: Arc<str>,

@@ -24,7 +24,7 @@ use status::{Asked, Head};
 pub use target::Target;
 
 /// A request to the gist API.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
     /// The gist as it is: `GET /gists/{id}`.
     Gist {
@@ -50,7 +50,7 @@ pub enum Request {
 }
 
 /// What came of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Answer {
     /// The server's own clock (the `Date` header), in seconds since the Unix epoch.
     pub date: Option<i64>,
@@ -62,7 +62,7 @@ pub struct Answer {
 }
 
 /// A good answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {
     /// 304: what the entity tag stood for still holds.
     NotModified,
@@ -75,7 +75,7 @@ pub enum Reply {
 }
 
 /// The gist as an answer shows it, as far as it was read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GistPage {
     /// The entity tag for the next conditional request.
     pub etag: Option<Arc<str>>,
@@ -90,7 +90,7 @@ pub struct GistPage {
 }
 
 /// An entry of the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Commit {
     /// Its name.
     pub revision: Revision,
@@ -99,7 +99,7 @@ pub struct Commit {
 }
 
 /// What a file holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Text {
     /// There is no such file.
     #[default]

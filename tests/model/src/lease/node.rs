@@ -1,0 +1,232 @@
+//! A candidate: its elector, its clock, the call that it waits for, and its workload.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use multi_cluster_leader_election::election::action::Action as Asked;
+use multi_cluster_leader_election::election::elector::LeaderElector;
+use multi_cluster_leader_election::election::record::LeaderElectionRecord;
+use multi_cluster_leader_election::election::time::Instant;
+
+use super::Bounds;
+use super::store::{Write, WriteId};
+
+/// A call that is not over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Call {
+    /// For a look: how many writes there were when it was sent; `None` for a write.
+    pub length: Option<usize>,
+    /// The write that it is about.
+    pub id: WriteId,
+    /// When its timeout is over.
+    until: Instant,
+    /// It was made just now, and nothing has come of it.
+    fresh: bool,
+}
+
+/// What came of the write that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    TookEffect,
+    PassedOver,
+}
+
+/// The workload, which a guard of its own watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Workload {
+    /// When it is killed, by the candidate's clock.
+    pub kill_at: Instant,
+    /// It was asked to end, so it may.
+    pub asked_to_end: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Node {
+    pub elector: LeaderElector,
+    /// How fast its clock goes, in thousandths.
+    rate: u32,
+    grace: Duration,
+    pub frozen: bool,
+    pub call: Option<Call>,
+    pub fate: Option<Fate>,
+    /// What the lock last saw, or wrote itself.
+    pub known: Option<WriteId>,
+    /// Since when it knows that.
+    pub known_since: Instant,
+    /// How many writes it made.
+    writes: u64,
+    /// Its writes that have not landed.
+    pub flights: Vec<Write>,
+    /// One of its writes landed too late to take effect.
+    pub passed_over: bool,
+    pub workload: Option<Workload>,
+    /// The token of a workload that was just started.
+    pub started: Option<u64>,
+}
+
+impl Node {
+    pub fn new(bounds: &Bounds, index: usize, rate: u32) -> Node {
+        let config = bounds.config.clone();
+        let identity = ["a", "b"][index].to_owned();
+        let grace = config.termination_grace;
+        let elector = LeaderElector::new(
+            multi_cluster_leader_election::LeaderElectionConfig { identity, ..config },
+            bounds.confirmation,
+            clock(0, rate),
+        );
+        Node {
+            elector,
+            rate,
+            grace,
+            frozen: false,
+            call: None,
+            fate: None,
+            known: None,
+            known_since: clock(0, rate),
+            writes: 0,
+            flights: Vec::new(),
+            passed_over: false,
+            workload: None,
+            started: None,
+        }
+    }
+
+    /// What its clock shows.
+    pub fn now(&self, tick: u32) -> Instant {
+        clock(tick, self.rate)
+    }
+
+    /// Whether its workload runs.
+    pub fn runs(&self, tick: u32) -> bool {
+        self.workload
+            .is_some_and(|workload| self.now(tick) < workload.kill_at)
+    }
+
+    /// Whether it has something to do now.
+    pub fn is_due(&self, tick: u32) -> bool {
+        let now = self.now(tick);
+        let due = self.elector.poll_timeout().is_some_and(|at| at <= now);
+        !self.frozen && due
+    }
+
+    /// Whether the call under way has outlived its timeout.
+    pub fn is_overdue(&self, tick: u32) -> bool {
+        let now = self.now(tick);
+        self.call.as_ref().is_some_and(|call| now >= call.until)
+    }
+
+    /// Whether it has made a call just now.
+    pub fn has_fresh_call(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.fresh)
+    }
+
+    /// Whether the call under way is a write.
+    pub fn writes_now(&self) -> bool {
+        self.call.as_ref().is_some_and(|call| call.length.is_none())
+    }
+
+    /// Whether it waits for the answer to this write.
+    pub fn waits_for(&self, id: WriteId) -> bool {
+        self.writes_now() && self.call.as_ref().is_some_and(|call| call.id == id)
+    }
+
+    /// The call under way takes its time.
+    pub fn linger(&mut self) {
+        if let Some(call) = &mut self.call {
+            call.fresh = false;
+        }
+    }
+
+    /// The write under way never lands.
+    pub fn forget_flight(&mut self) {
+        if self.writes_now() {
+            self.flights.pop();
+        }
+    }
+
+    /// Does what its elector asks for. `length`: how many writes there are.
+    pub fn act(&mut self, index: usize, tick: u32, length: usize) {
+        let now = self.now(tick);
+        while let Some(action) = self.elector.poll_action(now, String::new) {
+            match action {
+                Asked::Get { timeout } => self.call(index, Some(length), now + timeout),
+                Asked::Create { record, timeout } => self.send(index, None, record, now + timeout),
+                Asked::Update { record, timeout } => {
+                    self.send(index, self.known, record, now + timeout);
+                }
+                Asked::StartLeading { token, until } => {
+                    self.started = Some(token);
+                    self.workload = Some(Workload {
+                        kill_at: until + self.grace,
+                        asked_to_end: false,
+                    });
+                }
+                Asked::ExtendLease { until } => {
+                    if let Some(workload) = &mut self.workload {
+                        workload.kill_at = until + self.grace;
+                    }
+                }
+                Asked::StopLeading { kill_at, .. } => {
+                    if let Some(workload) = &mut self.workload {
+                        workload.kill_at = workload.kill_at.min(kill_at);
+                        workload.asked_to_end = true;
+                    }
+                }
+                Asked::NewLeader(_) | Asked::Event(_) | Asked::Notice(_) => {}
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        node: usize,
+        expected: Option<WriteId>,
+        record: LeaderElectionRecord,
+        until: Instant,
+    ) {
+        self.writes += 1;
+        self.call(node, None, until);
+        self.fate = None;
+        self.flights.push(Write {
+            id: self.last_write(node),
+            expected,
+            record: Arc::new(record),
+        });
+    }
+
+    fn call(&mut self, node: usize, length: Option<usize>, until: Instant) {
+        self.call = Some(Call {
+            length,
+            id: self.last_write(node),
+            until,
+            fresh: true,
+        });
+    }
+
+    fn last_write(&self, node: usize) -> WriteId {
+        WriteId {
+            node,
+            number: self.writes,
+        }
+    }
+
+    /// An answer that comes `now` shows this as the newest write.
+    pub fn learn(&mut self, newest: Option<WriteId>, now: Instant) {
+        if self.known != newest {
+            self.known = newest;
+            self.known_since = now;
+        }
+    }
+
+    /// Nothing of the workload is left.
+    pub fn workload_is_gone(&mut self, tick: u32) {
+        self.workload = None;
+        let now = self.now(tick);
+        self.elector.handle_workload_gone(now);
+    }
+}
+
+/// What a clock of this rate shows.
+fn clock(tick: u32, rate: u32) -> Instant {
+    Instant::from_boot(Duration::from_secs(1000) + Duration::from_millis(1) * (tick * rate))
+}

@@ -1,0 +1,339 @@
+//! A state of the world of two candidates, and what may happen next in it.
+
+use multi_cluster_leader_election::election::lock::{LockError, Observed, Written};
+
+use super::Bounds;
+use super::node::{Call, Fate, Node};
+use super::store::Store;
+
+/// What may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The clocks go on.
+    Tick,
+    /// A candidate does what it has to do by now.
+    Wake(usize),
+    /// The call that a candidate has just made succeeds at once.
+    Succeed(usize),
+    /// It takes its time.
+    Linger(usize),
+    /// Its answer is lost; a write has never landed.
+    Lose(usize),
+    /// Its answer is lost; the write has landed.
+    LoseLanded(usize),
+    /// Its answer is lost; the write may land later.
+    LoseFlying(usize),
+    /// A write of a candidate that took its time, or was given up, reaches the store.
+    Land {
+        node: usize,
+        flight: usize,
+    },
+    /// The answer to a write that took its time comes.
+    Answer(usize),
+    /// A look that took its time is answered with what was there when so many writes were in effect.
+    Show {
+        node: usize,
+        length: usize,
+    },
+    /// The workload ends, as it was asked to.
+    End(usize),
+    /// The newest writes vanish.
+    Vanish {
+        count: usize,
+    },
+    Freeze(usize),
+    Thaw(usize),
+    /// A candidate is asked to stop.
+    Stop(usize),
+}
+
+/// What may still go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Troubles {
+    /// Calls that take their time.
+    pub slow: u8,
+    /// Answers that are lost.
+    pub lost: u8,
+    /// Times that writes vanish.
+    pub vanishing: u8,
+    /// Candidates that are frozen for a while.
+    pub freezes: u8,
+    /// Candidates that are asked to stop.
+    pub stops: u8,
+}
+
+/// A state of the world.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub tick: u32,
+    pub store: Store,
+    pub nodes: [Node; 2],
+    pub troubles: Troubles,
+    /// How many terms each of them has had.
+    pub terms: [u8; 2],
+    last_token: Option<u64>,
+    pub tokens_rise: bool,
+}
+
+impl State {
+    pub fn new(bounds: &Bounds, rates: [u32; 2]) -> State {
+        State {
+            tick: 0,
+            store: Store::default(),
+            nodes: [0, 1].map(|index| Node::new(bounds, index, rates[index])),
+            troubles: bounds.troubles,
+            terms: [0; 2],
+            last_token: None,
+            tokens_rise: true,
+        }
+    }
+
+    // ---- what may happen ----
+
+    pub fn actions(&self, bounds: &Bounds, actions: &mut Vec<Action>) {
+        let fresh = self.nodes.iter().position(|node| node.has_fresh_call());
+        if let Some(node) = fresh {
+            return self.outcomes(node, actions);
+        }
+        for index in 0..self.nodes.len() {
+            self.actions_of(index, actions);
+        }
+        if self.troubles.vanishing > 0 {
+            let delay = bounds.confirmation.unwrap_or_default().as_secs();
+            let delay = u32::try_from(delay).unwrap_or(u32::MAX);
+            // Less than the delay ago.
+            let most = self.store.newer_than(self.tick.checked_sub(delay));
+            actions.extend((1..=most).map(|count| Action::Vanish { count }));
+        }
+        let busy = |node: &Node| node.is_due(self.tick) || node.is_overdue(self.tick);
+        let waits = |node: &Node| !node.frozen && busy(node);
+        if self.tick < bounds.ticks && !self.nodes.iter().any(waits) {
+            actions.push(Action::Tick);
+        }
+    }
+
+    /// What may come of a call that was just made.
+    fn outcomes(&self, node: usize, actions: &mut Vec<Action>) {
+        actions.push(Action::Succeed(node));
+        if self.troubles.slow > 0 {
+            actions.push(Action::Linger(node));
+        }
+        if self.troubles.lost > 0 {
+            actions.push(Action::Lose(node));
+            if self.nodes[node].writes_now() {
+                actions.extend([Action::LoseLanded(node), Action::LoseFlying(node)]);
+            }
+        }
+    }
+
+    fn actions_of(&self, index: usize, actions: &mut Vec<Action>) {
+        let node = &self.nodes[index];
+        let flights = 0..node.flights.len();
+        actions.extend(flights.map(|flight| Action::Land {
+            node: index,
+            flight,
+        }));
+        if node.frozen {
+            return actions.push(Action::Thaw(index));
+        }
+        if node.is_due(self.tick) {
+            actions.push(Action::Wake(index));
+        }
+        self.answers(index, actions);
+        if node.workload.is_some_and(|workload| workload.asked_to_end) {
+            actions.push(Action::End(index));
+        }
+        if self.troubles.freezes > 0 {
+            actions.push(Action::Freeze(index));
+        }
+        if self.troubles.stops > 0 {
+            actions.push(Action::Stop(index));
+        }
+    }
+
+    /// How a call that takes its time may end.
+    fn answers(&self, index: usize, actions: &mut Vec<Action>) {
+        let node = &self.nodes[index];
+        let Some(call) = &node.call else {
+            return;
+        };
+        match call.length {
+            Some(length) => {
+                let newest = self.store.writes();
+                let shown = length.min(newest)..=newest;
+                actions.extend(shown.map(|length| Action::Show {
+                    node: index,
+                    length,
+                }));
+            }
+            None if node.fate.is_some() => actions.push(Action::Answer(index)),
+            None => {}
+        }
+        if node.is_overdue(self.tick) {
+            actions.push(Action::LoseFlying(index));
+        }
+    }
+
+    // ---- what it does ----
+
+    pub fn apply(&mut self, action: Action) {
+        match action {
+            Action::Tick => self.go_on(),
+            Action::Wake(index) => {
+                let now = self.nodes[index].now(self.tick);
+                self.nodes[index].elector.handle_timeout(now);
+                self.act(index);
+            }
+            Action::Succeed(index) => self.succeed(index),
+            Action::Linger(index) => {
+                self.troubles.slow -= 1;
+                self.nodes[index].linger();
+            }
+            Action::Lose(index) => {
+                self.troubles.lost -= 1;
+                self.nodes[index].forget_flight();
+                self.lose(index);
+            }
+            Action::LoseLanded(index) => {
+                self.troubles.lost -= 1;
+                self.land_last(index);
+                self.lose(index);
+            }
+            Action::LoseFlying(index) => {
+                // What took its time had its trouble.
+                if self.nodes[index].has_fresh_call() {
+                    self.troubles.lost -= 1;
+                }
+                self.lose(index);
+            }
+            Action::Land { node, flight } => self.land(node, flight),
+            Action::Answer(index) => self.answer(index),
+            Action::Show { node, length } => self.show(node, length),
+            Action::End(index) => {
+                self.nodes[index].workload_is_gone(self.tick);
+                self.act(index);
+            }
+            Action::Vanish { count } => {
+                self.troubles.vanishing -= 1;
+                self.store.lose(count);
+            }
+            Action::Freeze(index) => {
+                self.troubles.freezes -= 1;
+                self.nodes[index].frozen = true;
+            }
+            Action::Thaw(index) => {
+                self.nodes[index].frozen = false;
+                self.bury(index);
+            }
+            Action::Stop(index) => {
+                self.troubles.stops -= 1;
+                let now = self.nodes[index].now(self.tick);
+                self.nodes[index].elector.handle_cancel(now);
+                self.act(index);
+            }
+        }
+    }
+
+    /// The next tick: guards kill what has to be gone by then.
+    fn go_on(&mut self) {
+        self.tick += 1;
+        self.bury(0);
+        self.bury(1);
+    }
+
+    /// Tells a candidate that its workload was killed.
+    fn bury(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if node.workload.is_some() && !node.runs(self.tick) && !node.frozen {
+            node.workload_is_gone(self.tick);
+            self.act(index);
+        }
+    }
+
+    fn act(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        node.act(index, self.tick, self.store.writes());
+        if let Some(token) = node.started.take() {
+            self.terms[index] += 1;
+            self.tokens_rise &= Some(token) > self.last_token;
+            self.last_token = Some(token);
+        }
+    }
+
+    fn succeed(&mut self, index: usize) {
+        if self.nodes[index].writes_now() {
+            self.land_last(index);
+            return self.answer(index);
+        }
+        self.show(index, self.store.writes());
+    }
+
+    /// The write that was just sent lands.
+    fn land_last(&mut self, index: usize) {
+        let last = self.nodes[index].flights.len() - 1;
+        self.land(index, last);
+    }
+
+    fn land(&mut self, index: usize, flight: usize) {
+        let node = &mut self.nodes[index];
+        let write = node.flights.remove(flight);
+        let fate = match self.store.land(&write, self.tick) {
+            true => Fate::TookEffect,
+            false => Fate::PassedOver,
+        };
+        if node.waits_for(write.id) {
+            node.fate = Some(fate);
+        } else {
+            node.passed_over |= fate == Fate::PassedOver;
+        }
+    }
+
+    fn answer(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let now = node.now(self.tick);
+        let (Some(Call { id, .. }), Some(fate)) = (node.call.take(), node.fate.take()) else {
+            return;
+        };
+        let result = match fate {
+            Fate::TookEffect => {
+                // It stands on what the candidate knew: the store is a compare-and-swap.
+                let undisturbed_since = Some(node.known_since);
+                node.learn(Some(id), now);
+                Ok(Written { undisturbed_since })
+            }
+            Fate::PassedOver => Err(LockError::Conflict),
+        };
+        node.elector.handle_wrote(now, result);
+        self.act(index);
+    }
+
+    fn show(&mut self, index: usize, length: usize) {
+        let node = &mut self.nodes[index];
+        let now = node.now(self.tick);
+        let (observed, known) = self.store.show(length, index, node.known);
+        node.learn(known, now);
+        node.call = None;
+        let observed = Observed {
+            newest_since: Some(node.known_since),
+            ..observed
+        };
+        node.elector.handle_got(now, Ok(observed));
+        self.act(index);
+    }
+
+    fn lose(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let now = node.now(self.tick);
+        let writes = node.writes_now();
+        node.call = None;
+        node.fate = None;
+        if writes {
+            let lost = LockError::OutcomeUnknown(String::new());
+            node.elector.handle_wrote(now, Err(lost));
+        } else {
+            let lost = LockError::Unavailable(String::new());
+            node.elector.handle_got(now, Err(lost));
+        }
+        self.act(index);
+    }
+}

@@ -1,0 +1,105 @@
+//! A store with a compare-and-swap: the writes that took effect, one on top of the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use multi_cluster_leader_election::election::lock::{Content, Observed};
+use multi_cluster_leader_election::election::record::LeaderElectionRecord;
+
+/// Names a write: which candidate made it, and which of its writes it is, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WriteId {
+    pub node: usize,
+    pub number: u64,
+}
+
+/// A write, sent on top of what its candidate last saw.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Write {
+    pub id: WriteId,
+    pub expected: Option<WriteId>,
+    pub record: Arc<LeaderElectionRecord>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Landed {
+    id: WriteId,
+    record: Arc<LeaderElectionRecord>,
+    at: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Store {
+    chain: Vec<Landed>,
+    vanished: bool,
+}
+
+impl Store {
+    /// How many writes are in effect, one on top of the other.
+    pub fn writes(&self) -> usize {
+        self.chain.len()
+    }
+
+    /// Whether writes have vanished.
+    pub fn vanished(&self) -> bool {
+        self.vanished
+    }
+
+    /// The newest write; `None` if there is none.
+    pub fn head(&self) -> Option<WriteId> {
+        self.chain.last().map(|landed| landed.id)
+    }
+
+    /// A write arrives; whether it takes effect.
+    pub fn land(&mut self, write: &Write, now: u32) -> bool {
+        let takes_effect = self.head() == write.expected;
+        if takes_effect {
+            self.chain.push(Landed {
+                id: write.id,
+                record: Arc::clone(&write.record),
+                at: now,
+            });
+        }
+        takes_effect
+    }
+
+    /// How many of the newest writes took effect after `since`.
+    pub fn newer_than(&self, since: Option<u32>) -> usize {
+        let newer = |landed: &&Landed| since.is_none_or(|since| landed.at > since);
+        self.chain.iter().rev().take_while(newer).count()
+    }
+
+    /// The newest writes are gone, as if they had never been.
+    pub fn lose(&mut self, count: usize) {
+        self.vanished = true;
+        self.chain.truncate(self.chain.len() - count);
+    }
+
+    /// What a look shows when only the first `length` writes were there yet, and what is the newest of
+    /// them. `known` is what the candidate last knew of.
+    pub fn show(
+        &self,
+        length: usize,
+        node: usize,
+        known: Option<WriteId>,
+    ) -> (Observed, Option<WriteId>) {
+        let chain = &self.chain[..length];
+        let newest = chain.last();
+        let id = newest.map(|landed| landed.id);
+        let is_there = |known: WriteId| chain.iter().any(|landed| landed.id == known);
+        let tokens = chain.iter().map(|landed| landed.record.leader_transitions);
+        let observed = Observed {
+            content: newest.map_or(Content::Absent, |landed| {
+                Content::Record(Arc::clone(&landed.record))
+            }),
+            resource_version: id.map_or(0, |id| id.number * 2 + id.node as u64),
+            mine: id.filter(|id| id.node == node).map(|id| id.number),
+            age: None::<Duration>,
+            overwritten: None,
+            newest_since: None,
+            rewound: known.is_some_and(|known| !is_there(known)),
+            highest_token: tokens.max(),
+        };
+        (observed, id)
+    }
+}

@@ -1,0 +1,353 @@
+//! What each action does: requests carried out on the gist, answers handed to the protocols, and what
+//! comes of them held against the rule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, Written};
+use multi_cluster_leader_election::election::record::LeaderElectionRecord;
+use multi_cluster_leader_election::election::time::Instant;
+use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, Outcome, Step};
+use multi_cluster_leader_election::lock::gist::revision::Revision;
+use multi_cluster_leader_election::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
+
+use super::Bounds;
+use super::state::{Action, Doing, Flaw, Flight, State, Told, new_protocol};
+use crate::gist::{self, NAMES, WriteId};
+
+pub const RENEW_DEADLINE: Duration = Duration::from_secs(16);
+
+/// Longer than an answer counts as stale, which is at most half the renew deadline.
+const PAUSE: Duration = Duration::from_secs(10);
+
+impl State {
+    pub fn apply(&mut self, bounds: &Bounds, action: Action) {
+        match action {
+            Action::Look { process, at } => {
+                self.process(process).looks -= 1;
+                let step = self.process(process).protocol.start_get();
+                self.go_on(bounds, process, step, Some(at));
+            }
+            Action::Create { process, at } => {
+                let record = self.next_record(process);
+                let step = self.process(process).protocol.start_create(&record);
+                self.go_on(bounds, process, step, Some(at));
+            }
+            Action::Write { process } => {
+                let record = self.next_record(process);
+                let step = self.process(process).protocol.start_update(&record);
+                self.go_on(bounds, process, step, None);
+            }
+            Action::Answer { process, at } => {
+                let reply = self.reply(bounds, process, at);
+                self.note_view(process, &reply, at);
+                let step = self.hand_in(process, Ok(reply));
+                self.go_on(bounds, process, step, None);
+            }
+            Action::Lose { process } => self.lose(bounds, process),
+            Action::Land { flight } => {
+                let text = self.lift(flight);
+                self.gist.land(text);
+            }
+            Action::LandOn { flight, below } => {
+                self.vanishing -= 1;
+                let text = self.lift(flight);
+                self.gist.land_on(below, text);
+            }
+            Action::Overwrite => {
+                self.overwrites -= 1;
+                let lease = 100 + u64::from(self.overwrites);
+                self.gist.land(plain(lease));
+            }
+            Action::Paste { of } => {
+                self.overwrites -= 1;
+                let text = self.gist.entry(of).text.clone();
+                self.gist.land(text);
+            }
+            Action::OtherFile => {
+                self.other_files -= 1;
+                let text = self.gist.entry(self.gist.head()).text.clone();
+                self.gist.land(text);
+            }
+            Action::Pause => self.pauses += 1,
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::BOOT + PAUSE * u32::from(self.pauses)
+    }
+
+    /// What a process writes next. Leases and tokens tell the writers apart.
+    fn next_record(&mut self, process: usize) -> LeaderElectionRecord {
+        let one = self.process(process);
+        one.writes -= 1;
+        one.told.push(Told::Waiting);
+        let number = one.told.len();
+        LeaderElectionRecord {
+            holder_identity: NAMES[process].into(),
+            lease_duration_seconds: 10 * (process as u64 + 1) + number as u64,
+            leader_transitions: 10 * number as u64 + process as u64,
+            ..LeaderElectionRecord::default()
+        }
+    }
+
+    /// The text of a write that lands.
+    fn lift(&mut self, flight: usize) -> Text {
+        let flight = Arc::make_mut(&mut self.flights[flight]);
+        if flight.landed > 0 {
+            self.duplicates -= 1;
+        }
+        flight.landed += 1;
+        Text::Whole(Arc::clone(&flight.text))
+    }
+
+    fn lose(&mut self, bounds: &Bounds, process: usize) {
+        let error = match self.processes[process].doing {
+            Doing::Writing => LockError::OutcomeUnknown("the answer was lost".into()),
+            _ => {
+                self.failures -= 1;
+                LockError::Unavailable("the answer was lost".into())
+            }
+        };
+        let step = self.hand_in(process, Err(error));
+        self.go_on(bounds, process, step, None);
+    }
+
+    // ---- the service ----
+
+    /// The answer to what a process asked for.
+    fn reply(&self, bounds: &Bounds, process: usize, at: usize) -> Reply {
+        match &self.processes[process].doing {
+            Doing::Reading(request) => read(self, bounds, request, at),
+            _ => Reply::Gist(page(self, bounds, at)),
+        }
+    }
+
+    /// A revision reads the same whenever it is read; other answers are as of one.
+    fn note_view(&mut self, process: usize, reply: &Reply, at: usize) {
+        if !matches!(reply, Reply::Revision(_)) {
+            self.process(process).view = at;
+        }
+    }
+
+    fn hand_in(&mut self, process: usize, reply: Result<Reply, LockError>) -> Step {
+        let now = self.now();
+        let protocol = &mut self.process(process).protocol;
+        protocol.handle_answer(now, answer(reply))
+    }
+
+    // ---- the calls ----
+
+    /// Goes on with a call until an answer is up to chance. The first request is answered as of
+    /// `at`.
+    fn go_on(&mut self, bounds: &Bounds, process: usize, mut step: Step, mut at: Option<usize>) {
+        loop {
+            let request = match step {
+                Step::Done(outcome) => return self.done(process, outcome),
+                Step::Ask(request) => request,
+            };
+            if let Request::Write { content, until } = request {
+                return self.send(process, content, until);
+            }
+            let sure = match &request {
+                Request::Revision(_) if self.failures == 0 => Some(self.gist.head()),
+                _ => at.take(),
+            };
+            let Some(at) = sure else {
+                self.process(process).doing = Doing::Reading(request);
+                return;
+            };
+            let reply = read(self, bounds, &request, at);
+            self.note_view(process, &reply, at);
+            step = self.hand_in(process, Ok(reply));
+        }
+    }
+
+    fn send(&mut self, process: usize, content: String, supersedes: Revision) {
+        let one = self.process(process);
+        one.doing = Doing::Writing;
+        let number = one.told.len();
+        self.flights.push(Arc::new(Flight {
+            id: WriteId { process, number },
+            supersedes,
+            text: content.into(),
+            landed: 0,
+        }));
+        self.flights
+            .sort_by_key(|flight| (flight.id.process, flight.id.number));
+    }
+
+    fn done(&mut self, process: usize, outcome: Outcome) {
+        let one = self.process(process);
+        one.doing = Doing::Nothing;
+        one.view = 0;
+        match outcome {
+            Outcome::Got(Ok(observed)) => {
+                let flaw = self.misjudged(process, &observed);
+                self.flaw = self.flaw.or(flaw);
+            }
+            Outcome::Got(Err(_)) => {}
+            Outcome::Wrote(result) => self.told(process, &result),
+        }
+    }
+
+    fn told(&mut self, process: usize, result: &Result<Written, LockError>) {
+        let number = self.processes[process].told.len();
+        let id = WriteId { process, number };
+        let sent = self.flights.iter().any(|flight| flight.id == id);
+        let told = match result {
+            _ if !sent => Told::NotSent,
+            Ok(_) => Told::Success,
+            Err(LockError::Conflict) => Told::Conflict,
+            Err(_) => Told::Unknown,
+        };
+        self.process(process).told[number - 1] = told;
+        let seen = self.processes[process].protocol.in_effect();
+        let by = seen.and_then(|(at, _)| self.gist.find(at));
+        let in_effect = by.map(|by| self.gist.entry(self.gist.entry(by).effect).write);
+        let flaw = match told {
+            Told::Success if in_effect != Some(Some(id)) => Some("a success without effect"),
+            Told::Conflict if in_effect == Some(Some(id)) => Some("a conflict with effect"),
+            _ => None,
+        };
+        self.flaw = self.flaw.or(flaw);
+    }
+
+    // ---- the rule ----
+
+    /// Whether what a look showed differs from what the rule says.
+    fn misjudged(&self, process: usize, observed: &Observed) -> Option<Flaw> {
+        let seen = self.processes[process].protocol.in_effect();
+        let Some(at) = seen.and_then(|(at, _)| self.gist.find(at)) else {
+            return Some("a look that saw nothing");
+        };
+        self.misjudged_at(at, Some(process), observed)
+    }
+
+    fn misjudged_at(&self, at: usize, by: Option<usize>, observed: &Observed) -> Option<Flaw> {
+        let entry = self.gist.entry(at);
+        let effect = self.gist.entry(entry.effect);
+        let mine = effect.write.filter(|write| Some(write.process) == by);
+        if observed.mine != mine.map(|write| write.number as u64) {
+            return Some("a look that takes others' writes for one's own, or the reverse");
+        }
+        let plain = effect.write.is_none();
+        if observed.overwritten != plain.then_some(entry.longest_lease.unwrap_or_default()) {
+            return Some("a look that misses what was overwritten");
+        }
+        if !shows(
+            &observed.content,
+            &effect.text,
+            entry.longest_lease.is_some(),
+        ) {
+            return Some("a look that shows something else than is in effect");
+        }
+        if observed.highest_token < entry.highest_token {
+            return Some("a look that misses a token");
+        }
+        None
+    }
+
+    /// What a process that knows nothing gets wrong about the newest revision, in however small pieces
+    /// it is shown the history.
+    pub fn flaw_seen_by_a_stranger(&self, bounds: &Bounds) -> Option<Flaw> {
+        let pages = [1, 2, bounds.page].into_iter();
+        let mut flaws = pages.filter_map(|page| {
+            self.flaw_seen_in_pieces(&Bounds {
+                page,
+                ..bounds.clone()
+            })
+        });
+        flaws.next()
+    }
+
+    fn flaw_seen_in_pieces(&self, bounds: &Bounds) -> Option<Flaw> {
+        let at = self.gist.head();
+        let mut protocol = new_protocol("stranger");
+        let Outcome::Got(Ok(observed)) = self.look_through(bounds, &mut protocol) else {
+            return Some("a look at the newest revision that fails");
+        };
+        let expected = |at: usize| self.gist.entry(at).name;
+        if protocol.in_effect() != Some((expected(at), expected(self.gist.entry(at).effect))) {
+            return Some("a stranger who disagrees with the rule");
+        }
+        self.misjudged_at(at, None, &observed)
+    }
+
+    /// A whole look at the newest revision, in which nothing goes wrong.
+    pub fn look_through(&self, bounds: &Bounds, protocol: &mut GistProtocol) -> Outcome {
+        let at = self.gist.head();
+        let mut step = protocol.start_get();
+        loop {
+            match step {
+                Step::Done(outcome) => return outcome,
+                Step::Ask(request) => {
+                    let reply = read(self, bounds, &request, at);
+                    step = protocol.handle_answer(self.now(), answer(Ok(reply)));
+                }
+            }
+        }
+    }
+}
+
+/// Whether `content` is what `text` holds. `was_record`: there is a record, or was one.
+fn shows(content: &Content, text: &Text, was_record: bool) -> bool {
+    let lease = gist::number(text, "leaseDurationSeconds");
+    let token = gist::number(text, "leaderTransitions");
+    match content {
+        Content::Record(record) => {
+            let shown = (record.lease_duration_seconds, record.leader_transitions);
+            lease.zip(token) == Some(shown)
+        }
+        Content::Absent => lease.is_none() && !was_record,
+        Content::Gone | Content::Unreadable(_) => lease.is_none() && was_record,
+    }
+}
+
+fn answer(reply: Result<Reply, LockError>) -> Answer {
+    Answer {
+        date: None,
+        running_low: None,
+        reply,
+    }
+}
+
+/// A read, answered as of a revision.
+fn read(state: &State, bounds: &Bounds, request: &Request, at: usize) -> Reply {
+    match request {
+        Request::Gist { etag, .. } if *etag == Some(etag_of(state, at)) => Reply::NotModified,
+        Request::Gist { .. } | Request::Write { .. } => Reply::Gist(page(state, bounds, at)),
+        Request::Revision(revision) => Reply::Revision(text(state, *revision)),
+        Request::Commits { page } => {
+            let before = (*page as usize - 1) * bounds.page;
+            let commits = state.gist.commits(at).skip(before).take(bounds.page);
+            Reply::Commits(commits.collect())
+        }
+    }
+}
+
+fn text(state: &State, revision: Revision) -> Text {
+    let index = state.gist.find(revision);
+    index.map_or(Text::Missing, |index| state.gist.entry(index).text.clone())
+}
+
+fn page(state: &State, bounds: &Bounds, at: usize) -> GistPage {
+    GistPage {
+        etag: Some(etag_of(state, at)),
+        text: state.gist.entry(at).text.clone(),
+        history: state.gist.commits(at).take(bounds.page).collect(),
+        ..GistPage::default()
+    }
+}
+
+fn etag_of(state: &State, at: usize) -> Arc<str> {
+    state.gist.entry(at).name.to_string().into()
+}
+
+/// A person's record.
+fn plain(lease: u64) -> Text {
+    let text = format!(
+        r#"{{"holderIdentity":"person","leaseDurationSeconds":{lease},"leaderTransitions":5}}"#
+    );
+    Text::Whole(text.into())
+}
