@@ -32,8 +32,8 @@ pub struct Entry {
     pub write: Option<WriteId>,
     /// The revision in effect here.
     pub effect: usize,
-    /// The longest lease and the highest token that a reader must know of here: those of the records
-    /// from the newest revision of ours that took effect up to the one in effect.
+    /// The longest lease and the highest token that a reader must know of here: from the newest revision
+    /// of ours that took effect up to the one in effect.
     pub longest_lease: Option<Duration>,
     pub highest_token: Option<u64>,
 }
@@ -173,19 +173,17 @@ fn effects(names: &[Revision], texts: &[&Text]) -> Vec<usize> {
     effects
 }
 
-/// The longest lease and the highest token of any record from the newest revision of ours that took
-/// effect (the oldest of all, if there is none) up to the one in effect.
+/// From the newest revision of ours that took effect (the oldest of all, if there is none) up to the one
+/// in effect: the longest lease of those that took effect, and the highest token of any.
 fn behind(effects: &[usize], texts: &[&Text]) -> (Option<Duration>, Option<u64>) {
     let ours = |at: &&usize| origin(texts[**at]).is_some();
     let from = effects.iter().rev().find(ours).copied().unwrap_or(0);
     let to = effects.last().copied().unwrap_or(0);
-    let number = |name| texts[from..=to].iter().filter_map(move |t| number(t, name));
-    (
-        number("leaseDurationSeconds")
-            .max()
-            .map(Duration::from_secs),
-        number("leaderTransitions").max(),
-    )
+    let took_effect = effects.iter().filter(|at| (from..=to).contains(*at));
+    let leases = took_effect.filter_map(|at| number(texts[*at], "leaseDurationSeconds"));
+    let tokens = texts[from..=to].iter();
+    let tokens = tokens.filter_map(|text| number(text, "leaderTransitions"));
+    (leases.max().map(Duration::from_secs), tokens.max())
 }
 
 /// Which write of ours a text is, and the name of what it supersedes; `None` for a plain one.
