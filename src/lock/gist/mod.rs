@@ -14,6 +14,7 @@ pub mod client;
 pub mod history;
 pub mod limits;
 mod observation;
+mod pages;
 pub mod protocol;
 mod reader;
 pub mod revision;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::{Base, Effect, Known, Progress, Seen, SeenRevisions, Walk, resolve_on};
+use super::pages::{Pages, Told};
 use super::revision::Revision;
 use super::stored::Stored;
 use super::wire::{Commit, GistPage, Request, Text};
@@ -39,9 +40,6 @@ const WRITE_DEPTH: usize = 10;
 /// stale reads speak of some ten seconds.
 const STALE_FOR: Duration = Duration::from_secs(12);
 
-/// The number of entries on a page of the history, as it is asked for. A service may give fewer.
-const PAGE: usize = 100;
-
 /// What is known, or what has to be asked for first.
 pub(super) enum Read<T> {
     Known(T),
@@ -56,12 +54,6 @@ struct Cursor {
     reads: u32,
     /// The revision whose content was asked for last.
     asked: Option<Revision>,
-    /// The page of the history that was asked for last; 0 for none.
-    page: u32,
-    /// How many entries were on it.
-    page_length: usize,
-    /// Our last entry was the last on that page.
-    page_ended_with_ours: bool,
 }
 
 /// The known part of the history.
@@ -88,8 +80,8 @@ pub(super) struct Reader {
     cursor: Cursor,
     /// Few of the hour's requests are left.
     pub(super) running_low: bool,
-    /// How many entries the service puts on a page, as far as is known.
-    per_page: usize,
+    /// How far its pages were read.
+    pages: Pages,
     /// The base was lost, and this has not been told yet.
     pub(super) rewound: bool,
 }
@@ -109,7 +101,7 @@ impl Reader {
             newest: None,
             cursor: Cursor::default(),
             running_low: false,
-            per_page: PAGE,
+            pages: Pages::new(),
             rewound: false,
         }
     }
@@ -141,6 +133,7 @@ impl Reader {
             write,
             ..Cursor::default()
         };
+        self.pages.begin();
     }
 
     /// The request that shows the gist as it is.
@@ -270,26 +263,14 @@ impl Reader {
     }
 
     /// Takes in a page of the history.
-    pub(super) fn take_older(&mut self, older: &[Commit]) -> Result<(), LockError> {
-        let page_before = std::mem::replace(&mut self.cursor.page_length, older.len());
-        if page_before > 0 && !older.is_empty() {
-            // A page that another one follows is a full one.
-            self.per_page = page_before;
-        }
-        let last = self.commits.last().map(|commit| commit.revision);
-        match last.and_then(|last| position(older, last)) {
-            Some(index) => {
-                self.commits.extend_from_slice(&older[index + 1..]);
-                self.cursor.page_ended_with_ours = true;
-            }
-            None if older.is_empty() && self.cursor.page_ended_with_ours => self.complete = true,
-            None if older.is_empty() => {
+    pub(super) fn take_older(&mut self, page: &[Commit]) -> Result<(), LockError> {
+        match self.pages.take(&mut self.commits, page) {
+            Told::More => {}
+            Told::Oldest => self.complete = true,
+            Told::Changed => {
                 self.forget();
                 return Err(unavailable("the gist's history changed while it was read"));
             }
-            None if self.cursor.page_ended_with_ours => self.commits.extend_from_slice(older),
-            // Entries move down while others write: ours is on the next page.
-            None => {}
         }
         if self.commits.len() > MOST_COMMITS {
             self.forget();
@@ -305,7 +286,7 @@ impl Reader {
         self.commits.clear();
         self.complete = false;
         self.etag = None;
-        self.per_page = PAGE;
+        self.pages = Pages::new();
     }
 
     /// Puts a newer list of revisions on top of what is known, or in its place.
@@ -428,16 +409,8 @@ impl Reader {
             cursor.asked = Some(*revision);
             return Ok(Request::Revision(*revision));
         }
-        // The page that our last entry should be on comes first: only an overlap shows that no
-        // entry was missed.
-        cursor.page = match cursor.page {
-            0 => {
-                let above = self.commits.len().saturating_sub(1);
-                u32::try_from(above / self.per_page + 1).unwrap_or(u32::MAX)
-            }
-            page => page.saturating_add(1),
-        };
-        Ok(Request::Commits { page: cursor.page })
+        let (page, per_page) = self.pages.next(self.commits.len());
+        Ok(Request::Commits { page, per_page })
     }
 
     fn settle_at(&mut self, now: Instant, index: usize, effect: Effect) -> Result<(), LockError> {

@@ -39,6 +39,8 @@ pub enum Request {
     Commits {
         /// Which page.
         page: u32,
+        /// How many entries it is to have, at most 100; a service may give fewer.
+        per_page: usize,
     },
     /// A new content of our file: `PATCH /gists/{id}`.
     Write {

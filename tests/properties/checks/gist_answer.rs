@@ -87,7 +87,10 @@ impl<'a> Heard<'a> {
                 until,
             },
             "REVISION" => Request::Revision(some),
-            "COMMITS" => Request::Commits { page: 1 },
+            "COMMITS" => Request::Commits {
+                page: 1,
+                per_page: 100,
+            },
             "PATCH" => Request::Write {
                 content: "{}".into(),
                 until: some,

@@ -359,7 +359,9 @@ impl Session {
         Ok(Ok(match request {
             Request::Gist { etag, .. } if *etag == self.world.page().etag => Reply::NotModified,
             Request::Gist { .. } | Request::Write { .. } => Reply::Gist(self.world.page()),
-            Request::Commits { page } => Reply::Commits(self.world.commits(*page)),
+            Request::Commits { page, per_page } => {
+                Reply::Commits(self.world.commits(*page, *per_page))
+            }
             Request::Revision(revision) => match self.world.text_of(*revision) {
                 Some(text) => Reply::Revision(text),
                 None => return Ok(Err(LockError::NotFound("no such revision".into()))),

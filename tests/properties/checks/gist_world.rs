@@ -118,12 +118,11 @@ impl World {
         }
     }
 
-    pub fn commits(&self, page: u32) -> Vec<Commit> {
-        let before = (page as usize)
-            .saturating_sub(1)
-            .saturating_mul(self.per_page);
+    pub fn commits(&self, page: u32, per_page: usize) -> Vec<Commit> {
+        let size = self.per_page.min(per_page);
+        let before = (page as usize).saturating_sub(1).saturating_mul(size);
         let all = self.history().into_iter();
-        all.skip(before).take(self.per_page).collect()
+        all.skip(before).take(size).collect()
     }
 
     fn history(&self) -> Vec<Commit> {

@@ -309,8 +309,8 @@ impl Service {
                 Some(text) => Reply::Revision(text),
                 None => return answer(now, Err(not_found())),
             },
-            Request::Commits { page } => {
-                let commits = view.commits(*page as usize, 100);
+            Request::Commits { page, per_page } => {
+                let commits = view.commits(*page as usize, *per_page);
                 Reply::Commits(commits.map(|entry| self.commit(entry)).collect())
             }
             Request::Write { .. } => return answer(now, Err(not_found())),

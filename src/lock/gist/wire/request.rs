@@ -12,9 +12,6 @@ pub const USER_AGENT: &str = concat!("multi-cluster-leader-election/", env!("CAR
 /// The version of the API that this was written for; GitHub keeps it as it is.
 const API_VERSION: &str = "2022-11-28";
 
-/// The most that GitHub gives per page.
-pub const PER_PAGE: usize = 100;
-
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Method {
@@ -74,8 +71,8 @@ impl Request {
                 (Method::Get, gist, None)
             }
             Request::Revision(revision) => (Method::Get, format!("{gist}/{revision}"), None),
-            Request::Commits { page } => {
-                let url = format!("{gist}/commits?per_page={PER_PAGE}&page={page}");
+            Request::Commits { page, per_page } => {
+                let url = format!("{gist}/commits?per_page={per_page}&page={page}");
                 (Method::Get, url, None)
             }
             Request::Write { content, .. } => {
@@ -156,10 +153,15 @@ mod tests {
             http.url,
             format!("https://api.github.com/gists/aa5a/{revision}")
         );
-        let http = Request::Commits { page: 3 }.to_http(&target).unwrap();
+        let http = Request::Commits {
+            page: 3,
+            per_page: 99,
+        }
+        .to_http(&target)
+        .unwrap();
         assert_eq!(
             http.url,
-            "https://api.github.com/gists/aa5a/commits?per_page=100&page=3"
+            "https://api.github.com/gists/aa5a/commits?per_page=99&page=3"
         );
     }
 

@@ -318,9 +318,10 @@ fn read(state: &State, bounds: &Bounds, request: &Request, at: usize) -> Reply {
         Request::Gist { etag, .. } if *etag == Some(etag_of(state, at)) => Reply::NotModified,
         Request::Gist { .. } | Request::Write { .. } => Reply::Gist(page(state, bounds, at)),
         Request::Revision(revision) => Reply::Revision(text(state, *revision)),
-        Request::Commits { page } => {
-            let before = (*page as usize - 1) * bounds.page;
-            let commits = state.gist.commits(at).skip(before).take(bounds.page);
+        Request::Commits { page, per_page } => {
+            let size = bounds.page.min(*per_page);
+            let before = (*page as usize - 1) * size;
+            let commits = state.gist.commits(at).skip(before).take(size);
             Reply::Commits(commits.collect())
         }
     }

@@ -49,7 +49,7 @@ fn soak(from: u64, seeds: u64, draw: Draw) -> ExitCode {
     let next = AtomicU64::new(from);
     let done = AtomicU64::new(0);
     let total = Mutex::new(Tally::default());
-    let failures: Mutex<Vec<Box<Violation>>> = Mutex::new(Vec::new());
+    let failures: Mutex<Vec<Violation>> = Mutex::new(Vec::new());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
@@ -62,7 +62,7 @@ fn soak(from: u64, seeds: u64, draw: Draw) -> ExitCode {
                     }
                     match run(&draw(seed), Checks::All) {
                         Ok(world) => tally.add(&world),
-                        Err(violation) => tell_failure(&failures, violation),
+                        Err(violation) => tell_failure(&failures, *violation),
                     }
                     tell_progress(done.fetch_add(1, Ordering::Relaxed) + 1, seeds, began);
                 }
@@ -89,7 +89,7 @@ fn cpu_time() -> Duration {
     clock.now().map_or(Duration::MAX, Duration::from)
 }
 
-fn tell_failure(failures: &Mutex<Vec<Box<Violation>>>, violation: Box<Violation>) {
+fn tell_failure(failures: &Mutex<Vec<Violation>>, violation: Violation) {
     let mut failures = failures.lock().expect("no panic");
     if failures.len() < SHOWN {
         println!("\n{violation}");

@@ -86,7 +86,14 @@ impl World {
                 process: 0,
                 sent: now,
             };
-            self.begin(from, Box::new(Request::Commits { page: 1 }), write);
+            self.begin(
+                from,
+                Box::new(Request::Commits {
+                    page: 1,
+                    per_page: 1,
+                }),
+                write,
+            );
         }
     }
 

@@ -221,7 +221,14 @@ impl World {
             process: 0,
             sent: self.now,
         };
-        self.begin(from, Box::new(Request::Commits { page: 1 }), write);
+        self.begin(
+            from,
+            Box::new(Request::Commits {
+                page: 1,
+                per_page: 1,
+            }),
+            write,
+        );
     }
 
     fn landing_in_words(&self, from: Sender, landed: Option<&Landed>) -> String {

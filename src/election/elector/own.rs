@@ -1,0 +1,120 @@
+//! A term of our own: what a look and an acknowledged write mean for it, and when its next renewal comes.
+
+use super::{LeaderElector, Next, Role};
+use crate::election::action::{Action, Notice, StopReason};
+use crate::election::safeguard::{Safeguard, holds};
+use crate::election::time::Instant;
+
+/// How many renewals in a row a look comes first to, after one met what others had written beside
+/// the record.
+pub(super) const LOOKS_WHEN_CROWDED: u32 = 3;
+
+impl LeaderElector {
+    /// A leader or claimant that looked: is the lease still its own?
+    pub(super) fn check_own(&mut self, now: Instant, sent_at: Instant) {
+        let (Role::Claimant(term) | Role::Leader(term)) = &mut self.role else {
+            return;
+        };
+        let mine = self.candidacy.mine().filter(|number| term.holds(*number));
+        let Some(number) = mine else {
+            if self.is_leader() {
+                self.become_candidate(now, StopReason::Deposed);
+            } else {
+                self.role = Role::Candidate;
+            }
+            return self.consider(now, sent_at);
+        };
+        let before = term.last_answer();
+        let confirms = term.took_effect(number, now, self.confirmation, None);
+        let found = term.last_answer() != before;
+        if found {
+            if before.is_none() {
+                self.tell_of_claim(Next::Claim);
+            }
+            return self.renewed(now, now, confirms);
+        }
+        if matches!(self.role, Role::Claimant(_)) && !holds(Safeguard::ConfirmedByWrite) {
+            return self.lead_by_look(now);
+        }
+        let newest_since = self.candidacy.newest_since().unwrap_or(now);
+        let disturbed = before.is_some_and(|before| newest_since > before);
+        self.crowded = match disturbed {
+            true => LOOKS_WHEN_CROWDED,
+            false => self.crowded.saturating_sub(1),
+        };
+        let confirm_at = self.confirm_at(newest_since);
+        self.schedule(confirm_at.max(self.renew_at).max(now), Next::Renew);
+    }
+
+    /// A write of this term, sent at `sent_at`, is known since `now` to have taken effect, and
+    /// confirms one before it or does not.
+    pub(super) fn renewed(&mut self, now: Instant, sent_at: Instant, confirms: bool) {
+        let (Role::Claimant(term) | Role::Leader(term)) = &self.role else {
+            return;
+        };
+        let limit = term.limit(&self.config);
+        let confirm_at = self.confirm_at(now);
+        let renew_at = confirm_at.max(sent_at + self.config.retry_period);
+        if self.is_leader() {
+            if let Some(until) = limit {
+                self.actions.push_back(Action::ExtendLease { until });
+            }
+            // What is not confirmed by this one is to be soon.
+            let renew_at = if confirms { renew_at } else { confirm_at };
+            return self.schedule_renewal(now, renew_at);
+        }
+        // Checked now, when the answer is handled: what is left may be little by now.
+        let enough = limit.filter(|limit| {
+            limit.since(now) >= self.config.retry_period || !holds(Safeguard::EnoughLeft)
+        });
+        match enough {
+            Some(until) => {
+                self.become_leader(until);
+                self.schedule_renewal(now, renew_at);
+            }
+            None if !holds(Safeguard::ConfirmedByWrite) => self.schedule(confirm_at, Next::Look),
+            None => self.schedule_renewal(now, confirm_at),
+        }
+    }
+
+    /// The next write of this term. It confirms those before it only if nobody wrote in the while
+    /// before it, so where others may write a look comes first: the write then follows a while after
+    /// what the look showed.
+    fn schedule_renewal(&mut self, now: Instant, renew_at: Instant) {
+        self.renew_at = renew_at;
+        let claims = matches!(self.role, Role::Claimant(_));
+        match self.confirmation {
+            Some(delay) if claims || self.crowded > 0 => {
+                self.preparing = true;
+                let look_at = (now + delay / 4).max(renew_at - delay * 3 / 2);
+                self.schedule(look_at, Next::Look);
+            }
+            _ => self.schedule(renew_at, Next::Renew),
+        }
+    }
+
+    /// What [`Safeguard::ConfirmedByWrite`] is there against.
+    fn lead_by_look(&mut self, now: Instant) {
+        if let Role::Claimant(term) = &mut self.role {
+            term.seen_again();
+        }
+        self.renewed(now, now, false);
+    }
+
+    /// A claim is told of once it is known to have taken effect.
+    pub(super) fn tell_of_claim(&mut self, kind: Next) {
+        if let (Next::Claim, Role::Claimant(term)) = (kind, &self.role) {
+            let token = term.token;
+            self.notice(Notice::Claimed { token });
+        }
+    }
+
+    /// The earliest time at which a write confirms one that was answered `now`.
+    fn confirm_at(&self, now: Instant) -> Instant {
+        let delay = self.confirmation.unwrap_or_default();
+        if !holds(Safeguard::ConfirmDelay) {
+            return now;
+        }
+        now + delay
+    }
+}
