@@ -16,7 +16,7 @@ missing = { echo "make: $(1) is missing: $(2)." >&2; echo "      To get it: $(3)
 
 .PHONY: help
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: need-cargo need-cc ## build target/debug/elector
@@ -36,6 +36,26 @@ test: lint ## run every check: format, lints, documentation, tests
 	$(CARGO) test --locked
 	$(CARGO) test --locked --package simulation --profile simulation
 	$(CARGO) test --locked --package model --profile simulation
+
+# The worlds of `make soak` and `make net`: how many seeds, from which on, and of which kind (drawn,
+# racing, calm, rewritten). One seed alone is shown with every event.
+SEEDS ?= 2000
+FROM ?= 0
+WORLDS ?= drawn
+SIMULATION = $(CARGO) run --locked --quiet --package simulation --profile simulation
+
+.PHONY: soak
+soak: need-cargo need-cc ## simulate elections: make soak SEEDS=20000 FROM=0 WORLDS=racing
+	$(SIMULATION) --bin soak -- $(FROM) $(SEEDS) $(WORLDS)
+
+.PHONY: net
+net: need-cargo need-cc ## leave out each safeguard, and say after how many worlds that shows
+	$(SIMULATION) --bin fish -- $(SEEDS) all $(WORLDS)
+
+.PHONY: bench-simulation
+bench-simulation: need-cargo need-cc ## how many candidate-hours a second the simulation makes
+	$(SIMULATION) --bin soak -- 0 600 drawn | tail -1
+	$(SIMULATION) --bin soak -- 0 300 calm | tail -1
 
 .PHONY: model
 model: need-cargo need-cc ## explore every state of the models, the large ones too (minutes)

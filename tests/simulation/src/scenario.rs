@@ -11,6 +11,8 @@ use crate::faults::Faults;
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub seed: u64,
+    /// The kind of world, as the programs take it.
+    pub kind: &'static str,
     /// How each candidate is set up.
     pub candidates: Vec<LeaderElectionConfig>,
     /// How many client-go candidates, whose lock overwrites plainly, stand beside them.
@@ -63,6 +65,7 @@ impl Scenario {
         let (content, content_age) = draw_content(&mut rng);
         Scenario {
             seed,
+            kind: "drawn",
             candidates,
             legacy: if rng.u8(..10) == 0 {
                 rng.usize(1..=2)
@@ -82,6 +85,7 @@ impl Scenario {
     pub fn racing(seed: u64) -> Scenario {
         let mut scenario = Scenario::draw(seed);
         let mut rng = Rng::with_seed(seed ^ 0xace);
+        scenario.kind = "racing";
         scenario.faults = Faults::racing(&mut rng, scenario.confirm_delay);
         scenario.legacy = 0;
         scenario
@@ -90,6 +94,7 @@ impl Scenario {
     /// A world without any fault.
     pub fn calm(seed: u64) -> Scenario {
         Scenario {
+            kind: "calm",
             faults: Faults::none(),
             legacy: 0,
             ..Scenario::draw(seed)
@@ -99,6 +104,7 @@ impl Scenario {
     /// A world in which the gist's history is rewritten now and then, for which nothing is promised.
     pub fn rewritten(seed: u64) -> Scenario {
         let mut scenario = Scenario::draw(seed);
+        scenario.kind = "rewritten";
         scenario.faults = Faults {
             rewrites: 30.0,
             crashes: 20.0,

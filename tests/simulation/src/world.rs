@@ -45,6 +45,8 @@ pub enum Checks {
 /// A promise that was broken, and what led to it.
 pub struct Violation {
     pub seed: u64,
+    /// The kind of world.
+    pub kind: &'static str,
     pub what: String,
     pub trace: Vec<String>,
 }
@@ -56,7 +58,11 @@ impl fmt::Display for Violation {
             writeln!(f, "  {line}")?;
         }
         writeln!(f, "seed {}: {}", self.seed, self.what)?;
-        write!(f, "to see it again: make soak FROM={} SEEDS=1", self.seed)
+        write!(
+            f,
+            "to see it again: make soak WORLDS={} FROM={} SEEDS=1",
+            self.kind, self.seed
+        )
     }
 }
 
@@ -363,6 +369,7 @@ impl World {
     fn broken(self, what: &str) -> Box<Violation> {
         Box::new(Violation {
             seed: self.scenario.seed,
+            kind: self.scenario.kind,
             what: format!("at {:.3}s: {what}", self.now.seconds()),
             trace: self.trace.into(),
         })

@@ -1,7 +1,7 @@
 //! Leaves out one safeguard at a time, and says after how many worlds the simulation noticed: by any
 //! of its checks, and by a promise that was broken.
 //!
-//! `fish [WORLDS [NAME [drawn|racing|rewritten]]]`
+//! `fish [WORLDS [NAME|all [drawn|racing|calm|rewritten]]]`
 
 use simulation::many::{draw_by_name, first_violation};
 use simulation::missing::Missing;
@@ -12,7 +12,7 @@ fn main() {
     let most = args
         .next()
         .map_or(300, |arg| arg.parse().expect("a number"));
-    let only = args.next();
+    let only = args.next().filter(|name| name != "all");
     let kind = args.next().unwrap_or_else(|| "drawn".to_owned());
     let draw = draw_by_name(&kind).expect("a kind of world");
     for missing in Missing::all() {
