@@ -117,6 +117,7 @@ impl World {
             return;
         }
         self.nodes[node].takeover_from = None;
+        self.check_all_gone(node);
         if before.released {
             return;
         }
@@ -140,6 +141,18 @@ impl World {
                 )
             });
         }
+    }
+
+    /// The lease is taken: nothing of anybody's workload is left.
+    fn check_all_gone(&mut self, taker: usize) {
+        let runs = |node: &Node| node.workload.is_some() && node.power != Power::Suspended;
+        let Some(left) = self.nodes.iter().position(runs) else {
+            return;
+        };
+        self.break_rule(|w| {
+            let (taker, left) = (w.nodes[taker].name(), w.nodes[left].name());
+            format!("{taker} takes the lease while the workload of {left} still runs")
+        });
     }
 
     /// Keeps what truly became of a write of the present term.

@@ -1,5 +1,6 @@
 //! The end of all faults, and what must come after it: a leader within a bound, and then no change.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::{Event, World};
@@ -19,6 +20,9 @@ const SETTLING: Duration = Duration::from_secs(120);
 /// When a person looks once more at the file: by then no write is under way that was built on an
 /// older state.
 const MENDED_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long after the healing requests may still arrive that were on their way.
+const DRAINED: Duration = Duration::from_secs(60);
 
 /// How long one read of the history takes, the pauses between portions included.
 const READ: Duration = Duration::from_millis(700);
@@ -56,6 +60,7 @@ impl World {
             ..Faults::none()
         };
         self.outage = false;
+        self.drain();
         self.mend();
         self.after(MENDED_AGAIN, Event::Mend);
         let bound = self.now.after(self.bound());
@@ -85,6 +90,14 @@ impl World {
         if self.nodes.iter().any(leads) {
             self.note_leader();
         }
+    }
+
+    /// Old connections end: what would arrive much later never does.
+    fn drain(&mut self) {
+        let last = self.now.after(DRAINED);
+        self.queue.retain(|Reverse(queued)| {
+            queued.at <= last || !matches!(queued.event, Event::Arrive { .. })
+        });
     }
 
     /// Who starts now refuses a file with other people's text: a person has to mend it.

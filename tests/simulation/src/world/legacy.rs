@@ -51,7 +51,8 @@ impl World {
         }
         let next = self.seconds(RETRY_PERIOD, RETRY_PERIOD * 1.2);
         self.after(next, Event::Legacy { index });
-        if self.outage || self.rng.u8(..4) == 0 {
+        let fails = self.rng.u8(..4) == 0 && self.healing.is_none();
+        if self.outage || fails {
             return;
         }
         let text = self.service.head_text().unwrap_or_default();
