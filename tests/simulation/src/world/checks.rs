@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use multi_cluster_leader_election::election::action::StopReason;
 use multi_cluster_leader_election::election::time::Instant;
 
 use super::{Checks, Sender, World};
@@ -76,7 +77,10 @@ impl World {
         let newest = in_effect.clone().map(|write| write.sent).max()?;
         let confirmed = in_effect.filter(|write| write.confirmed);
         let confirmed = confirmed.map(|write| write.sent).max()?;
-        Some((newest + config.renew_deadline).min(confirmed + config.usable_lease()))
+        // Said here once more: the grace and a thirtieth of the lease are kept back.
+        let kept = config.termination_grace + config.lease_duration / 30;
+        let usable = config.lease_duration - kept;
+        Some((newest + config.renew_deadline).min(confirmed + usable))
     }
 
     /// A term is told to last until then.
@@ -94,6 +98,23 @@ impl World {
                     "{} is to lead until {until}, by its writes that are confirmed it may until {}",
                     w.nodes[node].name(),
                     deadline.map_or("never".to_owned(), |deadline| deadline.to_string())
+                )
+            });
+        }
+    }
+
+    /// A workload is told to stop, and when it is killed; a polite stop keeps the lease meanwhile.
+    pub(super) fn check_kill(&mut self, node: usize, reason: StopReason, kill_at: Instant) {
+        let candidate = &self.nodes[node];
+        let Some(workload) = &candidate.workload else {
+            return;
+        };
+        let latest = workload.until + candidate.config.termination_grace;
+        if reason != StopReason::Cancelled && kill_at.since(latest) > ROUNDING {
+            self.break_rule(|w| {
+                format!(
+                    "the workload of {} is killed at {kill_at}, later than {latest}",
+                    w.nodes[node].name()
                 )
             });
         }

@@ -70,6 +70,7 @@ impl World {
                 Action::ExtendLease { until } => self.extend(node, until),
                 Action::StopLeading { kill_at, reason } => {
                     self.note(|w| format!("{} stops leading: {reason}", w.nodes[node].name()));
+                    self.check_kill(node, reason, kill_at);
                     self.stop_workload(node, kill_at);
                 }
                 Action::Notice(notice) => {
