@@ -178,15 +178,20 @@ impl Service {
         self.in_effect[&self.head()]
     }
 
-    /// How many revisions there are down to the newest of ours that took effect, or to the first.
+    /// How many revisions a stranger has to see: down to the second newest of ours that took effect,
+    /// which the newest one names, or to the first of all.
     pub fn depth_of_effect(&self) -> usize {
-        let history = self.view().history();
         let ours = |revision: &Revision| {
             let standing = self.in_effect[revision];
             standing.process.is_some() && standing.revision == *revision
         };
+        let mut found = 0;
+        let history = self.view().history();
         1 + history
-            .take_while(|commit| !ours(&commit.revision()))
+            .take_while(|commit| {
+                found += usize::from(ours(&commit.revision()));
+                found < 2
+            })
             .count()
     }
 

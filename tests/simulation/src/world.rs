@@ -137,7 +137,7 @@ enum Event {
         index: usize,
     },
     Heal,
-    Mend,
+    Settle,
 }
 
 /// Which request of which process, and when it was sent.
@@ -416,7 +416,7 @@ impl World {
             Event::Rewrite => self.rewrite(),
             Event::Legacy { index } => self.legacy_looks(index),
             Event::Heal => self.heal(),
-            Event::Mend => self.mend(),
+            Event::Settle => self.settle(),
         }
     }
 

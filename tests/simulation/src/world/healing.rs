@@ -17,9 +17,8 @@ const STABLE: Duration = Duration::from_secs(300);
 /// and confirmed.
 const SETTLING: Duration = Duration::from_secs(120);
 
-/// When a person looks once more at the file: by then no write is under way that was built on an
-/// older state.
-const MENDED_AGAIN: Duration = Duration::from_secs(5);
+/// After this no write is under way any more that was built on an older state.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// How long after the healing requests may still arrive that were on their way.
 const DRAINED: Duration = Duration::from_secs(60);
@@ -42,7 +41,7 @@ pub(super) struct Healing {
 impl World {
     /// How long after the healing nobody may lead: twice the longest lease (a record may have been
     /// overwritten just before), what the service told them to wait, and a read for every revision
-    /// above the newest of ours.
+    /// down to the second newest of ours that took effect.
     fn bound(&self) -> Duration {
         let lease = self.scenario.longest_lease().max(self.longest_foreign);
         let told_to_wait = self
@@ -62,7 +61,7 @@ impl World {
         self.outage = false;
         self.drain();
         self.mend();
-        self.after(MENDED_AGAIN, Event::Mend);
+        self.after(SETTLED, Event::Settle);
         let bound = self.now.after(self.bound());
         self.healing = Some(Healing {
             at: self.now,
@@ -92,6 +91,16 @@ impl World {
         }
     }
 
+    /// No write is under way any more that was built on an older state: what there is now stays.
+    pub(super) fn settle(&mut self) {
+        self.mend();
+        let bound = self.now.after(self.bound());
+        if let Some(healing) = &mut self.healing {
+            healing.bound = healing.bound.max(bound);
+            healing.end = healing.bound.after(STABLE);
+        }
+    }
+
     /// Old connections end: what would arrive much later never does.
     fn drain(&mut self) {
         let last = self.now.after(DRAINED);
@@ -101,7 +110,7 @@ impl World {
     }
 
     /// Who starts now refuses a file with other people's text: a person has to mend it.
-    pub(super) fn mend(&mut self) {
+    fn mend(&mut self) {
         if self.service.text_in_effect().as_deref() == Some("spoilt") {
             self.service.edit_by_hand(Some("{}"), self.now, false);
         }
