@@ -24,7 +24,7 @@ const UNFINISHED_DIVISOR: u32 = 8;
 
 impl LeaderElector {
     pub(super) fn schedule(&mut self, at: Instant, next: Next) {
-        self.preparing &= next == Next::Look;
+        self.preparing = false;
         self.next = Some((at.max(self.throttled_until), next));
     }
 

@@ -85,9 +85,9 @@ impl LeaderElector {
         let claims = matches!(self.role, Role::Claimant(_));
         match self.confirmation {
             Some(delay) if claims || self.crowded > 0 => {
-                self.preparing = true;
                 let look_at = (now + delay / 4).max(renew_at - delay * 3 / 2);
                 self.schedule(look_at, Next::Look);
+                self.preparing = true;
             }
             _ => self.schedule(renew_at, Next::Renew),
         }
