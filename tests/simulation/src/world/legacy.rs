@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use multi_cluster_leader_election::emulator::Edit;
 use multi_cluster_leader_election::lock::gist::stored::Stored;
-use multi_cluster_leader_election::lock::gist::wire::{Request, Text};
+use multi_cluster_leader_election::lock::gist::wire::Text;
 
-use super::{Event, Sender, Who, World};
+use super::{Event, Who, World};
 use crate::clock::Time;
 use crate::service::FILE;
 use crate::tally::Kind;
@@ -80,21 +80,7 @@ impl World {
         legacy.renewed = Some(now);
         self.tally.count(Kind::Legacy);
         if let Ok(write) = self.service.begin_write(Edit::put(FILE, content.as_str())) {
-            let from = Sender {
-                who: Who::Legacy(index),
-                life: 0,
-                request: 0,
-                process: 0,
-                sent: now,
-            };
-            self.begin(
-                from,
-                Box::new(Request::Commits {
-                    page: 1,
-                    per_page: 1,
-                }),
-                write,
-            );
+            self.begin_others(Who::Legacy(index), write);
         }
     }
 

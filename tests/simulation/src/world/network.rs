@@ -119,7 +119,7 @@ impl World {
     }
 
     /// GitHub has read the head, and moves it a little later.
-    pub(super) fn begin(&mut self, from: Sender, request: Box<Request>, write: PendingWrite) {
+    fn begin(&mut self, from: Sender, request: Box<Request>, write: PendingWrite) {
         let longest = self.faults.race_window.as_secs_f64();
         let window = self.seconds(0.0, longest);
         let write = Box::new(write);
@@ -214,21 +214,23 @@ impl World {
         else {
             return;
         };
+        self.begin_others(Who::Other, write);
+    }
+
+    /// A write that is none of ours.
+    pub(super) fn begin_others(&mut self, who: Who, write: PendingWrite) {
         let from = Sender {
-            who: Who::Other,
+            who,
             life: 0,
             request: 0,
             process: 0,
             sent: self.now,
         };
-        self.begin(
-            from,
-            Box::new(Request::Commits {
-                page: 1,
-                per_page: 1,
-            }),
-            write,
-        );
+        let request = Request::Commits {
+            page: 1,
+            per_page: 1,
+        };
+        self.begin(from, Box::new(request), write);
     }
 
     fn landing_in_words(&self, from: Sender, landed: Option<&Landed>) -> String {
