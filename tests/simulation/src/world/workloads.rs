@@ -36,6 +36,12 @@ impl World {
             self.break_rule(|_| "a term begins after its own end".into());
         }
         self.check_until(node, until);
+        if let Some(old) = &self.nodes[node].workload {
+            let (name, old) = (self.nodes[node].name(), old.token);
+            self.violate(format!(
+                "two workloads run, both of {name}: of the terms {old} and {token}"
+            ));
+        }
         let grace = self.nodes[node].config.termination_grace;
         let takes = if self.fault(self.faults.stubborn_workloads, Kind::Stubborn) {
             Duration::from_secs(3600)
