@@ -156,11 +156,14 @@ impl LeaderElector {
             write: kind != Next::Look,
             retry_in: delay,
         });
+        // A renewal does not wait for the look that was to prepare it.
+        let own_at = if prepared {
+            self.renew_at.max(now)
+        } else {
+            retry_at
+        };
         match self.role {
-            Role::Leader(_) | Role::Claimant(_) if prepared => {
-                self.schedule(self.renew_at.max(now), Next::Renew);
-            }
-            Role::Leader(_) | Role::Claimant(_) => self.schedule(retry_at, next),
+            Role::Leader(_) | Role::Claimant(_) => self.schedule(own_at, next),
             _ => self.schedule(retry_at, Next::Look),
         }
     }

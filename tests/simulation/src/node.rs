@@ -1,6 +1,7 @@
 //! A candidate of a simulated world: the real elector, the real lock protocol and the real counting of
 //! writes on a clock of their own, and a workload whose guard holds its deadline.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,7 +99,7 @@ pub struct Node {
     /// From when on the lease could be taken that the last claim took over, if it had to run out.
     pub takeover_from: Option<Time>,
     /// When writes were sent in the last hour, to be held against the limits.
-    pub sent_writes: std::collections::VecDeque<Time>,
+    pub sent_writes: VecDeque<Time>,
     /// The service has told it to send nothing before this.
     pub told_to_wait_until: Instant,
 }
@@ -158,7 +159,7 @@ impl Node {
             wake: None,
             term: (0, Vec::new()),
             takeover_from: None,
-            sent_writes: std::collections::VecDeque::new(),
+            sent_writes: VecDeque::new(),
             told_to_wait_until: Instant::BOOT,
         }
     }

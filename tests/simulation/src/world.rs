@@ -16,6 +16,7 @@ use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::emulator::PendingWrite;
 use multi_cluster_leader_election::lock::gist::wire::{Answer, Request};
 
@@ -24,7 +25,7 @@ use self::legacy::Legacy;
 use self::network::Quota;
 use crate::clock::{Clock, Time};
 use crate::faults::Faults;
-use crate::missing::{self, Rule};
+use crate::missing;
 use crate::node::{Node, Process};
 use crate::scenario::Scenario;
 use crate::service::Service;
@@ -285,11 +286,7 @@ impl World {
     }
 
     /// A new process of a candidate.
-    fn process(
-        &mut self,
-        config: &multi_cluster_leader_election::election::config::LeaderElectionConfig,
-        clock: Clock,
-    ) -> Process {
+    fn process(&mut self, config: &LeaderElectionConfig, clock: Clock) -> Process {
         self.processes += 1;
         Process::start(
             self.processes,
@@ -435,9 +432,5 @@ impl World {
             self.tally.count(kind);
         }
         comes
-    }
-
-    fn promised(&self, rule: Rule) -> bool {
-        missing::rule_holds(rule)
     }
 }

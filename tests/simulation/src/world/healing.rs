@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{Event, World};
 use crate::clock::Time;
 use crate::faults::Faults;
-use crate::node::Power;
+use crate::node::{Node, Power};
+use crate::tally::Kind;
 
 /// How long nothing may change once there is a leader again.
 const STABLE: Duration = Duration::from_secs(300);
@@ -85,7 +86,7 @@ impl World {
         for legacy in &mut self.legacy {
             legacy.stopped = still;
         }
-        let leads = |node: &crate::node::Node| node.elector.is_leader() && node.workload.is_some();
+        let leads = |node: &Node| node.elector.is_leader() && node.workload.is_some();
         if self.nodes.iter().any(leads) {
             self.note_leader();
         }
@@ -162,7 +163,7 @@ impl World {
 
     pub(super) fn outage(&mut self) {
         self.note(|_| "OUTAGE begins".into());
-        self.tally.count(crate::tally::Kind::Outage);
+        self.tally.count(Kind::Outage);
         self.outage = true;
         let lasts = self.seconds(1.0, 400.0);
         self.after(lasts, Event::OutageEnds);

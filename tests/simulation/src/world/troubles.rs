@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Event, Trouble, World};
 use crate::clock::Time;
-use crate::missing::Rule;
+use crate::missing::{Rule, rule_holds};
 use crate::node::{Power, Workload};
 use crate::tally::Kind;
 
@@ -170,7 +170,7 @@ impl World {
         let told = self.told(node);
         let grace = self.nodes[node].config.termination_grace;
         let overdue = |workload: &Workload| workload.gone_at(grace) <= told;
-        let guarded = self.promised(Rule::GuardHoldsDeadline);
+        let guarded = rule_holds(Rule::GuardHoldsDeadline);
         if guarded && self.nodes[node].workload.as_ref().is_some_and(overdue) {
             self.nodes[node].workload = None;
             self.note_change();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use multi_cluster_leader_election::election::time::Instant;
 
 use super::{Event, World};
-use crate::missing::Rule;
+use crate::missing::{Rule, rule_holds};
 use crate::node::{Power, Workload};
 use crate::tally::Kind;
 
@@ -77,7 +77,7 @@ impl World {
     }
 
     pub(super) fn schedule_guard(&mut self, node: usize) {
-        let guarded = self.promised(Rule::GuardHoldsDeadline);
+        let guarded = rule_holds(Rule::GuardHoldsDeadline);
         let candidate = &mut self.nodes[node];
         let grace = candidate.config.termination_grace;
         candidate.orders += 1;
