@@ -10,20 +10,8 @@ use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
 
+use crate::commands::usage::{USAGE, nearest, shown};
 use crate::commands::{self, help};
-
-/// The exit code for wrong usage and settings.
-const USAGE: u8 = 2;
-
-/// How far a word may be from a known one to be taken for a slip, in letters added, left out,
-/// changed or swapped.
-const CLOSE: usize = 2;
-
-/// Longer words than this, in characters, are no slip of a known one, and are not compared.
-const LONGEST_COMPARED: usize = 24;
-
-/// How much of a wrong argument is repeated, in characters.
-const LONGEST_SHOWN: usize = 60;
 
 /// The options that stand before a command.
 const OPTIONS: &[&str] = &["--help", "--version"];
@@ -31,12 +19,8 @@ const OPTIONS: &[&str] = &["--help", "--version"];
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Command {
-    /// Stand for election.
-    Run,
-    /// Show an election, with what stands behind `demo`.
-    Demo(Vec<OsString>),
-    /// Serve gists, with what stands behind `gist-server`.
-    GistServer(Vec<OsString>),
+    /// Run this command, with what stands behind its name.
+    Sub(&'static help::Topic, Vec<OsString>),
     /// Print the help, or that of a command.
     Help(Option<&'static help::Topic>),
     /// Print the version.
@@ -51,13 +35,8 @@ pub enum UsageError {
     UnknownCommand(OsString),
     /// There is no such option here.
     UnknownOption(String),
-    /// `run` and `help` take nothing (more); this followed them.
-    TooMuch {
-        /// The command.
-        command: &'static str,
-        /// What followed.
-        argument: OsString,
-    },
+    /// `help` takes nothing more; this followed it.
+    TooMuch(OsString),
     /// An option that takes no value was given one.
     Value(String),
 }
@@ -75,18 +54,9 @@ impl fmt::Display for UsageError {
                 write!(f, "there is no option `{}` here", shown(option))?;
                 suggest(f, nearest(option, OPTIONS.iter().copied()))
             }
-            UsageError::TooMuch {
-                command: command @ "run",
-                argument,
-            } => write!(
+            UsageError::TooMuch(argument) => write!(
                 f,
-                "`{command}` takes no argument, but there is `{}`: everything is set by environment \
-                 variables, see `elector help`",
-                shown(&argument.to_string_lossy())
-            ),
-            UsageError::TooMuch { command, argument } => write!(
-                f,
-                "`{command}` takes no further argument, but there is `{}`: leave it out",
+                "`help` takes no further argument, but there is `{}`: leave it out",
                 shown(&argument.to_string_lossy())
             ),
             UsageError::Value(option) => {
@@ -113,7 +83,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
     let args: Vec<OsString> = args.into_iter().collect();
     let mut parser = Parser::from_args(args);
     match next(&mut parser)? {
-        None => Ok(Command::Run),
+        None => Ok(Command::Sub(help::RUN, Vec::new())),
         Some(Word::Option(option)) => match option.as_str() {
             "-h" | "--help" => Ok(Command::Help(None)),
             "-V" | "--version" => Ok(Command::Version),
@@ -136,16 +106,8 @@ fn command(word: &OsString, parser: Parser) -> Result<Command, UsageError> {
         return Ok(Command::Help(Some(topic)));
     }
     match topic.name {
-        "demo" => Ok(Command::Demo(rest)),
-        "gist-server" => Ok(Command::GistServer(rest)),
         "help" => help_on(rest),
-        name => match rest.into_iter().next() {
-            None => Ok(Command::Run),
-            Some(argument) => Err(UsageError::TooMuch {
-                command: name,
-                argument,
-            }),
-        },
+        _ => Ok(Command::Sub(topic, rest)),
     }
 }
 
@@ -158,10 +120,7 @@ fn help_on(rest: Vec<OsString>) -> Result<Command, UsageError> {
     let topic = known.ok_or(UsageError::UnknownCommand(word))?;
     match rest.next() {
         None => Ok(Command::Help(Some(topic))),
-        Some(argument) => Err(UsageError::TooMuch {
-            command: "help",
-            argument,
-        }),
+        Some(argument) => Err(UsageError::TooMuch(argument)),
     }
 }
 
@@ -194,15 +153,27 @@ fn next(parser: &mut Parser) -> Result<Option<Word>, UsageError> {
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match parse(args) {
-        Ok(Command::Run) => commands::run::run(),
-        Ok(Command::Demo(args)) => commands::demo::run(&args),
-        Ok(Command::GistServer(args)) => commands::gist_server::run(args),
+        Ok(Command::Sub(topic, args)) => run(topic.name, args),
         Ok(Command::Help(topic)) => print(&help::text(topic)),
         Ok(Command::Version) => print(&help::version()),
         Err(error) => {
             complain(&error.to_string());
             ExitCode::from(USAGE)
         }
+    }
+}
+
+fn run(name: &str, args: Vec<OsString>) -> ExitCode {
+    match name {
+        "demo" => commands::demo::run(&args),
+        "gist-server" => commands::gist_server::run(args),
+        "status" => commands::status::run(args),
+        "history" => commands::history::run(args),
+        "init" => commands::init::run(args),
+        "doctor" => commands::doctor::run(args),
+        "step-down" => commands::step_down::run(args),
+        "depose" => commands::depose::run(args),
+        _ => commands::run::run(args),
     }
 }
 
@@ -224,46 +195,6 @@ fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "elector: {text}");
 }
 
-fn shown(word: &str) -> String {
-    word.chars()
-        .take(LONGEST_SHOWN)
-        .flat_map(char::escape_debug)
-        .collect()
-}
-
-/// The known word that `word` is probably a slip of.
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if word.chars().nth(LONGEST_COMPARED).is_some() {
-        return None;
-    }
-    known
-        .map(|known| (distance(word, known), known))
-        // Two slips in a word of three letters make it another word.
-        .filter(|(distance, known)| *distance <= CLOSE && distance * 2 < known.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
-/// How many letters have to be added, left out, changed or swapped with their neighbour.
-fn distance(from: &str, to: &str) -> usize {
-    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
-    // rows[i][j]: between the first i letters of one and the first j of the other.
-    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
-    for i in 1..=from.len() {
-        let mut row = vec![i];
-        for j in 1..=to.len() {
-            let changed = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
-            let mut least = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[from.len()][to.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::ffi::OsStringExt;
@@ -278,7 +209,8 @@ mod tests {
     fn meant(line: &str) -> String {
         match parsed(line) {
             Ok(Command::Help(topic)) => format!("help {}", topic.map_or("", |topic| topic.name)),
-            Ok(command) => format!("{command:?}"),
+            Ok(Command::Sub(topic, args)) => format!("{} {args:?}", topic.name),
+            Ok(Command::Version) => "version".to_owned(),
             Err(error) => error.to_string(),
         }
     }
@@ -286,13 +218,13 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         for (line, expected) in [
-            ("", "Run"),
-            ("run", "Run"),
-            ("demo", "Demo([])"),
-            ("demo --fast 3", r#"Demo(["--fast", "3"])"#),
+            ("", "run []"),
+            ("run", "run []"),
+            ("demo", "demo []"),
+            ("demo --fast 3", r#"demo ["--fast", "3"]"#),
             (
                 "gist-server --port=1 -- x",
-                r#"GistServer(["--port=1", "--", "x"])"#,
+                r#"gist-server ["--port=1", "--", "x"]"#,
             ),
             ("help", "help "),
             ("-h", "help "),
@@ -302,8 +234,8 @@ mod tests {
             ("run --help", "help run"),
             ("demo -h", "help demo"),
             ("gist-server --help more", "help gist-server"),
-            ("--version", "Version"),
-            ("-V", "Version"),
+            ("--version", "version"),
+            ("-V", "version"),
         ] {
             assert_eq!(meant(line), expected, "{line}");
         }
@@ -321,7 +253,10 @@ mod tests {
                 "help dmeo",
                 "there is no command `dmeo`: did you mean `demo`?",
             ),
-            ("status", "there is no command `status`: see `elector help`"),
+            (
+                "sttus",
+                "there is no command `sttus`: did you mean `status`?",
+            ),
             ("xyz", "there is no command `xyz`: see `elector help`"),
             (
                 "--hlep",
@@ -332,14 +267,6 @@ mod tests {
         ] {
             assert_eq!(meant(line), expected, "{line}");
         }
-    }
-
-    #[test]
-    fn run_takes_no_argument_yet() {
-        for line in ["run now", "run -- sleep 1", "run --try 5s"] {
-            assert!(meant(line).starts_with("`run` takes no argument"), "{line}");
-        }
-        assert!(meant("help run now").starts_with("`help` takes no further argument"));
     }
 
     #[test]
@@ -359,20 +286,6 @@ mod tests {
         ] {
             let message = parse([arg]).unwrap_err().to_string();
             assert!(!message.contains('\n') && message.len() < 400, "{message}");
-        }
-    }
-
-    #[test]
-    fn distances_are_counted_in_slips() {
-        for (from, to, expected) in [
-            ("run", "run", 0),
-            ("rnu", "run", 1),
-            ("ru", "run", 1),
-            ("runn", "run", 1),
-            ("", "run", 3),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(from, to), expected, "{from}");
         }
     }
 }

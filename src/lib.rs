@@ -7,9 +7,10 @@
 //!
 //! - [`election`]: the pure core; the record, the configuration, the lock interface
 //!   ([`ResourceLock`]) and the state machine.
+//! - [`system`]: the clocks, and a timer that counts suspended time.
 //! - [`lock`]: the lock in a gist.
 //! - [`http`], [`emulator`]: a small HTTP server, and a gist service to test against.
-//! - [`runtime`]: threads, signals and the real clock; [`LeaderElection`] is what a program embeds.
+//! - [`runtime`]: threads and signals; [`LeaderElection`] is what a program embeds.
 //! - [`commands`], [`cli`]: the program.
 //!
 //! A program that leads only while it is elected:
@@ -45,6 +46,7 @@ pub mod emulator;
 pub mod http;
 pub mod lock;
 pub mod runtime;
+pub mod system;
 
 pub use election::config::LeaderElectionConfig;
 pub use election::lock::ResourceLock;

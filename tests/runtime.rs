@@ -15,9 +15,9 @@ use memory::{Mood, PATIENCE, Store, config, eventually, never_for};
 use multi_cluster_leader_election::election::action::Finish;
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::runtime::clock::BootClock;
 use multi_cluster_leader_election::runtime::election::{ElectionError, Handle, LeaderElection};
 use multi_cluster_leader_election::runtime::{LeaderCallbacks, Term};
+use multi_cluster_leader_election::system::clock::BootClock;
 
 const LEASE: Duration = Duration::from_secs(2);
 

@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use self::cast::{Candidate, Line, Said};
 use self::terms::Terms;
+use super::usage::{self, UsageError};
 use crate::election::time::Instant;
 use crate::emulator::{GistService, Options};
-use crate::runtime::clock::BootClock;
+use crate::system::clock::BootClock;
 
 /// Who stands for election, and the colour (ANSI) of what they say.
 const CAST: [(&str, &str); 3] = [("napoleon", "34"), ("cleopatra", "33"), ("stalin", "31")];
@@ -39,9 +40,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long each scene is left as it is, so that it can be read.
 const PAUSE: Duration = Duration::from_secs(5);
-
-/// The exit code for wrong usage.
-const USAGE: u8 = 2;
 
 /// What happens during a demonstration.
 enum Event {
@@ -71,9 +69,8 @@ impl From<io::Error> for Trouble {
 #[must_use]
 pub fn run(args: &[OsString]) -> ExitCode {
     if let Some(arg) = args.first() {
-        let arg = arg.to_string_lossy();
-        eprintln!("elector: demo takes no argument, and was given {arg:?}");
-        return ExitCode::from(USAGE);
+        let stray = UsageError::Stray(arg.to_string_lossy().into_owned());
+        return usage::refuse("demo", &stray);
     }
     let (events, stage_door) = channel();
     let interrupt = events.clone();

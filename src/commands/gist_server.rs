@@ -12,6 +12,7 @@ use std::time::Duration;
 use lexopt::prelude::*;
 
 use super::help;
+use super::usage::{self, UsageError};
 use crate::emulator::{Faults, GistService, Options, StartGist, Token};
 use crate::http::ListenAddr;
 use crate::runtime::logging;
@@ -49,30 +50,10 @@ const DEFAULT_LISTEN: u16 = 4041;
 /// How long the end waits for the last lines to be read.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// A usage error, as everywhere in this program.
-const USAGE: u8 = 2;
-
-/// Why the arguments cannot be understood.
-#[derive(Debug)]
-enum UsageError {
-    Argument(lexopt::Error),
-    Value(&'static str, String),
-}
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Argument(e) => write!(f, "{e}"),
-            Self::Value(option, why) => write!(f, "{option}: {why}"),
-        }
-    }
-}
-
-impl From<lexopt::Error> for UsageError {
-    fn from(e: lexopt::Error) -> Self {
-        Self::Argument(e)
-    }
-}
+/// The options, with their dashes.
+const OPTIONS: &[&str] = &[
+    "--listen", "--state", "--token", "--gist", "--faults", "--seed", "--quiet", "--help",
+];
 
 /// Runs the service until SIGINT or SIGTERM; `args` is what follows the subcommand's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -82,10 +63,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             print!("{}", help::text(help::topic("gist-server")));
             return ExitCode::SUCCESS;
         }
-        Err(e) => {
-            eprintln!("elector gist-server: {e}\nSee `elector gist-server --help`.");
-            return ExitCode::from(USAGE);
-        }
+        Err(error) => return usage::refuse("gist-server", &error),
     };
     match serve(options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -135,7 +113,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, Us
             Long("faults") => options.faults = faults(&parser.value()?.string()?)?,
             Long("seed") => options.seed = value(&mut parser, "--seed")?,
             Long("quiet") => options.quiet = true,
-            _ => return Err(arg.unexpected().into()),
+            arg => return Err(usage::unexpected(&arg, OPTIONS)),
         }
     }
     Ok(Some(options))
@@ -148,11 +126,11 @@ where
 {
     let text = parser.value()?.string()?;
     text.parse()
-        .map_err(|e: T::Err| UsageError::Value(option, e.to_string()))
+        .map_err(|e: T::Err| UsageError::Value(format!("{option}: {e}")))
 }
 
 fn faults(text: &str) -> Result<Faults, UsageError> {
-    let wrong = |why: String| UsageError::Value("--faults", why);
+    let wrong = |why: String| UsageError::Value(format!("--faults: {why}"));
     let json = match text.strip_prefix('@') {
         Some(path) => fs::read(path).map_err(|e| wrong(format!("cannot read {path}: {e}")))?,
         None => text.as_bytes().to_vec(),

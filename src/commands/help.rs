@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{gist_server, settings};
+use super::{depose, doctor, gist_server, history, init, run, settings, status, step_down};
 
 /// A command of the program, as its help shows it.
 #[derive(Debug)]
@@ -20,19 +20,19 @@ pub struct Topic {
     details: &'static str,
 }
 
+const RUN_TOPIC: Topic = Topic {
+    name: "run",
+    usage: "[--try D] [--unless-led-within D] [-- CMD [ARG]...]",
+    summary: "stand for election (also what plain `elector` does)",
+    details: run::DETAILS,
+};
+
+/// What plain `elector` does.
+pub const RUN: &Topic = &RUN_TOPIC;
+
 /// Every command.
 pub const TOPICS: &[Topic] = &[
-    Topic {
-        name: "run",
-        usage: "",
-        summary: "stand for election (also what plain `elector` does)",
-        details: "\
-Stands for election until SIGTERM or SIGINT. Everything is set by environment
-variables, see `elector help`.
-
-Exit codes: 0 stopped when asked to, 1 failed while running, 2 wrong usage or
-settings.",
-    },
+    RUN_TOPIC,
     Topic {
         name: "demo",
         usage: "",
@@ -46,6 +46,42 @@ account and no cluster needed.",
         usage: "[OPTION]...",
         summary: "a gist service that behaves like GitHub's, for tests",
         details: gist_server::DETAILS,
+    },
+    Topic {
+        name: "status",
+        usage: "[--json]",
+        summary: "who leads, and how long ago that was renewed",
+        details: status::DETAILS,
+    },
+    Topic {
+        name: "history",
+        usage: "[--json]",
+        summary: "who led from when to when, by the gist's revisions",
+        details: history::DETAILS,
+    },
+    Topic {
+        name: "init",
+        usage: "[--from OLD]",
+        summary: "make the gist or the file, or move a lock to a new gist",
+        details: init::DETAILS,
+    },
+    Topic {
+        name: "doctor",
+        usage: "",
+        summary: "check token, gist, record, limits and clock, and say what to do",
+        details: doctor::DETAILS,
+    },
+    Topic {
+        name: "step-down",
+        usage: "",
+        summary: "have the elector on this machine give the lease to another",
+        details: step_down::DETAILS,
+    },
+    Topic {
+        name: "depose",
+        usage: "[--yes]",
+        summary: "depose the leader by hand, the safe way",
+        details: depose::DETAILS,
     },
     Topic {
         name: "help",

@@ -1,8 +1,16 @@
-//! One file per subcommand, and what they share: the settings and how durations are written.
+//! One file per subcommand, and what they share: the settings, how durations are written, and how
+//! wrong arguments are told.
 
 pub mod demo;
+pub mod depose;
+pub mod doctor;
 pub mod duration;
 pub mod gist_server;
 pub mod help;
+pub mod history;
+pub mod init;
 pub mod run;
 pub mod settings;
+pub mod status;
+pub mod step_down;
+pub mod usage;

@@ -1,5 +1,8 @@
 //! `elector run`: stands for election as the environment says, until it is told to stop.
 
+mod options;
+
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,20 +10,34 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::help;
 use super::settings::Settings;
+use super::usage::{self, USAGE};
 use crate::election::action::Finish;
 use crate::election::lock::ResourceLock;
 use crate::election::time::Instant;
 use crate::lock::gist::client::ClientError;
-use crate::runtime::clock::BootClock;
 use crate::runtime::election::LeaderElection;
 use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
 use crate::runtime::signals::{self, STOP_SIGNALS, SignalWatch};
 use crate::runtime::{LeaderCallbacks, Term};
+use crate::system::clock::BootClock;
 
-/// The exit code for wrong usage and settings.
-const SETTINGS: u8 = 2;
+/// What is to be known of it, for the help.
+pub(super) const DETAILS: &str = "\
+Stands for election until SIGTERM or SIGINT. Everything is set by environment
+variables, see `elector help`. With a CMD, that program runs while this candidate
+leads, and only then.
+
+Options:
+  --try D                 give up if this candidate does not lead within D
+  --unless-led-within D   give up if anybody has led within D: for cron in
+                          several clusters
+
+Exit codes: 0 stopped when asked to, 1 failed while running, 2 wrong usage or
+settings, 75 did not lead (--try, --unless-led-within); else the program's own
+(126 it cannot be executed, 127 it was not found, 128+n killed by signal n).";
 
 /// The exit code when a second signal asks for it.
 const AT_ONCE: i32 = 1;
@@ -35,12 +52,19 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// How long the end waits for the last lines to be read by whoever reads standard error.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Stands for election until it is told to stop.
-#[must_use]
-pub fn run() -> ExitCode {
-    let settings = match Settings::from_environment() {
+/// Stands for election until it is told to stop; `args` is what follows the subcommand's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let options = match options::parse(args) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{}", help::text(Some(help::RUN)));
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return usage::refuse("run", &error),
+    };
+    let settings = match Settings::from_environment(!options.command.is_empty()) {
         Ok(settings) => settings,
-        Err(error) => return complain(&error, ExitCode::from(SETTINGS)),
+        Err(error) => return complain(&error, ExitCode::from(USAGE)),
     };
     let log = match logging::init(&settings.log_filter) {
         Ok(log) => log,
@@ -50,7 +74,7 @@ pub fn run() -> ExitCode {
         Ok(finish) => exit_code(finish),
         Err(Trouble::Settings(error)) => {
             flush(&log);
-            return complain(&error, ExitCode::from(SETTINGS));
+            return complain(&error, ExitCode::from(USAGE));
         }
         Err(Trouble::Running(why)) => {
             log::error!("{why}");

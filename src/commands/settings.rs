@@ -5,6 +5,7 @@
 //! the token is good and the gist exists is found out by those who use them. Rules between the times
 //! stand in [`LeaderElectionConfig::validate`].
 
+mod outside;
 mod reader;
 mod table;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::lock::gist::wire::target::{
     ApiUrl, GistId, TargetError, check_api_url, check_file_name, is_loopback,
 };
 use crate::runtime::gist::{CONFIRM_DELAY, GITHUB_API_URL, GistOptions};
+pub use outside::{Outside, ReadyWhen, Url};
 use reader::{Found, Noted, Reader, looks_secret, shown};
 pub use table::{ALL, Setting};
 
@@ -39,6 +41,9 @@ const WRITES_AN_HOUR: f64 = 500.0;
 /// are free of the hourly limit only.
 const SHORTEST_POLITE_POLL: Duration = Duration::from_millis(500);
 
+/// What a workload's own settings may be called too.
+const SHARED_NAMES: &[&str] = &["HTTP_ADDR", "WEBHOOK_URL"];
+
 /// Everything that the environment decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -47,6 +52,8 @@ pub struct Settings {
     /// Name and times, valid together with the gist's confirm delay. Its seed is 0: whoever runs the election
     /// draws one.
     pub election: LeaderElectionConfig,
+    /// How people and machines look in.
+    pub outside: Outside,
     /// What is logged, in the syntax of `RUST_LOG`; not checked here.
     pub log_filter: String,
     warnings: Vec<String>,
@@ -79,15 +86,20 @@ impl fmt::Display for SettingsError {
 impl std::error::Error for SettingsError {}
 
 impl Settings {
-    /// Reads the environment of this process.
+    /// Reads the environment of this process. With a command that shares it, settings whose names the
+    /// command may use for its own count only with `ELECTOR_` in front.
     ///
     /// # Errors
     /// [`SettingsError`] with every problem.
-    pub fn from_environment() -> Result<Self, SettingsError> {
+    pub fn from_environment(with_command: bool) -> Result<Self, SettingsError> {
         let host_name = nix::unistd::gethostname()
             .ok()
             .and_then(|name| name.into_string().ok());
-        Settings::read(&|name| std::env::var_os(name), host_name.as_deref())
+        let lookup = |name: &str| {
+            let shared = with_command && SHARED_NAMES.contains(&name);
+            std::env::var_os(name).filter(|_| !shared)
+        };
+        Settings::read(&lookup, host_name.as_deref())
     }
 
     /// Reads settings through `lookup`, which is asked for `ELECTOR_<NAME>` and then for `<NAME>`.
@@ -108,6 +120,7 @@ impl Settings {
         let extra_roots = reader.path("SSL_CERT_FILE");
         let identity = identity(&mut reader, host_name, &mut warnings);
         let (election, confirm_delay) = election(&mut reader, identity);
+        let outside = outside::read(&mut reader);
         let log_filter = reader.text("RUST_LOG");
         if let Some(api) = &api {
             warn_of_exposure(api, &mut warnings);
@@ -125,6 +138,7 @@ impl Settings {
                         confirm_delay,
                     },
                     election,
+                    outside,
                     log_filter: log_filter
                         .ok()
                         .flatten()

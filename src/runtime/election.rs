@@ -19,9 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::callbacks::{Caller, LeaderCallbacks, Term};
-use super::clock::{BootClock, wall};
 use super::notices::Reporter;
-use super::timer::Timer;
 use super::worker::{self, LockCall, LockResult};
 use crate::election::action::{Action, Finish, StopReason};
 use crate::election::config::{ConfigError, LeaderElectionConfig};
@@ -29,6 +27,8 @@ use crate::election::elector::LeaderElector;
 use crate::election::lock::{LockError, ResourceLock};
 use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
+use crate::system::clock::{BootClock, wall};
+use crate::system::timer::Timer;
 
 /// Few events can be under way at once: each sender has at most one or two.
 const QUEUE: usize = 64;

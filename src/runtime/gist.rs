@@ -6,7 +6,6 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::clock::BootClock;
 use crate::election::config::LeaderElectionConfig;
 use crate::lock::gist::client::{
     ClientConfig, ClientError, GistClient, ProxySettings, WriteLimits,
@@ -15,6 +14,7 @@ use crate::lock::gist::protocol::ProtocolConfig;
 use crate::lock::gist::token::TokenSource;
 use crate::lock::gist::wire::target::{ApiUrl, GistId, TargetError, check_api_url};
 use crate::lock::gist::{GistLock, GistLockConfig};
+use crate::system::clock::BootClock;
 
 /// The API of github.com.
 pub const GITHUB_API_URL: &str = "https://api.github.com";

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::runtime::clock::BootClock;
+use multi_cluster_leader_election::system::clock::BootClock;
 use nix::sys::signal::Signal;
 
 use crate::agenda::{Agenda, Step};

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use multi_cluster_leader_election::commands::settings::Settings;
 use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::runtime::clock::BootClock;
 use multi_cluster_leader_election::runtime::gist::random_seed;
 use multi_cluster_leader_election::runtime::logging;
 use multi_cluster_leader_election::runtime::signals::{self, STOP_SIGNALS};
+use multi_cluster_leader_election::system::clock::BootClock;
 use multi_cluster_leader_election::{LeaderCallbacks, LeaderElection, Term};
 
 use crate::checker::{Said, What};
@@ -52,7 +52,7 @@ pub(crate) fn run() {
     let fence = env::var(FENCE).unwrap().parse().unwrap();
     let records = env::var(RECORDS).unwrap();
     let records = OpenOptions::new().append(true).open(records).unwrap();
-    let settings = Settings::from_environment().unwrap();
+    let settings = Settings::from_environment(false).unwrap();
     let log = logging::init(&settings.log_filter).unwrap();
     let mut config = settings.election.clone();
     config.seed = random_seed().unwrap();

@@ -4,7 +4,7 @@ use crate::source::{Code, Named, paths};
 
 /// The rooms, each of which may name only those before it.
 const ROOMS: &[&str] = &[
-    "election", "lock", "workload", "http", "observe", "emulator", "runtime", "commands",
+    "election", "system", "lock", "workload", "http", "observe", "emulator", "runtime", "commands",
 ];
 
 /// What stands in front of the rooms: they may name every room, and no room may name them.
@@ -276,7 +276,7 @@ mod tests {
         );
         assert_good(
             "src/commands/run.rs",
-            "use super::help; use crate::runtime::clock;",
+            "use super::help; use crate::system::clock;",
         );
         assert_good("src/cli.rs", "use crate::{commands, election};");
         assert_good("src/main.rs", "multi_cluster_leader_election::cli::main()");

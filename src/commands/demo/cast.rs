@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::Event;
 use crate::election::time::Instant;
-use crate::runtime::clock::BootClock;
+use crate::system::clock::BootClock;
 
 /// A line of a candidate's log is cut here; the demonstration shows a line each.
 const LONGEST_LINE: u64 = 4096;

@@ -101,6 +101,31 @@ pub const ALL: &[Setting] = &[
         "exit with code 1 rather than stand again",
     ),
     row(
+        "HTTP_ADDR",
+        "off",
+        "status endpoints: :PORT is every address, or HOST:PORT",
+    ),
+    row(
+        "READY_WHEN",
+        "candidate",
+        "or leader: what /readyz answers 200 for",
+    ),
+    row(
+        "LEADER_FILE",
+        "none",
+        "one line of JSON while leading: identity, token, until when",
+    ),
+    row(
+        "WORKLOAD_HEALTH_URL",
+        "none",
+        "asked while leading; a workload that fails is stopped",
+    ),
+    row(
+        "WEBHOOK_URL",
+        "none",
+        "gets a JSON POST at every transition",
+    ),
+    row(
         "RUST_LOG",
         "info",
         "what is logged: error, warn, info, debug, or module=level,...",

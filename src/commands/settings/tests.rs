@@ -62,7 +62,7 @@ fn the_defaults_in_the_table_are_the_defaults() {
         .filter(|row| !row.default.contains(' ') && !["none", "required"].contains(&row.default))
         .map(|row| (row.name, row.default))
         .collect();
-    assert_eq!(given.len(), 12, "{given:?}");
+    assert_eq!(given.len(), 14, "{given:?}");
     let (given, unset) = (read(&given).unwrap(), read(&[]).unwrap());
     assert_eq!(format!("{given:?}"), format!("{unset:?}"));
 }
@@ -149,18 +149,6 @@ fn every_setting_is_taken() {
     assert_eq!(settings.election, expected);
     assert_eq!(settings.gist.confirm_delay, Duration::from_secs(3));
     assert_eq!(settings.log_filter, "debug");
-}
-
-#[test]
-fn settings_of_a_later_step_are_left_alone() {
-    read(&[
-        ("HTTP_ADDR", ":4040"),
-        ("READY_WHEN", "nonsense"),
-        ("LEADER_FILE", "/x"),
-        ("WORKLOAD_HEALTH_URL", "?"),
-        ("WEBHOOK_URL", "?"),
-    ])
-    .unwrap();
 }
 
 #[test]
@@ -328,7 +316,7 @@ fn a_value_that_is_not_utf_8_is_an_error_that_names_the_variable() {
             .collect();
         variables.push((row.name, broken.clone()));
         let read = read_os(&variables);
-        if ["GITHUB_API_TOKEN_FILE", "SSL_CERT_FILE"].contains(&row.name) {
+        if ["GITHUB_API_TOKEN_FILE", "SSL_CERT_FILE", "LEADER_FILE"].contains(&row.name) {
             assert!(
                 read.is_ok(),
                 "{} is a path, which may be anything",
@@ -420,4 +408,50 @@ fn settings_that_cannot_fit_githubs_limits_are_warned_about_there_only() {
     ]
     .concat();
     assert_eq!(read(&elsewhere).unwrap().warnings(), [] as [&str; 0]);
+}
+
+#[test]
+fn how_people_look_in_is_read() {
+    let outside = read(&[
+        ("HTTP_ADDR", ":4040"),
+        ("READY_WHEN", "Leader"),
+        ("LEADER_FILE", "/run/leader"),
+        ("WORKLOAD_HEALTH_URL", "http://127.0.0.1:8080/healthz"),
+        ("WEBHOOK_URL", "https://hooks.example.com/s3cr3t"),
+    ])
+    .unwrap()
+    .outside;
+    assert_eq!(outside.http_addr, Some(":4040".parse().unwrap()));
+    assert_eq!(outside.ready_when, ReadyWhen::Leader);
+    assert_eq!(outside.leader_file, Some(PathBuf::from("/run/leader")));
+    assert!(outside.workload_health_url.is_some());
+    let webhook = outside.webhook_url.unwrap();
+    assert_eq!(webhook.as_str(), "https://hooks.example.com/s3cr3t");
+    assert!(!format!("{webhook:?} {webhook}").contains("s3cr3t"));
+    assert_eq!(
+        read(&[("HTTP_ADDR", "off")]).unwrap().outside,
+        Outside::default()
+    );
+}
+
+#[test]
+fn what_is_no_way_to_look_in_is_told() {
+    assert_problem(&[("HTTP_ADDR", "4040")], &["HTTP_ADDR", "`4040`", ":PORT"]);
+    assert_problem(&[("READY_WHEN", "soon")], &["READY_WHEN", "candidate"]);
+    assert_problem(&[("WEBHOOK_URL", "s3cr3t")], &["WEBHOOK_URL", "https://"]);
+    assert!(!problems(&[("WEBHOOK_URL", "s3cr3t")])[0].contains("s3cr3t"));
+    for elsewhere in [
+        "http://example.com/",
+        "https://localhost/",
+        "http://10.0.0.1/",
+    ] {
+        assert_problem(&[("WORKLOAD_HEALTH_URL", elsewhere)], &["of this machine"]);
+    }
+    for here in [
+        "http://localhost:80/x",
+        "http://[::1]/",
+        "http://127.3.2.1/",
+    ] {
+        assert!(read(&[("WORKLOAD_HEALTH_URL", here)]).is_ok(), "{here}");
+    }
 }

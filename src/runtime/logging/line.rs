@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 use env_logger::Logger;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::runtime::clock;
+use crate::system::clock;
 
 /// The longest line, in bytes with its newline. A pipe takes as much as this in one piece
 /// (`PIPE_BUF`), so that lines of several processes on one standard error do not mix.

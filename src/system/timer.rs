@@ -69,7 +69,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::runtime::clock::BootClock;
+    use crate::system::clock::BootClock;
 
     /// Long enough for the slowest machine.
     const PATIENCE: Duration = Duration::from_secs(20);

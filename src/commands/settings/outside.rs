@@ -1,0 +1,154 @@
+//! The settings for how people and machines look in: endpoints, files, webhooks, the workload's health.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::reader::{Reader, shown};
+use crate::http::ListenAddr;
+
+/// How people and machines look in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Where the status endpoints are; `None`: there are none.
+    pub http_addr: Option<ListenAddr>,
+    /// When `/readyz` says ready.
+    pub ready_when: ReadyWhen,
+    /// The file that is there while this candidate leads.
+    pub leader_file: Option<PathBuf>,
+    /// Asked while the workload runs.
+    pub workload_health_url: Option<Url>,
+    /// Told of every transition.
+    pub webhook_url: Option<Url>,
+}
+
+/// When `/readyz` says ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadyWhen {
+    /// As soon as this candidate stands for election.
+    #[default]
+    Candidate,
+    /// While it leads.
+    Leader,
+}
+
+/// An address on the web, `http://` or `https://`. Its path may be a secret (many webhooks' is), and
+/// so it is shown without.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url(String);
+
+impl Url {
+    /// The whole of it: not to be logged.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.parse::<ureq::http::Uri>() {
+            Ok(uri) => {
+                let scheme = uri.scheme_str().unwrap_or_default();
+                let host = uri.host().unwrap_or_default();
+                match uri.port_u16() {
+                    Some(port) => write!(f, "{scheme}://{host}:{port}/…"),
+                    None => write!(f, "{scheme}://{host}/…"),
+                }
+            }
+            Err(_) => f.write_str("…"),
+        }
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Outside {
+    Outside {
+        http_addr: http_addr(reader),
+        ready_when: ready_when(reader),
+        leader_file: reader.path("LEADER_FILE"),
+        workload_health_url: workload_health_url(reader),
+        webhook_url: url(reader, "WEBHOOK_URL"),
+    }
+}
+
+fn http_addr(reader: &mut Reader<'_>) -> Option<ListenAddr> {
+    let found = reader.text("HTTP_ADDR").ok()??;
+    if found.value.eq_ignore_ascii_case("off") {
+        return None;
+    }
+    match found.value.parse() {
+        Ok(addr) => Some(addr),
+        Err(_) => {
+            reader.problem(format!(
+                "{} is {}: give `off`, `:PORT`, `HOST:PORT` or `[IPV6]:PORT`",
+                found.variable,
+                shown(&found.value)
+            ));
+            None
+        }
+    }
+}
+
+fn ready_when(reader: &mut Reader<'_>) -> ReadyWhen {
+    let Ok(Some(found)) = reader.text("READY_WHEN") else {
+        return ReadyWhen::default();
+    };
+    match found.value.to_ascii_lowercase().as_str() {
+        "candidate" => ReadyWhen::Candidate,
+        "leader" => ReadyWhen::Leader,
+        _ => {
+            reader.problem(format!(
+                "{} is {}: give candidate or leader",
+                found.variable,
+                shown(&found.value)
+            ));
+            ReadyWhen::default()
+        }
+    }
+}
+
+/// The workload runs on this machine; whoever answers elsewhere says nothing of it.
+fn workload_health_url(reader: &mut Reader<'_>) -> Option<Url> {
+    let url = url(reader, "WORKLOAD_HEALTH_URL")?;
+    let uri = url.0.parse::<ureq::http::Uri>().ok()?;
+    if uri.scheme_str() == Some("http") && uri.host().is_some_and(is_loopback) {
+        return Some(url);
+    }
+    reader.problem(format!(
+        "WORKLOAD_HEALTH_URL is {url}, but the workload runs beside this program: give an http:// \
+         address of this machine, like http://127.0.0.1:8080/healthz"
+    ));
+    None
+}
+
+fn is_loopback(host: &str) -> bool {
+    let ip = host.trim_start_matches('[').trim_end_matches(']');
+    ip.parse::<IpAddr>()
+        .map_or(host.eq_ignore_ascii_case("localhost"), |ip| {
+            ip.is_loopback()
+        })
+}
+
+fn url(reader: &mut Reader<'_>, name: &str) -> Option<Url> {
+    let found = reader.text(name).ok()??;
+    let uri = found.value.parse::<ureq::http::Uri>();
+    let usable = uri.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|h| !h.is_empty())
+    });
+    if usable {
+        return Some(Url(found.value));
+    }
+    // Not shown: the secret may be in it all the same.
+    reader.problem(format!(
+        "{} is no address: give one that begins with http:// or https://",
+        found.variable
+    ));
+    None
+}
