@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use self::options::RunOptions;
 use super::help;
 use super::settings::Settings;
 use super::usage::{self, USAGE};
@@ -38,6 +39,9 @@ Options:
 Exit codes: 0 stopped when asked to, 1 failed while running, 2 wrong usage or
 settings, 75 did not lead (--try, --unless-led-within); else the program's own
 (126 it cannot be executed, 127 it was not found, 128+n killed by signal n).";
+
+/// The exit code when this candidate was not to lead, or could not in time (`EX_TEMPFAIL`).
+const DID_NOT_LEAD: u8 = 75;
 
 /// The exit code when a second signal asks for it.
 const AT_ONCE: i32 = 1;
@@ -70,7 +74,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(log) => log,
         Err(error) => return complain(&error, ExitCode::FAILURE),
     };
-    let code = match stand(&settings, &log) {
+    let code = match stand(&options, &settings, &log) {
         Ok(finish) => exit_code(finish),
         Err(Trouble::Settings(error)) => {
             flush(&log);
@@ -102,9 +106,11 @@ impl From<OpenError> for Trouble {
     }
 }
 
-fn stand(settings: &Settings, log: &LogGuard) -> Result<Finish, Trouble> {
+fn stand(options: &RunOptions, settings: &Settings, log: &LogGuard) -> Result<Finish, Trouble> {
     let running = |error: &dyn fmt::Display| Trouble::Running(error.to_string());
     let mut config = settings.election.clone();
+    config.give_up_after = options.try_for;
+    config.unless_led_within = options.unless_led_within;
     config.seed = random_seed().map_err(|error| running(&error))?;
     let identity = config.identity.clone();
     let lock = settings.gist.open(&config)?;
@@ -176,6 +182,14 @@ fn exit_code(finish: Finish) -> ExitCode {
                 "the lease could not be given back: others wait until it has run out, if it has not"
             );
             ExitCode::SUCCESS
+        }
+        Finish::DidNotLead => {
+            log::warn!("did not lead within the time that --try gives");
+            ExitCode::from(DID_NOT_LEAD)
+        }
+        Finish::LedRecently => {
+            log::info!("another one leads, or did too lately (--unless-led-within)");
+            ExitCode::from(DID_NOT_LEAD)
         }
         Finish::LostLease => {
             log::warn!("the lease was lost, and EXIT_ON_LOST_LEASE is set");

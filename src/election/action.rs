@@ -66,6 +66,8 @@ pub enum Action {
 pub enum StopReason {
     /// The elector was asked to stop.
     Cancelled,
+    /// It was asked to let another one lead.
+    SteppedDown,
     /// The lease could not be renewed in time.
     RenewDeadline,
     /// The lease is somebody else's, or what was written is gone.
@@ -76,6 +78,7 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             StopReason::Cancelled => "asked to stop",
+            StopReason::SteppedDown => "asked to let another one lead",
             StopReason::RenewDeadline => "the lease could not be renewed in time",
             StopReason::Deposed => "the lease is not ours any more",
         })
@@ -126,6 +129,11 @@ pub enum Notice {
     SameName,
     /// The lease was given back.
     Released,
+    /// It stepped down, and claims nothing for so long.
+    StandsBack {
+        /// For how long.
+        pause: Duration,
+    },
 }
 
 /// How an election ended for this candidate.
@@ -138,6 +146,10 @@ pub enum Finish {
     NotReleased,
     /// It lost the lease, and was told to end then.
     LostLease,
+    /// It did not lead within the time that it was given for that.
+    DidNotLead,
+    /// Another candidate leads, or did too lately for this one to lead.
+    LedRecently,
     /// Its workload did not end in time. The lease is not given back.
     WorkloadStuck,
 }

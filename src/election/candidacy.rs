@@ -18,6 +18,9 @@ use super::time::Instant;
 const LONG_GONE: Duration = Duration::from_secs(600);
 const LONG_GONE_LEASES: u32 = 10;
 
+/// Dates have whole seconds, and those of a write and of an answer come from two clocks.
+const DATE_SLACK: Duration = Duration::from_secs(2);
+
 /// Polls are spread by up to this part of their period, either way, so that candidates started
 /// together do not look together for ever.
 const POLL_JITTER: f64 = 0.1;
@@ -161,6 +164,32 @@ impl Candidacy {
             return free_at;
         }
         free_at + observation.stagger
+    }
+
+    /// Claims nothing before then.
+    pub(super) fn stand_back(&mut self, until: Instant) {
+        self.not_before = self.not_before.max(until);
+    }
+
+    /// Whether another candidate's term was alive within `period` before `now`, by the store's own
+    /// clock. Of a record that names a holder, the lease counts as used to its end.
+    pub(super) fn led_within(&self, now: Instant, period: Duration) -> bool {
+        let Some(observation) = &self.observation else {
+            return false;
+        };
+        let observed = &observation.observed;
+        let Content::Record(record) = &observed.content else {
+            return false;
+        };
+        if observed.mine.is_some() {
+            return false;
+        }
+        if record.holder_identity.is_empty() {
+            return observed.dated.is_some_and(|age| age < period + DATE_SLACK);
+        }
+        // Without a date it may have been written just before it was first seen.
+        let age = observed.dated.unwrap_or(now.since(observation.since));
+        age < record.lease_duration() + period + DATE_SLACK
     }
 
     /// How long after it was first seen this may be taken.

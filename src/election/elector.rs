@@ -22,6 +22,7 @@
 //! input. Nothing in here blocks, reads a clock or keeps a thread.
 
 mod calls;
+mod ending;
 mod own;
 
 use std::collections::VecDeque;
@@ -35,6 +36,7 @@ use super::safeguard::{Safeguard, holds};
 use super::status::{CallStatus, LeaderStatus, Status};
 use super::term::Term;
 use super::time::Instant;
+use ending::{After, Ending};
 
 /// The call that is made next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,13 +76,6 @@ enum Role {
     Finished(Finish),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Cancel {
-    finish: Finish,
-    /// When the workload must be gone at the latest.
-    patience: Instant,
-}
-
 /// One candidate of an election.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeaderElector {
@@ -110,7 +105,12 @@ pub struct LeaderElector {
     /// The store wants no call before this.
     throttled_until: Instant,
     slow_paths: u64,
-    cancel: Option<Cancel>,
+    /// It is to leave, for good or for a while, as soon as the workload has gone.
+    ending: Option<Ending>,
+    /// It gives up if it does not lead by then.
+    give_up_at: Option<Instant>,
+    /// It has led before.
+    has_led: bool,
     /// The last leader reported.
     reported: String,
     actions: VecDeque<Action>,
@@ -122,6 +122,7 @@ impl LeaderElector {
     /// The configuration must be [valid](LeaderElectionConfig::validate) for the promises to hold.
     #[must_use]
     pub fn new(config: LeaderElectionConfig, confirmation: Option<Duration>, now: Instant) -> Self {
+        let give_up_at = config.give_up_after.map(|patience| now + patience);
         LeaderElector {
             candidacy: Candidacy::new(&config),
             config,
@@ -139,7 +140,9 @@ impl LeaderElector {
             failures: 0,
             throttled_until: Instant::BOOT,
             slow_paths: 0,
-            cancel: None,
+            ending: None,
+            give_up_at,
+            has_led: false,
             reported: String::new(),
             actions: VecDeque::new(),
         }
@@ -214,9 +217,7 @@ impl LeaderElector {
             Role::Leaving { deadline } => Some(*deadline),
             _ => None,
         };
-        let patience = self.cancel.map(|cancel| cancel.patience);
-        let patience = patience.filter(|_| self.workload);
-        [call, role, patience].into_iter().flatten().min()
+        [call, role, self.patience()].into_iter().flatten().min()
     }
 
     /// Time has passed.
@@ -228,39 +229,16 @@ impl LeaderElector {
             {
                 self.become_candidate(now, StopReason::RenewDeadline);
             }
-            Role::Leaving { deadline } if now >= *deadline => self.finish_holding(),
+            Role::Leaving { deadline } if now >= *deadline => self.finish_holding(now),
             _ => {}
         }
-        if self.workload
-            && let Some(cancel) = self.cancel
-            && now >= cancel.patience
-        {
-            self.finish(Finish::WorkloadStuck);
-        }
-    }
-
-    /// The elector is to stop: the workload first, then the lease is given back.
-    pub fn handle_cancel(&mut self, now: Instant) {
-        if self.finished().is_some() || self.cancel.is_some() {
-            return;
-        }
-        let kill_at = now + self.config.stop_timeout;
-        self.cancel = Some(Cancel {
-            finish: Finish::Stopped,
-            patience: kill_at + self.config.termination_grace,
-        });
-        if self.is_leader() {
-            self.stop_leading(StopReason::Cancelled, kill_at);
-        }
-        if !self.workload {
-            self.become_leaving(now);
-        }
+        self.lose_patience(now);
     }
 
     /// Nothing of the workload is left.
     pub fn handle_workload_gone(&mut self, now: Instant) {
         self.workload = false;
-        if self.cancel.is_some() {
+        if self.ending.is_some() {
             self.become_leaving(now);
         } else if matches!(self.role, Role::Candidate) {
             self.schedule(now, Next::Look);
@@ -309,7 +287,7 @@ impl LeaderElector {
                 self.tell_of_claim(call.kind);
                 self.renewed(now, call.sent_at, confirms);
             }
-            (Role::Leaving { .. }, Ok(_)) if call.kind == Next::Release => self.released(),
+            (Role::Leaving { .. }, Ok(_)) if call.kind == Next::Release => self.released(now),
             (Role::Leaving { .. }, _) if call.kind != Next::Release => {
                 self.schedule(now, Next::Look);
             }
@@ -336,8 +314,11 @@ impl LeaderElector {
         }
         self.report(self.candidacy.holder().to_owned());
         self.may_hold = self.candidacy.mine().is_some();
+        if let Some(finish) = self.too_recent(now) {
+            return self.give_up(now, finish);
+        }
         let take_at = self.candidacy.take_at();
-        if now >= take_at && !self.workload && self.cancel.is_none() {
+        if now >= take_at && !self.workload && self.ending.is_none() {
             return self.schedule(now, Next::Claim);
         }
         let period = self.candidacy.jittered_poll_period();
@@ -354,7 +335,7 @@ impl LeaderElector {
         if self.candidacy.mine().is_some() && !self.candidacy.holder().is_empty() {
             return self.schedule(now, Next::Release);
         }
-        self.finish_leaving();
+        self.finish_leaving(now);
     }
 
     // ---- roles: nothing else changes to or from leading ----
@@ -373,6 +354,8 @@ impl LeaderElector {
         self.role = Role::Leader(term);
         self.workload = true;
         self.term_open = true;
+        self.has_led = true;
+        self.give_up_at = None;
         self.event("became leader");
         self.actions
             .push_back(Action::StartLeading { token, until });
@@ -388,14 +371,8 @@ impl LeaderElector {
         self.stop_leading(reason, limit.min(now) + self.config.termination_grace);
         self.failures = 0;
         self.schedule(now, Next::Look);
-        if self.config.exit_on_lost_lease && self.cancel.is_none() {
-            self.cancel = Some(Cancel {
-                finish: Finish::LostLease,
-                patience: now + self.config.stop_timeout + self.config.termination_grace,
-            });
-            if !self.workload {
-                self.become_leaving(now);
-            }
+        if self.config.exit_on_lost_lease && self.ending.is_none() {
+            self.end(now, After::Finish(Finish::LostLease));
         }
     }
 
@@ -408,47 +385,6 @@ impl LeaderElector {
         if !holds(Safeguard::WorkloadGone) {
             self.workload = false;
         }
-    }
-
-    fn become_leaving(&mut self, now: Instant) {
-        if matches!(self.role, Role::Leaving { .. } | Role::Finished(_)) {
-            return;
-        }
-        let deadline = now + self.config.renew_deadline;
-        self.role = Role::Leaving { deadline };
-        if !self.may_hold || !self.config.release_on_cancel {
-            return self.finish_leaving();
-        }
-        if self.throttled_until >= deadline {
-            return self.finish_holding();
-        }
-        self.failures = 0;
-        self.schedule(now, Next::Look);
-    }
-
-    fn released(&mut self) {
-        self.report(String::new());
-        self.notice(Notice::Released);
-        self.finish_leaving();
-    }
-
-    fn finish_leaving(&mut self) {
-        let finish = self.cancel.map_or(Finish::Stopped, |cancel| cancel.finish);
-        self.finish(finish);
-    }
-
-    /// Ends without having given the lease back.
-    fn finish_holding(&mut self) {
-        let finish = match self.cancel {
-            Some(cancel) if cancel.finish == Finish::LostLease => Finish::LostLease,
-            _ => Finish::NotReleased,
-        };
-        self.finish(finish);
-    }
-
-    fn finish(&mut self, finish: Finish) {
-        self.role = Role::Finished(finish);
-        self.next = None;
     }
 
     // ---- what people and the lock are told ----

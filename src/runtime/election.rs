@@ -13,12 +13,12 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::callbacks::{Caller, LeaderCallbacks, Term};
+use super::callbacks::{Caller, LeaderCallbacks, Stop, Term};
 use super::notices::Reporter;
 use super::worker::{self, LockCall, LockResult};
 use crate::election::action::{Action, Finish, StopReason};
@@ -47,6 +47,36 @@ enum Event {
     /// Nothing is left of what worked in the term with this token.
     WorkloadGone(u64),
     Cancel,
+    StepDown,
+}
+
+/// A change that may interest those who watch from outside.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// This candidate leads.
+    StartedLeading {
+        /// The fencing token.
+        token: u64,
+        /// Until when, unless that is extended.
+        until: Instant,
+    },
+    /// It still does.
+    Renewed {
+        /// The fencing token.
+        token: u64,
+        /// Until when, unless that is extended.
+        until: Instant,
+    },
+    /// It does not lead any more: what it runs is being stopped.
+    StoppedLeading {
+        /// The fencing token of the term.
+        token: u64,
+        /// Why.
+        reason: StopReason,
+    },
+    /// Another holder of the lease was seen, this candidate included; empty for nobody.
+    NewLeader(String),
 }
 
 /// Why an election could not be begun.
@@ -108,6 +138,15 @@ impl Handle {
         let _ = self.events.try_send(Event::Cancel);
     }
 
+    /// Asks a leader to let another candidate lead: its workload ends, the lease is given back, and it
+    /// claims nothing for a lease. Returns whether it leads, by what is known here; one that does not
+    /// is not asked.
+    #[must_use]
+    pub fn step_down(&self) -> bool {
+        let leads = self.lock_status().leading.is_some();
+        leads && self.events.try_send(Event::StepDown).is_ok()
+    }
+
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -139,6 +178,7 @@ pub struct LeaderElection {
     callbacks: Arc<dyn LeaderCallbacks>,
     handle: Handle,
     events: Receiver<Event>,
+    watchers: Vec<SyncSender<Transition>>,
 }
 
 impl LeaderElection {
@@ -169,7 +209,18 @@ impl LeaderElection {
                 shared: Arc::new(shared),
             },
             events,
+            watchers: Vec::new(),
         })
+    }
+
+    /// Every change that may interest those who watch from outside, in order. Up to `capacity` of them
+    /// wait to be read; what finds no room is left out, with a warning. Disconnected when the election
+    /// is over.
+    #[must_use]
+    pub fn watch(&mut self, capacity: usize) -> Receiver<Transition> {
+        let (sender, transitions) = sync_channel(capacity);
+        self.watchers.push(sender);
+        transitions
     }
 
     /// Stops the election from another thread, and shows how it is.
@@ -195,7 +246,9 @@ struct Owner {
     calls: SyncSender<LockCall>,
     caller: Caller,
     timer: AlarmClock,
+    /// The last term; it may be over.
     term: Option<Term>,
+    watchers: Vec<SyncSender<Transition>>,
     entrance: Entrance,
     reporter: Reporter,
     handle: Handle,
@@ -210,6 +263,7 @@ impl Owner {
             callbacks,
             handle,
             events,
+            watchers,
         } = election;
         let confirmation = lock.confirmation();
         let sender = handle.events.clone();
@@ -222,6 +276,7 @@ impl Owner {
             caller: Caller::start(callbacks)?,
             timer: AlarmClock::start(handle.events.clone())?,
             term: None,
+            watchers,
             entrance: Entrance::default(),
             reporter: Reporter::default(),
             handle,
@@ -253,6 +308,11 @@ impl Owner {
         }
         match event {
             Event::Timer | Event::Cancel => {}
+            Event::StepDown => {
+                if self.elector.handle_step_down(now) {
+                    log::info!("asked to let another one lead: stepping down");
+                }
+            }
             Event::WorkloadGone(token) => {
                 log::debug!("the term {token}: nothing of it runs since {now} after boot");
                 self.elector.handle_workload_gone(now);
@@ -296,10 +356,17 @@ impl Owner {
                     if let Some(term) = &self.term {
                         log::debug!("the term {}: lasts until {until} after boot", term.token());
                         term.extend(until);
+                        let token = term.token();
+                        self.announce(&Transition::Renewed { token, until });
                     }
                 }
-                Action::StopLeading { reason, .. } => self.stop_leading(reason),
-                Action::NewLeader(identity) => self.caller.new_leader(identity),
+                Action::StopLeading { reason, kill_at } => {
+                    self.stop_leading(Stop { reason, kill_at });
+                }
+                Action::NewLeader(identity) => {
+                    self.announce(&Transition::NewLeader(identity.clone()));
+                    self.caller.new_leader(identity);
+                }
                 Action::Notice(notice) => self.reporter.tell(BootClock::now(), &notice),
             }
         }
@@ -320,17 +387,31 @@ impl Owner {
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
+        self.announce(&Transition::StartedLeading { token, until });
         self.caller.started_leading(term, move || {
             let _ = events.send(Event::WorkloadGone(token));
         })?;
         Ok(())
     }
 
-    fn stop_leading(&mut self, reason: StopReason) {
-        if let Some(term) = self.term.take() {
-            log::info!("the term {} ends: {reason}", term.token());
-            term.end();
-            self.caller.stopped_leading(term);
+    /// Ends the term, or has it end sooner.
+    fn stop_leading(&mut self, stop: Stop) {
+        let Some(term) = &self.term else { return };
+        if !term.end(stop) {
+            return;
+        }
+        let (token, reason) = (term.token(), stop.reason);
+        log::info!("the term {token} ends: {reason}");
+        self.caller.stopped_leading(term.clone());
+        self.announce(&Transition::StoppedLeading { token, reason });
+    }
+
+    /// Tells those who watch from outside. Who does not keep up misses some.
+    fn announce(&self, transition: &Transition) {
+        for watcher in &self.watchers {
+            if let Err(TrySendError::Full(_)) = watcher.try_send(transition.clone()) {
+                log::warn!("whoever watches the election does not keep up: a change is left out");
+            }
         }
     }
 }
@@ -339,7 +420,10 @@ impl Drop for Owner {
     fn drop(&mut self) {
         // Whatever ends the election ends the term.
         if let Some(term) = self.term.take() {
-            term.end();
+            term.end(Stop {
+                reason: StopReason::Cancelled,
+                kill_at: BootClock::now(),
+            });
         }
     }
 }

@@ -61,6 +61,10 @@ impl Reporter {
                 "the lease is held under this candidate's own name, by another process or by one \
                  that was here before: it is waited for like any other"
             ),
+            Notice::StandsBack { pause } => log::info!(
+                "stepped down: claiming nothing for {}s, so that another one can lead",
+                pause.as_secs()
+            ),
             Notice::Released => log::info!("gave the lease back"),
         }
     }

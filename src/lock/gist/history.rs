@@ -105,7 +105,7 @@ impl Effect {
     }
 }
 
-fn is_floor(stored: &Stored) -> bool {
+pub(super) fn is_floor(stored: &Stored) -> bool {
     stored.record().is_some_and(|stored| stored.floor)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::Effect;
+use super::history::{Effect, is_floor};
 use super::revision::Revision;
 use super::stored::Stored;
 use crate::election::lock::{Content, LockError, Observed};
@@ -73,6 +73,7 @@ impl Observer {
             } else {
                 None
             },
+            dated: self.age(effect).filter(|_| !is_floor(&effect.stored)),
             overwritten: (!ours).then_some(effect.longest_lease.unwrap_or_default()),
             rewound,
             newest_since,
@@ -85,7 +86,7 @@ impl Observer {
         write_id.strip_prefix(&self.prefix)?.parse().ok()
     }
 
-    /// How long ago it was written, by the server's clock. Only ours: others may carry any date.
+    /// How long ago it was written, by the server's clock. What is not ours may carry any date.
     fn age(&self, effect: &Effect) -> Option<Duration> {
         let seconds = self.date?.checked_sub(effect.commit.committed_at?)?;
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
