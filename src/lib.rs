@@ -9,6 +9,7 @@
 //!   ([`ResourceLock`]) and the state machine.
 //! - [`system`]: the clocks, and a timer that counts suspended time.
 //! - [`lock`]: the lock in a gist.
+//! - [`workload`]: what runs only while leading, and the guard above it.
 //! - [`http`], [`emulator`]: a small HTTP server, and a gist service to test against.
 //! - [`runtime`]: threads and signals; [`LeaderElection`] is what a program embeds.
 //! - [`commands`], [`cli`]: the program.
@@ -47,6 +48,7 @@ pub mod http;
 pub mod lock;
 pub mod runtime;
 pub mod system;
+pub mod workload;
 
 pub use election::config::LeaderElectionConfig;
 pub use election::lock::ResourceLock;
