@@ -10,4 +10,5 @@
 //! ```
 
 pub mod message;
+pub mod supervisor;
 pub mod watch;
