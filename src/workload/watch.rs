@@ -270,7 +270,6 @@ impl Watch {
 
     fn kill(&mut self, now: Instant, pause: Duration) {
         self.killing = Some((now + pause, pause));
-        self.termed = true;
         self.ask(WatchAction::KillAll);
     }
 
