@@ -9,5 +9,8 @@
 //!           ◄─── started, exited, gone ─────────
 //! ```
 
+pub mod exec;
+pub mod guard;
 pub mod message;
+pub mod process;
 pub mod watch;
