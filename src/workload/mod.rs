@@ -9,6 +9,9 @@
 //!           ◄─── started, exited, gone ─────────
 //! ```
 
+pub mod exec;
+pub mod guard;
 pub mod message;
+pub mod process;
 pub mod supervisor;
 pub mod watch;
