@@ -8,5 +8,6 @@ pub mod logging;
 mod notices;
 pub mod signals;
 mod worker;
+pub mod workload;
 
 pub use callbacks::{LeaderCallbacks, Term};
