@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::message::{FromGuard, ToGuard};
+use crate::election::safeguard::{Safeguard, holds};
 use crate::election::time::Instant;
 
 /// Which part of the margin a guard gets, after everything was to be killed, to reap it and to say so.
@@ -100,6 +101,7 @@ impl Supervisor {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let waits = self.phase == Phase::Guarded && !self.killed_guard;
+        let waits = waits && holds(Safeguard::OverdueGuardKilled);
         waits.then(|| self.overdue_at())
     }
 
@@ -206,6 +208,9 @@ impl Supervisor {
         if matches!(self.phase, Phase::Starting | Phase::Guarded) {
             self.phase = Phase::Clearing;
             self.actions.clear();
+            if !holds(Safeguard::ClearedBeforeGone) {
+                return self.handle_cleared();
+            }
             self.actions.push_back(Action::Clear);
         }
     }

@@ -6,6 +6,7 @@ use fastrand::Rng;
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 
 use crate::faults::Faults;
+use crate::faults::workloads::WorkloadFaults;
 
 /// A world before it begins.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub struct Scenario {
     /// How long things go wrong.
     pub troubled: Duration,
     pub faults: Faults,
+    pub workload_faults: WorkloadFaults,
     pub confirm_delay: Duration,
     /// Writes are counted as the client counts them for GitHub: the settings fit its limits.
     pub counted: bool,
@@ -75,6 +77,7 @@ impl Scenario {
             troubled: Duration::from_secs(3600),
             counted: !tight && alike,
             faults,
+            workload_faults: WorkloadFaults::draw(seed),
             confirm_delay,
             content,
             content_age,
@@ -96,6 +99,7 @@ impl Scenario {
         Scenario {
             kind: "calm",
             faults: Faults::none(),
+            workload_faults: WorkloadFaults::none(),
             legacy: 0,
             ..Scenario::draw(seed)
         }
@@ -113,6 +117,7 @@ impl Scenario {
             polite_stops: 20.0,
             ..Faults::none()
         };
+        scenario.workload_faults = WorkloadFaults::none();
         scenario.legacy = 0;
         scenario
     }
