@@ -19,9 +19,13 @@ use super::reaping::{Ended, Left, reap_all};
 use crate::election::time::Instant;
 use crate::system::clock::BootClock;
 
-/// How many sweeps are made before the time is looked at again. Three are enough for what does not
-/// flee.
+/// How many looks are taken to tell everything that its time is over. Two or three are enough for what
+/// does not flee.
 const MOST_SWEEPS: usize = 20;
+
+/// How many looks are taken to kill everything. Where those are too few, the dead of a storm of forks
+/// are to be reaped before the next ones: they make each look longer.
+const MOST_KILLS: usize = 3;
 
 /// How long the killed get to die before they are killed again.
 const BREATH: Duration = Duration::from_millis(5);
@@ -174,14 +178,17 @@ pub fn term_below(group: Option<i32>, mut signal_group: impl FnMut(Signal)) -> i
     Ok(())
 }
 
-/// Sends KILL to everything below, and `kill_group` with each sweep: what forks in its own group faster
-/// than `/proc` is read does not outrun that. What was killed has yet to be reaped.
+/// Sends KILL to everything below, and says whether that was all: two looks in a row showed the same.
+/// What was killed has yet to be reaped.
+///
+/// `kill_group` comes with each look: what forks in its own group faster than `/proc` is read does not
+/// outrun that.
 ///
 /// # Errors
 /// When `/proc` cannot be read, or no file descriptor is left; the group has been killed.
-pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<()> {
+pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<bool> {
     let mut killed = BTreeSet::new();
-    for _ in 0..MOST_SWEEPS {
+    for _ in 0..MOST_KILLS {
         kill_group();
         let before = killed.len();
         for process in descendants()? {
@@ -189,10 +196,10 @@ pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<()> {
             killed.insert((process.pid, process.began));
         }
         if killed.len() == before {
-            break;
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Kills everything below this process and reaps it, until nothing is left or `deadline` has come; says
@@ -212,8 +219,8 @@ pub fn kill_all_below(deadline: Instant, mut on_ended: impl FnMut(Ended)) -> io:
         if BootClock::now() >= deadline {
             return Ok(false);
         }
-        kill_below(|| ())?;
-        if reaped.left == Left::Running {
+        let all = kill_below(|| ())?;
+        if all && reaped.left == Left::Running {
             thread::sleep(BREATH);
         }
     }

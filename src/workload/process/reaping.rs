@@ -13,7 +13,7 @@ use super::descendants;
 
 /// How many are reaped in one go, so that a workload whose processes die faster than they are reaped
 /// keeps nobody from looking at the time.
-const MOST_REAPED: usize = 256;
+const MOST_REAPED: usize = 1_024;
 
 /// What shells answer for one that a signal killed is this and the signal's number.
 const KILLED: i32 = 128;
