@@ -176,9 +176,12 @@ impl<'a> Guard<'a> {
                 return Ok(());
             }
             self.reports.flush();
+            if more {
+                continue;
+            }
             if self.escaping {
                 self.escaping = !kill_all(self.child);
-            } else if !more {
+            } else {
                 self.wait()?;
             }
         }
