@@ -62,13 +62,20 @@ impl Process {
 /// # Errors
 /// When `/proc` cannot be read, or no file descriptor is left.
 pub fn all_processes() -> io::Result<Vec<Process>> {
+    for_all_processes(|_| ())
+}
+
+/// Every process that can be seen, each of which is shown to `see` when it was just seen.
+fn for_all_processes(mut see: impl FnMut(&Process)) -> io::Result<Vec<Process>> {
     let mut processes = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        processes.extend(look_at(pid)?);
+        let process = look_at(pid)?;
+        process.iter().for_each(&mut see);
+        processes.extend(process);
     }
     Ok(processes)
 }
@@ -187,12 +194,23 @@ pub fn term_below(group: Option<i32>, mut signal_group: impl FnMut(Signal)) -> i
 /// # Errors
 /// When `/proc` cannot be read, or no file descriptor is left; the group has been killed.
 pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<bool> {
+    let own = getpid().as_raw();
     let mut killed = BTreeSet::new();
     for _ in 0..MOST_KILLS {
         kill_group();
         let before = killed.len();
-        for process in descendants()? {
-            process.signal(Signal::SIGKILL);
+        let mut below_here = BTreeSet::from([own]);
+        let all = for_all_processes(|process| {
+            // At once: what forks and exits all the time is somebody else a moment later.
+            if below_here.contains(&process.parent) {
+                below_here.insert(process.pid);
+                process.signal(Signal::SIGKILL);
+            }
+        })?;
+        for process in below(own, all) {
+            if !below_here.contains(&process.pid) {
+                process.signal(Signal::SIGKILL);
+            }
             killed.insert((process.pid, process.began));
         }
         if killed.len() == before {
