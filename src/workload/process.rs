@@ -41,6 +41,9 @@ pub const EXEC_COMMAND: &str = "exec-workload";
 /// What a list of processes shows for a guard, in place of the program's path.
 const GUARD_NAME: &str = "elector-guard";
 
+/// The guard reads 64 bits of nanoseconds.
+const LONGEST_GRACE: Duration = Duration::from_nanos(u64::MAX);
+
 /// A guard that was started.
 #[derive(Debug)]
 pub struct GuardProcess {
@@ -112,7 +115,7 @@ pub fn spawn_guard(
         .arg(GUARD_COMMAND)
         .arg(control_end.as_raw_fd().to_string())
         .arg(report_end.as_raw_fd().to_string())
-        .arg(grace.as_nanos().to_string())
+        .arg(grace.min(LONGEST_GRACE).as_nanos().to_string())
         .arg("--")
         .args(command)
         .stdin(stdin)
