@@ -24,6 +24,10 @@ use crate::system::clock::BootClock;
 /// of a storm of forks are to be reaped, as they make each look longer, and the time is to be looked at.
 const MOST_LOOKS: usize = 3;
 
+/// How many times the dead of a storm of forks are reaped before the living are looked for again: half a
+/// second, which is enough for all that a system has room for.
+const MOST_REAPS: usize = 10;
+
 /// How long the killed get to die before they are killed again.
 const BREATH: Duration = Duration::from_millis(5);
 
@@ -231,10 +235,17 @@ pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<bool> {
 /// When `/proc` cannot be read, or no file descriptor is left.
 pub fn kill_all_below(deadline: Instant, mut on_ended: impl FnMut(Ended)) -> io::Result<bool> {
     loop {
-        let reaped = reap_all()?;
-        let none_ended = reaped.ended.is_empty();
-        reaped.ended.into_iter().for_each(&mut on_ended);
-        if reaped.left == Left::Nothing {
+        let (mut ended, mut left) = (false, Left::More);
+        for _ in 0..MOST_REAPS {
+            let reaped = reap_all()?;
+            ended |= !reaped.ended.is_empty();
+            reaped.ended.into_iter().for_each(&mut on_ended);
+            left = reaped.left;
+            if left != Left::More {
+                break;
+            }
+        }
+        if left == Left::Nothing {
             return Ok(true);
         }
         if BootClock::now() >= deadline {
@@ -242,7 +253,7 @@ pub fn kill_all_below(deadline: Instant, mut on_ended: impl FnMut(Ended)) -> io:
         }
         let all = kill_below(|| ())?;
         // Who ends may have forked just before.
-        if all && none_ended {
+        if all && !ended {
             thread::sleep(BREATH);
         }
     }
