@@ -3,8 +3,9 @@
 //! `/proc` is read process by process, and what lives goes on meanwhile: one may be missed whose
 //! parent died in that moment, or which was forked behind the reader. So it is read again until it
 //! shows nothing new. A KILL that has been sent cannot be outrun, as a process that is to die forks no
-//! more; but more processes than there are processors, each of which forks, exits and changes its
-//! session at full speed, may be ahead of every reader for a while.
+//! more. What forks and exits faster than `/proc` is read has its orphans here, in the short list of
+//! this process's own children; where the kernel has no such list (`CONFIG_PROC_CHILDREN`), and each of
+//! them leaves its process group as well, it may keep ahead for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -63,20 +64,13 @@ impl Process {
 /// # Errors
 /// When `/proc` cannot be read, or no file descriptor is left.
 pub fn all_processes() -> io::Result<Vec<Process>> {
-    for_all_processes(|_| ())
-}
-
-/// Every process that can be seen, each of which is shown to `see` when it was just seen.
-fn for_all_processes(mut see: impl FnMut(&Process)) -> io::Result<Vec<Process>> {
     let mut processes = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(number) else {
             continue;
         };
-        let process = look_at(pid)?;
-        process.iter().for_each(&mut see);
-        processes.extend(process);
+        processes.extend(look_at(pid)?);
     }
     Ok(processes)
 }
@@ -200,23 +194,13 @@ pub fn term_below(group: Option<i32>, mut signal_group: impl FnMut(Signal)) -> i
 /// # Errors
 /// When `/proc` cannot be read, or no file descriptor is left; the group has been killed.
 pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<bool> {
-    let own = getpid().as_raw();
     let mut killed = BTreeSet::new();
     for _ in 0..MOST_LOOKS {
         kill_group();
+        kill_children();
         let before = killed.len();
-        let mut below_here = BTreeSet::from([own]);
-        let all = for_all_processes(|process| {
-            // At once: what forks and exits all the time is somebody else a moment later.
-            if below_here.contains(&process.parent) {
-                below_here.insert(process.pid);
-                process.signal(Signal::SIGKILL);
-            }
-        })?;
-        for process in below(own, all) {
-            if !below_here.contains(&process.pid) {
-                process.signal(Signal::SIGKILL);
-            }
+        for process in descendants()? {
+            process.signal(Signal::SIGKILL);
             killed.insert((process.pid, process.began));
         }
         if killed.len() == before {
@@ -224,6 +208,21 @@ pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Kills this process's own children, to which every orphan below belongs. The list of them is had in a
+/// fraction of the time that a look at all processes takes, and what forks and exits all the time is
+/// hardly anybody else by then. Where there is no such list, the looks have to do.
+fn kill_children() {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return;
+    };
+    for thread in threads.flatten() {
+        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        for pid in children.split_ascii_whitespace().filter_map(number) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
 }
 
 /// Kills everything below this process and reaps it, until nothing is left or `deadline` has come; says
