@@ -101,7 +101,8 @@ fn explain(program: &OsStr, error: &io::Error) -> (u8, String) {
             NOT_FOUND,
             format!("there is no file `{name}` that could be executed: check its path"),
         ),
-        (Some(Errno::ENOENT | Errno::ENOTDIR), _) => (
+        // Also when a folder of PATH may not be looked into: it is in none of the others.
+        (Some(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES), None) if !has_path(program) => (
             NOT_FOUND,
             format!("`{name}` cannot be found: check its name, and that PATH has its folder"),
         ),

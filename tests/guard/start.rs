@@ -226,7 +226,7 @@ fn the_last_step_before_the_workload_looks_at_time_and_parent() {
         (late.status.code(), &late.stdout[..]),
         (Some(143), &b""[..])
     );
-    let orphan = exec_workload(1, in_time(LONG));
+    let orphan = exec_workload(own + 1, in_time(LONG));
     assert_eq!(
         (orphan.status.code(), &orphan.stdout[..]),
         (Some(1), &b""[..])
