@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use self::options::RunOptions;
 use super::settings::Settings;
-use super::{duration, help};
 use super::usage::{self, USAGE};
+use super::{duration, help};
 use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::ResourceLock;
@@ -134,7 +134,8 @@ fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<Exi
 
 /// A leader that crashed keeps its lease for a while.
 fn warn_of_short_try(config: &LeaderElectionConfig, confirm_delay: Duration) {
-    let needed = config.lease_duration + config.takeover_stagger + config.poll_period + confirm_delay;
+    let needed =
+        config.lease_duration + config.takeover_stagger + config.poll_period + confirm_delay;
     if let Some(patience) = config.give_up_after.filter(|patience| *patience < needed) {
         log::warn!(
             "--try {} is too short to outlast the lease of a leader that has crashed: that takes up \

@@ -169,7 +169,10 @@ impl Workload {
             let _ = events.try_send(Event::Kill);
         }
         let runs = |state: &mut State| state.events.is_some();
-        let waited = self.shared.gone.wait_timeout_while(state, KILL_PATIENCE, runs);
+        let waited = self
+            .shared
+            .gone
+            .wait_timeout_while(state, KILL_PATIENCE, runs);
         drop(waited);
     }
 
@@ -241,7 +244,10 @@ impl Shared {
             if !self.goes_on(term, events) {
                 return None;
             }
-            log::warn!("the term {} goes on: the workload is started again", term.token());
+            log::warn!(
+                "the term {} goes on: the workload is started again",
+                term.token()
+            );
         }
         None
     }
@@ -489,7 +495,11 @@ pub fn reap_children(workload: Option<Workload>) -> io::Result<SignalWatch> {
                 Err(error) => return log::error!("children cannot be reaped: {error}"),
             };
             for ended in &reaped.ended {
-                log::debug!("the process {} has ended with code {}", ended.pid, ended.code);
+                log::debug!(
+                    "the process {} has ended with code {}",
+                    ended.pid,
+                    ended.code
+                );
                 if let Some(workload) = &workload {
                     workload.reaped(ended.pid);
                 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::getppid;
 
 use super::guard::misused;
@@ -59,7 +59,14 @@ pub fn run(args: &[OsString]) -> ExitCode {
     if until <= BootClock::now() {
         return ExitCode::from(TOO_LATE);
     }
-    // This also unblocks all signals, and has SIGPIPE do what it does by default.
+    // The guard blocks them all, and a mask is inherited.
+    if let Err(error) = SigSet::all().thread_unblock() {
+        complain(&format!(
+            "the workload is not started, as no signal would reach it: {error}"
+        ));
+        return ExitCode::from(NOT_EXECUTABLE);
+    }
+    // This has SIGPIPE do what it does by default.
     let error = Command::new(&command[0]).args(&command[1..]).exec();
     let (code, why) = explain(&command[0], &error);
     complain(&why);

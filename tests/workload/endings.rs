@@ -38,7 +38,9 @@ fn a_program_gets_its_environment_and_input_and_nothing_of_the_electors_own() {
         .with("SOME_SETTING", "kept")
         .reading(read_end);
     let mut elector = scene.spawn(start);
-    write_end.write_all(b"what stands on standard input").unwrap();
+    write_end
+        .write_all(b"what stands on standard input")
+        .unwrap();
     drop(write_end);
     assert_eq!(elector.await_exit(), Some(0), "{}", elector.text());
     let environment = read(&out);
@@ -71,7 +73,12 @@ fn a_program_that_ends_by_itself_gives_its_exit_code_and_the_lease_is_given_back
     for_each(&cases, |(script, code)| {
         let scene = Scene::new();
         let mut elector = scene.spawn(scene.with_script("first", script));
-        assert_eq!(elector.await_exit(), Some(*code), "{script}\n{}", elector.text());
+        assert_eq!(
+            elector.await_exit(),
+            Some(*code),
+            "{script}\n{}",
+            elector.text()
+        );
         assert_eq!(scene.holder(), "", "{script}");
         assert!(elector.said("gave the lease back"), "{}", elector.text());
     });
