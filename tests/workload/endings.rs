@@ -142,6 +142,8 @@ fn a_second_signal_kills_the_program_and_ends_at_once() {
     let program = scene.await_noted("works").pid;
     elector.signal(Signal::SIGTERM);
     scene.await_noted("ignored");
+    // What comes within a moment is the same wish: after some rounds it is another.
+    scene.await_noted_times("works", scene.count("works") + 3);
     elector.signal(Signal::SIGTERM);
     assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
     assert!(!is_running(program), "{}", elector.text());

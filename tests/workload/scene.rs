@@ -103,6 +103,8 @@ impl Scene {
             .elector(name)
             .with("PATH", std::env::var_os("PATH").unwrap())
             .with("JOURNAL", self.path("journal"))
+            // Enough for a shell on a busy machine to say that it ends.
+            .with("TERMINATION_GRACE", "1s")
             .args(options)
             .running(&["sh", "-c", &script])
     }
