@@ -114,8 +114,8 @@ fn times(election: &LeaderElectionConfig, confirm_delay: Duration) -> Finding {
     ok(
         "settings",
         format!(
-            "LEASE_DURATION={}, CONFIRM_DELAY={}: another one leads about {} after a crash, {} after a \
-             polite stop",
+            "LEASE_DURATION={}, CONFIRM_DELAY={}: another one leads within about {} of a crash, {} of \
+             a polite stop",
             duration::format(election.lease_duration),
             duration::format(confirm_delay),
             gist::span(crash + Duration::from_millis(500)),

@@ -72,7 +72,9 @@ pub(super) struct Standing {
     pub(super) longest_lease: Duration,
     /// Since when the holder leads, as it says itself; empty where it does not.
     pub(super) since: String,
-    /// What is wrong with a file that holds no record.
+    /// It was written past the elections.
+    plain: bool,
+    /// What is wrong with a file that holds no record, or which rule the record goes by.
     why: Arc<str>,
 }
 
@@ -83,7 +85,6 @@ impl Standing {
         let record = effect.stored.record();
         let why = match &*effect.stored {
             Stored::Foreign(why) | Stored::Spoilt { why, .. } => Arc::clone(why),
-            Stored::Record(stored) => stored.protocol.to_string().into(),
             _ => "".into(),
         };
         Standing {
@@ -94,6 +95,7 @@ impl Standing {
             lease: record.map(|stored| stored.record.lease_duration()),
             longest_lease: effect.longest_lease.unwrap_or_default(),
             since: record.map_or_else(String::new, |stored| stored.record.acquire_time.clone()),
+            plain: effect.stored.origin().is_none(),
             why: match effect.newer_protocol {
                 Some(protocol) => protocol.to_string().into(),
                 None => why,
@@ -126,7 +128,7 @@ impl Standing {
     /// written; `None` where they wait for nothing of the kind.
     pub(super) fn waits(&self, own_lease: Duration) -> Option<Duration> {
         match self.state {
-            State::Overwritten | State::Prepared | State::Spoilt | State::Gone => {
+            State::Overwritten | State::Prepared | State::Spoilt | State::Gone if self.plain => {
                 let left = self.longest_lease.max(own_lease).checked_sub(self.age?)?;
                 (!left.is_zero()).then_some(left)
             }
@@ -204,7 +206,7 @@ fn state(looked: &Looked, age: Option<Duration>) -> State {
 fn state_of_record(stored: &StoredRecord, age: Option<Duration>) -> State {
     let free = stored.record.holder_identity.is_empty();
     match (&stored.origin, age) {
-        (None, _) if stored.floor && free => State::Prepared,
+        _ if stored.floor && free => State::Prepared,
         (None, _) => State::Overwritten,
         (Some(_), _) if free => State::Released,
         (Some(_), None) => State::Undated,
@@ -264,6 +266,7 @@ pub(super) mod tests {
             (&ours("x", r#","protocol":2"#), 1, State::NewerProtocol, ""),
             (plain, 1, State::Overwritten, ""),
             (floor, 1, State::Prepared, ""),
+            (&ours("", r#","floor":true"#), 1, State::Prepared, ""),
             (r#"{"leaderTransitions":"x"}"#, 1, State::Spoilt, ""),
             ("{}", 1, State::Absent, ""),
             ("", 1, State::Absent, ""),
@@ -326,6 +329,8 @@ pub(super) mod tests {
         assert_eq!(wait(90), Some(Duration::from_secs(80)));
         looked.effect.commit.committed_at = Some(0);
         assert_eq!(Standing::of(&looked).waits(Duration::from_secs(30)), None);
+        let made = Standing::of(&self::looked(&ours("", r#","floor":true"#), 4));
+        assert_eq!(made.waits(Duration::from_secs(30)), None);
         let held = Standing::of(&self::looked(&ours("napoleon", ""), 4));
         assert_eq!(held.waits(Duration::from_secs(30)), None);
         assert_eq!(held.left(), Some(Duration::from_secs(26)));

@@ -115,10 +115,11 @@ impl Looker {
 
     fn take(&mut self, now: Instant, reply: Reply) -> Result<(), LockError> {
         match reply {
-            Reply::NotModified => Ok(()),
             Reply::Gist(page) => self.take_page(now, page),
             Reply::Revision(text) => self.reader.take_text(text).map(drop),
             Reply::Commits(commits) => self.reader.take_older(&commits),
+            // What is known holds.
+            _ => Ok(()),
         }
     }
 
