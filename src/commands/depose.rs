@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use super::gist::{self, Gist, complain, failed, span, utc};
+use super::gist::{self, Gist, complain, failed, span, up, utc};
 use super::help;
 use super::settings::Settings;
 use super::standing::{Standing, State};
@@ -302,11 +302,6 @@ fn told(deposed: &Deposed) -> String {
 fn later(unix: i64, time: Duration) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     utc(unix.saturating_add(seconds))
-}
-
-/// In whole seconds, up.
-fn up(time: Duration) -> Duration {
-    Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
 
 #[cfg(test)]

@@ -42,6 +42,9 @@ const NAME: &str = "doctor";
 /// How many entries a page of the history has at the most.
 const PAGE: usize = 100;
 
+/// What the few requests of a takeover take, about.
+const REQUESTS: Duration = Duration::from_millis(500);
+
 /// Runs it; `args` is what follows the subcommand's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match parse(args) {
@@ -118,8 +121,8 @@ fn times(election: &LeaderElectionConfig, confirm_delay: Duration) -> Finding {
              a polite stop",
             duration::format(election.lease_duration),
             duration::format(confirm_delay),
-            gist::span(crash + Duration::from_millis(500)),
-            gist::span(polite + Duration::from_millis(500)),
+            gist::span(gist::up(crash + REQUESTS)),
+            gist::span(gist::up(polite + REQUESTS)),
         ),
     )
 }

@@ -203,6 +203,11 @@ pub(super) fn span(time: Duration) -> String {
     }
 }
 
+/// In whole seconds, up.
+pub(super) fn up(time: Duration) -> Duration {
+    Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
+}
+
 /// A number with its thousands apart: `4,893`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
