@@ -24,6 +24,10 @@ const PURE: &[&str] = &[
     "src/workload/supervisor",
     "src/workload/watch",
     "src/emulator/store",
+    "src/commands/standing",
+    "src/commands/doctor/checks",
+    "src/commands/doctor/limits",
+    "src/commands/doctor/report",
 ];
 
 /// What a pure file must not name: clocks, threads, sockets, files, the environment, processes, the

@@ -55,9 +55,12 @@ fn a_deposed_leader_stops_and_nobody_leads_before_the_lease_has_run_out() {
     // Dropping the world checks that no terms overlapped.
 }
 
+/// Makes the text that stands in the file.
+type Text = fn(&World) -> String;
+
 #[test]
 fn where_nobody_holds_the_lease_nothing_is_written() {
-    let cases: [(&str, fn(&World) -> String); 6] = [
+    let cases: [(&str, Text); 6] = [
         ("nobody yet: there never was a record", |_| "{}".into()),
         ("nobody: the lease was given back", |world| {
             ours(world, "", 3).to_string()

@@ -249,18 +249,18 @@ pub(super) fn clock(clocks: Option<Clocks>) -> Finding {
     let ahead = here.saturating_sub(there);
     let span = span(Duration::from_millis(ahead.unsigned_abs()));
     let side = if ahead > 0 { "ahead of" } else { "behind" };
+    if ahead.abs() < 1_000 {
+        let text = "this machine's agrees with the gist service's; no decision rests on it";
+        return ok("clock", text);
+    }
+    let text =
+        format!("this machine's is {span} {side} the gist service's; no decision rests on it");
     if ahead.abs() <= CLOSE_CLOCKS_MILLIS {
-        return ok(
-            "clock",
-            "this machine's agrees with the gist service's; no decision rests on it",
-        );
+        return ok("clock", text);
     }
     warn(
         "clock",
-        format!(
-            "this machine's is {span} {side} the gist service's: no decision rests on it, but times in \
-             logs and records do; set it, or have it set (NTP)"
-        ),
+        format!("{text}, but times in logs and records do: set it, or have it set (NTP)"),
     )
 }
 
@@ -410,6 +410,8 @@ mod tests {
         for millis in [base, base + 4_900, base - 4_900] {
             assert_eq!(at(millis).level, Level::Ok, "{millis}");
         }
+        assert!(at(base + 900).text.contains("agrees"));
+        assert!(at(base - 3_000).text.contains("3s behind"));
         let ahead = at(base + 90_000);
         assert_eq!(ahead.level, Level::Warn);
         assert!(ahead.text.contains("1m 30s ahead of"), "{}", ahead.text);
