@@ -123,8 +123,8 @@ fn depose(gist: &mut Gist, settings: &Settings, yes: bool) -> Result<String, Str
         Err(LockError::OutcomeUnknown(why)) => Some(why),
         Err(error) => return Err(nothing(error)),
     };
-    let while_ = settings.gist.confirm_delay.max(SHORTEST_WHILE);
-    let after = await_effect(gist, &content, while_, unknown.as_deref())?;
+    let pause = settings.gist.confirm_delay.max(SHORTEST_WHILE);
+    let after = await_effect(gist, &content, pause, unknown.as_deref())?;
     Ok(told(&Deposed {
         holder: shown.shown_holder(),
         token: shown.token.unwrap_or_default(),
@@ -287,7 +287,7 @@ fn told(deposed: &Deposed) -> String {
         None => String::new(),
     };
     text.push_str(&format!(
-        "The next one leads {} to {}{more} after the write, with a higher token{times}.\n",
+        "The next one leads about {} to {}{more} after the write, with a higher token{times}.\n",
         span(from),
         span(until)
     ));
@@ -392,7 +392,7 @@ mod tests {
             told(&deposed),
             "\
 napoleon is deposed (token 3). It stops at its next renewal, within 8s.
-The next one leads 30s to 36s after the write, with a higher token: between 2020-04-27T17:24:36Z \
+The next one leads about 30s to 36s after the write, with a higher token: between 2020-04-27T17:24:36Z \
 and 2020-04-27T17:24:42Z.
 "
         );

@@ -81,16 +81,19 @@ fn examine(settings: &Settings) -> Report {
     match Gist::open(settings) {
         Ok(gist) => findings.extend(Examination::make(gist, settings)),
         Err(error) => {
-            findings.push(fail(file_at_fault(&error), error.to_string()));
-            findings.extend(ALL.map(skipped));
+            let at_fault = file_at_fault(&error);
+            findings.push(fail(at_fault, error.to_string()));
+            let others = ALL.into_iter().filter(|check| *check != at_fault);
+            findings.extend(others.map(skipped));
         }
     }
     Report(findings)
 }
 
 /// All that needs the gist service.
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "connection",
+    "token",
     "rights",
     "gist",
     "file",

@@ -1,5 +1,8 @@
 //! What each thing that was found means, and what to do about it. Pure.
 
+use std::time::Duration;
+
+use super::report::{Finding, Level, fail, ok, warn};
 use crate::commands::gist::{Clocks, count, span};
 use crate::commands::standing::{Standing, State};
 use crate::lock::gist::protocol::has_gist_scope;
@@ -7,9 +10,6 @@ use crate::lock::gist::stored::Stored;
 use crate::lock::gist::token::TokenKind;
 use crate::lock::gist::wire::About;
 use crate::lock::gist::wire::status::for_people;
-
-use super::report::{Finding, Level, fail, ok, warn};
-use std::time::Duration;
 
 /// Clocks that differ by less agree well enough for people who read two logs side by side.
 const CLOSE_CLOCKS_MILLIS: i64 = 5_000;

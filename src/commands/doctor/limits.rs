@@ -92,7 +92,7 @@ pub(super) fn requests(
     };
     let most = (limit as f64 * USABLE / each).floor();
     let text = format!(
-        "{made}, of {} for all of one user's: more than {} need a longer RETRY_PERIOD",
+        "{made}, of the {} that a user has: more than {} need a longer RETRY_PERIOD",
         count(limit),
         whole(most)
     );
@@ -184,7 +184,7 @@ mod tests {
         assert!(writes.text.contains("for 1 lock;"), "{}", writes.text);
         let requests = requests(&election, None, true);
         assert_eq!(requests.level, Level::Ok);
-        for part in ["1,350", "10 make 4,500", "of 5,000", "more than 8 need"] {
+        for part in ["1,350", "10 make 4,500", "of the 5,000", "more than 8 need"] {
             assert!(requests.text.contains(part), "{part}: {}", requests.text);
         }
         let polls = polls(&election, true);
@@ -214,7 +214,11 @@ mod tests {
         assert_eq!(requests(&seconds(1, 100), None, false).level, Level::Ok);
         let announced = requests(&seconds(1, 100), Some(&rate(15_000, 1)), false);
         assert_eq!(announced.level, Level::Ok);
-        assert!(announced.text.contains("of 15,000"), "{}", announced.text);
+        assert!(
+            announced.text.contains("of the 15,000"),
+            "{}",
+            announced.text
+        );
     }
 
     #[test]
