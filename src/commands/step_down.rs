@@ -278,7 +278,7 @@ impl Answer {
         let body: Option<Json> = serde_json::from_slice(&self.body).ok();
         let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
         let error = field("error").and_then(Json::as_str).map(for_people);
-        let steps_down = field("stepping_down") == Some(&Json::Bool(true));
+        let steps_down = field("steppingDown") == Some(&Json::Bool(true));
         match (self.status, error) {
             (200 | 202, _) if steps_down => Ok(
                 "It steps down: its workload is stopped, the lease given back, and nothing claimed for \
@@ -400,10 +400,10 @@ mod tests {
             let body = body.as_bytes().to_vec();
             Answer { status, body }.meaning()
         };
-        assert!(answer(202, r#"{"stepping_down":true,"x":1}"#).is_ok());
+        assert!(answer(202, r#"{"steppingDown":true,"x":1}"#).is_ok());
         for (status, body, part) in [
             (202, "{}", "another program's port"),
-            (202, r#"{"stepping_down":false}"#, "another program's port"),
+            (202, r#"{"steppingDown":false}"#, "another program's port"),
             (200, "hello", "another program's port"),
             (409, r#"{"error":"it does not lead"}"#, "it does not lead"),
             (409, "", "does not lead"),

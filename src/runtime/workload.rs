@@ -66,6 +66,7 @@ pub enum Outcome {
     Failed,
 }
 
+#[derive(Clone, Copy)]
 enum Event {
     /// The term has changed, or it is time to look.
     Look,

@@ -46,7 +46,7 @@ impl Endpoint {
 }
 
 const YES: &str = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n\
-    Content-Length: 38\r\n\r\n{\"stepping_down\":true,\"stand_back\":30}";
+    Content-Length: 36\r\n\r\n{\"steppingDown\":true,\"standBack\":30}";
 
 fn step_down() -> Run {
     Run::new(&["step-down"])
