@@ -18,7 +18,7 @@ pub mod reaping;
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -66,6 +66,13 @@ impl Control {
     pub fn send(&mut self, message: ToGuard) -> io::Result<()> {
         // A line is far shorter than what a pipe takes whole or not at all.
         (&self.0).write_all(message.to_line().as_bytes())
+    }
+}
+
+/// For a poll: writable unless the guard has not read for long.
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
