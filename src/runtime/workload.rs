@@ -188,7 +188,9 @@ impl Workload {
             state.events = Some(sender.clone());
         }
         let woken = sender.clone();
-        term.wake(move || drop(woken.try_send(Event::Look)));
+        term.wake(move || {
+            let _ = woken.try_send(Event::Look);
+        });
         let outcome = self.shared.run(term, &sender, &events);
         let mut state = self.shared.state();
         state.events = None;
@@ -330,7 +332,7 @@ impl<'a> Run<'a> {
         let ringing = sender.clone();
         let alarm = AlarmClock::start(move || {
             // Whatever fills the queue wakes the thread as well.
-            drop(ringing.try_send(Event::Look));
+            let _ = ringing.try_send(Event::Look);
             true
         })?;
         let until = term.until();
