@@ -22,6 +22,7 @@ use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{LeaderCallbacks, Term};
+use crate::workload::exec;
 
 /// What is to be known of it, for the help.
 pub(super) const DETAILS: &str = "\
@@ -58,6 +59,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return complain(&error, ExitCode::from(USAGE)),
     };
+    if let Some(program) = options.command.first()
+        && let Err((code, why)) = exec::check(program)
+    {
+        return complain(&why, ExitCode::from(code));
+    }
     let log = match logging::init(&settings.log_filter) {
         Ok(log) => log,
         Err(error) => return complain(&error, ExitCode::FAILURE),

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::process::{LEASE, eventually, for_each, never_for};
 use crate::scene::{HANGS, IGNORES_TERM, NO_FAULTS, Scene, WORKS, is_running, read};
@@ -96,7 +97,11 @@ fn a_program_that_cannot_be_executed_is_named_with_what_is_wrong() {
         let mut elector = scene.spawn(start.running(&[program]));
         assert_eq!(elector.await_exit(), Some(code), "{}", elector.text());
         assert!(elector.said(program), "{}", elector.text());
-        assert_eq!(scene.holder(), "");
+        assert_eq!(
+            scene.record()["holderIdentity"],
+            Value::Null,
+            "nobody led for it"
+        );
     }
 }
 
