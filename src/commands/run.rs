@@ -1,6 +1,7 @@
 //! `elector run`: stands for election as the environment says, until it is told to stop.
 
 mod options;
+mod sayings;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -17,10 +18,11 @@ use super::usage::{self, USAGE};
 use crate::election::action::Finish;
 use crate::election::lock::ResourceLock;
 use crate::election::time::Instant;
-use crate::lock::gist::client::ClientError;
-use crate::runtime::election::LeaderElection;
+use crate::lock::gist::client::ProxySettings;
+use crate::runtime::election::{LeaderElection, Transition};
 use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
+use crate::runtime::sidecar::{Sidecar, SidecarError, SidecarOptions};
 use crate::runtime::signals::{self, STOP_SIGNALS, SignalWatch};
 use crate::runtime::{LeaderCallbacks, Term};
 use crate::system::clock::BootClock;
@@ -92,7 +94,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Why there was no election.
 enum Trouble {
     /// A setting, or a file that it names, is of no use.
-    Settings(ClientError),
+    Settings(String),
     /// Everything else.
     Running(String),
 }
@@ -100,8 +102,17 @@ enum Trouble {
 impl From<OpenError> for Trouble {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Settings(error) => Trouble::Settings(error),
+            OpenError::Settings(error) => Trouble::Settings(error.to_string()),
             other => Trouble::Running(other.to_string()),
+        }
+    }
+}
+
+impl From<SidecarError> for Trouble {
+    fn from(error: SidecarError) -> Self {
+        match error {
+            SidecarError::System(_) => Trouble::Running(error.to_string()),
+            other => Trouble::Settings(other.to_string()),
         }
     }
 }
@@ -114,6 +125,7 @@ fn stand(options: &RunOptions, settings: &Settings, log: &LogGuard) -> Result<Fi
     config.seed = random_seed().map_err(|error| running(&error))?;
     let identity = config.identity.clone();
     let lock = settings.gist.open(&config)?;
+    let sidecar = Sidecar::start(sidecar_options(settings))?;
     log::info!(
         "elector {} stands for election as {identity}, by {}",
         env!("CARGO_PKG_VERSION"),
@@ -122,16 +134,39 @@ fn stand(options: &RunOptions, settings: &Settings, log: &LogGuard) -> Result<Fi
     for warning in settings.warnings() {
         log::warn!("{warning}");
     }
-    let election = LeaderElection::new(config, lock, Hails { identity });
-    let election = election.map_err(|error| running(&error))?;
+    let hails = Hails {
+        identity: identity.clone(),
+    };
+    let election = LeaderElection::new(config, lock, hails);
+    let mut election = election.map_err(|error| running(&error))?;
+    let told = move |transition: &Transition| sayings::hail(&identity, transition);
+    let following = sidecar.follow(&mut election, told);
+    let following = following.map_err(|error| running(&error))?;
     let stop = election.handle();
-    let _watch =
-        stop_on_signals(log.clone(), move || stop.stop()).map_err(|error| running(&error))?;
-    election.run().map_err(|error| running(&error))
+    let at_once = move || sidecar.abandon();
+    let _watch = stop_on_signals(log.clone(), move || stop.stop(), at_once)
+        .map_err(|error| running(&error))?;
+    let finish = election.run();
+    following.finish();
+    finish.map_err(|error| running(&error))
+}
+
+fn sidecar_options(settings: &Settings) -> SidecarOptions {
+    SidecarOptions {
+        identity: settings.election.identity.clone(),
+        leader_file: settings.outside.leader_file.clone(),
+        webhook_url: settings.outside.webhook_url.clone(),
+        extra_roots: settings.gist.extra_roots.clone(),
+        proxy: ProxySettings::read(|name| std::env::var(name).ok()),
+    }
 }
 
 /// The first signal stops the election, a second one ends the process at once.
-fn stop_on_signals(log: LogGuard, stop: impl Fn() + Send + 'static) -> io::Result<SignalWatch> {
+fn stop_on_signals(
+    log: LogGuard,
+    stop: impl Fn() + Send + 'static,
+    at_once: impl Fn() + Send + 'static,
+) -> io::Result<SignalWatch> {
     let mut first: Option<Instant> = None;
     signals::watch(STOP_SIGNALS, move |signal: Signal| {
         let now = BootClock::now();
@@ -142,6 +177,7 @@ fn stop_on_signals(log: LogGuard, stop: impl Fn() + Send + 'static) -> io::Resul
         };
         if now.since(first) >= DOUBLED {
             log::warn!("{signal} again: ending at once, the lease may not be given back");
+            at_once();
             let _ = log.flush(LAST_WORDS);
             signal_hook::low_level::exit(AT_ONCE);
         }
@@ -155,22 +191,10 @@ struct Hails {
 
 impl LeaderCallbacks for Hails {
     fn on_started_leading(&self, term: &Term) {
-        log::info!(
-            "I am {}! I will lead you to greatness! (token {})",
-            self.identity,
-            term.token()
-        );
+        sayings::leads(&self.identity, term);
         term.wait_until_over();
         // On this thread, so that the two lines stand in order.
-        log::info!("{} does not lead any more", self.identity);
-    }
-
-    fn on_new_leader(&self, identity: &str) {
-        if identity.is_empty() {
-            log::info!("nobody leads");
-        } else if identity != self.identity {
-            log::info!("All hail {identity}");
-        }
+        sayings::led(&self.identity, term);
     }
 }
 

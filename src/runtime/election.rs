@@ -74,8 +74,20 @@ pub enum Transition {
         /// Why.
         reason: StopReason,
     },
-    /// Another holder of the lease was seen, this candidate included; empty for nobody.
-    NewLeader(String),
+    /// Nothing of the term counts any more: the lease was lost, or what ran has gone and the lease is
+    /// about to be given back. On a polite stop this comes after
+    /// [`StoppedLeading`](Transition::StoppedLeading), and renewals may come in between.
+    TermOver {
+        /// The fencing token of the term.
+        token: u64,
+    },
+    /// Another holder of the lease was seen, this candidate included.
+    NewLeader {
+        /// Its name; empty for nobody.
+        identity: String,
+        /// The fencing token of its term; `None` where there is none.
+        token: Option<u64>,
+    },
 }
 
 /// Why an election could not be begun.
@@ -247,7 +259,11 @@ struct Owner {
     timer: AlarmClock,
     /// The last term; it may be over.
     term: Option<Term>,
-    watchers: Vec<SyncSender<Transition>>,
+    /// The term whose end was not announced yet.
+    announced: Option<u64>,
+    /// The token of the record that was last seen in effect.
+    seen_token: Option<u64>,
+    watchers: Vec<Watcher>,
     entrance: Entrance,
     reporter: Reporter,
     handle: Handle,
@@ -275,7 +291,9 @@ impl Owner {
             caller: Caller::start(callbacks)?,
             timer: AlarmClock::start(move || alarm.send(Event::Timer).is_ok())?,
             term: None,
-            watchers,
+            announced: None,
+            seen_token: None,
+            watchers: watchers.into_iter().map(Watcher::new).collect(),
             entrance: Entrance::default(),
             reporter: Reporter::default(),
             handle,
@@ -318,8 +336,10 @@ impl Owner {
             }
             Event::Lock(LockResult::Got(result)) => {
                 self.entrance.check_get(result.as_ref().err())?;
-                if result.is_ok() {
+                if let Ok(observed) = &result {
                     self.reporter.succeeded(false);
+                    let record = observed.content.record();
+                    self.seen_token = record.map(|record| record.leader_transitions);
                 }
                 self.elector.handle_got(now, result);
             }
@@ -362,12 +382,12 @@ impl Owner {
                 Action::StopLeading { reason, kill_at } => {
                     self.stop_leading(Stop { reason, kill_at });
                 }
-                Action::NewLeader(identity) => {
-                    self.announce(&Transition::NewLeader(identity.clone()));
-                    self.caller.new_leader(identity);
-                }
+                Action::NewLeader(identity) => self.new_leader(identity),
                 Action::Notice(notice) => self.reporter.tell(BootClock::now(), &notice),
             }
+        }
+        if let Some(token) = self.announced.take_if(|_| !self.elector.is_leader()) {
+            self.announce(&Transition::TermOver { token });
         }
         Ok(())
     }
@@ -386,6 +406,7 @@ impl Owner {
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
+        self.announced = Some(token);
         self.announce(&Transition::StartedLeading { token, until });
         self.caller.started_leading(term, move || {
             let _ = events.send(Event::WorkloadGone(token));
@@ -400,18 +421,53 @@ impl Owner {
             return;
         }
         let (token, reason) = (term.token(), stop.reason);
-        log::info!("the term {token} ends: {reason}");
+        log::debug!("the term {token}: ends, {reason}");
         self.caller.stopped_leading(term.clone());
         self.announce(&Transition::StoppedLeading { token, reason });
     }
 
-    /// Tells those who watch from outside. Who does not keep up misses some.
-    fn announce(&self, transition: &Transition) {
-        for watcher in &self.watchers {
-            if let Err(TrySendError::Full(_)) = watcher.try_send(transition.clone()) {
-                log::warn!("whoever watches the election does not keep up: a change is left out");
-            }
+    fn new_leader(&mut self, identity: String) {
+        let own = self.announced.filter(|_| self.elector.is_leader());
+        let token = own.or(self.seen_token).filter(|_| !identity.is_empty());
+        self.announce(&Transition::NewLeader {
+            identity: identity.clone(),
+            token,
+        });
+        self.caller.new_leader(identity);
+    }
+
+    /// Tells those who watch from outside.
+    fn announce(&mut self, transition: &Transition) {
+        for watcher in &mut self.watchers {
+            watcher.tell(transition);
         }
+    }
+}
+
+/// Somebody who watches from outside. Who does not keep up misses some.
+struct Watcher {
+    transitions: SyncSender<Transition>,
+    /// It missed the last one.
+    missed: bool,
+}
+
+impl Watcher {
+    fn new(transitions: SyncSender<Transition>) -> Self {
+        Watcher {
+            transitions,
+            missed: false,
+        }
+    }
+
+    fn tell(&mut self, transition: &Transition) {
+        let full = matches!(
+            self.transitions.try_send(transition.clone()),
+            Err(TrySendError::Full(_))
+        );
+        if full && !self.missed {
+            log::warn!("whoever watches the election does not keep up: changes are left out");
+        }
+        self.missed = full;
     }
 }
 

@@ -4,9 +4,12 @@ mod alarm;
 mod callbacks;
 pub mod election;
 pub mod gist;
+mod leader_file;
 pub mod logging;
 mod notices;
+pub mod sidecar;
 pub mod signals;
+mod webhook;
 mod worker;
 
 pub use callbacks::{LeaderCallbacks, Term};
