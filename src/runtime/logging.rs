@@ -30,6 +30,10 @@ use queue::Queue;
 /// elector at `info` takes an hour to log as many.
 const LONGEST_QUEUE: usize = 1024;
 
+/// Of these only warnings are let through, unless the filter names them: at debug ureq writes ten lines
+/// for each request. What begins with such a name counts as well (`ureq_proto`).
+const CHATTY: &[&str] = &["ureq", "rustls"];
+
 /// How long a crash waits for its last lines to be read: the process is about to end, and what it
 /// led must not be kept waiting.
 const PATIENCE_IN_PANIC: Duration = Duration::from_millis(500);
@@ -81,6 +85,9 @@ fn start(filter: &str, out: impl Write + Send + 'static) -> io::Result<(Logger, 
         .name("log".to_owned())
         .spawn(move || reader.drain(out))?;
     let mut builder = env_logger::Builder::new();
+    for chatty in CHATTY {
+        builder.filter_module(chatty, LevelFilter::Warn);
+    }
     if filter.trim().is_empty() || line::flaw_in_filter(filter).is_some() {
         builder.filter_level(LevelFilter::Info);
     } else {

@@ -1,9 +1,11 @@
 //! Threads, signals and the real clock: the only place where the pure rooms are put together.
 
 mod alarm;
+mod announcer;
 mod callbacks;
 pub mod election;
 pub mod gist;
+pub mod health;
 mod leader_file;
 pub mod logging;
 mod notices;

@@ -9,6 +9,7 @@
 //!           ◄─── started, exited, gone ─────────
 //! ```
 
+pub mod health;
 pub mod message;
 pub mod supervisor;
 pub mod watch;

@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "src/lock/gist/revision",
     "src/lock/gist/stored",
     "src/lock/gist/limits",
+    "src/workload/health",
     "src/workload/message",
     "src/workload/supervisor",
     "src/workload/watch",
