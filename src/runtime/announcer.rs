@@ -208,3 +208,51 @@ pub(super) fn brief(time: Duration) -> String {
         _ => format!("{}s", millis / 1000),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_brief() {
+        for (millis, shown) in [
+            (0, "0ms"),
+            (250, "250ms"),
+            (999, "999ms"),
+            (1000, "1s"),
+            (1_550, "1.5s"),
+            (8_000, "8s"),
+            (9_999, "9.9s"),
+            (61_700, "61s"),
+        ] {
+            assert_eq!(brief(Duration::from_millis(millis)), shown);
+        }
+    }
+
+    #[test]
+    fn who_does_not_keep_up_misses_some_and_delays_nobody() {
+        let mut announcer = Announcer::default();
+        let (slow, quick) = (announcer.watch(2), announcer.watch(100));
+        for token in 0..50 {
+            announcer.started(token, Instant::BOOT);
+            announcer.settle(false);
+        }
+        assert_eq!(slow.try_iter().count(), 2);
+        assert_eq!(quick.try_iter().count(), 100);
+    }
+
+    #[test]
+    fn a_term_is_over_once() {
+        let mut announcer = Announcer::default();
+        let told = announcer.watch(100);
+        announcer.started(3, Instant::BOOT);
+        announcer.settle(true);
+        announcer.stopped(3, StopReason::Cancelled);
+        announcer.settle(true);
+        announcer.settle(false);
+        announcer.settle(false);
+        let told: Vec<_> = told.try_iter().collect();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!(told[2], Transition::TermOver { token: 3 });
+    }
+}

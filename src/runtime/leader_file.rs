@@ -271,3 +271,6 @@ impl<D: Disk> Writer<D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

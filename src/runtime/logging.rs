@@ -248,4 +248,19 @@ mod tests {
         assert!(text.ends_with(" ERROR ureq::run: but this\n"), "{text}");
         assert_eq!(text.lines().count(), 1);
     }
+    #[test]
+    fn what_ureq_says_at_debug_is_for_those_who_ask_for_it() {
+        for (filter, shown) in [
+            ("debug", false),
+            ("trace", false),
+            ("debug,ureq=debug", true),
+            ("info,ureq_proto=debug", true),
+            ("ureq=warn,debug", false),
+        ] {
+            let (logger, _guard) = start(filter, io::sink()).unwrap();
+            let mut record = Record::builder();
+            let record = record.level(Level::Debug).target("ureq_proto::client");
+            assert_eq!(logger.matches(&record.build()), shown, "{filter}");
+        }
+    }
 }

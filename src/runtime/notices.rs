@@ -182,3 +182,72 @@ impl Reporter {
         log::log!(level, "{what}; trying again in {}{so_far}", brief(retry_in));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_boot(Duration::from_secs(1000 + seconds))
+    }
+
+    #[test]
+    fn a_passing_fault_is_no_warning_and_the_second_one_in_a_row_is() {
+        let mut failing = Failing::begin(at(0));
+        assert_eq!(failing.count(at(0), "away", false), Level::Info);
+        assert_eq!(failing.count(at(1), "away", false), Level::Warn);
+        for second in 2..61 {
+            assert_eq!(failing.count(at(second), "away", false), Level::Debug);
+        }
+        assert_eq!(failing.count(at(61), "away", false), Level::Warn, "again");
+        assert_eq!(failing.so_far(at(61)), "62 failures in 61s");
+    }
+
+    #[test]
+    fn what_needs_a_person_is_a_warning_at_once_and_each_kind_once() {
+        let mut failing = Failing::begin(at(0));
+        assert_eq!(failing.count(at(0), "no token", true), Level::Warn);
+        assert_eq!(failing.count(at(1), "no token", true), Level::Debug);
+        assert_eq!(failing.count(at(2), "no gist", true), Level::Warn);
+        assert_eq!(failing.count(at(3), "away", false), Level::Info);
+        assert_eq!(failing.count(at(4), "away", false), Level::Debug);
+    }
+
+    #[test]
+    fn failures_of_ever_new_kinds_do_not_fill_the_log_or_the_memory() {
+        let mut failing = Failing::begin(at(0));
+        let levels: Vec<Level> = (0..50)
+            .map(|number| failing.count(at(1), &format!("after {number}ms"), false))
+            .collect();
+        let told = levels.iter().filter(|level| **level < Level::Debug);
+        assert!(told.count() <= KINDS + 1);
+        assert!(failing.told.len() <= KINDS);
+    }
+
+    fn fails(reporter: &mut Reporter, now: Instant, write: bool) {
+        let error = LockError::Unavailable("away".into());
+        reporter.failed(now, "a call", &error, write, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn failures_belong_together_also_where_some_calls_succeed_in_between() {
+        let mut reporter = Reporter::default();
+        for second in 0..30 {
+            fails(&mut reporter, at(second * 2), false);
+            reporter.succeeded(at(second * 2 + 1), false);
+        }
+        assert_eq!(reporter.failing.as_ref().unwrap().times, 30);
+        fails(&mut reporter, at(10_000), false);
+        assert_eq!(reporter.failing.as_ref().unwrap().times, 1, "another spell");
+    }
+
+    #[test]
+    fn a_look_that_succeeds_says_nothing_of_writes_that_fail() {
+        let mut reporter = Reporter::default();
+        fails(&mut reporter, at(0), true);
+        reporter.succeeded(at(1), false);
+        assert!(reporter.failing.as_ref().unwrap().fails);
+        reporter.succeeded(at(2), true);
+        assert!(!reporter.failing.as_ref().unwrap().fails);
+    }
+}

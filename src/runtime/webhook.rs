@@ -328,3 +328,67 @@ impl Sender {
 fn answered(status: u16) -> String {
     format!("it answered {status}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn webhook(url: &str) -> Webhook {
+        let url = url.parse().unwrap();
+        Webhook::start(url, None, &ProxySettings::default(), "me").unwrap()
+    }
+
+    fn leader(token: u64) -> Transition {
+        Transition::NewLeader {
+            identity: "you".into(),
+            token: Some(token),
+        }
+    }
+
+    #[test]
+    fn of_too_many_messages_the_oldest_go_and_nobody_waits() {
+        // Connections are taken by the system, and nobody answers.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let webhook = webhook(&format!("http://{}/", listener.local_addr().unwrap()));
+        let started = Monotonic::now();
+        for token in 0..200 {
+            webhook.tell(&leader(token));
+        }
+        assert!(
+            started.elapsed() < LONGEST_TRY,
+            "it does not wait for answers"
+        );
+        let state = webhook.shared.lock();
+        assert_eq!(state.queue.len(), QUEUE);
+        let newest = state.queue.back().unwrap();
+        assert!(newest.contains("\"token\":199,"), "{newest}");
+        // One may have been on its way already.
+        assert!((135..=136).contains(&state.dropped), "{}", state.dropped);
+    }
+
+    #[test]
+    fn the_end_waits_no_longer_than_it_may_and_nothing_is_taken_after_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let webhook = webhook(&format!("http://{}/", listener.local_addr().unwrap()));
+        for token in 0..10 {
+            webhook.tell(&leader(token));
+        }
+        let started = Monotonic::now();
+        webhook.finish(Duration::from_millis(50));
+        assert!(started.elapsed() < LONGEST_TRY);
+        let waiting = webhook.shared.lock().queue.len();
+        webhook.tell(&leader(10));
+        assert!(webhook.shared.lock().queue.len() <= waiting);
+    }
+
+    #[test]
+    fn the_end_of_an_idle_webhook_takes_no_time() {
+        let webhook = webhook("http://127.0.0.1:9/");
+        let started = Monotonic::now();
+        webhook.finish(Duration::from_secs(60));
+        assert!(started.elapsed() < Duration::from_secs(30));
+        assert!(webhook.shared.lock().done);
+    }
+}
