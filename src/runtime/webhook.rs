@@ -361,11 +361,12 @@ mod tests {
             "it does not wait for answers"
         );
         let state = webhook.shared.lock();
-        assert_eq!(state.queue.len(), QUEUE);
-        let newest = state.queue.back().unwrap();
+        // One may be on its way already.
+        assert!((QUEUE - 1..=QUEUE).contains(&state.queue.len()));
+        let (oldest, newest) = (state.queue.front().unwrap(), state.queue.back().unwrap());
         assert!(newest.contains("\"token\":199,"), "{newest}");
-        // One may have been on its way already.
-        assert!((135..=136).contains(&state.dropped), "{}", state.dropped);
+        let is_136_or_next = oldest.contains("\"token\":136,") || oldest.contains("\"token\":137,");
+        assert!(is_136_or_next, "{oldest}");
     }
 
     #[test]

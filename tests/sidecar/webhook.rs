@@ -1,6 +1,6 @@
 //! `WEBHOOK_URL`: what is sent, and that no receiver can delay, grow or betray anything.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
@@ -238,11 +238,11 @@ fn the_way_leads_through_the_proxy_of_the_environment() {
     thread::spawn(move || {
         for stream in proxy.incoming() {
             let mut stream = stream.unwrap();
-            let mut head = [0; 400];
-            let length = stream.read(&mut head).unwrap();
+            let mut head = String::new();
+            let mut reader = BufReader::new(&stream);
+            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap() > 0 {}
             let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n");
-            let head = String::from_utf8_lossy(&head[..length]);
-            sender.send(head.into_owned()).unwrap();
+            sender.send(head).unwrap();
         }
     });
     let world = World::new();
