@@ -2,6 +2,7 @@
 
 mod options;
 mod sayings;
+mod signals;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -9,23 +10,20 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-
 use self::options::RunOptions;
-use super::help;
 use super::settings::Settings;
 use super::usage::{self, USAGE};
+use super::{duration, help};
 use crate::election::action::Finish;
+use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::ResourceLock;
-use crate::election::time::Instant;
 use crate::lock::gist::client::ProxySettings;
 use crate::runtime::election::{LeaderElection, Transition};
 use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
 use crate::runtime::sidecar::{Sidecar, SidecarError, SidecarOptions};
-use crate::runtime::signals::{self, STOP_SIGNALS, SignalWatch};
+use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{LeaderCallbacks, Term};
-use crate::system::clock::BootClock;
 
 /// What is to be known of it, for the help.
 pub(super) const DETAILS: &str = "\
@@ -44,16 +42,6 @@ settings, 75 did not lead (--try, --unless-led-within); else the program's own
 
 /// The exit code when this candidate was not to lead, or could not in time (`EX_TEMPFAIL`).
 const DID_NOT_LEAD: u8 = 75;
-
-/// The exit code when a second signal asks for it.
-const AT_ONCE: i32 = 1;
-
-/// `timeout` and some supervisors send a signal to the process and to its group: what comes so soon
-/// after the first is the same wish, said twice.
-const DOUBLED: Duration = Duration::from_millis(50);
-
-/// How long an end at once waits for its last line to be read.
-const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// How long the end waits for the last lines to be read by whoever reads standard error.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -76,8 +64,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(log) => log,
         Err(error) => return complain(&error, ExitCode::FAILURE),
     };
-    let code = match stand(&options, &settings, &log) {
-        Ok(finish) => exit_code(finish),
+    let code = match stand(options, &settings, &log) {
+        Ok(code) => code,
         Err(Trouble::Settings(error)) => {
             flush(&log);
             return complain(&error, ExitCode::from(USAGE));
@@ -117,7 +105,8 @@ impl From<SidecarError> for Trouble {
     }
 }
 
-fn stand(options: &RunOptions, settings: &Settings, log: &LogGuard) -> Result<Finish, Trouble> {
+/// Stands for election, and returns the exit code.
+fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<ExitCode, Trouble> {
     let running = |error: &dyn fmt::Display| Trouble::Running(error.to_string());
     let mut config = settings.election.clone();
     config.give_up_after = options.try_for;
@@ -134,21 +123,30 @@ fn stand(options: &RunOptions, settings: &Settings, log: &LogGuard) -> Result<Fi
     for warning in settings.warnings() {
         log::warn!("{warning}");
     }
+    warn_of_short_try(&config, settings.gist.confirm_delay);
+    let workload = match options.command.is_empty() {
+        true => None,
+        false => Some(Workload::new(options.command, &config).map_err(|error| running(&error))?),
+    };
     let hails = Hails {
         identity: identity.clone(),
+        workload: workload.clone(),
     };
     let election = LeaderElection::new(config, lock, hails);
     let mut election = election.map_err(|error| running(&error))?;
     let told = move |transition: &Transition| sayings::hail(&identity, transition);
     let following = sidecar.follow(&mut election, told);
     let following = following.map_err(|error| running(&error))?;
-    let stop = election.handle();
-    let at_once = move || sidecar.abandon();
-    let _watch = stop_on_signals(log.clone(), move || stop.stop(), at_once)
-        .map_err(|error| running(&error))?;
+    if let Some(workload) = &workload {
+        workload.belongs_to(election.handle());
+    }
+    let watches = signals::watch_all(log, &election.handle(), workload.as_ref(), sidecar);
+    let _watches = watches.map_err(|error| running(&error))?;
     let finish = election.run();
     following.finish();
-    finish.map_err(|error| running(&error))
+    let finish = finish.map_err(|error| running(&error))?;
+    let outcome = workload.and_then(|workload| workload.outcome());
+    Ok(exit_code(finish, outcome))
 }
 
 fn sidecar_options(settings: &Settings) -> SidecarOptions {
@@ -161,44 +159,51 @@ fn sidecar_options(settings: &Settings) -> SidecarOptions {
     }
 }
 
-/// The first signal stops the election, a second one ends the process at once.
-fn stop_on_signals(
-    log: LogGuard,
-    stop: impl Fn() + Send + 'static,
-    at_once: impl Fn() + Send + 'static,
-) -> io::Result<SignalWatch> {
-    let mut first: Option<Instant> = None;
-    signals::watch(STOP_SIGNALS, move |signal: Signal| {
-        let now = BootClock::now();
-        let Some(first) = first else {
-            first = Some(now);
-            log::info!("{signal}: stopping; a second one ends this at once");
-            return stop();
-        };
-        if now.since(first) >= DOUBLED {
-            log::warn!("{signal} again: ending at once, the lease may not be given back");
-            at_once();
-            let _ = log.flush(LAST_WORDS);
-            signal_hook::low_level::exit(AT_ONCE);
-        }
-    })
+/// A leader that crashed keeps its lease for a while.
+fn warn_of_short_try(config: &LeaderElectionConfig, confirm_delay: Duration) {
+    let needed =
+        config.lease_duration + config.takeover_stagger + config.poll_period + confirm_delay;
+    if let Some(patience) = config.give_up_after.filter(|patience| *patience < needed) {
+        log::warn!(
+            "--try {} is too short to outlast the lease of a leader that has crashed: that takes up \
+             to {}",
+            duration::format(patience),
+            duration::format(needed)
+        );
+    }
 }
 
-/// Says who leads, in the spirit of the house.
+/// Says who leads, in the spirit of the house, and has the workload run meanwhile.
 struct Hails {
     identity: String,
+    workload: Option<Workload>,
 }
 
 impl LeaderCallbacks for Hails {
     fn on_started_leading(&self, term: &Term) {
         sayings::leads(&self.identity, term);
+        if let Some(workload) = &self.workload {
+            workload.lead(term);
+        }
         term.wait_until_over();
         // On this thread, so that the two lines stand in order.
         sayings::led(&self.identity, term);
     }
 }
 
-fn exit_code(finish: Finish) -> ExitCode {
+/// A workload that ended by itself decides the exit code; else the election does.
+fn exit_code(finish: Finish, workload: Option<Outcome>) -> ExitCode {
+    let code = finish_code(finish);
+    match workload {
+        _ if finish == Finish::WorkloadStuck => code,
+        // Codes have eight bits, and this one came from a process.
+        Some(Outcome::Exited(code)) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
+        Some(Outcome::Failed) => ExitCode::FAILURE,
+        None => code,
+    }
+}
+
+fn finish_code(finish: Finish) -> ExitCode {
     match finish {
         Finish::Stopped => ExitCode::SUCCESS,
         Finish::NotReleased => {
@@ -216,7 +221,7 @@ fn exit_code(finish: Finish) -> ExitCode {
             ExitCode::from(DID_NOT_LEAD)
         }
         Finish::LostLease => {
-            log::warn!("the lease was lost, and EXIT_ON_LOST_LEASE is set");
+            log::warn!("the lease was lost, and this ends for that");
             ExitCode::FAILURE
         }
         Finish::WorkloadStuck => {

@@ -13,5 +13,6 @@ pub mod sidecar;
 pub mod signals;
 mod webhook;
 mod worker;
+pub mod workload;
 
 pub use callbacks::{LeaderCallbacks, Term};

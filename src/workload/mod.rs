@@ -9,7 +9,10 @@
 //!           ◄─── started, exited, gone ─────────
 //! ```
 
+pub mod exec;
+pub mod guard;
 pub mod health;
 pub mod message;
+pub mod process;
 pub mod supervisor;
 pub mod watch;

@@ -23,8 +23,8 @@
 //! | `kill` | | now |
 //!
 //! The earliest KILL counts, and `until` + grace always counts beside it. A later `until` moves that,
-//! also while a `stop` runs its course, as the lease is kept alive meanwhile; but an `until` that is over
-//! is over, and nothing takes an end back.
+//! also while a `stop` runs its course, as the lease is kept alive meanwhile; but nothing takes an end
+//! back that has begun.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -221,9 +221,8 @@ impl Watch {
                 self.workload = Workload::Starting;
                 self.ask(WatchAction::Start);
             }
-            // A time that is over is over: this one comes too late.
+            // Also when the time before is over, if nobody has noticed yet: this was said in time.
             _ if self.runs() => {
-                self.handle_timeout(now);
                 self.until = until;
                 self.handle_timeout(now);
             }
@@ -270,7 +269,6 @@ impl Watch {
 
     fn kill(&mut self, now: Instant, pause: Duration) {
         self.killing = Some((now + pause, pause));
-        self.termed = true;
         self.ask(WatchAction::KillAll);
     }
 

@@ -1,7 +1,7 @@
 //! The candidates of a demonstration: real `elector run` processes, and what they say.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 
@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use super::Event;
 use crate::election::time::Instant;
 use crate::system::clock::BootClock;
+use crate::workload::process::dies_with_parent;
 
 /// A line of a candidate's log is cut here; the demonstration shows a line each.
 const LONGEST_LINE: u64 = 4096;
@@ -52,7 +53,8 @@ impl Candidate {
         settings: &[(&str, &str)],
         events: Sender<Event>,
     ) -> io::Result<Candidate> {
-        let mut child = Command::new(std::env::current_exe()?)
+        // Whatever becomes of the demonstration, nobody is left behind.
+        let mut child = dies_with_parent(&std::env::current_exe()?)
             .arg("run")
             .env_clear()
             .envs(settings.iter().copied())
