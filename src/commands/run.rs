@@ -1,6 +1,7 @@
 //! `elector run`: stands for election as the environment says, until it is told to stop.
 
 mod options;
+mod sayings;
 mod signals;
 
 use std::ffi::OsString;
@@ -16,10 +17,11 @@ use super::{duration, help};
 use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::ResourceLock;
-use crate::lock::gist::client::ClientError;
-use crate::runtime::election::LeaderElection;
+use crate::lock::gist::client::ProxySettings;
+use crate::runtime::election::{LeaderElection, Transition};
 use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
+use crate::runtime::sidecar::{Sidecar, SidecarError, SidecarOptions};
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{LeaderCallbacks, Term};
 use crate::workload::exec;
@@ -86,7 +88,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Why there was no election.
 enum Trouble {
     /// A setting, or a file that it names, is of no use.
-    Settings(ClientError),
+    Settings(String),
     /// Everything else.
     Running(String),
 }
@@ -94,8 +96,17 @@ enum Trouble {
 impl From<OpenError> for Trouble {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Settings(error) => Trouble::Settings(error),
+            OpenError::Settings(error) => Trouble::Settings(error.to_string()),
             other => Trouble::Running(other.to_string()),
+        }
+    }
+}
+
+impl From<SidecarError> for Trouble {
+    fn from(error: SidecarError) -> Self {
+        match error {
+            SidecarError::System(_) => Trouble::Running(error.to_string()),
+            other => Trouble::Settings(other.to_string()),
         }
     }
 }
@@ -109,6 +120,7 @@ fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<Exi
     config.seed = random_seed().map_err(|error| running(&error))?;
     let identity = config.identity.clone();
     let lock = settings.gist.open(&config)?;
+    let sidecar = Sidecar::start(sidecar_options(settings))?;
     log::info!(
         "elector {} stands for election as {identity}, by {}",
         env!("CARGO_PKG_VERSION"),
@@ -123,19 +135,34 @@ fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<Exi
         false => Some(Workload::new(options.command, &config).map_err(|error| running(&error))?),
     };
     let hails = Hails {
-        identity,
+        identity: identity.clone(),
         workload: workload.clone(),
     };
     let election = LeaderElection::new(config, lock, hails);
-    let election = election.map_err(|error| running(&error))?;
+    let mut election = election.map_err(|error| running(&error))?;
+    let told = move |transition: &Transition| sayings::hail(&identity, transition);
+    let following = sidecar.follow(&mut election, told);
+    let following = following.map_err(|error| running(&error))?;
     if let Some(workload) = &workload {
         workload.belongs_to(election.handle());
     }
-    let watches = signals::watch_all(log, &election.handle(), workload.as_ref());
+    let watches = signals::watch_all(log, &election.handle(), workload.as_ref(), sidecar);
     let _watches = watches.map_err(|error| running(&error))?;
-    let finish = election.run().map_err(|error| running(&error))?;
+    let finish = election.run();
+    following.finish();
+    let finish = finish.map_err(|error| running(&error))?;
     let outcome = workload.and_then(|workload| workload.outcome());
     Ok(exit_code(finish, outcome))
+}
+
+fn sidecar_options(settings: &Settings) -> SidecarOptions {
+    SidecarOptions {
+        identity: settings.election.identity.clone(),
+        leader_file: settings.outside.leader_file.clone(),
+        webhook_url: settings.outside.webhook_url.clone(),
+        extra_roots: settings.gist.extra_roots.clone(),
+        proxy: ProxySettings::read(|name| std::env::var(name).ok()),
+    }
 }
 
 /// A leader that crashed keeps its lease for a while.
@@ -160,25 +187,13 @@ struct Hails {
 
 impl LeaderCallbacks for Hails {
     fn on_started_leading(&self, term: &Term) {
-        log::info!(
-            "I am {}! I will lead you to greatness! (token {})",
-            self.identity,
-            term.token()
-        );
+        sayings::leads(&self.identity, term);
         if let Some(workload) = &self.workload {
             workload.lead(term);
         }
         term.wait_until_over();
         // On this thread, so that the two lines stand in order.
-        log::info!("{} does not lead any more", self.identity);
-    }
-
-    fn on_new_leader(&self, identity: &str) {
-        if identity.is_empty() {
-            log::info!("nobody leads");
-        } else if identity != self.identity {
-            log::info!("All hail {identity}");
-        }
+        sayings::led(&self.identity, term);
     }
 }
 

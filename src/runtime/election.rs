@@ -13,11 +13,12 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::alarm::AlarmClock;
+use super::announcer::Announcer;
 use super::callbacks::{Caller, LeaderCallbacks, Stop, Term};
 use super::notices::Reporter;
 use super::worker::{self, LockCall, LockResult};
@@ -28,6 +29,8 @@ use crate::election::lock::{LockError, ResourceLock};
 use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
 use crate::system::clock::{BootClock, wall};
+
+pub use super::announcer::Transition;
 
 /// Few events can be under way at once: each sender has at most one or two.
 const QUEUE: usize = 64;
@@ -47,35 +50,6 @@ enum Event {
     WorkloadGone(u64),
     Cancel,
     StepDown,
-}
-
-/// A change that may interest those who watch from outside.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// This candidate leads.
-    StartedLeading {
-        /// The fencing token.
-        token: u64,
-        /// Until when, unless that is extended.
-        until: Instant,
-    },
-    /// It still does.
-    Renewed {
-        /// The fencing token.
-        token: u64,
-        /// Until when, unless that is extended.
-        until: Instant,
-    },
-    /// It does not lead any more: what it runs is being stopped.
-    StoppedLeading {
-        /// The fencing token of the term.
-        token: u64,
-        /// Why.
-        reason: StopReason,
-    },
-    /// Another holder of the lease was seen, this candidate included; empty for nobody.
-    NewLeader(String),
 }
 
 /// Why an election could not be begun.
@@ -177,7 +151,7 @@ pub struct LeaderElection {
     callbacks: Arc<dyn LeaderCallbacks>,
     handle: Handle,
     events: Receiver<Event>,
-    watchers: Vec<SyncSender<Transition>>,
+    announcer: Announcer,
 }
 
 impl LeaderElection {
@@ -208,7 +182,7 @@ impl LeaderElection {
                 shared: Arc::new(shared),
             },
             events,
-            watchers: Vec::new(),
+            announcer: Announcer::default(),
         })
     }
 
@@ -217,9 +191,7 @@ impl LeaderElection {
     /// is over.
     #[must_use]
     pub fn watch(&mut self, capacity: usize) -> Receiver<Transition> {
-        let (sender, transitions) = sync_channel(capacity);
-        self.watchers.push(sender);
-        transitions
+        self.announcer.watch(capacity)
     }
 
     /// Stops the election from another thread, and shows how it is.
@@ -247,7 +219,7 @@ struct Owner {
     timer: AlarmClock,
     /// The last term; it may be over.
     term: Option<Term>,
-    watchers: Vec<SyncSender<Transition>>,
+    announcer: Announcer,
     entrance: Entrance,
     reporter: Reporter,
     handle: Handle,
@@ -262,7 +234,7 @@ impl Owner {
             callbacks,
             handle,
             events,
-            watchers,
+            announcer,
         } = election;
         let confirmation = lock.confirmation();
         let (sender, alarm) = (handle.events.clone(), handle.events.clone());
@@ -275,7 +247,7 @@ impl Owner {
             caller: Caller::start(callbacks)?,
             timer: AlarmClock::start(move || alarm.send(Event::Timer).is_ok())?,
             term: None,
-            watchers,
+            announcer,
             entrance: Entrance::default(),
             reporter: Reporter::default(),
             handle,
@@ -318,15 +290,17 @@ impl Owner {
             }
             Event::Lock(LockResult::Got(result)) => {
                 self.entrance.check_get(result.as_ref().err())?;
-                if result.is_ok() {
-                    self.reporter.succeeded(false);
+                if let Ok(observed) = &result {
+                    self.reporter.succeeded(now, false);
+                    let leads = self.elector.is_leader();
+                    self.announcer.looked(now, observed, leads);
                 }
                 self.elector.handle_got(now, result);
             }
             Event::Lock(LockResult::Wrote(result)) => {
                 self.entrance.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
-                    self.reporter.succeeded(true);
+                    self.reporter.succeeded(now, true);
                 }
                 self.elector.handle_wrote(now, result);
             }
@@ -355,20 +329,21 @@ impl Owner {
                     if let Some(term) = &self.term {
                         log::debug!("the term {}: lasts until {until} after boot", term.token());
                         term.extend(until);
-                        let token = term.token();
-                        self.announce(&Transition::Renewed { token, until });
+                        self.announcer.renewed(term.token(), until);
                     }
                 }
                 Action::StopLeading { reason, kill_at } => {
                     self.stop_leading(Stop { reason, kill_at });
                 }
                 Action::NewLeader(identity) => {
-                    self.announce(&Transition::NewLeader(identity.clone()));
+                    let leads = self.elector.is_leader();
+                    self.announcer.new_leader(&identity, leads);
                     self.caller.new_leader(identity);
                 }
                 Action::Notice(notice) => self.reporter.tell(BootClock::now(), &notice),
             }
         }
+        self.announcer.settle(self.elector.is_leader());
         Ok(())
     }
 
@@ -386,7 +361,7 @@ impl Owner {
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
-        self.announce(&Transition::StartedLeading { token, until });
+        self.announcer.started(token, until);
         self.caller.started_leading(term, move || {
             let _ = events.send(Event::WorkloadGone(token));
         })?;
@@ -400,18 +375,10 @@ impl Owner {
             return;
         }
         let (token, reason) = (term.token(), stop.reason);
-        log::info!("the term {token} ends: {reason}");
+        log::debug!("the term {token}: ends, {reason}");
         self.caller.stopped_leading(term.clone());
-        self.announce(&Transition::StoppedLeading { token, reason });
-    }
-
-    /// Tells those who watch from outside. Who does not keep up misses some.
-    fn announce(&self, transition: &Transition) {
-        for watcher in &self.watchers {
-            if let Err(TrySendError::Full(_)) = watcher.try_send(transition.clone()) {
-                log::warn!("whoever watches the election does not keep up: a change is left out");
-            }
-        }
+        self.announcer.stopped(token, reason);
+        self.announcer.settle(self.elector.is_leader());
     }
 }
 
@@ -466,7 +433,8 @@ fn busy() -> LockError {
     LockError::Unavailable("the lock's thread is busy".into())
 }
 
-fn needs_a_person(error: &LockError) -> bool {
+/// What no retry mends.
+pub(super) fn needs_a_person(error: &LockError) -> bool {
     matches!(
         error,
         LockError::NotFound(_) | LockError::Unauthorized(_) | LockError::Refused(_)

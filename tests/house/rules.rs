@@ -20,6 +20,7 @@ const PURE: &[&str] = &[
     "src/lock/gist/stored",
     "src/lock/gist/limits",
     "src/lock/gist/look",
+    "src/workload/health",
     "src/workload/message",
     "src/workload/supervisor",
     "src/workload/watch",

@@ -145,10 +145,11 @@ fn message(line: &str) -> &str {
 }
 
 fn understand(text: &str) -> Said {
-    if let Some(name) = text.strip_prefix("All hail ") {
+    if let Some(hailed) = text.strip_prefix("All hail ") {
+        let (name, _) = hailed.rsplit_once(" (token ").unwrap_or((hailed, ""));
         return Said::Hails(name.to_owned());
     }
-    if text.ends_with(" does not lead any more") {
+    if text.contains(" does not lead any more (token ") {
         return Said::SteppedDown;
     }
     let token = text
@@ -170,13 +171,18 @@ mod tests {
                 Said::Leads(7),
             ),
             (
-                "2026-11-22T10:00:00.123Z INFO  All hail napoleon",
-                "All hail napoleon",
+                "2026-11-22T10:00:00.123Z INFO  All hail napoleon (token 7)",
+                "All hail napoleon (token 7)",
                 Said::Hails("napoleon".into()),
             ),
             (
-                "2026-11-22T10:00:00.123Z INFO  stalin does not lead any more",
-                "stalin does not lead any more",
+                "2026-11-22T10:00:00.123Z INFO  stalin does not lead any more (token 7): why",
+                "stalin does not lead any more (token 7): why",
+                Said::SteppedDown,
+            ),
+            (
+                "2026-11-22T10:00:00.123Z WARN  stalin does not lead any more (token 7): why",
+                "WARN  stalin does not lead any more (token 7): why",
                 Said::SteppedDown,
             ),
             (

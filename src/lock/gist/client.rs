@@ -15,6 +15,7 @@ mod connect;
 mod proxy;
 mod stats;
 mod tls;
+mod web;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -40,6 +41,7 @@ use crate::election::time::Instant;
 
 pub use self::proxy::ProxySettings;
 pub use self::stats::{RateLimit, Stats};
+pub use self::web::WebClient;
 pub use super::limits::WriteLimits;
 pub use super::wire::target::check_api_url;
 
