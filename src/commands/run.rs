@@ -130,9 +130,13 @@ fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<Exi
         log::warn!("{warning}");
     }
     warn_of_short_try(&config, settings.gist.confirm_delay);
+    let health = settings.outside.workload_health_url.clone();
+    if health.is_some() && options.command.is_empty() {
+        log::warn!("WORKLOAD_HEALTH_URL is not asked: it takes a program, `elector run -- CMD`");
+    }
     let workload = match options.command.is_empty() {
         true => None,
-        false => Some(Workload::new(options.command, &config).map_err(|error| running(&error))?),
+        false => Some(Workload::new(options.command, health, &config).map_err(|e| running(&e))?),
     };
     let hails = Hails {
         identity: identity.clone(),

@@ -27,11 +27,14 @@ use nix::unistd::Pid;
 use super::alarm::AlarmClock;
 use super::callbacks::{Stop, Term};
 use super::election::Handle;
+use super::health::Prober;
 use super::signals::{self, SignalWatch};
 use crate::election::action::StopReason;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::time::Instant;
+use crate::http::Url;
 use crate::system::clock::BootClock;
+use crate::workload::health::HealthConfig;
 use crate::workload::message::{FromGuard, Lines, MessageError};
 use crate::workload::process::descendants::kill_all_below;
 use crate::workload::process::reaping::{Left, reap_all};
@@ -76,6 +79,8 @@ enum Event {
     ReportsEnded(u64),
     Reaped(i32),
     Signal(Signal),
+    /// Its health is bad, as the log says.
+    Unhealthy,
     Kill,
 }
 
@@ -90,6 +95,8 @@ struct Shared {
     identity: String,
     grace: Duration,
     margin: Duration,
+    /// Asked while the program runs.
+    health: Option<Url>,
     election: OnceLock<Handle>,
     state: Mutex<State>,
     /// The program has gone.
@@ -107,12 +114,16 @@ struct State {
 }
 
 impl Workload {
-    /// The program `command`, with its arguments, for the candidate of this election. From now on this
-    /// process adopts what its children leave behind.
+    /// The program `command`, with its arguments, for the candidate of this election. While it runs,
+    /// `health` is asked. From now on this process adopts what its children leave behind.
     ///
     /// # Errors
     /// When the system does not let it do so, or gives no thread.
-    pub fn new(command: Vec<OsString>, election: &LeaderElectionConfig) -> io::Result<Self> {
+    pub fn new(
+        command: Vec<OsString>,
+        health: Option<Url>,
+        election: &LeaderElectionConfig,
+    ) -> io::Result<Self> {
         become_subreaper()?;
         // The program has our user, which may otherwise read our environment and memory, the token
         // with them.
@@ -123,6 +134,7 @@ impl Workload {
                 identity: election.identity.clone(),
                 grace: election.termination_grace,
                 margin: election.margin(),
+                health,
                 election: OnceLock::new(),
                 state: Mutex::new(State {
                     events: None,
@@ -233,6 +245,9 @@ impl Shared {
                     return Some(Outcome::Failed);
                 }
             };
+            let Ok(ended) = ended else {
+                return Some(Outcome::Failed);
+            };
             match ended {
                 Ended::ByItself(code) => {
                     log::info!("the workload has ended with code {code}");
@@ -269,6 +284,18 @@ impl Shared {
                 return false;
             }
         }
+    }
+
+    fn prober(&self, sender: &SyncSender<Event>) -> io::Result<Option<Prober>> {
+        let Some(url) = self.health.clone() else {
+            return Ok(None);
+        };
+        let sender = sender.clone();
+        let on_failed = move |why: String| {
+            log::error!("{why}: stopping it");
+            let _ = sender.send(Event::Unhealthy);
+        };
+        Prober::start(url, HealthConfig::default(), on_failed).map(Some)
     }
 
     fn stop_signal(&self, stop: Stop) -> i32 {
@@ -320,7 +347,13 @@ struct Run<'a> {
     stop: Option<Stop>,
     reaped: bool,
     reports_ended: bool,
+    unhealthy: bool,
+    /// Asks how the program is, until this is dropped.
+    _prober: Option<Prober>,
 }
+
+/// The program was stopped because its health was bad.
+struct Unhealthy;
 
 impl<'a> Run<'a> {
     fn start(
@@ -357,16 +390,22 @@ impl<'a> Run<'a> {
             stop: None,
             reaped: false,
             reports_ended: false,
+            unhealthy: false,
+            _prober: shared.prober(sender)?,
         })
     }
 
     /// Does what there is to do until nothing of the program is left.
-    fn drive(mut self, term: &Term, events: &Receiver<Event>) -> Ended {
+    fn drive(mut self, term: &Term, events: &Receiver<Event>) -> Result<Ended, Unhealthy> {
         loop {
             self.follow(term);
             self.act();
             if let Some(ended) = self.supervisor.ended() {
-                return ended;
+                return if self.unhealthy {
+                    Err(Unhealthy)
+                } else {
+                    Ok(ended)
+                };
             }
             if let Err(error) = self.alarm.set(self.supervisor.poll_timeout()) {
                 log::error!("no timer for the workload, its guard has one: {error}");
@@ -404,6 +443,11 @@ impl<'a> Run<'a> {
             Event::ReportsEnded(_) => self.reports_ended = true,
             Event::Reaped(pid) => self.reaped |= pid == self.guard,
             Event::Signal(signal) => self.supervisor.signal(signal as i32),
+            Event::Unhealthy => {
+                self.unhealthy = true;
+                let kill_at = now + self.shared.grace;
+                self.supervisor.stop(Signal::SIGTERM as i32, kill_at);
+            }
             Event::Kill => self.supervisor.kill(now),
         }
         // Its last word may still be on the way when it is reaped.
