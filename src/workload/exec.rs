@@ -59,14 +59,14 @@ pub fn run(args: &[OsString]) -> ExitCode {
     if until <= BootClock::now() {
         return ExitCode::from(TOO_LATE);
     }
-    // The guard blocks them all, and a mask is inherited.
-    if let Err(error) = SigSet::all().thread_unblock() {
+    // The guard blocks them all. What came in the meantime acts here and now.
+    if let Err(error) = SigSet::empty().thread_set_mask() {
         complain(&format!(
             "the workload is not started, as no signal would reach it: {error}"
         ));
         return ExitCode::from(NOT_EXECUTABLE);
     }
-    // This has SIGPIPE do what it does by default.
+    // This also has SIGPIPE do what it does by default.
     let error = Command::new(&command[0]).args(&command[1..]).exec();
     let (code, why) = explain(&command[0], &error);
     complain(&why);

@@ -52,7 +52,8 @@ const NOT_STARTED: i32 = 126;
 /// The exit code for wrong usage.
 const USAGE: u8 = 2;
 
-/// How much is read from the elector before the time is looked at again. It never says so much.
+/// How much is read in one go before the time is looked at again, of signals and of what the elector
+/// says, which never says so much.
 const MOST_READS: usize = 16;
 
 /// How long a guard that cannot go on tries to leave nothing behind. The elector takes care of the
@@ -189,8 +190,12 @@ impl<'a> Guard<'a> {
 
     /// Reaps what has ended; says whether there may be more.
     fn reap(&mut self) -> io::Result<bool> {
-        // What they say is seen below; all others are dropped.
-        while self.signals.read_signal()?.is_some() {}
+        // SIGCHLD only wakes: the ends themselves are seen below. All others are dropped.
+        for _ in 0..MOST_READS {
+            if self.signals.read_signal()?.is_none() {
+                break;
+            }
+        }
         let reaped = reap_all()?;
         let now = BootClock::now();
         if let Some(child) = &mut self.child
@@ -338,16 +343,15 @@ fn take_over(number: i32, access: OFlag) -> io::Result<File> {
 
 /// Sends a signal to CMD's process group.
 fn signal_group(child: Option<Child>, signal: Signal) {
-    match child {
-        Some(child) if !child.reaped => {
-            if killpg(child.pid, signal) == Err(Errno::ESRCH) {
-                // CMD has left its own group.
-                let _ = kill(child.pid, signal);
-            }
-        }
-        // The group may be gone, and its number somebody else's: by those who are in it.
-        Some(child) => descendants::signal_group_below(child.pid.as_raw(), signal),
-        None => {}
+    let Some(child) = child else {
+        return;
+    };
+    if child.reaped {
+        // Its number may be somebody else's: by those who are in the group.
+        descendants::signal_group_below(child.pid.as_raw(), signal);
+    } else if killpg(child.pid, signal) == Err(Errno::ESRCH) {
+        // CMD has left its own group.
+        let _ = kill(child.pid, signal);
     }
 }
 

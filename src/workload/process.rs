@@ -55,6 +55,9 @@ pub fn dies_with_parent(program: &Path) -> Command {
     command
 }
 
+/// The guard reads 64 bits of nanoseconds.
+const LONGEST_GRACE: Duration = Duration::from_nanos(u64::MAX);
+
 /// A guard that was started.
 #[derive(Debug)]
 pub struct GuardProcess {
@@ -126,7 +129,7 @@ pub fn spawn_guard(
         .arg(GUARD_COMMAND)
         .arg(control_end.as_raw_fd().to_string())
         .arg(report_end.as_raw_fd().to_string())
-        .arg(grace.as_nanos().to_string())
+        .arg(grace.min(LONGEST_GRACE).as_nanos().to_string())
         .arg("--")
         .args(command)
         .stdin(stdin)

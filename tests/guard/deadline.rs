@@ -15,7 +15,7 @@ use crate::support::{Folder, LONG, SHORT_GRACE, Setup, Trial, in_time, never_unt
 /// Long enough for a shell to get ready, short enough to wait for.
 const SOON: Duration = Duration::from_secs(1);
 
-const DEAF: &str = "trap '' TERM; while :; do sleep 0.01; done";
+const DEAF: &str = "trap '' TERM; echo > ready; while :; do sleep 0.01; done";
 
 const POLITE: &str =
     "trap 'echo asked > said; exit 3' TERM; echo > ready; while :; do sleep 0.01; done";
@@ -88,6 +88,7 @@ fn without_an_elector_a_workload_ends_long_before_its_time() {
     assert_eq!(trial.await_end(), 3);
     assert_eq!(trial.folder.read("said"), "asked\n");
     let mut trial = Setup::sh(DEAF).grace(SHORT_GRACE).run();
+    trial.await_text("ready", "\n");
     trial.disconnect();
     assert_eq!(trial.await_end(), KILLED);
 }
@@ -118,6 +119,7 @@ fn a_polite_stop_has_its_own_signal_and_time() {
     assert_eq!(trial.await_end(), 6);
 
     let mut trial = Setup::sh(DEAF).run();
+    trial.await_text("ready", "\n");
     let kill_at = in_time(SOON);
     trial.stop(Signal::SIGTERM, kill_at);
     trial.send(ToGuard::Until(in_time(LONG)));
@@ -130,6 +132,7 @@ fn a_polite_stop_has_its_own_signal_and_time() {
 fn a_polite_stop_ends_with_the_lease() {
     let mut trial = Setup::sh(DEAF).grace(SHORT_GRACE).spawn();
     let until = trial.begin(SOON);
+    trial.await_text("ready", "\n");
     trial.stop(Signal::SIGTERM, in_time(LONG));
     assert_eq!(trial.await_end(), KILLED);
     assert!(BootClock::now() >= until + SHORT_GRACE);
@@ -177,11 +180,12 @@ fn the_guard_needs_neither_output_nor_a_reader() {
          exec \"$@\" >&9 2>&9 9>&-",
     ] {
         let folder = Folder::new();
-        let setup = Setup::sh(POLITE).through(&folder, outputs);
+        // A shell would say something itself, and wait for a reader.
+        let setup = Setup::sh("echo > ready; exec sleep 1000").through(&folder, outputs);
         let mut trial = setup.spawn_in(folder);
         trial.begin(LONG);
         trial.await_text("ready", "\n");
         trial.disconnect();
-        assert_eq!(trial.await_end(), 3);
+        assert_eq!(trial.await_end(), 143);
     }
 }

@@ -1,9 +1,10 @@
 //! Everything below this process: who that is, and its end.
 //!
 //! `/proc` is read process by process, and what lives goes on meanwhile: one may be missed whose
-//! parent died in that moment, or which was forked behind the reader. So each sweep is made again
-//! until it shows nothing new. A KILL that has been sent cannot be outrun, as a process that is to
-//! die forks no more.
+//! parent died in that moment, or which was forked behind the reader. So it is read again until it
+//! shows nothing new. A KILL that has been sent cannot be outrun, as a process that is to die forks no
+//! more; but more processes than there are processors, each of which forks, exits and changes its
+//! session at full speed, may be ahead of every reader for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -21,7 +22,7 @@ use crate::system::clock::BootClock;
 
 /// How many looks are taken to tell everything that its time is over. Two or three are enough for what
 /// does not flee.
-const MOST_SWEEPS: usize = 20;
+const MOST_LOOKS: usize = 20;
 
 /// How many looks are taken to kill everything. Where those are too few, the dead of a storm of forks
 /// are to be reaped before the next ones: they make each look longer.
@@ -70,7 +71,7 @@ fn for_all_processes(mut see: impl FnMut(&Process)) -> io::Result<Vec<Process>> 
     let mut processes = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+        let Some(pid) = name.to_str().and_then(number) else {
             continue;
         };
         let process = look_at(pid)?;
@@ -78,6 +79,11 @@ fn for_all_processes(mut see: impl FnMut(&Process)) -> io::Result<Vec<Process>> 
         processes.extend(process);
     }
     Ok(processes)
+}
+
+/// A process's folder is named by its number. To zero and below, a signal would mean whole groups.
+fn number(name: &str) -> Option<i32> {
+    name.parse().ok().filter(|&pid| pid > 0)
 }
 
 /// Everything below this process, parents before their children.
@@ -151,8 +157,8 @@ pub fn signal_group_below(group: i32, signal: Signal) {
     }
 }
 
-/// Sends TERM to everything below but the process group `group`, which gets it from `term_group` at
-/// one stroke; then has all continue that is stopped.
+/// Sends TERM to everything below, and has what is stopped continue. The process group `group` gets
+/// both at one stroke, from `signal_group`.
 ///
 /// # Errors
 /// When `/proc` cannot be read, or no file descriptor is left; the group has been told.
@@ -163,7 +169,7 @@ pub fn term_below(group: Option<i32>, mut signal_group: impl FnMut(Signal)) -> i
     // After the first look: what they start to clean up with is none of those that are told.
     signal_group(Signal::SIGTERM);
     signal_group(Signal::SIGCONT);
-    for _ in 0..MOST_SWEEPS {
+    for _ in 0..MOST_LOOKS {
         let told_before = told.clone();
         for process in found? {
             if told.insert(process.pid, process.began) == Some(process.began) {
@@ -241,5 +247,95 @@ pub fn kill_all_below(deadline: Instant, mut on_ended: impl FnMut(Ended)) -> io:
         if all && reaped.left == Left::Running {
             thread::sleep(BREATH);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str = "0 -1 4194560 204 1310 0 0 0 0 0 1 20 0 1 0 4711 2867200 404 \
+        18446744073709551615 1 1 0 0 0 0 0 0 65538 1 0 0 17 1 0 0 0 0 0 1 2 3 4 5 6 7 9\n";
+
+    fn process(pid: i32, parent: i32) -> Process {
+        Process {
+            pid,
+            parent,
+            group: 7,
+            is_zombie: false,
+            began: 4711,
+            exit_status: 9,
+        }
+    }
+
+    #[test]
+    fn a_process_may_have_any_name() {
+        for name in ["sh", "a b", ")", ") Z 1 1 1 (", "(\n)", "\u{e9}"] {
+            let line = format!("42 ({name}) S 3 7 2 {REST}");
+            assert_eq!(parse(42, line.as_bytes()), Some(process(42, 3)), "{name}");
+        }
+        let line = [b"42 (\xff) Z 3 7 2 ", REST.as_bytes()].concat();
+        let zombie = Process {
+            is_zombie: true,
+            ..process(42, 3)
+        };
+        assert_eq!(parse(42, &line), Some(zombie));
+    }
+
+    #[test]
+    fn what_is_no_line_of_a_process_is_none() {
+        for line in [
+            "",
+            "42 (sh",
+            "42 (sh)",
+            "42 (sh) S x 7 2",
+            "42 (sh) S 3 7 2 0 -1",
+        ] {
+            assert_eq!(parse(42, line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_tree_is_found_from_its_root_down() {
+        // Numbers start anew one day: a child may have a smaller one than its parent.
+        let links = [
+            (1, 0),
+            (9, 1),
+            (4, 9),
+            (3, 4),
+            (8, 9),
+            (2, 3),
+            (5, 1),
+            (6, 5),
+            (7, 6),
+        ];
+        let all: Vec<Process> = links.map(|(pid, parent)| process(pid, parent)).into();
+        let pids = |root| -> Vec<i32> {
+            let found = below(root, all.clone());
+            found.iter().map(|process| process.pid).collect()
+        };
+        assert_eq!(pids(9), [4, 8, 3, 2]);
+        assert_eq!(pids(5), [6, 7]);
+        assert!(pids(7).is_empty());
+        assert_eq!(pids(1).len(), 8);
+    }
+
+    #[test]
+    fn links_that_changed_while_they_were_read_do_no_harm() {
+        // Neither a circle nor one's own number as a parent is walked for ever.
+        let links = [(2, 3), (3, 2), (5, 1), (1, 5), (6, 6), (0, 0)];
+        let all: Vec<Process> = links.map(|(pid, parent)| process(pid, parent)).into();
+        for root in 0..8 {
+            assert!(below(root, all.clone()).len() < all.len());
+        }
+    }
+
+    #[test]
+    fn this_process_is_among_all() {
+        let own = getpid().as_raw();
+        let all = all_processes().unwrap();
+        let this = all.iter().find(|process| process.pid == own).unwrap();
+        assert!(!this.is_zombie && this.began > 0);
+        assert_eq!(this.parent, nix::unistd::getppid().as_raw());
     }
 }
