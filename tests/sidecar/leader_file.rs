@@ -199,6 +199,36 @@ fn a_reader_believes_it_while_the_elector_leads_and_no_longer_after_a_crash() {
 }
 
 #[test]
+fn the_short_reader_believes_it_as_long() {
+    let text = include_str!("../../README.md");
+    let (_, function) = text.split_once("```sh\nleads() {").unwrap();
+    let (function, _) = function.split_once("```").unwrap();
+    let script = format!("leads() {{{function}\nleads");
+    let stage = Stage::new();
+    let says = || {
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .env("LEADER_FILE", &stage.path)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        output.status.success()
+    };
+    assert!(!says(), "there is no file");
+    let mut first = stage.leader();
+    // It goes by whole seconds, and so may say no in the last one.
+    eventually("it believes it", &says);
+    first.kill();
+    let left = stage.told().expect("a crash leaves the file");
+    eventually("it believes it no longer", || {
+        let now = uptime();
+        let believed = says();
+        assert!(!believed || now < left.until, "{now}: {left:?}");
+        !believed
+    });
+}
+
+#[test]
 fn no_reader_believes_a_frozen_leader_while_the_next_one_leads() {
     let stage = Stage::new();
     let first = stage.leader();
