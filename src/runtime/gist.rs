@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::election::config::LeaderElectionConfig;
+use crate::lock::gist::budget::Budget;
 use crate::lock::gist::client::{
     ClientConfig, ClientError, GistClient, ProxySettings, WriteLimits,
 };
@@ -102,6 +103,7 @@ impl GistOptions {
                 renew_deadline: election.renew_deadline,
             },
             confirm_delay: self.confirm_delay,
+            budget: Budget::new(election),
         };
         let client = client.map_err(OpenError::Settings)?;
         Ok(GistLock::new(config, client, BootClock::now))

@@ -10,6 +10,7 @@ use multi_cluster_leader_election::election::lock::{Content, LockError, Observed
 use multi_cluster_leader_election::election::record::LeaderElectionRecord;
 use multi_cluster_leader_election::election::time::Instant;
 use multi_cluster_leader_election::emulator::{Faults, GistService, Options};
+use multi_cluster_leader_election::lock::gist::budget::Budget;
 use multi_cluster_leader_election::lock::gist::client::{
     ClientConfig, GistClient, ProxySettings, WriteLimits, check_api_url,
 };
@@ -141,6 +142,7 @@ pub(crate) fn lock(service: &GistService, id: &str, process: &str, file: Option<
             renew_deadline: RENEW_DEADLINE,
         },
         confirm_delay: Duration::from_secs(2),
+        budget: Budget::new(&LeaderElectionConfig::new("baz")),
     };
     GistLock::new(config, client.unwrap(), now)
 }

@@ -105,7 +105,7 @@ fn the_names_of_files_are_shown_short_and_without_their_tricks() {
         protocol.start_get();
         let answer = Answer {
             date: None,
-            running_low: None,
+            rate: None,
             reply: Ok(Reply::Gist(page)),
         };
         match protocol.handle_answer(Instant::BOOT, answer) {
@@ -141,7 +141,7 @@ fn what_a_service_shows_that_never_settles_is_not_kept_for_ever() {
             number += 1;
             let answer = Answer {
                 date: None,
-                running_low: None,
+                rate: None,
                 reply: unhelpful(&request, number),
             };
             let now = Instant::from_boot(Duration::from_secs(u64::from(number)));

@@ -10,6 +10,7 @@
 //! [`GistLock`] is the blocking shell: it carries the protocol's requests to the client and the
 //! answers back, within the time that it is given. It decides nothing.
 
+pub mod budget;
 pub mod client;
 pub mod history;
 pub mod limits;
@@ -24,6 +25,7 @@ pub mod wire;
 
 use std::time::Duration;
 
+use self::budget::Budget;
 use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::wire::{Answer, Request};
@@ -71,6 +73,8 @@ pub struct GistLockConfig {
     /// How long a claim waits for the write that confirms it. Longer than the service takes from
     /// reading the head of a gist to moving it, or commits that vanish may make two leaders.
     pub confirm_delay: Duration,
+    /// How far apart its looks are.
+    pub budget: Budget,
 }
 
 /// A lock kept in a gist.
@@ -78,6 +82,7 @@ pub struct GistLock<T> {
     identity: String,
     confirm_delay: Duration,
     protocol: GistProtocol,
+    budget: Budget,
     transport: T,
     clock: fn() -> Instant,
 }
@@ -90,6 +95,7 @@ impl<T: Transport> GistLock<T> {
             identity: config.identity,
             confirm_delay: config.confirm_delay,
             protocol: GistProtocol::new(config.protocol),
+            budget: config.budget,
             transport,
             clock,
         }
@@ -111,7 +117,9 @@ impl<T: Transport> GistLock<T> {
                 continue;
             }
             let answer = self.transport.call(&request, left);
-            step = self.protocol.handle_answer((self.clock)(), answer);
+            let now = (self.clock)();
+            self.budget.heard(now, answer.rate);
+            step = self.protocol.handle_answer(now, answer);
             if let Some(file) = self.protocol.file() {
                 self.transport.set_file(file);
             }
@@ -159,6 +167,11 @@ impl<T: Transport> ResourceLock for GistLock<T> {
 
     fn confirmation(&self) -> Option<Duration> {
         Some(self.confirm_delay)
+    }
+
+    fn poll_pause(&self) -> Duration {
+        let informed = self.protocol.in_effect().is_some();
+        self.budget.pause((self.clock)(), informed)
     }
 
     fn record_event(&mut self, event: &str) {

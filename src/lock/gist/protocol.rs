@@ -146,8 +146,8 @@ impl GistProtocol {
     /// Takes the answer to the request asked for last, handled at `now`.
     pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> Step {
         self.observer.note_date(answer.date);
-        if let Some(running_low) = answer.running_low {
-            self.reader.running_low = running_low;
+        if let Some(rate) = answer.rate {
+            self.reader.running_low = rate.running_low();
         }
         let reply = match answer.reply {
             // Not the gist is missing, but a revision that it listed.

@@ -17,7 +17,7 @@ use multi_cluster_leader_election::lock::gist::protocol::{
 use multi_cluster_leader_election::lock::gist::revision::Revision;
 use multi_cluster_leader_election::lock::gist::stored::{PROTOCOL, Stored};
 use multi_cluster_leader_election::lock::gist::wire::{
-    Answer, Commit, GistPage, Reply, Request, Text,
+    Answer, Commit, GistPage, RateLimit, Reply, Request, Text,
 };
 
 use super::assert_error_for_people;
@@ -327,7 +327,12 @@ impl Session {
         }
         let answer = Answer {
             date: u.ratio(3, 4)?.then_some(EPOCH + self.now.as_secs() as i64),
-            running_low: u.ratio(1, 4)?.then_some(u.ratio(1, 4)?),
+            rate: u.ratio(1, 4)?.then_some(RateLimit {
+                limit: 5000,
+                remaining: if u.ratio(1, 4)? { 100 } else { 4000 },
+                reset: EPOCH + 3600,
+                date: None,
+            }),
             reply,
         };
         Ok(self.protocol.handle_answer(now, answer))

@@ -1,0 +1,329 @@
+//! How far apart a candidate's looks are, so that the hour's requests, which all of a user's programs
+//! share, last to its end, and the leader's renewals have theirs before anybody else. Pure: the time
+//! is handed in.
+//!
+//! A look that shows nothing new is a 304, and free, so that candidates cost about a request for each
+//! renewal and candidate. None of them knows how many others there are, nor what else the user runs.
+//! But every answer tells all of them alike how many requests are left, and how long these must last:
+//!
+//! ```text
+//!  requests left
+//!     ▲╲                       as planned: what is not the leader's, spread evenly over the hour
+//!     │ ╲·.
+//!     │  ╲  ·.
+//!     │   ╲___ ·.              behind the plan: looks are put off, the more the further behind
+//!     │       ╲__·.
+//!     │-.         ╲_·.
+//!     │   `-.        ╲.        the reserve: the leader's renewals until the reset, and some
+//!     │       `-.      ╲
+//!     └───────────`-.───┴─▶ reset
+//! ```
+//!
+//! What one candidate decides, all do, and so they settle where the requests just last. The leader is
+//! never held back here: nothing but a candidate's look is.
+
+use std::time::Duration;
+
+use super::wire::RateLimit;
+use crate::election::config::LeaderElectionConfig;
+use crate::election::time::Instant;
+
+/// The time for which GitHub's limit is. Where it is for a shorter one, looks are put off later.
+const WINDOW: Duration = Duration::from_secs(3_600);
+
+/// The longest time to a reset that is believed: an hour, and a little for rounding.
+const LONGEST_RESET: Duration = Duration::from_secs(3_660);
+
+/// Requests that are kept for each renewal until the reset: some are tried again, or need a look.
+const PER_RENEWAL: f64 = 1.25;
+
+/// The part of the limit that is kept beside: for takeovers, and for what other programs send at once.
+const KEPT: f64 = 0.05;
+
+/// Looks are put off when less is left than this part of the plan: a burst at the beginning of an
+/// hour (candidates that start, and read the history) is nothing yet.
+const ON_PLAN: f64 = 0.95;
+
+/// Being behind by another such part of the plan doubles the time between two looks. Steep, so that
+/// it settles close to the plan, whether ten candidates share the rest or a hundred.
+const DOUBLES_EVERY: f64 = 0.025;
+
+/// More often than this no time is doubled; it is far beyond `LONGEST_LEASES` before.
+const MOST_DOUBLINGS: f64 = 40.0;
+
+/// However little is left, a candidate looks once in so many leases: there may be no other one that
+/// could notice that the leader has gone. Ten candidates take a quarter of a leader's requests so.
+const LONGEST_LEASES: u32 = 10;
+
+/// Says how far apart a candidate's looks are to be.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    poll_period: Duration,
+    retry_period: Duration,
+    longest: Duration,
+    pause: Option<Pause>,
+}
+
+/// What followed from an answer.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    /// Between the looks of a candidate that knows what is in effect.
+    routine: Duration,
+    /// Between those of one that does not: it may be the only one there is.
+    urgent: Duration,
+    /// All requests are there again.
+    until: Instant,
+}
+
+impl Budget {
+    /// For a candidate with these times, who takes the leader's to be the same. Nothing is known yet
+    /// of what is left.
+    #[must_use]
+    pub fn new(election: &LeaderElectionConfig) -> Self {
+        Budget {
+            poll_period: election.poll_period,
+            retry_period: election.retry_period,
+            longest: election.lease_duration.saturating_mul(LONGEST_LEASES),
+            pause: None,
+        }
+    }
+
+    /// Takes in what an answer that came `now` says; one that says nothing changes nothing.
+    pub fn heard(&mut self, now: Instant, rate: Option<RateLimit>) {
+        let Some(rate) = rate else { return };
+        let resets_in = rate.resets_in().map(|time| time.min(LONGEST_RESET));
+        self.pause = resets_in.map(|resets_in| Pause {
+            routine: self.routine(&rate, resets_in),
+            urgent: self.urgent(&rate, resets_in),
+            until: now + resets_in,
+        });
+    }
+
+    /// How long after a look at `now` the next one may come; zero where nothing speaks against the
+    /// usual time. `informed`: the candidate knows what is in effect.
+    #[must_use]
+    pub fn pause(&self, now: Instant, informed: bool) -> Duration {
+        let Some(pause) = self.pause else {
+            return Duration::ZERO;
+        };
+        let wanted = if informed {
+            pause.routine
+        } else {
+            pause.urgent
+        };
+        wanted.min(pause.until.since(now))
+    }
+
+    /// For a candidate that only keeps itself informed.
+    fn routine(&self, rate: &RateLimit, resets_in: Duration) -> Duration {
+        let planned = self.spare(rate.limit, rate, WINDOW) * part_of_window(resets_in);
+        if planned <= 0.0 {
+            return self.longest;
+        }
+        let behind = ON_PLAN - self.spare(rate.remaining, rate, resets_in) / planned;
+        if behind <= 0.0 {
+            return Duration::ZERO;
+        }
+        let doublings = (behind / DOUBLES_EVERY).min(MOST_DOUBLINGS);
+        self.poll_period.mul_f64(doublings.exp2()).min(self.longest)
+    }
+
+    /// For one that knows nothing yet: only the reserve is not its to touch.
+    fn urgent(&self, rate: &RateLimit, resets_in: Duration) -> Duration {
+        if self.spare(rate.remaining, rate, resets_in) > 0.0 {
+            return Duration::ZERO;
+        }
+        self.longest
+    }
+
+    /// What of so many requests is not reserved for the leader in this time.
+    fn spare(&self, requests: u64, rate: &RateLimit, time: Duration) -> f64 {
+        let renewals = time.as_secs_f64() / self.retry_period.as_secs_f64();
+        requests as f64 - renewals * PER_RENEWAL - rate.limit as f64 * KEPT
+    }
+}
+
+fn part_of_window(time: Duration) -> f64 {
+    time.as_secs_f64() / WINDOW.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_boot(Duration::from_secs(1_000));
+    const HOUR: u64 = 3_600;
+
+    fn rate(limit: u64, remaining: u64, reset_in: u64) -> RateLimit {
+        let date = 1_588_008_246;
+        RateLimit {
+            limit,
+            remaining,
+            // `resets_in` is a second more.
+            reset: date + reset_in as i64 - 1,
+            date: Some(date),
+        }
+    }
+
+    /// With the default times: polls every 2 s, renewals every 8 s, a lease of 30 s.
+    fn default() -> Budget {
+        Budget::new(&LeaderElectionConfig::new("baz"))
+    }
+
+    fn pause(rate: RateLimit, informed: bool) -> Duration {
+        let mut budget = default();
+        budget.heard(NOW, Some(rate));
+        budget.pause(NOW, informed)
+    }
+
+    /// In seconds, where so many of 5,000 requests are left for so many seconds.
+    fn with(remaining: u64, reset_in: u64) -> f64 {
+        pause(rate(5_000, remaining, reset_in), true).as_secs_f64()
+    }
+
+    #[test]
+    fn nothing_is_put_off_where_nothing_is_said_or_enough_is_left() {
+        let mut budget = default();
+        assert_eq!(budget.pause(NOW, true), Duration::ZERO);
+        budget.heard(NOW, None);
+        assert_eq!(budget.pause(NOW, true), Duration::ZERO);
+        for (remaining, reset_in) in [(5_000, HOUR), (4_850, HOUR), (2_600, HOUR / 2), (300, 20)] {
+            assert_eq!(with(remaining, reset_in), 0.0, "{remaining} in {reset_in}s");
+        }
+        let unknown = RateLimit {
+            date: None,
+            ..rate(5_000, 1, HOUR)
+        };
+        assert_eq!(pause(unknown, true), Duration::ZERO);
+    }
+
+    #[test]
+    fn ten_candidates_with_the_default_times_are_not_held_back() {
+        for passed in 0..HOUR {
+            // A renewal costs ten requests: one for itself and one for each of the others.
+            let left = 5_000 - passed * 10 / 8;
+            assert_eq!(with(left, HOUR - passed), 0.0, "after {passed}s");
+        }
+    }
+
+    #[test]
+    fn the_further_behind_the_plan_the_seldomer_are_looks_and_never_without_bound() {
+        let pauses: Vec<f64> = (0..=2_500).rev().map(|left| with(left, HOUR / 2)).collect();
+        assert!(pauses.is_sorted());
+        let kinds = |from: f64, to: f64| pauses.iter().filter(|&&p| from < p && p < to).count();
+        assert!(kinds(2.0, 8.0) > 50 && kinds(8.0, 300.0) > 100);
+        assert_eq!(pauses.last(), Some(&300.0), "ten leases");
+        // A fortieth of the plan doubles.
+        let plan = 5_000.0 * 0.95 - 1.25 * 450.0;
+        let lost = (plan / 2.0 / 40.0_f64).round() as u64;
+        let ratio = with(2_400 - lost, HOUR / 2) / with(2_400, HOUR / 2);
+        assert!((1.9..2.1).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn before_the_leaders_reserve_is_touched_looks_are_as_seldom_as_they_get() {
+        for reset_in in [400, 1_000, HOUR / 2, HOUR] {
+            let reserve = 250 + reset_in * 5 / 4 / 8;
+            assert_eq!(with(reserve, reset_in), 300.0, "{reset_in}s");
+        }
+    }
+
+    #[test]
+    fn nobody_waits_beyond_the_reset() {
+        assert_eq!(with(0, 100), 100.0);
+        let mut budget = default();
+        budget.heard(NOW, Some(rate(5_000, 0, 100)));
+        let later = |seconds| NOW + Duration::from_secs(seconds);
+        assert_eq!(budget.pause(later(90), true), Duration::from_secs(10));
+        assert_eq!(budget.pause(later(100), true), Duration::ZERO);
+        budget.heard(later(50), Some(rate(5_000, 5_000, HOUR)));
+        assert_eq!(budget.pause(later(50), true), Duration::ZERO);
+    }
+
+    #[test]
+    fn who_knows_nothing_yet_may_use_all_but_the_reserve() {
+        let reserve = 250 + HOUR * 5 / 4 / 8;
+        let uninformed = |remaining| pause(rate(5_000, remaining, HOUR), false);
+        assert_eq!(uninformed(reserve + 100), Duration::ZERO);
+        assert_eq!(with(reserve + 100, HOUR), 300.0);
+        assert_eq!(uninformed(reserve), Duration::from_secs(300));
+    }
+
+    #[test]
+    fn a_limit_that_hardly_suffices_for_a_leader_leaves_little_to_candidates() {
+        for left in [1, 400, 500] {
+            assert_eq!(pause(rate(500, left, HOUR), true).as_secs(), 300);
+        }
+    }
+
+    /// One leader and so many candidates for an hour, second by second, and what is left each second.
+    fn an_hour_of(candidates: usize, others_an_hour: u64) -> Vec<u64> {
+        let mut left = 5_000_u64;
+        let mut next: Vec<f64> = (0..candidates).map(|i| i as f64 % 8.0).collect();
+        let mut lefts = Vec::new();
+        for second in 0..HOUR {
+            left = left.saturating_sub(u64::from(second % 8 == 0));
+            left = left.saturating_sub(others_an_hour * (second + 1) / HOUR);
+            left += others_an_hour * second / HOUR;
+            for look in &mut next {
+                if *look <= second as f64 {
+                    // Looks in between show nothing new.
+                    left = left.saturating_sub(1);
+                    *look += with(left, HOUR - second).max(8.0);
+                }
+            }
+            lefts.push(left);
+        }
+        lefts
+    }
+
+    #[test]
+    fn any_number_of_candidates_settles_where_the_requests_last_and_uses_them() {
+        for candidates in [12, 30, 100] {
+            let lefts = an_hour_of(candidates, 0);
+            let end = *lefts.last().unwrap();
+            assert!((100..400).contains(&end), "{candidates}: {end} left");
+            // Not all at once: half of them in each half of the hour, or nearly.
+            let half = lefts[lefts.len() / 2];
+            assert!((2_000..3_000).contains(&half), "{candidates}: {half} left");
+        }
+    }
+
+    #[test]
+    fn candidates_give_way_to_the_users_other_programs() {
+        for (candidates, others) in [(10, 3_000), (30, 3_000), (2, 4_000)] {
+            let end = *an_hour_of(candidates, others).last().unwrap();
+            assert!(end > 50, "{candidates} beside {others}: {end} left");
+        }
+    }
+
+    #[test]
+    fn whatever_is_told_and_set_nothing_panics_and_every_pause_is_bounded() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let numbers = [0, 1, 59, 5_000, u64::MAX / 2, u64::MAX];
+        let times = [0, 1, 1_000_000, 2_000_000_000, 86_400_000_000_000];
+        for _ in 0..20_000 {
+            let mut time = || Duration::from_nanos(times[random.usize(..times.len())]);
+            let config = LeaderElectionConfig {
+                poll_period: time(),
+                retry_period: time(),
+                lease_duration: time(),
+                ..LeaderElectionConfig::new("baz")
+            };
+            let mut budget = Budget::new(&config);
+            let mut number = || numbers[random.usize(..numbers.len())];
+            let said = RateLimit {
+                limit: number(),
+                remaining: number(),
+                reset: number() as i64,
+                date: Some(number() as i64),
+            };
+            budget.heard(NOW, Some(said));
+            for informed in [false, true] {
+                let pause = budget.pause(NOW, informed);
+                let longest = LONGEST_RESET.min(config.lease_duration * LONGEST_LEASES);
+                assert!(pause <= longest, "{pause:?} of {said:?}");
+            }
+        }
+    }
+}
