@@ -23,7 +23,7 @@ const DATE_SLACK: Duration = Duration::from_secs(2);
 
 /// Polls are spread by up to this part of their period, either way, so that candidates started
 /// together do not look together for ever.
-const POLL_JITTER: f64 = 0.1;
+pub(super) const POLL_JITTER: f64 = 0.1;
 
 /// What was last observed, and since when that is in effect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -228,7 +228,7 @@ impl Candidacy {
         }
     }
 
-    /// A factor for the time between two looks, a little above or below one.
+    /// A factor for the time between two looks, up to `POLL_JITTER` above or below one.
     pub(super) fn poll_jitter(&mut self) -> f64 {
         1.0 - POLL_JITTER + 2.0 * POLL_JITTER * self.dice.0.f64()
     }

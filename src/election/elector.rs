@@ -29,7 +29,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::action::{Action, Finish, Notice, StopReason};
-use super::candidacy::Candidacy;
+use super::candidacy::{Candidacy, POLL_JITTER};
 use super::config::LeaderElectionConfig;
 use super::lock::{LockError, Observed, Written};
 use super::safeguard::{Safeguard, holds};
@@ -331,7 +331,8 @@ impl LeaderElector {
             return self.schedule(now, Next::Claim);
         }
         let jitter = self.candidacy.poll_jitter();
-        let pause = self.poll_pause.mul_f64(jitter);
+        // Never longer than it was told: that may be up to a moment that matters.
+        let pause = self.poll_pause.mul_f64(jitter - POLL_JITTER);
         let period = self.config.poll_period.mul_f64(jitter).max(pause);
         let poll_at = (sent_at + period).max(now + period / 2);
         let mut at = if take_at > now {

@@ -101,9 +101,9 @@ impl GistOptions {
                 process: process_name().map_err(OpenError::System)?,
                 file: self.file.clone(),
                 renew_deadline: election.renew_deadline,
+                budget: Budget::new(election),
             },
             confirm_delay: self.confirm_delay,
-            budget: Budget::new(election),
         };
         let client = client.map_err(OpenError::Settings)?;
         Ok(GistLock::new(config, client, BootClock::now))

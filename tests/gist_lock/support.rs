@@ -140,9 +140,9 @@ pub(crate) fn lock(service: &GistService, id: &str, process: &str, file: Option<
             process: process.into(),
             file: file.map(Into::into),
             renew_deadline: RENEW_DEADLINE,
+            budget: Budget::new(&LeaderElectionConfig::new("baz")),
         },
         confirm_delay: Duration::from_secs(2),
-        budget: Budget::new(&LeaderElectionConfig::new("baz")),
     };
     GistLock::new(config, client.unwrap(), now)
 }

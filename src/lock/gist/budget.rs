@@ -19,6 +19,9 @@
 //!     └───────────`-.───┴─▶ reset
 //! ```
 //!
+//! While at least two thirds of the plan are there, looks are put off by no more than a lease: a
+//! leader that dies is followed as soon as ever, and only a release is noticed later.
+//!
 //! What one candidate decides, all do, and so they settle where the requests just last. The leader is
 //! never held back here: nothing but a candidate's look is.
 
@@ -44,35 +47,40 @@ const KEPT: f64 = 0.05;
 /// hour (candidates that start, and read the history) is nothing yet.
 const ON_PLAN: f64 = 0.95;
 
+/// With less than this part, looks are put off by more than a lease. A burst hardly comes to that;
+/// more than 35 candidates with the default times do, or other programs that take most of the hour.
+const FAR_BEHIND: f64 = 2.0 / 3.0;
+
 /// Being behind by another such part of the plan doubles the time between two looks. Steep, so that
 /// it settles close to the plan, whether ten candidates share the rest or a hundred.
 const DOUBLES_EVERY: f64 = 0.025;
-
-/// More often than this no time is doubled; it is far beyond `LONGEST_LEASES` before.
-const MOST_DOUBLINGS: f64 = 40.0;
 
 /// However little is left, a candidate looks once in so many leases: there may be no other one that
 /// could notice that the leader has gone. Ten candidates take a quarter of a leader's requests so.
 const LONGEST_LEASES: u32 = 10;
 
+/// The same for one that does not know what is in effect: it has more to read, and there may be none
+/// that does.
+const LONGEST_LEASES_UNINFORMED: u32 = 1;
+
 /// Says how far apart a candidate's looks are to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
     poll_period: Duration,
     retry_period: Duration,
-    longest: Duration,
-    pause: Option<Pause>,
+    lease_duration: Duration,
+    heard: Option<Heard>,
 }
 
 /// What followed from an answer.
-#[derive(Clone, Copy, Debug)]
-struct Pause {
-    /// Between the looks of a candidate that knows what is in effect.
-    routine: Duration,
-    /// Between those of one that does not: it may be the only one there is.
-    urgent: Duration,
-    /// All requests are there again.
-    until: Instant,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Heard {
+    /// How far apart the looks are to be of a candidate that knows what is in effect.
+    pause: Duration,
+    /// Nothing is left but what is the leader's.
+    only_reserve: bool,
+    /// When all requests are there again.
+    resets_at: Instant,
 }
 
 impl Budget {
@@ -83,8 +91,8 @@ impl Budget {
         Budget {
             poll_period: election.poll_period,
             retry_period: election.retry_period,
-            longest: election.lease_duration.saturating_mul(LONGEST_LEASES),
-            pause: None,
+            lease_duration: election.lease_duration,
+            heard: None,
         }
     }
 
@@ -92,48 +100,58 @@ impl Budget {
     pub fn heard(&mut self, now: Instant, rate: Option<RateLimit>) {
         let Some(rate) = rate else { return };
         let resets_in = rate.resets_in().map(|time| time.min(LONGEST_RESET));
-        self.pause = resets_in.map(|resets_in| Pause {
-            routine: self.routine(&rate, resets_in),
-            urgent: self.urgent(&rate, resets_in),
-            until: now + resets_in,
+        self.heard = resets_in.map(|resets_in| {
+            let spare = self.spare(rate.remaining, &rate, resets_in);
+            Heard {
+                pause: self.pause_with(spare, &rate, resets_in),
+                only_reserve: spare <= 0.0,
+                resets_at: now + resets_in,
+            }
         });
     }
 
     /// How long after a look at `now` the next one may come; zero where nothing speaks against the
-    /// usual time. `informed`: the candidate knows what is in effect.
+    /// usual time. `informed`: the candidate knows what is in effect. One that does not may be needed,
+    /// and may use all but the reserve.
     #[must_use]
     pub fn pause(&self, now: Instant, informed: bool) -> Duration {
-        let Some(pause) = self.pause else {
+        let Some(heard) = &self.heard else {
             return Duration::ZERO;
         };
-        let wanted = if informed {
-            pause.routine
-        } else {
-            pause.urgent
+        let wanted = match (informed, heard.only_reserve) {
+            (true, _) => heard.pause,
+            (false, false) => Duration::ZERO,
+            (false, true) => self.lease_duration * LONGEST_LEASES_UNINFORMED,
         };
-        wanted.min(pause.until.since(now))
+        wanted.min(heard.resets_at.since(now))
     }
 
-    /// For a candidate that only keeps itself informed.
-    fn routine(&self, rate: &RateLimit, resets_in: Duration) -> Duration {
-        let planned = self.spare(rate.limit, rate, WINDOW) * part_of_window(resets_in);
+    /// Whether nothing is left but what is the leader's: the history is read on later.
+    #[must_use]
+    pub fn only_reserve(&self, now: Instant) -> bool {
+        let heard = self.heard.as_ref();
+        heard.is_some_and(|heard| heard.only_reserve && now < heard.resets_at)
+    }
+
+    fn pause_with(&self, spare: f64, rate: &RateLimit, resets_in: Duration) -> Duration {
+        let longest = self.lease_duration.saturating_mul(LONGEST_LEASES);
+        if spare <= 0.0 {
+            return longest;
+        }
+        let an_hour = self.spare(rate.limit, rate, WINDOW);
+        let planned = an_hour * resets_in.as_secs_f64() / WINDOW.as_secs_f64();
         if planned <= 0.0 {
-            return self.longest;
-        }
-        let behind = ON_PLAN - self.spare(rate.remaining, rate, resets_in) / planned;
-        if behind <= 0.0 {
+            // The limit is no hour's, or does not suffice for a leader: there is nothing to plan.
             return Duration::ZERO;
         }
-        let doublings = (behind / DOUBLES_EVERY).min(MOST_DOUBLINGS);
-        self.poll_period.mul_f64(doublings.exp2()).min(self.longest)
-    }
-
-    /// For one that knows nothing yet: only the reserve is not its to touch.
-    fn urgent(&self, rate: &RateLimit, resets_in: Duration) -> Duration {
-        if self.spare(rate.remaining, rate, resets_in) > 0.0 {
-            return Duration::ZERO;
+        let part = spare / planned;
+        if part < FAR_BEHIND {
+            return doubled(self.lease_duration, FAR_BEHIND - part).min(longest);
         }
-        self.longest
+        if part < ON_PLAN {
+            return doubled(self.poll_period, ON_PLAN - part).min(self.lease_duration);
+        }
+        Duration::ZERO
     }
 
     /// What of so many requests is not reserved for the leader in this time.
@@ -143,8 +161,9 @@ impl Budget {
     }
 }
 
-fn part_of_window(time: Duration) -> f64 {
-    time.as_secs_f64() / WINDOW.as_secs_f64()
+/// A time, for a candidate that is behind by so much.
+fn doubled(time: Duration, behind: f64) -> Duration {
+    time.mul_f64((behind / DOUBLES_EVERY).exp2())
 }
 
 #[cfg(test)]
@@ -210,8 +229,9 @@ mod tests {
     fn the_further_behind_the_plan_the_seldomer_are_looks_and_never_without_bound() {
         let pauses: Vec<f64> = (0..=2_500).rev().map(|left| with(left, HOUR / 2)).collect();
         assert!(pauses.is_sorted());
-        let kinds = |from: f64, to: f64| pauses.iter().filter(|&&p| from < p && p < to).count();
-        assert!(kinds(2.0, 8.0) > 50 && kinds(8.0, 300.0) > 100);
+        let count = |from: f64, to: f64| pauses.iter().filter(|&&p| from < p && p <= to).count();
+        assert!(count(2.0, 8.0) > 50 && count(8.0, 29.9) > 50 && count(30.1, 299.0) > 50);
+        assert!(count(29.9, 30.1) > 200, "a lease");
         assert_eq!(pauses.last(), Some(&300.0), "ten leases");
         // A fortieth of the plan doubles.
         let plan = 5_000.0 * 0.95 - 1.25 * 450.0;
@@ -246,14 +266,33 @@ mod tests {
         let uninformed = |remaining| pause(rate(5_000, remaining, HOUR), false);
         assert_eq!(uninformed(reserve + 100), Duration::ZERO);
         assert_eq!(with(reserve + 100, HOUR), 300.0);
-        assert_eq!(uninformed(reserve), Duration::from_secs(300));
+        assert_eq!(uninformed(reserve), Duration::from_secs(30), "one lease");
     }
 
     #[test]
-    fn a_limit_that_hardly_suffices_for_a_leader_leaves_little_to_candidates() {
-        for left in [1, 400, 500] {
-            assert_eq!(pause(rate(500, left, HOUR), true).as_secs(), 300);
+    fn when_only_the_reserve_is_left_is_known_until_the_reset() {
+        let mut budget = default();
+        let later = |seconds| NOW + Duration::from_secs(seconds);
+        assert!(!budget.only_reserve(NOW));
+        budget.heard(NOW, Some(rate(5_000, 250 + 63, 400)));
+        assert!(!budget.only_reserve(NOW));
+        budget.heard(NOW, Some(rate(5_000, 250 + 62, 400)));
+        assert!(budget.only_reserve(later(399)));
+        assert!(!budget.only_reserve(later(400)));
+    }
+
+    #[test]
+    fn where_no_plan_can_be_made_the_reserve_is_kept_all_the_same() {
+        // A limit that does not suffice for the leader of an hour.
+        for (left, reset_in, expected) in
+            [(500, HOUR, 300), (500, HOUR / 2, 0), (300, HOUR / 2, 300)]
+        {
+            let pause = pause(rate(500, left, reset_in), true).as_secs();
+            assert_eq!(pause, expected, "{left} in {reset_in}s");
         }
+        // One of ten seconds.
+        assert_eq!(pause(rate(30, 30, 10), true).as_secs(), 0);
+        assert_eq!(pause(rate(30, 3, 10), true).as_secs(), 10);
     }
 
     /// One leader and so many candidates for an hour, second by second, and what is left each second.
@@ -285,7 +324,7 @@ mod tests {
             assert!((100..400).contains(&end), "{candidates}: {end} left");
             // Not all at once: half of them in each half of the hour, or nearly.
             let half = lefts[lefts.len() / 2];
-            assert!((2_000..3_000).contains(&half), "{candidates}: {half} left");
+            assert!((1_600..3_000).contains(&half), "{candidates}: {half} left");
         }
     }
 

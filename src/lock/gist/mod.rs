@@ -25,7 +25,6 @@ pub mod wire;
 
 use std::time::Duration;
 
-use self::budget::Budget;
 use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::wire::{Answer, Request};
@@ -73,8 +72,6 @@ pub struct GistLockConfig {
     /// How long a claim waits for the write that confirms it. Longer than the service takes from
     /// reading the head of a gist to moving it, or commits that vanish may make two leaders.
     pub confirm_delay: Duration,
-    /// How far apart its looks are.
-    pub budget: Budget,
 }
 
 /// A lock kept in a gist.
@@ -82,7 +79,6 @@ pub struct GistLock<T> {
     identity: String,
     confirm_delay: Duration,
     protocol: GistProtocol,
-    budget: Budget,
     transport: T,
     clock: fn() -> Instant,
 }
@@ -95,7 +91,6 @@ impl<T: Transport> GistLock<T> {
             identity: config.identity,
             confirm_delay: config.confirm_delay,
             protocol: GistProtocol::new(config.protocol),
-            budget: config.budget,
             transport,
             clock,
         }
@@ -117,9 +112,7 @@ impl<T: Transport> GistLock<T> {
                 continue;
             }
             let answer = self.transport.call(&request, left);
-            let now = (self.clock)();
-            self.budget.heard(now, answer.rate);
-            step = self.protocol.handle_answer(now, answer);
+            step = self.protocol.handle_answer((self.clock)(), answer);
             if let Some(file) = self.protocol.file() {
                 self.transport.set_file(file);
             }
@@ -170,8 +163,7 @@ impl<T: Transport> ResourceLock for GistLock<T> {
     }
 
     fn poll_pause(&self) -> Duration {
-        let informed = self.protocol.in_effect().is_some();
-        self.budget.pause((self.clock)(), informed)
+        self.protocol.poll_pause((self.clock)())
     }
 
     fn record_event(&mut self, event: &str) {

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use multi_cluster_leader_election::LeaderElectionRecord;
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, Written};
 use multi_cluster_leader_election::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
 use multi_cluster_leader_election::election::time::Instant;
+use multi_cluster_leader_election::lock::gist::budget::Budget;
 use multi_cluster_leader_election::lock::gist::protocol::{
     GistProtocol, Outcome, ProtocolConfig, Step,
 };
@@ -96,6 +98,7 @@ impl Session {
                 process: PROCESS.into(),
                 file: named.then(|| FILE.to_owned()),
                 renew_deadline: Duration::from_secs(16),
+                budget: Budget::new(&LeaderElectionConfig::new("a")),
             }),
             now: Duration::from_secs(1000),
             lies,
@@ -330,8 +333,8 @@ impl Session {
             rate: u.ratio(1, 4)?.then_some(RateLimit {
                 limit: 5000,
                 remaining: if u.ratio(1, 4)? { 100 } else { 4000 },
-                reset: EPOCH + 3600,
-                date: None,
+                reset: EPOCH + self.now.as_secs() as i64 + 3000,
+                date: Some(EPOCH + self.now.as_secs() as i64),
             }),
             reply,
         };

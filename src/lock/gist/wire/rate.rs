@@ -17,13 +17,6 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// Whether less than a fifth of the hour's requests is left: what the renewals of two leaders
-    /// take, and the looks of a dozen candidates.
-    #[must_use]
-    pub fn running_low(&self) -> bool {
-        self.remaining < self.limit / 5
-    }
-
     /// How long after the answer all requests are there again, by the server's clock alone; `None` if
     /// that is over, or it does not say. A second more than the difference, as both have whole ones.
     #[must_use]
@@ -59,12 +52,5 @@ mod tests {
         assert_eq!(without(i64::MIN, Some(i64::MAX)).resets_in(), None);
         let far = without(i64::MAX, Some(0)).resets_in();
         assert_eq!(far, Some(Duration::from_secs(1 << 63)));
-    }
-
-    #[test]
-    fn less_than_a_fifth_is_little() {
-        let left = |remaining| RateLimit { remaining, ..RATE };
-        assert!(!left(1000).running_low());
-        assert!(left(999).running_low());
     }
 }
