@@ -52,7 +52,8 @@ impl Reporter {
                 retry_after,
             } => log::warn!(
                 "GitHub's limits keep everybody away for {}s, longer than the lease lasts: this \
-                 candidate leads for {leads_for:.1?} more, and then nobody can before {}",
+                 candidate leads for {leads_for:.1?} more, and then nobody can before {}, as the \
+                 others share the limits",
                 retry_after.as_secs(),
                 wall_after(*retry_after)
             ),
