@@ -7,7 +7,7 @@ use multi_cluster_leader_election::election::action::{Finish, Notice};
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::lock::LockError;
 
-use crate::rig::{Fate, Rig, START, config, finish, record, seconds, unavailable};
+use crate::rig::{Fate, Rig, START, config, finish, millis, record, seconds, unavailable};
 use crate::{rig, rig_with_record};
 
 // ---- told to wait ----
@@ -106,7 +106,8 @@ fn a_candidate_looks_as_seldom_as_the_store_wants_it_to() {
     rig.elector.handle_poll_pause(seconds(6));
     rig.run_for(seconds(9));
     let gap = rig.times[1].since(rig.times[0]);
-    assert!(seconds(5) < gap && gap < seconds(7), "{gap:?}");
+    // A little sooner, never later.
+    assert!(millis(4_800) <= gap && gap <= seconds(6), "{gap:?}");
     assert_eq!(rig.ops.len(), 2);
 }
 
@@ -116,7 +117,8 @@ fn a_lease_that_was_not_renewed_is_taken_on_time_however_seldom_the_store_is_loo
     rig.elector.handle_poll_pause(seconds(6));
     rig.run_to(|rig| !rig.started.is_empty());
     assert_eq!(rig.now, START + seconds(10));
-    assert_eq!(rig.ops.len(), 4, "a look, one more, and one to take it");
+    assert!(rig.ops.len() <= 5, "{:?}", rig.ops);
+    assert_eq!(rig.ops[rig.ops.len() - 2..], ["get", "update"]);
 }
 
 #[test]
@@ -134,7 +136,7 @@ fn where_looks_are_very_dear_a_lease_is_taken_when_the_next_look_shows_it_again(
     rig.run_to(|rig| !rig.started.is_empty());
     // It looks once more and sees the last renewal, waits for its lease, or for the next look.
     let gap = rig.now.since(left);
-    assert!(gap <= seconds(2 * 66), "{gap:?}");
+    assert!(gap <= seconds(2 * 60), "{gap:?}");
 }
 
 #[test]
