@@ -49,7 +49,7 @@ fn look(looker: &mut Looker, world: &World) -> (Result<Looked, LockError>, u32) 
         assert!(requests < 200, "it does not end");
         let answer = Answer {
             date: Some(NOW),
-            running_low: Some(true),
+            rate: None,
             reply: Ok(reply(world, &request)),
         };
         step = looker.handle_answer(Instant::BOOT, answer);
@@ -196,7 +196,7 @@ fn the_file_has_to_be_named_where_there_are_several() {
         Instant::BOOT,
         Answer {
             date: None,
-            running_low: None,
+            rate: None,
             reply: Ok(Reply::Gist(page)),
         },
     );
@@ -215,7 +215,7 @@ fn a_revision_that_is_not_shown_is_no_missing_gist() {
     looker.start();
     let page = Answer {
         date: None,
-        running_low: None,
+        rate: None,
         reply: Ok(Reply::Gist(world.page())),
     };
     let step = looker.handle_answer(Instant::BOOT, page);
@@ -225,7 +225,7 @@ fn a_revision_that_is_not_shown_is_no_missing_gist() {
     );
     let gone = Answer {
         date: None,
-        running_low: None,
+        rate: None,
         reply: Err(LockError::NotFound("no".into())),
     };
     let step = looker.handle_answer(Instant::BOOT, gone);

@@ -231,7 +231,9 @@ fn finish_code(finish: Finish) -> ExitCode {
             ExitCode::from(DID_NOT_LEAD)
         }
         Finish::LostLease => {
-            log::warn!("the lease was lost, and this ends for that");
+            log::warn!(
+                "the lease was lost: ending, as EXIT_ON_LOST_LEASE or --unless-led-within asks for"
+            );
             ExitCode::FAILURE
         }
         Finish::WorkloadStuck => {

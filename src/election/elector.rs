@@ -29,7 +29,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::action::{Action, Finish, Notice, StopReason};
-use super::candidacy::Candidacy;
+use super::candidacy::{Candidacy, POLL_JITTER};
 use super::config::LeaderElectionConfig;
 use super::lock::{LockError, Observed, Written};
 use super::safeguard::{Safeguard, holds};
@@ -104,6 +104,8 @@ pub struct LeaderElector {
     failures: u32,
     /// The store wants no call before this.
     throttled_until: Instant,
+    /// How far apart the store wants a candidate's looks to be.
+    poll_pause: Duration,
     slow_paths: u64,
     /// It is to leave, for good or for a while, as soon as the workload has gone.
     ending: Option<Ending>,
@@ -139,6 +141,7 @@ impl LeaderElector {
             writes: 0,
             failures: 0,
             throttled_until: Instant::BOOT,
+            poll_pause: Duration::ZERO,
             slow_paths: 0,
             ending: None,
             give_up_at,
@@ -245,6 +248,12 @@ impl LeaderElector {
         }
     }
 
+    /// What the lock says of [`poll_pause`](super::lock::ResourceLock::poll_pause); to be told before
+    /// what came of the call.
+    pub fn handle_poll_pause(&mut self, pause: Duration) {
+        self.poll_pause = pause;
+    }
+
     /// A `get` came back.
     pub fn handle_got(&mut self, now: Instant, result: Result<Observed, LockError>) {
         self.handle_timeout(now);
@@ -321,13 +330,21 @@ impl LeaderElector {
         if now >= take_at && !self.workload && self.ending.is_none() {
             return self.schedule(now, Next::Claim);
         }
-        let period = self.candidacy.jittered_poll_period();
+        let jitter = self.candidacy.poll_jitter();
+        // Never longer than it was told: that may be up to a moment that matters.
+        let pause = self.poll_pause.mul_f64(jitter - POLL_JITTER);
+        let period = self.config.poll_period.mul_f64(jitter).max(pause);
         let poll_at = (sent_at + period).max(now + period / 2);
-        let at = if take_at > now {
+        let mut at = if take_at > now {
             poll_at.min(take_at)
         } else {
             poll_at
         };
+        // Where looks are dear, a leader that has just renewed is not looked at again for the only
+        // reason that its lease may be over. One that has not is.
+        if self.candidacy.is_news(now) {
+            at = at.max(now + pause);
+        }
         self.schedule(at, Next::Look);
     }
 

@@ -45,7 +45,8 @@ const LAST_CALLBACKS: Duration = Duration::from_secs(1);
 
 enum Event {
     Timer,
-    Lock(LockResult),
+    /// What came of a call, and how far apart a candidate's looks are to be.
+    Lock(LockResult, Duration),
     /// Nothing is left of what worked in the term with this token.
     WorkloadGone(u64),
     Cancel,
@@ -238,8 +239,8 @@ impl Owner {
         } = election;
         let confirmation = lock.confirmation();
         let (sender, alarm) = (handle.events.clone(), handle.events.clone());
-        let calls = worker::start(lock, move |result| {
-            let _ = sender.send(Event::Lock(result));
+        let calls = worker::start(lock, move |result, pause| {
+            let _ = sender.send(Event::Lock(result, pause));
         })?;
         Ok(Owner {
             elector: LeaderElector::new(config, confirmation, BootClock::now()),
@@ -288,20 +289,25 @@ impl Owner {
                 log::debug!("the term {token}: nothing of it runs since {now} after boot");
                 self.elector.handle_workload_gone(now);
             }
-            Event::Lock(LockResult::Got(result)) => {
+            Event::Lock(LockResult::Got(result), pause) => {
                 self.entrance.check_get(result.as_ref().err())?;
                 if let Ok(observed) = &result {
                     self.reporter.succeeded(now, false);
                     let leads = self.elector.is_leader();
                     self.announcer.looked(now, observed, leads);
                 }
+                self.elector.handle_poll_pause(pause);
                 self.elector.handle_got(now, result);
+                if !self.elector.is_leader() {
+                    self.reporter.poll_pause(now, pause);
+                }
             }
-            Event::Lock(LockResult::Wrote(result)) => {
+            Event::Lock(LockResult::Wrote(result), pause) => {
                 self.entrance.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.succeeded(now, true);
                 }
+                self.elector.handle_poll_pause(pause);
                 self.elector.handle_wrote(now, result);
             }
         }

@@ -9,6 +9,7 @@ use super::election::needs_a_person;
 use crate::election::action::Notice;
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
+use crate::system::clock::wall_after;
 
 /// A failure that goes on is told again after this time.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
@@ -29,6 +30,10 @@ pub(super) struct Reporter {
     failing: Option<Failing>,
     /// When it was last told that a long history is being read.
     reading_told_at: Option<Instant>,
+    /// When it was last told that looks are put off, or are not any more.
+    pause_told_at: Option<Instant>,
+    /// By what was told last, they are.
+    put_off: bool,
 }
 
 /// Calls fail, again and again.
@@ -105,10 +110,15 @@ impl Reporter {
                 write,
                 retry_in,
             } => self.failed(now, call, error, *write, *retry_in),
-            Notice::ThrottledPastLimit { retry_after } => log::warn!(
-                "GitHub's limits keep everybody away for {}s, longer than the lease lasts: nobody \
-                 can lead until then",
-                retry_after.as_secs()
+            Notice::ThrottledPastLimit {
+                leads_for,
+                retry_after,
+            } => log::warn!(
+                "GitHub's limits keep everybody away for {}s, longer than the lease lasts: this \
+                 candidate leads for {leads_for:.1?} more, and then nobody can before {}, as the \
+                 others share the limits",
+                retry_after.as_secs(),
+                wall_after(*retry_after)
             ),
             Notice::Claimed { token } => log::info!("claimed the lease for the term {token}"),
             Notice::ClaimLost => log::info!("another candidate's claim came first"),
@@ -141,6 +151,24 @@ impl Reporter {
             (failing.fails, failing.write) = (false, false);
             log::info!("works again, after {}", failing.so_far(now));
         }
+    }
+
+    /// The store wants a candidate's looks to be so far apart; zero for as usual. That goes up and down
+    /// all the time, and is told now and then.
+    pub(super) fn poll_pause(&mut self, now: Instant, pause: Duration) {
+        let told_lately = |at: Instant| now.since(at) < REPEAT_AFTER * 10;
+        if self.pause_told_at.is_some_and(told_lately) || (pause.is_zero() && !self.put_off) {
+            return;
+        }
+        self.pause_told_at = Some(now);
+        self.put_off = !pause.is_zero();
+        if self.put_off {
+            return log::info!(
+                "the hour's requests run short, and are kept for the leader's renewals: looking at \
+                 the lease every {pause:.1?}"
+            );
+        }
+        log::info!("the hour's requests suffice again: looking at the lease as usual");
     }
 
     /// A long history is being read, in many calls.

@@ -427,8 +427,11 @@ impl<'a> Run<'a> {
         if let Some(stop) = view.stop
             && self.stop != Some(stop)
         {
-            self.stop = Some(stop);
+            let first = self.stop.replace(stop).is_none();
             let signal = self.shared.stop_signal(stop);
+            if first {
+                log::info!("the workload is to end: {}", stop.reason);
+            }
             self.supervisor.stop(signal, stop.kill_at);
         }
     }

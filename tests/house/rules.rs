@@ -21,6 +21,7 @@ const PURE: &[&str] = &[
     "src/lock/gist/limits",
     "src/lock/gist/look",
     "src/workload/health",
+    "src/lock/gist/budget",
     "src/workload/message",
     "src/workload/supervisor",
     "src/workload/watch",

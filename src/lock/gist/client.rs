@@ -40,9 +40,10 @@ use crate::election::lock::LockError;
 use crate::election::time::Instant;
 
 pub use self::proxy::ProxySettings;
-pub use self::stats::{RateLimit, Stats};
+pub use self::stats::Stats;
 pub use self::web::WebClient;
 pub use super::limits::WriteLimits;
+pub use super::wire::rate::RateLimit;
 pub use super::wire::target::check_api_url;
 
 /// The longest call: whoever asks for more has made a mistake, and the arithmetic stays far from
@@ -452,7 +453,7 @@ fn run(
 fn unanswered(error: LockError) -> Answer {
     Answer {
         date: None,
-        running_low: None,
+        rate: None,
         reply: Err(error),
     }
 }

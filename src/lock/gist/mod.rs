@@ -10,6 +10,7 @@
 //! [`GistLock`] is the blocking shell: it carries the protocol's requests to the client and the
 //! answers back, within the time that it is given. It decides nothing.
 
+pub mod budget;
 pub mod client;
 pub mod history;
 pub mod limits;
@@ -160,6 +161,10 @@ impl<T: Transport> ResourceLock for GistLock<T> {
 
     fn confirmation(&self) -> Option<Duration> {
         Some(self.confirm_delay)
+    }
+
+    fn poll_pause(&self) -> Duration {
+        self.protocol.poll_pause((self.clock)())
     }
 
     fn record_event(&mut self, event: &str) {

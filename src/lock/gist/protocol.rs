@@ -14,6 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::history::Effect;
 use super::observation::{Observer, content, understood};
 use super::reader::{Read, Reader, unavailable};
@@ -35,6 +36,8 @@ pub struct ProtocolConfig {
     pub file: Option<String>,
     /// The elector's renew deadline: an answer counts as stale for at most half of it.
     pub renew_deadline: Duration,
+    /// How far apart its looks are to be, and which requests are left to the leader.
+    pub budget: Budget,
 }
 
 /// What is to be done next in a call.
@@ -83,6 +86,7 @@ pub struct GistProtocol {
     writes: u64,
     reader: Reader,
     observer: Observer,
+    budget: Budget,
     /// The next `get` is answered from what the answer to a write showed.
     serve_next: bool,
     /// A first answer was taken, and the file is one that may be written.
@@ -97,6 +101,7 @@ impl GistProtocol {
         GistProtocol {
             observer: Observer::new(&config.process),
             reader: Reader::new(config.renew_deadline),
+            budget: config.budget,
             file: config.file,
             writes: 0,
             serve_next: false,
@@ -116,6 +121,12 @@ impl GistProtocol {
     #[must_use]
     pub fn in_effect(&self) -> Option<(Revision, Revision)> {
         self.reader.known()
+    }
+
+    /// How far apart a candidate's looks are to be at least, by what is known `now`.
+    #[must_use]
+    pub fn poll_pause(&self, now: Instant) -> Duration {
+        self.budget.pause(now, self.in_effect().is_some())
     }
 
     /// Begins a `get`.
@@ -146,9 +157,8 @@ impl GistProtocol {
     /// Takes the answer to the request asked for last, handled at `now`.
     pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> Step {
         self.observer.note_date(answer.date);
-        if let Some(running_low) = answer.running_low {
-            self.reader.running_low = running_low;
-        }
+        self.budget.heard(now, answer.rate);
+        self.reader.running_low = self.budget.only_reserve(now);
         let reply = match answer.reply {
             // Not the gist is missing, but a revision that it listed.
             Err(LockError::NotFound(_)) if self.reader.awaits_text() => Err(unavailable(

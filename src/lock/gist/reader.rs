@@ -21,7 +21,7 @@ use crate::election::time::Instant;
 /// portions over several calls and takes no part of the limits that renewals need.
 const READS_PER_CALL: u32 = 20;
 
-/// How many of them while few of the hour's requests are left: enough for the usual look, in which
+/// How many of them while only the leader's requests are left: enough for the usual look, in which
 /// one revision is new.
 const READS_WHEN_LOW: u32 = 2;
 
@@ -78,7 +78,7 @@ pub(super) struct Reader {
     /// The newest revision that an answer showed, and since when it is known.
     newest: Option<(Revision, Instant)>,
     cursor: Cursor,
-    /// Few of the hour's requests are left.
+    /// Of the hour's requests none are left but the leader's.
     pub(super) running_low: bool,
     /// How far its pages were read.
     pages: Pages,

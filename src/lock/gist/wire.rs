@@ -10,6 +10,7 @@
 //! ```
 
 pub mod parse;
+pub mod rate;
 pub mod request;
 pub mod status;
 pub mod target;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use super::revision::Revision;
 use crate::election::lock::LockError;
 use parse::{History, Unusable, Want};
+pub use rate::RateLimit;
 use status::{Asked, Head};
 pub use target::Target;
 
@@ -56,9 +58,9 @@ pub enum Request {
 pub struct Answer {
     /// The server's own clock (the `Date` header), in seconds since the Unix epoch.
     pub date: Option<i64>,
-    /// Whether few of the hour's requests are left, which all of a user's candidates share; `None` if
-    /// it does not say.
-    pub running_low: Option<bool>,
+    /// How many of the hour's requests are left, which all of a user's programs share; `None` if it
+    /// does not say.
+    pub rate: Option<RateLimit>,
     /// What it said.
     pub reply: Result<Reply, LockError>,
 }
@@ -139,7 +141,7 @@ pub fn answer(
     };
     Answer {
         date: head.date,
-        running_low: head.running_low(),
+        rate: head.rate(),
         reply: reply(request, target, &asked, head, body),
     }
 }

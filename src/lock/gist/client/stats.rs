@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::lock::gist::wire::RateLimit;
 use crate::lock::gist::wire::request::Method;
 use crate::lock::gist::wire::status::Head;
 
@@ -21,19 +22,6 @@ pub struct Stats {
     pub scopes: Option<Arc<str>>,
 }
 
-/// GitHub's primary rate limit, which all of a user's tokens share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// The requests that an hour may have.
-    pub limit: u64,
-    /// How many of them are left.
-    pub remaining: u64,
-    /// When all are there again, by the server's clock, in seconds since the Unix epoch.
-    pub reset: i64,
-    /// The server's clock when it said so.
-    pub date: Option<i64>,
-}
-
 impl Stats {
     /// How many answers were 304s, which cost nothing.
     #[must_use]
@@ -47,15 +35,6 @@ impl Stats {
         if head.scopes.is_some() {
             self.scopes.clone_from(&head.scopes);
         }
-        if let (Some(limit), Some(remaining), Some(reset)) =
-            (head.limit, head.remaining, head.reset)
-        {
-            self.rate = Some(RateLimit {
-                limit,
-                remaining,
-                reset,
-                date: head.date,
-            });
-        }
+        self.rate = head.rate().or(self.rate);
     }
 }
