@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "src/lock/gist/revision",
     "src/lock/gist/stored",
     "src/lock/gist/limits",
+    "src/lock/gist/terms",
     "src/workload/supervisor",
     "src/emulator/store",
 ];

@@ -19,6 +19,7 @@ pub mod protocol;
 mod reader;
 pub mod revision;
 pub mod stored;
+pub mod terms;
 pub mod token;
 pub mod wire;
 
