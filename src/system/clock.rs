@@ -50,6 +50,12 @@ pub fn wall() -> String {
     seconds(OffsetDateTime::now_utc())
 }
 
+/// The wall clock so much later, as [`wall`] writes it.
+#[must_use]
+pub fn wall_after(time: std::time::Duration) -> String {
+    seconds(OffsetDateTime::now_utc() + time)
+}
+
 /// The wall clock with milliseconds, for log lines: `2026-11-22T10:00:00.123Z`.
 #[must_use]
 pub fn wall_millis() -> String {

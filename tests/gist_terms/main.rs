@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod ends;
 mod world;
 
 use fastrand::Rng;
@@ -28,7 +29,7 @@ fn survey(
 ) -> Found {
     let mut survey = Survey::new(None, budget);
     let (mut pages, mut texts, mut length) = (0, 0, 0);
-    while let Some(request) = survey.next() {
+    while let Some(request) = survey.poll_request() {
         match request {
             Request::Commits { .. } => pages += 1,
             Request::Revision(_) => texts += 1,

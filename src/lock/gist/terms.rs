@@ -55,7 +55,7 @@ const DOUBTS_PER_SPAN: usize = 4;
 
 /// Asks for what is needed to know who led when.
 ///
-/// Call [`next`](Self::next), send what it asks for, hand the answer in, until there is nothing more to
+/// Call [`poll_request`](Self::poll_request), send what it asks for, hand the answer in, until there is nothing more to
 /// ask; [`report`](Self::report) says at any time what is known so far.
 #[derive(Clone, Debug)]
 pub struct Survey {
@@ -81,7 +81,7 @@ pub struct Survey {
     unreadable: BTreeSet<Revision>,
     /// The place that is being looked at, and how many texts it cost so far.
     target: Option<(usize, u32)>,
-    /// The server's clock as of the last answer that told it, in seconds since the Unix epoch.
+    /// The server's clock when it showed the newest revision, in seconds since the Unix epoch.
     date: Option<i64>,
 }
 
@@ -152,7 +152,7 @@ impl Survey {
     }
 
     /// What is to be asked for next; `None` if that is all, or all that it may be.
-    pub fn next(&mut self) -> Option<Request> {
+    pub fn poll_request(&mut self) -> Option<Request> {
         if self.is_spent() {
             return None;
         }
@@ -166,7 +166,9 @@ impl Survey {
     /// # Errors
     /// What stands in the way; asking on is a further try.
     pub fn handle_answer(&mut self, answer: Answer) -> Result<(), LockError> {
-        self.date = answer.date.or(self.date);
+        if self.commits.is_empty() {
+            self.date = answer.date;
+        }
         let asked = std::mem::replace(&mut self.asked, Asked::Nothing);
         match (asked, answer.reply) {
             (Asked::Gist, Ok(Reply::Gist(page))) => self.take_gist(page),
@@ -315,9 +317,9 @@ impl Survey {
     /// was written.
     fn replaced_at(&self, place: usize) -> Option<usize> {
         let (_, above) = self.known.range(..place).next_back()?;
-        let written = self.place_of(above.commit.revision)?;
+        // Where it was written is known as well, so that it was above this place.
         let replaced = self.place_of(above.stored.origin()?.supersedes)?;
-        (written < place && place <= replaced).then_some(replaced)
+        (place <= replaced).then_some(replaced)
     }
 
     /// The revision at this place is in effect by its own name.

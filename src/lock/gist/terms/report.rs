@@ -19,7 +19,7 @@ pub struct Report {
     pub oldest: Option<i64>,
     /// When the newest of them was written.
     pub newest: Option<i64>,
-    /// The time by the service's clock at the end.
+    /// The time by the service's clock when it showed the newest revision: all of this is as of then.
     pub now: Option<i64>,
     /// The terms.
     pub terms: Vec<Term>,
