@@ -43,8 +43,8 @@ Options:
   --requests N      make at most N requests, 2 to 5000 [default: 100]
   --help            this text
 
-Exit codes: 0 done, also if something is left open; 1 it was stopped before that (what
-is known is shown); 2 wrong usage or settings.";
+Exit codes: 0 done, even if something is left open; 1 it was stopped (what is known
+by then is shown); 2 wrong usage or settings.";
 
 const OPTIONS: &[&str] = &["--json", "--requests", "--help"];
 

@@ -72,15 +72,26 @@ pub(super) fn count(number: usize) -> String {
     text
 }
 
-/// How many columns a text takes: what is written in wide letters takes two each.
+/// How many columns a text takes: letters of East Asia and pictures take two each.
 pub(super) fn columns(text: &str) -> usize {
     text.chars().map(width).sum()
 }
 
-/// Wide letters begin with Hangul; what combines with the letter before it is counted too, so that
-/// this is never too little.
+/// By the blocks of Unicode, roughly; what combines with the letter before it is counted too.
 fn width(letter: char) -> usize {
-    1 + usize::from(letter >= '\u{1100}')
+    let wide = matches!(
+        letter,
+        '\u{1100}'..='\u{115f}'
+            | '\u{2e80}'..='\u{a4cf}'
+            | '\u{ac00}'..='\u{d7a3}'
+            | '\u{f900}'..='\u{faff}'
+            | '\u{fe30}'..='\u{fe6f}'
+            | '\u{ff00}'..='\u{ff60}'
+            | '\u{ffe0}'..='\u{ffe6}'
+            | '\u{1f300}'..='\u{1faff}'
+            | '\u{20000}'..='\u{3fffd}'
+    );
+    1 + usize::from(wide)
 }
 
 /// A foreign name, on one line, in at most so many columns. Of a long one its beginning and its end
@@ -133,7 +144,7 @@ mod tests {
         assert_eq!(name("a\u{1b}[31m\n", 20), "a[31m");
         for most in 1..30 {
             assert!(
-                columns(&name("皇帝/拿破仑/波拿巴-七四", most)) <= most.max(2),
+                columns(&name("皇帝/拿破仑/波拿巴-七四", most)) <= most,
                 "{most}"
             );
         }
