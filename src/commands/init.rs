@@ -29,14 +29,15 @@ use crate::runtime::gist::{GistOptions, OpenError};
 
 /// What is to be known of it, for the help.
 pub(super) const DETAILS: &str = "\
-Without GIST_ID it makes a secret gist with one file, GIST_FILE or leader.json, that
-holds a record nobody leads by yet. With GIST_ID it makes the file in that gist, unless
-there is a record already. What others wrote is never touched.
+Without GIST_ID it makes a secret gist with one file, GIST_FILE or leader.json, which
+holds a record that nobody leads by yet. With GIST_ID it makes the file in that gist,
+unless there is a record already. What others wrote is never touched.
 
-With --from it moves the lock of the gist OLD (its id or address) to a new gist, or to
-that of GIST_ID, so that never two lead: it closes OLD, whose candidates then say where
-the lock went, waits until the old leader is gone for certain, and opens the new one.
-Tokens go on rising. Should it be interrupted, at whatever point: run the same again.
+With --from it moves the lock of the gist OLD (its id or address) to a new gist, or
+to that of GIST_ID, so that never two lead: it closes OLD, whose candidates then say
+where the lock went, waits until the old leader is gone for certain, and opens the
+new one. Tokens go on rising. If it is interrupted, at whatever point: run it again.
+Stop client-go candidates first, they do not heed it.
 
 Standard output gets what to set, as `eval \"$(elector init)\"` takes it.
 
@@ -120,7 +121,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(old) => moving::run(&settings, named, old, wanted.from_file.as_deref(), &say),
     };
     match done {
-        Ok(place) => print(&place, &wanted, &say),
+        Ok(place) => print(&place, wanted.quiet),
         Err(Trouble::Usage(why)) => complain(&why, ExitCode::from(USAGE)),
         Err(Trouble::Failed(why)) => complain(&why, ExitCode::FAILURE),
     }
@@ -194,8 +195,8 @@ fn options_for(settings: &Settings, gist: &GistId, file: Option<&str>) -> GistOp
 }
 
 /// Prints what to set.
-fn print(place: &Place, wanted: &Wanted, say: &Say) -> ExitCode {
-    let text = match wanted.quiet {
+fn print(place: &Place, quiet: bool) -> ExitCode {
+    let text = match quiet {
         true => format!("{}\n", place.gist),
         false => format!(
             "export GIST_ID={}\nexport GIST_FILE={}\n",
@@ -203,7 +204,6 @@ fn print(place: &Place, wanted: &Wanted, say: &Say) -> ExitCode {
             quoted(&place.file)
         ),
     };
-    say.in_kubernetes(place);
     let mut out = io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => complain(

@@ -1,12 +1,13 @@
 //! A way to the gist service on which one write stops: before it gets there, or after it was done and
 //! before it is answered.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use crate::wire::{PATIENCE, Wire};
 
@@ -20,6 +21,7 @@ pub(crate) struct Stop {
 pub(crate) struct Gate {
     address: SocketAddr,
     stopped: Receiver<()>,
+    open: Arc<AtomicBool>,
 }
 
 impl Gate {
@@ -30,22 +32,34 @@ impl Gate {
         let address = listener.local_addr().unwrap();
         let (events, stopped) = channel();
         let writes = Arc::new(AtomicUsize::new(0));
+        let open = Arc::new(AtomicBool::new(false));
+        let opened = Arc::clone(&open);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let way = Way {
                     stop,
                     writes: Arc::clone(&writes),
                     events: events.clone(),
+                    open: Arc::clone(&opened),
                 };
                 let stream = stream.unwrap();
                 thread::spawn(move || way.carry(stream, service));
             }
         });
-        Gate { address, stopped }
+        Gate {
+            address,
+            stopped,
+            open,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Lets the write go on.
+    pub(crate) fn open(&self) {
+        self.open.store(true, Ordering::SeqCst);
     }
 
     /// Waits until the write has stopped.
@@ -58,6 +72,7 @@ struct Way {
     stop: Stop,
     writes: Arc<AtomicUsize>,
     events: Sender<()>,
+    open: Arc<AtomicBool>,
 }
 
 impl Way {
@@ -69,15 +84,16 @@ impl Way {
                 true => self.writes.fetch_add(1, Ordering::SeqCst) + 1,
                 false => 0,
             };
-            if number == self.stop.write && !self.stop.done {
-                return self.halt(&mut client);
+            let stops = number == self.stop.write;
+            if stops && !self.stop.done && !self.halt(&client) {
+                return;
             }
             onward.send(&request);
             let Some(answer) = onward.answer() else {
                 return;
             };
-            if number == self.stop.write {
-                return self.halt(&mut client);
+            if stops && self.stop.done && !self.halt(&client) {
+                return;
             }
             let mut head = format!("HTTP/1.1 {} X\r\n", answer.status);
             for (name, value) in &answer.headers {
@@ -91,10 +107,20 @@ impl Way {
         }
     }
 
-    /// Says so, and keeps the connection as it is until the client is gone.
-    fn halt(&self, client: &mut TcpStream) {
+    /// Says so, and keeps the connection as it is until the client is gone, or it may go on.
+    fn halt(&self, client: &TcpStream) -> bool {
         let _ = self.events.send(());
-        let _ = client.read(&mut [0]);
+        client.set_nonblocking(true).unwrap();
+        while !self.open.load(Ordering::SeqCst) {
+            let gone = |error: &std::io::Error| error.kind() != ErrorKind::WouldBlock;
+            match client.peek(&mut [0]) {
+                Ok(0) => return false,
+                Err(error) if gone(&error) => return false,
+                _ => thread::sleep(Duration::from_millis(5)),
+            }
+        }
+        client.set_nonblocking(false).unwrap();
+        true
     }
 }
 

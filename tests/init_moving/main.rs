@@ -14,9 +14,22 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use gate::{Gate, Stop};
+use multi_cluster_leader_election::LeaderElectionRecord;
+use multi_cluster_leader_election::lock::gist::stored::{Mark, to_first_text};
 use process::elector::Start;
 use process::{Elector, TIMES, TOKEN, World, await_one_leading, eventually, for_each};
 use serde_json::Value;
+
+/// A world whose lock has seen some terms.
+fn old_world() -> World {
+    let record = LeaderElectionRecord {
+        lease_duration_seconds: 1,
+        leader_transitions: 7,
+        ..LeaderElectionRecord::default()
+    };
+    let text = to_first_text(&record, "before-1", &Mark::Floor);
+    World::with_files(&[("leader.json", &text)])
+}
 
 /// The command, with the settings of this world's electors but for the gist.
 fn init(world: &World, args: &[&str]) -> Start {
@@ -92,7 +105,7 @@ fn has_arrived(world: &World, gist: &str, old: &[Elector]) {
 
 #[test]
 fn a_lock_that_is_fought_for_is_moved_to_a_new_gist() {
-    let world = World::new();
+    let world = old_world();
     let old = old_electors(&world);
     let gist = move_on(&world, init(&world, &["--from", &world.gist]));
     assert_ne!(gist, world.gist);
@@ -103,15 +116,14 @@ fn a_lock_that_is_fought_for_is_moved_to_a_new_gist() {
     assert!(late.said(&format!("GIST_ID={gist}")), "{}", late.text());
 }
 
-/// The points: each of the four writes (the new gist, the closing, its confirmation, the opening),
-/// before it is done or after.
+/// The points: each of the writes, before it is done or after. These are the preparation of the new
+/// gist, of one that was named also its confirmation, then the closing, its confirmation, and the
+/// opening.
 fn points() -> Vec<(Stop, bool)> {
     let mut points = Vec::new();
-    for write in 1..=4 {
-        for done in [false, true] {
-            for named in [false, true] {
-                points.push((Stop { write, done }, named));
-            }
+    for (named, writes) in [(false, 4), (true, 5)] {
+        for write in 1..=writes {
+            points.extend([false, true].map(|done| (Stop { write, done }, named)));
         }
     }
     points
@@ -120,7 +132,7 @@ fn points() -> Vec<(Stop, bool)> {
 #[test]
 fn killed_at_any_point_it_goes_on_where_it_ended() {
     for_each(&points(), |(stop, named)| {
-        let world = World::new();
+        let world = old_world();
         let old = old_electors(&world);
         let target = match named {
             true => world.service.create_gist(&[("leader.json", "{}")]).unwrap(),
@@ -163,7 +175,7 @@ fn killed_again_and_again_it_comes_to_its_end() {
     let seeds: Vec<u64> = (0..3).collect();
     for_each(&seeds, |seed| {
         let mut rng = fastrand::Rng::with_seed(*seed);
-        let world = World::new();
+        let world = old_world();
         let old = old_electors(&world);
         let mut tries = 0;
         let gist = loop {
@@ -197,7 +209,7 @@ fn answers_that_are_lost_and_writes_that_vanish_do_not_make_two_leaders() {
         r#"{"drop":0.2,"error_5xx":0.1,"error_write_landed":0.5,"seed":4}"#,
     ];
     for_each(&cases, |faults| {
-        let world = World::new();
+        let world = old_world();
         // A claim that came too late has a higher token than the renewal that came before it.
         world.passed_over.set(true);
         let target = world.service.create_gist(&[("leader.json", "{}")]).unwrap();
@@ -218,9 +230,85 @@ fn answers_that_are_lost_and_writes_that_vanish_do_not_make_two_leaders() {
     });
 }
 
+/// How many revisions of the old gist there are from the closing record on.
+fn since_closing(world: &World) -> usize {
+    let history = world.service.history(&world.gist);
+    let closing = history.iter().position(|seen| {
+        let text = seen.files.get("leader.json");
+        text.is_some_and(|text| text.contains("movedTo"))
+    });
+    closing.unwrap() + 1
+}
+
+#[test]
+fn a_closing_record_that_vanishes_is_written_again() {
+    let world = old_world();
+    world.passed_over.set(true);
+    let old = old_electors(&world);
+    let mut init = world.spawn(init(&world, &["--from", &world.gist]));
+    init.await_said("closed gist");
+    world
+        .service
+        .remove_newest(&world.gist, since_closing(&world))
+        .unwrap();
+    init.await_said("once more");
+    assert_eq!(init.await_exit(), Some(0), "{}", init.text());
+    has_arrived(&world, &set_by(&init.text()), &old);
+}
+
+#[test]
+fn a_preparation_that_vanishes_behind_a_claim_leaves_both_gists_as_they_are() {
+    let world = old_world();
+    world.several_locks.set(true);
+    let old = old_electors(&world);
+    let target = world.service.create_gist(&[("leader.json", "{}")]).unwrap();
+    let gate = Gate::new(
+        &world.service.url(),
+        Stop {
+            write: 2,
+            done: false,
+        },
+    );
+    let start = init(&world, &["--from", &world.gist])
+        .with("GIST_ID", &target)
+        .with("GITHUB_API_URL", gate.url());
+    let mut init = world.spawn(start);
+    gate.await_stop();
+    world.service.remove_newest(&target, 1).unwrap();
+    let there = start_on(&world, &target, "caesar");
+    there.await_leading();
+    gate.open();
+    assert_eq!(init.await_exit(), Some(1), "{}", init.text());
+    assert!(init.said("holds a lock of its own"), "{}", init.text());
+    assert_eq!(moved_to(&world), None);
+    assert!(there.leads().is_some() && old[0].leads().is_some());
+}
+
+#[test]
+fn while_somebody_writes_past_the_closing_record_nothing_is_opened() {
+    let world = old_world();
+    let old = old_electors(&world);
+    let mut first = world.spawn(init(&world, &["--from", &world.gist]));
+    first.await_said("closed gist");
+    let gist = moved_to(&world).unwrap();
+    world.put(r#"{"holderIdentity":"legacy","leaseDurationSeconds":5,"leaderTransitions":9}"#);
+    assert_eq!(first.await_exit(), Some(1), "{}", first.text());
+    assert!(first.said("written past the elections"), "{}", first.text());
+    let mut early = start_on(&world, &gist, "brutus");
+    assert_eq!(early.await_exit(), Some(1));
+    assert!(
+        early.said("nobody may lead by this one yet"),
+        "{}",
+        early.text()
+    );
+    let again = init(&world, &["--from", &world.gist]).with("GIST_ID", &gist);
+    assert_eq!(move_on(&world, again), gist);
+    has_arrived(&world, &gist, &old);
+}
+
 #[test]
 fn two_who_move_the_same_lock_move_it_to_one_place() {
-    let world = World::new();
+    let world = old_world();
     let old = old_electors(&world);
     let start = || init(&world, &["--from", &world.gist]);
     let mut both = [world.spawn(start()), world.spawn(start())];
@@ -238,8 +326,20 @@ fn two_who_move_the_same_lock_move_it_to_one_place() {
 }
 
 #[test]
+fn a_gist_that_was_made_and_not_used_can_take_the_lock() {
+    let world = old_world();
+    let old = old_electors(&world);
+    let target = world.service.create_gist(&[("leader.json", "{}")]).unwrap();
+    let (code, said) = run(&world, init(&world, &[]).with("GIST_ID", &target));
+    assert_eq!(code, Some(0), "{said}");
+    let start = init(&world, &["--from", &world.gist]).with("GIST_ID", &target);
+    assert_eq!(move_on(&world, start), target);
+    has_arrived(&world, &target, &old);
+}
+
+#[test]
 fn a_lock_can_be_moved_back() {
-    let world = World::new();
+    let world = old_world();
     let mut first = world.start_leader("napoleon");
     first.leave();
     let gist = move_on(&world, init(&world, &["--from", &world.gist]));
@@ -253,7 +353,7 @@ fn a_lock_can_be_moved_back() {
 
 #[test]
 fn a_lock_can_be_moved_to_another_file_of_its_gist() {
-    let world = World::new();
+    let world = old_world();
     let old = world.start_leader("napoleon");
     let to_itself = || {
         init(&world, &["--from", &world.gist])

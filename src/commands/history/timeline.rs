@@ -105,13 +105,13 @@ fn line(name: &str, sign: char, spans: Vec<(i64, i64)>) -> Line {
 fn drawn(line: &Line, begin: i64, end: i64, cells: usize) -> String {
     let mut drawn = vec![NOTHING; cells];
     let whole = i128::from(end) - i128::from(begin);
-    let cell = |at: i64| {
-        let cell = (i128::from(at) - i128::from(begin)) * cells as i128 / whole;
-        usize::try_from(cell).unwrap_or(0).min(cells - 1)
-    };
+    // In parts of a cell, so that nothing is lost before it is rounded.
+    let parts = |at: i64| (i128::from(at) - i128::from(begin)) * cells as i128;
     for (from, to) in &line.spans {
-        let last = cell(to.saturating_sub(1).max(*from));
-        for block in &mut drawn[cell(*from)..=last] {
+        let first = usize::try_from(parts(*from) / whole).unwrap_or(0);
+        let first = first.min(cells - 1);
+        let after = usize::try_from((parts(*to) + whole - 1) / whole).unwrap_or(0);
+        for block in &mut drawn[first..after.clamp(first + 1, cells)] {
             *block = line.sign;
         }
     }

@@ -36,7 +36,12 @@ pub(super) fn run(settings: &Settings, named_gist: bool, say: &Say) -> Result<Pl
         gist,
         file: file.into(),
     };
-    say.line(format_args!("made {}, a secret gist", named(&place)));
+    say.line(format_args!(
+        "made gist {}, a secret one, with file {:?}",
+        place.gist,
+        for_people(file)
+    ));
+    say.in_kubernetes(&place);
     Ok(place)
 }
 
@@ -79,6 +84,7 @@ fn make_file(settings: &Settings, say: &Say) -> Result<Place, Trouble> {
             State::Empty => {
                 if seat.write(look.token, RELEASED, &Mark::Floor)?.is_some() {
                     say.line(format_args!("made {}", named(&place)));
+                    say.in_kubernetes(&place);
                     return Ok(place);
                 }
             }

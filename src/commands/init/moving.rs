@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!                OLD                                  NEW
-//!   1  somebody leads, or may            a record that says "from OLD": nobody may lead yet
+//!   1  somebody leads, or may            a record that says "from OLD": nobody may lead yet;
+//!                                        written twice, unless the gist was made for it
 //!   2  "moved to NEW": nobody claims      "
 //!      a lease of waiting: whoever led by what stood there before has stopped
 //!   3  "moved to NEW", written again:     "
@@ -15,14 +16,14 @@
 //! OLD from step 2 on. Before that, a gist that was made for it is left over.
 //!
 //! GitHub has been seen to lose one of two writes that race. Hence step 3: a second write, on top of
-//! what had been the newest revision for the confirm delay, shows that the first one stays. Should it
-//! be lost, the next look shows it, and step 2 is done again.
+//! what had been the newest revision for the confirm delay, shows that the first one stays
+//! ([`Seat::confirm`]). Should it be lost, the next look shows it, and step 2 is done again.
 
 use std::time::Duration;
 
 use super::fresh::{RELEASED, make_gist, moved_text};
 use super::say::{Say, named, wait_until};
-use super::seat::{Look, Seat, State};
+use super::seat::{Look, Seat, State, Stays, crowded};
 use super::{Trouble, failed, options_for};
 use crate::commands::settings::Settings;
 use crate::lock::gist::stored::{Mark, Moved, Place};
@@ -105,13 +106,13 @@ impl Moving<'_> {
                 ));
             }
             State::Moved(moved) => return failed(moved_text(&self.from, moved)),
-            State::Lock { holder, plain } => {
+            State::Lock { holder, plain, .. } => {
                 let leads = match holder.as_str() {
                     "" => "nobody leads".to_owned(),
                     holder => format!("held by {}", for_people(holder)),
                 };
                 self.say.line(format_args!(
-                    "moves the lock of {from}: token {token}, {leads}"
+                    "moves the lock in {from}: token {token}, {leads}"
                 ));
                 if *plain {
                     self.say.line(
@@ -122,7 +123,7 @@ impl Moving<'_> {
             }
             State::Broken(why) => {
                 self.say.line(format_args!(
-                    "moves the lock of {from}: token {token}, {why}"
+                    "moves the lock in {from}: token {token}, {why}"
                 ));
             }
         }
@@ -145,9 +146,8 @@ impl Moving<'_> {
             file: self.file().into(),
         };
         self.say.line(format_args!(
-            "made {}, a secret gist that is not open yet (if this ends before the next line, delete \
-             it, or set GIST_ID={} and run this again)",
-            named(&to),
+            "made gist {0} for it, not open yet (should this end here: delete that gist, or run this \
+             again with GIST_ID={0})",
             to.gist
         ));
         let new = self.seat(&to)?;
@@ -160,18 +160,24 @@ impl Moving<'_> {
             gist: gist.clone(),
             file: self.file().into(),
         };
+        let moved = Moved::From(self.from.clone());
         let mut new = self.seat(&to)?;
         for _ in 0..TRIES {
             let look = new.look()?;
             match &look.state {
-                State::Moved(Moved::From(from)) if *from == self.from => {
-                    self.say
-                        .line(format_args!("{} waits for it, not open yet", named(&to)));
-                    return Ok((to, new));
+                State::Moved(state) if *state == moved => {
+                    let delay = self.settings.gist.confirm_delay;
+                    if let Stays::Yes { .. } = new.confirm(&moved, delay)? {
+                        self.say
+                            .line(format_args!("gist {} is to hold it, not open yet", to.gist));
+                        return Ok((to, new));
+                    }
+                    continue;
                 }
                 // The lock is on its way back.
                 State::Moved(Moved::To(back)) if *back == self.from => {}
-                State::Empty => {}
+                // There nobody leads, and nobody will over what is written now.
+                State::Empty | State::Lock { unused: true, .. } => {}
                 State::Moved(moved) => return failed(moved_text(&to, moved)),
                 State::Lock { .. } | State::Broken(_) => {
                     return failed(format!(
@@ -182,9 +188,8 @@ impl Moving<'_> {
                     ));
                 }
             }
-            let mark = Mark::Moved(Moved::From(self.from.clone()));
             // The next look shows whether it is there.
-            let _ = new.write(look.token, RELEASED, &mark)?;
+            let _ = new.write(look.token, RELEASED, &Mark::Moved(moved.clone()))?;
         }
         failed(crowded(&to))
     }
@@ -210,9 +215,8 @@ impl Moving<'_> {
         match new.look()?.state {
             State::Moved(Moved::From(from)) if from == self.from => {
                 self.say.line(format_args!(
-                    "goes on: {} is closed, {} is not open yet",
-                    named(&self.from),
-                    named(to)
+                    "goes on: gist {} is closed, gist {} is not open yet",
+                    self.from.gist, to.gist
                 ));
                 Ok(Some((to.clone(), new)))
             }
@@ -236,18 +240,34 @@ impl Moving<'_> {
     // ---- steps 2 to 4 ----
 
     fn finish(&mut self, to: &Place, new: &mut Seat) -> Result<(), Trouble> {
+        let moved = Moved::To(to.clone());
         for _ in 0..TRIES {
             let wait = self.close(to)?;
             self.say
-                .count_down("until whoever led by the old one is gone for certain", wait)?;
-            if let Some(token) = self.confirm(to)? {
-                return self.open(to, new, token);
+                .count_down(wait, "until whoever led by it is gone for certain")?;
+            let delay = self.settings.gist.confirm_delay;
+            match self.old.confirm(&moved, delay)? {
+                Stays::Yes { token } => return self.open(to, new, token),
+                Stays::No(look) => self.reopened(&look, to)?,
             }
-            self.say.line(
-                "the old gist lost what was written to it, as GitHub does at times: once more",
-            );
         }
         failed(crowded(&self.from))
+    }
+
+    /// The closing record did not stay: ends this, unless the gist just lost it.
+    fn reopened(&self, look: &Look, to: &Place) -> Result<(), Trouble> {
+        if let State::Lock { plain: true, .. } | State::Broken(_) = look.state {
+            return failed(format!(
+                "{} was written past the elections while it was closed: stop whoever did that \
+                 (client-go candidates do not heed it), and run this again",
+                named(&self.from)
+            ));
+        }
+        self.is_closed(look, to)?;
+        self.say.line(
+            "the old gist lost what was written to it, as GitHub does at times: closing it once more",
+        );
+        Ok(())
     }
 
     /// Has the old place say where the lock went. Returns how long from now somebody may lead by what
@@ -258,20 +278,21 @@ impl Moving<'_> {
             let look = self.old.look()?;
             if self.is_closed(&look, to)? {
                 self.say.line(format_args!(
-                    "closed {}: its candidates claim nothing any more, and say where it went",
-                    named(&self.from)
+                    "closed gist {}: its candidates claim nothing any more, and say where the lock \
+                     went",
+                    self.from.gist
                 ));
                 return Ok(longest.max(look.lease));
             }
             // What was seen once counts, whatever came in its place meanwhile.
             longest = longest.max(look.lease);
-            let wait = match look.rewound {
-                true => longest * 2,
-                false => longest,
-            };
+            if look.rewound {
+                // What is gone may come back, and lead for as long.
+                longest += look.lease;
+            }
             let mark = Mark::Moved(Moved::To(to.clone()));
             // The next look shows whether it took effect; it carries the wait for whoever goes on.
-            let _ = self.old.write(look.token, wait, &mark)?;
+            let _ = self.old.write(look.token, longest, &mark)?;
         }
         failed(crowded(&self.from))
     }
@@ -289,47 +310,16 @@ impl Moving<'_> {
         }
     }
 
-    /// Writes the same once more, on top of what has been the newest for long enough that the first
-    /// one stays. Returns the highest token; `None` if it did not stay.
-    fn confirm(&mut self, to: &Place) -> Result<Option<u64>, Trouble> {
-        let delay = self.settings.gist.confirm_delay;
-        for _ in 0..TRIES {
-            let look = self.old.look()?;
-            if let State::Lock { plain: true, .. } | State::Broken(_) = look.state {
-                return failed(format!(
-                    "{} was written past the elections while it was closed: stop whoever did that \
-                     (client-go candidates do not heed it), and run this again",
-                    named(&self.from)
-                ));
-            }
-            if !self.is_closed(&look, to)? {
-                return Ok(None);
-            }
-            let settled_at = look.newest_since.unwrap_or_else(BootClock::now) + delay;
-            let sent = BootClock::now();
-            if sent < settled_at {
-                wait_until(settled_at)?;
-                continue;
-            }
-            let mark = Mark::Moved(Moved::To(to.clone()));
-            let written = self.old.write(look.token, look.lease, &mark)?;
-            let since = written.and_then(|written| written.undisturbed_since);
-            if since.is_some_and(|since| sent >= since + delay) {
-                return Ok(Some(look.token));
-            }
-        }
-        failed(crowded(&self.from))
-    }
-
     fn open(&mut self, to: &Place, new: &mut Seat, token: u64) -> Result<(), Trouble> {
         for _ in 0..TRIES {
             let look = new.look()?;
             match &look.state {
                 State::Lock { .. } => {
                     self.say.line(format_args!(
-                        "opened {}: the next term has a token above {token}",
-                        named(to)
+                        "opened gist {}: the next term has a token above {token}",
+                        to.gist
                     ));
+                    self.say.in_kubernetes(to);
                     return Ok(());
                 }
                 State::Moved(Moved::From(from)) if *from == self.from => {}
@@ -349,12 +339,4 @@ impl Moving<'_> {
         }
         failed(crowded(to))
     }
-}
-
-fn crowded(place: &Place) -> String {
-    format!(
-        "{} is written so often that this does not come through: run it again later, it goes on \
-         where it ended",
-        named(place)
-    )
 }

@@ -43,15 +43,15 @@ impl Say {
     }
 
     /// Waits so long, suspended time included, and shows what is left.
-    pub(super) fn count_down(&self, what: &str, time: Duration) -> io::Result<()> {
+    pub(super) fn count_down(&self, time: Duration, what: &str) -> io::Result<()> {
         let end = BootClock::now() + time;
         if !self.terminal {
-            self.line(format_args!("{what}: waiting {}s", seconds(time)));
+            self.line(format_args!("waiting {}s, {what}", seconds(time)));
             return wait_until(end);
         }
         loop {
             let left = end.since(BootClock::now());
-            self.write(format_args!("\r\x1b[K{what}: {}s", seconds(left)));
+            self.write(format_args!("\r\x1b[Kwaiting {}s, {what}", seconds(left)));
             if left.is_zero() {
                 self.write(format_args!("\r\x1b[K"));
                 return Ok(());

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::say::wait_until;
+use super::say::{named, wait_until};
 use super::{Trouble, failed};
 use crate::commands::settings::Settings;
 use crate::election::lock::{Content, LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
+use crate::election::time::Instant;
 use crate::lock::gist::GistLock;
 use crate::lock::gist::client::GistClient;
-use crate::lock::gist::stored::{Mark, Moved, Place};
+use crate::lock::gist::stored::{Mark, Moved, PROTOCOL, Place};
 use crate::runtime::gist::GistOptions;
 use crate::system::clock::{self, BootClock};
 
@@ -19,6 +20,9 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a call that got no good answer is made again, and how long after.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often what is to be confirmed may be disturbed.
+const CONFIRMATIONS: u32 = 30;
 
 /// What stands in the place of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(super) enum State {
         holder: String,
         /// It came past the elections.
         plain: bool,
+        /// It was made by `elector init`, and nobody has led by it yet.
+        unused: bool,
     },
     /// There was a record, which cannot be read any more, for the reason given.
     Broken(String),
@@ -50,7 +56,7 @@ pub(super) struct Look {
     /// What was seen before is gone, as if it had never been.
     pub(super) rewound: bool,
     /// Since when the newest revision is known.
-    pub(super) newest_since: Option<crate::election::time::Instant>,
+    pub(super) newest_since: Option<Instant>,
 }
 
 /// A file of a gist.
@@ -111,7 +117,7 @@ impl Seat {
         let state = match (&observed.content, stored) {
             (Content::Record(record), Some(stored)) => match &stored.moved {
                 Some(moved) => State::Moved(moved.clone()),
-                None if stored.protocol > crate::lock::gist::stored::PROTOCOL => {
+                None if stored.protocol > PROTOCOL => {
                     return failed(format!(
                         "the record there goes by protocol {}, which this elector does not \
                          understand: upgrade it",
@@ -121,6 +127,7 @@ impl Seat {
                 None => State::Lock {
                     holder: record.holder_identity.clone(),
                     plain,
+                    unused: stored.floor && record.holder_identity.is_empty() && !plain,
                 },
             },
             (Content::Absent, _) => State::Empty,
@@ -134,6 +141,29 @@ impl Seat {
             rewound: observed.rewound,
             newest_since: observed.newest_since,
         })
+    }
+
+    /// Writes once more what stands there, on top of what has been the newest revision for as long as
+    /// the service may take from reading a head to moving it: then what stands below stays.
+    pub(super) fn confirm(&mut self, moved: &Moved, delay: Duration) -> Result<Stays, Trouble> {
+        for _ in 0..CONFIRMATIONS {
+            let look = self.look()?;
+            if look.state != State::Moved(moved.clone()) {
+                return Ok(Stays::No(look));
+            }
+            let sent = BootClock::now();
+            let settled_at = look.newest_since.unwrap_or(sent) + delay;
+            if sent < settled_at {
+                wait_until(settled_at)?;
+                continue;
+            }
+            let written = self.write(look.token, look.lease, &Mark::Moved(moved.clone()))?;
+            let since = written.and_then(|written| written.undisturbed_since);
+            if since.is_some_and(|since| sent >= since + delay) {
+                return Ok(Stays::Yes { token: look.token });
+            }
+        }
+        failed(crowded(&self.place()?))
     }
 
     /// Writes a record that nobody leads by in place of what the last look showed, and only then.
@@ -155,6 +185,25 @@ impl Seat {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether what was written stays.
+#[derive(Debug)]
+pub(super) enum Stays {
+    Yes {
+        /// The highest token there.
+        token: u64,
+    },
+    /// This is there instead.
+    No(Look),
+}
+
+pub(super) fn crowded(place: &Place) -> String {
+    format!(
+        "{} is written so often that this does not come through: run it again later, it goes on \
+         where it ended",
+        named(place)
+    )
 }
 
 /// A record that nobody leads by.

@@ -211,6 +211,10 @@ impl Survey {
         })?;
         self.commits = page.history;
         self.learn(head.revision, page.text);
+        if let Progress::Resolved(effect) = self.look_at(0) {
+            // As mostly it does: nothing more has to be asked for that.
+            self.settle(0, effect);
+        }
         self.pages.begin();
         self.pages_left = self.left() / 2;
         Ok(())
