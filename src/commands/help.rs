@@ -55,7 +55,7 @@ account and no cluster needed.",
     },
     Topic {
         name: "history",
-        usage: "[--json]",
+        usage: "[--json] [--requests N]",
         summary: "who led from when to when, by the gist's revisions",
         details: history::DETAILS,
     },

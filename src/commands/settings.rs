@@ -24,7 +24,8 @@ use crate::lock::gist::wire::target::{
 };
 use crate::runtime::gist::{CONFIRM_DELAY, GITHUB_API_URL, GistOptions};
 pub use outside::{Outside, ReadyWhen};
-use reader::{Found, Noted, Reader, looks_secret, shown};
+pub(super) use reader::looks_secret;
+use reader::{Found, Noted, Reader, shown};
 pub use table::{ALL, Setting};
 
 /// The most that candidates wait beyond the end of a lease, at random: enough to keep the writes of

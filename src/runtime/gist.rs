@@ -85,6 +85,26 @@ impl GistOptions {
     /// # Errors
     /// When the token or the certificates cannot be read, or a proxy makes no sense.
     pub fn open(&self, election: &LeaderElectionConfig) -> Result<GistLock<GistClient>, OpenError> {
+        let (config, client) = self.parts(election)?;
+        Ok(GistLock::new(config, client, BootClock::now))
+    }
+
+    /// The same for who moves a lock, or makes one.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_for_moving(
+        &self,
+        election: &LeaderElectionConfig,
+    ) -> Result<GistLock<GistClient>, OpenError> {
+        let (config, client) = self.parts(election)?;
+        Ok(GistLock::for_moving(config, client, BootClock::now))
+    }
+
+    fn parts(
+        &self,
+        election: &LeaderElectionConfig,
+    ) -> Result<(GistLockConfig, GistClient), OpenError> {
         let client = self.client(election);
         let config = GistLockConfig {
             identity: election.identity.clone(),
@@ -96,8 +116,7 @@ impl GistOptions {
             },
             confirm_delay: self.confirm_delay,
         };
-        let client = client.map_err(OpenError::Settings)?;
-        Ok(GistLock::new(config, client, BootClock::now))
+        Ok((config, client.map_err(OpenError::Settings)?))
     }
 
     /// A client for the gist, for requests outside of an election. Proxies are taken from the
@@ -120,7 +139,10 @@ impl GistOptions {
 }
 
 /// A name for this process in its writes, unlike that of any other process.
-fn process_name() -> io::Result<String> {
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn process_name() -> io::Result<String> {
     let random: [u8; 16] = random()?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }

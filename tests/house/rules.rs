@@ -23,6 +23,7 @@ const PURE: &[&str] = &[
     "src/workload/health",
     "src/lock/gist/budget",
     "src/workload/message",
+    "src/lock/gist/terms",
     "src/workload/supervisor",
     "src/workload/watch",
     "src/emulator/store",

@@ -85,6 +85,7 @@ fn unhelpful(request: &Request, number: u32) -> Result<Reply, LockError> {
         }
         Request::Revision(_) => Err(LockError::Unavailable("not now".into())),
         Request::Commits { .. } => Ok(Reply::Commits(commits(100).collect())),
+        Request::History | Request::Create { .. } => panic!("a lock does not ask for that"),
     }
 }
 

@@ -328,7 +328,7 @@ impl GistClient {
             None => run(&self.agent, builder.body(())?, end, idle),
             Some(body) => run(&self.agent, builder.body(body.as_str())?, end, idle),
         };
-        if http.method == Method::Patch && self.state.sent() {
+        if http.method != Method::Get && self.state.sent() {
             self.limits.sent_write((self.clock)());
         }
         response

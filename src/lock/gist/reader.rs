@@ -177,12 +177,14 @@ impl Reader {
 
     // ---- our own write ----
 
-    /// Finds our write, and what is in effect once it was applied. `None`: it is not there.
+    /// Finds our write, and what is in effect once it was applied; it counts as ours only if this
+    /// process `goes_by` the rule for that. `None`: it is not there.
     pub(super) fn read_write(
         &mut self,
         now: Instant,
         write_id: &str,
         supersedes: Revision,
+        goes_by: impl Fn(&Effect) -> bool,
     ) -> Result<Read<Option<Written>>, LockError> {
         let Some(index) = self.find_ours(write_id) else {
             return match self.first_unseen(supersedes) {
@@ -197,7 +199,7 @@ impl Reader {
         Ok(match self.read_from(index)? {
             // By its id, not by its place: a write that was carried out twice stands there twice.
             Read::Known(effect) => Read::Known(Some(Written {
-                in_effect: effect.newer_protocol.is_none()
+                in_effect: goes_by(&effect)
                     && (is_write(&effect.stored, write_id) || !holds(Safeguard::WriteFoundById)),
                 below: self.commits.get(index + 1).map(|commit| commit.revision),
                 index,

@@ -23,7 +23,7 @@ use crate::election::lock::LockError;
 use parse::{History, Unusable, Want};
 pub use rate::RateLimit;
 use status::{Asked, Head};
-pub use target::Target;
+pub use target::{GistId, Target};
 
 /// A request to the gist API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +35,9 @@ pub enum Request {
         /// The history need not be read further back than to this revision.
         until: Option<Revision>,
     },
+    /// The gist with as much of its history as the answer shows: `GET /gists/{id}`. To be asked by
+    /// whoever wants all of it; of a long one this may be megabytes.
+    History,
     /// Our file as of a revision: `GET /gists/{id}/{sha}`.
     Revision(Revision),
     /// A page of the history, the first has number 1: `GET /gists/{id}/commits`.
@@ -50,6 +53,14 @@ pub enum Request {
         content: String,
         /// The history in the answer need not be read further back than to this revision.
         until: Revision,
+    },
+    /// A new, secret gist with our file alone: `POST /gists`. Which gist the client is for does not
+    /// matter.
+    Create {
+        /// A line about the gist.
+        description: String,
+        /// The whole text of the file.
+        content: String,
     },
 }
 
@@ -70,12 +81,14 @@ pub struct Answer {
 pub enum Reply {
     /// 304: what the entity tag stood for still holds.
     NotModified,
-    /// To [`Request::Gist`] and [`Request::Write`].
+    /// To [`Request::Gist`], [`Request::History`] and [`Request::Write`].
     Gist(GistPage),
     /// To [`Request::Revision`].
     Revision(Text),
     /// To [`Request::Commits`]: newest first; an empty page lies beyond the oldest revision.
     Commits(Vec<Commit>),
+    /// To [`Request::Create`]: the gist that was made.
+    Created(GistId),
 }
 
 /// The gist as an answer shows it, as far as it was read.
@@ -170,10 +183,15 @@ fn reply(
             let history = until.map_or(History::Newest, History::Until);
             read_page(head, Want { file, history }, body)
         }
+        Request::History => {
+            let history = History::Shown;
+            read_page(head, Want { file, history }, body)
+        }
         Request::Write { until, .. } => {
             let history = History::Until(*until);
             read_page(head, Want { file, history }, body)
         }
+        Request::Create { .. } => parse::read_id(body).map(Reply::Created),
         Request::Revision(_) => {
             let history = History::Nothing;
             parse::read_gist(body, Want { file, history }).map(|gist| Reply::Revision(gist.text))

@@ -367,6 +367,7 @@ impl Session {
         Ok(Ok(match request {
             Request::Gist { etag, .. } if *etag == self.world.page().etag => Reply::NotModified,
             Request::Gist { .. } | Request::Write { .. } => Reply::Gist(self.world.page()),
+            Request::History | Request::Create { .. } => panic!("a lock does not ask for that"),
             Request::Commits { page, per_page } => {
                 Reply::Commits(self.world.commits(*page, *per_page))
             }

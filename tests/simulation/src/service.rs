@@ -323,7 +323,9 @@ impl Service {
                 let commits = view.commits(*page as usize, *per_page);
                 Reply::Commits(commits.map(|entry| self.commit(entry)).collect())
             }
-            Request::Write { .. } => return answer(now, Err(not_found())),
+            Request::History | Request::Write { .. } | Request::Create { .. } => {
+                return answer(now, Err(not_found()));
+            }
         };
         answer(now, Ok(reply))
     }

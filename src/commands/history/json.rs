@@ -1,0 +1,77 @@
+//! What was found out, as JSON. Times are RFC 3339 text in UTC, `null` where they are not known.
+
+use serde_json::{Value, json};
+
+use super::Found;
+use super::words::rfc3339;
+use crate::lock::gist::terms::{Gap, Term, Unsettled};
+
+/// The whole of it, with a newline at its end.
+pub(super) fn text(found: &Found) -> String {
+    let report = &found.report;
+    let moved_to = report.moved_to.as_ref();
+    let moved_to = moved_to.map(|place| json!({"gist": place.gist.as_str(), "file": &*place.file}));
+    let all = json!({
+        "gist": found.gist,
+        "file": found.file,
+        "revisions": report.revisions,
+        "complete": report.complete,
+        "from": time(report.oldest),
+        "to": time(report.newest),
+        "asOf": time(report.now),
+        "requests": found.requests,
+        "stopped": found.stopped,
+        "terms": report.terms.iter().map(term).collect::<Vec<_>>(),
+        "gaps": report.gaps.iter().map(gap).collect::<Vec<_>>(),
+        "unsettled": report.unsettled.iter().map(unsettled).collect::<Vec<_>>(),
+        "movedTo": moved_to,
+    });
+    format!("{all:#}\n")
+}
+
+fn time(unix: Option<i64>) -> Value {
+    unix.and_then(rfc3339).into()
+}
+
+fn term(term: &Term) -> Value {
+    json!({
+        "holderIdentity": term.holder,
+        "leaderTransitions": term.token,
+        "elected": term.elected,
+        "confirmed": term.confirmed,
+        "from": time(term.from),
+        "fromIsSettled": term.begins,
+        "to": time(term.to),
+        "lastRenewed": time(term.renewed),
+        "leaseDurationSeconds": term.lease.as_secs(),
+        "end": term.end.as_str(),
+        "assumed": term.assumed,
+        "firstRevision": term.revisions.0.to_string(),
+        "lastRevision": term.revisions.1.to_string(),
+    })
+}
+
+fn gap(gap: &Gap) -> Value {
+    json!({"from": time(Some(gap.from)), "to": time(gap.to)})
+}
+
+fn unsettled(span: &Unsettled) -> Value {
+    json!({"from": time(span.from), "to": time(span.to), "revisions": span.revisions})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::tests::found;
+    use super::*;
+
+    #[test]
+    fn it_reads_back_with_times_in_utc() {
+        let json: Value = serde_json::from_str(&text(&found())).unwrap();
+        assert_eq!(json["gist"], "aa5a");
+        assert_eq!(json["terms"][0]["holderIdentity"], "napoleon");
+        assert_eq!(json["terms"][0]["from"], "2027-01-15T08:00:03Z");
+        assert_eq!(json["terms"][1]["to"], Value::Null);
+        assert_eq!(json["terms"][1]["end"], "still alive");
+        assert_eq!(json["gaps"][0]["to"], "2027-01-15T09:00:02Z");
+    }
+}
