@@ -1,8 +1,9 @@
 //! The listening side: binding, accepting into a bounded table of connections, shutting down.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,10 +29,16 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 /// How many connections one round accepts from one listener before it looks at the others.
 const ACCEPTS_PER_ROUND: usize = 64;
 
+/// How long a newcomer's place may take to become free after the connection that has to yield it was
+/// closed: its thread has only to wake up and end.
+const YIELDING: Duration = Duration::from_millis(250);
+
 /// What one server, one connection and one request may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time; further ones are answered 503 and closed.
+    /// Connections at a time. For a further one, one that keeps us waiting is closed: of the address
+    /// with the most connections, the one that does so the longest. Where none does, the further one
+    /// is answered 503 and closed.
     pub connections: usize,
     /// Bytes of a request's head, request line and headers together.
     pub head_bytes: usize,
@@ -115,57 +122,123 @@ struct Table {
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
-    streams: HashMap<u64, Arc<TcpStream>>,
+    places: HashMap<u64, Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    stream: Arc<TcpStream>,
+    peer: IpAddr,
+    /// From when on it has to make room for a newcomer; `None` while a handler is at work for it.
+    yields_from: Option<Instant>,
 }
 
 impl Table {
-    fn enter(self: &Arc<Self>, stream: &Arc<TcpStream>, most: usize) -> Option<Slot> {
+    /// A place for a newcomer. Where all are taken, one that keeps us waiting is closed: who holds
+    /// connections without using them cannot lock out a probe. `None` if all are in use.
+    fn enter(self: &Arc<Self>, stream: &Arc<TcpStream>, peer: IpAddr, most: usize) -> Option<Slot> {
         let mut open = lock(&self.open);
-        if open.streams.len() >= most {
-            return None;
+        if open.places.len() >= most {
+            open.make_room();
+            open = self.wait_while(open, YIELDING, |open| open.places.len() >= most);
+            if open.places.len() >= most {
+                return None;
+            }
         }
         open.next += 1;
         let key = open.next;
-        open.streams.insert(key, Arc::clone(stream));
+        let place = Place {
+            stream: Arc::clone(stream),
+            peer,
+            yields_from: Some(Instant::now()),
+        };
+        open.places.insert(key, place);
         Some(Slot {
             table: Arc::clone(self),
             key,
         })
     }
 
+    fn wait_while<'a>(
+        &self,
+        open: MutexGuard<'a, Open>,
+        time: Duration,
+        waits: impl Fn(&Open) -> bool,
+    ) -> MutexGuard<'a, Open> {
+        let waited = self
+            .closed
+            .wait_timeout_while(open, time, |open| waits(open));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
     /// Ends all connections: idle ones now, working ones when they have answered or the grace is over.
     fn close_all(&self) {
-        let deadline = Instant::now() + SHUTDOWN_GRACE;
-        let mut open = lock(&self.open);
-        for stream in open.streams.values() {
-            let _ = stream.shutdown(Shutdown::Read);
+        let open = lock(&self.open);
+        for place in open.places.values() {
+            let _ = place.stream.shutdown(Shutdown::Read);
         }
-        while !open.streams.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            open = self
-                .closed
-                .wait_timeout(open, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        for stream in open.streams.values() {
-            let _ = stream.shutdown(Shutdown::Both);
+        let open = self.wait_while(open, SHUTDOWN_GRACE, |open| !open.places.is_empty());
+        for place in open.places.values() {
+            let _ = place.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
+impl Open {
+    /// Closes a connection that keeps us waiting, if there is one.
+    fn make_room(&mut self) {
+        let now = Instant::now();
+        let mut held: HashMap<IpAddr, usize> = HashMap::new();
+        for place in self.places.values() {
+            *held.entry(place.peer).or_default() += 1;
+        }
+        let waiting = self.places.values_mut().filter(|place| {
+            // One with something to be read does not keep us waiting: its thread is late.
+            place.yields_from.is_some_and(|from| from <= now) && !has_input(&place.stream)
+        });
+        let chosen = waiting.min_by_key(|place| (Reverse(held[&place.peer]), place.yields_from));
+        if let Some(place) = chosen {
+            // Wakes its thread, whether that reads or writes.
+            let _ = place.stream.shutdown(Shutdown::Both);
+            place.yields_from = None;
+        }
+    }
+}
+
+/// Whether there is something to be read, the end included.
+fn has_input(stream: &TcpStream) -> bool {
+    let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 /// A place in the table, given back when the connection's thread ends, however it ends.
-struct Slot {
+pub(super) struct Slot {
     table: Arc<Table>,
     key: u64,
 }
 
+impl Slot {
+    /// The connection keeps us waiting from now on: it is to make room for a newcomer where there is
+    /// none, at the earliest in `grace`.
+    pub(super) fn waits(&self, grace: Duration) {
+        self.set(Some(Instant::now() + grace));
+    }
+
+    /// A handler is at work for it.
+    pub(super) fn works(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, yields_from: Option<Instant>) {
+        if let Some(place) = lock(&self.table.open).places.get_mut(&self.key) {
+            place.yields_from = yields_from;
+        }
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.table.open).streams.remove(&self.key);
+        lock(&self.table.open).places.remove(&self.key);
         self.table.closed.notify_all();
     }
 }
@@ -328,7 +401,7 @@ impl Server {
         }
         let _ = stream.set_nodelay(true);
         let stream = Arc::new(stream);
-        let Some(slot) = table.enter(&stream, self.limits.connections) else {
+        let Some(slot) = table.enter(&stream, peer.ip(), self.limits.connections) else {
             return turn_away(&stream);
         };
         let connection = Connection {
@@ -343,9 +416,9 @@ impl Server {
             .stack_size(self.limits.stack_bytes);
         let spawned = builder.spawn(move || {
             // Given back last: whoever waits for all slots may rely on the handler being let go.
-            let _slot = slot;
+            let slot = slot;
             let (connection, handler) = (connection, handler);
-            connection.run(&*handler);
+            connection.run(&*handler, &slot);
         });
         if let Err(e) = spawned {
             // The closure was dropped, and with it the slot and the connection.
