@@ -14,7 +14,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -25,8 +25,10 @@ use crate::election::action::{Action, Finish, StopReason};
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::election::elector::LeaderElector;
 use crate::election::lock::{LockError, ResourceLock};
+use crate::election::record::LeaderElectionRecord;
 use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
+use crate::observe::journal::Journal;
 use crate::system::clock::{BootClock, wall};
 use crate::system::timer::Timer;
 
@@ -116,10 +118,16 @@ impl From<io::Error> for ElectionError {
 
 /// What is shared with the handles.
 struct Shared {
-    status: Mutex<Status>,
+    seen: Mutex<Seen>,
     lock: String,
     /// It was asked to stop. The event only wakes the owner: it may find no room, and this does.
     stopping: AtomicBool,
+}
+
+/// What the owner leaves for those who look in. Whoever locks it comes back at once.
+struct Seen {
+    status: Status,
+    journal: Journal,
 }
 
 /// Stops an election from another thread, and shows how it is.
@@ -143,14 +151,27 @@ impl Handle {
     /// is not asked.
     #[must_use]
     pub fn step_down(&self) -> bool {
-        let leads = self.lock_status().leading.is_some();
+        let leads = self.seen().status.leading.is_some();
         leads && self.events.try_send(Event::StepDown).is_ok()
     }
 
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.lock_status().clone()
+        self.seen().status.clone()
+    }
+
+    /// How it is, and what it did and saw so far.
+    #[must_use]
+    pub fn look(&self) -> (Status, Journal) {
+        let seen = self.seen();
+        (seen.status.clone(), seen.journal.clone())
+    }
+
+    /// Where the record is kept, for people.
+    #[must_use]
+    pub fn describe(&self) -> &str {
+        &self.shared.lock
     }
 
     /// Whether it is healthy, as client-go's `HealthzAdaptor` says it: a lease of our own that ran
@@ -159,15 +180,14 @@ impl Handle {
     /// # Errors
     /// Says why it is not healthy.
     pub fn check(&self, tolerance: Duration) -> Result<(), Unhealthy> {
-        self.lock_status()
+        self.seen()
+            .status
             .check(&self.shared.lock, BootClock::now(), tolerance)
     }
 
-    fn lock_status(&self) -> std::sync::MutexGuard<'_, Status> {
-        self.shared
-            .status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        let seen = &self.shared.seen;
+        seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -196,7 +216,10 @@ impl LeaderElection {
             .map_err(ElectionError::Config)?;
         let (sender, events) = sync_channel(QUEUE);
         let shared = Shared {
-            status: Mutex::new(Status::default()),
+            seen: Mutex::new(Seen {
+                status: Status::default(),
+                journal: Journal::new(BootClock::now()),
+            }),
             lock: lock.describe(),
             stopping: AtomicBool::new(false),
         };
@@ -287,7 +310,7 @@ impl Owner {
     fn run(mut self) -> Result<Finish, ElectionError> {
         loop {
             self.act()?;
-            *self.handle.lock_status() = self.elector.status();
+            self.handle.seen().status = self.elector.status();
             if let Some(finish) = self.elector.finished() {
                 self.caller.finish(LAST_CALLBACKS);
                 return Ok(finish);
@@ -318,6 +341,7 @@ impl Owner {
                 self.elector.handle_workload_gone(now);
             }
             Event::Lock(LockResult::Got(result)) => {
+                self.handle.seen().journal.looked(now, &result);
                 self.entrance.check_get(result.as_ref().err())?;
                 if result.is_ok() {
                     self.reporter.succeeded(false);
@@ -325,6 +349,7 @@ impl Owner {
                 self.elector.handle_got(now, result);
             }
             Event::Lock(LockResult::Wrote(result)) => {
+                self.handle.seen().journal.wrote(now, &result);
                 self.entrance.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.succeeded(true);
@@ -344,9 +369,11 @@ impl Owner {
                     }
                 }
                 Action::Create { record, timeout } => {
+                    self.note_write(&record);
                     self.write(LockCall::Create(record, timeout));
                 }
                 Action::Update { record, timeout } => {
+                    self.note_write(&record);
                     self.write(LockCall::Update(record, timeout));
                 }
                 // An event that finds no room is left out.
@@ -364,13 +391,24 @@ impl Owner {
                     self.stop_leading(Stop { reason, kill_at });
                 }
                 Action::NewLeader(identity) => {
+                    self.handle.seen().journal.new_leader();
                     self.announce(&Transition::NewLeader(identity.clone()));
                     self.caller.new_leader(identity);
                 }
-                Action::Notice(notice) => self.reporter.tell(BootClock::now(), &notice),
+                Action::Notice(notice) => {
+                    let now = BootClock::now();
+                    self.handle.seen().journal.notice(now, &notice);
+                    self.reporter.tell(now, &notice);
+                }
             }
         }
         Ok(())
+    }
+
+    fn note_write(&self, record: &LeaderElectionRecord) {
+        let renewal = self.elector.is_leader();
+        let mut seen = self.handle.seen();
+        seen.journal.writes(BootClock::now(), record, renewal);
     }
 
     fn write(&mut self, call: LockCall) {
@@ -384,6 +422,10 @@ impl Owner {
             "the term {token}: begins at {} after boot, and lasts until {until}",
             BootClock::now()
         );
+        let identity = self.elector.identity();
+        let mut seen = self.handle.seen();
+        seen.journal.led(BootClock::now(), identity, token);
+        drop(seen);
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
@@ -401,6 +443,8 @@ impl Owner {
             return;
         }
         let (token, reason) = (term.token(), stop.reason);
+        let now = BootClock::now();
+        self.handle.seen().journal.stopped(now, token, reason);
         log::info!("the term {token} ends: {reason}");
         self.caller.stopped_leading(term.clone());
         self.announce(&Transition::StoppedLeading { token, reason });

@@ -5,6 +5,7 @@ pub mod election;
 pub mod gist;
 pub mod logging;
 mod notices;
+pub mod observer;
 pub mod signals;
 mod worker;
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::reader::{Reader, shown};
 use crate::http::ListenAddr;
+pub use crate::observe::ReadyWhen;
 
 /// How people and machines look in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,16 +21,6 @@ pub struct Outside {
     pub workload_health_url: Option<Url>,
     /// Told of every transition.
     pub webhook_url: Option<Url>,
-}
-
-/// When `/readyz` says ready.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReadyWhen {
-    /// As soon as this candidate stands for election.
-    #[default]
-    Candidate,
-    /// While it leads.
-    Leader,
 }
 
 /// An address on the web, `http://` or `https://`. Its path may be a secret (many webhooks' is), and
