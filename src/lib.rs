@@ -9,6 +9,7 @@
 //!   ([`ResourceLock`]) and the state machine.
 //! - [`system`]: the clocks, and a timer that counts suspended time.
 //! - [`lock`]: the lock in a gist.
+//! - [`workload`]: what runs only while leading, and the guard above it.
 //! - [`http`], [`observe`]: a small HTTP server, and what is shown on it: status, metrics, a page.
 //! - [`emulator`]: a gist service to test against.
 //! - [`runtime`]: threads and signals; [`LeaderElection`] is what a program embeds.
@@ -49,6 +50,7 @@ pub mod lock;
 pub mod observe;
 pub mod runtime;
 pub mod system;
+pub mod workload;
 
 pub use election::config::LeaderElectionConfig;
 pub use election::lock::ResourceLock;

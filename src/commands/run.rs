@@ -21,6 +21,7 @@ use crate::lock::gist::client::ClientError;
 use crate::runtime::election::LeaderElection;
 use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
+use crate::runtime::observer::{self, Sources};
 use crate::runtime::signals::{self, STOP_SIGNALS, SignalWatch};
 use crate::runtime::{LeaderCallbacks, Term};
 use crate::system::clock::BootClock;
@@ -114,6 +115,7 @@ fn stand(options: &RunOptions, settings: &Settings, log: &LogGuard) -> Result<Fi
     config.seed = random_seed().map_err(|error| running(&error))?;
     let identity = config.identity.clone();
     let lock = settings.gist.open(&config)?;
+    let requests = lock.stats();
     log::info!(
         "elector {} stands for election as {identity}, by {}",
         env!("CARGO_PKG_VERSION"),
@@ -122,8 +124,24 @@ fn stand(options: &RunOptions, settings: &Settings, log: &LogGuard) -> Result<Fi
     for warning in settings.warnings() {
         log::warn!("{warning}");
     }
-    let election = LeaderElection::new(config, lock, Hails { identity });
+    let election = LeaderElection::new(config.clone(), lock, Hails { identity });
     let election = election.map_err(|error| running(&error))?;
+    let _endpoints = match &settings.outside.http_addr {
+        Some(addr) => Some(observer::serve(
+            addr,
+            Sources {
+                handle: election.handle(),
+                config,
+                gist: &settings.gist,
+                requests,
+                ready_when: settings.outside.ready_when,
+                workload: None,
+            },
+        ))
+        .transpose()
+        .map_err(|error| running(&error))?,
+        None => None,
+    };
     let stop = election.handle();
     let _watch =
         stop_on_signals(log.clone(), move || stop.stop()).map_err(|error| running(&error))?;

@@ -127,8 +127,14 @@ impl Journal {
         let Ok(observed) = result else { return };
         self.answered_at = Some(now);
         self.reading = None;
-        let anew = self.version.replace(observed.resource_version) != Some(observed.resource_version);
-        self.know(now, observed.content.clone(), anew, observed.overwritten.is_some());
+        let anew =
+            self.version.replace(observed.resource_version) != Some(observed.resource_version);
+        self.know(
+            now,
+            observed.content.clone(),
+            anew,
+            observed.overwritten.is_some(),
+        );
     }
 
     /// A write is sent; `renewal` if it is to extend the term of a leader.

@@ -75,7 +75,10 @@ pub(super) fn text(view: &View) -> String {
     rate_limit(&mut families, view);
     workload(&mut families, view.about.workload.as_deref());
     families
-        .gauge("elector_uptime_seconds", "How long this process stands for election, suspended time included.")
+        .gauge(
+            "elector_uptime_seconds",
+            "How long this process stands for election, suspended time included.",
+        )
         .is(view.ago(view.journal.started).as_secs_f64());
     families
         .gauge("elector_build_info", "The version that runs; always 1.")
@@ -107,13 +110,22 @@ fn election(families: &mut Families, view: &View) {
         .gauge("elector_ready", "Whether /readyz says ready.")
         .is(u8::from(view.ready().is_ok()));
     families
-        .gauge("elector_consecutive_failures", "How many calls to the store failed in a row, up to now.")
+        .gauge(
+            "elector_consecutive_failures",
+            "How many calls to the store failed in a row, up to now.",
+        )
         .is(view.status.failures);
     families
-        .counter("elector_failed_calls_total", "How many calls to the store failed; a call may be several requests, or none.")
+        .counter(
+            "elector_failed_calls_total",
+            "How many calls to the store failed; a call may be several requests, or none.",
+        )
         .is(journal.failed_calls);
     families
-        .counter("elector_conflicts_total", "How many writes met somebody else's, which came first.")
+        .counter(
+            "elector_conflicts_total",
+            "How many writes met somebody else's, which came first.",
+        )
         .is(journal.conflicts);
 }
 
@@ -125,7 +137,10 @@ fn lease(families: &mut Families, view: &View) {
         .is(left);
     if let Some(lease) = lease {
         families
-            .gauge("elector_fencing_token", "The token of the term that the record in effect belongs to.")
+            .gauge(
+                "elector_fencing_token",
+                "The token of the term that the record in effect belongs to.",
+            )
             .is(lease.record.leader_transitions);
     }
 }
@@ -149,41 +164,65 @@ fn renewals(families: &mut Families, view: &View) {
 
 fn requests(families: &mut Families, view: &View) {
     let stats = &view.requests;
-    families.counter("elector_requests_total", "Answered requests to GitHub, by method and status.");
+    families.counter(
+        "elector_requests_total",
+        "Answered requests to GitHub, by method and status.",
+    );
     for ((method, status), count) in &stats.answers {
         let labels = [("method", method.as_str()), ("status", &status.to_string())];
         families.of(&labels, count);
     }
     families
-        .counter("elector_unanswered_requests_total", "Requests to GitHub that got no answer.")
+        .counter(
+            "elector_unanswered_requests_total",
+            "Requests to GitHub that got no answer.",
+        )
         .is(stats.unanswered);
     families
-        .counter("elector_not_modified_total", "Answers that nothing has changed (304), which cost nothing of the rate limit.")
+        .counter(
+            "elector_not_modified_total",
+            "Answers that nothing has changed (304), which cost nothing of the rate limit.",
+        )
         .is(stats.not_modified());
     families
         .counter("elector_walk_requests_total", "What was asked for to learn which revision is in effect: single revisions, and pages of the history.")
         .of(&[("kind", "revision")], stats.revisions)
         .of(&[("kind", "page")], stats.pages);
     families
-        .counter("elector_held_back_total", "Requests that were not sent, because GitHub's limits did not permit it.")
+        .counter(
+            "elector_held_back_total",
+            "Requests that were not sent, because GitHub's limits did not permit it.",
+        )
         .is(stats.held_back);
 }
 
 fn rate_limit(families: &mut Families, view: &View) {
     families
-        .gauge("elector_throttled_seconds", "For how long GitHub wants no request; 0 where it has nothing against one.")
+        .gauge(
+            "elector_throttled_seconds",
+            "For how long GitHub wants no request; 0 where it has nothing against one.",
+        )
         .is(view.status.throttled_until.since(view.now).as_secs_f64());
     let Some(rate) = view.requests.rate else {
         return;
     };
     families
-        .gauge("elector_rate_limit_requests", "How many requests an hour GitHub grants this user, over all its programs.")
+        .gauge(
+            "elector_rate_limit_requests",
+            "How many requests an hour GitHub grants this user, over all its programs.",
+        )
         .is(rate.limit);
     families
-        .gauge("elector_rate_limit_remaining_requests", "How many of them are left, as last heard of.")
+        .gauge(
+            "elector_rate_limit_remaining_requests",
+            "How many of them are left, as last heard of.",
+        )
         .is(rate.remaining);
     families
-        .gauge("elector_rate_limit_reset_timestamp_seconds", "When all are there again, by GitHub's clock.")
+        .gauge(
+            "elector_rate_limit_reset_timestamp_seconds",
+            "When all are there again, by GitHub's clock.",
+        )
         .is(rate.reset);
 }
 
@@ -193,7 +232,10 @@ fn workload(families: &mut Families, counts: Option<&WorkloadCounts>) {
         .gauge("elector_workload_running", "Whether the workload runs.")
         .is(u8::from(counts.is_running()));
     families
-        .counter("elector_workload_starts_total", "How often the workload was started.")
+        .counter(
+            "elector_workload_starts_total",
+            "How often the workload was started.",
+        )
         .is(counts.starts());
     families.counter("elector_workload_exits_total", "How often the workload ended, by classes of exit codes: 126 cannot be executed, 127 not found, 128+n killed by signal n.");
     for class in ExitClass::ALL {

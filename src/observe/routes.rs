@@ -53,7 +53,9 @@ pub fn answer(request: &Request, source: &dyn Source) -> Response {
         (path, "GET" | "HEAD") => {
             get(path, request, source).unwrap_or_else(|| Response::text(404, not_found()))
         }
-        (path, _) if ENDPOINTS.lines().any(|line| is_named(line, path)) => wrong_method("GET, HEAD"),
+        (path, _) if ENDPOINTS.lines().any(|line| is_named(line, path)) => {
+            wrong_method("GET, HEAD")
+        }
         _ => Response::text(404, not_found()),
     };
     response

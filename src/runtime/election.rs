@@ -15,9 +15,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
+use super::alarm::AlarmClock;
 use super::callbacks::{Caller, LeaderCallbacks, Stop, Term};
 use super::notices::Reporter;
 use super::worker::{self, LockCall, LockResult};
@@ -30,7 +30,6 @@ use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
 use crate::observe::journal::Journal;
 use crate::system::clock::{BootClock, wall};
-use crate::system::timer::Timer;
 
 /// Few events can be under way at once: each sender has at most one or two.
 const QUEUE: usize = 64;
@@ -289,7 +288,7 @@ impl Owner {
             watchers,
         } = election;
         let confirmation = lock.confirmation();
-        let sender = handle.events.clone();
+        let (sender, alarm) = (handle.events.clone(), handle.events.clone());
         let calls = worker::start(lock, move |result| {
             let _ = sender.send(Event::Lock(result));
         })?;
@@ -297,7 +296,7 @@ impl Owner {
             elector: LeaderElector::new(config, confirmation, BootClock::now()),
             calls,
             caller: Caller::start(callbacks)?,
-            timer: AlarmClock::start(handle.events.clone())?,
+            timer: AlarmClock::start(move || alarm.send(Event::Timer).is_ok())?,
             term: None,
             watchers,
             entrance: Entrance::default(),
@@ -516,38 +515,4 @@ fn needs_a_person(error: &LockError) -> bool {
         error,
         LockError::NotFound(_) | LockError::Unauthorized(_) | LockError::Refused(_)
     )
-}
-
-/// A timer that sends an event when it fires.
-struct AlarmClock {
-    timer: Arc<Timer>,
-    /// The alarm clock was dropped.
-    over: Arc<AtomicBool>,
-}
-
-impl AlarmClock {
-    fn start(events: SyncSender<Event>) -> io::Result<Self> {
-        let timer = Arc::new(Timer::new()?);
-        let over = Arc::new(AtomicBool::new(false));
-        let (waiting, done) = (Arc::clone(&timer), Arc::clone(&over));
-        thread::Builder::new().name("timer".into()).spawn(move || {
-            while waiting.wait().is_ok() && !done.load(Ordering::Acquire) {
-                if events.send(Event::Timer).is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok(AlarmClock { timer, over })
-    }
-
-    fn set(&self, at: Option<Instant>) -> io::Result<()> {
-        self.timer.set(at)
-    }
-}
-
-impl Drop for AlarmClock {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
-        let _ = self.timer.set(Some(Instant::BOOT));
-    }
 }

@@ -1,5 +1,6 @@
 //! Threads, signals and the real clock: the only place where the pure rooms are put together.
 
+mod alarm;
 mod callbacks;
 pub mod election;
 pub mod gist;

@@ -4,6 +4,7 @@
 mod client_go;
 mod config;
 mod deadlines;
+mod ending;
 mod rig;
 mod takeover;
 

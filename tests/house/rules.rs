@@ -19,7 +19,9 @@ const PURE: &[&str] = &[
     "src/lock/gist/revision",
     "src/lock/gist/stored",
     "src/lock/gist/limits",
+    "src/workload/message",
     "src/workload/supervisor",
+    "src/workload/watch",
     "src/emulator/store",
 ];
 
@@ -387,7 +389,9 @@ mod tests {
             "src/lock/gist/history.rs",
             "src/lock/gist/protocol.rs",
             "src/lock/gist/wire/body.rs",
+            "src/workload/message.rs",
             "src/workload/supervisor.rs",
+            "src/workload/watch.rs",
             "src/emulator/store.rs",
             "src/emulator/store/history.rs",
             "src/emulator/store_index.rs",

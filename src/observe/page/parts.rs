@@ -60,7 +60,11 @@ pub(super) fn hero(view: &View) -> Hero {
         Some(holder) => name(holder),
         None => escaped(&said.title),
     };
-    let long = if shortened(said.holder.as_deref().unwrap_or_default()).chars().count() > 28 {
+    let long = if shortened(said.holder.as_deref().unwrap_or_default())
+        .chars()
+        .count()
+        > 28
+    {
         " long"
     } else {
         ""
@@ -277,10 +281,9 @@ fn seen(view: &View) -> String {
         Some(Content::Record(record)) if record.holder_identity.is_empty() => {
             "a lease that was given back".to_owned()
         }
-        Some(Content::Record(record)) if record.holder_identity == view.identity() => format!(
-            "its own record, token{NARROW}{}",
-            record.leader_transitions
-        ),
+        Some(Content::Record(record)) if record.holder_identity == view.identity() => {
+            format!("its own record, token{NARROW}{}", record.leader_transitions)
+        }
         Some(Content::Record(record)) => format!(
             "the record of {}, token{NARROW}{}",
             name(&record.holder_identity),
@@ -330,7 +333,11 @@ pub(super) fn terms(view: &View) -> String {
         if let (Some(later), Some(end)) = (later, term.end) {
             let gap = later.from.since(end.at);
             if gap >= SHORTEST_GAP {
-                let _ = write!(html, "<li class=\"gap\">{} without a leader</li>", span(gap));
+                let _ = write!(
+                    html,
+                    "<li class=\"gap\">{} without a leader</li>",
+                    span(gap)
+                );
             }
         }
         html.push_str(&listed(view, term));

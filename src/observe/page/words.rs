@@ -185,7 +185,12 @@ mod tests {
 
     #[test]
     fn thousands_are_kept_apart() {
-        for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (n, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(number(n), text);
         }
         assert_eq!(count(1, "start").replace(NARROW, " "), "1 start");
