@@ -126,22 +126,16 @@ fn stand(options: &RunOptions, settings: &Settings, log: &LogGuard) -> Result<Fi
     }
     let election = LeaderElection::new(config.clone(), lock, Hails { identity });
     let election = election.map_err(|error| running(&error))?;
-    let _endpoints = match &settings.outside.http_addr {
-        Some(addr) => Some(observer::serve(
-            addr,
-            Sources {
-                handle: election.handle(),
-                config,
-                gist: &settings.gist,
-                requests,
-                ready_when: settings.outside.ready_when,
-                workload: None,
-            },
-        ))
-        .transpose()
-        .map_err(|error| running(&error))?,
-        None => None,
+    let sources = Sources {
+        handle: election.handle(),
+        config,
+        gist: &settings.gist,
+        requests,
+        ready_when: settings.outside.ready_when,
+        workload: None,
     };
+    let endpoints = observer::serve(settings.outside.http_addr.as_ref(), sources);
+    let _endpoints = endpoints.map_err(|error| running(&error))?;
     let stop = election.handle();
     let _watch =
         stop_on_signals(log.clone(), move || stop.stop()).map_err(|error| running(&error))?;

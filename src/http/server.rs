@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{Backlog, listen};
 
 use super::addr::ListenAddr;
 use super::connection::Connection;
@@ -26,17 +27,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long shutting down waits for handlers that are still at work.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
+/// How many connections wait in the system's queue: one that finds it full is tried again by its client
+/// after a second, which is all the time that many a probe has.
+const BACKLOG: i32 = 1024;
+
 /// How many connections one round accepts from one listener before it looks at the others.
 const ACCEPTS_PER_ROUND: usize = 64;
 
-/// How long a newcomer's place may take to become free after the connection that has to yield it was
-/// closed: its thread has only to wake up and end.
+/// How long a newcomer waits for threads that are to end, or to take in what was sent: they have only
+/// to be run.
 const YIELDING: Duration = Duration::from_millis(250);
 
 /// What one server, one connection and one request may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time. For a further one, one that keeps us waiting is closed: of the address
+    /// Connections in use at a time, and a quarter more on their way out. For a further one, one that keeps us waiting is closed: of the address
     /// with the most connections, the one that does so the longest. Where none does, the further one
     /// is answered 503 and closed.
     pub connections: usize,
@@ -131,6 +136,8 @@ struct Place {
     peer: IpAddr,
     /// From when on it has to make room for a newcomer; `None` while a handler is at work for it.
     yields_from: Option<Instant>,
+    /// It was closed to make room, and its thread is about to end.
+    leaves: bool,
 }
 
 impl Table {
@@ -138,19 +145,21 @@ impl Table {
     /// connections without using them cannot lock out a probe. `None` if all are in use.
     fn enter(self: &Arc<Self>, stream: &Arc<TcpStream>, peer: IpAddr, most: usize) -> Option<Slot> {
         let mut open = lock(&self.open);
-        if open.places.len() >= most {
-            open.make_room();
-            open = self.wait_while(open, YIELDING, |open| open.places.len() >= most);
-            if open.places.len() >= most {
+        if open.in_use() >= most && !open.make_room() {
+            // Those at work may be so for long. Who has sent something is waited for.
+            if !open.waits_for_us() {
                 return None;
             }
+            open = self.wait_while(open, |open| open.in_use() >= most)?;
         }
+        open = self.wait_while(open, |open| open.places.len() >= most + leaving(most))?;
         open.next += 1;
         let key = open.next;
         let place = Place {
             stream: Arc::clone(stream),
             peer,
             yields_from: Some(Instant::now()),
+            leaves: false,
         };
         open.places.insert(key, place);
         Some(Slot {
@@ -159,15 +168,25 @@ impl Table {
         })
     }
 
+    /// Waits as long as it is so; `None` if it still is after [`YIELDING`].
     fn wait_while<'a>(
         &self,
         open: MutexGuard<'a, Open>,
+        is_so: impl Fn(&Open) -> bool,
+    ) -> Option<MutexGuard<'a, Open>> {
+        let open = self.await_closed(open, YIELDING, &is_so);
+        (!is_so(&open)).then_some(open)
+    }
+
+    fn await_closed<'a>(
+        &self,
+        open: MutexGuard<'a, Open>,
         time: Duration,
-        waits: impl Fn(&Open) -> bool,
+        is_so: impl Fn(&Open) -> bool,
     ) -> MutexGuard<'a, Open> {
         let waited = self
             .closed
-            .wait_timeout_while(open, time, |open| waits(open));
+            .wait_timeout_while(open, time, |open| is_so(open));
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -177,7 +196,7 @@ impl Table {
         for place in open.places.values() {
             let _ = place.stream.shutdown(Shutdown::Read);
         }
-        let open = self.wait_while(open, SHUTDOWN_GRACE, |open| !open.places.is_empty());
+        let open = self.await_closed(open, SHUTDOWN_GRACE, |open| !open.places.is_empty());
         for place in open.places.values() {
             let _ = place.stream.shutdown(Shutdown::Both);
         }
@@ -185,24 +204,47 @@ impl Table {
 }
 
 impl Open {
-    /// Closes a connection that keeps us waiting, if there is one.
-    fn make_room(&mut self) {
+    fn in_use(&self) -> usize {
+        self.places.values().filter(|place| !place.leaves).count()
+    }
+
+    /// Whether some client has sent something that its thread did not take yet.
+    fn waits_for_us(&self) -> bool {
+        let mut places = self.places.values();
+        places.any(|place| place.yields(Instant::now()) && has_input(&place.stream))
+    }
+
+    /// Closes a connection that keeps us waiting. Whether there was one.
+    fn make_room(&mut self) -> bool {
         let now = Instant::now();
         let mut held: HashMap<IpAddr, usize> = HashMap::new();
         for place in self.places.values() {
             *held.entry(place.peer).or_default() += 1;
         }
-        let waiting = self.places.values_mut().filter(|place| {
-            // One with something to be read does not keep us waiting: its thread is late.
-            place.yields_from.is_some_and(|from| from <= now) && !has_input(&place.stream)
-        });
-        let chosen = waiting.min_by_key(|place| (Reverse(held[&place.peer]), place.yields_from));
-        if let Some(place) = chosen {
-            // Wakes its thread, whether that reads or writes.
-            let _ = place.stream.shutdown(Shutdown::Both);
-            place.yields_from = None;
-        }
+        let places = self.places.values_mut().filter(|place| place.yields(now));
+        let mut waiting: Vec<&mut Place> = places.collect();
+        waiting.sort_by_key(|place| (Reverse(held[&place.peer]), place.yields_from));
+        // One with something to be read does not keep us waiting: its thread is late.
+        let mut waiting = waiting.into_iter();
+        let Some(place) = waiting.find(|place| !has_input(&place.stream)) else {
+            return false;
+        };
+        // Wakes its thread, whether that reads or writes.
+        let _ = place.stream.shutdown(Shutdown::Both);
+        place.leaves = true;
+        true
     }
+}
+
+impl Place {
+    fn yields(&self, now: Instant) -> bool {
+        !self.leaves && self.yields_from.is_some_and(|from| from <= now)
+    }
+}
+
+/// How many connections may be on their way out at a time, beside those that are in use.
+fn leaving(connections: usize) -> usize {
+    (connections / 4).max(1)
 }
 
 /// Whether there is something to be read, the end included.
@@ -294,6 +336,8 @@ impl Server {
         for listener in &listeners {
             // A client may be gone between poll and accept, and accept must not wait for the next.
             listener.set_nonblocking(true)?;
+            // std asks for 128. Where that fails, 128 do.
+            let _ = Backlog::new(BACKLOG).and_then(|backlog| listen(listener, backlog));
         }
         let local = listeners[0].local_addr()?;
         let (wake, woken) = UnixStream::pair()?;

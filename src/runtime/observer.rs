@@ -78,11 +78,12 @@ impl Drop for Observer {
     }
 }
 
-/// Opens the endpoints at `addr`, on threads of their own.
+/// Opens the endpoints at `addr`, on threads of their own; without an address, none, and no thread.
 ///
 /// # Errors
 /// If the address cannot be had, or no thread; the message says what to do.
-pub fn serve(addr: &ListenAddr, sources: Sources<'_>) -> io::Result<Observer> {
+pub fn serve(addr: Option<&ListenAddr>, sources: Sources<'_>) -> io::Result<Option<Observer>> {
+    let Some(addr) = addr else { return Ok(None) };
     let limits = Limits {
         connections: connections(),
         body_bytes: BODY_BYTES,
@@ -104,13 +105,14 @@ pub fn serve(addr: &ListenAddr, sources: Sources<'_>) -> io::Result<Observer> {
         }
     })?;
     log::info!("status endpoints at http://{local}");
-    Ok(observer)
+    Ok(Some(observer))
 }
 
 /// As many connections as leave enough descriptors to the election.
 fn connections() -> usize {
     let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
-    let spare = descriptors.saturating_sub(OWN_DESCRIPTORS);
+    // A quarter more of them may be on their way out.
+    let spare = descriptors.saturating_sub(OWN_DESCRIPTORS) / 5 * 4;
     usize::try_from(spare).map_or(CONNECTIONS, |spare| spare.clamp(1, CONNECTIONS))
 }
 

@@ -9,7 +9,6 @@ use time::format_description::well_known::Rfc3339;
 use super::words::{NARROW, count, escaped, left, name, number, shortened, span, time};
 use crate::election::lock::Content;
 use crate::election::status::RoleName;
-use crate::election::time::Instant;
 use crate::observe::terms::{How, Term};
 use crate::observe::view::{Lease, View};
 
@@ -397,7 +396,7 @@ fn band(view: &View) -> String {
     let shown = view.ago(view.journal.started);
     let shown = shown.clamp(SHORTEST_BAND, LONGEST_BAND);
     let start = view.now - shown;
-    let place = |at: Instant| at.since(start).as_secs_f64() / shown.as_secs_f64() * BAND;
+    let place = |ago: Duration| BAND - ago.min(shown).as_secs_f64() / shown.as_secs_f64() * BAND;
     let mut html = "<svg class=\"band\" viewBox=\"0 0 1000 26\" preserveAspectRatio=\"none\" \
                     role=\"img\" aria-label=\"The terms on a line of time; they are listed below\">"
         .to_owned();
@@ -406,12 +405,10 @@ fn band(view: &View) -> String {
         if to < start {
             continue;
         }
-        // One that was there before this candidate began is not cut off at its beginning.
-        let from = match term.acquire_time {
-            Some(_) => 0.0,
-            None => place(term.from),
-        };
-        let width = (place(to) - from).max(NARROWEST);
+        let began = began(view, term).map(|began| view.wall - began);
+        let began = began.and_then(|ago| Duration::try_from(ago).ok());
+        let from = place(began.unwrap_or_default());
+        let width = (place(view.ago(to)) - from).max(NARROWEST);
         let _ = write!(
             html,
             "<rect class=\"{}\" x=\"{from:.1}\" width=\"{width:.1}\" height=\"26\"><title>{}, token \
