@@ -17,7 +17,7 @@ const TEMPLATE: &str = include_str!("page.html");
 /// ask this server for itself.
 pub(super) const SECURITY_POLICY: &str = "default-src 'none'; \
     script-src 'sha256-6DHjFnNb6kOOomoVz6fihl6ZsUUTAm0h75E1oaSvENg='; \
-    style-src 'sha256-2DR7/e2F1URDeLNiSiSCAQuCxJW9fKez3cvR5ioY/8k='; \
+    style-src 'sha256-C3bJuBKLPivQPcsp3SdLDKSznAXh7ZhbY5KtSKtexIw='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page as it is now.

@@ -5,6 +5,8 @@
 //!        ◀── {"id":1,"result":{...}}\0 ─────────────── descriptor 4
 //! ```
 
+#![allow(unreachable_pub, reason = "a test helper")]
+
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -49,7 +51,11 @@ impl Chromium {
             .arg(program)
             .args(["--headless", "--remote-debugging-pipe"])
             .args(["--no-sandbox", "--disable-gpu", "--hide-scrollbars"])
-            .args(["--disable-dev-shm-usage", "--no-first-run", "--disable-extensions"])
+            .args([
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--disable-extensions",
+            ])
             .args(["--lang=en-GB", "--force-color-profile=srgb"])
             .arg(format!("--user-data-dir={}", home.display()))
             .env("HOME", &home)
@@ -138,7 +144,10 @@ impl Chromium {
     }
 
     pub fn forbid_scripts(&mut self) {
-        self.call("Emulation.setScriptExecutionDisabled", json!({"value": true}));
+        self.call(
+            "Emulation.setScriptExecutionDisabled",
+            json!({"value": true}),
+        );
     }
 
     // ---- what a person would do and see ----
@@ -155,14 +164,19 @@ impl Chromium {
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let answer = self.call("Runtime.evaluate", asked);
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
+        assert!(
+            answer["exceptionDetails"].is_null(),
+            "{expression}: {answer}"
+        );
         answer["result"]["value"].clone()
     }
 
     /// What a reader sees of the element.
     pub fn text(&mut self, selector: &str) -> String {
         let selector = json!(selector);
-        let text = self.evaluate(&format!("document.querySelector({selector})?.innerText ?? ''"));
+        let text = self.evaluate(&format!(
+            "document.querySelector({selector})?.innerText ?? ''"
+        ));
         text.as_str().unwrap().replace('\u{a0}', " ")
     }
 
@@ -173,14 +187,18 @@ impl Chromium {
             if text.contains(part) {
                 return;
             }
-            assert!(Instant::now() < deadline, "{selector} is {text:?}, without {part:?}");
+            assert!(
+                Instant::now() < deadline,
+                "{selector} is {text:?}, without {part:?}"
+            );
             thread::sleep(Duration::from_millis(50));
         }
     }
 
     /// A picture of the whole page, as a PNG.
     pub fn picture(&mut self) -> Vec<u8> {
-        let asked = json!({"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false});
+        let asked =
+            json!({"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false});
         let picture = self.call("Page.captureScreenshot", asked);
         from_base64(picture["data"].as_str().unwrap())
     }

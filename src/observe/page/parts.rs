@@ -49,6 +49,17 @@ struct Headline {
     crowned: bool,
 }
 
+impl Headline {
+    /// What stands for the name in the badge.
+    fn initial(&self) -> char {
+        let Some(holder) = &self.holder else {
+            return '–';
+        };
+        let first = holder.chars().find(|c| c.is_alphanumeric());
+        first.map_or('·', |c| c.to_uppercase().next().unwrap_or(c))
+    }
+}
+
 pub(super) fn hero(view: &View) -> Hero {
     let said = headline(view);
     let hue = said
@@ -71,7 +82,7 @@ pub(super) fn hero(view: &View) -> Hero {
     let mut html = format!(
         "<div class=\"who\">{}<div><p class=\"eyebrow\">{}</p><h2 class=\"name{long}\">{shown}</h2>\
          <p class=\"soft\">{}</p></div></div>",
-        badge(said.holder.as_deref(), said.crowned),
+        badge(said.initial(), said.crowned),
         said.eyebrow,
         said.sub
     );
@@ -170,9 +181,7 @@ fn began(view: &View, term: &Term) -> Option<OffsetDateTime> {
         .or_else(|| view.wall_at(term.from))
 }
 
-fn badge(holder: Option<&str>, crowned: bool) -> String {
-    let initial = holder.and_then(|holder| holder.chars().find(|c| c.is_alphanumeric()));
-    let initial = initial.map_or('·', |c| c.to_uppercase().next().unwrap_or(c));
+fn badge(initial: char, crowned: bool) -> String {
     let (crown, baseline) = if crowned { (CROWN, 37) } else { ("", 31) };
     format!(
         "<svg class=\"badge\" viewBox=\"0 0 48 48\" aria-hidden=\"true\"><circle cx=\"24\" cy=\"24\" \
@@ -217,9 +226,12 @@ pub(super) fn candidate(view: &View) -> String {
     if view.status.failures > 0
         && let Some(failure) = &view.journal.last_failure
     {
-        let times = count(u64::from(view.status.failures), "failure");
+        let times = match view.status.failures {
+            1 => String::new(),
+            times => format!("{times} times in a row: "),
+        };
         let text = format!(
-            "<span class=\"warn\">{times} in a row: {}</span>",
+            "<span class=\"warn\">{times}{}</span>",
             escaped(&failure.text)
         );
         row("Trouble", text);
@@ -258,11 +270,17 @@ fn next(view: &View) -> String {
         return format!("<span class=\"warn\">GitHub wants no request for {wait}</span>");
     }
     match (view.status.role, view.take_at()) {
+        (_, Some(at)) if at <= view.now && view.status.failures > 0 => {
+            "may take the lease, as soon as it is answered".to_owned()
+        }
         (_, Some(at)) if at <= view.now => "may take the lease now".to_owned(),
-        (_, Some(at)) => format!(
-            "takes the lease in {}, if it is not renewed",
-            left(at.since(view.now))
-        ),
+        (_, Some(at)) => {
+            let unless = match view.lease() {
+                Some(_) => "unless it is renewed",
+                None => "unless somebody else does",
+            };
+            format!("takes the lease in {}, {unless}", left(at.since(view.now)))
+        }
         (RoleName::Leader, _) if !view.status.stopping => "renews the lease".to_owned(),
         (RoleName::Claimant, _) => "confirms its claim by a second write".to_owned(),
         (RoleName::Candidate, None) if !view.status.stopping => "looks at the lease".to_owned(),
@@ -362,13 +380,13 @@ fn listed(view: &View, term: &Term) -> String {
         None => (" now", ""),
     };
     let own = if term.own {
-        "<span class=\"chip\">this candidate</span>"
+        " <span class=\"chip\">this candidate</span>"
     } else {
         ""
     };
     format!(
         "<li class=\"term {}{now}\"><span class=\"dot\"></span><span><span class=\"holder\">{}</span>{own}\
-         <br><span class=\"soft\">token {}{how}</span></span><span class=\"right\">{}<br>\
+         <br><span class=\"soft\">token {}{how}</span></span><span class=\"right\"><span>{}</span>\
          <span class=\"soft\">{} – {to}</span></span></li>",
         hue_of(view, &term.holder),
         name(&term.holder),

@@ -33,9 +33,11 @@ pub(super) fn escaped(text: &str) -> String {
     html
 }
 
-/// A name as HTML: cut if it is very long, and with a direction of its own.
+/// A name as HTML: cut if it is very long, with a direction of its own, and broken after a slash
+/// rather than elsewhere.
 pub(super) fn name(name: &str) -> String {
-    format!("<bdi>{}</bdi>", escaped(&shortened(name)))
+    let html = escaped(&shortened(name)).replace('/', "/<wbr>");
+    format!("<bdi>{html}</bdi>")
 }
 
 /// As much of a name as is shown.
