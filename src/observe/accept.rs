@@ -72,6 +72,20 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_a_client_sends_is_too_odd() {
+        let mut dice = fastrand::Rng::with_seed(7);
+        for _ in 0..20_000 {
+            let parts = [
+                "text", "/", "*", "html", ";", "q", "=", "0.5", ",", " ", "é", "-1", "1e99",
+            ];
+            let header: String = (0..dice.usize(..12))
+                .map(|_| *dice.choice(&parts).unwrap())
+                .collect();
+            let _ = prefers_html(Some(&header));
+        }
+    }
+
+    #[test]
     fn the_most_specific_range_counts() {
         assert_eq!(weight("*/*;q=0.1, text/html;q=0.7", "text", "html"), 700);
         assert_eq!(weight("text/html;q=0, text/*;q=0.5", "text", "html"), 0);

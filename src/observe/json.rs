@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::terms::Term;
-use super::view::View;
+use super::view::{Leads, View};
 use super::workload::{ExitClass, WorkloadCounts};
 use crate::election::lock::Content;
 use crate::election::record::LeaderElectionRecord;
@@ -202,18 +202,18 @@ pub(super) fn error(why: &str) -> String {
 }
 
 /// Of `/leader`.
-pub(super) fn leader(view: &View) -> String {
-    text(&match view.leads() {
+pub(super) fn leader(identity: &str, leads: Option<Leads>, name: &str) -> String {
+    text(&match leads {
         Some(leads) => Leader::Here {
             leader: true,
-            identity: view.identity(),
+            identity,
             token: leads.token,
             seconds_left: seconds(leads.left),
         },
         None => Leader::Elsewhere {
             leader: false,
-            identity: view.identity(),
-            name: view.leader(),
+            identity,
+            name,
         },
     }) + "\n"
 }

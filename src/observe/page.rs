@@ -4,7 +4,9 @@
 //! puts the new parts in the place of the old ones, so that there is one way to draw them. Whatever
 //! comes from outside (names above all) is escaped here.
 
-mod parts;
+mod candidate;
+mod hero;
+mod timeline;
 mod words;
 
 use super::view::View;
@@ -22,7 +24,7 @@ pub(super) const SECURITY_POLICY: &str = "default-src 'none'; \
 
 /// The page as it is now.
 pub(super) fn html(view: &View) -> String {
-    let hero = parts::hero(view);
+    let hero = hero::hero(view);
     fill(
         TEMPLATE,
         &[
@@ -30,8 +32,8 @@ pub(super) fn html(view: &View) -> String {
             ("now", time(view.wall, view.wall)),
             ("hue", hero.hue.to_owned()),
             ("hero", hero.html),
-            ("self", parts::candidate(view)),
-            ("terms", parts::terms(view)),
+            ("self", candidate::candidate(view)),
+            ("terms", timeline::terms(view)),
             ("lock", escaped(&view.about.lock)),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("uptime", span(view.ago(view.journal.started))),

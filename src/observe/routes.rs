@@ -80,11 +80,7 @@ fn get(path: &str, request: &Request, source: &dyn Source) -> Option<Response> {
     Some(match path {
         "/" => front(request, source),
         "/status" => json(200, json::status(&source.view())),
-        "/leader" => {
-            let view = source.view();
-            let status = if view.leads().is_some() { 200 } else { 503 };
-            json(status, json::leader(&view))
-        }
+        "/leader" => leader(source),
         "/isLeader" => {
             let leads = view::leads(&source.status(), source.now()).is_some();
             json(200, if leads { "true" } else { "false" })
@@ -102,6 +98,17 @@ fn get(path: &str, request: &Request, source: &dyn Source) -> Option<Response> {
         }
         _ => return None,
     })
+}
+
+fn leader(source: &dyn Source) -> Response {
+    let identity = &source.about().config.identity;
+    // The time after the status: the other way round, it might look younger than it is.
+    let status = source.status();
+    let now = source.now();
+    let leads = view::leads(&status, now);
+    let name = view::leader(&status, identity, now);
+    let code = if leads.is_some() { 200 } else { 503 };
+    json(code, json::leader(identity, leads, name))
 }
 
 fn front(request: &Request, source: &dyn Source) -> Response {

@@ -209,3 +209,144 @@ impl View {
 pub(super) fn rfc3339(time: OffsetDateTime) -> Option<String> {
     time.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::election::status::{LeaderStatus, SeenStatus};
+
+    pub(in crate::observe) fn at(millis: u64) -> Instant {
+        Instant::from_boot(Duration::from_secs(100_000) + Duration::from_millis(millis))
+    }
+
+    /// That of the candidate `me`, which started at 0 and knows nothing; now it is 60 s later.
+    pub(in crate::observe) fn view() -> View {
+        View {
+            now: at(60_000),
+            wall: OffsetDateTime::from_unix_timestamp(1_795_341_751).unwrap(),
+            about: Arc::new(About {
+                lease: "abc".into(),
+                lock: "gist abc".into(),
+                config: LeaderElectionConfig::new("me"),
+                confirm_delay: Some(Duration::from_secs(2)),
+                ready_when: ReadyWhen::Candidate,
+                workload: None,
+            }),
+            status: Status::default(),
+            journal: Journal::new(at(0)),
+            requests: Stats::default(),
+        }
+    }
+
+    pub(in crate::observe) fn record(holder: &str, token: u64) -> Content {
+        let record = LeaderElectionRecord {
+            holder_identity: holder.into(),
+            lease_duration_seconds: 30,
+            acquire_time: "2026-11-22T09:00:00Z".into(),
+            leader_transitions: token,
+            ..LeaderElectionRecord::default()
+        };
+        Content::Record(record.into())
+    }
+
+    /// A look at `when` showed this.
+    pub(in crate::observe) fn sees(view: &mut View, when: Instant, content: &Content) {
+        view.journal.looked(
+            when,
+            &Ok(crate::election::lock::Observed {
+                content: content.clone(),
+                resource_version: when.since_boot().as_nanos() as u64,
+                mine: None,
+                age: None,
+                dated: None,
+                overwritten: None,
+                rewound: false,
+                newest_since: None,
+                highest_token: None,
+            }),
+        );
+        view.status.leader = content.holder().to_owned();
+        view.status.seen = Some(SeenStatus {
+            content: content.clone(),
+            since: when,
+            take_at: when + Duration::from_secs(30),
+        });
+    }
+
+    /// It leads with the token 4, until then.
+    pub(in crate::observe) fn leads_until(view: &mut View, until: Instant) {
+        sees(view, at(50_000), &record("me", 4));
+        view.journal.led(at(52_000), "me", 4);
+        view.status.role = RoleName::Leader;
+        view.status.leading = Some(LeaderStatus { token: 4, until });
+    }
+
+    #[test]
+    fn nobody_leads_past_its_limit_or_once_it_is_told_to_stop() {
+        let mut view = view();
+        leads_until(&mut view, at(60_001));
+        let left = Duration::from_millis(1);
+        assert_eq!(view.leads(), Some(Leads { token: 4, left }));
+        assert_eq!(view.leader(), "me");
+        view.status.stopping = true;
+        assert_eq!((view.leads(), view.leader()), (None, ""));
+        view.status.stopping = false;
+        // The owner of the state did not get round to ending the term.
+        view.now = at(60_001);
+        assert_eq!((view.leads(), view.leader()), (None, ""));
+        assert_eq!(view.status.role, RoleName::Leader);
+    }
+
+    #[test]
+    fn the_name_of_another_leader_is_told_as_it_was_seen() {
+        let mut view = view();
+        assert_eq!(view.leader(), "");
+        sees(&mut view, at(59_000), &record("other", 7));
+        assert_eq!(view.leader(), "other");
+        let lease = view.lease().unwrap();
+        assert!(!lease.own);
+        assert_eq!(lease.until, at(89_000));
+        assert_eq!(view.take_at(), Some(at(89_000)));
+        sees(&mut view, at(60_000), &record("", 7));
+        assert_eq!((view.leader(), view.lease()), ("", None));
+    }
+
+    #[test]
+    fn a_leaders_own_lease_is_what_it_may_still_use() {
+        let mut view = view();
+        leads_until(&mut view, at(70_000));
+        let lease = view.lease().unwrap();
+        assert!(lease.own);
+        assert_eq!(
+            (lease.until, lease.of),
+            (at(70_000), Duration::from_secs(16))
+        );
+        assert_eq!(view.take_at(), None);
+    }
+
+    #[test]
+    fn a_candidate_is_ready_once_it_was_answered_or_has_waited_and_until_it_leaves() {
+        let mut view = view();
+        view.now = at(29_999);
+        assert!(view.ready().is_err());
+        view.now = at(30_000);
+        assert_eq!(view.ready(), Ok(()), "nobody answers for a lease");
+        view.now = at(10_000);
+        sees(&mut view, at(9_000), &record("other", 7));
+        assert_eq!(view.ready(), Ok(()), "it was answered");
+        view.status.stopping = true;
+        assert_eq!(view.ready(), Ok(()), "it steps down, and stands again");
+        view.status.finishing = true;
+        assert!(view.ready().is_err());
+    }
+
+    #[test]
+    fn times_are_those_of_the_wall_clock_now() {
+        let view = view();
+        let time = |at| view.time_at(at).unwrap();
+        assert_eq!(time(view.now), "2026-11-22T10:02:31Z");
+        assert_eq!(time(at(0)), "2026-11-22T10:01:31Z");
+        assert_eq!(time(at(70_500)), "2026-11-22T10:02:41Z");
+        assert_eq!(view.time_at(Instant::from_boot(Duration::MAX)), None);
+    }
+}

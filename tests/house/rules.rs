@@ -22,6 +22,13 @@ const PURE: &[&str] = &[
     "src/workload/message",
     "src/workload/supervisor",
     "src/workload/watch",
+    "src/observe/accept",
+    "src/observe/journal",
+    "src/observe/json",
+    "src/observe/metrics",
+    "src/observe/page",
+    "src/observe/terms",
+    "src/observe/view",
     "src/emulator/store",
 ];
 

@@ -91,16 +91,16 @@ impl Chromium {
     }
 
     fn open_page(&mut self) {
-        let target = self.call("Target.createTarget", json!({"url": "about:blank"}));
+        let target = self.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        let session = self.call("Target.attachToTarget", attach);
+        let session = self.call("Target.attachToTarget", &attach);
         self.session = session["sessionId"].as_str().unwrap().to_owned();
-        self.call("Page.enable", json!({}));
-        self.call("Log.enable", json!({}));
+        self.call("Page.enable", &json!({}));
+        self.call("Log.enable", &json!({}));
     }
 
     /// Calls a method of the DevTools protocol, and returns its result.
-    pub fn call(&mut self, method: &str, params: Value) -> Value {
+    pub fn call(&mut self, method: &str, params: &Value) -> Value {
         self.last_id += 1;
         let id = self.last_id;
         let mut message = json!({"id": id, "method": method, "params": params});
@@ -135,25 +135,25 @@ impl Chromium {
     /// A window so wide and high, in CSS pixels; a phone's up to 500.
     pub fn resize(&mut self, width: u32, height: u32, scale: f64) {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width <= 500});
-        self.call("Emulation.setDeviceMetricsOverride", metrics);
+        self.call("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
     pub fn prefer(&mut self, colours: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": colours}]);
-        self.call("Emulation.setEmulatedMedia", json!({"features": features}));
+        self.call("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
     pub fn forbid_scripts(&mut self) {
         self.call(
             "Emulation.setScriptExecutionDisabled",
-            json!({"value": true}),
+            &json!({"value": true}),
         );
     }
 
     // ---- what a person would do and see ----
 
     pub fn open(&mut self, url: &str) {
-        self.call("Page.navigate", json!({"url": url}));
+        self.call("Page.navigate", &json!({"url": url}));
         self.await_message("the page is loaded", |heard| {
             heard["method"] == "Page.loadEventFired"
         });
@@ -163,7 +163,7 @@ impl Chromium {
     /// may not.)
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let answer = self.call("Runtime.evaluate", asked);
+        let answer = self.call("Runtime.evaluate", &asked);
         assert!(
             answer["exceptionDetails"].is_null(),
             "{expression}: {answer}"
@@ -199,7 +199,7 @@ impl Chromium {
     pub fn picture(&mut self) -> Vec<u8> {
         let asked =
             json!({"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false});
-        let picture = self.call("Page.captureScreenshot", asked);
+        let picture = self.call("Page.captureScreenshot", &asked);
         from_base64(picture["data"].as_str().unwrap())
     }
 }
