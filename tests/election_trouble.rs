@@ -132,7 +132,7 @@ fn a_throttled_leader_works_until_its_limit_and_says_until_when_nobody_leads() {
     world.set_faults("{}");
     first.await_said("first does not lead any more");
     assert_eq!(world.service.requests().total(), 0, "it was told to wait");
-    assert!(first.text().contains("to be tried again in 8s"));
+    assert!(first.text().contains("trying again in 8s"));
     eventually("it leads again", || first.leads() == Some(1));
 }
 

@@ -29,13 +29,13 @@ impl ExitClass {
 
     /// The class of an exit code.
     #[must_use]
-    pub fn of(code: u8) -> Self {
+    pub fn of(code: i32) -> Self {
         match code {
             0 => ExitClass::Success,
-            1..=125 => ExitClass::Failure,
             126 => ExitClass::NotExecutable,
             127 => ExitClass::NotFound,
             128.. => ExitClass::Signal,
+            _ => ExitClass::Failure,
         }
     }
 
@@ -67,9 +67,12 @@ impl WorkloadCounts {
         self.running.store(true, Ordering::Relaxed);
     }
 
-    /// It ended, and nothing is left of it; with this code (128+n if signal n killed it).
-    pub fn ended(&self, code: u8) {
-        self.exits[ExitClass::of(code) as usize].fetch_add(1, Ordering::Relaxed);
+    /// Nothing is left of it. It ended with this code (128+n if signal n killed it); `None` where that
+    /// is not known, or it was never started.
+    pub fn ended(&self, code: Option<i32>) {
+        if let Some(code) = code {
+            self.exits[ExitClass::of(code) as usize].fetch_add(1, Ordering::Relaxed);
+        }
         self.running.store(false, Ordering::Relaxed);
     }
 
@@ -102,9 +105,10 @@ mod tests {
         for code in 0..=255 {
             counts.started();
             assert!(counts.is_running());
-            counts.ended(code);
+            counts.ended(Some(code));
             assert!(!counts.is_running());
         }
+        counts.ended(None);
         let exits = ExitClass::ALL.map(|class| counts.exits(class));
         assert_eq!(exits, [1, 125, 1, 1, 128]);
         assert_eq!(counts.starts(), 256);

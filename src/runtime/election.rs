@@ -13,11 +13,12 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::alarm::AlarmClock;
+use super::announcer::Announcer;
 use super::callbacks::{Caller, LeaderCallbacks, Stop, Term};
 use super::notices::Reporter;
 use super::worker::{self, LockCall, LockResult};
@@ -30,6 +31,8 @@ use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
 use crate::observe::journal::Journal;
 use crate::system::clock::{BootClock, wall};
+
+pub use super::announcer::Transition;
 
 /// Few events can be under way at once: each sender has at most one or two.
 const QUEUE: usize = 64;
@@ -49,35 +52,6 @@ enum Event {
     WorkloadGone(u64),
     Cancel,
     StepDown,
-}
-
-/// A change that may interest those who watch from outside.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// This candidate leads.
-    StartedLeading {
-        /// The fencing token.
-        token: u64,
-        /// Until when, unless that is extended.
-        until: Instant,
-    },
-    /// It still does.
-    Renewed {
-        /// The fencing token.
-        token: u64,
-        /// Until when, unless that is extended.
-        until: Instant,
-    },
-    /// It does not lead any more: what it runs is being stopped.
-    StoppedLeading {
-        /// The fencing token of the term.
-        token: u64,
-        /// Why.
-        reason: StopReason,
-    },
-    /// Another holder of the lease was seen, this candidate included; empty for nobody.
-    NewLeader(String),
 }
 
 /// Why an election could not be begun.
@@ -197,7 +171,7 @@ pub struct LeaderElection {
     callbacks: Arc<dyn LeaderCallbacks>,
     handle: Handle,
     events: Receiver<Event>,
-    watchers: Vec<SyncSender<Transition>>,
+    announcer: Announcer,
 }
 
 impl LeaderElection {
@@ -231,7 +205,7 @@ impl LeaderElection {
                 shared: Arc::new(shared),
             },
             events,
-            watchers: Vec::new(),
+            announcer: Announcer::default(),
         })
     }
 
@@ -240,9 +214,7 @@ impl LeaderElection {
     /// is over.
     #[must_use]
     pub fn watch(&mut self, capacity: usize) -> Receiver<Transition> {
-        let (sender, transitions) = sync_channel(capacity);
-        self.watchers.push(sender);
-        transitions
+        self.announcer.watch(capacity)
     }
 
     /// Stops the election from another thread, and shows how it is.
@@ -270,7 +242,7 @@ struct Owner {
     timer: AlarmClock,
     /// The last term; it may be over.
     term: Option<Term>,
-    watchers: Vec<SyncSender<Transition>>,
+    announcer: Announcer,
     entrance: Entrance,
     reporter: Reporter,
     handle: Handle,
@@ -285,7 +257,7 @@ impl Owner {
             callbacks,
             handle,
             events,
-            watchers,
+            announcer,
         } = election;
         let confirmation = lock.confirmation();
         let (sender, alarm) = (handle.events.clone(), handle.events.clone());
@@ -298,7 +270,7 @@ impl Owner {
             caller: Caller::start(callbacks)?,
             timer: AlarmClock::start(move || alarm.send(Event::Timer).is_ok())?,
             term: None,
-            watchers,
+            announcer,
             entrance: Entrance::default(),
             reporter: Reporter::default(),
             handle,
@@ -342,8 +314,10 @@ impl Owner {
             Event::Lock(LockResult::Got(result)) => {
                 self.handle.seen().journal.looked(now, &result);
                 self.entrance.check_get(result.as_ref().err())?;
-                if result.is_ok() {
-                    self.reporter.succeeded(false);
+                if let Ok(observed) = &result {
+                    self.reporter.succeeded(now, false);
+                    let leads = self.elector.is_leader();
+                    self.announcer.looked(now, observed, leads);
                 }
                 self.elector.handle_got(now, result);
             }
@@ -351,7 +325,7 @@ impl Owner {
                 self.handle.seen().journal.wrote(now, &result);
                 self.entrance.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
-                    self.reporter.succeeded(true);
+                    self.reporter.succeeded(now, true);
                 }
                 self.elector.handle_wrote(now, result);
             }
@@ -382,8 +356,7 @@ impl Owner {
                     if let Some(term) = &self.term {
                         log::debug!("the term {}: lasts until {until} after boot", term.token());
                         term.extend(until);
-                        let token = term.token();
-                        self.announce(&Transition::Renewed { token, until });
+                        self.announcer.renewed(term.token(), until);
                     }
                 }
                 Action::StopLeading { reason, kill_at } => {
@@ -391,7 +364,8 @@ impl Owner {
                 }
                 Action::NewLeader(identity) => {
                     self.handle.seen().journal.new_leader();
-                    self.announce(&Transition::NewLeader(identity.clone()));
+                    let leads = self.elector.is_leader();
+                    self.announcer.new_leader(&identity, leads);
                     self.caller.new_leader(identity);
                 }
                 Action::Notice(notice) => {
@@ -401,6 +375,7 @@ impl Owner {
                 }
             }
         }
+        self.announcer.settle(self.elector.is_leader());
         Ok(())
     }
 
@@ -428,7 +403,7 @@ impl Owner {
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
-        self.announce(&Transition::StartedLeading { token, until });
+        self.announcer.started(token, until);
         self.caller.started_leading(term, move || {
             let _ = events.send(Event::WorkloadGone(token));
         })?;
@@ -444,18 +419,10 @@ impl Owner {
         let (token, reason) = (term.token(), stop.reason);
         let now = BootClock::now();
         self.handle.seen().journal.stopped(now, token, reason);
-        log::info!("the term {token} ends: {reason}");
+        log::debug!("the term {token}: ends, {reason}");
         self.caller.stopped_leading(term.clone());
-        self.announce(&Transition::StoppedLeading { token, reason });
-    }
-
-    /// Tells those who watch from outside. Who does not keep up misses some.
-    fn announce(&self, transition: &Transition) {
-        for watcher in &self.watchers {
-            if let Err(TrySendError::Full(_)) = watcher.try_send(transition.clone()) {
-                log::warn!("whoever watches the election does not keep up: a change is left out");
-            }
-        }
+        self.announcer.stopped(token, reason);
+        self.announcer.settle(self.elector.is_leader());
     }
 }
 
@@ -510,7 +477,8 @@ fn busy() -> LockError {
     LockError::Unavailable("the lock's thread is busy".into())
 }
 
-fn needs_a_person(error: &LockError) -> bool {
+/// What no retry mends.
+pub(super) fn needs_a_person(error: &LockError) -> bool {
     matches!(
         error,
         LockError::NotFound(_) | LockError::Unauthorized(_) | LockError::Refused(_)

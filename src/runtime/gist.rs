@@ -84,16 +84,7 @@ impl GistOptions {
     /// # Errors
     /// When the token or the certificates cannot be read, or a proxy makes no sense.
     pub fn open(&self, election: &LeaderElectionConfig) -> Result<GistLock<GistClient>, OpenError> {
-        let client = GistClient::new(ClientConfig {
-            api_url: self.api_url.clone(),
-            gist_id: self.gist_id.clone(),
-            file: self.file.clone(),
-            token: self.token.clone(),
-            extra_roots: self.extra_roots.clone(),
-            proxy: ProxySettings::read(|name| std::env::var(name).ok()),
-            write_limits: WriteLimits::github(election),
-            clock: Box::new(BootClock::now),
-        });
+        let client = self.client(election);
         let config = GistLockConfig {
             identity: election.identity.clone(),
             protocol: ProtocolConfig {
@@ -105,6 +96,24 @@ impl GistOptions {
         };
         let client = client.map_err(OpenError::Settings)?;
         Ok(GistLock::new(config, client, BootClock::now))
+    }
+
+    /// A client for the gist, for requests outside of an election. Proxies are taken from the
+    /// environment. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the token or the certificates cannot be read, or a proxy makes no sense.
+    pub fn client(&self, election: &LeaderElectionConfig) -> Result<GistClient, ClientError> {
+        GistClient::new(ClientConfig {
+            api_url: self.api_url.clone(),
+            gist_id: self.gist_id.clone(),
+            file: self.file.clone(),
+            token: self.token.clone(),
+            extra_roots: self.extra_roots.clone(),
+            proxy: ProxySettings::read(|name| std::env::var(name).ok()),
+            write_limits: WriteLimits::github(election),
+            clock: Box::new(BootClock::now),
+        })
     }
 }
 

@@ -50,6 +50,13 @@ pub fn wall() -> String {
     seconds(OffsetDateTime::now_utc())
 }
 
+/// The wall clock in milliseconds since the Unix epoch, to be compared with another's before people.
+#[must_use]
+pub fn wall_unix_millis() -> i64 {
+    let nanos = OffsetDateTime::now_utc().unix_timestamp_nanos();
+    i64::try_from(nanos / 1_000_000).unwrap_or_default()
+}
+
 /// The wall clock with milliseconds, for log lines: `2026-11-22T10:00:00.123Z`.
 #[must_use]
 pub fn wall_millis() -> String {

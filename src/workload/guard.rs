@@ -130,6 +130,8 @@ struct Guard<'a> {
     command: &'a [OsString],
     watch: Watch,
     child: Option<Child>,
+    /// Something forks faster than it is killed.
+    escaping: bool,
     /// None once it has ended, or spoken nonsense.
     control: Option<File>,
     lines: Lines,
@@ -156,6 +158,7 @@ impl<'a> Guard<'a> {
             command: orders.command,
             watch: Watch::new(orders.grace),
             child: None,
+            escaping: false,
             control: Some(control),
             lines: Lines::new(),
             reports: Reports::to(report),
@@ -173,7 +176,12 @@ impl<'a> Guard<'a> {
                 return Ok(());
             }
             self.reports.flush();
-            if !more {
+            if more {
+                continue;
+            }
+            if self.escaping {
+                self.escaping = !kill_all(self.child);
+            } else {
                 self.wait()?;
             }
         }
@@ -252,7 +260,7 @@ impl<'a> Guard<'a> {
                 }
                 WatchAction::ContinueGroup => signal_group(self.child, Signal::SIGCONT),
                 WatchAction::TermAll => term_all(self.child),
-                WatchAction::KillAll => kill_all(self.child),
+                WatchAction::KillAll => self.escaping = !kill_all(self.child),
                 WatchAction::Report(report) => self.reports.add(report),
                 WatchAction::Finish => {
                     self.reports.flush();
@@ -351,7 +359,8 @@ fn term_all(child: Option<Child>) {
     let _ = descendants::term_below(group, |signal| signal_group(whole, signal));
 }
 
-fn kill_all(child: Option<Child>) {
+/// Says whether that was all, as far as can be seen.
+fn kill_all(child: Option<Child>) -> bool {
     let whole = child.filter(|child| !child.reaped);
-    let _ = descendants::kill_below(|| signal_group(whole, Signal::SIGKILL));
+    descendants::kill_below(|| signal_group(whole, Signal::SIGKILL)).unwrap_or(true)
 }

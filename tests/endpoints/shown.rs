@@ -259,6 +259,33 @@ fn leads(elector: &Watched) -> bool {
 }
 
 #[test]
+fn the_workload_is_counted() {
+    let world = World::new();
+    // With a program, which may have a HTTP_ADDR of its own, only the longer name counts.
+    let sleeps = world.elector("first").running(&["sleep", "1000"]);
+    let sleeps = sleeps.with("ELECTOR_HTTP_ADDR", "127.0.0.1:0");
+    let first = spawn(&world, sleeps);
+    let starts = "elector_workload_starts_total";
+    let runs = "elector_workload_running";
+    eventually("the workload runs", || first.metric(runs) == Some(1.0));
+    assert_eq!(first.metric(starts), Some(1.0));
+    assert_eq!(first.status()["workload"]["starts"], 1);
+    assert_eq!(first.ask("POST", "/step-down", &[]).status, 202);
+    eventually("it was stopped", || first.metric(runs) == Some(0.0));
+    let killed = "elector_workload_exits_total{code=\"128+\"}";
+    assert_eq!(
+        first.metric(killed),
+        Some(1.0),
+        "SIGTERM is 15, and 143 the code"
+    );
+    assert_eq!(first.status()["workload"]["exits"]["128+"], 1);
+    eventually("it leads again", || first.metric(starts) == Some(2.0));
+    let without = watch(&world, "without");
+    assert_eq!(without.metric(starts), None);
+    assert_eq!(without.status()["workload"], Value::Null);
+}
+
+#[test]
 fn no_endpoint_causes_a_request_to_github() {
     let world = World::new();
     world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":3600}"#);

@@ -19,6 +19,8 @@ const PURE: &[&str] = &[
     "src/lock/gist/revision",
     "src/lock/gist/stored",
     "src/lock/gist/limits",
+    "src/lock/gist/look",
+    "src/workload/health",
     "src/workload/message",
     "src/workload/supervisor",
     "src/workload/watch",
@@ -30,6 +32,10 @@ const PURE: &[&str] = &[
     "src/observe/terms",
     "src/observe/view",
     "src/emulator/store",
+    "src/commands/standing",
+    "src/commands/doctor/checks",
+    "src/commands/doctor/limits",
+    "src/commands/doctor/report",
 ];
 
 /// What a pure file must not name: clocks, threads, sockets, files, the environment, processes, the

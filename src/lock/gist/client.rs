@@ -15,6 +15,7 @@ mod connect;
 mod proxy;
 mod stats;
 mod tls;
+mod web;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -30,7 +31,7 @@ use ureq::{Agent, AsSendBody, Body, Proxy};
 use self::connect::{CallState, Marker, Names, Sockets, plain_io};
 use self::tls::TlsConnector;
 use super::limits::Limits;
-use super::token::{Token, TokenError, TokenSource, TokenStore};
+use super::token::{Token, TokenError, TokenKind, TokenSource, TokenStore};
 use super::wire::request::{HttpRequest, Method, USER_AGENT};
 use super::wire::status::{Asked, Head, for_people};
 use super::wire::target::{ApiUrl, GistId, TargetError, check_file_name};
@@ -40,6 +41,7 @@ use crate::election::time::Instant;
 
 pub use self::proxy::ProxySettings;
 pub use self::stats::{RateLimit, Stats, StatsHandle};
+pub use self::web::WebClient;
 pub use super::limits::WriteLimits;
 pub use super::wire::target::check_api_url;
 
@@ -203,6 +205,18 @@ impl GistClient {
             Some(file) => format!("file {file:?} of gist {gist} at {api}"),
             None => format!("gist {gist} at {api}"),
         }
+    }
+
+    /// The proxy on the way to the API, as `HOST:PORT`; `None` if it is reached directly.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
+    }
+
+    /// What kind of token is used.
+    #[must_use]
+    pub fn token_kind(&self) -> TokenKind {
+        self.token.last().kind()
     }
 
     /// What was sent and heard so far.

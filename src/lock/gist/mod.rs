@@ -13,6 +13,7 @@
 pub mod client;
 pub mod history;
 pub mod limits;
+pub mod look;
 mod observation;
 mod pages;
 pub mod protocol;

@@ -369,7 +369,7 @@ fn wrote(result: Result<Written, LockError>) -> Step {
     Step::Done(Outcome::Wrote(result))
 }
 
-fn only_file(files: &[String]) -> Result<String, LockError> {
+pub(super) fn only_file(files: &[String]) -> Result<String, LockError> {
     match files {
         [file] => match check_file_name(file) {
             Ok(_) => Ok(file.clone()),
@@ -389,6 +389,8 @@ fn only_file(files: &[String]) -> Result<String, LockError> {
     }
 }
 
-fn has_gist_scope(scopes: &str) -> bool {
+/// Whether a token with these scopes (`X-OAuth-Scopes`) may write gists.
+#[must_use]
+pub fn has_gist_scope(scopes: &str) -> bool {
     scopes.split(',').any(|scope| scope.trim() == "gist")
 }

@@ -281,6 +281,33 @@ impl Reader {
         Ok(())
     }
 
+    /// What is in effect, where the newest revisions show it by themselves: a plain change takes effect
+    /// whatever came before it. What it overwrote is not known.
+    pub(super) fn plain_on_top(&self) -> Option<Effect> {
+        let differ = |pair: &[Commit]| {
+            let seen = |at: usize| self.seen.get(&pair[at].revision);
+            Some(seen(0)?.text != seen(1)?.text)
+        };
+        let mut pairs = self.commits.windows(2).map(differ);
+        let at = pairs.position(|differs| differs != Some(false))?;
+        let changed = self.seen.get(&self.commits[at].revision)?;
+        if changed.stored.origin().is_some() {
+            return None;
+        }
+        let top = Known {
+            commits: &self.commits[..=at + 1],
+            complete: true,
+            seen: &self.seen,
+        };
+        match resolve_on(top, None, &mut Walk::default()) {
+            Progress::Resolved(effect) => Some(Effect {
+                settled: false,
+                ..effect
+            }),
+            _ => None,
+        }
+    }
+
     /// What was known of the history does not hold any more, or is of no use.
     pub(super) fn forget(&mut self) {
         self.commits.clear();

@@ -89,6 +89,17 @@ pub struct GistPage {
     pub history: Vec<Commit>,
     /// What the token may do (`X-OAuth-Scopes`), where the server says so.
     pub scopes: Option<Arc<str>>,
+    /// Whose it is, and who sees it.
+    pub about: About,
+}
+
+/// What an answer says of the gist as a whole, for people. `None` for what was not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct About {
+    /// Whether everybody finds it.
+    pub public: Option<bool>,
+    /// The login of its owner.
+    pub owner: Option<Arc<str>>,
 }
 
 /// An entry of the history.
@@ -178,5 +189,6 @@ fn read_page(head: &Head, want: Want<'_>, body: impl Read) -> Result<Reply, Unus
         text: gist.text,
         history: gist.history,
         scopes: head.scopes.clone(),
+        about: gist.about,
     }))
 }

@@ -19,9 +19,13 @@ use super::reaping::{Ended, Left, reap_all};
 use crate::election::time::Instant;
 use crate::system::clock::BootClock;
 
-/// How many sweeps are made before the time is looked at again. Three are enough for what does not
-/// flee.
+/// How many looks are taken to tell everything that its time is over. Two or three are enough for what
+/// does not flee.
 const MOST_SWEEPS: usize = 20;
+
+/// How many looks are taken to kill everything. Where those are too few, the dead of a storm of forks
+/// are to be reaped before the next ones: they make each look longer.
+const MOST_KILLS: usize = 3;
 
 /// How long the killed get to die before they are killed again.
 const BREATH: Duration = Duration::from_millis(5);
@@ -58,13 +62,20 @@ impl Process {
 /// # Errors
 /// When `/proc` cannot be read, or no file descriptor is left.
 pub fn all_processes() -> io::Result<Vec<Process>> {
+    for_all_processes(|_| ())
+}
+
+/// Every process that can be seen, each of which is shown to `see` when it was just seen.
+fn for_all_processes(mut see: impl FnMut(&Process)) -> io::Result<Vec<Process>> {
     let mut processes = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        processes.extend(look_at(pid)?);
+        let process = look_at(pid)?;
+        process.iter().for_each(&mut see);
+        processes.extend(process);
     }
     Ok(processes)
 }
@@ -174,25 +185,39 @@ pub fn term_below(group: Option<i32>, mut signal_group: impl FnMut(Signal)) -> i
     Ok(())
 }
 
-/// Sends KILL to everything below, and `kill_group` with each sweep: what forks in its own group faster
-/// than `/proc` is read does not outrun that. What was killed has yet to be reaped.
+/// Sends KILL to everything below, and says whether that was all: two looks in a row showed the same.
+/// What was killed has yet to be reaped.
+///
+/// `kill_group` comes with each look: what forks in its own group faster than `/proc` is read does not
+/// outrun that.
 ///
 /// # Errors
 /// When `/proc` cannot be read, or no file descriptor is left; the group has been killed.
-pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<()> {
+pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<bool> {
+    let own = getpid().as_raw();
     let mut killed = BTreeSet::new();
-    for _ in 0..MOST_SWEEPS {
+    for _ in 0..MOST_KILLS {
         kill_group();
         let before = killed.len();
-        for process in descendants()? {
-            process.signal(Signal::SIGKILL);
+        let mut below_here = BTreeSet::from([own]);
+        let all = for_all_processes(|process| {
+            // At once: what forks and exits all the time is somebody else a moment later.
+            if below_here.contains(&process.parent) {
+                below_here.insert(process.pid);
+                process.signal(Signal::SIGKILL);
+            }
+        })?;
+        for process in below(own, all) {
+            if !below_here.contains(&process.pid) {
+                process.signal(Signal::SIGKILL);
+            }
             killed.insert((process.pid, process.began));
         }
         if killed.len() == before {
-            break;
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Kills everything below this process and reaps it, until nothing is left or `deadline` has come; says
@@ -212,8 +237,8 @@ pub fn kill_all_below(deadline: Instant, mut on_ended: impl FnMut(Ended)) -> io:
         if BootClock::now() >= deadline {
             return Ok(false);
         }
-        kill_below(|| ())?;
-        if reaped.left == Left::Running {
+        let all = kill_below(|| ())?;
+        if all && reaped.left == Left::Running {
             thread::sleep(BREATH);
         }
     }

@@ -400,6 +400,7 @@ impl Session {
                 text,
                 history: self.history(u)?,
                 scopes: scopes(u)?,
+                ..GistPage::default()
             }),
         }))
     }

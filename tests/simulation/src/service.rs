@@ -373,7 +373,7 @@ impl Service {
                 .collect(),
             text: text(view.head().files()),
             history,
-            scopes: None,
+            ..GistPage::default()
         }
     }
 }

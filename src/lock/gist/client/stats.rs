@@ -22,6 +22,8 @@ pub struct Stats {
     pub held_back: u64,
     /// The primary rate limit, as last heard of.
     pub rate: Option<RateLimit>,
+    /// What the token may do, as last heard of.
+    pub scopes: Option<Arc<str>>,
 }
 
 /// GitHub's primary rate limit, which all of a user's tokens share.
@@ -73,6 +75,9 @@ impl Stats {
     /// Notes an answer. HTTP statuses are three digits, so that this cannot grow without bound.
     pub(super) fn heard(&mut self, method: Method, head: &Head) {
         *self.answers.entry((method, head.status)).or_insert(0) += 1;
+        if head.scopes.is_some() {
+            self.scopes.clone_from(&head.scopes);
+        }
         if let (Some(limit), Some(remaining), Some(reset)) =
             (head.limit, head.remaining, head.reset)
         {
