@@ -172,7 +172,8 @@ impl<'a> Examination<'a> {
     }
 
     fn answered(&self, status: impl Fn(u16) -> bool) -> bool {
-        let mut answers = self.gist.stats().answers.keys();
+        let stats = self.gist.stats();
+        let mut answers = stats.answers.keys();
         answers.any(|(_, answered)| status(*answered))
     }
 

@@ -112,7 +112,7 @@ impl Gist {
         &self.client
     }
 
-    pub(super) fn stats(&self) -> &Stats {
+    pub(super) fn stats(&self) -> Stats {
         self.client.stats()
     }
 

@@ -21,6 +21,7 @@ use crate::lock::gist::client::ProxySettings;
 use crate::runtime::election::{LeaderElection, Transition};
 use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
+use crate::runtime::observer::{self, Sources};
 use crate::runtime::sidecar::{Sidecar, SidecarError, SidecarOptions};
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{LeaderCallbacks, Term};
@@ -120,6 +121,7 @@ fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<Exi
     config.seed = random_seed().map_err(|error| running(&error))?;
     let identity = config.identity.clone();
     let lock = settings.gist.open(&config)?;
+    let requests = lock.stats();
     let sidecar = Sidecar::start(sidecar_options(settings))?;
     log::info!(
         "elector {} stands for election as {identity}, by {}",
@@ -142,8 +144,18 @@ fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<Exi
         identity: identity.clone(),
         workload: workload.clone(),
     };
-    let election = LeaderElection::new(config, lock, hails);
+    let election = LeaderElection::new(config.clone(), lock, hails);
     let mut election = election.map_err(|error| running(&error))?;
+    let sources = Sources {
+        handle: election.handle(),
+        config,
+        gist: &settings.gist,
+        requests,
+        ready_when: settings.outside.ready_when,
+        workload: workload.as_ref().map(Workload::counts),
+    };
+    let endpoints = observer::serve(settings.outside.http_addr.as_ref(), sources);
+    let _endpoints = endpoints.map_err(|error| running(&error))?;
     let told = move |transition: &Transition| sayings::hail(&identity, transition);
     let following = sidecar.follow(&mut election, told);
     let following = following.map_err(|error| running(&error))?;

@@ -11,6 +11,7 @@ use super::config::LeaderElectionConfig;
 use super::lock::{Content, Observed};
 use super::record::LeaderElectionRecord;
 use super::safeguard::{Safeguard, holds};
+use super::status::SeenStatus;
 use super::time::Instant;
 
 /// A record is a leader's long gone, and may be claimed on the first look, when it is older than
@@ -129,6 +130,16 @@ impl Candidacy {
     /// What is in effect; `None` before the first look.
     pub(super) fn content(&self) -> Option<&Content> {
         Some(&self.observation.as_ref()?.observed.content)
+    }
+
+    /// What is known, for those who look in from outside.
+    pub(super) fn status(&self) -> Option<SeenStatus> {
+        let observation = self.observation.as_ref()?;
+        Some(SeenStatus {
+            content: observation.observed.content.clone(),
+            since: observation.since,
+            take_at: self.take_at(),
+        })
     }
 
     /// Who holds the lease, empty for nobody.

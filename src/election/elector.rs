@@ -33,7 +33,7 @@ use super::candidacy::{Candidacy, POLL_JITTER};
 use super::config::LeaderElectionConfig;
 use super::lock::{LockError, Observed, Written};
 use super::safeguard::{Safeguard, holds};
-use super::status::{CallStatus, LeaderStatus, Status};
+use super::status::{CallStatus, LeaderStatus, RoleName, Status};
 use super::term::Term;
 use super::time::Instant;
 use ending::{After, Ending};
@@ -74,6 +74,18 @@ enum Role {
     Leader(Term),
     Leaving { deadline: Instant },
     Finished(Finish),
+}
+
+impl Role {
+    fn name(&self) -> RoleName {
+        match self {
+            Role::Candidate => RoleName::Candidate,
+            Role::Claimant(_) => RoleName::Claimant,
+            Role::Leader(_) => RoleName::Leader,
+            Role::Leaving { .. } => RoleName::Leaving,
+            Role::Finished(_) => RoleName::Finished,
+        }
+    }
 }
 
 /// One candidate of an election.
@@ -151,6 +163,12 @@ impl LeaderElector {
         }
     }
 
+    /// The name of this candidate.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.config.identity
+    }
+
     /// Whether this candidate leads.
     #[must_use]
     pub fn is_leader(&self) -> bool {
@@ -183,10 +201,17 @@ impl LeaderElector {
             _ => None,
         };
         Status {
+            role: self.role.name(),
+            stopping: self.ending.is_some(),
+            finishing: self.ending.is_some_and(Ending::is_for_good),
             leader: self.reported.clone(),
             leading,
+            seen: self.candidacy.status(),
+            failures: self.failures,
+            throttled_until: self.throttled_until,
             call: self.in_flight.map(|call| CallStatus {
                 name: call.kind.name(),
+                since: call.sent_at,
                 overdue_at: call.sent_at + call.timeout,
             }),
             slow_paths: self.slow_paths,

@@ -14,7 +14,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::alarm::AlarmClock;
@@ -26,8 +26,10 @@ use crate::election::action::{Action, Finish, StopReason};
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::election::elector::LeaderElector;
 use crate::election::lock::{LockError, ResourceLock};
+use crate::election::record::LeaderElectionRecord;
 use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
+use crate::observe::journal::Journal;
 use crate::system::clock::{BootClock, wall};
 
 pub use super::announcer::Transition;
@@ -90,10 +92,16 @@ impl From<io::Error> for ElectionError {
 
 /// What is shared with the handles.
 struct Shared {
-    status: Mutex<Status>,
+    seen: Mutex<Seen>,
     lock: String,
     /// It was asked to stop. The event only wakes the owner: it may find no room, and this does.
     stopping: AtomicBool,
+}
+
+/// What the owner leaves for those who look in. Whoever locks it comes back at once.
+struct Seen {
+    status: Status,
+    journal: Journal,
 }
 
 /// Stops an election from another thread, and shows how it is.
@@ -117,14 +125,27 @@ impl Handle {
     /// is not asked.
     #[must_use]
     pub fn step_down(&self) -> bool {
-        let leads = self.lock_status().leading.is_some();
+        let leads = self.seen().status.leading.is_some();
         leads && self.events.try_send(Event::StepDown).is_ok()
     }
 
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.lock_status().clone()
+        self.seen().status.clone()
+    }
+
+    /// How it is, and what it did and saw so far.
+    #[must_use]
+    pub fn look(&self) -> (Status, Journal) {
+        let seen = self.seen();
+        (seen.status.clone(), seen.journal.clone())
+    }
+
+    /// Where the record is kept, for people.
+    #[must_use]
+    pub fn describe(&self) -> &str {
+        &self.shared.lock
     }
 
     /// Whether it is healthy, as client-go's `HealthzAdaptor` says it: a lease of our own that ran
@@ -133,15 +154,14 @@ impl Handle {
     /// # Errors
     /// Says why it is not healthy.
     pub fn check(&self, tolerance: Duration) -> Result<(), Unhealthy> {
-        self.lock_status()
+        self.seen()
+            .status
             .check(&self.shared.lock, BootClock::now(), tolerance)
     }
 
-    fn lock_status(&self) -> std::sync::MutexGuard<'_, Status> {
-        self.shared
-            .status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        let seen = &self.shared.seen;
+        seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,7 +190,10 @@ impl LeaderElection {
             .map_err(ElectionError::Config)?;
         let (sender, events) = sync_channel(QUEUE);
         let shared = Shared {
-            status: Mutex::new(Status::default()),
+            seen: Mutex::new(Seen {
+                status: Status::default(),
+                journal: Journal::new(BootClock::now()),
+            }),
             lock: lock.describe(),
             stopping: AtomicBool::new(false),
         };
@@ -259,7 +282,7 @@ impl Owner {
     fn run(mut self) -> Result<Finish, ElectionError> {
         loop {
             self.act()?;
-            *self.handle.lock_status() = self.elector.status();
+            self.handle.seen().status = self.elector.status();
             if let Some(finish) = self.elector.finished() {
                 self.caller.finish(LAST_CALLBACKS);
                 return Ok(finish);
@@ -290,6 +313,7 @@ impl Owner {
                 self.elector.handle_workload_gone(now);
             }
             Event::Lock(LockResult::Got(result), pause) => {
+                self.handle.seen().journal.looked(now, &result);
                 self.entrance.check_get(result.as_ref().err())?;
                 if let Ok(observed) = &result {
                     self.reporter.succeeded(now, false);
@@ -303,6 +327,7 @@ impl Owner {
                 }
             }
             Event::Lock(LockResult::Wrote(result), pause) => {
+                self.handle.seen().journal.wrote(now, &result);
                 self.entrance.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.succeeded(now, true);
@@ -323,9 +348,11 @@ impl Owner {
                     }
                 }
                 Action::Create { record, timeout } => {
+                    self.note_write(&record);
                     self.write(LockCall::Create(record, timeout));
                 }
                 Action::Update { record, timeout } => {
+                    self.note_write(&record);
                     self.write(LockCall::Update(record, timeout));
                 }
                 // An event that finds no room is left out.
@@ -342,15 +369,26 @@ impl Owner {
                     self.stop_leading(Stop { reason, kill_at });
                 }
                 Action::NewLeader(identity) => {
+                    self.handle.seen().journal.new_leader();
                     let leads = self.elector.is_leader();
                     self.announcer.new_leader(&identity, leads);
                     self.caller.new_leader(identity);
                 }
-                Action::Notice(notice) => self.reporter.tell(BootClock::now(), &notice),
+                Action::Notice(notice) => {
+                    let now = BootClock::now();
+                    self.handle.seen().journal.notice(now, &notice);
+                    self.reporter.tell(now, &notice);
+                }
             }
         }
         self.announcer.settle(self.elector.is_leader());
         Ok(())
+    }
+
+    fn note_write(&self, record: &LeaderElectionRecord) {
+        let renewal = self.elector.is_leader();
+        let mut seen = self.handle.seen();
+        seen.journal.writes(BootClock::now(), record, renewal);
     }
 
     fn write(&mut self, call: LockCall) {
@@ -364,6 +402,10 @@ impl Owner {
             "the term {token}: begins at {} after boot, and lasts until {until}",
             BootClock::now()
         );
+        let identity = self.elector.identity();
+        let mut seen = self.handle.seen();
+        seen.journal.led(BootClock::now(), identity, token);
+        drop(seen);
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
@@ -381,6 +423,8 @@ impl Owner {
             return;
         }
         let (token, reason) = (term.token(), stop.reason);
+        let now = BootClock::now();
+        self.handle.seen().journal.stopped(now, token, reason);
         log::debug!("the term {token}: ends, {reason}");
         self.caller.stopped_leading(term.clone());
         self.announcer.stopped(token, reason);

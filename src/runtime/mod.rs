@@ -9,6 +9,7 @@ pub mod health;
 mod leader_file;
 pub mod logging;
 mod notices;
+pub mod observer;
 pub mod sidecar;
 pub mod signals;
 mod webhook;

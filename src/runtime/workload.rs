@@ -33,6 +33,7 @@ use crate::election::action::StopReason;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::time::Instant;
 use crate::http::Url;
+use crate::observe::WorkloadCounts;
 use crate::system::clock::BootClock;
 use crate::workload::health::HealthConfig;
 use crate::workload::message::{FromGuard, Lines, MessageError};
@@ -98,6 +99,7 @@ struct Shared {
     /// Asked while the program runs.
     health: Option<Url>,
     election: OnceLock<Handle>,
+    counts: Arc<WorkloadCounts>,
     state: Mutex<State>,
     /// The program has gone.
     gone: Condvar,
@@ -136,6 +138,7 @@ impl Workload {
                 margin: election.margin(),
                 health,
                 election: OnceLock::new(),
+                counts: Arc::default(),
                 state: Mutex::new(State {
                     events: None,
                     stop_signal: Signal::SIGTERM,
@@ -151,6 +154,12 @@ impl Workload {
     pub fn belongs_to(&self, election: Handle) {
         // Set twice is a mistake that nothing rests on.
         let _ = self.shared.election.set(election);
+    }
+
+    /// How often it was started and how it ended, for those who look in.
+    #[must_use]
+    pub fn counts(&self) -> Arc<WorkloadCounts> {
+        Arc::clone(&self.shared.counts)
     }
 
     /// How it came to its end, if not by being stopped.
@@ -245,6 +254,9 @@ impl Shared {
                     return Some(Outcome::Failed);
                 }
             };
+            if matches!(ended, Ok(Ended::GuardLost)) {
+                self.counts.ended(None);
+            }
             let Ok(ended) = ended else {
                 return Some(Outcome::Failed);
             };
@@ -442,7 +454,10 @@ impl<'a> Run<'a> {
             Event::Look => {}
             // Of an earlier run's guard nothing matters any more.
             Event::Report(run, _) | Event::ReportsEnded(run) if run != self.number => {}
-            Event::Report(_, report) => self.supervisor.handle_report(now, report),
+            Event::Report(_, report) => {
+                self.count(report);
+                self.supervisor.handle_report(now, report);
+            }
             Event::ReportsEnded(_) => self.reports_ended = true,
             Event::Reaped(pid) => self.reaped |= pid == self.guard,
             Event::Signal(signal) => self.supervisor.signal(signal as i32),
@@ -458,6 +473,14 @@ impl<'a> Run<'a> {
             self.supervisor.handle_guard_ended();
         }
         self.supervisor.handle_timeout(now);
+    }
+
+    fn count(&self, report: FromGuard) {
+        match report {
+            FromGuard::Started(_) => self.shared.counts.started(),
+            FromGuard::Gone(code) => self.shared.counts.ended(code),
+            FromGuard::Exited(_) => {}
+        }
     }
 
     fn act(&mut self) {

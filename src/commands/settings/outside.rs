@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::reader::{Reader, shown};
 use crate::http::{ListenAddr, Url};
+pub use crate::observe::ReadyWhen;
 
 /// How people and machines look in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,16 +20,6 @@ pub struct Outside {
     pub workload_health_url: Option<Url>,
     /// Told of every transition.
     pub webhook_url: Option<Url>,
-}
-
-/// When `/readyz` says ready.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReadyWhen {
-    /// As soon as this candidate stands for election.
-    #[default]
-    Candidate,
-    /// While it leads.
-    Leader,
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Outside {

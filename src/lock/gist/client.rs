@@ -40,7 +40,7 @@ use crate::election::lock::LockError;
 use crate::election::time::Instant;
 
 pub use self::proxy::ProxySettings;
-pub use self::stats::Stats;
+pub use self::stats::{Stats, StatsHandle};
 pub use self::web::WebClient;
 pub use super::limits::WriteLimits;
 pub use super::wire::rate::RateLimit;
@@ -135,7 +135,7 @@ pub struct GistClient {
     state: Arc<CallState>,
     proxy: Option<String>,
     limits: Limits,
-    stats: Stats,
+    stats: StatsHandle,
     clock: Clock,
 }
 
@@ -178,7 +178,7 @@ impl GistClient {
             refused: None,
             state,
             limits: Limits::new(counted),
-            stats: Stats::default(),
+            stats: StatsHandle::default(),
             clock: config.clock,
         })
     }
@@ -222,8 +222,14 @@ impl GistClient {
 
     /// What was sent and heard so far.
     #[must_use]
-    pub fn stats(&self) -> &Stats {
-        &self.stats
+    pub fn stats(&self) -> Stats {
+        self.stats.get()
+    }
+
+    /// The same, for as long as is wished and from other threads.
+    #[must_use]
+    pub fn stats_handle(&self) -> StatsHandle {
+        self.stats.clone()
     }
 
     /// Sends a request and comes back with what came of it, within `timeout` or very soon after.
@@ -231,13 +237,14 @@ impl GistClient {
     /// As long as GitHub wants no requests, this answers `Throttled` without sending any.
     pub fn call(&mut self, request: &Request, timeout: Duration) -> Answer {
         if let Err(error) = self.limits.admit((self.clock)(), request.is_write()) {
-            self.stats.held_back += 1;
+            self.stats.lock().held_back += 1;
             return unanswered(error);
         }
         let http = match request.to_http(&self.target) {
             Ok(http) => http,
             Err(error) => return unanswered(error),
         };
+        self.stats.lock().asked(request);
         let end = Monotonic::now() + timeout.min(LONGEST_CALL);
         let mut answer = self.authorized(request, &http, timeout, end);
         self.limits.heard((self.clock)(), &answer.reply);
@@ -299,7 +306,7 @@ impl GistClient {
                 (Some(status), answer)
             }
             Err(error) => {
-                self.stats.unanswered += 1;
+                self.stats.lock().unanswered += 1;
                 (None, unanswered(self.failure(request, &error, timeout)))
             }
         }
@@ -343,7 +350,7 @@ impl GistClient {
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
         let head = Head::new(status, |name| parts.headers.get(name)?.to_str().ok());
-        self.stats.heard(method, &head);
+        self.stats.lock().heard(method, &head);
         let mut body = PlainBody(body.into_reader());
         let before = self.limits.in_a_row();
         let answer = wire::answer(request, &self.target, &head, before, &mut body);

@@ -28,7 +28,7 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::client::GistClient;
+use self::client::{GistClient, StatsHandle};
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::stored::{Mark, Stored};
 use self::wire::{Answer, Request};
@@ -166,6 +166,14 @@ impl<T: Transport> GistLock<T> {
             Outcome::Wrote(result) => result,
             Outcome::Got(_) => Err(mixed_up()),
         }
+    }
+}
+
+impl GistLock<GistClient> {
+    /// Shows what is sent to GitHub and heard from it, also once the lock is in use elsewhere.
+    #[must_use]
+    pub fn stats(&self) -> StatsHandle {
+        self.transport.stats_handle()
     }
 }
 
