@@ -131,7 +131,9 @@ struct Guard<'a> {
     command: &'a [OsString],
     watch: Watch,
     child: Option<Child>,
-    /// Something forks faster than it is killed.
+    /// KILL has been sent.
+    killing: bool,
+    /// Not everything has been reached by the last one: something forks meanwhile.
     escaping: bool,
     /// None once it has ended, or spoken nonsense.
     control: Option<File>,
@@ -159,6 +161,7 @@ impl<'a> Guard<'a> {
             command: orders.command,
             watch: Watch::new(orders.grace),
             child: None,
+            killing: false,
             escaping: false,
             control: Some(control),
             lines: Lines::new(),
@@ -181,7 +184,7 @@ impl<'a> Guard<'a> {
                 continue;
             }
             if self.escaping {
-                self.escaping = !kill_all(self.child);
+                self.kill();
             } else {
                 self.wait()?;
             }
@@ -197,6 +200,8 @@ impl<'a> Guard<'a> {
             }
         }
         let reaped = reap_all()?;
+        // Who ends may have forked just before.
+        self.escaping |= self.killing && !reaped.ended.is_empty();
         let now = BootClock::now();
         if let Some(child) = &mut self.child
             && !child.reaped
@@ -264,8 +269,8 @@ impl<'a> Guard<'a> {
                     }
                 }
                 WatchAction::ContinueGroup => signal_group(self.child, Signal::SIGCONT),
-                WatchAction::TermAll => term_all(self.child),
-                WatchAction::KillAll => self.escaping = !kill_all(self.child),
+                WatchAction::TermAll => self.term(),
+                WatchAction::KillAll => self.kill(),
                 WatchAction::Report(report) => self.reports.add(report),
                 WatchAction::Finish => {
                     self.reports.flush();
@@ -299,6 +304,21 @@ impl<'a> Guard<'a> {
                 self.watch.handle_nothing_left(now);
             }
         }
+    }
+
+    fn kill(&mut self) {
+        self.killing = true;
+        let whole = self.child.filter(|child| !child.reaped);
+        let all = descendants::kill_below(|| signal_group(whole, Signal::SIGKILL));
+        // What cannot be seen in this moment is looked for again, until nothing is left.
+        self.escaping = !all.unwrap_or(true);
+    }
+
+    fn term(&self) {
+        let whole = self.child.filter(|child| !child.reaped);
+        let group = whole.map(|child| child.pid.as_raw());
+        // What cannot be seen in this moment, KILL will find.
+        let _ = descendants::term_below(group, |signal| signal_group(whole, signal));
     }
 
     /// Waits until there is something to do.
@@ -353,18 +373,4 @@ fn signal_group(child: Option<Child>, signal: Signal) {
         // CMD has left its own group.
         let _ = kill(child.pid, signal);
     }
-}
-
-// What `/proc` does not show in this moment, KILL will find: it is repeated until nothing is left.
-
-fn term_all(child: Option<Child>) {
-    let whole = child.filter(|child| !child.reaped);
-    let group = whole.map(|child| child.pid.as_raw());
-    let _ = descendants::term_below(group, |signal| signal_group(whole, signal));
-}
-
-/// Says whether that was all, as far as can be seen.
-fn kill_all(child: Option<Child>) -> bool {
-    let whole = child.filter(|child| !child.reaped);
-    descendants::kill_below(|| signal_group(whole, Signal::SIGKILL)).unwrap_or(true)
 }

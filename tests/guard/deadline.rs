@@ -164,8 +164,9 @@ fn a_stopped_workload_is_continued_so_that_it_can_end() {
 #[test]
 fn a_stopped_workload_that_ignores_term_is_killed() {
     // It stops itself again, whenever it is continued.
-    let script = "trap '' TERM; while :; do kill -STOP $$; done";
+    let script = "trap '' TERM; echo > ready; while :; do kill -STOP $$; done";
     let mut trial = Setup::sh(script).grace(SHORT_GRACE).run();
+    trial.await_text("ready", "\n");
     trial.disconnect();
     assert_eq!(trial.await_end(), KILLED);
 }

@@ -20,13 +20,9 @@ use super::reaping::{Ended, Left, reap_all};
 use crate::election::time::Instant;
 use crate::system::clock::BootClock;
 
-/// How many looks are taken to tell everything that its time is over. Two or three are enough for what
-/// does not flee.
-const MOST_LOOKS: usize = 20;
-
-/// How many looks are taken to kill everything. Where those are too few, the dead of a storm of forks
-/// are to be reaped before the next ones: they make each look longer.
-const MOST_KILLS: usize = 3;
+/// How many looks are taken in a row. Two are enough for what does not flee. Before more of them, the dead
+/// of a storm of forks are to be reaped, as they make each look longer, and the time is to be looked at.
+const MOST_LOOKS: usize = 3;
 
 /// How long the killed get to die before they are killed again.
 const BREATH: Duration = Duration::from_millis(5);
@@ -202,7 +198,7 @@ pub fn term_below(group: Option<i32>, mut signal_group: impl FnMut(Signal)) -> i
 pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<bool> {
     let own = getpid().as_raw();
     let mut killed = BTreeSet::new();
-    for _ in 0..MOST_KILLS {
+    for _ in 0..MOST_LOOKS {
         kill_group();
         let before = killed.len();
         let mut below_here = BTreeSet::from([own]);
@@ -236,6 +232,7 @@ pub fn kill_below(mut kill_group: impl FnMut()) -> io::Result<bool> {
 pub fn kill_all_below(deadline: Instant, mut on_ended: impl FnMut(Ended)) -> io::Result<bool> {
     loop {
         let reaped = reap_all()?;
+        let none_ended = reaped.ended.is_empty();
         reaped.ended.into_iter().for_each(&mut on_ended);
         if reaped.left == Left::Nothing {
             return Ok(true);
@@ -244,7 +241,8 @@ pub fn kill_all_below(deadline: Instant, mut on_ended: impl FnMut(Ended)) -> io:
             return Ok(false);
         }
         let all = kill_below(|| ())?;
-        if all && reaped.left == Left::Running {
+        // Who ends may have forked just before.
+        if all && none_ended {
             thread::sleep(BREATH);
         }
     }
