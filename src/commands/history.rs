@@ -171,7 +171,7 @@ impl Found {
 
     /// Whether there is more to be found out.
     fn is_open(&self) -> bool {
-        !self.report.complete || !self.report.unsettled.is_empty()
+        !self.report.complete || self.report.unsettled().next().is_some()
     }
 }
 
@@ -261,7 +261,7 @@ impl Reading {
         let far = self.survey.far();
         let (made, most) = far.requests;
         self.say(&format!(
-            "reading the history: request {made} of {most} at the most, {} revisions listed, {} read",
+            "reading: request {made} of at most {most}, {} revisions listed, {} read",
             words::count(far.listed),
             far.read
         ));

@@ -79,7 +79,7 @@ fn check(gist: &Gist, found: &Found) -> bool {
         "the newest is in no piece"
     );
     assert!(!report.complete || report.revisions == *length);
-    for term in &report.terms {
+    for term in report.terms() {
         check_term(gist, *length, term);
     }
     whole
@@ -219,7 +219,7 @@ fn calm_histories_of_ten_thousand_revisions_are_settled_within_the_usual_request
         assert!(
             check(&gist, &found),
             "seed {seed}: {:?}",
-            found.report.unsettled
+            found.report.entries
         );
         most = most.max(found.pages + found.texts + 1);
     }
@@ -236,7 +236,7 @@ fn where_the_list_comes_by_pages_alone_the_borders_cost_no_more() {
         assert!(
             check(&gist, &found),
             "seed {seed}: {:?}",
-            found.report.unsettled
+            found.report.entries
         );
         assert!(
             found.texts <= 100 && found.pages <= 125,
@@ -253,7 +253,7 @@ fn where_the_list_comes_by_pages_alone_the_borders_cost_no_more() {
             "{}",
             report.revisions
         );
-        let open: usize = report.unsettled.iter().map(|span| span.revisions).sum();
+        let open: usize = report.unsettled().map(|span| span.revisions).sum();
         assert!(
             open < report.revisions / 4,
             "{open} of {}",
@@ -274,7 +274,7 @@ fn without_dates_the_borders_are_found_by_halving() {
         assert!(
             check(&gist, &found),
             "seed {seed}: {:?}",
-            found.report.unsettled
+            found.report.entries
         );
         println!("{} texts", found.texts);
     }

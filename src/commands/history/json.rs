@@ -21,9 +21,9 @@ pub(super) fn text(found: &Found) -> String {
         "asOf": time(report.now),
         "requests": found.requests,
         "stopped": found.stopped,
-        "terms": report.terms.iter().map(term).collect::<Vec<_>>(),
-        "gaps": report.gaps.iter().map(gap).collect::<Vec<_>>(),
-        "unsettled": report.unsettled.iter().map(unsettled).collect::<Vec<_>>(),
+        "terms": report.terms().map(term).collect::<Vec<_>>(),
+        "gaps": report.gaps().map(gap).collect::<Vec<_>>(),
+        "unsettled": report.unsettled().map(unsettled).collect::<Vec<_>>(),
         "movedTo": moved_to,
     });
     format!("{all:#}\n")
@@ -51,11 +51,11 @@ fn term(term: &Term) -> Value {
     })
 }
 
-fn gap(gap: &Gap) -> Value {
+fn gap(gap: Gap) -> Value {
     json!({"from": time(Some(gap.from)), "to": time(gap.to)})
 }
 
-fn unsettled(span: &Unsettled) -> Value {
+fn unsettled(span: Unsettled) -> Value {
     json!({"from": time(span.from), "to": time(span.to), "revisions": span.revisions})
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Found;
 use super::words::{between, count, date, day, name};
-use crate::lock::gist::terms::{End, Gap, Report, Term, Unsettled};
+use crate::lock::gist::terms::{End, Entry, Report, Term};
 
 /// A history longer than this, in seconds, has its years in every line.
 const SHORT_HISTORY: i64 = 300 * 86_400;
@@ -12,29 +12,11 @@ const SHORT_HISTORY: i64 = 300 * 86_400;
 /// How much of a leader's name is shown, in columns.
 const LONGEST_NAME: usize = 60;
 
-/// A line of the table.
-enum Row<'a> {
-    Term(&'a Term),
-    Gap(Gap),
-    Unsettled(Unsettled),
-}
-
-impl Row<'_> {
-    /// Where it stands in the order of time; what is not known comes before what follows it.
-    fn from(&self) -> Option<i64> {
-        match self {
-            Row::Term(term) => term.from,
-            Row::Gap(gap) => Some(gap.from),
-            Row::Unsettled(span) => span.from,
-        }
-    }
-}
-
 /// Everything that stands above the timeline.
 pub(super) fn text(found: &Found) -> String {
     let report = &found.report;
     let mut text = heading(found);
-    if report.terms.is_empty() && report.unsettled.is_empty() {
+    if report.terms().next().is_none() && report.unsettled().next().is_none() {
         text.push_str("\nNobody ever led by this file.\n");
     } else {
         table(&mut text, report);
@@ -48,31 +30,12 @@ fn heading(found: &Found) -> String {
     let file = found.file.as_deref().unwrap_or_default();
     let file = name(file, LONGEST_NAME);
     format!(
-        "file {file:?} of gist {}: {} {}\nfrom {} to {} (UTC)\n",
+        "file {file:?} of gist {}: {}\nfrom {} to {} (UTC)\n",
         found.gist,
-        count(report.revisions),
-        match report.revisions {
-            1 => "revision",
-            _ => "revisions",
-        },
+        revisions(report.revisions),
         date(report.oldest),
         date(report.newest),
     )
-}
-
-/// Terms, gaps and open spans, in order of time.
-fn rows(report: &Report) -> Vec<Row<'_>> {
-    let terms = report.terms.iter().map(Row::Term);
-    let gaps = report.gaps.iter().copied().map(Row::Gap);
-    let unsettled = report.unsettled.iter().copied().map(Row::Unsettled);
-    let mut rows: Vec<Row<'_>> = terms.collect();
-    // Each after the last of the terms that begins no later: those are in order, whatever their dates.
-    for row in gaps.chain(unsettled) {
-        let later = |other: &Row<'_>| other.from() <= row.from();
-        let place = rows.iter().rposition(later).map_or(0, |last| last + 1);
-        rows.insert(place, row);
-    }
-    rows
 }
 
 fn table(text: &mut String, report: &Report) {
@@ -91,9 +54,9 @@ fn table(text: &mut String, report: &Report) {
     };
     line([""; 6]);
     line(["token", "from", "to", "lasted", "end", "leader"]);
-    for row in rows(report) {
-        match row {
-            Row::Term(term) => {
+    for entry in &report.entries {
+        match entry {
+            Entry::Term(term) => {
                 let (from, to) = (begin(term, when), end(term, report, when));
                 line([
                     &term.token.to_string(),
@@ -104,7 +67,7 @@ fn table(text: &mut String, report: &Report) {
                     &leader(term),
                 ]);
             }
-            Row::Gap(gap) => {
+            Entry::Gap(gap) => {
                 let to = gap.to.or(report.now);
                 let until = if gap.to.is_some() {
                     when(to)
@@ -114,15 +77,22 @@ fn table(text: &mut String, report: &Report) {
                 let lasted = between(Some(gap.from), to);
                 line(["-", &when(Some(gap.from)), &until, &lasted, "", "(nobody)"]);
             }
-            Row::Unsettled(span) => line([
+            Entry::Unsettled(span) => line([
                 "?",
                 &when(span.from),
                 &when(span.to),
                 &between(span.from, span.to),
                 "not settled",
-                &format!("({} revisions)", count(span.revisions)),
+                &format!("({})", revisions(span.revisions)),
             ]),
         }
+    }
+}
+
+fn revisions(number: usize) -> String {
+    match number {
+        1 => "1 revision".to_owned(),
+        number => format!("{} revisions", count(number)),
     }
 }
 
@@ -165,17 +135,17 @@ fn notes(text: &mut String, found: &Found) {
     let mut note = |line: &str| {
         let _ = write!(text, "\n{line}\n");
     };
-    if report.terms.iter().any(|term| !term.elected) {
+    if report.terms().any(|term| !term.elected) {
         note("*  This record came past the elections: from client-go, or from a person.");
     }
-    if report.terms.iter().any(|term| term.assumed) {
+    if report.terms().any(|term| term.assumed) {
         note(
             "** Equal records stand at both ends of this span, and what lies between was not\n   \
              read: another may have led for a while.",
         );
     }
     let borders = |term: &Term| !term.begins || term.end == End::NotSettled;
-    if report.terms.iter().any(borders) {
+    if report.terms().any(borders) {
         note("≤ it began before that; ≥ it lasted at least until then");
     }
     if let Some(place) = &report.moved_to {
@@ -201,11 +171,11 @@ fn where_it_stopped(found: &Found) -> String {
             date(report.oldest)
         );
     }
-    let open = report.unsettled.iter().map(|span| span.revisions);
-    let open: usize = open.sum();
+    let open: usize = report.unsettled().map(|span| span.revisions).sum();
     if open > 0 {
         let sign = if report.complete { ":" } else { "," };
-        let _ = write!(text, "{sign} {} revisions are not settled", count(open));
+        let are = if open == 1 { "is" } else { "are" };
+        let _ = write!(text, "{sign} {} {are} not settled", revisions(open));
     }
     text.push('.');
     if found.spent {
@@ -224,6 +194,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::lock::gist::revision::Revision;
+    use crate::lock::gist::terms::{Gap, Unsettled};
 
     const EPOCH: i64 = 1_800_000_000;
 
@@ -252,10 +223,15 @@ pub(super) mod tests {
     }
 
     pub(in crate::commands::history) fn found() -> Found {
-        let gap = |from, to: Option<i64>| Gap {
-            from: EPOCH + from,
-            to: to.map(|to| EPOCH + to),
+        let gap = Gap {
+            from: EPOCH + 3_600,
+            to: Some(EPOCH + 3_602),
         };
+        let terms = [
+            term("napoleon", 0, 3, Some(3_600), End::Released),
+            term("cleopatra", 1, 3_602, None, End::Alive),
+        ];
+        let [first, second] = terms.map(|term| Entry::Term(Box::new(term)));
         Found {
             gist: "aa5a".into(),
             file: Some("leader.json".into()),
@@ -265,17 +241,24 @@ pub(super) mod tests {
                 oldest: Some(EPOCH),
                 newest: Some(EPOCH + 7_000),
                 now: Some(EPOCH + 7_003),
-                terms: vec![
-                    term("napoleon", 0, 3, Some(3_600), End::Released),
-                    term("cleopatra", 1, 3_602, None, End::Alive),
-                ],
-                gaps: vec![gap(3_600, Some(3_602))],
+                entries: vec![first, Entry::Gap(gap), second],
                 ..Report::default()
             },
             requests: 12,
             spent: false,
             stopped: None,
         }
+    }
+
+    /// The terms, to be changed.
+    pub(in crate::commands::history) fn terms(report: &mut Report) -> Vec<&mut Term> {
+        let entries = report.entries.iter_mut();
+        entries
+            .filter_map(|entry| match entry {
+                Entry::Term(term) => Some(&mut **term),
+                _ => None,
+            })
+            .collect()
     }
 
     #[test]
@@ -307,13 +290,13 @@ from 2027-01-15 08:00:00 to 2027-01-15 09:56:40 (UTC)
         open.report.complete = false;
         open.spent = true;
         open.requests = 100;
-        open.report.unsettled = vec![Unsettled {
-            from: Some(EPOCH + 100),
-            to: Some(EPOCH + 200),
+        open.report.entries[1] = Entry::Unsettled(Unsettled {
+            from: Some(EPOCH + 3_500),
+            to: Some(EPOCH + 3_600),
             revisions: 1_000,
-        }];
-        open.report.terms[0].end = End::NotSettled;
-        open.report.terms[1].begins = false;
+        });
+        terms(&mut open.report)[0].end = End::NotSettled;
+        terms(&mut open.report)[1].begins = false;
         let text = text(&open);
         for part in [
             "not settled      (1,000 revisions)",
@@ -330,9 +313,10 @@ from 2027-01-15 08:00:00 to 2027-01-15 09:56:40 (UTC)
     #[test]
     fn what_came_past_the_elections_and_what_was_not_read_is_marked() {
         let mut plain = found();
-        plain.report.terms[0].elected = false;
-        plain.report.terms[1].elected = false;
-        plain.report.terms[1].assumed = true;
+        for term in terms(&mut plain.report) {
+            term.elected = false;
+        }
+        terms(&mut plain.report)[1].assumed = true;
         let text = text(&plain);
         for part in ["napoleon *\n", "cleopatra **\n", "client-go", "both ends"] {
             assert!(text.contains(part), "{part} in\n{text}");
@@ -342,8 +326,7 @@ from 2027-01-15 08:00:00 to 2027-01-15 09:56:40 (UTC)
     #[test]
     fn a_file_without_terms_says_so() {
         let mut none = found();
-        none.report.terms.clear();
-        none.report.gaps.clear();
+        none.report.entries.clear();
         let text = text(&none);
         assert!(text.contains("Nobody ever led by this file."), "{text}");
     }

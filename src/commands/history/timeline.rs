@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::words::{columns, date, name};
-use crate::lock::gist::terms::Report;
+use crate::lock::gist::terms::{End, Report};
 
 /// How wide it is, in columns: an old terminal.
 const WIDTH: usize = 80;
@@ -35,7 +35,7 @@ pub(super) fn text(report: &Report) -> String {
     let (Some(begin), Some(end)) = (begin, end) else {
         return String::new();
     };
-    if report.terms.is_empty() || end <= begin {
+    if report.terms().next().is_none() || end <= begin {
         return String::new();
     }
     let widest = lines.iter().map(|line| columns(&line.name)).max();
@@ -66,10 +66,10 @@ pub(super) fn text(report: &Report) -> String {
 fn lines(report: &Report) -> Vec<Line> {
     let now = report.now.or(report.newest);
     let mut lines: Vec<Line> = Vec::new();
-    for term in &report.terms {
+    for term in report.terms() {
         let Some(from) = term.from else { continue };
         let to = term.to.or(match term.end {
-            crate::lock::gist::terms::End::Alive => now,
+            End::Alive => now,
             _ => term.renewed,
         });
         let span = (from, to.unwrap_or(from).max(from));
@@ -83,9 +83,9 @@ fn lines(report: &Report) -> Vec<Line> {
             None => lines.push(line(&who, LED, vec![span])),
         }
     }
-    let gaps = report.gaps.iter();
+    let gaps = report.gaps();
     let gaps = gaps.filter_map(|gap| Some((gap.from, gap.to.or(now)?.max(gap.from))));
-    let open = report.unsettled.iter();
+    let open = report.unsettled();
     let open = open.filter_map(|span| Some((span.from?, span.to?.max(span.from?))));
     lines.push(line("(nobody)", NOBODY, gaps.collect()));
     lines.push(line("(not settled)", NOT_SETTLED, open.collect()));
@@ -120,9 +120,9 @@ fn drawn(line: &Line, begin: i64, end: i64, cells: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::tests::{found, term};
+    use super::super::table::tests::{found, term, terms};
     use super::*;
-    use crate::lock::gist::terms::End;
+    use crate::lock::gist::terms::Entry;
 
     #[test]
     fn leaders_stand_below_each_other_over_one_axis() {
@@ -146,7 +146,7 @@ mod tests {
             let from = 7_000 + number * 10;
             let token = number.unsigned_abs();
             let one = term(&holder, token, from, Some(from + 5), End::RanOut);
-            many.terms.push(one);
+            many.entries.push(Entry::Term(Box::new(one)));
         }
         let text = text(&many);
         let lines: Vec<&str> = text.lines().collect();
@@ -160,10 +160,10 @@ mod tests {
     fn nothing_is_drawn_of_nothing() {
         assert_eq!(text(&Report::default()), "");
         let mut undated = found().report;
-        for term in &mut undated.terms {
+        undated.entries.remove(1);
+        for term in terms(&mut undated) {
             (term.from, term.to, term.renewed) = (None, None, None);
         }
-        undated.gaps.clear();
         assert_eq!(text(&undated), "");
     }
 }

@@ -40,7 +40,7 @@ use super::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 use crate::election::lock::LockError;
 
 pub use holding::Holding;
-pub use report::{End, Gap, Piece, Report, Term, Unsettled};
+pub use report::{End, Entry, Gap, Piece, Report, Term, Unsettled};
 
 /// How many requests are made unless more are allowed: two percent of what GitHub grants in an hour,
 /// which the electors need too.

@@ -21,16 +21,23 @@ pub struct Report {
     pub newest: Option<i64>,
     /// The time by the service's clock when it showed the newest revision: all of this is as of then.
     pub now: Option<i64>,
-    /// The terms.
-    pub terms: Vec<Term>,
-    /// When nobody had the lease, between two terms and after the last one.
-    pub gaps: Vec<Gap>,
-    /// The spans of which it is not known who led.
-    pub unsettled: Vec<Unsettled>,
+    /// The terms, and what lies between them and after the last one.
+    pub entries: Vec<Entry>,
     /// What is in effect says that the lock was moved there.
     pub moved_to: Option<Place>,
     /// All that the above is made of: every revision listed is in one of these.
     pub pieces: Vec<Piece>,
+}
+
+/// What there is to be told of a span of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Somebody led.
+    Term(Box<Term>),
+    /// Nobody had the lease.
+    Gap(Gap),
+    /// It is not known who led.
+    Unsettled(Unsettled),
 }
 
 /// Revisions next to each other at which the same is in effect.
@@ -146,19 +153,63 @@ pub(super) fn report(survey: &Survey) -> Report {
         moved_to: moved_to(survey),
         ..Report::default()
     };
+    // When the lease was last let go, as long as nobody may have had it since.
+    let mut free: Option<i64> = None;
     for (at, piece) in pieces.iter().enumerate() {
         let before = at.checked_sub(1).map(|before| &pieces[before]);
         let after = pieces.get(at + 1);
-        match &piece.holding {
-            None => report.unsettled.push(unsettled(survey, piece)),
-            Some(holding) => report
-                .terms
-                .extend(term(survey, piece, holding, before, after)),
+        let Some(holding) = &piece.holding else {
+            let open = unsettled(survey, piece);
+            report.entries.push(Entry::Unsettled(open));
+            free = None;
+            continue;
+        };
+        if let Some(term) = term(survey, piece, holding, before, after) {
+            let gap = gap(free, term.from).filter(|_| term.begins);
+            free = term.to;
+            report.entries.extend(gap);
+            report.entries.push(Entry::Term(Box::new(term)));
         }
     }
-    report.gaps = gaps(&report);
+    if let Some(from) = free
+        && survey.date.is_none_or(|now| now > from)
+    {
+        report.entries.push(Entry::Gap(Gap { from, to: None }));
+    }
     report.pieces = pieces;
     report
+}
+
+/// From when the lease was let go to when it was claimed, if that took its time.
+fn gap(free: Option<i64>, claimed: Option<i64>) -> Option<Entry> {
+    let (from, to) = (free?, claimed?);
+    (to > from).then_some(Entry::Gap(Gap { from, to: Some(to) }))
+}
+
+impl Report {
+    /// The terms.
+    pub fn terms(&self) -> impl Iterator<Item = &Term> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Term(term) => Some(&**term),
+            _ => None,
+        })
+    }
+
+    /// When nobody had the lease.
+    pub fn gaps(&self) -> impl Iterator<Item = Gap> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Gap(gap) => Some(*gap),
+            _ => None,
+        })
+    }
+
+    /// The spans of which it is not known who led.
+    pub fn unsettled(&self) -> impl Iterator<Item = Unsettled> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Unsettled(span) => Some(*span),
+            _ => None,
+        })
+    }
 }
 
 /// The whole list in pieces, the oldest first.
@@ -293,25 +344,6 @@ fn unsettled(survey: &Survey, piece: &Piece) -> Unsettled {
         to: date(piece.newest.saturating_sub(1)),
         revisions: piece.oldest - piece.newest + 1,
     }
-}
-
-/// What lies between terms whose end and beginning are known.
-fn gaps(report: &Report) -> Vec<Gap> {
-    let mut gaps = Vec::new();
-    let nexts = report.terms.iter().skip(1).map(Some).chain([None]);
-    for (term, next) in report.terms.iter().zip(nexts) {
-        let Some(from) = term.to else { continue };
-        match next {
-            Some(next) if next.begins => {
-                let to = next.from.filter(|to| *to > from);
-                gaps.extend(to.map(|to| Gap { from, to: Some(to) }));
-            }
-            Some(_) => {}
-            None if report.now.is_none_or(|now| now > from) => gaps.push(Gap { from, to: None }),
-            None => {}
-        }
-    }
-    gaps
 }
 
 fn moved_to(survey: &Survey) -> Option<Place> {
