@@ -43,7 +43,7 @@ impl State {
     pub(super) fn name(self) -> &'static str {
         match self {
             State::Alive => "alive",
-            State::RunOut => "run_out",
+            State::RunOut => "runOut",
             State::Released => "released",
             State::Overwritten => "overwritten",
             State::Prepared => "prepared",
@@ -51,7 +51,7 @@ impl State {
             State::Gone => "gone",
             State::Absent => "absent",
             State::Foreign => "foreign",
-            State::NewerProtocol => "newer_protocol",
+            State::NewerProtocol => "newerProtocol",
             State::Undated => "undated",
         }
     }

@@ -27,18 +27,18 @@ gist service's clock.
 Options:
   --json   for scripts, an object on one line:
              leader                 who leads; \"\" if nobody is known to
-             state                  alive, run_out, released, overwritten, prepared,
-                                    spoilt, gone, absent, foreign, newer_protocol,
+             state                  alive, runOut, released, overwritten, prepared,
+                                    spoilt, gone, absent, foreign, newerProtocol,
                                     undated
              holder                 whom the record names, leading or not
              token                  the fencing token, or null
-             renewed_seconds_ago    since the record was written, or null
-             lease_seconds          how long its lease lasts, or null
-             expires_in_seconds     until it runs out, or null if it is not alive
-             leading_since          by the leader's own clock; \"\" if it does not say
-             renewed_at, now        when it was written, and the answer's date
+             renewedSecondsAgo      since the record was written, or null
+             leaseSeconds           how long its lease lasts, or null
+             expiresInSeconds       until it runs out, or null if it is not alive
+             leadingSince           by the leader's own clock; \"\" if it does not say
+             renewedAt, now         when it was written, and the answer's date
              revision, gist, file, api
-             limit                  {limit, remaining, resets_in_seconds}, or null
+             limit                  {limit, remaining, resetsInSeconds}, or null
 
 Exit codes: 0 shown, also if nobody leads; 1 could not find out; 2 wrong usage or
 settings.";
@@ -216,6 +216,7 @@ impl View {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Json<'a> {
     leader: &'a str,
     state: &'a str,
@@ -235,6 +236,7 @@ struct Json<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct JsonLimit {
     limit: u64,
     remaining: u64,
@@ -307,9 +309,9 @@ limit    4,893 of 5,000 requests left, all again in 44m 59s
         }
         assert_eq!(keys.len(), 15);
         assert_eq!(json["leader"], "napoleon");
-        assert_eq!(json["expires_in_seconds"], 26);
-        assert_eq!(json["renewed_at"], "2020-04-27T17:24:02Z");
-        assert_eq!(json["limit"]["resets_in_seconds"], 2_699);
+        assert_eq!(json["expiresInSeconds"], 26);
+        assert_eq!(json["renewedAt"], "2020-04-27T17:24:02Z");
+        assert_eq!(json["limit"]["resetsInSeconds"], 2_699);
     }
 
     #[test]
@@ -318,8 +320,8 @@ limit    4,893 of 5,000 requests left, all again in 44m 59s
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["leader"], "");
         assert_eq!(json["holder"], "napoleon");
-        assert_eq!(json["state"], "run_out");
-        assert_eq!(json["expires_in_seconds"], serde_json::Value::Null);
+        assert_eq!(json["state"], "runOut");
+        assert_eq!(json["expiresInSeconds"], serde_json::Value::Null);
     }
 
     #[test]

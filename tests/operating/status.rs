@@ -32,12 +32,12 @@ fn a_leader_is_shown_at_the_cost_of_one_request() {
     assert_eq!(shown["holder"], shown["leader"]);
     assert_eq!(shown["state"], "alive");
     assert_eq!(shown["token"], 0);
-    assert_eq!(shown["lease_seconds"], 300);
-    assert_eq!(shown["leading_since"], record["acquireTime"]);
+    assert_eq!(shown["leaseSeconds"], 300);
+    assert_eq!(shown["leadingSince"], record["acquireTime"]);
     let head = &world.service.history(&world.gist)[0];
     assert_eq!(shown["revision"], head.revision.to_string());
-    let ago = shown["renewed_seconds_ago"].as_u64().unwrap();
-    assert_eq!(shown["expires_in_seconds"], 300 - ago);
+    let ago = shown["renewedSecondsAgo"].as_u64().unwrap();
+    assert_eq!(shown["expiresInSeconds"], 300 - ago);
     assert_eq!(shown["gist"], world.gist);
     assert_eq!(shown["file"], "leader.json");
     assert_eq!(shown["api"], world.service.url());
@@ -61,7 +61,7 @@ fn what_is_left_of_the_limit_is_shown() {
         (&limit["limit"], &limit["remaining"]),
         (&json!(5000), &json!(4999))
     );
-    let resets = limit["resets_in_seconds"].as_u64().unwrap();
+    let resets = limit["resetsInSeconds"].as_u64().unwrap();
     assert!((3_000..=3_600).contains(&resets), "{resets}");
     let text = Run::on(&world, &["status"]).ran().well();
     assert!(
@@ -138,7 +138,7 @@ fn where_nobody_leads_the_reason_is_shown_and_the_leader_is_empty() {
                 record["protocol"] = 99.into();
                 record.to_string()
             },
-            "newer_protocol",
+            "newerProtocol",
             "me",
             6,
             "protocol 99",
@@ -165,7 +165,7 @@ fn where_nobody_leads_the_reason_is_shown_and_the_leader_is_empty() {
         assert_eq!(shown["state"], case.state, "{shown}");
         assert_eq!(shown["holder"], case.holder, "{shown}");
         assert_eq!(shown["token"], case.token, "{shown}");
-        assert_eq!(shown["expires_in_seconds"], Value::Null, "{shown}");
+        assert_eq!(shown["expiresInSeconds"], Value::Null, "{shown}");
         let text = with_file(Run::on(&world, &["status"])).ran().well();
         let first = text.lines().next().unwrap();
         assert!(first.contains(case.part), "{first}");
@@ -181,11 +181,11 @@ fn a_lease_has_run_out_by_the_servers_clock_alone() {
     world.set_faults(r#"{"clock_offset_s": 300}"#);
     let after = shown(&world);
     assert_eq!(after["leader"], "");
-    assert_eq!(after["state"], "run_out");
+    assert_eq!(after["state"], "runOut");
     assert_eq!(after["holder"], "napoleon");
     assert_eq!(after["token"], 3);
     assert!(
-        after["renewed_seconds_ago"].as_u64() >= Some(300),
+        after["renewedSecondsAgo"].as_u64() >= Some(300),
         "{after}"
     );
     let text = Run::on(&world, &["status"]).ran().well();
