@@ -151,6 +151,7 @@ fn nobody_to_depose(standing: &Standing) -> Result<Option<String>, String> {
             "{clause}; it is left alone, name another with GIST_FILE"
         )),
         State::NewerProtocol => Err(format!("{clause}; it is left alone, upgrade this elector")),
+        State::Moved => Err(format!("{clause}; it is left alone")),
         State::Alive | State::Undated => Ok(None),
         State::Overwritten if !standing.holder.is_empty() => Ok(None),
         _ => Ok(Some(format!("{clause}\nNothing was written.\n"))),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::gist::span;
 use crate::lock::gist::look::Looked;
-use crate::lock::gist::stored::{PROTOCOL, Stored, StoredRecord};
+use crate::lock::gist::stored::{Moved, PROTOCOL, Stored, StoredRecord};
 use crate::lock::gist::wire::status::for_people;
 
 /// How it is with the lease.
@@ -34,6 +34,8 @@ pub(super) enum State {
     Foreign,
     /// The record goes by a rule that is not known here.
     NewerProtocol,
+    /// The lock is, or is being, moved to another gist.
+    Moved,
     /// Somebody holds it, but the answers have no dates.
     Undated,
 }
@@ -52,6 +54,7 @@ impl State {
             State::Absent => "absent",
             State::Foreign => "foreign",
             State::NewerProtocol => "newerProtocol",
+            State::Moved => "moved",
             State::Undated => "undated",
         }
     }
@@ -74,7 +77,8 @@ pub(super) struct Standing {
     pub(super) since: String,
     /// It was written past the elections.
     plain: bool,
-    /// What is wrong with a file that holds no record, or which rule the record goes by.
+    /// What is wrong with a file that holds no record, which rule the record goes by, or where the lock
+    /// is instead.
     why: Arc<str>,
 }
 
@@ -96,9 +100,10 @@ impl Standing {
             longest_lease: effect.longest_lease.unwrap_or_default(),
             since: record.map_or_else(String::new, |stored| stored.record.acquire_time.clone()),
             plain: effect.stored.origin().is_none(),
-            why: match effect.newer_protocol {
-                Some(protocol) => protocol.to_string().into(),
-                None => why,
+            why: match (moved(looked), effect.newer_protocol) {
+                (Some(moved), _) => moved.into(),
+                (None, Some(protocol)) => protocol.to_string().into(),
+                (None, None) => why,
             },
         }
     }
@@ -168,9 +173,10 @@ impl Standing {
             State::Absent => "nobody yet: there never was a record".to_owned(),
             State::Foreign => format!("nobody: the file holds something else, {why}"),
             State::NewerProtocol => format!(
-                "not known: the record goes by protocol {why}, this elector by {PROTOCOL} (the lock was \
-                 moved to another gist, or is used by newer electors)"
+                "not known: the record goes by protocol {why}, this elector by {PROTOCOL}: it is used by \
+                 newer electors"
             ),
+            State::Moved => format!("nobody leads by this lock: {why}"),
             State::Undated => {
                 format!(
                     "not known: {holder}, unless its lease has run out (the answer has no date)"
@@ -186,10 +192,26 @@ fn age(date: Option<i64>, committed_at: Option<i64>) -> Option<Duration> {
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
+/// Where the lock is, if the record says that it is moved.
+fn moved(looked: &Looked) -> Option<String> {
+    let effect = &looked.effect;
+    effect.newer_protocol?;
+    Some(match effect.stored.record()?.moved.as_ref()? {
+        Moved::To(place) => format!("it was moved to {place}"),
+        Moved::From(place) => format!(
+            "it is being moved here from {place}, have `elector init --from {}` come to its end",
+            place.gist
+        ),
+    })
+}
+
 fn state(looked: &Looked, age: Option<Duration>) -> State {
     let effect = &looked.effect;
     if effect.newer_protocol.is_some() {
-        return State::NewerProtocol;
+        return match moved(looked) {
+            Some(_) => State::Moved,
+            None => State::NewerProtocol,
+        };
     }
     match &*effect.stored {
         Stored::Record(stored) => state_of_record(stored, age),
@@ -264,6 +286,12 @@ pub(super) mod tests {
             (&ours("napoleon", ""), 30, State::RunOut, ""),
             (&ours("", ""), 1, State::Released, ""),
             (&ours("x", r#","protocol":2"#), 1, State::NewerProtocol, ""),
+            (
+                &ours("", r#","protocol":2,"movedTo":"aa","movedToFile":"b""#),
+                1,
+                State::Moved,
+                "",
+            ),
             (plain, 1, State::Overwritten, ""),
             (floor, 1, State::Prepared, ""),
             (&ours("", r#","floor":true"#), 1, State::Prepared, ""),

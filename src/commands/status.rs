@@ -29,7 +29,7 @@ Options:
              leader                 who leads; \"\" if nobody is known to
              state                  alive, runOut, released, overwritten, prepared,
                                     spoilt, gone, absent, foreign, newerProtocol,
-                                    undated
+                                    moved, undated
              holder                 whom the record names, leading or not
              token                  the fencing token, or null
              renewedSecondsAgo      since the record was written, or null
@@ -337,6 +337,7 @@ limit    4,893 of 5,000 requests left, all again in 44m 59s
             State::Absent,
             State::Foreign,
             State::NewerProtocol,
+            State::Moved,
             State::Undated,
         ] {
             assert!(DETAILS.contains(state.name()), "{}", state.name());

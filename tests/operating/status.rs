@@ -184,10 +184,7 @@ fn a_lease_has_run_out_by_the_servers_clock_alone() {
     assert_eq!(after["state"], "runOut");
     assert_eq!(after["holder"], "napoleon");
     assert_eq!(after["token"], 3);
-    assert!(
-        after["renewedSecondsAgo"].as_u64() >= Some(300),
-        "{after}"
-    );
+    assert!(after["renewedSecondsAgo"].as_u64() >= Some(300), "{after}");
     let text = Run::on(&world, &["status"]).ran().well();
     assert!(
         text.starts_with("leader   nobody: the lease of napoleon ran out 4m "),

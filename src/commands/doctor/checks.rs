@@ -159,6 +159,7 @@ pub(super) fn record(standing: &Standing) -> Finding {
                 "{clause}; upgrade this one, or look in the record for the gist that took over"
             ),
         ),
+        State::Moved => fail("record", clause),
     }
 }
 
