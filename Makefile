@@ -88,6 +88,10 @@ chaos: need-cargo need-cc ## torment real processes: make chaos MINUTES=60 SEED=
 	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) $(CARGO) test --locked --test chaos -- \
 	  --ignored --exact chaos_for_as_long_as_is_wished --nocapture
 
+.PHONY: page-picture
+page-picture: need-cargo need-cc ## draw docs/page.png, the picture of the page (with Chromium)
+	$(CARGO) test --locked --test page -- --ignored --exact picture::the_picture_of_the_readme
+
 .PHONY: doc
 doc: need-cargo need-cc ## build the documentation, in target/doc
 	$(CARGO) doc --locked --no-deps

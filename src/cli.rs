@@ -12,6 +12,8 @@ use lexopt::{Arg, Parser};
 
 use crate::commands::usage::{USAGE, nearest, shown};
 use crate::commands::{self, help};
+use crate::workload;
+use crate::workload::process::{EXEC_COMMAND, GUARD_COMMAND};
 
 /// The options that stand before a command.
 const OPTIONS: &[&str] = &["--help", "--version"];
@@ -21,6 +23,10 @@ const OPTIONS: &[&str] = &["--help", "--version"];
 pub enum Command {
     /// Run this command, with what stands behind its name.
     Sub(&'static help::Topic, Vec<OsString>),
+    /// Guard a workload: what elector starts for itself.
+    Guard(Vec<OsString>),
+    /// Become a workload: what a guard starts.
+    Exec(Vec<OsString>),
     /// Print the help, or that of a command.
     Help(Option<&'static help::Topic>),
     /// Print the version.
@@ -95,6 +101,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageE
 
 fn command(word: &OsString, parser: Parser) -> Result<Command, UsageError> {
     let name = word.to_str().unwrap_or_default();
+    // Nobody types these, so no help names them.
+    match name {
+        GUARD_COMMAND => return Ok(Command::Guard(remaining(parser))),
+        EXEC_COMMAND => return Ok(Command::Exec(remaining(parser))),
+        _ => {}
+    }
     let Some(topic) = help::topic(name) else {
         return Err(UsageError::UnknownCommand(word.clone()));
     };
@@ -154,6 +166,8 @@ fn next(parser: &mut Parser) -> Result<Option<Word>, UsageError> {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match parse(args) {
         Ok(Command::Sub(topic, args)) => run(topic.name, args),
+        Ok(Command::Guard(args)) => workload::guard::run(&args),
+        Ok(Command::Exec(args)) => workload::exec::run(&args),
         Ok(Command::Help(topic)) => print(&help::text(topic)),
         Ok(Command::Version) => print(&help::version()),
         Err(error) => {
@@ -210,6 +224,8 @@ mod tests {
         match parsed(line) {
             Ok(Command::Help(topic)) => format!("help {}", topic.map_or("", |topic| topic.name)),
             Ok(Command::Sub(topic, args)) => format!("{} {args:?}", topic.name),
+            Ok(Command::Guard(args)) => format!("guard {args:?}"),
+            Ok(Command::Exec(args)) => format!("exec {args:?}"),
             Ok(Command::Version) => "version".to_owned(),
             Err(error) => error.to_string(),
         }
@@ -234,6 +250,11 @@ mod tests {
             ("run --help", "help run"),
             ("demo -h", "help demo"),
             ("gist-server --help more", "help gist-server"),
+            (
+                "guard-workload 3 -- x -h",
+                r#"guard ["3", "--", "x", "-h"]"#,
+            ),
+            ("exec-workload -- --help", r#"exec ["--", "--help"]"#),
             ("--version", "version"),
             ("-V", "version"),
         ] {
@@ -256,6 +277,10 @@ mod tests {
             (
                 "sttus",
                 "there is no command `sttus`: did you mean `status`?",
+            ),
+            (
+                "guard-workloat",
+                "there is no command `guard-workloat`: see `elector help`",
             ),
             ("xyz", "there is no command `xyz`: see `elector help`"),
             (

@@ -9,7 +9,9 @@
 //!   ([`ResourceLock`]) and the state machine.
 //! - [`system`]: the clocks, and a timer that counts suspended time.
 //! - [`lock`]: the lock in a gist.
-//! - [`http`], [`emulator`]: a small HTTP server, and a gist service to test against.
+//! - [`workload`]: what runs only while leading, and the guard above it.
+//! - [`http`], [`observe`]: a small HTTP server, and what is shown on it: status, metrics, a page.
+//! - [`emulator`]: a gist service to test against.
 //! - [`runtime`]: threads and signals; [`LeaderElection`] is what a program embeds.
 //! - [`commands`], [`cli`]: the program.
 //!
@@ -45,8 +47,10 @@ pub mod election;
 pub mod emulator;
 pub mod http;
 pub mod lock;
+pub mod observe;
 pub mod runtime;
 pub mod system;
+pub mod workload;
 
 pub use election::config::LeaderElectionConfig;
 pub use election::lock::ResourceLock;

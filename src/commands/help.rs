@@ -73,7 +73,7 @@ account and no cluster needed.",
     },
     Topic {
         name: "step-down",
-        usage: "",
+        usage: "[--port N]",
         summary: "have the elector on this machine give the lease to another",
         details: step_down::DETAILS,
     },

@@ -100,10 +100,12 @@ pub enum Notice {
         /// After how long it is tried again.
         retry_in: Duration,
     },
-    /// The store told a leader to stay away for longer than its lease lasts: nobody can lead before
-    /// the end of that.
+    /// The store told a leader to stay away for longer than its lease lasts: it leads to the end of
+    /// that, and then nobody can, as the others share the store's limits.
     ThrottledPastLimit {
-        /// For how long.
+        /// How long it still leads.
+        leads_for: Duration,
+        /// For how long nobody is to ask the store.
         retry_after: Duration,
     },
     /// A claim took effect, and is to be confirmed.

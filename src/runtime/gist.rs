@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::election::config::LeaderElectionConfig;
+use crate::lock::gist::budget::Budget;
 use crate::lock::gist::client::{
     ClientConfig, ClientError, GistClient, ProxySettings, WriteLimits,
 };
@@ -111,6 +112,7 @@ impl GistOptions {
                 process: process_name().map_err(OpenError::System)?,
                 file: self.file.clone(),
                 renew_deadline: election.renew_deadline,
+                budget: Budget::new(election),
             },
             confirm_delay: self.confirm_delay,
         };

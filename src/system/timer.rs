@@ -10,6 +10,7 @@
 //! ```
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::sys::time::TimeSpec;
@@ -60,6 +61,13 @@ impl Timer {
     /// None that is known of: a wait that a signal broke is taken up again.
     pub fn wait(&self) -> io::Result<()> {
         Ok(self.0.wait()?)
+    }
+}
+
+/// For a poll: readable once it has fired, until it is waited for or set anew.
+impl AsFd for Timer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -152,7 +152,7 @@ impl Gist {
         let newest = self.revisions.last().and_then(|(_, at)| *at);
         Answer {
             date: newest.map(|at| at + 1),
-            running_low: None,
+            rate: None,
             reply,
         }
     }

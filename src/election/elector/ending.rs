@@ -28,6 +28,13 @@ pub(super) struct Ending {
     patience: Instant,
 }
 
+impl Ending {
+    /// It will not stand again.
+    pub(super) fn is_for_good(self) -> bool {
+        matches!(self.after, After::Finish(_))
+    }
+}
+
 impl LeaderElector {
     /// The elector is to stop: the workload first, then the lease is given back.
     pub fn handle_cancel(&mut self, now: Instant) {

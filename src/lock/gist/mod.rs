@@ -10,9 +10,11 @@
 //! [`GistLock`] is the blocking shell: it carries the protocol's requests to the client and the
 //! answers back, within the time that it is given. It decides nothing.
 
+pub mod budget;
 pub mod client;
 pub mod history;
 pub mod limits;
+pub mod look;
 mod observation;
 mod pages;
 pub mod protocol;
@@ -26,7 +28,7 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::client::GistClient;
+use self::client::{GistClient, StatsHandle};
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::stored::{Mark, Stored};
 use self::wire::{Answer, Request};
@@ -167,6 +169,14 @@ impl<T: Transport> GistLock<T> {
     }
 }
 
+impl GistLock<GistClient> {
+    /// Shows what is sent to GitHub and heard from it, also once the lock is in use elsewhere.
+    #[must_use]
+    pub fn stats(&self) -> StatsHandle {
+        self.transport.stats_handle()
+    }
+}
+
 fn mixed_up() -> LockError {
     LockError::OutcomeUnknown("the lock mixed up its calls".into())
 }
@@ -200,6 +210,10 @@ impl<T: Transport> ResourceLock for GistLock<T> {
 
     fn confirmation(&self) -> Option<Duration> {
         Some(self.confirm_delay)
+    }
+
+    fn poll_pause(&self) -> Duration {
+        self.protocol.poll_pause((self.clock)())
     }
 
     fn record_event(&mut self, event: &str) {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::history::{Effect, is_floor};
 use super::revision::Revision;
-use super::stored::{Moved, Place, Stored};
-use super::wire::status::for_people;
+use super::stored::{Moved, Stored};
 use crate::election::lock::{Content, LockError, Observed};
 use crate::election::safeguard::{Safeguard, holds};
 use crate::election::time::Instant;
@@ -102,13 +101,12 @@ impl Observer {
             Some(Moved::To(place)) => format!(
                 "the lock was moved to {}: set that for every candidate, nobody leads by this one \
                  any more",
-                named(place)
+                place
             ),
             Some(Moved::From(place)) => format!(
                 "the lock is being moved here from {}, and nobody may lead by this one yet: have \
                  `elector init --from {}` come to its end",
-                named(place),
-                place.gist
+                place, place.gist
             ),
             None => format!(
                 "the gist is used by a newer elector (protocol {}), which this one does not \
@@ -128,15 +126,6 @@ impl Observer {
         let seconds = self.date?.checked_sub(effect.commit.committed_at?)?;
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
     }
-}
-
-/// A place by the settings that lead there.
-fn named(place: &Place) -> String {
-    format!(
-        "GIST_ID={} GIST_FILE={}",
-        place.gist,
-        for_people(&place.file)
-    )
 }
 
 /// What a revision in effect means.

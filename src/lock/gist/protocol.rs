@@ -14,6 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::history::Effect;
 use super::observation::{Observer, content};
 use super::reader::{Read, Reader, unavailable};
@@ -35,6 +36,8 @@ pub struct ProtocolConfig {
     pub file: Option<String>,
     /// The elector's renew deadline: an answer counts as stale for at most half of it.
     pub renew_deadline: Duration,
+    /// How far apart its looks are to be, and which requests are left to the leader.
+    pub budget: Budget,
 }
 
 /// What is to be done next in a call.
@@ -83,6 +86,7 @@ pub struct GistProtocol {
     writes: u64,
     reader: Reader,
     observer: Observer,
+    budget: Budget,
     /// The next `get` is answered from what the answer to a write showed.
     serve_next: bool,
     /// A first answer was taken, and the file is one that may be written.
@@ -108,6 +112,7 @@ impl GistProtocol {
         GistProtocol {
             observer: Observer::new(&config.process, protocol),
             reader: Reader::new(config.renew_deadline),
+            budget: config.budget,
             file: config.file,
             writes: 0,
             serve_next: false,
@@ -127,6 +132,12 @@ impl GistProtocol {
     #[must_use]
     pub fn in_effect(&self) -> Option<(Revision, Revision)> {
         self.reader.known()
+    }
+
+    /// How far apart a candidate's looks are to be at least, by what is known `now`.
+    #[must_use]
+    pub fn poll_pause(&self, now: Instant) -> Duration {
+        self.budget.pause(now, self.in_effect().is_some())
     }
 
     /// What is in effect, as far as it is known.
@@ -168,9 +179,8 @@ impl GistProtocol {
     /// Takes the answer to the request asked for last, handled at `now`.
     pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> Step {
         self.observer.note_date(answer.date);
-        if let Some(running_low) = answer.running_low {
-            self.reader.running_low = running_low;
-        }
+        self.budget.heard(now, answer.rate);
+        self.reader.running_low = self.budget.only_reserve(now);
         let reply = match answer.reply {
             // Not the gist is missing, but a revision that it listed.
             Err(LockError::NotFound(_)) if self.reader.awaits_text() => Err(unavailable(
@@ -415,6 +425,8 @@ pub(super) fn only_file(files: &[String]) -> Result<String, LockError> {
     }
 }
 
-fn has_gist_scope(scopes: &str) -> bool {
+/// Whether a token with these scopes (`X-OAuth-Scopes`) may write gists.
+#[must_use]
+pub fn has_gist_scope(scopes: &str) -> bool {
     scopes.split(',').any(|scope| scope.trim() == "gist")
 }

@@ -1,11 +1,13 @@
 //! What our file held in one revision: a record and where it came from, or something else.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::revision::Revision;
+use super::wire::status::for_people;
 use super::wire::target::check_file_name;
 use super::wire::{GistId, Text};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord, RecordError};
@@ -78,6 +80,18 @@ pub struct Place {
     pub gist: GistId,
     /// The file in it.
     pub file: Arc<str>,
+}
+
+/// By the settings that lead there.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "GIST_ID={} GIST_FILE={}",
+            self.gist,
+            for_people(&self.file)
+        )
+    }
 }
 
 /// What is said of a lock that is being moved.

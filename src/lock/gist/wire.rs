@@ -10,6 +10,7 @@
 //! ```
 
 pub mod parse;
+pub mod rate;
 pub mod request;
 pub mod status;
 pub mod target;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use super::revision::Revision;
 use crate::election::lock::LockError;
 use parse::{History, Unusable, Want};
+pub use rate::RateLimit;
 use status::{Asked, Head};
 pub use target::{GistId, Target};
 
@@ -67,9 +69,9 @@ pub enum Request {
 pub struct Answer {
     /// The server's own clock (the `Date` header), in seconds since the Unix epoch.
     pub date: Option<i64>,
-    /// Whether few of the hour's requests are left, which all of a user's candidates share; `None` if
-    /// it does not say.
-    pub running_low: Option<bool>,
+    /// How many of the hour's requests are left, which all of a user's programs share; `None` if it
+    /// does not say.
+    pub rate: Option<RateLimit>,
     /// What it said.
     pub reply: Result<Reply, LockError>,
 }
@@ -102,6 +104,17 @@ pub struct GistPage {
     pub history: Vec<Commit>,
     /// What the token may do (`X-OAuth-Scopes`), where the server says so.
     pub scopes: Option<Arc<str>>,
+    /// Whose it is, and who sees it.
+    pub about: About,
+}
+
+/// What an answer says of the gist as a whole, for people. `None` for what was not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct About {
+    /// Whether everybody finds it.
+    pub public: Option<bool>,
+    /// The login of its owner.
+    pub owner: Option<Arc<str>>,
 }
 
 /// An entry of the history.
@@ -141,7 +154,7 @@ pub fn answer(
     };
     Answer {
         date: head.date,
-        running_low: head.running_low(),
+        rate: head.rate(),
         reply: reply(request, target, &asked, head, body),
     }
 }
@@ -196,5 +209,6 @@ fn read_page(head: &Head, want: Want<'_>, body: impl Read) -> Result<Reply, Unus
         text: gist.text,
         history: gist.history,
         scopes: head.scopes.clone(),
+        about: gist.about,
     }))
 }

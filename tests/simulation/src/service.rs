@@ -112,6 +112,11 @@ fn stamp(now: Time) -> Timestamp {
     Timestamp(EPOCH * 1000 + (now.0 / 1_000_000) as i64)
 }
 
+/// The server's clock, in seconds since 1970.
+pub fn seconds_of(now: Time) -> i64 {
+    stamp(now).0 / 1000
+}
+
 impl Service {
     /// A gist whose file holds `content`, written so many seconds before the beginning.
     pub fn new(seed: u64, content: Option<&str>, age: i64) -> Service {
@@ -392,7 +397,7 @@ impl Service {
                 .collect(),
             text: text(view.head().files()),
             history,
-            scopes: None,
+            ..GistPage::default()
         }
     }
 }
@@ -450,8 +455,8 @@ fn not_found() -> LockError {
 
 pub fn answer(now: Time, reply: Result<Reply, LockError>) -> Answer {
     Answer {
-        date: Some(stamp(now).0 / 1000),
-        running_low: None,
+        date: Some(seconds_of(now)),
+        rate: None,
         reply,
     }
 }

@@ -4,9 +4,12 @@
 //! No order of keys is relied upon. Whatever is not as it should be makes the whole answer
 //! unusable; nothing is guessed.
 
+mod about;
+
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -16,9 +19,10 @@ use serde_json::error::Category;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use self::about::Loose;
 use super::status::for_people;
 use super::target::GistId;
-use super::{Commit, Revision, Text};
+use super::{About, Commit, Revision, Text};
 
 /// The longest body that is read, in bytes after decompression: more than a day of history at
 /// 1 kB an entry, and little enough to be read within a request's time.
@@ -77,6 +81,8 @@ pub struct Gist {
     pub text: Text,
     /// The history, newest first.
     pub history: Vec<Commit>,
+    /// What stands before all that is needed; GitHub has it in front of the history.
+    pub about: About,
 }
 
 /// Why a body could not be used, for people.
@@ -315,6 +321,11 @@ impl<'de> Visitor<'de> for GistSeed<'_, '_> {
                 "history" if self.0.want.history != History::Nothing => {
                     history_met = true;
                     map.next_value_seed(history_seed(self.0))?;
+                }
+                "public" => self.0.gist.about.public = map.next_value::<Loose>()?.flag(),
+                "owner" => {
+                    let owner = map.next_value::<Loose>()?.owner();
+                    self.0.gist.about.owner = owner.map(Arc::from);
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;

@@ -307,7 +307,7 @@ fn shows(content: &Content, text: &Text, was_record: bool) -> bool {
 fn answer(reply: Result<Reply, LockError>) -> Answer {
     Answer {
         date: None,
-        running_low: None,
+        rate: None,
         reply,
     }
 }
