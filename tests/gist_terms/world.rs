@@ -214,7 +214,19 @@ impl Wild {
 
     fn disturb(&self, rng: &mut Rng, last: usize) -> Text {
         let old = rng.usize(..=last);
-        match rng.u8(..9) {
+        match rng.u8(..10) {
+            // The lock is moved away.
+            9 => {
+                let effect = self.gist.in_effect(last);
+                let token = self.highest_token(effect, last).unwrap_or(0);
+                let says = says("", token, self.now, self.now);
+                let text = ours(&says, &format!("init{last}-1"), name(effect));
+                let Text::Whole(text) = text else { return text };
+                whole(text.replace(
+                    r#""protocol":1"#,
+                    r#""protocol":2,"movedTo":"aa","movedToFile":"b""#,
+                ))
+            }
             // Another file's revision.
             0 | 1 => self.gist.text(last).clone(),
             // An old state, with all that it says.

@@ -323,11 +323,28 @@ impl Service {
                 let commits = view.commits(*page as usize, *per_page);
                 Reply::Commits(commits.map(|entry| self.commit(entry)).collect())
             }
-            Request::History | Request::Write { .. } | Request::Create { .. } => {
+            Request::History => {
+                let mut page = self.page(view, None, cap);
+                page.history = self.all_commits(view);
+                Reply::Gist(page)
+            }
+            Request::Write { .. } | Request::Create { .. } => {
                 return answer(now, Err(not_found()));
             }
         };
         answer(now, Ok(reply))
+    }
+
+    fn all_commits(&self, view: View<'_>) -> Vec<Commit> {
+        view.history().map(|entry| self.commit(entry)).collect()
+    }
+
+    /// Every revision that leads up to the head, newest first, with what the record's file holds.
+    pub fn revisions(&self) -> Vec<(Revision, Text)> {
+        let history = self.view().history();
+        history
+            .map(|commit| (commit.revision(), text(commit.files())))
+            .collect()
     }
 
     /// What a write that was put into effect just now is answered with.

@@ -3,6 +3,7 @@
 
 mod checks;
 mod healing;
+mod history;
 mod legacy;
 mod network;
 mod people;
@@ -330,6 +331,7 @@ impl World {
             }
         }
         self.check_liveness();
+        self.check_history();
         if let Some(what) = self.violation.take() {
             return Err(self.broken(&what));
         }

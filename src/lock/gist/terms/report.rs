@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Holding, SpanState, Survey};
+use super::search::SpanState;
+use super::{Holding, Survey};
 use crate::lock::gist::history::Effect;
 use crate::lock::gist::revision::Revision;
 use crate::lock::gist::stored::{Moved, Place};
