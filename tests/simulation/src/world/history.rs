@@ -23,8 +23,9 @@ impl World {
         let report = survey.report();
         let holdings = self.holdings();
         for piece in report.pieces.iter().filter(|piece| !piece.assumed) {
-            for place in piece.newest..=piece.oldest {
-                let truth = &holdings[place];
+            let covered = holdings.iter().enumerate();
+            let covered = covered.take(piece.oldest + 1).skip(piece.newest);
+            for (place, truth) in covered {
                 if piece.holding.as_ref().is_some_and(|said| said != truth) {
                     let told = format!("the history tells {piece:?}, but at {place} is {truth:?}");
                     return self.break_rule(|_| told);
