@@ -67,6 +67,8 @@ pub enum How {
     Stopped,
     /// One's own: it was asked to let another one lead.
     SteppedDown,
+    /// One's own: what it ran has ended by itself.
+    WorkloadEnded,
     /// One's own: the lease could not be renewed in time.
     NotRenewed,
     /// One's own: the lease was not its own any more.
@@ -84,6 +86,7 @@ impl How {
             How::Overwritten => "overwritten",
             How::Stopped => "stopped",
             How::SteppedDown => "steppedDown",
+            How::WorkloadEnded => "workloadEnded",
             How::NotRenewed => "notRenewed",
             How::Deposed => "deposed",
         }
@@ -95,6 +98,7 @@ impl From<StopReason> for How {
         match reason {
             StopReason::Cancelled => How::Stopped,
             StopReason::SteppedDown => How::SteppedDown,
+            StopReason::WorkloadEnded => How::WorkloadEnded,
             StopReason::RenewDeadline => How::NotRenewed,
             StopReason::Deposed => How::Deposed,
         }

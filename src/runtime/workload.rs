@@ -220,7 +220,7 @@ impl Workload {
         if outcome.is_some()
             && let Some(election) = self.shared.election.get()
         {
-            election.stop();
+            election.workload_ended();
         }
     }
 }
