@@ -37,16 +37,17 @@ const BACKLOG: i32 = 1024;
 /// How many connections one round accepts from one listener before it looks at the others.
 const ACCEPTS_PER_ROUND: usize = 64;
 
-/// How long a newcomer waits for threads that are to end, or to take in what was sent: they have only
-/// to be run.
+/// How long a newcomer waits for a place: for threads that have only to be run to end, and for answers
+/// that are under way.
 const YIELDING: Duration = Duration::from_millis(250);
 
 /// What one server, one connection and one request may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections in use at a time, and a quarter more on their way out. For a further one, one that keeps us waiting is closed: of the address
-    /// with the most connections, the one that does so the longest. Where none does, the further one
-    /// is answered 503 and closed.
+    /// Connections in use at a time, and a quarter more on their way out. For a further one, one that
+    /// keeps us waiting is closed: of the address with the most connections, the one that does so the
+    /// longest. Where none does, one that has just been answered is; else the further one is answered
+    /// 503 and closed.
     pub connections: usize,
     /// Bytes of a request's head, request line and headers together.
     pub head_bytes: usize,
