@@ -10,7 +10,7 @@ mod timeline;
 mod words;
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,9 +20,9 @@ use std::time::Duration;
 use lexopt::prelude::*;
 use nix::sys::signal::Signal;
 
+use super::gist;
 use super::help;
-use super::settings::Settings;
-use super::usage::{self, USAGE, UsageError};
+use super::usage::{self, UsageError};
 use crate::election::lock::LockError;
 use crate::lock::gist::client::GistClient;
 use crate::lock::gist::terms::{Report, Survey, USUAL_REQUESTS};
@@ -39,12 +39,30 @@ The borders between terms are looked for, so that few of the revisions have to b
 read. What is not settled when the requests are used up is shown as such.
 
 Options:
-  --json            all of it as JSON
-  --requests N      make at most N requests, 2 to 5000 [default: 100]
-  --help            this text
+  --requests N   make at most N requests, 2 to 5000 [default: 100]
+  --help         this text
+  --json         for scripts, an object on one line:
+                   terms       in order of time, each with
+                                 leader, token
+                                 from, to        null for not (yet) or not known
+                                 fromSettled     false: it began before that
+                                 renewedAt       when it was renewed last
+                                 end             alive, released, ranOut,
+                                                 claimedAgain, deposed, overwritten,
+                                                 moved, notSettled
+                                 elected         false: from client-go, or by hand
+                                 confirmed       false: a claim that never led
+                                 assumed         true: not all of it was read
+                                 leaseSeconds, firstRevision, lastRevision
+                   gaps        when nobody had the lease: from, to (null: until now)
+                   unsettled   what is left open: from, to, revisions
+                   revisions, complete (false: older ones are not listed), from, to
+                   now, gist, file, requests, movedTo, stopped (why, or null)
 
 Exit codes: 0 done, even if something is left open; 1 it was stopped (what is known
 by then is shown); 2 wrong usage or settings.";
+
+const NAME: &str = "history";
 
 const OPTIONS: &[&str] = &["--json", "--requests", "--help"];
 
@@ -72,29 +90,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let wanted = match parse(args) {
         Ok(Some(wanted)) => wanted,
         Ok(None) => {
-            print!("{}", help::text(help::topic("history")));
-            return ExitCode::SUCCESS;
+            return gist::print(NAME, &help::text(help::topic(NAME)), ExitCode::SUCCESS);
         }
-        Err(error) => return usage::refuse("history", &error),
+        Err(error) => return usage::refuse(NAME, &error),
     };
-    let settings = match Settings::from_environment(false) {
+    let settings = match gist::settings(NAME) {
         Ok(settings) => settings,
-        Err(error) => return complain(&error.to_string(), ExitCode::from(USAGE)),
+        Err(code) => return code,
     };
     let client = match settings.gist.client(&settings.election) {
         Ok(client) => client,
-        Err(error) => return complain(&error.to_string(), ExitCode::from(USAGE)),
+        Err(error) => return gist::wrong_settings(NAME, &error),
     };
-    let reading = match Reading::new(client, settings.gist.file.clone(), wanted.requests) {
-        Ok(reading) => reading,
-        Err(error) => {
-            return complain(
-                &format!("signals cannot be caught: {error}"),
-                ExitCode::FAILURE,
-            );
-        }
-    };
-    show(reading, wanted.json)
+    match Reading::new(client, settings.gist.file.clone(), wanted.requests) {
+        Ok(reading) => show(reading, wanted.json),
+        Err(error) => gist::failed(NAME, &format!("signals cannot be caught: {error}")),
+    }
 }
 
 /// `None` is a wish for help.
@@ -129,26 +140,22 @@ fn requests(text: &str) -> Result<u32, UsageError> {
 
 /// Reads, and shows what came of it.
 fn show(mut reading: Reading, json: bool) -> ExitCode {
-    let stopped = reading.read().err();
-    let found = reading.found(stopped.as_ref().map(ToString::to_string));
-    if !found.is_anything() {
-        let why = stopped.map_or_else(String::new, |stopped| stopped.to_string());
-        return complain(&why, ExitCode::FAILURE);
-    }
-    let text = if json {
-        json::text(&found)
-    } else {
-        table::text(&found) + &timeline::text(&found.report)
+    let stopped = reading.read().err().map(|stopped| stopped.to_string());
+    let code = match stopped {
+        Some(_) => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
     };
-    let printed = print(&text);
-    match (printed, found.stopped) {
-        (Err(error), _) => complain(
-            &format!("standard output cannot be written: {error}"),
-            ExitCode::FAILURE,
-        ),
-        (Ok(()), Some(why)) => complain(&why, ExitCode::FAILURE),
-        (Ok(()), None) => ExitCode::SUCCESS,
+    let found = reading.found(stopped);
+    let text = match json {
+        _ if found.report.revisions == 0 => String::new(),
+        true => json::text(&found),
+        false => table::text(&found) + &timeline::text(&found.report),
+    };
+    let code = gist::print(NAME, &text, code);
+    if let Some(why) = &found.stopped {
+        gist::complain(NAME, why);
     }
+    code
 }
 
 /// What was found out, and about what.
@@ -165,10 +172,6 @@ struct Found {
 }
 
 impl Found {
-    fn is_anything(&self) -> bool {
-        self.report.revisions > 0
-    }
-
     /// Whether there is more to be found out.
     fn is_open(&self) -> bool {
         !self.report.complete || self.report.unsettled().next().is_some()
@@ -262,7 +265,7 @@ impl Reading {
         let (made, most) = far.requests;
         self.say(&format!(
             "reading: request {made} of at most {most}, {} revisions listed, {} read",
-            words::count(far.listed),
+            gist::count(far.listed as u64),
             far.read
         ));
     }
@@ -285,21 +288,6 @@ impl Reading {
             stopped,
         }
     }
-}
-
-/// Whoever closed standard output has read enough.
-fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Says on standard error why this ends. If even that is impossible, the exit code has to do.
-fn complain(why: &str, code: ExitCode) -> ExitCode {
-    let _ = writeln!(io::stderr(), "elector history: {why}");
-    code
 }
 
 #[cfg(test)]

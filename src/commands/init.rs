@@ -10,16 +10,16 @@ mod say;
 mod seat;
 
 use std::ffi::OsString;
-use std::fmt;
-use std::io::{self, ErrorKind, Write};
+use std::io;
 use std::process::ExitCode;
 
 use lexopt::prelude::*;
 
 use self::say::Say;
+use super::gist;
 use super::help;
 use super::settings::{Settings, SettingsError, looks_secret};
-use super::usage::{self, USAGE, UsageError};
+use super::usage::{self, UsageError};
 use crate::election::lock::LockError;
 use crate::lock::gist::client::ClientError;
 use crate::lock::gist::stored::Place;
@@ -36,8 +36,9 @@ unless there is a record already. What others wrote is never touched.
 With --from it moves the lock of the gist OLD (its id or address) to a new gist, or
 to that of GIST_ID, so that never two lead: it closes OLD, whose candidates then say
 where the lock went, waits until the old leader is gone for certain, and opens the
-new one. Tokens go on rising. If it is interrupted, at whatever point: run it again.
-Stop client-go candidates first, they do not heed it.
+new one. Tokens go on rising. If it is interrupted, at whatever point: run it again
+(at most an unused gist is left over). Stop client-go candidates first, they do not
+heed it.
 
 Standard output gets what to set, as `eval \"$(elector init)\"` takes it.
 
@@ -48,6 +49,8 @@ Options:
   --help            this text
 
 Exit codes: 0 done, or done before; 1 failed; 2 wrong usage or settings.";
+
+const NAME: &str = "init";
 
 const OPTIONS: &[&str] = &["--from", "--from-file", "--quiet", "--help"];
 
@@ -106,14 +109,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let wanted = match parse(args) {
         Ok(Some(wanted)) => wanted,
         Ok(None) => {
-            print!("{}", help::text(help::topic("init")));
-            return ExitCode::SUCCESS;
+            return gist::print(NAME, &help::text(help::topic(NAME)), ExitCode::SUCCESS);
         }
-        Err(error) => return usage::refuse("init", &error),
+        Err(error) => return usage::refuse(NAME, &error),
     };
     let (settings, named) = match settings(wanted.from.as_ref()) {
         Ok(read) => read,
-        Err(error) => return complain(&error, ExitCode::from(USAGE)),
+        Err(error) => return gist::wrong_settings(NAME, &error),
     };
     let say = Say::new(wanted.quiet);
     let done = match &wanted.from {
@@ -121,9 +123,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(old) => moving::run(&settings, named, old, wanted.from_file.as_deref(), &say),
     };
     match done {
-        Ok(place) => print(&place, wanted.quiet),
-        Err(Trouble::Usage(why)) => complain(&why, ExitCode::from(USAGE)),
-        Err(Trouble::Failed(why)) => complain(&why, ExitCode::FAILURE),
+        Ok(place) => gist::print(NAME, &to_set(&place, wanted.quiet), ExitCode::SUCCESS),
+        Err(Trouble::Usage(why)) => gist::wrong_settings(NAME, &why),
+        Err(Trouble::Failed(why)) => gist::failed(NAME, &why),
     }
 }
 
@@ -135,8 +137,8 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Wanted>, Usa
         match arg {
             Short('h') | Long("help") => return Ok(None),
             Long("quiet") => wanted.quiet = true,
-            Long("from") => wanted.from = Some(gist(&parser.value()?.string()?)?),
-            Long("from-file") => wanted.from_file = Some(file(&parser.value()?.string()?)?),
+            Long("from") => wanted.from = Some(old_gist(&parser.value()?.string()?)?),
+            Long("from-file") => wanted.from_file = Some(old_file(&parser.value()?.string()?)?),
             arg => return Err(usage::unexpected(&arg, OPTIONS)),
         }
     }
@@ -147,7 +149,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Wanted>, Usa
     Ok(Some(wanted))
 }
 
-fn gist(text: &str) -> Result<GistId, UsageError> {
+fn old_gist(text: &str) -> Result<GistId, UsageError> {
     if looks_secret(text) {
         let why =
             "--from holds what looks like a token (not shown): it belongs in GITHUB_API_TOKEN";
@@ -158,7 +160,7 @@ fn gist(text: &str) -> Result<GistId, UsageError> {
         .map_err(|_| UsageError::Value(format!("--from is `{}`: {wrong}", usage::shown(text))))
 }
 
-fn file(text: &str) -> Result<String, UsageError> {
+fn old_file(text: &str) -> Result<String, UsageError> {
     match check_file_name(text) {
         Ok(name) => Ok(name.as_ref().to_owned()),
         Err(_) => Err(UsageError::Value(format!(
@@ -194,23 +196,15 @@ fn options_for(settings: &Settings, gist: &GistId, file: Option<&str>) -> GistOp
     }
 }
 
-/// Prints what to set.
-fn print(place: &Place, quiet: bool) -> ExitCode {
-    let text = match quiet {
+/// What is to be set, for a shell; or the id alone.
+fn to_set(place: &Place, quiet: bool) -> String {
+    match quiet {
         true => format!("{}\n", place.gist),
         false => format!(
             "export GIST_ID={}\nexport GIST_FILE={}\n",
             place.gist,
             quoted(&place.file)
         ),
-    };
-    let mut out = io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => complain(
-            &format!("standard output cannot be written: {error}"),
-            ExitCode::FAILURE,
-        ),
-        _ => ExitCode::SUCCESS,
     }
 }
 
@@ -221,12 +215,6 @@ fn quoted(text: &str) -> String {
         return text.to_owned();
     }
     format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// Says on standard error why this ends. If even that is impossible, the exit code has to do.
-fn complain(why: &dyn fmt::Display, code: ExitCode) -> ExitCode {
-    let _ = writeln!(io::stderr(), "elector init: {why}");
-    code
 }
 
 #[cfg(test)]

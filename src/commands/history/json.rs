@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::Found;
 use super::words::rfc3339;
-use crate::lock::gist::terms::{Gap, Term, Unsettled};
+use crate::lock::gist::terms::{End, Gap, Term, Unsettled};
 
-/// The whole of it, with a newline at its end.
+/// The whole of it, on one line. Its keys stand in the help.
 pub(super) fn text(found: &Found) -> String {
     let report = &found.report;
     let moved_to = report.moved_to.as_ref();
@@ -18,7 +18,7 @@ pub(super) fn text(found: &Found) -> String {
         "complete": report.complete,
         "from": time(report.oldest),
         "to": time(report.newest),
-        "asOf": time(report.now),
+        "now": time(report.now),
         "requests": found.requests,
         "stopped": found.stopped,
         "terms": report.terms().map(term).collect::<Vec<_>>(),
@@ -26,7 +26,7 @@ pub(super) fn text(found: &Found) -> String {
         "unsettled": report.unsettled().map(unsettled).collect::<Vec<_>>(),
         "movedTo": moved_to,
     });
-    format!("{all:#}\n")
+    format!("{all}\n")
 }
 
 fn time(unix: Option<i64>) -> Value {
@@ -35,20 +35,33 @@ fn time(unix: Option<i64>) -> Value {
 
 fn term(term: &Term) -> Value {
     json!({
-        "holderIdentity": term.holder,
-        "leaderTransitions": term.token,
+        "leader": term.holder,
+        "token": term.token,
         "elected": term.elected,
         "confirmed": term.confirmed,
         "from": time(term.from),
-        "fromIsSettled": term.begins,
+        "fromSettled": term.begins,
         "to": time(term.to),
-        "lastRenewed": time(term.renewed),
-        "leaseDurationSeconds": term.lease.as_secs(),
-        "end": term.end.as_str(),
+        "renewedAt": time(term.renewed),
+        "leaseSeconds": term.lease.as_secs(),
+        "end": end(term.end),
         "assumed": term.assumed,
         "firstRevision": term.revisions.0.to_string(),
         "lastRevision": term.revisions.1.to_string(),
     })
+}
+
+fn end(end: End) -> &'static str {
+    match end {
+        End::Alive => "alive",
+        End::Released => "released",
+        End::RanOut => "ranOut",
+        End::ClaimedAgain => "claimedAgain",
+        End::Deposed => "deposed",
+        End::Overwritten => "overwritten",
+        End::Moved => "moved",
+        End::NotSettled => "notSettled",
+    }
 }
 
 fn gap(gap: Gap) -> Value {
@@ -68,10 +81,10 @@ mod tests {
     fn it_reads_back_with_times_in_utc() {
         let json: Value = serde_json::from_str(&text(&found())).unwrap();
         assert_eq!(json["gist"], "aa5a");
-        assert_eq!(json["terms"][0]["holderIdentity"], "napoleon");
+        assert_eq!(json["terms"][0]["leader"], "napoleon");
         assert_eq!(json["terms"][0]["from"], "2027-01-15T08:00:03Z");
         assert_eq!(json["terms"][1]["to"], Value::Null);
-        assert_eq!(json["terms"][1]["end"], "still alive");
+        assert_eq!(json["terms"][1]["end"], "alive");
         assert_eq!(json["gaps"][0]["to"], "2027-01-15T09:00:02Z");
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::Found;
-use super::words::{between, count, date, day, name};
+use super::words::{between, date, day, name};
+use crate::commands::gist::count;
 use crate::lock::gist::terms::{End, Entry, Report, Term};
 
 /// A history longer than this, in seconds, has its years in every line.
@@ -92,7 +93,7 @@ fn table(text: &mut String, report: &Report) {
 fn revisions(number: usize) -> String {
     match number {
         1 => "1 revision".to_owned(),
-        number => format!("{} revisions", count(number)),
+        number => format!("{} revisions", count(number as u64)),
     }
 }
 

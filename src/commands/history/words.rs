@@ -1,16 +1,13 @@
-//! Times, spans, counts and names as people read them.
+//! Times and names as people read them in a table.
 
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
+use crate::commands::gist::{span, utc};
 use crate::lock::gist::wire::status::for_people;
 
 /// Seconds since the Unix epoch as RFC 3339 text in UTC; `None` for what no calendar has.
 pub(super) fn rfc3339(unix: i64) -> Option<String> {
-    let time = OffsetDateTime::from_unix_timestamp(unix).ok()?;
-    time.format(&Rfc3339).ok()
+    Some(utc(unix)).filter(|text| !text.is_empty())
 }
 
 /// RFC 3339 text without the letters: `2026-11-22 10:00:00`.
@@ -33,21 +30,6 @@ pub(super) fn day(unix: Option<i64>) -> String {
     }
 }
 
-/// A span of time in its two largest units: `45s`, `4m 12s`, `3h 5m`, `12d 4h`.
-pub(super) fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (large, unit, small, rest) = match seconds {
-        0..60 => return format!("{seconds}s"),
-        60..3_600 => (seconds / 60, "m", seconds % 60, "s"),
-        3_600..86_400 => (seconds / 3_600, "h", seconds / 60 % 60, "m"),
-        _ => (seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
-    };
-    match small {
-        0 => format!("{large}{unit}"),
-        small => format!("{large}{unit} {small}{rest}"),
-    }
-}
-
 /// From one time to another; empty if it is not known.
 pub(super) fn between(from: Option<i64>, to: Option<i64>) -> String {
     match (from, to) {
@@ -57,19 +39,6 @@ pub(super) fn between(from: Option<i64>, to: Option<i64>) -> String {
         }
         _ => String::new(),
     }
-}
-
-/// A number with its thousands apart: `4,893`.
-pub(super) fn count(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// How many columns a text takes: letters of East Asia and pictures take two each.
@@ -123,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_spans_are_short() {
+    fn times_are_short() {
         assert_eq!(date(Some(1_588_008_246)), "2020-04-27 17:24:06");
         assert_eq!(day(Some(1_588_008_246)), "04-27 17:24:06");
         assert_eq!(date(None), "unknown");
@@ -131,10 +100,6 @@ mod tests {
         assert_eq!(between(Some(5), Some(257)), "4m 12s");
         assert_eq!(between(Some(5), Some(4)), "0s");
         assert_eq!(between(None, Some(4)), "");
-        for (seconds, text) in [(0, "0s"), (60, "1m"), (11_100, "3h 5m"), (86_400, "1d")] {
-            assert_eq!(span(Duration::from_secs(seconds)), text);
-        }
-        assert_eq!(count(1_234_567), "1,234,567");
     }
 
     #[test]

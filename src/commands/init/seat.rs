@@ -17,8 +17,9 @@ use crate::system::clock::{self, BootClock};
 /// How long a call may take: several requests where the history has to be read.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often a call that got no good answer is made again, and how long after.
-const TRIES: u32 = 5;
+/// How often a look that got no good answer is made again, and how long after: answers may be old for
+/// some ten seconds after a write.
+const TRIES: u32 = 15;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How often what is to be confirmed may be disturbed.

@@ -23,13 +23,11 @@ impl World {
         let report = survey.report();
         let holdings = self.holdings();
         for piece in report.pieces.iter().filter(|piece| !piece.assumed) {
-            let covered = holdings.iter().enumerate();
-            let covered = covered.take(piece.oldest + 1).skip(piece.newest);
-            for (place, truth) in covered {
-                if piece.holding.as_ref().is_some_and(|said| said != truth) {
-                    let told = format!("the history tells {piece:?}, but at {place} is {truth:?}");
-                    return self.break_rule(|_| told);
-                }
+            let Some(said) = &piece.holding else { continue };
+            let mut truths = holdings[piece.newest..=piece.oldest].iter();
+            if let Some(truth) = truths.find(|truth| *truth != said) {
+                let told = format!("the history tells {piece:?}, but there is {truth:?}");
+                return self.break_rule(|_| told);
             }
         }
     }
