@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
         match report {
             FromGuard::Started(_) => self.shared.counts.started(),
             FromGuard::Gone(code) => self.shared.counts.ended(code),
-            FromGuard::Exited(_) => {}
+            FromGuard::Exited(_) | FromGuard::Stopped(_) => {}
         }
     }
 
