@@ -38,7 +38,7 @@ test: lint ## run every check: format, lints, documentation, tests
 	$(CARGO) test --locked --package model --profile simulation
 
 # The worlds of `make soak` and `make net`: how many seeds, from which on, and of which kind (drawn,
-# racing, calm, rewritten). One seed alone is shown with every event.
+# racing, scarce, calm, rewritten). One seed alone is shown with every event.
 SEEDS ?= 2000
 FROM ?= 0
 WORLDS ?= drawn

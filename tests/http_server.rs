@@ -348,6 +348,26 @@ fn half_a_request_holds_no_place_that_another_one_wants() {
 }
 
 #[test]
+fn who_asks_on_and_on_makes_room_between_two_requests() {
+    let server = serve(few(1), echo);
+    let mut greedy = Wire::connect(server.addr);
+    let more = "GET /more HTTP/1.1\r\nHost: h\r\n\r\n";
+    greedy.send(more);
+    assert_eq!(greedy.answer().unwrap().status, 200);
+    let asking = thread::spawn(move || {
+        let mut answered = 10;
+        while answered == 10 {
+            greedy.send(more.repeat(10));
+            answered = (0..10).take_while(|_| greedy.answer().is_some()).count();
+        }
+    });
+    eventually("another one is served", || {
+        exchange(server.addr, GET).is_some_and(|answer| answer.status == 200)
+    });
+    asking.join().unwrap();
+}
+
+#[test]
 fn a_flood_of_connections_does_not_keep_a_probe_from_being_answered() {
     const FLOOD: usize = 1000;
     let server = serve(few(64), echo);

@@ -68,6 +68,8 @@ pub enum StopReason {
     Cancelled,
     /// It was asked to let another one lead.
     SteppedDown,
+    /// What worked in the term has ended by itself.
+    WorkloadEnded,
     /// The lease could not be renewed in time.
     RenewDeadline,
     /// The lease is somebody else's, or what was written is gone.
@@ -79,6 +81,7 @@ impl fmt::Display for StopReason {
         f.write_str(match self {
             StopReason::Cancelled => "asked to stop",
             StopReason::SteppedDown => "asked to let another one lead",
+            StopReason::WorkloadEnded => "the workload has ended",
             StopReason::RenewDeadline => "the lease could not be renewed in time",
             StopReason::Deposed => "the lease is not ours any more",
         })

@@ -18,8 +18,9 @@ const LINGER: Duration = Duration::from_millis(500);
 /// And this much of it, so that a flood ends sooner.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// A client that takes longer to take its answer makes room for others, where there is none.
-const SLOW_READER: Duration = Duration::from_secs(1);
+/// A client that takes longer to take its answer makes room for others, where there is none. What is
+/// no larger than the system's buffers is taken at once.
+const SLOW_READER: Duration = Duration::from_millis(100);
 
 pub(super) struct Connection {
     pub(super) stream: Arc<TcpStream>,
@@ -44,11 +45,10 @@ impl Connection {
                 }
                 Err(Failed::Idle | Failed::Broken) => false,
             };
-            if !goes_on {
+            if !goes_on || !slot.goes_on() {
                 break;
             }
             idle = self.limits.idle_timeout;
-            slot.waits(Duration::ZERO);
         }
         let _ = self.stream.shutdown(Shutdown::Both);
     }

@@ -27,6 +27,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long shutting down waits for handlers that are still at work.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
+/// A newcomer that waits looks so often whether another connection may be closed by now.
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+
 /// How many connections wait in the system's queue: one that finds it full is tried again by its client
 /// after a second, which is all the time that many a probe has.
 const BACKLOG: i32 = 1024;
@@ -34,16 +37,17 @@ const BACKLOG: i32 = 1024;
 /// How many connections one round accepts from one listener before it looks at the others.
 const ACCEPTS_PER_ROUND: usize = 64;
 
-/// How long a newcomer waits for threads that are to end, or to take in what was sent: they have only
-/// to be run.
+/// How long a newcomer waits for a place: for threads that have only to be run to end, and for answers
+/// that are under way.
 const YIELDING: Duration = Duration::from_millis(250);
 
 /// What one server, one connection and one request may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections in use at a time, and a quarter more on their way out. For a further one, one that keeps us waiting is closed: of the address
-    /// with the most connections, the one that does so the longest. Where none does, the further one
-    /// is answered 503 and closed.
+    /// Connections in use at a time, and a quarter more on their way out. For a further one, one that
+    /// keeps us waiting is closed: of the address with the most connections, the one that does so the
+    /// longest. Where none does, one that has just been answered is; else the further one is answered
+    /// 503 and closed.
     pub connections: usize,
     /// Bytes of a request's head, request line and headers together.
     pub head_bytes: usize,
@@ -128,6 +132,8 @@ struct Table {
 struct Open {
     next: u64,
     places: HashMap<u64, Place>,
+    /// A newcomer waits for a place.
+    wanted: bool,
 }
 
 #[derive(Debug)]
@@ -144,15 +150,12 @@ impl Table {
     /// A place for a newcomer. Where all are taken, one that keeps us waiting is closed: who holds
     /// connections without using them cannot lock out a probe. `None` if all are in use.
     fn enter(self: &Arc<Self>, stream: &Arc<TcpStream>, peer: IpAddr, most: usize) -> Option<Slot> {
-        let mut open = lock(&self.open);
-        if open.in_use() >= most && !open.make_room() {
-            // Those at work may be so for long. Who has sent something is waited for.
-            if !open.waits_for_us() {
-                return None;
-            }
-            open = self.wait_while(open, |open| open.in_use() >= most)?;
+        let mut open = self.room(lock(&self.open), most)?;
+        let crowded = |open: &Open| open.places.len() >= most + leaving(most);
+        open = self.await_closed(open, YIELDING, crowded);
+        if crowded(&open) {
+            return None;
         }
-        open = self.wait_while(open, |open| open.places.len() >= most + leaving(most))?;
         open.next += 1;
         let key = open.next;
         let place = Place {
@@ -168,14 +171,26 @@ impl Table {
         })
     }
 
-    /// Waits as long as it is so; `None` if it still is after [`YIELDING`].
-    fn wait_while<'a>(
+    /// Makes room for a newcomer, where there is none; `None` if that does not succeed in [`YIELDING`].
+    fn room<'a>(
         &self,
-        open: MutexGuard<'a, Open>,
-        is_so: impl Fn(&Open) -> bool,
+        mut open: MutexGuard<'a, Open>,
+        most: usize,
     ) -> Option<MutexGuard<'a, Open>> {
-        let open = self.await_closed(open, YIELDING, &is_so);
-        (!is_so(&open)).then_some(open)
+        let deadline = Instant::now() + YIELDING;
+        while open.in_use() >= most && !open.make_room() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                open.wanted = false;
+                return None;
+            }
+            open.wanted = true;
+            // Nobody says when a slow reader's grace is over.
+            let waited = self.closed.wait_timeout(open, left.min(LOOK_AGAIN));
+            open = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        open.wanted = false;
+        Some(open)
     }
 
     fn await_closed<'a>(
@@ -206,12 +221,6 @@ impl Table {
 impl Open {
     fn in_use(&self) -> usize {
         self.places.values().filter(|place| !place.leaves).count()
-    }
-
-    /// Whether some client has sent something that its thread did not take yet.
-    fn waits_for_us(&self) -> bool {
-        let mut places = self.places.values();
-        places.any(|place| place.yields(Instant::now()) && has_input(&place.stream))
     }
 
     /// Closes a connection that keeps us waiting. Whether there was one.
@@ -264,6 +273,22 @@ impl Slot {
     /// none, at the earliest in `grace`.
     pub(super) fn waits(&self, grace: Duration) {
         self.set(Some(Instant::now() + grace));
+    }
+
+    /// The same, between two requests. Whether the connection goes on: if a newcomer waits already, it
+    /// was served enough.
+    pub(super) fn goes_on(&self) -> bool {
+        let mut open = lock(&self.table.open);
+        let wanted = std::mem::take(&mut open.wanted);
+        if let Some(place) = open.places.get_mut(&self.key) {
+            place.yields_from = Some(Instant::now());
+            place.leaves |= wanted;
+        }
+        drop(open);
+        if wanted {
+            self.table.closed.notify_all();
+        }
+        !wanted
     }
 
     /// A handler is at work for it.

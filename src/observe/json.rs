@@ -140,7 +140,7 @@ struct TermSeen<'a> {
     /// When it began by its holder's clock, where that was not seen from here.
     acquire_time: Option<&'a str>,
     to: Option<String>,
-    /// released, ranOut, succeeded, overwritten; of one's own: stopped, steppedDown, notRenewed,
+    /// released, ranOut, succeeded, overwritten; of one's own: stopped, steppedDown, workloadEnded, notRenewed,
     /// deposed.
     ended: Option<&'static str>,
     seconds: f64,

@@ -18,7 +18,7 @@ const TEMPLATE: &str = include_str!("page.html");
 /// What the page may load and run: its own style and script, by their hashes, and nothing else. It may
 /// ask this server for itself.
 pub(super) const SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-6DHjFnNb6kOOomoVz6fihl6ZsUUTAm0h75E1oaSvENg='; \
+    script-src 'sha256-CxO6ifSs0CH7AzZGKJaWr6jvWS4BG1g88oiHJcB8uxg='; \
     style-src 'sha256-C3bJuBKLPivQPcsp3SdLDKSznAXh7ZhbY5KtSKtexIw='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -21,6 +21,9 @@ pub const MOST_TERMS: usize = 50;
 /// What is kept of a holder's name, in bytes. Names may be as long as a gist's file.
 const LONGEST_NAME: usize = 256;
 
+/// Candidates look more often than so many times in a lease: fifteen times by default.
+const POLLS_IN_A_LEASE: u32 = 8;
+
 /// A term of leadership, as it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
@@ -67,6 +70,8 @@ pub enum How {
     Stopped,
     /// One's own: it was asked to let another one lead.
     SteppedDown,
+    /// One's own: what it ran has ended by itself.
+    WorkloadEnded,
     /// One's own: the lease could not be renewed in time.
     NotRenewed,
     /// One's own: the lease was not its own any more.
@@ -84,6 +89,7 @@ impl How {
             How::Overwritten => "overwritten",
             How::Stopped => "stopped",
             How::SteppedDown => "steppedDown",
+            How::WorkloadEnded => "workloadEnded",
             How::NotRenewed => "notRenewed",
             How::Deposed => "deposed",
         }
@@ -95,6 +101,7 @@ impl From<StopReason> for How {
         match reason {
             StopReason::Cancelled => How::Stopped,
             StopReason::SteppedDown => How::SteppedDown,
+            StopReason::WorkloadEnded => How::WorkloadEnded,
             StopReason::RenewDeadline => How::NotRenewed,
             StopReason::Deposed => How::Deposed,
         }
@@ -210,8 +217,10 @@ impl Terms {
         let ran_out_at = term.renewed_at + term.lease;
         // Renewals come several times in a lease: with none by the last part of it, there was none.
         let watched = term.seen_at >= term.renewed_at + term.lease / 2;
-        if watched && ran_out_at <= now && !term.lease.is_zero() {
-            self.end(ran_out_at, How::RanOut);
+        // Whoever takes it over may have seen the last renewal a poll before this one did.
+        let ran_out = now + term.lease / POLLS_IN_A_LEASE >= ran_out_at;
+        if watched && ran_out && !term.lease.is_zero() {
+            self.end(ran_out_at.min(now), How::RanOut);
         } else {
             self.end(now, How::Succeeded);
         }
@@ -284,6 +293,17 @@ mod tests {
             ("c 3".to_owned(), None),
         ];
         assert_eq!(ends(&terms), expected);
+    }
+
+    #[test]
+    fn who_saw_the_last_renewal_later_than_the_next_leader_knows_all_the_same_that_it_ran_out() {
+        for (taken, how) in [(33, How::Succeeded), (35, How::RanOut), (37, How::RanOut)] {
+            let mut terms = Terms::default();
+            terms.saw(at(8), &record("a", 1), true, false);
+            terms.saw(at(taken - 2), &record("a", 1), false, false);
+            terms.saw(at(taken), &record("b", 2), true, false);
+            assert_eq!(ends(&terms)[0].1, Some((at(taken), how)), "{taken}");
+        }
     }
 
     #[test]

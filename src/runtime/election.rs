@@ -96,6 +96,8 @@ struct Shared {
     lock: String,
     /// It was asked to stop. The event only wakes the owner: it may find no room, and this does.
     stopping: AtomicBool,
+    /// It was asked to because what was to run has ended.
+    workload_ended: AtomicBool,
 }
 
 /// What the owner leaves for those who look in. Whoever locks it comes back at once.
@@ -118,6 +120,12 @@ impl Handle {
         // Without waiting for room: where there is none, other events wake the owner, if it runs. An
         // election that has ended does not listen any more, and needs not to.
         let _ = self.events.try_send(Event::Cancel);
+    }
+
+    /// Asks the election to stop because what was to run while this candidate leads has ended.
+    pub(super) fn workload_ended(&self) {
+        self.shared.workload_ended.store(true, Ordering::Release);
+        self.stop();
     }
 
     /// Asks a leader to let another candidate lead: its workload ends, the lease is given back, and it
@@ -196,6 +204,7 @@ impl LeaderElection {
             }),
             lock: lock.describe(),
             stopping: AtomicBool::new(false),
+            workload_ended: AtomicBool::new(false),
         };
         Ok(LeaderElection {
             config,
@@ -298,8 +307,12 @@ impl Owner {
     fn handle_event(&mut self, event: Event) -> Result<(), ElectionError> {
         let now = BootClock::now();
         self.elector.handle_timeout(now);
-        if self.handle.shared.stopping.load(Ordering::Acquire) {
-            self.elector.handle_cancel(now);
+        let shared = &self.handle.shared;
+        if shared.stopping.load(Ordering::Acquire) {
+            match shared.workload_ended.load(Ordering::Acquire) {
+                true => self.elector.handle_workload_ended(now),
+                false => self.elector.handle_cancel(now),
+            }
         }
         match event {
             Event::Timer | Event::Cancel => {}

@@ -185,12 +185,9 @@ impl Supervisor {
             return;
         }
         match report {
-            FromGuard::Started(_) => {}
+            FromGuard::Started(_) | FromGuard::Stopped(_) => {}
             FromGuard::Exited(code) => self.note_exit(now, code),
-            FromGuard::Gone(code) => {
-                if let Some(code) = code {
-                    self.note_exit(now, code);
-                }
+            FromGuard::Gone(_) => {
                 let ended = self.ended_itself.map_or(Ended::Stopped, Ended::ByItself);
                 self.phase = Phase::Over(ended);
             }
@@ -278,9 +275,14 @@ mod tests {
 
     #[test]
     fn what_its_guard_ended_at_its_time_did_not_end_by_itself() {
-        let mut supervisor = running();
-        supervisor.handle_report(at(20), FromGuard::Gone(Some(143)));
-        assert_eq!(supervisor.ended(), Some(Ended::Stopped));
+        for until in [20, 28] {
+            let mut supervisor = running();
+            // Word of a renewal may have come too late for the guard.
+            supervisor.extend(at(until));
+            supervisor.handle_report(at(20), FromGuard::Stopped(0));
+            supervisor.handle_report(at(20), FromGuard::Gone(Some(0)));
+            assert_eq!(supervisor.ended(), Some(Ended::Stopped));
+        }
     }
 
     #[test]
@@ -370,6 +372,7 @@ mod tests {
     #[test]
     fn a_guard_that_said_gone_may_end() {
         let mut supervisor = running();
+        supervisor.handle_report(at(3), FromGuard::Exited(0));
         supervisor.handle_report(at(3), FromGuard::Gone(Some(0)));
         supervisor.handle_guard_ended();
         supervisor.handle_timeout(at(100));

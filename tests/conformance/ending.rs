@@ -144,6 +144,40 @@ fn a_workload_that_never_ends_is_not_stepped_down_over() {
     assert_eq!(rig.store.borrow().record().holder_identity, "baz");
 }
 
+/// At the time of its KILL nothing is reaped yet.
+#[test]
+fn what_is_killed_at_the_last_moment_may_still_be_reaped() {
+    let mut rig = rig();
+    rig.obedient = false;
+    rig.run_for(seconds(1));
+    rig.elector.handle_cancel(rig.now);
+    let longest = config().stop_timeout + config().termination_grace;
+    rig.run_for(longest + config().margin() - millis(1));
+    assert_eq!(rig.elector.finished(), None);
+    rig.elector.handle_workload_gone(rig.now);
+    rig.run_for(Duration::ZERO);
+    assert_eq!(finish(&rig), Finish::Stopped);
+    assert_eq!(rig.store.borrow().record().holder_identity, "");
+}
+
+/// Its guard ended the workload in time, or does so now; word of that comes after the alarm.
+#[test]
+fn who_stood_still_hears_what_became_of_its_workload_before_it_gives_that_up() {
+    for stood_still in [35, 3_600] {
+        let mut rig = rig();
+        rig.obedient = false;
+        rig.run_for(seconds(1));
+        rig.elector.handle_cancel(rig.now);
+        rig.run_for(Duration::ZERO);
+        rig.now = rig.now + seconds(stood_still);
+        rig.elector.handle_timeout(rig.now);
+        assert_eq!(rig.elector.finished(), None);
+        rig.elector.handle_workload_gone(rig.now);
+        rig.run_to(|rig| rig.elector.finished().is_some());
+        assert_ne!(finish(&rig), Finish::WorkloadStuck);
+    }
+}
+
 // ---- giving up ----
 
 fn rig_that_tries(patience: Duration) -> Rig {

@@ -1,7 +1,7 @@
 //! The one request that does something, and who may make it.
 
 use crate::process::{LEASE, World, eventually, never_for};
-use crate::watched::watch;
+use crate::watched::{Watched, watch};
 
 #[test]
 fn a_leader_that_is_asked_to_lets_another_one_lead() {
@@ -103,6 +103,27 @@ fn only_this_machine_may_ask_for_it() {
         refused.text()
     );
     assert!(first.leads().is_some());
+}
+
+#[test]
+fn the_command_is_understood_by_the_endpoint() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let second = watch(&world, "second");
+    second.await_said("All hail first");
+    let ask = |elector: &Watched| {
+        let port = elector.addr.port().to_string();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_elector"));
+        command.args(["step-down", "--port", &port]).env_clear();
+        command.output().unwrap()
+    };
+    let refused = ask(&second);
+    assert_eq!(refused.status.code(), Some(1));
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(why.contains("does not lead"), "{why}");
+    assert_eq!(ask(&first).status.code(), Some(0));
+    second.await_leading();
 }
 
 /// An address of this machine's that is not loopback.

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{
-    Folder, GRACE, LONG, Mark, PATIENCE, SHORT_GRACE, Setup, alone, eventually, in_time,
+    Folder, GRACE, LONG, Mark, PATIENCE, SHORT_GRACE, Setup, alone, eventually, in_time, start,
 };
 
 const SOON: Duration = Duration::from_secs(1);
@@ -147,12 +147,12 @@ fn play_elector(script: &str, time: Duration, grace: Duration) {
 
 /// Starts such an elector, does something to it, and waits until its workload has ended.
 fn torment(test: &str, signal: Signal) {
-    let mut elector = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env("ELECTOR_GUARD_ROLE", "elector")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut elector = start(
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env("ELECTOR_GUARD_ROLE", "elector")
+            .stdout(Stdio::piped()),
+    );
     let mut lines = BufReader::new(elector.stdout.take().unwrap()).lines();
     let folder = lines
         .find_map(|line| line.unwrap().strip_prefix("runs in ").map(str::to_owned))

@@ -10,15 +10,13 @@ use multi_cluster_leader_election::system::clock::BootClock;
 use nix::sys::signal::Signal;
 use nix::unistd::getpid;
 
-use crate::support::{ELECTOR, Folder, LONG, SHORT_GRACE, Setup, in_time};
+use crate::support::{ELECTOR, Folder, LONG, SHORT_GRACE, Setup, in_time, output};
 
 /// What a shell script says here, without any guard.
 fn without_guard(script: &str) -> String {
-    let output = Command::new("sh")
-        .args(["-c", script])
-        .stdin(Stdio::null())
-        .output();
-    String::from_utf8(output.unwrap().stdout).unwrap()
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).stdin(Stdio::null());
+    String::from_utf8(output(&mut shell).stdout).unwrap()
 }
 
 /// What a shell script says below a guard.
@@ -203,17 +201,15 @@ fn what_cannot_be_executed_is_told_with_126() {
 /// What `exec-workload` does when it is started by hand, so.
 fn exec_workload(parent: i32, until: Instant) -> Output {
     let nanos = until.since_boot().as_nanos().to_string();
-    Command::new(ELECTOR)
-        .args([
-            "exec-workload",
-            &parent.to_string(),
-            &nanos,
-            "--",
-            "echo",
-            "ran",
-        ])
-        .output()
-        .unwrap()
+    let args = [
+        "exec-workload",
+        &parent.to_string(),
+        &nanos,
+        "--",
+        "echo",
+        "ran",
+    ];
+    output(Command::new(ELECTOR).args(args))
 }
 
 #[test]
@@ -247,7 +243,7 @@ fn by_hand_the_hidden_commands_say_what_is_to_be_used() {
         &["exec-workload", "--help"],
         &["exec-workload", "1", "2", "true", "x"],
     ] {
-        let output = Command::new(ELECTOR).args(args).output().unwrap();
+        let output = output(Command::new(ELECTOR).args(args));
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(
@@ -255,10 +251,8 @@ fn by_hand_the_hidden_commands_say_what_is_to_be_used() {
             "{args:?}: {said}"
         );
     }
-    let output = Command::new(ELECTOR)
-        .args(["guard-workload", "998", "999", "5", "--", "true"])
-        .output()
-        .unwrap();
+    let args = ["guard-workload", "998", "999", "5", "--", "true"];
+    let output = output(Command::new(ELECTOR).args(args));
     assert_eq!(output.status.code(), Some(1));
 }
 

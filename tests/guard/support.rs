@@ -10,8 +10,9 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use multi_cluster_leader_election::election::time::Instant;
@@ -64,6 +65,21 @@ pub fn never_until(then: Instant, what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Starts a process, but not while a guard is being started by another test: it would inherit the pipes
+/// of that.
+pub fn start(command: &mut Command) -> Child {
+    let _one_at_a_time = STARTS.lock().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().unwrap()
+}
+
+/// Runs a process to its end.
+pub fn output(command: &mut Command) -> Output {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    start(command).wait_with_output().unwrap()
+}
+
+static STARTS: Mutex<()> = Mutex::new(());
+
 /// A folder of a test's own, removed with it.
 pub struct Folder(PathBuf);
 
@@ -97,12 +113,12 @@ impl Folder {
     pub fn script(&self, name: &str, text: &str) -> PathBuf {
         let path = self.file(name);
         // Not held open by a process that another test starts in this moment: it would be busy.
-        let written = Command::new("sh")
+        let mut write = Command::new("sh");
+        write
             .args(["-c", "printf %s \"$1\" > \"$0\""])
             .arg(&path)
-            .arg(text)
-            .status();
-        assert!(written.unwrap().success());
+            .arg(text);
+        assert!(start(&mut write).wait().unwrap().success());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
@@ -222,6 +238,7 @@ impl Trial {
         };
         add(MARK, mark.0.clone().into());
         add("DIR", folder.0.clone().into());
+        let one_at_a_time = STARTS.lock().unwrap_or_else(PoisonError::into_inner);
         let guard = spawn_guard(
             &setup.program,
             &setup.command,
@@ -229,6 +246,7 @@ impl Trial {
             setup.stdin,
             setup.grace,
         );
+        drop(one_at_a_time);
         let GuardProcess {
             pid,
             control,
@@ -402,11 +420,11 @@ pub fn alone(test: &str) -> bool {
     if env::var(ALONE).as_deref() == Ok(test) {
         return true;
     }
-    let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(ALONE, test)
-        .output()
-        .unwrap();
+    let output = output(
+        Command::new(env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(ALONE, test),
+    );
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{out}\n{err}");

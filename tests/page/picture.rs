@@ -48,11 +48,10 @@ fn the_picture_of_the_readme() {
     } else {
         (&cleopatra, &stalin)
     };
-    let _back = start(&world, "napoleon/default/elector-7d4f9");
     lasts(next, 14.0);
     assert_eq!(next.ask("POST", "/step-down", &[]).status, 202);
     lasts(last, 20.0);
-    browser.resize(800, 600, 1.3);
+    browser.resize(800, 600, 1.2);
     browser.prefer("light");
     browser.call("Emulation.setLocaleOverride", &json!({"locale": "en-GB"}));
     browser.open(&last.url());

@@ -17,7 +17,7 @@ pub(super) fn leads(identity: &str, term: &Term) {
 pub(super) fn led(identity: &str, term: &Term) {
     let reason = term.stop_reason().unwrap_or(StopReason::Cancelled);
     let level = match reason {
-        StopReason::Cancelled | StopReason::SteppedDown => Level::Info,
+        StopReason::Cancelled | StopReason::SteppedDown | StopReason::WorkloadEnded => Level::Info,
         _ => Level::Warn,
     };
     let token = term.token();

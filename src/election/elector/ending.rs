@@ -24,8 +24,10 @@ pub(super) enum After {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ending {
     after: After,
-    /// When the workload must be gone at the latest.
+    /// When everything of the workload has been killed at the latest; once it has, when that must be
+    /// reaped and told.
     patience: Instant,
+    reaping: bool,
 }
 
 impl Ending {
@@ -38,6 +40,16 @@ impl Ending {
 impl LeaderElector {
     /// The elector is to stop: the workload first, then the lease is given back.
     pub fn handle_cancel(&mut self, now: Instant) {
+        self.stop(now, StopReason::Cancelled);
+    }
+
+    /// What was to run while this candidate leads has ended for good: the same as a cancel, with this
+    /// reason.
+    pub fn handle_workload_ended(&mut self, now: Instant) {
+        self.stop(now, StopReason::WorkloadEnded);
+    }
+
+    fn stop(&mut self, now: Instant, reason: StopReason) {
         if self.finished().is_some() {
             return;
         }
@@ -52,7 +64,7 @@ impl LeaderElector {
                 ending.after = After::Finish(Finish::Stopped);
             }
             Some(_) => {}
-            None => self.leave_politely(now, StopReason::Cancelled, After::Finish(Finish::Stopped)),
+            None => self.leave_politely(now, reason, After::Finish(Finish::Stopped)),
         }
     }
 
@@ -79,6 +91,7 @@ impl LeaderElector {
         self.ending = Some(Ending {
             after,
             patience: now + self.config.stop_timeout + self.config.termination_grace,
+            reaping: false,
         });
         if !self.workload {
             self.become_leaving(now);
@@ -117,9 +130,16 @@ impl LeaderElector {
         if self.finished().is_some() {
             return;
         }
-        match self.ending {
+        let margin = self.config.margin();
+        match &mut self.ending {
             Some(ending) if self.workload && now >= ending.patience => {
-                self.finish(Finish::WorkloadStuck);
+                if ending.reaping && now.since(ending.patience) < margin {
+                    return self.finish(Finish::WorkloadStuck);
+                }
+                // From now on, as this process may have stood still, and whatever ends the workload, or
+                // says that it has ended, with it.
+                ending.reaping = true;
+                ending.patience = now + margin;
             }
             None if self.give_up_at.is_some_and(|at| now >= at) => {
                 self.give_up(now, Finish::DidNotLead);

@@ -104,6 +104,7 @@ fn ended(how: How) -> &'static str {
         How::Overwritten => " · overwritten by hand",
         How::Stopped => " · stopped",
         How::SteppedDown => " · stepped down",
+        How::WorkloadEnded => " · its workload ended",
         How::NotRenewed => " · could not renew in time",
         How::Deposed => " · deposed",
     }
