@@ -61,22 +61,15 @@ pub(super) fn run(
         settings,
         say,
     };
-    let to = match &look.state {
-        State::Moved(Moved::To(place)) => moving.resume(place, target)?,
-        state => Some(moving.begin(state, look.token, target)?),
-    };
-    match to {
-        None => {
-            let State::Moved(Moved::To(place)) = look.state else {
-                return failed("the lock was moved, and it is not known where to");
-            };
-            Ok(place)
+    if let State::Moved(Moved::To(to)) = &look.state {
+        if let Some(mut new) = moving.resume(to, target)? {
+            moving.finish(to, &mut new)?;
         }
-        Some((to, mut new)) => {
-            moving.finish(&to, &mut new)?;
-            Ok(to)
-        }
+        return Ok(to.clone());
     }
+    let (to, mut new) = moving.begin(&look.state, look.token, target)?;
+    moving.finish(&to, &mut new)?;
+    Ok(to)
 }
 
 /// A lock on its way.
@@ -92,7 +85,7 @@ impl Moving<'_> {
 
     /// The lock is still at home: finds or makes a new one.
     fn begin(
-        &mut self,
+        &self,
         state: &State,
         token: u64,
         target: Option<&GistId>,
@@ -138,7 +131,7 @@ impl Moving<'_> {
         file.unwrap_or(&self.from.file)
     }
 
-    fn make(&mut self, token: u64) -> Result<(Place, Seat), Trouble> {
+    fn make(&self, token: u64) -> Result<(Place, Seat), Trouble> {
         let mark = Mark::Moved(Moved::From(self.from.clone()));
         let gist = make_gist(self.settings, self.file(), token, &mark)?;
         let to = Place {
@@ -155,7 +148,7 @@ impl Moving<'_> {
     }
 
     /// Has the gist that was named say that the lock comes there.
-    fn prepare(&mut self, gist: &GistId) -> Result<(Place, Seat), Trouble> {
+    fn prepare(&self, gist: &GistId) -> Result<(Place, Seat), Trouble> {
         let to = Place {
             gist: gist.clone(),
             file: self.file().into(),
@@ -200,11 +193,7 @@ impl Moving<'_> {
     }
 
     /// The lock has left its old place. `None`: it has arrived.
-    fn resume(
-        &mut self,
-        to: &Place,
-        target: Option<&GistId>,
-    ) -> Result<Option<(Place, Seat)>, Trouble> {
+    fn resume(&self, to: &Place, target: Option<&GistId>) -> Result<Option<Seat>, Trouble> {
         if target.is_some_and(|gist| *gist != to.gist) {
             return failed(format!(
                 "{}; or unset it, to go on with that",
@@ -218,7 +207,7 @@ impl Moving<'_> {
                     "goes on: gist {} is closed, gist {} is not open yet",
                     self.from.gist, to.gist
                 ));
-                Ok(Some((to.clone(), new)))
+                Ok(Some(new))
             }
             State::Lock { .. } => {
                 self.say.line(format_args!(
