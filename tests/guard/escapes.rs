@@ -55,9 +55,9 @@ fn who_forks_twice_and_leaves_the_session_is_found() {
 #[test]
 fn who_left_the_group_is_asked_politely_as_well() {
     let script = "
+        trap 'wait; exit 0' TERM
         setsid sh -c 'trap \"echo asked >> said; exit\" TERM; echo > ready
                       while :; do sleep 0.01; done' &
-        trap 'wait; exit 0' TERM
         while :; do sleep 0.01; done";
     let mut trial = Setup::sh(script).run();
     trial.await_text("ready", "\n");
@@ -68,24 +68,47 @@ fn who_left_the_group_is_asked_politely_as_well() {
 
 #[test]
 fn what_cleans_up_is_not_asked_to_end() {
-    // In the group, and out of it.
-    let clean_up = "trap 'sh -c \"sleep 0.3; echo cleaned >> said\"; exit 0' TERM";
+    // In the group, and out of it; many, so that some of them are seen in the middle of it.
+    let clean_up =
+        "trap 'sh -c \"sleep 0.3; echo cleaned >> said\"; exit 0' TERM; echo ready >> ready";
     let script = format!(
-        "setsid sh -c \"$OUTSIDE\" &
+        "i=0
+         while [ $i -lt 15 ]; do setsid sh -c \"$OUTSIDE\" & i=$((i + 1)); done
          {clean_up}
-         until [ -s ready ]; do sleep 0.01; done; echo > both
          while :; do sleep 0.01; done"
     );
     let mut setup = Setup::sh(&script);
-    let outside = format!("{clean_up}; echo > ready; while :; do sleep 0.01; done");
-    setup
-        .environment
-        .push(("OUTSIDE".into(), Some(outside.into())));
+    let outside = format!("{clean_up}; while :; do sleep 0.01; done");
+    let outside = ("OUTSIDE".into(), Some(outside.into()));
+    setup.environment.push(outside);
     let mut trial = setup.run();
-    trial.await_text("both", "\n");
+    trial.await_text("ready", &"ready\n".repeat(16));
     trial.disconnect();
     assert_eq!(trial.await_end(), 0);
-    assert_eq!(trial.folder.read("said"), "cleaned\ncleaned\n");
+    assert_eq!(trial.folder.read("said"), "cleaned\n".repeat(16));
+}
+
+#[test]
+fn everything_is_asked_to_end_once() {
+    // In the group, and out of it.
+    let count = "trap 'echo asked >> said' TERM; echo ready >> ready";
+    let script = "
+        trap : TERM
+        i=0
+        while [ $i -lt 15 ]; do
+            setsid sh -c \"$OUTSIDE\" & sh -c \"$OUTSIDE\" &
+            i=$((i + 1))
+        done
+        while :; do sleep 0.01; done";
+    let mut setup = Setup::sh(script).grace(SHORT_GRACE * 3);
+    let outside = format!("{count}; while :; do sleep 0.01; done");
+    let outside = ("OUTSIDE".into(), Some(outside.into()));
+    setup.environment.push(outside);
+    let mut trial = setup.run();
+    trial.await_text("ready", &"ready\n".repeat(30));
+    trial.disconnect();
+    assert_eq!(trial.await_end(), 137);
+    assert_eq!(trial.folder.read("said"), "asked\n".repeat(30));
 }
 
 #[test]
@@ -99,15 +122,7 @@ fn stopped_children_are_ended() {
     );
     let mut trial = Setup::sh(&script).run();
     trial.await_text("ready", "\n");
-    let is_stopped = |pid: i32| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-        status.is_ok_and(|status| status.contains(") T "))
-    };
-    eventually("both are stopped", || {
-        let living = trial.living();
-        let stopped = living.iter().filter(|process| is_stopped(process.pid));
-        stopped.count() == 2
-    });
+    eventually("both are stopped", || trial.mark.stopped() == 2);
     trial.disconnect();
     assert_eq!(trial.await_end(), 0);
     assert_eq!(trial.folder.read("said"), "asked\nasked\n");
@@ -161,8 +176,8 @@ fn a_workload_that_leaves_its_own_group_is_told_nevertheless() {
     // An interactive shell gives every job a group of its own, and leaves its own one to do so.
     let script = "
         set -m
-        sh -c 'trap \"echo asked >> said; exit\" TERM; echo > ready; while :; do sleep 0.01; done' &
         trap 'wait; exit 0' TERM
+        sh -c 'trap \"echo asked >> said; exit\" TERM; echo > ready; while :; do sleep 0.01; done' &
         while :; do sleep 0.01; done";
     let mut trial = Setup::sh(script).run();
     trial.await_text("ready", "\n");

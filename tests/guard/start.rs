@@ -118,7 +118,8 @@ fn the_workload_gets_standard_input() {
 #[test]
 fn exit_codes_are_seen_where_the_ends_of_children_are_ignored() {
     let folder = Folder::new();
-    let setup = Setup::sh("sleep 0.1 & exit 5").through(&folder, "trap '' CHLD; exec \"$@\"");
+    let setup =
+        Setup::sh("sleep 0.1 & exit 5").through(&folder, "exec env --ignore-signal=CHLD \"$@\"");
     let mut trial = setup.spawn_in(folder);
     trial.begin(LONG);
     assert_eq!(trial.await_end(), 5);

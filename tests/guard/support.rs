@@ -203,6 +203,15 @@ impl Mark {
             .collect()
     }
 
+    /// How many of them are stopped.
+    pub fn stopped(&self) -> usize {
+        let stats = self.living().into_iter().map(|process| {
+            let path = format!("/proc/{}/stat", process.pid);
+            fs::read_to_string(path).unwrap_or_default()
+        });
+        stats.filter(|stat| stat.contains(") T ")).count()
+    }
+
     /// Kills what is left.
     pub fn clear(&self) {
         loop {
@@ -226,7 +235,7 @@ pub struct Trial {
     control: Option<Control>,
     report: io::PipeReader,
     lines: Lines,
-    mark: Mark,
+    pub mark: Mark,
     reaped: bool,
 }
 
