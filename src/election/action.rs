@@ -66,6 +66,10 @@ pub enum Action {
 pub enum StopReason {
     /// The elector was asked to stop.
     Cancelled,
+    /// It was asked to let another one lead.
+    SteppedDown,
+    /// What worked in the term has ended by itself.
+    WorkloadEnded,
     /// The lease could not be renewed in time.
     RenewDeadline,
     /// The lease is somebody else's, or what was written is gone.
@@ -76,6 +80,8 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             StopReason::Cancelled => "asked to stop",
+            StopReason::SteppedDown => "asked to let another one lead",
+            StopReason::WorkloadEnded => "the workload has ended",
             StopReason::RenewDeadline => "the lease could not be renewed in time",
             StopReason::Deposed => "the lease is not ours any more",
         })
@@ -97,10 +103,12 @@ pub enum Notice {
         /// After how long it is tried again.
         retry_in: Duration,
     },
-    /// The store told a leader to stay away for longer than its lease lasts: nobody can lead before
-    /// the end of that.
+    /// The store told a leader to stay away for longer than its lease lasts: it leads to the end of
+    /// that, and then nobody can, as the others share the store's limits.
     ThrottledPastLimit {
-        /// For how long.
+        /// How long it still leads.
+        leads_for: Duration,
+        /// For how long nobody is to ask the store.
         retry_after: Duration,
     },
     /// A claim took effect, and is to be confirmed.
@@ -126,6 +134,11 @@ pub enum Notice {
     SameName,
     /// The lease was given back.
     Released,
+    /// It stepped down, and claims nothing for so long.
+    StandsBack {
+        /// For how long.
+        pause: Duration,
+    },
 }
 
 /// How an election ended for this candidate.
@@ -138,6 +151,10 @@ pub enum Finish {
     NotReleased,
     /// It lost the lease, and was told to end then.
     LostLease,
+    /// It did not lead within the time that it was given for that.
+    DidNotLead,
+    /// Another candidate leads, or did too lately for this one to lead.
+    LedRecently,
     /// Its workload did not end in time. The lease is not given back.
     WorkloadStuck,
 }

@@ -11,6 +11,7 @@ use super::config::LeaderElectionConfig;
 use super::lock::{Content, Observed};
 use super::record::LeaderElectionRecord;
 use super::safeguard::{Safeguard, holds};
+use super::status::SeenStatus;
 use super::time::Instant;
 
 /// A record is a leader's long gone, and may be claimed on the first look, when it is older than
@@ -18,9 +19,12 @@ use super::time::Instant;
 const LONG_GONE: Duration = Duration::from_secs(600);
 const LONG_GONE_LEASES: u32 = 10;
 
+/// Dates have whole seconds, and those of a write and of an answer come from two clocks.
+const DATE_SLACK: Duration = Duration::from_secs(2);
+
 /// Polls are spread by up to this part of their period, either way, so that candidates started
 /// together do not look together for ever.
-const POLL_JITTER: f64 = 0.1;
+pub(super) const POLL_JITTER: f64 = 0.1;
 
 /// What was last observed, and since when that is in effect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +61,6 @@ pub(super) struct Candidacy {
     identity: String,
     /// The lease that it would write itself: as long as the record will say.
     own_lease: Duration,
-    poll_period: Duration,
     longest_stagger: Duration,
     dice: Dice,
     observation: Option<Observation>,
@@ -71,7 +74,6 @@ impl Candidacy {
         Candidacy {
             identity: config.identity.clone(),
             own_lease: Duration::from_secs(config.lease_duration_seconds()),
-            poll_period: config.poll_period,
             longest_stagger: config.takeover_stagger,
             dice: Dice(Rng::with_seed(config.seed)),
             observation: None,
@@ -130,6 +132,16 @@ impl Candidacy {
         Some(&self.observation.as_ref()?.observed.content)
     }
 
+    /// What is known, for those who look in from outside.
+    pub(super) fn status(&self) -> Option<SeenStatus> {
+        let observation = self.observation.as_ref()?;
+        Some(SeenStatus {
+            content: observation.observed.content.clone(),
+            since: observation.since,
+            take_at: self.take_at(),
+        })
+    }
+
     /// Who holds the lease, empty for nobody.
     pub(super) fn holder(&self) -> &str {
         self.content().map_or("", Content::holder)
@@ -163,6 +175,39 @@ impl Candidacy {
         free_at + observation.stagger
     }
 
+    /// Whether what is in effect was first seen in the answer that came `now`.
+    pub(super) fn is_news(&self, now: Instant) -> bool {
+        self.observation
+            .as_ref()
+            .is_some_and(|observation| observation.since == now)
+    }
+
+    /// Claims nothing before then.
+    pub(super) fn stand_back(&mut self, until: Instant) {
+        self.not_before = self.not_before.max(until);
+    }
+
+    /// Whether another candidate's term was alive within `period` before `now`, by the store's own
+    /// clock. Of a record that names a holder, the lease counts as used to its end.
+    pub(super) fn led_within(&self, now: Instant, period: Duration) -> bool {
+        let Some(observation) = &self.observation else {
+            return false;
+        };
+        let observed = &observation.observed;
+        let Content::Record(record) = &observed.content else {
+            return false;
+        };
+        if observed.mine.is_some() {
+            return false;
+        }
+        if record.holder_identity.is_empty() {
+            return observed.dated.is_some_and(|age| age < period + DATE_SLACK);
+        }
+        // Without a date it may have been written just before it was first seen.
+        let age = observed.dated.unwrap_or(now.since(observation.since));
+        age < record.lease_duration() + period + DATE_SLACK
+    }
+
     /// How long after it was first seen this may be taken.
     fn wait(&self, observation: &Observation) -> Duration {
         let observed = &observation.observed;
@@ -194,10 +239,9 @@ impl Candidacy {
         }
     }
 
-    /// The poll period, a little longer or shorter.
-    pub(super) fn jittered_poll_period(&mut self) -> Duration {
-        let factor = 1.0 - POLL_JITTER + 2.0 * POLL_JITTER * self.dice.0.f64();
-        self.poll_period.mul_f64(factor)
+    /// A factor for the time between two looks, up to `POLL_JITTER` above or below one.
+    pub(super) fn poll_jitter(&mut self) -> f64 {
+        1.0 - POLL_JITTER + 2.0 * POLL_JITTER * self.dice.0.f64()
     }
 
     /// The token of a term that is claimed now: one more than every one seen.

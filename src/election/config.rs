@@ -44,6 +44,11 @@ pub struct LeaderElectionConfig {
     pub release_on_cancel: bool,
     /// Whether this candidate ends when it lost the lease, rather than stand again.
     pub exit_on_lost_lease: bool,
+    /// A candidate that does not lead within this time gives up; `None`: never.
+    pub give_up_after: Option<Duration>,
+    /// A candidate gives up as soon as it sees another one lead, or that one did within this time by
+    /// the store's own clock (to whole seconds, in favour of not leading); `None`: it stands on.
+    pub unless_led_within: Option<Duration>,
     /// How long a candidate at the most waits beyond the end of a lease, drawn at random, so that
     /// not all of them write at once.
     pub takeover_stagger: Duration,
@@ -65,6 +70,8 @@ impl LeaderElectionConfig {
             stop_timeout: Duration::from_secs(25),
             release_on_cancel: true,
             exit_on_lost_lease: false,
+            give_up_after: None,
+            unless_led_within: None,
             takeover_stagger: Duration::from_millis(400),
             seed: 0,
         }

@@ -22,19 +22,21 @@
 //! input. Nothing in here blocks, reads a clock or keeps a thread.
 
 mod calls;
+mod ending;
 mod own;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::action::{Action, Finish, Notice, StopReason};
-use super::candidacy::Candidacy;
+use super::candidacy::{Candidacy, POLL_JITTER};
 use super::config::LeaderElectionConfig;
 use super::lock::{LockError, Observed, Written};
 use super::safeguard::{Safeguard, holds};
-use super::status::{CallStatus, LeaderStatus, Status};
+use super::status::{CallStatus, LeaderStatus, RoleName, Status};
 use super::term::Term;
 use super::time::Instant;
+use ending::{After, Ending};
 
 /// The call that is made next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,11 +76,16 @@ enum Role {
     Finished(Finish),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Cancel {
-    finish: Finish,
-    /// When the workload must be gone at the latest.
-    patience: Instant,
+impl Role {
+    fn name(&self) -> RoleName {
+        match self {
+            Role::Candidate => RoleName::Candidate,
+            Role::Claimant(_) => RoleName::Claimant,
+            Role::Leader(_) => RoleName::Leader,
+            Role::Leaving { .. } => RoleName::Leaving,
+            Role::Finished(_) => RoleName::Finished,
+        }
+    }
 }
 
 /// One candidate of an election.
@@ -109,8 +116,15 @@ pub struct LeaderElector {
     failures: u32,
     /// The store wants no call before this.
     throttled_until: Instant,
+    /// How far apart the store wants a candidate's looks to be.
+    poll_pause: Duration,
     slow_paths: u64,
-    cancel: Option<Cancel>,
+    /// It is to leave, for good or for a while, as soon as the workload has gone.
+    ending: Option<Ending>,
+    /// It gives up if it does not lead by then.
+    give_up_at: Option<Instant>,
+    /// It has led before.
+    has_led: bool,
     /// The last leader reported.
     reported: String,
     actions: VecDeque<Action>,
@@ -122,6 +136,7 @@ impl LeaderElector {
     /// The configuration must be [valid](LeaderElectionConfig::validate) for the promises to hold.
     #[must_use]
     pub fn new(config: LeaderElectionConfig, confirmation: Option<Duration>, now: Instant) -> Self {
+        let give_up_at = config.give_up_after.map(|patience| now + patience);
         LeaderElector {
             candidacy: Candidacy::new(&config),
             config,
@@ -138,11 +153,20 @@ impl LeaderElector {
             writes: 0,
             failures: 0,
             throttled_until: Instant::BOOT,
+            poll_pause: Duration::ZERO,
             slow_paths: 0,
-            cancel: None,
+            ending: None,
+            give_up_at,
+            has_led: false,
             reported: String::new(),
             actions: VecDeque::new(),
         }
+    }
+
+    /// The name of this candidate.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.config.identity
     }
 
     /// Whether this candidate leads.
@@ -177,10 +201,17 @@ impl LeaderElector {
             _ => None,
         };
         Status {
+            role: self.role.name(),
+            stopping: self.ending.is_some(),
+            finishing: self.ending.is_some_and(Ending::is_for_good),
             leader: self.reported.clone(),
             leading,
+            seen: self.candidacy.status(),
+            failures: self.failures,
+            throttled_until: self.throttled_until,
             call: self.in_flight.map(|call| CallStatus {
                 name: call.kind.name(),
+                since: call.sent_at,
                 overdue_at: call.sent_at + call.timeout,
             }),
             slow_paths: self.slow_paths,
@@ -214,9 +245,7 @@ impl LeaderElector {
             Role::Leaving { deadline } => Some(*deadline),
             _ => None,
         };
-        let patience = self.cancel.map(|cancel| cancel.patience);
-        let patience = patience.filter(|_| self.workload);
-        [call, role, patience].into_iter().flatten().min()
+        [call, role, self.patience()].into_iter().flatten().min()
     }
 
     /// Time has passed.
@@ -228,43 +257,26 @@ impl LeaderElector {
             {
                 self.become_candidate(now, StopReason::RenewDeadline);
             }
-            Role::Leaving { deadline } if now >= *deadline => self.finish_holding(),
+            Role::Leaving { deadline } if now >= *deadline => self.finish_holding(now),
             _ => {}
         }
-        if self.workload
-            && let Some(cancel) = self.cancel
-            && now >= cancel.patience
-        {
-            self.finish(Finish::WorkloadStuck);
-        }
-    }
-
-    /// The elector is to stop: the workload first, then the lease is given back.
-    pub fn handle_cancel(&mut self, now: Instant) {
-        if self.finished().is_some() || self.cancel.is_some() {
-            return;
-        }
-        let kill_at = now + self.config.stop_timeout;
-        self.cancel = Some(Cancel {
-            finish: Finish::Stopped,
-            patience: kill_at + self.config.termination_grace,
-        });
-        if self.is_leader() {
-            self.stop_leading(StopReason::Cancelled, kill_at);
-        }
-        if !self.workload {
-            self.become_leaving(now);
-        }
+        self.lose_patience(now);
     }
 
     /// Nothing of the workload is left.
     pub fn handle_workload_gone(&mut self, now: Instant) {
         self.workload = false;
-        if self.cancel.is_some() {
+        if self.ending.is_some() {
             self.become_leaving(now);
         } else if matches!(self.role, Role::Candidate) {
             self.schedule(now, Next::Look);
         }
+    }
+
+    /// What the lock says of [`poll_pause`](super::lock::ResourceLock::poll_pause); to be told before
+    /// what came of the call.
+    pub fn handle_poll_pause(&mut self, pause: Duration) {
+        self.poll_pause = pause;
     }
 
     /// A `get` came back.
@@ -309,7 +321,7 @@ impl LeaderElector {
                 self.tell_of_claim(call.kind);
                 self.renewed(now, call.sent_at, confirms);
             }
-            (Role::Leaving { .. }, Ok(_)) if call.kind == Next::Release => self.released(),
+            (Role::Leaving { .. }, Ok(_)) if call.kind == Next::Release => self.released(now),
             (Role::Leaving { .. }, _) if call.kind != Next::Release => {
                 self.schedule(now, Next::Look);
             }
@@ -336,17 +348,28 @@ impl LeaderElector {
         }
         self.report(self.candidacy.holder().to_owned());
         self.may_hold = self.candidacy.mine().is_some();
+        if let Some(finish) = self.too_recent(now) {
+            return self.give_up(now, finish);
+        }
         let take_at = self.candidacy.take_at();
-        if now >= take_at && !self.workload && self.cancel.is_none() {
+        if now >= take_at && !self.workload && self.ending.is_none() {
             return self.schedule(now, Next::Claim);
         }
-        let period = self.candidacy.jittered_poll_period();
+        let jitter = self.candidacy.poll_jitter();
+        // Never longer than it was told: that may be up to a moment that matters.
+        let pause = self.poll_pause.mul_f64(jitter - POLL_JITTER);
+        let period = self.config.poll_period.mul_f64(jitter).max(pause);
         let poll_at = (sent_at + period).max(now + period / 2);
-        let at = if take_at > now {
+        let mut at = if take_at > now {
             poll_at.min(take_at)
         } else {
             poll_at
         };
+        // Where looks are dear, a leader that has just renewed is not looked at again for the only
+        // reason that its lease may be over. One that has not is.
+        if self.candidacy.is_news(now) {
+            at = at.max(now + pause);
+        }
         self.schedule(at, Next::Look);
     }
 
@@ -354,7 +377,7 @@ impl LeaderElector {
         if self.candidacy.mine().is_some() && !self.candidacy.holder().is_empty() {
             return self.schedule(now, Next::Release);
         }
-        self.finish_leaving();
+        self.finish_leaving(now);
     }
 
     // ---- roles: nothing else changes to or from leading ----
@@ -373,6 +396,8 @@ impl LeaderElector {
         self.role = Role::Leader(term);
         self.workload = true;
         self.term_open = true;
+        self.has_led = true;
+        self.give_up_at = None;
         self.event("became leader");
         self.actions
             .push_back(Action::StartLeading { token, until });
@@ -388,14 +413,8 @@ impl LeaderElector {
         self.stop_leading(reason, limit.min(now) + self.config.termination_grace);
         self.failures = 0;
         self.schedule(now, Next::Look);
-        if self.config.exit_on_lost_lease && self.cancel.is_none() {
-            self.cancel = Some(Cancel {
-                finish: Finish::LostLease,
-                patience: now + self.config.stop_timeout + self.config.termination_grace,
-            });
-            if !self.workload {
-                self.become_leaving(now);
-            }
+        if self.config.exit_on_lost_lease && self.ending.is_none() {
+            self.end(now, After::Finish(Finish::LostLease));
         }
     }
 
@@ -408,47 +427,6 @@ impl LeaderElector {
         if !holds(Safeguard::WorkloadGone) {
             self.workload = false;
         }
-    }
-
-    fn become_leaving(&mut self, now: Instant) {
-        if matches!(self.role, Role::Leaving { .. } | Role::Finished(_)) {
-            return;
-        }
-        let deadline = now + self.config.renew_deadline;
-        self.role = Role::Leaving { deadline };
-        if !self.may_hold || !self.config.release_on_cancel {
-            return self.finish_leaving();
-        }
-        if self.throttled_until >= deadline {
-            return self.finish_holding();
-        }
-        self.failures = 0;
-        self.schedule(now, Next::Look);
-    }
-
-    fn released(&mut self) {
-        self.report(String::new());
-        self.notice(Notice::Released);
-        self.finish_leaving();
-    }
-
-    fn finish_leaving(&mut self) {
-        let finish = self.cancel.map_or(Finish::Stopped, |cancel| cancel.finish);
-        self.finish(finish);
-    }
-
-    /// Ends without having given the lease back.
-    fn finish_holding(&mut self) {
-        let finish = match self.cancel {
-            Some(cancel) if cancel.finish == Finish::LostLease => Finish::LostLease,
-            _ => Finish::NotReleased,
-        };
-        self.finish(finish);
-    }
-
-    fn finish(&mut self, finish: Finish) {
-        self.role = Role::Finished(finish);
-        self.next = None;
     }
 
     // ---- what people and the lock are told ----

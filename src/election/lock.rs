@@ -55,6 +55,12 @@ pub trait ResourceLock {
     /// to changing it.
     fn confirmation(&self) -> Option<Duration>;
 
+    /// How far apart the looks of a candidate are to be from now on, at least, beside its own poll
+    /// period: a store whose requests are counted says more as they run short. Asked after each call.
+    fn poll_pause(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Notes an event ("baz became leader") where people look for such things.
     fn record_event(&mut self, event: &str);
 
@@ -88,6 +94,9 @@ pub struct Observed {
     pub mine: Option<u64>,
     /// How long ago it was written, by the store's own clock, where that can be trusted.
     pub age: Option<Duration>,
+    /// The same, but of any record that was in a term, also one that may carry any date. Used where a
+    /// wrong one makes no second leader; `None` for what begins a history (a floor).
+    pub dated: Option<Duration>,
     /// It came past the compare-and-swap (a person, or client-go on a gist): nobody may take an
     /// empty holder for a release, and it is waited for at least this long, the longest lease that
     /// it may have overwritten.

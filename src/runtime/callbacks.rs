@@ -1,13 +1,14 @@
 //! The callbacks of an election, each on a thread that may block without delaying anything.
 
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::election::action::StopReason;
 use crate::election::time::Instant;
 
 /// How many callbacks may wait for one that does not return, before further ones are left out.
@@ -51,26 +52,56 @@ enum Phase {
     },
 }
 
-#[derive(Debug)]
+/// How a term is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stop {
+    pub(super) reason: StopReason,
+    /// When what works in it must be killed at the latest.
+    pub(super) kill_at: Instant,
+}
+
+/// A term at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    phase: Phase,
+    /// Until when it lasts, unless that is extended; also while it is being stopped politely.
+    pub(super) until: Instant,
+    /// Set once it has ended.
+    pub(super) stop: Option<Stop>,
+}
+
+/// Told of every change of a term, by the owner of the election: it must not block.
+type Waker = Box<dyn Fn() + Send>;
+
 struct TermState {
-    phase: Mutex<Phase>,
-    ended: Condvar,
-    /// Nanoseconds since boot.
-    until: AtomicU64,
+    view: Mutex<View>,
+    changed: Condvar,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl fmt::Debug for TermState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TermState")
+            .field("view", &self.view)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Term {
     pub(super) fn new(token: u64, until: Instant) -> Self {
-        let term = Term {
+        let view = View {
+            phase: Phase::Ahead,
+            until,
+            stop: None,
+        };
+        Term {
             token,
             state: Arc::new(TermState {
-                phase: Mutex::new(Phase::Ahead),
-                ended: Condvar::new(),
-                until: AtomicU64::new(0),
+                view: Mutex::new(view),
+                changed: Condvar::new(),
+                waker: Mutex::new(None),
             }),
-        };
-        term.extend(until);
-        term
+        }
     }
 
     /// The fencing token: higher than that of every term before. Hand it to whatever the leader
@@ -83,55 +114,87 @@ impl Term {
     /// Until when this candidate leads, unless the term is extended or ends early.
     #[must_use]
     pub fn until(&self) -> Instant {
-        Instant::from_boot(Duration::from_nanos(
-            self.state.until.load(Ordering::Relaxed),
-        ))
+        self.lock().until
     }
 
     /// Whether the term has ended: stop working.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(*self.lock(), Phase::Over { .. })
+        matches!(self.lock().phase, Phase::Over { .. })
+    }
+
+    /// Why the term has ended, once it has.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.lock().stop.map(|stop| stop.reason)
     }
 
     /// Waits until the term has ended.
     pub fn wait_until_over(&self) {
-        let running = |phase: &mut Phase| !matches!(phase, Phase::Over { .. });
-        let waited = self.state.ended.wait_while(self.lock(), running);
+        let running = |view: &mut View| !matches!(view.phase, Phase::Over { .. });
+        let waited = self.state.changed.wait_while(self.lock(), running);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// How it is.
+    pub(super) fn view(&self) -> View {
+        *self.lock()
+    }
+
+    /// Has `waker` called after every change from now on.
+    pub(super) fn wake(&self, waker: impl Fn() + Send + 'static) {
+        *self.lock_waker() = Some(Box::new(waker));
+    }
+
     pub(super) fn extend(&self, until: Instant) {
-        let nanos = u64::try_from(until.since_boot().as_nanos()).unwrap_or(u64::MAX);
-        self.state.until.store(nanos, Ordering::Relaxed);
+        self.lock().until = until;
+        self.has_changed();
     }
 
     /// The term begins, unless it is over already.
     fn begin(&self) -> bool {
-        let mut phase = self.lock();
-        if *phase == Phase::Ahead {
-            *phase = Phase::Begun;
+        let mut view = self.lock();
+        if view.phase == Phase::Ahead {
+            view.phase = Phase::Begun;
         }
-        *phase == Phase::Begun
+        view.phase == Phase::Begun
     }
 
-    pub(super) fn end(&self) {
-        let mut phase = self.lock();
-        let begun = matches!(*phase, Phase::Begun | Phase::Over { begun: true });
-        *phase = Phase::Over { begun };
-        self.state.ended.notify_all();
+    /// Ends it, or has it end sooner. Returns whether it was not ended before.
+    pub(super) fn end(&self, stop: Stop) -> bool {
+        let mut view = self.lock();
+        let (begun, first) = match view.phase {
+            Phase::Ahead => (false, true),
+            Phase::Begun => (true, true),
+            Phase::Over { begun } => (begun, false),
+        };
+        view.phase = Phase::Over { begun };
+        view.stop = Some(stop);
+        drop(view);
+        self.has_changed();
+        first
     }
 
     /// Whether it had begun when it ended.
     fn had_begun(&self) -> bool {
-        *self.lock() == Phase::Over { begun: true }
+        self.lock().phase == Phase::Over { begun: true }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Phase> {
-        self.state
-            .phase
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn has_changed(&self) {
+        self.state.changed.notify_all();
+        if let Some(waker) = &*self.lock_waker() {
+            waker();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, View> {
+        let view = &self.state.view;
+        view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        let waker = &self.state.waker;
+        waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -238,6 +301,11 @@ fn guarded(name: &str, callback: impl FnOnce()) {
 mod tests {
     use super::*;
 
+    const STOP: Stop = Stop {
+        reason: StopReason::Cancelled,
+        kill_at: Instant::BOOT,
+    };
+
     fn term() -> Term {
         Term::new(7, Instant::BOOT)
     }
@@ -245,7 +313,7 @@ mod tests {
     #[test]
     fn a_term_that_was_over_before_it_began_is_not_begun() {
         let term = term();
-        term.end();
+        assert!(term.end(STOP));
         assert!(!term.begin());
         assert!(term.is_over() && !term.had_begun());
     }
@@ -254,9 +322,22 @@ mod tests {
     fn a_term_that_began_and_ended_had_begun() {
         let term = term();
         assert!(term.begin() && !term.is_over());
-        term.end();
-        term.end();
+        assert!(term.end(STOP));
+        assert!(!term.end(STOP));
         assert!(term.is_over() && term.had_begun());
         assert!(!term.begin(), "it does not begin again");
+    }
+
+    #[test]
+    fn every_change_of_a_term_wakes_who_asked_for_it() {
+        let (woken, wakings) = sync_channel(8);
+        let term = term();
+        term.wake(move || woken.send(()).unwrap());
+        let later = Instant::BOOT + Duration::from_secs(1);
+        term.extend(later);
+        term.end(STOP);
+        assert_eq!(wakings.try_iter().count(), 2);
+        let view = term.view();
+        assert_eq!((view.until, view.stop), (later, Some(STOP)));
     }
 }

@@ -14,21 +14,25 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::callbacks::{Caller, LeaderCallbacks, Term};
+use super::alarm::AlarmClock;
+use super::announcer::Announcer;
+use super::callbacks::{Caller, LeaderCallbacks, Stop, Term};
 use super::notices::Reporter;
 use super::worker::{self, LockCall, LockResult};
 use crate::election::action::{Action, Finish, StopReason};
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::election::elector::LeaderElector;
 use crate::election::lock::{LockError, ResourceLock};
+use crate::election::record::LeaderElectionRecord;
 use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
+use crate::observe::journal::Journal;
 use crate::system::clock::{BootClock, wall};
-use crate::system::timer::Timer;
+
+pub use super::announcer::Transition;
 
 /// Few events can be under way at once: each sender has at most one or two.
 const QUEUE: usize = 64;
@@ -43,10 +47,12 @@ const LAST_CALLBACKS: Duration = Duration::from_secs(1);
 
 enum Event {
     Timer,
-    Lock(LockResult),
+    /// What came of a call, and how far apart a candidate's looks are to be.
+    Lock(LockResult, Duration),
     /// Nothing is left of what worked in the term with this token.
     WorkloadGone(u64),
     Cancel,
+    StepDown,
 }
 
 /// Why an election could not be begun.
@@ -86,10 +92,18 @@ impl From<io::Error> for ElectionError {
 
 /// What is shared with the handles.
 struct Shared {
-    status: Mutex<Status>,
+    seen: Mutex<Seen>,
     lock: String,
     /// It was asked to stop. The event only wakes the owner: it may find no room, and this does.
     stopping: AtomicBool,
+    /// It was asked to because what was to run has ended.
+    workload_ended: AtomicBool,
+}
+
+/// What the owner leaves for those who look in. Whoever locks it comes back at once.
+struct Seen {
+    status: Status,
+    journal: Journal,
 }
 
 /// Stops an election from another thread, and shows how it is.
@@ -108,10 +122,38 @@ impl Handle {
         let _ = self.events.try_send(Event::Cancel);
     }
 
+    /// Asks the election to stop because what was to run while this candidate leads has ended.
+    pub(super) fn workload_ended(&self) {
+        self.shared.workload_ended.store(true, Ordering::Release);
+        self.stop();
+    }
+
+    /// Asks a leader to let another candidate lead: its workload ends, the lease is given back, and it
+    /// claims nothing for a lease. Returns whether it leads, by what is known here; one that does not
+    /// is not asked.
+    #[must_use]
+    pub fn step_down(&self) -> bool {
+        let leads = self.seen().status.leading.is_some();
+        leads && self.events.try_send(Event::StepDown).is_ok()
+    }
+
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.lock_status().clone()
+        self.seen().status.clone()
+    }
+
+    /// How it is, and what it did and saw so far.
+    #[must_use]
+    pub fn look(&self) -> (Status, Journal) {
+        let seen = self.seen();
+        (seen.status.clone(), seen.journal.clone())
+    }
+
+    /// Where the record is kept, for people.
+    #[must_use]
+    pub fn describe(&self) -> &str {
+        &self.shared.lock
     }
 
     /// Whether it is healthy, as client-go's `HealthzAdaptor` says it: a lease of our own that ran
@@ -120,15 +162,14 @@ impl Handle {
     /// # Errors
     /// Says why it is not healthy.
     pub fn check(&self, tolerance: Duration) -> Result<(), Unhealthy> {
-        self.lock_status()
+        self.seen()
+            .status
             .check(&self.shared.lock, BootClock::now(), tolerance)
     }
 
-    fn lock_status(&self) -> std::sync::MutexGuard<'_, Status> {
-        self.shared
-            .status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        let seen = &self.shared.seen;
+        seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,6 +180,7 @@ pub struct LeaderElection {
     callbacks: Arc<dyn LeaderCallbacks>,
     handle: Handle,
     events: Receiver<Event>,
+    announcer: Announcer,
 }
 
 impl LeaderElection {
@@ -156,9 +198,13 @@ impl LeaderElection {
             .map_err(ElectionError::Config)?;
         let (sender, events) = sync_channel(QUEUE);
         let shared = Shared {
-            status: Mutex::new(Status::default()),
+            seen: Mutex::new(Seen {
+                status: Status::default(),
+                journal: Journal::new(BootClock::now()),
+            }),
             lock: lock.describe(),
             stopping: AtomicBool::new(false),
+            workload_ended: AtomicBool::new(false),
         };
         Ok(LeaderElection {
             config,
@@ -169,7 +215,16 @@ impl LeaderElection {
                 shared: Arc::new(shared),
             },
             events,
+            announcer: Announcer::default(),
         })
+    }
+
+    /// Every change that may interest those who watch from outside, in order. Up to `capacity` of them
+    /// wait to be read; what finds no room is left out, with a warning. Disconnected when the election
+    /// is over.
+    #[must_use]
+    pub fn watch(&mut self, capacity: usize) -> Receiver<Transition> {
+        self.announcer.watch(capacity)
     }
 
     /// Stops the election from another thread, and shows how it is.
@@ -195,7 +250,9 @@ struct Owner {
     calls: SyncSender<LockCall>,
     caller: Caller,
     timer: AlarmClock,
+    /// The last term; it may be over.
     term: Option<Term>,
+    announcer: Announcer,
     entrance: Entrance,
     reporter: Reporter,
     handle: Handle,
@@ -210,18 +267,20 @@ impl Owner {
             callbacks,
             handle,
             events,
+            announcer,
         } = election;
         let confirmation = lock.confirmation();
-        let sender = handle.events.clone();
-        let calls = worker::start(lock, move |result| {
-            let _ = sender.send(Event::Lock(result));
+        let (sender, alarm) = (handle.events.clone(), handle.events.clone());
+        let calls = worker::start(lock, move |result, pause| {
+            let _ = sender.send(Event::Lock(result, pause));
         })?;
         Ok(Owner {
             elector: LeaderElector::new(config, confirmation, BootClock::now()),
             calls,
             caller: Caller::start(callbacks)?,
-            timer: AlarmClock::start(handle.events.clone())?,
+            timer: AlarmClock::start(move || alarm.send(Event::Timer).is_ok())?,
             term: None,
+            announcer,
             entrance: Entrance::default(),
             reporter: Reporter::default(),
             handle,
@@ -232,7 +291,7 @@ impl Owner {
     fn run(mut self) -> Result<Finish, ElectionError> {
         loop {
             self.act()?;
-            *self.handle.lock_status() = self.elector.status();
+            self.handle.seen().status = self.elector.status();
             if let Some(finish) = self.elector.finished() {
                 self.caller.finish(LAST_CALLBACKS);
                 return Ok(finish);
@@ -248,27 +307,45 @@ impl Owner {
     fn handle_event(&mut self, event: Event) -> Result<(), ElectionError> {
         let now = BootClock::now();
         self.elector.handle_timeout(now);
-        if self.handle.shared.stopping.load(Ordering::Acquire) {
-            self.elector.handle_cancel(now);
+        let shared = &self.handle.shared;
+        if shared.stopping.load(Ordering::Acquire) {
+            match shared.workload_ended.load(Ordering::Acquire) {
+                true => self.elector.handle_workload_ended(now),
+                false => self.elector.handle_cancel(now),
+            }
         }
         match event {
             Event::Timer | Event::Cancel => {}
+            Event::StepDown => {
+                if self.elector.handle_step_down(now) {
+                    log::info!("asked to let another one lead: stepping down");
+                }
+            }
             Event::WorkloadGone(token) => {
                 log::debug!("the term {token}: nothing of it runs since {now} after boot");
                 self.elector.handle_workload_gone(now);
             }
-            Event::Lock(LockResult::Got(result)) => {
+            Event::Lock(LockResult::Got(result), pause) => {
+                self.handle.seen().journal.looked(now, &result);
                 self.entrance.check_get(result.as_ref().err())?;
-                if result.is_ok() {
-                    self.reporter.succeeded(false);
+                if let Ok(observed) = &result {
+                    self.reporter.succeeded(now, false);
+                    let leads = self.elector.is_leader();
+                    self.announcer.looked(now, observed, leads);
                 }
+                self.elector.handle_poll_pause(pause);
                 self.elector.handle_got(now, result);
+                if !self.elector.is_leader() {
+                    self.reporter.poll_pause(now, pause);
+                }
             }
-            Event::Lock(LockResult::Wrote(result)) => {
+            Event::Lock(LockResult::Wrote(result), pause) => {
+                self.handle.seen().journal.wrote(now, &result);
                 self.entrance.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
-                    self.reporter.succeeded(true);
+                    self.reporter.succeeded(now, true);
                 }
+                self.elector.handle_poll_pause(pause);
                 self.elector.handle_wrote(now, result);
             }
         }
@@ -284,9 +361,11 @@ impl Owner {
                     }
                 }
                 Action::Create { record, timeout } => {
+                    self.note_write(&record);
                     self.write(LockCall::Create(record, timeout));
                 }
                 Action::Update { record, timeout } => {
+                    self.note_write(&record);
                     self.write(LockCall::Update(record, timeout));
                 }
                 // An event that finds no room is left out.
@@ -296,14 +375,33 @@ impl Owner {
                     if let Some(term) = &self.term {
                         log::debug!("the term {}: lasts until {until} after boot", term.token());
                         term.extend(until);
+                        self.announcer.renewed(term.token(), until);
                     }
                 }
-                Action::StopLeading { reason, .. } => self.stop_leading(reason),
-                Action::NewLeader(identity) => self.caller.new_leader(identity),
-                Action::Notice(notice) => self.reporter.tell(BootClock::now(), &notice),
+                Action::StopLeading { reason, kill_at } => {
+                    self.stop_leading(Stop { reason, kill_at });
+                }
+                Action::NewLeader(identity) => {
+                    self.handle.seen().journal.new_leader();
+                    let leads = self.elector.is_leader();
+                    self.announcer.new_leader(&identity, leads);
+                    self.caller.new_leader(identity);
+                }
+                Action::Notice(notice) => {
+                    let now = BootClock::now();
+                    self.handle.seen().journal.notice(now, &notice);
+                    self.reporter.tell(now, &notice);
+                }
             }
         }
+        self.announcer.settle(self.elector.is_leader());
         Ok(())
+    }
+
+    fn note_write(&self, record: &LeaderElectionRecord) {
+        let renewal = self.elector.is_leader();
+        let mut seen = self.handle.seen();
+        seen.journal.writes(BootClock::now(), record, renewal);
     }
 
     fn write(&mut self, call: LockCall) {
@@ -317,21 +415,33 @@ impl Owner {
             "the term {token}: begins at {} after boot, and lasts until {until}",
             BootClock::now()
         );
+        let identity = self.elector.identity();
+        let mut seen = self.handle.seen();
+        seen.journal.led(BootClock::now(), identity, token);
+        drop(seen);
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
+        self.announcer.started(token, until);
         self.caller.started_leading(term, move || {
             let _ = events.send(Event::WorkloadGone(token));
         })?;
         Ok(())
     }
 
-    fn stop_leading(&mut self, reason: StopReason) {
-        if let Some(term) = self.term.take() {
-            log::info!("the term {} ends: {reason}", term.token());
-            term.end();
-            self.caller.stopped_leading(term);
+    /// Ends the term, or has it end sooner.
+    fn stop_leading(&mut self, stop: Stop) {
+        let Some(term) = &self.term else { return };
+        if !term.end(stop) {
+            return;
         }
+        let (token, reason) = (term.token(), stop.reason);
+        let now = BootClock::now();
+        self.handle.seen().journal.stopped(now, token, reason);
+        log::debug!("the term {token}: ends, {reason}");
+        self.caller.stopped_leading(term.clone());
+        self.announcer.stopped(token, reason);
+        self.announcer.settle(self.elector.is_leader());
     }
 }
 
@@ -339,7 +449,10 @@ impl Drop for Owner {
     fn drop(&mut self) {
         // Whatever ends the election ends the term.
         if let Some(term) = self.term.take() {
-            term.end();
+            term.end(Stop {
+                reason: StopReason::Cancelled,
+                kill_at: BootClock::now(),
+            });
         }
     }
 }
@@ -383,43 +496,10 @@ fn busy() -> LockError {
     LockError::Unavailable("the lock's thread is busy".into())
 }
 
-fn needs_a_person(error: &LockError) -> bool {
+/// What no retry mends.
+pub(super) fn needs_a_person(error: &LockError) -> bool {
     matches!(
         error,
         LockError::NotFound(_) | LockError::Unauthorized(_) | LockError::Refused(_)
     )
-}
-
-/// A timer that sends an event when it fires.
-struct AlarmClock {
-    timer: Arc<Timer>,
-    /// The alarm clock was dropped.
-    over: Arc<AtomicBool>,
-}
-
-impl AlarmClock {
-    fn start(events: SyncSender<Event>) -> io::Result<Self> {
-        let timer = Arc::new(Timer::new()?);
-        let over = Arc::new(AtomicBool::new(false));
-        let (waiting, done) = (Arc::clone(&timer), Arc::clone(&over));
-        thread::Builder::new().name("timer".into()).spawn(move || {
-            while waiting.wait().is_ok() && !done.load(Ordering::Acquire) {
-                if events.send(Event::Timer).is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok(AlarmClock { timer, over })
-    }
-
-    fn set(&self, at: Option<Instant>) -> io::Result<()> {
-        self.timer.set(at)
-    }
-}
-
-impl Drop for AlarmClock {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
-        let _ = self.timer.set(Some(Instant::BOOT));
-    }
 }

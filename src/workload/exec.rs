@@ -17,7 +17,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::getppid;
+use nix::unistd::{AccessFlags, access, getppid};
 
 use super::guard::misused;
 use super::process::EXEC_COMMAND;
@@ -71,6 +71,24 @@ pub fn run(args: &[OsString]) -> ExitCode {
     let (code, why) = explain(&command[0], &error);
     complain(&why);
     ExitCode::from(code)
+}
+
+/// Looks whether `program` could be executed, before anybody leads for it.
+///
+/// # Errors
+/// The exit code that it would end with (126, 127), and why, for people.
+pub fn check(program: &OsStr) -> Result<(), (u8, String)> {
+    let why = match find(program) {
+        None => Errno::ENOENT,
+        Some(file) if file.is_dir() => Errno::EACCES,
+        Some(file) => match access(&file, AccessFlags::X_OK) {
+            Ok(()) => return Ok(()),
+            // Another one of its name, further on in PATH, may do.
+            Err(_) if !has_path(program) => return Ok(()),
+            Err(why) => why,
+        },
+    };
+    Err(explain(program, &io::Error::from(why)))
 }
 
 fn parse(args: &[OsString]) -> Option<(i32, Instant, &[OsString])> {

@@ -7,8 +7,9 @@
 //!   elector ─► guard                      guard ─► elector
 //!   until NANOS                           started PID
 //!   signal N                              exited CODE
-//!   stop N KILL_AT_NANOS                  gone CODE
-//!   kill                                  gone none
+//!   stop N KILL_AT_NANOS                  stopped CODE
+//!   kill                                  gone CODE
+//!                                         gone none
 //! ```
 
 use std::fmt;
@@ -51,9 +52,11 @@ pub enum ToGuard {
 pub enum FromGuard {
     /// The workload runs, as this process and process group.
     Started(i32),
-    /// The workload itself has ended, with this exit code (128 + n when signal n killed it). What it
-    /// left behind may run on for a moment.
+    /// The workload itself has ended, with this exit code (128 + n when signal n killed it), and nobody
+    /// had told it to. What it left behind may run on for a moment.
     Exited(i32),
+    /// The same, after it was told to end: by the elector, or by its guard because its time was over.
+    Stopped(i32),
     /// Nothing of it is left; the exit code is the workload's, none when it was never started.
     Gone(Option<i32>),
 }
@@ -125,6 +128,7 @@ impl FromGuard {
         match self {
             FromGuard::Started(pid) => format!("started {pid}\n"),
             FromGuard::Exited(code) => format!("exited {code}\n"),
+            FromGuard::Stopped(code) => format!("stopped {code}\n"),
             FromGuard::Gone(Some(code)) => format!("gone {code}\n"),
             FromGuard::Gone(None) => "gone none\n".to_owned(),
         }
@@ -139,6 +143,7 @@ impl FromGuard {
         let message = match words[..] {
             ["started", pid] => number(pid).map(FromGuard::Started),
             ["exited", code] => number(code).map(FromGuard::Exited),
+            ["stopped", code] => number(code).map(FromGuard::Stopped),
             ["gone", "none"] => Some(FromGuard::Gone(None)),
             ["gone", code] => number(code).map(|code| FromGuard::Gone(Some(code))),
             _ => None,
@@ -250,6 +255,7 @@ mod tests {
         for (message, line) in [
             (FromGuard::Started(4_194_304), "started 4194304\n"),
             (FromGuard::Exited(0), "exited 0\n"),
+            (FromGuard::Stopped(143), "stopped 143\n"),
             (FromGuard::Gone(Some(255)), "gone 255\n"),
             (FromGuard::Gone(None), "gone none\n"),
         ] {

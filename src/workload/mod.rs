@@ -11,6 +11,8 @@
 
 pub mod exec;
 pub mod guard;
+pub mod health;
 pub mod message;
 pub mod process;
+pub mod supervisor;
 pub mod watch;

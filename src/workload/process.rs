@@ -41,6 +41,20 @@ pub const EXEC_COMMAND: &str = "exec-workload";
 /// What a list of processes shows for a guard, in place of the program's path.
 const GUARD_NAME: &str = "elector-guard";
 
+/// A command that becomes `program`, and that the kernel kills when the thread which started it ends.
+#[must_use]
+pub fn dies_with_parent(program: &Path) -> Command {
+    let mut command = Command::new(SELF);
+    command
+        .arg(EXEC_COMMAND)
+        .arg(std::process::id().to_string())
+        // No time limits it.
+        .arg(u64::MAX.to_string())
+        .arg("--")
+        .arg(program);
+    command
+}
+
 /// The guard reads 64 bits of nanoseconds.
 const LONGEST_GRACE: Duration = Duration::from_nanos(u64::MAX);
 

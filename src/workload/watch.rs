@@ -1,8 +1,8 @@
 //! The guard's decisions: when the workload starts, when it is told to end, and when it is killed.
 //!
 //! This file owns the rules and knows no process: inputs and the time go in, [`WatchAction`]s come
-//! out, and [`Watch::poll_timeout`] says when it wants to be asked again. Whoever drives it carries
-//! out what it asks for before anything else goes in.
+//! out, and [`Watch::poll_timeout`] says when it wants to be asked again. Whoever drives it hands in
+//! all that it has seen and heard, then the time, and then carries out what is asked for.
 //!
 //! ```text
 //!   waiting ──first until──► starting ──► running ──CMD ends──► leftovers ─┐
@@ -146,7 +146,11 @@ impl Watch {
     pub fn handle_exited(&mut self, now: Instant, code: i32) {
         if matches!(self.workload, Workload::Starting | Workload::Running) {
             self.workload = Workload::Leftovers(code);
-            self.ask(WatchAction::Report(FromGuard::Exited(code)));
+            let report = match self.kill_at {
+                Some(_) => FromGuard::Stopped(code),
+                None => FromGuard::Exited(code),
+            };
+            self.ask(WatchAction::Report(report));
             self.term(now);
             self.end_by(now, now + self.grace);
         }
@@ -222,10 +226,8 @@ impl Watch {
                 self.ask(WatchAction::Start);
             }
             // Also when the time before is over, if nobody has noticed yet: this was said in time.
-            _ if self.runs() => {
-                self.until = until;
-                self.handle_timeout(now);
-            }
+            // Whether this one is over shows when the time is handed in: there may be a later one.
+            _ if self.runs() => self.until = until,
             _ => {}
         }
     }

@@ -4,6 +4,8 @@
 mod client_go;
 mod config;
 mod deadlines;
+mod ending;
+mod limits;
 mod rig;
 mod takeover;
 

@@ -348,6 +348,7 @@ fn observe(store: &Store, process: u64) -> Observed {
         resource_version: store.version,
         mine: mine.map(|(_, number)| number),
         age: store.age,
+        dated: store.age,
         overwritten: store.overwritten,
         rewound: false,
         newest_since: None,

@@ -326,11 +326,11 @@ impl Trial {
         }
     }
 
-    /// Waits until CMD itself has ended.
+    /// Waits until CMD itself has ended, by itself or because it was told to.
     #[track_caller]
     pub fn await_exit(&mut self) -> i32 {
         match self.next_report() {
-            Some(FromGuard::Exited(code)) => code,
+            Some(FromGuard::Exited(code) | FromGuard::Stopped(code)) => code,
             other => panic!("it did not end: {other:?}"),
         }
     }

@@ -163,6 +163,7 @@ impl ResourceLock for MemoryLock {
                 .writer
                 .and_then(|(process, call)| (process == self.process).then_some(call)),
             age: None,
+            dated: None,
             overwritten: None,
             rewound: false,
             newest_since: None,

@@ -157,6 +157,37 @@ impl Start {
         self
     }
 
+    /// Further arguments: options of `run`, then what [`running`](Self::running) adds.
+    pub fn args(mut self, args: &[&str]) -> Start {
+        self.command.args(args);
+        self
+    }
+
+    /// In front of this program.
+    pub fn running(self, command: &[&str]) -> Start {
+        self.args(&["--"]).args(command)
+    }
+
+    /// Started by this other program, which runs what follows.
+    pub fn under(mut self, launcher: &[&str]) -> Start {
+        let mut command = Command::new(launcher[0]);
+        command.args(&launcher[1..]).arg(self.command.get_program());
+        command.args(self.command.get_args());
+        command.env_clear();
+        for (variable, value) in self.command.get_envs() {
+            command.env(variable, value.unwrap_or_default());
+        }
+        self.command = command;
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped());
+        self
+    }
+
+    /// With this to read on its standard input.
+    pub fn reading(mut self, from: impl Into<Stdio>) -> Start {
+        self.command.stdin(from);
+        self
+    }
+
     pub fn with_unread_stderr(mut self) -> Start {
         self.stderr = Stderr::Unread;
         self
@@ -292,6 +323,10 @@ impl Elector {
         }
     }
 
+    pub fn pid(&self) -> i32 {
+        pid(&self.child)
+    }
+
     /// Kills what there is of it, and reaps it.
     fn kill_all(&mut self) {
         // It may have ended by itself.
@@ -339,6 +374,14 @@ impl Elector {
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
+    }
+
+    /// The names of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let names = tasks.flatten().map(|task| task.path().join("comm"));
+        let names = names.filter_map(|comm| std::fs::read_to_string(comm).ok());
+        names.map(|name| name.trim_end().to_owned()).collect()
     }
 
     pub fn is_running(&mut self) -> bool {

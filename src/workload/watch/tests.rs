@@ -79,7 +79,10 @@ fn what_ends_before_it_began_is_never_started() {
         |watch| watch.handle_message(at(10), stop(50)),
         |watch| watch.handle_message(at(10), ToGuard::Kill),
         |watch| watch.handle_disconnected(at(10)),
-        |watch| watch.handle_message(at(10), until(9)),
+        |watch| {
+            watch.handle_message(at(10), until(9));
+            watch.handle_timeout(at(10));
+        },
     ];
     for end in ends {
         let mut watch = Watch::new(GRACE);
@@ -112,11 +115,13 @@ fn the_time_can_be_extended_and_shortened() {
     watch.handle_message(at(50), until(200));
     assert_eq!(pass(&mut watch, at(199)), []);
     watch.handle_message(at(199), until(199));
+    watch.handle_timeout(at(199));
     assert_eq!(drain(&mut watch), [WatchAction::TermAll]);
     assert_eq!(killed_at(watch), at(204));
 
     let mut watch = running();
     watch.handle_message(at(50), until(20));
+    watch.handle_timeout(at(50));
     assert_eq!(
         drain(&mut watch),
         [WatchAction::KillAll],
@@ -137,7 +142,9 @@ fn a_time_that_was_seen_to_be_over_cannot_be_extended() {
 #[test]
 fn an_extension_that_a_starved_guard_reads_late_counts() {
     let mut watch = running();
-    watch.handle_message(at(101), until(200));
+    // This one is over as well by the time it is read, and the next one is not.
+    watch.handle_message(at(121), until(120));
+    watch.handle_message(at(121), until(200));
     assert_eq!(pass(&mut watch, at(199)), []);
 }
 
@@ -206,6 +213,24 @@ fn an_end_that_leaves_nothing_is_told_in_order() {
     let [report, finish] = gone(Some(137));
     let exited = WatchAction::Report(FromGuard::Exited(137));
     assert_eq!(drain(&mut watch), [exited, report, finish]);
+}
+
+#[test]
+fn what_ends_after_it_was_told_to_did_not_end_by_itself() {
+    let ends: [fn(&mut Watch); 4] = [
+        |watch| watch.handle_timeout(at(100)),
+        |watch| watch.handle_message(at(20), stop(50)),
+        |watch| watch.handle_message(at(20), ToGuard::Kill),
+        |watch| watch.handle_disconnected(at(20)),
+    ];
+    for end in ends {
+        let mut watch = running();
+        end(&mut watch);
+        drain(&mut watch);
+        watch.handle_exited(at(101), 0);
+        let stopped = WatchAction::Report(FromGuard::Stopped(0));
+        assert_eq!(watch.poll_action(), Some(stopped));
+    }
 }
 
 #[test]
@@ -384,7 +409,9 @@ impl World {
                     assert!(self.nothing_left || !self.started);
                     self.finished = true;
                 }
-                WatchAction::Report(FromGuard::Exited(_)) => assert!(self.exited),
+                WatchAction::Report(FromGuard::Exited(_) | FromGuard::Stopped(_)) => {
+                    assert!(self.exited);
+                }
                 WatchAction::Report(FromGuard::Started(_))
                 | WatchAction::SignalGroup(_)
                 | WatchAction::ContinueGroup => assert!(self.started),

@@ -1,6 +1,6 @@
 //! Leaves a safeguard out, to show that the simulation would notice. Those of the program have
 //! switches of their own; those of what the simulation plays itself (the clock that an elector is
-//! told the time by, the guard) are here.
+//! told the time by, the guard, what an elector is told by its owner) are here.
 
 use std::cell::Cell;
 
@@ -17,6 +17,8 @@ pub enum Rule {
     TimeRunsOnInSuspend,
     /// The guard stops the workload by itself when its time is over.
     GuardHoldsDeadline,
+    /// Candidates look seldomer where the hour's requests run short.
+    LooksPutOff,
 }
 
 /// What may be missing.
@@ -33,6 +35,7 @@ impl Missing {
             Rule::NotWallClock,
             Rule::TimeRunsOnInSuspend,
             Rule::GuardHoldsDeadline,
+            Rule::LooksPutOff,
         ];
         let safeguards = Safeguard::ALL.into_iter().map(Missing::Safeguard);
         safeguards

@@ -64,6 +64,11 @@ const NET: &[(Missing, u64, Promise)] = &[
     (R(Rule::NotWallClock), 20, Drawn(20)),
     (R(Rule::TimeRunsOnInSuspend), 10, Drawn(10)),
     (R(Rule::GuardHoldsDeadline), 10, Drawn(10)),
+    (
+        R(Rule::LooksPutOff),
+        200,
+        Rare("a leader is lost without it, and no second one made"),
+    ),
 ];
 
 /// Not in the net: what is promised holds without it. A test of its own shows what it is good for.

@@ -1,7 +1,6 @@
 //! A store with a compare-and-swap: the writes that took effect, one on top of the other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use multi_cluster_leader_election::election::lock::{Content, Observed};
 use multi_cluster_leader_election::election::record::LeaderElectionRecord;
@@ -94,7 +93,8 @@ impl Store {
             }),
             resource_version: id.map_or(0, |id| id.number * 2 + id.node as u64),
             mine: id.filter(|id| id.node == node).map(|id| id.number),
-            age: None::<Duration>,
+            age: None,
+            dated: None,
             overwritten: None,
             newest_since: None,
             rewound: known.is_some_and(|known| !is_there(known)),

@@ -1,0 +1,14 @@
+//! `elector run -- CMD` with real processes: the program runs while its elector leads and never
+//! beside another one, whatever is done to the elector, to its guard and to the program.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod endings;
+mod guards;
+mod health;
+mod jobs;
+mod scene;
+mod signals;
+
+#[path = "../process/mod.rs"]
+mod process;
