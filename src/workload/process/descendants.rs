@@ -226,7 +226,7 @@ fn kill_children() {
 }
 
 /// Kills everything below this process and reaps it, until nothing is left or `deadline` has come; says
-/// whether nothing is left. What was reaped is handed to `on_ended`.
+/// whether nothing is left. It is killed at least once. What was reaped is handed to `on_ended`.
 ///
 /// For the elector, when a guard died or is to die: it kills guards as well.
 ///
@@ -247,10 +247,10 @@ pub fn kill_all_below(deadline: Instant, mut on_ended: impl FnMut(Ended)) -> io:
         if left == Left::Nothing {
             return Ok(true);
         }
+        let all = kill_below(|| ())?;
         if BootClock::now() >= deadline {
             return Ok(false);
         }
-        let all = kill_below(|| ())?;
         // Who ends may have forked just before.
         if all && !ended {
             thread::sleep(BREATH);
