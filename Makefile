@@ -38,7 +38,7 @@ test: lint ## run every check: format, lints, documentation, tests
 	$(CARGO) test --locked --package model --profile simulation
 
 # The worlds of `make soak` and `make net`: how many seeds, from which on, and of which kind (drawn,
-# racing, calm, rewritten). One seed alone is shown with every event.
+# racing, scarce, calm, rewritten). One seed alone is shown with every event.
 SEEDS ?= 2000
 FROM ?= 0
 WORLDS ?= drawn
@@ -87,6 +87,10 @@ SEED ?=
 chaos: need-cargo need-cc ## torment real processes: make chaos MINUTES=60 SEED=7
 	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) $(CARGO) test --locked --test chaos -- \
 	  --ignored --exact chaos_for_as_long_as_is_wished --nocapture
+
+.PHONY: page-picture
+page-picture: need-cargo need-cc ## draw docs/page.png, the picture of the page (with Chromium)
+	$(CARGO) test --locked --test page -- --ignored --exact picture::the_picture_of_the_readme
 
 .PHONY: doc
 doc: need-cargo need-cc ## build the documentation, in target/doc

@@ -10,7 +10,8 @@
 //! - [`system`]: the clocks, and a timer that counts suspended time.
 //! - [`lock`]: the lock in a gist.
 //! - [`workload`]: what runs only while leading, and the guard above it.
-//! - [`http`], [`emulator`]: a small HTTP server, and a gist service to test against.
+//! - [`http`], [`observe`]: a small HTTP server, and what is shown on it: status, metrics, a page.
+//! - [`emulator`]: a gist service to test against.
 //! - [`runtime`]: threads and signals; [`LeaderElection`] is what a program embeds.
 //! - [`commands`], [`cli`]: the program.
 //!
@@ -46,6 +47,7 @@ pub mod election;
 pub mod emulator;
 pub mod http;
 pub mod lock;
+pub mod observe;
 pub mod runtime;
 pub mod system;
 pub mod workload;

@@ -129,3 +129,25 @@ fn a_reader_that_has_seen_enough_ends_it_and_leaves_nobody_behind() {
     assert_eq!(errors, "");
     are_gone(&candidates);
 }
+
+#[test]
+fn killed_it_leaves_nobody_behind() {
+    let mut child = demo().spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("I will lead you") {
+        line.clear();
+        assert_ne!(out.read_line(&mut line).unwrap(), 0);
+    }
+    let candidates = children(pid(&child));
+    assert_eq!(candidates.len(), 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("nobody is left but zombies that the system reaps", || {
+        candidates.iter().all(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ")
+                .is_none_or(|(_, rest)| rest.starts_with('Z'))
+        })
+    });
+}

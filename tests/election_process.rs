@@ -218,5 +218,5 @@ fn lost_its_lease(elector: &mut Elector) {
     assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
     let stopped = elector.count("first does not lead any more");
     assert_eq!(stopped, 1, "{}", elector.text());
-    assert!(elector.said("EXIT_ON_LOST_LEASE is set"));
+    assert!(elector.said("the lease was lost: ending"));
 }

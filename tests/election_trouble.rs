@@ -12,7 +12,9 @@ use std::{env, fs};
 use multi_cluster_leader_election::emulator::{Options, StartGist};
 use multi_cluster_leader_election::http::ListenAddr;
 use nix::sys::signal::Signal;
-use process::{Elector, LEASE, PATIENCE, TOKEN, World, eventually, for_each, never_for};
+use process::{
+    Elector, LEASE, PATIENCE, TOKEN, World, await_one_leading, eventually, for_each, never_for,
+};
 
 /// A port that is free at present.
 fn free_port() -> u16 {
@@ -128,12 +130,61 @@ fn a_throttled_leader_works_until_its_limit_and_says_until_when_nobody_leads() {
     first.await_said("wants fewer requests");
     assert_eq!(first.leads(), Some(0), "it works on: {}", first.text());
     first.await_said("GitHub's limits keep everybody away for 8s");
+    first.await_said("and then nobody can before 20");
     world.service.reset_requests();
     world.set_faults("{}");
     first.await_said("first does not lead any more");
     assert_eq!(world.service.requests().total(), 0, "it was told to wait");
-    assert!(first.text().contains("to be tried again in 8s"));
+    assert!(first.text().contains("trying again in 8s"));
     eventually("it leads again", || first.leads() == Some(1));
+}
+
+#[test]
+fn told_to_wait_past_its_limit_a_leader_ends_without_an_attempt_to_release() {
+    let world = World::new();
+    let mut first = world.start_leader("first");
+    let second = world.start("second");
+    second.await_said("All hail first");
+    // Whoever asks first has the only request of this minute.
+    world.set_faults(r#"{"primary_limit":1,"primary_window_s":60}"#);
+    first.await_said("GitHub's limits keep everybody away for");
+    second.await_said("wants fewer requests");
+    world.service.reset_requests();
+    first.await_said("first does not lead any more");
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.await_exit(), Some(0), "{}", first.text());
+    assert!(first.said("could not be given back"), "{}", first.text());
+    let asked = world.service.requests().total();
+    assert_eq!(asked, 0, "{}", world.everything_said());
+    assert_eq!(world.holder(), "first");
+}
+
+#[test]
+fn where_requests_run_short_candidates_look_seldom_and_the_leader_renews() {
+    let world = World::new();
+    let mut first = world.start_leader("first");
+    let others = [world.start("second"), world.start("third")];
+    for other in &others {
+        other.await_said("All hail first");
+    }
+    // 4,500 renewals an hour, a quarter more and a twentieth of the limit are the leader's: what is
+    // left does not suffice for two candidates that look every 150 ms.
+    world.set_faults(r#"{"primary_limit":6100}"#);
+    eventually("they look less often than the leader renews", || {
+        world.service.reset_requests();
+        eventually("it renews", || {
+            world.service.requests().of("PATCH", "", "") >= 5
+        });
+        world.service.requests().of("GET", "", "") <= 8
+    });
+    for other in &others {
+        assert!(other.said("the hour's requests run short"));
+    }
+    first.kill();
+    await_one_leading(&[&others[0], &others[1]]);
+    for elector in [&first, &others[0], &others[1]] {
+        assert!(!elector.said("wants fewer requests"), "{}", elector.text());
+    }
 }
 
 #[test]

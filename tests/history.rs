@@ -327,3 +327,30 @@ fn a_newer_rule_is_noticed_until_a_plain_overwrite_settles_it() {
     let (effect, _) = gist.resolve(4, None, &mut BTreeMap::new());
     assert_eq!(effect.newer_protocol, None);
 }
+
+#[test]
+fn a_newer_rule_ends_with_a_write_of_who_understood_it() {
+    let mut gist = Gist::default();
+    gist.push(plain(0, 30));
+    gist.push(Text::Whole(
+        format!(
+            r#"{{"holderIdentity":"","protocol":2,"writeId":"w-9","supersedes":"{}"}}"#,
+            name(0)
+        )
+        .into(),
+    ));
+    let mut seen = BTreeMap::new();
+    let (effect, _) = gist.resolve(1, None, &mut seen);
+    assert_eq!(effect.newer_protocol, Some(2));
+    let base = Base {
+        at: name(1),
+        effect,
+    };
+    gist.push(ours(2, 30, name(1)));
+    // Whoever saw all of it agrees with whoever comes later.
+    for base in [Some(&base), None] {
+        let (effect, _) = gist.resolve(2, base, &mut seen.clone());
+        assert_eq!(effect.commit.revision, name(2));
+        assert_eq!(effect.newer_protocol, None);
+    }
+}

@@ -4,7 +4,7 @@
 
 mod wire;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -281,29 +281,130 @@ fn hundreds_of_idle_connections_do_not_keep_others_from_being_served() {
 }
 
 #[test]
-fn connections_beyond_the_limit_are_turned_away_and_welcome_again_later() {
-    let limits = Limits {
-        connections: 2,
-        request_timeout: PATIENCE,
-        ..Limits::default()
-    };
-    let server = serve(limits, echo);
-    let get = "GET / HTTP/1.0\r\n\r\n";
-    let mut first = Wire::connect(server.addr);
-    let mut second = Wire::connect(server.addr);
-    eventually("a third connection is turned away", || {
-        Wire::connect(server.addr)
-            .answer()
-            .is_some_and(|answer| answer.status == 503)
+fn connections_beyond_the_limit_are_turned_away_while_all_are_in_use() {
+    let busy = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&busy);
+    let server = serve(few(2), move |request| match request.path() {
+        "/busy" => {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = request.wait_while_connected(PATIENCE);
+            Reply::Drop
+        }
+        _ => echo(request),
     });
-    first.send(get);
-    assert_eq!(first.answer().unwrap().status, 200);
-    drop(first);
+    let mut wires = [Wire::connect(server.addr), Wire::connect(server.addr)];
+    for wire in &mut wires {
+        wire.send("GET /busy HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    eventually("both are in use", || busy.load(Ordering::SeqCst) == 2);
+    assert_eq!(exchange(server.addr, GET).unwrap().status, 503);
+    drop(wires);
     eventually("there is room again", || {
-        exchange(server.addr, get).is_some_and(|answer| answer.status == 200)
+        exchange(server.addr, GET).is_some_and(|answer| answer.status == 200)
     });
-    second.send(get);
-    assert_eq!(second.answer().unwrap().status, 200);
+}
+
+const GET: &str = "GET / HTTP/1.0\r\n\r\n";
+
+/// Takes few connections, and is patient with each.
+fn few(connections: usize) -> Limits {
+    Limits {
+        connections,
+        request_timeout: PATIENCE * 10,
+        idle_timeout: PATIENCE * 10,
+        write_timeout: PATIENCE * 10,
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn who_keeps_the_server_waiting_the_longest_makes_room_for_a_newcomer() {
+    let server = serve(few(3), echo);
+    let mut silent = [Wire::connect(server.addr), Wire::connect(server.addr)];
+    let mut used = Wire::connect(server.addr);
+    used.send("GET /used HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(used.answer().unwrap().status, 200);
+    let mut newcomers = Vec::new();
+    for earlier in &mut silent {
+        let mut newcomer = Wire::connect(server.addr);
+        newcomer.send("GET /new HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(newcomer.answer().unwrap().text(), "GET /new  ");
+        newcomers.push(newcomer);
+        assert!(earlier.is_closed());
+    }
+    used.send("GET /again HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(used.answer().unwrap().text(), "GET /again  ");
+}
+
+#[test]
+fn half_a_request_holds_no_place_that_another_one_wants() {
+    let server = serve(few(1), echo);
+    let mut halfway = Wire::connect(server.addr);
+    halfway.send("GET /half HTTP/1.1\r\nHost: h\r\n");
+    eventually("another one is served", || {
+        exchange(server.addr, GET).is_some_and(|answer| answer.status == 200)
+    });
+    assert!(halfway.is_closed());
+}
+
+#[test]
+fn who_asks_on_and_on_makes_room_between_two_requests() {
+    let server = serve(few(1), echo);
+    let mut greedy = Wire::connect(server.addr);
+    let more = "GET /more HTTP/1.1\r\nHost: h\r\n\r\n";
+    greedy.send(more);
+    assert_eq!(greedy.answer().unwrap().status, 200);
+    let asking = thread::spawn(move || {
+        let mut answered = 10;
+        while answered == 10 {
+            greedy.send(more.repeat(10));
+            answered = (0..10).take_while(|_| greedy.answer().is_some()).count();
+        }
+    });
+    eventually("another one is served", || {
+        exchange(server.addr, GET).is_some_and(|answer| answer.status == 200)
+    });
+    asking.join().unwrap();
+}
+
+#[test]
+fn a_flood_of_connections_does_not_keep_a_probe_from_being_answered() {
+    const FLOOD: usize = 1000;
+    let server = serve(few(64), echo);
+    let addr = server.addr;
+    let flood = thread::spawn(move || {
+        let connect = |_| {
+            // A client can always be so fast that its connections alone fill the system's queue.
+            thread::sleep(Duration::from_micros(500));
+            TcpStream::connect_timeout(&addr, PATIENCE).unwrap()
+        };
+        (0..FLOOD).map(connect).collect::<Vec<_>>()
+    });
+    let mut probes = 0;
+    while !flood.is_finished() || probes == 0 {
+        // As a probe that fails is tried again.
+        let mut tries = (0..3).map(|_| exchange(server.addr, GET));
+        assert!(tries.any(|answer| answer.is_some_and(|a| a.status == 200)));
+        probes += 1;
+    }
+    // All of them are held, and a probe is still answered.
+    let held = flood.join().unwrap();
+    assert_eq!(exchange(server.addr, GET).unwrap().status, 200);
+    assert_eq!(held.len(), FLOOD);
+}
+
+#[test]
+fn a_client_that_does_not_take_its_answer_makes_room_too() {
+    let body = Arc::new(vec![b'x'; 32 * 1024 * 1024]);
+    let server = serve(few(1), move |request| match request.path() {
+        "/large" => Response::text(200, Arc::clone(&body)).into(),
+        _ => echo(request),
+    });
+    let mut slow = Wire::connect(server.addr);
+    slow.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+    eventually("another one is served", || {
+        exchange(server.addr, GET).is_some_and(|answer| answer.status == 200)
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `elector run`: stands for election as the environment says, until it is told to stop.
 
 mod options;
+mod sayings;
 mod signals;
 
 use std::ffi::OsString;
@@ -11,17 +12,20 @@ use std::time::Duration;
 
 use self::options::RunOptions;
 use super::settings::Settings;
-use super::{duration, help};
 use super::usage::{self, USAGE};
+use super::{duration, help};
 use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::ResourceLock;
-use crate::lock::gist::client::ClientError;
-use crate::runtime::election::LeaderElection;
+use crate::lock::gist::client::ProxySettings;
+use crate::runtime::election::{LeaderElection, Transition};
 use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
+use crate::runtime::observer::{self, Sources};
+use crate::runtime::sidecar::{Sidecar, SidecarError, SidecarOptions};
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{LeaderCallbacks, Term};
+use crate::workload::exec;
 
 /// What is to be known of it, for the help.
 pub(super) const DETAILS: &str = "\
@@ -58,6 +62,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return complain(&error, ExitCode::from(USAGE)),
     };
+    if let Some(program) = options.command.first()
+        && let Err((code, why)) = exec::check(program)
+    {
+        return complain(&why, ExitCode::from(code));
+    }
     let log = match logging::init(&settings.log_filter) {
         Ok(log) => log,
         Err(error) => return complain(&error, ExitCode::FAILURE),
@@ -80,7 +89,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Why there was no election.
 enum Trouble {
     /// A setting, or a file that it names, is of no use.
-    Settings(ClientError),
+    Settings(String),
     /// Everything else.
     Running(String),
 }
@@ -88,8 +97,17 @@ enum Trouble {
 impl From<OpenError> for Trouble {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Settings(error) => Trouble::Settings(error),
+            OpenError::Settings(error) => Trouble::Settings(error.to_string()),
             other => Trouble::Running(other.to_string()),
+        }
+    }
+}
+
+impl From<SidecarError> for Trouble {
+    fn from(error: SidecarError) -> Self {
+        match error {
+            SidecarError::System(_) => Trouble::Running(error.to_string()),
+            other => Trouble::Settings(other.to_string()),
         }
     }
 }
@@ -103,6 +121,8 @@ fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<Exi
     config.seed = random_seed().map_err(|error| running(&error))?;
     let identity = config.identity.clone();
     let lock = settings.gist.open(&config)?;
+    let requests = lock.stats();
+    let sidecar = Sidecar::start(sidecar_options(settings))?;
     log::info!(
         "elector {} stands for election as {identity}, by {}",
         env!("CARGO_PKG_VERSION"),
@@ -112,29 +132,59 @@ fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<Exi
         log::warn!("{warning}");
     }
     warn_of_short_try(&config, settings.gist.confirm_delay);
+    let health = settings.outside.workload_health_url.clone();
+    if health.is_some() && options.command.is_empty() {
+        log::warn!("WORKLOAD_HEALTH_URL is not asked: it takes a program, `elector run -- CMD`");
+    }
     let workload = match options.command.is_empty() {
         true => None,
-        false => Some(Workload::new(options.command, &config).map_err(|error| running(&error))?),
+        false => Some(Workload::new(options.command, health, &config).map_err(|e| running(&e))?),
     };
     let hails = Hails {
-        identity,
+        identity: identity.clone(),
         workload: workload.clone(),
     };
-    let election = LeaderElection::new(config, lock, hails);
-    let election = election.map_err(|error| running(&error))?;
+    let election = LeaderElection::new(config.clone(), lock, hails);
+    let mut election = election.map_err(|error| running(&error))?;
+    let sources = Sources {
+        handle: election.handle(),
+        config,
+        gist: &settings.gist,
+        requests,
+        ready_when: settings.outside.ready_when,
+        workload: workload.as_ref().map(Workload::counts),
+    };
+    let endpoints = observer::serve(settings.outside.http_addr.as_ref(), sources);
+    let _endpoints = endpoints.map_err(|error| running(&error))?;
+    let told = move |transition: &Transition| sayings::hail(&identity, transition);
+    let following = sidecar.follow(&mut election, told);
+    let following = following.map_err(|error| running(&error))?;
     if let Some(workload) = &workload {
         workload.belongs_to(election.handle());
     }
-    let watches = signals::watch_all(log, &election.handle(), workload.as_ref());
+    let watches = signals::watch_all(log, &election.handle(), workload.as_ref(), sidecar);
     let _watches = watches.map_err(|error| running(&error))?;
-    let finish = election.run().map_err(|error| running(&error))?;
+    let finish = election.run();
+    following.finish();
+    let finish = finish.map_err(|error| running(&error))?;
     let outcome = workload.and_then(|workload| workload.outcome());
     Ok(exit_code(finish, outcome))
 }
 
+fn sidecar_options(settings: &Settings) -> SidecarOptions {
+    SidecarOptions {
+        identity: settings.election.identity.clone(),
+        leader_file: settings.outside.leader_file.clone(),
+        webhook_url: settings.outside.webhook_url.clone(),
+        extra_roots: settings.gist.extra_roots.clone(),
+        proxy: ProxySettings::read(|name| std::env::var(name).ok()),
+    }
+}
+
 /// A leader that crashed keeps its lease for a while.
 fn warn_of_short_try(config: &LeaderElectionConfig, confirm_delay: Duration) {
-    let needed = config.lease_duration + config.takeover_stagger + config.poll_period + confirm_delay;
+    let needed =
+        config.lease_duration + config.takeover_stagger + config.poll_period + confirm_delay;
     if let Some(patience) = config.give_up_after.filter(|patience| *patience < needed) {
         log::warn!(
             "--try {} is too short to outlast the lease of a leader that has crashed: that takes up \
@@ -153,25 +203,13 @@ struct Hails {
 
 impl LeaderCallbacks for Hails {
     fn on_started_leading(&self, term: &Term) {
-        log::info!(
-            "I am {}! I will lead you to greatness! (token {})",
-            self.identity,
-            term.token()
-        );
+        sayings::leads(&self.identity, term);
         if let Some(workload) = &self.workload {
             workload.lead(term);
         }
         term.wait_until_over();
         // On this thread, so that the two lines stand in order.
-        log::info!("{} does not lead any more", self.identity);
-    }
-
-    fn on_new_leader(&self, identity: &str) {
-        if identity.is_empty() {
-            log::info!("nobody leads");
-        } else if identity != self.identity {
-            log::info!("All hail {identity}");
-        }
+        sayings::led(&self.identity, term);
     }
 }
 
@@ -205,7 +243,9 @@ fn finish_code(finish: Finish) -> ExitCode {
             ExitCode::from(DID_NOT_LEAD)
         }
         Finish::LostLease => {
-            log::warn!("the lease was lost, and this ends for that");
+            log::warn!(
+                "the lease was lost: ending, as EXIT_ON_LOST_LEASE or --unless-led-within asks for"
+            );
             ExitCode::FAILURE
         }
         Finish::WorkloadStuck => {

@@ -23,8 +23,9 @@ use crate::lock::gist::wire::target::{
     ApiUrl, GistId, TargetError, check_api_url, check_file_name, is_loopback,
 };
 use crate::runtime::gist::{CONFIRM_DELAY, GITHUB_API_URL, GistOptions};
-pub use outside::{Outside, ReadyWhen, Url};
-use reader::{Found, Noted, Reader, looks_secret, shown};
+pub use outside::{Outside, ReadyWhen};
+pub(super) use reader::looks_secret;
+use reader::{Found, Noted, Reader, shown};
 pub use table::{ALL, Setting};
 
 /// The most that candidates wait beyond the end of a lease, at random: enough to keep the writes of

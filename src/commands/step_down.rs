@@ -1,14 +1,422 @@
-//! `elector step-down`.
+//! `elector step-down`: asks the elector on this machine, through its status endpoint, to let another
+//! one lead.
+//!
+//! One request over loopback, never through a proxy. What stepping down means is the elector's
+//! business.
 
 use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
+use std::time::{Duration, Instant as Monotonic};
+
+use lexopt::prelude::*;
+use serde_json::Value as Json;
+
+use super::gist::{failed, print, wrong_settings};
+use super::help;
+use super::usage::{self, UsageError};
+use crate::http::ListenAddr;
+use crate::lock::gist::wire::status::for_people;
 
 /// What is to be known of it, for the help.
-pub(super) const DETAILS: &str = "";
+pub(super) const DETAILS: &str = "\
+Asks the elector on this machine, over its status endpoint, to stop its workload, to
+give the lease back, and to claim nothing for one lease, so that another cluster gets
+it. The endpoint's port is that of HTTP_ADDR, so run it with the elector's own
+environment, such as by `kubectl exec POD -- elector step-down`. It needs neither the
+gist nor the token.
+
+Options:
+  --port N   the endpoint's port, where HTTP_ADDR does not say it
+
+Exit codes: 0 it steps down; 1 it does not, or cannot be reached; 2 wrong usage or
+settings.";
+
+const NAME: &str = "step-down";
+
+/// How long a connection over loopback may take: the queue of a busy endpoint, at the most.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the whole exchange may take. The elector answers at once, and steps down afterwards.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest answer that is read, in bytes.
+const LONGEST_ANSWER: u64 = 64 * 1024;
+
+/// The most headers of an answer.
+const MOST_HEADERS: usize = 64;
 
 /// Runs it; `args` is what follows the subcommand's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    drop(args.into_iter());
-    eprintln!("elector step-down: not built yet");
-    ExitCode::FAILURE
+    let port = match parse(args) {
+        Ok(Some(port)) => port,
+        Ok(None) => return print(NAME, &help::text(help::topic(NAME)), ExitCode::SUCCESS),
+        Err(error) => return usage::refuse(NAME, &error),
+    };
+    let addresses = match port {
+        Some(port) => Ok(loopback(port)),
+        None => addresses(http_addr().as_deref()),
+    };
+    let addresses = match addresses {
+        Ok(addresses) => addresses,
+        Err(error @ AddrProblem::Off) => return failed(NAME, &error),
+        Err(error) => return wrong_settings(NAME, &error),
+    };
+    match ask(&addresses) {
+        Ok(answer) => match answer.meaning() {
+            Ok(text) => print(NAME, &text, ExitCode::SUCCESS),
+            Err(why) => failed(NAME, &why),
+        },
+        Err(why) => failed(NAME, &why),
+    }
+}
+
+/// The port, if one is given; `None` is a wish for help.
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Option<u16>>, UsageError> {
+    let mut port = None;
+    let mut parser = lexopt::Parser::from_args(args);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('h') | Long("help") => return Ok(None),
+            Long("port") => port = Some(port_of(&parser.value()?.string()?)?),
+            arg => return Err(usage::unexpected(&arg, &["--port", "--help"])),
+        }
+    }
+    Ok(Some(port))
+}
+
+fn port_of(text: &str) -> Result<u16, UsageError> {
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| {
+        UsageError::Value(format!(
+            "--port is `{}`: give a number from 1 to 65535",
+            usage::shown(text)
+        ))
+    })
+}
+
+// ---- where the elector is ----
+
+/// Why it is not known where the elector can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum AddrProblem {
+    /// There is no endpoint.
+    Off,
+    /// It listens on a port that nobody knows beforehand.
+    AnyPort,
+    /// It does not listen on loopback.
+    Elsewhere(String),
+    /// The setting is no address. It is not shown: a secret may have got there.
+    Wrong,
+}
+
+impl fmt::Display for AddrProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AddrProblem::Off => f.write_str(
+                "HTTP_ADDR is off, so the elector has no endpoint that could be asked: start it with \
+                 HTTP_ADDR=:4040, or say with --port where it listens",
+            ),
+            AddrProblem::AnyPort => f.write_str(
+                "HTTP_ADDR has the port 0, which is any that was free: say with --port which it is",
+            ),
+            AddrProblem::Elsewhere(addr) => write!(
+                f,
+                "HTTP_ADDR is {addr}, which is not loopback, and step-down is taken over loopback alone: \
+                 start the elector with `:PORT` or `127.0.0.1:PORT`"
+            ),
+            AddrProblem::Wrong => f.write_str(
+                "HTTP_ADDR is no address: give `off`, `:PORT`, `HOST:PORT` or `[IPV6]:PORT`",
+            ),
+        }
+    }
+}
+
+/// The setting, as `ELECTOR_HTTP_ADDR` or `HTTP_ADDR`; set but empty means unset.
+fn http_addr() -> Option<String> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let value = variable("ELECTOR_HTTP_ADDR").or_else(|| variable("HTTP_ADDR"))?;
+    Some(value.to_string_lossy().into_owned())
+}
+
+/// Where the elector listens on loopback, if this is its `HTTP_ADDR`.
+fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, AddrProblem> {
+    let setting = setting.filter(|text| !text.eq_ignore_ascii_case("off"));
+    let setting = setting.ok_or(AddrProblem::Off)?;
+    let addr: ListenAddr = setting.parse().map_err(|_| AddrProblem::Wrong)?;
+    let port = addr.port();
+    if port == 0 {
+        return Err(AddrProblem::AnyPort);
+    }
+    let Some(host) = addr.host() else {
+        return Ok(loopback(port));
+    };
+    match host.parse::<IpAddr>() {
+        Ok(ip) if ip.is_loopback() => Ok(vec![SocketAddr::new(ip, port)]),
+        // Every address of IPv4; of IPv6 it may be of IPv4 too.
+        Ok(IpAddr::V4(ip)) if ip.is_unspecified() => Ok(vec![(Ipv4Addr::LOCALHOST, port).into()]),
+        Ok(IpAddr::V6(ip)) if ip.is_unspecified() => Ok(loopback(port)),
+        Err(_) if host.eq_ignore_ascii_case("localhost") => Ok(loopback(port)),
+        _ => Err(AddrProblem::Elsewhere(addr.to_string())),
+    }
+}
+
+fn loopback(port: u16) -> Vec<SocketAddr> {
+    vec![
+        (Ipv4Addr::LOCALHOST, port).into(),
+        (Ipv6Addr::LOCALHOST, port).into(),
+    ]
+}
+
+// ---- asking it ----
+
+/// Asks at the first of the addresses where somebody listens.
+fn ask(addresses: &[SocketAddr]) -> Result<Answer, String> {
+    let mut refused = String::new();
+    for address in addresses {
+        match TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
+            Ok(stream) => {
+                return exchange(stream, *address)
+                    .map_err(|error| format!("the endpoint at {address} {}", trouble(&error)));
+            }
+            Err(error) if refused.is_empty() => refused = format!("{address} ({error})"),
+            Err(_) => {}
+        }
+    }
+    Err(format!(
+        "nobody listens at {refused}: is the elector running here, with this HTTP_ADDR?"
+    ))
+}
+
+fn trouble(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            format!("did not answer within {}s", TIMEOUT.as_secs())
+        }
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+            "gave an answer that is no elector's: is it another program's port?".to_owned()
+        }
+        _ => format!("broke off: {error}"),
+    }
+}
+
+/// What the elector answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+fn exchange(mut stream: TcpStream, address: SocketAddr) -> io::Result<Answer> {
+    let end = Monotonic::now() + TIMEOUT;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    // HTTP/1.0: the answer ends where the connection does.
+    let request = format!(
+        "POST /step-down HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    while (bytes.len() as u64) < LONGEST_ANSWER {
+        if let Some(answer) = Answer::whole(&bytes)? {
+            return Ok(answer);
+        }
+        let left = end.saturating_duration_since(Monotonic::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut chunk)? {
+            0 => return Answer::read(&bytes)?.ok_or_else(|| ErrorKind::UnexpectedEof.into()),
+            read => bytes.extend_from_slice(&chunk[..read]),
+        }
+    }
+    Err(ErrorKind::InvalidData.into())
+}
+
+impl Answer {
+    /// The answer, if its head has come; its body is what follows.
+    fn read(bytes: &[u8]) -> io::Result<Option<Answer>> {
+        Ok(Answer::parse(bytes)?.map(|(answer, _)| answer))
+    }
+
+    /// The answer, if it is known to have come whole.
+    fn whole(bytes: &[u8]) -> io::Result<Option<Answer>> {
+        let parsed = Answer::parse(bytes)?;
+        let whole = |(answer, length): &(Answer, Option<usize>)| Some(answer.body.len()) >= *length;
+        Ok(parsed
+            .filter(|parsed| parsed.1.is_some() && whole(parsed))
+            .map(|(answer, _)| answer))
+    }
+
+    /// The answer as far as it has come, and the length that its body is to have.
+    fn parse(bytes: &[u8]) -> io::Result<Option<(Answer, Option<usize>)>> {
+        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut head = httparse::Response::new(&mut headers);
+        let parsed = head.parse(bytes);
+        let parsed = parsed.map_err(|_| io::Error::from(ErrorKind::InvalidData))?;
+        let (httparse::Status::Complete(begins), Some(status)) = (parsed, head.code) else {
+            return Ok(None);
+        };
+        let length = head
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case("content-length"))
+            .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok());
+        let mut body = bytes[begins..].to_vec();
+        if let Some(length) = length {
+            body.truncate(length);
+        }
+        Ok(Some((Answer { status, body }, length)))
+    }
+
+    /// What is said of it, or why it is no yes.
+    fn meaning(&self) -> Result<String, String> {
+        let body: Option<Json> = serde_json::from_slice(&self.body).ok();
+        let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
+        let error = field("error").and_then(Json::as_str).map(for_people);
+        let steps_down = field("steppingDown") == Some(&Json::Bool(true));
+        match (self.status, error) {
+            (200 | 202, _) if steps_down => Ok(
+                "It steps down: its workload is stopped, the lease given back, and nothing claimed for \
+                 one lease.\n"
+                    .to_owned(),
+            ),
+            (409, Some(error)) => Err(format!("the elector here does not step down: {error}")),
+            (409, None) => Err("the elector here does not lead, so it cannot step down".to_owned()),
+            (403, Some(error)) => Err(format!("the elector here refuses it: {error}")),
+            (403, None) => Err("the elector here refuses it".to_owned()),
+            (404 | 405, _) => Err(
+                "whoever listens there knows no /step-down: is it an elector, and one of this version?"
+                    .to_owned(),
+            ),
+            (status, Some(error)) => Err(format!("the elector here answers {status}: {error}")),
+            (status, None) => Err(format!(
+                "whoever listens there answers {status}, which is no elector's yes: is it another \
+                 program's port?"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Option<Option<u16>>, UsageError> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_port_may_be_given() {
+        assert_eq!(parsed(""), Ok(Some(None)));
+        assert_eq!(parsed("--port 4040"), Ok(Some(Some(4040))));
+        assert_eq!(parsed("--port=4040"), Ok(Some(Some(4040))));
+        assert_eq!(parsed("-h"), Ok(None));
+        for (line, part) in [
+            ("--port 0", "1 to 65535"),
+            ("--port 70000", "1 to 65535"),
+            ("--port", "--port"),
+            ("--prot 1", "did you mean `--port`?"),
+            ("now", "`now`"),
+        ] {
+            let error = parsed(line).unwrap_err().to_string();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_elector_is_asked_on_loopback_and_nowhere_else() {
+        let all = ["127.0.0.1:4040", "[::1]:4040"].as_slice();
+        for (setting, expected) in [
+            (":4040", all),
+            ("localhost:4040", all),
+            ("[::]:4040", all),
+            ("0.0.0.0:4040", &all[..1]),
+            ("127.0.0.1:4040", &all[..1]),
+            ("127.3.2.1:4040", &["127.3.2.1:4040"]),
+            ("[::1]:4040", &all[1..]),
+        ] {
+            let found: Vec<String> = addresses(Some(setting))
+                .unwrap()
+                .iter()
+                .map(SocketAddr::to_string)
+                .collect();
+            assert_eq!(found, expected, "{setting}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_cannot_be_asked_is_told_with_what_to_do() {
+        for (setting, part) in [
+            (None, "HTTP_ADDR is off"),
+            (Some("off"), "HTTP_ADDR is off"),
+            (Some("OFF"), "HTTP_ADDR is off"),
+            (Some(":0"), "--port"),
+            (
+                Some("10.0.0.5:4040"),
+                "10.0.0.5:4040, which is not loopback",
+            ),
+            (Some("example.org:80"), "not loopback"),
+            (Some("4040"), "is no address"),
+        ] {
+            let error = addresses(setting).unwrap_err().to_string();
+            assert!(error.contains(part), "{setting:?}: {error}");
+        }
+    }
+
+    fn read(text: &str) -> Answer {
+        Answer::read(text.as_bytes()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_whole_when_its_length_has_come() {
+        let text = "HTTP/1.1 202 Accepted\r\nContent-Length: 4\r\n\r\nabcdef";
+        for end in 0..text.len() - 2 {
+            assert_eq!(
+                Answer::whole(&text.as_bytes()[..end]).unwrap(),
+                None,
+                "{end}"
+            );
+        }
+        let whole = Answer::whole(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(
+            (whole.status, whole.body.as_slice()),
+            (202, b"abcd".as_slice())
+        );
+        let endless = "HTTP/1.1 202 Accepted\r\n\r\nabc";
+        assert_eq!(Answer::whole(endless.as_bytes()).unwrap(), None);
+        assert_eq!(read(endless).body, b"abc");
+        assert!(Answer::read(b"SSH-2.0-x\r\n").is_err());
+        assert_eq!(Answer::read(b"HTTP/1.1 20").unwrap(), None);
+    }
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        let answer = |status: u16, body: &str| {
+            let body = body.as_bytes().to_vec();
+            Answer { status, body }.meaning()
+        };
+        assert!(answer(202, r#"{"steppingDown":true,"x":1}"#).is_ok());
+        for (status, body, part) in [
+            (202, "{}", "another program's port"),
+            (202, r#"{"steppingDown":false}"#, "another program's port"),
+            (200, "hello", "another program's port"),
+            (409, r#"{"error":"it does not lead"}"#, "it does not lead"),
+            (409, "", "does not lead"),
+            (
+                403,
+                r#"{"error":"not\nfrom here"}"#,
+                "refuses it: not from here",
+            ),
+            (404, "", "no /step-down"),
+            (500, r#"{"error":"oh"}"#, "500: oh"),
+        ] {
+            let error = answer(status, body).unwrap_err();
+            assert!(error.contains(part), "{status} {body}: {error}");
+        }
+    }
 }

@@ -68,6 +68,8 @@ pub enum StopReason {
     Cancelled,
     /// It was asked to let another one lead.
     SteppedDown,
+    /// What worked in the term has ended by itself.
+    WorkloadEnded,
     /// The lease could not be renewed in time.
     RenewDeadline,
     /// The lease is somebody else's, or what was written is gone.
@@ -79,6 +81,7 @@ impl fmt::Display for StopReason {
         f.write_str(match self {
             StopReason::Cancelled => "asked to stop",
             StopReason::SteppedDown => "asked to let another one lead",
+            StopReason::WorkloadEnded => "the workload has ended",
             StopReason::RenewDeadline => "the lease could not be renewed in time",
             StopReason::Deposed => "the lease is not ours any more",
         })
@@ -100,10 +103,12 @@ pub enum Notice {
         /// After how long it is tried again.
         retry_in: Duration,
     },
-    /// The store told a leader to stay away for longer than its lease lasts: nobody can lead before
-    /// the end of that.
+    /// The store told a leader to stay away for longer than its lease lasts: it leads to the end of
+    /// that, and then nobody can, as the others share the store's limits.
     ThrottledPastLimit {
-        /// For how long.
+        /// How long it still leads.
+        leads_for: Duration,
+        /// For how long nobody is to ask the store.
         retry_after: Duration,
     },
     /// A claim took effect, and is to be confirmed.

@@ -11,6 +11,7 @@ use super::config::LeaderElectionConfig;
 use super::lock::{Content, Observed};
 use super::record::LeaderElectionRecord;
 use super::safeguard::{Safeguard, holds};
+use super::status::SeenStatus;
 use super::time::Instant;
 
 /// A record is a leader's long gone, and may be claimed on the first look, when it is older than
@@ -23,7 +24,7 @@ const DATE_SLACK: Duration = Duration::from_secs(2);
 
 /// Polls are spread by up to this part of their period, either way, so that candidates started
 /// together do not look together for ever.
-const POLL_JITTER: f64 = 0.1;
+pub(super) const POLL_JITTER: f64 = 0.1;
 
 /// What was last observed, and since when that is in effect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +61,6 @@ pub(super) struct Candidacy {
     identity: String,
     /// The lease that it would write itself: as long as the record will say.
     own_lease: Duration,
-    poll_period: Duration,
     longest_stagger: Duration,
     dice: Dice,
     observation: Option<Observation>,
@@ -74,7 +74,6 @@ impl Candidacy {
         Candidacy {
             identity: config.identity.clone(),
             own_lease: Duration::from_secs(config.lease_duration_seconds()),
-            poll_period: config.poll_period,
             longest_stagger: config.takeover_stagger,
             dice: Dice(Rng::with_seed(config.seed)),
             observation: None,
@@ -133,6 +132,16 @@ impl Candidacy {
         Some(&self.observation.as_ref()?.observed.content)
     }
 
+    /// What is known, for those who look in from outside.
+    pub(super) fn status(&self) -> Option<SeenStatus> {
+        let observation = self.observation.as_ref()?;
+        Some(SeenStatus {
+            content: observation.observed.content.clone(),
+            since: observation.since,
+            take_at: self.take_at(),
+        })
+    }
+
     /// Who holds the lease, empty for nobody.
     pub(super) fn holder(&self) -> &str {
         self.content().map_or("", Content::holder)
@@ -164,6 +173,13 @@ impl Candidacy {
             return free_at;
         }
         free_at + observation.stagger
+    }
+
+    /// Whether what is in effect was first seen in the answer that came `now`.
+    pub(super) fn is_news(&self, now: Instant) -> bool {
+        self.observation
+            .as_ref()
+            .is_some_and(|observation| observation.since == now)
     }
 
     /// Claims nothing before then.
@@ -223,10 +239,9 @@ impl Candidacy {
         }
     }
 
-    /// The poll period, a little longer or shorter.
-    pub(super) fn jittered_poll_period(&mut self) -> Duration {
-        let factor = 1.0 - POLL_JITTER + 2.0 * POLL_JITTER * self.dice.0.f64();
-        self.poll_period.mul_f64(factor)
+    /// A factor for the time between two looks, up to `POLL_JITTER` above or below one.
+    pub(super) fn poll_jitter(&mut self) -> f64 {
+        1.0 - POLL_JITTER + 2.0 * POLL_JITTER * self.dice.0.f64()
     }
 
     /// The token of a term that is claimed now: one more than every one seen.

@@ -29,11 +29,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::action::{Action, Finish, Notice, StopReason};
-use super::candidacy::Candidacy;
+use super::candidacy::{Candidacy, POLL_JITTER};
 use super::config::LeaderElectionConfig;
 use super::lock::{LockError, Observed, Written};
 use super::safeguard::{Safeguard, holds};
-use super::status::{CallStatus, LeaderStatus, Status};
+use super::status::{CallStatus, LeaderStatus, RoleName, Status};
 use super::term::Term;
 use super::time::Instant;
 use ending::{After, Ending};
@@ -76,6 +76,18 @@ enum Role {
     Finished(Finish),
 }
 
+impl Role {
+    fn name(&self) -> RoleName {
+        match self {
+            Role::Candidate => RoleName::Candidate,
+            Role::Claimant(_) => RoleName::Claimant,
+            Role::Leader(_) => RoleName::Leader,
+            Role::Leaving { .. } => RoleName::Leaving,
+            Role::Finished(_) => RoleName::Finished,
+        }
+    }
+}
+
 /// One candidate of an election.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeaderElector {
@@ -104,6 +116,8 @@ pub struct LeaderElector {
     failures: u32,
     /// The store wants no call before this.
     throttled_until: Instant,
+    /// How far apart the store wants a candidate's looks to be.
+    poll_pause: Duration,
     slow_paths: u64,
     /// It is to leave, for good or for a while, as soon as the workload has gone.
     ending: Option<Ending>,
@@ -139,6 +153,7 @@ impl LeaderElector {
             writes: 0,
             failures: 0,
             throttled_until: Instant::BOOT,
+            poll_pause: Duration::ZERO,
             slow_paths: 0,
             ending: None,
             give_up_at,
@@ -146,6 +161,12 @@ impl LeaderElector {
             reported: String::new(),
             actions: VecDeque::new(),
         }
+    }
+
+    /// The name of this candidate.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.config.identity
     }
 
     /// Whether this candidate leads.
@@ -180,10 +201,17 @@ impl LeaderElector {
             _ => None,
         };
         Status {
+            role: self.role.name(),
+            stopping: self.ending.is_some(),
+            finishing: self.ending.is_some_and(Ending::is_for_good),
             leader: self.reported.clone(),
             leading,
+            seen: self.candidacy.status(),
+            failures: self.failures,
+            throttled_until: self.throttled_until,
             call: self.in_flight.map(|call| CallStatus {
                 name: call.kind.name(),
+                since: call.sent_at,
                 overdue_at: call.sent_at + call.timeout,
             }),
             slow_paths: self.slow_paths,
@@ -243,6 +271,12 @@ impl LeaderElector {
         } else if matches!(self.role, Role::Candidate) {
             self.schedule(now, Next::Look);
         }
+    }
+
+    /// What the lock says of [`poll_pause`](super::lock::ResourceLock::poll_pause); to be told before
+    /// what came of the call.
+    pub fn handle_poll_pause(&mut self, pause: Duration) {
+        self.poll_pause = pause;
     }
 
     /// A `get` came back.
@@ -321,13 +355,21 @@ impl LeaderElector {
         if now >= take_at && !self.workload && self.ending.is_none() {
             return self.schedule(now, Next::Claim);
         }
-        let period = self.candidacy.jittered_poll_period();
+        let jitter = self.candidacy.poll_jitter();
+        // Never longer than it was told: that may be up to a moment that matters.
+        let pause = self.poll_pause.mul_f64(jitter - POLL_JITTER);
+        let period = self.config.poll_period.mul_f64(jitter).max(pause);
         let poll_at = (sent_at + period).max(now + period / 2);
-        let at = if take_at > now {
+        let mut at = if take_at > now {
             poll_at.min(take_at)
         } else {
             poll_at
         };
+        // Where looks are dear, a leader that has just renewed is not looked at again for the only
+        // reason that its lease may be over. One that has not is.
+        if self.candidacy.is_news(now) {
+            at = at.max(now + pause);
+        }
         self.schedule(at, Next::Look);
     }
 

@@ -55,6 +55,12 @@ pub trait ResourceLock {
     /// to changing it.
     fn confirmation(&self) -> Option<Duration>;
 
+    /// How far apart the looks of a candidate are to be from now on, at least, beside its own poll
+    /// period: a store whose requests are counted says more as they run short. Asked after each call.
+    fn poll_pause(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Notes an event ("baz became leader") where people look for such things.
     fn record_event(&mut self, event: &str);
 

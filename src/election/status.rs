@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::lock::Content;
 use super::time::Instant;
 
 /// A call to the store that outlives its timeout by this much will not come back: the process needs
@@ -10,16 +11,70 @@ use super::time::Instant;
 const STUCK_CALL: Duration = Duration::from_secs(30);
 
 /// A candidate at a moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
+    /// What it is doing in the election.
+    pub role: RoleName,
+    /// It was asked to stop or to step down, or ends for another reason: what works in its term is to
+    /// stop, if it is not gone yet.
+    pub stopping: bool,
+    /// It will not stand again.
+    pub finishing: bool,
     /// Who holds the lease, as last observed; empty for nobody.
     pub leader: String,
-    /// Set while this candidate leads.
+    /// Set while this candidate leads, also while it is stopping.
     pub leading: Option<LeaderStatus>,
+    /// What its last look at the store showed; `None` before the first answer. A leader rarely looks.
+    pub seen: Option<SeenStatus>,
     /// The call to the store that is under way.
     pub call: Option<CallStatus>,
+    /// How many calls failed in a row, up to now.
+    pub failures: u32,
+    /// The store wants no call before this; past, if it has nothing against one.
+    pub throttled_until: Instant,
     /// How often a leader had to look before it could write.
     pub slow_paths: u64,
+}
+
+/// What a candidate is doing in the election.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RoleName {
+    /// It looks, and waits for the lease to be free.
+    #[default]
+    Candidate,
+    /// It has claimed the lease, and waits for the claim to be confirmed.
+    Claimant,
+    /// It leads.
+    Leader,
+    /// It gives the lease back.
+    Leaving,
+    /// It has left the election.
+    Finished,
+}
+
+impl RoleName {
+    /// The name, in lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RoleName::Candidate => "candidate",
+            RoleName::Claimant => "claimant",
+            RoleName::Leader => "leader",
+            RoleName::Leaving => "leaving",
+            RoleName::Finished => "finished",
+        }
+    }
+}
+
+/// What a look at the store showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenStatus {
+    /// What is in effect.
+    pub content: Content,
+    /// When it was first seen in effect.
+    pub since: Instant,
+    /// When this candidate takes the lease, unless something else is seen before.
+    pub take_at: Instant,
 }
 
 /// A term of this candidate's own.
@@ -36,6 +91,8 @@ pub struct LeaderStatus {
 pub struct CallStatus {
     /// What is done.
     pub name: &'static str,
+    /// When it was made.
+    pub since: Instant,
     /// When it should have come back.
     pub overdue_at: Instant,
 }
@@ -73,6 +130,24 @@ impl fmt::Display for Unhealthy {
 }
 
 impl std::error::Error for Unhealthy {}
+
+impl Default for Status {
+    /// That of a candidate that knows nothing yet.
+    fn default() -> Self {
+        Status {
+            role: RoleName::Candidate,
+            stopping: false,
+            finishing: false,
+            leader: String::new(),
+            leading: None,
+            seen: None,
+            call: None,
+            failures: 0,
+            throttled_until: Instant::BOOT,
+            slow_paths: 0,
+        }
+    }
+}
 
 impl Status {
     /// client-go's `HealthzAdaptor`: unhealthy when this candidate leads although its lease ran out
@@ -147,6 +222,7 @@ mod tests {
         let status = Status {
             call: Some(CallStatus {
                 name: "looking at the lease",
+                since: at(0),
                 overdue_at: at(5),
             }),
             ..Status::default()

@@ -98,6 +98,18 @@ impl ListenAddr {
         }
     }
 
+    /// The host as it was written, without brackets; `None` for every address.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The port; 0 is any that is free.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The sockets this address stands for: at least one.
     ///
     /// # Errors

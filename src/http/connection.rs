@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::receive::{Failed, Receiver};
 use super::request::{Message, Request};
 use super::response::{Reply, Response};
-use super::server::{Limits, Stop};
+use super::server::{Limits, Slot, Stop};
 
 /// After an answer that ends the connection, what the client still sends is read and thrown away
 /// for this long: closing at once would reset the connection and take the answer with it.
@@ -17,6 +17,10 @@ const LINGER: Duration = Duration::from_millis(500);
 
 /// And this much of it, so that a flood ends sooner.
 const LINGER_BYTES: usize = 256 * 1024;
+
+/// A client that takes longer to take its answer makes room for others, where there is none. What is
+/// no larger than the system's buffers is taken at once.
+const SLOW_READER: Duration = Duration::from_millis(100);
 
 pub(super) struct Connection {
     pub(super) stream: Arc<TcpStream>,
@@ -26,22 +30,22 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn run(&self, handler: &dyn Fn(&Request) -> Reply) {
+    pub(super) fn run(&self, handler: &dyn Fn(&Request) -> Reply, slot: &Slot) {
         let mut receiver = Receiver::new(&self.stream, &self.limits);
         // The first request is due at once, the later ones after a pause.
         let mut idle = self.limits.request_timeout;
         while !self.stop.is_set() {
             let goes_on = match receiver.next(idle) {
-                Ok(message) => self.answer(message, handler),
+                Ok(message) => self.answer(message, handler, slot),
                 Err(Failed::Refused(status, why)) => {
                     log::debug!("http: {} answered {status}: {why}", self.peer);
                     self.send(&Response::text(status, format!("{why}\n")), false, true);
-                    self.linger();
+                    self.linger(slot);
                     false
                 }
                 Err(Failed::Idle | Failed::Broken) => false,
             };
-            if !goes_on {
+            if !goes_on || !slot.goes_on() {
                 break;
             }
             idle = self.limits.idle_timeout;
@@ -50,7 +54,8 @@ impl Connection {
     }
 
     /// Whether the connection goes on.
-    fn answer(&self, message: Message, handler: &dyn Fn(&Request) -> Reply) -> bool {
+    fn answer(&self, message: Message, handler: &dyn Fn(&Request) -> Reply, slot: &Slot) -> bool {
+        slot.works();
         let keep_alive = message.keep_alive;
         let head_only = message.method == "HEAD";
         let request = Request::new(
@@ -68,20 +73,22 @@ impl Connection {
             );
             Response::text(500, "internal error\n").into()
         });
+        slot.waits(SLOW_READER);
         match reply {
             Reply::Answer(response) => {
                 let close = !keep_alive || self.stop.is_set();
                 let sent = self.send(&response, head_only, close);
                 if sent && close {
-                    self.linger();
+                    self.linger(slot);
                 }
                 sent && !close
             }
             Reply::Afterwards(response, task) => {
                 if self.send(&response, head_only, true) {
-                    self.linger();
+                    self.linger(slot);
                 }
                 let _ = self.stream.shutdown(Shutdown::Both);
+                slot.works();
                 if catch_unwind(AssertUnwindSafe(task)).is_err() {
                     log::error!(
                         "http: what was to follow {} {} panicked",
@@ -93,7 +100,7 @@ impl Connection {
             }
             Reply::Drop => false,
             Reply::Truncate(response) => {
-                self.send_half(&response, head_only);
+                self.send_half(&response, head_only, slot);
                 false
             }
         }
@@ -116,7 +123,7 @@ impl Connection {
             .is_ok()
     }
 
-    fn send_half(&self, response: &Response, head_only: bool) {
+    fn send_half(&self, response: &Response, head_only: bool, slot: &Slot) {
         let deadline = Instant::now() + self.limits.write_timeout;
         let mut bytes = response.head(false);
         let body = response.wire_body(head_only);
@@ -127,7 +134,7 @@ impl Connection {
         };
         bytes.extend_from_slice(body);
         if self.write(&bytes[..kept], deadline).is_ok() {
-            self.linger();
+            self.linger(slot);
         }
     }
 
@@ -151,7 +158,8 @@ impl Connection {
     }
 
     /// Lets the client read our last answer before the connection is gone.
-    fn linger(&self) {
+    fn linger(&self, slot: &Slot) {
+        slot.waits(Duration::ZERO);
         if self.stream.shutdown(Shutdown::Write).is_err() {
             return;
         }

@@ -21,8 +21,10 @@ mod receive;
 mod request;
 mod response;
 mod server;
+mod url;
 
 pub use addr::{AddrError, ListenAddr};
 pub use request::{Request, Waited};
 pub use response::{Body, Reply, Response};
 pub use server::{Limits, Server, ShutdownHandle};
+pub use url::{Url, UrlError};

@@ -1,8 +1,9 @@
 //! The listening side: binding, accepting into a bounded table of connections, shutting down.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{Backlog, listen};
 
 use super::addr::ListenAddr;
 use super::connection::Connection;
@@ -25,13 +27,27 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long shutting down waits for handlers that are still at work.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
+/// A newcomer that waits looks so often whether another connection may be closed by now.
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+
+/// How many connections wait in the system's queue: one that finds it full is tried again by its client
+/// after a second, which is all the time that many a probe has.
+const BACKLOG: i32 = 1024;
+
 /// How many connections one round accepts from one listener before it looks at the others.
 const ACCEPTS_PER_ROUND: usize = 64;
+
+/// How long a newcomer waits for a place: for threads that have only to be run to end, and for answers
+/// that are under way.
+const YIELDING: Duration = Duration::from_millis(250);
 
 /// What one server, one connection and one request may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time; further ones are answered 503 and closed.
+    /// Connections in use at a time, and a quarter more on their way out. For a further one, one that
+    /// keeps us waiting is closed: of the address with the most connections, the one that does so the
+    /// longest. Where none does, one that has just been answered is; else the further one is answered
+    /// 503 and closed.
     pub connections: usize,
     /// Bytes of a request's head, request line and headers together.
     pub head_bytes: usize,
@@ -115,57 +131,181 @@ struct Table {
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
-    streams: HashMap<u64, Arc<TcpStream>>,
+    places: HashMap<u64, Place>,
+    /// A newcomer waits for a place.
+    wanted: bool,
+}
+
+#[derive(Debug)]
+struct Place {
+    stream: Arc<TcpStream>,
+    peer: IpAddr,
+    /// From when on it has to make room for a newcomer; `None` while a handler is at work for it.
+    yields_from: Option<Instant>,
+    /// It was closed to make room, and its thread is about to end.
+    leaves: bool,
 }
 
 impl Table {
-    fn enter(self: &Arc<Self>, stream: &Arc<TcpStream>, most: usize) -> Option<Slot> {
-        let mut open = lock(&self.open);
-        if open.streams.len() >= most {
+    /// A place for a newcomer. Where all are taken, one that keeps us waiting is closed: who holds
+    /// connections without using them cannot lock out a probe. `None` if all are in use.
+    fn enter(self: &Arc<Self>, stream: &Arc<TcpStream>, peer: IpAddr, most: usize) -> Option<Slot> {
+        let mut open = self.room(lock(&self.open), most)?;
+        let crowded = |open: &Open| open.places.len() >= most + leaving(most);
+        open = self.await_closed(open, YIELDING, crowded);
+        if crowded(&open) {
             return None;
         }
         open.next += 1;
         let key = open.next;
-        open.streams.insert(key, Arc::clone(stream));
+        let place = Place {
+            stream: Arc::clone(stream),
+            peer,
+            yields_from: Some(Instant::now()),
+            leaves: false,
+        };
+        open.places.insert(key, place);
         Some(Slot {
             table: Arc::clone(self),
             key,
         })
     }
 
-    /// Ends all connections: idle ones now, working ones when they have answered or the grace is over.
-    fn close_all(&self) {
-        let deadline = Instant::now() + SHUTDOWN_GRACE;
-        let mut open = lock(&self.open);
-        for stream in open.streams.values() {
-            let _ = stream.shutdown(Shutdown::Read);
-        }
-        while !open.streams.is_empty() {
+    /// Makes room for a newcomer, where there is none; `None` if that does not succeed in [`YIELDING`].
+    fn room<'a>(
+        &self,
+        mut open: MutexGuard<'a, Open>,
+        most: usize,
+    ) -> Option<MutexGuard<'a, Open>> {
+        let deadline = Instant::now() + YIELDING;
+        while open.in_use() >= most && !open.make_room() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                break;
+                open.wanted = false;
+                return None;
             }
-            open = self
-                .closed
-                .wait_timeout(open, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            open.wanted = true;
+            // Nobody says when a slow reader's grace is over.
+            let waited = self.closed.wait_timeout(open, left.min(LOOK_AGAIN));
+            open = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        for stream in open.streams.values() {
-            let _ = stream.shutdown(Shutdown::Both);
+        open.wanted = false;
+        Some(open)
+    }
+
+    fn await_closed<'a>(
+        &self,
+        open: MutexGuard<'a, Open>,
+        time: Duration,
+        is_so: impl Fn(&Open) -> bool,
+    ) -> MutexGuard<'a, Open> {
+        let waited = self
+            .closed
+            .wait_timeout_while(open, time, |open| is_so(open));
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Ends all connections: idle ones now, working ones when they have answered or the grace is over.
+    fn close_all(&self) {
+        let open = lock(&self.open);
+        for place in open.places.values() {
+            let _ = place.stream.shutdown(Shutdown::Read);
+        }
+        let open = self.await_closed(open, SHUTDOWN_GRACE, |open| !open.places.is_empty());
+        for place in open.places.values() {
+            let _ = place.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
+impl Open {
+    fn in_use(&self) -> usize {
+        self.places.values().filter(|place| !place.leaves).count()
+    }
+
+    /// Closes a connection that keeps us waiting. Whether there was one.
+    fn make_room(&mut self) -> bool {
+        let now = Instant::now();
+        let mut held: HashMap<IpAddr, usize> = HashMap::new();
+        for place in self.places.values() {
+            *held.entry(place.peer).or_default() += 1;
+        }
+        let places = self.places.values_mut().filter(|place| place.yields(now));
+        let mut waiting: Vec<&mut Place> = places.collect();
+        waiting.sort_by_key(|place| (Reverse(held[&place.peer]), place.yields_from));
+        // One with something to be read does not keep us waiting: its thread is late.
+        let mut waiting = waiting.into_iter();
+        let Some(place) = waiting.find(|place| !has_input(&place.stream)) else {
+            return false;
+        };
+        // Wakes its thread, whether that reads or writes.
+        let _ = place.stream.shutdown(Shutdown::Both);
+        place.leaves = true;
+        true
+    }
+}
+
+impl Place {
+    fn yields(&self, now: Instant) -> bool {
+        !self.leaves && self.yields_from.is_some_and(|from| from <= now)
+    }
+}
+
+/// How many connections may be on their way out at a time, beside those that are in use.
+fn leaving(connections: usize) -> usize {
+    (connections / 4).max(1)
+}
+
+/// Whether there is something to be read, the end included.
+fn has_input(stream: &TcpStream) -> bool {
+    let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 /// A place in the table, given back when the connection's thread ends, however it ends.
-struct Slot {
+pub(super) struct Slot {
     table: Arc<Table>,
     key: u64,
 }
 
+impl Slot {
+    /// The connection keeps us waiting from now on: it is to make room for a newcomer where there is
+    /// none, at the earliest in `grace`.
+    pub(super) fn waits(&self, grace: Duration) {
+        self.set(Some(Instant::now() + grace));
+    }
+
+    /// The same, between two requests. Whether the connection goes on: if a newcomer waits already, it
+    /// was served enough.
+    pub(super) fn goes_on(&self) -> bool {
+        let mut open = lock(&self.table.open);
+        let wanted = std::mem::take(&mut open.wanted);
+        if let Some(place) = open.places.get_mut(&self.key) {
+            place.yields_from = Some(Instant::now());
+            place.leaves |= wanted;
+        }
+        drop(open);
+        if wanted {
+            self.table.closed.notify_all();
+        }
+        !wanted
+    }
+
+    /// A handler is at work for it.
+    pub(super) fn works(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, yields_from: Option<Instant>) {
+        if let Some(place) = lock(&self.table.open).places.get_mut(&self.key) {
+            place.yields_from = yields_from;
+        }
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.table.open).streams.remove(&self.key);
+        lock(&self.table.open).places.remove(&self.key);
         self.table.closed.notify_all();
     }
 }
@@ -221,6 +361,8 @@ impl Server {
         for listener in &listeners {
             // A client may be gone between poll and accept, and accept must not wait for the next.
             listener.set_nonblocking(true)?;
+            // std asks for 128. Where that fails, 128 do.
+            let _ = Backlog::new(BACKLOG).and_then(|backlog| listen(listener, backlog));
         }
         let local = listeners[0].local_addr()?;
         let (wake, woken) = UnixStream::pair()?;
@@ -328,7 +470,7 @@ impl Server {
         }
         let _ = stream.set_nodelay(true);
         let stream = Arc::new(stream);
-        let Some(slot) = table.enter(&stream, self.limits.connections) else {
+        let Some(slot) = table.enter(&stream, peer.ip(), self.limits.connections) else {
             return turn_away(&stream);
         };
         let connection = Connection {
@@ -343,9 +485,9 @@ impl Server {
             .stack_size(self.limits.stack_bytes);
         let spawned = builder.spawn(move || {
             // Given back last: whoever waits for all slots may rely on the handler being let go.
-            let _slot = slot;
+            let slot = slot;
             let (connection, handler) = (connection, handler);
-            connection.run(&*handler);
+            connection.run(&*handler, &slot);
         });
         if let Err(e) = spawned {
             // The closure was dropped, and with it the slot and the connection.

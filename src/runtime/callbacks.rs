@@ -123,6 +123,12 @@ impl Term {
         matches!(self.lock().phase, Phase::Over { .. })
     }
 
+    /// Why the term has ended, once it has.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.lock().stop.map(|stop| stop.reason)
+    }
+
     /// Waits until the term has ended.
     pub fn wait_until_over(&self) {
         let running = |view: &mut View| !matches!(view.phase, Phase::Over { .. });

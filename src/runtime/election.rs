@@ -13,11 +13,12 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::alarm::AlarmClock;
+use super::announcer::Announcer;
 use super::callbacks::{Caller, LeaderCallbacks, Stop, Term};
 use super::notices::Reporter;
 use super::worker::{self, LockCall, LockResult};
@@ -25,9 +26,13 @@ use crate::election::action::{Action, Finish, StopReason};
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::election::elector::LeaderElector;
 use crate::election::lock::{LockError, ResourceLock};
+use crate::election::record::LeaderElectionRecord;
 use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
+use crate::observe::journal::Journal;
 use crate::system::clock::{BootClock, wall};
+
+pub use super::announcer::Transition;
 
 /// Few events can be under way at once: each sender has at most one or two.
 const QUEUE: usize = 64;
@@ -42,40 +47,12 @@ const LAST_CALLBACKS: Duration = Duration::from_secs(1);
 
 enum Event {
     Timer,
-    Lock(LockResult),
+    /// What came of a call, and how far apart a candidate's looks are to be.
+    Lock(LockResult, Duration),
     /// Nothing is left of what worked in the term with this token.
     WorkloadGone(u64),
     Cancel,
     StepDown,
-}
-
-/// A change that may interest those who watch from outside.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// This candidate leads.
-    StartedLeading {
-        /// The fencing token.
-        token: u64,
-        /// Until when, unless that is extended.
-        until: Instant,
-    },
-    /// It still does.
-    Renewed {
-        /// The fencing token.
-        token: u64,
-        /// Until when, unless that is extended.
-        until: Instant,
-    },
-    /// It does not lead any more: what it runs is being stopped.
-    StoppedLeading {
-        /// The fencing token of the term.
-        token: u64,
-        /// Why.
-        reason: StopReason,
-    },
-    /// Another holder of the lease was seen, this candidate included; empty for nobody.
-    NewLeader(String),
 }
 
 /// Why an election could not be begun.
@@ -115,10 +92,18 @@ impl From<io::Error> for ElectionError {
 
 /// What is shared with the handles.
 struct Shared {
-    status: Mutex<Status>,
+    seen: Mutex<Seen>,
     lock: String,
     /// It was asked to stop. The event only wakes the owner: it may find no room, and this does.
     stopping: AtomicBool,
+    /// It was asked to because what was to run has ended.
+    workload_ended: AtomicBool,
+}
+
+/// What the owner leaves for those who look in. Whoever locks it comes back at once.
+struct Seen {
+    status: Status,
+    journal: Journal,
 }
 
 /// Stops an election from another thread, and shows how it is.
@@ -137,19 +122,38 @@ impl Handle {
         let _ = self.events.try_send(Event::Cancel);
     }
 
+    /// Asks the election to stop because what was to run while this candidate leads has ended.
+    pub(super) fn workload_ended(&self) {
+        self.shared.workload_ended.store(true, Ordering::Release);
+        self.stop();
+    }
+
     /// Asks a leader to let another candidate lead: its workload ends, the lease is given back, and it
     /// claims nothing for a lease. Returns whether it leads, by what is known here; one that does not
     /// is not asked.
     #[must_use]
     pub fn step_down(&self) -> bool {
-        let leads = self.lock_status().leading.is_some();
+        let leads = self.seen().status.leading.is_some();
         leads && self.events.try_send(Event::StepDown).is_ok()
     }
 
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.lock_status().clone()
+        self.seen().status.clone()
+    }
+
+    /// How it is, and what it did and saw so far.
+    #[must_use]
+    pub fn look(&self) -> (Status, Journal) {
+        let seen = self.seen();
+        (seen.status.clone(), seen.journal.clone())
+    }
+
+    /// Where the record is kept, for people.
+    #[must_use]
+    pub fn describe(&self) -> &str {
+        &self.shared.lock
     }
 
     /// Whether it is healthy, as client-go's `HealthzAdaptor` says it: a lease of our own that ran
@@ -158,15 +162,14 @@ impl Handle {
     /// # Errors
     /// Says why it is not healthy.
     pub fn check(&self, tolerance: Duration) -> Result<(), Unhealthy> {
-        self.lock_status()
+        self.seen()
+            .status
             .check(&self.shared.lock, BootClock::now(), tolerance)
     }
 
-    fn lock_status(&self) -> std::sync::MutexGuard<'_, Status> {
-        self.shared
-            .status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        let seen = &self.shared.seen;
+        seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -177,7 +180,7 @@ pub struct LeaderElection {
     callbacks: Arc<dyn LeaderCallbacks>,
     handle: Handle,
     events: Receiver<Event>,
-    watchers: Vec<SyncSender<Transition>>,
+    announcer: Announcer,
 }
 
 impl LeaderElection {
@@ -195,9 +198,13 @@ impl LeaderElection {
             .map_err(ElectionError::Config)?;
         let (sender, events) = sync_channel(QUEUE);
         let shared = Shared {
-            status: Mutex::new(Status::default()),
+            seen: Mutex::new(Seen {
+                status: Status::default(),
+                journal: Journal::new(BootClock::now()),
+            }),
             lock: lock.describe(),
             stopping: AtomicBool::new(false),
+            workload_ended: AtomicBool::new(false),
         };
         Ok(LeaderElection {
             config,
@@ -208,7 +215,7 @@ impl LeaderElection {
                 shared: Arc::new(shared),
             },
             events,
-            watchers: Vec::new(),
+            announcer: Announcer::default(),
         })
     }
 
@@ -217,9 +224,7 @@ impl LeaderElection {
     /// is over.
     #[must_use]
     pub fn watch(&mut self, capacity: usize) -> Receiver<Transition> {
-        let (sender, transitions) = sync_channel(capacity);
-        self.watchers.push(sender);
-        transitions
+        self.announcer.watch(capacity)
     }
 
     /// Stops the election from another thread, and shows how it is.
@@ -247,7 +252,7 @@ struct Owner {
     timer: AlarmClock,
     /// The last term; it may be over.
     term: Option<Term>,
-    watchers: Vec<SyncSender<Transition>>,
+    announcer: Announcer,
     entrance: Entrance,
     reporter: Reporter,
     handle: Handle,
@@ -262,12 +267,12 @@ impl Owner {
             callbacks,
             handle,
             events,
-            watchers,
+            announcer,
         } = election;
         let confirmation = lock.confirmation();
         let (sender, alarm) = (handle.events.clone(), handle.events.clone());
-        let calls = worker::start(lock, move |result| {
-            let _ = sender.send(Event::Lock(result));
+        let calls = worker::start(lock, move |result, pause| {
+            let _ = sender.send(Event::Lock(result, pause));
         })?;
         Ok(Owner {
             elector: LeaderElector::new(config, confirmation, BootClock::now()),
@@ -275,7 +280,7 @@ impl Owner {
             caller: Caller::start(callbacks)?,
             timer: AlarmClock::start(move || alarm.send(Event::Timer).is_ok())?,
             term: None,
-            watchers,
+            announcer,
             entrance: Entrance::default(),
             reporter: Reporter::default(),
             handle,
@@ -286,7 +291,7 @@ impl Owner {
     fn run(mut self) -> Result<Finish, ElectionError> {
         loop {
             self.act()?;
-            *self.handle.lock_status() = self.elector.status();
+            self.handle.seen().status = self.elector.status();
             if let Some(finish) = self.elector.finished() {
                 self.caller.finish(LAST_CALLBACKS);
                 return Ok(finish);
@@ -302,8 +307,12 @@ impl Owner {
     fn handle_event(&mut self, event: Event) -> Result<(), ElectionError> {
         let now = BootClock::now();
         self.elector.handle_timeout(now);
-        if self.handle.shared.stopping.load(Ordering::Acquire) {
-            self.elector.handle_cancel(now);
+        let shared = &self.handle.shared;
+        if shared.stopping.load(Ordering::Acquire) {
+            match shared.workload_ended.load(Ordering::Acquire) {
+                true => self.elector.handle_workload_ended(now),
+                false => self.elector.handle_cancel(now),
+            }
         }
         match event {
             Event::Timer | Event::Cancel => {}
@@ -316,18 +325,27 @@ impl Owner {
                 log::debug!("the term {token}: nothing of it runs since {now} after boot");
                 self.elector.handle_workload_gone(now);
             }
-            Event::Lock(LockResult::Got(result)) => {
+            Event::Lock(LockResult::Got(result), pause) => {
+                self.handle.seen().journal.looked(now, &result);
                 self.entrance.check_get(result.as_ref().err())?;
-                if result.is_ok() {
-                    self.reporter.succeeded(false);
+                if let Ok(observed) = &result {
+                    self.reporter.succeeded(now, false);
+                    let leads = self.elector.is_leader();
+                    self.announcer.looked(now, observed, leads);
                 }
+                self.elector.handle_poll_pause(pause);
                 self.elector.handle_got(now, result);
+                if !self.elector.is_leader() {
+                    self.reporter.poll_pause(now, pause);
+                }
             }
-            Event::Lock(LockResult::Wrote(result)) => {
+            Event::Lock(LockResult::Wrote(result), pause) => {
+                self.handle.seen().journal.wrote(now, &result);
                 self.entrance.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
-                    self.reporter.succeeded(true);
+                    self.reporter.succeeded(now, true);
                 }
+                self.elector.handle_poll_pause(pause);
                 self.elector.handle_wrote(now, result);
             }
         }
@@ -343,9 +361,11 @@ impl Owner {
                     }
                 }
                 Action::Create { record, timeout } => {
+                    self.note_write(&record);
                     self.write(LockCall::Create(record, timeout));
                 }
                 Action::Update { record, timeout } => {
+                    self.note_write(&record);
                     self.write(LockCall::Update(record, timeout));
                 }
                 // An event that finds no room is left out.
@@ -355,21 +375,33 @@ impl Owner {
                     if let Some(term) = &self.term {
                         log::debug!("the term {}: lasts until {until} after boot", term.token());
                         term.extend(until);
-                        let token = term.token();
-                        self.announce(&Transition::Renewed { token, until });
+                        self.announcer.renewed(term.token(), until);
                     }
                 }
                 Action::StopLeading { reason, kill_at } => {
                     self.stop_leading(Stop { reason, kill_at });
                 }
                 Action::NewLeader(identity) => {
-                    self.announce(&Transition::NewLeader(identity.clone()));
+                    self.handle.seen().journal.new_leader();
+                    let leads = self.elector.is_leader();
+                    self.announcer.new_leader(&identity, leads);
                     self.caller.new_leader(identity);
                 }
-                Action::Notice(notice) => self.reporter.tell(BootClock::now(), &notice),
+                Action::Notice(notice) => {
+                    let now = BootClock::now();
+                    self.handle.seen().journal.notice(now, &notice);
+                    self.reporter.tell(now, &notice);
+                }
             }
         }
+        self.announcer.settle(self.elector.is_leader());
         Ok(())
+    }
+
+    fn note_write(&self, record: &LeaderElectionRecord) {
+        let renewal = self.elector.is_leader();
+        let mut seen = self.handle.seen();
+        seen.journal.writes(BootClock::now(), record, renewal);
     }
 
     fn write(&mut self, call: LockCall) {
@@ -383,10 +415,14 @@ impl Owner {
             "the term {token}: begins at {} after boot, and lasts until {until}",
             BootClock::now()
         );
+        let identity = self.elector.identity();
+        let mut seen = self.handle.seen();
+        seen.journal.led(BootClock::now(), identity, token);
+        drop(seen);
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
-        self.announce(&Transition::StartedLeading { token, until });
+        self.announcer.started(token, until);
         self.caller.started_leading(term, move || {
             let _ = events.send(Event::WorkloadGone(token));
         })?;
@@ -400,18 +436,12 @@ impl Owner {
             return;
         }
         let (token, reason) = (term.token(), stop.reason);
-        log::info!("the term {token} ends: {reason}");
+        let now = BootClock::now();
+        self.handle.seen().journal.stopped(now, token, reason);
+        log::debug!("the term {token}: ends, {reason}");
         self.caller.stopped_leading(term.clone());
-        self.announce(&Transition::StoppedLeading { token, reason });
-    }
-
-    /// Tells those who watch from outside. Who does not keep up misses some.
-    fn announce(&self, transition: &Transition) {
-        for watcher in &self.watchers {
-            if let Err(TrySendError::Full(_)) = watcher.try_send(transition.clone()) {
-                log::warn!("whoever watches the election does not keep up: a change is left out");
-            }
-        }
+        self.announcer.stopped(token, reason);
+        self.announcer.settle(self.elector.is_leader());
     }
 }
 
@@ -466,7 +496,8 @@ fn busy() -> LockError {
     LockError::Unavailable("the lock's thread is busy".into())
 }
 
-fn needs_a_person(error: &LockError) -> bool {
+/// What no retry mends.
+pub(super) fn needs_a_person(error: &LockError) -> bool {
     matches!(
         error,
         LockError::NotFound(_) | LockError::Unauthorized(_) | LockError::Refused(_)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::election::config::LeaderElectionConfig;
+use crate::lock::gist::budget::Budget;
 use crate::lock::gist::client::{
     ClientConfig, ClientError, GistClient, ProxySettings, WriteLimits,
 };
@@ -84,7 +85,47 @@ impl GistOptions {
     /// # Errors
     /// When the token or the certificates cannot be read, or a proxy makes no sense.
     pub fn open(&self, election: &LeaderElectionConfig) -> Result<GistLock<GistClient>, OpenError> {
-        let client = GistClient::new(ClientConfig {
+        let (config, client) = self.parts(election)?;
+        Ok(GistLock::new(config, client, BootClock::now))
+    }
+
+    /// The same for who moves a lock, or makes one.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_for_moving(
+        &self,
+        election: &LeaderElectionConfig,
+    ) -> Result<GistLock<GistClient>, OpenError> {
+        let (config, client) = self.parts(election)?;
+        Ok(GistLock::for_moving(config, client, BootClock::now))
+    }
+
+    fn parts(
+        &self,
+        election: &LeaderElectionConfig,
+    ) -> Result<(GistLockConfig, GistClient), OpenError> {
+        let client = self.client(election);
+        let config = GistLockConfig {
+            identity: election.identity.clone(),
+            protocol: ProtocolConfig {
+                process: process_name().map_err(OpenError::System)?,
+                file: self.file.clone(),
+                renew_deadline: election.renew_deadline,
+                budget: Budget::new(election),
+            },
+            confirm_delay: self.confirm_delay,
+        };
+        Ok((config, client.map_err(OpenError::Settings)?))
+    }
+
+    /// A client for the gist, for requests outside of an election. Proxies are taken from the
+    /// environment. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the token or the certificates cannot be read, or a proxy makes no sense.
+    pub fn client(&self, election: &LeaderElectionConfig) -> Result<GistClient, ClientError> {
+        GistClient::new(ClientConfig {
             api_url: self.api_url.clone(),
             gist_id: self.gist_id.clone(),
             file: self.file.clone(),
@@ -93,23 +134,15 @@ impl GistOptions {
             proxy: ProxySettings::read(|name| std::env::var(name).ok()),
             write_limits: WriteLimits::github(election),
             clock: Box::new(BootClock::now),
-        });
-        let config = GistLockConfig {
-            identity: election.identity.clone(),
-            protocol: ProtocolConfig {
-                process: process_name().map_err(OpenError::System)?,
-                file: self.file.clone(),
-                renew_deadline: election.renew_deadline,
-            },
-            confirm_delay: self.confirm_delay,
-        };
-        let client = client.map_err(OpenError::Settings)?;
-        Ok(GistLock::new(config, client, BootClock::now))
+        })
     }
 }
 
 /// A name for this process in its writes, unlike that of any other process.
-fn process_name() -> io::Result<String> {
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn process_name() -> io::Result<String> {
     let random: [u8; 16] = random()?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -30,6 +30,10 @@ use queue::Queue;
 /// elector at `info` takes an hour to log as many.
 const LONGEST_QUEUE: usize = 1024;
 
+/// Of these only warnings are let through, unless the filter names them: at debug ureq writes ten lines
+/// for each request. What begins with such a name counts as well (`ureq_proto`).
+const CHATTY: &[&str] = &["ureq", "rustls"];
+
 /// How long a crash waits for its last lines to be read: the process is about to end, and what it
 /// led must not be kept waiting.
 const PATIENCE_IN_PANIC: Duration = Duration::from_millis(500);
@@ -81,6 +85,9 @@ fn start(filter: &str, out: impl Write + Send + 'static) -> io::Result<(Logger, 
         .name("log".to_owned())
         .spawn(move || reader.drain(out))?;
     let mut builder = env_logger::Builder::new();
+    for chatty in CHATTY {
+        builder.filter_module(chatty, LevelFilter::Warn);
+    }
     if filter.trim().is_empty() || line::flaw_in_filter(filter).is_some() {
         builder.filter_level(LevelFilter::Info);
     } else {
@@ -240,5 +247,20 @@ mod tests {
         let text = std::str::from_utf8(&text[..length]).unwrap();
         assert!(text.ends_with(" ERROR ureq::run: but this\n"), "{text}");
         assert_eq!(text.lines().count(), 1);
+    }
+    #[test]
+    fn what_ureq_says_at_debug_is_for_those_who_ask_for_it() {
+        for (filter, shown) in [
+            ("debug", false),
+            ("trace", false),
+            ("debug,ureq=debug", true),
+            ("info,ureq_proto=debug", true),
+            ("ureq=warn,debug", false),
+        ] {
+            let (logger, _guard) = start(filter, io::sink()).unwrap();
+            let mut record = Record::builder();
+            let record = record.level(Level::Debug).target("ureq_proto::client");
+            assert_eq!(logger.matches(&record.build()), shown, "{filter}");
+        }
     }
 }

@@ -26,16 +26,18 @@ pub(super) enum LockResult {
     Wrote(Result<Written, LockError>),
 }
 
-/// Starts the thread. It ends once the sender is dropped and the call under way has come back.
+/// Starts the thread. It ends once the sender is dropped and the call under way has come back. With
+/// what came of a call `answer` is told how far apart the lock wants a candidate's looks to be.
 pub(super) fn start(
     mut lock: Box<dyn ResourceLock + Send>,
-    mut answer: impl FnMut(LockResult) + Send + 'static,
+    mut answer: impl FnMut(LockResult, Duration) + Send + 'static,
 ) -> io::Result<SyncSender<LockCall>> {
     let (calls, queue): (_, Receiver<LockCall>) = sync_channel(QUEUE);
     thread::Builder::new().name("lock".into()).spawn(move || {
         for call in queue {
             if let Some(result) = carry_out(&mut *lock, call) {
-                answer(result);
+                let pause = guarded(|| lock.poll_pause());
+                answer(result, pause.unwrap_or_default());
             }
         }
     })?;

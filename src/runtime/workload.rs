@@ -11,32 +11,35 @@
 //! What is decided stands in [`supervisor`](crate::workload::supervisor); this file carries it out.
 //! The guard holds the deadline by itself, so that nothing here has to be in time.
 
+mod run;
+
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, PipeReader, Read};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use nix::sys::prctl::set_dumpable;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::alarm::AlarmClock;
 use super::callbacks::{Stop, Term};
 use super::election::Handle;
+use super::health::Prober;
 use super::signals::{self, SignalWatch};
 use crate::election::action::StopReason;
 use crate::election::config::LeaderElectionConfig;
-use crate::election::time::Instant;
+use crate::http::Url;
+use crate::observe::WorkloadCounts;
 use crate::system::clock::BootClock;
-use crate::workload::message::{FromGuard, Lines, MessageError};
-use crate::workload::process::descendants::kill_all_below;
+use crate::workload::health::HealthConfig;
+use crate::workload::message::FromGuard;
 use crate::workload::process::reaping::{Left, reap_all};
-use crate::workload::process::{Control, SELF, become_subreaper, spawn_guard};
-use crate::workload::supervisor::{Action, Ended, Supervisor};
+use crate::workload::process::{GuardProcess, SELF, become_subreaper, spawn_guard};
+use crate::workload::supervisor::Ended;
+use run::Run;
 
 /// Few events can be under way at once; what finds no room is a wake-up among others, or a signal.
 const QUEUE: usize = 64;
@@ -44,10 +47,6 @@ const QUEUE: usize = 64;
 /// How long a second signal waits for the workload to be killed and reaped, before it gives that up
 /// and has it done by the guard, which sees the elector's end.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long what a guard left may take to die before that is told, and how often it is looked for then.
-const CLEARING: Duration = Duration::from_secs(1);
-const CLEARING_PAUSE: Duration = Duration::from_millis(200);
 
 /// What the workload is told of the term, beside what it inherits.
 const IDENTITY: &str = "LEADER_ELECTION_IDENTITY";
@@ -66,6 +65,7 @@ pub enum Outcome {
     Failed,
 }
 
+#[derive(Clone, Copy)]
 enum Event {
     /// The term has changed, or it is time to look.
     Look,
@@ -73,8 +73,9 @@ enum Event {
     Report(u64, FromGuard),
     /// The guard of this run will say nothing more.
     ReportsEnded(u64),
-    Reaped(i32),
     Signal(Signal),
+    /// Its health is bad, as the log says.
+    Unhealthy,
     Kill,
 }
 
@@ -89,7 +90,10 @@ struct Shared {
     identity: String,
     grace: Duration,
     margin: Duration,
+    /// Asked while the program runs.
+    health: Option<Url>,
     election: OnceLock<Handle>,
+    counts: Arc<WorkloadCounts>,
     state: Mutex<State>,
     /// The program has gone.
     gone: Condvar,
@@ -98,6 +102,8 @@ struct Shared {
 struct State {
     /// Where events go while a term lasts.
     events: Option<SyncSender<Event>>,
+    /// The process of the guard, until it is reaped: then its number may be another's.
+    guard: Option<i32>,
     /// What a polite stop passes on.
     stop_signal: Signal,
     /// No further program is started.
@@ -106,12 +112,16 @@ struct State {
 }
 
 impl Workload {
-    /// The program `command`, with its arguments, for the candidate of this election. From now on this
-    /// process adopts what its children leave behind.
+    /// The program `command`, with its arguments, for the candidate of this election. While it runs,
+    /// `health` is asked. From now on this process adopts what its children leave behind.
     ///
     /// # Errors
     /// When the system does not let it do so, or gives no thread.
-    pub fn new(command: Vec<OsString>, election: &LeaderElectionConfig) -> io::Result<Self> {
+    pub fn new(
+        command: Vec<OsString>,
+        health: Option<Url>,
+        election: &LeaderElectionConfig,
+    ) -> io::Result<Self> {
         become_subreaper()?;
         // The program has our user, which may otherwise read our environment and memory, the token
         // with them.
@@ -122,9 +132,12 @@ impl Workload {
                 identity: election.identity.clone(),
                 grace: election.termination_grace,
                 margin: election.margin(),
+                health,
                 election: OnceLock::new(),
+                counts: Arc::default(),
                 state: Mutex::new(State {
                     events: None,
+                    guard: None,
                     stop_signal: Signal::SIGTERM,
                     over: false,
                     outcome: None,
@@ -140,6 +153,12 @@ impl Workload {
         let _ = self.shared.election.set(election);
     }
 
+    /// How often it was started and how it ended, for those who look in.
+    #[must_use]
+    pub fn counts(&self) -> Arc<WorkloadCounts> {
+        Arc::clone(&self.shared.counts)
+    }
+
     /// How it came to its end, if not by being stopped.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
@@ -148,7 +167,9 @@ impl Workload {
 
     /// A process that was a child of this one has ended.
     fn reaped(&self, pid: i32) {
-        self.shared.send(Event::Reaped(pid));
+        // While a guard is being started this waits until its number is known.
+        self.shared.state().guard.take_if(|guard| *guard == pid);
+        self.shared.send(Event::Look);
     }
 
     /// Passes a signal on to the program, if it runs.
@@ -169,7 +190,10 @@ impl Workload {
             let _ = events.try_send(Event::Kill);
         }
         let runs = |state: &mut State| state.events.is_some();
-        let waited = self.shared.gone.wait_timeout_while(state, KILL_PATIENCE, runs);
+        let waited = self
+            .shared
+            .gone
+            .wait_timeout_while(state, KILL_PATIENCE, runs);
         drop(waited);
     }
 
@@ -184,7 +208,9 @@ impl Workload {
             state.events = Some(sender.clone());
         }
         let woken = sender.clone();
-        term.wake(move || drop(woken.try_send(Event::Look)));
+        term.wake(move || {
+            let _ = woken.try_send(Event::Look);
+        });
         let outcome = self.shared.run(term, &sender, &events);
         let mut state = self.shared.state();
         state.events = None;
@@ -194,7 +220,7 @@ impl Workload {
         if outcome.is_some()
             && let Some(election) = self.shared.election.get()
         {
-            election.stop();
+            election.workload_ended();
         }
     }
 }
@@ -227,6 +253,12 @@ impl Shared {
                     return Some(Outcome::Failed);
                 }
             };
+            if matches!(ended, Ok(Ended::GuardLost | Ended::GuardOverdue)) {
+                self.counts.ended(None);
+            }
+            let Ok(ended) = ended else {
+                return Some(Outcome::Failed);
+            };
             match ended {
                 Ended::ByItself(code) => {
                     log::info!("the workload has ended with code {code}");
@@ -236,12 +268,15 @@ impl Shared {
                     log::error!("the workload's guard was lost: what it left was killed");
                     return Some(Outcome::Failed);
                 }
-                Ended::Stopped | Ended::GuardLost => {}
+                Ended::Stopped | Ended::GuardOverdue | Ended::GuardLost => {}
             }
             if !self.goes_on(term, events) {
                 return None;
             }
-            log::warn!("the term {} goes on: the workload is started again", term.token());
+            log::warn!(
+                "the term {} goes on: the workload is started again",
+                term.token()
+            );
         }
         None
     }
@@ -260,6 +295,41 @@ impl Shared {
                 return false;
             }
         }
+    }
+
+    fn spawn_guard(&self, token: u64) -> io::Result<GuardProcess> {
+        // Held until the number is known, for whoever reaps it meanwhile.
+        let mut state = self.state();
+        let guard = spawn_guard(
+            Path::new(SELF),
+            &self.command,
+            &self.environment(token),
+            stdin(),
+            self.grace,
+        )?;
+        state.guard = Some(guard.pid);
+        Ok(guard)
+    }
+
+    /// Kills the guard, unless it has been reaped. Returns whether that was to be done.
+    fn kill_guard(&self) -> bool {
+        let Some(guard) = self.state().guard else {
+            return false;
+        };
+        let _ = kill(Pid::from_raw(guard), Signal::SIGKILL);
+        true
+    }
+
+    fn prober(&self, sender: &SyncSender<Event>) -> io::Result<Option<Prober>> {
+        let Some(url) = self.health.clone() else {
+            return Ok(None);
+        };
+        let sender = sender.clone();
+        let on_failed = move |why: String| {
+            log::error!("{why}: stopping it");
+            let _ = sender.send(Event::Unhealthy);
+        };
+        Prober::start(url, HealthConfig::default(), on_failed).map(Some)
     }
 
     fn stop_signal(&self, stop: Stop) -> i32 {
@@ -296,186 +366,6 @@ fn stdin() -> Stdio {
     }
 }
 
-/// One run of the program.
-struct Run<'a> {
-    shared: &'a Shared,
-    /// Counts the runs of a term.
-    number: u64,
-    supervisor: Supervisor,
-    /// Its process.
-    guard: i32,
-    control: Control,
-    alarm: AlarmClock,
-    /// What of the term the supervisor knows.
-    until: Instant,
-    stop: Option<Stop>,
-    reaped: bool,
-    reports_ended: bool,
-}
-
-impl<'a> Run<'a> {
-    fn start(
-        shared: &'a Shared,
-        number: u64,
-        term: &Term,
-        sender: &SyncSender<Event>,
-    ) -> io::Result<Self> {
-        let ringing = sender.clone();
-        let alarm = AlarmClock::start(move || {
-            // Whatever fills the queue wakes the thread as well.
-            drop(ringing.try_send(Event::Look));
-            true
-        })?;
-        let until = term.until();
-        let mut supervisor = Supervisor::start(until, shared.grace, shared.margin);
-        let guard = spawn_guard(
-            Path::new(SELF),
-            &shared.command,
-            &shared.environment(term.token()),
-            stdin(),
-            shared.grace,
-        )?;
-        supervisor.handle_spawned();
-        read_reports(number, guard.report, sender.clone())?;
-        Ok(Run {
-            shared,
-            number,
-            supervisor,
-            guard: guard.pid,
-            control: guard.control,
-            alarm,
-            until,
-            stop: None,
-            reaped: false,
-            reports_ended: false,
-        })
-    }
-
-    /// Does what there is to do until nothing of the program is left.
-    fn drive(mut self, term: &Term, events: &Receiver<Event>) -> Ended {
-        loop {
-            self.follow(term);
-            self.act();
-            if let Some(ended) = self.supervisor.ended() {
-                return ended;
-            }
-            if let Err(error) = self.alarm.set(self.supervisor.poll_timeout()) {
-                log::error!("no timer for the workload, its guard has one: {error}");
-            }
-            // The run's own senders keep the queue open.
-            if let Ok(event) = events.recv() {
-                self.handle(event);
-            }
-        }
-    }
-
-    /// Tells the supervisor what has changed of the term.
-    fn follow(&mut self, term: &Term) {
-        let view = term.view();
-        if view.until != self.until {
-            self.until = view.until;
-            self.supervisor.extend(view.until);
-        }
-        if let Some(stop) = view.stop
-            && self.stop != Some(stop)
-        {
-            self.stop = Some(stop);
-            let signal = self.shared.stop_signal(stop);
-            self.supervisor.stop(signal, stop.kill_at);
-        }
-    }
-
-    fn handle(&mut self, event: Event) {
-        let now = BootClock::now();
-        match event {
-            Event::Look => {}
-            // Of an earlier run's guard nothing matters any more.
-            Event::Report(run, _) | Event::ReportsEnded(run) if run != self.number => {}
-            Event::Report(_, report) => self.supervisor.handle_report(now, report),
-            Event::ReportsEnded(_) => self.reports_ended = true,
-            Event::Reaped(pid) => self.reaped |= pid == self.guard,
-            Event::Signal(signal) => self.supervisor.signal(signal as i32),
-            Event::Kill => self.supervisor.kill(now),
-        }
-        // Its last word may still be on the way when it is reaped.
-        if self.reaped && self.reports_ended {
-            self.supervisor.handle_guard_ended();
-        }
-        self.supervisor.handle_timeout(now);
-    }
-
-    fn act(&mut self) {
-        while let Some(action) = self.supervisor.poll_action() {
-            match action {
-                // The guard was started before anything could happen to it.
-                Action::Spawn => {}
-                Action::Tell(message) => {
-                    if let Err(error) = self.control.send(message) {
-                        log::debug!("the workload's guard cannot be told {message:?}: {error}");
-                    }
-                }
-                Action::KillGuard => {
-                    log::error!("the workload's guard does not say that it is done: killing it");
-                    // Once reaped, its number may be another's.
-                    match self.reaped {
-                        true => self.supervisor.handle_guard_ended(),
-                        false => drop(kill(Pid::from_raw(self.guard), Signal::SIGKILL)),
-                    }
-                }
-                Action::Clear => {
-                    clear();
-                    self.supervisor.handle_cleared();
-                }
-            }
-        }
-    }
-}
-
-/// Reads what the guard says, on a thread of its own, until it says nothing more.
-fn read_reports(run: u64, mut reports: PipeReader, sender: SyncSender<Event>) -> io::Result<()> {
-    thread::Builder::new()
-        .name("guard".into())
-        .spawn(move || {
-            if let Err(error) = pass_on_reports(run, &mut reports, &sender) {
-                log::error!("{error}");
-            }
-            let _ = sender.send(Event::ReportsEnded(run));
-        })
-        .map(drop)
-}
-
-fn pass_on_reports(
-    run: u64,
-    reports: &mut PipeReader,
-    sender: &SyncSender<Event>,
-) -> Result<(), MessageError> {
-    let mut lines = Lines::new();
-    let mut buffer = [0; 512];
-    while let Ok(length @ 1..) = reports.read(&mut buffer) {
-        lines.push(&buffer[..length]);
-        while let Some(line) = lines.next_line() {
-            let report = FromGuard::parse(&line?)?;
-            let _ = sender.send(Event::Report(run, report));
-        }
-    }
-    Ok(())
-}
-
-/// Kills and reaps what a guard left, until nothing is left. What the kernel does not let die is waited
-/// for as long as that takes: nothing may lead meanwhile.
-fn clear() {
-    let mut patience = CLEARING;
-    loop {
-        match kill_all_below(BootClock::now() + patience, |_| ()) {
-            Ok(true) => return,
-            Ok(false) => log::error!("something that the workload left cannot be killed yet"),
-            Err(error) => log::error!("what the workload left cannot be looked for: {error}"),
-        }
-        thread::sleep(CLEARING_PAUSE);
-        patience = Duration::ZERO;
-    }
-}
-
 /// Reaps every child that ends, as PID 1 has to: those it did not start are orphans. `workload` is told
 /// of each.
 ///
@@ -489,7 +379,11 @@ pub fn reap_children(workload: Option<Workload>) -> io::Result<SignalWatch> {
                 Err(error) => return log::error!("children cannot be reaped: {error}"),
             };
             for ended in &reaped.ended {
-                log::debug!("the process {} has ended with code {}", ended.pid, ended.code);
+                log::debug!(
+                    "the process {} has ended with code {}",
+                    ended.pid,
+                    ended.code
+                );
                 if let Some(workload) = &workload {
                     workload.reaped(ended.pid);
                 }

@@ -3,6 +3,7 @@
 //! Nothing but this file reads a clock. Waiting is the business of [`super::timer`].
 
 use std::num::NonZeroU8;
+use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use time::OffsetDateTime;
@@ -50,6 +51,21 @@ pub fn wall() -> String {
     seconds(OffsetDateTime::now_utc())
 }
 
+/// The wall clock in milliseconds since the Unix epoch, to be compared with another's before people.
+#[must_use]
+pub fn wall_unix_millis() -> i64 {
+    let nanos = OffsetDateTime::now_utc().unix_timestamp_nanos();
+    i64::try_from(nanos / 1_000_000).unwrap_or_default()
+}
+
+/// What the wall clock will show after that time, as [`wall`] writes it; empty if no clock shows it.
+#[must_use]
+pub fn wall_after(wait: Duration) -> String {
+    let wait = time::Duration::try_from(wait).unwrap_or(time::Duration::MAX);
+    let then = OffsetDateTime::now_utc().checked_add(wait);
+    then.map(seconds).unwrap_or_default()
+}
+
 /// The wall clock with milliseconds, for log lines: `2026-11-22T10:00:00.123Z`.
 #[must_use]
 pub fn wall_millis() -> String {
@@ -73,7 +89,7 @@ mod tests {
         let first = BootClock::now();
         let second = BootClock::now();
         assert!(Instant::BOOT < first && first <= second);
-        assert!(second.since(first) < std::time::Duration::from_secs(60));
+        assert!(second.since(first) < Duration::from_secs(60));
     }
 
     #[test]
@@ -84,5 +100,7 @@ mod tests {
         let early = OffsetDateTime::from_unix_timestamp(7).unwrap();
         assert_eq!(milliseconds(early), "1970-01-01T00:00:07.000Z");
         assert_eq!(wall().len(), 20);
+        assert!(wall() < wall_after(Duration::from_secs(60)));
+        assert_eq!(wall_after(Duration::MAX), "");
     }
 }

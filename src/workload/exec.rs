@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
-use nix::unistd::getppid;
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{AccessFlags, access, getppid};
 
 use super::guard::misused;
 use super::process::EXEC_COMMAND;
@@ -59,11 +59,36 @@ pub fn run(args: &[OsString]) -> ExitCode {
     if until <= BootClock::now() {
         return ExitCode::from(TOO_LATE);
     }
-    // This also unblocks all signals, and has SIGPIPE do what it does by default.
+    // The guard blocks them all. What came in the meantime acts here and now.
+    if let Err(error) = SigSet::empty().thread_set_mask() {
+        complain(&format!(
+            "the workload is not started, as no signal would reach it: {error}"
+        ));
+        return ExitCode::from(NOT_EXECUTABLE);
+    }
+    // This also has SIGPIPE do what it does by default.
     let error = Command::new(&command[0]).args(&command[1..]).exec();
     let (code, why) = explain(&command[0], &error);
     complain(&why);
     ExitCode::from(code)
+}
+
+/// Looks whether `program` could be executed, before anybody leads for it.
+///
+/// # Errors
+/// The exit code that it would end with (126, 127), and why, for people.
+pub fn check(program: &OsStr) -> Result<(), (u8, String)> {
+    let why = match find(program) {
+        None => Errno::ENOENT,
+        Some(file) if file.is_dir() => Errno::EACCES,
+        Some(file) => match access(&file, AccessFlags::X_OK) {
+            Ok(()) => return Ok(()),
+            // Another one of its name, further on in PATH, may do.
+            Err(_) if !has_path(program) => return Ok(()),
+            Err(why) => why,
+        },
+    };
+    Err(explain(program, &io::Error::from(why)))
 }
 
 fn parse(args: &[OsString]) -> Option<(i32, Instant, &[OsString])> {
@@ -94,7 +119,8 @@ fn explain(program: &OsStr, error: &io::Error) -> (u8, String) {
             NOT_FOUND,
             format!("there is no file `{name}` that could be executed: check its path"),
         ),
-        (Some(Errno::ENOENT | Errno::ENOTDIR), _) => (
+        // Also when a folder of PATH may not be looked into: it is in none of the others.
+        (Some(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES), None) if !has_path(program) => (
             NOT_FOUND,
             format!("`{name}` cannot be found: check its name, and that PATH has its folder"),
         ),

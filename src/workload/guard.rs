@@ -52,7 +52,8 @@ const NOT_STARTED: i32 = 126;
 /// The exit code for wrong usage.
 const USAGE: u8 = 2;
 
-/// How much is read from the elector before the time is looked at again. It never says so much.
+/// How much is read in one go before the time is looked at again, of signals and of what the elector
+/// says, which never says so much.
 const MOST_READS: usize = 16;
 
 /// How long a guard that cannot go on tries to leave nothing behind. The elector takes care of the
@@ -130,6 +131,10 @@ struct Guard<'a> {
     command: &'a [OsString],
     watch: Watch,
     child: Option<Child>,
+    /// KILL has been sent.
+    killing: bool,
+    /// Not everything has been reached by the last one: something forks meanwhile.
+    escaping: bool,
     /// None once it has ended, or spoken nonsense.
     control: Option<File>,
     lines: Lines,
@@ -156,6 +161,8 @@ impl<'a> Guard<'a> {
             command: orders.command,
             watch: Watch::new(orders.grace),
             child: None,
+            killing: false,
+            escaping: false,
             control: Some(control),
             lines: Lines::new(),
             reports: Reports::to(report),
@@ -173,7 +180,12 @@ impl<'a> Guard<'a> {
                 return Ok(());
             }
             self.reports.flush();
-            if !more {
+            if more {
+                continue;
+            }
+            if self.escaping {
+                self.kill();
+            } else {
                 self.wait()?;
             }
         }
@@ -181,9 +193,15 @@ impl<'a> Guard<'a> {
 
     /// Reaps what has ended; says whether there may be more.
     fn reap(&mut self) -> io::Result<bool> {
-        // What they say is seen below; all others are dropped.
-        while self.signals.read_signal()?.is_some() {}
+        // SIGCHLD only wakes: the ends themselves are seen below. All others are dropped.
+        for _ in 0..MOST_READS {
+            if self.signals.read_signal()?.is_none() {
+                break;
+            }
+        }
         let reaped = reap_all()?;
+        // Who ends may have forked just before.
+        self.escaping |= self.killing && !reaped.ended.is_empty();
         let now = BootClock::now();
         if let Some(child) = &mut self.child
             && !child.reaped
@@ -251,8 +269,8 @@ impl<'a> Guard<'a> {
                     }
                 }
                 WatchAction::ContinueGroup => signal_group(self.child, Signal::SIGCONT),
-                WatchAction::TermAll => term_all(self.child),
-                WatchAction::KillAll => kill_all(self.child),
+                WatchAction::TermAll => self.term(),
+                WatchAction::KillAll => self.kill(),
                 WatchAction::Report(report) => self.reports.add(report),
                 WatchAction::Finish => {
                     self.reports.flush();
@@ -286,6 +304,21 @@ impl<'a> Guard<'a> {
                 self.watch.handle_nothing_left(now);
             }
         }
+    }
+
+    fn kill(&mut self) {
+        self.killing = true;
+        let whole = self.child.filter(|child| !child.reaped);
+        let all = descendants::kill_below(|| signal_group(whole, Signal::SIGKILL));
+        // What cannot be seen in this moment is looked for again, until nothing is left.
+        self.escaping = !all.unwrap_or(true);
+    }
+
+    fn term(&self) {
+        let whole = self.child.filter(|child| !child.reaped);
+        let group = whole.map(|child| child.pid.as_raw());
+        // What cannot be seen in this moment, KILL will find.
+        let _ = descendants::term_below(group, |signal| signal_group(whole, signal));
     }
 
     /// Waits until there is something to do.
@@ -330,28 +363,14 @@ fn take_over(number: i32, access: OFlag) -> io::Result<File> {
 
 /// Sends a signal to CMD's process group.
 fn signal_group(child: Option<Child>, signal: Signal) {
-    match child {
-        Some(child) if !child.reaped => {
-            if killpg(child.pid, signal) == Err(Errno::ESRCH) {
-                // CMD has left its own group.
-                let _ = kill(child.pid, signal);
-            }
-        }
-        // The group may be gone, and its number somebody else's: by those who are in it.
-        Some(child) => descendants::signal_group_below(child.pid.as_raw(), signal),
-        None => {}
+    let Some(child) = child else {
+        return;
+    };
+    if child.reaped {
+        // Its number may be somebody else's: by those who are in the group.
+        descendants::signal_group_below(child.pid.as_raw(), signal);
+    } else if killpg(child.pid, signal) == Err(Errno::ESRCH) {
+        // CMD has left its own group.
+        let _ = kill(child.pid, signal);
     }
-}
-
-// What `/proc` does not show in this moment, KILL will find: it is repeated until nothing is left.
-
-fn term_all(child: Option<Child>) {
-    let whole = child.filter(|child| !child.reaped);
-    let group = whole.map(|child| child.pid.as_raw());
-    let _ = descendants::term_below(group, |signal| signal_group(whole, signal));
-}
-
-fn kill_all(child: Option<Child>) {
-    let whole = child.filter(|child| !child.reaped);
-    let _ = descendants::kill_below(|| signal_group(whole, Signal::SIGKILL));
 }

@@ -11,6 +11,7 @@
 
 pub mod exec;
 pub mod guard;
+pub mod health;
 pub mod message;
 pub mod process;
 pub mod supervisor;

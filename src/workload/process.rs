@@ -18,7 +18,7 @@ pub mod reaping;
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, PipeWriter, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -40,6 +40,23 @@ pub const EXEC_COMMAND: &str = "exec-workload";
 
 /// What a list of processes shows for a guard, in place of the program's path.
 const GUARD_NAME: &str = "elector-guard";
+
+/// A command that becomes `program`, and that the kernel kills when the thread which started it ends.
+#[must_use]
+pub fn dies_with_parent(program: &Path) -> Command {
+    let mut command = Command::new(SELF);
+    command
+        .arg(EXEC_COMMAND)
+        .arg(std::process::id().to_string())
+        // No time limits it.
+        .arg(u64::MAX.to_string())
+        .arg("--")
+        .arg(program);
+    command
+}
+
+/// The guard reads 64 bits of nanoseconds.
+const LONGEST_GRACE: Duration = Duration::from_nanos(u64::MAX);
 
 /// A guard that was started.
 #[derive(Debug)]
@@ -66,6 +83,13 @@ impl Control {
     pub fn send(&mut self, message: ToGuard) -> io::Result<()> {
         // A line is far shorter than what a pipe takes whole or not at all.
         (&self.0).write_all(message.to_line().as_bytes())
+    }
+}
+
+/// For a poll: writable unless the guard has not read for long.
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -105,7 +129,7 @@ pub fn spawn_guard(
         .arg(GUARD_COMMAND)
         .arg(control_end.as_raw_fd().to_string())
         .arg(report_end.as_raw_fd().to_string())
-        .arg(grace.as_nanos().to_string())
+        .arg(grace.min(LONGEST_GRACE).as_nanos().to_string())
         .arg("--")
         .args(command)
         .stdin(stdin)

@@ -45,6 +45,8 @@ pub enum Ended {
     ByItself(i32),
     /// It was stopped, or never started.
     Stopped,
+    /// Its time was over and its guard did not say that nothing is left: both were killed.
+    GuardOverdue,
     /// The guard was lost; whether the program would have ended is not known.
     GuardLost,
 }
@@ -218,7 +220,11 @@ impl Supervisor {
     /// Nothing runs below this process.
     pub fn handle_cleared(&mut self) {
         if self.phase == Phase::Clearing {
-            self.phase = Phase::Over(Ended::GuardLost);
+            self.phase = Phase::Over(if self.killed_guard {
+                Ended::GuardOverdue
+            } else {
+                Ended::GuardLost
+            });
         }
     }
 
@@ -358,7 +364,7 @@ mod tests {
         assert_eq!(actions(&mut supervisor), [Action::Clear]);
         assert_eq!(supervisor.ended(), None);
         supervisor.handle_cleared();
-        assert_eq!(supervisor.ended(), Some(Ended::GuardLost));
+        assert_eq!(supervisor.ended(), Some(Ended::GuardOverdue));
     }
 
     #[test]

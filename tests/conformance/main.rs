@@ -5,6 +5,7 @@ mod client_go;
 mod config;
 mod deadlines;
 mod ending;
+mod limits;
 mod rig;
 mod takeover;
 

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::{Finish, Notice};
+use multi_cluster_leader_election::election::action::Notice;
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::{Content, LockError};
+use multi_cluster_leader_election::election::lock::Content;
 use multi_cluster_leader_election::election::record::LeaderElectionRecord;
 
-use crate::rig::{
-    Fate, Rig, START, SharedStore, config, finish, millis, record, seconds, unavailable,
-};
+use crate::rig::{Fate, Rig, START, SharedStore, config, millis, record, seconds, unavailable};
 use crate::{assert_leads, rig, rig_with, rig_with_record};
 
 #[test]
@@ -153,39 +151,6 @@ fn a_store_that_is_away_is_asked_less_and_less_but_for_ever() {
         .collect();
     assert_eq!(gaps[0], seconds(1));
     assert!(gaps.iter().all(|gap| *gap <= seconds(4)));
-}
-
-#[test]
-fn a_throttled_candidate_stays_away_as_long_as_it_was_told() {
-    let mut rig = rig_with_record("bing", 10, 0);
-    rig.fates.push_back(Fate::Fails(LockError::Throttled {
-        retry_after: seconds(77),
-        why: "a limit".into(),
-    }));
-    rig.run_for(seconds(100));
-    assert_eq!(rig.times[1], START + seconds(77));
-}
-
-#[test]
-fn a_leader_throttled_past_its_limit_works_on_until_then_and_says_so() {
-    let mut rig = rig();
-    rig.run_for(Duration::ZERO);
-    rig.fates.push_back(Fate::Fails(LockError::Throttled {
-        retry_after: seconds(600),
-        why: "a limit".into(),
-    }));
-    rig.run_for(seconds(4));
-    assert!(rig.elector.is_leader());
-    assert!(rig.notices.contains(&Notice::ThrottledPastLimit {
-        retry_after: seconds(600)
-    }));
-    rig.run_for(seconds(2));
-    assert!(!rig.elector.is_leader());
-    assert_eq!(rig.ops.len(), 3, "nobody asks before the time is over");
-    rig.elector.handle_cancel(rig.now);
-    rig.run_for(Duration::ZERO);
-    assert_eq!(finish(&rig), Finish::NotReleased);
-    assert_eq!(rig.ops.len(), 3);
 }
 
 #[test]

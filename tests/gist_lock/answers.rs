@@ -273,6 +273,31 @@ fn the_primary_limit_holds_back_every_request_until_its_reset() {
 }
 
 #[test]
+fn every_answer_says_how_far_apart_looks_are_to_be() {
+    let (rig, mut lock) = leader();
+    get(&mut lock);
+    assert_eq!(
+        lock.poll_pause(),
+        Duration::ZERO,
+        "nothing is said of limits"
+    );
+    // With renewals every 8 s nothing is left of these but what is the leader's.
+    rig.faults(r#"{"primary_limit":100}"#);
+    rig.service.reset_requests();
+    get(&mut lock);
+    let unchanged = rig.service.requests().of("GET", "", "304");
+    assert_eq!(unchanged, 1, "a 304 says it too");
+    assert_eq!(lock.poll_pause(), Duration::from_secs(300), "ten leases");
+    put_clock_forward(Duration::from_secs(3_500));
+    assert!(lock.poll_pause() <= Duration::from_secs(102), "the reset");
+    put_clock_forward(Duration::from_secs(103));
+    assert_eq!(lock.poll_pause(), Duration::ZERO);
+    rig.faults(r#"{"primary_limit":5000}"#);
+    update(&mut lock, "baz", 1);
+    assert_eq!(lock.poll_pause(), Duration::ZERO);
+}
+
+#[test]
 fn the_secondary_limit_is_waited_for_as_long_as_it_says_or_a_minute_doubling() {
     let (rig, mut lock) = leader();
     let wait = |lock: &mut Lock| match try_update(lock, "baz", 1) {

@@ -60,7 +60,7 @@ fn a_walk_leaves_the_rest_of_the_hours_requests_to_renewals() {
     create(&mut leader, "baz", 50);
     paste_many(&rig, 500);
     let mut fresh = rig.lock("fresh");
-    rig.faults(r#"{"primary_limit":200}"#);
+    rig.faults(r#"{"primary_limit":1000}"#);
     let why = (0..100).find_map(|_| match try_get(&mut fresh) {
         Err(LockError::Unavailable(why)) if why.contains("kept for renewals") => Some(why),
         Err(LockError::Unfinished(_)) => None,

@@ -10,6 +10,7 @@ use multi_cluster_leader_election::election::lock::{Content, LockError, Observed
 use multi_cluster_leader_election::election::record::LeaderElectionRecord;
 use multi_cluster_leader_election::election::time::Instant;
 use multi_cluster_leader_election::emulator::{Faults, GistService, Options};
+use multi_cluster_leader_election::lock::gist::budget::Budget;
 use multi_cluster_leader_election::lock::gist::client::{
     ClientConfig, GistClient, ProxySettings, WriteLimits, check_api_url,
 };
@@ -139,6 +140,7 @@ pub(crate) fn lock(service: &GistService, id: &str, process: &str, file: Option<
             process: process.into(),
             file: file.map(Into::into),
             renew_deadline: RENEW_DEADLINE,
+            budget: Budget::new(&LeaderElectionConfig::new("baz")),
         },
         confirm_delay: Duration::from_secs(2),
     };

@@ -376,6 +376,14 @@ impl Elector {
         }
     }
 
+    /// The names of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let names = tasks.flatten().map(|task| task.path().join("comm"));
+        let names = names.filter_map(|comm| std::fs::read_to_string(comm).ok());
+        names.map(|name| name.trim_end().to_owned()).collect()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.status().is_none()
     }

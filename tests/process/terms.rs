@@ -24,9 +24,12 @@ struct Term {
 pub fn understand(line: &str) -> Option<(OffsetDateTime, Saying)> {
     let (time, rest) = line.split_once(' ')?;
     let at = OffsetDateTime::parse(time, &Rfc3339).ok()?;
-    let text = rest.trim_start().strip_prefix("INFO")?.trim_start();
-    if text.ends_with(" does not lead any more") {
-        return Some((at, Saying::SteppedDown));
+    let (level, text) = rest.trim_start().split_once(' ')?;
+    let text = text.trim_start();
+    if text.contains(" does not lead any more (token ") {
+        return ["INFO", "WARN"]
+            .contains(&level)
+            .then_some((at, Saying::SteppedDown));
     }
     let (_, token) = text.split_once("! I will lead you to greatness! (token ")?;
     let token = token.strip_suffix(')')?.parse().ok()?;

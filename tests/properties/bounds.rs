@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::time::Duration;
 
 use multi_cluster_leader_election::TokenSource;
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::election::time::Instant;
+use multi_cluster_leader_election::lock::gist::budget::Budget;
 use multi_cluster_leader_election::lock::gist::protocol::{
     GistProtocol, Outcome, ProtocolConfig, Step,
 };
@@ -83,6 +85,7 @@ fn unhelpful(request: &Request, number: u32) -> Result<Reply, LockError> {
         }
         Request::Revision(_) => Err(LockError::Unavailable("not now".into())),
         Request::Commits { .. } => Ok(Reply::Commits(commits(100).collect())),
+        Request::History | Request::Create { .. } => panic!("a lock does not ask for that"),
     }
 }
 
@@ -101,11 +104,12 @@ fn the_names_of_files_are_shown_short_and_without_their_tricks() {
             process: "a".into(),
             file: None,
             renew_deadline: Duration::from_secs(16),
+            budget: Budget::new(&LeaderElectionConfig::new("a")),
         });
         protocol.start_get();
         let answer = Answer {
             date: None,
-            running_low: None,
+            rate: None,
             reply: Ok(Reply::Gist(page)),
         };
         match protocol.handle_answer(Instant::BOOT, answer) {
@@ -133,6 +137,7 @@ fn what_a_service_shows_that_never_settles_is_not_kept_for_ever() {
         process: "a".into(),
         file: Some("leader.json".into()),
         renew_deadline: Duration::from_secs(16),
+        budget: Budget::new(&LeaderElectionConfig::new("a")),
     });
     let (mut number, mut most) = (0, 0);
     for call in 0..2_000 {
@@ -141,7 +146,7 @@ fn what_a_service_shows_that_never_settles_is_not_kept_for_ever() {
             number += 1;
             let answer = Answer {
                 date: None,
-                running_low: None,
+                rate: None,
                 reply: unhelpful(&request, number),
             };
             let now = Instant::from_boot(Duration::from_secs(u64::from(number)));

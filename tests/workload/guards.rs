@@ -81,7 +81,9 @@ fn what_a_program_leaves_behind_is_gone_before_the_lease_is_given_back() {
     ];
     for child in children {
         let scene = Scene::new();
-        let script = format!("{child} while [ $(grep -c child \"$JOURNAL\") = 0 ]; do sleep 0.02; done; note began; exit 4");
+        let script = format!(
+            "{child} while [ $(grep -c child \"$JOURNAL\") = 0 ]; do sleep 0.02; done; note began; exit 4"
+        );
         let mut elector = scene.spawn(scene.with_script("first", &script));
         assert_eq!(elector.await_exit(), Some(4), "{child}\n{}", elector.text());
         let journal = scene.journal();

@@ -5,6 +5,7 @@
 
 mod endings;
 mod guards;
+mod health;
 mod jobs;
 mod scene;
 mod signals;

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -34,6 +35,9 @@ trap 'note ignored' TERM
 note began
 while true; do note works; idle; done
 "#;
+
+/// Counts the scenes, each of which has a folder of its own.
+static SCENES: AtomicU32 = AtomicU32::new(0);
 
 /// The service answers nothing.
 pub(crate) const HANGS: &str = r#"{"hang_reads": 1.0, "hang_writes": 1.0}"#;
@@ -72,7 +76,8 @@ impl Scene {
     }
 
     pub(crate) fn of(world: World) -> Scene {
-        let name = format!("elector-workload-{}-{}", std::process::id(), world.gist);
+        let number = SCENES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("elector-workload-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("journal"), "").unwrap();
@@ -98,12 +103,14 @@ impl Scene {
             .elector(name)
             .with("PATH", std::env::var_os("PATH").unwrap())
             .with("JOURNAL", self.path("journal"))
+            // Enough for a shell on a busy machine to say that it ends.
+            .with("TERMINATION_GRACE", "1s")
             .args(options)
             .running(&["sh", "-c", &script])
     }
 
     pub(crate) fn journal(&self) -> Vec<Line> {
-        let text = fs::read_to_string(self.path("journal")).unwrap();
+        let text = read(&self.path("journal"));
         let lines = text.lines().map(|line| {
             let mut words = line.split(' ');
             Line {
@@ -116,7 +123,10 @@ impl Scene {
     }
 
     pub(crate) fn count(&self, word: &str) -> usize {
-        self.journal().iter().filter(|line| line.word == word).count()
+        self.journal()
+            .iter()
+            .filter(|line| line.word == word)
+            .count()
     }
 
     pub(crate) fn await_noted(&self, word: &str) -> Line {

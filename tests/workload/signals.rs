@@ -69,17 +69,21 @@ fn a_stopped_program_ends_politely_all_the_same() {
     assert!(!is_running(program));
 }
 
+/// What follows is PID 1 of a namespace of its own, and does not outlive this.
+const UNSHARE: &[&str] = &["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+
 /// As PID 1 of a namespace, by `unshare`; `None` where that is not permitted.
 fn as_pid_1(scene: &Scene, script: &str) -> Option<Elector> {
-    let may = Command::new("unshare")
-        .args(["--pid", "--fork", "--mount-proc", "true"])
+    let may = Command::new(UNSHARE[0])
+        .args(&UNSHARE[1..])
+        .arg("true")
         .status();
     if !may.is_ok_and(|status| status.success()) {
         eprintln!("NOT TESTED: `unshare --pid` is not permitted here, it takes root");
         return None;
     }
     let start = scene.with_script("first", script);
-    Some(scene.spawn(start.under(&["unshare", "--pid", "--fork", "--mount-proc"])))
+    Some(scene.spawn(start.under(UNSHARE)))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The candidates of a demonstration: real `elector run` processes, and what they say.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 
@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use super::Event;
 use crate::election::time::Instant;
 use crate::system::clock::BootClock;
+use crate::workload::process::dies_with_parent;
 
 /// A line of a candidate's log is cut here; the demonstration shows a line each.
 const LONGEST_LINE: u64 = 4096;
@@ -52,7 +53,8 @@ impl Candidate {
         settings: &[(&str, &str)],
         events: Sender<Event>,
     ) -> io::Result<Candidate> {
-        let mut child = Command::new(std::env::current_exe()?)
+        // Whatever becomes of the demonstration, nobody is left behind.
+        let mut child = dies_with_parent(&std::env::current_exe()?)
             .arg("run")
             .env_clear()
             .envs(settings.iter().copied())
@@ -143,10 +145,11 @@ fn message(line: &str) -> &str {
 }
 
 fn understand(text: &str) -> Said {
-    if let Some(name) = text.strip_prefix("All hail ") {
+    if let Some(hailed) = text.strip_prefix("All hail ") {
+        let (name, _) = hailed.rsplit_once(" (token ").unwrap_or((hailed, ""));
         return Said::Hails(name.to_owned());
     }
-    if text.ends_with(" does not lead any more") {
+    if text.contains(" does not lead any more (token ") {
         return Said::SteppedDown;
     }
     let token = text
@@ -168,13 +171,18 @@ mod tests {
                 Said::Leads(7),
             ),
             (
-                "2026-11-22T10:00:00.123Z INFO  All hail napoleon",
-                "All hail napoleon",
+                "2026-11-22T10:00:00.123Z INFO  All hail napoleon (token 7)",
+                "All hail napoleon (token 7)",
                 Said::Hails("napoleon".into()),
             ),
             (
-                "2026-11-22T10:00:00.123Z INFO  stalin does not lead any more",
-                "stalin does not lead any more",
+                "2026-11-22T10:00:00.123Z INFO  stalin does not lead any more (token 7): why",
+                "stalin does not lead any more (token 7): why",
+                Said::SteppedDown,
+            ),
+            (
+                "2026-11-22T10:00:00.123Z WARN  stalin does not lead any more (token 7): why",
+                "WARN  stalin does not lead any more (token 7): why",
                 Said::SteppedDown,
             ),
             (

@@ -16,6 +16,7 @@ use nix::unistd::getpid;
 use crate::election::time::Instant;
 use crate::runtime::election::Handle;
 use crate::runtime::logging::LogGuard;
+use crate::runtime::sidecar::Sidecar;
 use crate::runtime::signals::{STOP_SIGNALS, SignalWatch, watch};
 use crate::runtime::workload::{Workload, reap_children};
 use crate::system::clock::BootClock;
@@ -44,6 +45,7 @@ pub(super) fn watch_all(
     log: &LogGuard,
     election: &Handle,
     workload: Option<&Workload>,
+    sidecar: Sidecar,
 ) -> io::Result<Vec<SignalWatch>> {
     let mut watches = Vec::new();
     if let Some(workload) = workload.cloned() {
@@ -56,6 +58,7 @@ pub(super) fn watch_all(
         log.clone(),
         election.clone(),
         workload.cloned(),
+        sidecar,
     )?);
     Ok(watches)
 }
@@ -65,6 +68,7 @@ fn stop_on_signals(
     log: LogGuard,
     election: Handle,
     workload: Option<Workload>,
+    sidecar: Sidecar,
 ) -> io::Result<SignalWatch> {
     let mut first: Option<Instant> = None;
     watch(STOP_SIGNALS, move |signal: Signal| {
@@ -84,6 +88,7 @@ fn stop_on_signals(
         if let Some(workload) = &workload {
             workload.kill();
         }
+        sidecar.abandon();
         let _ = log.flush(LAST_WORDS);
         signal_hook::low_level::exit(AT_ONCE);
     })

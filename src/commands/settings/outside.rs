@@ -1,11 +1,11 @@
 //! The settings for how people and machines look in: endpoints, files, webhooks, the workload's health.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::reader::{Reader, shown};
-use crate::http::ListenAddr;
+use crate::http::{ListenAddr, Url};
+pub use crate::observe::ReadyWhen;
 
 /// How people and machines look in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,51 +20,6 @@ pub struct Outside {
     pub workload_health_url: Option<Url>,
     /// Told of every transition.
     pub webhook_url: Option<Url>,
-}
-
-/// When `/readyz` says ready.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReadyWhen {
-    /// As soon as this candidate stands for election.
-    #[default]
-    Candidate,
-    /// While it leads.
-    Leader,
-}
-
-/// An address on the web, `http://` or `https://`. Its path may be a secret (many webhooks' is), and
-/// so it is shown without.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Url(String);
-
-impl Url {
-    /// The whole of it: not to be logged.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.parse::<ureq::http::Uri>() {
-            Ok(uri) => {
-                let scheme = uri.scheme_str().unwrap_or_default();
-                let host = uri.host().unwrap_or_default();
-                match uri.port_u16() {
-                    Some(port) => write!(f, "{scheme}://{host}:{port}/…"),
-                    None => write!(f, "{scheme}://{host}/…"),
-                }
-            }
-            Err(_) => f.write_str("…"),
-        }
-    }
-}
-
-impl fmt::Debug for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Url({self})")
-    }
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Outside {
@@ -116,8 +71,7 @@ fn ready_when(reader: &mut Reader<'_>) -> ReadyWhen {
 /// The workload runs on this machine; whoever answers elsewhere says nothing of it.
 fn workload_health_url(reader: &mut Reader<'_>) -> Option<Url> {
     let url = url(reader, "WORKLOAD_HEALTH_URL")?;
-    let uri = url.0.parse::<ureq::http::Uri>().ok()?;
-    if uri.scheme_str() == Some("http") && uri.host().is_some_and(is_loopback) {
+    if !url.is_https() && is_loopback(url.host()) {
         return Some(url);
     }
     reader.problem(format!(
@@ -137,13 +91,8 @@ fn is_loopback(host: &str) -> bool {
 
 fn url(reader: &mut Reader<'_>, name: &str) -> Option<Url> {
     let found = reader.text(name).ok()??;
-    let uri = found.value.parse::<ureq::http::Uri>();
-    let usable = uri.is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.host().is_some_and(|h| !h.is_empty())
-    });
-    if usable {
-        return Some(Url(found.value));
+    if let Ok(url) = found.value.parse() {
+        return Some(url);
     }
     // Not shown: the secret may be in it all the same.
     reader.problem(format!(

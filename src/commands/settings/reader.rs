@@ -156,6 +156,6 @@ pub(super) fn shown(value: &str) -> String {
 }
 
 /// Whether a value seems to be, or to hold, an API token.
-pub(super) fn looks_secret(value: &str) -> bool {
+pub(in crate::commands) fn looks_secret(value: &str) -> bool {
     TOKEN_MARKS.iter().any(|mark| value.contains(mark))
 }

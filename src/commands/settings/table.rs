@@ -144,7 +144,7 @@ mod tests {
     fn names_in(readme: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         let rows = readme
             .lines()
-            .skip_while(|line| !line.to_lowercase().starts_with("| variable"))
+            .skip_while(|line| !line.to_lowercase().starts_with("| variable | default"))
             .take_while(|line| line.starts_with('|'));
         let (mut listed, mut mentioned) = (BTreeSet::new(), BTreeSet::new());
         for row in rows {

@@ -426,7 +426,7 @@ fn how_people_look_in_is_read() {
     assert_eq!(outside.leader_file, Some(PathBuf::from("/run/leader")));
     assert!(outside.workload_health_url.is_some());
     let webhook = outside.webhook_url.unwrap();
-    assert_eq!(webhook.as_str(), "https://hooks.example.com/s3cr3t");
+    assert_eq!(webhook.uri(), "https://hooks.example.com/s3cr3t");
     assert!(!format!("{webhook:?} {webhook}").contains("s3cr3t"));
     assert_eq!(
         read(&[("HTTP_ADDR", "off")]).unwrap().outside,

@@ -123,7 +123,7 @@ impl LeaderElector {
             LockError::Unfinished(_) if matches!(self.role, Role::Candidate) => {
                 self.config.poll_period / UNFINISHED_DIVISOR
             }
-            _ => self.retry_delay(),
+            _ => self.retry_delay(now),
         };
         self.failures = match &error {
             // It got on.
@@ -145,10 +145,7 @@ impl LeaderElector {
         }
         let retry_at = now + delay;
         if matches!(error, LockError::Throttled { .. }) {
-            self.throttled_until = retry_at;
-            if self.limit_is_before(retry_at) {
-                self.notice(Notice::ThrottledPastLimit { retry_after: delay });
-            }
+            self.throttled(now, delay);
         }
         self.notice(Notice::Failed {
             call: kind.name(),
@@ -156,6 +153,11 @@ impl LeaderElector {
             write: kind != Next::Look,
             retry_in: delay,
         });
+        if let Role::Leaving { deadline } = self.role
+            && self.throttled_until >= deadline
+        {
+            return self.finish_holding(now);
+        }
         // A renewal does not wait for the look that was to prepare it.
         let own_at = if prepared {
             self.renew_at.max(now)
@@ -168,17 +170,30 @@ impl LeaderElector {
         }
     }
 
-    fn limit_is_before(&self, when: Instant) -> bool {
-        match &self.role {
-            Role::Leader(term) => term.limit(&self.config).is_some_and(|limit| limit < when),
-            _ => false,
+    /// The store wants to be left alone. A leader for whom that is too long works on until its limit,
+    /// and says now what is to come: the others are told the same.
+    fn throttled(&mut self, now: Instant, retry_after: Duration) {
+        self.throttled_until = now + retry_after;
+        let Role::Leader(term) = &self.role else {
+            return;
+        };
+        let limit = term.limit(&self.config).unwrap_or(now);
+        if limit < self.throttled_until {
+            self.notice(Notice::ThrottledPastLimit {
+                leads_for: limit.since(now),
+                retry_after,
+            });
         }
     }
 
-    fn retry_delay(&self) -> Duration {
+    fn retry_delay(&self, now: Instant) -> Duration {
         let doubled = 1_u32 << self.failures.min(8);
         match self.role {
-            Role::Candidate => self.config.poll_period * doubled.min(MOST_STRETCH),
+            Role::Candidate => {
+                let usual = self.config.poll_period * doubled.min(MOST_STRETCH);
+                // Not longer than until the lease may be taken.
+                usual.max(self.poll_pause.min(self.candidacy.take_at().since(now)))
+            }
             _ => {
                 let first = self.config.retry_period / RETRY_DIVISOR;
                 (first * doubled).min(self.config.retry_period / 2)

@@ -30,9 +30,26 @@ pub(super) struct Ending {
     reaping: bool,
 }
 
+impl Ending {
+    /// It will not stand again.
+    pub(super) fn is_for_good(self) -> bool {
+        matches!(self.after, After::Finish(_))
+    }
+}
+
 impl LeaderElector {
     /// The elector is to stop: the workload first, then the lease is given back.
     pub fn handle_cancel(&mut self, now: Instant) {
+        self.stop(now, StopReason::Cancelled);
+    }
+
+    /// What was to run while this candidate leads has ended for good: the same as a cancel, with this
+    /// reason.
+    pub fn handle_workload_ended(&mut self, now: Instant) {
+        self.stop(now, StopReason::WorkloadEnded);
+    }
+
+    fn stop(&mut self, now: Instant, reason: StopReason) {
         if self.finished().is_some() {
             return;
         }
@@ -47,7 +64,7 @@ impl LeaderElector {
                 ending.after = After::Finish(Finish::Stopped);
             }
             Some(_) => {}
-            None => self.leave_politely(now, StopReason::Cancelled, After::Finish(Finish::Stopped)),
+            None => self.leave_politely(now, reason, After::Finish(Finish::Stopped)),
         }
     }
 

@@ -15,6 +15,7 @@ mod connect;
 mod proxy;
 mod stats;
 mod tls;
+mod web;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -30,7 +31,7 @@ use ureq::{Agent, AsSendBody, Body, Proxy};
 use self::connect::{CallState, Marker, Names, Sockets, plain_io};
 use self::tls::TlsConnector;
 use super::limits::Limits;
-use super::token::{Token, TokenError, TokenSource, TokenStore};
+use super::token::{Token, TokenError, TokenKind, TokenSource, TokenStore};
 use super::wire::request::{HttpRequest, Method, USER_AGENT};
 use super::wire::status::{Asked, Head, for_people};
 use super::wire::target::{ApiUrl, GistId, TargetError, check_file_name};
@@ -39,8 +40,10 @@ use crate::election::lock::LockError;
 use crate::election::time::Instant;
 
 pub use self::proxy::ProxySettings;
-pub use self::stats::{RateLimit, Stats};
+pub use self::stats::{Stats, StatsHandle};
+pub use self::web::WebClient;
 pub use super::limits::WriteLimits;
+pub use super::wire::rate::RateLimit;
 pub use super::wire::target::check_api_url;
 
 /// The longest call: whoever asks for more has made a mistake, and the arithmetic stays far from
@@ -132,7 +135,7 @@ pub struct GistClient {
     state: Arc<CallState>,
     proxy: Option<String>,
     limits: Limits,
-    stats: Stats,
+    stats: StatsHandle,
     clock: Clock,
 }
 
@@ -175,7 +178,7 @@ impl GistClient {
             refused: None,
             state,
             limits: Limits::new(counted),
-            stats: Stats::default(),
+            stats: StatsHandle::default(),
             clock: config.clock,
         })
     }
@@ -205,10 +208,28 @@ impl GistClient {
         }
     }
 
+    /// The proxy on the way to the API, as `HOST:PORT`; `None` if it is reached directly.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
+    }
+
+    /// What kind of token is used.
+    #[must_use]
+    pub fn token_kind(&self) -> TokenKind {
+        self.token.last().kind()
+    }
+
     /// What was sent and heard so far.
     #[must_use]
-    pub fn stats(&self) -> &Stats {
-        &self.stats
+    pub fn stats(&self) -> Stats {
+        self.stats.get()
+    }
+
+    /// The same, for as long as is wished and from other threads.
+    #[must_use]
+    pub fn stats_handle(&self) -> StatsHandle {
+        self.stats.clone()
     }
 
     /// Sends a request and comes back with what came of it, within `timeout` or very soon after.
@@ -216,13 +237,14 @@ impl GistClient {
     /// As long as GitHub wants no requests, this answers `Throttled` without sending any.
     pub fn call(&mut self, request: &Request, timeout: Duration) -> Answer {
         if let Err(error) = self.limits.admit((self.clock)(), request.is_write()) {
-            self.stats.held_back += 1;
+            self.stats.lock().held_back += 1;
             return unanswered(error);
         }
         let http = match request.to_http(&self.target) {
             Ok(http) => http,
             Err(error) => return unanswered(error),
         };
+        self.stats.lock().asked(request);
         let end = Monotonic::now() + timeout.min(LONGEST_CALL);
         let mut answer = self.authorized(request, &http, timeout, end);
         self.limits.heard((self.clock)(), &answer.reply);
@@ -284,7 +306,7 @@ impl GistClient {
                 (Some(status), answer)
             }
             Err(error) => {
-                self.stats.unanswered += 1;
+                self.stats.lock().unanswered += 1;
                 (None, unanswered(self.failure(request, &error, timeout)))
             }
         }
@@ -313,7 +335,7 @@ impl GistClient {
             None => run(&self.agent, builder.body(())?, end, idle),
             Some(body) => run(&self.agent, builder.body(body.as_str())?, end, idle),
         };
-        if http.method == Method::Patch && self.state.sent() {
+        if http.method != Method::Get && self.state.sent() {
             self.limits.sent_write((self.clock)());
         }
         response
@@ -328,7 +350,7 @@ impl GistClient {
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
         let head = Head::new(status, |name| parts.headers.get(name)?.to_str().ok());
-        self.stats.heard(method, &head);
+        self.stats.lock().heard(method, &head);
         let mut body = PlainBody(body.into_reader());
         let before = self.limits.in_a_row();
         let answer = wire::answer(request, &self.target, &head, before, &mut body);
@@ -438,7 +460,7 @@ fn run(
 fn unanswered(error: LockError) -> Answer {
     Answer {
         date: None,
-        running_low: None,
+        rate: None,
         reply: Err(error),
     }
 }

@@ -87,7 +87,11 @@ impl Effect {
             Some(origin)
                 if origin.supersedes == self.commit.revision || !holds(Safeguard::Supersedes) =>
             {
-                let newer = self.newer_protocol;
+                // What it replaces its writer understood; what was passed over, perhaps not.
+                let replaced = newer_protocol(&self.stored);
+                let newer = self
+                    .newer_protocol
+                    .filter(|_| self.newer_protocol != replaced);
                 *self = Effect::beginning(commit, &seen.stored, false);
                 self.newer_protocol = self.newer_protocol.or(newer);
             }
@@ -159,14 +163,31 @@ pub fn resolve(known: Known<'_>, base: Option<&Base>) -> Progress {
 pub fn resolve_on(known: Known<'_>, base: Option<&Base>, walk: &mut Walk) -> Progress {
     match try_resolve(known, base, walk) {
         Ok(effect) => Progress::Resolved(effect),
-        Err(Missing::Text(revision)) => Progress::NeedText(revision),
-        Err(Missing::Older) => Progress::NeedOlder,
+        Err(missing) => missing.into(),
+    }
+}
+
+/// As [`resolve`], but does not look below a plain overwrite for what it may have replaced.
+#[must_use]
+pub fn resolve_in_effect(known: Known<'_>, base: Option<&Base>) -> Progress {
+    match try_resolve_in_effect(known, base, &mut Walk::default()) {
+        Ok((effect, _)) => Progress::Resolved(effect),
+        Err(missing) => missing.into(),
     }
 }
 
 enum Missing {
     Text(Revision),
     Older,
+}
+
+impl From<Missing> for Progress {
+    fn from(missing: Missing) -> Progress {
+        match missing {
+            Missing::Text(revision) => Progress::NeedText(revision),
+            Missing::Older => Progress::NeedOlder,
+        }
+    }
 }
 
 /// How far the search for a start has come.
@@ -227,9 +248,7 @@ enum Search {
 
 fn try_resolve(known: Known<'_>, base: Option<&Base>, walk: &mut Walk) -> Result<Effect, Missing> {
     let base = base.filter(|base| known.position(base.at).is_some());
-    let start = known.next_start(0, Search::Effect, base, &mut walk.to_effect)?;
-    let mut below = start.index + 1;
-    let mut effect = known.fold(start)?;
+    let (mut effect, mut below) = try_resolve_in_effect(known, base, walk)?;
     // A newer rule further back does not matter to what a plain overwrite says.
     let newer_protocol = effect.newer_protocol;
     while !effect.settled && holds(Safeguard::LookBack) {
@@ -239,6 +258,17 @@ fn try_resolve(known: Known<'_>, base: Option<&Base>, walk: &mut Walk) -> Result
     }
     effect.newer_protocol = newer_protocol;
     Ok(effect)
+}
+
+/// What is in effect, and the place below the one that it was found from.
+fn try_resolve_in_effect(
+    known: Known<'_>,
+    base: Option<&Base>,
+    walk: &mut Walk,
+) -> Result<(Effect, usize), Missing> {
+    let start = known.next_start(0, Search::Effect, base, &mut walk.to_effect)?;
+    let below = start.index + 1;
+    Ok((known.fold(start)?, below))
 }
 
 impl Known<'_> {

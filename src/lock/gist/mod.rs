@@ -10,22 +10,27 @@
 //! [`GistLock`] is the blocking shell: it carries the protocol's requests to the client and the
 //! answers back, within the time that it is given. It decides nothing.
 
+pub mod budget;
 pub mod client;
 pub mod history;
 pub mod limits;
+pub mod look;
 mod observation;
 mod pages;
 pub mod protocol;
 mod reader;
 pub mod revision;
 pub mod stored;
+pub mod terms;
 pub mod token;
 pub mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use self::client::GistClient;
+use self::client::{GistClient, StatsHandle};
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
+use self::stored::{Mark, Stored};
 use self::wire::{Answer, Request};
 use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
@@ -95,6 +100,44 @@ impl<T: Transport> GistLock<T> {
         }
     }
 
+    /// The same for who moves a lock, or makes one: it also reads records that say that a lock is being
+    /// moved, on which no elector acts.
+    #[must_use]
+    pub fn for_moving(config: GistLockConfig, transport: T, clock: fn() -> Instant) -> Self {
+        let protocol = GistProtocol::for_moving(config.protocol.clone());
+        GistLock {
+            protocol,
+            ..GistLock::new(config, transport, clock)
+        }
+    }
+
+    /// What is in effect, as of the last call.
+    #[must_use]
+    pub fn stored(&self) -> Option<&Arc<Stored>> {
+        self.protocol.stored()
+    }
+
+    /// The file that holds the record, once it is known.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        self.protocol.file()
+    }
+
+    /// As [`update`](ResourceLock::update), by a record that says more, in place of whatever was last
+    /// seen, be it none.
+    ///
+    /// # Errors
+    /// As for `update`.
+    pub fn mark(
+        &mut self,
+        record: &LeaderElectionRecord,
+        mark: &Mark,
+        timeout: Duration,
+    ) -> Result<Written, LockError> {
+        let step = self.protocol.start_marked(record, mark);
+        self.drive_write(step, timeout)
+    }
+
     /// Carries requests and answers until the call is done, or its time over.
     fn drive(&mut self, mut step: Step, timeout: Duration) -> Outcome {
         let deadline = (self.clock)() + timeout;
@@ -123,6 +166,14 @@ impl<T: Transport> GistLock<T> {
             Outcome::Wrote(result) => result,
             Outcome::Got(_) => Err(mixed_up()),
         }
+    }
+}
+
+impl GistLock<GistClient> {
+    /// Shows what is sent to GitHub and heard from it, also once the lock is in use elsewhere.
+    #[must_use]
+    pub fn stats(&self) -> StatsHandle {
+        self.transport.stats_handle()
     }
 }
 
@@ -159,6 +210,10 @@ impl<T: Transport> ResourceLock for GistLock<T> {
 
     fn confirmation(&self) -> Option<Duration> {
         Some(self.confirm_delay)
+    }
+
+    fn poll_pause(&self) -> Duration {
+        self.protocol.poll_pause((self.clock)())
     }
 
     fn record_event(&mut self, event: &str) {

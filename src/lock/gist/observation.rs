@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::history::{Effect, is_floor};
 use super::revision::Revision;
-use super::stored::Stored;
+use super::stored::{Moved, Stored};
 use crate::election::lock::{Content, LockError, Observed};
 use crate::election::safeguard::{Safeguard, holds};
 use crate::election::time::Instant;
@@ -16,6 +16,8 @@ use crate::election::time::Instant;
 pub(super) struct Observer {
     /// What the write ids of this process begin with.
     prefix: String,
+    /// The newest rule that this process goes by.
+    understands: u64,
     /// The server's clock, as of the newest answer that told it, in seconds since the Unix epoch.
     date: Option<i64>,
     highest_token: Option<u64>,
@@ -24,9 +26,10 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    pub(super) fn new(process: &str) -> Self {
+    pub(super) fn new(process: &str, understands: u64) -> Self {
         Observer {
             prefix: format!("{process}-"),
+            understands,
             date: None,
             highest_token: None,
             resource_version: 0,
@@ -56,7 +59,7 @@ impl Observer {
         rewound: bool,
         newest_since: Option<Instant>,
     ) -> Result<Observed, LockError> {
-        understood(effect)?;
+        self.understood(effect)?;
         let revision = effect.commit.revision;
         if self.last_told != Some(revision) {
             self.last_told = Some(revision);
@@ -81,6 +84,38 @@ impl Observer {
         })
     }
 
+    /// Whether this process goes by the rule that decides what is in effect.
+    pub(super) fn goes_by(&self, effect: &Effect) -> bool {
+        effect
+            .newer_protocol
+            .is_none_or(|newer| newer <= self.understands)
+    }
+
+    /// Refuses what goes by a newer rule: which revision is in effect is not known then.
+    pub(super) fn understood(&self, effect: &Effect) -> Result<(), LockError> {
+        if self.goes_by(effect) {
+            return Ok(());
+        }
+        let moved = effect.stored.record().and_then(|it| it.moved.as_ref());
+        Err(LockError::Refused(match moved {
+            Some(Moved::To(place)) => format!(
+                "the lock was moved to {}: set that for every candidate, nobody leads by this one \
+                 any more",
+                place
+            ),
+            Some(Moved::From(place)) => format!(
+                "the lock is being moved here from {}, and nobody may lead by this one yet: have \
+                 `elector init --from {}` come to its end",
+                place, place.gist
+            ),
+            None => format!(
+                "the gist is used by a newer elector (protocol {}), which this one does not \
+                 understand: upgrade it, or look in the record for the gist that took over",
+                effect.newer_protocol.unwrap_or_default()
+            ),
+        }))
+    }
+
     /// Which write of this process has this id, if it is one.
     fn number(&self, write_id: &str) -> Option<u64> {
         write_id.strip_prefix(&self.prefix)?.parse().ok()
@@ -90,17 +125,6 @@ impl Observer {
     fn age(&self, effect: &Effect) -> Option<Duration> {
         let seconds = self.date?.checked_sub(effect.commit.committed_at?)?;
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
-    }
-}
-
-/// Refuses what goes by a newer rule: which revision is in effect is not known then.
-pub(super) fn understood(effect: &Effect) -> Result<(), LockError> {
-    match effect.newer_protocol {
-        None => Ok(()),
-        Some(protocol) => Err(LockError::Refused(format!(
-            "the gist is used by a newer elector (protocol {protocol}), which this one does not \
-             understand: upgrade it, or look in the record for the gist that took over"
-        ))),
     }
 }
 

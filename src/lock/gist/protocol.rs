@@ -14,11 +14,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::history::Effect;
-use super::observation::{Observer, content, understood};
+use super::observation::{Observer, content};
 use super::reader::{Read, Reader, unavailable};
 use super::revision::Revision;
-use super::stored::{self, Origin, Stored};
+use super::stored::{self, Mark, Origin, PROTOCOL, PROTOCOL_MOVED, Stored};
 use super::wire::status::for_people;
 use super::wire::target::check_file_name;
 use super::wire::{Answer, GistPage, Reply, Request};
@@ -35,6 +36,8 @@ pub struct ProtocolConfig {
     pub file: Option<String>,
     /// The elector's renew deadline: an answer counts as stale for at most half of it.
     pub renew_deadline: Duration,
+    /// How far apart its looks are to be, and which requests are left to the leader.
+    pub budget: Budget,
 }
 
 /// What is to be done next in a call.
@@ -83,6 +86,7 @@ pub struct GistProtocol {
     writes: u64,
     reader: Reader,
     observer: Observer,
+    budget: Budget,
     /// The next `get` is answered from what the answer to a write showed.
     serve_next: bool,
     /// A first answer was taken, and the file is one that may be written.
@@ -94,9 +98,21 @@ impl GistProtocol {
     /// A lock that has seen nothing yet.
     #[must_use]
     pub fn new(config: ProtocolConfig) -> Self {
+        GistProtocol::understanding(config, PROTOCOL)
+    }
+
+    /// The same for who moves a lock: it reads and writes records that say so, on which every other
+    /// refuses to act.
+    #[must_use]
+    pub fn for_moving(config: ProtocolConfig) -> Self {
+        GistProtocol::understanding(config, PROTOCOL_MOVED)
+    }
+
+    fn understanding(config: ProtocolConfig, protocol: u64) -> Self {
         GistProtocol {
-            observer: Observer::new(&config.process),
+            observer: Observer::new(&config.process, protocol),
             reader: Reader::new(config.renew_deadline),
+            budget: config.budget,
             file: config.file,
             writes: 0,
             serve_next: false,
@@ -116,6 +132,18 @@ impl GistProtocol {
     #[must_use]
     pub fn in_effect(&self) -> Option<(Revision, Revision)> {
         self.reader.known()
+    }
+
+    /// How far apart a candidate's looks are to be at least, by what is known `now`.
+    #[must_use]
+    pub fn poll_pause(&self, now: Instant) -> Duration {
+        self.budget.pause(now, self.in_effect().is_some())
+    }
+
+    /// What is in effect, as far as it is known.
+    #[must_use]
+    pub fn stored(&self) -> Option<&Arc<Stored>> {
+        Some(&self.reader.effect()?.stored)
     }
 
     /// Begins a `get`.
@@ -139,16 +167,20 @@ impl GistProtocol {
 
     /// Begins an `update`.
     pub fn start_update(&mut self, record: &LeaderElectionRecord) -> Step {
+        self.start_marked(record, &Mark::None)
+    }
+
+    /// Begins an `update` by a record that says more, in place of whatever was last seen, be it none.
+    pub fn start_marked(&mut self, record: &LeaderElectionRecord, mark: &Mark) -> Step {
         self.writes += 1;
-        self.write(record)
+        self.write(record, mark)
     }
 
     /// Takes the answer to the request asked for last, handled at `now`.
     pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> Step {
         self.observer.note_date(answer.date);
-        if let Some(running_low) = answer.running_low {
-            self.reader.running_low = running_low;
-        }
+        self.budget.heard(now, answer.rate);
+        self.reader.running_low = self.budget.only_reserve(now);
         let reply = match answer.reply {
             // Not the gist is missing, but a revision that it listed.
             Err(LockError::NotFound(_)) if self.reader.awaits_text() => Err(unavailable(
@@ -191,6 +223,7 @@ impl GistProtocol {
                 self.observer.note(&stored);
             }
             Reply::Commits(commits) => self.reader.take_older(&commits)?,
+            Reply::Created(_) => return Err(unavailable("an answer came that was not asked for")),
         }
         match &self.call {
             Some(Call::Write(sent)) => {
@@ -250,16 +283,16 @@ impl GistProtocol {
             self.serve_next = true;
             return wrote(Err(LockError::Conflict));
         }
-        self.write(record)
+        self.write(record, &Mark::None)
     }
 
-    fn write(&mut self, record: &LeaderElectionRecord) -> Step {
+    fn write(&mut self, record: &LeaderElectionRecord, mark: &Mark) -> Step {
         let Some(effect) = self.reader.effect() else {
             return wrote(Err(unavailable(
                 "the lock is not initialized, call get or create first",
             )));
         };
-        if let Err(error) = understood(effect) {
+        if let Err(error) = self.observer.understood(effect) {
             return wrote(Err(error));
         }
         if record.leader_transitions > HIGHEST_TOKEN {
@@ -272,7 +305,7 @@ impl GistProtocol {
             supersedes: effect.commit.revision,
         };
         let request = Request::Write {
-            content: stored::to_text(record, effect.stored.kept(), &origin),
+            content: stored::to_marked_text(record, effect.stored.kept(), &origin, mark),
             until: origin.supersedes,
         };
         self.serve_next = false;
@@ -287,9 +320,11 @@ impl GistProtocol {
 
     /// Finds our write in the history of its answer, and whether it took effect.
     fn judge_write(&mut self, now: Instant, sent: &Sent) -> Result<Step, LockError> {
+        let observer = &self.observer;
+        let goes_by = |effect: &Effect| observer.goes_by(effect);
         let written = self
             .reader
-            .read_write(now, &sent.write_id, sent.supersedes)?;
+            .read_write(now, &sent.write_id, sent.supersedes, goes_by)?;
         let written = match written {
             Read::Known(Some(written)) => written,
             Read::Known(None) => {
@@ -369,7 +404,8 @@ fn wrote(result: Result<Written, LockError>) -> Step {
     Step::Done(Outcome::Wrote(result))
 }
 
-fn only_file(files: &[String]) -> Result<String, LockError> {
+/// The gist's only file.
+pub(super) fn only_file(files: &[String]) -> Result<String, LockError> {
     match files {
         [file] => match check_file_name(file) {
             Ok(_) => Ok(file.clone()),
@@ -389,6 +425,8 @@ fn only_file(files: &[String]) -> Result<String, LockError> {
     }
 }
 
-fn has_gist_scope(scopes: &str) -> bool {
+/// Whether a token with these scopes (`X-OAuth-Scopes`) may write gists.
+#[must_use]
+pub fn has_gist_scope(scopes: &str) -> bool {
     scopes.split(',').any(|scope| scope.trim() == "gist")
 }

@@ -21,7 +21,7 @@ use crate::election::time::Instant;
 /// portions over several calls and takes no part of the limits that renewals need.
 const READS_PER_CALL: u32 = 20;
 
-/// How many of them while few of the hour's requests are left: enough for the usual look, in which
+/// How many of them while only the leader's requests are left: enough for the usual look, in which
 /// one revision is new.
 const READS_WHEN_LOW: u32 = 2;
 
@@ -78,7 +78,7 @@ pub(super) struct Reader {
     /// The newest revision that an answer showed, and since when it is known.
     newest: Option<(Revision, Instant)>,
     cursor: Cursor,
-    /// Few of the hour's requests are left.
+    /// Of the hour's requests none are left but the leader's.
     pub(super) running_low: bool,
     /// How far its pages were read.
     pages: Pages,
@@ -177,12 +177,14 @@ impl Reader {
 
     // ---- our own write ----
 
-    /// Finds our write, and what is in effect once it was applied. `None`: it is not there.
+    /// Finds our write, and what is in effect once it was applied; it counts as ours only if this
+    /// process `goes_by` the rule for that. `None`: it is not there.
     pub(super) fn read_write(
         &mut self,
         now: Instant,
         write_id: &str,
         supersedes: Revision,
+        goes_by: impl Fn(&Effect) -> bool,
     ) -> Result<Read<Option<Written>>, LockError> {
         let Some(index) = self.find_ours(write_id) else {
             return match self.first_unseen(supersedes) {
@@ -197,7 +199,7 @@ impl Reader {
         Ok(match self.read_from(index)? {
             // By its id, not by its place: a write that was carried out twice stands there twice.
             Read::Known(effect) => Read::Known(Some(Written {
-                in_effect: effect.newer_protocol.is_none()
+                in_effect: goes_by(&effect)
                     && (is_write(&effect.stored, write_id) || !holds(Safeguard::WriteFoundById)),
                 below: self.commits.get(index + 1).map(|commit| commit.revision),
                 index,
@@ -279,6 +281,33 @@ impl Reader {
             ));
         }
         Ok(())
+    }
+
+    /// What is in effect, where the newest revisions show it by themselves: a plain change takes effect
+    /// whatever came before it. What it overwrote is not known.
+    pub(super) fn plain_on_top(&self) -> Option<Effect> {
+        let differ = |pair: &[Commit]| {
+            let seen = |at: usize| self.seen.get(&pair[at].revision);
+            Some(seen(0)?.text != seen(1)?.text)
+        };
+        let mut pairs = self.commits.windows(2).map(differ);
+        let at = pairs.position(|differs| differs != Some(false))?;
+        let changed = self.seen.get(&self.commits[at].revision)?;
+        if changed.stored.origin().is_some() {
+            return None;
+        }
+        let top = Known {
+            commits: &self.commits[..=at + 1],
+            complete: true,
+            seen: &self.seen,
+        };
+        match resolve_on(top, None, &mut Walk::default()) {
+            Progress::Resolved(effect) => Some(Effect {
+                settled: false,
+                ..effect
+            }),
+            _ => None,
+        }
     }
 
     /// What was known of the history does not hold any more, or is of no use.

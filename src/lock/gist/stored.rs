@@ -1,16 +1,27 @@
 //! What our file held in one revision: a record and where it came from, or something else.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::revision::Revision;
-use super::wire::Text;
+use super::wire::status::for_people;
+use super::wire::target::check_file_name;
+use super::wire::{GistId, Text};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord, RecordError};
 
 /// The version of the rule by which everybody computes the revision in effect.
 pub const PROTOCOL: u64 = 1;
+
+/// What a record of a lock that is being moved carries in its place: nobody claims on top of it, and
+/// only who moves the lock writes on.
+pub const PROTOCOL_MOVED: u64 = 2;
+
+/// What the first record of a new gist supersedes: git's name for no commit at all. It is in effect
+/// as the oldest revision, and its text, pasted later, never is.
+const NOTHING_BEFORE: Revision = Revision::from_bytes([0; 20]);
 
 /// A token above this in a plain record is a slip of the hand, and does not count: it would leave
 /// too few to go on with. One of ours may go up to [`HIGHEST_TOKEN`].
@@ -20,6 +31,10 @@ const WRITE_ID: &str = "writeId";
 const SUPERSEDES: &str = "supersedes";
 const PROTOCOL_FIELD: &str = "protocol";
 const FLOOR: &str = "floor";
+const MOVED_TO: &str = "movedTo";
+const MOVED_TO_FILE: &str = "movedToFile";
+const MOVED_FROM: &str = "movedFrom";
+const MOVED_FROM_FILE: &str = "movedFromFile";
 
 /// The content of our file in one revision, as read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +69,50 @@ pub struct StoredRecord {
     pub protocol: u64,
     /// It stands for all that came before it: its token is at least as high as any below.
     pub floor: bool,
+    /// The lock is being moved.
+    pub moved: Option<Moved>,
+}
+
+/// Where a lock is kept, beside the API.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The gist.
+    pub gist: GistId,
+    /// The file in it.
+    pub file: Arc<str>,
+}
+
+/// By the settings that lead there.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "GIST_ID={} GIST_FILE={}",
+            self.gist,
+            for_people(&self.file)
+        )
+    }
+}
+
+/// What is said of a lock that is being moved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Moved {
+    /// Nobody leads by this record any more, but by the one there.
+    To(Place),
+    /// Nobody leads by this record yet, but perhaps still by the one there.
+    From(Place),
+}
+
+/// What a record says beyond who holds the lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// Nothing.
+    #[default]
+    None,
+    /// That it stands for all that came before it.
+    Floor,
+    /// That the lock is being moved.
+    Moved(Moved),
 }
 
 /// Which write of the gist lock a record is.
@@ -159,6 +218,7 @@ fn read_record(mut fields: Map<String, Value>) -> Result<StoredRecord, RecordErr
             .ok_or(RecordError::BadField(PROTOCOL_FIELD))?,
     };
     let floor = fields.remove(FLOOR) == Some(Value::Bool(true));
+    let moved = read_moved(&mut fields, protocol);
     let record = LeaderElectionRecord::from_fields(fields)?;
     let origin = read_origin(write_id, supersedes);
     let highest = match origin {
@@ -173,6 +233,23 @@ fn read_record(mut fields: Map<String, Value>) -> Result<StoredRecord, RecordErr
         origin,
         protocol,
         floor,
+        moved,
+    })
+}
+
+/// What is said of a move counts only where the protocol is the one for that.
+fn read_moved(fields: &mut Map<String, Value>, protocol: u64) -> Option<Moved> {
+    let to = read_place(fields, MOVED_TO, MOVED_TO_FILE);
+    let from = read_place(fields, MOVED_FROM, MOVED_FROM_FILE);
+    let moved = to.map(Moved::To).or(from.map(Moved::From));
+    moved.filter(|_| protocol == PROTOCOL_MOVED)
+}
+
+fn read_place(fields: &mut Map<String, Value>, gist: &str, file: &str) -> Option<Place> {
+    let (gist, file) = (fields.remove(gist), fields.remove(file));
+    Some(Place {
+        gist: gist?.as_str()?.parse().ok()?,
+        file: check_file_name(file?.as_str()?).ok()?,
     })
 }
 
@@ -187,6 +264,16 @@ fn read_origin(write_id: Option<Value>, supersedes: Option<Value>) -> Option<Ori
     })
 }
 
+/// The text that stores `record` as the first write to a new gist.
+#[must_use]
+pub fn to_first_text(record: &LeaderElectionRecord, write_id: &str, mark: &Mark) -> String {
+    let origin = Origin {
+        write_id: write_id.into(),
+        supersedes: NOTHING_BEFORE,
+    };
+    to_marked_text(record, None, &origin, mark)
+}
+
 /// The text that stores `record` as a write of the gist lock. `kept` are further fields, which give
 /// way to those of the record.
 #[must_use]
@@ -194,6 +281,17 @@ pub fn to_text(
     record: &LeaderElectionRecord,
     kept: Option<&Map<String, Value>>,
     origin: &Origin,
+) -> String {
+    to_marked_text(record, kept, origin, &Mark::None)
+}
+
+/// The same for a record that says more.
+#[must_use]
+pub fn to_marked_text(
+    record: &LeaderElectionRecord,
+    kept: Option<&Map<String, Value>>,
+    origin: &Origin,
+    mark: &Mark,
 ) -> String {
     let mut record = record.clone();
     for (name, value) in kept.into_iter().flatten() {
@@ -204,23 +302,44 @@ pub fn to_text(
                 .or_insert_with(|| value.clone());
         }
     }
-    record.other.remove(FLOOR);
-    let own = [
-        (PROTOCOL_FIELD, Value::from(PROTOCOL)),
+    for name in MARKS {
+        record.other.remove(name);
+    }
+    let protocol = match mark {
+        Mark::Moved(_) => PROTOCOL_MOVED,
+        Mark::None | Mark::Floor => PROTOCOL,
+    };
+    let mut own = vec![
+        (PROTOCOL_FIELD, Value::from(protocol)),
         (WRITE_ID, Value::from(origin.write_id.as_ref())),
         (SUPERSEDES, Value::from(origin.supersedes.to_string())),
     ];
+    own.extend(mark_fields(mark));
     for (name, value) in own {
         record.other.insert(name.to_owned(), value);
     }
     record.to_json()
 }
 
+fn mark_fields(mark: &Mark) -> Vec<(&'static str, Value)> {
+    let (names, place) = match mark {
+        Mark::None => return Vec::new(),
+        Mark::Floor => return vec![(FLOOR, Value::Bool(true))],
+        Mark::Moved(Moved::To(place)) => ([MOVED_TO, MOVED_TO_FILE], place),
+        Mark::Moved(Moved::From(place)) => ([MOVED_FROM, MOVED_FROM_FILE], place),
+    };
+    let (gist, file) = (place.gist.as_str(), place.file.as_ref());
+    vec![(names[0], gist.into()), (names[1], file.into())]
+}
+
 /// What client-go lets a record be prepared with before there is a holder.
 const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
 
+/// The fields of [`Mark`].
+const MARKS: [&str; 5] = [FLOOR, MOVED_TO, MOVED_TO_FILE, MOVED_FROM, MOVED_FROM_FILE];
+
 /// The fields that every write sets anew.
-const OWN_FIELDS: [&str; 9] = [
+const OWN_FIELDS: [&str; 13] = [
     "holderIdentity",
     "leaseDurationSeconds",
     "acquireTime",
@@ -230,6 +349,10 @@ const OWN_FIELDS: [&str; 9] = [
     WRITE_ID,
     SUPERSEDES,
     FLOOR,
+    MOVED_TO,
+    MOVED_TO_FILE,
+    MOVED_FROM,
+    MOVED_FROM_FILE,
 ];
 
 #[cfg(test)]
@@ -266,7 +389,8 @@ mod tests {
     fn a_rewrite_keeps_foreign_fields_but_none_of_the_lock() {
         let spoilt =
             read(r#"{"writeId":"x","floor":true,"leaderTransitions":"many","note":"keep me"}"#);
-        let text = to_text(&LeaderElectionRecord::default(), spoilt.kept(), &origin());
+        let record = LeaderElectionRecord::default();
+        let text = to_text(&record, spoilt.kept(), &origin());
         let stored = read(&text);
         let stored = stored.record().unwrap();
         assert_eq!(stored.record.other["note"], "keep me");
@@ -283,6 +407,48 @@ mod tests {
             stored = read(&to_text(&record, stored.kept(), &origin()));
         }
         assert_eq!(stored.kept().unwrap()["x"], first);
+    }
+
+    fn marked(mark: &Mark) -> StoredRecord {
+        let record = LeaderElectionRecord::default();
+        let text = to_marked_text(&record, None, &origin(), mark);
+        read(&text).record().unwrap().clone()
+    }
+
+    #[test]
+    fn marks_read_back_and_do_not_outlive_their_write() {
+        let place = Place {
+            gist: "aa5a".parse().unwrap(),
+            file: "b.json".into(),
+        };
+        assert!(marked(&Mark::Floor).floor);
+        for moved in [Moved::To(place.clone()), Moved::From(place)] {
+            let stored = marked(&Mark::Moved(moved.clone()));
+            assert_eq!(stored.protocol, PROTOCOL_MOVED);
+            assert_eq!(stored.moved, Some(moved));
+            assert!(stored.record.other.is_empty(), "{stored:?}");
+        }
+        assert_eq!(marked(&Mark::None).moved, None);
+        let first = to_first_text(&LeaderElectionRecord::default(), "a-1", &Mark::Floor);
+        let first = read(&first);
+        assert_eq!(first.origin().unwrap().supersedes, NOTHING_BEFORE);
+    }
+
+    #[test]
+    fn what_is_said_of_a_move_counts_only_under_its_protocol_and_whole() {
+        for (text, counts) in [
+            (r#""protocol":2,"movedTo":"aa","movedToFile":"b""#, true),
+            (r#""protocol":1,"movedTo":"aa","movedToFile":"b""#, false),
+            (r#""protocol":3,"movedTo":"aa","movedToFile":"b""#, false),
+            (r#""protocol":2,"movedTo":"a/a","movedToFile":"b""#, false),
+            (r#""protocol":2,"movedTo":"aa","movedToFile":"a/b""#, false),
+            (r#""protocol":2,"movedTo":"aa""#, false),
+            (r#""protocol":2,"movedTo":7,"movedToFile":"b""#, false),
+        ] {
+            let stored = read(&format!(r#"{{"holderIdentity":"",{text}}}"#));
+            let stored = stored.record().unwrap();
+            assert_eq!(stored.moved.is_some(), counts, "{text}");
+        }
     }
 
     #[test]

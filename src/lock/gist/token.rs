@@ -46,6 +46,19 @@ impl Token {
         Ok(())
     }
 
+    /// What kind it is, by how GitHub's begin.
+    #[must_use]
+    pub fn kind(&self) -> TokenKind {
+        let known = KINDS.iter().find(|(mark, _)| self.0.starts_with(mark));
+        match known {
+            Some((_, kind)) => *kind,
+            None if self.0.len() == 40 && self.0.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                TokenKind::Classic
+            }
+            None => TokenKind::Other,
+        }
+    }
+
     /// Takes what was found in `setting`; white space around it is dropped.
     fn new(text: &str, setting: &Setting) -> Result<Token, TokenError> {
         Token::check(text).map_err(|what| TokenError {
@@ -61,6 +74,36 @@ impl fmt::Debug for Token {
         f.write_str("Token(…)")
     }
 }
+
+/// The kinds of GitHub's tokens.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// A personal one with scopes; those of before 2021 are 40 hexadecimal digits.
+    Classic,
+    /// A personal one with permissions.
+    FineGrained,
+    /// An OAuth app's, which has scopes.
+    OAuthApp,
+    /// A GitHub App's, in the name of a user.
+    AppUser,
+    /// A GitHub App's own, such as the `GITHUB_TOKEN` of Actions: gists are closed to it.
+    Installation,
+    /// One that only gets other tokens.
+    Refresh,
+    /// None of GitHub's forms.
+    Other,
+}
+
+/// What GitHub's tokens begin with.
+const KINDS: [(&str, TokenKind); 6] = [
+    ("ghp_", TokenKind::Classic),
+    ("github_pat_", TokenKind::FineGrained),
+    ("gho_", TokenKind::OAuthApp),
+    ("ghu_", TokenKind::AppUser),
+    ("ghs_", TokenKind::Installation),
+    ("ghr_", TokenKind::Refresh),
+];
 
 /// Where the token comes from.
 #[derive(Clone, PartialEq, Eq)]
@@ -288,6 +331,25 @@ mod tests {
 
     fn from_value(value: &str) -> Result<TokenStore, TokenError> {
         TokenStore::open(&TokenSource::Value(value.into()))
+    }
+
+    #[test]
+    fn the_kinds_of_githubs_tokens_are_told_by_their_beginnings() {
+        for (text, kind) in [
+            ("ghp_x", TokenKind::Classic),
+            (
+                "0123456789abcdef0123456789abcdef01234567",
+                TokenKind::Classic,
+            ),
+            ("github_pat_x", TokenKind::FineGrained),
+            ("gho_x", TokenKind::OAuthApp),
+            ("ghu_x", TokenKind::AppUser),
+            ("ghs_x", TokenKind::Installation),
+            ("ghr_x", TokenKind::Refresh),
+            ("any", TokenKind::Other),
+        ] {
+            assert_eq!(Token(text.to_owned()).kind(), kind, "{text}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod parse;
+pub mod rate;
 pub mod request;
 pub mod status;
 pub mod target;
@@ -20,8 +21,9 @@ use std::sync::Arc;
 use super::revision::Revision;
 use crate::election::lock::LockError;
 use parse::{History, Unusable, Want};
+pub use rate::RateLimit;
 use status::{Asked, Head};
-pub use target::Target;
+pub use target::{GistId, Target};
 
 /// A request to the gist API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +35,9 @@ pub enum Request {
         /// The history need not be read further back than to this revision.
         until: Option<Revision>,
     },
+    /// The gist with as much of its history as the answer shows: `GET /gists/{id}`. To be asked by
+    /// whoever wants all of it; of a long one this may be megabytes.
+    History,
     /// Our file as of a revision: `GET /gists/{id}/{sha}`.
     Revision(Revision),
     /// A page of the history, the first has number 1: `GET /gists/{id}/commits`.
@@ -49,6 +54,14 @@ pub enum Request {
         /// The history in the answer need not be read further back than to this revision.
         until: Revision,
     },
+    /// A new, secret gist with our file alone: `POST /gists`. Which gist the client is for does not
+    /// matter.
+    Create {
+        /// A line about the gist.
+        description: String,
+        /// The whole text of the file.
+        content: String,
+    },
 }
 
 /// What came of a request.
@@ -56,9 +69,9 @@ pub enum Request {
 pub struct Answer {
     /// The server's own clock (the `Date` header), in seconds since the Unix epoch.
     pub date: Option<i64>,
-    /// Whether few of the hour's requests are left, which all of a user's candidates share; `None` if
-    /// it does not say.
-    pub running_low: Option<bool>,
+    /// How many of the hour's requests are left, which all of a user's programs share; `None` if it
+    /// does not say.
+    pub rate: Option<RateLimit>,
     /// What it said.
     pub reply: Result<Reply, LockError>,
 }
@@ -68,12 +81,14 @@ pub struct Answer {
 pub enum Reply {
     /// 304: what the entity tag stood for still holds.
     NotModified,
-    /// To [`Request::Gist`] and [`Request::Write`].
+    /// To [`Request::Gist`], [`Request::History`] and [`Request::Write`].
     Gist(GistPage),
     /// To [`Request::Revision`].
     Revision(Text),
     /// To [`Request::Commits`]: newest first; an empty page lies beyond the oldest revision.
     Commits(Vec<Commit>),
+    /// To [`Request::Create`]: the gist that was made.
+    Created(GistId),
 }
 
 /// The gist as an answer shows it, as far as it was read.
@@ -89,6 +104,17 @@ pub struct GistPage {
     pub history: Vec<Commit>,
     /// What the token may do (`X-OAuth-Scopes`), where the server says so.
     pub scopes: Option<Arc<str>>,
+    /// Whose it is, and who sees it.
+    pub about: About,
+}
+
+/// What an answer says of the gist as a whole, for people. `None` for what was not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct About {
+    /// Whether everybody finds it.
+    pub public: Option<bool>,
+    /// The login of its owner.
+    pub owner: Option<Arc<str>>,
 }
 
 /// An entry of the history.
@@ -128,7 +154,7 @@ pub fn answer(
     };
     Answer {
         date: head.date,
-        running_low: head.running_low(),
+        rate: head.rate(),
         reply: reply(request, target, &asked, head, body),
     }
 }
@@ -157,10 +183,15 @@ fn reply(
             let history = until.map_or(History::Newest, History::Until);
             read_page(head, Want { file, history }, body)
         }
+        Request::History => {
+            let history = History::Shown;
+            read_page(head, Want { file, history }, body)
+        }
         Request::Write { until, .. } => {
             let history = History::Until(*until);
             read_page(head, Want { file, history }, body)
         }
+        Request::Create { .. } => parse::read_id(body).map(Reply::Created),
         Request::Revision(_) => {
             let history = History::Nothing;
             parse::read_gist(body, Want { file, history }).map(|gist| Reply::Revision(gist.text))
@@ -178,5 +209,6 @@ fn read_page(head: &Head, want: Want<'_>, body: impl Read) -> Result<Reply, Unus
         text: gist.text,
         history: gist.history,
         scopes: head.scopes.clone(),
+        about: gist.about,
     }))
 }

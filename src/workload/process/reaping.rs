@@ -4,16 +4,18 @@
 //! (`Child::wait`), as each end is told once.
 
 use std::io;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 
 use super::descendants;
+use crate::system::clock::BootClock;
 
-/// How many are reaped in one go, so that a workload whose processes die faster than they are reaped
-/// keeps nobody from looking at the time.
-const MOST_REAPED: usize = 256;
+/// How long one go may take, so that a workload whose processes die faster than they are reaped keeps
+/// nobody from looking at the time. It is enough for thousands.
+const LONGEST: Duration = Duration::from_millis(50);
 
 /// What shells answer for one that a signal killed is this and the signal's number.
 const KILLED: i32 = 128;
@@ -56,7 +58,8 @@ pub struct Reaped {
 /// None that is known of.
 pub fn reap_all() -> io::Result<Reaped> {
     let mut ended = Vec::new();
-    while ended.len() < MOST_REAPED {
+    let deadline = BootClock::now() + LONGEST;
+    while BootClock::now() < deadline {
         // First looked at, then reaped: the end of one that a real-time signal killed would be lost,
         // as nix has no word for that.
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::lock::gist::revision::Revision;
 use multi_cluster_leader_election::lock::gist::wire::parse::{
-    LONGEST_BODY, LONGEST_HISTORY, USUAL_HISTORY,
+    LONGEST_BODY, LONGEST_HISTORY, USUAL_HISTORY, WHOLE_HISTORY,
 };
 use multi_cluster_leader_election::lock::gist::wire::status::Head;
 use multi_cluster_leader_election::lock::gist::wire::target::check_api_url;
@@ -95,6 +95,11 @@ impl<'a> Heard<'a> {
                 content: "{}".into(),
                 until: some,
             },
+            "HISTORY" => Request::History,
+            "POST" => Request::Create {
+                description: "x".into(),
+                content: "{}".into(),
+            },
             _ => return None,
         };
         let target = Target {
@@ -169,7 +174,7 @@ impl Read for Drops<'_> {
 fn keeps_its_bounds(said: &Answer) {
     match &said.reply {
         Ok(Reply::Gist(page)) => {
-            assert!((1..=LONGEST_HISTORY).contains(&page.history.len()));
+            assert!((1..=WHOLE_HISTORY).contains(&page.history.len()));
             assert!(page.files.len() <= NAMES);
         }
         Ok(Reply::Commits(commits)) => assert!(commits.len() <= LONGEST_HISTORY),
@@ -220,6 +225,10 @@ fn agrees_with_the_tree(heard: &Heard<'_>, said: &Answer) {
         let file = tree["files"].get(&**file);
         assert!(file.is_none_or(Value::is_object), "it was taken for a file");
     }
+    if let Ok(Reply::Created(id)) = &said.reply {
+        let named = tree["id"].as_str().unwrap();
+        return assert!(named.contains(id.as_str()), "{named:?}: {id}");
+    }
     let expected = expected(heard, &tree);
     match (&said.reply, expected) {
         (Ok(Reply::Gist(page)), Some(expected)) => {
@@ -253,6 +262,8 @@ fn expected(heard: &Heard<'_>, tree: &Value) -> Option<Expected> {
             return Some(Expected { text, history });
         }
         Request::Revision(_) => (None, 0),
+        Request::History => (None, WHOLE_HISTORY),
+        Request::Create { .. } => return None,
     };
     let text = text(heard, tree)?;
     let history = match most {

@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use multi_cluster_leader_election::LeaderElectionRecord;
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, Written};
 use multi_cluster_leader_election::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
 use multi_cluster_leader_election::election::time::Instant;
+use multi_cluster_leader_election::lock::gist::budget::Budget;
 use multi_cluster_leader_election::lock::gist::protocol::{
     GistProtocol, Outcome, ProtocolConfig, Step,
 };
 use multi_cluster_leader_election::lock::gist::revision::Revision;
 use multi_cluster_leader_election::lock::gist::stored::{PROTOCOL, Stored};
 use multi_cluster_leader_election::lock::gist::wire::{
-    Answer, Commit, GistPage, Reply, Request, Text,
+    Answer, Commit, GistPage, RateLimit, Reply, Request, Text,
 };
 
 use super::assert_error_for_people;
@@ -96,6 +98,7 @@ impl Session {
                 process: PROCESS.into(),
                 file: named.then(|| FILE.to_owned()),
                 renew_deadline: Duration::from_secs(16),
+                budget: Budget::new(&LeaderElectionConfig::new("a")),
             }),
             now: Duration::from_secs(1000),
             lies,
@@ -327,7 +330,12 @@ impl Session {
         }
         let answer = Answer {
             date: u.ratio(3, 4)?.then_some(EPOCH + self.now.as_secs() as i64),
-            running_low: u.ratio(1, 4)?.then_some(u.ratio(1, 4)?),
+            rate: u.ratio(1, 4)?.then_some(RateLimit {
+                limit: 5000,
+                remaining: if u.ratio(1, 4)? { 100 } else { 4000 },
+                reset: EPOCH + self.now.as_secs() as i64 + 3000,
+                date: Some(EPOCH + self.now.as_secs() as i64),
+            }),
             reply,
         };
         Ok(self.protocol.handle_answer(now, answer))
@@ -359,6 +367,7 @@ impl Session {
         Ok(Ok(match request {
             Request::Gist { etag, .. } if *etag == self.world.page().etag => Reply::NotModified,
             Request::Gist { .. } | Request::Write { .. } => Reply::Gist(self.world.page()),
+            Request::History | Request::Create { .. } => panic!("a lock does not ask for that"),
             Request::Commits { page, per_page } => {
                 Reply::Commits(self.world.commits(*page, *per_page))
             }
@@ -400,6 +409,7 @@ impl Session {
                 text,
                 history: self.history(u)?,
                 scopes: scopes(u)?,
+                ..GistPage::default()
             }),
         }))
     }

@@ -114,7 +114,7 @@ impl World {
             files: vec![FILE.to_owned()],
             text: self.head_text(),
             history,
-            scopes: None,
+            ..GistPage::default()
         }
     }
 

@@ -6,7 +6,7 @@ use multi_cluster_leader_election::LeaderElectionRecord;
 use multi_cluster_leader_election::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
 use multi_cluster_leader_election::lock::gist::revision::Revision;
 use multi_cluster_leader_election::lock::gist::stored::{
-    Origin, PROTOCOL, Stored, StoredRecord, to_text,
+    Origin, PROTOCOL, PROTOCOL_MOVED, Stored, StoredRecord, to_text,
 };
 use multi_cluster_leader_election::lock::gist::wire::Text;
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ use super::assert_for_people;
 const HIGHEST_PLAIN_TOKEN: u64 = 1 << 52;
 
 /// The fields that client-go and the gist lock give a meaning, and that every write sets anew.
-const OWN: [&str; 9] = [
+const OWN: [&str; 13] = [
     "holderIdentity",
     "leaseDurationSeconds",
     "acquireTime",
@@ -26,6 +26,10 @@ const OWN: [&str; 9] = [
     "writeId",
     "supersedes",
     "floor",
+    "movedTo",
+    "movedToFile",
+    "movedFrom",
+    "movedFromFile",
 ];
 
 /// Reads `data` as the content of the file. What is no UTF-8 never gets so far: the gist's JSON
@@ -134,6 +138,10 @@ fn means_what_it_says(stored: &StoredRecord, fields: &Map<String, Value>) {
         stored.floor,
         fields.get("floor") == Some(&Value::Bool(true))
     );
+    let says = |name: &str| fields.get(name).is_some_and(Value::is_string);
+    let moves =
+        says("movedTo") && says("movedToFile") || says("movedFrom") && says("movedFromFile");
+    assert!(stored.moved.is_none() || moves && stored.protocol == PROTOCOL_MOVED);
     assert_eq!(stored.origin.is_some(), is_ours(fields));
     if let Some(origin) = &stored.origin {
         assert_eq!(*origin.write_id, *fields["writeId"].as_str().unwrap());
@@ -162,7 +170,7 @@ fn survives_a_rewrite(stored: &Stored, length: usize) {
     let ours = again.record().expect("what we write is a record");
     assert_eq!(ours.origin.as_ref(), Some(&origin));
     assert_eq!(ours.protocol, PROTOCOL);
-    assert!(!ours.floor);
+    assert!(!ours.floor && ours.moved.is_none());
     assert_eq!(ours.record.leader_transitions, record.leader_transitions);
     let unknown: Map<String, Value> = stored
         .kept()
@@ -175,7 +183,8 @@ fn survives_a_rewrite(stored: &Stored, length: usize) {
         ours.record.other, unknown,
         "a rewrite changed what it does not know"
     );
-    assert_eq!(to_text(&ours.record, again.kept(), &origin), text);
+    let twice = to_text(&ours.record, again.kept(), &origin);
+    assert_eq!(twice, text);
 }
 
 /// Whatever fields of ours came with it, they are set anew.

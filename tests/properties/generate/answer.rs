@@ -9,7 +9,7 @@ pub fn text(rng: &mut Rng) -> String {
     let kind = one(
         rng,
         &[
-            "GET", "GET", "PATCH", "PATCH", "REVISION", "COMMITS", "AGAIN",
+            "GET", "GET", "PATCH", "PATCH", "REVISION", "COMMITS", "AGAIN", "HISTORY", "POST",
         ],
     );
     let file = one(
@@ -65,6 +65,7 @@ fn gist(rng: &mut Rng) -> String {
     let history = history(rng);
     let fields = [
         ("url", json::text(rng)),
+        ("id", format!("\"aa{:x}\"", rng.u32(..))),
         ("files", files),
         ("public", "false".into()),
         ("owner", json::value(rng, 2)),

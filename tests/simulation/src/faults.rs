@@ -8,6 +8,9 @@ use std::time::Duration;
 use fastrand::Rng;
 use multi_cluster_leader_election::emulator::Race;
 
+/// GitHub's limit for the user that all candidates are.
+pub const REQUESTS_AN_HOUR: u32 = 5000;
+
 /// How likely and how bad each fault is. Probabilities are per request, rates per hour.
 #[derive(Clone, Debug)]
 pub struct Faults {
@@ -28,6 +31,10 @@ pub struct Faults {
     pub throttled: f64,
     /// The service has GitHub's limits, and refuses what is beyond them.
     pub limits: bool,
+    /// How many requests it takes in an hour, where it has limits.
+    pub requests_an_hour: u32,
+    /// How many of them the user's other programs send.
+    pub outsiders: f64,
     pub race: Race,
     /// The longest time between reading and moving the head.
     pub race_window: Duration,
@@ -71,6 +78,8 @@ impl Faults {
             stale_by: Duration::ZERO,
             throttled: 0.0,
             limits: false,
+            requests_an_hour: REQUESTS_AN_HOUR,
+            outsiders: 0.0,
             race: Race::Stack,
             race_window: Duration::from_millis(100),
             history_cap: usize::MAX,
@@ -108,6 +117,26 @@ impl Faults {
             stubborn_workloads: 0.5 * rng.f64(),
             drift_ppm: if rng.bool() { 14_000 } else { 0 },
             bursts: rng.bool(),
+            ..Faults::none()
+        }
+    }
+
+    /// Candidates that come and go, and few other troubles: each of them costs requests.
+    pub fn scarce(rng: &mut Rng) -> Faults {
+        Faults {
+            lost_answers: 0.05 * rng.f64(),
+            server_errors: 0.05 * rng.f64(),
+            other_files: if rng.u8(..4) == 0 {
+                60.0 * rng.f64()
+            } else {
+                0.0
+            },
+            crashes: 20.0 * rng.f64(),
+            polite_stops: 20.0 * rng.f64(),
+            pauses: 20.0 * rng.f64(),
+            partitions: 10.0 * rng.f64(),
+            outages: if rng.bool() { 2.0 * rng.f64() } else { 0.0 },
+            drift_ppm: if rng.bool() { 14_000 } else { 0 },
             ..Faults::none()
         }
     }

@@ -15,6 +15,7 @@ pub fn draw_by_name(name: &str) -> Option<Draw> {
     match name {
         "drawn" => Some(Scenario::draw),
         "racing" => Some(Scenario::racing),
+        "scarce" => Some(Scenario::scarce),
         "calm" => Some(Scenario::calm),
         "rewritten" => Some(Scenario::rewritten),
         _ => None,

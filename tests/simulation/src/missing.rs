@@ -1,6 +1,7 @@
 //! Leaves a safeguard out, to show that the simulation would notice. Those of the program have
 //! switches of their own; those of what the simulation plays itself (the clock that an elector is
-//! told the time by, the process around a guard's decisions) are here.
+//! told the time by, the process around a guard's decisions, what an elector is told by its owner) are
+//! here.
 
 use std::cell::Cell;
 
@@ -19,6 +20,8 @@ pub enum Rule {
     GuardHoldsDeadline,
     /// The guard ends the workload when its elector has ended.
     GuardSeesElectorsEnd,
+    /// Candidates look seldomer where the hour's requests run short.
+    LooksPutOff,
 }
 
 /// What may be missing.
@@ -36,6 +39,7 @@ impl Missing {
             Rule::TimeRunsOnInSuspend,
             Rule::GuardHoldsDeadline,
             Rule::GuardSeesElectorsEnd,
+            Rule::LooksPutOff,
         ];
         let safeguards = Safeguard::ALL.into_iter().map(Missing::Safeguard);
         safeguards

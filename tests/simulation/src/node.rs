@@ -8,6 +8,7 @@ use std::time::Duration;
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::elector::LeaderElector;
 use multi_cluster_leader_election::election::time::Instant;
+use multi_cluster_leader_election::lock::gist::budget::Budget;
 use multi_cluster_leader_election::lock::gist::limits::{Limits, WriteLimits};
 use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, ProtocolConfig};
 use multi_cluster_leader_election::lock::gist::revision::Revision;
@@ -116,6 +117,7 @@ impl Process {
             process: format!("p{number}"),
             file: Some(crate::service::FILE.to_owned()),
             renew_deadline: config.renew_deadline,
+            budget: Budget::new(&config),
         });
         Process {
             number,

@@ -23,6 +23,10 @@ pub struct Scenario {
     pub faults: Faults,
     pub workload_faults: WorkloadFaults,
     pub confirm_delay: Duration,
+    /// How long before the world began the hour of the service's limit did.
+    pub phase: Duration,
+    /// Nobody but the electors sends requests, and there are enough for a leader.
+    pub suffices: bool,
     /// Writes are counted as the client counts them for GitHub: the settings fit its limits.
     pub counted: bool,
     /// What the file holds at first; `None` if it is not there.
@@ -65,7 +69,7 @@ impl Scenario {
             })
             .collect();
         let (content, content_age) = draw_content(&mut rng);
-        Scenario {
+        let mut scenario = Scenario {
             seed,
             kind: "drawn",
             candidates,
@@ -79,9 +83,81 @@ impl Scenario {
             faults,
             workload_faults: WorkloadFaults::draw(seed),
             confirm_delay,
+            phase: Duration::ZERO,
+            suffices: false,
             content,
             content_age,
+        };
+        scenario.draw_requests();
+        scenario
+    }
+
+    /// Half of the services with limits have others than GitHub's, which hardly suffice, and other
+    /// programs that use them too. From a generator of its own: that was not always there, and all
+    /// other worlds are to stay what they are.
+    fn draw_requests(&mut self) {
+        let mut rng = Rng::with_seed(self.seed ^ 0x1ea5e);
+        if !self.faults.limits || rng.bool() {
+            return;
         }
+        let spare = self.limit_requests(&mut rng);
+        if rng.bool() {
+            self.faults.outsiders = spare * rng.f64();
+        }
+    }
+
+    /// A limit that suffices for a leader, and for some candidates; returns what is not the leader's.
+    fn limit_requests(&mut self, rng: &mut Rng) -> f64 {
+        let spare = 200.0 + 2000.0 * rng.f64();
+        self.faults.limits = true;
+        // A quarter more than the renewals and a twentieth of the limit is the leader's.
+        let limit = (self.renewals_an_hour() * 1.25 + spare) / 0.95;
+        self.faults.requests_an_hour = limit as u32;
+        spare
+    }
+
+    /// How often a leader renews in an hour, at the most.
+    pub fn renewals_an_hour(&self) -> f64 {
+        let periods = self.candidates.iter().map(|config| config.retry_period);
+        3600.0 / periods.min().unwrap_or_default().as_secs_f64()
+    }
+
+    /// A world in which the hour's requests hardly suffice: up to ten candidates that look often, and
+    /// in half of the worlds other programs that use the same limit.
+    pub fn scarce(seed: u64) -> Scenario {
+        let mut rng = Rng::with_seed(seed ^ 0x5ca2ce);
+        let lease_duration = Duration::from_secs(rng.u64(34..60));
+        let retry_period = Duration::from_millis(rng.u64(8_000..12_000));
+        let default = LeaderElectionConfig {
+            lease_duration,
+            retry_period,
+            poll_period: Duration::from_millis(rng.u64(200..3_000)),
+            ..LeaderElectionConfig::new("?")
+        };
+        let kept = retry_period + default.termination_grace + default.margin();
+        let candidates = (0..rng.usize(2..=10)).map(|number| LeaderElectionConfig {
+            identity: format!("c{number}"),
+            renew_deadline: lease_duration - kept,
+            seed: rng.u64(..),
+            ..default.clone()
+        });
+        let mut scenario = Scenario {
+            kind: "scarce",
+            candidates: candidates.collect(),
+            legacy: 0,
+            confirm_delay: Duration::from_secs(2),
+            phase: Duration::from_secs(rng.u64(..3600)),
+            counted: true,
+            faults: Faults::scarce(&mut rng),
+            ..Scenario::draw(seed)
+        };
+        let spare = scenario.limit_requests(&mut rng);
+        if rng.bool() {
+            scenario.faults.outsiders = spare * rng.f64();
+        } else {
+            scenario.suffices = true;
+        }
+        scenario
     }
 
     /// A world in which writes race all the time, and the second of two replaces the first.
@@ -92,6 +168,30 @@ impl Scenario {
         scenario.faults = Faults::racing(&mut rng, scenario.confirm_delay);
         scenario.legacy = 0;
         scenario
+    }
+
+    /// So many candidates with the default times at GitHub's own limits, for three hours without any
+    /// fault.
+    pub fn steady(seed: u64, candidates: usize) -> Scenario {
+        let mut rng = Rng::with_seed(seed ^ 0x57ead);
+        let candidates = (0..candidates).map(|number| LeaderElectionConfig {
+            seed: rng.u64(..),
+            ..LeaderElectionConfig::new(format!("c{number}"))
+        });
+        Scenario {
+            kind: "steady",
+            candidates: candidates.collect(),
+            legacy: 0,
+            troubled: Duration::from_secs(3 * 3600),
+            faults: Faults {
+                limits: true,
+                ..Faults::none()
+            },
+            confirm_delay: Duration::from_secs(2),
+            suffices: true,
+            counted: true,
+            ..Scenario::draw(seed)
+        }
     }
 
     /// A world without any fault.

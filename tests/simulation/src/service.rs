@@ -112,6 +112,11 @@ fn stamp(now: Time) -> Timestamp {
     Timestamp(EPOCH * 1000 + (now.0 / 1_000_000) as i64)
 }
 
+/// The server's clock, in seconds since 1970.
+pub fn seconds_of(now: Time) -> i64 {
+    stamp(now).0 / 1000
+}
+
 impl Service {
     /// A gist whose file holds `content`, written so many seconds before the beginning.
     pub fn new(seed: u64, content: Option<&str>, age: i64) -> Service {
@@ -318,9 +323,28 @@ impl Service {
                 let commits = view.commits(*page as usize, *per_page);
                 Reply::Commits(commits.map(|entry| self.commit(entry)).collect())
             }
-            Request::Write { .. } => return answer(now, Err(not_found())),
+            Request::History => {
+                let mut page = self.page(view, None, cap);
+                page.history = self.all_commits(view);
+                Reply::Gist(page)
+            }
+            Request::Write { .. } | Request::Create { .. } => {
+                return answer(now, Err(not_found()));
+            }
         };
         answer(now, Ok(reply))
+    }
+
+    fn all_commits(&self, view: View<'_>) -> Vec<Commit> {
+        view.history().map(|entry| self.commit(entry)).collect()
+    }
+
+    /// Every revision that leads up to the head, newest first, with what the record's file holds.
+    pub fn revisions(&self) -> Vec<(Revision, Text)> {
+        let history = self.view().history();
+        history
+            .map(|commit| (commit.revision(), text(commit.files())))
+            .collect()
     }
 
     /// What a write that was put into effect just now is answered with.
@@ -373,7 +397,7 @@ impl Service {
                 .collect(),
             text: text(view.head().files()),
             history,
-            scopes: None,
+            ..GistPage::default()
         }
     }
 }
@@ -431,8 +455,8 @@ fn not_found() -> LockError {
 
 pub fn answer(now: Time, reply: Result<Reply, LockError>) -> Answer {
     Answer {
-        date: Some(stamp(now).0 / 1000),
-        running_low: None,
+        date: Some(seconds_of(now)),
+        rate: None,
         reply,
     }
 }

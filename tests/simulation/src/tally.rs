@@ -76,6 +76,12 @@ pub struct Tally {
     pub events: u64,
     pub writes: u64,
     pub terms: u64,
+    /// Reads of candidates that counted as requests, where these are limited.
+    pub reads: u64,
+    /// How often a candidate looked later for want of requests.
+    pub put_off: u64,
+    /// How often a leader was refused for want of requests, in worlds where others use them too.
+    pub leaders_refused: u64,
     /// Terms that followed one whose lease had to run out.
     pub takeovers: u64,
     /// How long after the earliest moment the lease could be taken they began; the worst includes
@@ -120,6 +126,9 @@ impl Tally {
         self.events += other.events;
         self.writes += other.writes;
         self.terms += other.terms;
+        self.reads += other.reads;
+        self.put_off += other.put_off;
+        self.leaders_refused += other.leaders_refused;
         self.takeovers += other.takeovers;
         self.takeover_sum += other.takeover_sum;
         if other.worst_takeover > self.worst_takeover {
@@ -138,6 +147,16 @@ impl fmt::Display for Tally {
         writeln!(f, "{:>12}  events", self.events)?;
         writeln!(f, "{:>12}  revisions of the gist", self.writes)?;
         writeln!(f, "{:>12}  terms of leadership", self.terms)?;
+        writeln!(
+            f,
+            "{:>12}  looks put off for want of requests",
+            self.put_off
+        )?;
+        writeln!(
+            f,
+            "{:>12}  leaders refused for want of requests",
+            self.leaders_refused
+        )?;
         writeln!(
             f,
             "{:>12}  takeovers of a lease that had run out",

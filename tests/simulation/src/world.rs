@@ -4,11 +4,13 @@
 mod checks;
 mod guard;
 mod healing;
+mod history;
 mod legacy;
 mod network;
 mod people;
 mod process;
 mod programs;
+mod quota;
 mod troubles;
 mod workload_troubles;
 mod workloads;
@@ -25,7 +27,7 @@ use multi_cluster_leader_election::lock::gist::wire::{Answer, Request};
 
 use self::healing::Healing;
 use self::legacy::Legacy;
-use self::network::Quota;
+use self::quota::Quota;
 use crate::clock::{Clock, Time};
 use crate::faults::Faults;
 use crate::faults::workloads::WorkloadFaults;
@@ -167,6 +169,8 @@ enum Event {
     OutageEnds,
     Outage,
     OtherFile,
+    /// Other programs of the user send so many requests.
+    Outsiders(u32),
     Person,
     Rewrite,
     /// A client-go candidate looks at the record.
@@ -279,7 +283,7 @@ impl World {
                 scenario.content.as_deref(),
                 scenario.content_age,
             ),
-            quota: Quota::default(),
+            quota: Quota::new(&scenario),
             checks,
             rng,
             now: Time(0),
@@ -372,6 +376,7 @@ impl World {
             }
         }
         self.check_liveness();
+        self.check_history();
         if let Some(what) = self.violation.take() {
             return Err(self.broken(&what));
         }
@@ -457,6 +462,7 @@ impl World {
                 self.outage = false;
             }
             Event::OtherFile => self.other_file(),
+            Event::Outsiders(requests) => self.quota.outsiders(self.now, requests),
             Event::Person => self.person(),
             Event::Rewrite => self.rewrite(),
             Event::Legacy { index } => self.legacy_looks(index),

@@ -67,6 +67,11 @@ const NET: &[(Missing, u64, Promise)] = &[
     (R(Rule::TimeRunsOnInSuspend), 10, Drawn(10)),
     (R(Rule::GuardHoldsDeadline), 10, Drawn(10)),
     (R(Rule::GuardSeesElectorsEnd), 5, Drawn(150)),
+    (
+        R(Rule::LooksPutOff),
+        200,
+        Rare("a leader is lost without it, and no second one made"),
+    ),
 ];
 
 /// Not in the net: what is promised holds without it. A test of its own shows what it is good for.

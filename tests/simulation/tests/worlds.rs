@@ -30,6 +30,11 @@ fn worlds_in_which_writes_race_and_vanish_have_one_leader_and_rising_tokens() {
 }
 
 #[test]
+fn worlds_in_which_requests_are_scarce_leave_the_leader_its_own() {
+    keep_their_promises(Scenario::scarce, 0..300);
+}
+
+#[test]
 fn the_same_seed_makes_the_same_world() {
     for seed in 0..20 {
         let scenario = Scenario::draw(seed);

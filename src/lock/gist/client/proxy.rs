@@ -1,5 +1,5 @@
 //! Whether the way to the API leads through a proxy, by the variables that everybody uses. Decided
-//! once, as the API's host never changes; the tunnel itself is ureq's business.
+//! once, as its host never changes; the tunnel itself is ureq's business.
 //!
 //! ureq reads the same variables, but takes any of them for any scheme, passes over values that it
 //! does not understand, and knows neither address ranges nor spaces in `NO_PROXY`.
@@ -15,9 +15,9 @@ use crate::lock::gist::wire::target::{ApiUrl, is_loopback};
 /// printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxySettings {
-    /// `HTTPS_PROXY` or `https_proxy`: for `https://` APIs.
+    /// `HTTPS_PROXY` or `https_proxy`: for `https://` addresses.
     pub https_proxy: Option<String>,
-    /// `HTTP_PROXY` or `http_proxy`: for `http://` APIs.
+    /// `HTTP_PROXY` or `http_proxy`: for `http://` addresses.
     pub http_proxy: Option<String>,
     /// `ALL_PROXY` or `all_proxy`: where the others are not set.
     pub all_proxy: Option<String>,
@@ -61,7 +61,17 @@ impl ProxySettings {
     /// # Errors
     /// The variable holds no proxy that can be used; the text names it without its value.
     pub(super) fn for_api(&self, api: &ApiUrl) -> Result<Option<Proxy>, String> {
-        let own = if api.is_https() {
+        self.for_host(api.is_https(), api.host(), api.port())
+    }
+
+    /// The same for any other host, whose name or address (without brackets) is in lower case.
+    pub(super) fn for_host(
+        &self,
+        https: bool,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<Proxy>, String> {
+        let own = if https {
             ("HTTPS_PROXY", &self.https_proxy)
         } else {
             ("HTTP_PROXY", &self.http_proxy)
@@ -72,7 +82,7 @@ impl ProxySettings {
         else {
             return Ok(None);
         };
-        if is_loopback(api.host()) || self.is_direct(api) {
+        if is_loopback(host) || self.is_direct(host, port) {
             return Ok(None);
         }
         let proxy = Proxy::new(value).map_err(|_| {
@@ -86,12 +96,12 @@ impl ProxySettings {
         }
     }
 
-    fn is_direct(&self, api: &ApiUrl) -> bool {
+    fn is_direct(&self, host: &str, port: u16) -> bool {
         let list = self.no_proxy.as_deref().unwrap_or("");
         list.split([',', ' '])
             .map(str::trim)
             .filter(|entry| !entry.is_empty())
-            .any(|entry| matches(&entry.to_ascii_lowercase(), api.host(), api.port()))
+            .any(|entry| matches(&entry.to_ascii_lowercase(), host, port))
     }
 }
 

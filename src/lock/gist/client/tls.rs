@@ -164,7 +164,7 @@ fn explain(error: io::Error) -> String {
                 "its certificate is not valid at this time; check this machine's clock".to_owned()
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "its certificate is for another name; check GITHUB_API_URL".to_owned()
+                "its certificate is for another name; check the address that is set".to_owned()
             }
             other => format!("its certificate is not good ({other:?})"),
         };

@@ -4,9 +4,12 @@
 //! No order of keys is relied upon. Whatever is not as it should be makes the whole answer
 //! unusable; nothing is guessed.
 
+mod about;
+
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -16,8 +19,10 @@ use serde_json::error::Category;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use self::about::Loose;
 use super::status::for_people;
-use super::{Commit, Revision, Text};
+use super::target::GistId;
+use super::{About, Commit, Revision, Text};
 
 /// The longest body that is read, in bytes after decompression: more than a day of history at
 /// 1 kB an entry, and little enough to be read within a request's time.
@@ -28,6 +33,10 @@ pub const USUAL_HISTORY: usize = 30;
 
 /// The most of the history that is kept of one answer; whoever needs more asks for pages.
 pub const LONGEST_HISTORY: usize = 300;
+
+/// The most of the history that is kept of one answer for whoever wants all of it: the longest body
+/// holds no more.
+pub const WHOLE_HISTORY: usize = 20_000;
 
 /// The most files that GitHub shows of a gist. Beyond them, a file that is not listed may exist.
 const MOST_FILES: usize = 300;
@@ -59,6 +68,8 @@ pub enum History {
     Newest,
     /// Down to this one, but not more than [`LONGEST_HISTORY`] entries.
     Until(Revision),
+    /// All that is shown, but not more than [`WHOLE_HISTORY`] entries.
+    Shown,
 }
 
 /// What was read of a gist's body.
@@ -70,6 +81,8 @@ pub struct Gist {
     pub text: Text,
     /// The history, newest first.
     pub history: Vec<Commit>,
+    /// What stands before all that is needed; GitHub has it in front of the history.
+    pub about: About,
 }
 
 /// Why a body could not be used, for people.
@@ -128,6 +141,21 @@ pub fn read_commits(body: impl Read) -> Result<Vec<Commit>, Unusable> {
         read.map_err(|error| unusable(&error))?;
     }
     Ok(commits)
+}
+
+/// Reads the id of a gist.
+///
+/// # Errors
+/// As [`read_gist`], and if there is no id.
+pub fn read_id(body: impl Read) -> Result<GistId, Unusable> {
+    #[derive(Deserialize)]
+    struct Made {
+        id: String,
+    }
+    let mut json = json(body);
+    let Object(made) = Object::<Made>::deserialize(&mut json).map_err(|error| unusable(&error))?;
+    let id = made.id.parse();
+    id.map_err(|_| Unusable("the answer names the gist in a way that no gist is named".into()))
 }
 
 /// The `message` in the body of a failure, or else the body's text, unless that is HTML.
@@ -294,6 +322,11 @@ impl<'de> Visitor<'de> for GistSeed<'_, '_> {
                     history_met = true;
                     map.next_value_seed(history_seed(self.0))?;
                 }
+                "public" => self.0.gist.about.public = map.next_value::<Loose>()?.flag(),
+                "owner" => {
+                    let owner = map.next_value::<Loose>()?.owner();
+                    self.0.gist.about.owner = owner.map(Arc::from);
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -366,6 +399,7 @@ impl<'de> Visitor<'de> for FilesSeed<'_, '_> {
 fn history_seed<'s>(state: &'s mut State<'_>) -> CommitsSeed<'s> {
     let (until, limit) = match state.want.history {
         History::Until(until) => (Some(until), LONGEST_HISTORY),
+        History::Shown => (None, WHOLE_HISTORY),
         History::Newest | History::Nothing => (None, USUAL_HISTORY),
     };
     CommitsSeed {

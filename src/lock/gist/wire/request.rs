@@ -19,6 +19,8 @@ pub enum Method {
     Get,
     /// Writes.
     Patch,
+    /// Makes a gist.
+    Post,
 }
 
 impl Method {
@@ -28,6 +30,7 @@ impl Method {
         match self {
             Method::Get => "GET",
             Method::Patch => "PATCH",
+            Method::Post => "POST",
         }
     }
 }
@@ -46,10 +49,10 @@ pub struct HttpRequest {
 }
 
 impl Request {
-    /// Whether this changes the gist.
+    /// Whether this changes the gist, or makes one.
     #[must_use]
     pub fn is_write(&self) -> bool {
-        matches!(self, Request::Write { .. })
+        matches!(self, Request::Write { .. } | Request::Create { .. })
     }
 
     /// This request as HTTP.
@@ -70,6 +73,7 @@ impl Request {
                 }
                 (Method::Get, gist, None)
             }
+            Request::History => (Method::Get, gist, None),
             Request::Revision(revision) => (Method::Get, format!("{gist}/{revision}"), None),
             Request::Commits { page, per_page } => {
                 let url = format!("{gist}/commits?per_page={per_page}&page={page}");
@@ -80,6 +84,15 @@ impl Request {
                 // all the same: never an If-Match here.
                 headers.push(("content-type", "application/json".to_owned()));
                 (Method::Patch, gist, Some(write_body(target, content)?))
+            }
+            Request::Create {
+                description,
+                content,
+            } => {
+                headers.push(("content-type", "application/json".to_owned()));
+                let url = format!("{}/gists", target.api.as_str());
+                let body = create_body(target, description, content)?;
+                (Method::Post, url, Some(body))
             }
         };
         Ok(HttpRequest {
@@ -92,12 +105,24 @@ impl Request {
 }
 
 fn write_body(target: &Target, content: &str) -> Result<String, LockError> {
-    let Some(file) = target.file.as_deref() else {
-        return Err(LockError::Refused(
-            "no file of the gist is chosen to be written; set GIST_FILE".into(),
-        ));
-    };
+    let file = chosen_file(target)?;
     Ok(json!({ "files": { file: { "content": content } } }).to_string())
+}
+
+fn create_body(target: &Target, description: &str, content: &str) -> Result<String, LockError> {
+    let file = chosen_file(target)?;
+    let body = json!({
+        "description": description,
+        "public": false,
+        "files": { file: { "content": content } },
+    });
+    Ok(body.to_string())
+}
+
+fn chosen_file(target: &Target) -> Result<&str, LockError> {
+    target.file.as_deref().ok_or_else(|| {
+        LockError::Refused("no file of the gist is chosen to be written; set GIST_FILE".into())
+    })
 }
 
 #[cfg(test)]
@@ -184,6 +209,25 @@ mod tests {
         assert_eq!(
             body,
             json!({"files": {"a\"b.json": {"content": "{\"a\":\"ü\n\"}"}}})
+        );
+    }
+
+    #[test]
+    fn a_new_gist_is_secret_and_holds_our_file_alone() {
+        let request = Request::Create {
+            description: "a lease".into(),
+            content: "{}".into(),
+        };
+        let http = request
+            .to_http(&target("https://ghe.example/api/v3", Some("x.json")))
+            .unwrap();
+        assert_eq!(http.method.as_str(), "POST");
+        assert_eq!(http.url, "https://ghe.example/api/v3/gists");
+        let body: serde_json::Value = serde_json::from_str(&http.body.unwrap()).unwrap();
+        let files = json!({"x.json": {"content": "{}"}});
+        assert_eq!(
+            body,
+            json!({"description": "a lease", "public": false, "files": files})
         );
     }
 

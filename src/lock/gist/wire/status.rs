@@ -7,6 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
+use super::rate::RateLimit;
 use super::target::ApiUrl;
 use crate::election::lock::LockError;
 
@@ -64,10 +65,15 @@ impl Head {
         }
     }
 
-    /// Whether less than a fifth of the hour's requests is left: what the renewals of two leaders
-    /// take, and the looks of a dozen candidates.
-    pub(super) fn running_low(&self) -> Option<bool> {
-        Some(self.remaining? < self.limit? / 5)
+    /// What it says of the user's requests, if it does.
+    #[must_use]
+    pub fn rate(&self) -> Option<RateLimit> {
+        Some(RateLimit {
+            limit: self.limit?,
+            remaining: self.remaining?,
+            reset: self.reset?,
+            date: self.date,
+        })
     }
 
     fn is_limit(&self, message: &str) -> bool {
@@ -95,15 +101,18 @@ impl Head {
         wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)
     }
 
-    /// The time until the limit's window ends, by the server's clock alone.
+    /// The time until the limit's window ends, where it is used up.
     fn until_reset(&self) -> Option<Duration> {
         if self.remaining != Some(0) {
             return None;
         }
-        let seconds = self.reset?.checked_sub(self.date?)?;
-        // A window that is over says nothing. One second more, as both are whole seconds.
-        let seconds = u64::try_from(seconds).ok().filter(|&seconds| seconds > 0)?;
-        Some(Duration::from_secs(seconds.saturating_add(1)))
+        let rate = RateLimit {
+            limit: self.limit.unwrap_or_default(),
+            remaining: 0,
+            reset: self.reset?,
+            date: self.date,
+        };
+        rate.resets_in()
     }
 }
 
@@ -291,15 +300,14 @@ mod tests {
             Some("W/\"7b67efd855ab094b8909712c7e622749\"")
         );
         assert_eq!(head.scopes.as_deref(), Some("gist, repo"));
-        let rate = (head.limit, head.remaining, head.reset);
-        assert_eq!(rate, (Some(5000), Some(4975), Some(1_588_010_945)));
-        assert_eq!(head.running_low(), Some(false));
-        let low = Head {
-            remaining: Some(999),
-            ..head
+        let rate = RateLimit {
+            limit: 5000,
+            remaining: 4975,
+            reset: 1_588_010_945,
+            date: head.date,
         };
-        assert_eq!(low.running_low(), Some(true));
-        assert_eq!(Head::default().running_low(), None);
+        assert_eq!(head.rate(), Some(rate));
+        assert_eq!(Head::default().rate(), None);
     }
 
     #[test]

@@ -195,7 +195,7 @@ pub fn is_loopback(host: &str) -> bool {
 }
 
 /// The id of a gist.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GistId(String);
 
 impl GistId {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+use multi_cluster_leader_election::lock::gist::budget::Budget;
 use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, ProtocolConfig};
 use multi_cluster_leader_election::lock::gist::revision::Revision;
 use multi_cluster_leader_election::lock::gist::wire::Request;
@@ -237,5 +239,6 @@ pub fn new_protocol(process: &str) -> GistProtocol {
         process: process.into(),
         file: Some("leader.json".into()),
         renew_deadline: RENEW_DEADLINE,
+        budget: Budget::new(&LeaderElectionConfig::new(process)),
     })
 }

@@ -307,7 +307,7 @@ fn shows(content: &Content, text: &Text, was_record: bool) -> bool {
 fn answer(reply: Result<Reply, LockError>) -> Answer {
     Answer {
         date: None,
-        running_low: None,
+        rate: None,
         reply,
     }
 }
@@ -316,7 +316,11 @@ fn answer(reply: Result<Reply, LockError>) -> Answer {
 fn read(state: &State, bounds: &Bounds, request: &Request, at: usize) -> Reply {
     match request {
         Request::Gist { etag, .. } if *etag == Some(etag_of(state, at)) => Reply::NotModified,
-        Request::Gist { .. } | Request::Write { .. } => Reply::Gist(page(state, bounds, at)),
+        // An elector's lock neither wants all of a history nor makes gists.
+        Request::Gist { .. }
+        | Request::History
+        | Request::Write { .. }
+        | Request::Create { .. } => Reply::Gist(page(state, bounds, at)),
         Request::Revision(revision) => Reply::Revision(text(state, *revision)),
         Request::Commits { page, per_page } => {
             let size = bounds.page.min(*per_page);

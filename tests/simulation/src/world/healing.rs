@@ -46,10 +46,11 @@ impl World {
     /// down to the second newest of ours that took effect.
     fn bound(&self) -> Duration {
         let lease = self.scenario.longest_lease().max(self.longest_foreign);
-        let told_to_wait = self
-            .nodes
-            .iter()
-            .map(|node| node.told_to_wait_until.since(node.clock.told(self.now)));
+        let told_to_wait = self.nodes.iter().map(|node| {
+            let told = node.clock.told(self.now);
+            let pause = node.protocol.poll_pause(told);
+            node.told_to_wait_until.since(told).max(pause)
+        });
         let reads = self.service.depth_of_effect() as u32;
         SETTLING + lease * 2 + told_to_wait.max().unwrap_or_default() + READ * reads
     }

@@ -1,78 +1,24 @@
 //! The service as requests reach it: faults, limits, races.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::emulator::{Edit, PendingWrite, Race};
-use multi_cluster_leader_election::lock::gist::wire::{Answer, Reply, Request};
+use multi_cluster_leader_election::lock::gist::wire::{Answer, RateLimit, Reply, Request};
 
+use super::quota::Refused;
 use super::{Event, Sender, Who, World};
 use crate::clock::Time;
 use crate::service::{self, FILE, Landed, OTHER_FILE, Sent};
 use crate::tally::Kind;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// GitHub's limits for the user that all candidates write as.
-const WRITES_A_MINUTE: usize = 80;
-const WRITES_AN_HOUR: usize = 500;
-const REQUESTS_AN_HOUR: u32 = 5000;
-
-/// What the user has used of GitHub's limits.
-#[derive(Debug, Default)]
-pub(super) struct Quota {
-    writes: VecDeque<Time>,
-    /// The hour of the primary limit, and the requests in it.
-    hour: u64,
-    requests: u32,
-}
-
-impl Quota {
-    /// Counts a request, or says how long to wait.
-    fn take(&mut self, now: Time, write: bool) -> Result<(), Duration> {
-        let hour = now.0 / HOUR.as_nanos() as u64;
-        if hour != self.hour {
-            (self.hour, self.requests) = (hour, 0);
-        }
-        if self.requests >= REQUESTS_AN_HOUR {
-            let next = Time((hour + 1) * HOUR.as_nanos() as u64);
-            return Err(next.since(now) + Duration::from_secs(1));
-        }
-        while self.writes.front().is_some_and(|at| now.since(*at) >= HOUR) {
-            self.writes.pop_front();
-        }
-        let last_minute = |at: &&Time| now.since(**at) < MINUTE;
-        let in_a_minute = self.writes.iter().rev().take_while(last_minute).count();
-        if write && (in_a_minute >= WRITES_A_MINUTE || self.writes.len() >= WRITES_AN_HOUR) {
-            return Err(MINUTE);
-        }
-        self.requests += 1;
-        if write {
-            self.writes.push_back(now);
-        }
-        Ok(())
-    }
-
-    /// A 304 costs nothing.
-    fn give_back(&mut self) {
-        self.requests = self.requests.saturating_sub(1);
-    }
-
-    fn running_low(&self) -> bool {
-        self.requests > REQUESTS_AN_HOUR / 5 * 4
-    }
-}
-
 impl World {
     pub(super) fn arrive(&mut self, from: Sender, request: Box<Request>) {
         let write = matches!(*request, Request::Write { .. });
         if self.faults.limits
-            && let Err(retry_after) = self.quota.take(self.now, write)
+            && let Err(refused) = self.quota.take(self.now, write)
         {
-            self.tally.count(Kind::LimitReached);
-            return self.fail(from, Duration::from_millis(50), throttled(retry_after));
+            return self.refuse(from, write, refused);
         }
         if self.fault(self.faults.throttled, Kind::ToldToWait) {
             let retry_after = self.seconds(1.0, 60.0);
@@ -100,6 +46,7 @@ impl World {
 
     fn arrive_read(&mut self, from: Sender, request: &Request, error: bool) {
         if error {
+            self.note_read(from);
             let failed = LockError::Unavailable("502".into());
             return self.fail(from, Duration::from_millis(50), failed);
         }
@@ -113,8 +60,10 @@ impl World {
         let mut answer = self.service.read(request, then, self.now, cap);
         if matches!(answer.reply, Ok(Reply::NotModified)) {
             self.quota.give_back();
+        } else {
+            self.note_read(from);
         }
-        answer.running_low = Some(self.faults.limits && self.quota.running_low());
+        answer.rate = self.rate();
         self.answer(from, answer);
     }
 
@@ -173,7 +122,8 @@ impl World {
             return self.fail(from, Duration::from_millis(50), failed);
         }
         let cap = self.faults.history_cap;
-        let answer = self.service.written(*until, self.now, cap);
+        let mut answer = self.service.written(*until, self.now, cap);
+        answer.rate = self.rate();
         self.answer(from, answer);
     }
 
@@ -188,6 +138,44 @@ impl World {
         };
         let answer = Box::new(answer);
         self.after(way, Event::Answer { from, answer });
+    }
+
+    /// What an answer says of the hour's requests: where they were limited before the healing, that
+    /// all of them are there again.
+    fn rate(&self) -> Option<RateLimit> {
+        let limited = self.scenario.faults.limits;
+        limited.then(|| self.quota.rate(self.now, self.faults.limits))
+    }
+
+    /// A candidate's read that counts as a request.
+    fn note_read(&mut self, from: Sender) {
+        if !self.faults.limits || self.leads(from) {
+            return;
+        }
+        self.tally.reads += 1;
+        // While nobody leads, they may take what they need to change that.
+        if self.nodes.iter().any(|node| node.elector.is_leader()) {
+            self.quota.note_read(self.now);
+        }
+    }
+
+    fn leads(&self, from: Sender) -> bool {
+        let Who::Candidate(node) = from.who else {
+            return false;
+        };
+        let node = &self.nodes[node];
+        node.process == from.process && node.elector.is_leader()
+    }
+
+    fn refuse(&mut self, from: Sender, write: bool, refused: Refused) {
+        self.tally.count(Kind::LimitReached);
+        let leads = write || self.leads(from);
+        self.check_requests_left(from, leads, refused);
+        let mut answer = service::answer(self.now, Err(throttled(refused.wait)));
+        answer.rate = self.rate();
+        let answer = Box::new(answer);
+        let soon = Duration::from_millis(50);
+        self.after(soon, Event::Answer { from, answer });
     }
 
     /// How long a message is on its way.
@@ -255,7 +243,7 @@ impl World {
         )
     }
 
-    fn name_of(&self, who: Who) -> String {
+    pub(super) fn name_of(&self, who: Who) -> String {
         match who {
             Who::Candidate(node) => self.nodes[node].name().to_owned(),
             Who::Legacy(index) => format!("client-go {index}"),

@@ -12,6 +12,7 @@ use multi_cluster_leader_election::lock::gist::wire::{Answer, Request, Text};
 
 use super::{Event, Sender, Trouble, Who, World};
 use crate::clock::Time;
+use crate::missing::{Rule, rule_holds};
 use crate::node::{Call, Power, TermWrite};
 use crate::tally::Kind;
 use crate::workload::Leading;
@@ -96,6 +97,7 @@ impl World {
             Step::Done(outcome) => {
                 self.nodes[node].call = None;
                 self.check_agreement(node);
+                self.put_looks_off(node);
                 match outcome {
                     Outcome::Got(result) => self.nodes[node].elector.handle_got(told, result),
                     Outcome::Wrote(result) => {
@@ -106,6 +108,20 @@ impl World {
             }
             Step::Ask(request) => self.send(node, request, deadline),
         }
+    }
+
+    /// Tells the elector how far apart its looks are to be, as its owner does after each call.
+    fn put_looks_off(&mut self, node: usize) {
+        let told = self.told(node);
+        let candidate = &mut self.nodes[node];
+        let pause = if rule_holds(Rule::LooksPutOff) {
+            candidate.protocol.poll_pause(told)
+        } else {
+            Duration::ZERO
+        };
+        candidate.elector.handle_poll_pause(pause);
+        let looks = !candidate.elector.is_leader();
+        self.tally.put_off += u64::from(looks && !pause.is_zero());
     }
 
     /// What the client does with a request before it goes out.
@@ -274,7 +290,7 @@ impl World {
         let deadline = call.deadline;
         let answer = Answer {
             date: None,
-            running_low: None,
+            rate: None,
             reply: Err(error),
         };
         let step = self.nodes[node].protocol.handle_answer(told, answer);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use super::{Event, Trouble, World};
 use crate::clock::Time;
 use crate::node::Power;
@@ -38,6 +40,21 @@ impl World {
         }
         for at in self.moments(faults.rewrites) {
             self.at(at, Event::Rewrite);
+        }
+        self.plan_outsiders();
+    }
+
+    /// What other programs send, some requests at once. From a generator of its own: it was not always
+    /// there, and the worlds without it are to stay what they are.
+    fn plan_outsiders(&mut self) {
+        let span = self.scenario.troubled;
+        let mut rng = Rng::with_seed(self.scenario.seed ^ 0x0dd);
+        let mut left = self.faults.outsiders * span.as_secs_f64() / 3600.0;
+        while left >= 1.0 {
+            let some = left.min(1.0 + 100.0 * rng.f64()) as u32;
+            let at = Time(rng.u64(..Time(0).after(span).0));
+            self.at(at, Event::Outsiders(some));
+            left -= f64::from(some);
         }
     }
 

@@ -312,7 +312,7 @@ impl World {
                 self.come_back(node, true);
             }
             Ended::GuardLost if leading.kill_at.is_none() => self.come_back(node, true),
-            Ended::Stopped | Ended::GuardLost => {
+            Ended::Stopped | Ended::GuardOverdue | Ended::GuardLost => {
                 leading.phase = Phase::Waits;
                 self.follow_term(node);
             }

@@ -170,6 +170,22 @@ fn no_more_of_the_history_is_kept_than_the_bound() {
 }
 
 #[test]
+fn whose_a_gist_is_is_read_and_nothing_odd_there_spoils_the_answer() {
+    let body = gist(&[&ours(), &history(3)]);
+    let about = read(&body, want(None, History::Newest)).unwrap().about;
+    assert_eq!(about.public, Some(false));
+    assert_eq!(about.owner.as_deref(), Some("someone"));
+    for odd in ["null", "[]", "\"x\"", "{\"login\":7}"] {
+        let body = body
+            .replace("\"public\":false", &format!("\"public\":{odd}"))
+            .replace("{\"login\":\"someone\"}", odd);
+        let gist = read(&body, want(None, History::Newest)).unwrap();
+        assert_eq!(gist.about, About::default(), "{odd}");
+        assert_eq!(gist.history.len(), 3, "{odd}");
+    }
+}
+
+#[test]
 fn a_revision_needs_no_history() {
     let mut counted = Counted {
         body: Cursor::new(gist(&[&ours(), &history(1_000)])),

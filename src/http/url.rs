@@ -1,0 +1,103 @@
+//! An address on the web that may be a secret: checked once, shown without what follows the host.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ureq::http::Uri;
+
+/// An address on the web, `http://` or `https://`. Its path may be a secret (many webhooks' is), and
+/// so it is shown without.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url(Uri);
+
+/// That is no address on the web.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UrlError;
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("give an address that begins with http:// or https://")
+    }
+}
+
+impl std::error::Error for UrlError {}
+
+impl Url {
+    /// The whole of it: not to be logged.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.0
+    }
+
+    /// Whether what is said there is encrypted.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.scheme_str() == Some("https")
+    }
+
+    /// The host's name or address; an IPv6 address stands in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host().unwrap_or_default()
+    }
+}
+
+impl FromStr for Url {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let uri: Uri = text.parse().map_err(|_| UrlError)?;
+        let on_the_web = matches!(uri.scheme_str(), Some("http" | "https"));
+        if on_the_web && uri.host().is_some_and(|host| !host.is_empty()) {
+            return Ok(Url(uri));
+        }
+        Err(UrlError)
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, host) = (self.0.scheme_str().unwrap_or_default(), self.host());
+        match self.0.port_u16() {
+            Some(port) => write!(f, "{scheme}://{host}:{port}/…"),
+            None => write!(f, "{scheme}://{host}/…"),
+        }
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_secret() {
+        let url: Url = "https://me:s3cr3t@hooks.example.com:8443/s3cr3t?key=s3cr3t#s3cr3t"
+            .parse()
+            .unwrap();
+        assert_eq!(url.to_string(), "https://hooks.example.com:8443/…");
+        assert_eq!(format!("{url:?}"), "Url(https://hooks.example.com:8443/…)");
+        assert!(url.uri().to_string().contains("s3cr3t?key=s3cr3t"));
+        let url: Url = "http://[::1]:80".parse().unwrap();
+        assert_eq!((url.host(), url.is_https()), ("[::1]", false));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "",
+            "s3cr3t",
+            "/s3cr3t",
+            "ftp://x/",
+            "https://",
+            "https:///x",
+        ] {
+            assert_eq!(text.parse::<Url>(), Err(UrlError), "{text}");
+        }
+    }
+}

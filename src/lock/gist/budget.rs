@@ -1,0 +1,368 @@
+//! How far apart a candidate's looks are, so that the hour's requests, which all of a user's programs
+//! share, last to its end, and the leader's renewals have theirs before anybody else. Pure: the time
+//! is handed in.
+//!
+//! A look that shows nothing new is a 304, and free, so that candidates cost about a request for each
+//! renewal and candidate. None of them knows how many others there are, nor what else the user runs.
+//! But every answer tells all of them alike how many requests are left, and how long these must last:
+//!
+//! ```text
+//!  requests left
+//!     ▲╲                       as planned: what is not the leader's, spread evenly over the hour
+//!     │ ╲·.
+//!     │  ╲  ·.
+//!     │   ╲___ ·.              behind the plan: looks are put off, the more the further behind
+//!     │       ╲__·.
+//!     │-.         ╲_·.
+//!     │   `-.        ╲.        the reserve: the leader's renewals until the reset, and some
+//!     │       `-.      ╲
+//!     └───────────`-.───┴─▶ reset
+//! ```
+//!
+//! While at least two thirds of the plan are there, looks are put off by no more than a lease: a
+//! leader that dies is followed as soon as ever, and only a release is noticed later.
+//!
+//! What one candidate decides, all do, and so they settle where the requests just last. The leader is
+//! never held back here: nothing but a candidate's look is.
+
+use std::time::Duration;
+
+use super::wire::RateLimit;
+use crate::election::config::LeaderElectionConfig;
+use crate::election::time::Instant;
+
+/// The time for which GitHub's limit is. Where it is for a shorter one, looks are put off later.
+const WINDOW: Duration = Duration::from_secs(3_600);
+
+/// The longest time to a reset that is believed: an hour, and a little for rounding.
+const LONGEST_RESET: Duration = Duration::from_secs(3_660);
+
+/// Requests that are kept for each renewal until the reset: some are tried again, or need a look.
+const PER_RENEWAL: f64 = 1.25;
+
+/// The part of the limit that is kept beside: for takeovers, and for what other programs send at once.
+const KEPT: f64 = 0.05;
+
+/// Looks are put off when less is left than this part of the plan: a burst at the beginning of an
+/// hour (candidates that start, and read the history) is nothing yet.
+const ON_PLAN: f64 = 0.95;
+
+/// With less than this part, looks are put off by more than a lease. A burst hardly comes to that;
+/// more than 35 candidates with the default times do, or other programs that take most of the hour.
+const FAR_BEHIND: f64 = 2.0 / 3.0;
+
+/// Being behind by another such part of the plan doubles the time between two looks. Steep, so that
+/// it settles close to the plan, whether ten candidates share the rest or a hundred.
+const DOUBLES_EVERY: f64 = 0.025;
+
+/// However little is left, a candidate looks once in so many leases: there may be no other one that
+/// could notice that the leader has gone. Ten candidates take a quarter of a leader's requests so.
+const LONGEST_LEASES: u32 = 10;
+
+/// The same for one that does not know what is in effect: it has more to read, and there may be none
+/// that does.
+const LONGEST_LEASES_UNINFORMED: u32 = 1;
+
+/// Says how far apart a candidate's looks are to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Budget {
+    poll_period: Duration,
+    retry_period: Duration,
+    lease_duration: Duration,
+    heard: Option<Heard>,
+}
+
+/// What followed from an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Heard {
+    /// How far apart the looks are to be of a candidate that knows what is in effect.
+    pause: Duration,
+    /// Nothing is left but what is the leader's.
+    only_reserve: bool,
+    /// When all requests are there again.
+    resets_at: Instant,
+}
+
+impl Budget {
+    /// For a candidate with these times, who takes the leader's to be the same. Nothing is known yet
+    /// of what is left.
+    #[must_use]
+    pub fn new(election: &LeaderElectionConfig) -> Self {
+        Budget {
+            poll_period: election.poll_period,
+            retry_period: election.retry_period,
+            lease_duration: election.lease_duration,
+            heard: None,
+        }
+    }
+
+    /// Takes in what an answer that came `now` says; one that says nothing changes nothing.
+    pub fn heard(&mut self, now: Instant, rate: Option<RateLimit>) {
+        let Some(rate) = rate else { return };
+        let resets_in = rate.resets_in().map(|time| time.min(LONGEST_RESET));
+        self.heard = resets_in.map(|resets_in| {
+            let spare = self.spare(rate.remaining, &rate, resets_in);
+            Heard {
+                pause: self.pause_with(spare, &rate, resets_in),
+                only_reserve: spare <= 0.0,
+                resets_at: now + resets_in,
+            }
+        });
+    }
+
+    /// How long after a look at `now` the next one may come; zero where nothing speaks against the
+    /// usual time. `informed`: the candidate knows what is in effect. One that does not may be needed,
+    /// and may use all but the reserve.
+    #[must_use]
+    pub fn pause(&self, now: Instant, informed: bool) -> Duration {
+        let Some(heard) = &self.heard else {
+            return Duration::ZERO;
+        };
+        let wanted = match (informed, heard.only_reserve) {
+            (true, _) => heard.pause,
+            (false, false) => Duration::ZERO,
+            (false, true) => self.lease_duration * LONGEST_LEASES_UNINFORMED,
+        };
+        wanted.min(heard.resets_at.since(now))
+    }
+
+    /// Whether nothing is left but what is the leader's: the history is read on later.
+    #[must_use]
+    pub fn only_reserve(&self, now: Instant) -> bool {
+        let heard = self.heard.as_ref();
+        heard.is_some_and(|heard| heard.only_reserve && now < heard.resets_at)
+    }
+
+    fn pause_with(&self, spare: f64, rate: &RateLimit, resets_in: Duration) -> Duration {
+        let longest = self.lease_duration.saturating_mul(LONGEST_LEASES);
+        if spare <= 0.0 {
+            return longest;
+        }
+        let an_hour = self.spare(rate.limit, rate, WINDOW);
+        let planned = an_hour * resets_in.as_secs_f64() / WINDOW.as_secs_f64();
+        if planned <= 0.0 {
+            // The limit is no hour's, or does not suffice for a leader: there is nothing to plan.
+            return Duration::ZERO;
+        }
+        let part = spare / planned;
+        if part < FAR_BEHIND {
+            return doubled(self.lease_duration, FAR_BEHIND - part).min(longest);
+        }
+        if part < ON_PLAN {
+            return doubled(self.poll_period, ON_PLAN - part).min(self.lease_duration);
+        }
+        Duration::ZERO
+    }
+
+    /// What of so many requests is not reserved for the leader in this time.
+    fn spare(&self, requests: u64, rate: &RateLimit, time: Duration) -> f64 {
+        let renewals = time.as_secs_f64() / self.retry_period.as_secs_f64();
+        requests as f64 - renewals * PER_RENEWAL - rate.limit as f64 * KEPT
+    }
+}
+
+/// A time, for a candidate that is behind by so much.
+fn doubled(time: Duration, behind: f64) -> Duration {
+    time.mul_f64((behind / DOUBLES_EVERY).exp2())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_boot(Duration::from_secs(1_000));
+    const HOUR: u64 = 3_600;
+
+    fn rate(limit: u64, remaining: u64, reset_in: u64) -> RateLimit {
+        let date = 1_588_008_246;
+        RateLimit {
+            limit,
+            remaining,
+            // `resets_in` is a second more.
+            reset: date + reset_in as i64 - 1,
+            date: Some(date),
+        }
+    }
+
+    /// With the default times: polls every 2 s, renewals every 8 s, a lease of 30 s.
+    fn default() -> Budget {
+        Budget::new(&LeaderElectionConfig::new("baz"))
+    }
+
+    fn pause(rate: RateLimit, informed: bool) -> Duration {
+        let mut budget = default();
+        budget.heard(NOW, Some(rate));
+        budget.pause(NOW, informed)
+    }
+
+    /// In seconds, where so many of 5,000 requests are left for so many seconds.
+    fn with(remaining: u64, reset_in: u64) -> f64 {
+        pause(rate(5_000, remaining, reset_in), true).as_secs_f64()
+    }
+
+    #[test]
+    fn nothing_is_put_off_where_nothing_is_said_or_enough_is_left() {
+        let mut budget = default();
+        assert_eq!(budget.pause(NOW, true), Duration::ZERO);
+        budget.heard(NOW, None);
+        assert_eq!(budget.pause(NOW, true), Duration::ZERO);
+        for (remaining, reset_in) in [(5_000, HOUR), (4_850, HOUR), (2_600, HOUR / 2), (300, 20)] {
+            assert_eq!(with(remaining, reset_in), 0.0, "{remaining} in {reset_in}s");
+        }
+        let unknown = RateLimit {
+            date: None,
+            ..rate(5_000, 1, HOUR)
+        };
+        assert_eq!(pause(unknown, true), Duration::ZERO);
+    }
+
+    #[test]
+    fn ten_candidates_with_the_default_times_are_not_held_back() {
+        for passed in 0..HOUR {
+            // A renewal costs ten requests: one for itself and one for each of the others.
+            let left = 5_000 - passed * 10 / 8;
+            assert_eq!(with(left, HOUR - passed), 0.0, "after {passed}s");
+        }
+    }
+
+    #[test]
+    fn the_further_behind_the_plan_the_seldomer_are_looks_and_never_without_bound() {
+        let pauses: Vec<f64> = (0..=2_500).rev().map(|left| with(left, HOUR / 2)).collect();
+        assert!(pauses.is_sorted());
+        let count = |from: f64, to: f64| pauses.iter().filter(|&&p| from < p && p <= to).count();
+        assert!(count(2.0, 8.0) > 50 && count(8.0, 29.9) > 50 && count(30.1, 299.0) > 50);
+        assert!(count(29.9, 30.1) > 200, "a lease");
+        assert_eq!(pauses.last(), Some(&300.0), "ten leases");
+        // A fortieth of the plan doubles.
+        let plan = 5_000.0 * 0.95 - 1.25 * 450.0;
+        let lost = (plan / 2.0 / 40.0_f64).round() as u64;
+        let ratio = with(2_400 - lost, HOUR / 2) / with(2_400, HOUR / 2);
+        assert!((1.9..2.1).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn before_the_leaders_reserve_is_touched_looks_are_as_seldom_as_they_get() {
+        for reset_in in [400, 1_000, HOUR / 2, HOUR] {
+            let reserve = 250 + reset_in * 5 / 4 / 8;
+            assert_eq!(with(reserve, reset_in), 300.0, "{reset_in}s");
+        }
+    }
+
+    #[test]
+    fn nobody_waits_beyond_the_reset() {
+        assert_eq!(with(0, 100), 100.0);
+        let mut budget = default();
+        budget.heard(NOW, Some(rate(5_000, 0, 100)));
+        let later = |seconds| NOW + Duration::from_secs(seconds);
+        assert_eq!(budget.pause(later(90), true), Duration::from_secs(10));
+        assert_eq!(budget.pause(later(100), true), Duration::ZERO);
+        budget.heard(later(50), Some(rate(5_000, 5_000, HOUR)));
+        assert_eq!(budget.pause(later(50), true), Duration::ZERO);
+    }
+
+    #[test]
+    fn who_knows_nothing_yet_may_use_all_but_the_reserve() {
+        let reserve = 250 + HOUR * 5 / 4 / 8;
+        let uninformed = |remaining| pause(rate(5_000, remaining, HOUR), false);
+        assert_eq!(uninformed(reserve + 100), Duration::ZERO);
+        assert_eq!(with(reserve + 100, HOUR), 300.0);
+        assert_eq!(uninformed(reserve), Duration::from_secs(30), "one lease");
+    }
+
+    #[test]
+    fn when_only_the_reserve_is_left_is_known_until_the_reset() {
+        let mut budget = default();
+        let later = |seconds| NOW + Duration::from_secs(seconds);
+        assert!(!budget.only_reserve(NOW));
+        budget.heard(NOW, Some(rate(5_000, 250 + 63, 400)));
+        assert!(!budget.only_reserve(NOW));
+        budget.heard(NOW, Some(rate(5_000, 250 + 62, 400)));
+        assert!(budget.only_reserve(later(399)));
+        assert!(!budget.only_reserve(later(400)));
+    }
+
+    #[test]
+    fn where_no_plan_can_be_made_the_reserve_is_kept_all_the_same() {
+        // A limit that does not suffice for the leader of an hour.
+        for (left, reset_in, expected) in
+            [(500, HOUR, 300), (500, HOUR / 2, 0), (300, HOUR / 2, 300)]
+        {
+            let pause = pause(rate(500, left, reset_in), true).as_secs();
+            assert_eq!(pause, expected, "{left} in {reset_in}s");
+        }
+        // One of ten seconds.
+        assert_eq!(pause(rate(30, 30, 10), true).as_secs(), 0);
+        assert_eq!(pause(rate(30, 3, 10), true).as_secs(), 10);
+    }
+
+    /// One leader and so many candidates for an hour, second by second, and what is left each second.
+    fn an_hour_of(candidates: usize, others_an_hour: u64) -> Vec<u64> {
+        let mut left = 5_000_u64;
+        let mut next: Vec<f64> = (0..candidates).map(|i| i as f64 % 8.0).collect();
+        let mut lefts = Vec::new();
+        for second in 0..HOUR {
+            left = left.saturating_sub(u64::from(second % 8 == 0));
+            left = left.saturating_sub(others_an_hour * (second + 1) / HOUR);
+            left += others_an_hour * second / HOUR;
+            for look in &mut next {
+                if *look <= second as f64 {
+                    // Looks in between show nothing new.
+                    left = left.saturating_sub(1);
+                    *look += with(left, HOUR - second).max(8.0);
+                }
+            }
+            lefts.push(left);
+        }
+        lefts
+    }
+
+    #[test]
+    fn any_number_of_candidates_settles_where_the_requests_last_and_uses_them() {
+        for candidates in [12, 30, 100] {
+            let lefts = an_hour_of(candidates, 0);
+            let end = *lefts.last().unwrap();
+            assert!((100..400).contains(&end), "{candidates}: {end} left");
+            // Not all at once: half of them in each half of the hour, or nearly.
+            let half = lefts[lefts.len() / 2];
+            assert!((1_600..3_000).contains(&half), "{candidates}: {half} left");
+        }
+    }
+
+    #[test]
+    fn candidates_give_way_to_the_users_other_programs() {
+        for (candidates, others) in [(10, 3_000), (30, 3_000), (2, 4_000)] {
+            let end = *an_hour_of(candidates, others).last().unwrap();
+            assert!(end > 50, "{candidates} beside {others}: {end} left");
+        }
+    }
+
+    #[test]
+    fn whatever_is_told_and_set_nothing_panics_and_every_pause_is_bounded() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let numbers = [0, 1, 59, 5_000, u64::MAX / 2, u64::MAX];
+        let times = [0, 1, 1_000_000, 2_000_000_000, 86_400_000_000_000];
+        for _ in 0..20_000 {
+            let mut time = || Duration::from_nanos(times[random.usize(..times.len())]);
+            let config = LeaderElectionConfig {
+                poll_period: time(),
+                retry_period: time(),
+                lease_duration: time(),
+                ..LeaderElectionConfig::new("baz")
+            };
+            let mut budget = Budget::new(&config);
+            let mut number = || numbers[random.usize(..numbers.len())];
+            let said = RateLimit {
+                limit: number(),
+                remaining: number(),
+                reset: number() as i64,
+                date: Some(number() as i64),
+            };
+            budget.heard(NOW, Some(said));
+            for informed in [false, true] {
+                let pause = budget.pause(NOW, informed);
+                let longest = LONGEST_RESET.min(config.lease_duration * LONGEST_LEASES);
+                assert!(pause <= longest, "{pause:?} of {said:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Whether a client wants the page or the JSON, by its `Accept` header.
+
+/// How much a client wants a type, in thousandths; 0 if it does not take it.
+type Weight = u16;
+
+/// Whether who sends this `Accept` header would rather have HTML than JSON, as browsers would. Who
+/// takes anything, or says nothing, gets JSON: programs came first.
+pub(super) fn prefers_html(accept: Option<&str>) -> bool {
+    let Some(accept) = accept else { return false };
+    weight(accept, "text", "html") > weight(accept, "application", "json")
+}
+
+/// What the header says of a type: of the ranges that match, the most specific one counts.
+fn weight(accept: &str, kind: &str, subtype: &str) -> Weight {
+    let ranges = accept.split(',').filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let (range_kind, range_subtype) = parts.next()?.split_once('/')?;
+        let specific = match (range_kind, range_subtype) {
+            ("*", "*") => 0,
+            (k, "*") if k.eq_ignore_ascii_case(kind) => 1,
+            (k, s) if k.eq_ignore_ascii_case(kind) && s.eq_ignore_ascii_case(subtype) => 2,
+            _ => return None,
+        };
+        Some((specific, parts.find_map(quality).unwrap_or(1000)))
+    });
+    ranges.max().map_or(0, |(_, weight)| weight)
+}
+
+/// The value of a `q` parameter; `None` for another parameter.
+fn quality(parameter: &str) -> Option<Weight> {
+    let (name, value) = parameter.split_once('=')?;
+    if !name.trim().eq_ignore_ascii_case("q") {
+        return None;
+    }
+    let value: f32 = value.trim().parse().ok().filter(|q| *q >= 0.0)?;
+    // Capped first, so that it fits.
+    Some((value.min(1.0) * 1000.0) as Weight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_get_the_page_and_everybody_else_json() {
+        for browser in [
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "text/html, application/xhtml+xml, image/jxr, */*;q=0.5",
+            "text/html",
+            "Text/HTML;q=0.4",
+            "text/*",
+            "application/json;q=0.1, text/html;q=0.2",
+        ] {
+            assert!(prefers_html(Some(browser)), "{browser}");
+        }
+        for program in [
+            "*/*",
+            "",
+            "application/json",
+            "application/json, text/html",
+            "application/json, text/html;q=0.9, */*;q=0.1",
+            "text/html;q=0",
+            "text/plain",
+            "text/html;q=nonsense;q=0, */*",
+            "image/*",
+            "nonsense",
+            ",,;;=/",
+        ] {
+            assert!(!prefers_html(Some(program)), "{program}");
+        }
+        assert!(!prefers_html(None));
+    }
+
+    #[test]
+    fn nothing_that_a_client_sends_is_too_odd() {
+        let mut dice = fastrand::Rng::with_seed(7);
+        for _ in 0..20_000 {
+            let parts = [
+                "text", "/", "*", "html", ";", "q", "=", "0.5", ",", " ", "é", "-1", "1e99",
+            ];
+            let header: String = (0..dice.usize(..12))
+                .map(|_| *dice.choice(&parts).unwrap())
+                .collect();
+            let _ = prefers_html(Some(&header));
+        }
+    }
+
+    #[test]
+    fn the_most_specific_range_counts() {
+        assert_eq!(weight("*/*;q=0.1, text/html;q=0.7", "text", "html"), 700);
+        assert_eq!(weight("text/html;q=0, text/*;q=0.5", "text", "html"), 0);
+        assert_eq!(weight("text/html;q=7", "text", "html"), 1000);
+        assert_eq!(weight("text/html;q=-1", "text", "html"), 1000);
+        assert_eq!(weight("text/html;q=nan", "text", "html"), 1000);
+    }
+}

@@ -1,0 +1,239 @@
+//! How terms end, and what lies between them.
+
+use multi_cluster_leader_election::lock::gist::stored::{
+    Mark, Moved, Origin, Place, to_marked_text,
+};
+use multi_cluster_leader_election::lock::gist::terms::{End, Gap, Report, USUAL_REQUESTS};
+use multi_cluster_leader_election::lock::gist::wire::{Request, Text};
+use multi_cluster_leader_election::{LeaderElectionRecord, lock::gist::terms::Survey};
+
+use super::world::{EPOCH, Gist, Says, name, ours, plain};
+use super::{check, survey_at_rest};
+
+/// A history that is told write by write.
+struct Told {
+    gist: Gist,
+    writes: usize,
+}
+
+impl Told {
+    fn new() -> Told {
+        let mut gist = Gist::default();
+        gist.push(Text::Whole("{}".into()), Some(EPOCH));
+        Told { gist, writes: 0 }
+    }
+
+    fn says<'a>(holder: &'a str, token: u64, at: i64) -> Says<'a> {
+        Says {
+            holder,
+            token,
+            acquired: EPOCH + at,
+            renewed: EPOCH + at,
+        }
+    }
+
+    /// A process writes on top of what is in effect, so many seconds after the beginning.
+    fn write(mut self, process: &str, holder: &str, token: u64, at: i64) -> Told {
+        self.writes += 1;
+        let effect = self.gist.in_effect(self.gist.len() - 1);
+        let write_id = format!("{process}-{}", self.writes);
+        let text = ours(&Told::says(holder, token, at), &write_id, name(effect));
+        self.gist.push(text, Some(EPOCH + at));
+        self
+    }
+
+    fn put(mut self, text: Text, at: i64) -> Told {
+        self.gist.push(text, Some(EPOCH + at));
+        self
+    }
+
+    fn moved_to(mut self, gist: &str, at: i64) -> Told {
+        let effect = self.gist.in_effect(self.gist.len() - 1);
+        let origin = Origin {
+            write_id: "init-1".into(),
+            supersedes: name(effect),
+        };
+        let place = Place {
+            gist: gist.parse().unwrap(),
+            file: "leader.json".into(),
+        };
+        let mark = Mark::Moved(Moved::To(place));
+        let record = LeaderElectionRecord::default();
+        let text = to_marked_text(&record, None, &origin, &mark);
+        self.gist.push(Text::Whole(text.into()), Some(EPOCH + at));
+        self
+    }
+
+    fn report(&self) -> Report {
+        let found = survey_at_rest(&self.gist, USUAL_REQUESTS, 1000);
+        assert!(check(&self.gist, &found));
+        found.report
+    }
+
+    /// Each term: who, token, from, to, end; in seconds after the beginning.
+    fn terms(&self) -> Vec<(String, u64, i64, Option<i64>, End)> {
+        let report = self.report();
+        report
+            .terms()
+            .map(|term| {
+                assert!(term.begins, "{term:?}");
+                let (from, to) = (term.from.unwrap() - EPOCH, term.to.map(|to| to - EPOCH));
+                (term.holder.clone(), term.token, from, to, term.end)
+            })
+            .collect()
+    }
+}
+
+fn gaps(told: &Told) -> Vec<Gap> {
+    told.report().gaps().collect()
+}
+
+fn led(
+    holder: &str,
+    token: u64,
+    from: i64,
+    to: impl Into<Option<i64>>,
+    end: End,
+) -> (String, u64, i64, Option<i64>, End) {
+    (holder.to_owned(), token, from, to.into(), end)
+}
+
+/// A term of a, claimed at 10 and renewed up to 40.
+fn begun() -> Told {
+    let told = Told::new();
+    let told = told.write("p", "a", 0, 10).write("p", "a", 0, 12);
+    told.write("p", "a", 0, 20).write("p", "a", 0, 40)
+}
+
+#[test]
+fn a_term_that_is_renewed_is_alive_until_its_lease_has_run_out() {
+    assert_eq!(begun().terms(), [led("a", 0, 10, None, End::Alive)]);
+    // Something else of the gist was written much later.
+    let later = begun();
+    let text = later.gist.text(4).clone();
+    let later = later.put(text, 100);
+    assert_eq!(later.terms(), [led("a", 0, 10, 70, End::RanOut)]);
+    let gap = Gap {
+        from: EPOCH + 70,
+        to: None,
+    };
+    assert_eq!(gaps(&later), [gap]);
+}
+
+#[test]
+fn a_lease_that_is_given_back_ends_there_and_the_gap_with_the_next_claim() {
+    let told = begun().write("p", "", 0, 45).write("q", "b", 1, 47);
+    let told = told.write("q", "b", 1, 49);
+    let expected = [
+        led("a", 0, 10, 45, End::Released),
+        led("b", 1, 47, None, End::Alive),
+    ];
+    assert_eq!(told.terms(), expected);
+    let gap = Gap {
+        from: EPOCH + 45,
+        to: Some(EPOCH + 47),
+    };
+    assert_eq!(gaps(&told), [gap]);
+}
+
+#[test]
+fn a_lease_that_another_took_ran_out_before() {
+    let told = begun().write("q", "b", 1, 71).write("q", "b", 1, 73);
+    let expected = [
+        led("a", 0, 10, 70, End::RanOut),
+        led("b", 1, 71, None, End::Alive),
+    ];
+    assert_eq!(told.terms(), expected);
+}
+
+#[test]
+fn a_process_may_claim_its_own_lease_again() {
+    let told = begun().write("p", "a", 1, 55).write("p", "a", 1, 57);
+    let expected = [
+        led("a", 0, 10, 55, End::ClaimedAgain),
+        led("a", 1, 55, None, End::Alive),
+    ];
+    assert_eq!(told.terms(), expected);
+    assert_eq!(gaps(&told), []);
+}
+
+#[test]
+fn what_comes_past_the_elections_ends_a_term_unless_it_was_over_before() {
+    let cleared = || plain(&Told::says("", 0, 42));
+    let legacy = plain(&Told::says("legacy", 1, 42));
+    let deposed = [led("a", 0, 10, 42, End::Deposed)];
+    assert_eq!(begun().put(cleared(), 42).terms(), deposed);
+    assert_eq!(begun().put(Text::Missing, 42).terms(), deposed);
+    let overwritten = begun().put(legacy, 42);
+    let expected = [
+        led("a", 0, 10, 42, End::Overwritten),
+        led("legacy", 1, 42, None, End::Alive),
+    ];
+    assert_eq!(overwritten.terms(), expected);
+    assert!(!overwritten.report().terms().nth(1).unwrap().elected);
+    let over = [led("a", 0, 10, 70, End::RanOut)];
+    assert_eq!(begun().put(cleared(), 71).terms(), over);
+}
+
+#[test]
+fn a_lock_that_was_moved_says_where_to() {
+    let told = begun().moved_to("aa5a", 42);
+    assert_eq!(told.terms(), [led("a", 0, 10, 42, End::Moved)]);
+    let place = told.report().moved_to.unwrap();
+    assert_eq!(place.gist.as_str(), "aa5a");
+}
+
+#[test]
+fn a_claim_without_a_second_write_never_led() {
+    let told = begun().write("q", "b", 1, 75).write("r", "c", 2, 110);
+    let report = told.report();
+    let confirmed: Vec<bool> = report.terms().map(|term| term.confirmed).collect();
+    assert_eq!(confirmed, [true, false, false]);
+}
+
+#[test]
+fn a_gist_of_one_revision_and_one_without_records_have_no_terms() {
+    let told = Told::new();
+    assert_eq!(told.terms(), []);
+    let told = told.put(Text::Missing, 5).put(Text::Whole("{}".into()), 6);
+    assert_eq!(told.terms(), []);
+    assert_eq!(told.report().unsettled().count(), 0);
+}
+
+/// As the survey sees it if the service does not show one revision.
+fn without(told: &Told, hidden: usize) -> Report {
+    let mut survey = Survey::new(None, USUAL_REQUESTS);
+    while let Some(request) = survey.poll_request() {
+        let request = match request {
+            Request::Revision(revision) if revision == name(hidden) => Request::Revision(name(999)),
+            request => request,
+        };
+        survey
+            .handle_answer(told.gist.answer(&request, 1000))
+            .unwrap();
+    }
+    survey.report()
+}
+
+#[test]
+fn where_something_is_not_known_nobody_is_said_to_have_led() {
+    let told = begun().write("p", "", 0, 45).write("q", "b", 1, 47);
+    let told = told.write("q", "", 1, 50).write("r", "c", 2, 52);
+    let known = led("b", 1, 47, 50, End::Released);
+    assert_eq!(told.terms()[1], known);
+    let report = without(&told, 6);
+    let open: Vec<_> = report.unsettled().collect();
+    assert_eq!(open.len(), 1, "{report:?}");
+    let between = |gap: &Gap| gap.from < EPOCH + 47 && gap.to > Some(EPOCH + 47);
+    assert!(!report.gaps().any(|gap| between(&gap)), "{report:?}");
+}
+
+#[test]
+fn a_revision_that_is_listed_and_not_shown_leaves_its_span_open() {
+    let told = begun().write("q", "b", 1, 71).write("q", "b", 1, 73);
+    let report = without(&told, 4);
+    let terms: Vec<_> = report.terms().map(|term| term.end).collect();
+    assert_eq!(terms, [End::NotSettled, End::Alive]);
+    let open: Vec<usize> = report.unsettled().map(|span| span.revisions).collect();
+    assert_eq!(open, [1], "{report:?}");
+}

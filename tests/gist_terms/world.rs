@@ -1,0 +1,365 @@
+//! A gist with a history, who writes it, and what the full rule says of it.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use multi_cluster_leader_election::election::lock::LockError;
+use multi_cluster_leader_election::lock::gist::revision::Revision;
+use multi_cluster_leader_election::lock::gist::stored::Stored;
+use multi_cluster_leader_election::lock::gist::terms::Holding;
+use multi_cluster_leader_election::lock::gist::wire::{
+    Answer, Commit, GistPage, Reply, Request, Text,
+};
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// When histories begin, in seconds since the Unix epoch.
+pub(crate) const EPOCH: i64 = 1_800_000_000;
+
+/// A gist: its revisions, oldest first, with when they were made.
+#[derive(Clone, Default)]
+pub(crate) struct Gist {
+    pub(crate) revisions: Vec<(Text, Option<i64>)>,
+    /// Which is in effect at each.
+    effects: Vec<usize>,
+    by_name: BTreeMap<Revision, usize>,
+}
+
+pub(crate) fn name(index: usize) -> Revision {
+    let mut bytes = [0xee; 20];
+    bytes[..8].copy_from_slice(&(index as u64 + 1).to_be_bytes());
+    Revision::from_bytes(bytes)
+}
+
+fn whole(text: String) -> Text {
+    Text::Whole(text.into())
+}
+
+pub(crate) fn rfc3339(at: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(at).unwrap();
+    time.format(&Rfc3339).unwrap()
+}
+
+/// What a record says.
+#[derive(Clone, Debug)]
+pub(crate) struct Says<'a> {
+    pub(crate) holder: &'a str,
+    pub(crate) token: u64,
+    pub(crate) acquired: i64,
+    pub(crate) renewed: i64,
+}
+
+pub(crate) fn plain(says: &Says<'_>) -> Text {
+    whole(record(says).to_string())
+}
+
+pub(crate) fn ours(says: &Says<'_>, write_id: &str, supersedes: Revision) -> Text {
+    let mut record = record(says);
+    record["protocol"] = 1.into();
+    record["writeId"] = write_id.into();
+    record["supersedes"] = supersedes.to_string().into();
+    whole(record.to_string())
+}
+
+fn record(says: &Says<'_>) -> serde_json::Value {
+    json!({
+        "holderIdentity": says.holder,
+        "leaseDurationSeconds": if says.holder.is_empty() { 1 } else { 30 },
+        "acquireTime": rfc3339(says.acquired),
+        "renewTime": rfc3339(says.renewed),
+        "leaderTransitions": says.token,
+    })
+}
+
+impl Gist {
+    pub(crate) fn len(&self) -> usize {
+        self.revisions.len()
+    }
+
+    pub(crate) fn text(&self, index: usize) -> &Text {
+        &self.revisions[index].0
+    }
+
+    pub(crate) fn stored(&self, index: usize) -> Stored {
+        Stored::read(self.text(index))
+    }
+
+    /// Which revision is in effect at this one, by the full rule.
+    pub(crate) fn in_effect(&self, index: usize) -> usize {
+        self.effects[index]
+    }
+
+    /// Who leads at this revision, by the full rule.
+    pub(crate) fn holding(&self, index: usize) -> Holding {
+        Holding::of(&self.stored(self.in_effect(index)))
+    }
+
+    pub(crate) fn push(&mut self, text: Text, at: Option<i64>) -> usize {
+        let index = self.revisions.len();
+        self.revisions.push((text, at));
+        self.by_name.insert(name(index), index);
+        let effect = match index.checked_sub(1).map(|below| self.effects[below]) {
+            None => index,
+            Some(before) if self.text(index) == self.text(index - 1) => before,
+            Some(before) => match self.stored(index).origin() {
+                Some(origin) if origin.supersedes != name(before) => before,
+                _ => index,
+            },
+        };
+        self.effects.push(effect);
+        index
+    }
+
+    fn commit(&self, index: usize) -> Commit {
+        Commit {
+            revision: name(index),
+            committed_at: self.revisions[index].1,
+        }
+    }
+
+    /// Newest first, from a place on.
+    fn commits(&self, from: usize, count: usize) -> Vec<Commit> {
+        let all = (0..self.len()).rev();
+        let some = all.skip(from).take(count);
+        some.map(|index| self.commit(index)).collect()
+    }
+
+    /// What a request is answered with; `shows` is how much of a history the gist itself shows.
+    pub(crate) fn answer(&self, request: &Request, shows: usize) -> Answer {
+        let reply = match request {
+            Request::History | Request::Gist { .. } => {
+                let most = match request {
+                    Request::History => shows,
+                    _ => shows.min(30),
+                };
+                Ok(Reply::Gist(GistPage {
+                    files: vec!["leader.json".into()],
+                    text: self.text(self.len() - 1).clone(),
+                    history: self.commits(0, most),
+                    ..GistPage::default()
+                }))
+            }
+            Request::Commits { page, per_page } => Ok(Reply::Commits(
+                self.commits((*page as usize - 1) * per_page, *per_page),
+            )),
+            Request::Revision(revision) => match self.by_name.get(revision) {
+                Some(index) => Ok(Reply::Revision(self.text(*index).clone())),
+                None => Err(LockError::NotFound("no such revision".into())),
+            },
+            Request::Write { .. } | Request::Create { .. } => panic!("a survey does not write"),
+        };
+        let newest = self.revisions.last().and_then(|(_, at)| *at);
+        Answer {
+            date: newest.map(|at| at + 1),
+            rate: None,
+            reply,
+        }
+    }
+}
+
+/// A process that stands for election, as far as what it writes goes.
+struct Process {
+    name: String,
+    writes: usize,
+}
+
+/// Processes that write by the protocol, and whatever else may come over a history.
+pub(crate) struct Wild {
+    pub(crate) gist: Gist,
+    processes: Vec<Process>,
+    /// How often a process goes by what was in effect a while ago.
+    lateness: f64,
+    /// How often something comes past the elections.
+    disturbance: f64,
+    now: i64,
+}
+
+impl Wild {
+    pub(crate) fn new(rng: &mut Rng) -> Wild {
+        let mut gist = Gist::default();
+        let first = match rng.u8(..4) {
+            0 => Text::Missing,
+            1 => whole("{}".into()),
+            2 => plain(&says("someone", 3, EPOCH, EPOCH)),
+            _ => ours(&says("", 7, EPOCH, EPOCH), "init-0", name(999_999)),
+        };
+        gist.push(first, Some(EPOCH));
+        Wild {
+            gist,
+            processes: Vec::new(),
+            lateness: [0.0, 0.1, 0.4][rng.usize(..3)],
+            disturbance: [0.0, 0.05, 0.3, 0.6][rng.usize(..4)],
+            now: EPOCH,
+        }
+    }
+
+    /// One more revision.
+    pub(crate) fn step(&mut self, rng: &mut Rng) {
+        self.now += rng.i64(0..12);
+        let last = self.gist.len() - 1;
+        let text = if rng.f64() < self.disturbance {
+            self.disturb(rng, last)
+        } else {
+            self.write(rng, last)
+        };
+        // A server's clock may have been set, and may not be told.
+        let at = match rng.u8(..50) {
+            0 => None,
+            1 => Some(self.now - 100),
+            _ => Some(self.now),
+        };
+        self.gist.push(text, at);
+    }
+
+    fn disturb(&self, rng: &mut Rng, last: usize) -> Text {
+        let old = rng.usize(..=last);
+        match rng.u8(..10) {
+            // The lock is moved away.
+            9 => {
+                let effect = self.gist.in_effect(last);
+                let token = self.highest_token(effect, last).unwrap_or(0);
+                let says = says("", token, self.now, self.now);
+                let text = ours(&says, &format!("init{last}-1"), name(effect));
+                let Text::Whole(text) = text else { return text };
+                whole(text.replace(
+                    r#""protocol":1"#,
+                    r#""protocol":2,"movedTo":"aa","movedToFile":"b""#,
+                ))
+            }
+            // Another file's revision.
+            0 | 1 => self.gist.text(last).clone(),
+            // An old state, with all that it says.
+            2 => self.gist.text(old).clone(),
+            // An old record without what makes it ours; or one of client-go's.
+            3 | 4 => match self.gist.stored(old).record() {
+                Some(stored) => {
+                    let mut record = (*stored.record).clone();
+                    record.other.clear();
+                    whole(record.to_json())
+                }
+                None => whole("not json".into()),
+            },
+            5 => plain(&says("legacy", rng.u64(..20), self.now - 50, self.now)),
+            6 => Text::Missing,
+            7 => plain(&says("", rng.u64(..20), self.now, self.now)),
+            _ => whole("{}".into()),
+        }
+    }
+
+    /// A process writes by what was in effect when it last looked: it renews or gives back what is its
+    /// own, or claims.
+    fn write(&mut self, rng: &mut Rng, last: usize) -> Text {
+        let looked_at = match rng.f64() < self.lateness {
+            true => rng.usize(..=last),
+            false => last,
+        };
+        let effect = self.gist.in_effect(looked_at);
+        let stored = self.gist.stored(effect);
+        let Holding::Term {
+            holder,
+            token,
+            process,
+        } = Holding::of(&stored)
+        else {
+            return self.claim(rng, effect, looked_at);
+        };
+        let renews = rng.u8(..12);
+        let own = self.processes.iter_mut().find(|one| *one.name == *process);
+        let (Some(own), 1..) = (own, renews) else {
+            return self.claim(rng, effect, looked_at);
+        };
+        own.writes += 1;
+        let write_id = format!("{process}-{}", own.writes);
+        let acquired = stored.record().unwrap().record.acquire_time.clone();
+        let acquired = OffsetDateTime::parse(&acquired, &Rfc3339).unwrap();
+        let says = match renews {
+            1 => says("", token, self.now, self.now),
+            _ => says(&holder, token, acquired.unix_timestamp(), self.now),
+        };
+        ours(&says, &write_id, name(effect))
+    }
+
+    fn claim(&mut self, rng: &mut Rng, effect: usize, looked_at: usize) -> Text {
+        let number = match rng.u8(..4) {
+            0 => self.processes.len(),
+            _ => rng.usize(..=self.processes.len()),
+        };
+        if number == self.processes.len() {
+            self.processes.push(Process {
+                name: format!("process{number}"),
+                writes: 0,
+            });
+        }
+        let process = &mut self.processes[number];
+        process.writes += 1;
+        let write_id = format!("{}-{}", process.name, process.writes);
+        // Two processes may have one name.
+        let holder = format!("host{}", number % 3);
+        let token = self.highest_token(effect, looked_at).map_or(0, |it| it + 1);
+        let says = says(&holder, token, self.now, self.now);
+        ours(&says, &write_id, name(effect))
+    }
+
+    /// The highest token that a look has to show: from the newest revision of ours that took effect on.
+    fn highest_token(&self, effect: usize, looked_at: usize) -> Option<u64> {
+        let ours = |index: &usize| {
+            self.gist.in_effect(*index) == *index && self.gist.stored(*index).origin().is_some()
+        };
+        let from = (0..=effect).rev().find(ours).unwrap_or(0);
+        let seen = from..=looked_at;
+        seen.filter_map(|index| self.gist.stored(index).token())
+            .max()
+    }
+}
+
+fn says(holder: &str, token: u64, acquired: i64, renewed: i64) -> Says<'_> {
+    Says {
+        holder,
+        token,
+        acquired,
+        renewed,
+    }
+}
+
+/// A history in which only elections happen: terms of random lengths that end by a crash or politely.
+pub(crate) fn calm(rng: &mut Rng, length: usize, terms: usize) -> Gist {
+    let mut gist = Gist::default();
+    let mut now = EPOCH;
+    gist.push(whole("{}".into()), Some(now));
+    let mut ends: Vec<usize> = (1..terms).map(|_| rng.usize(10..length)).collect();
+    ends.push(length);
+    ends.sort_unstable();
+    for (term, end) in ends.into_iter().enumerate() {
+        let (holder, process) = (format!("host{}", term % 3), format!("p{term}"));
+        // Clocks of other machines differ.
+        let skew = rng.i64(-300..300);
+        let acquired = now + skew;
+        let mut written = 0;
+        while gist.len() < end {
+            let holder = match written > 3 && gist.len() + 1 == end && rng.bool() {
+                true => "",
+                false => holder.as_str(),
+            };
+            let below = gist.in_effect(gist.len() - 1);
+            let acquired = if holder.is_empty() {
+                now + skew
+            } else {
+                acquired
+            };
+            let says = says(holder, term as u64, acquired, now + skew);
+            let write_id = format!("{process}-{written}");
+            let latency = rng.i64(0..2);
+            gist.push(ours(&says, &write_id, name(below)), Some(now + latency));
+            // The confirming write comes soon, and now and then one had to be tried again.
+            now += match (written, rng.u8(..100)) {
+                (0, _) => 2,
+                (_, 0) => 11,
+                _ => 8,
+            };
+            written += 1;
+        }
+        now += rng.i64(1..40);
+    }
+    gist
+}

@@ -1,0 +1,54 @@
+//! What `elector history` says of a world, held against what truly was in effect.
+
+use std::collections::HashMap;
+
+use multi_cluster_leader_election::lock::gist::revision::Revision;
+use multi_cluster_leader_election::lock::gist::stored::Stored;
+use multi_cluster_leader_election::lock::gist::terms::{Holding, Survey, USUAL_REQUESTS};
+use multi_cluster_leader_election::lock::gist::wire::Text;
+
+use super::World;
+
+impl World {
+    /// A survey of the whole history tells nothing that is not true.
+    pub(super) fn check_history(&mut self) {
+        let mut survey = Survey::new(Some(crate::service::FILE.to_owned()), USUAL_REQUESTS);
+        while let Some(request) = survey.poll_request() {
+            let answer = self.service.read(&request, self.now, self.now, usize::MAX);
+            if let Err(error) = survey.handle_answer(answer) {
+                return self.break_rule(|_| format!("the history cannot be read: {error}"));
+            }
+        }
+        // What is given up is left open; what is said must be so.
+        let report = survey.report();
+        let holdings = self.holdings();
+        for piece in report.pieces.iter().filter(|piece| !piece.assumed) {
+            let Some(said) = &piece.holding else { continue };
+            let mut truths = holdings[piece.newest..=piece.oldest].iter();
+            if let Some(truth) = truths.find(|truth| *truth != said) {
+                let told = format!("the history tells {piece:?}, but there is {truth:?}");
+                return self.break_rule(|_| told);
+            }
+        }
+    }
+
+    /// Who leads at each revision by the full rule, newest first.
+    fn holdings(&self) -> Vec<Holding> {
+        let revisions = self.service.revisions();
+        let texts: HashMap<_, _> = revisions.iter().cloned().collect();
+        let mut last: Option<(Revision, Holding)> = None;
+        let of = |(revision, _): &(Revision, Text)| {
+            let effect = self.service.effect_at(*revision);
+            let effect = effect.map_or(*revision, |standing| standing.revision);
+            match &last {
+                Some((same, holding)) if *same == effect => holding.clone(),
+                _ => {
+                    let holding = Holding::of(&Stored::read(&texts[&effect]));
+                    last = Some((effect, holding.clone()));
+                    holding
+                }
+            }
+        };
+        revisions.iter().map(of).collect()
+    }
+}

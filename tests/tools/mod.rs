@@ -1,0 +1,31 @@
+//! Programs that a test needs and that may not be there.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a test helper, of which every test uses another part"
+)]
+
+use std::env;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Set where every tool is installed (in CI): then one that is missing is a failure.
+const ALL_TOOLS: &str = "ELECTOR_TESTS_NEED_ALL_TOOLS";
+
+/// Where the first of these programs is that is installed. Says so, past the test's captured output,
+/// if none is.
+pub fn find(programs: &[&str], what_is_not_tested: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let places = programs.iter().flat_map(|program| {
+        let folders: Vec<PathBuf> = env::split_paths(&path).collect();
+        folders.into_iter().map(move |folder| folder.join(program))
+    });
+    let found = places.into_iter().find(|place| place.is_file());
+    if found.is_none() {
+        let missing = format!("{} is missing: {what_is_not_tested}", programs[0]);
+        assert!(env::var_os(ALL_TOOLS).is_none(), "{missing}");
+        let _ = writeln!(std::io::stderr(), "\n*** {missing} ***");
+    }
+    found
+}
