@@ -187,6 +187,7 @@ impl Scenario {
                 limits: true,
                 ..Faults::none()
             },
+            workload_faults: WorkloadFaults::none(),
             confirm_delay: Duration::from_secs(2),
             suffices: true,
             counted: true,
