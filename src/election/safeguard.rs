@@ -60,11 +60,15 @@ pub enum Safeguard {
     LostWritesForgotten,
     /// A revision whose content equals that of the one right below is another file's.
     EqualContentPassedOver,
+    /// A guard that does not say in time that nothing is left is killed.
+    OverdueGuardKilled,
+    /// What a lost guard leaves is killed before the workload counts as gone.
+    ClearedBeforeGone,
 }
 
 impl Safeguard {
     /// All of them.
-    pub const ALL: [Safeguard; 26] = [
+    pub const ALL: [Safeguard; 28] = [
         Safeguard::LeaseFromBeforeRequest,
         Safeguard::Supersedes,
         Safeguard::ConfirmedClaim,
@@ -91,6 +95,8 @@ impl Safeguard {
         Safeguard::ConfirmDelay,
         Safeguard::LostWritesForgotten,
         Safeguard::EqualContentPassedOver,
+        Safeguard::OverdueGuardKilled,
+        Safeguard::ClearedBeforeGone,
     ];
 }
 

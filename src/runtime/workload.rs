@@ -253,7 +253,7 @@ impl Shared {
                     return Some(Outcome::Failed);
                 }
             };
-            if matches!(ended, Ok(Ended::GuardLost)) {
+            if matches!(ended, Ok(Ended::GuardLost | Ended::GuardOverdue)) {
                 self.counts.ended(None);
             }
             let Ok(ended) = ended else {
@@ -268,7 +268,7 @@ impl Shared {
                     log::error!("the workload's guard was lost: what it left was killed");
                     return Some(Outcome::Failed);
                 }
-                Ended::Stopped | Ended::GuardLost => {}
+                Ended::Stopped | Ended::GuardOverdue | Ended::GuardLost => {}
             }
             if !self.goes_on(term, events) {
                 return None;

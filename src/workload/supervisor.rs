@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::message::{FromGuard, ToGuard};
+use crate::election::safeguard::{Safeguard, holds};
 use crate::election::time::Instant;
 
 /// Which part of the margin a guard gets, after everything was to be killed, to reap it and to say so.
@@ -44,6 +45,8 @@ pub enum Ended {
     ByItself(i32),
     /// It was stopped, or never started.
     Stopped,
+    /// Its time was over and its guard did not say that nothing is left: both were killed.
+    GuardOverdue,
     /// The guard was lost; whether the program would have ended is not known.
     GuardLost,
 }
@@ -100,6 +103,7 @@ impl Supervisor {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let waits = self.phase == Phase::Guarded && !self.killed_guard;
+        let waits = waits && holds(Safeguard::OverdueGuardKilled);
         waits.then(|| self.overdue_at())
     }
 
@@ -206,6 +210,9 @@ impl Supervisor {
         if matches!(self.phase, Phase::Starting | Phase::Guarded) {
             self.phase = Phase::Clearing;
             self.actions.clear();
+            if !holds(Safeguard::ClearedBeforeGone) {
+                return self.handle_cleared();
+            }
             self.actions.push_back(Action::Clear);
         }
     }
@@ -213,7 +220,11 @@ impl Supervisor {
     /// Nothing runs below this process.
     pub fn handle_cleared(&mut self) {
         if self.phase == Phase::Clearing {
-            self.phase = Phase::Over(Ended::GuardLost);
+            self.phase = Phase::Over(if self.killed_guard {
+                Ended::GuardOverdue
+            } else {
+                Ended::GuardLost
+            });
         }
     }
 
@@ -353,7 +364,7 @@ mod tests {
         assert_eq!(actions(&mut supervisor), [Action::Clear]);
         assert_eq!(supervisor.ended(), None);
         supervisor.handle_cleared();
-        assert_eq!(supervisor.ended(), Some(Ended::GuardLost));
+        assert_eq!(supervisor.ended(), Some(Ended::GuardOverdue));
     }
 
     #[test]

@@ -126,8 +126,9 @@ fn patience_has_an_end() {
     if !alone("orphaned::patience_has_an_end") {
         return;
     }
+    // Killed, but not waited for: that is done below.
+    #[expect(clippy::zombie_processes)]
     Command::new("sleep").arg("1000").spawn().unwrap();
-    // Killed, but not waited for.
     assert!(!kill_all_below(in_time(Duration::ZERO), |_| ()).unwrap());
     eventually("it is killed", || reap_all().unwrap().left == Left::Nothing);
 }

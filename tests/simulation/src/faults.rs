@@ -1,6 +1,8 @@
 //! What goes wrong in a simulated world: drawn anew for each seed, so that each world has its own mix
 //! (swarm testing).
 
+pub mod workloads;
+
 use std::time::Duration;
 
 use fastrand::Rng;

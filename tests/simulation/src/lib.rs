@@ -9,4 +9,5 @@ pub mod node;
 pub mod scenario;
 pub mod service;
 pub mod tally;
+pub mod workload;
 pub mod world;

@@ -1,6 +1,7 @@
 //! Leaves a safeguard out, to show that the simulation would notice. Those of the program have
 //! switches of their own; those of what the simulation plays itself (the clock that an elector is
-//! told the time by, the guard, what an elector is told by its owner) are here.
+//! told the time by, the process around a guard's decisions, what an elector is told by its owner) are
+//! here.
 
 use std::cell::Cell;
 
@@ -17,6 +18,8 @@ pub enum Rule {
     TimeRunsOnInSuspend,
     /// The guard stops the workload by itself when its time is over.
     GuardHoldsDeadline,
+    /// The guard ends the workload when its elector has ended.
+    GuardSeesElectorsEnd,
     /// Candidates look seldomer where the hour's requests run short.
     LooksPutOff,
 }
@@ -35,6 +38,7 @@ impl Missing {
             Rule::NotWallClock,
             Rule::TimeRunsOnInSuspend,
             Rule::GuardHoldsDeadline,
+            Rule::GuardSeesElectorsEnd,
             Rule::LooksPutOff,
         ];
         let safeguards = Safeguard::ALL.into_iter().map(Missing::Safeguard);

@@ -1,5 +1,5 @@
 //! A candidate of a simulated world: the real elector, the real lock protocol and the real counting of
-//! writes on a clock of their own, and a workload whose guard holds its deadline.
+//! writes on a clock of their own, and what it runs while it leads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +14,11 @@ use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, Protocol
 use multi_cluster_leader_election::lock::gist::revision::Revision;
 
 use crate::clock::{Clock, Time};
+use crate::workload::{self, Guard, Leading, Word};
+
+/// What was frozen together with its guard runs for an instant after the thaw before it is stopped;
+/// nothing else is promised.
+const THAW: Duration = Duration::from_millis(50);
 
 /// A call to the store under way.
 #[derive(Debug)]
@@ -24,31 +29,6 @@ pub struct Call {
     pub request: u64,
     /// The request is a write, whose failure leaves its outcome open.
     pub write: bool,
-}
-
-/// What runs while the candidate leads.
-#[derive(Debug)]
-pub struct Workload {
-    pub token: u64,
-    /// Until when the guard lets it run.
-    pub until: Instant,
-    /// When it was told to stop, by the candidate's clock.
-    pub stopping: Option<Instant>,
-    pub kill_at: Instant,
-    /// How long it takes to stop when it is told to.
-    pub takes: Duration,
-}
-
-impl Workload {
-    /// When nothing of it is left, by the candidate's clock, if nothing new is said.
-    pub fn gone_at(&self, grace: Duration) -> Instant {
-        let (told, kill_at) = match self.stopping {
-            Some(at) => (at, self.kill_at),
-            None => (self.until, self.until + grace),
-        };
-        let told = told.min(self.until);
-        (told + self.takes).min(kill_at).min(self.until + grace)
-    }
 }
 
 /// Whether the machine and the process run.
@@ -88,9 +68,16 @@ pub struct Node {
     pub limits: Limits,
     pub call: Option<Call>,
     pub requests: u64,
-    pub workload: Option<Workload>,
-    /// Counts what was said to the workload.
-    pub orders: u64,
+    /// The elector's thread that leads.
+    pub leading: Option<Leading>,
+    /// What has reached the elector while it stood still.
+    pub unheard: Vec<Word>,
+    /// The guards on this machine, of earlier processes too.
+    pub guards: Vec<Guard>,
+    /// What runs of workloads.
+    pub workload: Vec<workload::Process>,
+    /// When its machine was last resumed.
+    pub thawed: Time,
     pub cut_off: bool,
     pub suspended_at: Time,
     /// The true time at which it wakes.
@@ -154,8 +141,11 @@ impl Node {
             limits: process.limits,
             call: None,
             requests: 0,
-            workload: None,
-            orders: 0,
+            leading: None,
+            unheard: Vec::new(),
+            guards: Vec::new(),
+            workload: Vec::new(),
+            thawed: Time(0),
             cut_off: false,
             suspended_at: Time(0),
             wake: None,
@@ -176,6 +166,14 @@ impl Node {
         self.term = (0, Vec::new());
         self.sent_writes.clear();
         self.told_to_wait_until = Instant::BOOT;
+    }
+
+    /// What runs of a workload at a moment.
+    pub fn running(&self, now: Time) -> Option<&workload::Process> {
+        let mut processes = self.workload.iter();
+        let first = processes.find(|process| process.becomes_cmd.is_none())?;
+        let thaws = self.thawed != Time(0) && now.since(self.thawed) < THAW;
+        (self.power != Power::Suspended && !thaws).then_some(first)
     }
 
     pub fn name(&self) -> &str {

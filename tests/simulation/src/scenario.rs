@@ -6,6 +6,7 @@ use fastrand::Rng;
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 
 use crate::faults::Faults;
+use crate::faults::workloads::WorkloadFaults;
 
 /// A world before it begins.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub struct Scenario {
     /// How long things go wrong.
     pub troubled: Duration,
     pub faults: Faults,
+    pub workload_faults: WorkloadFaults,
     pub confirm_delay: Duration,
     /// How long before the world began the hour of the service's limit did.
     pub phase: Duration,
@@ -79,6 +81,7 @@ impl Scenario {
             troubled: Duration::from_secs(3600),
             counted: !tight && alike,
             faults,
+            workload_faults: WorkloadFaults::draw(seed),
             confirm_delay,
             phase: Duration::ZERO,
             suffices: false,
@@ -184,6 +187,7 @@ impl Scenario {
                 limits: true,
                 ..Faults::none()
             },
+            workload_faults: WorkloadFaults::none(),
             confirm_delay: Duration::from_secs(2),
             suffices: true,
             counted: true,
@@ -196,6 +200,7 @@ impl Scenario {
         Scenario {
             kind: "calm",
             faults: Faults::none(),
+            workload_faults: WorkloadFaults::none(),
             legacy: 0,
             ..Scenario::draw(seed)
         }
@@ -213,6 +218,7 @@ impl Scenario {
             polite_stops: 20.0,
             ..Faults::none()
         };
+        scenario.workload_faults = WorkloadFaults::none();
         scenario.legacy = 0;
         scenario
     }

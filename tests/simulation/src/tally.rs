@@ -46,12 +46,31 @@ kinds! {
     Person "edits by a person",
     Legacy "writes of client-go",
     Stubborn "workloads that ignore TERM",
+    GuardKilled "guards killed",
+    GuardStopped "guards stopped (SIGSTOP)",
+    GuardOverdue "guards killed by their elector",
+    GuardLost "lost guards cleared up after",
+    SlowStart "starts that took seconds",
+    EndedItself "workloads that ended by themselves",
+    Leftover "workloads with something to leave behind",
+    StartedAgain "workloads started again in a term",
+    SecondSignal "second signals to a stop",
+}
+
+/// How often each kind came about.
+#[derive(Clone, Debug)]
+struct Counts([u64; Kind::ALL.len()]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Counts([0; Kind::ALL.len()])
+    }
 }
 
 /// What came of one world, or of many.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    faults: [u64; Kind::ALL.len()],
+    faults: Counts,
     pub worlds: u64,
     pub candidate_hours: f64,
     pub events: u64,
@@ -77,11 +96,11 @@ pub struct Tally {
 
 impl Tally {
     pub fn count(&mut self, kind: Kind) {
-        self.faults[kind as usize] += 1;
+        self.faults.0[kind as usize] += 1;
     }
 
     pub fn of(&self, kind: Kind) -> u64 {
-        self.faults[kind as usize]
+        self.faults.0[kind as usize]
     }
 
     pub fn takeover(&mut self, seed: u64, late: Duration) {
@@ -99,7 +118,7 @@ impl Tally {
     }
 
     pub fn add(&mut self, other: &Tally) {
-        for (mine, others) in self.faults.iter_mut().zip(other.faults) {
+        for (mine, others) in self.faults.0.iter_mut().zip(other.faults.0) {
             *mine += others;
         }
         self.worlds += other.worlds;

@@ -2,14 +2,17 @@
 //! one queue of events in virtual time. The same scenario makes the same world.
 
 mod checks;
+mod guard;
 mod healing;
 mod history;
 mod legacy;
 mod network;
 mod people;
 mod process;
+mod programs;
 mod quota;
 mod troubles;
+mod workload_troubles;
 mod workloads;
 
 use std::cmp::Reverse;
@@ -27,11 +30,13 @@ use self::legacy::Legacy;
 use self::quota::Quota;
 use crate::clock::{Clock, Time};
 use crate::faults::Faults;
+use crate::faults::workloads::WorkloadFaults;
 use crate::missing;
 use crate::node::{Node, Process};
 use crate::scenario::Scenario;
 use crate::service::Service;
 use crate::tally::{Kind, Tally};
+use crate::workload::Word;
 
 /// How many of the last events a failure shows.
 const TRACE: usize = 120;
@@ -117,10 +122,41 @@ enum Event {
         from: Sender,
         answer: Box<Answer>,
     },
-    /// The guard looks at its workload.
-    Guard {
+    /// Something reaches an elector from its threads and children.
+    Word {
         node: usize,
-        order: u64,
+        life: u64,
+        word: Word,
+    },
+    /// A guard gets to run.
+    GuardLooks {
+        node: usize,
+        guard: u64,
+    },
+    GuardTimer {
+        node: usize,
+        guard: u64,
+    },
+    /// A process of a workload begins or ends.
+    Processes {
+        node: usize,
+    },
+    /// A guard is killed, or stopped.
+    GuardTrouble {
+        kills: bool,
+    },
+    GuardContinues {
+        node: usize,
+        guard: u64,
+    },
+    SecondSignal {
+        node: usize,
+        life: u64,
+    },
+    /// An elector waits no longer for its workload to be killed.
+    Exit {
+        node: usize,
+        life: u64,
     },
     Trouble {
         node: usize,
@@ -204,11 +240,16 @@ struct World {
     scenario: Scenario,
     checks: Checks,
     faults: Faults,
+    workload_faults: WorkloadFaults,
     rng: Rng,
+    /// For all that has to do with workloads.
+    workload_rng: Rng,
     now: Time,
     queue: BinaryHeap<Reverse<Queued>>,
     order: u64,
     processes: u64,
+    /// How many guards there were.
+    guards: u64,
     nodes: Vec<Node>,
     legacy: Vec<Legacy>,
     service: Service,
@@ -235,6 +276,8 @@ impl World {
             .collect();
         let mut world = World {
             faults: scenario.faults.clone(),
+            workload_faults: scenario.workload_faults.clone(),
+            workload_rng: Rng::with_seed(scenario.seed ^ 0x96a4d),
             service: Service::new(
                 scenario.seed,
                 scenario.content.as_deref(),
@@ -247,6 +290,7 @@ impl World {
             queue: BinaryHeap::new(),
             order: 0,
             processes: 0,
+            guards: 0,
             nodes: Vec::new(),
             legacy: Vec::new(),
             outage: false,
@@ -286,6 +330,7 @@ impl World {
         }
         self.populate_legacy();
         self.plan_troubles();
+        self.plan_workload_troubles();
         self.at(self.now.after(self.scenario.troubled), Event::Heal);
     }
 
@@ -401,11 +446,14 @@ impl World {
                 write,
             } => self.land(from, &request, &write),
             Event::Answer { from, answer } => self.deliver(from, *answer),
-            Event::Guard { node, order } => {
-                if self.nodes[node].orders == order {
-                    self.guard(node);
-                }
-            }
+            Event::Word { node, life, word } => self.hear_word(node, life, word),
+            Event::GuardLooks { node, guard } => self.guard_looks(node, guard),
+            Event::GuardTimer { node, guard } => self.guard_timer(node, guard),
+            Event::Processes { node } => self.processes_go_on(node),
+            Event::GuardTrouble { kills } => self.guard_trouble(kills),
+            Event::GuardContinues { node, guard } => self.continue_guard(node, guard),
+            Event::SecondSignal { node, life } => self.second_signal(node, life),
+            Event::Exit { node, life } => self.exit(node, life),
             Event::Trouble { node, kind } => self.trouble(node, kind),
             Event::Relief { node, kind } => self.relief(node, kind),
             Event::Outage => self.outage(),

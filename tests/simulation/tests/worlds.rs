@@ -50,6 +50,7 @@ fn the_same_seed_makes_the_same_world() {
 #[test]
 fn a_write_that_vanished_and_came_back_is_confirmed_only_from_then_on() {
     keeps_its_promises(&Scenario::draw(76));
+    keeps_its_promises(&Scenario::draw(231));
     keeps_its_promises(&Scenario::draw(449));
 }
 
@@ -59,6 +60,7 @@ fn a_write_that_vanished_and_came_back_is_confirmed_only_from_then_on() {
 fn a_history_that_goes_back_and_forth_confirms_nothing() {
     keeps_its_promises(&Scenario::draw(1392));
     keeps_its_promises(&Scenario::racing(31));
+    keeps_its_promises(&Scenario::racing(266));
 }
 
 /// After many retries the hour's writes were used up, and the lease was lost for want of them.
@@ -73,5 +75,21 @@ fn a_leader_that_had_to_retry_does_not_run_out_of_writes() {
 #[test]
 fn a_long_history_is_read_on_soon() {
     keeps_its_promises(&Scenario::draw(5));
-    keeps_its_promises(&Scenario::draw(90));
+    keeps_its_promises(&Scenario::draw(89));
+}
+
+/// An elector gave its workload up in the moment in which that was killed: with no grace at all, or
+/// when it had stood still. It ended, and nobody was left to kill what its stopped guard should have.
+#[test]
+fn what_is_killed_at_the_last_moment_is_waited_for() {
+    keeps_its_promises(&Scenario::draw(328));
+    keeps_its_promises(&Scenario::draw(662));
+    keeps_its_promises(&Scenario::draw(969));
+}
+
+/// Its guard had ended a workload in time, as word of a renewal came late. That counted as the
+/// workload's own end: the lease was given back, and the elector left.
+#[test]
+fn a_workload_that_was_ended_by_its_guard_did_not_end_by_itself() {
+    keeps_its_promises(&Scenario::draw(1763));
 }

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::StopReason;
+use multi_cluster_leader_election::election::action::{Finish, StopReason};
 use multi_cluster_leader_election::election::time::Instant;
 
 use super::{Checks, Sender, World};
 use crate::clock::Time;
 use crate::node::{Node, Power, TermWrite};
 use crate::service::{Landed, Standing};
+use crate::workload::Process;
 
 /// What the conversion of one clock's time to another's may be off by.
 const ROUNDING: Duration = Duration::from_nanos(3);
@@ -29,10 +30,11 @@ impl World {
     }
 
     pub(super) fn check(&mut self) {
-        let running = |node: &&Node| node.workload.is_some() && node.power != Power::Suspended;
-        let mut workloads = self.nodes.iter().filter(running);
+        let now = self.now;
+        let runs = |node: &&Node| node.running(now).is_some();
+        let mut workloads = self.nodes.iter().filter(runs);
         if let (Some(one), Some(other)) = (workloads.next(), workloads.next()) {
-            let token = |node: &Node| node.workload.as_ref().map_or(0, |workload| workload.token);
+            let token = |node: &Node| node.running(now).map_or(0, |process| process.token);
             let what = format!(
                 "two workloads run: of {} (token {}) and of {} (token {})",
                 one.name(),
@@ -44,6 +46,79 @@ impl World {
         }
         if self.checks == Checks::All {
             self.check_deadlines();
+            self.check_limits();
+        }
+    }
+
+    /// A workload starts: nothing else runs on its machine.
+    pub(super) fn check_start(&mut self, node: usize, index: usize) {
+        let Node { workload, .. } = &self.nodes[node];
+        let mut others = workload.iter().enumerate();
+        let other = others.find(|(other, it)| *other != index && it.becomes_cmd.is_none());
+        if let Some((_, other)) = other {
+            let name = self.nodes[node].name();
+            let (old, new) = (other.token, workload[index].token);
+            let what = format!("two workloads run, both of {name}: of the terms {old} and {new}");
+            self.violate(what);
+        }
+    }
+
+    /// Nothing of a workload runs when it must have been killed and reaped, by its machine's clock.
+    fn check_limits(&mut self) {
+        let now = self.now;
+        let overdue = |node: &Node| {
+            let mut processes = node.workload.iter();
+            node.running(now).is_some() && processes.any(|process| process.limit < now)
+        };
+        if let Some(node) = self.nodes.iter().position(overdue) {
+            self.break_rule(|w| {
+                let Node { workload, .. } = &w.nodes[node];
+                format!(
+                    "something of {} runs that must be gone: {workload:?}",
+                    w.nodes[node].name()
+                )
+            });
+        }
+    }
+
+    /// An elector is told that nothing is left of its workload.
+    pub(super) fn check_gone(&mut self, node: usize) {
+        let Node { workload, life, .. } = &self.nodes[node];
+        if workload.iter().any(|process| process.life == *life) {
+            self.break_rule(|w| {
+                let name = w.nodes[node].name();
+                format!("{name} is told that its workload is gone while something of it runs")
+            });
+        }
+    }
+
+    /// An elector ends because its election has.
+    pub(super) fn check_leaving(&mut self, node: usize, finish: Finish) {
+        // Whatever runs here can be killed.
+        if finish == Finish::WorkloadStuck {
+            self.break_rule(|w| format!("{} gives its workload up", w.nodes[node].name()));
+        }
+        self.check_left_behind(node);
+    }
+
+    /// An elector ends: what still runs is in the hands of a guard that runs.
+    pub(super) fn check_left_behind(&mut self, node: usize) {
+        let Node {
+            workload,
+            guards,
+            life,
+            ..
+        } = &self.nodes[node];
+        let guarded = |process: &Process| {
+            let mut guards = guards.iter().filter(|guard| !guard.stopped);
+            guards.any(|guard| guard.number == process.guard)
+        };
+        let mut own = workload.iter().filter(|process| process.life == *life);
+        if own.any(|process| !guarded(process)) {
+            self.break_rule(|w| {
+                let name = w.nodes[node].name();
+                format!("{name} ends, and nobody ends what it leaves behind")
+            });
         }
     }
 
@@ -51,18 +126,18 @@ impl World {
     fn check_deadlines(&mut self) {
         for index in 0..self.nodes.len() {
             let node = &self.nodes[index];
-            let Some(workload) = &node.workload else {
+            let Some(leading) = &node.leading else {
                 continue;
             };
             let told = node.clock.told(self.now);
-            let late = told.since(workload.until) > ROUNDING;
+            let late = told.since(leading.until) > ROUNDING;
             if node.power == Power::On && node.elector.is_leader() && late {
                 self.break_rule(|w| {
                     let node = &w.nodes[index];
                     format!(
                         "{} leads at {told}, its workload was told {:?}: {:?}",
                         node.name(),
-                        node.workload,
+                        node.leading,
                         node.elector.status()
                     )
                 });
@@ -106,10 +181,10 @@ impl World {
     /// A workload is told to stop, and when it is killed; a polite stop keeps the lease meanwhile.
     pub(super) fn check_kill(&mut self, node: usize, reason: StopReason, kill_at: Instant) {
         let candidate = &self.nodes[node];
-        let Some(workload) = &candidate.workload else {
+        let Some(leading) = &candidate.leading else {
             return;
         };
-        let latest = workload.until + candidate.config.termination_grace;
+        let latest = leading.until + candidate.config.termination_grace;
         if reason != StopReason::Cancelled && kill_at.since(latest) > ROUNDING {
             self.break_rule(|w| {
                 format!(
@@ -122,7 +197,9 @@ impl World {
 
     /// A write is sent.
     pub(super) fn check_sending(&mut self, node: usize, holder: &str) {
-        if self.nodes[node].workload.is_some() && holder.is_empty() {
+        let candidate = &self.nodes[node];
+        let runs = candidate.leading.is_some() || !candidate.workload.is_empty();
+        if runs && holder.is_empty() {
             self.break_rule(|w| {
                 format!(
                     "{} gives the lease back while its workload runs",
@@ -166,7 +243,8 @@ impl World {
 
     /// The lease is taken: nothing of anybody's workload is left.
     fn check_all_gone(&mut self, taker: usize) {
-        let runs = |node: &Node| node.workload.is_some() && node.power != Power::Suspended;
+        let now = self.now;
+        let runs = |node: &Node| node.running(now).is_some();
         let Some(left) = self.nodes.iter().position(runs) else {
             return;
         };

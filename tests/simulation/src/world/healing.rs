@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Event, World};
 use crate::clock::Time;
 use crate::faults::Faults;
+use crate::faults::workloads::WorkloadFaults;
 use crate::node::{Node, Power};
 use crate::tally::Kind;
 
@@ -60,6 +61,10 @@ impl World {
             drift_ppm: self.faults.drift_ppm,
             ..Faults::none()
         };
+        self.workload_faults = WorkloadFaults {
+            uncontained: self.workload_faults.uncontained,
+            ..WorkloadFaults::none()
+        };
         self.outage = false;
         self.drain();
         self.mend();
@@ -79,15 +84,13 @@ impl World {
                 Power::Paused | Power::Suspended => self.resume(node),
                 Power::On => {}
             }
-            if let Some(workload) = &mut self.nodes[node].workload {
-                workload.takes = workload.takes.min(Duration::from_secs(3));
-            }
+            self.heal_workload(node);
         }
         let still = self.rng.bool();
         for legacy in &mut self.legacy {
             legacy.stopped = still;
         }
-        let leads = |node: &Node| node.elector.is_leader() && node.workload.is_some();
+        let leads = |node: &Node| node.elector.is_leader() && !node.workload.is_empty();
         if self.nodes.iter().any(leads) {
             self.note_leader();
         }
@@ -149,10 +152,19 @@ impl World {
         };
         let changed_at = healing.changed_at;
         self.tally.recovery(self.scenario.seed, led_at.since(at));
+        if let Some(missing) = self.nodes.iter().find(|node| node.power != Power::On) {
+            let what = format!("{} is not back at the end", missing.name());
+            return self.violate(what);
+        }
         let leaders = self.nodes.iter().filter(|node| node.elector.is_leader());
         let leaders = leaders.count();
         if leaders != 1 {
             return self.violate(format!("{leaders} lead at the end"));
+        }
+        let runs = |node: &&Node| node.running(self.now).is_some();
+        let running = self.nodes.iter().filter(runs).count();
+        if running != 1 {
+            return self.violate(format!("{running} workloads run at the end"));
         }
         if self.legacy.is_empty() && changed_at > bound {
             let late = changed_at.since(at);

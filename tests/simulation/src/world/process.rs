@@ -15,6 +15,7 @@ use crate::clock::Time;
 use crate::missing::{Rule, rule_holds};
 use crate::node::{Call, Power, TermWrite};
 use crate::tally::Kind;
+use crate::workload::Leading;
 
 /// GitHub's limits for writes, the hour's with what a fast clock lets through.
 const MOST_AN_HOUR: usize = 510;
@@ -30,6 +31,7 @@ impl World {
         self.nodes[node].elector.handle_timeout(told);
         self.time_out_call(node, told);
         self.act(node);
+        self.lead(node);
         if let Some(finish) = self.nodes[node].elector.finished() {
             return self.leave(node, finish);
         }
@@ -45,7 +47,9 @@ impl World {
         let candidate = &self.nodes[node];
         let call = candidate.call.as_ref().map(|call| call.deadline);
         let timeout = candidate.elector.poll_timeout();
-        let next = [call, timeout].into_iter().flatten().min();
+        let leading = candidate.leading.as_ref();
+        let run = leading.and_then(Leading::poll_timeout);
+        let next = [call, timeout, run].into_iter().flatten().min();
         let wake = next.map(|told| candidate.clock.true_time(told).max(self.now));
         self.nodes[node].wake = wake;
     }
@@ -295,6 +299,7 @@ impl World {
 
     fn leave(&mut self, node: usize, finish: Finish) {
         self.note(|w| format!("{} has left: {finish:?}", w.nodes[node].name()));
+        self.check_leaving(node, finish);
         self.power_off(node);
         let back = self.seconds(0.5, 60.0);
         let kind = Trouble::Crash;

@@ -6,8 +6,7 @@ use fastrand::Rng;
 
 use super::{Event, Trouble, World};
 use crate::clock::Time;
-use crate::missing::{Rule, rule_holds};
-use crate::node::{Power, Workload};
+use crate::node::Power;
 use crate::tally::Kind;
 
 /// How near to one of a world's spots the troubles of a burst come, in seconds.
@@ -60,7 +59,7 @@ impl World {
     }
 
     /// Random moments in the troubled time, this many an hour.
-    fn moments(&mut self, an_hour: f64) -> Vec<Time> {
+    pub(super) fn moments(&mut self, an_hour: f64) -> Vec<Time> {
         let span = self.scenario.troubled;
         let count = (an_hour * span.as_secs_f64() / 3600.0).round() as usize;
         (0..count).map(|_| self.moment(span)).collect()
@@ -78,6 +77,13 @@ impl World {
     pub(super) fn trouble(&mut self, node: usize, kind: Trouble) {
         if self.nodes[node].power != Power::On || self.healing.is_some() {
             return;
+        }
+        if matches!(kind, Trouble::Crash | Trouble::Pause) {
+            // Never a guard and its elector at once: see `guard`.
+            if self.has_orphans(node) {
+                return;
+            }
+            self.continue_guards(node);
         }
         self.note(|w| format!("TROUBLE for {}: {kind:?}", w.nodes[node].name()));
         let lasts = match kind {
@@ -100,12 +106,10 @@ impl World {
         self.power_off(node);
         if self.rng.bool() {
             self.tally.count(Kind::MachineCrash);
-            self.nodes[node].workload = None;
+            self.nodes[node].guards.clear();
+            self.nodes[node].workload.clear();
         } else {
             self.tally.count(Kind::Crash);
-            let now = self.told(node);
-            let grace = self.nodes[node].config.termination_grace;
-            self.stop_workload(node, now + grace);
         }
         lasts
     }
@@ -114,6 +118,11 @@ impl World {
         self.tally.count(Kind::PoliteStop);
         let told = self.told(node);
         self.nodes[node].elector.handle_cancel(told);
+        if self.workload_chance(self.workload_faults.impatience) {
+            let life = self.nodes[node].life;
+            let later = self.seconds_of_workloads(0.0, 10.0);
+            self.after(later, Event::SecondSignal { node, life });
+        }
         self.step(node);
     }
 
@@ -131,7 +140,7 @@ impl World {
         clock.set_forward = clock.set_forward.max(-(clock.offset as i64) / 2);
         // The timer is one of the same clock.
         self.nodes[node].wake = None;
-        self.schedule_guard(node);
+        self.reset_timers(node);
         self.step(node);
     }
 
@@ -149,6 +158,11 @@ impl World {
         candidate.life += 1;
         candidate.call = None;
         candidate.wake = None;
+        candidate.unheard.clear();
+        if candidate.leading.take().is_some() {
+            self.note_change();
+        }
+        self.cut_guards(node);
     }
 
     pub(super) fn relief(&mut self, node: usize, kind: Trouble) {
@@ -163,7 +177,9 @@ impl World {
     }
 
     pub(super) fn restart(&mut self, node: usize) {
-        if self.nodes[node].workload.is_some() {
+        let candidate = &self.nodes[node];
+        let runs = !candidate.guards.is_empty() || !candidate.workload.is_empty();
+        if runs && !self.workload_faults.uncontained {
             // The container does not start anew before everything in it has ended.
             let later = Duration::from_millis(200);
             let kind = Trouble::Crash;
@@ -179,23 +195,15 @@ impl World {
     pub(super) fn resume(&mut self, node: usize) {
         self.note(|w| format!("{} goes on", w.nodes[node].name()));
         let candidate = &mut self.nodes[node];
-        if candidate.power == Power::Suspended {
-            let slept = self.now.since(candidate.suspended_at);
+        let slept = self.now.since(candidate.suspended_at);
+        let before = std::mem::replace(&mut candidate.power, Power::On);
+        if before == Power::Suspended {
             candidate.clock.stood_still += slept.as_nanos() as u64;
+            self.thaw(node);
         }
-        candidate.power = Power::On;
-        let told = self.told(node);
-        let grace = self.nodes[node].config.termination_grace;
-        let overdue = |workload: &Workload| workload.gone_at(grace) <= told;
-        let guarded = rule_holds(Rule::GuardHoldsDeadline);
-        if guarded && self.nodes[node].workload.as_ref().is_some_and(overdue) {
-            self.nodes[node].workload = None;
-            self.note_change();
-        }
-        if self.nodes[node].workload.is_none() {
-            self.tell_gone(node);
-        } else {
-            self.schedule_guard(node);
+        let life = self.nodes[node].life;
+        for word in std::mem::take(&mut self.nodes[node].unheard) {
+            self.hear_word(node, life, word);
         }
         self.step(node);
     }

@@ -1,0 +1,220 @@
+//! What a guard runs: CMD, and what CMD starts and does not take with it. They end when they were told
+//! to, after a while or never, or by themselves; and what is killed does nothing any more.
+
+use std::time::Duration;
+
+use multi_cluster_leader_election::election::time::Instant;
+
+use super::{Event, World};
+use crate::clock::Time;
+use crate::node::Power;
+use crate::tally::Kind;
+use crate::workload::Process;
+
+/// What a workload's exit code is if it ends by itself.
+pub(super) const EXIT_CODE: i32 = 3;
+
+/// That of one that was not started, as it was too late.
+pub(super) const NOT_STARTED: i32 = 126;
+
+/// Those of one that TERM or KILL ended.
+const TERMINATED: i32 = 128 + 15;
+const KILLED: i32 = 128 + 9;
+
+impl World {
+    /// It starts the program that becomes CMD.
+    pub(super) fn start_cmd(&mut self, node: usize, number: u64) {
+        let begins_at = self.now.after(self.start_delay());
+        let Some(guard) = self.guard(node, number) else {
+            return;
+        };
+        guard.unreaped = true;
+        guard.code = EXIT_CODE;
+        guard.watch.handle_started(1);
+        let process = Process {
+            guard: number,
+            life: guard.life,
+            token: guard.token,
+            main: true,
+            becomes_cmd: Some((begins_at, guard.watch.until())),
+            grouped: true,
+            escapes: false,
+            takes: guard.takes,
+            termed: false,
+            ends_at: None,
+            limit: guard.limit,
+        };
+        self.nodes[node].workload.push(process);
+        self.at(begins_at, Event::Processes { node });
+    }
+
+    /// CMD runs, if its time is not over and nobody wants it to end already.
+    fn become_cmd(&mut self, node: usize, index: usize, until: Instant) {
+        let told = self.told(node);
+        let process = &self.nodes[node].workload[index];
+        let (number, token) = (process.guard, process.token);
+        if process.termed || until <= told {
+            self.nodes[node].workload.swap_remove(index);
+            return self.tell_of_end(node, number, Some(NOT_STARTED));
+        }
+        self.check_start(node, index);
+        let ends = self.workload_chance(self.workload_faults.ends);
+        let ends_at = ends.then(|| self.now.after(self.seconds_of_workloads(0.0, 600.0)));
+        self.nodes[node].workload[index].ends_at = ends_at;
+        if let Some(at) = ends_at {
+            self.at(at, Event::Processes { node });
+        }
+        if self.workload_chance(self.workload_faults.leftovers) {
+            self.start_child(node, index);
+        }
+        self.note_leader();
+        self.note_change();
+        self.note(|w| {
+            format!(
+                "the workload of {} RUNS, token {token}",
+                w.nodes[node].name()
+            )
+        });
+    }
+
+    /// CMD starts something that it will not take with it.
+    fn start_child(&mut self, node: usize, index: usize) {
+        self.tally.count(Kind::Leftover);
+        let takes = if self.workload_rng.bool() {
+            Duration::from_secs(3600)
+        } else {
+            self.seconds_of_workloads(0.0, 6.0)
+        };
+        let parent = &self.nodes[node].workload[index];
+        let child = Process {
+            main: false,
+            grouped: self.workload_rng.bool(),
+            escapes: self.workload_rng.u8(..4) == 0,
+            takes,
+            ends_at: None,
+            ..*parent
+        };
+        self.nodes[node].workload.push(child);
+    }
+
+    /// TERM, to all of a guard's processes or to CMD's group.
+    pub(super) fn terminate(&mut self, node: usize, number: u64, group: bool) {
+        let now = self.now;
+        let mut ends = [None; 2];
+        let processes = self.nodes[node].workload.iter_mut();
+        let meant =
+            processes.filter(|it| it.guard == number && (it.grouped || !group) && !it.termed);
+        for (process, end) in meant.zip(&mut ends) {
+            process.termed = true;
+            if process.becomes_cmd.is_some() {
+                // It notices when it does.
+                continue;
+            }
+            let at = now.after(process.takes);
+            if process.ends_at.is_none_or(|ends_at| at < ends_at) {
+                process.ends_at = Some(at);
+                *end = Some(at);
+            }
+        }
+        for at in ends.into_iter().flatten() {
+            self.at(at, Event::Processes { node });
+        }
+        self.note(|w| format!("TERM to the workload of {}", w.nodes[node].name()));
+    }
+
+    /// KILL, to all of a guard's processes: none of them does anything any more.
+    pub(super) fn kill_all(&mut self, node: usize, number: u64) {
+        let mut killed_cmd = false;
+        self.nodes[node].workload.retain_mut(|process| {
+            let meant = process.guard == number;
+            let escapes = meant && std::mem::take(&mut process.escapes);
+            killed_cmd |= meant && process.main;
+            !meant || escapes
+        });
+        self.note(|w| format!("KILL to the workload of {}", w.nodes[node].name()));
+        self.tell_of_end(node, number, killed_cmd.then_some(KILLED));
+    }
+
+    /// What was to begin or to end by now does.
+    pub(super) fn processes_go_on(&mut self, node: usize) {
+        if self.nodes[node].power == Power::Suspended {
+            return;
+        }
+        let now = self.now;
+        while let Some((index, until)) = {
+            let mut processes = self.nodes[node].workload.iter_mut().enumerate();
+            processes.find_map(|(index, process)| {
+                let due = process.becomes_cmd.take_if(|(at, _)| *at <= now);
+                due.map(|(_, until)| (index, until))
+            })
+        } {
+            self.become_cmd(node, index, until);
+        }
+        let due = |process: &Process| process.ends_at.is_some_and(|at| at <= now);
+        while let Some(index) = self.nodes[node].workload.iter().position(due) {
+            let process = self.nodes[node].workload.swap_remove(index);
+            if !process.termed {
+                self.tally.count(Kind::EndedItself);
+            }
+            let code = match process.termed {
+                true => TERMINATED,
+                false => EXIT_CODE,
+            };
+            self.tell_of_end(node, process.guard, process.main.then_some(code));
+        }
+    }
+
+    /// The guard is told that one of its processes has ended; if it was CMD, how.
+    fn tell_of_end(&mut self, node: usize, number: u64, code: Option<i32>) {
+        if let (Some(guard), Some(code)) = (self.guard(node, number), code) {
+            guard.code = code;
+        }
+        let delay = self.latency();
+        self.look_soon(node, number, delay);
+    }
+
+    // ---- until when it may run ----
+
+    /// Keeps until when anything of the present run may run, by what the elector said.
+    pub(super) fn limit_run(&mut self, node: usize) {
+        let Some(leading) = &mut self.nodes[node].leading else {
+            return;
+        };
+        let (until, kill_at) = (leading.until, leading.kill_at);
+        let Some(number) = leading.run().map(|run| run.guard) else {
+            return;
+        };
+        let config = &self.nodes[node].config;
+        let end = until + config.termination_grace;
+        let end = kill_at.map_or(end, |kill_at| kill_at.min(end)) + config.margin();
+        let limit = self.nodes[node].clock.true_time(end);
+        self.limit_guard(node, number, |last| *last = limit);
+    }
+
+    fn limit_guard(&mut self, node: usize, number: u64, set: impl Fn(&mut Time)) {
+        let candidate = &mut self.nodes[node];
+        let guards = candidate.guards.iter_mut();
+        let processes = candidate.workload.iter_mut();
+        let guards = guards.filter(|guard| guard.number == number);
+        let processes = processes.filter(|process| process.guard == number);
+        guards.for_each(|guard| set(&mut guard.limit));
+        processes.for_each(|process| set(&mut process.limit));
+    }
+
+    /// The elector's process has ended: its guards see that, once they run.
+    pub(super) fn cut_guards(&mut self, node: usize) {
+        let config = &self.nodes[node].config;
+        let kept = config.termination_grace + config.margin();
+        for number in self.numbers_of_guards(node) {
+            let now = self.now;
+            let seen_at = self
+                .guard(node, number)
+                .map_or(now, |it| it.ready_at.max(now));
+            let clock = self.nodes[node].clock;
+            let limit = clock.true_time(clock.told(seen_at) + kept);
+            self.limit_guard(node, number, |last| *last = limit.min(*last));
+            let delay = self.latency();
+            self.look_soon(node, number, delay);
+        }
+    }
+}
