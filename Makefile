@@ -30,12 +30,30 @@ release: need-cargo need-cc ## build target/release/elector, small and stripped
 demo: need-cargo need-cc ## watch three candidates elect a leader, without any account
 	$(CARGO) run --locked --quiet -- demo
 
+# The tests of programs wait more than they compute; meanwhile the worlds of the simulation and the models
+# are computed, on what is left of the processors.
 .PHONY: test
 test: lint ## run every check: format, lints, documentation, tests
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
-	$(CARGO) test --locked
-	$(CARGO) test --locked --package simulation --profile simulation
-	$(CARGO) test --locked --package model --profile simulation
+	$(CARGO) test --locked --no-run
+	$(CARGO) test --locked --package simulation --package model --profile simulation --no-run
+	@$(MAKE) --no-print-directory --jobs=2 test-programs test-worlds
+
+# What a shell had ignored (under nohup, in the background) programs would ignore as well, and signals are
+# sent to them here.
+DEFAULT_SIGNALS := $(shell env --default-signal=HUP,INT,QUIT true 2>/dev/null \
+  && echo env --default-signal=HUP,INT,QUIT)
+
+.PHONY: test-programs
+test-programs: need-cargo need-cc
+	$(DEFAULT_SIGNALS) $(CARGO) test --locked
+
+# Shown when they are through, not among the others.
+.PHONY: test-worlds
+test-worlds: need-cargo need-cc
+	@mkdir -p target
+	@nice $(CARGO) test --locked --package simulation --package model --profile simulation \
+	  >target/test-worlds.log 2>&1; passed=$$?; cat target/test-worlds.log; exit $$passed
 
 # The worlds of `make soak` and `make net`: how many seeds, from which on, and of which kind (drawn,
 # racing, scarce, calm, rewritten). One seed alone is shown with every event.
