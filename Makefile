@@ -44,15 +44,18 @@ test: lint ## run every check: format, lints, documentation, tests
 DEFAULT_SIGNALS := $(shell env --default-signal=HUP,INT,QUIT true 2>/dev/null \
   && echo env --default-signal=HUP,INT,QUIT)
 
+# Without this make's number of jobs, which cargo would take for its own and not get.
+APART := env -u MAKEFLAGS -u MFLAGS
+
 .PHONY: test-programs
 test-programs: need-cargo need-cc
-	$(DEFAULT_SIGNALS) hack/test-programs.sh
+	@$(APART) $(DEFAULT_SIGNALS) hack/test-programs.sh
 
 # Shown when they are through, not among the others.
 .PHONY: test-worlds
 test-worlds: need-cargo need-cc
 	@mkdir -p target
-	@nice $(CARGO) test --locked --package simulation --package model --profile simulation \
+	@$(APART) nice $(CARGO) test --locked --package simulation --package model --profile simulation \
 	  >target/test-worlds.log 2>&1; passed=$$?; cat target/test-worlds.log; exit $$passed
 
 # The worlds of `make soak` and `make net`: how many seeds, from which on, and of which kind (drawn,

@@ -19,6 +19,7 @@ use super::addr::ListenAddr;
 use super::connection::Connection;
 use super::request::Request;
 use super::response::{Reply, Response};
+use crate::system::monitor::Monitor;
 
 /// After an `accept` that failed for want of descriptors or memory: long enough not to spin, short
 /// enough that nobody notices once there are some again.
@@ -85,39 +86,20 @@ impl Default for Limits {
 
 /// Set once, when the server shuts down; whoever pauses is woken by it.
 #[derive(Debug, Default)]
-pub(super) struct Stop {
-    flag: AtomicBool,
-    lock: Mutex<()>,
-    changed: Condvar,
-}
+pub(super) struct Stop(Monitor<bool>);
 
 impl Stop {
     pub(super) fn is_set(&self) -> bool {
-        self.flag.load(Ordering::SeqCst)
+        *self.0.lock()
     }
 
     fn set(&self) {
-        let _guard = lock(&self.lock);
-        self.flag.store(true, Ordering::SeqCst);
-        self.changed.notify_all();
+        self.0.change(|set| *set = true);
     }
 
     /// Waits this long at most; whether it was set.
     pub(super) fn wait(&self, time: Duration) -> bool {
-        let deadline = Instant::now() + time;
-        let mut guard = lock(&self.lock);
-        while !self.is_set() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            guard = self
-                .changed
-                .wait_timeout(guard, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        true
+        *self.0.wait_while_for(time, |set| !*set)
     }
 }
 

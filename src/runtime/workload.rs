@@ -18,7 +18,7 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use nix::sys::prctl::set_dumpable;
@@ -34,6 +34,7 @@ use crate::election::config::LeaderElectionConfig;
 use crate::http::Url;
 use crate::observe::WorkloadCounts;
 use crate::system::clock::BootClock;
+use crate::system::monitor::Monitor;
 use crate::workload::health::HealthConfig;
 use crate::workload::message::FromGuard;
 use crate::workload::process::reaping::{Left, reap_all};
@@ -94,9 +95,7 @@ struct Shared {
     health: Option<Url>,
     election: OnceLock<Handle>,
     counts: Arc<WorkloadCounts>,
-    state: Mutex<State>,
-    /// The program has gone.
-    gone: Condvar,
+    state: Monitor<State>,
 }
 
 struct State {
@@ -135,14 +134,13 @@ impl Workload {
                 health,
                 election: OnceLock::new(),
                 counts: Arc::default(),
-                state: Mutex::new(State {
+                state: Monitor::new(State {
                     events: None,
                     guard: None,
                     stop_signal: Signal::SIGTERM,
                     over: false,
                     outcome: None,
                 }),
-                gone: Condvar::new(),
             }),
         })
     }
@@ -184,17 +182,14 @@ impl Workload {
 
     /// Kills the program and waits until nothing is left of it, for some seconds at most.
     pub fn kill(&self) {
-        let mut state = self.shared.state();
-        state.over = true;
-        if let Some(events) = &state.events {
-            let _ = events.try_send(Event::Kill);
-        }
+        self.shared.state.change(|state| {
+            state.over = true;
+            if let Some(events) = &state.events {
+                let _ = events.try_send(Event::Kill);
+            }
+        });
         let runs = |state: &mut State| state.events.is_some();
-        let waited = self
-            .shared
-            .gone
-            .wait_timeout_while(state, KILL_PATIENCE, runs);
-        drop(waited);
+        drop(self.shared.state.wait_while_for(KILL_PATIENCE, runs));
     }
 
     /// Runs the program for the length of a term. Comes back when nothing is left of it.
@@ -212,11 +207,10 @@ impl Workload {
             let _ = woken.try_send(Event::Look);
         });
         let outcome = self.shared.run(term, &sender, &events);
-        let mut state = self.shared.state();
-        state.events = None;
-        state.outcome = state.outcome.or(outcome);
-        drop(state);
-        self.shared.gone.notify_all();
+        self.shared.state.change(|state| {
+            state.events = None;
+            state.outcome = state.outcome.or(outcome);
+        });
         if outcome.is_some()
             && let Some(election) = self.shared.election.get()
         {
@@ -227,7 +221,7 @@ impl Workload {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn send(&self, event: Event) {

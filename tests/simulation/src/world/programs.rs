@@ -100,11 +100,11 @@ impl World {
     /// TERM, to all of a guard's processes or to CMD's group.
     pub(super) fn terminate(&mut self, node: usize, number: u64, group: bool) {
         let now = self.now;
-        let mut ends = [None; 2];
+        let mut ends = Vec::new();
         let processes = self.nodes[node].workload.iter_mut();
         let meant =
             processes.filter(|it| it.guard == number && (it.grouped || !group) && !it.termed);
-        for (process, end) in meant.zip(&mut ends) {
+        for process in meant {
             process.termed = true;
             if process.becomes_cmd.is_some() {
                 // It notices when it does.
@@ -113,10 +113,10 @@ impl World {
             let at = now.after(process.takes);
             if process.ends_at.is_none_or(|ends_at| at < ends_at) {
                 process.ends_at = Some(at);
-                *end = Some(at);
+                ends.push(at);
             }
         }
-        for at in ends.into_iter().flatten() {
+        for at in ends {
             self.at(at, Event::Processes { node });
         }
         self.note(|w| format!("TERM to the workload of {}", w.nodes[node].name()));
