@@ -220,8 +220,10 @@ fn a_call_that_hangs_for_ever_keeps_nobody_in_power() {
     term.wait_until_over();
     running.await_call(&Call::Stopped);
     assert_eq!(running.handle.check(LEASE), Ok(()), "it stepped down");
-    let status = running.handle.status();
-    assert_eq!(status.leading, None);
+    // The owner of the state hears of that after those whom it concerns.
+    let handle = running.handle.clone();
+    eventually("it knows that", || handle.status().leading.is_none());
+    let status = handle.status();
     let call = status.call.expect("the call is still under way");
     let now = BootClock::now();
     assert_eq!(status.check("memory", now, LEASE), Ok(()));

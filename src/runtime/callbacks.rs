@@ -4,12 +4,13 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crate::election::action::StopReason;
 use crate::election::time::Instant;
+use crate::system::monitor::Monitor;
 
 /// How many callbacks may wait for one that does not return, before further ones are left out.
 const QUEUE: usize = 64;
@@ -74,8 +75,7 @@ pub(super) struct View {
 type Waker = Box<dyn Fn() + Send>;
 
 struct TermState {
-    view: Mutex<View>,
-    changed: Condvar,
+    view: Monitor<View>,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -97,8 +97,7 @@ impl Term {
         Term {
             token,
             state: Arc::new(TermState {
-                view: Mutex::new(view),
-                changed: Condvar::new(),
+                view: Monitor::new(view),
                 waker: Mutex::new(None),
             }),
         }
@@ -132,8 +131,7 @@ impl Term {
     /// Waits until the term has ended.
     pub fn wait_until_over(&self) {
         let running = |view: &mut View| !matches!(view.phase, Phase::Over { .. });
-        let waited = self.state.changed.wait_while(self.lock(), running);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        drop(self.state.view.wait_while(running));
     }
 
     /// How it is.
@@ -147,8 +145,7 @@ impl Term {
     }
 
     pub(super) fn extend(&self, until: Instant) {
-        self.lock().until = until;
-        self.has_changed();
+        self.change(|view| view.until = until);
     }
 
     /// The term begins, unless it is over already.
@@ -162,17 +159,16 @@ impl Term {
 
     /// Ends it, or has it end sooner. Returns whether it was not ended before.
     pub(super) fn end(&self, stop: Stop) -> bool {
-        let mut view = self.lock();
-        let (begun, first) = match view.phase {
-            Phase::Ahead => (false, true),
-            Phase::Begun => (true, true),
-            Phase::Over { begun } => (begun, false),
-        };
-        view.phase = Phase::Over { begun };
-        view.stop = Some(stop);
-        drop(view);
-        self.has_changed();
-        first
+        self.change(|view| {
+            let (begun, first) = match view.phase {
+                Phase::Ahead => (false, true),
+                Phase::Begun => (true, true),
+                Phase::Over { begun } => (begun, false),
+            };
+            view.phase = Phase::Over { begun };
+            view.stop = Some(stop);
+            first
+        })
     }
 
     /// Whether it had begun when it ended.
@@ -180,16 +176,16 @@ impl Term {
         self.lock().phase == Phase::Over { begun: true }
     }
 
-    fn has_changed(&self) {
-        self.state.changed.notify_all();
+    fn change<R>(&self, change: impl FnOnce(&mut View) -> R) -> R {
+        let result = self.state.view.change(change);
         if let Some(waker) = &*self.lock_waker() {
             waker();
         }
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, View> {
-        let view = &self.state.view;
-        view.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.view.lock()
     }
 
     fn lock_waker(&self) -> MutexGuard<'_, Option<Waker>> {

@@ -13,7 +13,7 @@ mod place;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use self::place::{Line, Place};
 use super::election::Transition;
 use crate::election::time::Instant;
 use crate::system::clock::BootClock;
+use crate::system::monitor::Monitor;
 
 /// What could not be written or removed is tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
@@ -32,6 +33,7 @@ struct Leading {
     until: Instant,
 }
 
+/// What the thread is told.
 #[derive(Debug, Default)]
 struct State {
     /// What the file is to tell; `None`: it is not to be there.
@@ -42,27 +44,9 @@ struct State {
     done: bool,
 }
 
-/// What the thread is told.
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
-        self.changed.notify_all();
-    }
-}
-
 /// The leader file, and the thread that writes it.
 #[derive(Debug)]
-pub(super) struct LeaderFile(Arc<Shared>);
+pub(super) struct LeaderFile(Arc<Monitor<State>>);
 
 impl LeaderFile {
     /// Removes what an earlier process left at `path`, and starts the thread that writes there.
@@ -77,7 +61,7 @@ impl LeaderFile {
     }
 
     fn start_on(disk: impl Disk, line: Line) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Monitor::default());
         let mut writer = Writer {
             disk,
             line,
@@ -114,11 +98,7 @@ impl LeaderFile {
             state.wanted = None;
             state.closing = true;
         });
-        let shared = &self.0;
-        let waited = shared
-            .changed
-            .wait_timeout_while(shared.lock(), patience, |state| !state.done);
-        drop(waited);
+        drop(self.0.wait_while_for(patience, |state| !state.done));
     }
 }
 
@@ -145,7 +125,7 @@ trait Disk: Send + 'static {
 struct Writer<D> {
     disk: D,
     line: Line,
-    shared: Arc<Shared>,
+    shared: Arc<Monitor<State>>,
     /// What was brought about last.
     settled: Option<Leading>,
     /// Until when we lead by the line that is there.
@@ -182,14 +162,7 @@ impl<D: Disk> Writer<D> {
             if state.closing || due.is_some_and(|due| due <= now) {
                 return (state.wanted, state.closing);
             }
-            let changed = &self.shared.changed;
-            state = match due {
-                None => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(due) => {
-                    let waited = changed.wait_timeout(state, due.since(now));
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            state = self.shared.wait(state, due.map(|due| due.since(now)));
         }
     }
 

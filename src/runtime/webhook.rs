@@ -23,7 +23,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant as Monotonic};
 
@@ -33,6 +33,7 @@ use super::election::Transition;
 use crate::http::Url;
 use crate::lock::gist::client::{ClientError, ProxySettings, WebClient};
 use crate::system::clock::wall_millis;
+use crate::system::monitor::Monitor;
 
 /// How many messages wait at the most: a day of an election that is well, minutes of one that is not.
 const QUEUE: usize = 64;
@@ -64,55 +65,10 @@ struct State {
     done: bool,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
-        self.changed.notify_all();
-    }
-
-    /// The next message, and how many before it were dropped; `None` when no more is to be sent.
-    fn next(&self) -> Option<(String, u64)> {
-        let waits = |state: &mut State| state.queue.is_empty() && state.end.is_none();
-        let waited = self.changed.wait_while(self.lock(), waits);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-        let message = state.queue.pop_front()?;
-        Some((message, std::mem::take(&mut state.dropped)))
-    }
-
-    /// How long a try may take now.
-    fn longest_try(&self) -> Duration {
-        let end = self.lock().end;
-        end.map_or(LONGEST_TRY, |end| {
-            LONGEST_TRY.min(end.saturating_duration_since(Monotonic::now()))
-        })
-    }
-
-    /// Waits before a further try. At the end there is none.
-    fn pause(&self, pause: Duration) -> bool {
-        let goes_on = |state: &mut State| state.end.is_none();
-        let waited = self.changed.wait_timeout_while(self.lock(), pause, goes_on);
-        waited
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .end
-            .is_none()
-    }
-}
-
 /// The webhook, and the thread that sends to it.
 #[derive(Debug)]
 pub(super) struct Webhook {
-    shared: Arc<Shared>,
+    shared: Arc<Monitor<State>>,
     identity: String,
 }
 
@@ -137,7 +93,7 @@ impl Webhook {
         identity: &str,
     ) -> Result<Self, WebhookError> {
         let client = WebClient::new(url.uri(), extra_roots, proxy);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Monitor::default());
         let mut sender = Sender {
             client: client.map_err(WebhookError::Settings)?,
             url,
@@ -175,11 +131,7 @@ impl Webhook {
     pub(super) fn finish(&self, patience: Duration) {
         self.shared
             .change(|state| state.end = Some(Monotonic::now() + patience));
-        let waited =
-            self.shared
-                .changed
-                .wait_timeout_while(self.shared.lock(), patience, |state| !state.done);
-        let left = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let left = self.shared.wait_while_for(patience, |state| !state.done);
         if !left.done {
             log::warn!(
                 "the webhook does not answer: it was not told of the end, nor of {} changes before",
@@ -240,14 +192,14 @@ fn message(identity: &str, transition: &Transition, time: String) -> Option<Stri
 struct Sender {
     client: WebClient,
     url: Url,
-    shared: Arc<Shared>,
+    shared: Arc<Monitor<State>>,
     /// How many messages were lost since the last one that was taken.
     lost: u64,
 }
 
 impl Sender {
     fn run(&mut self) {
-        while let Some((message, dropped)) = self.shared.next() {
+        while let Some((message, dropped)) = self.next() {
             if dropped > 0 {
                 log::warn!(
                     "the webhook at {} does not keep up: {dropped} changes are not told to it",
@@ -262,6 +214,14 @@ impl Sender {
         self.shared.change(|state| state.done = true);
     }
 
+    /// The next message, and how many before it were dropped; `None` when no more is to be sent.
+    fn next(&self) -> Option<(String, u64)> {
+        let waits = |state: &mut State| state.queue.is_empty() && state.end.is_none();
+        let mut state = self.shared.wait_while(waits);
+        let message = state.queue.pop_front()?;
+        Some((message, std::mem::take(&mut state.dropped)))
+    }
+
     /// Sends a message, a few times if need be.
     fn deliver(&mut self, message: &str) -> Result<(), String> {
         let (mut tries, mut pause) = (0, FIRST_PAUSE);
@@ -273,7 +233,7 @@ impl Sender {
             };
             tries += 1;
             log::debug!("the webhook at {}, try {tries}: {why}", self.url);
-            if tries == TRIES || !self.shared.pause(pause) {
+            if tries == TRIES || !self.pause(pause) {
                 return Err(why);
             }
             pause *= 2;
@@ -281,7 +241,7 @@ impl Sender {
     }
 
     fn post(&mut self, message: &str) -> Fate {
-        let timeout = self.shared.longest_try();
+        let timeout = self.longest_try();
         if timeout.is_zero() {
             return Fate::Failed("no time was left".to_owned());
         }
@@ -296,6 +256,20 @@ impl Sender {
             Ok(status) => Fate::Refused(answered(status)),
             Err(why) => Fate::Failed(why),
         }
+    }
+
+    /// How long a try may take now.
+    fn longest_try(&self) -> Duration {
+        let end = self.shared.lock().end;
+        end.map_or(LONGEST_TRY, |end| {
+            LONGEST_TRY.min(end.saturating_duration_since(Monotonic::now()))
+        })
+    }
+
+    /// Waits before a further try. At the end there is none.
+    fn pause(&self, pause: Duration) -> bool {
+        let goes_on = |state: &mut State| state.end.is_none();
+        self.shared.wait_while_for(pause, goes_on).end.is_none()
     }
 
     /// Tells of a message that was lost, unless the one before was lost as well.

@@ -1,5 +1,6 @@
-//! What the system gives: the time since boot, the wall clock, and a timer that counts suspended time.
-//! Nothing else in this program reads a clock that anything rests on.
+//! What the system gives: the time since boot, the wall clock, a timer that counts suspended time, and a
+//! value that threads share. Nothing else in this program reads a clock that anything rests on.
 
 pub mod clock;
+pub(crate) mod monitor;
 pub mod timer;

@@ -34,22 +34,23 @@ fn the_front_is_the_sidecars_name_for_programs_and_a_page_for_browsers() {
     assert!(page.body.len() < 20_000, "{}", page.body.len());
 }
 
+/// What can be read.
+const ENDPOINTS: [&str; 7] = [
+    "/",
+    "/status",
+    "/leader",
+    "/isLeader",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+];
+
 #[test]
 fn head_is_as_get_and_everything_says_that_it_is_not_to_be_kept() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
-    for path in [
-        "/",
-        "/status",
-        "/leader",
-        "/isLeader",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/nothing",
-        "/step-down",
-    ] {
+    for path in ENDPOINTS.iter().chain(&["/nothing", "/step-down"]) {
         let get = first.get(path);
         let head = first.ask("HEAD", path, &[]);
         assert_eq!(get.status, head.status, "{path}");
@@ -293,15 +294,7 @@ fn no_endpoint_causes_a_request_to_github() {
     let second = spawn(&world, start);
     second.await_said("All hail somebody");
     let before = world.service.requests().total();
-    for path in [
-        "/",
-        "/status",
-        "/leader",
-        "/isLeader",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-    ] {
+    for path in ENDPOINTS {
         for accept in ["*/*", BROWSER] {
             second.ask("GET", path, &[("Accept", accept)]);
         }

@@ -1,6 +1,8 @@
 //! The gist client over real sockets, against a server that misbehaves on command.
 #![allow(clippy::unwrap_used)] // clippy knows the helpers of such a test for tests only by their attribute
 
+#[path = "../authority/mod.rs"]
+mod authority;
 mod secrets;
 mod server;
 mod tls;

@@ -2,47 +2,14 @@
 
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
-
+use super::authority::Authority;
 use super::*;
 
-/// An authority that nobody knows, with a server certificate from it.
-struct Authority {
-    pem: String,
-    server: Arc<ServerConfig>,
-}
-
-impl Authority {
-    fn for_name(name: &str) -> Authority {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        let leaf = params.signed_by(&key, &issuer).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![leaf.der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            )
-            .unwrap();
-        Authority {
-            pem: issuer.pem(),
-            server: Arc::new(server),
-        }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("{name}-{}.pem", std::process::id()));
-        std::fs::write(&path, format!("# ours\n{}", self.pem)).unwrap();
-        path
-    }
+/// Its certificate, in a file.
+fn file(authority: &Authority, name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("{name}-{}.pem", std::process::id()));
+    std::fs::write(&path, format!("# ours\n{}", authority.pem)).unwrap();
+    path
 }
 
 fn client(server: &Server, roots: Option<PathBuf>) -> GistClient {
@@ -55,7 +22,7 @@ fn client(server: &Server, roots: Option<PathBuf>) -> GistClient {
 #[test]
 fn a_server_is_trusted_by_the_file_of_further_certificates() {
     let authority = Authority::for_name("localhost");
-    let file = authority.file("trusted");
+    let file = file(&authority, "trusted");
     let server = Server::with_tls([good(), good()], Arc::clone(&authority.server));
     let mut client = client(&server, Some(file.clone()));
     std::fs::remove_file(file).unwrap();
@@ -79,7 +46,7 @@ fn an_unknown_server_is_refused_before_anything_is_sent() {
 #[test]
 fn a_certificate_for_another_name_is_refused() {
     let authority = Authority::for_name("elsewhere.example");
-    let file = authority.file("elsewhere");
+    let file = file(&authority, "elsewhere");
     let server = Server::with_tls([good()], Arc::clone(&authority.server));
     let mut client = client(&server, Some(file.clone()));
     std::fs::remove_file(file).unwrap();
@@ -103,7 +70,7 @@ fn a_hung_handshake_is_given_up_in_time() {
 #[test]
 fn tls_works_through_a_proxy() {
     let authority = Authority::for_name("ghe.invalid");
-    let file = authority.file("proxied");
+    let file = file(&authority, "proxied");
     let server = Server::with_tls([good(), good()], Arc::clone(&authority.server));
     let (address, heads) = proxy(server.address, "HTTP/1.1 200 OK\r\n\r\n");
     let mut config = config("https://ghe.invalid/api/v3");

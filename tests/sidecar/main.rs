@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+#[path = "../authority/mod.rs"]
+mod authority;
 mod health;
 mod leader_file;
 mod logs;

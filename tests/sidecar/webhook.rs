@@ -7,11 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
 
+use crate::authority::Authority;
 use crate::process::elector::Start;
 use crate::process::{Elector, TOKEN, World, eventually, for_each, never_for};
 use crate::receiver::{Manner, Receiver};
@@ -262,8 +261,8 @@ fn the_way_leads_through_the_proxy_of_the_environment() {
 fn a_receiver_is_trusted_by_the_file_of_further_certificates_and_not_without() {
     let folder = Scratch::new();
     let file = folder.join("ca.pem");
-    let (pem, tls) = authority("localhost");
-    std::fs::write(&file, pem).unwrap();
+    let authority = Authority::for_name("localhost");
+    std::fs::write(&file, authority.pem).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!(
         "https://localhost:{}/s3cr3t",
@@ -272,7 +271,7 @@ fn a_receiver_is_trusted_by_the_file_of_further_certificates_and_not_without() {
     let (sender, bodies) = std::sync::mpsc::channel();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let connection = ServerConnection::new(Arc::clone(&tls)).unwrap();
+            let connection = ServerConnection::new(Arc::clone(&authority.server)).unwrap();
             let mut stream = StreamOwned::new(connection, stream.unwrap());
             let mut request = [0; 2000];
             let Ok(length) = stream.read(&mut request) else {
@@ -298,27 +297,6 @@ fn a_receiver_is_trusted_by_the_file_of_further_certificates_and_not_without() {
     trustful.leave();
     assert_secret(&trustful);
     assert_secret(&distrustful);
-}
-
-/// A certificate of an authority that nobody knows, and a server for that name with one from it.
-fn authority(name: &str) -> (String, Arc<ServerConfig>) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new([name.to_owned()]).unwrap();
-    let leaf = params.signed_by(&key, &issuer).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![leaf.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    (issuer.pem(), Arc::new(server))
 }
 
 #[test]

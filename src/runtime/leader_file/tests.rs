@@ -31,32 +31,26 @@ struct FakeState {
 }
 
 #[derive(Clone, Debug, Default)]
-struct FakeDisk(Arc<(Mutex<FakeState>, Condvar)>);
+struct FakeDisk(Arc<Monitor<FakeState>>);
 
 impl FakeDisk {
-    fn lock(&self) -> MutexGuard<'_, FakeState> {
-        self.0.0.lock().unwrap()
-    }
-
     fn set(&self, mood: Mood) {
-        self.lock().mood = mood;
-        self.0.1.notify_all();
+        self.0.change(|state| state.mood = mood);
     }
 
     /// Blocks as long as the mood is this.
     fn block(&self, mood: Mood) {
-        let mut state = self.lock();
-        while state.mood == mood {
-            state.blocked = true;
-            state = self.0.1.wait(state).unwrap();
-        }
+        let mut state = self.0.wait_while(|state| {
+            state.blocked = state.mood == mood;
+            state.blocked
+        });
         state.blocked = false;
     }
 
     fn await_it(&self, what: &str, is_so: impl Fn(&FakeState) -> bool) {
         let started = Monotonic::now();
-        while !is_so(&self.lock()) {
-            assert!(started.elapsed() < PATIENCE, "{what}: {:?}", self.lock());
+        while !is_so(&self.0.lock()) {
+            assert!(started.elapsed() < PATIENCE, "{what}: {:?}", self.0.lock());
             thread::sleep(Duration::from_millis(2));
         }
     }
@@ -73,7 +67,7 @@ impl FakeDisk {
     }
 
     fn tokens(&self) -> Vec<u64> {
-        let state = self.lock();
+        let state = self.0.lock();
         let token = |line: &String| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             line["token"].as_u64().unwrap()
@@ -87,7 +81,7 @@ impl Disk for FakeDisk {
         self.block(Mood::SlowToWrite);
         let wanted = is_wanted();
         self.block(Mood::SlowToRename);
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.mood == Mood::Full {
             state.failures += 1;
             return Err(io::ErrorKind::StorageFull.into());
@@ -100,7 +94,7 @@ impl Disk for FakeDisk {
     }
 
     fn remove(&self) -> io::Result<()> {
-        self.lock().line = None;
+        self.0.lock().line = None;
         Ok(())
     }
 
@@ -204,13 +198,13 @@ fn on_a_full_disk_the_line_before_stays_for_as_long_as_it_is_true() {
     disk.set(Mood::Full);
     file.tell(&leads(2, LONG));
     disk.await_it("it fails", |state| state.failures > 0);
-    let shown = disk.lock().line.clone();
+    let shown = disk.0.lock().line.clone();
     assert!(shown.is_some() || BootClock::now() >= until);
     disk.await_none();
     assert!(BootClock::now() >= until);
     disk.set(Mood::Works);
     disk.await_token(2);
-    let failures = disk.lock().failures;
+    let failures = disk.0.lock().failures;
     assert!(failures < 30, "once a second: {failures}");
 }
 

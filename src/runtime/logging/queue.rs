@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::line;
+use crate::system::monitor::Monitor;
 
 /// How long to wait before a standard error that does not block, and is full, is tried again. Only
 /// the "log" thread waits.
@@ -18,8 +18,7 @@ const PAUSE_WHEN_FULL: Duration = Duration::from_millis(20);
 /// Lines on their way out.
 #[derive(Debug)]
 pub(super) struct Queue {
-    state: Mutex<State>,
-    changed: Condvar,
+    state: Monitor<State>,
     longest: usize,
 }
 
@@ -49,39 +48,29 @@ impl Queue {
     /// A queue that holds up to `longest` lines.
     pub(super) fn new(longest: usize) -> Self {
         Queue {
-            state: Mutex::default(),
-            changed: Condvar::new(),
+            state: Monitor::default(),
             longest,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that is done under the lock can leave the state half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Puts a line into the queue, or drops and counts it.
     pub(super) fn push(&self, text: Vec<u8>) {
-        let mut state = self.state();
-        if state.lines.len() >= self.longest {
-            state.dropped += 1;
-            return;
-        }
-        let dropped_before = std::mem::take(&mut state.dropped);
-        state.lines.push_back(Line {
-            text,
-            dropped_before,
+        self.state.change(|state| {
+            if state.lines.len() >= self.longest {
+                state.dropped += 1;
+                return;
+            }
+            let dropped_before = std::mem::take(&mut state.dropped);
+            state.lines.push_back(Line {
+                text,
+                dropped_before,
+            });
         });
-        drop(state);
-        self.changed.notify_all();
     }
 
     /// Waits until all is written, or `timeout` is over; says whether all is.
     pub(super) fn flush(&self, timeout: Duration) -> bool {
-        let waited = self
-            .changed
-            .wait_timeout_while(self.state(), timeout, |state| !state.is_idle());
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.wait_while_for(timeout, |state| !state.is_idle());
         state.is_idle()
     }
 
@@ -96,16 +85,14 @@ impl Queue {
                 write(&mut out, line::dropped(dropped_before).as_bytes());
             }
             write(&mut out, &text);
-            self.state().writing = false;
-            self.changed.notify_all();
+            self.state.change(|state| state.writing = false);
         }
     }
 
     /// The next line, or an empty one after the last when lines were dropped since.
     fn next(&self) -> Line {
         let nothing = |state: &mut State| state.lines.is_empty() && state.dropped == 0;
-        let waited = self.changed.wait_while(self.state(), nothing);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.wait_while(nothing);
         state.writing = true;
         match state.lines.pop_front() {
             Some(line) => line,

@@ -164,7 +164,9 @@ impl<'a> Run<'a> {
                     }
                 }
                 Action::KillGuard => {
-                    log::error!("the workload's guard does not say that it is done: killing it");
+                    log::warn!(
+                        "the workload's guard has not said in time that nothing is left: killing it"
+                    );
                     if !self.shared.kill_guard() {
                         self.supervisor.handle_guard_ended();
                     }
