@@ -26,6 +26,40 @@ build: need-cargo need-cc ## build target/debug/elector
 release: need-cargo need-cc ## build target/release/elector, small and stripped
 	$(CARGO) build --locked --release
 
+# The image, what it is called, and the sources that it says it was built from.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+IMAGE ?= g1g1/multi-cluster-leader-election:$(VERSION)
+REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
+IMAGE_ARGS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --tag $(IMAGE)
+# Another builder for `make image-docker`; see hack/debian-builder.sh.
+BUILDER ?=
+
+.PHONY: static
+static: ## build target/static/elector, which needs no library of the system
+	hack/build-static.sh
+
+.PHONY: image
+image: static need-docker ## build the image IMAGE from target/static/elector
+	docker build --file hack/Dockerfile.local $(IMAGE_ARGS) target/static
+
+.PHONY: image-docker
+image-docker: need-docker ## build the image in Docker: make image-docker BUILDER=rust:1-alpine
+	docker build $(if $(BUILDER),--build-arg BUILDER=$(BUILDER)) $(IMAGE_ARGS) .
+
+.PHONY: push
+push: need-docker ## push IMAGE to its registry
+	docker push $(IMAGE)
+
+.PHONY: image-report
+image-report: need-docker ## print the image's size, its time to start, and its memory
+	@IMAGE=$(IMAGE) hack/image-report.sh
+
+# Where no engine answers, the script says so.
+.PHONY: test-image
+test-image: ## build the image, and test it with a Docker engine
+	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory image; fi
+	IMAGE=$(IMAGE) hack/test-image.sh
+
 .PHONY: demo
 demo: need-cargo need-cc ## watch three candidates elect a leader, without any account
 	$(CARGO) run --locked --quiet -- demo
@@ -132,7 +166,7 @@ fmt: need-cargo need-rustfmt ## format the code
 clean: need-cargo ## remove what was built
 	$(CARGO) clean
 
-.PHONY: need-cargo need-rustfmt need-clippy need-cargo-fuzz need-cc need-cxx
+.PHONY: need-cargo need-rustfmt need-clippy need-cargo-fuzz need-cc need-cxx need-docker
 need-cargo:
 	@command -v $(CARGO) >/dev/null 2>&1 \
 	  || $(call missing,cargo,it builds and tests everything here,install Rust with rustup: https://rustup.rs)
@@ -152,6 +186,10 @@ need-cargo-fuzz: need-cargo
 need-cxx:
 	@$${CXX:-c++} -fsyntax-only -include cstring -x c++ /dev/null >/dev/null 2>&1 \
 	  || $(call missing,a C++ compiler ($${CXX:-c++}),the fuzzer's own library is written in C++,apt-get install g++; dnf install gcc-c++; apk add g++)
+
+need-docker:
+	@command -v docker >/dev/null 2>&1 \
+	  || $(call missing,docker,it builds the image and runs it,apt-get install docker.io; https://docs.docker.com/engine/install)
 
 # Not only the compiler but the C library's headers must be there, which some systems package apart.
 need-cc:

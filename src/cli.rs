@@ -184,6 +184,7 @@ fn run(name: &str, args: Vec<OsString>) -> ExitCode {
         "status" => commands::status::run(args),
         "history" => commands::history::run(args),
         "init" => commands::init::run(args),
+        "install" => commands::install::run(args),
         "doctor" => commands::doctor::run(args),
         "step-down" => commands::step_down::run(args),
         "depose" => commands::depose::run(args),

@@ -5,7 +5,9 @@
 
 use std::fmt::Write;
 
-use super::{depose, doctor, gist_server, history, init, run, settings, status, step_down};
+use super::{
+    depose, doctor, gist_server, history, init, install, run, settings, status, step_down,
+};
 
 /// A command of the program, as its help shows it.
 #[derive(Debug)]
@@ -82,6 +84,12 @@ account and no cluster needed.",
         usage: "[--yes]",
         summary: "depose the leader by hand, the safe way",
         details: depose::DETAILS,
+    },
+    Topic {
+        name: "install",
+        usage: "DIR",
+        summary: "put this program at DIR/elector, for a container of another image",
+        details: install::DETAILS,
     },
     Topic {
         name: "help",

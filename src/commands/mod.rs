@@ -10,6 +10,7 @@ pub mod gist_server;
 pub mod help;
 pub mod history;
 pub mod init;
+pub mod install;
 pub mod run;
 pub mod settings;
 mod standing;

@@ -1,0 +1,30 @@
+# The image: the static program and nothing else. Everything is built in a first stage, by the one recipe
+# there is. `make image` needs no builder image: it builds the program outside (hack/Dockerfile.local).
+#
+# Docker's classic builder and BuildKit both take this, so it does without what only one of them knows.
+
+# Has amd64 and arm64. To have another: --build-arg BUILDER=... (Debian's or Alpine's `rust`, or what
+# hack/debian-builder.sh makes where no registry can be reached).
+ARG BUILDER=rust:1.96.0-alpine3.23@sha256:66f48b19d6e88519e2e58bebe0d945779a6a4ca41c2db17db78c9569655b50ac
+
+FROM ${BUILDER} AS build
+WORKDIR /src
+# Alpine comes without.
+RUN command -v bash >/dev/null || apk add --no-cache bash
+COPY . .
+RUN hack/build-static.sh --install
+
+# From here on as in hack/Dockerfile.local, but for where the program comes from.
+FROM scratch
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="multi-cluster-leader-election" \
+      org.opencontainers.image.description="Elects exactly one leader among copies of a workload in several Kubernetes clusters, through a lease record in a GitHub gist" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /src/target/static/elector /elector
+ENV ELECTOR_HTTP_ADDR=:4040
+EXPOSE 4040
+USER 65532:65532
+ENTRYPOINT ["/elector"]

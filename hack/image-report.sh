@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+#
+# What the image costs: size, time to start, memory. See --help.
+
+set -o errexit -o nounset -o pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: hack/image-report.sh
+
+Prints what the image IMAGE costs: its size, how long an elector in it takes to start, and the memory that
+the electors of an election hold, a leader, a candidate, and a leader with a program and its guard.
+
+Needs a Docker engine on this machine. It removes what it made.
+
+Environment:
+  IMAGE  [default: g1g1/multi-cluster-leader-election:<version>]
+TEXT
+}
+
+readonly RUN=elector-report-$$
+readonly PATIENCE=60
+readonly STARTS=10
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  say "image-report: $*"
+  exit 1
+}
+
+clean_up() {
+  local code=$?
+  trap - EXIT
+  docker ps --all --quiet --filter "label=$RUN" | xargs -r docker rm --force >/dev/null 2>&1 || true
+  docker network rm "$RUN" >/dev/null 2>&1 || true
+  exit "$code"
+}
+
+run() { docker run --label "$RUN" --detach --network "$RUN" --read-only --cap-drop ALL "$@" >/dev/null; }
+
+# An elector, for the gist $2; what follows is its command.
+start_elector() {
+  local name=$1 gist=$2
+  shift 2
+  run --name "$RUN-$name" --env LEADER_NAME="$name" --env GIST_ID="$gist" --env GITHUB_API_TOKEN=none \
+    --env "GITHUB_API_URL=http://$RUN-gist:4041" --env ALLOW_INSECURE_HTTP=true "$IMAGE" "$@"
+}
+
+await() {
+  local name=$1 said=$2 end=$((SECONDS + PATIENCE))
+  until docker logs "$RUN-$name" 2>&1 | grep -F -- "$said" >/dev/null; do
+    ((SECONDS < end)) || fail "$name did not say within $PATIENCE s: $said"
+    sleep 0.1
+  done
+}
+
+# From the start of the container's process to its first line, in ms: the least of several, as what comes
+# on top is other things that this machine does.
+start_up_time() {
+  local i from to
+  for ((i = 0; i < STARTS; i++)); do
+    start_elector "start-$i" dd04
+    await "start-$i" 'stands for election'
+    from=$(docker inspect --format '{{.State.StartedAt}}' "$RUN-start-$i")
+    to=$(docker logs "$RUN-start-$i" 2>&1 | awk 'NR == 1 { print $1 }')
+    docker rm --force "$RUN-start-$i" >/dev/null
+    awk -v from="$(date --date "$from" +%s.%N)" -v to="$(date --date "$to" +%s.%N)" \
+      'BEGIN { printf "%.0f\n", (to - from) * 1000 }'
+  done | sort -n | head -1
+}
+
+# What the processes of a container hold: each with its resident memory, and what of that is its own, in kB.
+memory() {
+  local name=$1 pid
+  for pid in $(docker top "$RUN-$name" -eo pid | tail -n +2); do
+    [[ -r /proc/$pid/smaps_rollup ]] || fail "the memory of process $pid cannot be read: run this as root, beside the engine"
+    awk -v what="$2" '/^Rss:/ { rss = $2 } /^Private_(Clean|Dirty):/ { own += $2 }
+      END { printf "  %-34s %5d kB resident, %5d kB of them its own\n", what, rss, own }' "/proc/$pid/smaps_rollup"
+  done
+}
+
+main() {
+  case ${1:-} in
+    '') ;;
+    --help | -h)
+      usage
+      exit
+      ;;
+    *)
+      say "image-report: there is no option or argument \`$1\` here"
+      usage >&2
+      exit 2
+      ;;
+  esac
+  cd "$(dirname "${BASH_SOURCE[0]}")/.."
+  local version
+  version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+  IMAGE=${IMAGE:-g1g1/multi-cluster-leader-election:$version}
+  docker info >/dev/null || fail 'no Docker engine answers'
+  docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE: make image"
+
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  docker network create "$RUN" >/dev/null
+  run --name "$RUN-gist" "$IMAGE" gist-server --listen :4041 --gist dd01 --gist dd02 --gist dd04 --quiet
+  await gist 'listening on'
+
+  echo "$IMAGE"
+  echo "  size      $(docker image inspect --format '{{.Size}}' "$IMAGE") bytes"
+  echo "  start-up  $(start_up_time) ms from the start of the process to its first line, the least of $STARTS"
+  start_elector leader dd01
+  await leader 'I will lead'
+  start_elector candidate dd01
+  await candidate 'All hail'
+  start_elector wrapped dd02 run -- /elector gist-server --listen 127.0.0.1:0 --quiet
+  await wrapped 'listening on'
+  # After some renewals and looks.
+  sleep 20
+  memory leader 'a leader'
+  memory candidate 'a candidate'
+  memory wrapped 'with a program: itself/guard/program'
+}
+
+main "$@"

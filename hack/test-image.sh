@@ -1,0 +1,469 @@
+#!/usr/bin/env bash
+#
+# What the image is and does, shown with a Docker engine. See --help.
+#
+#   network napoleon     network cleopatra     network stalin          one for each "cluster"
+#     elector napoleon     elector cleopatra     elector stalin
+#            └────────────────────┼──────────────────────┘
+#                     gist.elector.test, in all three networks
+#                       :4041  elector gist-server
+#                       :4443  stunnel before it, with a certificate of a CA of this test's own
+#
+# Who led from when to when is read from the electors' own lines, which all have the time of one clock,
+# this machine's.
+
+set -o errexit -o nounset -o pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: hack/test-image.sh
+
+Tests the image IMAGE: what is in it, that it needs no rights, no writable directory and no particular
+user, and that three containers of it on three networks elect one leader, over TLS with a private CA and
+over plain HTTP, while leaders are killed, paused, cut off and stopped.
+
+Without a Docker engine it says so, and exits 0; with ELECTOR_TESTS_NEED_DOCKER=1 that is a failure.
+It needs openssl and stunnel. It removes what it made, and touches nothing else.
+
+Environment:
+  IMAGE                      [default: g1g1/multi-cluster-leader-election:<version>]
+  ELECTOR_TESTS_NEED_DOCKER  1: fail where no Docker engine answers
+TEXT
+}
+
+readonly CLUSTERS=(napoleon cleopatra stalin)
+readonly RUN=elector-test-$$
+readonly HOST=gist.elector.test
+readonly TOKEN=ghp_TheTokenOfTheTestOfTheImage
+# The whole image, in bytes.
+readonly MOST_BYTES=2500000
+# How long anything is waited for. A busy machine takes its time; what gets here has failed.
+readonly PATIENCE=90
+# Short, but the lease bears a machine that stands still for a second.
+readonly TIMES=(LEASE_DURATION=8s RENEW_DEADLINE=4s RETRY_PERIOD=1s POLL_PERIOD=250ms CONFIRM_DELAY=200ms
+  TERMINATION_GRACE=500ms STOP_TIMEOUT=5s)
+# Any user, no rights, nothing to write to, and little memory.
+readonly CONFINED=(--read-only --cap-drop ALL --security-opt no-new-privileges --user 54321:54321
+  --memory 16m --pids-limit 64)
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  say "test-image: FAILED: $*"
+  exit 1
+}
+
+need() {
+  command -v "$1" >/dev/null || fail "$1 is missing: $2; to get it: apt-get install $3"
+}
+
+# --- what is made, and removed ---
+
+clean_up() {
+  local code=$?
+  trap - EXIT
+  if ((code != 0)); then
+    local name
+    for name in $(docker ps --all --filter "label=$RUN" --format '{{.Names}}'); do
+      say "--- the last lines of $name"
+      docker logs --tail 15 "$name" >&2 2>&1 || true
+    done
+  fi
+  docker ps --all --quiet --filter "label=$RUN" | xargs -r docker rm --force --volumes >/dev/null 2>&1 || true
+  docker network ls --quiet --filter "label=$RUN" | xargs -r docker network rm >/dev/null 2>&1 || true
+  docker volume ls --quiet --filter "label=$RUN" | xargs -r docker volume rm >/dev/null 2>&1 || true
+  docker rmi "$RUN-stunnel" >/dev/null 2>&1 || true
+  [[ -z ${work:-} ]] || rm -rf "$work"
+  exit "$code"
+}
+
+run() { docker run --label "$RUN" "$@"; }
+
+# A container of the image that is gone at its end. The command's words stand behind it.
+once() { run --rm "${CONFINED[@]}" "$@"; }
+
+make_networks() {
+  local cluster random
+  has_ipv6=true
+  for cluster in "${CLUSTERS[@]}"; do
+    random=$(printf '%04x' $((RANDOM * 2 + RANDOM % 2)))
+    docker network create --label "$RUN" --ipv6 --subnet "fd00:e1ec:$random::/64" "$RUN-$cluster" \
+      >/dev/null 2>&1 && continue
+    has_ipv6=false
+    docker network create --label "$RUN" "$RUN-$cluster" >/dev/null
+  done
+}
+
+make_certificates() {
+  local tls=$work/tls
+  mkdir "$tls"
+  cat >"$work/ca.cnf" <<'TEXT'
+[req]
+distinguished_name = name
+x509_extensions = ca
+prompt = no
+[name]
+CN = CA of a test
+[ca]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+[server]
+basicConstraints = CA:FALSE
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:gist.elector.test
+TEXT
+  {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+      -config "$work/ca.cnf" -keyout "$work/ca.key" -out "$tls/ca.pem"
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=gist \
+      -keyout "$tls/server.key" -out "$work/server.csr"
+    openssl x509 -req -in "$work/server.csr" -days 2 -CA "$tls/ca.pem" -CAkey "$work/ca.key" \
+      -CAcreateserial -extfile "$work/ca.cnf" -extensions server -out "$tls/server.pem"
+  } 2>"$work/openssl.log" || fail "no certificates could be made: $(cat "$work/openssl.log")"
+  printf '%s' "$TOKEN" >"$tls/token"
+  chmod -R a+rX "$work"
+}
+
+# This machine's stunnel and the libraries that it asks for.
+make_stunnel_image() {
+  local program root=$work/stunnel file
+  program=$(readlink -f "$(command -v stunnel4 || command -v stunnel)")
+  { echo "$program"; ldd "$program" | grep -o '/[^ ]*'; } | while read -r file; do
+    mkdir -p "$root$(dirname "$file")"
+    cp -L "$file" "$root$file"
+  done
+  tar -C "$root" -c . | docker import - "$RUN-stunnel" >/dev/null
+  cat >"$work/tls/stunnel.conf" <<TEXT
+foreground = yes
+pid =
+syslog = no
+debug = warning
+[gist]
+accept = $([[ $has_ipv6 == true ]] && echo ::: || echo 0.0.0.0:)4443
+connect = 127.0.0.1:4041
+cert = /tls/server.pem
+key = /tls/server.key
+TEXT
+  stunnel=$program
+}
+
+start_gist_service() {
+  local cluster
+  run --detach --name "$RUN-gist" --network "$RUN-napoleon" --network-alias "$HOST" "${CONFINED[@]}" \
+    "$IMAGE" gist-server --listen :4041 --gist aa01 --gist aa02 --gist aa03 --token "$TOKEN" --quiet >/dev/null
+  for cluster in cleopatra stalin; do
+    docker network connect --alias "$HOST" "$RUN-$cluster" "$RUN-gist"
+  done
+  run --detach --name "$RUN-tls" --network "container:$RUN-gist" --volume "$work/tls:/tls:ro" \
+    --entrypoint "$stunnel" "$RUN-stunnel" /tls/stunnel.conf >/dev/null
+  eventually 'the gist service listens' says gist 'listening on'
+}
+
+# The environment of an elector, over TLS or plain HTTP, on this gist.
+environment() {
+  local scheme=$1 gist=$2 setting
+  for setting in "${TIMES[@]}" "GIST_ID=$gist" GITHUB_API_TOKEN_FILE=/tls/token; do
+    printf -- '--env=%s\n' "$setting"
+  done
+  printf -- '--volume=%s\n' "$work/tls:/tls:ro"
+  if [[ $scheme == tls ]]; then
+    printf -- '--env=%s\n' "GITHUB_API_URL=https://$HOST:4443" SSL_CERT_FILE=/tls/ca.pem
+  else
+    printf -- '--env=%s\n' "GITHUB_API_URL=http://$HOST:4041" ALLOW_INSECURE_HTTP=true
+  fi
+}
+
+# --- what is waited for ---
+
+# Has a condition (a command) come true in time.
+eventually() {
+  local what=$1 end=$((SECONDS + PATIENCE))
+  shift
+  until "$@"; do
+    ((SECONDS < end)) || fail "not within $PATIENCE s: $what"
+    sleep 0.2
+  done
+}
+
+# The lines of a container.
+lines() { docker logs "$RUN-$1" 2>&1; }
+
+# Whether a container has said this. (grep reads to the end, or docker would complain.)
+says() { lines "$1" | grep -F -- "$2" >/dev/null; }
+
+# The same, this many times.
+says_times() { (($(lines "$1" | grep -cF -- "$2" || true) >= $3)); }
+
+# This moment, as the electors write it.
+now() { date --utc +%Y-%m-%dT%H:%M:%S.%3NZ; }
+
+# --- terms, as the electors tell of them ---
+
+# When each one began to lead and stopped: a line of time, name, "start" or "stop", and token.
+terms() {
+  local name=$1 time='^([0-9T:.-]+Z) +[A-Z]+ +'
+  lines "$name" | sed -nE \
+    -e "s/${time}I am [^ ]+! I will lead you to greatness! \\(token ([0-9]+)\\)\$/\\1 $name start \\2/p" \
+    -e "s/${time}[^ ]+ does not lead any more \\(token ([0-9]+)\\).*/\\1 $name stop \\2/p"
+}
+
+# All that is known: what the electors of this round said, and who was gone (killed, frozen) from when on.
+all_terms() {
+  local cluster
+  for cluster in "${CLUSTERS[@]}"; do terms "$scheme-$cluster"; done
+  printf '%s' "$gone"
+}
+
+# Reads such lines, and says what is not as promised: two at once, or a token that does not rise. One
+# that is gone does not lead, whatever it says when it comes back.
+flaws() {
+  LC_ALL=C sort -k1,1 -k3,3r | awk '
+    $3 == "start" {
+      if (leader != "") print $2 " leads from " $1 " on, while " leader " does"
+      if (seen && $4 + 0 <= token) print $2 " leads by the token " $4 ", after one led by " token
+      leader = $2; token = $4 + 0; seen = 1
+    }
+    $3 == "stop" && leader == $2 { leader = "" }'
+}
+
+# A check that finds nothing in anything would be none.
+check_the_check() {
+  local fine=$'1 a start 0\n2 a stop 0\n2 b start 1\n4 a stop 0\n5 b stop 1\n6 c start 3'
+  [[ -z $(flaws <<<"$fine") ]] || fail "the check of the terms finds a flaw where there is none"
+  [[ $(flaws <<<$'1 a start 0\n2 b start 1\n3 a stop 0') == 'b leads from 2 on, while a does' ]] ||
+    fail 'the check of the terms does not find two leaders'
+  [[ $(flaws <<<$'1 a start 1\n2 a stop 1\n3 b start 1') == 'b leads by the token 1, after one led by 1' ]] ||
+    fail 'the check of the terms does not find a token that does not rise'
+}
+
+# The one that leads by the highest token: its cluster, token and since when.
+leader() { all_terms | awk '$3 == "start" { print $4, $2, $1 }' | sort -n | tail -1; }
+
+# Whether somebody leads by a token above this one.
+has_leader_above() {
+  local token
+  read -r token _ < <(leader) || return 1
+  ((token > $1))
+}
+
+# Waits for the next leader, and says who it is and how long nobody led.
+await_takeover() {
+  local what=$1 since=$2 from old_token=$token
+  eventually "another one leads after $what" has_leader_above "$old_token"
+  read -r token leader from < <(leader)
+  leader=${leader#"$scheme-"}
+  say "  $what: $leader leads (token $token) $(seconds_between "$since" "$from") s later"
+}
+
+seconds_between() {
+  awk -v from="$(date --date "$1" +%s.%N)" -v to="$(date --date "$2" +%s.%N)" \
+    'BEGIN { printf "%.1f", to - from }'
+}
+
+# --- the tests ---
+
+test_what_it_is() {
+  local bytes files
+  say 'what the image is'
+  bytes=$(docker image inspect --format '{{.Size}}' "$IMAGE")
+  ((bytes <= MOST_BYTES)) || fail "the image has $bytes bytes, of $MOST_BYTES at the most"
+  [[ $(docker image inspect --format '{{.Config.User}} {{json .Config.Entrypoint}}' "$IMAGE") == \
+    '65532:65532 ["/elector"]' ]] || fail 'the image has another user or entrypoint'
+  [[ $(docker image inspect --format '{{json .Config.Env}}{{json .Config.ExposedPorts}}' "$IMAGE") == \
+    *ELECTOR_HTTP_ADDR=:4040*4040/tcp* ]] || fail 'the image does not show its endpoints at :4040'
+  [[ $(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.licenses"}}' "$IMAGE") == MIT ]] ||
+    fail 'the image has no labels'
+  # What a container has beside that is the engine's: /dev, /etc/hosts and the like.
+  files=$(docker image save "$IMAGE" | tar -x --to-stdout --wildcards '*layer.tar' 2>/dev/null | tar -t)
+  [[ $files == elector ]] || fail "the image holds more than the program: $files"
+  say "  $bytes bytes: the program and nothing else"
+}
+
+test_install() {
+  say 'the program installs itself'
+  local volume=$RUN-shared said
+  said=$(once --tmpfs /shared:mode=1777 "$IMAGE" install /shared) || fail 'any user can install it'
+  [[ $said == 'installed elector '*' as /shared/elector' ]] || fail "install says: $said"
+  said=$(once --tmpfs /shared:mode=755 "$IMAGE" install /shared 2>&1) && fail 'it installs where it may not'
+  [[ $said == *'cannot be written by user 54321'* ]] || fail "install says: $said"
+  said=$(once "$IMAGE" install / 2>&1) && fail 'it installs on a read-only root'
+  [[ $said == *'read-only file system'* ]] || fail "install says: $said"
+  docker volume create --label "$RUN" "$volume" >/dev/null
+  once --user 0 --volume "$volume:/shared" "$IMAGE" install /shared >/dev/null || fail 'root can install it'
+  said=$(once --user 0 --volume "$volume:/shared" "$IMAGE" install /shared)
+  [[ $said == *'nothing to do' ]] || fail "install says: $said"
+  said=$(once --volume "$volume:/shared" --entrypoint /shared/elector "$RUN-stunnel" --version) ||
+    fail 'it does not run in another image'
+  say "  and runs in another image: $said"
+}
+
+# Every look by name, over TLS, with what the image has built in.
+test_tls() {
+  say 'names and certificates'
+  local settings said
+  mapfile -t settings < <(environment tls aa03)
+  said=$(once --network "$RUN-stalin" "${settings[@]}" --env SSL_CERT_FILE= "$IMAGE" doctor 2>&1) &&
+    fail 'it trusts a CA that it does not know'
+  [[ $said == *[Cc]ertificate* ]] || fail "doctor says of an unknown CA: $said"
+  said=$(once --network "$RUN-stalin" "${settings[@]}" "$IMAGE" doctor 2>&1) ||
+    fail "doctor says of a CA that it knows: $said"
+  said=$(once --network "$RUN-stalin" "${settings[@]}" --env "GITHUB_API_URL=https://$RUN-gist:4443" "$IMAGE" \
+    doctor 2>&1) && fail 'it takes a certificate that is for another name'
+  [[ $said == *[Cc]ertificate* ]] || fail "doctor says of another name: $said"
+  say '  the private CA counts where it is named, and for its name only'
+}
+
+# One address family alone: the engine's networks have both, so one is taken away.
+test_address_families() {
+  say 'one address family alone'
+  local settings scheme
+  for scheme in tls http; do
+    mapfile -t settings < <(environment "$scheme" aa03)
+    once --network "$RUN-stalin" --sysctl net.ipv6.conf.all.disable_ipv6=1 "${settings[@]}" --env LEADER_NAME=four \
+      "$IMAGE" run --try 30s -- /elector --version >"$work/four" 2>&1 ||
+      fail "with IPv4 alone, over $scheme: $(cat "$work/four")"
+  done
+  say '  IPv4 alone: it leads, and runs its program'
+  if [[ $has_ipv6 != true || $(id -u) != 0 ]] || ! command -v nsenter >/dev/null || ! command -v ip >/dev/null; then
+    [[ ${ELECTOR_TESTS_NEED_DOCKER:-} != 1 ]] || fail 'IPv6 alone cannot be tested: that needs root, nsenter, ip and IPv6'
+    say '  IPv6 alone: NOT tested (that needs root, nsenter, ip, and an engine with IPv6)'
+    return
+  fi
+  # The network belongs to a container that waits, and loses its IPv4 address there.
+  run --detach --name "$RUN-six" --network "$RUN-stalin" "${CONFINED[@]}" "$IMAGE" gist-server --quiet >/dev/null
+  nsenter --net="/proc/$(docker inspect --format '{{.State.Pid}}' "$RUN-six")/ns/net" ip -4 address flush dev eth0
+  for scheme in tls http; do
+    mapfile -t settings < <(environment "$scheme" aa03)
+    once --network "container:$RUN-six" "${settings[@]}" --env LEADER_NAME=six \
+      "$IMAGE" run --try 30s -- /elector --version >"$work/six" 2>&1 ||
+      fail "with IPv6 alone, over $scheme: $(cat "$work/six")"
+  done
+  say '  IPv6 alone: the same'
+}
+
+start_elector() {
+  local cluster=$1 settings
+  mapfile -t settings < <(environment "$scheme" "$gist")
+  run --detach --name "$RUN-$scheme-$cluster" --network "$RUN-$cluster" "${CONFINED[@]}" "${settings[@]}" \
+    --env LEADER_NAME="$cluster" "$IMAGE" >/dev/null
+}
+
+# From when on nothing can have been done by this one.
+is_gone() { gone+="$2 $scheme-$1 stop gone"$'\n'; }
+
+kill_leader() {
+  local old=$leader at
+  docker kill "$RUN-$scheme-$old" >/dev/null
+  at=$(docker inspect --format '{{.State.FinishedAt}}' "$RUN-$scheme-$old")
+  at=$(date --utc --date "$at" +%Y-%m-%dT%H:%M:%S.%3NZ)
+  is_gone "$old" "$at"
+  await_takeover "$old is killed" "$at"
+  docker start "$RUN-$scheme-$old" >/dev/null
+  eventually "$old is back" says_times "$scheme-$old" 'stands for election' 2
+}
+
+pause_leader() {
+  local old=$leader old_token=$token at
+  docker pause "$RUN-$scheme-$old" >/dev/null
+  at=$(now)
+  is_gone "$old" "$at"
+  await_takeover "$old is paused" "$at"
+  docker unpause "$RUN-$scheme-$old" >/dev/null
+  eventually "$old, thawed, knows that its term is over" \
+    says "$scheme-$old" "$old does not lead any more (token $old_token)"
+  eventually "$old, thawed, follows $leader" says "$scheme-$old" "All hail $leader (token $token)"
+}
+
+disconnect_leader() {
+  local old=$leader old_token=$token at
+  at=$(now)
+  docker network disconnect "$RUN-$old" "$RUN-$scheme-$old"
+  await_takeover "$old is cut off" "$at"
+  # By its own clock, and long before: the check of all terms compares.
+  says "$scheme-$old" "$old does not lead any more (token $old_token)" || fail "$old, cut off, did not stop"
+  docker network connect "$RUN-$old" "$RUN-$scheme-$old"
+  eventually "$old, back on the network, follows $leader" says "$scheme-$old" "All hail $leader (token $token)"
+}
+
+stop_leader() {
+  local old=$leader at
+  at=$(now)
+  docker stop --time 30 "$RUN-$scheme-$old" >/dev/null
+  [[ $(docker inspect --format '{{.State.ExitCode}}' "$RUN-$scheme-$old") == 0 ]] || fail "$old, stopped, did not exit 0"
+  says "$scheme-$old" 'gave the lease back' || fail "$old, stopped, did not give the lease back"
+  await_takeover "$old is stopped" "$at"
+}
+
+# Three electors, and everything that befalls their leaders.
+test_election() {
+  local scheme=$1 gist=$2 cluster leader='' token=-1 gone='' from found count
+  say "three electors on three networks, over $scheme"
+  for cluster in "${CLUSTERS[@]}"; do start_elector "$cluster"; done
+  eventually 'somebody leads' has_leader_above -1
+  read -r token leader from < <(leader)
+  leader=${leader#"$scheme-"}
+  say "  $leader leads (token $token)"
+  found=$(docker exec "$RUN-$scheme-$leader" /elector status) || fail "status fails in the image: $found"
+  [[ $found == *"$leader"* ]] || fail "status in the image says: $found"
+
+  kill_leader
+  pause_leader
+  disconnect_leader
+  stop_leader
+
+  found=$(all_terms | flaws)
+  [[ -z $found ]] || fail "$found"
+  count=$(all_terms | grep -c ' start ')
+  ((count >= 5)) || fail "$count terms are too few for what happened"
+  for cluster in "${CLUSTERS[@]}"; do
+    ! lines "$scheme-$cluster" | grep -E "panicked|$TOKEN" >&2 || fail "$cluster says what it must not"
+  done
+  say "  $count terms, no two at once, every token above the one before"
+  for cluster in "${CLUSTERS[@]}"; do docker rm --force "$RUN-$scheme-$cluster" >/dev/null; done
+}
+
+main() {
+  case ${1:-} in
+    '') ;;
+    --help | -h)
+      usage
+      exit
+      ;;
+    *)
+      say "test-image: there is no option or argument \`$1\` here"
+      usage >&2
+      exit 2
+      ;;
+  esac
+  cd "$(dirname "${BASH_SOURCE[0]}")/.."
+  check_the_check
+  if ! docker info >/dev/null 2>&1; then
+    [[ ${ELECTOR_TESTS_NEED_DOCKER:-} != 1 ]] || fail 'no Docker engine answers'
+    say 'test-image: SKIPPED: no Docker engine answers, so the image is NOT tested'
+    exit 0
+  fi
+  need openssl 'it makes the certificates' openssl
+  command -v stunnel4 >/dev/null || need stunnel 'it speaks TLS before the gist service' stunnel4
+  local version
+  version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+  IMAGE=${IMAGE:-g1g1/multi-cluster-leader-election:$version}
+  docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE: make image"
+
+  work=$(mktemp -d)
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  test_what_it_is
+  make_networks
+  make_certificates
+  make_stunnel_image
+  test_install
+  start_gist_service
+  test_tls
+  test_address_families
+  test_election tls aa01
+  test_election http aa02
+  say 'test-image: all passed'
+}
+
+main "$@"
