@@ -45,6 +45,7 @@ show() {
 
 main() {
   local cluster
+  (($# <= 1)) || misused "it takes no arguments, not: $*"
   case ${1:-} in
     -h | --help) usage && exit 0 ;;
     '') ;;
