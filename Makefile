@@ -30,6 +30,27 @@ release: need-cargo need-cc ## build target/release/elector, small and stripped
 demo: need-cargo need-cc ## watch three candidates elect a leader, without any account
 	$(CARGO) run --locked --quiet -- demo
 
+# What `make deploy` and the others below work on is explained by the scripts' --help. CLUSTERS: how many.
+# HOW the leader is killed: pod, polite, cluster or partition.
+CLUSTERS ?= 3
+HOW ?= pod
+
+.PHONY: deploy
+deploy: ## make three kind clusters that elect a leader: make deploy CLUSTERS=3
+	hack/up.sh $(CLUSTERS)
+
+.PHONY: kill-leader
+kill-leader: ## kill the leader and watch another take over: make kill-leader HOW=cluster
+	hack/kill-leader.sh --$(HOW)
+
+.PHONY: status
+status: ## show each cluster's view of the election
+	hack/status.sh
+
+.PHONY: undeploy
+undeploy: ## remove the kind clusters
+	hack/down.sh
+
 # The tests of programs wait more than they compute; meanwhile the worlds of the simulation and the models
 # are computed, on what is left of the processors.
 .PHONY: test
@@ -45,8 +66,16 @@ DEFAULT_SIGNALS := $(shell env --default-signal=HUP,INT,QUIT true 2>/dev/null \
   && echo env --default-signal=HUP,INT,QUIT)
 
 .PHONY: test-programs
-test-programs: need-cargo need-cc
+test-programs: need-cargo need-cc test-scripts
 	$(DEFAULT_SIGNALS) $(CARGO) test --locked
+
+.PHONY: test-scripts
+test-scripts: ## test the scripts in hack/ against stand-ins for docker, kind and kubectl
+	@tests/scripts/run.sh
+
+.PHONY: test-kind
+test-kind: ## test the demonstration on three real kind clusters, where there is kind
+	@hack/test-kind.sh
 
 # Shown when they are through, not among the others.
 .PHONY: test-worlds

@@ -30,7 +30,8 @@ HOW=pod
 # without an end goes on.
 LEADERS=() TOKENS=() BEGINS=() ENDS=() ENDINGS=()
 
-# When it was done, which all is counted from.
+# What was done, and when: all is counted from there.
+DEED='the kill'
 KILLED_AT=''
 
 # Those that follow the logs, and where they write.
@@ -221,6 +222,7 @@ until_gone() {
 }
 
 delete_pod() {
+  DEED='it was asked to leave'
   KILLED_AT=$(now_at "$LEADER")
   quietly kube "$LEADER" delete pod "$LEADER_POD" --wait=false
   say "its pod was deleted: it gives its lease back"
@@ -246,6 +248,7 @@ kill_cluster() {
 }
 
 partition() {
+  DEED='the cut'
   KILLED_AT=$(now_at "$LEADER")
   CUT_OFF=$LEADER
   cut_off "$LEADER" "$1"
@@ -304,8 +307,8 @@ put_back() {
 takeover() {
   local last=$((${#TOKENS[@]} - 1)) who=${LEADERS[1]}
   if [[ $who == "${LEADERS[0]}" ]]; then who+=' itself'; fi
-  printf '%s took over %s after the kill, %s after the end of the term before.' "$who" \
-    "$(since_kill "${BEGINS[1]}")" "$(seconds $((BEGINS[1] - ENDS[0])))"
+  printf '%s took over %s after %s, %s after the end of the term before.' "$who" \
+    "$(since_kill "${BEGINS[1]}")" "$DEED" "$(seconds $((BEGINS[1] - ENDS[0])))"
   ((last == 1)) || printf ' There were %d terms in all.' $((last + 1))
   printf '\n'
 }
@@ -371,6 +374,8 @@ main() {
     read_lines
   done
   put_back
+  # What is on its way.
+  sleep 1
   read_lines
   table
   flaws=$(flaws)

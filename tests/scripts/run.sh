@@ -291,7 +291,7 @@ test_a_killed_pod_is_followed() {
   called 1 '^docker exec napoleon-control-plane ctr --namespace k8s.io tasks kill --signal SIGKILL id-napoleon$'
   says 'napoleon leads (token 6)'
   says 'I am cleopatra'
-  grep -Eq '^cleopatra took over 1\.[34]s after the kill, ' "$FAKE/said" || fail 'no word of the takeover'
+  grep -Eq '^cleopatra took over [0-9]+\.[0-9]s after the kill, ' "$FAKE/said" || fail 'no word of the takeover'
   [[ $(tail -n 1 "$FAKE/said") == 'No two terms overlapped.' ]] || fail 'the verdict is not the last line'
 }
 
@@ -301,7 +301,7 @@ test_a_pod_that_left_politely_is_followed() {
   run 0 kill-leader.sh --polite
   called 1 ' delete pod elector-napoleon --wait=false$'
   says 'asked to stop'
-  says '0.3s'
+  says 's after it was asked to leave, 1.1s after the end of the term before.'
   says 'No two terms overlapped.'
 }
 
@@ -320,7 +320,8 @@ test_a_leader_that_is_cut_off_is_followed_and_connected_again() {
   run 0 kill-leader.sh --partition
   called 1 '^docker exec napoleon-control-plane iptables .*--insert FORWARD --protocol tcp --dport 4041 .*DROP$'
   [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
-  says '0.8s  the lease could not be renewed in time'
+  says 's  the lease could not be renewed in time'
+  says 's after the cut, 0.6s after the end of the term before.'
   says 'No two terms overlapped.'
 }
 
@@ -334,12 +335,12 @@ test_an_overlap_is_noticed() {
   [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
 }
 
-test_two_who_take_over_at_once_are_noticed() {
+test_two_terms_at_once_and_a_token_that_falls_are_noticed() {
   have napoleon cleopatra stalin
-  good_takeover 'stalin 1300 INFO  I am stalin/leader-election/elector-stalin! I will lead you to greatness! (token 8)'
+  good_takeover 'cleopatra 1300 INFO  I am cleopatra/leader-election/another! I will lead you to greatness! (token 8)'
   run 1 kill-leader.sh
-  says 'and the end of the term of stalin (token 8) was not seen'
-  says 'the token did not rise: stalin had 8, and cleopatra after it 7'
+  says 'and the end of the term of cleopatra (token 8) was not seen'
+  says 'the token did not rise: cleopatra had 8, and cleopatra after it 7'
 }
 
 test_a_leader_that_does_not_stop_is_noticed() {
