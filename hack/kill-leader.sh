@@ -366,9 +366,9 @@ main() {
   read_lines
   until is_taken_over; do
     if ((SECONDS >= end)); then
+      if ((${#TOKENS[@]} > 1)); then break; fi
       table
-      ((${#TOKENS[@]} > 1)) || die "nobody took over within $wait s: hack/status.sh shows what the electors see"
-      break
+      die "nobody took over within $wait s: hack/status.sh shows what the electors see"
     fi
     sleep 0.1
     read_lines

@@ -218,7 +218,7 @@ without() {
   local tool
   BIN=$FAKE/bin
   mkdir "$BIN"
-  for tool in awk base64 bash cat cksum date dirname find grep ls mktemp rm sed sleep sort tail touch tr wc; do
+  for tool in awk base64 bash cat cksum date dirname find grep ls mktemp mv rm sed sleep sort tail touch tr wc; do
     ln -s "$(command -v "$tool")" "$BIN/$tool"
   done
   for tool in docker kind kubectl; do

@@ -32,6 +32,10 @@ unknown() {
   exit 64
 }
 
-kill_now() { date +%s%3N >"$FAKE/killed"; }
+# In one piece: others wait for it.
+kill_now() {
+  date +%s%3N >"$FAKE/killed.new"
+  mv "$FAKE/killed.new" "$FAKE/killed"
+}
 
 runs() { [[ $(cat "$FAKE/clusters/$1" 2>/dev/null) == true ]]; }
