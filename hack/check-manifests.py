@@ -8,7 +8,7 @@ usage: check-manifests.py FILE...       needs PyPI's kubernetes-validate
 import copy
 import sys
 
-import kubernetes_validate
+from kubernetes_validate import utils as kubernetes_validate
 import yaml
 
 # What Chart.yaml says the chart works with, up to the newest that the schemas know.

@@ -157,14 +157,15 @@ check_choices() {
 }
 
 check_manifests() {
-  local python=target/tools/validate/bin/python
+  local venv=target/tools/${VALIDATE//==/-} python
+  python=$venv/bin/python
   begin 'the schemas of several Kubernetes versions, and Pod Security'
   if [[ ! -x $python ]] || ! "$python" -c 'import kubernetes_validate' 2>/dev/null; then
     if ! command -v python3 >/dev/null; then
       leave_out 'python3 is missing' 'the manifests are NOT validated'
       return 0
     fi
-    if ! { python3 -m venv target/tools/validate && "$python" -m pip install --quiet "$VALIDATE"; } >"$work/said" 2>&1; then
+    if ! { python3 -m venv "$venv" && "$python" -m pip install --quiet "$VALIDATE"; } >"$work/said" 2>&1; then
       tail -n 3 "$work/said"
       leave_out "$VALIDATE cannot be installed" 'the manifests are NOT validated'
       return 0
