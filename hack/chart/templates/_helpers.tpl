@@ -48,7 +48,7 @@ env:
 - name: {{ $prefix }}{{ $name }}
   valueFrom: {fieldRef: {fieldPath: {{ $path }}}}
 {{- end }}
-# Not read by itself: for a LEADER_NAME of one's own, as $(NODE_NAME).
+# Not read by itself: for a LEADER_NAME of one's own among the variables below it, as $(NODE_NAME).
 - name: NODE_NAME
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
 # A file and not a variable: a new token counts without a restart, and no `kubectl describe` shows it.
