@@ -64,6 +64,27 @@ test-image: ## build the image, and test it with a Docker engine
 demo: need-cargo need-cc ## watch three candidates elect a leader, without any account
 	$(CARGO) run --locked --quiet -- demo
 
+# What `make deploy` and the others below work on is explained by the scripts' --help. CLUSTERS: how many.
+# HOW the leader is killed: pod, polite, cluster or partition.
+CLUSTERS ?= 3
+HOW ?= pod
+
+.PHONY: deploy
+deploy: ## make three kind clusters that elect a leader: make deploy CLUSTERS=3
+	hack/up.sh $(CLUSTERS)
+
+.PHONY: kill-leader
+kill-leader: ## kill the leader and watch another take over: make kill-leader HOW=cluster
+	hack/kill-leader.sh --$(HOW)
+
+.PHONY: status
+status: ## show each cluster's view of the election
+	hack/status.sh
+
+.PHONY: undeploy
+undeploy: ## remove the kind clusters
+	hack/down.sh
+
 # The tests of programs wait more than they compute; meanwhile the worlds of the simulation and the models
 # are computed, on what is left of the processors.
 .PHONY: test
@@ -84,6 +105,14 @@ APART := env -u MAKEFLAGS -u MFLAGS
 .PHONY: test-programs
 test-programs: need-cargo need-cc
 	@$(APART) $(DEFAULT_SIGNALS) hack/test-programs.sh
+
+.PHONY: test-scripts
+test-scripts: ## test the scripts in hack/ against stand-ins for docker, kind and kubectl
+	@tests/scripts/run.sh
+
+.PHONY: test-kind
+test-kind: ## test the demonstration on three real kind clusters, where there is kind
+	@hack/test-kind.sh
 
 # Shown when they are through, not among the others.
 .PHONY: test-worlds

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+## usage: hack/down.sh
+##
+## Removes what hack/up.sh made: the clusters napoleon, cleopatra and stalin, and the container with the
+## gist service. Images, and a gist at GitHub, stay.
+
+set -o errexit -o nounset -o pipefail
+
+# shellcheck source=hack/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+main() {
+  local cluster left=()
+  (($# <= 1)) || misused "it takes no arguments, not: $*"
+  case ${1:-} in
+    -h | --help) usage && exit 0 ;;
+    '') ;;
+    *) misused "it takes no arguments, not: $*" ;;
+  esac
+  need_tools
+  find_clusters
+  local server=false
+  if docker inspect "$GIST_SERVER" >/dev/null 2>&1; then server=true; fi
+  if ((${#CLUSTERS[@]} == 0)) && ! $server; then
+    say 'there is nothing to remove'
+    return
+  fi
+  # One that cannot be removed does not keep the others.
+  for cluster in ${CLUSTERS[@]+"${CLUSTERS[@]}"}; do
+    step "removing the cluster $cluster"
+    quietly kind delete cluster --name "$cluster" || left+=("the cluster $cluster")
+  done
+  if $server; then
+    step 'removing the gist service'
+    quietly docker rm --force "$GIST_SERVER" || left+=("the container $GIST_SERVER")
+  fi
+  ((${#left[@]} == 0)) || die "$(printf 'still there: %s; ' "${left[@]}")see above"
+  say 'all gone'
+}
+
+main "$@"

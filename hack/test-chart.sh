@@ -1,0 +1,424 @@
+#!/usr/bin/env bash
+#
+# Checks the Helm chart: that hack/manifests and hack/examples are what it renders, that Helm finds no fault,
+# that it refuses what it should, that everything fits the schemas of several Kubernetes versions and Pod
+# Security's level `restricted`, and that it works: installed by Helm in a kind cluster of its own.
+#
+# What cannot be checked for want of a tool is said. ELECTOR_TESTS_NEED_CHART=1 makes that a failure.
+#
+#   IMAGE            the image to install; it has to be there (make image)
+#   KIND_NODE_IMAGE  the node image for kind; one that is there if not set
+
+set -o errexit -o nounset -o pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if [[ ${1-} == --help || ${1-} == -h ]]; then
+  sed -n '3,10s/^#\( \|$\)//p' "${BASH_SOURCE[0]}"
+  exit 0
+fi
+
+# What to render for. A helm that Go built thinks of an old one otherwise.
+readonly KUBERNETES=1.34
+readonly CLUSTER=chart-test
+readonly GIST_SERVER=chart-test-gist-server
+readonly GIST=c4a27e57c4a27e57c4a27e57c4a27e57
+
+# PyPI's, and the schemas that it brings.
+readonly VALIDATE=kubernetes-validate==1.37.0
+
+work=$(mktemp -d)
+made_cluster=''
+step='the very beginning'
+
+finish() {
+  local code=$?
+  trap - EXIT INT TERM
+  if ((code != 0)); then
+    printf 'test-chart: FAILED at: %s\n' "$step" >&2
+    [[ -z $made_cluster ]] || show_cluster >&2
+  fi
+  docker rm --force "$GIST_SERVER" >/dev/null 2>&1 || true
+  [[ -z $made_cluster ]] || kind delete cluster --name "$CLUSTER" >/dev/null 2>&1 || true
+  rm -rf "$work"
+  exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+begin() {
+  step=$*
+  printf 'test-chart: %s\n' "$*"
+}
+
+fail() {
+  printf 'test-chart: %s\n' "$*" >&2
+  exit 1
+}
+
+# Says what is left out, or fails where nothing may be.
+leave_out() {
+  [[ -z ${ELECTOR_TESTS_NEED_CHART:-} ]] || fail "$1, and ELECTOR_TESTS_NEED_CHART is set"
+  printf '\n*** %s: %s ***\n\n' "$1" "$2"
+}
+
+quietly() {
+  if ! "$@" >"$work/said" 2>&1; then
+    cat "$work/said" >&2
+    return 1
+  fi
+}
+
+# A command that has to fail, and to say this.
+refused() {
+  local expected=$1
+  shift
+  if "$@" >"$work/said" 2>&1; then
+    fail "this was taken: $*"
+  fi
+  grep -q -- "$expected" "$work/said" || {
+    cat "$work/said" >&2
+    fail "this was refused for another reason than '$expected': $*"
+  }
+}
+
+eventually() {
+  local seconds=$1 end
+  shift
+  end=$((SECONDS + seconds))
+  until "$@" 2>/dev/null; do
+    ((SECONDS < end)) || fail "not within $seconds s: $*"
+    sleep 0.5
+  done
+}
+
+# --- What needs no cluster ---
+
+check_rendered() {
+  begin 'hack/manifests and hack/examples are what the chart renders'
+  hack/render-chart.sh "$work/rendered"
+  local folder
+  for folder in manifests examples; do
+    diff --recursive --unified "hack/$folder" "$work/rendered/$folder" || fail "they differ: make manifests"
+  done
+}
+
+check_lint() {
+  local values
+  for values in hack/chart/ci/*.yaml; do
+    begin "helm lint with ${values##*/}"
+    quietly "$helm" lint --strict --kube-version "$KUBERNETES" hack/chart --values "$values"
+  done
+}
+
+template() { "$helm" template elector hack/chart --kube-version "$KUBERNETES" "$@"; }
+
+check_refusals() {
+  begin 'what is wrong or missing is refused'
+  local cluster=(--set 'cluster.name=napoleon,cluster.gistId=abc')
+  quietly template "${cluster[@]}"
+  refused 'cluster.name is required' template --set cluster.gistId=abc
+  refused 'cluster.gistId is required' template --set cluster.name=napoleon
+  refused 'LEASE_LENGTH' template "${cluster[@]}" --set settings.LEASE_LENGTH=30s
+  refused 'GITHUB_API_TOKEN' template "${cluster[@]}" --set settings.GITHUB_API_TOKEN=secret
+  refused 'token' template "${cluster[@]}" --set github.token=secret
+  refused 'RETRY_PERIOD' template "${cluster[@]}" --set settings.RETRY_PERIOD=8
+  refused 'mode' template "${cluster[@]}" --set mode=both
+  refused 'workload.image is required' template "${cluster[@]}" --set mode=sidecar
+  refused 'workload.command is required' template "${cluster[@]}" --set mode=wrap,workload.image=x
+  refused 'workload.port' template "${cluster[@]}" --set mode=wrap,workload.image=x,workload.command='{/x}',workload.healthPath=/
+  refused 'runAsUser' template "${cluster[@]}" --set mode=wrap,workload.image=x,workload.command='{/x}',workload.runAsUser=0
+}
+
+# has TEXT OPTION...: whether that is rendered with these values.
+has() {
+  local text=$1
+  shift
+  template --set cluster.name=napoleon,cluster.gistId=abc "$@" >"$work/said" || fail "this was refused: $*"
+  grep -q -- "$text" "$work/said"
+}
+
+check_choices() {
+  begin 'values do what they say'
+  local workload='workload.image=x,workload.command={/x},workload.port=80'
+  ! has 'kind: PodDisruptionBudget' || fail 'one replica has a budget, which would block drains'
+  has 'kind: PodDisruptionBudget' --set replicas=2
+  has 'kind: PodDisruptionBudget' --set "replicas=2,mode=wrap,$workload"
+  ! has 'kind: PodDisruptionBudget' --set "replicas=2,mode=sidecar,$workload" ||
+    fail 'pods of which only one is ever ready have a budget'
+  has 'image: x/y@sha256:' --set "image.repository=x/y,image.digest=sha256:$(printf '%064d' 0)"
+  has 'terminationGracePeriodSeconds: 70' --set stopTimeoutSeconds=60
+  has 'STOP_TIMEOUT: "60s"' --set stopTimeoutSeconds=60
+  has 'CLUSTER_NAME: "napoleon"'
+  ! has 'CLUSTER_NAME:' --set cluster.existingConfigMap=mine || fail 'two ConfigMaps name the cluster'
+  has 'type: Recreate' --set "mode=sidecar,$workload"
+  ! has 'kind: NetworkPolicy' --set networkPolicy.enabled=false || fail 'the policy cannot be left out'
+}
+
+check_manifests() {
+  local venv=target/tools/${VALIDATE//==/-} python
+  python=$venv/bin/python
+  begin 'the schemas of several Kubernetes versions, and Pod Security'
+  if [[ ! -x $python ]] || ! "$python" -c 'import kubernetes_validate' 2>/dev/null; then
+    if ! command -v python3 >/dev/null; then
+      leave_out 'python3 is missing' 'the manifests are NOT validated'
+      return 0
+    fi
+    if ! { python3 -m venv "$venv" && "$python" -m pip install --quiet "$VALIDATE"; } >"$work/said" 2>&1; then
+      tail -n 3 "$work/said"
+      leave_out "$VALIDATE cannot be installed" 'the manifests are NOT validated'
+      return 0
+    fi
+  fi
+  template --values hack/chart/ci/elector-values.yaml --set replicas=2 >"$work/two.yaml"
+  template --set cluster.name=napoleon,cluster.gistId=abc >"$work/helm.yaml"
+  "$python" hack/check-manifests.py hack/manifests/*.yaml hack/examples/*.yaml "$work/two.yaml" "$work/helm.yaml"
+}
+
+# --- What needs a cluster ---
+
+default_image() {
+  printf 'g1g1/multi-cluster-leader-election:%s' "$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -1)"
+}
+
+# What is missing for a cluster; nothing if nothing is.
+missing_for_cluster() {
+  local tool
+  for tool in docker kind kubectl; do
+    command -v "$tool" >/dev/null || {
+      printf '%s is missing' "$tool"
+      return
+    }
+  done
+  docker info >/dev/null 2>&1 || {
+    printf 'the Docker daemon does not answer'
+    return
+  }
+  docker image inspect "$image" >/dev/null 2>&1 || {
+    printf 'there is no image %s (make image)' "$image"
+    return
+  }
+  [[ -n $node_image ]] || printf 'there is no kindest/node image, and KIND_NODE_IMAGE names none'
+}
+
+kube() { kubectl --kubeconfig "$work/kubeconfig" "$@"; }
+helm() { command "$helm" --kubeconfig "$work/kubeconfig" "$@"; }
+
+show_cluster() {
+  kube get pods,deployments,events --all-namespaces --field-selector metadata.namespace!=kube-system 2>/dev/null || true
+  local namespace
+  for namespace in alone wrap-a wrap-b side-a side-b; do
+    kube --namespace "$namespace" logs --selector app.kubernetes.io/name=elector --all-containers --prefix \
+      --tail=20 2>/dev/null || true
+  done
+}
+
+make_cluster() {
+  begin "a kind cluster of $node_image"
+  quietly kind delete cluster --name "$CLUSTER"
+  made_cluster=yes
+  quietly kind create cluster --name "$CLUSTER" --image "$node_image" --kubeconfig "$work/kubeconfig" --wait 180s
+  quietly kind load docker-image "$image" --name "$CLUSTER"
+  docker rm --force "$GIST_SERVER" >/dev/null 2>&1 || true
+  quietly docker run --detach --name "$GIST_SERVER" --network kind "$image" gist-server --listen :4041 --gist "$GIST"
+}
+
+# A namespace that enforces `restricted`, with the Secret.
+make_namespace() {
+  quietly kube create namespace "$1"
+  quietly kube label namespace "$1" pod-security.kubernetes.io/enforce=restricted \
+    pod-security.kubernetes.io/enforce-version=latest
+  quietly kube --namespace "$1" create secret generic elector-github --from-literal=token=any
+}
+
+# install NAMESPACE RELEASE LOCK OPTION...: each namespace plays a cluster.
+install() {
+  local namespace=$1 release=$2 lock=$3
+  shift 3
+  make_namespace "$namespace"
+  quietly helm install "$release" hack/chart --namespace "$namespace" \
+    --set "image.repository=${image%:*},image.tag=${image##*:}" \
+    --set "cluster.name=$namespace,cluster.gistId=$GIST,cluster.githubApiUrl=http://$GIST_SERVER:4041" \
+    --set "settings.ALLOW_INSECURE_HTTP=true,settings.GIST_FILE=$lock.json,networkPolicy.gistServerPort=4041" "$@"
+}
+
+pods() { kube --namespace "$1" get pods --selector app.kubernetes.io/name=elector --output name; }
+
+# Whether a pod of the namespace leads, asked by way of the API server.
+leads() {
+  local pod
+  for pod in $(pods "$1"); do
+    kube get --raw "/api/v1/namespaces/$1/pods/${pod#pod/}:4040/proxy/leader" >/dev/null 2>&1 && return 0
+  done
+  return 1
+}
+
+one_leads() {
+  local count=0 namespace
+  for namespace in "$1" "$2"; do
+    if leads "$namespace"; then count=$((count + 1)); fi
+  done
+  ((count == 1))
+}
+
+rolled_out() { quietly kube --namespace "$1" rollout status "deployment/$2" --timeout 120s; }
+
+check_accepted() {
+  begin 'the committed manifests are accepted by the API server, with a namespace that enforces restricted'
+  quietly kube apply --filename hack/manifests/elector.yaml
+  local file
+  for file in hack/manifests/*.yaml hack/examples/*.yaml; do
+    quietly kube apply --dry-run=server --validate=strict --warnings-as-errors --filename "$file"
+  done
+  # Pods that are not up to the level are refused there: it is enforced.
+  refused 'PodSecurity' kube --namespace leader-election run x --image "$image"
+  quietly kube delete --filename hack/manifests/elector.yaml
+}
+
+check_alone() {
+  begin 'an elector alone: installed, upgraded, two replicas, removed'
+  install alone elector alone
+  rolled_out alone elector
+  eventually 60 leads alone
+  local before after
+  before=$(pods alone)
+  quietly helm upgrade elector hack/chart --namespace alone --reuse-values --set settings.RUST_LOG=debug
+  rolled_out alone elector
+  after=$(pods alone)
+  [[ $before != "$after" ]] || fail 'a new setting did not make a new pod'
+  eventually 60 leads alone
+  quietly helm upgrade elector hack/chart --namespace alone --reuse-values --set replicas=2
+  rolled_out alone elector
+  eventually 60 may_be_disrupted
+  # The root cannot be written, and nothing of this cluster's API is known: no token is mounted.
+  kube --namespace alone get pods --output jsonpath='{.items[*].spec.containers[*].volumeMounts[*].mountPath}' |
+    grep -qv serviceaccount || fail 'a service account token is mounted'
+  quietly helm uninstall elector --namespace alone --wait --timeout 120s
+}
+
+may_be_disrupted() {
+  [[ $(kube --namespace alone get poddisruptionbudget elector --output jsonpath='{.status.disruptionsAllowed}') == 1 ]]
+}
+
+# The image's own HTTP server is the program here: one that knows nothing of electors.
+program=(--set 'workload.command={/elector,gist-server,--listen,:8080}'
+  --set 'workload.port=8080,workload.healthPath=/_faults'
+  --set "workload.resources.limits.memory=64Mi")
+
+# Whether the program of a namespace answers, by way of the API server.
+answers() {
+  local pod
+  for pod in $(pods "$1"); do
+    kube get --raw "/api/v1/namespaces/$1/pods/${pod#pod/}:8080/proxy/_faults" >/dev/null 2>&1 && return 0
+  done
+  return 1
+}
+
+only_leaders_answers() {
+  local namespace
+  one_leads wrap-a wrap-b || return 1
+  for namespace in wrap-a wrap-b; do
+    if leads "$namespace"; then
+      answers "$namespace" || return 1
+    elif answers "$namespace"; then
+      return 1
+    fi
+  done
+}
+
+# Moves the lead by ending the leader's pod politely. move_from NAMESPACE
+move_from() { quietly kube --namespace "$1" delete pod --selector app.kubernetes.io/name=elector --wait=false; }
+
+leader_of() { if leads "$1"; then echo "$1"; else echo "$2"; fi; }
+
+check_wrap() {
+  begin 'in front of an existing image: its program runs in one of two places'
+  local leader namespace
+  for namespace in wrap-a wrap-b; do
+    install "$namespace" report wrapped --set mode=wrap,workload.image="$image" "${program[@]}"
+  done
+  for namespace in wrap-a wrap-b; do rolled_out "$namespace" report; done
+  eventually 90 only_leaders_answers
+  leader=$(leader_of wrap-a wrap-b)
+  move_from "$leader"
+  eventually 120 moved_from "$leader" only_leaders_answers
+}
+
+# moved_from NAMESPACE CHECK: a new pod or the other namespace leads, and all is as it should be.
+moved_from() {
+  rolled_out "$1" "$(kube --namespace "$1" get deployments --output jsonpath='{.items[0].metadata.name}')" 2>/dev/null &&
+    "$2"
+}
+
+endpoints() {
+  kube --namespace "$1" get endpointslices --selector kubernetes.io/service-name=web \
+    --output jsonpath='{range .items[*].endpoints[?(@.conditions.ready==true)]}{.addresses[0]}{"\n"}{end}'
+}
+
+only_leader_has_endpoints() {
+  local leader other
+  one_leads side-a side-b || return 1
+  leader=$(leader_of side-a side-b)
+  other=side-a
+  [[ $leader != side-a ]] || other=side-b
+  [[ -n $(endpoints "$leader") && -z $(endpoints "$other") ]]
+}
+
+other_has_endpoints() { only_leader_has_endpoints && [[ $(leader_of side-a side-b) != "$1" ]]; }
+
+check_sidecar() {
+  begin "beside an existing image: only the leader's pod is in the Service"
+  local leader namespace
+  for namespace in side-a side-b; do
+    install "$namespace" web beside --set mode=sidecar,workload.image="$image" "${program[@]}"
+  done
+  eventually 90 only_leader_has_endpoints
+  leader=$(leader_of side-a side-b)
+  # The one that is scaled away stays away: the other one has to follow.
+  quietly kube --namespace "$leader" scale deployment web --replicas 0
+  eventually 90 other_leads "$leader"
+  # An upgrade comes through although a standby is never ready.
+  quietly kube --namespace "$leader" scale deployment web --replicas 1
+  quietly helm upgrade web hack/chart --namespace "$leader" --reuse-values --set settings.RUST_LOG=debug
+  eventually 90 other_has_endpoints "$leader"
+}
+
+other_leads() {
+  local other=side-a
+  [[ $1 != side-a ]] || other=side-b
+  leads "$other" && [[ -n $(endpoints "$other") && -z $(endpoints "$1") ]]
+}
+
+main() {
+  local missing code=0
+  mkdir -p target/tools
+  helm=$(hack/helm.sh) || code=$?
+  if ((code == 3)); then
+    leave_out 'neither helm nor Go is there' 'the chart is NOT checked'
+    return 0
+  elif ((code != 0)); then
+    fail 'helm could not be built, see above'
+  fi
+  image=${IMAGE:-$(default_image)}
+  check_rendered
+  check_lint
+  check_refusals
+  check_choices
+  check_manifests
+
+  node_image=${KIND_NODE_IMAGE:-$(docker image ls --format '{{.Repository}}:{{.Tag}}' kindest/node 2>/dev/null | head -1)}
+  missing=$(missing_for_cluster)
+  if [[ -n $missing ]]; then
+    leave_out "$missing" 'the chart is NOT installed in a cluster'
+    return 0
+  fi
+  make_cluster
+  check_accepted
+  check_alone
+  check_wrap
+  check_sidecar
+  begin 'all is well'
+}
+
+main "$@"

@@ -1,0 +1,255 @@
+#!/usr/bin/env bash
+## usage: hack/up.sh [N]
+##
+## Makes N kind clusters (1 to 3: napoleon, cleopatra, stalin; all three unless told), puts the elector
+## into each of them, and says who leads. It can be run again at any time: what is there stays, what has
+## changed is put in place, and a cluster that was stopped is started.
+##
+## With GITHUB_API_TOKEN and GIST_ID the clusters share that gist. Without them they share one of a gist
+## service that runs beside them as a container, and no account is needed.
+##
+##   IMAGE              the elector's image, which has to be there (make image builds it)
+##   KIND_NODE_IMAGE    the image of the nodes [default: that of your kind]
+##   GITHUB_API_URL, GIST_FILE, LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, POLL_PERIOD, CONFIRM_DELAY,
+##   TERMINATION_GRACE, STOP_TIMEOUT, RUST_LOG
+##                      settings of the electors, as `elector help` explains them
+##
+## hack/status.sh shows how things are, hack/kill-leader.sh kills the leader, hack/down.sh removes it all.
+
+set -o errexit -o nounset -o pipefail
+
+# shellcheck source=hack/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+IMAGE=${IMAGE:-$(default_image)}
+MANIFESTS=$ROOT/hack/manifests
+
+# What candidates read beside their gist, if it is set here.
+SETTINGS=(GIST_FILE LEASE_DURATION RENEW_DEADLINE RETRY_PERIOD POLL_PERIOD CONFIRM_DELAY TERMINATION_GRACE
+  STOP_TIMEOUT RUST_LOG)
+
+# The gist of the account-free demonstration. Its service takes every token.
+DEMO_GIST=e1ec70de1ec70de1ec70de1ec70de1ec
+DEMO_TOKEN=any-will-do
+
+# An annotation of the Deployment: what its pods were started with. They do not notice by themselves that
+# the image or the ConfigMap is another one.
+STARTED_WITH=multi-cluster-leader-election/started-with
+
+# The cluster that is being made: half of one is of no use.
+HALF_MADE=''
+# Those that this run has made.
+NEW=()
+
+# Whatever happens: half a cluster goes, the user's kubectl context stays, and a failure has a name.
+CONTEXT=''
+finish() {
+  local code=$?
+  trap - EXIT INT TERM
+  if [[ -n $HALF_MADE ]]; then
+    complain "removing what there is of the cluster $HALF_MADE"
+    quietly kind delete cluster --name "$HALF_MADE" || complain "remove it by hand: kind delete cluster --name $HALF_MADE"
+  fi
+  if [[ -n $CONTEXT ]]; then kubectl config use-context "$CONTEXT" >/dev/null 2>&1 || true; fi
+  if ((code != 0)); then
+    complain "failed at: ${STEP:-the very beginning}"
+    if ((${#NEW[@]} > 0)); then complain "these clusters were made and stay: ${NEW[*]}"; fi
+    printf 'Run %s again to go on from here, or hack/down.sh to remove it all.\n' "$0" >&2
+  fi
+  exit "$code"
+}
+
+check_image() {
+  docker image inspect "$IMAGE" >/dev/null 2>&1 ||
+    die "there is no image $IMAGE: make image builds it, IMAGE names another one"
+}
+
+# A real gist needs both; one alone is a slip of the pen.
+choose_gist() {
+  if [[ -n ${GITHUB_API_TOKEN:-} && -n ${GIST_ID:-} ]]; then
+    DEMO=false
+    return
+  fi
+  [[ -z ${GITHUB_API_TOKEN:-} ]] || die 'GITHUB_API_TOKEN is set and GIST_ID is not: a gist needs both, and the demonstration neither'
+  [[ -z ${GIST_ID:-} ]] || die 'GIST_ID is set and GITHUB_API_TOKEN is not: a gist needs both, and the demonstration neither'
+  DEMO=true
+}
+
+# ensure_cluster NAME: makes it, starts it, or leaves it alone.
+ensure_cluster() {
+  local cluster=$1 options=()
+  if ! is_made "$cluster"; then
+    step "making the cluster $cluster"
+    if [[ -n ${KIND_NODE_IMAGE:-} ]]; then options+=(--image "$KIND_NODE_IMAGE"); fi
+    HALF_MADE=$cluster
+    quietly kind create cluster --name "$cluster" --wait 180s ${options[@]+"${options[@]}"}
+    HALF_MADE=''
+    NEW+=("$cluster")
+    return
+  fi
+  if node_runs "$cluster"; then
+    say "the cluster $cluster is there"
+    mend "$cluster"
+    return
+  fi
+  step "starting the cluster $cluster"
+  quietly docker start "$(node_of "$cluster")"
+  await_api "$cluster" || die "the API server of $cluster does not get ready"
+  mend "$cluster"
+}
+
+load_image() {
+  step "loading the image into $1"
+  quietly kind load docker-image "$IMAGE" --name "$1"
+}
+
+# The gist service: one that runs this image is left alone, as the record is in its memory.
+ensure_gist_server() {
+  local want has
+  want=$(docker image inspect --format '{{.Id}}' "$IMAGE")
+  has=$(docker inspect --format '{{.Image}}' "$GIST_SERVER" 2>/dev/null) || has=''
+  if [[ $has == "$want" ]] && runs "$GIST_SERVER"; then
+    say "the gist service is there"
+    return
+  fi
+  step "starting the gist service"
+  if [[ -n $has ]]; then quietly docker rm --force "$GIST_SERVER"; fi
+  quietly docker run --detach --name "$GIST_SERVER" --network kind --read-only --cap-drop ALL \
+    "$IMAGE" gist-server --listen ":$GIST_SERVER_PORT" --gist "$DEMO_GIST"
+  local end=$((SECONDS + 20))
+  until [[ $(docker logs "$GIST_SERVER" 2>/dev/null) == *'listening on'* ]]; do
+    if ((SECONDS >= end)) || ! runs "$GIST_SERVER"; then
+      docker logs "$GIST_SERVER" >&2 || true
+      die 'the gist service does not listen'
+    fi
+    sleep 0.2
+  done
+}
+
+# An entry of a ConfigMap.
+entry() {
+  local quote="'"
+  printf "  %s: '%s'\n" "$1" "${2//$quote/$quote$quote}"
+}
+
+# The entries of a cluster's ConfigMap.
+cluster_settings() {
+  local name
+  entry CLUSTER_NAME "$1"
+  if $DEMO; then
+    entry GIST_ID "$DEMO_GIST"
+    entry GITHUB_API_URL "http://$GIST_SERVER:$GIST_SERVER_PORT"
+    entry ALLOW_INSECURE_HTTP true
+  else
+    entry GIST_ID "$GIST_ID"
+    if [[ -n ${GITHUB_API_URL:-} ]]; then entry GITHUB_API_URL "$GITHUB_API_URL"; fi
+  fi
+  for name in "${SETTINGS[@]}"; do
+    if [[ -n ${!name:-} ]]; then entry "$name" "${!name}"; fi
+  done
+}
+
+namespace() {
+  cat <<YAML
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: $NAMESPACE
+  labels:
+    pod-security.kubernetes.io/enforce: restricted
+    pod-security.kubernetes.io/enforce-version: latest
+YAML
+}
+
+config_map() {
+  printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: elector-cluster, namespace: %s}\ndata:\n' "$NAMESPACE"
+  cluster_settings "$1"
+}
+
+# The token is written by the shell itself: it stands in no command line, and in no file.
+secret() {
+  local token=$DEMO_TOKEN
+  $DEMO || token=$GITHUB_API_TOKEN
+  printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: elector-github, namespace: %s}\ndata:\n  token: ' "$NAMESPACE"
+  printf '%s' "$token" | base64 | tr -d '\n'
+  printf '\n'
+}
+
+# What is applied, with the image that is wanted.
+manifest() {
+  sed "s|^\( *image: \)g1g1/multi-cluster-leader-election:.*|\1$IMAGE|" "$MANIFESTS/elector.yaml"
+}
+
+# deploy CLUSTER
+deploy() {
+  local cluster=$1 name before now
+  step "deploying to $cluster"
+  before=$(kube "$cluster" get deployment elector --ignore-not-found \
+    --output "jsonpath={.metadata.name} {.metadata.annotations.$STARTED_WITH}")
+  read -r name before <<<"$before"
+  now=$({
+    docker image inspect --format '{{.Id}}' "$IMAGE"
+    cluster_settings "$cluster"
+  } | cksum | tr ' ' -)
+  namespace | quietly kube "$cluster" apply --filename -
+  config_map "$cluster" | quietly kube "$cluster" apply --filename -
+  # Not by a plain apply: that keeps what was applied in an annotation.
+  secret | quietly kube "$cluster" apply --server-side --force-conflicts --filename -
+  if $DEMO; then
+    quietly kube "$cluster" apply --filename "$MANIFESTS/gist-server-egress.yaml"
+  else
+    quietly kube "$cluster" delete --ignore-not-found --filename "$MANIFESTS/gist-server-egress.yaml"
+  fi
+  manifest | quietly kube "$cluster" apply --filename -
+  if [[ -n $name && $before != "$now" ]]; then
+    say "   its image or its settings have changed: restarting the elector of $cluster"
+    quietly kube "$cluster" rollout restart deployment/elector
+  fi
+  quietly kube "$cluster" annotate --overwrite deployment/elector "$STARTED_WITH=$now"
+}
+
+await_rollout() {
+  step "waiting for the elector of $1"
+  quietly kube "$1" rollout status deployment/elector --timeout=120s && return
+  complain "the elector of $1 does not get ready. Its pods, and what it said last:"
+  kube "$1" get pods --selector "$SELECTOR" >&2 || true
+  kube "$1" get events --field-selector type=Warning 2>/dev/null | tail -n 5 >&2 || true
+  kube "$1" logs --selector "$SELECTOR" --tail=5 >&2 || true
+  return 1
+}
+
+main() {
+  local number=${#ALL_CLUSTERS[@]} cluster wanted
+  (($# <= 1)) || misused "one number at the most, not: $*"
+  case ${1:-} in
+    -h | --help) usage && exit 0 ;;
+    '') ;;
+    [1-3]) number=$1 ;;
+    -*) misused "there is no option $1" ;;
+    *) misused "1 to 3 clusters, not: $1" ;;
+  esac
+  need_tools
+  choose_gist
+  check_image
+
+  trap finish EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  CONTEXT=$(kubectl config current-context 2>/dev/null) || CONTEXT=''
+  wanted=("${ALL_CLUSTERS[@]:0:number}")
+  step 'looking for clusters'
+  find_clusters
+  for cluster in "${wanted[@]}"; do ensure_cluster "$cluster"; done
+  for cluster in "${wanted[@]}"; do load_image "$cluster"; done
+  # After the clusters: kind makes its network with the first one.
+  if $DEMO; then ensure_gist_server; fi
+  for cluster in "${wanted[@]}"; do deploy "$cluster"; done
+  for cluster in "${wanted[@]}"; do await_rollout "$cluster"; done
+
+  step 'waiting for a leader'
+  find_clusters
+  await_leader 120 || die 'nobody leads. What the electors say: hack/status.sh'
+  say "$LEADER leads (token $TOKEN)"
+}
+
+main "$@"

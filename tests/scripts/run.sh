@@ -1,0 +1,478 @@
+#!/usr/bin/env bash
+## usage: tests/scripts/run.sh [TEST...]
+##
+## Tests the scripts in hack/ against stand-ins for docker, kind and kubectl, which write down how they
+## are called: no cluster is made. Each function test_NAME here is a test, and all run unless some are
+## named.
+
+set -o errexit -o nounset -o pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+STUBS=$ROOT/tests/scripts/stubs
+
+# --- What a test says and asks ---
+
+fail() {
+  printf 'FAILED: %s\n' "$*"
+  if [[ -f $FAKE/said ]]; then sed 's/^/  said: /' "$FAKE/said"; fi
+  if [[ -f $FAKE/calls ]]; then sed 's/^/  called: /' "$FAKE/calls"; fi
+  exit 1
+}
+
+# run CODE SCRIPT [ARGUMENT...]: runs a script, which has to exit so.
+run() {
+  local code=0
+  PATH=${BIN:-$STUBS:$PATH} "$BASH" "$ROOT/hack/$2" "${@:3}" >"$FAKE/said" 2>&1 </dev/null || code=$?
+  ((code == $1)) || fail "$2 ${*:3} exits with $code rather than $1"
+  [[ ! -f $FAKE/unknown ]] || fail "calls that nobody expects: $(cat "$FAKE/unknown")"
+}
+
+says() { grep -Fq -- "$1" "$FAKE/said" || fail "it does not say: $1"; }
+says_not() { if grep -Fq -- "$1" "$FAKE/said"; then fail "it says: $1"; fi; }
+
+# called TIMES PATTERN: so many calls match a regular expression.
+called() {
+  local times
+  times=$(grep -Ec -- "$2" "$FAKE/calls") || true
+  ((times == $1)) || fail "$times calls rather than $1 match: $2"
+}
+
+# in_order PATTERN...: the first calls that match them came in this order.
+in_order() {
+  local pattern line last=0
+  for pattern in "$@"; do
+    line=$(grep -En -m 1 -- "$pattern" "$FAKE/calls") || fail "no call matches: $pattern"
+    line=${line%%:*}
+    ((line > last)) || fail "called too early: $pattern"
+    last=$line
+  done
+}
+
+# Each test has an image, no clusters, and a leader as soon as something is deployed.
+set_up() {
+  FAKE=$(mktemp -d)
+  export FAKE
+  mkdir "$FAKE/clusters" "$FAKE/deployed" "$FAKE/applied" "$FAKE/cut"
+  echo 1234 >"$FAKE/image"
+  echo napoleon >"$FAKE/leader"
+  echo cleopatra >"$FAKE/next"
+  unset GITHUB_API_TOKEN GIST_ID GITHUB_API_URL GIST_FILE IMAGE KIND_NODE_IMAGE TAKEOVER_TIMEOUT BIN \
+    LEASE_DURATION RENEW_DEADLINE RETRY_PERIOD POLL_PERIOD CONFIRM_DELAY TERMINATION_GRACE STOP_TIMEOUT RUST_LOG
+}
+
+# Clusters with electors in them.
+have() {
+  local cluster
+  for cluster in "$@"; do
+    echo true >"$FAKE/clusters/$cluster"
+    echo as-ever >"$FAKE/deployed/$cluster"
+  done
+}
+
+# --- up.sh ---
+
+test_up_makes_three_clusters_and_says_who_leads() {
+  run 0 up.sh
+  called 3 '^kind create cluster '
+  called 3 '^kind load docker-image g1g1/multi-cluster-leader-election:[0-9.]+ --name '
+  called 1 '^docker run .*--network kind .* gist-server --listen :4041 --gist '
+  called 3 '^kubectl --context kind-.* rollout status deployment/elector '
+  called 0 ' rollout restart '
+  called 0 ' delete cluster '
+  in_order 'create cluster --name napoleon' 'load docker-image' 'docker run' 'kubectl .*apply' 'rollout status'
+  grep -q 'pod-security.kubernetes.io/enforce: restricted' "$FAKE/applied/0-napoleon" || fail 'the namespace is not restricted'
+  grep -q "CLUSTER_NAME: 'stalin'" "$FAKE"/applied/*-stalin || fail 'stalin does not know its name'
+  says 'napoleon leads (token 6)'
+}
+
+test_up_again_changes_nothing() {
+  run 0 up.sh
+  rm "$FAKE/calls"
+  run 0 up.sh
+  called 0 '^kind (create|delete) '
+  called 0 '^docker (run|start|rm) '
+  called 0 ' rollout restart '
+  says 'the cluster cleopatra is there'
+  says 'napoleon leads'
+}
+
+test_up_makes_as_many_as_are_wanted() {
+  run 0 up.sh 2
+  called 2 '^kind create cluster '
+  called 0 stalin
+}
+
+test_up_leaves_a_cluster_that_is_there_alone() {
+  have cleopatra
+  run 0 up.sh
+  called 2 '^kind create cluster '
+  called 0 '^kind create cluster --name cleopatra'
+  called 3 '^kind load '
+}
+
+test_up_starts_a_cluster_that_is_stopped() {
+  have napoleon cleopatra stalin
+  echo false >"$FAKE/clusters/stalin"
+  run 0 up.sh
+  called 1 '^docker start stalin-control-plane$'
+  called 0 '^kind create '
+  in_order 'docker start' 'kind-stalin .*readyz' 'kind load .* stalin' 'kind-stalin .*apply'
+}
+
+test_up_restarts_electors_whose_image_or_settings_changed() {
+  run 0 up.sh
+  LEASE_DURATION=12s run 0 up.sh
+  called 3 ' rollout restart '
+  grep -q "LEASE_DURATION: '12s'" "$FAKE"/applied/*-napoleon || fail 'the setting does not arrive'
+  echo 5678 >"$FAKE/image"
+  LEASE_DURATION=12s run 0 up.sh
+  called 6 ' rollout restart '
+  called 1 '^docker rm --force elector-gist-server'
+  called 2 '^docker run '
+}
+
+test_up_mends_what_a_killed_script_left_cut_off() {
+  have napoleon cleopatra stalin
+  echo '-A FORWARD -p tcp -m tcp --dport 443 -m comment --comment kill-leader -j DROP' >"$FAKE/cut/stalin"
+  run 0 up.sh
+  [[ ! -f $FAKE/cut/stalin ]] || fail 'it is still cut off'
+}
+
+test_up_uses_a_real_gist_and_keeps_its_token_secret() {
+  GITHUB_API_TOKEN=ghp_secret GIST_ID=0123abcd run 0 up.sh
+  called 0 '^docker run '
+  called 0 'ghp_secret'
+  called 0 "$(printf ghp_secret | base64)"
+  called 3 ' delete --ignore-not-found --filename .*gist-server-egress.yaml'
+  grep -q "GIST_ID: '0123abcd'" "$FAKE"/applied/*-napoleon || fail 'the gist does not arrive'
+  grep -q "token: $(printf ghp_secret | base64)\$" "$FAKE"/applied/*-napoleon || fail 'the token does not arrive'
+  if grep -q ALLOW_INSECURE_HTTP "$FAKE"/applied/*; then fail 'the real gist is asked without TLS'; fi
+  says_not ghp_secret
+}
+
+test_up_wants_both_of_token_and_gist() {
+  GIST_ID=0123abcd run 1 up.sh
+  says 'GITHUB_API_TOKEN is not'
+  GITHUB_API_TOKEN=ghp_secret run 1 up.sh
+  says 'GIST_ID is not'
+  says_not ghp_secret
+  called 0 '^kind create '
+}
+
+test_up_takes_other_images() {
+  KIND_NODE_IMAGE=mine/node:1 IMAGE=mine/elector:2 run 0 up.sh
+  called 3 '^kind create cluster .*--image mine/node:1'
+  called 3 '^kind load docker-image mine/elector:2 '
+  grep -q 'image: mine/elector:2$' "$FAKE"/applied/*-napoleon || fail 'the manifest names another image'
+}
+
+test_up_without_the_image_says_how_to_make_it() {
+  rm "$FAKE/image"
+  run 1 up.sh
+  says 'make image'
+  called 0 '^kind create '
+}
+
+test_up_removes_half_a_cluster_and_names_the_step() {
+  echo cleopatra >"$FAKE/half-made"
+  run 1 up.sh
+  says 'the stub stops half way'
+  says 'failed at: making the cluster cleopatra'
+  says 'were made and stay: napoleon'
+  called 1 '^kind delete cluster --name cleopatra$'
+  called 1 '^kind delete '
+  [[ ! -f $FAKE/clusters/cleopatra && -f $FAKE/clusters/napoleon ]] || fail 'the wrong things stay'
+  called 0 '^kind create cluster --name stalin'
+}
+
+test_up_names_whichever_step_fails() {
+  local pattern step
+  while IFS='|' read -r pattern step; do
+    rm -rf "$FAKE"
+    set_up
+    printf '%s\n' "$pattern" >"$FAKE/fails"
+    run 1 up.sh
+    says "failed at: $step"
+    says_not 'leads (token'
+    called 0 '^kind delete '
+  done <<'STEPS'
+kind load docker-image * --name stalin|loading the image into stalin
+docker run *|starting the gist service
+kubectl --context kind-cleopatra * apply *|deploying to cleopatra
+kubectl --context kind-napoleon * annotate *|deploying to napoleon
+kubectl --context kind-stalin * rollout status *|waiting for the elector of stalin
+STEPS
+  says 'the last words of an elector'
+}
+
+test_up_keeps_the_context_of_kubectl() {
+  echo production >"$FAKE/context"
+  run 0 up.sh
+  called 1 '^kubectl config use-context production$'
+}
+
+# --- Tools and options ---
+
+# A PATH with everything but one tool.
+without() {
+  local tool
+  BIN=$FAKE/bin
+  mkdir "$BIN"
+  for tool in awk base64 bash cat cksum date dirname find grep ls mktemp mv rm sed sleep sort tail touch tr wc; do
+    ln -s "$(command -v "$tool")" "$BIN/$tool"
+  done
+  for tool in docker kind kubectl; do
+    if [[ $tool != "$1" ]]; then ln -s "$STUBS/$tool" "$BIN/$tool"; fi
+  done
+  ln -s "$STUBS/common.sh" "$BIN/common.sh"
+}
+
+test_a_missing_tool_is_named_with_its_purpose_and_where_to_get_it() {
+  local tool script
+  for tool in docker kind kubectl; do
+    rm -rf "$FAKE"
+    set_up
+    without "$tool"
+    for script in up.sh kill-leader.sh status.sh down.sh; do
+      run 1 "$script"
+      says "$tool is missing: "
+      says 'To get it: https://'
+      [[ ! -f $FAKE/calls ]] || called 0 '^kind (create|delete) '
+    done
+  done
+}
+
+test_all_tools_that_are_missing_are_named_at_once() {
+  without kind
+  rm "$BIN/kubectl"
+  run 1 up.sh
+  says 'kind is missing: '
+  says 'kubectl is missing: '
+}
+
+test_a_daemon_that_does_not_answer_is_told_of() {
+  echo 'docker info' >"$FAKE/fails"
+  run 1 up.sh
+  says 'the Docker daemon does not answer'
+}
+
+test_help_and_wrong_usage() {
+  local script
+  for script in up.sh kill-leader.sh status.sh down.sh; do
+    run 0 "$script" --help
+    says "usage: hack/$script"
+    run 2 "$script" --nonsense
+    says nonsense
+    says 'Try '
+    run 2 "$script" --help --help
+  done
+  run 2 up.sh 4
+  run 2 up.sh 0
+  run 2 up.sh 1 2
+  TAKEOVER_TIMEOUT=soon run 2 kill-leader.sh
+  says TAKEOVER_TIMEOUT
+  [[ ! -f $FAKE/calls ]] || fail 'something was called'
+}
+
+# --- kill-leader.sh ---
+
+# What the electors say when another one takes over as it should; napoleon's own line where it has one.
+good_takeover() {
+  printf '%s\n' "$@" 'stalin 900 INFO  claimed the lease for the term 8' \
+    'cleopatra 1000 INFO  claimed the lease for the term 7' \
+    'cleopatra 1400 INFO  I am cleopatra/leader-election/elector-cleopatra! I will lead you to greatness! (token 7)' \
+    'stalin 1500 INFO  All hail cleopatra/leader-election/elector-cleopatra (token 7)' >"$FAKE/lines"
+}
+
+test_a_killed_pod_is_followed() {
+  have napoleon cleopatra stalin
+  good_takeover
+  run 0 kill-leader.sh
+  called 1 '^docker exec napoleon-control-plane ctr --namespace k8s.io tasks kill --signal SIGKILL id-napoleon$'
+  says 'napoleon leads (token 6)'
+  says 'I am cleopatra'
+  grep -Eq '^cleopatra took over [0-9]+\.[0-9]s after the kill, ' "$FAKE/said" || fail 'no word of the takeover'
+  [[ $(tail -n 1 "$FAKE/said") == 'No two terms overlapped.' ]] || fail 'the verdict is not the last line'
+}
+
+test_a_pod_that_left_politely_is_followed() {
+  have napoleon cleopatra
+  good_takeover 'napoleon 300 INFO  napoleon/leader-election/elector-napoleon does not lead any more (token 6): asked to stop'
+  run 0 kill-leader.sh --polite
+  called 1 ' delete pod elector-napoleon --wait=false$'
+  says 'asked to stop'
+  says 's after it was asked to leave, 1.1s after the end of the term before.'
+  says 'No two terms overlapped.'
+}
+
+test_a_killed_cluster_is_followed_and_started_again() {
+  have napoleon cleopatra stalin
+  good_takeover
+  run 0 kill-leader.sh --cluster
+  in_order '^docker kill napoleon-control-plane$' '^docker start napoleon-control-plane$'
+  [[ $(cat "$FAKE/clusters/napoleon") == true ]] || fail 'the cluster is still stopped'
+  says 'No two terms overlapped.'
+}
+
+test_a_leader_that_is_cut_off_is_followed_and_connected_again() {
+  have napoleon cleopatra stalin
+  good_takeover 'napoleon 800 WARN  napoleon/leader-election/elector-napoleon does not lead any more (token 6): the lease could not be renewed in time'
+  run 0 kill-leader.sh --partition
+  called 1 '^docker exec napoleon-control-plane iptables .*--insert FORWARD --protocol tcp --dport 4041 .*DROP$'
+  [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
+  says 's  the lease could not be renewed in time'
+  says 's after the cut, 0.6s after the end of the term before.'
+  says 'No two terms overlapped.'
+}
+
+test_an_overlap_is_noticed() {
+  have napoleon cleopatra stalin
+  good_takeover 'napoleon 1401 WARN  napoleon/leader-election/elector-napoleon does not lead any more (token 6): the lease could not be renewed in time'
+  run 1 kill-leader.sh --partition
+  says 'cleopatra (token 7) led 0.0s before the term of napoleon (token 6) was over'
+  says 'NOT as promised'
+  says_not 'No two terms overlapped'
+  [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
+}
+
+test_two_terms_at_once_and_a_token_that_falls_are_noticed() {
+  have napoleon cleopatra stalin
+  good_takeover 'cleopatra 1300 INFO  I am cleopatra/leader-election/another! I will lead you to greatness! (token 8)'
+  run 1 kill-leader.sh
+  says 'and the end of the term of cleopatra (token 8) was not seen'
+  says 'the token did not rise: cleopatra had 8, and cleopatra after it 7'
+}
+
+test_a_leader_that_does_not_stop_is_noticed() {
+  have napoleon cleopatra
+  good_takeover
+  TAKEOVER_TIMEOUT=2 run 1 kill-leader.sh --partition
+  says 'the end of the term of napoleon (token 6) was not seen'
+  [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
+}
+
+test_it_is_told_when_nobody_takes_over() {
+  have napoleon cleopatra
+  echo 'cleopatra 100 INFO  nobody leads' >"$FAKE/lines"
+  TAKEOVER_TIMEOUT=1 run 1 kill-leader.sh --cluster
+  says 'nobody took over within 1 s'
+  says_not 'No two terms'
+  [[ $(cat "$FAKE/clusters/napoleon") == true ]] || fail 'the cluster is still stopped'
+}
+
+test_an_interrupted_kill_puts_things_back() {
+  have napoleon cleopatra
+  : >"$FAKE/lines"
+  local killer end=$((SECONDS + 20)) code=0
+  PATH=$STUBS:$PATH "$BASH" "$ROOT/hack/kill-leader.sh" --partition >"$FAKE/said" 2>&1 </dev/null &
+  killer=$!
+  until [[ -f $FAKE/cut/napoleon ]]; do
+    ((SECONDS < end)) || fail 'it never cuts'
+    sleep 0.05
+  done
+  kill "$killer"
+  wait "$killer" || code=$?
+  ((code == 143)) || fail "it exits with $code"
+  [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
+}
+
+test_nobody_is_killed_where_nobody_could_take_over() {
+  run 1 kill-leader.sh
+  says 'hack/up.sh makes them'
+  have napoleon
+  run 1 kill-leader.sh
+  says 'nobody to take over'
+  have stalin
+  echo false >"$FAKE/clusters/stalin"
+  run 1 kill-leader.sh
+  says 'the cluster stalin is stopped'
+  called 0 'SIGKILL'
+}
+
+# --- status.sh and down.sh ---
+
+test_status_shows_every_cluster() {
+  have napoleon cleopatra stalin
+  echo false >"$FAKE/clusters/stalin"
+  run 0 status.sh
+  grep -Eq '^napoleon +elector-napoleon +leader +napoleon +6 +0$' "$FAKE/said" || fail 'no line for napoleon'
+  grep -Eq '^cleopatra +elector-cleopatra +candidate +napoleon +6 +0$' "$FAKE/said" || fail 'no line for cleopatra'
+  says '(the cluster is stopped)'
+  says 'napoleon (token 6) leads.'
+  called 0 '^docker (start|kill|run|rm|exec) '
+  called 0 '^kubectl .* (apply|delete|annotate|rollout) '
+}
+
+test_status_says_that_there_is_nothing() {
+  run 1 status.sh
+  says 'there is no cluster'
+}
+
+test_down_removes_what_up_made_and_nothing_else() {
+  run 0 up.sh
+  echo true >"$FAKE/clusters/somebody-elses"
+  run 0 down.sh
+  [[ $(ls "$FAKE/clusters") == somebody-elses ]] || fail "there is: $(ls "$FAKE/clusters")"
+  [[ ! -f $FAKE/gist-server ]] || fail 'the gist service is still there'
+  run 0 down.sh
+  says 'nothing to remove'
+}
+
+test_down_removes_what_it_can_and_names_the_rest() {
+  have napoleon cleopatra stalin
+  echo 'kind delete cluster --name cleopatra' >"$FAKE/fails"
+  run 1 down.sh
+  says 'still there: the cluster cleopatra'
+  [[ $(ls "$FAKE/clusters") == cleopatra ]] || fail "there is: $(ls "$FAKE/clusters")"
+}
+
+# --- The runner ---
+
+# Most of a test's time is spent waiting.
+AT_A_TIME=6
+
+# Runs a test, and leaves what it said and how it ended.
+run_one() (
+  code=0
+  (
+    set_up
+    trap 'rm -rf "$FAKE"' EXIT
+    set -o errexit
+    "$1"
+  ) >"$RESULTS/$1" 2>&1 </dev/null || code=$?
+  echo "$code" >"$RESULTS/$1.code"
+)
+
+main() {
+  local tests=("$@") test failed=() running=0
+  if ((${#tests[@]} == 0)); then
+    mapfile -t tests < <(compgen -A function test_)
+  fi
+  RESULTS=$(mktemp -d)
+  trap 'rm -rf "$RESULTS"' EXIT
+  for test in "${tests[@]}"; do
+    if ((running == AT_A_TIME)); then
+      wait -n
+      ((running -= 1))
+    fi
+    run_one "$test" &
+    ((running += 1))
+  done
+  wait
+  for test in "${tests[@]}"; do
+    if [[ $(cat "$RESULTS/$test.code" 2>/dev/null) == 0 ]]; then
+      printf 'ok      %s\n' "$test"
+    else
+      printf 'FAILED  %s\n' "$test"
+      cat "$RESULTS/$test"
+      failed+=("$test")
+    fi
+  done
+  if ((${#failed[@]} > 0)); then
+    printf '%d of %d tests of the scripts failed: %s\n' "${#failed[@]}" "${#tests[@]}" "${failed[*]}"
+    exit 1
+  fi
+  printf '%d tests of the scripts passed\n' "${#tests[@]}"
+}
+
+main "$@"
