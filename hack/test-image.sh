@@ -124,11 +124,15 @@ TEXT
   chmod -R a+rX "$work"
 }
 
-# This machine's stunnel and the libraries that it asks for.
+# This machine's stunnel, the libraries that it asks for, and the one that glibc loads for its threads.
 make_stunnel_image() {
   local program root=$work/stunnel file
   program=$(readlink -f "$(command -v stunnel4 || command -v stunnel)")
-  { echo "$program"; ldd "$program" | grep -o '/[^ ]*'; } | while read -r file; do
+  {
+    echo "$program"
+    ldd "$program" | grep -o '/[^ ]*'
+    find /lib /usr/lib /lib64 -name libgcc_s.so.1 2>/dev/null | head -1
+  } | while read -r file; do
     mkdir -p "$root$(dirname "$file")"
     cp -L "$file" "$root$file"
   done
@@ -137,7 +141,7 @@ make_stunnel_image() {
 foreground = yes
 pid =
 syslog = no
-debug = warning
+debug = notice
 [gist]
 accept = $([[ $has_ipv6 == true ]] && echo ::: || echo 0.0.0.0:)4443
 connect = 127.0.0.1:4041
@@ -156,6 +160,7 @@ start_gist_service() {
   done
   run --detach --name "$RUN-tls" --network "container:$RUN-gist" --volume "$work/tls:/tls:ro" \
     --entrypoint "$stunnel" "$RUN-stunnel" /tls/stunnel.conf >/dev/null
+  eventually 'stunnel is ready' says tls 'Configuration successful'
   eventually 'the gist service listens' says gist 'listening on'
 }
 
@@ -286,7 +291,7 @@ test_install() {
   [[ $said == 'installed elector '*' as /shared/elector' ]] || fail "install says: $said"
   said=$(once --tmpfs /shared:mode=755 "$IMAGE" install /shared 2>&1) && fail 'it installs where it may not'
   [[ $said == *'cannot be written by user 54321'* ]] || fail "install says: $said"
-  said=$(once "$IMAGE" install / 2>&1) && fail 'it installs on a read-only root'
+  said=$(once "$IMAGE" install /etc 2>&1) && fail 'it installs on a read-only root'
   [[ $said == *'read-only file system'* ]] || fail "install says: $said"
   docker volume create --label "$RUN" "$volume" >/dev/null
   once --user 0 --volume "$volume:/shared" "$IMAGE" install /shared >/dev/null || fail 'root can install it'
