@@ -47,7 +47,7 @@ image-docker: need-docker ## build the image in Docker: make image-docker BUILDE
 	docker build $(if $(BUILDER),--build-arg BUILDER=$(BUILDER)) $(IMAGE_ARGS) .
 
 .PHONY: push
-push: need-docker ## push IMAGE to its registry
+push: need-docker ## push IMAGE, which make image has built, to its registry
 	docker push $(IMAGE)
 
 .PHONY: image-report
@@ -92,7 +92,7 @@ test: lint ## run every check: format, lints, documentation, tests
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	$(CARGO) test --locked --no-run
 	$(CARGO) test --locked --package simulation --package model --profile simulation --no-run
-	@$(MAKE) --no-print-directory --jobs=2 test-programs test-worlds
+	@$(MAKE) --no-print-directory --jobs=2 test-programs test-worlds test-scripts
 
 # What a shell had ignored (under nohup, in the background) programs would ignore as well, and signals are
 # sent to them here.

@@ -77,7 +77,10 @@ fn what_the_build_needs_is_sent_to_the_engine_and_nothing_else() {
     let text = read(".dockerignore");
     let rules = instructions(&text);
     assert_eq!(rules[0], "*");
-    let mut sent: Vec<&str> = rules[1..].iter().map(|r| r.strip_prefix('!').unwrap()).collect();
+    let mut sent: Vec<&str> = rules[1..]
+        .iter()
+        .map(|r| r.strip_prefix('!').unwrap())
+        .collect();
     sent.sort_unstable();
     let manifest = read("Cargo.toml");
     let members = manifest.lines().find_map(|l| l.strip_prefix("members = "));

@@ -248,7 +248,10 @@ fn what_is_in_the_way_is_named_with_what_to_do() {
     let occupied = scratch.folder("occupied", 0o755);
     fs::create_dir(occupied.join("elector")).unwrap();
     for (folder, parts) in [
-        (scratch.path("missing"), ["does not exist", "mount a volume"]),
+        (
+            scratch.path("missing"),
+            ["does not exist", "mount a volume"],
+        ),
         (file.clone(), ["is no directory", "name one"]),
         (file.join("below"), ["cannot be looked at", "another"]),
         (occupied.clone(), ["elector is a directory", "remove it"]),
@@ -327,7 +330,12 @@ fn a_write_that_fails_leaves_what_was_there() {
     // No file may grow beyond 8 blocks, and that is an error rather than a signal.
     let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" install \"$1\"";
     let said = install_by(script, &folder);
-    assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{}", said.err);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(1), ""),
+        "{}",
+        said.err
+    );
     assert!(said.err.contains("cannot be put in"), "{}", said.err);
     assert_eq!(fs::read_to_string(&target).unwrap(), "older");
     assert_eq!(names(&folder), ["elector"]);

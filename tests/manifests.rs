@@ -101,7 +101,12 @@ fn every_setting_that_is_deployed_exists() {
             assert!(known.contains(&name), "{path}: there is no setting {name}");
         }
         let variables = variables(path);
-        for name in ["POD_NAME", "POD_NAMESPACE", "GITHUB_API_TOKEN_FILE", "HTTP_ADDR"] {
+        for name in [
+            "POD_NAME",
+            "POD_NAMESPACE",
+            "GITHUB_API_TOKEN_FILE",
+            "HTTP_ADDR",
+        ] {
             assert!(variables.contains(name), "{path} does not set {name}");
         }
         for name in variables.iter().filter(|name| *name != "NODE_NAME") {
@@ -188,7 +193,10 @@ fn everything_is_of_this_version() {
         .lines()
         .find_map(|line| line.strip_prefix("## ").map(str::to_owned))
         .unwrap();
-    assert!(first.starts_with(version), "CHANGELOG.md begins with {first}");
+    assert!(
+        first.starts_with(version),
+        "CHANGELOG.md begins with {first}"
+    );
 }
 
 /// The ports that a policy lets out.
@@ -207,7 +215,9 @@ fn let_out(policy: &str) -> BTreeSet<(String, u16)> {
 }
 
 fn ports(ports: &[(&str, u16)]) -> BTreeSet<(String, u16)> {
-    let owned = ports.iter().map(|&(protocol, port)| (protocol.into(), port));
+    let owned = ports
+        .iter()
+        .map(|&(protocol, port)| (protocol.into(), port));
     owned.collect()
 }
 

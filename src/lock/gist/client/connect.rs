@@ -272,20 +272,41 @@ fn mixed(found: &[SocketAddr]) -> Vec<SocketAddr> {
 pub(super) struct Sockets(pub(super) Arc<CallState>);
 
 impl Sockets {
+    /// Tries one address after the other. If none answers, tells of each of them: which one matters,
+    /// only a person can say.
     fn open(&self, details: &ConnectionDetails<'_>) -> Result<Bounded, String> {
         let connect_by = self.0.times().connect_by;
-        let left = connect_by.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err("no time was left for it".into());
+        let mut failures = Vec::new();
+        for (tried, &address) in details.addrs.iter().enumerate() {
+            let left = connect_by.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let limit = left.mul_f64(first_share(details.addrs.len() - tried));
+            match self.open_one(details, address, limit) {
+                Ok(socket) => return Ok(socket),
+                Err(why) => failures.push((address.ip(), why)),
+            }
         }
+        Err(tell(&failures))
+    }
+
+    fn open_one(
+        &self,
+        details: &ConnectionDetails<'_>,
+        address: SocketAddr,
+        limit: Duration,
+    ) -> Result<Bounded, String> {
+        let mut addrs = details.resolver.empty();
+        addrs.push(address);
         let details = ConnectionDetails {
             uri: details.uri,
-            addrs: details.addrs.clone(),
+            addrs,
             config: details.config,
             request_level: details.request_level,
             resolver: details.resolver,
             now: (details.current_time)(),
-            timeout: cap(details.timeout, connect_by),
+            timeout: cap(details.timeout, Instant::now() + limit),
             current_time: Arc::clone(&details.current_time),
             run_connector: Arc::clone(&details.run_connector),
             register_shutdown: Arc::clone(&details.register_shutdown),
@@ -296,11 +317,30 @@ impl Sockets {
                 state: Arc::clone(&self.0),
             }),
             Ok(None) => Err("no connection came of it".into()),
-            Err(Error::Timeout(_)) => Err(format!("no answer within {left:.1?}")),
+            Err(Error::Timeout(_)) => Err(format!("no answer within {limit:.1?}")),
             Err(Error::Io(error)) => Err(error.to_string()),
             Err(other) => Err(other.to_string()),
         }
     }
+}
+
+/// What the next of so many addresses gets of the time that is left: twice as much as the one after it.
+fn first_share(addresses: usize) -> f64 {
+    1.0 / (2.0 - 0.5_f64.powi(i32::try_from(addresses.saturating_sub(1)).unwrap_or(i32::MAX)))
+}
+
+/// Why none of the addresses was connected to. What is true of all is said once.
+fn tell(failures: &[(IpAddr, String)]) -> String {
+    let Some(((_, why), others)) = failures.split_first() else {
+        return "no time was left for it".into();
+    };
+    if others.iter().all(|(_, other)| other == why) {
+        return why.clone();
+    }
+    let each = failures
+        .iter()
+        .map(|(address, why)| format!("{address}: {why}"));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 impl<In: Transport> Connector<In> for Sockets {
@@ -450,6 +490,26 @@ mod tests {
         assert_eq!(mixed(&[x, y, a]), [x, a, y]);
         assert_eq!(mixed(&[x]), [x]);
         assert_eq!(mixed(&[]), []);
+    }
+
+    #[test]
+    fn each_address_gets_twice_the_time_of_the_next_one() {
+        for (addresses, share) in [(1, 1.0), (2, 2.0 / 3.0), (3, 4.0 / 7.0)] {
+            assert!((first_share(addresses) - share).abs() < 1e-9, "{addresses}");
+        }
+    }
+
+    #[test]
+    fn what_every_address_says_is_told() {
+        let (four, six) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([0; 16]));
+        let (silent, away) = ("no answer within 2.0s".to_owned(), "unreachable".to_owned());
+        assert_eq!(tell(&[]), "no time was left for it");
+        assert_eq!(tell(&[(four, silent.clone())]), silent);
+        assert_eq!(tell(&[(four, away.clone()), (six, away.clone())]), away);
+        assert_eq!(
+            tell(&[(four, silent), (six, away)]),
+            "10.0.0.1: no answer within 2.0s; ::: unreachable"
+        );
     }
 
     #[test]
