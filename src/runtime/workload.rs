@@ -21,7 +21,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use nix::sys::prctl::set_dumpable;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -38,7 +37,9 @@ use crate::system::monitor::Monitor;
 use crate::workload::health::HealthConfig;
 use crate::workload::message::FromGuard;
 use crate::workload::process::reaping::{Left, reap_all};
-use crate::workload::process::{GuardProcess, SELF, become_subreaper, spawn_guard};
+use crate::workload::process::{
+    GuardProcess, SELF, become_subreaper, become_undumpable, spawn_guard,
+};
 use crate::workload::supervisor::Ended;
 use run::Run;
 
@@ -122,9 +123,7 @@ impl Workload {
         election: &LeaderElectionConfig,
     ) -> io::Result<Self> {
         become_subreaper()?;
-        // The program has our user, which may otherwise read our environment and memory, the token
-        // with them.
-        set_dumpable(false)?;
+        become_undumpable()?;
         Ok(Workload {
             shared: Arc::new(Shared {
                 command,

@@ -24,6 +24,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::prctl;
 
@@ -98,7 +99,24 @@ impl AsFd for Control {
 /// # Errors
 /// When the system knows no such thing (Linux does since 3.4).
 pub fn become_subreaper() -> io::Result<()> {
-    Ok(prctl::set_child_subreaper(true)?)
+    prctl::set_child_subreaper(true)
+        .map_err(|error| refused("adopt what the program leaves behind", error))
+}
+
+/// Keeps this process's environment and memory, and the token in them, from others of its user: the
+/// program is one.
+///
+/// # Errors
+/// When the system knows no such thing.
+pub fn become_undumpable() -> io::Result<()> {
+    prctl::set_dumpable(false).map_err(|error| refused("keep its memory from the program", error))
+}
+
+/// Emulators of other processors, for one, know not all that may be asked.
+fn refused(what: &str, error: Errno) -> io::Error {
+    let error = io::Error::from(error);
+    let told = format!("the system does not let the elector {what}: {error}");
+    io::Error::new(error.kind(), told)
 }
 
 /// Starts a guard for `command`, which runs once the guard is told until when.
