@@ -60,6 +60,15 @@ test-image: ## build the image, and test it with a Docker engine
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory image; fi
 	IMAGE=$(IMAGE) hack/test-image.sh
 
+.PHONY: manifests
+manifests: ## write hack/manifests and hack/examples anew, from hack/chart
+	hack/render-chart.sh
+
+.PHONY: test-chart
+test-chart: ## build the image, and test the Helm chart, in a kind cluster where there is kind
+	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory image; fi
+	IMAGE=$(IMAGE) hack/test-chart.sh
+
 .PHONY: demo
 demo: need-cargo need-cc ## watch three candidates elect a leader, without any account
 	$(CARGO) run --locked --quiet -- demo

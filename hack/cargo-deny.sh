@@ -5,7 +5,7 @@
 
 set -o errexit -o nounset -o pipefail
 
-readonly VERSION=0.18.6
+readonly VERSION=0.20.2
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -20,4 +20,4 @@ if ! cargo deny --version >/dev/null 2>&1; then
   echo "cargo-deny is missing: building $VERSION of it" >&2
   cargo install cargo-deny --version "$VERSION" --locked
 fi
-cargo deny --locked check "$@"
+cargo deny --locked --workspace check "$@"

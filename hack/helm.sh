@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# Prints where helm is, after it had Go build it if it is not on PATH. Exits with 3 if there is neither.
+# Prints where helm (3) is, after it had Go build it if it is not on PATH. Exits with 3 if there is neither.
 
 set -o errexit -o nounset -o pipefail
 
@@ -13,15 +13,15 @@ if [[ ${1-} == --help || ${1-} == -h ]]; then
   sed -n '3s/^# //p' "${BASH_SOURCE[0]}"
 elif [[ -x $tools/helm ]]; then
   echo "$tools/helm"
-elif command -v helm; then
-  :
+elif [[ $(helm version --template '{{.Version}}' 2>/dev/null) == v3.* ]]; then
+  command -v helm
 elif command -v go >/dev/null; then
   echo "helm is missing: building $HELM" >&2
   mkdir -p "$tools"
   GOFLAGS='' GOBIN=$tools go install "$HELM" >&2
   echo "$tools/helm"
 else
-  echo 'helm is missing: it renders and checks the chart. To get it: https://helm.sh/docs/intro/install,' \
+  echo 'helm 3 is missing: it renders and checks the chart. To get it: https://helm.sh/docs/intro/install,' \
     'or install Go (https://go.dev/dl), which then builds it' >&2
   exit 3
 fi

@@ -22,7 +22,8 @@ fi
 readonly KUBERNETES=1.34
 readonly CLUSTER=chart-test
 readonly GIST_SERVER=chart-test-gist-server
-readonly GIST=c4a27e57c4a27e57c4a27e57c4a27e57
+# A gist for each election.
+readonly BY_KUBECTL=c4a27e5700000001 ALONE=c4a27e5700000002 WRAP=c4a27e5700000003 SIDECAR=c4a27e5700000004
 
 # PyPI's, and the schemas that it brings.
 readonly VALIDATE=kubernetes-validate==1.37.0
@@ -123,6 +124,7 @@ check_refusals() {
   refused 'LEASE_LENGTH' template "${cluster[@]}" --set settings.LEASE_LENGTH=30s
   refused 'GITHUB_API_TOKEN' template "${cluster[@]}" --set settings.GITHUB_API_TOKEN=secret
   refused 'token' template "${cluster[@]}" --set github.token=secret
+  refused 'LEASE_DURATION' template "${cluster[@]}" --set settings.LEASE_DURATION=true
   refused 'RETRY_PERIOD' template "${cluster[@]}" --set settings.RETRY_PERIOD=8
   refused 'mode' template "${cluster[@]}" --set mode=both
   refused 'workload.image is required' template "${cluster[@]}" --set mode=sidecar
@@ -151,8 +153,12 @@ check_choices() {
   has 'terminationGracePeriodSeconds: 70' --set stopTimeoutSeconds=60
   has 'STOP_TIMEOUT: "60s"' --set stopTimeoutSeconds=60
   has 'CLUSTER_NAME: "napoleon"'
+  has 'RELEASE_ON_CANCEL: "false"' --set settings.RELEASE_ON_CANCEL=false
   ! has 'CLUSTER_NAME:' --set cluster.existingConfigMap=mine || fail 'two ConfigMaps name the cluster'
   has 'type: Recreate' --set "mode=sidecar,$workload"
+  ! has 'runAs\(User\|Group\)\|fsGroup' --set \
+    podSecurityContext.runAsUser=null,podSecurityContext.runAsGroup=null,podSecurityContext.fsGroup=null ||
+    fail 'OpenShift cannot pick the user'
   ! has 'kind: NetworkPolicy' --set networkPolicy.enabled=false || fail 'the policy cannot be left out'
 }
 
@@ -182,6 +188,11 @@ default_image() {
   printf 'g1g1/multi-cluster-leader-election:%s' "$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -1)"
 }
 
+newest_node_image() {
+  docker image ls --format '{{.Repository}}:{{.Tag}}' kindest/node 2>/dev/null | grep -v ':<none>$' |
+    sort --version-sort | tail -n 1 || true
+}
+
 # What is missing for a cluster; nothing if nothing is.
 missing_for_cluster() {
   local tool
@@ -208,7 +219,7 @@ helm() { command "$helm" --kubeconfig "$work/kubeconfig" "$@"; }
 show_cluster() {
   kube get pods,deployments,events --all-namespaces --field-selector metadata.namespace!=kube-system 2>/dev/null || true
   local namespace
-  for namespace in alone wrap-a wrap-b side-a side-b; do
+  for namespace in leader-election alone wrap-a wrap-b side-a side-b; do
     kube --namespace "$namespace" logs --selector app.kubernetes.io/name=elector --all-containers --prefix \
       --tail=20 2>/dev/null || true
   done
@@ -221,7 +232,8 @@ make_cluster() {
   quietly kind create cluster --name "$CLUSTER" --image "$node_image" --kubeconfig "$work/kubeconfig" --wait 180s
   quietly kind load docker-image "$image" --name "$CLUSTER"
   docker rm --force "$GIST_SERVER" >/dev/null 2>&1 || true
-  quietly docker run --detach --name "$GIST_SERVER" --network kind "$image" gist-server --listen :4041 --gist "$GIST"
+  quietly docker run --detach --name "$GIST_SERVER" --network kind "$image" gist-server --listen :4041 \
+    --gist "$BY_KUBECTL" --gist "$ALONE" --gist "$WRAP" --gist "$SIDECAR"
 }
 
 # A namespace that enforces `restricted`, with the Secret.
@@ -232,24 +244,34 @@ make_namespace() {
   quietly kube --namespace "$1" create secret generic elector-github --from-literal=token=any
 }
 
-# install NAMESPACE RELEASE LOCK OPTION...: each namespace plays a cluster.
-install() {
-  local namespace=$1 release=$2 lock=$3
-  shift 3
-  make_namespace "$namespace"
-  quietly helm install "$release" hack/chart --namespace "$namespace" \
-    --set "image.repository=${image%:*},image.tag=${image##*:}" \
-    --set "cluster.name=$namespace,cluster.gistId=$GIST,cluster.githubApiUrl=http://$GIST_SERVER:4041" \
-    --set "settings.ALLOW_INSECURE_HTTP=true,settings.GIST_FILE=$lock.json,networkPolicy.gistServerPort=4041" "$@"
+# What the namespace's ConfigMap and Secret are made by: the commands of docs/kubernetes.md.
+# make_settings NAMESPACE CONFIGMAP GIST
+make_settings() {
+  quietly kube --namespace "$1" create configmap "$2" --from-literal=CLUSTER_NAME="$1" \
+    --from-literal=GIST_ID="$3" --from-literal=GITHUB_API_URL="http://$GIST_SERVER:4041" \
+    --from-literal=ALLOW_INSECURE_HTTP=true
 }
 
-pods() { kube --namespace "$1" get pods --selector app.kubernetes.io/name=elector --output name; }
+# install NAMESPACE RELEASE OPTION...: each namespace plays a cluster.
+install() {
+  local namespace=$1 release=$2
+  shift 2
+  make_namespace "$namespace"
+  quietly helm install "$release" hack/chart --namespace "$namespace" --set networkPolicy.gistServerPort=4041 \
+    --set "image.repository=${image%:*},image.tag=${image##*:}" "$@"
+}
+
+# The pods of a namespace that are to stay.
+pods() {
+  kube --namespace "$1" get pods --selector app.kubernetes.io/name=elector \
+    --output go-template='{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\n"}}{{end}}{{end}}'
+}
 
 # Whether a pod of the namespace leads, asked by way of the API server.
 leads() {
   local pod
   for pod in $(pods "$1"); do
-    kube get --raw "/api/v1/namespaces/$1/pods/${pod#pod/}:4040/proxy/leader" >/dev/null 2>&1 && return 0
+    kube get --raw "/api/v1/namespaces/$1/pods/$pod:4040/proxy/leader" >/dev/null 2>&1 && return 0
   done
   return 1
 }
@@ -265,35 +287,42 @@ one_leads() {
 rolled_out() { quietly kube --namespace "$1" rollout status "deployment/$2" --timeout 120s; }
 
 check_accepted() {
-  begin 'the committed manifests are accepted by the API server, with a namespace that enforces restricted'
-  quietly kube apply --filename hack/manifests/elector.yaml
+  begin 'the committed manifests are accepted, and run, where restricted is enforced'
+  kube create namespace leader-election --dry-run=client --output yaml | quietly kube apply --filename -
+  printf 'any' >"$work/token"
+  quietly kube --namespace leader-election create secret generic elector-github --from-file=token="$work/token"
+  make_settings leader-election elector-cluster "$BY_KUBECTL"
+  quietly kube apply --filename hack/manifests/gist-server-egress.yaml
+  sed "s|g1g1/multi-cluster-leader-election:.*|$image|" hack/manifests/elector.yaml | quietly kube apply --filename -
   local file
   for file in hack/manifests/*.yaml hack/examples/*.yaml; do
     quietly kube apply --dry-run=server --validate=strict --warnings-as-errors --filename "$file"
   done
   # Pods that are not up to the level are refused there: it is enforced.
   refused 'PodSecurity' kube --namespace leader-election run x --image "$image"
-  quietly kube delete --filename hack/manifests/elector.yaml
+  rolled_out leader-election elector
+  eventually 60 leads leader-election
 }
 
 check_alone() {
   begin 'an elector alone: installed, upgraded, two replicas, removed'
-  install alone elector alone
+  install alone elector --set "cluster.name=alone,cluster.gistId=$ALONE" \
+    --set "cluster.githubApiUrl=http://$GIST_SERVER:4041,settings.ALLOW_INSECURE_HTTP=true"
   rolled_out alone elector
   eventually 60 leads alone
-  local before after
+  local before after mounts
   before=$(pods alone)
-  quietly helm upgrade elector hack/chart --namespace alone --reuse-values --set settings.RUST_LOG=debug
+  quietly helm upgrade elector hack/chart --namespace alone --reset-then-reuse-values --set settings.RUST_LOG=debug
   rolled_out alone elector
   after=$(pods alone)
   [[ $before != "$after" ]] || fail 'a new setting did not make a new pod'
   eventually 60 leads alone
-  quietly helm upgrade elector hack/chart --namespace alone --reuse-values --set replicas=2
+  quietly helm upgrade elector hack/chart --namespace alone --reset-then-reuse-values --set replicas=2
   rolled_out alone elector
   eventually 60 may_be_disrupted
-  # The root cannot be written, and nothing of this cluster's API is known: no token is mounted.
-  kube --namespace alone get pods --output jsonpath='{.items[*].spec.containers[*].volumeMounts[*].mountPath}' |
-    grep -qv serviceaccount || fail 'a service account token is mounted'
+  # Nothing of this cluster's API is known to it.
+  mounts=$(kube --namespace alone get pods --output jsonpath='{.items[*].spec.containers[*].volumeMounts[*].mountPath}')
+  [[ -n $mounts && $mounts != *serviceaccount* ]] || fail "a service account token is mounted: $mounts"
   quietly helm uninstall elector --namespace alone --wait --timeout 120s
 }
 
@@ -301,16 +330,15 @@ may_be_disrupted() {
   [[ $(kube --namespace alone get poddisruptionbudget elector --output jsonpath='{.status.disruptionsAllowed}') == 1 ]]
 }
 
-# The image's own HTTP server is the program here: one that knows nothing of electors.
-program=(--set 'workload.command={/elector,gist-server,--listen,:8080}'
-  --set 'workload.port=8080,workload.healthPath=/_faults'
-  --set "workload.resources.limits.memory=64Mi")
+# The image's own HTTP server is the program here, one that knows nothing of electors; all else is as in the
+# examples.
+program=(--set "workload.command={/elector,gist-server,--listen,:8080},workload.healthPath=/_faults")
 
 # Whether the program of a namespace answers, by way of the API server.
 answers() {
   local pod
   for pod in $(pods "$1"); do
-    kube get --raw "/api/v1/namespaces/$1/pods/${pod#pod/}:8080/proxy/_faults" >/dev/null 2>&1 && return 0
+    kube get --raw "/api/v1/namespaces/$1/pods/$pod:8080/proxy/_faults" >/dev/null 2>&1 && return 0
   done
   return 1
 }
@@ -334,15 +362,27 @@ leader_of() { if leads "$1"; then echo "$1"; else echo "$2"; fi; }
 
 check_wrap() {
   begin 'in front of an existing image: its program runs in one of two places'
-  local leader namespace
+  local leader namespace user
   for namespace in wrap-a wrap-b; do
-    install "$namespace" report wrapped --set mode=wrap,workload.image="$image" "${program[@]}"
+    install_example "$namespace" report "$WRAP" wrap-values.yaml
   done
   for namespace in wrap-a wrap-b; do rolled_out "$namespace" report; done
   eventually 90 only_leaders_answers
   leader=$(leader_of wrap-a wrap-b)
   move_from "$leader"
   eventually 120 moved_from "$leader" only_leaders_answers
+  # Any user can install and run it, also the likes of OpenShift's.
+  user=1000650000
+  quietly helm upgrade report hack/chart --namespace "$leader" --reset-then-reuse-values --set workload.runAsUser=null \
+    --set "podSecurityContext.runAsUser=$user,podSecurityContext.runAsGroup=0,podSecurityContext.fsGroup=$user"
+  rolled_out "$leader" report
+  eventually 60 only_leaders_answers
+}
+
+# install_example NAMESPACE RELEASE GIST VALUES: those of hack/examples, with another program.
+install_example() {
+  install "$1" "$2" --values "hack/chart/ci/$4" --set "workload.image=$image" "${program[@]}"
+  make_settings "$1" "$2-cluster" "$3"
 }
 
 # moved_from NAMESPACE CHECK: a new pod or the other namespace leads, and all is as it should be.
@@ -365,13 +405,11 @@ only_leader_has_endpoints() {
   [[ -n $(endpoints "$leader") && -z $(endpoints "$other") ]]
 }
 
-other_has_endpoints() { only_leader_has_endpoints && [[ $(leader_of side-a side-b) != "$1" ]]; }
-
 check_sidecar() {
   begin "beside an existing image: only the leader's pod is in the Service"
   local leader namespace
   for namespace in side-a side-b; do
-    install "$namespace" web beside --set mode=sidecar,workload.image="$image" "${program[@]}"
+    install_example "$namespace" web "$SIDECAR" sidecar-values.yaml
   done
   eventually 90 only_leader_has_endpoints
   leader=$(leader_of side-a side-b)
@@ -380,8 +418,26 @@ check_sidecar() {
   eventually 90 other_leads "$leader"
   # An upgrade comes through although a standby is never ready.
   quietly kube --namespace "$leader" scale deployment web --replicas 1
-  quietly helm upgrade web hack/chart --namespace "$leader" --reuse-values --set settings.RUST_LOG=debug
-  eventually 90 other_has_endpoints "$leader"
+  eventually 60 runs_in "$leader"
+  quietly helm upgrade web hack/chart --namespace "$leader" --reset-then-reuse-values --set settings.RUST_LOG=debug
+  eventually 60 is_upgraded "$leader"
+  eventually 90 other_leads "$leader"
+  # Nor is that of the leader held up.
+  leader=$(leader_of side-a side-b)
+  quietly helm upgrade web hack/chart --namespace "$leader" --reset-then-reuse-values --set settings.RUST_LOG=debug
+  eventually 60 is_upgraded "$leader"
+  eventually 90 only_leader_has_endpoints
+}
+
+# Whether the only pod of a namespace runs, ready or not.
+runs_in() { [[ $(kube --namespace "$1" get pods --output jsonpath='{.items[*].status.phase}') == Running ]]; }
+
+# Whether the only pod is of the Deployment's newest template, of which there have been two.
+is_upgraded() {
+  local replicas
+  replicas=$(kube --namespace "$1" get replicasets \
+    --output jsonpath='{range .items[*]}{.metadata.annotations.deployment\.kubernetes\.io/revision}={.status.replicas} {end}')
+  [[ " $replicas" == *' 2=1 '* && " $replicas" == *' 1=0 '* ]] && runs_in "$1"
 }
 
 other_leads() {
@@ -407,7 +463,7 @@ main() {
   check_choices
   check_manifests
 
-  node_image=${KIND_NODE_IMAGE:-$(docker image ls --format '{{.Repository}}:{{.Tag}}' kindest/node 2>/dev/null | head -1)}
+  node_image=${KIND_NODE_IMAGE:-$(newest_node_image)}
   missing=$(missing_for_cluster)
   if [[ -n $missing ]]; then
     leave_out "$missing" 'the chart is NOT installed in a cluster'

@@ -183,6 +183,11 @@ fn everything_is_of_this_version() {
     let chart = read("hack/chart/Chart.yaml");
     assert_eq!(value(&chart, "version"), version);
     assert_eq!(value(&chart, "appVersion"), version);
+    let oldest = format!("container: rust:{}-", env!("CARGO_PKG_RUST_VERSION"));
+    assert!(
+        read(".github/workflows/test.yml").contains(&oldest),
+        "{oldest}"
+    );
     let ours = format!("g1g1/multi-cluster-leader-election:{version}");
     for path in DEPLOYMENTS {
         let deployment = object(path, "Deployment");
@@ -264,6 +269,22 @@ fn the_scripts_give_the_manifests_what_they_ask_for() {
     }
 }
 
+/// Who deploys the examples beside each other, and beside the elector alone, holds several elections.
+#[test]
+fn every_election_has_a_gist_of_its_own() {
+    let maps = DEPLOYMENTS.map(|path| {
+        let deployment = object(path, "Deployment");
+        let maps = values(&deployment, "configMapRef");
+        let own: Vec<&str> = maps
+            .into_iter()
+            .filter(|map| map.contains("-cluster"))
+            .collect();
+        assert_eq!(own.len(), 1, "{path}: {own:?}");
+        own[0].to_owned()
+    });
+    assert_eq!(BTreeSet::from(maps).len(), DEPLOYMENTS.len());
+}
+
 #[test]
 fn every_container_is_hardened_alike() {
     for path in DEPLOYMENTS {
@@ -284,6 +305,7 @@ fn every_container_is_hardened_alike() {
         }
         assert_eq!(value(&deployment, "automountServiceAccountToken"), "false");
         assert_eq!(value(&deployment, "enableServiceLinks"), "false");
-        assert_eq!(value(&deployment, "type"), "RuntimeDefault", "{path}");
+        let seccomp = "seccompProfile:\n          type: RuntimeDefault\n";
+        assert!(deployment.contains(seccomp), "{path}");
     }
 }
