@@ -131,7 +131,7 @@ test-worlds: need-cargo need-cc
 	  >target/test-worlds.log 2>&1; passed=$$?; cat target/test-worlds.log; exit $$passed
 
 # The worlds of `make soak` and `make net`: how many seeds, from which on, and of which kind (drawn,
-# racing, scarce, calm, rewritten). One seed alone is shown with every event.
+# racing, scarce, calm, shared, rewritten). One seed alone is shown with every event.
 SEEDS ?= 2000
 FROM ?= 0
 WORLDS ?= drawn

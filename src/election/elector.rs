@@ -110,6 +110,8 @@ pub struct LeaderElector {
     preparing: bool,
     /// Before how many more renewals a look comes first, since others write to the same store.
     crowded: u32,
+    /// The last write of this term confirmed nothing, as others had written in the while before it.
+    disturbed: bool,
     /// How many `create` and `update` calls were made.
     writes: u64,
     /// How many calls failed in a row.
@@ -150,6 +152,7 @@ impl LeaderElector {
             renew_at: now,
             preparing: false,
             crowded: 0,
+            disturbed: false,
             writes: 0,
             failures: 0,
             throttled_until: Instant::BOOT,

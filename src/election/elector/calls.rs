@@ -65,9 +65,9 @@ impl LeaderElector {
             Role::Leaving { deadline } => *deadline,
             Role::Candidate | Role::Finished(_) => return longest,
         };
-        // A look that prepares the renewal must not delay it.
-        if self.preparing && self.renew_at > now {
-            return self.renew_at.since(now).min(longest);
+        // A look that prepares the renewal must not delay it for long.
+        if let Some(delay) = self.confirmation.filter(|_| self.preparing) {
+            return self.renew_at.since(now).max(delay).min(longest);
         }
         // Half of what is left, so that there is time for another try; a claimant that has nothing
         // left to lose takes its time.

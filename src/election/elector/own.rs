@@ -37,13 +37,27 @@ impl LeaderElector {
             return self.lead_by_look(now);
         }
         let newest_since = self.candidacy.newest_since().unwrap_or(now);
-        let disturbed = before.is_some_and(|before| newest_since > before);
-        self.crowded = match disturbed {
-            true => LOOKS_WHEN_CROWDED,
-            false => self.crowded.saturating_sub(1),
-        };
-        let confirm_at = self.confirm_at(newest_since);
-        self.schedule(confirm_at.max(self.renew_at).max(now), Next::Renew);
+        if before.is_some_and(|before| newest_since > before) {
+            self.crowded = LOOKS_WHEN_CROWDED;
+        }
+        let renew_at = self.confirm_at(newest_since).max(self.renew_at);
+        if renew_at > now && self.disturbed && !self.is_urgent(now) {
+            let delay = self.confirmation.unwrap_or_default();
+            return self.prepare(renew_at.min(now + delay / 4), renew_at);
+        }
+        self.crowded = self.crowded.saturating_sub(1);
+        self.schedule(renew_at.max(now), Next::Renew);
+    }
+
+    /// Hardly more time is left than for one more write: it is not put off for others' any more.
+    fn is_urgent(&self, now: Instant) -> bool {
+        let delay = self.confirmation.unwrap_or_default();
+        match &self.role {
+            Role::Leader(term) | Role::Claimant(term) => {
+                term.hope(&self.config).since(now) < delay * 2
+            }
+            _ => false,
+        }
     }
 
     /// A write of this term, sent at `sent_at`, is known since `now` to have taken effect, and
@@ -52,6 +66,7 @@ impl LeaderElector {
         let (Role::Claimant(term) | Role::Leader(term)) = &self.role else {
             return;
         };
+        self.disturbed = !confirms && self.crowded > 0;
         let limit = term.limit(&self.config);
         let confirm_at = self.confirm_at(now);
         let renew_at = confirm_at.max(sent_at + self.config.retry_period);
@@ -80,17 +95,27 @@ impl LeaderElector {
     /// The next write of this term. It confirms those before it only if nobody wrote in the while
     /// before it, so where others may write a look comes first: the write then follows a while after
     /// what the look showed.
+    ///
+    /// After one that others' writes kept from confirming anything, a second look comes right before
+    /// the write, which is put off if there was yet another one meanwhile. Two leaders of two locks that
+    /// did without would write in step for ever, each in the while before the other's write.
     fn schedule_renewal(&mut self, now: Instant, renew_at: Instant) {
         self.renew_at = renew_at;
         let claims = matches!(self.role, Role::Claimant(_));
         match self.confirmation {
             Some(delay) if claims || self.crowded > 0 => {
                 let look_at = (now + delay / 4).max(renew_at - delay * 3 / 2);
-                self.schedule(look_at, Next::Look);
-                self.preparing = true;
+                self.prepare(look_at, renew_at);
             }
             _ => self.schedule(renew_at, Next::Renew),
         }
+    }
+
+    /// A look for the sake of a renewal.
+    fn prepare(&mut self, look_at: Instant, renew_at: Instant) {
+        self.renew_at = renew_at;
+        self.schedule(look_at, Next::Look);
+        self.preparing = true;
     }
 
     /// What [`Safeguard::ConfirmedByWrite`] is there against.

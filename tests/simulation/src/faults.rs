@@ -35,6 +35,8 @@ pub struct Faults {
     pub requests_an_hour: u32,
     /// How many of them the user's other programs send.
     pub outsiders: f64,
+    /// The longest that a message is on its way where nothing is wrong.
+    pub usual_way: Duration,
     pub race: Race,
     /// The longest time between reading and moving the head.
     pub race_window: Duration,
@@ -80,6 +82,7 @@ impl Faults {
             limits: false,
             requests_an_hour: REQUESTS_AN_HOUR,
             outsiders: 0.0,
+            usual_way: Duration::from_millis(400),
             race: Race::Stack,
             race_window: Duration::from_millis(100),
             history_cap: usize::MAX,

@@ -17,6 +17,7 @@ pub fn draw_by_name(name: &str) -> Option<Draw> {
         "racing" => Some(Scenario::racing),
         "scarce" => Some(Scenario::scarce),
         "calm" => Some(Scenario::calm),
+        "shared" => Some(Scenario::shared),
         "rewritten" => Some(Scenario::rewritten),
         _ => None,
     }

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub suffices: bool,
     /// Writes are counted as the client counts them for GitHub: the settings fit its limits.
     pub counted: bool,
+    /// How many other locks the gist holds, each with an elector of its own.
+    pub neighbours: usize,
     /// What the file holds at first; `None` if it is not there.
     pub content: Option<String>,
     /// How old that is, in seconds by the server's clock.
@@ -85,6 +87,7 @@ impl Scenario {
             confirm_delay,
             phase: Duration::ZERO,
             suffices: false,
+            neighbours: 0,
             content,
             content_age,
         };
@@ -204,6 +207,36 @@ impl Scenario {
             legacy: 0,
             ..Scenario::draw(seed)
         }
+    }
+
+    /// A world without any fault, whose gist holds one to three locks beside ours, with as much more
+    /// time for all of them as GitHub's limit for writes demands.
+    pub fn shared(seed: u64) -> Scenario {
+        let mut rng = Rng::with_seed(seed ^ 0x54a2ed);
+        let neighbours = rng.usize(1..=3);
+        let times = neighbours as u32 + 1;
+        let default = LeaderElectionConfig::new("?");
+        let candidates = (0..rng.usize(1..=3)).map(|number| LeaderElectionConfig {
+            identity: format!("c{number}"),
+            lease_duration: default.lease_duration * times,
+            renew_deadline: default.renew_deadline * times,
+            retry_period: default.retry_period * times,
+            seed: rng.u64(..),
+            ..default.clone()
+        });
+        let mut scenario = Scenario {
+            kind: "shared",
+            candidates: candidates.collect(),
+            neighbours,
+            confirm_delay: Duration::from_secs(2),
+            counted: true,
+            ..Scenario::calm(seed)
+        };
+        if rng.bool() {
+            scenario.faults.usual_way = Duration::from_millis(2);
+            scenario.faults.race_window = Duration::from_millis(1);
+        }
+        scenario
     }
 
     /// A world in which the gist's history is rewritten now and then, for which nothing is promised.

@@ -300,8 +300,8 @@ impl Service {
 
     // ---- reads ----
 
-    /// What a read is answered with, as of `then`.
-    pub fn read(&self, request: &Request, then: Time, now: Time, cap: usize) -> Answer {
+    /// What a read is answered with, as of `then`, for a candidate whose record is in `file`.
+    pub fn read(&self, request: &Request, then: Time, now: Time, cap: usize, file: &str) -> Answer {
         let view = self
             .store
             .read_as_of(GIST, stamp(then))
@@ -312,10 +312,10 @@ impl Service {
                 if etag.as_ref() == Some(&tag) {
                     Reply::NotModified
                 } else {
-                    Reply::Gist(self.page(view, *until, cap))
+                    Reply::Gist(self.page(view, *until, cap, file))
                 }
             }
-            Request::Revision(revision) => match self.text_at(view, *revision) {
+            Request::Revision(revision) => match text_at(view, *revision, file) {
                 Some(text) => Reply::Revision(text),
                 None => return answer(now, Err(not_found())),
             },
@@ -324,7 +324,7 @@ impl Service {
                 Reply::Commits(commits.map(|entry| self.commit(entry)).collect())
             }
             Request::History => {
-                let mut page = self.page(view, None, cap);
+                let mut page = self.page(view, None, cap, file);
                 page.history = self.all_commits(view);
                 Reply::Gist(page)
             }
@@ -343,21 +343,16 @@ impl Service {
     pub fn revisions(&self) -> Vec<(Revision, Text)> {
         let history = self.view().history();
         history
-            .map(|commit| (commit.revision(), text(commit.files())))
+            .map(|commit| (commit.revision(), text(commit.files(), FILE)))
             .collect()
     }
 
     /// What a write that was put into effect just now is answered with.
-    pub fn written(&self, until: Revision, now: Time, cap: usize) -> Answer {
+    pub fn written(&self, until: Revision, now: Time, cap: usize, file: &str) -> Answer {
         answer(
             now,
-            Ok(Reply::Gist(self.page(self.view(), Some(until), cap))),
+            Ok(Reply::Gist(self.page(self.view(), Some(until), cap, file))),
         )
-    }
-
-    fn text_at(&self, view: View<'_>, revision: Revision) -> Option<Text> {
-        let commit = view.at(revision)?.head();
-        Some(text(commit.files()))
     }
 
     fn commit(&self, commit: &multi_cluster_leader_election::emulator::Commit) -> Commit {
@@ -373,7 +368,7 @@ impl Service {
         }
     }
 
-    fn page(&self, view: View<'_>, until: Option<Revision>, cap: usize) -> GistPage {
+    fn page(&self, view: View<'_>, until: Option<Revision>, cap: usize, file: &str) -> GistPage {
         let most = if until.is_some() {
             MOST_ENTRIES
         } else {
@@ -395,7 +390,7 @@ impl Service {
                 .iter()
                 .map(|(name, _)| name.to_owned())
                 .collect(),
-            text: text(view.head().files()),
+            text: text(view.head().files(), file),
             history,
             ..GistPage::default()
         }
@@ -465,8 +460,13 @@ fn etag_of(view: View<'_>) -> Arc<str> {
     view.head().revision().to_string().into()
 }
 
-fn text(files: &Files) -> Text {
+fn text_at(view: View<'_>, revision: Revision, file: &str) -> Option<Text> {
+    let commit = view.at(revision)?.head();
+    Some(text(commit.files(), file))
+}
+
+fn text(files: &Files, file: &str) -> Text {
     files
-        .get(FILE)
+        .get(file)
         .map_or(Text::Missing, |content| Text::Whole(content.clone()))
 }

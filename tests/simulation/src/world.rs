@@ -6,6 +6,7 @@ mod guard;
 mod healing;
 mod history;
 mod legacy;
+mod neighbours;
 mod network;
 mod people;
 mod process;
@@ -27,6 +28,7 @@ use multi_cluster_leader_election::lock::gist::wire::{Answer, Request};
 
 use self::healing::Healing;
 use self::legacy::Legacy;
+use self::neighbours::Neighbour;
 use self::quota::Quota;
 use crate::clock::{Clock, Time};
 use crate::faults::Faults;
@@ -177,6 +179,10 @@ enum Event {
     Legacy {
         index: usize,
     },
+    /// An elector of another lock has something to do.
+    Neighbour {
+        index: usize,
+    },
     Heal,
     Settle,
 }
@@ -195,6 +201,8 @@ struct Sender {
 enum Who {
     Candidate(usize),
     Legacy(usize),
+    /// An elector whose record is in another file of the gist.
+    Neighbour(usize),
     /// Who writes the gist's other file.
     Other,
 }
@@ -252,6 +260,7 @@ struct World {
     guards: u64,
     nodes: Vec<Node>,
     legacy: Vec<Legacy>,
+    neighbours: Vec<Neighbour>,
     service: Service,
     quota: Quota,
     outage: bool,
@@ -293,6 +302,7 @@ impl World {
             guards: 0,
             nodes: Vec::new(),
             legacy: Vec::new(),
+            neighbours: Vec::new(),
             outage: false,
             spots,
             highest_token: None,
@@ -329,6 +339,7 @@ impl World {
             self.step(index);
         }
         self.populate_legacy();
+        self.populate_neighbours();
         self.plan_troubles();
         self.plan_workload_troubles();
         self.at(self.now.after(self.scenario.troubled), Event::Heal);
@@ -466,6 +477,7 @@ impl World {
             Event::Person => self.person(),
             Event::Rewrite => self.rewrite(),
             Event::Legacy { index } => self.legacy_looks(index),
+            Event::Neighbour { index } => self.neighbour_wakes(index),
             Event::Heal => self.heal(),
             Event::Settle => self.settle(),
         }

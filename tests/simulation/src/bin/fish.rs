@@ -1,7 +1,7 @@
 //! Leaves out one safeguard at a time, and says after how many worlds the simulation noticed: by any
 //! of its checks, and by a promise that was broken.
 //!
-//! `fish [WORLDS [NAME|all [drawn|racing|scarce|calm|rewritten]]]`
+//! `fish [WORLDS [NAME|all [drawn|racing|scarce|calm|shared|rewritten]]]`
 
 use simulation::many::{draw_by_name, first_violation};
 use simulation::missing::Missing;

@@ -1,6 +1,6 @@
 //! Runs many worlds on all cores, and says what was tried and what came of it.
 //!
-//! `soak [FROM [SEEDS [drawn|racing|scarce|calm|rewritten]]]`; one seed alone is shown with every event.
+//! `soak [FROM [SEEDS [drawn|racing|scarce|calm|shared|rewritten]]]`; one seed alone is shown with every event.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -26,7 +26,9 @@ fn main() -> ExitCode {
     let (from, seeds) = (number(0), number(2000));
     let kind = args.next().unwrap_or_else(|| "drawn".to_owned());
     let Some(draw) = draw_by_name(&kind) else {
-        eprintln!("soak: no such kind of world: {kind} (drawn, racing, scarce, calm, rewritten)");
+        eprintln!(
+            "soak: no such kind of world: {kind} (drawn, racing, scarce, calm, shared, rewritten)"
+        );
         return ExitCode::from(2);
     };
     if seeds == 1 {

@@ -195,6 +195,14 @@ impl World {
         }
     }
 
+    /// Where nothing goes wrong, a leader leads on.
+    pub(super) fn check_loss(&mut self, node: usize, reason: StopReason) {
+        if matches!(self.scenario.kind, "calm" | "shared") {
+            let name = self.nodes[node].name();
+            self.violate(format!("{name} loses its lead: {reason}"));
+        }
+    }
+
     /// A write is sent.
     pub(super) fn check_sending(&mut self, node: usize, holder: &str) {
         let candidate = &self.nodes[node];
@@ -273,9 +281,11 @@ impl World {
                 }
             }
         }
-        // Only the newest matter.
-        if writes.len() > 50 {
-            writes.drain(..25);
+        // Only the newest matter, from the newest that is confirmed on.
+        if let Some(confirmed) = writes.iter().rposition(|write| write.confirmed)
+            && writes.len() > 50
+        {
+            writes.drain(..confirmed);
         }
         self.nodes[node].term.1 = writes;
     }

@@ -8,13 +8,16 @@ use multi_cluster_leader_election::lock::gist::terms::{Holding, Survey, USUAL_RE
 use multi_cluster_leader_election::lock::gist::wire::Text;
 
 use super::World;
+use crate::service::FILE;
 
 impl World {
     /// A survey of the whole history tells nothing that is not true.
     pub(super) fn check_history(&mut self) {
         let mut survey = Survey::new(Some(crate::service::FILE.to_owned()), USUAL_REQUESTS);
         while let Some(request) = survey.poll_request() {
-            let answer = self.service.read(&request, self.now, self.now, usize::MAX);
+            let answer = self
+                .service
+                .read(&request, self.now, self.now, usize::MAX, FILE);
             if let Err(error) = survey.handle_answer(answer) {
                 return self.break_rule(|_| format!("the history cannot be read: {error}"));
             }

@@ -35,7 +35,11 @@ impl World {
         let Request::Write { content, .. } = &*request else {
             return;
         };
-        match self.service.begin_write(Edit::put(FILE, content.as_str())) {
+        let file = self.file_of(from.who);
+        match self
+            .service
+            .begin_write(Edit::put(&*file, content.as_str()))
+        {
             Ok(write) => self.begin(from, request, write),
             Err(error) => {
                 let failed = LockError::Unavailable(format!("422: {error}"));
@@ -57,7 +61,9 @@ impl World {
         };
         let then = Time(self.now.0.saturating_sub(back));
         let cap = self.faults.history_cap;
-        let mut answer = self.service.read(request, then, self.now, cap);
+        let mut answer = self
+            .service
+            .read(request, then, self.now, cap, &self.file_of(from.who));
         if matches!(answer.reply, Ok(Reply::NotModified)) {
             self.quota.give_back();
         } else {
@@ -122,7 +128,9 @@ impl World {
             return self.fail(from, Duration::from_millis(50), failed);
         }
         let cap = self.faults.history_cap;
-        let mut answer = self.service.written(*until, self.now, cap);
+        let mut answer = self
+            .service
+            .written(*until, self.now, cap, &self.file_of(from.who));
         answer.rate = self.rate();
         self.answer(from, answer);
     }
@@ -178,12 +186,21 @@ impl World {
         self.after(soon, Event::Answer { from, answer });
     }
 
+    /// The file that holds the record for whoever asks.
+    fn file_of(&self, who: Who) -> String {
+        match who {
+            Who::Neighbour(index) => self.neighbours[index].file.clone(),
+            _ => FILE.to_owned(),
+        }
+    }
+
     /// How long a message is on its way.
     pub(super) fn way(&mut self, slow: f64, kind: Kind) -> Duration {
         if self.fault(slow, kind) {
             self.seconds(0.5, 30.0)
         } else {
-            self.seconds(0.01, 0.4)
+            let most = self.scenario.faults.usual_way.as_secs_f64();
+            self.seconds(most / 40.0, most)
         }
     }
 
@@ -228,7 +245,7 @@ impl World {
         };
         let what = match (landed.took_effect, from.who) {
             (true, _) => "takes effect",
-            (false, Who::Other) => "lands",
+            (false, Who::Other | Who::Neighbour(_)) => "lands",
             (false, _) => "is passed over",
         };
         let how = match (landed.vanished, landed.stacked) {
@@ -247,6 +264,7 @@ impl World {
         match who {
             Who::Candidate(node) => self.nodes[node].name().to_owned(),
             Who::Legacy(index) => format!("client-go {index}"),
+            Who::Neighbour(index) => format!("neighbour {index}"),
             Who::Other => "somebody, to the other file,".to_owned(),
         }
     }

@@ -80,6 +80,7 @@ impl World {
                 Action::StopLeading { kill_at, reason } => {
                     self.note(|w| format!("{} stops leading: {reason}", w.nodes[node].name()));
                     self.check_kill(node, reason, kill_at);
+                    self.check_loss(node, reason);
                     self.stop_workload(node, kill_at);
                 }
                 Action::Notice(notice) => {
@@ -233,6 +234,9 @@ impl World {
     }
 
     pub(super) fn deliver(&mut self, from: Sender, answer: Answer) {
+        if let Who::Neighbour(index) = from.who {
+            return self.deliver_to_neighbour(index, from.request, answer);
+        }
         let Who::Candidate(node) = from.who else {
             return;
         };

@@ -1,0 +1,193 @@
+//! Electors of other locks, whose records are in other files of the same gist: what they write disturbs
+//! ours, and ours disturb them. Nothing else befalls them, so they lead from the beginning to the end.
+
+use multi_cluster_leader_election::election::action::Action;
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+use multi_cluster_leader_election::election::elector::LeaderElector;
+use multi_cluster_leader_election::election::lock::LockError;
+use multi_cluster_leader_election::election::time::Instant;
+use multi_cluster_leader_election::lock::gist::budget::Budget;
+use multi_cluster_leader_election::lock::gist::protocol::{
+    GistProtocol, Outcome, ProtocolConfig, Step,
+};
+use multi_cluster_leader_election::lock::gist::wire::{Answer, Request};
+
+use super::{Event, Sender, Who, World};
+use crate::clock::{Clock, Shows, Time};
+use crate::node::Call;
+use crate::service;
+use crate::tally::Kind;
+
+/// The only candidate of its lock.
+pub(super) struct Neighbour {
+    pub(super) file: String,
+    clock: Clock,
+    elector: LeaderElector,
+    protocol: GistProtocol,
+    call: Option<Call>,
+    requests: u64,
+    wake: Option<Time>,
+}
+
+impl World {
+    pub(super) fn populate_neighbours(&mut self) {
+        for index in 0..self.scenario.neighbours {
+            let clock = Clock {
+                offset: self.rng.u64(1..100_000) * 1_000_000_000,
+                drift_ppm: 0,
+                set_forward: 0,
+                stood_still: 0,
+                shows: Shows::Boot,
+            };
+            let config = LeaderElectionConfig {
+                identity: format!("neighbour {index}"),
+                seed: self.rng.u64(..),
+                ..self.scenario.candidates[0].clone()
+            };
+            let file = format!("neighbour-{index}.json");
+            let start = Time(0).after(self.seconds(0.0, 60.0));
+            let protocol = GistProtocol::new(ProtocolConfig {
+                process: format!("n{index}"),
+                file: Some(file.clone()),
+                renew_deadline: config.renew_deadline,
+                budget: Budget::new(&config),
+            });
+            let delay = Some(self.scenario.confirm_delay);
+            self.neighbours.push(Neighbour {
+                file,
+                elector: LeaderElector::new(config, delay, clock.told(start)),
+                clock,
+                protocol,
+                call: None,
+                requests: 0,
+                wake: None,
+            });
+            self.wake_neighbour(index, start);
+        }
+    }
+
+    fn wake_neighbour(&mut self, index: usize, at: Time) {
+        self.neighbours[index].wake = Some(at);
+        self.at(at, Event::Neighbour { index });
+    }
+
+    pub(super) fn neighbour_wakes(&mut self, index: usize) {
+        // Otherwise it has put that off.
+        if self.neighbours[index].wake == Some(self.now) {
+            self.step_neighbour(index);
+        }
+    }
+
+    fn step_neighbour(&mut self, index: usize) {
+        let now = self.now;
+        let neighbour = &mut self.neighbours[index];
+        neighbour.wake = None;
+        let told = neighbour.clock.told(now);
+        neighbour.elector.handle_timeout(told);
+        if let Some(call) = &neighbour.call
+            && told >= call.deadline
+        {
+            let late = "no answer came in time".to_owned();
+            let error = match call.write {
+                true => LockError::OutcomeUnknown(late),
+                false => LockError::Unavailable(late),
+            };
+            let (deadline, answer) = (call.deadline, service::answer(now, Err(error)));
+            let step = neighbour.protocol.handle_answer(told, answer);
+            self.drive_neighbour(index, step, deadline);
+        }
+        self.act_neighbour(index, told);
+        let neighbour = &self.neighbours[index];
+        let call = neighbour.call.as_ref().map(|call| call.deadline);
+        let next = [call, neighbour.elector.poll_timeout()];
+        if let Some(told) = next.into_iter().flatten().min() {
+            let at = neighbour.clock.true_time(told).max(now);
+            self.wake_neighbour(index, at);
+        }
+    }
+
+    fn act_neighbour(&mut self, index: usize, told: Instant) {
+        loop {
+            let neighbour = &mut self.neighbours[index];
+            let time_of_day = || format!("{}", self.now.0);
+            let Some(action) = neighbour.elector.poll_action(told, time_of_day) else {
+                return;
+            };
+            match action {
+                Action::Get { timeout } => {
+                    let step = neighbour.protocol.start_get();
+                    self.drive_neighbour(index, step, told + timeout);
+                }
+                Action::Create { record, timeout } => {
+                    let step = neighbour.protocol.start_create(&record);
+                    self.drive_neighbour(index, step, told + timeout);
+                }
+                Action::Update { record, timeout } => {
+                    let step = neighbour.protocol.start_update(&record);
+                    self.drive_neighbour(index, step, told + timeout);
+                }
+                Action::StartLeading { token, .. } => {
+                    self.note(|w| format!("{} leads ({token})", w.name_of(Who::Neighbour(index))));
+                }
+                Action::StopLeading { reason, .. } => {
+                    let who = self.name_of(Who::Neighbour(index));
+                    self.violate(format!("{who} loses its lead: {reason}"));
+                    self.neighbours[index].elector.handle_workload_gone(told);
+                }
+                Action::Notice(_)
+                | Action::NewLeader(_)
+                | Action::Event(_)
+                | Action::ExtendLease { .. } => {}
+            }
+        }
+    }
+
+    fn drive_neighbour(&mut self, index: usize, step: Step, deadline: Instant) {
+        let now = self.now;
+        let neighbour = &mut self.neighbours[index];
+        let told = neighbour.clock.told(now);
+        match step {
+            Step::Done(outcome) => {
+                neighbour.call = None;
+                match outcome {
+                    Outcome::Got(result) => neighbour.elector.handle_got(told, result),
+                    Outcome::Wrote(result) => {
+                        let words = format!("neighbour {index} wrote: {result:?}");
+                        neighbour.elector.handle_wrote(told, result);
+                        self.note(|_| words);
+                    }
+                }
+            }
+            Step::Ask(request) => {
+                neighbour.requests += 1;
+                let from = Sender {
+                    who: Who::Neighbour(index),
+                    life: 0,
+                    request: neighbour.requests,
+                    process: 0,
+                    sent: now,
+                };
+                neighbour.call = Some(Call {
+                    deadline,
+                    request: from.request,
+                    write: matches!(request, Request::Write { .. }),
+                });
+                let way = self.way(0.0, Kind::SlowRequest);
+                let request = Box::new(request);
+                self.after(way, Event::Arrive { from, request });
+            }
+        }
+    }
+
+    pub(super) fn deliver_to_neighbour(&mut self, index: usize, request: u64, answer: Answer) {
+        let now = self.now;
+        let neighbour = &mut self.neighbours[index];
+        let Some(call) = neighbour.call.take_if(|call| call.request == request) else {
+            return;
+        };
+        let told = neighbour.clock.told(now);
+        let step = neighbour.protocol.handle_answer(told, answer);
+        self.drive_neighbour(index, step, call.deadline);
+        self.step_neighbour(index);
+    }
+}
