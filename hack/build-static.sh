@@ -3,9 +3,10 @@
 # The one recipe for the static program that the image holds. See --help.
 #
 # Two toolchains can make it:
-# - one that has the standard library for musl: rustup with that target, or the official `rust:` images;
-# - one that has the sources of the standard library, and builds it along: Debian's. Cargo calls that
-#   unstable, and so does it only with RUSTC_BOOTSTRAP.
+# - one that has the sources of the standard library, and builds it along, for size: Debian's, or rustup's
+#   with the component rust-src. Cargo calls that unstable, and so does it only with RUSTC_BOOTSTRAP.
+# - one that has the standard library for musl as it was built for speed: rustup with that target, or the
+#   official `rust:` images. The program is a fifth larger then.
 # Both link with the C library musl, and no program that they make asks for a loader or a shared library.
 
 set -o errexit -o nounset -o pipefail
@@ -17,10 +18,10 @@ Usage: hack/build-static.sh [--install | --prepare]
 Builds elector as a static program for this machine's architecture (x86_64 or aarch64), with musl,
 and puts it at target/static/elector. Its path is the last line on standard output.
 
-It takes rustup's target ARCH-unknown-linux-musl if that is there (in the official `rust:` images for
-Alpine it is, in those for Debian rustup adds it), else a toolchain that comes with the sources of the
-standard library (Debian's packages rustc-web, cargo-web and rust-web-src). What is missing is named
-with where to get it.
+It takes a toolchain that comes with the sources of the standard library (rustup's component rust-src,
+or Debian's packages rustc-web, cargo-web and rust-web-src), else one with the target
+ARCH-unknown-linux-musl (rustup's, or the official `rust:` images for Alpine), which makes the program a
+fifth larger. What is missing is named with where to get it.
 
 Options:
   --install  get what is missing first: with rustup, and as root with apt-get or apk
@@ -76,10 +77,10 @@ has_sources() {
   [[ -f $sysroot/lib/rustlib/src/rust/library/std/Cargo.toml ]]
 }
 
-# The directory of the toolchain to use, and how: "target" or "sources".
+# The directory of the toolchain to use, and how: "sources" or "target".
 find_toolchain() {
   local way folder
-  for way in target sources; do
+  for way in sources target; do
     # Debian's stands behind rustup's in most people's PATH.
     for folder in "$(dirname "$(command -v rustc || echo /usr/bin/rustc)")" /usr/bin; do
       if [[ -x $folder/cargo ]] && "has_$way" "$folder/rustc"; then
@@ -100,7 +101,7 @@ is_ready() {
 explain() {
   find_toolchain >/dev/null || {
     say "a Rust toolchain for $TARGET is missing: it compiles the program."
-    say "  with rustup:  rustup target add $TARGET"
+    say "  with rustup:  rustup component add rust-src"
     say "  with Debian:  apt-get install ${DEBIAN_TOOLCHAIN[*]}"
   }
   musl_cc >/dev/null || {
@@ -128,49 +129,69 @@ install_packages() {
 
 # What is missing, from rustup where there is one, and else from the system's packages.
 install() {
-  has apk || has apt-get || die 'neither apk nor apt-get is here: install what is missing yourself (--help)'
+  local way=none
   if ! musl_cc >/dev/null; then
+    has apk || has apt-get || die 'neither apk nor apt-get is here: install what is missing yourself (--help)'
     if has apk; then install_packages "${ALPINE_C[@]}"; else install_packages "${DEBIAN_MUSL[@]}"; fi
   fi
-  find_toolchain >/dev/null && return
+  read -r way _ < <(find_toolchain) || true
+  [[ $way != sources ]] || return 0
   if has rustup; then
+    say 'adding the sources of the standard library with rustup'
+    rustup component add rust-src >&2 && return
+    say 'rustup cannot add them'
+    [[ $way != target ]] || return 0
     say "adding $TARGET with rustup"
     rustup target add "$TARGET" >&2 && return
     say 'rustup cannot add it'
   fi
+  [[ $way != target ]] || return 0
   has apt-get || die "there is no toolchain for $TARGET: install rustup, https://rustup.rs"
   install_packages "${DEBIAN_TOOLCHAIN[@]}"
 }
 
-# What std asks for as libunwind, of which Debian has none for musl: gcc's unwinder. That asks glibc for
-# _dl_find_object, where glibc is what it was built with; -1 says that nothing was found. A panic then
-# tells where it happened but not by whom it was called, and ends the program as ever.
+# What std asks for as libunwind, of which Debian has none for musl: who called whom, for a panic with
+# RUST_BACKTRACE. The program has no tables that would tell (see build), so this finds nobody. A panic says
+# what and where as ever, and ends the program.
 make_unwinder() {
   local folder=$1 cc=$2
-  mkdir -p "$folder"
-  printf 'int _dl_find_object(void *address, void *found);\n%s\n' \
-    'int _dl_find_object(void *address, void *found) { (void)address; (void)found; return -1; }' \
-    >"$folder/find_object.c"
-  "$cc" -Os -c -o "$folder/find_object.o" "$folder/find_object.c"
-  rm -f "$folder/libelector_find_object.a"
-  ar rcs "$folder/libelector_find_object.a" "$folder/find_object.o"
-  # To the linker, text is a script.
-  echo 'INPUT(-lgcc_eh -lelector_find_object)' >"$folder/libunwind.a"
+  cat >"$folder/unwind.c" <<'C'
+int _Unwind_Backtrace(void *step, void *argument) { (void)step; (void)argument; return 5; /* the end */ }
+unsigned long _Unwind_GetIP(void *frame) { (void)frame; return 0; }
+unsigned long _Unwind_GetCFA(void *frame) { (void)frame; return 0; }
+void *_Unwind_FindEnclosingFunction(void *address) { (void)address; return 0; }
+C
+  "$cc" -Os -c -o "$folder/unwind.o" "$folder/unwind.c"
+  rm -f "$folder/libunwind.a"
+  ar rcs "$folder/libunwind.a" "$folder/unwind.o"
 }
 
 build() {
   local way=$1 toolchain=$2 cc=$3
-  local name=${TARGET//-/_}
+  local name=${TARGET//-/_} cargo_home=${CARGO_HOME:-$HOME/.cargo} folder
   local options=(--locked --release --target "$TARGET" --target-dir "$BUILD" --bin elector)
   # Static in every part, and at a fixed address: relocations would be a tenth of the program.
   local flags=(-C target-feature=+crt-static -C relocation-model=static)
   # Messages name source files; where those lay on this machine is nobody's business, and the same
-  # sources make the same program anywhere.
-  flags+=(--remap-path-prefix "${CARGO_HOME:-$HOME/.cargo}=/cargo" --remap-path-prefix "$PWD=/src")
+  # sources make the same program anywhere. (They are fetched first, to see where that is. The
+  # program holds hundreds of these names, so they are short.)
+  "$toolchain/cargo" fetch --locked --target "$TARGET" >&2
+  flags+=(--remap-path-prefix "$cargo_home=/cargo" --remap-path-prefix "$PWD=/src")
+  for folder in "$cargo_home"/registry/src/*/ "$("$toolchain/rustc" --print sysroot)/lib/rustlib/src/rust/library/"; do
+    flags+=(--remap-path-prefix "${folder%/}=")
+  done
+  # A panic ends the program where it happens: no tables that tell how to get back from there. The C
+  # library, TLS and a standard library from elsewhere bring theirs.
+  mkdir -p "$BUILD/link"
+  cat >"$BUILD/link/no_tables.ld" <<'LD'
+SECTIONS { /DISCARD/ : { *(EXCLUDE_FILE(*crtbegin*.o *crtend*.o) .eh_frame) } } INSERT AFTER .text;
+LD
+  flags+=(-C force-unwind-tables=no -C "link-arg=-Wl,-T,$PWD/$BUILD/link/no_tables.ld")
   if [[ $way == sources ]]; then
     make_unwinder "$BUILD/link" "$cc"
     flags+=(-C link-self-contained=no -C "linker=$cc" -L "native=$PWD/$BUILD/link")
-    options+=(-Z 'build-std=std,panic_abort')
+    # Without the default features of std: what reads debugging information, of which there is none.
+    options+=(-Z 'build-std=std,panic_abort' -Z build-std-features=optimize_for_size)
     export RUSTC_BOOTSTRAP=1
   fi
   local separated
@@ -221,9 +242,7 @@ main() {
   readonly TARGET=${machine#Linux }-unknown-linux-musl
   readonly OUT=target/static BUILD=target/static-build
 
-  if ! is_ready && [[ -n $mode ]]; then
-    install
-  fi
+  [[ -z $mode ]] || install
   is_ready || {
     explain
     exit 1

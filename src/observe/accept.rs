@@ -32,9 +32,17 @@ fn quality(parameter: &str) -> Option<Weight> {
     if !name.trim().eq_ignore_ascii_case("q") {
         return None;
     }
-    let value: f32 = value.trim().parse().ok().filter(|q| *q >= 0.0)?;
-    // Capped first, so that it fits.
-    Some((value.min(1.0) * 1000.0) as Weight)
+    let value = value.trim();
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    if whole.bytes().any(|digit| digit != b'0') {
+        return Some(1000);
+    }
+    // Not as a float: the program has no other use for std's way to read them, which takes 14 kB.
+    format!("{fraction:0<3.3}").parse().ok()
 }
 
 #[cfg(test)]
@@ -92,5 +100,9 @@ mod tests {
         assert_eq!(weight("text/html;q=7", "text", "html"), 1000);
         assert_eq!(weight("text/html;q=-1", "text", "html"), 1000);
         assert_eq!(weight("text/html;q=nan", "text", "html"), 1000);
+        assert_eq!(weight("text/html;q=1.", "text", "html"), 1000);
+        assert_eq!(weight("text/html;q=0.05", "text", "html"), 50);
+        assert_eq!(weight("text/html;q=0.1239", "text", "html"), 123);
+        assert_eq!(weight("text/html;q=0.+1", "text", "html"), 1000);
     }
 }

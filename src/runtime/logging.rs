@@ -32,7 +32,7 @@ const LONGEST_QUEUE: usize = 1024;
 
 /// Of these only warnings are let through, unless the filter names them: at debug ureq writes ten lines
 /// for each request. What begins with such a name counts as well (`ureq_proto`).
-const CHATTY: &[&str] = &["ureq", "rustls"];
+const CHATTY: &[&str] = &["ureq"];
 
 /// How long a crash waits for its last lines to be read: the process is about to end, and what it
 /// led must not be kept waiting.

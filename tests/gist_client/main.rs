@@ -175,6 +175,33 @@ fn a_write_is_one_unconditional_patch() {
 }
 
 #[test]
+fn what_is_longer_than_the_buffers_comes_and_goes_whole() {
+    let long = "0123456789".repeat(20_000);
+    let server = Server::new([Step::Answer(http(200, &[], &gist(&long, 3)))]);
+    let write = Request::Write {
+        content: long.clone(),
+        until: sha(0).parse().unwrap(),
+    };
+    assert_eq!(text(&client(&server.url()).call(&write, AMPLE)), long);
+    assert!(server.requests()[0].contains(&long));
+}
+
+#[test]
+fn a_head_longer_than_any_that_is_meant_well_is_refused() {
+    let answer_to_head_of = |kib: usize| {
+        let filler = "x".repeat(kib * 1024);
+        let answer = http(200, &[("X-Filler", &filler)], &gist("x", 3));
+        let server = Server::new([Step::Answer(answer)]);
+        client(&server.url()).call(&read(), AMPLE)
+    };
+    assert_eq!(text(&answer_to_head_of(31)), "x");
+    for kib in [33, 50, 500] {
+        println!("{kib} KiB");
+        assert_unavailable(answer_to_head_of(kib), "header is too big");
+    }
+}
+
+#[test]
 fn the_file_can_be_chosen_later() {
     let server = Server::new([good(), good()]);
     let mut config = config(&server.url());

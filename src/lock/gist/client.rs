@@ -66,6 +66,17 @@ const LONGEST_REST: usize = 256 * 1024;
 /// How long reading that rest may delay an answer that is already known.
 const REST_TIME: Duration = Duration::from_millis(200);
 
+/// The longest head of an answer, in bytes. GitHub's have some 6 kB, and servers and proxies rarely take
+/// or make one of more than 16.
+const LONGEST_HEAD: usize = 32 * 1024;
+
+/// What is read at once, in bytes. A head must fit in, and one that is too long be noticed. An encrypted
+/// connection has two such buffers, of which every page stays in memory; ureq's own choice is 128 kB.
+const INPUT: usize = LONGEST_HEAD + 8 * 1024;
+
+/// What is sent at once, in bytes: a request's head must fit in, a body may be longer.
+const OUTPUT: usize = 16 * 1024;
+
 /// A token shorter than this, in bytes, is none of GitHub's but a made-up one; to take it out of
 /// texts would only tear them apart.
 const SHORTEST_SECRET: usize = 8;
@@ -433,6 +444,9 @@ fn agent(proxy: Option<Proxy>, tls: Arc<TlsConfig>, state: &Arc<CallState>) -> A
         .max_idle_connections(1)
         .max_idle_connections_per_host(1)
         .max_idle_age(IDLE_FOR_READS)
+        .max_response_header_size(LONGEST_HEAD)
+        .input_buffer_size(INPUT)
+        .output_buffer_size(OUTPUT)
         .build();
     let connector =
         ().chain(ConnectProxyConnector::default())

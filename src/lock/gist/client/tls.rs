@@ -11,8 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::ClientConnection;
+use rustls::crypto::{CryptoProvider, KeyProvider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::SigningKey;
 use rustls::{CertificateError, ClientConfig, RootCertStore, StreamOwned};
 use ureq::Error;
 use ureq::unversioned::transport::{
@@ -36,13 +38,31 @@ pub(super) fn config(extra: Option<&Path>) -> Result<Arc<ClientConfig>, String> 
     if let Some(path) = extra {
         add_roots(&mut roots, path).map_err(|why| format!("{path:?} (SSL_CERT_FILE) {why}"))?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(CryptoProvider {
+        key_provider: &NoKeys,
+        ..rustls::crypto::ring::default_provider()
+    });
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up ({error})"))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// We have no certificate of our own, and so no key: what signs with one stays out of the program.
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(
+        &self,
+        _: PrivateKeyDer<'static>,
+    ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General(
+            "no key can be used for a certificate of one's own".to_owned(),
+        ))
+    }
 }
 
 fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
