@@ -357,6 +357,39 @@ fn a_leader_among_others_looks_before_it_renews_and_needs_no_further_write() {
     assert!(rig.stopped.is_empty());
 }
 
+/// Two leaders of two locks in one store that would not do so could write in step for ever.
+#[test]
+fn after_a_renewal_that_others_disturbed_the_next_one_waits_until_they_are_silent() {
+    let mut rig = confirming();
+    rig.run_for(millis(2500));
+    rig.store.borrow_mut().beside += 1;
+    rig.run_for(millis(1400));
+    assert_eq!(updates(&rig), [1000, 3000]);
+    // Seen by the look at 4000 ms, and then no more.
+    rig.store.borrow_mut().beside += 1;
+    rig.run_for(millis(1099));
+    assert_eq!(updates(&rig), [1000, 3000]);
+    rig.run_for(millis(1));
+    assert_eq!(updates(&rig), [1000, 3000, 5000]);
+    assert!(rig.stopped.is_empty());
+}
+
+#[test]
+fn a_leader_whom_others_never_leave_in_peace_writes_nevertheless() {
+    let mut rig = confirming();
+    rig.run_for(millis(2900));
+    for _ in 0..40 {
+        rig.store.borrow_mut().beside += 1;
+        rig.run_for(millis(200));
+        if !rig.stopped.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(rig.stopped.len(), 1, "nothing was confirmed");
+    let last = updates(&rig).into_iter().next_back().unwrap();
+    assert!(last > 4000, "{last}");
+}
+
 #[test]
 fn a_look_that_fails_before_a_renewal_does_not_delay_it() {
     let mut rig = confirming();

@@ -65,9 +65,12 @@ impl LeaderElector {
             Role::Leaving { deadline } => *deadline,
             Role::Candidate | Role::Finished(_) => return longest,
         };
-        // A look that prepares the renewal must not delay it for long.
-        if let Some(delay) = self.confirmation.filter(|_| self.preparing) {
-            return self.renew_at.since(now).max(delay).min(longest);
+        // A look that prepares the renewal must not delay it; one that is to see whether others still
+        // write is waited for.
+        if self.preparing && (self.disturbed || self.renew_at > now) {
+            let delay = self.confirmation.filter(|_| self.disturbed);
+            let left = self.renew_at.since(now);
+            return left.max(delay.unwrap_or_default()).min(longest);
         }
         // Half of what is left, so that there is time for another try; a claimant that has nothing
         // left to lose takes its time.

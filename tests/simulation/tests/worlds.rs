@@ -34,6 +34,12 @@ fn worlds_in_which_requests_are_scarce_leave_the_leader_its_own() {
     keep_their_promises(Scenario::scarce, 0..300);
 }
 
+/// Two leaders that wrote in step once took each other's leads, in 5 of these.
+#[test]
+fn locks_in_one_gist_leave_each_other_their_leaders() {
+    keep_their_promises(Scenario::shared, 0..600);
+}
+
 #[test]
 fn the_same_seed_makes_the_same_world() {
     for seed in 0..20 {
