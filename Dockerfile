@@ -3,9 +3,9 @@
 #
 # Docker's classic builder and BuildKit both take this, so it does without what only one of them knows.
 
-# Has amd64 and arm64. To have another: --build-arg BUILDER=... (Debian's or Alpine's `rust`, or what
+# Has amd64 and arm64. To have another: --build-arg BUILDER=... (any official `rust` image, or what
 # hack/debian-builder.sh makes where no registry can be reached).
-ARG BUILDER=rust:1.96.0-alpine3.23@sha256:66f48b19d6e88519e2e58bebe0d945779a6a4ca41c2db17db78c9569655b50ac
+ARG BUILDER=rust:1.96.0-bookworm@sha256:5e2214abe154fe26e39f64488952e5c991eeed1d6d6da7cc8381ae83927f0cfc
 
 FROM ${BUILDER} AS build
 WORKDIR /src
