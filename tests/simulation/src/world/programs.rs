@@ -7,9 +7,9 @@ use multi_cluster_leader_election::election::time::Instant;
 
 use super::{Event, World};
 use crate::clock::Time;
-use crate::node::Power;
+use crate::node::{Node, Power};
 use crate::tally::Kind;
-use crate::workload::Process;
+use crate::workload::{Phase, Process};
 
 /// What a workload's exit code is if it ends by itself.
 pub(super) const EXIT_CODE: i32 = 3;
@@ -175,20 +175,38 @@ impl World {
 
     // ---- until when it may run ----
 
-    /// Keeps until when anything of the present run may run, by what the elector said.
+    /// Keeps until when anything of the present run may run, by what the thread that leads has heard
+    /// of: of a stop an elector that stands still right then cannot tell the guard.
     pub(super) fn limit_run(&mut self, node: usize) {
-        let Some(leading) = &mut self.nodes[node].leading else {
-            return;
+        let told = self.told(node);
+        if let Some((guard, limit)) = self.limit_by(node, told) {
+            self.limit_guard(node, guard, |last| *last = limit);
+        }
+    }
+
+    /// The same for a term that goes on, of which it has not heard yet.
+    pub(super) fn extend_limit(&mut self, node: usize) {
+        let told = self.told(node);
+        if let Some((guard, limit)) = self.limit_by(node, told) {
+            self.limit_guard(node, guard, |last| *last = limit.max(*last));
+        }
+    }
+
+    fn limit_by(&self, node: usize, told: Instant) -> Option<(u64, Time)> {
+        let Node {
+            leading,
+            config,
+            clock,
+            ..
+        } = &self.nodes[node];
+        let leading = leading.as_ref()?;
+        let Phase::Runs(run) = &leading.phase else {
+            return None;
         };
-        let (until, kill_at) = (leading.until, leading.kill_at);
-        let Some(number) = leading.run().map(|run| run.guard) else {
-            return;
-        };
-        let config = &self.nodes[node].config;
-        let end = until + config.termination_grace;
+        let end = leading.until + config.termination_grace;
+        let kill_at = leading.kill_at.map(|kill_at| kill_at.max(told));
         let end = kill_at.map_or(end, |kill_at| kill_at.min(end)) + config.margin();
-        let limit = self.nodes[node].clock.true_time(end);
-        self.limit_guard(node, number, |last| *last = limit);
+        Some((run.guard, clock.true_time(end)))
     }
 
     fn limit_guard(&mut self, node: usize, number: u64, set: impl Fn(&mut Time)) {

@@ -77,7 +77,7 @@ impl World {
             return;
         };
         leading.until = until;
-        self.limit_run(node);
+        self.extend_limit(node);
         // A starved thread hears of it too late, or almost.
         let delay = self.start_delay();
         self.send_word(node, delay, Word::TermChanged);
@@ -89,7 +89,6 @@ impl World {
             return;
         };
         leading.kill_at = Some(leading.kill_at.map_or(kill_at, |at| at.min(kill_at)));
-        self.limit_run(node);
         let delay = self.latency();
         self.send_word(node, delay, Word::TermChanged);
     }
@@ -151,7 +150,10 @@ impl World {
         let told = self.told(node);
         match word {
             Word::LeadingBegins => self.begin_run(node),
-            Word::TermChanged => self.follow_term(node),
+            Word::TermChanged => {
+                self.limit_run(node);
+                self.follow_term(node);
+            }
             Word::Spawned(guard) => self.hear_of_guard(node, guard),
             Word::Reports(guard) => self.read_reports(node, guard),
             Word::GuardEnded(guard) => {
