@@ -11,12 +11,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 main() {
   local cluster left=()
-  (($# <= 1)) || misused "it takes no arguments, not: $*"
-  case ${1:-} in
-    -h | --help) usage && exit 0 ;;
-    '') ;;
-    *) misused "it takes no arguments, not: $*" ;;
-  esac
+  no_arguments "$@"
   need_tools
   find_clusters
   local server=false

@@ -102,9 +102,8 @@ main() {
       ;;
   esac
   cd "$(dirname "${BASH_SOURCE[0]}")/.."
-  local version
-  version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
-  IMAGE=${IMAGE:-g1g1/multi-cluster-leader-election:$version}
+  # shellcheck source=hack/lib.sh
+  IMAGE=${IMAGE:-$(source hack/lib.sh && default_image)}
   docker info >/dev/null || fail 'no Docker engine answers'
   docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE: make image"
 

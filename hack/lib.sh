@@ -25,6 +25,12 @@ default_image() {
   printf 'g1g1/multi-cluster-leader-election:%s' "$version"
 }
 
+# The newest image for nodes that is here; nothing if there is none.
+newest_node_image() {
+  docker image ls --format '{{.Repository}}:{{.Tag}}' kindest/node 2>/dev/null | grep -v ':<none>$' |
+    sort --version-sort | tail -n 1 || true
+}
+
 # --- What is said ---
 
 say() { printf '%s\n' "$*"; }
@@ -51,6 +57,16 @@ misused() {
   complain "$1"
   printf 'Try %s --help.\n' "$0" >&2
   exit 2
+}
+
+# For a script that takes none but --help.
+no_arguments() {
+  (($# <= 1)) || misused "it takes no arguments, not: $*"
+  case ${1:-} in
+    -h | --help) usage && exit 0 ;;
+    '') ;;
+    *) misused "it takes no arguments, not: $*" ;;
+  esac
 }
 
 # Runs a command; what it says is shown only if it fails.

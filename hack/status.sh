@@ -45,12 +45,7 @@ show() {
 
 main() {
   local cluster
-  (($# <= 1)) || misused "it takes no arguments, not: $*"
-  case ${1:-} in
-    -h | --help) usage && exit 0 ;;
-    '') ;;
-    *) misused "it takes no arguments, not: $*" ;;
-  esac
+  no_arguments "$@"
   need_tools
   find_clusters
   ((${#CLUSTERS[@]} > 0)) || die 'there is no cluster: hack/up.sh makes them'

@@ -184,15 +184,6 @@ check_manifests() {
 
 # --- What needs a cluster ---
 
-default_image() {
-  printf 'g1g1/multi-cluster-leader-election:%s' "$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -1)"
-}
-
-newest_node_image() {
-  docker image ls --format '{{.Repository}}:{{.Tag}}' kindest/node 2>/dev/null | grep -v ':<none>$' |
-    sort --version-sort | tail -n 1 || true
-}
-
 # What is missing for a cluster; nothing if nothing is.
 missing_for_cluster() {
   local tool
@@ -456,14 +447,15 @@ main() {
   elif ((code != 0)); then
     fail 'helm could not be built, see above'
   fi
-  image=${IMAGE:-$(default_image)}
+  # shellcheck source=hack/lib.sh
+  image=${IMAGE:-$(source hack/lib.sh && default_image)}
   check_rendered
   check_lint
   check_refusals
   check_choices
   check_manifests
 
-  node_image=${KIND_NODE_IMAGE:-$(newest_node_image)}
+  node_image=${KIND_NODE_IMAGE:-$(source hack/lib.sh && newest_node_image)}
   missing=$(missing_for_cluster)
   if [[ -n $missing ]]; then
     leave_out "$missing" 'the chart is NOT installed in a cluster'

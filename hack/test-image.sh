@@ -469,9 +469,8 @@ main() {
   fi
   need openssl 'it makes the certificates' openssl
   command -v stunnel4 >/dev/null || need stunnel 'it speaks TLS before the gist service' stunnel4
-  local version
-  version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
-  IMAGE=${IMAGE:-g1g1/multi-cluster-leader-election:$version}
+  # shellcheck source=hack/lib.sh
+  IMAGE=${IMAGE:-$(source hack/lib.sh && default_image)}
   docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE: make image"
 
   work=$(mktemp -d)

@@ -66,8 +66,7 @@ pods() {
 }
 
 find_node_image() {
-  KIND_NODE_IMAGE=${KIND_NODE_IMAGE:-$(docker image ls --format '{{.Repository}}:{{.Tag}}' kindest/node |
-    grep -v ':<none>$' | sort --version-sort | tail -n 1 || true)}
+  KIND_NODE_IMAGE=${KIND_NODE_IMAGE:-$(newest_node_image)}
   [[ -n $KIND_NODE_IMAGE ]] || skip 'no kindest/node image is here; docker pull one, or name another one in KIND_NODE_IMAGE'
   docker image inspect "$KIND_NODE_IMAGE" >/dev/null 2>&1 || skip "there is no image $KIND_NODE_IMAGE"
   export KIND_NODE_IMAGE
@@ -94,11 +93,7 @@ prepare() {
 
 main() {
   local before how began=$SECONDS
-  case ${1:-} in
-    -h | --help) usage && exit 0 ;;
-    '') ;;
-    *) misused "it takes no arguments, not: $*" ;;
-  esac
+  no_arguments "$@"
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
