@@ -102,8 +102,7 @@ main() {
       ;;
   esac
   cd "$(dirname "${BASH_SOURCE[0]}")/.."
-  # shellcheck source=hack/lib.sh
-  IMAGE=${IMAGE:-$(source hack/lib.sh && default_image)}
+  IMAGE=${IMAGE:-$(bash -c 'source hack/lib.sh && default_image')}
   docker info >/dev/null || fail 'no Docker engine answers'
   docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE: make image"
 

@@ -447,15 +447,14 @@ main() {
   elif ((code != 0)); then
     fail 'helm could not be built, see above'
   fi
-  # shellcheck source=hack/lib.sh
-  image=${IMAGE:-$(source hack/lib.sh && default_image)}
+  image=${IMAGE:-$(bash -c 'source hack/lib.sh && default_image')}
   check_rendered
   check_lint
   check_refusals
   check_choices
   check_manifests
 
-  node_image=${KIND_NODE_IMAGE:-$(source hack/lib.sh && newest_node_image)}
+  node_image=${KIND_NODE_IMAGE:-$(bash -c 'source hack/lib.sh && newest_node_image')}
   missing=$(missing_for_cluster)
   if [[ -n $missing ]]; then
     leave_out "$missing" 'the chart is NOT installed in a cluster'

@@ -469,8 +469,7 @@ main() {
   fi
   need openssl 'it makes the certificates' openssl
   command -v stunnel4 >/dev/null || need stunnel 'it speaks TLS before the gist service' stunnel4
-  # shellcheck source=hack/lib.sh
-  IMAGE=${IMAGE:-$(source hack/lib.sh && default_image)}
+  IMAGE=${IMAGE:-$(bash -c 'source hack/lib.sh && default_image')}
   docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE: make image"
 
   work=$(mktemp -d)
