@@ -8,6 +8,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use self::options::RunOptions;
@@ -162,11 +164,16 @@ fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<Exi
     if let Some(workload) = &workload {
         workload.belongs_to(election.handle());
     }
-    let watches = signals::watch_all(log, &election.handle(), workload.as_ref(), sidecar);
+    let at_once = Arc::new(AtomicBool::new(false));
+    let handle = election.handle();
+    let watches = signals::watch_all(log, &handle, workload.as_ref(), sidecar, &at_once);
     let _watches = watches.map_err(|error| running(&error))?;
     let finish = election.run();
     following.finish();
     let finish = finish.map_err(|error| running(&error))?;
+    if at_once.load(Ordering::Relaxed) {
+        return Ok(ExitCode::from(signals::AT_ONCE));
+    }
     let outcome = workload.and_then(|workload| workload.outcome());
     Ok(exit_code(finish, outcome))
 }

@@ -8,6 +8,8 @@
 //! | CHLD | reaps, as PID 1 | reaps |
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -31,7 +33,7 @@ const PASSED_ON: &[Signal] = &[
 ];
 
 /// The exit code when a second signal asks for it.
-const AT_ONCE: i32 = 1;
+pub(super) const AT_ONCE: u8 = 1;
 
 /// `timeout` and some supervisors send a signal to the process and to its group: what comes so soon
 /// after the first is the same wish, said twice.
@@ -40,12 +42,14 @@ const DOUBLED: Duration = Duration::from_millis(50);
 /// How long an end at once waits for its last line to be read.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
-/// Watches every signal that means something, for as long as what is returned is kept.
+/// Watches every signal that means something, for as long as what is returned is kept. `at_once` becomes
+/// true with the second one that asks for an end: the election may come to its own meanwhile.
 pub(super) fn watch_all(
     log: &LogGuard,
     election: &Handle,
     workload: Option<&Workload>,
     sidecar: Sidecar,
+    at_once: &Arc<AtomicBool>,
 ) -> io::Result<Vec<SignalWatch>> {
     let mut watches = Vec::new();
     if let Some(workload) = workload.cloned() {
@@ -59,6 +63,7 @@ pub(super) fn watch_all(
         election.clone(),
         workload.cloned(),
         sidecar,
+        Arc::clone(at_once),
     )?);
     Ok(watches)
 }
@@ -69,6 +74,7 @@ fn stop_on_signals(
     election: Handle,
     workload: Option<Workload>,
     sidecar: Sidecar,
+    at_once: Arc<AtomicBool>,
 ) -> io::Result<SignalWatch> {
     let mut first: Option<Instant> = None;
     watch(STOP_SIGNALS, move |signal: Signal| {
@@ -85,11 +91,12 @@ fn stop_on_signals(
             return;
         }
         log::warn!("{signal} again: ending at once, the lease may not be given back");
+        at_once.store(true, Ordering::Relaxed);
         if let Some(workload) = &workload {
             workload.kill();
         }
         sidecar.abandon();
         let _ = log.flush(LAST_WORDS);
-        signal_hook::low_level::exit(AT_ONCE);
+        signal_hook::low_level::exit(AT_ONCE.into());
     })
 }
