@@ -20,12 +20,18 @@ use crate::memory::{Mood, Store, config, eventually};
 use crate::scratch::Scratch;
 
 /// Works until the term is over and the test lets it end.
-struct Work(Arc<AtomicBool>);
+struct Work {
+    begun: Arc<AtomicBool>,
+    let_end: Arc<AtomicBool>,
+}
 
 impl LeaderCallbacks for Work {
     fn on_started_leading(&self, term: &Term) {
+        self.begun.store(true, Ordering::SeqCst);
         term.wait_until_over();
-        eventually("the test lets it end", || self.0.load(Ordering::SeqCst));
+        eventually("the test lets it end", || {
+            self.let_end.load(Ordering::SeqCst)
+        });
     }
 }
 
@@ -35,6 +41,7 @@ struct Stage {
     folder: Scratch,
     path: PathBuf,
     handle: Handle,
+    begun: Arc<AtomicBool>,
     let_end: Arc<AtomicBool>,
     told: Arc<Mutex<Vec<Transition>>>,
     thread: Option<JoinHandle<Finish>>,
@@ -43,7 +50,7 @@ struct Stage {
 impl Stage {
     fn start(works_on: bool, config: LeaderElectionConfig) -> Stage {
         let (store, folder) = (Store::default(), Scratch::new());
-        let let_end = Arc::new(AtomicBool::new(!works_on));
+        let (begun, let_end) = (Arc::default(), Arc::new(AtomicBool::new(!works_on)));
         let path = folder.join("leader");
         let options = SidecarOptions {
             identity: config.identity.clone(),
@@ -51,7 +58,10 @@ impl Stage {
             ..SidecarOptions::default()
         };
         let sidecar = Sidecar::start(options).unwrap();
-        let work = Work(Arc::clone(&let_end));
+        let work = Work {
+            begun: Arc::clone(&begun),
+            let_end: Arc::clone(&let_end),
+        };
         let lock = store.lock(&config.identity);
         let mut election = LeaderElection::new(config, lock, work).unwrap();
         let handle = election.handle();
@@ -69,6 +79,7 @@ impl Stage {
             folder,
             path,
             handle,
+            begun,
             let_end,
             told,
             thread: Some(thread),
@@ -82,8 +93,14 @@ impl Stage {
             ..config("me")
         };
         let stage = Stage::start(works_on, config);
-        eventually("the file is there", || stage.path.exists());
+        stage.await_leading();
         stage
+    }
+
+    /// The file and the work have threads of their own: which of them comes first is open.
+    fn await_leading(&self) {
+        eventually("the file is there", || self.path.exists());
+        eventually("the work begins", || self.begun.load(Ordering::SeqCst));
     }
 
     /// What was told so far, by name, renewals as one.
@@ -213,7 +230,7 @@ fn a_lease_that_is_lost_during_a_polite_stop_is_over_at_once() {
 #[test]
 fn a_workload_that_does_not_end_leaves_no_file_behind() {
     let mut stage = Stage::start(true, config("me"));
-    eventually("the file is there", || stage.path.exists());
+    stage.await_leading();
     stage.handle.stop();
     assert_eq!(stage.finish(), Finish::WorkloadStuck);
     assert_eq!(stage.folder.names(), [""; 0]);
