@@ -258,14 +258,17 @@ pods() {
     --output go-template='{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\n"}}{{end}}{{end}}'
 }
 
-# Whether a pod of the namespace leads, asked by way of the API server.
-leads() {
+# pod_answers NAMESPACE PORT PATH: whether a pod says 200, asked by way of the API server.
+pod_answers() {
   local pod
   for pod in $(pods "$1"); do
-    kube get --raw "/api/v1/namespaces/$1/pods/$pod:4040/proxy/leader" >/dev/null 2>&1 && return 0
+    kube get --raw "/api/v1/namespaces/$1/pods/$pod:$2/proxy/$3" >/dev/null 2>&1 && return 0
   done
   return 1
 }
+
+# Whether a pod of the namespace leads.
+leads() { pod_answers "$1" 4040 leader; }
 
 one_leads() {
   local count=0 namespace
@@ -327,14 +330,8 @@ may_be_disrupted() {
 # examples.
 program=(--set "workload.command={/elector,gist-server,--listen,:8080},workload.healthPath=/_faults")
 
-# Whether the program of a namespace answers, by way of the API server.
-answers() {
-  local pod
-  for pod in $(pods "$1"); do
-    kube get --raw "/api/v1/namespaces/$1/pods/$pod:8080/proxy/_faults" >/dev/null 2>&1 && return 0
-  done
-  return 1
-}
+# Whether the program of a namespace answers.
+answers() { pod_answers "$1" 8080 _faults; }
 
 only_leaders_answers() {
   local namespace

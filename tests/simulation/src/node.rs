@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::elector::LeaderElector;
+use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::election::time::Instant;
 use multi_cluster_leader_election::lock::gist::budget::Budget;
 use multi_cluster_leader_election::lock::gist::limits::{Limits, WriteLimits};
 use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, ProtocolConfig};
 use multi_cluster_leader_election::lock::gist::revision::Revision;
+use multi_cluster_leader_election::lock::gist::wire::Answer;
 
 use crate::clock::{Clock, Time};
 use crate::workload::{self, Guard, Leading, Word};
@@ -29,6 +31,22 @@ pub struct Call {
     pub request: u64,
     /// The request is a write, whose failure leaves its outcome open.
     pub write: bool,
+}
+
+impl Call {
+    /// What the client makes of an answer that does not come.
+    pub fn timed_out(&self) -> Answer {
+        let late = "no answer came in time".to_owned();
+        let error = match self.write {
+            true => LockError::OutcomeUnknown(late),
+            false => LockError::Unavailable(late),
+        };
+        Answer {
+            date: None,
+            rate: None,
+            reply: Err(error),
+        }
+    }
 }
 
 /// Whether the machine and the process run.

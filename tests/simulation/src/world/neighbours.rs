@@ -4,7 +4,6 @@
 use multi_cluster_leader_election::election::action::Action;
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use multi_cluster_leader_election::election::elector::LeaderElector;
-use multi_cluster_leader_election::election::lock::LockError;
 use multi_cluster_leader_election::election::time::Instant;
 use multi_cluster_leader_election::lock::gist::budget::Budget;
 use multi_cluster_leader_election::lock::gist::protocol::{
@@ -15,7 +14,6 @@ use multi_cluster_leader_election::lock::gist::wire::{Answer, Request};
 use super::{Event, Sender, Who, World};
 use crate::clock::{Clock, Shows, Time};
 use crate::node::Call;
-use crate::service;
 use crate::tally::Kind;
 
 /// The only candidate of its lock.
@@ -87,13 +85,8 @@ impl World {
         if let Some(call) = &neighbour.call
             && told >= call.deadline
         {
-            let late = "no answer came in time".to_owned();
-            let error = match call.write {
-                true => LockError::OutcomeUnknown(late),
-                false => LockError::Unavailable(late),
-            };
-            let (deadline, answer) = (call.deadline, service::answer(now, Err(error)));
-            let step = neighbour.protocol.handle_answer(told, answer);
+            let deadline = call.deadline;
+            let step = neighbour.protocol.handle_answer(told, call.timed_out());
             self.drive_neighbour(index, step, deadline);
         }
         self.act_neighbour(index, told);

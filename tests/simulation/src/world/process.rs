@@ -286,17 +286,7 @@ impl World {
         if told < call.deadline {
             return;
         }
-        let error = if call.write {
-            LockError::OutcomeUnknown("no answer came in time".into())
-        } else {
-            LockError::Unavailable("no answer came in time".into())
-        };
-        let deadline = call.deadline;
-        let answer = Answer {
-            date: None,
-            rate: None,
-            reply: Err(error),
-        };
+        let (deadline, answer) = (call.deadline, call.timed_out());
         let step = self.nodes[node].protocol.handle_answer(told, answer);
         self.drive(node, step, deadline);
     }
