@@ -27,6 +27,7 @@
 
 use std::time::Duration;
 
+use super::crowd::Crowd;
 use super::wire::RateLimit;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::time::Instant;
@@ -70,6 +71,7 @@ pub struct Budget {
     retry_period: Duration,
     lease_duration: Duration,
     heard: Option<Heard>,
+    crowd: Crowd,
 }
 
 /// What followed from an answer.
@@ -93,11 +95,13 @@ impl Budget {
             retry_period: election.retry_period,
             lease_duration: election.lease_duration,
             heard: None,
+            crowd: Crowd::new(election.retry_period),
         }
     }
 
     /// Takes in what an answer that came `now` says; one that says nothing changes nothing.
     pub fn heard(&mut self, now: Instant, rate: Option<RateLimit>) {
+        self.crowd.heard(now, rate);
         let Some(rate) = rate else { return };
         let resets_in = rate.resets_in().map(|time| time.min(LONGEST_RESET));
         self.heard = resets_in.map(|resets_in| {
@@ -124,6 +128,12 @@ impl Budget {
             (false, true) => self.lease_duration * LONGEST_LEASES_UNINFORMED,
         };
         wanted.min(heard.resets_at.since(now))
+    }
+
+    /// How many stand for election, as far as that can be told.
+    #[must_use]
+    pub fn candidates(&self) -> Option<u32> {
+        self.crowd.candidates()
     }
 
     /// Whether nothing is left but what is the leader's: the history is read on later.
