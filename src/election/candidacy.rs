@@ -213,6 +213,13 @@ impl Candidacy {
         free_at + observation.stagger
     }
 
+    /// Whether a lease has to run out.
+    pub(super) fn waits(&self) -> bool {
+        self.observation
+            .as_ref()
+            .is_some_and(|observation| !self.wait(observation).is_zero())
+    }
+
     /// Whether what is in effect was first seen in the answer that came `now`.
     pub(super) fn is_news(&self, now: Instant) -> bool {
         self.observation

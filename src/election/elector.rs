@@ -381,20 +381,16 @@ impl LeaderElector {
         };
         let period = self.config.poll_period.mul_f64(spread).max(pause);
         let mut at = (sent_at + period).max(now + period / 2);
-        if let Some(aimed) = self.rhythm.next_look()
-            && pause.is_zero()
-            && aimed < at + self.config.poll_period / 4
-        {
-            // Also in place of a look that would come only just before it.
-            at = aimed.max(now);
+        if pause.is_zero() {
+            at = self.rhythm.next_look(at).max(now);
         }
         let take_at = self.candidacy.take_at();
         if take_at > now {
             at = at.min(take_at);
         }
         // Where looks are dear, a leader that has just renewed is not looked at again for the only
-        // reason that its lease may be over. One that has not is.
-        if news {
+        // reason that its lease may be over. One that has not is, and one that has given it back.
+        if news && self.candidacy.waits() {
             at = at.max(now + pause);
         }
         at

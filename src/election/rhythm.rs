@@ -26,6 +26,10 @@ const EXACT: u32 = 32;
 /// come too early; with fewer, it takes more renewals.
 const PARTS: u32 = 4;
 
+/// How much later than usual a look may be for the sake of a renewal, in the same parts: a quarter of
+/// a poll.
+const LATER: u32 = EXACT / 4;
+
 /// How much sooner than last time a renewal may be there, as a part of that exactness: what is looked
 /// for in the same interval for ever would never be found to come sooner.
 const SOONER: u32 = 8;
@@ -50,7 +54,11 @@ impl Rhythm {
     pub(super) fn new(retry_period: Duration, poll_period: Duration) -> Self {
         Rhythm {
             period: retry_period,
-            exact: poll_period / EXACT,
+            exact: match poll_period > retry_period {
+                // Whoever looks as seldom wants few requests.
+                true => Duration::ZERO,
+                false => poll_period / EXACT,
+            },
             last: None,
             took: Duration::ZERO,
             seen: None,
@@ -76,24 +84,34 @@ impl Rhythm {
         self.seen = Some((from, sent));
     }
 
-    /// When the next look is to be sent for the sake of the next renewal; `None` if it is not known
-    /// when that is to be expected.
-    pub(super) fn next_look(&self) -> Option<Instant> {
+    /// When to look instead of at `usual`, for the sake of the next renewal: before that, or a little
+    /// later if it is known well enough that nothing is to be seen earlier.
+    pub(super) fn next_look(&self, usual: Instant) -> Instant {
+        match self.aim() {
+            Some((at, true)) if at < usual + self.exact * LATER => at,
+            Some((at, false)) if at < usual => at,
+            _ => usual,
+        }
+    }
+
+    /// When the next renewal is looked for next, and whether it is known when it comes.
+    fn aim(&self) -> Option<(Instant, bool)> {
         let (from, to) = self.expected()?;
         let last = self.last?;
         if last >= to {
             // It does not come, or later: looked for at growing intervals.
-            return Some(last + last.since(to).max(self.exact));
+            return Some((last + last.since(to).max(self.exact), false));
         }
         let interval = to.since(from);
         let part = interval / PARTS;
         let known = interval <= self.exact.max(self.took);
-        Some(match (known, last <= from) {
+        let at = match (known, last <= from) {
             (true, true) => to - part,
             (true, false) => to,
             (false, true) => from + part,
             (false, false) => to.min(last + part),
-        })
+        };
+        Some((at, known))
     }
 
     /// Between which looks the renewal after the newest one is to be seen.
@@ -136,10 +154,7 @@ mod tests {
                 ));
                 (seen, looks) = (there, 0);
             }
-            let usual = sent + POLL;
-            now = rhythm
-                .next_look()
-                .map_or(usual, |aim| usual.min(aim.max(sent + took)));
+            now = rhythm.next_look(sent + POLL).max(sent + took);
         }
         followed
     }
@@ -214,6 +229,14 @@ mod tests {
         let mut rhythm = Rhythm::new(PERIOD, Duration::from_nanos(1));
         rhythm.looked(at(0), at(1), false);
         rhythm.looked(at(1), at(2), true);
-        assert_eq!(rhythm.next_look(), None);
+        assert_eq!(rhythm.next_look(at(5)), at(5));
+    }
+
+    #[test]
+    fn who_looks_more_seldom_than_the_leader_renews_is_to_save_requests() {
+        let mut rhythm = Rhythm::new(PERIOD, PERIOD + Duration::from_nanos(1));
+        rhythm.looked(at(0), at(1), false);
+        rhythm.looked(at(9_000), at(9_001), true);
+        assert_eq!(rhythm.next_look(at(18_000)), at(18_000));
     }
 }

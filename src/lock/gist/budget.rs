@@ -77,6 +77,9 @@ const EACH_IN_TURN: Duration = Duration::from_millis(100);
 /// What seem to be more candidates than this may be other programs.
 const MOST_IN_TURN: u32 = 100;
 
+/// However little is left, this share of the candidates looks once in a lease: of a hundred some three.
+const LEAST_SHARE: f64 = 1.0 / 32.0;
+
 /// How many ranks there are.
 const RANKS: f64 = 65_536.0;
 
@@ -123,10 +126,15 @@ impl Budget {
         self.crowd.heard(now, rate);
         let Some(rate) = rate else { return };
         let resets_in = rate.resets_in().map(|time| time.min(LONGEST_RESET));
+        // Those that hardly looked are not to come back all at once when they hear that enough is left.
+        let before = self.heard.map_or(Duration::ZERO, |heard| heard.pause);
+        let least = self.lease_duration.min(before / 2);
+        let least = Some(least).filter(|least| *least > self.poll_period);
         self.heard = resets_in.map(|resets_in| {
             let spare = self.spare(rate.remaining, &rate, resets_in);
+            let pause = self.pause_with(spare, &rate, resets_in);
             Heard {
-                pause: self.pause_with(spare, &rate, resets_in),
+                pause: pause.max(least.unwrap_or_default()),
                 only_reserve: spare <= 0.0,
                 resets_at: now + resets_in,
             }
@@ -174,9 +182,8 @@ impl Budget {
     }
 
     fn pause_with(&self, spare: f64, rate: &RateLimit, resets_in: Duration) -> Duration {
-        let longest = self.lease_duration.saturating_mul(LONGEST_LEASES);
         if spare <= 0.0 {
-            return longest;
+            return self.far_behind(LEAST_SHARE);
         }
         let an_hour = self.spare(rate.limit, rate, WINDOW);
         let planned = an_hour * resets_in.as_secs_f64() / WINDOW.as_secs_f64();
@@ -187,18 +194,21 @@ impl Budget {
         let part = spare / planned;
         if part < FAR_BEHIND {
             let share = 1.0 / doublings(FAR_BEHIND - part);
-            let goes_on = f64::from(self.rank) < share * RANKS;
-            return if goes_on {
-                self.lease_duration
-            } else {
-                longest
-            };
+            return self.far_behind(share.max(LEAST_SHARE));
         }
         if part < ON_PLAN {
             let pause = self.poll_period.mul_f64(doublings(ON_PLAN - part));
             return pause.min(self.lease_duration);
         }
         Duration::ZERO
+    }
+
+    /// For one of those of whom this share goes on.
+    fn far_behind(&self, share: f64) -> Duration {
+        if f64::from(self.rank) < share * RANKS {
+            return self.lease_duration;
+        }
+        self.lease_duration.saturating_mul(LONGEST_LEASES)
     }
 
     /// What of so many requests is not reserved for the leader in this time.
@@ -293,7 +303,7 @@ mod tests {
 
     #[test]
     fn the_further_behind_the_plan_the_seldomer_are_looks_and_never_without_bound() {
-        for rank in [0, 1, 1_000, 40_000, u16::MAX] {
+        for rank in [2_048, 2_100, 10_000, 40_000, u16::MAX] {
             let pauses: Vec<f64> = lefts().map(|left| of_rank(rank, left)).collect();
             assert!(pauses.is_sorted());
             let count =
@@ -321,16 +331,32 @@ mod tests {
         assert!(
             shares
                 .iter()
-                .filter(|&&share| 0.01 < share && share < 1.0)
+                .filter(|&&share| 0.04 < share && share < 1.0)
                 .count()
-                >= 5
+                >= 3
         );
-        assert_eq!((shares.first(), shares.last()), (Some(&1.0), Some(&0.0)));
+        let least = 1.0 / 32.0;
+        assert_eq!((shares.first(), shares.last()), (Some(&1.0), Some(&least)));
         // Who goes on with less does so with more.
         for left in lefts().step_by(50) {
             let ranks = (0..=u16::MAX).step_by(64);
             assert!(ranks.map(|rank| of_rank(rank, left)).is_sorted());
         }
+    }
+
+    #[test]
+    fn who_hardly_looked_comes_back_step_by_step() {
+        let mut budget = Budget {
+            rank: u16::MAX,
+            ..default()
+        };
+        budget.heard(NOW, Some(rate(5_000, 1_000, HOUR / 2)));
+        let mut pauses = vec![budget.pause(NOW, true).as_secs()];
+        for _ in 0..9 {
+            budget.heard(NOW, Some(rate(5_000, 5_000, HOUR)));
+            pauses.push(budget.pause(NOW, true).as_secs());
+        }
+        assert_eq!(pauses, [300, 30, 15, 7, 3, 0, 0, 0, 0, 0]);
     }
 
     #[test]
@@ -357,7 +383,8 @@ mod tests {
         assert_eq!(budget.pause(later(90), true), Duration::from_secs(10));
         assert_eq!(budget.pause(later(100), true), Duration::ZERO);
         budget.heard(later(50), Some(rate(5_000, 5_000, HOUR)));
-        assert_eq!(budget.pause(later(50), true), Duration::ZERO);
+        let soon = budget.pause(later(50), true).as_secs();
+        assert_eq!(soon, 30, "a lease");
     }
 
     #[test]
@@ -381,9 +408,9 @@ mod tests {
             budget.pause(NOW, true)
         };
         let seconds = Duration::from_secs;
-        assert_eq!(pause_of(20, seconds(2)), Duration::ZERO);
-        assert_eq!(pause_of(21, seconds(2)), Duration::from_millis(2_100));
-        assert_eq!(pause_of(21, seconds(3)), Duration::ZERO);
+        assert_eq!(pause_of(40, seconds(2)), Duration::ZERO);
+        assert_eq!(pause_of(41, seconds(2)), Duration::from_millis(4_100));
+        assert_eq!(pause_of(41, seconds(5)), Duration::ZERO);
         assert_eq!(pause_of(2_000, seconds(2)), seconds(10), "at the most");
     }
 
