@@ -95,7 +95,6 @@ pub fn candidate(
         standing.name
     ));
     let log = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
-    let seconds = |time: Duration| format!("{}s", time.as_secs());
     let lock = match contender {
         Contender::ClientGoBlind => "blind",
         Contender::Elector | Contender::ClientGo => "compare",
@@ -109,12 +108,35 @@ pub fn candidate(
         .env("LEASE_DURATION", seconds(LEASE_DURATION))
         .env("RENEW_DEADLINE", seconds(RENEW_DEADLINE))
         .env("RETRY_PERIOD", seconds(RETRY_PERIOD))
+        .env("POLL_PERIOD", seconds(POLL_PERIOD))
+        .env("CONFIRM_DELAY", seconds(CONFIRM_DELAY))
         .env("GIST_LOCK", lock)
         .env("BEATS", standing.beats.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log);
     Ok(command)
+}
+
+/// The settings as they are told.
+#[must_use]
+pub fn settings() -> Vec<(String, String)> {
+    let all = [
+        ("LEASE_DURATION", LEASE_DURATION),
+        ("RENEW_DEADLINE", RENEW_DEADLINE),
+        ("RETRY_PERIOD", RETRY_PERIOD),
+        ("POLL_PERIOD", POLL_PERIOD),
+        ("CONFIRM_DELAY", CONFIRM_DELAY),
+    ];
+    let all = all
+        .iter()
+        .map(|(name, time)| ((*name).to_owned(), seconds(*time)));
+    all.collect()
+}
+
+/// As Go writes durations.
+fn seconds(time: Duration) -> String {
+    format!("{}s", time.as_secs())
 }
 
 /// What `elector --version` says, and which client-go the other program is built on.

@@ -1,18 +1,29 @@
 //! Measures the elector beside what else a user would take.
+//!
+//! `options` is the command line; each part of a run gives figures (`figure`), and `report` shows them by
+//! `table` and `plot`. `races` runs elections of real processes: `contender` says which, `process` sees
+//! to it that none is left, `workload` is what they run while they lead. `machine` is what all runs on.
 
 mod contender;
 mod figure;
+mod machine;
 mod options;
 mod plot;
 mod process;
 mod races;
+mod report;
+mod table;
 mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use contender::Programs;
+use figure::Figure;
+use machine::{Machine, Watch};
 use options::{Command, Options};
+use report::{Plot, Results};
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os().skip(1)) {
@@ -28,8 +39,8 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Workload => workload::run(),
-        Command::Report => Ok(()),
-        Command::Measure { parts, .. } => measure(&options, parts),
+        Command::Report => again(&options),
+        Command::Measure { parts, write } => measure(&options, parts, *write),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,18 +51,72 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(options: &Options, parts: &[&'static str]) -> Result<(), String> {
+/// Shows the last run's results anew.
+fn again(options: &Options) -> Result<(), String> {
+    let results = report::read()?;
+    report::write(&results, &[])?;
+    match options.readme {
+        true => report::put_into_readme(&results),
+        false => Ok(()),
+    }
+}
+
+/// What a part gave, as far as it came.
+#[derive(Debug, Default)]
+struct Gathered {
+    figures: Vec<Figure>,
+    plots: Vec<Plot>,
+    failures: Vec<String>,
+}
+
+fn measure(options: &Options, parts: &[&'static str], write: bool) -> Result<(), String> {
     process::keep_all()?;
     let programs = programs(options)?;
-    let outcome = races::measure(&programs, Options::races(parts), &options.size());
+    let (date, begin, watch) = (machine::date(), Instant::now(), Watch::start());
+    let mut left_out = Vec::new();
+    if programs.client_go.is_none() {
+        left_out.push("client-go: its program is not built, for which Go is needed".to_owned());
+    }
+    for what in &left_out {
+        eprintln!("bench: LEFT OUT: {what}");
+    }
+    let gathered = gather(options, parts, &programs);
     process::end_all();
-    for figure in &outcome.figures {
-        println!("{figure:?}");
+    let results = Results {
+        date,
+        took_s: begin.elapsed().as_secs_f64(),
+        machine: Machine::here(),
+        busy: watch.end(),
+        versions: contender::versions(&programs),
+        settings: contender::settings(),
+        left_out,
+        failures: gathered.failures,
+        figures: gathered.figures,
+    };
+    println!("{}", report::markdown(&results));
+    if write {
+        report::write(&results, &gathered.plots)?;
+        eprintln!("bench: the results are in {}", report::FOLDER);
     }
-    match outcome.failures.as_slice() {
-        [] => Ok(()),
-        failures => Err(failures.join("\n")),
+    if options.readme {
+        report::put_into_readme(&results)?;
     }
+    match results.failures.len() {
+        0 => Ok(()),
+        n => Err(format!("{n} failures:\n{}", results.failures.join("\n"))),
+    }
+}
+
+fn gather(options: &Options, parts: &[&'static str], programs: &Programs) -> Gathered {
+    let mut gathered = Gathered::default();
+    let races = Options::races(parts);
+    if races.any() {
+        eprintln!("bench: races, about {} minutes", options.size().minutes());
+        let outcome = races::measure(programs, races, &options.size());
+        gathered.figures.extend(outcome.figures);
+        gathered.failures.extend(outcome.failures);
+    }
+    gathered
 }
 
 fn programs(options: &Options) -> Result<Programs, String> {

@@ -22,7 +22,7 @@ Commands:
   workload    what the elector runs here; not to be called by hand
 
 Options:
-  --only PART[,PART]   of `all`: only these parts, as they are named above, or footprint, requests
+  --only PART[,PART]   of `all`: only these parts, as they are named above
   --elections N        elections side by side, for each contender and latency (default 16)
   --rounds N           takeovers and handovers of each election (default 4; with --long 12)
   --long               several times as many repetitions
@@ -35,14 +35,7 @@ What is measured alone is printed, and not written to bench/results.
 ";
 
 /// The parts of a run, by name.
-pub const PARTS: [&str; 6] = [
-    "takeover",
-    "handover",
-    "cold-start",
-    "overlap",
-    "footprint",
-    "requests",
-];
+pub const PARTS: [&str; 4] = ["takeover", "handover", "cold-start", "overlap"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -196,8 +189,8 @@ mod tests {
     fn a_command_is_a_part_or_all_of_them() {
         assert_eq!(parts(&["takeover"]).unwrap(), ["takeover"]);
         assert_eq!(parts(&["all"]).unwrap(), PARTS);
-        let some = parts(&["all", "--only", "overlap,requests"]);
-        assert_eq!(some.unwrap(), ["overlap", "requests"]);
+        let some = parts(&["all", "--only", "overlap,takeover"]);
+        assert_eq!(some.unwrap(), ["overlap", "takeover"]);
         assert!(parts(&["al"]).is_err() && parts(&["all", "--only", "x"]).is_err());
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use multi_cluster_leader_election::emulator::{Faults, Span};
 
 use super::election::{Election, Setting};
-use super::terms::{self, Term};
+use super::terms::Term;
 use super::{PATIENCE, Suite, clock, figures, service};
 use crate::contender::Contender;
 

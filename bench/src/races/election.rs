@@ -211,7 +211,7 @@ impl<'a> Election<'a> {
     /// # Errors
     /// If there is no such candidate.
     pub fn kill(&mut self, who: &str) -> Result<(), String> {
-        let mut candidate = self.take(who)?;
+        let candidate = self.take(who)?;
         process::kill_tree(pid(&candidate.child));
         let now = clock::now();
         for term in self.board.terms().iter_mut().filter(|term| term.who == who) {
@@ -257,7 +257,7 @@ impl<'a> Election<'a> {
 
     /// SIGKILL to everything of all candidates.
     pub fn stop(&mut self) {
-        for mut candidate in self.candidates.drain(..) {
+        for candidate in self.candidates.drain(..) {
             process::kill_tree(pid(&candidate.child));
         }
     }

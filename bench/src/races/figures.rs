@@ -71,10 +71,12 @@ pub(super) fn of_rounds(
         let why = format!("0.3 s + CONFIRM_DELAY{because}");
         let aim = Aim::median_below(0.3 + confirm + more, &why);
         maker.add("takeover", what, "s", all.takeovers.clone(), aim);
-        let what = "the same, the worst one";
         let why = format!("POLL_PERIOD + CONFIRM_DELAY{because}");
         let aim = Aim::worst_below(poll + confirm + more, &why);
-        maker.add("takeover", what, "s", all.takeovers.clone(), aim);
+        // The same figure once more, for its second aim.
+        if contender == Contender::Elector {
+            maker.add("takeover", what, "s", all.takeovers.clone(), aim);
+        }
         let aim = Aim::worst_below(3.5, "at most 3: claim, confirmation, one lost claim");
         let what = "writes for a takeover";
         maker.add("takeover", what, "writes", all.writes.clone(), aim);

@@ -84,6 +84,16 @@ pub struct Size {
     pub delayed_elections: usize,
 }
 
+impl Size {
+    /// About how long it takes: a round is two renewals, half a renew period, a lease and what follows
+    /// it, and a handover; before the first there is a start.
+    #[must_use]
+    pub fn minutes(&self) -> u64 {
+        let rounds = 20 + 80 * self.rounds as u64;
+        rounds.max(self.delayed.as_secs() + 20).div_ceil(60)
+    }
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
@@ -91,6 +101,13 @@ pub struct Parts {
     pub handover: bool,
     pub cold: bool,
     pub overlap: bool,
+}
+
+impl Parts {
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.takeover || self.handover || self.cold || self.overlap
+    }
 }
 
 /// What came out, and what went wrong.
@@ -181,6 +198,8 @@ pub fn measure(programs: &Programs, parts: Parts, size: &Size) -> Outcome {
 fn service(faults: Faults) -> Result<GistService, String> {
     let options = Options {
         faults,
+        // Gists of different services are to have different names: logs are named after them.
+        seed: fastrand::u64(..),
         ..Options::default()
     };
     GistService::start(options).map_err(|e| format!("no gist service: {e}"))
