@@ -94,7 +94,7 @@ impl Options {
             elections: self.elections,
             rounds: self.rounds,
             delayed: Duration::from_secs(if self.long { 900 } else { 240 }),
-            delayed_elections: 4,
+            delayed_elections: 8,
         }
     }
 }

@@ -40,26 +40,33 @@ impl Board {
 
     fn note(&self, who: &str, event: Event) {
         let mut terms = self.terms();
-        let open = terms
-            .iter_mut()
-            .rev()
-            .find(|term| term.who == who && !term.ended);
-        match (event.what, open) {
-            (What::Leads, _) => terms.push(Term {
+        let mut open = terms.iter_mut().filter(|it| it.who == who && !it.ended);
+        if event.what == What::Leads {
+            // One that was killed by its guard has not said that it ended.
+            open.for_each(|term| term.ended = true);
+            terms.push(Term {
                 who: who.to_owned(),
                 token: event.token,
                 from: event.at,
                 until: event.at,
                 ended: false,
-            }),
-            (_, Some(open)) => {
-                open.until = event.at;
-                open.ended = event.what == What::Stops;
-            }
-            (_, None) => {}
+            });
+        } else if let Some(term) = open.next() {
+            term.until = event.at;
+            term.ended = event.what == What::Stops;
         }
+        drop(terms);
         if event.what != What::Beats {
             self.changed.notify_all();
+        }
+    }
+
+    /// Ends the terms of one that is gone: when it is not known since when, at its last sign of life.
+    fn close(&self, who: &str, at: Option<f64>) {
+        let mut terms = self.terms();
+        for term in terms.iter_mut().filter(|it| it.who == who && !it.ended) {
+            term.until = at.unwrap_or(term.until);
+            term.ended = true;
         }
     }
 }
@@ -107,11 +114,6 @@ impl<'a> Election<'a> {
         })
     }
 
-    #[must_use]
-    pub fn gist(&self) -> &str {
-        &self.gist
-    }
-
     /// Starts one more candidate, under a name that none had before: a new pod has a new name too.
     ///
     /// # Errors
@@ -150,9 +152,55 @@ impl<'a> Election<'a> {
     /// Takes candidates that ended by themselves out, and gives their number.
     pub fn lose_ended(&mut self) -> usize {
         let before = self.candidates.len();
-        self.candidates
-            .retain_mut(|one| !matches!(one.child.try_wait(), Ok(Some(_))));
+        let board = &self.board;
+        self.candidates.retain_mut(|one| {
+            let ended = matches!(one.child.try_wait(), Ok(Some(_)));
+            if ended {
+                board.close(&one.name, None);
+            }
+            !ended
+        });
         before - self.candidates.len()
+    }
+
+    /// Waits until a single one leads, and the record says the same: where two may lead, the election
+    /// has to settle before anything can be measured of its leader.
+    ///
+    /// # Errors
+    /// If it does not settle for that long.
+    pub fn await_settled(&self, patience: Duration) -> Result<Term, String> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            let open: Vec<Term> = self.terms().into_iter().filter(|it| !it.ended).collect();
+            if let [leader] = open.as_slice()
+                && self.holder().as_ref() == Some(&leader.who)
+            {
+                return Ok(leader.clone());
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        Err(self.complaint("it does not settle on a leader", patience))
+    }
+
+    /// Whether this term goes on.
+    #[must_use]
+    pub fn still_leads(&self, term: &Term) -> bool {
+        let mut terms = self.terms().into_iter();
+        terms.any(|it| it.who == term.who && it.from == term.from && !it.ended)
+    }
+
+    fn holder(&self) -> Option<String> {
+        let history = self.setting.service.history(&self.gist);
+        holder(history.first()?.files.get(FILE)?)
+    }
+
+    fn complaint(&self, what: &str, patience: Duration) -> String {
+        format!(
+            "{what} within {} s: the election of {} on gist {}",
+            patience.as_secs(),
+            self.setting.contender.name(),
+            self.gist
+        )
     }
 
     /// The first term that begins after that.
@@ -168,12 +216,7 @@ impl<'a> Election<'a> {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(format!(
-                    "no leader within {} s in the election of {} on gist {}",
-                    patience.as_secs(),
-                    self.setting.contender.name(),
-                    self.gist
-                ));
+                return Err(self.complaint("nobody leads", patience));
             }
             let waited = self.board.changed.wait_timeout(terms, left);
             terms = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -213,13 +256,7 @@ impl<'a> Election<'a> {
     pub fn kill(&mut self, who: &str) -> Result<(), String> {
         let candidate = self.take(who)?;
         process::kill_tree(pid(&candidate.child));
-        let now = clock::now();
-        for term in self.board.terms().iter_mut().filter(|term| term.who == who) {
-            if !term.ended {
-                term.until = now;
-                term.ended = true;
-            }
-        }
+        self.board.close(who, Some(clock::now()));
         Ok(())
     }
 
@@ -332,8 +369,11 @@ mod tests {
         tell("a", 3.0, What::Stops);
         // What comes after its end belongs to no term.
         tell("a", 4.0, What::Beats);
+        tell("b", 5.0, What::Beats);
+        tell("b", 6.0, What::Leads);
         let terms = board.terms();
         let of = |n: usize| (terms[n].from, terms[n].until, terms[n].ended);
-        assert_eq!((of(0), of(1)), ((1.0, 3.0, true), (2.0, 2.0, false)));
+        assert_eq!((of(0), of(1)), ((1.0, 3.0, true), (2.0, 5.0, true)));
+        assert_eq!(of(2), (6.0, 6.0, false));
     }
 }

@@ -90,17 +90,13 @@ pub(super) fn of_rounds(
     let what = "cold start of three, on a fresh gist";
     maker.add("cold start", what, "s", all.fresh.clone(), None);
     let aim = Aim::worst_below(NONE, "none");
-    let what = "two lead at once, during takeovers and handovers";
-    maker.add("overlap", what, "s", all.overlaps.clone(), aim);
-    let aim = Aim::worst_below(NONE, "none");
+    let none = || Aim::worst_below(NONE, "none");
+    let what = "two lead at once, at start, takeover and handover, longest time";
+    maker.add("overlap", what, "s", all.overlaps.clone(), none());
     let what = "terms whose token is not above all before";
-    maker.add(
-        "overlap",
-        what,
-        "terms",
-        vec![all.useless_tokens as f64],
-        aim,
-    );
+    maker.add("overlap", what, "terms", all.useless_tokens.clone(), none());
+    let what = "leaders that lost their lease undisturbed";
+    maker.add("overlap", what, "leaders", vec![all.lost as f64], none());
     maker.figures
 }
 
@@ -149,6 +145,10 @@ pub(super) fn of_delays(
     let useless = of(&|terms| terms::useless_tokens(terms) as f64);
     let what = "terms whose token is not above all before";
     maker.add("overlap", what, "terms", useless, none());
+    let led = of(&|terms| 100.0 * terms::led(terms) / time.as_secs_f64());
+    maker.add("overlap", "time with a leader", "%", led, None);
+    let begun = of(&|terms| terms.len() as f64);
+    maker.add("overlap", "terms", "terms", begun, None);
     let changes = of(&|terms| terms::changes(terms) as f64);
     let what = "how often the lead went to another";
     maker.add("overlap", what, "times", changes, None);

@@ -39,7 +39,7 @@ pub enum Latency {
 }
 
 impl Latency {
-    const BOTH: [Latency; 2] = [Latency::None, Latency::Assumed];
+    pub const BOTH: [Latency; 2] = [Latency::None, Latency::Assumed];
 
     fn conditions(self) -> &'static str {
         match self {

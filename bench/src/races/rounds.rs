@@ -20,6 +20,9 @@ use crate::contender::{Contender, LEASE_DURATION, RETRY_PERIOD};
 /// The dead leader's renewals that must have landed: the first may be the one that confirms a claim.
 const RENEWALS: usize = 2;
 
+/// A contender whose leaders lose their lease undisturbed is given more chances, but not for ever.
+const ATTEMPTS: usize = 5;
+
 /// Lost claims land this long after the new leader's confirmation at the latest: they were sent when
 /// the claim was. The new leader's own renewal comes later than that.
 const AFTERMATH: Duration = Duration::from_secs(1);
@@ -37,8 +40,10 @@ pub(super) struct Samples {
     pub(super) fresh: Vec<f64>,
     /// The longest time that two ran at once, of each election.
     pub(super) overlaps: Vec<f64>,
-    /// Terms whose token was not above all before, in all elections.
-    pub(super) useless_tokens: usize,
+    /// Terms whose token was not above all before, of each election.
+    pub(super) useless_tokens: Vec<f64>,
+    /// How many leaders lost their lease although nothing was done to them.
+    pub(super) lost: usize,
 }
 
 impl Samples {
@@ -48,7 +53,8 @@ impl Samples {
         self.handovers.extend(other.handovers);
         self.fresh.extend(other.fresh);
         self.overlaps.extend(other.overlaps);
-        self.useless_tokens += other.useless_tokens;
+        self.useless_tokens.extend(other.useless_tokens);
+        self.lost += other.lost;
     }
 }
 
@@ -100,19 +106,19 @@ fn live(
     let mut election = Election::new(setting)?;
     let begin = clock::now();
     election.fill()?;
-    let mut leader = election.await_leader(begin, PATIENCE)?;
-    samples.fresh.push(leader.from - begin);
+    let first = election.await_leader(begin, PATIENCE)?;
+    samples.fresh.push(first.from - begin);
     for round in 0..size.rounds {
         // Spread evenly over the renew period, at random within each one's share.
         let share = (n + round * size.elections) as f64 + fastrand::f64();
         let moment = RETRY_PERIOD.mul_f64(share / (size.elections * size.rounds) as f64);
         if suite.parts.takeover {
-            leader = takeover(&mut election, &leader, moment, samples)?;
+            takeover(&mut election, moment, samples)?;
             suite.progress.count("takeovers");
             election.fill()?;
         }
         if suite.parts.handover {
-            leader = handover(&mut election, &leader, moment, samples)?;
+            handover(&mut election, moment, samples)?;
             suite.progress.count("handovers");
             election.fill()?;
         }
@@ -126,28 +132,18 @@ fn live(
     }
     let terms = election.finished_terms();
     samples.overlaps.push(terms::overlap(&terms).longest);
-    samples.useless_tokens += terms::useless_tokens(&terms);
+    samples
+        .useless_tokens
+        .push(terms::useless_tokens(&terms) as f64);
     Ok(())
 }
 
 fn takeover(
     election: &mut Election<'_>,
-    leader: &Term,
     moment: Duration,
     samples: &mut Samples,
-) -> Result<Term, String> {
-    sleep_until(leader.from + (RETRY_PERIOD * RENEWALS as u32 + moment).as_secs_f64());
-    let renewals = || {
-        let landed = election.landed(Some(&leader.who));
-        landed.iter().filter(|at| **at > leader.from).count()
-    };
-    while renewals() < RENEWALS {
-        // It renews a little later than expected, or not at all.
-        thread::sleep(RETRY_PERIOD / 16);
-        if election.await_leader(leader.from, Duration::ZERO).is_ok() {
-            return Err(format!("{} lost its lease undisturbed", leader.who));
-        }
-    }
+) -> Result<(), String> {
+    let leader = established(election, moment, samples)?;
     let killed = clock::now();
     election.kill(&leader.who)?;
     let next = election.await_leader(killed, PATIENCE)?;
@@ -160,21 +156,47 @@ fn takeover(
     let landed = election.landed(None);
     let writes = landed.iter().filter(|at| **at > last).count();
     samples.writes.push(writes as f64);
-    Ok(next)
+    Ok(())
+}
+
+/// A leader that has renewed its lease at least so often, at that moment of its renew period.
+fn established(
+    election: &Election<'_>,
+    moment: Duration,
+    samples: &mut Samples,
+) -> Result<Term, String> {
+    for _ in 0..ATTEMPTS {
+        let leader = election.await_settled(PATIENCE)?;
+        let renewals = || {
+            let landed = election.landed(Some(&leader.who));
+            landed.iter().filter(|at| **at > leader.from).count()
+        };
+        sleep_until(leader.from + (RETRY_PERIOD * RENEWALS as u32 + moment).as_secs_f64());
+        while election.still_leads(&leader) && renewals() < RENEWALS {
+            // It renews a little later than expected.
+            thread::sleep(RETRY_PERIOD / 16);
+        }
+        if election.still_leads(&leader) {
+            return Ok(leader);
+        }
+        samples.lost += 1;
+    }
+    Err(format!(
+        "{ATTEMPTS} leaders in a row lost the lease undisturbed"
+    ))
 }
 
 fn handover(
     election: &mut Election<'_>,
-    leader: &Term,
     moment: Duration,
     samples: &mut Samples,
-) -> Result<Term, String> {
+) -> Result<(), String> {
+    let leader = election.await_settled(PATIENCE)?;
     sleep_until(leader.from + (RETRY_PERIOD / 2 + moment).as_secs_f64());
     let asked = election.ask_to_leave(&leader.who)?;
     let next = election.await_leader(asked, PATIENCE)?;
     samples.handovers.push(next.from - asked);
-    election.await_end(&leader.who, PATIENCE)?;
-    Ok(next)
+    election.await_end(&leader.who, PATIENCE)
 }
 
 fn sleep_until(then: f64) {

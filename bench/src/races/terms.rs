@@ -48,6 +48,31 @@ pub fn overlap(terms: &[Term]) -> Overlap {
     overlap
 }
 
+/// For how long somebody led.
+#[must_use]
+pub fn led(terms: &[Term]) -> f64 {
+    let mut spans: Vec<(f64, f64)> = terms.iter().map(|term| (term.from, term.until)).collect();
+    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut led, mut reached) = (0.0, f64::NEG_INFINITY);
+    for (from, until) in spans {
+        led += (until - from.max(reached)).max(0.0);
+        reached = reached.max(until);
+    }
+    led
+}
+
+/// What of the terms lies in that time.
+#[must_use]
+pub fn within(terms: &[Term], from: f64, until: f64) -> Vec<Term> {
+    let cut = |term: &Term| Term {
+        from: term.from.max(from),
+        until: term.until.min(until),
+        ..term.clone()
+    };
+    let cut = terms.iter().map(cut);
+    cut.filter(|term| term.from <= term.until).collect()
+}
+
 /// How many terms have a token that is not above that of every earlier term of another candidate: a
 /// resource that checks tokens would let in whoever led before.
 #[must_use]
@@ -101,6 +126,21 @@ mod tests {
         let found = overlap(&all);
         assert!((found.total - 4.5).abs() < 1e-9, "{found:?}");
         assert!((found.longest - 4.0).abs() < 1e-9, "{found:?}");
+    }
+
+    #[test]
+    fn time_with_two_leaders_is_time_with_a_leader_once() {
+        let all = [
+            term("b", 2, 4.0, 6.0),
+            term("a", 1, 0.0, 5.0),
+            term("c", 3, 4.5, 5.5),
+            term("c", 4, 8.0, 9.0),
+        ];
+        assert!((led(&all) - 7.0).abs() < 1e-9);
+        let part = within(&all, 5.0, 8.5);
+        let spans: Vec<_> = part.iter().map(|term| (term.from, term.until)).collect();
+        assert_eq!(spans, [(5.0, 6.0), (5.0, 5.0), (5.0, 5.5), (8.0, 8.5)]);
+        assert!((led(&part) - 1.5).abs() < 1e-9);
     }
 
     #[test]
