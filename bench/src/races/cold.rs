@@ -4,7 +4,7 @@
 //! record is what this contender writes, and two hours old by the server's clock when three others
 //! start.
 
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use multi_cluster_leader_election::emulator::Faults;
@@ -27,38 +27,43 @@ pub(super) fn run(suite: &Suite<'_>, contender: Contender, latency: Latency) {
 }
 
 fn measure(suite: &Suite<'_>, contender: Contender, latency: Latency) -> Result<Vec<f64>, String> {
-    let service = service(Faults {
-        clock_offset_s: -GONE_S,
-        ..Faults::default()
-    })?;
+    let service = service(Faults::default())?;
     let setting = Setting {
         service: &service,
         programs: suite.programs,
         contender,
         beats: false,
     };
-    let elections = suite.size.elections * suite.size.rounds;
+    // As many at a time as there are elections elsewhere.
+    let mut times = Vec::new();
+    for _ in 0..suite.size.rounds {
+        times.extend(wave(suite, setting, latency)?);
+    }
+    Ok(times)
+}
+
+fn wave(suite: &Suite<'_>, setting: Setting<'_>, latency: Latency) -> Result<Vec<f64>, String> {
+    setting.service.set_faults(Faults {
+        clock_offset_s: -GONE_S,
+        ..Faults::default()
+    });
     let mut left = thread::scope(|scope| {
-        let leaders: Vec<_> = (0..elections)
-            .map(|n| scope.spawn(move || leave(setting, n)))
-            .collect();
-        let joined = leaders.into_iter().map(|one| one.join());
-        joined
-            .map(|one| one.unwrap_or_else(|_| Err("it panicked".to_owned())))
-            .collect::<Result<Vec<Election<'_>>, String>>()
+        let leaders = (0..suite.size.elections).map(|n| scope.spawn(move || leave(setting, n)));
+        join_all(leaders.collect::<Vec<_>>())
     })?;
-    service.set_faults(latency.faults());
+    setting.service.set_faults(latency.faults());
     thread::scope(|scope| {
-        let starts: Vec<_> = left
-            .iter_mut()
-            .enumerate()
-            .map(|(n, election)| scope.spawn(move || start(suite, election, n)))
-            .collect();
-        let joined = starts.into_iter().map(|one| one.join());
-        joined
-            .map(|one| one.unwrap_or_else(|_| Err("it panicked".to_owned())))
-            .collect()
+        let starts = left.iter_mut().enumerate();
+        let starts = starts.map(|(n, election)| scope.spawn(move || start(suite, election, n)));
+        join_all(starts.collect::<Vec<_>>())
     })
+}
+
+fn join_all<T>(threads: Vec<ScopedJoinHandle<'_, Result<T, String>>>) -> Result<Vec<T>, String> {
+    let joined = threads.into_iter().map(|one| one.join());
+    joined
+        .map(|one| one.unwrap_or_else(|_| Err("it panicked".to_owned())))
+        .collect()
 }
 
 /// A gist with the record of a leader that was killed.

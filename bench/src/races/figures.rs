@@ -89,7 +89,6 @@ pub(super) fn of_rounds(
     }
     let what = "cold start of three, on a fresh gist";
     maker.add("cold start", what, "s", all.fresh.clone(), None);
-    let aim = Aim::worst_below(NONE, "none");
     let none = || Aim::worst_below(NONE, "none");
     let what = "two lead at once, at start, takeover and handover, longest time";
     maker.add("overlap", what, "s", all.overlaps.clone(), none());
