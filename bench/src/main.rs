@@ -8,6 +8,7 @@ mod contender;
 mod figure;
 mod machine;
 mod options;
+#[allow(dead_code, reason = "curves are drawn of what the simulation counts")]
 mod plot;
 mod process;
 mod races;
@@ -121,6 +122,8 @@ fn gather(options: &Options, parts: &[&'static str], programs: &Programs) -> Gat
 
 fn programs(options: &Options) -> Result<Programs, String> {
     let logs = PathBuf::from("target/bench/logs");
+    // Of the last run; there may be none.
+    let _ = std::fs::remove_dir_all(&logs);
     std::fs::create_dir_all(&logs).map_err(|e| format!("{}: {e}", logs.display()))?;
     let first = |given: &Option<PathBuf>, usual: &[&str]| {
         let mut all: Vec<PathBuf> = given.iter().cloned().collect();
