@@ -18,13 +18,14 @@ mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Instant;
 
 use contender::Programs;
 use figure::Figure;
 use machine::{Machine, Watch};
 use options::{Command, Options};
-use report::{Plot, Results};
+use report::{Plot, Results, Section};
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args_os().skip(1)) {
@@ -41,7 +42,11 @@ fn main() -> ExitCode {
         }
         Command::Workload => workload::run(),
         Command::Report => again(&options),
-        Command::Measure { parts, write } => measure(&options, parts, *write),
+        Command::Measure { parts, write } => match process::keep() {
+            Ok(Some(code)) => return code,
+            Ok(None) => measure(&options, parts, *write),
+            Err(why) => Err(why),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,16 +67,16 @@ fn again(options: &Options) -> Result<(), String> {
     }
 }
 
-/// What a part gave, as far as it came.
+/// What the parts gave, as far as they came.
 #[derive(Debug, Default)]
 struct Gathered {
     figures: Vec<Figure>,
+    sections: Vec<Section>,
     plots: Vec<Plot>,
     failures: Vec<String>,
 }
 
 fn measure(options: &Options, parts: &[&'static str], write: bool) -> Result<(), String> {
-    process::keep_all()?;
     let programs = programs(options)?;
     let (date, begin, watch) = (machine::date(), Instant::now(), Watch::start());
     let mut left_out = Vec::new();
@@ -93,6 +98,7 @@ fn measure(options: &Options, parts: &[&'static str], write: bool) -> Result<(),
         left_out,
         failures: gathered.failures,
         figures: gathered.figures,
+        sections: gathered.sections,
     };
     println!("{}", report::markdown(&results));
     if write {
@@ -108,16 +114,41 @@ fn measure(options: &Options, parts: &[&'static str], write: bool) -> Result<(),
     }
 }
 
+/// One part after the other. What fails does not keep the others from being written.
 fn gather(options: &Options, parts: &[&'static str], programs: &Programs) -> Gathered {
     let mut gathered = Gathered::default();
     let races = Options::races(parts);
     if races.any() {
-        eprintln!("bench: races, about {} minutes", options.size().minutes());
-        let outcome = races::measure(programs, races, &options.size());
-        gathered.figures.extend(outcome.figures);
-        gathered.failures.extend(outcome.failures);
+        let size = options.size();
+        eprintln!("bench: races, about {} minutes", size.minutes());
+        gathered.attempt("races", || {
+            let outcome = races::measure(programs, races, &size);
+            Ok(Gathered {
+                figures: outcome.figures,
+                failures: outcome.failures,
+                ..Gathered::default()
+            })
+        });
     }
     gathered
+}
+
+impl Gathered {
+    fn attempt(&mut self, part: &str, measure: impl FnOnce() -> Result<Gathered, String> + Send) {
+        let came = thread::scope(|scope| scope.spawn(measure).join());
+        match came {
+            Ok(Ok(part)) => {
+                self.figures.extend(part.figures);
+                self.sections.extend(part.sections);
+                self.plots.extend(part.plots);
+                self.failures.extend(part.failures);
+            }
+            Ok(Err(why)) => self.failures.push(format!("{part}: {why}")),
+            Err(_) => self
+                .failures
+                .push(format!("{part}: it panicked; see above")),
+        }
+    }
 }
 
 fn programs(options: &Options) -> Result<Programs, String> {

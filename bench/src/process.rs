@@ -3,34 +3,69 @@
 //! This process is a child subreaper: what its descendants leave behind falls to it, so that whatever
 //! was started is found below it in `/proc`, and can be ended. Process groups would not do: a guard
 //! and its workload have some of their own.
+//!
+//! ```text
+//!   keeper ── waits for ──▶ bench, which measures ──▶ electors ──▶ guards ──▶ workloads
+//! ```
 
 use std::fs;
+use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::prctl::set_child_subreaper;
+use nix::sys::prctl::{set_child_subreaper, set_pdeathsig};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, getpid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Makes sure that nothing outlives this process: also not if it is ended by a signal.
+/// Set for the process that measures: another one waits for it.
+const KEPT: &str = "BENCH_KEPT";
+
+/// Runs this program once more and waits for it, unless this is that one already: then `None`. So also
+/// nothing is left when what measures is killed (SIGKILL), or its keeper is.
 ///
 /// # Errors
-/// If the system refuses it.
-pub fn keep_all() -> Result<(), String> {
-    set_child_subreaper(true).map_err(|e| format!("cannot adopt orphans: {e}"))?;
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|e| format!("signals: {e}"))?;
-    thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
+/// If it cannot be run.
+pub fn keep() -> Result<Option<ExitCode>, String> {
+    adopt_orphans()?;
+    if std::env::var_os(KEPT).is_some() {
+        // Should the keeper have gone already, there is none to wait for.
+        set_pdeathsig(Signal::SIGTERM).map_err(|e| format!("cannot be told of its end: {e}"))?;
+        on_signal(|signal| {
             eprintln!("bench: ended by a signal; all that runs is killed");
             end_all();
             std::process::exit(128 + signal);
-        }
-    });
+        })?;
+        return Ok(None);
+    }
+    let this = std::env::current_exe().map_err(|e| format!("where am I: {e}"))?;
+    let mut command = std::process::Command::new(this);
+    command.args(std::env::args_os().skip(1)).env(KEPT, "1");
+    let mut child = command
+        .spawn()
+        .map_err(|e| format!("cannot run itself: {e}"))?;
+    let measures = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    on_signal(move |_| {
+        let _ = kill(measures, Signal::SIGTERM);
+    })?;
+    let ended = child.wait().map_err(|e| format!("cannot wait: {e}"))?;
+    end_all();
+    let code = ended.code().and_then(|code| u8::try_from(code).ok());
+    Ok(Some(code.map_or(ExitCode::FAILURE, ExitCode::from)))
+}
+
+fn adopt_orphans() -> Result<(), String> {
+    set_child_subreaper(true).map_err(|e| format!("cannot adopt orphans: {e}"))
+}
+
+/// Has each signal that asks to end do this.
+fn on_signal(act: impl Fn(i32) + Send + 'static) -> Result<(), String> {
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|e| format!("signals: {e}"))?;
+    thread::spawn(move || signals.forever().for_each(act));
     Ok(())
 }
 
@@ -47,8 +82,7 @@ pub fn end_all() {
             return;
         }
         for process in below {
-            let _ =
-                nix::sys::wait::waitpid(process.pid, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+            let _ = waitpid(process.pid, Some(WaitPidFlag::WNOHANG));
         }
         thread::sleep(Duration::from_millis(10));
     }

@@ -39,6 +39,16 @@ pub struct Results {
     /// What went wrong.
     pub failures: Vec<String>,
     pub figures: Vec<Figure>,
+    /// What is said beyond the figures' tables.
+    pub sections: Vec<Section>,
+}
+
+/// A part of the report that is more than figures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Section {
+    pub title: String,
+    /// Markdown.
+    pub text: String,
 }
 
 /// A further plot: the name of its file, and the SVG.
@@ -141,7 +151,11 @@ pub fn markdown(results: &Results) -> String {
     if takeover_plot(results).is_some() {
         out.push_str("\n![takeover, handover and cold start](takeover.svg)\n");
     }
-    out + &table::tables(&results.figures)
+    out += &table::tables(&results.figures);
+    for Section { title, text } in &results.sections {
+        let _ = write!(out, "\n## {title}\n\n{}\n", text.trim_end());
+    }
+    out
 }
 
 /// What the README shows.
@@ -230,6 +244,10 @@ mod tests {
             left_out: vec!["client-go: no Go".to_owned()],
             failures: vec!["it broke".to_owned()],
             figures: vec![figure("elector", &[2.0, 2.5]), figure("client-go", &[9.0])],
+            sections: vec![Section {
+                title: "More".to_owned(),
+                text: "of it\n".to_owned(),
+            }],
         }
     }
 
@@ -250,6 +268,7 @@ mod tests {
         assert!(text.contains("2026-11-23 10:00:00 UTC, in 10 minutes, on P (2 cores), 23.5 GB"));
         assert!(text.contains("10 % busy") && text.contains("25 % in the busiest"));
         assert!(text.contains("(takeover.svg)") && text.contains("## Takeover"));
+        assert!(text.ends_with("\n## More\n\nof it\n"), "{text}");
     }
 
     #[test]
