@@ -151,9 +151,14 @@ pub fn versions(programs: &Programs) -> Vec<(String, String)> {
 
 fn elector_version(elector: &Path) -> String {
     let said = output(Command::new(elector).arg("--version")).unwrap_or_default();
-    let way = match elector.parent().and_then(Path::file_name) {
-        Some(folder) if folder == "static" => "static, musl",
-        _ => "dynamically linked",
+    // What asks for a loader names it.
+    let bytes = std::fs::read(elector).unwrap_or_default();
+    let way = match bytes
+        .windows(9)
+        .any(|part| part == b"/ld-linux" || part == b"/ld-musl-")
+    {
+        true => "dynamically linked",
+        false => "static",
     };
     format!("{} ({way})", said.trim())
 }

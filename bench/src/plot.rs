@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 pub use axis::Axis;
 use axis::{Range, number};
 
+use crate::table;
+
 /// One curve.
 #[derive(Clone, Debug)]
 pub struct Series {
@@ -245,7 +247,7 @@ impl Svg {
                 (at, top + 3.0),
                 (at, bottom - 3.0),
             );
-            let shown = number((median * 100.0).round() / 100.0);
+            let shown = table::number(*median);
             self.text("small", (WIDTH - 48.0, middle + 4.0), &shown);
         }
     }
@@ -304,7 +306,7 @@ mod tests {
         let svg = rows("T", &Axis::log("seconds"), &all);
         assert_eq!(svg.matches("c0 dot").count(), 3);
         assert_eq!(svg.matches("c1 dot").count(), 4);
-        assert!(svg.contains(">2.5</text>"), "{svg}");
+        assert!(svg.contains(">2.50</text>"), "{svg}");
         assert_eq!(svg.matches("class=\"aim\"").count(), 3);
         assert_eq!(svg.matches(">takeover<").count(), 1);
         assert!(!svg.contains("NaN") && !svg.contains("inf"));

@@ -21,7 +21,7 @@ const APART: Duration = Duration::from_millis(250);
 
 pub(super) fn run(suite: &Suite<'_>, contender: Contender, latency: Latency) {
     match measure(suite, contender, latency) {
-        Ok(times) => suite.add(figures::of_cold_starts(times, contender, latency)),
+        Ok(times) => suite.add(figures::of_cold_starts(&times, contender, latency)),
         Err(why) => suite.failed(format!("cold start of {}: {why}", contender.name())),
     }
 }
