@@ -55,11 +55,11 @@ text{font:13px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fil
 stroke-dasharray:4 3;fill:none}.aimtext{fill:#cf222e}.line{fill:none;stroke-width:2}\
 .c0{stroke:#0969da;fill:#0969da}.c1{stroke:#bc4c00;fill:#bc4c00}.c2{stroke:#1a7f37;fill:#1a7f37}\
 .c3{stroke:#8250df;fill:#8250df}.c4{stroke:#9a6700;fill:#9a6700}.c5{stroke:#bf3989;fill:#bf3989}\
-.dot{fill-opacity:.35;stroke:none}.median{stroke-width:3}.line{fill:none}\
+.line{fill:none}.dot{fill-opacity:.35;stroke:none}.median{stroke-width:3;stroke:#24292f}\
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9198a1}.aim{stroke:#ff7b72}\
 .aimtext{fill:#ff7b72}.c0{stroke:#58a6ff;fill:#58a6ff}.c1{stroke:#f0883e;fill:#f0883e}\
 .c2{stroke:#3fb950;fill:#3fb950}.c3{stroke:#bc8cff;fill:#bc8cff}.c4{stroke:#d29922;fill:#d29922}\
-.c5{stroke:#f778ba;fill:#f778ba}.line{fill:none}}";
+.c5{stroke:#f778ba;fill:#f778ba}.line{fill:none}.dot{stroke:none}.median{stroke:#e6edf3}}";
 
 /// Curves with their points, a legend, and limits across.
 #[must_use]
