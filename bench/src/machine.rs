@@ -4,9 +4,10 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use multi_cluster_leader_election::system::clock;
+use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +56,8 @@ pub struct Busy {
     pub mean: f64,
     /// The busiest five seconds.
     pub most: f64,
+    /// What of the mean was the bench's: this process and all that it ran.
+    pub own: f64,
 }
 
 /// Short enough to see a storm, long enough not to take each for one.
@@ -66,6 +69,7 @@ pub struct Watch {
     over: Arc<AtomicBool>,
     busy: Arc<Mutex<Busy>>,
     thread: JoinHandle<()>,
+    since: Instant,
 }
 
 impl Watch {
@@ -93,16 +97,37 @@ impl Watch {
             over,
             busy,
             thread: thread::spawn(watches),
+            since: Instant::now(),
         }
     }
 
+    /// To be asked when all that was run has ended and is reaped: before, it is not counted.
     #[must_use]
     pub fn end(self) -> Busy {
         self.over.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
         let _ = self.thread.join();
-        *self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+        let busy = *self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Busy {
+            own: used() / (self.since.elapsed().as_secs_f64() * cores as f64),
+            ..busy
+        }
     }
+}
+
+/// The processor time of this process and of its children that have ended, in seconds.
+fn used() -> f64 {
+    let of = |who| {
+        getrusage(who).map_or(0.0, |usage| {
+            let times = [usage.user_time(), usage.system_time()];
+            times
+                .iter()
+                .map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6)
+                .sum()
+        })
+    };
+    of(UsageWho::RUSAGE_SELF) + of(UsageWho::RUSAGE_CHILDREN)
 }
 
 /// Busy and all ticks of all processors since boot.
@@ -143,6 +168,15 @@ mod tests {
         assert!((part(before, after) - 0.3).abs() < 1e-9);
         assert_eq!(parse("intr 1"), None);
         assert!(part(after, after).abs() < 1e-9);
+    }
+
+    #[test]
+    fn processor_time_is_counted() {
+        let before = used();
+        let mut sum = 0_u64;
+        while used() <= before {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
     }
 
     #[test]

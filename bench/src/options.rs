@@ -37,6 +37,12 @@ What is measured alone is printed, and not written to bench/results.
 /// The parts of a run, by name.
 pub const PARTS: [&str; 4] = ["takeover", "handover", "cold-start", "overlap"];
 
+/// Of 512 connections of a gist service, each of three candidates takes one or two.
+const MOST_ELECTIONS: usize = 80;
+
+/// It holds a thousand gists, and a cold start takes a new one.
+const MOST_GISTS: usize = 900;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// These parts; whether the results are written.
@@ -155,6 +161,11 @@ impl Raw {
         if elections == 0 || rounds == 0 {
             return Err("--elections and --rounds are at least 1".to_owned());
         }
+        if elections > MOST_ELECTIONS || elections * rounds > MOST_GISTS {
+            return Err(format!(
+                "more than {MOST_ELECTIONS} elections, or {MOST_GISTS} elections times rounds, are too much for a gist service"
+            ));
+        }
         Ok(Options {
             command,
             elections,
@@ -200,6 +211,8 @@ mod tests {
         assert!(rounds(&["all", "--long"]) > 2 * rounds(&["all"]));
         assert_eq!(rounds(&["all", "--long", "--rounds", "2"]), 2);
         assert!(Options::parse(["all", "--rounds", "0"]).is_err());
+        assert!(Options::parse(["all", "--elections", "81"]).is_err());
+        assert!(Options::parse(["all", "--elections", "80", "--rounds", "12"]).is_err());
         assert!(Options::parse(["all", "--what"]).is_err());
     }
 }

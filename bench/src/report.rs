@@ -138,12 +138,13 @@ pub fn markdown(results: &Results) -> String {
     let mut out = String::from("# Measured\n\n");
     let _ = writeln!(
         out,
-        "{}, in {:.0} minutes, on {}. The processors were {:.0} % busy meanwhile, {:.0} % in the \
-         busiest five seconds.\n",
+        "{}, in {:.0} minutes, on {}. The processors were {:.0} % busy meanwhile ({:.0} % by what was \
+         run here), {:.0} % in the busiest five seconds.\n",
         results.date,
         results.took_s / 60.0,
         machine(&results.machine),
         results.busy.mean * 100.0,
+        results.busy.own * 100.0,
         results.busy.most * 100.0,
     );
     for (who, version) in &results.versions {
@@ -259,6 +260,7 @@ mod tests {
             busy: Busy {
                 mean: 0.1,
                 most: 0.25,
+                own: 0.05,
             },
             versions: vec![("elector".to_owned(), "elector 0.1.0".to_owned())],
             settings: vec![("LEASE_DURATION".to_owned(), "30s".to_owned())],
@@ -288,7 +290,9 @@ mod tests {
         );
         assert!(text.contains("- **failed:** it broke\n"), "{text}");
         assert!(text.contains("2026-11-23 10:00:00 UTC, in 10 minutes, on P (2 cores), 23.5 GB"));
-        assert!(text.contains("10 % busy") && text.contains("25 % in the busiest"));
+        assert!(
+            text.contains("10 % busy meanwhile (5 % by") && text.contains("25 % in the busiest")
+        );
         assert!(text.contains("(takeover.svg)") && text.contains("## Takeover"));
         assert!(text.ends_with("\n## More\n\nof it\n"), "{text}");
     }
