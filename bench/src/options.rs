@@ -17,7 +17,7 @@ Commands:
   takeover    a leader is killed (SIGKILL)
   handover    a leader is asked to leave (SIGTERM)
   cold-start  three start on a gist that a leader long gone has left
-  overlap     answers are delayed by 0 to 20 s: do two lead at once?
+  overlap     answers are delayed, by up to 20 s: do two lead at once?
   report      writes the tables and plots anew, from bench/results/bench.json
   workload    what the elector runs here; not to be called by hand
 

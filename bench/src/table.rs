@@ -188,13 +188,13 @@ const PICKS: [Pick; 6] = [
     Pick {
         table: "overlap",
         what: "two lead at once, longest",
-        conditions: "answers delayed",
+        conditions: "answers delayed by 0 to 20 s",
         label: "the same, while answers are delayed by 0 to 20 s",
     },
     Pick {
         table: "overlap",
         what: "time with a leader",
-        conditions: "answers delayed",
+        conditions: "answers delayed by 0 to 20 s",
         label: "time with a leader while answers are so delayed",
     },
 ];

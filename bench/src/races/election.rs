@@ -189,6 +189,16 @@ impl<'a> Election<'a> {
         terms.any(|it| it.who == term.who && it.from == term.from && !it.ended)
     }
 
+    /// Who leads: nobody, one, or more.
+    #[must_use]
+    pub fn leading(&self) -> Vec<String> {
+        let open = |term: &Term| {
+            let runs = self.candidates.iter().any(|one| one.name == term.who);
+            (!term.ended && runs).then(|| term.who.clone())
+        };
+        self.terms().iter().filter_map(open).collect()
+    }
+
     fn holder(&self) -> Option<String> {
         let history = self.setting.service.history(&self.gist);
         holder(history.first()?.files.get(FILE)?)

@@ -177,7 +177,9 @@ pub fn measure(programs: &Programs, parts: Parts, size: &Size) -> Outcome {
                 contenders.push(Contender::ClientGoBlind);
             }
             for contender in contenders {
-                groups.push(scope.spawn(move || delayed::run(suite, contender)));
+                for delay in &delayed::DELAYS {
+                    groups.push(scope.spawn(move || delayed::run(suite, contender, delay)));
+                }
             }
         }
         let ticker = scope.spawn(|| suite.progress.tell());
