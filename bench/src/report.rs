@@ -102,7 +102,12 @@ pub fn read() -> Result<Results, String> {
     let path = Path::new(FOLDER).join("bench.json");
     let json = fs::read_to_string(&path);
     let json = json.map_err(|e| format!("{}: {e}: run bench all first", path.display()))?;
-    serde_json::from_str(&json).map_err(|e| format!("{}: {e}", path.display()))
+    serde_json::from_str(&json).map_err(|e| {
+        format!(
+            "{}: {e}: it is of another version of this program: run bench all",
+            path.display()
+        )
+    })
 }
 
 /// Puts the short table into the README, between its two marks.
@@ -192,8 +197,9 @@ pub fn short(results: &Results) -> String {
             false => format!("{who}: {version}"),
         });
     format!(
-        "\n{}\n{day}, {}; {}. In brackets the worst; all of it, with spread and more conditions, is in \
-         [bench/results](bench/results/bench.md).\n\n",
+        "\n{}\nMedians, in brackets the worst. Measured {day} on {}; {}. The gist service answers reads after \
+         150 ms and writes after 500 ms, which is assumed of GitHub. All of it, with spread and more \
+         conditions, is in [bench/results](bench/results/bench.md).\n\n",
         table::short(&results.figures),
         machine(&results.machine),
         versions.collect::<Vec<_>>().join("; "),

@@ -100,7 +100,7 @@ fn measure(suite: &Suite<'_>, contender: Contender, delay: &Delay) -> Result<(),
     let from = clock::now();
     let until = from + suite.size.delayed.as_secs_f64();
     let time = Time { from, until };
-    watch(&mut elections, time)?;
+    watch(suite, &mut elections, time)?;
     for course in delay.courses {
         let of_it = elections.iter().filter(|(it, _)| it == course);
         let terms: Vec<Vec<Term>> = of_it.map(|(_, it)| cut(it, time)).collect();
@@ -112,7 +112,11 @@ fn measure(suite: &Suite<'_>, contender: Contender, delay: &Delay) -> Result<(),
 }
 
 /// Until the time is over. Who has ended by itself starts again, as a pod does in a cluster.
-fn watch(elections: &mut [(Course, Election<'_>)], time: Time) -> Result<(), String> {
+fn watch(
+    suite: &Suite<'_>,
+    elections: &mut [(Course, Election<'_>)],
+    time: Time,
+) -> Result<(), String> {
     let some = elections.len() as f64;
     // The first kill of each at another time, in the first minute.
     let mut kills: Vec<f64> = (0..elections.len())
@@ -125,6 +129,7 @@ fn watch(elections: &mut [(Course, Election<'_>)], time: Time) -> Result<(), Str
                 *next += KILLS;
                 for who in election.leading() {
                     election.kill(&who)?;
+                    suite.progress.count("kills while answers are delayed");
                 }
             }
             election.lose_ended();

@@ -39,7 +39,10 @@ impl Progress {
             let waited = self.changed.wait_timeout(state, TELLS);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             let done = state.done.iter().map(|(what, n)| format!("{n} {what}"));
-            let done = done.collect::<Vec<_>>().join(", ");
+            let done = match done.collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "nothing yet".to_owned(),
+                done => done,
+            };
             eprintln!("bench: {:4.0} s: {done}", begin.elapsed().as_secs_f64());
         }
     }
