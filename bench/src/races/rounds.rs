@@ -109,9 +109,7 @@ fn live(
     let first = election.await_leader(begin, PATIENCE)?;
     samples.fresh.push(first.from - begin);
     for round in 0..size.rounds {
-        // Spread evenly over the renew period, at random within each one's share.
-        let share = (n + round * size.elections) as f64 + fastrand::f64();
-        let moment = RETRY_PERIOD.mul_f64(share / (size.elections * size.rounds) as f64);
+        let moment = moment(n + round * size.elections, fastrand::f64());
         if suite.parts.takeover {
             takeover(&mut election, moment, samples)?;
             suite.progress.count("takeovers");
@@ -136,6 +134,15 @@ fn live(
         .useless_tokens
         .push(terms::useless_tokens(&terms) as f64);
     Ok(())
+}
+
+/// A moment of the renew period for each of many, evenly spread however many there are, and neither in
+/// step with the rounds nor with the elections: multiples of the golden ratio lie so.
+fn moment(n: usize, random: f64) -> Duration {
+    const GOLDEN: f64 = 0.618_034;
+    // Between two neighbours of the usual number.
+    let jitter = random / 64.0;
+    RETRY_PERIOD.mul_f64((n as f64 * GOLDEN + jitter).fract())
 }
 
 fn takeover(
@@ -203,5 +210,26 @@ fn sleep_until(then: f64) {
     let left = then - clock::now();
     if left > 0.0 {
         thread::sleep(Duration::from_secs_f64(left));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_spread_evenly_over_the_renew_period() {
+        let parts = |random: f64| {
+            let mut counts = [0; 8];
+            for n in 0..64 {
+                let part = moment(n, random).as_secs_f64() / RETRY_PERIOD.as_secs_f64();
+                counts[(part * 8.0) as usize] += 1;
+            }
+            counts
+        };
+        for random in [0.0, 0.5, 0.999] {
+            let even = |count: &i32| (7..=9).contains(count);
+            assert!(parts(random).iter().all(even), "{:?}", parts(random));
+        }
     }
 }
