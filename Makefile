@@ -150,6 +150,32 @@ bench-simulation: need-cargo need-cc ## how many candidate-hours a second the si
 	$(SIMULATION) --bin soak -- 0 600 drawn | tail -1
 	$(SIMULATION) --bin soak -- 0 300 calm | tail -1
 
+# What is measured, as it is shipped; where that cannot be built, what can be is measured, and it says so.
+GO ?= $(firstword $(wildcard /usr/local/go/bin/go) go)
+BENCH = target/simulation/bench
+
+.PHONY: bench-programs
+bench-programs: need-cargo need-cc
+	@hack/build-static.sh >/dev/null || { rm -f target/static/elector; \
+	  echo 'make: the static program cannot be built here: target/release/elector is measured instead' >&2; }
+	$(CARGO) build --locked --release
+	$(CARGO) build --locked --package bench --profile simulation
+	@rm -f target/bench/client-go; \
+	if ! $(GO) version >/dev/null 2>&1; then \
+	  echo 'make: Go is missing: client-go is LEFT OUT. To get it: https://go.dev/dl' >&2; \
+	elif ! (cd bench/client-go && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' \
+	    -o ../../target/bench/client-go .); then \
+	  echo 'make: bench/client-go cannot be built: client-go is LEFT OUT' >&2; \
+	fi
+
+.PHONY: bench
+bench: bench-programs ## measure it beside client-go, a quarter of an hour; writes bench/results
+	$(BENCH) all
+
+.PHONY: bench-long
+bench-long: bench-programs ## the same with more repetitions, for tighter figures
+	$(BENCH) all --long
+
 .PHONY: model
 model: need-cargo need-cc ## explore every state of the models, the large ones too (minutes)
 	$(CARGO) run --locked --package model --profile simulation --bin explore

@@ -1,0 +1,218 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::prelude::*;
+
+use crate::races::{Parts, Size};
+
+pub const USAGE: &str = "\
+Measures the elector beside client-go, and writes bench/results.
+
+Usage: bench COMMAND [OPTIONS]
+
+Commands:
+  all         everything; writes bench/results
+  takeover    a leader is killed (SIGKILL)
+  handover    a leader is asked to leave (SIGTERM)
+  cold-start  three start on a gist that a leader long gone has left
+  overlap     answers are delayed, by up to 20 s: do two lead at once?
+  report      writes the tables and plots anew, from bench/results/bench.json
+  workload    what the elector runs here; not to be called by hand
+
+Options:
+  --only PART[,PART]   of `all`: only these parts, as they are named above
+  --elections N        elections side by side, for each contender and latency (default 16)
+  --rounds N           takeovers and handovers of each election (default 4; with --long 12)
+  --long               several times as many repetitions
+  --elector PATH       default target/static/elector, else target/release/elector
+  --client-go PATH     default target/bench/client-go, left out where it is not there
+  --readme             put the short table into README.md
+  --help               this text
+
+What is measured alone is printed, and not written to bench/results.
+";
+
+/// The parts of a run, by name.
+pub const PARTS: [&str; 4] = ["takeover", "handover", "cold-start", "overlap"];
+
+/// Of 512 connections of a gist service, each of three candidates takes one or two.
+const MOST_ELECTIONS: usize = 80;
+
+/// It holds a thousand gists, and a cold start takes a new one.
+const MOST_GISTS: usize = 900;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// These parts; whether the results are written.
+    Measure {
+        parts: Vec<&'static str>,
+        write: bool,
+    },
+    Report,
+    Workload,
+    Help,
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub command: Command,
+    pub elections: usize,
+    pub rounds: usize,
+    pub long: bool,
+    pub elector: Option<PathBuf>,
+    pub client_go: Option<PathBuf>,
+    pub readme: bool,
+}
+
+impl Options {
+    /// Of the arguments after the program's name.
+    ///
+    /// # Errors
+    /// If they make no sense; says what to do.
+    pub fn parse<I>(args: I) -> Result<Options, String>
+    where
+        I: IntoIterator,
+        I::Item: Into<std::ffi::OsString>,
+    {
+        let mut parser = lexopt::Parser::from_args(args);
+        let mut raw = Raw::default();
+        raw.take_all(&mut parser).map_err(|e| e.to_string())?;
+        raw.checked()
+    }
+
+    /// Which of the races.
+    #[must_use]
+    pub fn races(parts: &[&'static str]) -> Parts {
+        Parts {
+            takeover: parts.contains(&"takeover"),
+            handover: parts.contains(&"handover"),
+            cold: parts.contains(&"cold-start"),
+            overlap: parts.contains(&"overlap"),
+        }
+    }
+
+    /// How much of them.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        Size {
+            elections: self.elections,
+            rounds: self.rounds,
+            delayed: Duration::from_secs(if self.long { 900 } else { 240 }),
+            delayed_elections: 8,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Raw {
+    command: Option<String>,
+    only: Option<String>,
+    elections: Option<usize>,
+    rounds: Option<usize>,
+    long: bool,
+    elector: Option<PathBuf>,
+    client_go: Option<PathBuf>,
+    readme: bool,
+    help: bool,
+}
+
+impl Raw {
+    fn take_all(&mut self, parser: &mut lexopt::Parser) -> Result<(), lexopt::Error> {
+        while let Some(arg) = parser.next()? {
+            match arg {
+                Value(command) if self.command.is_none() => self.command = Some(command.string()?),
+                Long("only") => self.only = Some(parser.value()?.string()?),
+                Long("elections") => self.elections = Some(parser.value()?.parse()?),
+                Long("rounds") => self.rounds = Some(parser.value()?.parse()?),
+                Long("long") => self.long = true,
+                Long("elector") => self.elector = Some(parser.value()?.into()),
+                Long("client-go") => self.client_go = Some(parser.value()?.into()),
+                Long("readme") => self.readme = true,
+                Short('h') | Long("help") => self.help = true,
+                other => return Err(other.unexpected()),
+            }
+        }
+        Ok(())
+    }
+
+    fn checked(self) -> Result<Options, String> {
+        let name = self.command.as_deref().unwrap_or("help");
+        let command = match name {
+            _ if self.help => Command::Help,
+            "help" => Command::Help,
+            "report" => Command::Report,
+            "workload" => Command::Workload,
+            "all" => Command::Measure {
+                parts: match &self.only {
+                    None => PARTS.to_vec(),
+                    Some(only) => only.split(',').map(part).collect::<Result<_, _>>()?,
+                },
+                write: true,
+            },
+            one => Command::Measure {
+                parts: vec![part(one)?],
+                write: false,
+            },
+        };
+        let elections = self.elections.unwrap_or(16);
+        let rounds = self.rounds.unwrap_or(if self.long { 12 } else { 4 });
+        if elections == 0 || rounds == 0 {
+            return Err("--elections and --rounds are at least 1".to_owned());
+        }
+        if elections > MOST_ELECTIONS || elections * rounds > MOST_GISTS {
+            return Err(format!(
+                "more than {MOST_ELECTIONS} elections, or {MOST_GISTS} elections times rounds, are too much for a gist service"
+            ));
+        }
+        Ok(Options {
+            command,
+            elections,
+            rounds,
+            long: self.long,
+            elector: self.elector,
+            client_go: self.client_go,
+            readme: self.readme,
+        })
+    }
+}
+
+fn part(name: &str) -> Result<&'static str, String> {
+    let known = PARTS.iter().find(|part| **part == name);
+    known
+        .copied()
+        .ok_or_else(|| format!("there is no `{name}`: see bench --help"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(args: &[&str]) -> Result<Vec<&'static str>, String> {
+        match Options::parse(args.iter().copied())?.command {
+            Command::Measure { parts, .. } => Ok(parts),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn a_command_is_a_part_or_all_of_them() {
+        assert_eq!(parts(&["takeover"]).unwrap(), ["takeover"]);
+        assert_eq!(parts(&["all"]).unwrap(), PARTS);
+        let some = parts(&["all", "--only", "overlap,takeover"]);
+        assert_eq!(some.unwrap(), ["overlap", "takeover"]);
+        assert!(parts(&["al"]).is_err() && parts(&["all", "--only", "x"]).is_err());
+    }
+
+    #[test]
+    fn a_long_run_has_more_rounds_and_what_is_asked_for_counts() {
+        let rounds = |args: &[&str]| Options::parse(args.iter().copied()).unwrap().rounds;
+        assert!(rounds(&["all", "--long"]) > 2 * rounds(&["all"]));
+        assert_eq!(rounds(&["all", "--long", "--rounds", "2"]), 2);
+        assert!(Options::parse(["all", "--rounds", "0"]).is_err());
+        assert!(Options::parse(["all", "--elections", "81"]).is_err());
+        assert!(Options::parse(["all", "--elections", "80", "--rounds", "12"]).is_err());
+        assert!(Options::parse(["all", "--what"]).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! Cold starts on a gist that a leader long gone has left.
+//!
+//! The leader is real: it led while the service's clock was two hours behind, and was killed. So its
+//! record is what this contender writes, and two hours old by the server's clock when three others
+//! start.
+
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use multi_cluster_leader_election::emulator::Faults;
+
+use super::election::{Election, Setting};
+use super::{Latency, PATIENCE, Suite, clock, figures, service};
+use crate::contender::Contender;
+
+/// Long gone: the elector takes a record for that from ten leases and ten minutes on.
+const GONE_S: i64 = 2 * 3600;
+
+/// Between the starts of two elections: each start takes some processor time.
+const APART: Duration = Duration::from_millis(250);
+
+pub(super) fn run(suite: &Suite<'_>, contender: Contender, latency: Latency) {
+    match measure(suite, contender, latency) {
+        Ok(times) => suite.add(figures::of_cold_starts(&times, contender, latency)),
+        Err(why) => suite.failed(format!("cold start of {}: {why}", contender.name())),
+    }
+}
+
+fn measure(suite: &Suite<'_>, contender: Contender, latency: Latency) -> Result<Vec<f64>, String> {
+    let service = service(Faults::default())?;
+    let setting = Setting {
+        service: &service,
+        programs: suite.programs,
+        contender,
+        beats: false,
+    };
+    // As many at a time as there are elections elsewhere.
+    let mut times = Vec::new();
+    for _ in 0..suite.size.rounds {
+        times.extend(wave(suite, setting, latency)?);
+    }
+    Ok(times)
+}
+
+fn wave(suite: &Suite<'_>, setting: Setting<'_>, latency: Latency) -> Result<Vec<f64>, String> {
+    setting.service.set_faults(Faults {
+        clock_offset_s: -GONE_S,
+        ..Faults::default()
+    });
+    let mut left = thread::scope(|scope| {
+        let leaders = (0..suite.size.elections).map(|n| scope.spawn(move || leave(setting, n)));
+        join_all(leaders.collect::<Vec<_>>())
+    })?;
+    setting.service.set_faults(latency.faults());
+    thread::scope(|scope| {
+        let starts = left.iter_mut().enumerate();
+        let starts = starts.map(|(n, election)| scope.spawn(move || start(suite, election, n)));
+        join_all(starts.collect::<Vec<_>>())
+    })
+}
+
+fn join_all<T>(threads: Vec<ScopedJoinHandle<'_, Result<T, String>>>) -> Result<Vec<T>, String> {
+    let joined = threads.into_iter().map(|one| one.join());
+    joined
+        .map(|one| one.unwrap_or_else(|_| Err("it panicked".to_owned())))
+        .collect()
+}
+
+/// A gist with the record of a leader that was killed.
+fn leave(setting: Setting<'_>, n: usize) -> Result<Election<'_>, String> {
+    thread::sleep(APART * n as u32);
+    let mut election = Election::new(setting)?;
+    let begin = clock::now();
+    election.start()?;
+    let leader = election.await_leader(begin, PATIENCE)?;
+    election.kill(&leader.who)?;
+    Ok(election)
+}
+
+fn start(suite: &Suite<'_>, election: &mut Election<'_>, n: usize) -> Result<f64, String> {
+    thread::sleep(APART * n as u32);
+    let begin = clock::now();
+    election.fill()?;
+    let leader = election.await_leader(begin, PATIENCE)?;
+    election.stop();
+    suite.progress.count("cold starts");
+    Ok(leader.from - begin)
+}

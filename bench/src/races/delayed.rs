@@ -1,0 +1,147 @@
+//! What happens while every answer is delayed: who leads, and whether two ever do.
+//!
+//! With up to 20 s hardly anything gets through, as no request waits for so long: nobody leads for long.
+//! With up to 8 s leaders last, and are killed, so that there is something to race for.
+
+use std::thread;
+use std::time::Duration;
+
+use multi_cluster_leader_election::emulator::{Faults, Span};
+
+use super::election::{Election, Setting};
+use super::terms::{self, Term};
+use super::{PATIENCE, Suite, clock, figures, service};
+use crate::contender::Contender;
+
+/// How an election goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// It has a leader before answers are delayed.
+    Led,
+    /// Three start at once, when answers are delayed.
+    Cold,
+    /// It has a leader before; that one and those who follow are killed.
+    Killed,
+}
+
+impl Course {
+    fn conditions(self, delay: &Delay, time: Duration) -> String {
+        let (most, time) = (delay.most.as_secs(), time.as_secs());
+        let so_long = format!("answers delayed by 0 to {most} s, for {time} s");
+        match self {
+            Course::Led => so_long,
+            Course::Cold => format!("{so_long}, from a cold start on"),
+            Course::Killed => format!("{so_long}, the leader killed each minute"),
+        }
+    }
+}
+
+/// How long answers take at most, and what is done meanwhile.
+#[derive(Debug)]
+pub(super) struct Delay {
+    most: Duration,
+    courses: &'static [Course],
+}
+
+pub(super) const DELAYS: [Delay; 2] = [
+    Delay {
+        most: Duration::from_secs(20),
+        courses: &[Course::Led, Course::Cold],
+    },
+    Delay {
+        most: Duration::from_secs(8),
+        courses: &[Course::Killed],
+    },
+];
+
+/// Between two kills: a lease, and time to take it over.
+const KILLS: f64 = 60.0;
+
+/// For this long from the time when answers come late.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    from: f64,
+    until: f64,
+}
+
+pub(super) fn run(suite: &Suite<'_>, contender: Contender, delay: &Delay) {
+    if let Err(why) = measure(suite, contender, delay) {
+        suite.failed(format!("delayed answers, {}: {why}", contender.name()));
+    }
+}
+
+fn measure(suite: &Suite<'_>, contender: Contender, delay: &Delay) -> Result<(), String> {
+    let service = service(Faults::default())?;
+    let setting = Setting {
+        service: &service,
+        programs: suite.programs,
+        contender,
+        beats: true,
+    };
+    let mut elections = Vec::new();
+    for course in delay.courses {
+        for _ in 0..suite.size.delayed_elections {
+            let mut election = Election::new(setting)?;
+            if *course != Course::Cold {
+                // One alone first, so that there is one leader, whoever this is.
+                election.start()?;
+                election.await_settled(PATIENCE)?;
+                election.fill()?;
+            }
+            elections.push((*course, election));
+        }
+    }
+    let most = u64::try_from(delay.most.as_millis()).unwrap_or(u64::MAX);
+    service.set_faults(Faults {
+        read_ms: Span::between(0, most),
+        write_ms: Span::between(0, most),
+        ..Faults::default()
+    });
+    let from = clock::now();
+    let until = from + suite.size.delayed.as_secs_f64();
+    let time = Time { from, until };
+    watch(suite, &mut elections, time)?;
+    for course in delay.courses {
+        let of_it = elections.iter().filter(|(it, _)| it == course);
+        let terms: Vec<Vec<Term>> = of_it.map(|(_, it)| cut(it, time)).collect();
+        let conditions = course.conditions(delay, suite.size.delayed);
+        let figures = figures::of_delays(&terms, contender, suite.size.delayed, &conditions);
+        suite.add(figures);
+    }
+    Ok(())
+}
+
+/// Until the time is over. Who has ended by itself starts again, as a pod does in a cluster.
+fn watch(
+    suite: &Suite<'_>,
+    elections: &mut [(Course, Election<'_>)],
+    time: Time,
+) -> Result<(), String> {
+    let some = elections.len() as f64;
+    // The first kill of each at another time, in the first minute.
+    let mut kills: Vec<f64> = (0..elections.len())
+        .map(|n| time.from + KILLS * (n as f64 + 1.0) / some)
+        .collect();
+    while clock::now() < time.until {
+        thread::sleep(Duration::from_millis(500));
+        for ((course, election), next) in elections.iter_mut().zip(&mut kills) {
+            if *course == Course::Killed && clock::now() > *next {
+                *next += KILLS;
+                for who in election.leading() {
+                    election.kill(&who)?;
+                    suite.progress.count("kills while answers are delayed");
+                }
+            }
+            election.lose_ended();
+            election.fill()?;
+        }
+    }
+    for (_, election) in elections {
+        election.stop();
+    }
+    Ok(())
+}
+
+fn cut(election: &Election<'_>, time: Time) -> Vec<Term> {
+    terms::within(&election.terms(), time.from, time.until)
+}
