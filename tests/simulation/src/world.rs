@@ -5,6 +5,7 @@ mod checks;
 mod guard;
 mod healing;
 mod history;
+mod measured;
 mod legacy;
 mod neighbours;
 mod network;
@@ -168,11 +169,18 @@ enum Event {
         node: usize,
         kind: Trouble,
     },
+    /// A term is to end.
+    TermEnds {
+        node: usize,
+        life: u64,
+        token: u64,
+    },
     OutageEnds,
     Outage,
     OtherFile,
     /// Other programs of the user send so many requests.
     Outsiders(u32),
+    OutsideWrite,
     Person,
     Rewrite,
     /// A client-go candidate looks at the record.
@@ -195,6 +203,8 @@ struct Sender {
     request: u64,
     process: u64,
     sent: Time,
+    /// How long the answer takes, where that is drawn with the request.
+    back: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,7 +318,7 @@ impl World {
             highest_token: None,
             longest_foreign: Duration::ZERO,
             healing: None,
-            tally: Tally::default(),
+            tally: Tally::new(scenario.measured),
             trace: VecDeque::new(),
             violation: None,
             tracing: false,
@@ -472,8 +482,10 @@ impl World {
                 self.note(|_| "outage ends".into());
                 self.outage = false;
             }
+            Event::TermEnds { node, life, token } => self.end_term(node, life, token),
             Event::OtherFile => self.other_file(),
             Event::Outsiders(requests) => self.quota.outsiders(self.now, requests),
+            Event::OutsideWrite => self.outside_write(),
             Event::Person => self.person(),
             Event::Rewrite => self.rewrite(),
             Event::Legacy { index } => self.legacy_looks(index),

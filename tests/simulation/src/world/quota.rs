@@ -92,6 +92,17 @@ impl Quota {
         self.requests = self.limit.min(self.requests + requests);
     }
 
+    /// Another program of the user writes, if it may.
+    pub(super) fn outside_write(&mut self, now: Time) -> bool {
+        self.take(now, true).is_ok()
+    }
+
+    /// Which hour of the limit it is, and how many requests are left of it.
+    pub(super) fn left(&self) -> (usize, u32) {
+        let left = self.limit.saturating_sub(self.requests);
+        (self.hour as usize, left)
+    }
+
     fn begin_hour(&mut self, now: Time) {
         let hour = now.after(self.phase).0 / HOUR.as_nanos() as u64;
         if hour != self.hour {

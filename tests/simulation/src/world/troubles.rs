@@ -56,6 +56,9 @@ impl World {
             self.at(at, Event::Outsiders(some));
             left -= f64::from(some);
         }
+        if self.faults.outside_writes > 0.0 {
+            self.at(self.now, Event::OutsideWrite);
+        }
     }
 
     /// Random moments in the troubled time, this many an hour.
