@@ -2,14 +2,22 @@
 //!
 //! Every measurement gives a list of these; how they are shown is the report's business.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A text that stands in the code; read from a file it stays for as long as the program runs.
+pub type Word = &'static str;
+
+fn word<'de, D: Deserializer<'de>>(from: D) -> Result<Word, D::Error> {
+    String::deserialize(from).map(|text| &*text.leak())
+}
 
 /// One figure, of one contender.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// Which table it belongs to, and what it measures: `takeover`, `handover`, `cold start`,
     /// `overlap`, `requests`, `footprint`, `simulation`.
-    pub table: &'static str,
+    #[serde(deserialize_with = "word")]
+    pub table: Word,
     /// What was measured, in words: "takeover after SIGKILL, over the end of the lease".
     pub what: String,
     /// Who was measured: `elector`, `client-go`.
@@ -17,14 +25,15 @@ pub struct Figure {
     /// Under which conditions: "no latency", "reads 150 ms, writes 500 ms", "30 candidates".
     pub conditions: String,
     /// `s`, `ms`, `requests/h`, `MB`, ...
-    pub unit: &'static str,
+    #[serde(deserialize_with = "word")]
+    pub unit: Word,
     pub spread: Spread,
     /// What it is to be below, in the same unit, and what of the spread that is about.
     pub aim: Option<Aim>,
 }
 
 /// Several values of the same thing.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     pub count: usize,
     pub least: f64,
@@ -34,10 +43,12 @@ pub struct Spread {
     pub p90: f64,
     pub most: f64,
     pub mean: f64,
+    /// Every single one, sorted.
+    pub values: Vec<f64>,
 }
 
 /// What a figure is to be.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Aim {
     pub about: About,
     pub below: f64,
@@ -46,7 +57,7 @@ pub struct Aim {
 }
 
 /// Which value of a spread an aim is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum About {
     Median,
@@ -68,6 +79,7 @@ impl Spread {
             p90: at(0.9),
             most: at(1.0),
             mean: values.iter().sum::<f64>() / values.len() as f64,
+            values,
         })
     }
 
@@ -82,6 +94,7 @@ impl Spread {
             p90: value,
             most: value,
             mean: value,
+            values: vec![value],
         }
     }
 }
@@ -112,5 +125,45 @@ impl Aim {
             About::Worst => spread.most,
         };
         value < self.below
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread() -> Spread {
+        Spread::of((0..=10).rev().map(f64::from).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_spread_is_that_of_the_sorted_values() {
+        let spread = spread();
+        assert_eq!((spread.count, spread.least, spread.most), (11, 0.0, 10.0));
+        assert_eq!((spread.p10, spread.median, spread.p90), (1.0, 5.0, 9.0));
+        assert!((spread.mean - 5.0).abs() < 1e-9);
+        assert_eq!(Spread::of(Vec::new()), None);
+    }
+
+    #[test]
+    fn an_aim_is_about_the_median_or_the_worst_and_met_only_below() {
+        let met = |aim: Option<Aim>| aim.unwrap().is_met(&spread());
+        assert!(met(Aim::median_below(5.1, "")) && !met(Aim::median_below(5.0, "")));
+        assert!(met(Aim::worst_below(10.1, "")) && !met(Aim::worst_below(9.0, "")));
+    }
+
+    #[test]
+    fn a_figure_is_read_back_as_it_was_written() {
+        let figure = Figure {
+            table: "takeover",
+            what: "w".to_owned(),
+            contender: "elector".to_owned(),
+            conditions: "no latency".to_owned(),
+            unit: "s",
+            spread: spread(),
+            aim: Aim::median_below(2.3, "0.3 s + CONFIRM_DELAY"),
+        };
+        let text = serde_json::to_string(&figure).unwrap();
+        assert_eq!(serde_json::from_str::<Figure>(&text).unwrap(), figure);
     }
 }

@@ -13,6 +13,7 @@ pub struct Commit {
     depth: usize,
     pub(super) files: Files,
     committed_at: i64,
+    landed: Timestamp,
     change: ChangeStatus,
 }
 
@@ -33,6 +34,13 @@ impl Commit {
     #[must_use]
     pub fn committed_at(&self) -> i64 {
         self.committed_at
+    }
+
+    /// When the head was moved to it, to the millisecond and by this machine's clock: what the API
+    /// says ([`committed_at`](Self::committed_at)) has neither.
+    #[must_use]
+    pub fn landed(&self) -> Timestamp {
+        self.landed
     }
 
     /// How many lines it changed.
@@ -70,6 +78,7 @@ impl Gist {
             change: ChangeStatus::between(parent.map_or(&empty, |p| &p.files), &commit.files),
             files: commit.files,
             committed_at: commit.committed_at,
+            landed: at,
         });
         self.by_name.insert(commit.revision, index);
         self.reflog.push((at, index));

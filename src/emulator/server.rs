@@ -17,7 +17,7 @@ use super::caller::Token;
 use super::counters::Counters;
 use super::faults::Faults;
 use super::files::Files;
-use super::revision::{Revision, is_gist_id};
+use super::revision::{Revision, Timestamp, is_gist_id};
 use super::service::{Inner, Service, clock};
 use super::state::{Journal, StateError};
 use super::store::Store;
@@ -146,6 +146,8 @@ pub struct SeenRevision {
     pub revision: Revision,
     /// In seconds since 1970.
     pub committed_at: i64,
+    /// When it landed, by this machine's clock, whatever the server's clock is set to.
+    pub landed: Timestamp,
     /// All files with their whole contents.
     pub files: BTreeMap<String, String>,
 }
@@ -285,6 +287,7 @@ impl GistService {
         let seen = view.history().map(|commit| SeenRevision {
             revision: commit.revision(),
             committed_at: commit.committed_at(),
+            landed: commit.landed(),
             files: plain(commit.files()),
         });
         seen.collect()

@@ -184,6 +184,19 @@ fn one_seed_gives_one_sequence_of_revisions() {
 }
 
 #[test]
+fn when_a_revision_landed_is_known_to_the_millisecond_whatever_the_servers_clock_shows() {
+    let (mut store, id) = store();
+    store.set_rules(Rules {
+        clock_offset_ms: -7_200_000,
+        ..Rules::default()
+    });
+    write(&mut store, &id, "first", T.plus_ms(1234));
+    let head = store.read(&id).unwrap().head();
+    assert_eq!(head.landed(), T.plus_ms(1234));
+    assert_eq!(head.committed_at(), T.seconds() - 7200 + 1);
+}
+
+#[test]
 fn events_build_the_same_store_again_with_vanished_revisions_vanished() {
     let mut store = Store::new(1);
     store.keep_events();
