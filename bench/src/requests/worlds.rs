@@ -1,51 +1,153 @@
-//! The simulated worlds that are measured.
+//! The simulated worlds that are measured: real electors and the real lock under virtual time, at a
+//! service that counts as GitHub does.
 
 use std::time::Duration;
 
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 use simulation::faults::Latency;
-use simulation::ledger::{End, Ledger};
+use simulation::ledger::{Change, End, Ledger};
 use simulation::scenario::{Ends, Scenario};
+use simulation::tally::Tally;
 use simulation::world::{Checks, run};
 
-pub const NEAR: Latency = Latency { read: Duration::from_millis(1), write: Duration::from_millis(1) };
-pub const GITHUB: Latency = Latency { read: Duration::from_millis(150), write: Duration::from_millis(500) };
+use crate::figure::Spread;
 
-pub fn curve(args: &[String]) {
-    let seconds = |text: &str| text.parse::<f64>().unwrap();
-    let hours = seconds(&args[0]);
-    println!("how limits latency candidates stagger: takeovers, writes/takeover mean p50 p90 most, lost mean p90 max, took p10 median p90 worst mean, 1st write..; lost terms; cpu");
-    for limits in [true, false] {
-        for (name, latency) in [("github", GITHUB), ("near", NEAR)] {
-            for n in [3, 10, 30, 100] {
-                for stagger in [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4] {
-                    let began = std::time::Instant::now();
-                    let config = LeaderElectionConfig { takeover_stagger: Duration::from_secs_f64(stagger), ..LeaderElectionConfig::new("?") };
-                    let mut scenario = Scenario::measured(7, &config, n, latency, Duration::from_secs_f64(3600.0 * hours));
-                    scenario.faults.limits = limits;
-                    let s = Duration::from_secs;
-                    scenario.ends = Some(Ends { how: End::Killed, after: if limits { (s(60), s(180)) } else { (s(16), s(32)) }, away: (s(1), s(10)) });
-                    let ledger = ledger(&scenario);
-                    show(&format!("{} {name:6} {n:>3} {stagger:>3}", if limits {"limits"} else {"free  "}), &ledger, began.elapsed());
-                }
-            }
+/// What is assumed of GitHub: nobody has published figures for gists.
+pub const GITHUB: Latency = Latency {
+    read: Duration::from_millis(150),
+    write: Duration::from_millis(500),
+};
+
+/// A service on the same machine.
+pub const NEAR: Latency = Latency {
+    read: Duration::from_millis(1),
+    write: Duration::from_millis(1),
+};
+
+/// How long the record of a new write may be overtaken.
+pub const CONFIRM_DELAY: Duration = Duration::from_secs(2);
+
+/// How long a process is away that was killed: a container starts again.
+const AWAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Which part of a reign that is ended is random, so that it ends at every phase of what recurs.
+const REIGN_SPREAD: f64 = 0.5;
+
+/// The first hour has the start in it.
+pub const HOUR: Duration = Duration::from_secs(3600);
+
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub config: LeaderElectionConfig,
+    pub candidates: usize,
+    pub latency: Latency,
+    /// GitHub's limits are there. A GitHub Enterprise server has none by default.
+    pub limits: bool,
+    pub lasts: Duration,
+    /// How leaders end, and how long each leads before on average.
+    pub ends: Option<(End, Duration)>,
+    pub starts_within: Duration,
+    /// What the user's other programs send in an hour: requests, and writes, which count as both.
+    pub others: (f64, f64),
+    pub seed: u64,
+}
+
+/// What came of a world.
+pub struct Outcome {
+    pub tally: Tally,
+    pub ledger: Box<Ledger>,
+}
+
+impl World {
+    /// With the default times and GitHub's limits and (assumed) latency; processes start within two
+    /// minutes.
+    pub fn new(candidates: usize, lasts: Duration) -> World {
+        World {
+            config: LeaderElectionConfig::new("?"),
+            candidates,
+            latency: GITHUB,
+            limits: true,
+            lasts,
+            ends: None,
+            starts_within: Duration::from_secs(120),
+            others: (0.0, 0.0),
+            seed: 7,
         }
     }
-}
 
-pub fn ledger(scenario: &Scenario) -> Ledger {
-    match run(scenario, Checks::All) {
-        Ok(tally) => *tally.ledger.unwrap(),
-        Err(violation) => panic!("{violation}"),
+    /// Lives it through.
+    ///
+    /// # Errors
+    /// If a promise is broken in it.
+    pub fn run(&self) -> Result<Outcome, String> {
+        let mut scenario = Scenario::measured(
+            self.seed,
+            &self.config,
+            self.candidates,
+            self.latency,
+            self.lasts,
+        );
+        scenario.faults.limits = self.limits;
+        scenario.counted = self.limits;
+        (scenario.faults.outsiders, scenario.faults.outside_writes) = self.others;
+        scenario.confirm_delay = CONFIRM_DELAY;
+        scenario.starts_within = self.starts_within;
+        scenario.ends = self.ends.map(|(how, mean)| Ends {
+            how,
+            after: (
+                mean.mul_f64(1.0 - REIGN_SPREAD),
+                mean.mul_f64(1.0 + REIGN_SPREAD),
+            ),
+            away: AWAY,
+        });
+        let mut tally = run(&scenario, Checks::Promises).map_err(|violation| {
+            format!(
+                "the world of {} candidates breaks a promise: {}",
+                self.candidates, violation.what
+            )
+        })?;
+        let ledger = tally.ledger.take().ok_or("the world was not measured")?;
+        Ok(Outcome { tally, ledger })
     }
 }
 
-fn show(what: &str, ledger: &Ledger, took: Duration) {
-    let mut times: Vec<f64> = ledger.changes.iter().filter_map(|c| c.took()).map(|t| t.as_secs_f64()).collect();
-    let mut writes: Vec<f64> = ledger.changes.iter().filter(|c| c.led_at.is_some()).map(|c| f64::from(c.writes())).collect();
-    let mut lost: Vec<f64> = ledger.changes.iter().filter(|c| c.led_at.is_some()).map(|c| f64::from(c.lost)).collect();
-    let st = |v: &mut Vec<f64>| { v.sort_by(f64::total_cmp); let at = |p: f64| v[((v.len()-1) as f64 * p).round() as usize]; (at(0.1), at(0.5), at(0.9), at(1.0), v.iter().sum::<f64>() / v.len() as f64) };
-    let w = st(&mut writes); let l = st(&mut lost); let t = st(&mut times);
-    println!("{what}: {:>4}  writes {:.2} {} {} {}  lost {:.2} {} {}  took {:.2} {:.2} {:.2} {:.2} mean {:.2}; {} lost terms; {:.1}s; least {:?} at once {}",
-        times.len(), w.4, w.1, w.2, w.3, l.4, l.2, l.3, t.0, t.1, t.2, t.3, t.4, ledger.lost_terms, took.as_secs_f64(), ledger.least_left.iter().take(3).collect::<Vec<_>>(), ledger.most_at_once);
+impl Outcome {
+    /// The changes of the leader that came to an end.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        let changes = self.ledger.changes.iter();
+        changes.filter(|change| change.took().is_some())
+    }
+
+    /// Something of every change, as figures.
+    ///
+    /// # Errors
+    /// If there was none.
+    pub fn each(&self, value: impl Fn(&Change) -> f64) -> Result<Spread, String> {
+        Spread::of(self.changes().map(value).collect())
+            .ok_or_else(|| "no leader was followed by another one in a simulated world".to_owned())
+    }
+}
+
+/// How long somebody could have led and nobody did, in seconds.
+pub fn took(change: &Change) -> f64 {
+    change.took().unwrap_or_default().as_secs_f64()
+}
+
+/// How long nobody led, in seconds.
+pub fn gap(change: &Change) -> f64 {
+    let led_at = change.led_at.unwrap_or(change.ended_at);
+    led_at.since(change.ended_at).as_secs_f64()
+}
+
+/// As `serve` and people name a latency.
+pub fn name_of(latency: Latency) -> String {
+    if latency == NEAR {
+        return "no latency".to_owned();
+    }
+    format!(
+        "reads {} ms, writes {} ms",
+        latency.read.as_millis(),
+        latency.write.as_millis()
+    )
 }

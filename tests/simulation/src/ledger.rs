@@ -1,6 +1,7 @@
 //! What a world's requests were, second by second, and how each change of its leader went: for who
 //! measures. Nothing is checked here, and worlds that are not measured keep no ledger.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::clock::Time;
@@ -121,6 +122,8 @@ pub struct Ledger {
     under_way: u32,
     pub most_at_once: u32,
     pub changes: Vec<Change>,
+    /// When the first of all led.
+    pub first_led_at: Option<Time>,
     /// Terms that nobody ended and which ended all the same.
     pub lost_terms: u32,
 }
@@ -133,11 +136,17 @@ impl Ledger {
         sum(seconds.skip(from.as_secs() as usize))
     }
 
-    /// The most of something within any so many seconds, before a moment.
+    /// The most of something within any so many seconds of a span.
     #[must_use]
-    pub fn most_within(&self, seconds: usize, to: Duration, of: fn(&Requests) -> u32) -> u32 {
-        let until = self.seconds.len().min(to.as_secs() as usize);
-        let windows = self.seconds[..until].windows(seconds.min(until).max(1));
+    pub fn most_within(
+        &self,
+        seconds: usize,
+        span: Range<Duration>,
+        of: fn(&Requests) -> u32,
+    ) -> u32 {
+        let until = self.seconds.len().min(span.end.as_secs() as usize);
+        let from = until.min(span.start.as_secs() as usize);
+        let windows = self.seconds[from..until].windows(seconds.min(until - from).max(1));
         windows.map(|window| of(&sum(window).all())).max().unwrap_or(0)
     }
 
@@ -212,6 +221,7 @@ impl Ledger {
     }
 
     pub(crate) fn note_term(&mut self, now: Time) {
+        self.first_led_at.get_or_insert(now);
         match self.change() {
             Some(change) if change.led_at.is_none() => change.led_at = Some(now),
             Some(_) => self.lost_terms += 1,

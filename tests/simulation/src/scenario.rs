@@ -49,6 +49,8 @@ pub struct Scenario {
     /// Requests and changes of the leader are written down, for who measures them.
     pub measured: bool,
     pub ends: Option<Ends>,
+    /// The processes start at random moments of this time, not all at once.
+    pub starts_within: Duration,
 }
 
 impl Scenario {
@@ -106,6 +108,7 @@ impl Scenario {
             content_age,
             measured: false,
             ends: None,
+            starts_within: Duration::ZERO,
         };
         scenario.draw_requests();
         scenario

@@ -346,7 +346,9 @@ impl World {
             let config = self.scenario.candidates[index].clone();
             let process = self.process(&config, clock);
             self.nodes.push(Node::new(config, clock, process));
-            self.step(index);
+            if !self.starts_later(index) {
+                self.step(index);
+            }
         }
         self.populate_legacy();
         self.populate_neighbours();

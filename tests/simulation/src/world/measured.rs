@@ -29,6 +29,19 @@ impl World {
         (there, Sender { back, ..from })
     }
 
+    /// Where processes do not start all at once, this one does later.
+    pub(super) fn starts_later(&mut self, node: usize) -> bool {
+        let within = self.scenario.starts_within;
+        if within.is_zero() {
+            return false;
+        }
+        self.power_off(node);
+        let after = self.between((Duration::ZERO, within));
+        let kind = Trouble::Crash;
+        self.after(after, Event::Relief { node, kind });
+        true
+    }
+
     /// A request has reached the service.
     pub(super) fn measure(&mut self, from: Sender, count: fn(&mut Requests)) {
         if self.tally.ledger.is_none() || !matches!(from.who, Who::Candidate(_)) {
