@@ -7,6 +7,7 @@ mod requests;
 use std::path::Path;
 
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some("dbg") { return requests::dbg(); }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let mut options = requests::Options::new(Path::new(&args[0]), Path::new(&args[1]), false);
     options.processes = args.get(2).is_none_or(|arg| arg != "fast");

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use simulation::clock::Time;
+
 use super::worlds::{HOUR, World};
-use super::{Table, figure, number};
+use super::{Table, figure, number, seconds};
 use crate::figure::{Aim, Figure, Spread};
 
 /// GitHub's limits for one user.
@@ -156,6 +158,21 @@ fn table(rows: &[Hours]) -> Table {
     table
 }
 
+/// How many simulations of a start there are.
+const STARTS: u64 = 20;
+
+/// Requests are counted for so long after a start.
+const EARLY: Duration = Duration::from_secs(600);
+
+/// One start.
+struct Start {
+    /// Until somebody leads; the whole time, if nobody ever does.
+    leads_after: f64,
+    writes: f64,
+    early: f64,
+    used: f64,
+}
+
 /// All start within a second, where the lease may be taken at once: how long until one leads, and
 /// what that costs.
 ///
@@ -166,49 +183,59 @@ pub fn herd() -> Result<(Vec<Figure>, Vec<Table>), String> {
         "herd",
         &[
             "candidates that start within a second",
-            "somebody leads after",
+            "somebody leads after, median / worst",
             "writes until then",
-            "requests in the first ten minutes (of 5,000)",
+            "requests in ten minutes (of 5,000)",
             "fewest left in the first hour",
         ],
     );
     let mut figures = Vec::new();
     for candidates in SIZES {
-        let world = World {
-            starts_within: Duration::from_secs(1),
-            ..World::new(candidates, HOUR * 2)
+        let starts = (0..STARTS).map(|seed| start(candidates, seed));
+        let starts = starts.collect::<Result<Vec<_>, _>>()?;
+        let of = |value: fn(&Start) -> f64| {
+            Spread::of(starts.iter().map(value).collect()).ok_or("nobody starts")
         };
-        let outcome = world.run()?;
-        let ledger = &outcome.ledger;
-        let first = ledger.first_led_at.map_or(f64::INFINITY, |at| at.seconds());
-        let early = ledger.between(Duration::ZERO, Duration::from_secs(600)).all();
-        let until = ledger.between(Duration::ZERO, Duration::from_secs_f64(first.min(7200.0)));
-        let left = ledger.least_left.first().copied().unwrap_or_default();
-        let used = f64::from(early.reads + early.writes);
+        let leads_after = of(|start| start.leads_after)?;
+        let early = of(|start| start.early)?;
+        let used = of(|start| start.used)?;
         table.row(vec![
             candidates.to_string(),
-            if first.is_finite() { format!("{first:.1} s") } else { "never in two hours".to_owned() },
-            number(f64::from(until.all().writes)),
-            number(used),
-            number(f64::from(left)),
+            format!("{} / {}", seconds(leads_after.median), seconds(leads_after.most)),
+            number(of(|start| start.writes)?.median),
+            format!("{}, at the most {}", number(early.median), number(early.most)),
+            number(REQUESTS_AN_HOUR - used.most),
         ]);
         let conditions = format!("{candidates} candidates start within a second, virtual hours");
-        figures.push(figure(
-            "requests",
-            "a new gist: until somebody leads",
-            &conditions,
-            "s",
-            Spread::single(first.min(7200.0)),
-            None,
-        ));
-        figures.push(figure(
-            "requests",
-            "a new gist: requests in the first ten minutes",
-            &conditions,
-            "requests",
-            Spread::single(used),
-            Aim::worst_below(REQUESTS_AN_HOUR, "GitHub's limit for the hour"),
-        ));
+        let one = |what: &str, unit, spread, aim| {
+            figure("requests", what, &conditions, unit, spread, aim)
+        };
+        let hour = Aim::worst_below(REQUESTS_AN_HOUR, "GitHub's limit for the hour");
+        figures.extend([
+            one("a new gist: until somebody leads", "s", leads_after, None),
+            one("a new gist: requests in ten minutes", "requests", early, None),
+            one("a new gist: requests used of the first hour's", "requests", used, hour),
+        ]);
     }
     Ok((figures, vec![table]))
+}
+
+fn start(candidates: usize, seed: u64) -> Result<Start, String> {
+    let world = World {
+        starts_within: Duration::from_secs(1),
+        seed,
+        ..World::new(candidates, HOUR)
+    };
+    let ledger = world.run()?.ledger;
+    let led = ledger.first_led_at.map(|at| at.since(Time(0)).min(HOUR));
+    let leads_after = led.unwrap_or(HOUR);
+    let early = ledger.between(Duration::ZERO, EARLY).all();
+    let until = ledger.between(Duration::ZERO, leads_after);
+    let left = ledger.least_left.first().copied().unwrap_or_default();
+    Ok(Start {
+        leads_after: leads_after.as_secs_f64(),
+        writes: f64::from(until.all().writes),
+        early: f64::from(early.reads + early.writes),
+        used: REQUESTS_AN_HOUR - f64::from(left),
+    })
 }

@@ -114,3 +114,11 @@ fn figure(
         aim,
     }
 }
+pub fn dbg() {
+    use std::time::Duration;
+    let mut world = worlds::World { ends: Some((simulation::ledger::End::Stopped, Duration::from_secs(300))), ..worlds::World::new(10, Duration::from_secs(330 * 200)) };
+    world.seed = 7;
+    if std::env::args().nth(2).is_some() { let _ = simulation::world::show(&world.scenario(), simulation::world::Checks::Promises); return; }
+    let o = world.run().unwrap();
+    for c in o.changes() { if worlds::took(c) > 8.0 { println!("{c:?}"); } }
+}

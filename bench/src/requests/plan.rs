@@ -15,7 +15,7 @@ use super::{Table, figure, number, seconds};
 use crate::figure::{Figure, Spread};
 
 /// How long each leader leads on average, in leases: those who are put off are to have looked.
-const REIGN_IN_LEASES: u32 = 10;
+const REIGN_IN_LEASES: u32 = 20;
 
 /// The hours of the steady election, beside the first.
 const HOURS: u32 = 2;

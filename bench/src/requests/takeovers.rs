@@ -23,7 +23,7 @@ const STAGGERS: [f64; 8] = [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
 /// How long a leader leads on average before it is killed. Without limits nothing but its renewals is
 /// to recur; with them those put off are to have looked.
 const REIGN: Duration = Duration::from_secs(24);
-const REIGN_WITH_LIMITS: Duration = Duration::from_secs(240);
+const REIGN_WITH_LIMITS: Duration = Duration::from_secs(600);
 
 /// A cycle beside the reign: a lease, and the takeover.
 const BESIDE: Duration = Duration::from_secs(35);

@@ -48,7 +48,7 @@ pub struct World {
     /// How leaders end, and how long each leads before on average.
     pub ends: Option<(End, Duration)>,
     pub starts_within: Duration,
-    /// What the user's other programs send in an hour: requests, and writes, which count as both.
+    /// What the user's other programs send in an hour: reads that count, and writes.
     pub others: (f64, f64),
     pub seed: u64,
 }
@@ -76,11 +76,8 @@ impl World {
         }
     }
 
-    /// Lives it through.
-    ///
-    /// # Errors
-    /// If a promise is broken in it.
-    pub fn run(&self) -> Result<Outcome, String> {
+    /// As the simulation takes it.
+    pub fn scenario(&self) -> Scenario {
         let mut scenario = Scenario::measured(
             self.seed,
             &self.config,
@@ -90,7 +87,7 @@ impl World {
         );
         scenario.faults.limits = self.limits;
         scenario.counted = self.limits;
-        (scenario.faults.outsiders, scenario.faults.outside_writes) = self.others;
+        scenario.faults.outside = self.others;
         scenario.confirm_delay = CONFIRM_DELAY;
         scenario.starts_within = self.starts_within;
         scenario.ends = self.ends.map(|(how, mean)| Ends {
@@ -101,7 +98,15 @@ impl World {
             ),
             away: AWAY,
         });
-        let mut tally = run(&scenario, Checks::Promises).map_err(|violation| {
+        scenario
+    }
+
+    /// Lives it through.
+    ///
+    /// # Errors
+    /// If a promise is broken in it.
+    pub fn run(&self) -> Result<Outcome, String> {
+        let mut tally = run(&self.scenario(), Checks::Promises).map_err(|violation| {
             format!(
                 "the world of {} candidates breaks a promise: {}",
                 self.candidates, violation.what

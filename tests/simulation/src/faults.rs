@@ -43,8 +43,8 @@ pub struct Faults {
     pub requests_an_hour: u32,
     /// How many of them the user's other programs send.
     pub outsiders: f64,
-    /// How many writes an hour they send, at equal distances.
-    pub outside_writes: f64,
+    /// How many reads and writes an hour they send beside, at equal distances.
+    pub outside: (f64, f64),
     /// The longest that a message is on its way where nothing is wrong.
     pub usual_way: Duration,
     /// How long a request takes instead, where that is fixed.
@@ -94,7 +94,7 @@ impl Faults {
             limits: false,
             requests_an_hour: REQUESTS_AN_HOUR,
             outsiders: 0.0,
-            outside_writes: 0.0,
+            outside: (0.0, 0.0),
             usual_way: Duration::from_millis(400),
             latency: None,
             race: Race::Stack,

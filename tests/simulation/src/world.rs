@@ -180,7 +180,10 @@ enum Event {
     OtherFile,
     /// Other programs of the user send so many requests.
     Outsiders(u32),
-    OutsideWrite,
+    /// Another one.
+    Outside {
+        write: bool,
+    },
     Person,
     Rewrite,
     /// A client-go candidate looks at the record.
@@ -487,7 +490,7 @@ impl World {
             Event::TermEnds { node, life, token } => self.end_term(node, life, token),
             Event::OtherFile => self.other_file(),
             Event::Outsiders(requests) => self.quota.outsiders(self.now, requests),
-            Event::OutsideWrite => self.outside_write(),
+            Event::Outside { write } => self.outside(write),
             Event::Person => self.person(),
             Event::Rewrite => self.rewrite(),
             Event::Legacy { index } => self.legacy_looks(index),

@@ -166,13 +166,18 @@ impl World {
         }
     }
 
-    /// Another program of the user writes, and will again.
-    pub(super) fn outside_write(&mut self) {
-        if self.faults.outside_writes <= 0.0 {
-            return;
+    /// Another program of the user reads or writes, and will again.
+    pub(super) fn outside(&mut self, write: bool) {
+        self.quota.outside(self.now, write);
+        self.outside_again(write);
+    }
+
+    pub(super) fn outside_again(&mut self, write: bool) {
+        let (reads, writes) = self.faults.outside;
+        let an_hour = if write { writes } else { reads };
+        if an_hour > 0.0 {
+            let period = Duration::from_secs_f64(3600.0 / an_hour);
+            self.after(period, Event::Outside { write });
         }
-        self.quota.outside_write(self.now);
-        let period = Duration::from_secs_f64(3600.0 / self.faults.outside_writes);
-        self.after(period, Event::OutsideWrite);
     }
 }

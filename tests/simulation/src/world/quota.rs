@@ -92,9 +92,9 @@ impl Quota {
         self.requests = self.limit.min(self.requests + requests);
     }
 
-    /// Another program of the user writes, if it may.
-    pub(super) fn outside_write(&mut self, now: Time) -> bool {
-        self.take(now, true).is_ok()
+    /// A request of another program of the user, if it is taken.
+    pub(super) fn outside(&mut self, now: Time, write: bool) {
+        let _ = self.take(now, write);
     }
 
     /// Which hour of the limit it is, and how many requests are left of it.

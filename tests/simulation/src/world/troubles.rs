@@ -56,8 +56,8 @@ impl World {
             self.at(at, Event::Outsiders(some));
             left -= f64::from(some);
         }
-        if self.faults.outside_writes > 0.0 {
-            self.at(self.now, Event::OutsideWrite);
+        for write in [false, true] {
+            self.outside_again(write);
         }
     }
 
