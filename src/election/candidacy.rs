@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::action::Notice;
 use super::config::LeaderElectionConfig;
-use super::lock::{Content, Observed};
+use super::lock::{Advice, Content, Observed};
 use super::record::LeaderElectionRecord;
 use super::safeguard::{Safeguard, holds};
 use super::status::SeenStatus;
@@ -25,6 +25,25 @@ const DATE_SLACK: Duration = Duration::from_secs(2);
 /// Polls are spread by up to this part of their period, either way, so that candidates started
 /// together do not look together for ever.
 pub(super) const POLL_JITTER: f64 = 0.1;
+
+/// The part of a poll period by which the look after a renewal may come sooner: not more, or looks
+/// that show nothing new would come close upon one that did.
+const MOST_SPREAD: f64 = 0.75;
+
+/// How many followers of a leader the setting of the stagger is for. Each further one adds as much:
+/// with a write on its way for a third of a second about one of the others writes in vain, and the first
+/// comes hardly later than with few (docs/performance.md).
+const STAGGERED_FOLLOWERS: u32 = 2;
+
+/// What seem to be more followers than this may be other programs.
+const MOST_FOLLOWERS: u32 = 12;
+
+/// After so many times the longest stagger the last candidate writes of those that start at once, where
+/// nobody has to be waited for.
+const START_STAGGERS: u32 = 3;
+
+/// How steeply these grow more towards the end. So however many there are, few are the first.
+const START_STEEPNESS: f64 = 4.0;
 
 /// What was last observed, and since when that is in effect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +81,8 @@ pub(super) struct Candidacy {
     /// The lease that it would write itself: as long as the record will say.
     own_lease: Duration,
     longest_stagger: Duration,
+    /// How many stand for election, as far as that is known.
+    candidates: Option<u32>,
     dice: Dice,
     observation: Option<Observation>,
     /// Nothing is claimed before this.
@@ -75,6 +96,7 @@ impl Candidacy {
             identity: config.identity.clone(),
             own_lease: Duration::from_secs(config.lease_duration_seconds()),
             longest_stagger: config.takeover_stagger,
+            candidates: None,
             dice: Dice(Rng::with_seed(config.seed)),
             observation: None,
             not_before: Instant::BOOT,
@@ -103,7 +125,7 @@ impl Candidacy {
                 Observation {
                     since: now,
                     long_gone: first_look && is_long_gone(&observed),
-                    stagger: self.draw_stagger(),
+                    stagger: self.draw_stagger(first_look),
                     observed,
                 }
             }
@@ -111,8 +133,24 @@ impl Candidacy {
         notices
     }
 
-    fn draw_stagger(&mut self) -> Duration {
-        self.longest_stagger.mul_f64(self.dice.0.f64())
+    /// Takes in how many stand for election, as far as the store can tell. Those that look seldom
+    /// need nothing that keeps them apart.
+    pub(super) fn take_advice(&mut self, advice: Advice) {
+        self.candidates = advice.candidates.filter(|_| advice.poll_pause.is_zero());
+    }
+
+    /// How long after the lease is free a candidate that sees it so writes.
+    fn draw_stagger(&mut self, first_look: bool) -> Duration {
+        let chance = self.dice.0.f64();
+        if first_look {
+            let late = (chance * START_STEEPNESS.exp_m1()).ln_1p() / START_STEEPNESS;
+            return (self.longest_stagger * START_STAGGERS).mul_f64(late);
+        }
+        let followers = self.candidates.unwrap_or_default().saturating_sub(1);
+        let more = followers
+            .min(MOST_FOLLOWERS)
+            .saturating_sub(STAGGERED_FOLLOWERS);
+        (self.longest_stagger * (1 + more)).mul_f64(chance)
     }
 
     fn overwritten_notice(&self, observed: &Observed) -> Option<Notice> {
@@ -168,8 +206,8 @@ impl Candidacy {
         };
         let wait = self.wait(observation);
         let free_at = (observation.since + wait).max(self.not_before);
-        if free_at <= observation.since {
-            // Nobody has waited for this moment, so nobody needs to be kept apart.
+        if wait.is_zero() && self.mine().is_some() {
+            // Nobody else takes it now.
             return free_at;
         }
         free_at + observation.stagger
@@ -237,6 +275,13 @@ impl Candidacy {
                 record.lease_duration()
             }
         }
+    }
+
+    /// A factor for the time from a look that showed a renewal to the next one. All see it at about
+    /// the same time, and are not to look at the same times for ever: who gives the lease back is to be
+    /// seen soon, and by few at once.
+    pub(super) fn spread(&mut self) -> f64 {
+        1.0 - MOST_SPREAD * self.dice.0.f64()
     }
 
     /// A factor for the time between two looks, up to `POLL_JITTER` above or below one.

@@ -31,7 +31,8 @@ use std::time::Duration;
 use super::action::{Action, Finish, Notice, StopReason};
 use super::candidacy::{Candidacy, POLL_JITTER};
 use super::config::LeaderElectionConfig;
-use super::lock::{LockError, Observed, Written};
+use super::lock::{Advice, LockError, Observed, Written};
+use super::rhythm::Rhythm;
 use super::safeguard::{Safeguard, holds};
 use super::status::{CallStatus, LeaderStatus, RoleName, Status};
 use super::term::Term;
@@ -120,6 +121,7 @@ pub struct LeaderElector {
     throttled_until: Instant,
     /// How far apart the store wants a candidate's looks to be.
     poll_pause: Duration,
+    rhythm: Rhythm,
     slow_paths: u64,
     /// It is to leave, for good or for a while, as soon as the workload has gone.
     ending: Option<Ending>,
@@ -139,6 +141,7 @@ impl LeaderElector {
     #[must_use]
     pub fn new(config: LeaderElectionConfig, confirmation: Option<Duration>, now: Instant) -> Self {
         let give_up_at = config.give_up_after.map(|patience| now + patience);
+        let rhythm = Rhythm::new(config.retry_period, config.poll_period);
         LeaderElector {
             candidacy: Candidacy::new(&config),
             config,
@@ -157,6 +160,7 @@ impl LeaderElector {
             failures: 0,
             throttled_until: Instant::BOOT,
             poll_pause: Duration::ZERO,
+            rhythm,
             slow_paths: 0,
             ending: None,
             give_up_at,
@@ -276,10 +280,11 @@ impl LeaderElector {
         }
     }
 
-    /// What the lock says of [`poll_pause`](super::lock::ResourceLock::poll_pause); to be told before
-    /// what came of the call.
-    pub fn handle_poll_pause(&mut self, pause: Duration) {
-        self.poll_pause = pause;
+    /// What the lock says of [`advice`](super::lock::ResourceLock::advice); to be told before what came
+    /// of the call.
+    pub fn handle_advice(&mut self, advice: Advice) {
+        self.poll_pause = advice.poll_pause;
+        self.candidacy.take_advice(advice);
     }
 
     /// A `get` came back.
@@ -358,22 +363,39 @@ impl LeaderElector {
         if now >= take_at && !self.workload && self.ending.is_none() {
             return self.schedule(now, Next::Claim);
         }
+        let at = self.next_look(now, sent_at);
+        self.schedule(at, Next::Look);
+    }
+
+    /// When a candidate looks again after a look that did not let it claim.
+    fn next_look(&mut self, now: Instant, sent_at: Instant) -> Instant {
+        let news = self.candidacy.is_news(now);
+        self.rhythm.looked(sent_at, now, news);
         let jitter = self.candidacy.poll_jitter();
         // Never longer than it was told: that may be up to a moment that matters.
         let pause = self.poll_pause.mul_f64(jitter - POLL_JITTER);
-        let period = self.config.poll_period.mul_f64(jitter).max(pause);
-        let poll_at = (sent_at + period).max(now + period / 2);
-        let mut at = if take_at > now {
-            poll_at.min(take_at)
+        let spread = if news {
+            self.candidacy.spread()
         } else {
-            poll_at
+            jitter
         };
+        let period = self.config.poll_period.mul_f64(spread).max(pause);
+        let mut at = (sent_at + period).max(now + period / 2);
+        if let Some(aimed) = self.rhythm.next_look()
+            && pause.is_zero()
+        {
+            at = at.min(aimed.max(now));
+        }
+        let take_at = self.candidacy.take_at();
+        if take_at > now {
+            at = at.min(take_at);
+        }
         // Where looks are dear, a leader that has just renewed is not looked at again for the only
         // reason that its lease may be over. One that has not is.
-        if self.candidacy.is_news(now) {
+        if news {
             at = at.max(now + pause);
         }
-        self.schedule(at, Next::Look);
+        at
     }
 
     fn check_before_release(&mut self, now: Instant) {

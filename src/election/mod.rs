@@ -6,6 +6,7 @@ pub mod config;
 pub mod elector;
 pub mod lock;
 pub mod record;
+mod rhythm;
 pub mod safeguard;
 pub mod status;
 mod term;

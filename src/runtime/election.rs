@@ -25,7 +25,7 @@ use super::worker::{self, LockCall, LockResult};
 use crate::election::action::{Action, Finish, StopReason};
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::election::elector::LeaderElector;
-use crate::election::lock::{LockError, ResourceLock};
+use crate::election::lock::{Advice, LockError, ResourceLock};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
@@ -48,7 +48,7 @@ const LAST_CALLBACKS: Duration = Duration::from_secs(1);
 enum Event {
     Timer,
     /// What came of a call, and how far apart a candidate's looks are to be.
-    Lock(LockResult, Duration),
+    Lock(LockResult, Advice),
     /// Nothing is left of what worked in the term with this token.
     WorkloadGone(u64),
     Cancel,
@@ -271,8 +271,8 @@ impl Owner {
         } = election;
         let confirmation = lock.confirmation();
         let (sender, alarm) = (handle.events.clone(), handle.events.clone());
-        let calls = worker::start(lock, move |result, pause| {
-            let _ = sender.send(Event::Lock(result, pause));
+        let calls = worker::start(lock, move |result, advice| {
+            let _ = sender.send(Event::Lock(result, advice));
         })?;
         Ok(Owner {
             elector: LeaderElector::new(config, confirmation, BootClock::now()),
@@ -325,7 +325,7 @@ impl Owner {
                 log::debug!("the term {token}: nothing of it runs since {now} after boot");
                 self.elector.handle_workload_gone(now);
             }
-            Event::Lock(LockResult::Got(result), pause) => {
+            Event::Lock(LockResult::Got(result), advice) => {
                 self.handle.seen().journal.looked(now, &result);
                 self.entrance.check_get(result.as_ref().err())?;
                 if let Ok(observed) = &result {
@@ -333,19 +333,19 @@ impl Owner {
                     let leads = self.elector.is_leader();
                     self.announcer.looked(now, observed, leads);
                 }
-                self.elector.handle_poll_pause(pause);
+                self.elector.handle_advice(advice);
                 self.elector.handle_got(now, result);
                 if !self.elector.is_leader() {
-                    self.reporter.poll_pause(now, pause);
+                    self.reporter.poll_pause(now, advice.poll_pause);
                 }
             }
-            Event::Lock(LockResult::Wrote(result), pause) => {
+            Event::Lock(LockResult::Wrote(result), advice) => {
                 self.handle.seen().journal.wrote(now, &result);
                 self.entrance.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.succeeded(now, true);
                 }
-                self.elector.handle_poll_pause(pause);
+                self.elector.handle_advice(advice);
                 self.elector.handle_wrote(now, result);
             }
         }

@@ -6,7 +6,9 @@ mod config;
 mod deadlines;
 mod ending;
 mod limits;
+mod rhythm;
 mod rig;
+mod stagger;
 mod takeover;
 
 use multi_cluster_leader_election::election::lock::Content;

@@ -277,7 +277,7 @@ fn every_answer_says_how_far_apart_looks_are_to_be() {
     let (rig, mut lock) = leader();
     get(&mut lock);
     assert_eq!(
-        lock.poll_pause(),
+        lock.advice().poll_pause,
         Duration::ZERO,
         "nothing is said of limits"
     );
@@ -287,14 +287,21 @@ fn every_answer_says_how_far_apart_looks_are_to_be() {
     get(&mut lock);
     let unchanged = rig.service.requests().of("GET", "", "304");
     assert_eq!(unchanged, 1, "a 304 says it too");
-    assert_eq!(lock.poll_pause(), Duration::from_secs(300), "ten leases");
+    assert_eq!(
+        lock.advice().poll_pause,
+        Duration::from_secs(300),
+        "ten leases"
+    );
     put_clock_forward(Duration::from_secs(3_500));
-    assert!(lock.poll_pause() <= Duration::from_secs(102), "the reset");
+    assert!(
+        lock.advice().poll_pause <= Duration::from_secs(102),
+        "the reset"
+    );
     put_clock_forward(Duration::from_secs(103));
-    assert_eq!(lock.poll_pause(), Duration::ZERO);
+    assert_eq!(lock.advice().poll_pause, Duration::ZERO);
     rig.faults(r#"{"primary_limit":5000}"#);
     update(&mut lock, "baz", 1);
-    assert_eq!(lock.poll_pause(), Duration::ZERO);
+    assert_eq!(lock.advice().poll_pause, Duration::ZERO);
 }
 
 #[test]

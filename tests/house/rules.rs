@@ -22,6 +22,7 @@ const PURE: &[&str] = &[
     "src/lock/gist/look",
     "src/workload/health",
     "src/lock/gist/budget",
+    "src/lock/gist/crowd",
     "src/workload/message",
     "src/lock/gist/terms",
     "src/workload/supervisor",

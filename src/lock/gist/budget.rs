@@ -20,13 +20,18 @@
 //! ```
 //!
 //! While at least two thirds of the plan are there, looks are put off by no more than a lease: a
-//! leader that dies is followed as soon as ever, and only a release is noticed later.
+//! leader that dies is followed as soon as ever, and only a release is noticed later. With less, some
+//! candidates go on like that, the fewer the less is left, and the others hardly look at all. Were
+//! all put off alike, none would be near when the leader dies. Who goes on is drawn once for each.
 //!
 //! What one candidate decides, all do, and so they settle where the requests just last. The leader is
 //! never held back here: nothing but a candidate's look is.
 
 use std::time::Duration;
 
+use fastrand::Rng;
+
+use super::crowd::Crowd;
 use super::wire::RateLimit;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::time::Instant;
@@ -47,12 +52,14 @@ const KEPT: f64 = 0.05;
 /// hour (candidates that start, and read the history) is nothing yet.
 const ON_PLAN: f64 = 0.95;
 
-/// With less than this part, looks are put off by more than a lease. A burst hardly comes to that;
-/// more than 35 candidates with the default times do, or other programs that take most of the hour.
+/// With less than this part, looks of some are put off by more than a lease. A burst hardly comes to
+/// that; more than 35 candidates with the default times do, or other programs that take most of the
+/// hour.
 const FAR_BEHIND: f64 = 2.0 / 3.0;
 
-/// Being behind by another such part of the plan doubles the time between two looks. Steep, so that
-/// it settles close to the plan, whether ten candidates share the rest or a hundred.
+/// Being behind by another such part of the plan doubles the time between two looks, or halves the number
+/// of those that look. Steep, so that it settles close to the plan, whether ten candidates share the
+/// rest or a hundred.
 const DOUBLES_EVERY: f64 = 0.025;
 
 /// However little is left, a candidate looks once in so many leases: there may be no other one that
@@ -63,13 +70,19 @@ const LONGEST_LEASES: u32 = 10;
 /// that does.
 const LONGEST_LEASES_UNINFORMED: u32 = 1;
 
+/// How many ranks there are.
+const RANKS: f64 = 65_536.0;
+
 /// Says how far apart a candidate's looks are to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
     poll_period: Duration,
     retry_period: Duration,
     lease_duration: Duration,
+    /// Where this candidate stands among all, drawn at random: 0 goes on longest.
+    rank: u16,
     heard: Option<Heard>,
+    crowd: Crowd,
 }
 
 /// What followed from an answer.
@@ -92,12 +105,15 @@ impl Budget {
             poll_period: election.poll_period,
             retry_period: election.retry_period,
             lease_duration: election.lease_duration,
+            rank: Rng::with_seed(election.seed).u16(..),
             heard: None,
+            crowd: Crowd::new(election.retry_period),
         }
     }
 
     /// Takes in what an answer that came `now` says; one that says nothing changes nothing.
     pub fn heard(&mut self, now: Instant, rate: Option<RateLimit>) {
+        self.crowd.heard(now, rate);
         let Some(rate) = rate else { return };
         let resets_in = rate.resets_in().map(|time| time.min(LONGEST_RESET));
         self.heard = resets_in.map(|resets_in| {
@@ -126,6 +142,12 @@ impl Budget {
         wanted.min(heard.resets_at.since(now))
     }
 
+    /// How many stand for election, as far as that can be told.
+    #[must_use]
+    pub fn candidates(&self) -> Option<u32> {
+        self.crowd.candidates()
+    }
+
     /// Whether nothing is left but what is the leader's: the history is read on later.
     #[must_use]
     pub fn only_reserve(&self, now: Instant) -> bool {
@@ -146,10 +168,17 @@ impl Budget {
         }
         let part = spare / planned;
         if part < FAR_BEHIND {
-            return doubled(self.lease_duration, FAR_BEHIND - part).min(longest);
+            let share = 1.0 / doublings(FAR_BEHIND - part);
+            let goes_on = f64::from(self.rank) < share * RANKS;
+            return if goes_on {
+                self.lease_duration
+            } else {
+                longest
+            };
         }
         if part < ON_PLAN {
-            return doubled(self.poll_period, ON_PLAN - part).min(self.lease_duration);
+            let pause = self.poll_period.mul_f64(doublings(ON_PLAN - part));
+            return pause.min(self.lease_duration);
         }
         Duration::ZERO
     }
@@ -161,9 +190,9 @@ impl Budget {
     }
 }
 
-/// A time, for a candidate that is behind by so much.
-fn doubled(time: Duration, behind: f64) -> Duration {
-    time.mul_f64((behind / DOUBLES_EVERY).exp2())
+/// By how much what depends on it grows for who is behind by so much.
+fn doublings(behind: f64) -> f64 {
+    (behind / DOUBLES_EVERY).exp2()
 }
 
 #[cfg(test)]
@@ -186,7 +215,14 @@ mod tests {
 
     /// With the default times: polls every 2 s, renewals every 8 s, a lease of 30 s.
     fn default() -> Budget {
-        Budget::new(&LeaderElectionConfig::new("baz"))
+        of_seed(0)
+    }
+
+    fn of_seed(seed: u64) -> Budget {
+        Budget::new(&LeaderElectionConfig {
+            seed,
+            ..LeaderElectionConfig::new("baz")
+        })
     }
 
     fn pause(rate: RateLimit, informed: bool) -> Duration {
@@ -225,19 +261,65 @@ mod tests {
         }
     }
 
+    /// Of a candidate of this rank, in seconds, half an hour before the reset.
+    fn of_rank(rank: u16, left: u64) -> f64 {
+        let mut budget = Budget { rank, ..default() };
+        budget.heard(NOW, Some(rate(5_000, left, HOUR / 2)));
+        budget.pause(NOW, true).as_secs_f64()
+    }
+
+    /// All that may be left half an hour before the reset, from most to least.
+    fn lefts() -> impl Iterator<Item = u64> {
+        (0..=2_500).rev()
+    }
+
     #[test]
     fn the_further_behind_the_plan_the_seldomer_are_looks_and_never_without_bound() {
-        let pauses: Vec<f64> = (0..=2_500).rev().map(|left| with(left, HOUR / 2)).collect();
-        assert!(pauses.is_sorted());
-        let count = |from: f64, to: f64| pauses.iter().filter(|&&p| from < p && p <= to).count();
-        assert!(count(2.0, 8.0) > 50 && count(8.0, 29.9) > 50 && count(30.1, 299.0) > 50);
-        assert!(count(29.9, 30.1) > 200, "a lease");
-        assert_eq!(pauses.last(), Some(&300.0), "ten leases");
+        for rank in [0, 1, 1_000, 40_000, u16::MAX] {
+            let pauses: Vec<f64> = lefts().map(|left| of_rank(rank, left)).collect();
+            assert!(pauses.is_sorted());
+            let count =
+                |from: f64, to: f64| pauses.iter().filter(|&&p| from < p && p <= to).count();
+            assert!(count(2.0, 8.0) > 50 && count(8.0, 29.9) > 50);
+            assert!(count(29.9, 30.1) > 200, "a lease");
+            assert_eq!(pauses.last(), Some(&300.0), "ten leases");
+        }
         // A fortieth of the plan doubles.
         let plan = 5_000.0 * 0.95 - 1.25 * 450.0;
         let lost = (plan / 2.0 / 40.0_f64).round() as u64;
         let ratio = with(2_400 - lost, HOUR / 2) / with(2_400, HOUR / 2);
         assert!((1.9..2.1).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn far_behind_the_plan_some_go_on_and_the_others_hardly_look() {
+        let goes_on = |rank: u16, left| of_rank(rank, left) <= 30.0;
+        let share = |left| {
+            let ranks = (0..=u16::MAX).step_by(64);
+            ranks.filter(|&rank| goes_on(rank, left)).count() as f64 / 1_024.0
+        };
+        let shares: Vec<f64> = lefts().step_by(50).map(share).collect();
+        assert!(shares.is_sorted_by(|more, less| more >= less));
+        assert!(
+            shares
+                .iter()
+                .filter(|&&share| 0.01 < share && share < 1.0)
+                .count()
+                >= 5
+        );
+        assert_eq!((shares.first(), shares.last()), (Some(&1.0), Some(&0.0)));
+        // Who goes on with less does so with more.
+        for left in lefts().step_by(50) {
+            let ranks = (0..=u16::MAX).step_by(64);
+            assert!(ranks.map(|rank| of_rank(rank, left)).is_sorted());
+        }
+    }
+
+    #[test]
+    fn candidates_have_ranks_of_their_own() {
+        let mut ranks: Vec<u16> = (0..100).map(|seed| of_seed(seed).rank).collect();
+        ranks.sort_unstable();
+        assert!(ranks[10] < 15_000 && ranks[50] > 20_000 && ranks[90] > 50_000);
     }
 
     #[test]
@@ -298,17 +380,19 @@ mod tests {
     /// One leader and so many candidates for an hour, second by second, and what is left each second.
     fn an_hour_of(candidates: usize, others_an_hour: u64) -> Vec<u64> {
         let mut left = 5_000_u64;
-        let mut next: Vec<f64> = (0..candidates).map(|i| i as f64 % 8.0).collect();
+        let first = |i: usize| (i as f64 % 8.0, of_seed(i as u64));
+        let mut next: Vec<(f64, Budget)> = (0..candidates).map(first).collect();
         let mut lefts = Vec::new();
         for second in 0..HOUR {
             left = left.saturating_sub(u64::from(second % 8 == 0));
             left = left.saturating_sub(others_an_hour * (second + 1) / HOUR);
             left += others_an_hour * second / HOUR;
-            for look in &mut next {
+            for (look, budget) in &mut next {
                 if *look <= second as f64 {
                     // Looks in between show nothing new.
                     left = left.saturating_sub(1);
-                    *look += with(left, HOUR - second).max(8.0);
+                    budget.heard(NOW, Some(rate(5_000, left, HOUR - second)));
+                    *look += budget.pause(NOW, true).as_secs_f64().max(8.0);
                 }
             }
             lefts.push(left);

@@ -12,6 +12,7 @@
 
 pub mod budget;
 pub mod client;
+mod crowd;
 pub mod history;
 pub mod limits;
 pub mod look;
@@ -32,7 +33,7 @@ use self::client::{GistClient, StatsHandle};
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::stored::{Mark, Stored};
 use self::wire::{Answer, Request};
-use crate::election::lock::{LockError, Observed, ResourceLock, Written};
+use crate::election::lock::{Advice, LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 
@@ -212,8 +213,8 @@ impl<T: Transport> ResourceLock for GistLock<T> {
         Some(self.confirm_delay)
     }
 
-    fn poll_pause(&self) -> Duration {
-        self.protocol.poll_pause((self.clock)())
+    fn advice(&self) -> Advice {
+        self.protocol.advice((self.clock)())
     }
 
     fn record_event(&mut self, event: &str) {

@@ -23,7 +23,7 @@ use super::stored::{self, Mark, Origin, PROTOCOL, PROTOCOL_MOVED, Stored};
 use super::wire::status::for_people;
 use super::wire::target::check_file_name;
 use super::wire::{Answer, GistPage, Reply, Request};
-use crate::election::lock::{Content, LockError, Observed, Written};
+use crate::election::lock::{Advice, Content, LockError, Observed, Written};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
 use crate::election::time::Instant;
 
@@ -134,10 +134,13 @@ impl GistProtocol {
         self.reader.known()
     }
 
-    /// How far apart a candidate's looks are to be at least, by what is known `now`.
+    /// What a candidate is to know of the service's limits `now`.
     #[must_use]
-    pub fn poll_pause(&self, now: Instant) -> Duration {
-        self.budget.pause(now, self.in_effect().is_some())
+    pub fn advice(&self, now: Instant) -> Advice {
+        Advice {
+            poll_pause: self.budget.pause(now, self.in_effect().is_some()),
+            candidates: self.budget.candidates(),
+        }
     }
 
     /// What is in effect, as far as it is known.

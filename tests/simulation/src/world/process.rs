@@ -115,14 +115,13 @@ impl World {
     fn put_looks_off(&mut self, node: usize) {
         let told = self.told(node);
         let candidate = &mut self.nodes[node];
-        let pause = if rule_holds(Rule::LooksPutOff) {
-            candidate.protocol.poll_pause(told)
-        } else {
-            Duration::ZERO
-        };
-        candidate.elector.handle_poll_pause(pause);
+        let mut advice = candidate.protocol.advice(told);
+        if !rule_holds(Rule::LooksPutOff) {
+            advice.poll_pause = Duration::ZERO;
+        }
+        candidate.elector.handle_advice(advice);
         let looks = !candidate.elector.is_leader();
-        self.tally.put_off += u64::from(looks && !pause.is_zero());
+        self.tally.put_off += u64::from(looks && !advice.poll_pause.is_zero());
     }
 
     /// What the client does with a request before it goes out.
