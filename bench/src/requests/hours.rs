@@ -84,10 +84,30 @@ fn figures(row: &Hours) -> Vec<Figure> {
         figure("requests", what, &conditions, unit, spread, aim)
     };
     vec![
-        one("the leader's writes", "an hour", row.leader_writes.clone(), None),
-        one("a candidate's reads that count", "an hour", row.one_reads.clone(), None),
-        one("a candidate's looks that are free (304)", "an hour", row.one_free.clone(), None),
-        one("requests that count, of all", "an hour", row.all.clone(), None),
+        one(
+            "the leader's writes",
+            "an hour",
+            row.leader_writes.clone(),
+            None,
+        ),
+        one(
+            "a candidate's reads that count",
+            "an hour",
+            row.one_reads.clone(),
+            None,
+        ),
+        one(
+            "a candidate's looks that are free (304)",
+            "an hour",
+            row.one_free.clone(),
+            None,
+        ),
+        one(
+            "requests that count, of all",
+            "an hour",
+            row.all.clone(),
+            None,
+        ),
         one(
             "requests used of the hour's at the most",
             "requests",
@@ -151,7 +171,11 @@ fn table(rows: &[Hours]) -> Table {
             number(row.all.median),
             number(REQUESTS_AN_HOUR - row.used.most),
             number(row.points),
-            format!("{}, {}", number(row.writes_a_minute), number(row.writes_an_hour)),
+            format!(
+                "{}, {}",
+                number(row.writes_a_minute),
+                number(row.writes_an_hour)
+            ),
             number(row.refused),
         ]);
     }
@@ -201,9 +225,17 @@ pub fn herd() -> Result<(Vec<Figure>, Vec<Table>), String> {
         let used = of(|start| start.used)?;
         table.row(vec![
             candidates.to_string(),
-            format!("{} / {}", seconds(leads_after.median), seconds(leads_after.most)),
+            format!(
+                "{} / {}",
+                seconds(leads_after.median),
+                seconds(leads_after.most)
+            ),
             number(of(|start| start.writes)?.median),
-            format!("{}, at the most {}", number(early.median), number(early.most)),
+            format!(
+                "{}, at the most {}",
+                number(early.median),
+                number(early.most)
+            ),
             number(REQUESTS_AN_HOUR - used.most),
         ]);
         let conditions = format!("{candidates} candidates start within a second, virtual hours");
@@ -213,8 +245,18 @@ pub fn herd() -> Result<(Vec<Figure>, Vec<Table>), String> {
         let hour = Aim::worst_below(REQUESTS_AN_HOUR, "GitHub's limit for the hour");
         figures.extend([
             one("a new gist: until somebody leads", "s", leads_after, None),
-            one("a new gist: requests in ten minutes", "requests", early, None),
-            one("a new gist: requests used of the first hour's", "requests", used, hour),
+            one(
+                "a new gist: requests in ten minutes",
+                "requests",
+                early,
+                None,
+            ),
+            one(
+                "a new gist: requests used of the first hour's",
+                "requests",
+                used,
+                hour,
+            ),
         ]);
     }
     Ok((figures, vec![table]))

@@ -89,6 +89,20 @@ pub fn measure(options: &Options) -> Result<Measured, String> {
     })
 }
 
+/// Puts the tables into the places that a text has for them; those without one are left out.
+///
+/// # Errors
+/// If the text cannot be read or written.
+pub fn fill(tables: &[Table], path: &Path) -> Result<(), String> {
+    let of = |e| format!("cannot fill the tables of {}: {e}", path.display());
+    let text = std::fs::read_to_string(path).map_err(of)?;
+    let filled = tables.iter().fold(text, |text, table| {
+        let filled = table.fill(&text);
+        filled.unwrap_or(text)
+    });
+    std::fs::write(path, filled).map_err(of)
+}
+
 impl Measured {
     fn take(&mut self, (figures, tables): (Vec<Figure>, Vec<Table>)) {
         self.figures.extend(figures);
@@ -113,12 +127,4 @@ fn figure(
         spread,
         aim,
     }
-}
-pub fn dbg() {
-    use std::time::Duration;
-    let mut world = worlds::World { ends: Some((simulation::ledger::End::Stopped, Duration::from_secs(300))), ..worlds::World::new(10, Duration::from_secs(330 * 200)) };
-    world.seed = 7;
-    if std::env::args().nth(2).is_some() { let _ = simulation::world::show(&world.scenario(), simulation::world::Checks::Promises); return; }
-    let o = world.run().unwrap();
-    for c in o.changes() { if worlds::took(c) > 8.0 { println!("{c:?}"); } }
 }

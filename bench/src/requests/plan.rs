@@ -179,7 +179,11 @@ impl Row {
             figure("plan", what, &conditions, unit, spread.clone(), None)
         };
         vec![
-            one("requests that count, of all", "an hour", &Spread::single(given.requests)),
+            one(
+                "requests that count, of all",
+                "an hour",
+                &Spread::single(given.requests),
+            ),
             one("killed: nobody leads", "s", &given.gap),
             one("of it after the lease", "s", &given.over),
             one("handover", "s", &given.handover),
@@ -188,9 +192,8 @@ impl Row {
 
     fn cells(&self, given: &Given) -> Vec<String> {
         let (lease, deadline, retry, poll) = self.times;
-        let both = |spread: &Spread| {
-            format!("{} / {}", seconds(spread.median), seconds(spread.most))
-        };
+        let both =
+            |spread: &Spread| format!("{} / {}", seconds(spread.median), seconds(spread.most));
         let left = match (self.limits, given.refused) {
             (false, _) => "-".to_owned(),
             (true, 0) => number(given.left),
@@ -224,7 +227,9 @@ fn give(row: &Row, takeovers: u32) -> Result<Given, String> {
         let hours = outcome.ledger.least_left.iter().skip(1);
         hours.min().copied().unwrap_or_default()
     };
-    let points = steady.ledger.most_within(60, HOUR..lasts, |requests| requests.points());
+    let points = steady
+        .ledger
+        .most_within(60, HOUR..lasts, |requests| requests.points());
     Ok(Given {
         requests: f64::from(all.reads + all.writes) / hours + others * (reads + writes),
         writes: f64::from(all.writes) / hours + others * writes,
@@ -241,6 +246,11 @@ fn give(row: &Row, takeovers: u32) -> Result<Given, String> {
 /// Leaders that end, one after the other.
 fn ended(row: &Row, end: End, takeovers: u32) -> Result<Outcome, String> {
     let lease = Duration::from_secs(row.times.0);
-    let most = if row.candidates > 30 { takeovers / 2 } else { takeovers };
-    row.world(lease * (REIGN_IN_LEASES + 1) * most, Some(end))?.run()
+    let most = if row.candidates > 30 {
+        takeovers / 2
+    } else {
+        takeovers
+    };
+    row.world(lease * (REIGN_IN_LEASES + 1) * most, Some(end))?
+        .run()
 }

@@ -53,7 +53,13 @@ pub fn measure(elector: &Path) -> Result<(Vec<Figure>, Vec<Table>), String> {
     })?;
     let mut table = Table::new(
         "processes",
-        &["candidates", "in the first two minutes", "processes", "simulation", "ratio"],
+        &[
+            "candidates",
+            "in the first two minutes",
+            "processes",
+            "simulation",
+            "ratio",
+        ],
     );
     let mut figures = Vec::new();
     for counts in &counts {
@@ -72,7 +78,10 @@ fn compare(
     figures: &mut Vec<Figure>,
 ) -> Result<(), String> {
     let real = f64::from(of(&counts.real));
-    let simulated = counts.simulated.iter().map(|requests| f64::from(of(requests)));
+    let simulated = counts
+        .simulated
+        .iter()
+        .map(|requests| f64::from(of(requests)));
     let simulated = Spread::of(simulated.collect()).ok_or("nothing was simulated")?;
     let ratio = match simulated.median > 0.0 {
         true => format!("{:.2}", real / simulated.median),
@@ -82,13 +91,26 @@ fn compare(
         counts.candidates.to_string(),
         kind.to_owned(),
         format!("{real}"),
-        format!("{} ({} to {})", simulated.median, simulated.least, simulated.most),
+        format!(
+            "{} ({} to {})",
+            simulated.median, simulated.least, simulated.most
+        ),
         ratio,
     ]);
     let what = format!("{kind}, in the first two minutes");
-    for (how, spread) in [("processes", Spread::single(real)), ("simulated", simulated)] {
+    for (how, spread) in [
+        ("processes", Spread::single(real)),
+        ("simulated", simulated),
+    ] {
         let conditions = format!("{} candidates, {how}", counts.candidates);
-        figures.push(figure("requests", &what, &conditions, "requests", spread, None));
+        figures.push(figure(
+            "requests",
+            &what,
+            &conditions,
+            "requests",
+            spread,
+            None,
+        ));
     }
     Ok(())
 }

@@ -38,7 +38,9 @@ fn once(from: u64) -> Result<f64, String> {
     let began = cpu_time()?;
     for seed in from..from + WORLDS {
         let world = run(&Scenario::draw(seed), Checks::All);
-        hours += world.map_err(|violation| violation.what.clone())?.candidate_hours;
+        hours += world
+            .map_err(|violation| violation.what.clone())?
+            .candidate_hours;
     }
     Ok(hours / cpu_time()?.saturating_sub(began).as_secs_f64())
 }

@@ -64,14 +64,12 @@ pub fn measure(count: u32, results: &Path) -> Result<(Vec<Figure>, Vec<Table>), 
         for candidates in SIZES {
             for stagger in STAGGERS {
                 let some = Some(stagger);
-                tried.push(kills(candidates, GITHUB, limits, some, count)?);
+                tried.push(kills(candidates, GITHUB, limits, some, count / 2)?);
             }
         }
     }
     figures.extend(tried.iter().flat_map(stagger_figures));
-    let path = results.join("stagger.svg");
-    let curves = curves(&tried);
-    std::fs::write(&path, curves).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    draw(&tried, results)?;
     let tables = vec![
         usual_table(&usual),
         stagger_table("stagger-free", &tried, false),
@@ -197,30 +195,51 @@ fn stagger_figures(kills: &Kills) -> Vec<Figure> {
     ]
 }
 
-/// The claims lost and the time taken over the stagger, without limits: all look at full pace.
-fn curves(tried: &[Kills]) -> String {
-    let mut series = Vec::new();
-    for candidates in SIZES {
-        let of = |kills: &&Kills| kills.candidates == candidates && !kills.limits;
-        for (what, value) in [
-            ("lost claims", (|kills| kills.lost.mean) as fn(&Kills) -> f64),
-            ("seconds", |kills| kills.took.median),
-        ] {
-            let points = tried.iter().filter(of);
-            let points = points.map(|kills| (kills.stagger.unwrap_or_default(), value(kills)));
-            series.push(Series {
-                name: format!("{what}, {candidates}"),
-                points: points.collect(),
+/// The curves over the stagger: claims lost and time taken, with limits and without.
+fn draw(tried: &[Kills], results: &Path) -> Result<(), String> {
+    let plots: [(&str, &str, &str, fn(&Kills) -> f64); 2] = [
+        (
+            "stagger",
+            "lost claims in a takeover",
+            "claims, mean",
+            |kills| kills.lost.mean,
+        ),
+        (
+            "stagger-time",
+            "seconds that a takeover takes",
+            "s, median",
+            |kills| kills.took.median,
+        ),
+    ];
+    for limits in [false, true] {
+        for (name, what, y, value) in plots {
+            let series = SIZES.map(|candidates| {
+                let of = |kills: &&Kills| kills.candidates == candidates && kills.limits == limits;
+                let points = tried.iter().filter(of);
+                let points = points.map(|kills| (kills.stagger.unwrap_or_default(), value(kills)));
+                Series {
+                    name: format!("{candidates} candidates"),
+                    points: points.collect(),
+                }
             });
+            let svg = plot::curves(
+                &format!("{what}, {}", limits_in_words(limits)),
+                &Axis::log("takeover_stagger, s (leftmost: none)"),
+                &Axis::linear(y),
+                &series,
+                &[],
+            );
+            let name = if limits {
+                format!("{name}-limits.svg")
+            } else {
+                format!("{name}.svg")
+            };
+            let path = results.join(name);
+            std::fs::write(&path, svg)
+                .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
         }
     }
-    plot::curves(
-        "A takeover by 3, 10, 30 and 100 candidates at once, over the stagger",
-        &Axis::linear("TAKEOVER stagger, s"),
-        &Axis::linear("lost claims (mean) and seconds to the next leader (median)"),
-        &series,
-        &[],
-    )
+    Ok(())
 }
 
 fn usual_table(rows: &[Kills]) -> Table {

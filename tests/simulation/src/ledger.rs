@@ -147,7 +147,10 @@ impl Ledger {
         let until = self.seconds.len().min(span.end.as_secs() as usize);
         let from = until.min(span.start.as_secs() as usize);
         let windows = self.seconds[from..until].windows(seconds.min(until - from).max(1));
-        windows.map(|window| of(&sum(window).all())).max().unwrap_or(0)
+        windows
+            .map(|window| of(&sum(window).all()))
+            .max()
+            .unwrap_or(0)
     }
 
     pub(crate) fn note(&mut self, now: Time, leads: bool, one: Requests) {

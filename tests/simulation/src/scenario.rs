@@ -5,8 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 
-use crate::faults::{Faults, Latency};
 use crate::faults::workloads::WorkloadFaults;
+use crate::faults::{Faults, Latency};
 use crate::ledger::End;
 
 /// How terms are ended, one after the other, in worlds that measure what follows.

@@ -88,7 +88,10 @@ impl World {
         let before = landed.before;
         let taken = landed.took_effect && before.process != Some(from.process);
         let since = self.service.landed_at(before.revision);
-        let free_at = before.lease.zip(since).filter(|_| taken && !before.released);
+        let free_at = before
+            .lease
+            .zip(since)
+            .filter(|_| taken && !before.released);
         if let Some(ledger) = &mut self.tally.ledger {
             if !landed.took_effect {
                 ledger.note_forestalled();
