@@ -383,8 +383,10 @@ impl LeaderElector {
         let mut at = (sent_at + period).max(now + period / 2);
         if let Some(aimed) = self.rhythm.next_look()
             && pause.is_zero()
+            && aimed < at + self.config.poll_period / 2
         {
-            at = at.min(aimed.max(now));
+            // Also in place of a look that would come only just before it.
+            at = aimed.max(now);
         }
         let take_at = self.candidacy.take_at();
         if take_at > now {

@@ -12,6 +12,9 @@ use crate::election::time::Instant;
 /// Over so many renewals it is counted: fewer, and it depends on which look comes before which renewal.
 const RENEWALS: u32 = 4;
 
+/// More than so many are noticed before that: their looks alone come near what GitHub grants a minute.
+const MANY: u32 = 20;
+
 /// Times of a reset that differ by less, in seconds, are of the same hour: they are rounded, and come
 /// from several servers.
 const SAME_RESET: u64 = 30;
@@ -58,13 +61,17 @@ impl Crowd {
             return;
         }
         let passed = now.since(before.at);
-        if passed.is_zero() || passed < self.retry_period.saturating_mul(RENEWALS) {
+        let used = before.requests.saturating_sub(left.requests) as f64;
+        let renewals = passed.as_secs_f64() / self.retry_period.as_secs_f64();
+        // A float that is too large becomes the largest number, and one that is none zero.
+        if passed.is_zero() || renewals < f64::from(RENEWALS) {
+            let at_least = (used / (renewals + 1.0)) as u32;
+            self.candidates = Some(at_least)
+                .filter(|&many| many > MANY)
+                .max(self.candidates);
             return;
         }
         self.since = Some(left);
-        let used = before.requests.saturating_sub(left.requests) as f64;
-        let renewals = passed.as_secs_f64() / self.retry_period.as_secs_f64();
-        // A float that is too large becomes the largest number.
         self.candidates = Some((used / renewals).round() as u32);
     }
 
@@ -96,7 +103,8 @@ mod tests {
         })
     }
 
-    /// What one of so many candidates makes of a quarter of an hour with the default times.
+    /// What one of so many candidates makes of a quarter of an hour with the default times, once it has
+    /// heard enough.
     fn counted(candidates: u64, others_a_second: u64) -> Vec<u32> {
         let mut crowd = Crowd::new(Duration::from_secs(8));
         let mut counts = Vec::new();
@@ -104,7 +112,7 @@ mod tests {
             let used = second / 8 * candidates + second * others_a_second;
             if second % 2 == 0 {
                 crowd.heard(at(1_000 + second), left(50_000 - used));
-                counts.extend(crowd.candidates());
+                counts.extend(crowd.candidates().filter(|_| second >= 32));
             }
         }
         counts
@@ -141,6 +149,20 @@ mod tests {
         assert_eq!(crowd.candidates(), Some(10));
         crowd.heard(at(92), left_of_hour(1, 4_988));
         assert_eq!(crowd.candidates(), Some(3));
+    }
+
+    #[test]
+    fn a_great_many_are_noticed_at_once() {
+        let mut crowd = Crowd::new(Duration::from_secs(8));
+        crowd.heard(at(0), left(5_000));
+        crowd.heard(at(2), left(4_975));
+        assert_eq!(crowd.candidates(), None);
+        crowd.heard(at(2), left(4_900));
+        assert_eq!(crowd.candidates(), Some(80));
+        crowd.heard(at(32), left(4_600));
+        assert_eq!(crowd.candidates(), Some(100));
+        crowd.heard(at(64), left(4_560));
+        assert_eq!(crowd.candidates(), Some(10));
     }
 
     #[test]
