@@ -20,15 +20,18 @@ const SIZES: [usize; 2] = [3, 30];
 /// How long they are counted.
 const COUNTED: Duration = Duration::from_secs(120);
 
-/// How many simulations with other seeds a count is held against.
-const SEEDS: u64 = 40;
+/// How many elections of each size are counted, side by side: they hardly do anything.
+const ELECTIONS: usize = 3;
+
+/// With how many other seeds each of them is simulated.
+const SEEDS: u64 = 20;
 
 const TOKEN: &str = "bench";
 
 /// Who counted what.
 struct Counts {
     candidates: usize,
-    real: Requests,
+    real: Vec<Requests>,
     simulated: Vec<Requests>,
 }
 
@@ -40,16 +43,21 @@ const KINDS: [(&str, fn(&Requests) -> u32); 4] = [
     ("requests that are refused", |requests| requests.refused),
 ];
 
-/// Runs the processes, all sizes at the same time, and simulates the same.
+/// Runs the processes, all at the same time, and simulates the same.
 ///
 /// # Errors
 /// If the service or a process cannot be started, or an elector ends.
 pub fn measure(elector: &Path) -> Result<(Vec<Figure>, Vec<Table>), String> {
-    let counts = thread::scope(|scope| {
-        let runs = SIZES.map(|candidates| scope.spawn(move || count(elector, candidates)));
-        let ended = runs.map(|run| run.join().map_err(|_| "a count panicked".to_owned()));
-        let counts = ended.into_iter().map(|run| run.and_then(|counts| counts));
-        counts.collect::<Result<Vec<_>, _>>()
+    let elections = SIZES.iter().flat_map(|size| [*size; ELECTIONS]);
+    let runs = thread::scope(|scope| {
+        let runs: Vec<_> = elections
+            .map(|candidates| (candidates, scope.spawn(move || run(elector, candidates))))
+            .collect();
+        let ended = runs.into_iter().map(|(candidates, run)| {
+            let run = run.join().map_err(|_| "a count panicked".to_owned())?;
+            run.map(|(counted, within)| (candidates, counted, within))
+        });
+        ended.collect::<Result<Vec<_>, _>>()
     })?;
     let mut table = Table::new(
         "processes",
@@ -58,13 +66,22 @@ pub fn measure(elector: &Path) -> Result<(Vec<Figure>, Vec<Table>), String> {
             "in the first two minutes",
             "processes",
             "simulation",
-            "ratio",
+            "ratio of the medians",
         ],
     );
     let mut figures = Vec::new();
-    for counts in &counts {
+    for candidates in SIZES {
+        let mut counts = Counts {
+            candidates,
+            real: Vec::new(),
+            simulated: Vec::new(),
+        };
+        for (_, counted, within) in runs.iter().filter(|(size, _, _)| *size == candidates) {
+            counts.real.push(*counted);
+            counts.simulated.extend(simulate(candidates, *within)?);
+        }
         for (kind, of) in KINDS {
-            compare(counts, kind, of, &mut table, &mut figures)?;
+            compare(&counts, kind, of, &mut table, &mut figures)?;
         }
     }
     Ok((figures, vec![table]))
@@ -77,31 +94,39 @@ fn compare(
     table: &mut Table,
     figures: &mut Vec<Figure>,
 ) -> Result<(), String> {
-    let real = f64::from(of(&counts.real));
-    let simulated = counts
-        .simulated
-        .iter()
-        .map(|requests| f64::from(of(requests)));
-    let simulated = Spread::of(simulated.collect()).ok_or("nothing was simulated")?;
+    let spread = |counted: &[Requests]| {
+        Spread::of(
+            counted
+                .iter()
+                .map(|requests| f64::from(of(requests)))
+                .collect(),
+        )
+        .ok_or("nothing was counted")
+    };
+    let real = spread(&counts.real)?;
+    let simulated = spread(&counts.simulated)?;
     let ratio = match simulated.median > 0.0 {
-        true => format!("{:.2}", real / simulated.median),
+        true => format!("{:.2}", real.median / simulated.median),
         false => "-".to_owned(),
+    };
+    let shown = |spread: &Spread| {
+        let Spread {
+            median,
+            least,
+            most,
+            ..
+        } = spread;
+        format!("{median} ({least} to {most})")
     };
     table.row(vec![
         counts.candidates.to_string(),
         kind.to_owned(),
-        format!("{real}"),
-        format!(
-            "{} ({} to {})",
-            simulated.median, simulated.least, simulated.most
-        ),
+        shown(&real),
+        shown(&simulated),
         ratio,
     ]);
     let what = format!("{kind}, in the first two minutes");
-    for (how, spread) in [
-        ("processes", Spread::single(real)),
-        ("simulated", simulated),
-    ] {
+    for (how, spread) in [("processes", real), ("simulated", simulated)] {
         let conditions = format!("{} candidates, {how}", counts.candidates);
         figures.push(figure(
             "requests",
@@ -115,8 +140,8 @@ fn compare(
     Ok(())
 }
 
-fn count(elector: &Path, candidates: usize) -> Result<Counts, String> {
-    let (real, started_within) = run(elector, candidates)?;
+/// The same, by the simulation.
+fn simulate(candidates: usize, started_within: Duration) -> Result<Vec<Requests>, String> {
     let simulate = |seed| {
         let world = World {
             starts_within: started_within,
@@ -126,12 +151,7 @@ fn count(elector: &Path, candidates: usize) -> Result<Counts, String> {
         let outcome = world.run()?;
         Ok(outcome.ledger.between(Duration::ZERO, COUNTED).all())
     };
-    let simulated: Result<Vec<Requests>, String> = (0..SEEDS).map(simulate).collect();
-    Ok(Counts {
-        candidates,
-        real,
-        simulated: simulated?,
-    })
+    (0..SEEDS).map(simulate).collect()
 }
 
 /// The emulator with GitHub's limits, and what is assumed of its latency.
