@@ -11,7 +11,7 @@
 ##   IMAGE              the elector's image, which has to be there (make image builds it)
 ##   KIND_NODE_IMAGE    the image of the nodes [default: that of your kind]
 ##   GITHUB_API_URL, GIST_FILE, LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, POLL_PERIOD, CONFIRM_DELAY,
-##   TERMINATION_GRACE, STOP_TIMEOUT, RUST_LOG
+##   TAKEOVER_STAGGER, TERMINATION_GRACE, STOP_TIMEOUT, RUST_LOG
 ##                      settings of the electors, as `elector help` explains them
 ##
 ## hack/status.sh shows how things are, hack/kill-leader.sh kills the leader, hack/down.sh removes it all.
@@ -25,8 +25,8 @@ IMAGE=${IMAGE:-$(default_image)}
 MANIFESTS=$ROOT/hack/manifests
 
 # What candidates read beside their gist, if it is set here.
-SETTINGS=(GIST_FILE LEASE_DURATION RENEW_DEADLINE RETRY_PERIOD POLL_PERIOD CONFIRM_DELAY TERMINATION_GRACE
-  STOP_TIMEOUT RUST_LOG)
+SETTINGS=(GIST_FILE LEASE_DURATION RENEW_DEADLINE RETRY_PERIOD POLL_PERIOD CONFIRM_DELAY TAKEOVER_STAGGER
+  TERMINATION_GRACE STOP_TIMEOUT RUST_LOG)
 
 # The gist of the account-free demonstration. Its service takes every token.
 DEMO_GIST=e1ec70de1ec70de1ec70de1ec70de1ec

@@ -134,7 +134,9 @@ fn depose(gist: &mut Gist, settings: &Settings, yes: bool) -> Result<String, Str
             .longest_lease
             .max(settings.election.lease_duration)
             .max(shown.longest_lease),
-        begins: settings.election.poll_period + settings.gist.confirm_delay,
+        begins: settings.election.poll_period
+            + settings.election.takeover_stagger
+            + settings.gist.confirm_delay,
         settled: after.settled && target.effect.settled,
         written_at: after.written_at,
     }))

@@ -115,8 +115,8 @@ fn file_at_fault(error: &ClientError) -> &'static str {
 
 /// The times, and what they make of a takeover.
 fn times(election: &LeaderElectionConfig, confirm_delay: Duration) -> Finding {
-    let polite = election.poll_period + confirm_delay;
-    let crash = election.lease_duration + election.takeover_stagger + polite;
+    let polite = election.poll_period + election.takeover_stagger + confirm_delay;
+    let crash = election.lease_duration + polite;
     ok(
         "settings",
         format!(

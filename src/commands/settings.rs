@@ -352,12 +352,13 @@ fn election(
     config.retry_period = reader.duration("RETRY_PERIOD", config.retry_period);
     config.poll_period = reader.duration("POLL_PERIOD", config.poll_period);
     let confirm_delay = reader.duration("CONFIRM_DELAY", CONFIRM_DELAY);
+    let stagger = LONGEST_STAGGER.min(config.poll_period / STAGGER_OF_POLL);
+    config.takeover_stagger = reader.duration("TAKEOVER_STAGGER", stagger);
     config.termination_grace = reader.duration("TERMINATION_GRACE", config.termination_grace);
     config.stop_timeout = reader.duration("STOP_TIMEOUT", config.stop_timeout);
     let times_are_known = reader.problem_count() == before;
     config.release_on_cancel = reader.boolean("RELEASE_ON_CANCEL", config.release_on_cancel);
     config.exit_on_lost_lease = reader.boolean("EXIT_ON_LOST_LEASE", config.exit_on_lost_lease);
-    config.takeover_stagger = LONGEST_STAGGER.min(config.poll_period / STAGGER_OF_POLL);
     for error in config
         .validate(Some(confirm_delay))
         .err()
@@ -374,7 +375,8 @@ fn election(
 fn is_relation(error: &ConfigError) -> bool {
     matches!(
         error,
-        ConfigError::ShortLease { .. }
+        ConfigError::LongStagger(_)
+            | ConfigError::ShortLease { .. }
             | ConfigError::ShortRenewDeadline { .. }
             | ConfigError::LongConfirmDelay { .. }
     )

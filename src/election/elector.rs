@@ -383,7 +383,7 @@ impl LeaderElector {
         let mut at = (sent_at + period).max(now + period / 2);
         if let Some(aimed) = self.rhythm.next_look()
             && pause.is_zero()
-            && aimed < at + self.config.poll_period / 2
+            && aimed < at + self.config.poll_period / 4
         {
             // Also in place of a look that would come only just before it.
             at = aimed.max(now);

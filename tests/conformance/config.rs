@@ -70,6 +70,13 @@ fn each_rule_of_the_configuration_is_checked_at_its_border() {
         broken(|config| config.lease_duration = seconds(3601))[..],
         [ConfigError::LongLease(_)]
     ));
+    assert!(matches!(
+        broken(|config| config.takeover_stagger = millis(10_001))[..],
+        [ConfigError::LongStagger(_)]
+    ));
+    let mut wide = config();
+    wide.takeover_stagger = seconds(10);
+    assert_eq!(wide.validate(None), Ok(()));
 }
 
 #[test]

@@ -81,6 +81,11 @@ pub const ALL: &[Setting] = &[
         "between a claim and the write that confirms it",
     ),
     row(
+        "TAKEOVER_STAGGER",
+        "400ms",
+        "a free lease is taken up to so much later, at random",
+    ),
+    row(
         "TERMINATION_GRACE",
         "5s",
         "between TERM and KILL for the workload when the lease is being lost",

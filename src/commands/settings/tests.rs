@@ -62,7 +62,7 @@ fn the_defaults_in_the_table_are_the_defaults() {
         .filter(|row| !row.default.contains(' ') && !["none", "required"].contains(&row.default))
         .map(|row| (row.name, row.default))
         .collect();
-    assert_eq!(given.len(), 14, "{given:?}");
+    assert_eq!(given.len(), 15, "{given:?}");
     let (given, unset) = (read(&given).unwrap(), read(&[]).unwrap());
     assert_eq!(format!("{given:?}"), format!("{unset:?}"));
 }
@@ -117,6 +117,7 @@ fn every_setting_is_taken() {
         ("RETRY_PERIOD", "20s"),
         ("POLL_PERIOD", "1s"),
         ("CONFIRM_DELAY", "3s"),
+        ("TAKEOVER_STAGGER", "1500ms"),
         ("TERMINATION_GRACE", "0"),
         ("STOP_TIMEOUT", "1h"),
         ("RELEASE_ON_CANCEL", "0"),
@@ -143,7 +144,7 @@ fn every_setting_is_taken() {
         stop_timeout: Duration::from_secs(3600),
         release_on_cancel: false,
         exit_on_lost_lease: true,
-        takeover_stagger: Duration::from_millis(250),
+        takeover_stagger: Duration::from_millis(1500),
         ..LeaderElectionConfig::new("host-1")
     };
     assert_eq!(settings.election, expected);

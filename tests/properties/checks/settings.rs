@@ -140,7 +140,7 @@ fn the_times_leave_a_leader_enough_to_be_gone(settings: &Settings) {
     let (renew, retry) = (nanos(times.renew_deadline), nanos(times.retry_period));
     assert!(10 * renew > 12 * retry, "{times:?}");
     assert!(2 * nanos(settings.gist.confirm_delay) <= retry, "{times:?}");
-    assert!(!times.poll_period.is_zero() && times.takeover_stagger <= times.poll_period);
+    assert!(!times.poll_period.is_zero() && times.takeover_stagger <= times.lease_duration);
     let identity = &times.identity;
     assert!(
         !identity.is_empty() && identity.len() <= 64 * 1024,
