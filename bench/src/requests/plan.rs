@@ -20,6 +20,9 @@ const REIGN_IN_LEASES: u32 = 20;
 /// The hours of the steady election, beside the first.
 const HOURS: u32 = 2;
 
+/// Lease, deadline, retry and poll in seconds.
+type Times = (u64, u64, u64, u64);
+
 /// One choice.
 struct Row {
     /// The table it stands in.
@@ -27,8 +30,9 @@ struct Row {
     candidates: usize,
     /// How many locks one user has, each in a gist of its own.
     locks: u32,
-    /// In seconds: lease, deadline, retry, poll.
-    times: (u64, u64, u64, u64),
+    times: Times,
+    /// `TAKEOVER_STAGGER` in milliseconds; `None` for the default.
+    stagger: Option<u64>,
     limits: bool,
 }
 
@@ -43,26 +47,33 @@ struct Given {
     gap: Spread,
     over: Spread,
     handover: Spread,
+    takeover_writes: Spread,
 }
 
-const USUAL: (u64, u64, u64, u64) = (30, 16, 8, 2);
+const USUAL: Times = (30, 16, 8, 2);
 
-const fn row(
-    table: &'static str,
-    candidates: usize,
-    locks: u32,
-    times: (u64, u64, u64, u64),
-) -> Row {
+/// The default of `TAKEOVER_STAGGER`, unless a quarter of `POLL_PERIOD` is less.
+const STAGGER: Duration = Duration::from_millis(400);
+
+const fn row(table: &'static str, candidates: usize, locks: u32, times: Times) -> Row {
     Row {
         table,
         candidates,
         locks,
         times,
+        stagger: None,
         limits: true,
     }
 }
 
-const fn free(candidates: usize, times: (u64, u64, u64, u64)) -> Row {
+const fn staggered(stagger: u64, row: Row) -> Row {
+    Row {
+        stagger: Some(stagger),
+        ..row
+    }
+}
+
+const fn free(candidates: usize, times: Times) -> Row {
     Row {
         limits: false,
         ..row("plan-free", candidates, 1, times)
@@ -72,11 +83,12 @@ const fn free(candidates: usize, times: (u64, u64, u64, u64)) -> Row {
 const ROWS: &[Row] = &[
     row("plan", 3, 1, USUAL),
     row("plan", 10, 1, USUAL),
+    staggered(800, row("plan", 10, 1, USUAL)),
     row("plan", 30, 1, USUAL),
     row("plan", 30, 1, (68, 36, 24, 3)),
     row("plan", 100, 1, USUAL),
     row("plan", 100, 1, (68, 36, 24, 8)),
-    row("plan", 100, 1, (192, 100, 80, 8)),
+    row("plan", 100, 1, (216, 110, 90, 10)),
     row("plan-locks", 3, 2, (56, 32, 16, 2)),
     row("plan-locks", 10, 2, (56, 32, 16, 2)),
     row("plan-locks", 3, 5, (110, 60, 40, 4)),
@@ -89,8 +101,11 @@ const ROWS: &[Row] = &[
     row("plan-polls", 10, 1, (30, 16, 8, 30)),
     free(3, (18, 8, 4, 1)),
     free(10, (18, 8, 4, 1)),
+    staggered(3_000, free(10, (18, 8, 4, 1))),
     free(30, USUAL),
+    staggered(6_000, free(30, USUAL)),
     free(100, USUAL),
+    staggered(12_000, free(100, USUAL)),
 ];
 
 /// Simulates every row.
@@ -113,10 +128,10 @@ pub fn measure(takeovers: u32) -> Result<(Vec<Figure>, Vec<Table>), String> {
     Ok((figures, tables))
 }
 
-const HEADS: [&str; 10] = [
+const HEADS: [&str; 11] = [
     "locks",
     "candidates of each",
-    "LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, POLL_PERIOD",
+    "LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, POLL_PERIOD (, TAKEOVER_STAGGER)",
     "requests/h",
     "writes/h",
     "points/min",
@@ -124,6 +139,7 @@ const HEADS: [&str; 10] = [
     "killed: nobody leads for, median / worst",
     "of it after the lease, median / worst",
     "handover, median / worst",
+    "writes of a takeover, mean",
 ];
 
 impl Row {
@@ -134,12 +150,26 @@ impl Row {
             renew_deadline: Duration::from_secs(deadline),
             retry_period: Duration::from_secs(retry),
             poll_period: Duration::from_secs(poll),
+            takeover_stagger: self.stagger(),
             ..LeaderElectionConfig::new("?")
         };
         match config.validate(Some(CONFIRM_DELAY)) {
             Ok(()) => Ok(config),
             Err(errors) => Err(format!("a row of the plan is refused: {}", errors[0])),
         }
+    }
+
+    fn stagger(&self) -> Duration {
+        let usual = STAGGER.min(Duration::from_secs(self.times.3) / 4);
+        self.stagger.map_or(usual, Duration::from_millis)
+    }
+
+    /// The settings as they stand in the environment.
+    fn settings(&self) -> String {
+        let (lease, deadline, retry, poll) = self.times;
+        let stagger = self.stagger.map(|millis| format!(", {millis}ms"));
+        let stagger = stagger.unwrap_or_default();
+        format!("{lease}s, {deadline}s, {retry}s, {poll}s{stagger}")
     }
 
     /// What one lock costs in an hour by arithmetic: reads, and writes.
@@ -162,14 +192,15 @@ impl Row {
     }
 
     fn conditions(&self) -> String {
-        let (lease, deadline, retry, poll) = self.times;
         let limits = match self.limits {
             true => "",
             false => ", no limits",
         };
         format!(
-            "{} locks of {} candidates, {lease}s/{deadline}s/{retry}s/{poll}s{limits}, virtual time",
-            self.locks, self.candidates
+            "{} locks of {} candidates, {}{limits}, virtual time",
+            self.locks,
+            self.candidates,
+            self.settings()
         )
     }
 
@@ -191,7 +222,6 @@ impl Row {
     }
 
     fn cells(&self, given: &Given) -> Vec<String> {
-        let (lease, deadline, retry, poll) = self.times;
         let both =
             |spread: &Spread| format!("{} / {}", seconds(spread.median), seconds(spread.most));
         let left = match (self.limits, given.refused) {
@@ -202,7 +232,7 @@ impl Row {
         vec![
             self.locks.to_string(),
             self.candidates.to_string(),
-            format!("{lease}s, {deadline}s, {retry}s, {poll}s"),
+            self.settings(),
             number(given.requests),
             number(given.writes),
             number(given.points),
@@ -210,6 +240,7 @@ impl Row {
             both(&given.gap),
             both(&given.over),
             both(&given.handover),
+            format!("{:.1}", given.takeover_writes.mean),
         ]
     }
 }
@@ -239,6 +270,7 @@ fn give(row: &Row, takeovers: u32) -> Result<Given, String> {
         refused: steady.tally.leaders_refused + killed.tally.leaders_refused,
         gap: killed.each(gap)?,
         over: killed.each(took)?,
+        takeover_writes: killed.each(|change: &Change| f64::from(change.writes()))?,
         handover: stopped.each(|change: &Change| took(change))?,
     })
 }

@@ -35,8 +35,10 @@ struct Counts {
     simulated: Vec<Requests>,
 }
 
-/// The kinds of requests, and what there is of each.
-const KINDS: [(&str, fn(&Requests) -> u32); 4] = [
+/// A kind of requests, and how many there are of it.
+type Kind = (&'static str, fn(&Requests) -> u32);
+
+const KINDS: [Kind; 4] = [
     ("looks that are free (304)", |requests| requests.free),
     ("reads that count", |requests| requests.reads),
     ("writes", |requests| requests.writes),
@@ -80,8 +82,8 @@ pub fn measure(elector: &Path) -> Result<(Vec<Figure>, Vec<Table>), String> {
             counts.real.push(*counted);
             counts.simulated.extend(simulate(candidates, *within)?);
         }
-        for (kind, of) in KINDS {
-            compare(&counts, kind, of, &mut table, &mut figures)?;
+        for kind in KINDS {
+            compare(&counts, kind, &mut table, &mut figures)?;
         }
     }
     Ok((figures, vec![table]))
@@ -89,8 +91,7 @@ pub fn measure(elector: &Path) -> Result<(Vec<Figure>, Vec<Table>), String> {
 
 fn compare(
     counts: &Counts,
-    kind: &str,
-    of: fn(&Requests) -> u32,
+    (kind, of): Kind,
     table: &mut Table,
     figures: &mut Vec<Figure>,
 ) -> Result<(), String> {

@@ -195,24 +195,28 @@ fn stagger_figures(kills: &Kills) -> Vec<Figure> {
     ]
 }
 
+/// A plot: its file, its title, what is shown, and of what.
+type Plot = (&'static str, &'static str, &'static str, fn(&Kills) -> f64);
+
+const PLOTS: [Plot; 2] = [
+    (
+        "stagger",
+        "Lost claims in a takeover",
+        "claims, mean",
+        |kills| kills.lost.mean,
+    ),
+    (
+        "stagger-time",
+        "How long a takeover takes",
+        "s, median",
+        |kills| kills.took.median,
+    ),
+];
+
 /// The curves over the stagger: claims lost and time taken, with limits and without.
 fn draw(tried: &[Kills], results: &Path) -> Result<(), String> {
-    let plots: [(&str, &str, &str, fn(&Kills) -> f64); 2] = [
-        (
-            "stagger",
-            "lost claims in a takeover",
-            "claims, mean",
-            |kills| kills.lost.mean,
-        ),
-        (
-            "stagger-time",
-            "seconds that a takeover takes",
-            "s, median",
-            |kills| kills.took.median,
-        ),
-    ];
     for limits in [false, true] {
-        for (name, what, y, value) in plots {
+        for (name, what, y, value) in PLOTS {
             let series = SIZES.map(|candidates| {
                 let of = |kills: &&Kills| kills.candidates == candidates && kills.limits == limits;
                 let points = tried.iter().filter(of);
