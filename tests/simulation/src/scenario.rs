@@ -111,7 +111,22 @@ impl Scenario {
             starts_within: Duration::ZERO,
         };
         scenario.draw_requests();
+        scenario.draw_staggers(2);
         scenario
+    }
+
+    /// Some worlds keep their candidates apart by the setting, and one in so many not at all, so that
+    /// they claim together.
+    fn draw_staggers(&mut self, one_in: u8) {
+        let mut rng = Rng::with_seed(self.seed ^ 0x57a66e);
+        let stagger = if rng.u8(..one_in) == 0 {
+            Duration::ZERO
+        } else {
+            Duration::from_millis([400, 400, 400, 1_500][rng.usize(..4)])
+        };
+        for config in &mut self.candidates {
+            config.takeover_stagger = stagger;
+        }
     }
 
     /// Half of the services with limits have others than GitHub's, which hardly suffice, and other
@@ -187,6 +202,7 @@ impl Scenario {
         let mut scenario = Scenario::draw(seed);
         let mut rng = Rng::with_seed(seed ^ 0xace);
         scenario.kind = "racing";
+        scenario.draw_staggers(1);
         scenario.faults = Faults::racing(&mut rng, scenario.confirm_delay);
         scenario.legacy = 0;
         scenario

@@ -18,7 +18,7 @@ fn config() -> LeaderElectionConfig {
         stop_timeout: seconds(2),
         takeover_stagger: Duration::ZERO,
         // A candidate looks at every tick, and what is drawn on top of this is nothing.
-        poll_period: Duration::from_nanos(1),
+        poll_period: Duration::from_nanos(4),
         ..LeaderElectionConfig::new("")
     }
 }
@@ -57,7 +57,7 @@ pub fn frozen() -> World<Bounds> {
     World {
         name: "a frozen candidate",
         bounds: bounds(14, None, troubles),
-        states: 790_000,
+        states: 860_000,
     }
 }
 
@@ -71,7 +71,7 @@ pub fn lossy() -> World<Bounds> {
     World {
         name: "a lost answer",
         bounds: bounds(12, None, troubles),
-        states: 690_000,
+        states: 740_000,
     }
 }
 
@@ -85,7 +85,7 @@ pub fn vanishing() -> World<Bounds> {
     World {
         name: "vanishing writes",
         bounds: bounds(14, Some(1), troubles),
-        states: 390_000,
+        states: 430_000,
     }
 }
 
@@ -103,7 +103,7 @@ pub fn vanishing_and_frozen() -> World<Bounds> {
             rates: vec![[SLOW, 1000]],
             ..bounds(12, Some(1), troubles)
         },
-        states: 2_400_000,
+        states: 2_900_000,
     }
 }
 
@@ -117,7 +117,7 @@ pub fn stopping() -> World<Bounds> {
     World {
         name: "a polite stop",
         bounds: bounds(12, Some(1), troubles),
-        states: 570_000,
+        states: 710_000,
     }
 }
 
