@@ -50,7 +50,7 @@ impl Options {
             elector: elector.to_owned(),
             results: results.to_owned(),
             hours: if long { 24 } else { 6 },
-            takeovers: if long { 2000 } else { 200 },
+            takeovers: if long { 2000 } else { 160 },
             processes: true,
         }
     }
