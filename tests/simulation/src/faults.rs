@@ -11,6 +11,14 @@ use multi_cluster_leader_election::emulator::Race;
 /// GitHub's limit for the user that all candidates are.
 pub const REQUESTS_AN_HOUR: u32 = 5000;
 
+/// Times that all requests take, split at random between the way there and the way back, as the
+/// emulator's are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    pub read: Duration,
+    pub write: Duration,
+}
+
 /// How likely and how bad each fault is. Probabilities are per request, rates per hour.
 #[derive(Clone, Debug)]
 pub struct Faults {
@@ -35,8 +43,12 @@ pub struct Faults {
     pub requests_an_hour: u32,
     /// How many of them the user's other programs send.
     pub outsiders: f64,
+    /// How many reads and writes an hour they send beside, at equal distances.
+    pub outside: (f64, f64),
     /// The longest that a message is on its way where nothing is wrong.
     pub usual_way: Duration,
+    /// How long a request takes instead, where that is fixed.
+    pub latency: Option<Latency>,
     pub race: Race,
     /// The longest time between reading and moving the head.
     pub race_window: Duration,
@@ -82,7 +94,9 @@ impl Faults {
             limits: false,
             requests_an_hour: REQUESTS_AN_HOUR,
             outsiders: 0.0,
+            outside: (0.0, 0.0),
             usual_way: Duration::from_millis(400),
+            latency: None,
             race: Race::Stack,
             race_window: Duration::from_millis(100),
             history_cap: usize::MAX,

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod faults;
+pub mod ledger;
 pub mod many;
 pub mod missing;
 pub mod node;

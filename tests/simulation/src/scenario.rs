@@ -5,8 +5,19 @@ use std::time::Duration;
 use fastrand::Rng;
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 
-use crate::faults::Faults;
 use crate::faults::workloads::WorkloadFaults;
+use crate::faults::{Faults, Latency};
+use crate::ledger::End;
+
+/// How terms are ended, one after the other, in worlds that measure what follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    pub how: End,
+    /// How long each leader leads before, at the least and at the most.
+    pub after: (Duration, Duration),
+    /// How long its process is away then.
+    pub away: (Duration, Duration),
+}
 
 /// A world before it begins.
 #[derive(Clone, Debug)]
@@ -35,6 +46,11 @@ pub struct Scenario {
     pub content: Option<String>,
     /// How old that is, in seconds by the server's clock.
     pub content_age: i64,
+    /// Requests and changes of the leader are written down, for who measures them.
+    pub measured: bool,
+    pub ends: Option<Ends>,
+    /// The processes start at random moments of this time, not all at once.
+    pub starts_within: Duration,
 }
 
 impl Scenario {
@@ -90,6 +106,9 @@ impl Scenario {
             neighbours: 0,
             content,
             content_age,
+            measured: false,
+            ends: None,
+            starts_within: Duration::ZERO,
         };
         scenario.draw_requests();
         scenario.draw_staggers(2);
@@ -211,6 +230,39 @@ impl Scenario {
             suffices: true,
             counted: true,
             ..Scenario::draw(seed)
+        }
+    }
+
+    /// A world that is measured: so many candidates with these times, without any fault, at a service
+    /// whose answers take as long as this, for a while.
+    pub fn measured(
+        seed: u64,
+        config: &LeaderElectionConfig,
+        candidates: usize,
+        latency: Latency,
+        lasts: Duration,
+    ) -> Scenario {
+        let mut rng = Rng::with_seed(seed ^ 0x3ea5);
+        let candidates = (0..candidates).map(|number| LeaderElectionConfig {
+            identity: format!("c{number}"),
+            seed: rng.u64(..),
+            ..config.clone()
+        });
+        Scenario {
+            kind: "measured",
+            candidates: candidates.collect(),
+            troubled: lasts,
+            faults: Faults {
+                limits: true,
+                latency: Some(latency),
+                race_window: Duration::ZERO,
+                ..Faults::none()
+            },
+            suffices: false,
+            content: Some("{}".to_owned()),
+            content_age: 0,
+            measured: true,
+            ..Scenario::steady(seed, 0)
         }
     }
 

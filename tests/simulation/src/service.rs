@@ -178,6 +178,11 @@ impl Service {
         self.in_effect.get(&head).copied()
     }
 
+    /// When a revision became the head.
+    pub fn landed_at(&self, revision: Revision) -> Option<Time> {
+        self.landed_at.get(&revision).copied()
+    }
+
     /// What is in effect at the head.
     pub fn standing(&self) -> Standing {
         self.in_effect[&self.head()]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::ledger::Ledger;
+
 macro_rules! kinds {
     ($($kind:ident $name:literal,)*) => {
         /// A kind of fault, counted when it comes about.
@@ -92,9 +94,18 @@ pub struct Tally {
     /// How long after the healing somebody led, at the worst.
     pub worst_recovery: Duration,
     pub worst_recovery_seed: u64,
+    /// Of a world that was measured; of many it is the first one's.
+    pub ledger: Option<Box<Ledger>>,
 }
 
 impl Tally {
+    pub(crate) fn new(measured: bool) -> Tally {
+        Tally {
+            ledger: measured.then(Box::default),
+            ..Tally::default()
+        }
+    }
+
     pub fn count(&mut self, kind: Kind) {
         self.faults.0[kind as usize] += 1;
     }

@@ -6,6 +6,7 @@ mod guard;
 mod healing;
 mod history;
 mod legacy;
+mod measured;
 mod neighbours;
 mod network;
 mod people;
@@ -168,11 +169,21 @@ enum Event {
         node: usize,
         kind: Trouble,
     },
+    /// A term is to end.
+    TermEnds {
+        node: usize,
+        life: u64,
+        token: u64,
+    },
     OutageEnds,
     Outage,
     OtherFile,
     /// Other programs of the user send so many requests.
     Outsiders(u32),
+    /// Another one.
+    Outside {
+        write: bool,
+    },
     Person,
     Rewrite,
     /// A client-go candidate looks at the record.
@@ -195,6 +206,8 @@ struct Sender {
     request: u64,
     process: u64,
     sent: Time,
+    /// How long the answer takes, where that is drawn with the request.
+    back: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,7 +321,7 @@ impl World {
             highest_token: None,
             longest_foreign: Duration::ZERO,
             healing: None,
-            tally: Tally::default(),
+            tally: Tally::new(scenario.measured),
             trace: VecDeque::new(),
             violation: None,
             tracing: false,
@@ -336,7 +349,9 @@ impl World {
             let config = self.scenario.candidates[index].clone();
             let process = self.process(&config, clock);
             self.nodes.push(Node::new(config, clock, process));
-            self.step(index);
+            if !self.starts_later(index) {
+                self.step(index);
+            }
         }
         self.populate_legacy();
         self.populate_neighbours();
@@ -472,8 +487,10 @@ impl World {
                 self.note(|_| "outage ends".into());
                 self.outage = false;
             }
+            Event::TermEnds { node, life, token } => self.end_term(node, life, token),
             Event::OtherFile => self.other_file(),
             Event::Outsiders(requests) => self.quota.outsiders(self.now, requests),
+            Event::Outside { write } => self.outside(write),
             Event::Person => self.person(),
             Event::Rewrite => self.rewrite(),
             Event::Legacy { index } => self.legacy_looks(index),

@@ -159,6 +159,7 @@ impl World {
                     request: neighbour.requests,
                     process: 0,
                     sent: now,
+                    back: None,
                 };
                 neighbour.call = Some(Call {
                     deadline,

@@ -18,7 +18,11 @@ impl World {
         if self.faults.limits
             && let Err(refused) = self.quota.take(self.now, write)
         {
+            self.measure(from, |one| one.refused = 1);
             return self.refuse(from, write, refused);
+        }
+        if write {
+            self.measure(from, |one| one.writes = 1);
         }
         if self.fault(self.faults.throttled, Kind::ToldToWait) {
             let retry_after = self.seconds(1.0, 60.0);
@@ -66,8 +70,10 @@ impl World {
             .read(request, then, self.now, cap, &self.file_of(from.who));
         if matches!(answer.reply, Ok(Reply::NotModified)) {
             self.quota.give_back();
+            self.measure(from, |one| one.free = 1);
         } else {
             self.note_read(from);
+            self.measure(from, |one| one.reads = 1);
         }
         answer.rate = self.rate();
         self.answer(from, answer);
@@ -115,6 +121,7 @@ impl World {
                 self.tally.count(kind);
             }
         }
+        self.measure_landing(from, &landed);
         if let (Who::Candidate(node), true) = (from.who, landed.took_effect) {
             self.check_landing(node, from, landed.before);
             if let Some(id) = &landed.write_id
@@ -141,6 +148,8 @@ impl World {
         }
         let way = if self.fault(self.faults.sluggish_answers, Kind::SlowAnswer) {
             self.seconds(2.0, 4.9)
+        } else if let Some(back) = from.back {
+            back
         } else {
             self.way(self.faults.slow_answers, Kind::SlowAnswer)
         };
@@ -167,7 +176,7 @@ impl World {
         }
     }
 
-    fn leads(&self, from: Sender) -> bool {
+    pub(super) fn leads(&self, from: Sender) -> bool {
         let Who::Candidate(node) = from.who else {
             return false;
         };
@@ -182,7 +191,7 @@ impl World {
         let mut answer = service::answer(self.now, Err(throttled(refused.wait)));
         answer.rate = self.rate();
         let answer = Box::new(answer);
-        let soon = Duration::from_millis(50);
+        let soon = from.back.unwrap_or(Duration::from_millis(50));
         self.after(soon, Event::Answer { from, answer });
     }
 
@@ -230,6 +239,7 @@ impl World {
             request: 0,
             process: 0,
             sent: self.now,
+            back: None,
         };
         let request = Request::Commits {
             page: 1,

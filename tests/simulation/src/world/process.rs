@@ -136,6 +136,7 @@ impl World {
             request: candidate.requests,
             process: candidate.process,
             sent: self.now,
+            back: None,
         };
         candidate.call = Some(Call {
             deadline,
@@ -165,7 +166,10 @@ impl World {
     }
 
     fn transmit(&mut self, from: Sender, request: Box<Request>, write: bool) {
-        let way = self.way(self.faults.slow_requests, Kind::SlowRequest);
+        let (way, from) = match self.scenario.faults.latency {
+            Some(latency) => self.split(latency, from, write),
+            None => (self.way(self.faults.slow_requests, Kind::SlowRequest), from),
+        };
         let most = if write && self.fault(self.faults.very_late, Kind::VeryLate) {
             900.0
         } else {
@@ -199,6 +203,7 @@ impl World {
             landed: Vec::new(),
             confirmed: false,
         };
+        self.measure_write(node, record.leader_transitions, &record.holder_identity);
         let term = &mut self.nodes[node].term;
         if term.0 != record.leader_transitions {
             *term = (record.leader_transitions, Vec::new());
@@ -233,6 +238,7 @@ impl World {
     }
 
     pub(super) fn deliver(&mut self, from: Sender, answer: Answer) {
+        self.measure_answer(from);
         if let Who::Neighbour(index) = from.who {
             return self.deliver_to_neighbour(index, from.request, answer);
         }

@@ -92,6 +92,17 @@ impl Quota {
         self.requests = self.limit.min(self.requests + requests);
     }
 
+    /// A request of another program of the user, if it is taken.
+    pub(super) fn outside(&mut self, now: Time, write: bool) {
+        let _ = self.take(now, write);
+    }
+
+    /// Which hour of the limit it is, and how many requests are left of it.
+    pub(super) fn left(&self) -> (usize, u32) {
+        let left = self.limit.saturating_sub(self.requests);
+        (self.hour as usize, left)
+    }
+
     fn begin_hour(&mut self, now: Time) {
         let hour = now.after(self.phase).0 / HOUR.as_nanos() as u64;
         if hour != self.hour {

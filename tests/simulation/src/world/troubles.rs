@@ -56,6 +56,9 @@ impl World {
             self.at(at, Event::Outsiders(some));
             left -= f64::from(some);
         }
+        for write in [false, true] {
+            self.outside_again(write);
+        }
     }
 
     /// Random moments in the troubled time, this many an hour.

@@ -36,6 +36,7 @@ impl World {
             let late = self.now.since(from);
             self.tally.takeover(self.scenario.seed, late);
         }
+        self.measure_term(node, token);
         if self.highest_token.is_some_and(|highest| token <= highest) {
             self.violate(format!(
                 "the token {token} does not rise above {:?}",
@@ -208,6 +209,7 @@ impl World {
         self.note(|w| format!("{}: its workload is gone", w.nodes[node].name()));
         self.note_change();
         self.check_gone(node);
+        self.measure_gone(node);
         let told = self.told(node);
         let candidate = &mut self.nodes[node];
         let killed = candidate.leading.take().is_some_and(|last| last.killed);

@@ -1,0 +1,242 @@
+//! The first two minutes of an election as the simulation has them, beside real electors at the real
+//! emulator: requests by kind. It shows that the simulated hours are those of the program.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use multi_cluster_leader_election::emulator::{Faults, GistService, Options, Span, Token};
+use simulation::faults::Latency;
+use simulation::ledger::Requests;
+
+use super::worlds::{GITHUB, World};
+use super::{Table, figure};
+use crate::figure::{Figure, Spread};
+
+/// The sizes that are run as processes.
+const SIZES: [usize; 2] = [3, 30];
+
+/// How long they are counted.
+const COUNTED: Duration = Duration::from_secs(120);
+
+/// How many elections of each size are counted, side by side: they hardly do anything.
+const ELECTIONS: usize = 3;
+
+/// With how many other seeds each of them is simulated.
+const SEEDS: u64 = 20;
+
+const TOKEN: &str = "bench";
+
+/// Who counted what.
+struct Counts {
+    candidates: usize,
+    real: Vec<Requests>,
+    simulated: Vec<Requests>,
+}
+
+/// A kind of requests, and how many there are of it.
+type Kind = (&'static str, fn(&Requests) -> u32);
+
+const KINDS: [Kind; 4] = [
+    ("looks that are free (304)", |requests| requests.free),
+    ("reads that count", |requests| requests.reads),
+    ("writes", |requests| requests.writes),
+    ("requests that are refused", |requests| requests.refused),
+];
+
+/// Runs the processes, all at the same time, and simulates the same.
+///
+/// # Errors
+/// If the service or a process cannot be started, or an elector ends.
+pub fn measure(elector: &Path) -> Result<(Vec<Figure>, Vec<Table>), String> {
+    let elections = SIZES.iter().flat_map(|size| [*size; ELECTIONS]);
+    let runs = thread::scope(|scope| {
+        let runs: Vec<_> = elections
+            .map(|candidates| (candidates, scope.spawn(move || run(elector, candidates))))
+            .collect();
+        let ended = runs.into_iter().map(|(candidates, run)| {
+            let run = run.join().map_err(|_| "a count panicked".to_owned())?;
+            run.map(|(counted, within)| (candidates, counted, within))
+        });
+        ended.collect::<Result<Vec<_>, _>>()
+    })?;
+    let mut table = Table::new(
+        "processes",
+        &[
+            "candidates",
+            "in the first two minutes",
+            "processes",
+            "simulation",
+            "ratio of the medians",
+        ],
+    );
+    let mut figures = Vec::new();
+    for candidates in SIZES {
+        let mut counts = Counts {
+            candidates,
+            real: Vec::new(),
+            simulated: Vec::new(),
+        };
+        for (_, counted, within) in runs.iter().filter(|(size, _, _)| *size == candidates) {
+            counts.real.push(*counted);
+            counts.simulated.extend(simulate(candidates, *within)?);
+        }
+        for kind in KINDS {
+            compare(&counts, kind, &mut table, &mut figures)?;
+        }
+    }
+    Ok((figures, vec![table]))
+}
+
+fn compare(
+    counts: &Counts,
+    (kind, of): Kind,
+    table: &mut Table,
+    figures: &mut Vec<Figure>,
+) -> Result<(), String> {
+    let spread = |counted: &[Requests]| {
+        Spread::of(
+            counted
+                .iter()
+                .map(|requests| f64::from(of(requests)))
+                .collect(),
+        )
+        .ok_or("nothing was counted")
+    };
+    let real = spread(&counts.real)?;
+    let simulated = spread(&counts.simulated)?;
+    let ratio = match simulated.median > 0.0 {
+        true => format!("{:.2}", real.median / simulated.median),
+        false => "-".to_owned(),
+    };
+    let shown = |spread: &Spread| {
+        let Spread {
+            median,
+            least,
+            most,
+            ..
+        } = spread;
+        format!("{median} ({least} to {most})")
+    };
+    table.row(vec![
+        counts.candidates.to_string(),
+        kind.to_owned(),
+        shown(&real),
+        shown(&simulated),
+        ratio,
+    ]);
+    let what = format!("{kind}, in the first two minutes");
+    for (how, spread) in [("processes", real), ("simulated", simulated)] {
+        let conditions = format!("{} candidates, {how}", counts.candidates);
+        figures.push(figure(
+            "requests",
+            &what,
+            &conditions,
+            "requests",
+            spread,
+            None,
+        ));
+    }
+    Ok(())
+}
+
+/// The same, by the simulation.
+fn simulate(candidates: usize, started_within: Duration) -> Result<Vec<Requests>, String> {
+    let simulate = |seed| {
+        let world = World {
+            starts_within: started_within,
+            seed,
+            ..World::new(candidates, COUNTED)
+        };
+        let outcome = world.run()?;
+        Ok(outcome.ledger.between(Duration::ZERO, COUNTED).all())
+    };
+    (0..SEEDS).map(simulate).collect()
+}
+
+/// The emulator with GitHub's limits, and what is assumed of its latency.
+fn service() -> Result<GistService, String> {
+    let Latency { read, write } = GITHUB;
+    let span = |time: Duration| Span::fixed(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    let token: Token = TOKEN.parse().map_err(|e| format!("{e}"))?;
+    GistService::start(Options {
+        tokens: vec![token],
+        faults: Faults {
+            read_ms: span(read),
+            write_ms: span(write),
+            primary_limit: Some(5000),
+            secondary_per_minute: Some(80),
+            secondary_per_hour: Some(500),
+            ..Faults::default()
+        },
+        ..Options::default()
+    })
+    .map_err(|e| format!("cannot start the gist service: {e}"))
+}
+
+/// Processes that end with this.
+struct Electors(Vec<Child>);
+
+impl Drop for Electors {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // One that has ended already cannot be killed, and needs not.
+            let _ = child.kill();
+        }
+        for child in &mut self.0 {
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What real electors sent, and within which time they were started.
+fn run(elector: &Path, candidates: usize) -> Result<(Requests, Duration), String> {
+    let service = service()?;
+    let gist = service
+        .create_gist(&[("leader.json", "{}")])
+        .map_err(|e| format!("cannot make a gist: {e}"))?;
+    let mut electors = Electors(Vec::new());
+    let began = Instant::now();
+    for number in 0..candidates {
+        let child = start(elector, &service.url(), &gist, number)?;
+        electors.0.push(child);
+    }
+    let started_within = began.elapsed();
+    thread::sleep(COUNTED.saturating_sub(began.elapsed()));
+    let requests = counted(&service);
+    for child in &mut electors.0 {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(format!("an elector ended while it was counted: {status}"));
+        }
+    }
+    Ok((requests, started_within))
+}
+
+fn start(elector: &Path, url: &str, gist: &str, number: usize) -> Result<Child, String> {
+    Command::new(elector)
+        .arg("run")
+        .env_clear()
+        .env("GITHUB_API_URL", url)
+        .env("GITHUB_API_TOKEN", TOKEN)
+        .env("GIST_ID", gist)
+        .env("LEADER_NAME", format!("c{number}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|e| format!("cannot run {}: {e}", elector.display()))
+}
+
+/// What was answered by now.
+fn counted(service: &GistService) -> Requests {
+    let counters = service.requests();
+    let of = |method, outcome| u32::try_from(counters.of(method, "", outcome)).unwrap_or(u32::MAX);
+    let (free, refused) = (of("GET", "304"), of("", "403"));
+    Requests {
+        free,
+        reads: of("GET", "200"),
+        writes: of("PATCH", "200"),
+        refused,
+    }
+}

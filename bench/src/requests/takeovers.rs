@@ -1,0 +1,303 @@
+//! Takeovers in virtual time: leaders are killed again and again, by hundreds.
+//!
+//! A takeover is measured from the moment at which the dead leader's last write had stood for a lease,
+//! by the service's clock: nobody may lead earlier, whoever saw that write when.
+
+use std::path::Path;
+use std::time::Duration;
+
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+use simulation::faults::Latency;
+use simulation::ledger::{Change, End};
+
+use super::hours::SIZES;
+use super::worlds::{CONFIRM_DELAY, GITHUB, NEAR, World, name_of, took};
+use super::{Table, figure, seconds};
+use crate::figure::{Aim, Figure, Spread};
+use crate::plot::Axis;
+use crate::plot::{self, Series};
+
+/// The staggers that are tried, in seconds.
+const STAGGERS: [f64; 8] = [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
+
+/// How long a leader leads on average before it is killed. Without limits nothing but its renewals is
+/// to recur; with them those put off are to have looked.
+const REIGN: Duration = Duration::from_secs(24);
+const REIGN_WITH_LIMITS: Duration = Duration::from_secs(600);
+
+/// A cycle beside the reign: a lease, and the takeover.
+const BESIDE: Duration = Duration::from_secs(35);
+
+/// At a larger election fewer are simulated: each takes longer.
+const MANY: usize = 30;
+
+/// Takeovers under one condition.
+struct Kills {
+    candidates: usize,
+    latency: Latency,
+    limits: bool,
+    /// `None`: as the settings have it.
+    stagger: Option<f64>,
+    took: Spread,
+    writes: Spread,
+    lost: Spread,
+    /// Leaders that lost their lease, in spite of working ways.
+    lost_terms: u32,
+}
+
+/// Takeovers with the default settings, with GitHub's latency and without, with its limits and without.
+/// Then with other staggers, and their curves in a file.
+///
+/// # Errors
+/// If a promise is broken, or the plot cannot be written.
+pub fn measure(count: u32, results: &Path) -> Result<(Vec<Figure>, Vec<Table>), String> {
+    let mut figures = Vec::new();
+    let mut usual = Vec::new();
+    for candidates in SIZES {
+        for (latency, limits) in [(GITHUB, true), (GITHUB, false), (NEAR, true), (NEAR, false)] {
+            usual.push(kills(candidates, latency, limits, None, count)?);
+        }
+    }
+    figures.extend(usual.iter().flat_map(takeover_figures));
+    let mut tried = Vec::new();
+    for limits in [false, true] {
+        for candidates in SIZES {
+            for stagger in STAGGERS {
+                let some = Some(stagger);
+                tried.push(kills(candidates, GITHUB, limits, some, count / 2)?);
+            }
+        }
+    }
+    figures.extend(tried.iter().flat_map(stagger_figures));
+    draw(&tried, results)?;
+    let tables = vec![
+        usual_table(&usual),
+        stagger_table("stagger-free", &tried, false),
+        stagger_table("stagger-limits", &tried, true),
+    ];
+    Ok((figures, tables))
+}
+
+fn kills(
+    candidates: usize,
+    latency: Latency,
+    limits: bool,
+    stagger: Option<f64>,
+    count: u32,
+) -> Result<Kills, String> {
+    let count = if candidates > MANY { count / 2 } else { count };
+    let reign = if limits { REIGN_WITH_LIMITS } else { REIGN };
+    let mut world = World {
+        latency,
+        limits,
+        ends: Some((End::Killed, reign)),
+        ..World::new(candidates, (reign + BESIDE) * count)
+    };
+    if let Some(stagger) = stagger {
+        world.config = LeaderElectionConfig {
+            takeover_stagger: Duration::from_secs_f64(stagger),
+            ..world.config
+        };
+    }
+    let outcome = world.run()?;
+    Ok(Kills {
+        candidates,
+        latency,
+        limits,
+        stagger,
+        took: outcome.each(took)?,
+        writes: outcome.each(|change: &Change| f64::from(change.writes()))?,
+        lost: outcome.each(|change: &Change| f64::from(change.lost))?,
+        lost_terms: outcome.ledger.lost_terms,
+    })
+}
+
+fn conditions(kills: &Kills) -> String {
+    format!(
+        "{} candidates, {}, {}, virtual time",
+        kills.candidates,
+        name_of(kills.latency),
+        limits_in_words(kills.limits)
+    )
+}
+
+fn limits_in_words(limits: bool) -> &'static str {
+    match limits {
+        true => "GitHub's limits",
+        false => "no limits",
+    }
+}
+
+fn takeover_figures(kills: &Kills) -> Vec<Figure> {
+    let conditions = conditions(kills);
+    let config = LeaderElectionConfig::new("?");
+    let most = (config.poll_period + CONFIRM_DELAY).as_secs_f64();
+    let few = kills.candidates <= 10;
+    let latest = Aim::worst_below(most, "POLL_PERIOD + CONFIRM_DELAY").filter(|_| few);
+    // The aim counts whole writes.
+    let three = Aim::worst_below(3.5, "3: the claim, its confirmation, one lost claim");
+    vec![
+        figure(
+            "takeovers",
+            "from the last write's landing and a lease to the next leader",
+            &conditions,
+            "s",
+            kills.took.clone(),
+            latest,
+        ),
+        figure(
+            "takeovers",
+            "writes of a takeover",
+            &conditions,
+            "writes",
+            kills.writes.clone(),
+            three.filter(|_| few),
+        ),
+        figure(
+            "takeovers",
+            "claims that were lost in a takeover",
+            &conditions,
+            "writes",
+            kills.lost.clone(),
+            None,
+        ),
+        figure(
+            "takeovers",
+            "leaders that lost their lease by themselves",
+            &conditions,
+            "terms",
+            Spread::single(f64::from(kills.lost_terms)),
+            Aim::worst_below(1.0, "never"),
+        ),
+    ]
+}
+
+fn stagger_figures(kills: &Kills) -> Vec<Figure> {
+    let stagger = kills.stagger.unwrap_or_default();
+    let conditions = format!("stagger {stagger} s, {}", conditions(kills));
+    vec![
+        figure(
+            "stagger",
+            "claims that were lost in a takeover",
+            &conditions,
+            "writes",
+            kills.lost.clone(),
+            None,
+        ),
+        figure(
+            "stagger",
+            "from the last write's landing and a lease to the next leader",
+            &conditions,
+            "s",
+            kills.took.clone(),
+            None,
+        ),
+    ]
+}
+
+/// A plot: its file, its title, what is shown, and of what.
+type Plot = (&'static str, &'static str, &'static str, fn(&Kills) -> f64);
+
+const PLOTS: [Plot; 2] = [
+    (
+        "stagger",
+        "Lost claims in a takeover",
+        "claims, mean",
+        |kills| kills.lost.mean,
+    ),
+    (
+        "stagger-time",
+        "How long a takeover takes",
+        "s, median",
+        |kills| kills.took.median,
+    ),
+];
+
+/// The curves over the stagger: claims lost and time taken, with limits and without.
+fn draw(tried: &[Kills], results: &Path) -> Result<(), String> {
+    for limits in [false, true] {
+        for (name, what, y, value) in PLOTS {
+            let series = SIZES.map(|candidates| {
+                let of = |kills: &&Kills| kills.candidates == candidates && kills.limits == limits;
+                let points = tried.iter().filter(of);
+                let points = points.map(|kills| (kills.stagger.unwrap_or_default(), value(kills)));
+                Series {
+                    name: format!("{candidates} candidates"),
+                    points: points.collect(),
+                }
+            });
+            let svg = plot::curves(
+                &format!("{what}, {}", limits_in_words(limits)),
+                &Axis::log("takeover_stagger, s (leftmost: none)"),
+                &Axis::linear(y),
+                &series,
+                &[],
+            );
+            let name = if limits {
+                format!("{name}-limits.svg")
+            } else {
+                format!("{name}.svg")
+            };
+            let path = results.join(name);
+            std::fs::write(&path, svg)
+                .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn usual_table(rows: &[Kills]) -> Table {
+    let mut table = Table::new(
+        "takeovers",
+        &[
+            "candidates",
+            "service",
+            "takeovers",
+            "median",
+            "p90",
+            "worst",
+            "writes: mean",
+            "p90",
+            "worst",
+        ],
+    );
+    for row in rows {
+        table.row(vec![
+            row.candidates.to_string(),
+            format!("{}, {}", name_of(row.latency), limits_in_words(row.limits)),
+            row.took.count.to_string(),
+            seconds(row.took.median),
+            seconds(row.took.p90),
+            seconds(row.took.most),
+            format!("{:.2}", row.writes.mean),
+            format!("{:.0}", row.writes.p90),
+            format!("{:.0}", row.writes.most),
+        ]);
+    }
+    table
+}
+
+/// Lost claims and takeover times, sizes across.
+fn stagger_table(name: &'static str, tried: &[Kills], limits: bool) -> Table {
+    let mut heads = vec!["stagger".to_owned()];
+    for candidates in SIZES {
+        heads.push(format!("{candidates}: lost claims, mean / p90"));
+        heads.push("takeover, median / p90 / worst".to_owned());
+    }
+    let mut table = Table::new(name, &heads.iter().map(String::as_str).collect::<Vec<_>>());
+    for stagger in STAGGERS {
+        let row = |kills: &&Kills| kills.limits == limits && kills.stagger == Some(stagger);
+        let mut cells = vec![format!("{stagger} s")];
+        for kills in tried.iter().filter(row) {
+            cells.push(format!("{:.2} / {:.0}", kills.lost.mean, kills.lost.p90));
+            cells.push(format!(
+                "{} / {} / {}",
+                seconds(kills.took.median),
+                seconds(kills.took.p90),
+                seconds(kills.took.most)
+            ));
+        }
+        table.row(cells);
+    }
+    table
+}

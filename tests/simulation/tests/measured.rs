@@ -1,0 +1,100 @@
+//! What is written down of a world is what happened in it, and changes nothing of it.
+
+use std::time::Duration;
+
+use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+use simulation::faults::Latency;
+use simulation::ledger::{End, Ledger};
+use simulation::scenario::{Ends, Scenario};
+use simulation::tally::Tally;
+use simulation::world::{Checks, run};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+const LATENCY: Latency = Latency {
+    read: Duration::from_millis(150),
+    write: Duration::from_millis(500),
+};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Two hours of so many candidates whose leaders end again and again.
+fn ended(how: End, candidates: usize) -> (Tally, Box<Ledger>) {
+    let config = LeaderElectionConfig::new("?");
+    let mut scenario = Scenario::measured(3, &config, candidates, LATENCY, HOUR * 2);
+    scenario.ends = Some(Ends {
+        how,
+        after: (seconds(120), seconds(360)),
+        away: (seconds(1), seconds(10)),
+    });
+    let mut tally = run(&scenario, Checks::All).unwrap_or_else(|violation| panic!("{violation}"));
+    let ledger = tally.ledger.take().expect("it was measured");
+    (tally, ledger)
+}
+
+#[test]
+fn a_world_that_is_measured_is_the_one_that_is_not() {
+    for seed in 0..30 {
+        let scenario = Scenario::draw(seed);
+        let measured = Scenario {
+            measured: true,
+            ..scenario.clone()
+        };
+        let told = |scenario: &Scenario| run(scenario, Checks::All).map(|tally| tally.to_string());
+        assert_eq!(told(&scenario).ok(), told(&measured).ok(), "seed {seed}");
+    }
+}
+
+#[test]
+fn requests_are_counted_as_the_service_counts_them() {
+    let (tally, ledger) = ended(End::Killed, 3);
+    // Limits end with the faults.
+    let limited = ledger.between(Duration::ZERO, HOUR * 2);
+    assert_eq!(u64::from(limited.candidates.reads), tally.reads);
+    let all = ledger.between(Duration::ZERO, HOUR * 100);
+    assert_eq!(u64::from(all.all().writes), tally.writes);
+    let hour = ledger.between(Duration::ZERO, HOUR).all();
+    assert_eq!(ledger.least_left[0], 5000 - hour.reads - hour.writes);
+    assert_eq!(hour.refused, 0);
+    assert!((1..=3).contains(&ledger.most_at_once));
+    let most = ledger.most_within(3600, Duration::ZERO..HOUR, |requests| requests.writes);
+    assert_eq!(most, hour.writes);
+}
+
+#[test]
+fn every_leader_that_is_killed_is_followed_after_its_lease_and_a_confirmed_claim() {
+    for candidates in [3, 10] {
+        let (tally, ledger) = ended(End::Killed, candidates);
+        let followed = ledger
+            .changes
+            .iter()
+            .filter(|change| change.took().is_some());
+        assert!(followed.clone().count() > 15 && ledger.lost_terms == 0);
+        assert!(tally.terms as usize <= ledger.changes.len() + 1);
+        for change in followed {
+            // The claim, its confirmation a delay later, and what lies between them.
+            assert!(change.took() > Some(seconds(2)), "{change:?}");
+            assert!(change.took() < Some(seconds(12)), "{change:?}");
+            assert!(change.writes() == 2 + change.lost, "{change:?}");
+            assert!(change.free_at > Some(change.ended_at), "{change:?}");
+        }
+    }
+}
+
+#[test]
+fn a_leader_that_stops_is_followed_without_waiting_for_its_lease() {
+    let (_, ledger) = ended(End::Stopped, 3);
+    let followed: Vec<_> = ledger
+        .changes
+        .iter()
+        .filter_map(|change| change.took())
+        .collect();
+    assert!(followed.len() > 10);
+    assert!(
+        followed
+            .iter()
+            .all(|took| (seconds(2)..seconds(15)).contains(took))
+    );
+}
