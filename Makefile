@@ -170,11 +170,15 @@ bench-programs: need-cargo need-cc
 
 .PHONY: bench
 bench: bench-programs ## measure it beside client-go, a quarter of an hour; writes bench/results
-	$(BENCH) all
+	$(BENCH) all --image $(IMAGE)
 
 .PHONY: bench-long
 bench-long: bench-programs ## the same with more repetitions, for tighter figures
-	$(BENCH) all --long
+	$(BENCH) all --long --image $(IMAGE)
+
+.PHONY: bench-docs
+bench-docs: ## put the tables of the last run into README.md and docs/performance.md
+	$(CARGO) run --locked --quiet --package bench --profile simulation -- report --docs
 
 .PHONY: model
 model: need-cargo need-cc ## explore every state of the models, the large ones too (minutes)

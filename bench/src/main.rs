@@ -2,17 +2,20 @@
 //!
 //! `options` is the command line; each part of a run gives figures (`figure`), and `report` shows them by
 //! `table` and `plot`. `races` runs elections of real processes: `contender` says which, `process` sees
-//! to it that none is left, `workload` is what they run while they lead. `machine` is what all runs on.
+//! to it that none is left, `workload` is what they run while they lead. `requests` counts in virtual
+//! hours what an election costs GitHub, and `footprint` what it costs its machine. `machine` is what all
+//! runs on.
 
 mod contender;
 mod figure;
+mod footprint;
 mod machine;
 mod options;
-#[allow(dead_code, reason = "curves are drawn of what the simulation counts")]
 mod plot;
 mod process;
 mod races;
 mod report;
+mod requests;
 mod table;
 mod workload;
 
@@ -61,8 +64,8 @@ fn main() -> ExitCode {
 fn again(options: &Options) -> Result<(), String> {
     let results = report::read()?;
     report::write(&results, &[])?;
-    match options.readme {
-        true => report::put_into_readme(&results),
+    match options.docs {
+        true => report::put_into_docs(&results),
         false => Ok(()),
     }
 }
@@ -105,8 +108,8 @@ fn measure(options: &Options, parts: &[&'static str], write: bool) -> Result<(),
         report::write(&results, &gathered.plots)?;
         eprintln!("bench: the results are in {}", report::FOLDER);
     }
-    if options.readme {
-        report::put_into_readme(&results)?;
+    if options.docs {
+        report::put_into_docs(&results)?;
     }
     match results.failures.len() {
         0 => Ok(()),
@@ -130,7 +133,53 @@ fn gather(options: &Options, parts: &[&'static str], programs: &Programs) -> Gat
             })
         });
     }
+    let contenders = footprint::Contenders {
+        elector: programs.elector.clone(),
+        shared_elector: programs.shared_elector.clone(),
+        client_go: programs.client_go.clone(),
+        image: options.image.clone(),
+    };
+    let measures_footprint = parts.contains(&"footprint");
+    // What stands is watched for two minutes, while virtual hours pass.
+    let mut standing = None;
+    if measures_footprint {
+        eprintln!("bench: footprint, about 2 minutes, and 2 more beside the requests");
+        gathered.attempt("footprint", || {
+            let mut watched = footprint::Standing::start(&contenders)?;
+            watched.begin()?;
+            standing = Some(watched);
+            Ok(Gathered::default())
+        });
+    }
+    if parts.contains(&"requests") {
+        eprintln!("bench: requests in virtual hours, about 4 minutes");
+        gathered.attempt("requests", || requests_of(options, programs));
+    }
+    if measures_footprint {
+        gathered.attempt("footprint", || {
+            let mut figures = standing.map_or(Ok(Vec::new()), footprint::Standing::finish)?;
+            figures.extend(footprint::measure(&contenders)?);
+            Ok(Gathered {
+                figures,
+                ..Gathered::default()
+            })
+        });
+    }
     gathered
+}
+
+fn requests_of(options: &Options, programs: &Programs) -> Result<Gathered, String> {
+    let measured = requests::measure(&requests::Options::new(&programs.elector, options.long))?;
+    let sections = measured.tables.iter().map(|table| Section {
+        title: table.name.to_owned(),
+        text: table.to_markdown(),
+    });
+    Ok(Gathered {
+        sections: sections.collect(),
+        figures: measured.figures,
+        plots: measured.plots,
+        ..Gathered::default()
+    })
 }
 
 impl Gathered {
@@ -170,6 +219,8 @@ fn programs(options: &Options) -> Result<Programs, String> {
     Ok(Programs {
         elector: elector
             .ok_or("there is no elector: run make release, or name it with --elector")?,
+        shared_elector: first(&None, &["target/release/elector"])
+            .unwrap_or_else(|| PathBuf::from("target/release/elector")),
         client_go: first(&options.client_go, &["target/bench/client-go"]),
         bench: std::env::current_exe().map_err(|e| format!("where am I: {e}"))?,
         logs: logs.canonicalize().map_err(|e| format!("logs: {e}"))?,

@@ -18,6 +18,8 @@ Commands:
   handover    a leader is asked to leave (SIGTERM)
   cold-start  three start on a gist that a leader long gone has left
   overlap     answers are delayed, by up to 20 s: do two lead at once?
+  requests    what an election costs GitHub, in virtual hours, and two minutes of real processes
+  footprint   what it costs the machine: memory, processor time, sizes, start-up
   report      writes the tables and plots anew, from bench/results/bench.json
   workload    what the elector runs here; not to be called by hand
 
@@ -28,14 +30,25 @@ Options:
   --long               several times as many repetitions
   --elector PATH       default target/static/elector, else target/release/elector
   --client-go PATH     default target/bench/client-go, left out where it is not there
-  --readme             put the short table into README.md
+  --image NAME         the image whose size is told, where an engine has it
+  --docs               put the tables into README.md and docs/performance.md
   --help               this text
 
 What is measured alone is printed, and not written to bench/results.
 ";
 
 /// The parts of a run, by name.
-pub const PARTS: [&str; 4] = ["takeover", "handover", "cold-start", "overlap"];
+pub const PARTS: [&str; 6] = [
+    "takeover",
+    "handover",
+    "cold-start",
+    "overlap",
+    "requests",
+    "footprint",
+];
+
+/// As the Makefile calls it.
+const IMAGE: &str = "g1g1/multi-cluster-leader-election:0.1.0";
 
 /// Of 512 connections of a gist service, each of three candidates takes one or two.
 const MOST_ELECTIONS: usize = 80;
@@ -63,7 +76,8 @@ pub struct Options {
     pub long: bool,
     pub elector: Option<PathBuf>,
     pub client_go: Option<PathBuf>,
-    pub readme: bool,
+    pub image: String,
+    pub docs: bool,
 }
 
 impl Options {
@@ -114,7 +128,8 @@ struct Raw {
     long: bool,
     elector: Option<PathBuf>,
     client_go: Option<PathBuf>,
-    readme: bool,
+    image: Option<String>,
+    docs: bool,
     help: bool,
 }
 
@@ -129,7 +144,8 @@ impl Raw {
                 Long("long") => self.long = true,
                 Long("elector") => self.elector = Some(parser.value()?.into()),
                 Long("client-go") => self.client_go = Some(parser.value()?.into()),
-                Long("readme") => self.readme = true,
+                Long("image") => self.image = Some(parser.value()?.string()?),
+                Long("docs") => self.docs = true,
                 Short('h') | Long("help") => self.help = true,
                 other => return Err(other.unexpected()),
             }
@@ -173,7 +189,8 @@ impl Raw {
             long: self.long,
             elector: self.elector,
             client_go: self.client_go,
-            readme: self.readme,
+            image: self.image.unwrap_or_else(|| IMAGE.to_owned()),
+            docs: self.docs,
         })
     }
 }

@@ -1,5 +1,5 @@
 //! What a run gave, written down: `bench.json` with every value, `bench.md` for people, plots, and the
-//! short table in the README.
+//! tables in the README and in docs/performance.md.
 //!
 //! Each file is written beside its place and then moved there, so that nobody finds half of one.
 
@@ -18,8 +18,12 @@ use crate::table;
 pub const FOLDER: &str = "bench/results";
 
 const README: &str = "README.md";
+const PAGE: &str = "docs/performance.md";
 const BEGIN: &str = "<!-- bench:begin -->";
 const END: &str = "<!-- bench:end -->";
+
+/// Figures that are shown in a section's table: there are too many of them for a row each.
+const IN_SECTIONS: [&str; 4] = ["requests", "takeovers", "stagger", "plan"];
 
 /// Everything about a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,16 +114,29 @@ pub fn read() -> Result<Results, String> {
     })
 }
 
-/// Puts the short table into the README, between its two marks.
+/// Puts the short table into the README, between its two marks, and every section that has a place in
+/// docs/performance.md there:
+///
+/// ```text
+/// <!-- table: hours -->
+/// ...                      all between is replaced
+/// <!-- end -->
+/// ```
 ///
 /// # Errors
-/// If the README has no such marks, or cannot be written.
-pub fn put_into_readme(results: &Results) -> Result<(), String> {
+/// If the README has no such marks, or one of them cannot be written.
+pub fn put_into_docs(results: &Results) -> Result<(), String> {
     let text = fs::read_to_string(README).map_err(|e| format!("{README}: {e}"))?;
-    let new = between_marks(&text, &short(results)).ok_or_else(|| {
+    let new = between_marks(&text, BEGIN, END, &short(results)).ok_or_else(|| {
         format!("{README} has no lines {BEGIN} and {END} to put the table between")
     })?;
-    put(Path::new(README), &new)
+    put(Path::new(README), &new)?;
+    let mut text = fs::read_to_string(PAGE).map_err(|e| format!("{PAGE}: {e}"))?;
+    for Section { title, text: inner } in &results.sections {
+        let begin = format!("<!-- table: {title} -->");
+        text = between_marks(&text, &begin, "<!-- end -->", inner).unwrap_or(text);
+    }
+    put(Path::new(PAGE), &text)
 }
 
 fn put(path: &Path, text: &str) -> Result<(), String> {
@@ -131,9 +148,9 @@ fn put(path: &Path, text: &str) -> Result<(), String> {
     fs::rename(&new, path).map_err(failed)
 }
 
-fn between_marks(text: &str, inner: &str) -> Option<String> {
-    let begin = text.find(BEGIN)? + BEGIN.len();
-    let end = begin + text[begin..].find(END)?;
+fn between_marks(text: &str, from: &str, to: &str, inner: &str) -> Option<String> {
+    let begin = text.find(from)? + from.len();
+    let end = begin + text[begin..].find(to)?;
     Some(format!("{}\n{inner}{}", &text[..begin], &text[end..]))
 }
 
@@ -178,7 +195,9 @@ pub fn markdown(results: &Results) -> String {
     if takeover_plot(results).is_some() {
         out.push_str("\n![takeover, handover and cold start](takeover.svg)\n");
     }
-    out += &table::tables(&results.figures);
+    let shown = results.figures.iter();
+    let shown = shown.filter(|figure| !IN_SECTIONS.contains(&figure.table));
+    out += &table::tables(&shown.cloned().collect::<Vec<_>>());
     for Section { title, text } in &results.sections {
         let _ = write!(out, "\n## {title}\n\n{}\n", text.trim_end());
     }
@@ -315,10 +334,11 @@ mod tests {
     #[test]
     fn the_table_stands_between_the_marks_and_nothing_else_changes() {
         let text = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        let new = between_marks(&text, "new\n").unwrap();
+        let put = |text: &str, inner| between_marks(text, BEGIN, END, inner);
+        let new = put(&text, "new\n").unwrap();
         assert_eq!(new, format!("before\n{BEGIN}\nnew\n{END}\nafter\n"));
-        assert_eq!(between_marks(&new, "new\n").unwrap(), new);
-        assert_eq!(between_marks("none", "new"), None);
-        assert_eq!(between_marks(&format!("{END}{BEGIN}"), "new"), None);
+        assert_eq!(put(&new, "new\n").unwrap(), new);
+        assert_eq!(put("none", "new"), None);
+        assert_eq!(put(&format!("{END}{BEGIN}"), "new"), None);
     }
 }

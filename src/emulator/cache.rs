@@ -6,8 +6,9 @@ use std::sync::Arc;
 /// A few gists under a few names each.
 const MOST_BODIES: usize = 32;
 
-/// Some bodies with long histories; a larger one alone is still kept.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// Some bodies of the usual size: each write makes a new one, and hardly anybody asks for an old one again.
+/// A larger one alone is still kept.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The bodies rendered last, the newest at the back.
 #[derive(Debug, Default)]

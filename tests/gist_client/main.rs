@@ -266,6 +266,25 @@ fn what_follows_the_needed_part_does_not_delay_the_answer() {
 }
 
 #[test]
+fn a_name_is_looked_up_for_a_new_connection_only() {
+    secrets::listen();
+    let server = Server::new([good(), good(), Step::Close, good()]);
+    let port = server.address.port();
+    let look_ups = || {
+        let said = format!("looking up localhost, for port {port}\n");
+        secrets::heard().matches(&said).count()
+    };
+    let mut client = client(&format!("http://localhost:{port}"));
+    for _ in 0..2 {
+        assert_eq!(text(&client.call(&read(), AMPLE)), "x");
+    }
+    assert_eq!((server.connections(), look_ups()), (1, 1));
+    // The next one meets a closed connection, and is tried again on a new one.
+    assert_eq!(text(&client.call(&read(), AMPLE)), "x");
+    assert_eq!((server.connections(), look_ups()), (2, 2));
+}
+
+#[test]
 fn a_connection_is_used_again_after_a_long_history() {
     let long = Step::Answer(http(200, &[], &gist("x", 1_000)));
     let server = Server::new([long.clone(), long, good()]);

@@ -33,6 +33,11 @@ pub(crate) fn listen() {
     });
 }
 
+/// All of it so far.
+pub(crate) fn heard() -> String {
+    LINES.lock().unwrap().clone()
+}
+
 /// Whether any part of the token that a dump would show stands in `text`, plain or in hex.
 fn tells(text: &str) -> bool {
     let hex: String = text.chars().filter(|c| c.is_ascii_hexdigit()).collect();

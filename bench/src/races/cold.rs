@@ -10,7 +10,7 @@ use std::time::Duration;
 use multi_cluster_leader_election::emulator::Faults;
 
 use super::election::{Election, Setting};
-use super::{Latency, PATIENCE, Suite, clock, figures, service};
+use super::{Latency, PATIENCE, Suite, clock, figures, limited, service};
 use crate::contender::Contender;
 
 /// Long gone: the elector takes a record for that from ten leases and ten minutes on.
@@ -27,7 +27,7 @@ pub(super) fn run(suite: &Suite<'_>, contender: Contender, latency: Latency) {
 }
 
 fn measure(suite: &Suite<'_>, contender: Contender, latency: Latency) -> Result<Vec<f64>, String> {
-    let service = service(Faults::default())?;
+    let service = service(limited())?;
     let setting = Setting {
         service: &service,
         programs: suite.programs,
@@ -45,7 +45,7 @@ fn measure(suite: &Suite<'_>, contender: Contender, latency: Latency) -> Result<
 fn wave(suite: &Suite<'_>, setting: Setting<'_>, latency: Latency) -> Result<Vec<f64>, String> {
     setting.service.set_faults(Faults {
         clock_offset_s: -GONE_S,
-        ..Faults::default()
+        ..limited()
     });
     let mut left = thread::scope(|scope| {
         let leaders = (0..suite.size.elections).map(|n| scope.spawn(move || leave(setting, n)));

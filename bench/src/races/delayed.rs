@@ -10,7 +10,7 @@ use multi_cluster_leader_election::emulator::{Faults, Span};
 
 use super::election::{Election, Setting};
 use super::terms::{self, Term};
-use super::{PATIENCE, Suite, clock, figures, service};
+use super::{PATIENCE, Suite, clock, figures, limited, service};
 use crate::contender::Contender;
 
 /// How an election goes.
@@ -71,7 +71,7 @@ pub(super) fn run(suite: &Suite<'_>, contender: Contender, delay: &Delay) {
 }
 
 fn measure(suite: &Suite<'_>, contender: Contender, delay: &Delay) -> Result<(), String> {
-    let service = service(Faults::default())?;
+    let service = service(limited())?;
     let setting = Setting {
         service: &service,
         programs: suite.programs,
@@ -95,7 +95,7 @@ fn measure(suite: &Suite<'_>, contender: Contender, delay: &Delay) -> Result<(),
     service.set_faults(Faults {
         read_ms: Span::between(0, most),
         write_ms: Span::between(0, most),
-        ..Faults::default()
+        ..limited()
     });
     let from = clock::now();
     let until = from + suite.size.delayed.as_secs_f64();

@@ -50,11 +50,11 @@ impl Latency {
 
     fn faults(self) -> Faults {
         match self {
-            Latency::None => Faults::default(),
+            Latency::None => limited(),
             Latency::Assumed => Faults {
                 read_ms: Span::fixed(150),
                 write_ms: Span::fixed(500),
-                ..Faults::default()
+                ..limited()
             },
         }
     }
@@ -194,6 +194,15 @@ pub fn measure(programs: &Programs, parts: Parts, size: &Size) -> Outcome {
     let mut outcome = std::mem::take(&mut *suite.lock());
     figures::sort(&mut outcome.figures);
     outcome
+}
+
+/// GitHub's limit for the hour, of each election's user.
+fn limited() -> Faults {
+    Faults {
+        primary_limit: Some(5_000),
+        primary_per_token: true,
+        ..Faults::default()
+    }
 }
 
 /// A service for one group.

@@ -9,7 +9,7 @@
 //!   speed                  how fast all that is simulated
 //! ```
 //!
-//! Tables come as Markdown as well, for a text that has a place for each: see [`Table::fill`].
+//! Tables come as Markdown as well, for a text that has a place for each.
 
 mod hours;
 mod plan;
@@ -26,14 +26,13 @@ pub use table::Table;
 use table::{number, seconds};
 
 use crate::figure::{Aim, Figure, Spread};
+use crate::report::Plot;
 
 /// How much is measured.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The program that is run as real processes.
     pub elector: PathBuf,
-    /// Where plots go.
-    pub results: PathBuf,
     /// Virtual hours of each size.
     pub hours: u32,
     /// Takeovers under each condition.
@@ -45,10 +44,9 @@ pub struct Options {
 impl Options {
     /// Sized for minutes; or for tighter figures.
     #[must_use]
-    pub fn new(elector: &Path, results: &Path, long: bool) -> Options {
+    pub fn new(elector: &Path, long: bool) -> Options {
         Options {
             elector: elector.to_owned(),
-            results: results.to_owned(),
             hours: if long { 24 } else { 6 },
             takeovers: if long { 2000 } else { 160 },
             processes: true,
@@ -61,16 +59,18 @@ pub struct Measured {
     pub figures: Vec<Figure>,
     /// By their names they have a place in a text.
     pub tables: Vec<Table>,
+    pub plots: Vec<Plot>,
 }
 
 /// Measures all of it. Real processes run meanwhile, mostly idle.
 ///
 /// # Errors
-/// If a simulated election breaks a promise, processes cannot be run, or a plot cannot be written.
+/// If a simulated election breaks a promise, or processes cannot be run.
 pub fn measure(options: &Options) -> Result<Measured, String> {
     let mut measured = Measured {
         figures: Vec::new(),
         tables: Vec::new(),
+        plots: Vec::new(),
     };
     thread::scope(|scope| {
         let real = options
@@ -78,7 +78,9 @@ pub fn measure(options: &Options) -> Result<Measured, String> {
             .then(|| scope.spawn(|| processes::measure(&options.elector)));
         measured.take(hours::measure(options.hours)?);
         measured.take(hours::herd()?);
-        measured.take(takeovers::measure(options.takeovers, &options.results)?);
+        let taken_over = takeovers::measure(options.takeovers)?;
+        measured.take((taken_over.figures, taken_over.tables));
+        measured.plots.extend(taken_over.plots);
         measured.take(plan::measure(options.takeovers)?);
         measured.figures.push(speed::measure()?);
         if let Some(real) = real {
@@ -87,20 +89,6 @@ pub fn measure(options: &Options) -> Result<Measured, String> {
         }
         Ok(measured)
     })
-}
-
-/// Puts the tables into the places that a text has for them; those without one are left out.
-///
-/// # Errors
-/// If the text cannot be read or written.
-pub fn fill(tables: &[Table], path: &Path) -> Result<(), String> {
-    let of = |e| format!("cannot fill the tables of {}: {e}", path.display());
-    let text = std::fs::read_to_string(path).map_err(of)?;
-    let filled = tables.iter().fold(text, |text, table| {
-        let filled = table.fill(&text);
-        filled.unwrap_or(text)
-    });
-    std::fs::write(path, filled).map_err(of)
 }
 
 impl Measured {

@@ -1,10 +1,4 @@
-//! Tables in Markdown, and the places in a text that they are put into:
-//!
-//! ```text
-//! <!-- table: hours -->
-//! ...                      all between is replaced
-//! <!-- end -->
-//! ```
+//! Tables in Markdown, and how numbers stand in them. Pure.
 
 /// A table with a name.
 #[derive(Clone, Debug)]
@@ -35,16 +29,6 @@ impl Table {
         let rows = self.rows.iter().map(|row| line(row));
         let head = [line(&self.heads), line(&rule)];
         head.into_iter().chain(rows).collect()
-    }
-
-    /// The text with this table in its place; `None` if it has none.
-    #[must_use]
-    pub fn fill(&self, text: &str) -> Option<String> {
-        let opening = format!("<!-- table: {} -->\n", self.name);
-        let (before, rest) = text.split_once(&opening)?;
-        let (_, after) = rest.split_once("<!-- end -->")?;
-        let table = self.to_markdown();
-        Some(format!("{before}{opening}{table}<!-- end -->{after}"))
     }
 }
 
@@ -83,15 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn a_table_takes_the_place_of_what_stood_there() {
-        let text = "x\n<!-- table: some -->\nold\n<!-- end -->\ny";
-        let once = table().fill(text).unwrap();
-        assert_eq!(
-            once,
-            "x\n<!-- table: some -->\n| a | b |\n| --- | --- |\n| 1 | 2 |\n<!-- end -->\ny"
-        );
-        assert_eq!(table().fill(&once), Some(once));
-        assert_eq!(table().fill("<!-- table: other -->\n<!-- end -->"), None);
+    fn a_table_is_written_row_by_row() {
+        let text = "| a | b |\n| --- | --- |\n| 1 | 2 |\n";
+        assert_eq!(table().to_markdown(), text);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! A takeover is measured from the moment at which the dead leader's last write had stood for a lease,
 //! by the service's clock: nobody may lead earlier, whoever saw that write when.
 
-use std::path::Path;
 use std::time::Duration;
 
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
@@ -12,10 +11,10 @@ use simulation::ledger::{Change, End};
 
 use super::hours::SIZES;
 use super::worlds::{CONFIRM_DELAY, GITHUB, NEAR, World, name_of, took};
-use super::{Table, figure, seconds};
+use super::{Measured, Table, figure, seconds};
 use crate::figure::{Aim, Figure, Spread};
-use crate::plot::Axis;
-use crate::plot::{self, Series};
+use crate::plot::{self, Axis, Series};
+use crate::report::Plot;
 
 /// The staggers that are tried, in seconds.
 const STAGGERS: [f64; 8] = [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
@@ -46,11 +45,11 @@ struct Kills {
 }
 
 /// Takeovers with the default settings, with GitHub's latency and without, with its limits and without.
-/// Then with other staggers, and their curves in a file.
+/// Then with other staggers, and their curves.
 ///
 /// # Errors
-/// If a promise is broken, or the plot cannot be written.
-pub fn measure(count: u32, results: &Path) -> Result<(Vec<Figure>, Vec<Table>), String> {
+/// If a promise is broken.
+pub fn measure(count: u32) -> Result<Measured, String> {
     let mut figures = Vec::new();
     let mut usual = Vec::new();
     for candidates in SIZES {
@@ -69,13 +68,16 @@ pub fn measure(count: u32, results: &Path) -> Result<(Vec<Figure>, Vec<Table>), 
         }
     }
     figures.extend(tried.iter().flat_map(stagger_figures));
-    draw(&tried, results)?;
     let tables = vec![
         usual_table(&usual),
         stagger_table("stagger-free", &tried, false),
         stagger_table("stagger-limits", &tried, true),
     ];
-    Ok((figures, tables))
+    Ok(Measured {
+        figures,
+        tables,
+        plots: draw(&tried),
+    })
 }
 
 fn kills(
@@ -196,9 +198,9 @@ fn stagger_figures(kills: &Kills) -> Vec<Figure> {
 }
 
 /// A plot: its file, its title, what is shown, and of what.
-type Plot = (&'static str, &'static str, &'static str, fn(&Kills) -> f64);
+type Curves = (&'static str, &'static str, &'static str, fn(&Kills) -> f64);
 
-const PLOTS: [Plot; 2] = [
+const PLOTS: [Curves; 2] = [
     (
         "stagger",
         "Lost claims in a takeover",
@@ -214,7 +216,8 @@ const PLOTS: [Plot; 2] = [
 ];
 
 /// The curves over the stagger: claims lost and time taken, with limits and without.
-fn draw(tried: &[Kills], results: &Path) -> Result<(), String> {
+fn draw(tried: &[Kills]) -> Vec<Plot> {
+    let mut plots = Vec::new();
     for limits in [false, true] {
         for (name, what, y, value) in PLOTS {
             let series = SIZES.map(|candidates| {
@@ -238,12 +241,10 @@ fn draw(tried: &[Kills], results: &Path) -> Result<(), String> {
             } else {
                 format!("{name}.svg")
             };
-            let path = results.join(name);
-            std::fs::write(&path, svg)
-                .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+            plots.push((name, svg));
         }
     }
-    Ok(())
+    plots
 }
 
 fn usual_table(rows: &[Kills]) -> Table {

@@ -28,7 +28,7 @@ use ureq::http::{self, HeaderValue};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
 use ureq::{Agent, AsSendBody, Body, Proxy};
 
-use self::connect::{CallState, Marker, Names, Sockets, plain_io};
+use self::connect::{CallState, Marker, Sockets, Unresolved, plain_io};
 use self::tls::TlsConnector;
 use super::limits::Limits;
 use super::token::{Token, TokenError, TokenKind, TokenSource, TokenStore};
@@ -450,10 +450,10 @@ fn agent(proxy: Option<Proxy>, tls: Arc<TlsConfig>, state: &Arc<CallState>) -> A
         .build();
     let connector =
         ().chain(ConnectProxyConnector::default())
-            .chain(Sockets(Arc::clone(state)))
+            .chain(Sockets::new(Arc::clone(state)))
             .chain(TlsConnector::new(tls, Arc::clone(state)))
             .chain(Marker(Arc::clone(state)));
-    Agent::with_parts(config, connector, Names::new(Arc::clone(state)))
+    Agent::with_parts(config, connector, Unresolved)
 }
 
 fn run(

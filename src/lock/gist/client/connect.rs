@@ -2,8 +2,12 @@
 //! with a note of how far it got, so that it is known for certain when nothing was sent.
 //!
 //! ```text
-//! Names (DNS) -> tunnel (ureq's) -> Sockets (TCP, bounded) -> TLS -> Marker (what was sent?)
+//! tunnel (ureq's) -> Sockets (DNS and TCP, bounded) -> TLS -> Marker (what was sent?)
 //! ```
+//!
+//! ureq asks its resolver before each request, also before one for which it has a connection. A look-up
+//! costs a thread and a question on the network, and one that fails would fail a request that needs none.
+//! So [`Unresolved`] answers nothing, and who opens a connection looks the name up.
 //!
 //! ureq bounds each step by itself, but not their sum where a proxy is on the way, and its errors
 //! do not tell a connection that could not be made from one that broke.
@@ -155,28 +159,32 @@ fn cap(mut timeout: NextTimeout, end: Instant) -> NextTimeout {
     timeout
 }
 
+/// The resolver for ureq, which resolves nothing.
+#[derive(Debug)]
+pub(super) struct Unresolved;
+
+impl Resolver for Unresolved {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        Ok(self.empty())
+    }
+}
+
 /// Looks up names, on threads of their own.
-pub(super) struct Names {
-    state: Arc<CallState>,
+#[derive(Debug, Default)]
+struct Names {
     under_way: Arc<AtomicUsize>,
 }
 
 impl Names {
-    pub(super) fn new(state: Arc<CallState>) -> Self {
-        Names {
-            state,
-            under_way: Arc::new(AtomicUsize::new(0)),
-        }
-    }
-
-    fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    /// The addresses to be tried, in this order; at least one, before `by`.
+    fn look_up(&self, host: &str, port: u16, by: Instant) -> Result<Vec<SocketAddr>, String> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = bare.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
+        log::debug!("looking up {bare}, for port {port}");
         let name = (bare.to_owned(), port);
-        let wait = self.state.times().look_up_by;
-        let wait = wait.saturating_duration_since(Instant::now());
+        let wait = by.saturating_duration_since(Instant::now());
         let place =
             Place::take(&self.under_way).ok_or("earlier look-ups have not come to an end")?;
         let (send, receive) = mpsc::sync_channel(1);
@@ -192,7 +200,7 @@ impl Names {
             .map_err(|error| format!("no thread for it ({error})"))?;
         match receive.recv_timeout(wait) {
             Ok(Ok(found)) if found.is_empty() => Err("it has no address".into()),
-            Ok(Ok(found)) => Ok(found),
+            Ok(Ok(found)) => Ok(mixed(&found).into_iter().take(MOST_ADDRESSES).collect()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(RecvTimeoutError::Timeout) => Err("no answer in time".into()),
             Err(RecvTimeoutError::Disconnected) => Err("the look-up failed".into()),
@@ -216,29 +224,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Debug for Names {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Names")
-    }
-}
-
-impl Resolver for Names {
-    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let host = uri.host().unwrap_or("");
-        let found = self
-            .look_up(host, port_of(uri))
-            .map_err(|why| Failure::Resolve {
-                host: host.to_owned(),
-                why,
-            })?;
-        let mut addresses = self.empty();
-        for address in mixed(&found).into_iter().take(MOST_ADDRESSES) {
-            addresses.push(address);
-        }
-        Ok(addresses)
     }
 }
 
@@ -269,20 +254,50 @@ fn mixed(found: &[SocketAddr]) -> Vec<SocketAddr> {
 
 /// Opens TCP connections whose every read and write ends with the call.
 #[derive(Debug)]
-pub(super) struct Sockets(pub(super) Arc<CallState>);
+pub(super) struct Sockets {
+    state: Arc<CallState>,
+    names: Names,
+}
 
 impl Sockets {
+    pub(super) fn new(state: Arc<CallState>) -> Self {
+        Sockets {
+            state,
+            names: Names::default(),
+        }
+    }
+
+    /// To what is asked for, or to the proxy on the way there: whichever ureq wants a connection to.
+    fn open(&self, details: &ConnectionDetails<'_>) -> Result<Bounded, Failure> {
+        let (host, port) = (details.uri.host().unwrap_or(""), port_of(details.uri));
+        let by = self.state.times().look_up_by;
+        let addresses = self.names.look_up(host, port, by);
+        let addresses = addresses.map_err(|why| Failure::Resolve {
+            host: host.to_owned(),
+            why,
+        })?;
+        let socket = self.open_any(details, &addresses);
+        socket.map_err(|why| Failure::Connect {
+            to: format!("{host}:{port}"),
+            why,
+        })
+    }
+
     /// Tries one address after the other. If none answers, tells of each of them: which one matters,
     /// only a person can say.
-    fn open(&self, details: &ConnectionDetails<'_>) -> Result<Bounded, String> {
-        let connect_by = self.0.times().connect_by;
+    fn open_any(
+        &self,
+        details: &ConnectionDetails<'_>,
+        addresses: &[SocketAddr],
+    ) -> Result<Bounded, String> {
+        let connect_by = self.state.times().connect_by;
         let mut failures = Vec::new();
-        for (tried, &address) in details.addrs.iter().enumerate() {
+        for (tried, &address) in addresses.iter().enumerate() {
             let left = connect_by.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            let limit = left.mul_f64(first_share(details.addrs.len() - tried));
+            let limit = left.mul_f64(first_share(addresses.len() - tried));
             match self.open_one(details, address, limit) {
                 Ok(socket) => return Ok(socket),
                 Err(why) => failures.push((address.ip(), why)),
@@ -314,7 +329,7 @@ impl Sockets {
         match TcpConnector::default().connect(&details, None::<()>) {
             Ok(Some(socket)) => Ok(Bounded {
                 inner: Box::new(socket),
-                state: Arc::clone(&self.0),
+                state: Arc::clone(&self.state),
             }),
             Ok(None) => Err("no connection came of it".into()),
             // Without the time, or each would be told as something new.
@@ -356,18 +371,7 @@ impl<In: Transport> Connector<In> for Sockets {
         if let Some(tunnel) = chained {
             return Ok(Some(Either::A(tunnel)));
         }
-        match self.open(details) {
-            Ok(socket) => Ok(Some(Either::B(socket))),
-            Err(why) => Err(Failure::Connect {
-                to: format!(
-                    "{}:{}",
-                    details.uri.host().unwrap_or(""),
-                    port_of(details.uri)
-                ),
-                why,
-            }
-            .into()),
-        }
+        Ok(Some(Either::B(self.open(details)?)))
     }
 }
 
