@@ -193,7 +193,7 @@ impl Pick {
 }
 
 /// Latency as at GitHub is what a user meets.
-const PICKS: [Pick; 11] = [
+const PICKS: [Pick; 14] = [
     Pick::of(
         "takeover",
         "takeover after SIGKILL",
@@ -242,9 +242,32 @@ const PICKS: [Pick; 11] = [
         "0 to 20 s",
         "part of that time with a leader",
     ),
-    Pick::of("footprint", "resident memory", "", "resident memory"),
-    Pick::of("footprint", "processor time", "", "processor time"),
-    Pick::of("footprint", "program", "", "program"),
+    Pick::of(
+        "footprint",
+        "resident memory, leader",
+        "TLS",
+        "resident memory of a leader",
+    ),
+    Pick::of(
+        "footprint",
+        "processor time, leader",
+        "TLS",
+        "processor time of a leader",
+    ),
+    Pick::of(
+        "footprint",
+        "processor time, candidate",
+        "TLS",
+        "processor time of a candidate",
+    ),
+    Pick::of(
+        "footprint",
+        "start",
+        "",
+        "from the start to the first request",
+    ),
+    Pick::of("footprint", "program", "", "size of the program"),
+    Pick::of("footprint", "image", "", "size of the image"),
 ];
 
 /// The figures that say the most, contenders side by side, medians with the worst in brackets.
