@@ -30,13 +30,17 @@ pub(super) const POLL_JITTER: f64 = 0.1;
 /// that show nothing new would come close upon one that did.
 const MOST_SPREAD: f64 = 0.75;
 
-/// How many followers of a leader the setting of the stagger is for. Each further one adds as much:
-/// with a write on its way for a third of a second about one of the others writes in vain, and the first
-/// comes hardly later than with few (docs/performance.md).
+/// How many followers of a leader the setting of the stagger is for.
 const STAGGERED_FOLLOWERS: u32 = 2;
 
+/// How many such staggers each further follower adds. With a write on its way for a third of a second, one
+/// claim in two takeovers is in vain among ten candidates, and in nine of ten takeovers at most one; with
+/// one stagger each it would be one in each, and the first would come a fifth of a second sooner
+/// (docs/performance.md).
+const FOR_EACH_FURTHER: u32 = 2;
+
 /// What seem to be more followers than this may be other programs.
-const MOST_FOLLOWERS: u32 = 12;
+const MOST_FOLLOWERS: u32 = 9;
 
 /// After so many times the longest stagger the last candidate writes of those that start at once, where
 /// nobody has to be waited for.
@@ -150,7 +154,7 @@ impl Candidacy {
         let more = followers
             .min(MOST_FOLLOWERS)
             .saturating_sub(STAGGERED_FOLLOWERS);
-        (self.longest_stagger * (1 + more)).mul_f64(chance)
+        (self.longest_stagger * (1 + FOR_EACH_FURTHER * more)).mul_f64(chance)
     }
 
     fn overwritten_notice(&self, observed: &Observed) -> Option<Notice> {

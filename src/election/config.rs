@@ -51,9 +51,8 @@ pub struct LeaderElectionConfig {
     pub unless_led_within: Option<Duration>,
     /// How long a candidate waits beyond the end of a lease at the most, drawn at random, so that not
     /// all of them write at once; at most the lease. It is for three candidates: each further one that
-    /// the lock knows of adds as much, up to eleven times; and it is three times as long on the first
-    /// look after start. A third of a second for each candidate costs little and keeps most of them
-    /// apart.
+    /// the lock knows of adds twice as much, up to ten candidates; and it is three times as long on the
+    /// first look after start. Where the lock cannot know, 0.6 s for each candidate keep them apart.
     pub takeover_stagger: Duration,
     /// Seeds what is drawn at random: staggers, when to look, and who looks on where requests run
     /// short. Another one for each candidate.

@@ -30,9 +30,12 @@ const PARTS: u32 = 4;
 /// a poll.
 const LATER: u32 = EXACT / 4;
 
-/// How much sooner than last time a renewal may be there, as a part of that exactness: what is looked
+/// By how much sooner than last time a renewal may be there, as a part of that exactness: what is looked
 /// for in the same interval for ever would never be found to come sooner.
-const SOONER: u32 = 8;
+const SOONER: u32 = 16;
+
+/// By how much later it may be: the leader's timer is late by some of a millisecond each time.
+const SLACK: u32 = 32;
 
 /// When renewals can be seen, by one candidate's looks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -103,15 +106,11 @@ impl Rhythm {
             return Some((last + last.since(to).max(self.exact), false));
         }
         let interval = to.since(from);
-        let part = interval / PARTS;
-        let known = interval <= self.exact.max(self.took);
-        let at = match (known, last <= from) {
-            (true, true) => to - part,
-            (true, false) => to,
-            (false, true) => from + part,
-            (false, false) => to.min(last + part),
-        };
-        Some((at, known))
+        if interval <= self.exact.max(self.took) {
+            return Some((to + self.exact / SLACK, true));
+        }
+        let next = last.max(from) + interval / PARTS;
+        Some((next.min(to), false))
     }
 
     /// Between which looks the renewal after the newest one is to be seen.
