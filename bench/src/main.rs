@@ -171,7 +171,8 @@ fn gather(options: &Options, parts: &[&'static str], programs: &Programs) -> Gat
 fn requests_of(options: &Options, programs: &Programs) -> Result<Gathered, String> {
     let measured = requests::measure(&requests::Options::new(&programs.elector, options.long))?;
     let sections = measured.tables.iter().map(|table| Section {
-        title: table.name.to_owned(),
+        title: table.title().to_owned(),
+        place: table.name.to_owned(),
         text: table.to_markdown(),
     });
     Ok(Gathered {

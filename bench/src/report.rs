@@ -51,6 +51,8 @@ pub struct Results {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Section {
     pub title: String,
+    /// The name of its place in docs/performance.md.
+    pub place: String,
     /// Markdown.
     pub text: String,
 }
@@ -132,9 +134,9 @@ pub fn put_into_docs(results: &Results) -> Result<(), String> {
     })?;
     put(Path::new(README), &new)?;
     let mut text = fs::read_to_string(PAGE).map_err(|e| format!("{PAGE}: {e}"))?;
-    for Section { title, text: inner } in &results.sections {
-        let begin = format!("<!-- table: {title} -->");
-        text = between_marks(&text, &begin, "<!-- end -->", inner).unwrap_or(text);
+    for section in &results.sections {
+        let begin = format!("<!-- table: {} -->", section.place);
+        text = between_marks(&text, &begin, "<!-- end -->", &section.text).unwrap_or(text);
     }
     put(Path::new(PAGE), &text)
 }
@@ -198,7 +200,7 @@ pub fn markdown(results: &Results) -> String {
     let shown = results.figures.iter();
     let shown = shown.filter(|figure| !IN_SECTIONS.contains(&figure.table));
     out += &table::tables(&shown.cloned().collect::<Vec<_>>());
-    for Section { title, text } in &results.sections {
+    for Section { title, text, .. } in &results.sections {
         let _ = write!(out, "\n## {title}\n\n{}\n", text.trim_end());
     }
     out
@@ -293,6 +295,7 @@ mod tests {
             failures: vec!["it broke".to_owned()],
             figures: vec![figure("elector", &[2.0, 2.5]), figure("client-go", &[9.0])],
             sections: vec![Section {
+                place: "some".to_owned(),
                 title: "More".to_owned(),
                 text: "of it\n".to_owned(),
             }],

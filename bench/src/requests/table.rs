@@ -22,6 +22,24 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// What it is of.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        match self.name {
+            "processes" => "Requests of real processes, and of the simulation",
+            "hours" => "Requests of a steady hour, simulated",
+            "herd" => "Candidates that start together, simulated",
+            "takeovers" => "Takeovers, simulated",
+            "stagger-limits" => "Takeovers over the stagger, with GitHub's limits, simulated",
+            "stagger-free" => "Takeovers over the stagger, without limits, simulated",
+            "plan" => "Settings for so many candidates, simulated",
+            "plan-locks" => "Settings for several locks of one user, simulated",
+            "plan-polls" => "What fewer looks cost, simulated",
+            "plan-free" => "Settings without limits, simulated",
+            other => other,
+        }
+    }
+
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
