@@ -53,16 +53,8 @@ impl Table {
 /// A whole number as people write it: with commas.
 #[must_use]
 pub fn number(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::new();
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    let negative = value < 0.0 && digits != "0";
-    if negative { format!("-{text}") } else { text }
+    // Nothing is not less than nothing.
+    crate::table::number(value.round() + 0.0)
 }
 
 /// A time in seconds, as exact as it matters.
