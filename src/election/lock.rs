@@ -177,7 +177,8 @@ pub enum LockError {
     /// written.
     Unavailable(String),
     /// There is more to be read than one call has time for: the next one goes on where this one
-    /// ended, and may be made soon.
+    /// ended, and may be made soon. Of an update: nothing is known on top of which it could be written,
+    /// so that a [`get`](ResourceLock::get) has to come first.
     Unfinished(String),
     /// A write may or may not have landed, or may still land later.
     OutcomeUnknown(String),

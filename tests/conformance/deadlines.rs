@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use multi_cluster_leader_election::election::action::{Finish, StopReason};
 use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+use multi_cluster_leader_election::election::lock::LockError;
 
 use crate::rig::{
     Fate, Rig, START, config, finish, millis, outcome_unknown, record, seconds, unavailable,
@@ -399,4 +400,16 @@ fn a_look_that_fails_before_a_renewal_does_not_delay_it() {
     assert_eq!(rig.timeouts[2], millis(750), "a hung one ends in time");
     assert_eq!(updates(&rig), [1000]);
     assert_eq!(rig.started, [(START + seconds(1), 0)]);
+}
+
+#[test]
+fn a_renewal_for_which_the_lock_has_to_look_first_is_preceded_by_a_look() {
+    let mut rig = rig();
+    rig.run_for(Duration::ZERO);
+    rig.ops.clear();
+    rig.fates
+        .push_back(Fate::Fails(LockError::Unfinished("look first".into())));
+    rig.run_for(seconds(3));
+    assert_eq!(rig.ops, ["update", "get", "update"]);
+    assert!(rig.elector.is_leader() && rig.stopped.is_empty());
 }

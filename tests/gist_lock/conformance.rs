@@ -91,11 +91,10 @@ fn update_before_any_look_fails_without_a_request() {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
     let (result, requests) = rig.counting(|| try_update(&mut lock, "baz", 1));
-    let why = assert_unavailable(result);
-    assert!(
-        why.contains("not initialized, call get or create first"),
-        "{why}"
-    );
+    let Err(LockError::Unfinished(why)) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!(why, "the lock is not initialized, call get or create first");
     assert_eq!(requests, 0);
 }
 

@@ -134,8 +134,9 @@ impl LeaderElector {
             _ => self.failures.saturating_add(1),
         };
         // A claim or release that certainly was not written starts with a look; a renewal is tried
-        // again as it was, unless it may have been written.
+        // again as it was, unless it may have been written, or the lock has to look first.
         let next = match kind {
+            Next::Renew if matches!(error, LockError::Unfinished(_)) => Next::Look,
             Next::Renew if !unknown || !holds(Safeguard::LookAfterLostWrite) => Next::Renew,
             Next::Look if prepared => Next::Renew,
             _ => Next::Look,

@@ -291,8 +291,9 @@ impl GistProtocol {
 
     fn write(&mut self, record: &LeaderElectionRecord, mark: &Mark) -> Step {
         let Some(effect) = self.reader.effect() else {
-            return wrote(Err(unavailable(
-                "the lock is not initialized, call get or create first",
+            // Also when a look found that all that was known is gone, and had no time to read on.
+            return wrote(Err(LockError::Unfinished(
+                "the lock is not initialized, call get or create first".to_owned(),
             )));
         };
         if let Err(error) = self.observer.understood(effect) {

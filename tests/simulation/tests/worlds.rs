@@ -99,3 +99,10 @@ fn what_is_killed_at_the_last_moment_is_waited_for() {
 fn a_workload_that_was_ended_by_its_guard_did_not_end_by_itself() {
     keeps_its_promises(&Scenario::draw(1763));
 }
+
+/// A claimant's look found that what it had seen was gone from the history, and got no answer to what it
+/// asked next. It then tried to renew for ever, which its lock refused, as it knew of nothing to renew.
+#[test]
+fn a_claimant_whose_lock_knows_of_nothing_any_more_looks() {
+    keeps_its_promises(&Scenario::draw(5056));
+}
