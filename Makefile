@@ -100,7 +100,7 @@ undeploy: ## remove the kind clusters
 test: lint ## run every check: format, lints, documentation, tests
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	$(CARGO) test --locked --no-run
-	$(CARGO) test --locked --package simulation --package model --profile simulation --no-run
+	$(CARGO) test --locked --package simulation --package model --package bench --profile simulation --no-run
 	@$(MAKE) --no-print-directory --jobs=2 test-programs test-worlds test-scripts
 
 # What a shell had ignored (under nohup, in the background) programs would ignore as well, and signals are
@@ -127,7 +127,7 @@ test-kind: ## test the demonstration on three real kind clusters, where there is
 .PHONY: test-worlds
 test-worlds: need-cargo need-cc
 	@mkdir -p target
-	@$(APART) nice $(CARGO) test --locked --package simulation --package model --profile simulation \
+	@$(APART) nice $(CARGO) test --locked --package simulation --package model --package bench --profile simulation \
 	  >target/test-worlds.log 2>&1; passed=$$?; cat target/test-worlds.log; exit $$passed
 
 # The worlds of `make soak` and `make net`: how many seeds, from which on, and of which kind (drawn,
