@@ -148,13 +148,19 @@ impl Candidacy {
         let chance = self.dice.0.f64();
         if first_look {
             let late = (chance * START_STEEPNESS.exp_m1()).ln_1p() / START_STEEPNESS;
-            return (self.longest_stagger * START_STAGGERS).mul_f64(late);
+            return self
+                .longest_stagger
+                .saturating_mul(START_STAGGERS)
+                .mul_f64(late);
         }
         let followers = self.candidates.unwrap_or_default().saturating_sub(1);
         let more = followers
             .min(MOST_FOLLOWERS)
             .saturating_sub(STAGGERED_FOLLOWERS);
-        (self.longest_stagger * (1 + FOR_EACH_FURTHER * more)).mul_f64(chance)
+        let staggers = 1 + FOR_EACH_FURTHER * more;
+        self.longest_stagger
+            .saturating_mul(staggers)
+            .mul_f64(chance)
     }
 
     fn overwritten_notice(&self, observed: &Observed) -> Option<Notice> {

@@ -5,9 +5,7 @@ use std::time::Duration;
 use multi_cluster_leader_election::election::lock::{Content, LockError, ResourceLock};
 use multi_cluster_leader_election::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
 
-use crate::support::{
-    FILE, PATIENCE, Rig, assert_unavailable, create, get, held, plain, record, try_update, update,
-};
+use crate::support::{FILE, PATIENCE, Rig, create, get, held, plain, record, try_update, update};
 
 #[test]
 fn a_missing_record_is_absent() {
