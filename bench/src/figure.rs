@@ -84,7 +84,6 @@ impl Spread {
     }
 
     /// Of a single value.
-    #[allow(dead_code, reason = "sizes and sums are single")]
     #[must_use]
     pub fn single(value: f64) -> Spread {
         Spread {

@@ -127,9 +127,10 @@ impl Budget {
         let Some(rate) = rate else { return };
         let resets_in = rate.resets_in().map(|time| time.min(LONGEST_RESET));
         // Those that hardly looked are not to come back all at once when they hear that enough is left.
-        let before = self.heard.map_or(Duration::ZERO, |heard| heard.pause);
-        let least = self.lease_duration.min(before / 2);
-        let least = Some(least).filter(|least| *least > self.poll_period);
+        let half = self.heard.map(|heard| heard.pause / 2);
+        let least = half
+            .map(|half| half.min(self.lease_duration))
+            .filter(|least| *least > self.poll_period);
         self.heard = resets_in.map(|resets_in| {
             let spare = self.spare(rate.remaining, &rate, resets_in);
             let pause = self.pause_with(spare, &rate, resets_in);
