@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::emulator::{GistService, Options};
+use elector::emulator::{GistService, Options};
 use wire::{Wire, request};
 
 const PERIOD: Duration = Duration::from_millis(200);

@@ -18,7 +18,7 @@
 //! A program that leads only while it is elected:
 //!
 //! ```no_run
-//! use multi_cluster_leader_election::{
+//! use elector::{
 //!     GistOptions, LeaderCallbacks, LeaderElection, LeaderElectionConfig, Term, TokenSource,
 //! };
 //!

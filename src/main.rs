@@ -5,5 +5,5 @@ use std::env::args_os;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    multi_cluster_leader_election::cli::main(args_os().skip(1))
+    elector::cli::main(args_os().skip(1))
 }

@@ -4,7 +4,7 @@
 
 mod process;
 
-use process::elector::Start;
+use process::program::Start;
 use process::{World, for_each};
 
 fn refused(world: &World, start: Start) -> String {
@@ -74,7 +74,7 @@ fn a_file_that_cannot_be_used_is_named() {
 #[test]
 fn a_setting_that_is_no_text_is_refused() {
     let world = World::new();
-    let name = process::elector::bytes(b"\xff\xfe");
+    let name = process::program::bytes(b"\xff\xfe");
     let said = refused(&world, world.elector("me").with("LEADER_NAME", name));
     assert!(said.contains("LEADER_NAME"), "{said}");
 }

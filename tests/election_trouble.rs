@@ -9,8 +9,8 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use multi_cluster_leader_election::emulator::{Options, StartGist};
-use multi_cluster_leader_election::http::ListenAddr;
+use elector::emulator::{Options, StartGist};
+use elector::http::ListenAddr;
 use nix::sys::signal::Signal;
 use process::{
     Elector, LEASE, PATIENCE, TOKEN, World, await_one_leading, eventually, for_each, never_for,

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::emulator::GistService;
+use elector::emulator::GistService;
 use wire::{Answer, PATIENCE, Wire, eventually, exchange, request, start};
 
 struct Fixture {

@@ -4,7 +4,7 @@
 
 mod wire;
 
-use multi_cluster_leader_election::emulator::Options;
+use elector::emulator::Options;
 use wire::{call, get, patch, put, start, start_with};
 
 #[test]

@@ -5,13 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use elector::lock::gist::history::{Base, Effect, Known, Progress, Seen, resolve};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::stored::Stored;
+use elector::lock::gist::wire::{Commit, Text};
 use fastrand::Rng;
-use multi_cluster_leader_election::lock::gist::history::{
-    Base, Effect, Known, Progress, Seen, resolve,
-};
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::stored::Stored;
-use multi_cluster_leader_election::lock::gist::wire::{Commit, Text};
 
 const HISTORIES: u64 = 20_000;
 

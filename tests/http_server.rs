@@ -10,9 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::http::{
-    Limits, ListenAddr, Reply, Request, Response, Server, ShutdownHandle, Waited,
-};
+use elector::http::{Limits, ListenAddr, Reply, Request, Response, Server, ShutdownHandle, Waited};
 use wire::{PATIENCE, Wire, eventually, exchange};
 
 struct Running {

@@ -6,7 +6,7 @@ mod process;
 
 use std::process::{Command, Output, Stdio};
 
-use multi_cluster_leader_election::emulator::Options;
+use elector::emulator::Options;
 use process::{TIMES, TOKEN, World, eventually, for_each};
 use serde_json::{Value, json};
 

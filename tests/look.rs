@@ -10,13 +10,13 @@
 )]
 mod gist_world;
 
+use elector::election::lock::LockError;
+use elector::election::time::Instant;
+use elector::lock::gist::look::{LookStep, Looked, Looker};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
 use fastrand::Rng;
 use gist_world::{EPOCH, FILE, World};
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::lock::gist::look::{LookStep, Looked, Looker};
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
 
 const HISTORIES: u64 = 5_000;
 

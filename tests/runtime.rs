@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use elector::election::action::Finish;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::LockError;
+use elector::runtime::election::{ElectionError, Handle, LeaderElection};
+use elector::runtime::{LeaderCallbacks, Term};
+use elector::system::clock::BootClock;
 use memory::{Mood, PATIENCE, Store, config, eventually, never_for};
-use multi_cluster_leader_election::election::action::Finish;
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::runtime::election::{ElectionError, Handle, LeaderElection};
-use multi_cluster_leader_election::runtime::{LeaderCallbacks, Term};
-use multi_cluster_leader_election::system::clock::BootClock;
 
 const LEASE: Duration = Duration::from_secs(2);
 

@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::thread;
 use std::time::Duration;
 
-use multi_cluster_leader_election::system::clock::BootClock;
+use elector::system::clock::BootClock;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 

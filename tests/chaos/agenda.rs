@@ -4,7 +4,7 @@ use std::cmp;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
+use elector::election::time::Instant;
 
 use crate::schedule::Deed;
 

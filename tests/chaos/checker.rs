@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
+use elector::election::time::Instant;
 
 use crate::fence::Attempt;
 

@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::system::clock::BootClock;
+use elector::election::time::Instant;
+use elector::system::clock::BootClock;
 use nix::sys::signal::Signal;
 
 use crate::checker::{Said, What};
 use crate::fence::Writer;
 use crate::process::TOKEN;
-use crate::process::elector::{Elector, Output, Start};
+use crate::process::program::{Elector, Output, Start};
 use crate::proxy::{Proxy, Weather};
 use crate::service::{FILE, GIST};
 use crate::{TIMES, spoken, worker};

@@ -73,7 +73,7 @@ pub(crate) const FAULTS: [(&str, &str); 20] = [
 #[test]
 fn every_one_is_understood_by_the_service() {
     for (name, json) in FAULTS {
-        let faults = multi_cluster_leader_election::emulator::Faults::from_json(json.as_bytes());
+        let faults = elector::emulator::Faults::from_json(json.as_bytes());
         assert!(faults.is_ok(), "{name}: {faults:?}");
     }
 }

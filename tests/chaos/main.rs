@@ -38,7 +38,7 @@ mod worker;
 use std::env;
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::system::clock::BootClock;
+use elector::system::clock::BootClock;
 
 use fence::Attempt;
 use round::Round;

@@ -6,8 +6,8 @@ use std::sync::Once;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::system::clock::BootClock;
+use elector::election::time::Instant;
+use elector::system::clock::BootClock;
 use nix::sys::signal::Signal;
 
 use crate::agenda::{Agenda, Step};
@@ -16,7 +16,7 @@ use crate::crowd::{Candidate, Crowd, Kind};
 use crate::faults::FAULTS;
 use crate::fence::Fence;
 use crate::process::PATIENCE;
-use crate::process::elector::kill_all_groups;
+use crate::process::program::kill_all_groups;
 use crate::proxy::Weather;
 use crate::schedule::{Deed, Whom, plan};
 use crate::service::{self, Service};

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::faults::FAULTS;
-use crate::process::elector::{Elector, Start};
+use crate::process::program::{Elector, Start};
 use crate::process::{TOKEN, eventually};
 use crate::schedule::Edit;
 use crate::wire::request;

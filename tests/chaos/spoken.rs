@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
+use elector::election::time::Instant;
 
 use crate::checker::{Said, What};
 
 /// The filter under which an elector says it.
-pub(crate) const LOG_FILTER: &str = "info,multi_cluster_leader_election::runtime=debug";
+pub(crate) const LOG_FILTER: &str = "info,elector::runtime=debug";
 
 /// What a line says of a term.
 pub(crate) fn understand(process: &str, line: &str) -> Option<Said> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use multi_cluster_leader_election::system::clock::BootClock;
+use elector::system::clock::BootClock;
 
 use crate::GRACE;
 use crate::checker::{self, Flaw, Term};

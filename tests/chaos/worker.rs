@@ -14,17 +14,17 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use multi_cluster_leader_election::commands::settings::Settings;
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::runtime::gist::random_seed;
-use multi_cluster_leader_election::runtime::logging;
-use multi_cluster_leader_election::runtime::signals::{self, STOP_SIGNALS};
-use multi_cluster_leader_election::system::clock::BootClock;
-use multi_cluster_leader_election::{LeaderCallbacks, LeaderElection, Term};
+use elector::commands::settings::Settings;
+use elector::election::time::Instant;
+use elector::runtime::gist::random_seed;
+use elector::runtime::logging;
+use elector::runtime::signals::{self, STOP_SIGNALS};
+use elector::system::clock::BootClock;
+use elector::{LeaderCallbacks, LeaderElection, Term};
 
 use crate::checker::{Said, What};
 use crate::fence::Writer;
-use crate::process::elector::Start;
+use crate::process::program::Start;
 
 /// The variables that tell it what it is, besides the settings of every elector.
 const PROCESS: &str = "CHAOS_PROCESS";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::config::{ConfigError, LeaderElectionConfig};
+use elector::election::config::{ConfigError, LeaderElectionConfig};
 
 use crate::rig::{config, millis, seconds};
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::{Finish, StopReason};
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::LockError;
+use elector::election::action::{Finish, StopReason};
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::LockError;
 
 use crate::rig::{
     Fate, Rig, START, config, finish, millis, outcome_unknown, record, seconds, unavailable,

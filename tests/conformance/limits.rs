@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::{Finish, Notice};
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::{Advice, LockError};
+use elector::election::action::{Finish, Notice};
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::{Advice, LockError};
 
 use crate::rig::{Fate, Rig, START, config, finish, millis, record, seconds, unavailable};
 use crate::{rig, rig_with_record};

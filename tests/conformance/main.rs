@@ -11,7 +11,7 @@ mod rig;
 mod stagger;
 mod takeover;
 
-use multi_cluster_leader_election::election::lock::Content;
+use elector::election::lock::Content;
 
 use crate::rig::{Rig, config, record};
 

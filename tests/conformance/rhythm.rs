@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::Advice;
-use multi_cluster_leader_election::election::time::Instant;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::Advice;
+use elector::election::time::Instant;
 
 use crate::rig::{Rig, config, millis, record, seconds};
 

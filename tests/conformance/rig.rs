@@ -12,12 +12,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::{Action, Finish, Notice, StopReason};
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::elector::LeaderElector;
-use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, Written};
-use multi_cluster_leader_election::election::record::LeaderElectionRecord;
-use multi_cluster_leader_election::election::time::Instant;
+use elector::election::action::{Action, Finish, Notice, StopReason};
+use elector::election::config::LeaderElectionConfig;
+use elector::election::elector::LeaderElector;
+use elector::election::lock::{Content, LockError, Observed, Written};
+use elector::election::record::LeaderElectionRecord;
+use elector::election::time::Instant;
 
 /// Where every test begins: long after boot, so that nothing is at zero by accident.
 pub const START: Instant = Instant::from_boot(Duration::from_secs(100_000));

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::{Advice, Content};
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::{Advice, Content};
 
 use crate::rig::{Rig, START, config, millis, record, seconds};
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::Notice;
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::Content;
-use multi_cluster_leader_election::election::record::LeaderElectionRecord;
+use elector::election::action::Notice;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::Content;
+use elector::election::record::LeaderElectionRecord;
 
 use crate::rig::{Fate, Rig, START, SharedStore, config, millis, record, seconds, unavailable};
 use crate::{assert_leads, rig, rig_with, rig_with_record};

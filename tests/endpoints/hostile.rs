@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::process::elector::Start;
+use crate::process::program::Start;
 use crate::process::{LEASE, TIMES, TOKEN, World, eventually};
 use crate::watched::{Watched, spawn, watch};
 use crate::wire::{PATIENCE, request};

@@ -11,7 +11,7 @@ use std::ops::{Deref, DerefMut};
 
 use serde_json::Value;
 
-use crate::process::elector::Start;
+use crate::process::program::Start;
 use crate::process::{Elector, World};
 use crate::wire::{Answer, Wire, exchange, request};
 

@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as Monotonic};
 
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::lock::gist::client::{
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::LockError;
+use elector::election::time::Instant;
+use elector::lock::gist::client::{
     ClientConfig, GistClient, ProxySettings, WriteLimits, check_api_url,
 };
-use multi_cluster_leader_election::lock::gist::token::TokenSource;
-use multi_cluster_leader_election::lock::gist::wire::{Answer, Reply, Request, Text};
+use elector::lock::gist::token::TokenSource;
+use elector::lock::gist::wire::{Answer, Reply, Request, Text};
 use server::{Server, Step, gist, gzip, http, proxy, sha};
 
 /// Long enough for a slow machine; the tests that wait for it to end use less.

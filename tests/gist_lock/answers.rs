@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant as Monotonic};
 
-use multi_cluster_leader_election::election::lock::{Content, LockError, ResourceLock};
-use multi_cluster_leader_election::emulator::Options;
+use elector::election::lock::{Content, LockError, ResourceLock};
+use elector::emulator::Options;
 
 use crate::support::{
     FILE, Lock, PATIENCE, RENEW_DEADLINE, Rig, assert_unavailable, assert_unfinished,

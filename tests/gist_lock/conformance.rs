@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::lock::{Content, LockError, ResourceLock};
-use multi_cluster_leader_election::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
+use elector::election::lock::{Content, LockError, ResourceLock};
+use elector::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
 
 use crate::support::{FILE, PATIENCE, Rig, create, get, held, plain, record, try_update, update};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, ResourceLock};
+use elector::election::lock::{Content, LockError, Observed, ResourceLock};
 
 use crate::support::{
     FILE, Lock, PATIENCE, Rig, create, get, held, plain, record, try_get, try_update, update,

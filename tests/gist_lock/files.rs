@@ -1,6 +1,6 @@
 //! Which file of the gist holds the record, and what it held before there was one.
 
-use multi_cluster_leader_election::election::lock::{Content, LockError, ResourceLock};
+use elector::election::lock::{Content, LockError, ResourceLock};
 
 use crate::support::{FILE, PATIENCE, Rig, create, get, held, record, try_get, try_update, update};
 

@@ -1,6 +1,6 @@
 //! Long histories: every call reads a bounded amount, and yet they come to an end.
 
-use multi_cluster_leader_election::election::lock::{LockError, Observed, ResourceLock};
+use elector::election::lock::{LockError, Observed, ResourceLock};
 
 use crate::support::{
     Lock, PATIENCE, Rig, assert_unfinished, create, get, held, plain, record, try_get, try_update,

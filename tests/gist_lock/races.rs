@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use multi_cluster_leader_election::election::lock::LockError;
+use elector::election::lock::LockError;
 
 use crate::rule;
 use crate::support::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::lock::{Content, LockError};
+use elector::election::lock::{Content, LockError};
 
 use crate::rule;
 use crate::support::{

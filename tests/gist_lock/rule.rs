@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use multi_cluster_leader_election::emulator::SeenRevision;
+use elector::emulator::SeenRevision;
 use serde_json::Value;
 
 use crate::support::{FILE, Rig};

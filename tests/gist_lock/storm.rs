@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use multi_cluster_leader_election::election::lock::{LockError, Observed, ResourceLock};
+use elector::election::lock::{LockError, Observed, ResourceLock};
 
 use crate::rule::{self, Judged};
 use crate::support::{FILE, Lock, PATIENCE, Rig, eventually, record, settled, try_get};

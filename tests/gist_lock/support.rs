@@ -5,18 +5,18 @@ use std::fmt::Debug;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant as Monotonic};
 
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, ResourceLock};
-use multi_cluster_leader_election::election::record::LeaderElectionRecord;
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::emulator::{Faults, GistService, Options};
-use multi_cluster_leader_election::lock::gist::budget::Budget;
-use multi_cluster_leader_election::lock::gist::client::{
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::{Content, LockError, Observed, ResourceLock};
+use elector::election::record::LeaderElectionRecord;
+use elector::election::time::Instant;
+use elector::emulator::{Faults, GistService, Options};
+use elector::lock::gist::budget::Budget;
+use elector::lock::gist::client::{
     ClientConfig, GistClient, ProxySettings, WriteLimits, check_api_url,
 };
-use multi_cluster_leader_election::lock::gist::protocol::ProtocolConfig;
-use multi_cluster_leader_election::lock::gist::token::TokenSource;
-use multi_cluster_leader_election::lock::gist::{GistLock, GistLockConfig};
+use elector::lock::gist::protocol::ProtocolConfig;
+use elector::lock::gist::token::TokenSource;
+use elector::lock::gist::{GistLock, GistLockConfig};
 
 /// Long enough for a busy machine; a test that gets here has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,11 +1,9 @@
 //! How terms end, and what lies between them.
 
-use multi_cluster_leader_election::lock::gist::stored::{
-    Mark, Moved, Origin, Place, to_marked_text,
-};
-use multi_cluster_leader_election::lock::gist::terms::{End, Gap, Report, USUAL_REQUESTS};
-use multi_cluster_leader_election::lock::gist::wire::{Request, Text};
-use multi_cluster_leader_election::{LeaderElectionRecord, lock::gist::terms::Survey};
+use elector::lock::gist::stored::{Mark, Moved, Origin, Place, to_marked_text};
+use elector::lock::gist::terms::{End, Gap, Report, USUAL_REQUESTS};
+use elector::lock::gist::wire::{Request, Text};
+use elector::{LeaderElectionRecord, lock::gist::terms::Survey};
 
 use super::world::{EPOCH, Gist, Says, name, ours, plain};
 use super::{check, survey_at_rest};

@@ -6,9 +6,9 @@
 mod ends;
 mod world;
 
+use elector::lock::gist::terms::{End, Report, Survey, Term, USUAL_REQUESTS};
+use elector::lock::gist::wire::Request;
 use fastrand::Rng;
-use multi_cluster_leader_election::lock::gist::terms::{End, Report, Survey, Term, USUAL_REQUESTS};
-use multi_cluster_leader_election::lock::gist::wire::Request;
 use world::{Gist, Wild, calm, name};
 
 /// What a survey found out, and what it cost.

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use elector::election::lock::LockError;
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::stored::Stored;
+use elector::lock::gist::terms::Holding;
+use elector::lock::gist::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 use fastrand::Rng;
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::stored::Stored;
-use multi_cluster_leader_election::lock::gist::terms::Holding;
-use multi_cluster_leader_election::lock::gist::wire::{
-    Answer, Commit, GistPage, Reply, Request, Text,
-};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

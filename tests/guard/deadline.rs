@@ -5,9 +5,9 @@ use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::system::clock::BootClock;
-use multi_cluster_leader_election::workload::message::ToGuard;
+use elector::election::time::Instant;
+use elector::system::clock::BootClock;
+use elector::workload::message::ToGuard;
 use nix::sys::signal::Signal;
 
 use crate::support::{Folder, LONG, SHORT_GRACE, Setup, Trial, in_time, never_until};

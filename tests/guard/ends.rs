@@ -73,7 +73,7 @@ fn a_guard_that_ends_says_nothing_more() {
     assert_eq!(trial.await_exit(), 0);
     assert_eq!(trial.await_gone(), Some(0));
     // It closed its end of the pipe.
-    let message = multi_cluster_leader_election::workload::message::ToGuard::Kill;
+    let message = elector::workload::message::ToGuard::Kill;
     let error = trial.control().send(message).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::workload::message::ToGuard;
+use elector::workload::message::ToGuard;
 use nix::sys::signal::Signal;
 
 use crate::support::{Folder, LONG, SHORT_GRACE, Setup, Trial, eventually, in_time};

@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use multi_cluster_leader_election::system::clock::BootClock;
-use multi_cluster_leader_election::workload::process::become_subreaper;
-use multi_cluster_leader_election::workload::process::descendants::{descendants, kill_all_below};
-use multi_cluster_leader_election::workload::process::reaping::{Left, reap_all};
+use elector::system::clock::BootClock;
+use elector::workload::process::become_subreaper;
+use elector::workload::process::descendants::{descendants, kill_all_below};
+use elector::workload::process::reaping::{Left, reap_all};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use multi_cluster_leader_election::workload::message::ToGuard;
+use elector::workload::message::ToGuard;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 

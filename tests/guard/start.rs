@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output, Stdio};
 
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::system::clock::BootClock;
+use elector::election::time::Instant;
+use elector::system::clock::BootClock;
 use nix::sys::signal::Signal;
 use nix::unistd::getpid;
 

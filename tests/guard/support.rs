@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::system::clock::BootClock;
-use multi_cluster_leader_election::workload::message::{FromGuard, Lines, ToGuard};
-use multi_cluster_leader_election::workload::process::descendants::{Process, all_processes};
-use multi_cluster_leader_election::workload::process::{Control, GuardProcess, spawn_guard};
+use elector::election::time::Instant;
+use elector::system::clock::BootClock;
+use elector::workload::message::{FromGuard, Lines, ToGuard};
+use elector::workload::process::descendants::{Process, all_processes};
+use elector::workload::process::{Control, GuardProcess, spawn_guard};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};

@@ -297,7 +297,7 @@ mod tests {
             "use super::help; use crate::system::clock;",
         );
         assert_good("src/cli.rs", "use crate::{commands, election};");
-        assert_good("src/main.rs", "multi_cluster_leader_election::cli::main()");
+        assert_good("src/main.rs", "elector::cli::main()");
         assert_good(
             "src/lib.rs",
             "pub mod election; pub use election::lock; use self::cli::x;",
@@ -340,10 +340,7 @@ mod tests {
         assert_bad("src/election/a.rs", "use super::super::*;");
         assert_bad("src/election/a.rs", "use crate::Reexported;");
         assert_bad("src/cellar/a.rs", "");
-        assert_bad(
-            "src/lock/a.rs",
-            "extern crate multi_cluster_leader_election as x;",
-        );
+        assert_bad("src/lock/a.rs", "extern crate elector as x;");
     }
 
     #[test]

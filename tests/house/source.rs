@@ -288,7 +288,7 @@ impl Tree<'_> {
 /// A path from the crate's root, if it is one of this crate.
 fn resolve(path: &[String], inside: &[String]) -> Vec<String> {
     let first = path.first().map_or("", String::as_str);
-    if first == "multi_cluster_leader_election" {
+    if first == "elector" {
         return [&["crate".to_owned()], &path[1..]].concat();
     }
     if first != "self" && first != "super" || path.len() == 1 && first == "self" {
@@ -386,7 +386,7 @@ mod tests {
             use super::wire; use super::super::x; use self::y; use super::super::super::z::Z;
             fn f(a: crate::b::C) -> Vec<super::d::E> { r#self::g::<T>::h(); i.j::<k::L>() }
             mod inner { use super::m; mod deeper { fn f() { super::super::super::n::o() } } }
-            use super::p; $crate::q!(); multi_cluster_leader_election::r::s();";
+            use super::p; $crate::q!(); elector::r::s();";
         let expected = [
             "crate::lock::gist::wire",
             "crate::lock::x",

@@ -13,10 +13,10 @@ mod wire;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use elector::LeaderElectionRecord;
+use elector::lock::gist::stored::{Mark, to_first_text};
 use gate::{Gate, Stop};
-use multi_cluster_leader_election::LeaderElectionRecord;
-use multi_cluster_leader_election::lock::gist::stored::{Mark, to_first_text};
-use process::elector::Start;
+use process::program::Start;
 use process::{Elector, TIMES, TOKEN, World, await_one_leading, eventually, for_each};
 use serde_json::Value;
 

@@ -10,11 +10,9 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::{
-    Content, LockError, Observed, ResourceLock, Written,
-};
-use multi_cluster_leader_election::election::record::LeaderElectionRecord;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::{Content, LockError, Observed, ResourceLock, Written};
+use elector::election::record::LeaderElectionRecord;
 
 /// Long enough for a busy machine; a test that gets here has failed.
 pub const PATIENCE: Duration = Duration::from_secs(30);

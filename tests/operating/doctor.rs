@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use multi_cluster_leader_election::emulator::Options;
+use elector::emulator::Options;
 use serde_json::json;
 
 use crate::command::{Run, free_address, ours, revisions};

@@ -12,18 +12,18 @@
     reason = "a test helper, of which every test uses another part"
 )]
 
-pub mod elector;
+pub mod program;
 pub mod terms;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::emulator::{Faults, GistService, Options};
+use elector::emulator::{Faults, GistService, Options};
 use serde_json::Value;
 
-pub use elector::Elector;
-use elector::{Output, Start};
+pub use program::Elector;
+use program::{Output, Start};
 
 /// Long enough for a busy machine; a test that gets here has failed.
 pub const PATIENCE: Duration = Duration::from_secs(40);

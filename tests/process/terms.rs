@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::elector::Output;
+use super::program::Output;
 
 /// What a line tells of a term.
 #[derive(Clone, Debug, PartialEq, Eq)]

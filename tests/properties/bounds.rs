@@ -3,19 +3,15 @@
 use std::fs::{self, File};
 use std::time::Duration;
 
-use multi_cluster_leader_election::TokenSource;
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::lock::gist::budget::Budget;
-use multi_cluster_leader_election::lock::gist::protocol::{
-    GistProtocol, Outcome, ProtocolConfig, Step,
-};
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::token::TokenStore;
-use multi_cluster_leader_election::lock::gist::wire::{
-    Answer, Commit, GistPage, Reply, Request, Text,
-};
+use elector::TokenSource;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::LockError;
+use elector::election::time::Instant;
+use elector::lock::gist::budget::Budget;
+use elector::lock::gist::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::token::TokenStore;
+use elector::lock::gist::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 
 use crate::checks::{self, gist_answer};
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use elector::LeaderElectionRecord;
+use elector::commands::duration;
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::stored::{Origin, Stored, to_text};
+use elector::lock::gist::wire::Text;
+use elector::lock::gist::wire::status::Head;
 use fastrand::Rng;
-use multi_cluster_leader_election::LeaderElectionRecord;
-use multi_cluster_leader_election::commands::duration;
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::stored::{Origin, Stored, to_text};
-use multi_cluster_leader_election::lock::gist::wire::Text;
-use multi_cluster_leader_election::lock::gist::wire::status::Head;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 

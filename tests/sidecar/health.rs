@@ -3,8 +3,8 @@
 use std::sync::mpsc::{Receiver as Queue, channel};
 use std::time::Duration;
 
-use multi_cluster_leader_election::runtime::health::Prober;
-use multi_cluster_leader_election::workload::health::HealthConfig;
+use elector::runtime::health::Prober;
+use elector::workload::health::HealthConfig;
 
 use crate::process::{PATIENCE, eventually, for_each, never_for};
 use crate::receiver::{Manner, Receiver};

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use multi_cluster_leader_election::system::clock::BootClock;
+use elector::system::clock::BootClock;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::process::elector::Start;
+use crate::process::program::Start;
 use crate::process::{Elector, TIMES, World, eventually, never_for};
 use crate::scratch::Scratch;
 

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::{Finish, StopReason};
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::runtime::election::{Handle, LeaderElection, Transition};
-use multi_cluster_leader_election::runtime::sidecar::{Sidecar, SidecarOptions};
-use multi_cluster_leader_election::runtime::{LeaderCallbacks, Term};
+use elector::election::action::{Finish, StopReason};
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::LockError;
+use elector::runtime::election::{Handle, LeaderElection, Transition};
+use elector::runtime::sidecar::{Sidecar, SidecarOptions};
+use elector::runtime::{LeaderCallbacks, Term};
 
 use crate::memory::{Mood, Store, config, eventually};
 use crate::scratch::Scratch;

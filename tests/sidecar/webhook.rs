@@ -11,7 +11,7 @@ use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
 
 use crate::authority::Authority;
-use crate::process::elector::Start;
+use crate::process::program::Start;
 use crate::process::{Elector, TOKEN, World, eventually, for_each, never_for};
 use crate::receiver::{Manner, Receiver};
 use crate::scratch::Scratch;

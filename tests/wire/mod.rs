@@ -11,7 +11,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::emulator::{GistService, Options};
+use elector::emulator::{GistService, Options};
 
 /// Long enough for a busy machine; a test that gets here has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);

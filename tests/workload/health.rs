@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use multi_cluster_leader_election::http::{Limits, ListenAddr, Response, Server, ShutdownHandle};
+use elector::http::{Limits, ListenAddr, Response, Server, ShutdownHandle};
 
 use crate::process::eventually;
 use crate::scene::{IGNORES_TERM, Scene, WORKS, is_running};

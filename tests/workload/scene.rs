@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::process::elector::Start;
+use crate::process::program::Start;
 use crate::process::{World, eventually};
 
 /// What programs of the tests begin with: `note WORD` writes a line with the token to the journal,

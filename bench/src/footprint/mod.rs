@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::emulator::{Faults, GistService, Options};
+use elector::emulator::{Faults, GistService, Options};
 
 use crate::figure::{Aim, Figure, Spread};
 

@@ -1,6 +1,6 @@
 //! The clocks of this machine, in seconds: workloads tell time since boot, the gist service wall time.
 
-use multi_cluster_leader_election::system::clock::{BootClock, wall_unix_millis};
+use elector::system::clock::{BootClock, wall_unix_millis};
 
 /// Seconds since boot.
 #[must_use]

@@ -7,7 +7,7 @@
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use multi_cluster_leader_election::emulator::Faults;
+use elector::emulator::Faults;
 
 use super::election::{Election, Setting};
 use super::{Latency, PATIENCE, Suite, clock, figures, limited, service};

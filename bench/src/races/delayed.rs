@@ -6,7 +6,7 @@
 use std::thread;
 use std::time::Duration;
 
-use multi_cluster_leader_election::emulator::{Faults, Span};
+use elector::emulator::{Faults, Span};
 
 use super::election::{Election, Setting};
 use super::terms::{self, Term};

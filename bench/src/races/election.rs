@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::emulator::GistService;
+use elector::emulator::GistService;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

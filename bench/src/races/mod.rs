@@ -21,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use multi_cluster_leader_election::emulator::{Faults, GistService, Options, Span};
+use elector::emulator::{Faults, GistService, Options, Span};
 
 use crate::contender::{Contender, Programs};
 use crate::figure::Figure;

@@ -10,7 +10,7 @@
 use std::thread;
 use std::time::Duration;
 
-use multi_cluster_leader_election::emulator::GistService;
+use elector::emulator::GistService;
 
 use super::election::{Election, Setting};
 use super::terms::{self, Term};

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+use elector::election::config::LeaderElectionConfig;
 use simulation::ledger::{Change, End};
 
 use super::worlds::{CONFIRM_DELAY, HOUR, Outcome, World, gap, took};

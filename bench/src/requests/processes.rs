@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use multi_cluster_leader_election::emulator::{Faults, GistService, Options, Span, Token};
+use elector::emulator::{Faults, GistService, Options, Span, Token};
 use simulation::faults::Latency;
 use simulation::ledger::Requests;
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+use elector::election::config::LeaderElectionConfig;
 use simulation::faults::Latency;
 use simulation::ledger::{Change, End};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
+use elector::election::config::LeaderElectionConfig;
 use simulation::faults::Latency;
 use simulation::ledger::{Change, End, Ledger};
 use simulation::scenario::{Ends, Scenario};

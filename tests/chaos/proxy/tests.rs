@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::wire::{Wire, call, eventually, request, start};
-use multi_cluster_leader_election::emulator::GistService;
+use elector::emulator::GistService;
 
 struct Rig {
     service: GistService,

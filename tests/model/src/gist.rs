@@ -9,8 +9,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::wire::{Commit, Text};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::wire::{Commit, Text};
 
 /// A write of ours: which process wrote it, and which of its writes it is, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

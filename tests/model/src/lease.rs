@@ -25,9 +25,9 @@ pub mod worlds;
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::Finish;
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::safeguard::{Safeguard, leave_out};
+use elector::election::action::Finish;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::safeguard::{Safeguard, leave_out};
 use stateright::{Model, Property};
 
 pub use state::{Action, State, Troubles};

@@ -2,11 +2,11 @@
 //!
 //! - [`lock`]: processes that use one gist as a compare-and-swap, while answers are lost, writes land
 //!   late or twice, reads are stale and people edit the gist. The decisions are those of the real
-//!   [`GistProtocol`](multi_cluster_leader_election::lock::gist::protocol::GistProtocol); they are held
+//!   [`GistProtocol`](elector::lock::gist::protocol::GistProtocol); they are held
 //!   against the rule of the revision in effect, applied to the whole history ([`gist`]).
 //! - [`lease`]: two candidates and their clocks, on a store whose compare-and-swap is taken for
 //!   granted. The decisions are those of the real
-//!   [`LeaderElector`](multi_cluster_leader_election::election::elector::LeaderElector).
+//!   [`LeaderElector`](elector::election::elector::LeaderElector).
 //!
 //! [`explore`] runs them. A model is finite because every process has so many calls and every fault
 //! happens so often; within these bounds nothing is left to chance.

@@ -25,9 +25,9 @@ pub mod worlds;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use multi_cluster_leader_election::election::safeguard::{Safeguard, leave_out};
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::wire::Text;
+use elector::election::safeguard::{Safeguard, leave_out};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::wire::Text;
 use stateright::{Model, Property};
 
 pub use state::{Action, Flaw, State};

@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+use elector::election::safeguard::Safeguard;
 use model::World;
 use model::explore::{counterexample, explore_world};
 use model::lease::{Bounds, LeaseModel, worlds};
-use multi_cluster_leader_election::election::safeguard::Safeguard;
 
 fn holds_in_every_state_of(world: World<Bounds>) {
     explore_world(world.name, LeaseModel::new(world.bounds), world.states);

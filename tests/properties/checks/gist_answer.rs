@@ -14,16 +14,14 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::wire::parse::{
+use elector::election::lock::LockError;
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::wire::parse::{
     LONGEST_BODY, LONGEST_HISTORY, USUAL_HISTORY, WHOLE_HISTORY,
 };
-use multi_cluster_leader_election::lock::gist::wire::status::Head;
-use multi_cluster_leader_election::lock::gist::wire::target::check_api_url;
-use multi_cluster_leader_election::lock::gist::wire::{
-    Answer, Commit, Reply, Request, Target, Text, answer,
-};
+use elector::lock::gist::wire::status::Head;
+use elector::lock::gist::wire::target::check_api_url;
+use elector::lock::gist::wire::{Answer, Commit, Reply, Request, Target, Text, answer};
 use serde_json::Value;
 
 use super::{assert_error_for_people, json};

@@ -7,20 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
-use multi_cluster_leader_election::LeaderElectionRecord;
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, Written};
-use multi_cluster_leader_election::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::lock::gist::budget::Budget;
-use multi_cluster_leader_election::lock::gist::protocol::{
-    GistProtocol, Outcome, ProtocolConfig, Step,
-};
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::stored::{PROTOCOL, Stored};
-use multi_cluster_leader_election::lock::gist::wire::{
-    Answer, Commit, GistPage, RateLimit, Reply, Request, Text,
-};
+use elector::LeaderElectionRecord;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::{Content, LockError, Observed, Written};
+use elector::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
+use elector::election::time::Instant;
+use elector::lock::gist::budget::Budget;
+use elector::lock::gist::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::stored::{PROTOCOL, Stored};
+use elector::lock::gist::wire::{Answer, Commit, GistPage, RateLimit, Reply, Request, Text};
 
 use super::assert_error_for_people;
 use super::gist_texts::{failure, files, odd, ours, plain, scopes, token};

@@ -7,12 +7,8 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use multi_cluster_leader_election::emulator::{
-    Chance, Faults, GistService, Options, Span, StartGist,
-};
-use multi_cluster_leader_election::lock::gist::wire::parse::{
-    History, Want, read_commits, read_gist,
-};
+use elector::emulator::{Chance, Faults, GistService, Options, Span, StartGist};
+use elector::lock::gist::wire::parse::{History, Want, read_commits, read_gist};
 
 use super::exchange::{Answer, answers, exchange};
 use super::{assert_no_server_panicked, watch_server_threads};

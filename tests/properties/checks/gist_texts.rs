@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::election::record::HIGHEST_TOKEN;
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::wire::Text;
+use elector::election::lock::LockError;
+use elector::election::record::HIGHEST_TOKEN;
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::wire::Text;
 
 use super::gist_world::FILE;
 

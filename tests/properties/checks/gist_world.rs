@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::stored::{PROTOCOL, Stored};
-use multi_cluster_leader_election::lock::gist::wire::{Commit, GistPage, Text};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::stored::{PROTOCOL, Stored};
+use elector::lock::gist::wire::{Commit, GistPage, Text};
 
 /// The file that holds the record.
 pub const FILE: &str = "leader.json";

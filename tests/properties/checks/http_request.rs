@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use multi_cluster_leader_election::http::{Limits, ListenAddr, Reply, Request, Response, Server};
+use elector::http::{Limits, ListenAddr, Reply, Request, Response, Server};
 use serde_json::{Value, json};
 
 use super::exchange::{Answer, answers, exchange};

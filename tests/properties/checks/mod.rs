@@ -27,7 +27,7 @@ mod scratch;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use multi_cluster_leader_election::election::lock::LockError;
+use elector::election::lock::LockError;
 
 /// A check.
 pub type Check = fn(&[u8]);

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::LeaderElectionRecord;
-use multi_cluster_leader_election::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::stored::{
+use elector::LeaderElectionRecord;
+use elector::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::stored::{
     Origin, PROTOCOL, PROTOCOL_MOVED, Stored, StoredRecord, to_text,
 };
-use multi_cluster_leader_election::lock::gist::wire::Text;
+use elector::lock::gist::wire::Text;
 use serde_json::{Map, Value};
 
 use super::assert_for_people;

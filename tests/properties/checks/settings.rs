@@ -10,15 +10,13 @@ use std::os::unix::ffi::OsStringExt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use multi_cluster_leader_election::TokenSource;
-use multi_cluster_leader_election::commands::duration::{self, DurationError};
-use multi_cluster_leader_election::commands::settings::{ALL, Settings, SettingsError};
-use multi_cluster_leader_election::emulator::StartGist;
-use multi_cluster_leader_election::http::ListenAddr;
-use multi_cluster_leader_election::lock::gist::token::Token;
-use multi_cluster_leader_election::lock::gist::wire::target::{
-    ApiUrl, GistId, check_api_url, check_file_name,
-};
+use elector::TokenSource;
+use elector::commands::duration::{self, DurationError};
+use elector::commands::settings::{ALL, Settings, SettingsError};
+use elector::emulator::StartGist;
+use elector::http::ListenAddr;
+use elector::lock::gist::token::Token;
+use elector::lock::gist::wire::target::{ApiUrl, GistId, check_api_url, check_file_name};
 use ureq::http::Uri;
 
 use super::assert_for_people;
@@ -244,5 +242,5 @@ fn ids_and_names_are_plain(text: &str) {
         assert_for_people(&what);
         assert!(text.trim().len() < 8 || !what.contains(text.trim()));
     }
-    let _ = text.parse::<multi_cluster_leader_election::emulator::Token>();
+    let _ = text.parse::<elector::emulator::Token>();
 }

@@ -5,10 +5,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use multi_cluster_leader_election::emulator::{
-    GistService, Options, SeenRevision, StartError, StateError,
-};
-use multi_cluster_leader_election::lock::gist::wire::parse::{History, Want, read_gist};
+use elector::emulator::{GistService, Options, SeenRevision, StartError, StateError};
+use elector::lock::gist::wire::parse::{History, Want, read_gist};
 
 use super::exchange::{answers, exchange};
 use super::scratch::Scratch;

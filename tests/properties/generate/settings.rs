@@ -1,7 +1,7 @@
 //! Environments, and texts in the small languages of their values.
 
+use elector::commands::settings::ALL;
 use fastrand::Rng;
-use multi_cluster_leader_election::commands::settings::ALL;
 
 use super::one;
 

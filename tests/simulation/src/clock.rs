@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
+use elector::election::time::Instant;
 
 /// True time, in nanoseconds since the simulation began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

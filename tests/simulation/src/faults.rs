@@ -5,8 +5,8 @@ pub mod workloads;
 
 use std::time::Duration;
 
+use elector::emulator::Race;
 use fastrand::Rng;
-use multi_cluster_leader_election::emulator::Race;
 
 /// GitHub's limit for the user that all candidates are.
 pub const REQUESTS_AN_HOUR: u32 = 5000;

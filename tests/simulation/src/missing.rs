@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use multi_cluster_leader_election::election::safeguard::{self, Safeguard};
+use elector::election::safeguard::{self, Safeguard};
 
 use crate::clock::Shows;
 

@@ -5,15 +5,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::elector::LeaderElector;
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::lock::gist::budget::Budget;
-use multi_cluster_leader_election::lock::gist::limits::{Limits, WriteLimits};
-use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, ProtocolConfig};
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::wire::Answer;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::elector::LeaderElector;
+use elector::election::lock::LockError;
+use elector::election::time::Instant;
+use elector::lock::gist::budget::Budget;
+use elector::lock::gist::limits::{Limits, WriteLimits};
+use elector::lock::gist::protocol::{GistProtocol, ProtocolConfig};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::wire::Answer;
 
 use crate::clock::{Clock, Time};
 use crate::workload::{self, Guard, Leading, Word};

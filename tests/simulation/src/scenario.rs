@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use elector::election::config::LeaderElectionConfig;
 use fastrand::Rng;
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
 
 use crate::faults::workloads::WorkloadFaults;
 use crate::faults::{Faults, Latency};

@@ -6,15 +6,13 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::emulator::{
+use elector::election::lock::LockError;
+use elector::emulator::{
     Edit, Files, NewGist, PendingWrite, Race, Store, Timestamp, View, WriteError,
 };
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::stored::Stored;
-use multi_cluster_leader_election::lock::gist::wire::{
-    Answer, Commit, GistPage, Reply, Request, Text,
-};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::stored::Stored;
+use elector::lock::gist::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 
 use crate::clock::Time;
 
@@ -360,7 +358,7 @@ impl Service {
         )
     }
 
-    fn commit(&self, commit: &multi_cluster_leader_election::emulator::Commit) -> Commit {
+    fn commit(&self, commit: &elector::emulator::Commit) -> Commit {
         let revision = commit.revision();
         let old = if self.forged.contains(&revision) {
             LONG_AGO

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::workload::message::Lines;
-use multi_cluster_leader_election::workload::supervisor::Supervisor;
-use multi_cluster_leader_election::workload::watch::Watch;
+use elector::election::time::Instant;
+use elector::workload::message::Lines;
+use elector::workload::supervisor::Supervisor;
+use elector::workload::watch::Watch;
 
 use crate::clock::Time;
 

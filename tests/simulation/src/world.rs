@@ -22,10 +22,10 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use elector::election::config::LeaderElectionConfig;
+use elector::emulator::PendingWrite;
+use elector::lock::gist::wire::{Answer, Request};
 use fastrand::Rng;
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::emulator::PendingWrite;
-use multi_cluster_leader_election::lock::gist::wire::{Answer, Request};
 
 use self::healing::Healing;
 use self::legacy::Legacy;

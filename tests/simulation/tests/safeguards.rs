@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::safeguard::Safeguard;
+use elector::election::safeguard::Safeguard;
 use simulation::faults::Faults;
 use simulation::many::{Draw, first_violation};
 use simulation::missing::{Missing, Rule, leave_out};

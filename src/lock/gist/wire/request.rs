@@ -7,7 +7,7 @@ use super::{Request, Target};
 use crate::election::lock::LockError;
 
 /// Who we say we are: GitHub wants a name, and can then tell whom to ask.
-pub const USER_AGENT: &str = concat!("multi-cluster-leader-election/", env!("CARGO_PKG_VERSION"));
+pub const USER_AGENT: &str = concat!("elector/", env!("CARGO_PKG_VERSION"));
 
 /// The version of the API that this was written for; GitHub keeps it as it is.
 const API_VERSION: &str = "2022-11-28";
@@ -160,10 +160,7 @@ mod tests {
         assert_eq!(header(&http, "accept"), Some("application/vnd.github+json"));
         assert_eq!(header(&http, "x-github-api-version"), Some("2022-11-28"));
         let agent = header(&http, "user-agent").unwrap();
-        assert!(
-            agent.starts_with("multi-cluster-leader-election/"),
-            "{agent}"
-        );
+        assert!(agent.starts_with("elector/"), "{agent}");
         assert_eq!(http.body, None);
     }
 

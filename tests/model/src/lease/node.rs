@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::Action as Asked;
-use multi_cluster_leader_election::election::elector::LeaderElector;
-use multi_cluster_leader_election::election::record::LeaderElectionRecord;
-use multi_cluster_leader_election::election::time::Instant;
+use elector::election::action::Action as Asked;
+use elector::election::elector::LeaderElector;
+use elector::election::record::LeaderElectionRecord;
+use elector::election::time::Instant;
 
 use super::Bounds;
 use super::store::{Write, WriteId};
@@ -70,7 +70,7 @@ impl Node {
         let identity = ["a", "b"][index].to_owned();
         let grace = config.termination_grace;
         let elector = LeaderElector::new(
-            multi_cluster_leader_election::LeaderElectionConfig { identity, ..config },
+            elector::LeaderElectionConfig { identity, ..config },
             bounds.confirmation,
             clock(0, rate),
         );

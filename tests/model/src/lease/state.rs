@@ -1,6 +1,6 @@
 //! A state of the world of two candidates, and what may happen next in it.
 
-use multi_cluster_leader_election::election::lock::{LockError, Observed, Written};
+use elector::election::lock::{LockError, Observed, Written};
 
 use super::Bounds;
 use super::node::{Call, Fate, Node};

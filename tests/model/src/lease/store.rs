@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use multi_cluster_leader_election::election::lock::{Content, Observed};
-use multi_cluster_leader_election::election::record::LeaderElectionRecord;
+use elector::election::lock::{Content, Observed};
+use elector::election::record::LeaderElectionRecord;
 
 /// Names a write: which candidate made it, and which of its writes it is, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use multi_cluster_leader_election::lock::gist::revision::Revision;
+use elector::lock::gist::revision::Revision;
 use stateright::Property;
 
 use super::LockModel;

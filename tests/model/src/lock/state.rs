@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::lock::gist::budget::Budget;
-use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, ProtocolConfig};
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::wire::Request;
+use elector::election::config::LeaderElectionConfig;
+use elector::lock::gist::budget::Budget;
+use elector::lock::gist::protocol::{GistProtocol, ProtocolConfig};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::wire::Request;
 
 use super::Bounds;
 use super::steps::RENEW_DEADLINE;

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::lock::{Content, LockError, Observed, Written};
-use multi_cluster_leader_election::election::record::LeaderElectionRecord;
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::lock::gist::protocol::{GistProtocol, Outcome, Step};
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
+use elector::election::lock::{Content, LockError, Observed, Written};
+use elector::election::record::LeaderElectionRecord;
+use elector::election::time::Instant;
+use elector::lock::gist::protocol::{GistProtocol, Outcome, Step};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
 
 use super::Bounds;
 use super::state::{Action, Doing, Flaw, Flight, State, Told, new_protocol};

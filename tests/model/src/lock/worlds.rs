@@ -1,6 +1,6 @@
 //! The worlds that are explored, each with one kind of trouble, small enough to be explored to the end.
 
-use multi_cluster_leader_election::lock::gist::wire::Text;
+use elector::lock::gist::wire::Text;
 
 use super::{Bounds, Calls};
 use crate::World;

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::{Finish, StopReason};
-use multi_cluster_leader_election::election::time::Instant;
+use elector::election::action::{Finish, StopReason};
+use elector::election::time::Instant;
 
 use super::{Checks, Sender, World};
 use crate::clock::Time;

@@ -10,9 +10,9 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::workload::message::{FromGuard, Lines, ToGuard};
-use multi_cluster_leader_election::workload::watch::{Watch, WatchAction};
+use elector::election::time::Instant;
+use elector::workload::message::{FromGuard, Lines, ToGuard};
+use elector::workload::watch::{Watch, WatchAction};
 
 use super::{Event, World};
 use crate::missing::{Rule, rule_holds};

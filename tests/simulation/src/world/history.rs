@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use multi_cluster_leader_election::lock::gist::revision::Revision;
-use multi_cluster_leader_election::lock::gist::stored::Stored;
-use multi_cluster_leader_election::lock::gist::terms::{Holding, Survey, USUAL_REQUESTS};
-use multi_cluster_leader_election::lock::gist::wire::Text;
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::stored::Stored;
+use elector::lock::gist::terms::{Holding, Survey, USUAL_REQUESTS};
+use elector::lock::gist::wire::Text;
 
 use super::World;
 use crate::service::FILE;

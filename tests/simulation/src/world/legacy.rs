@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::emulator::Edit;
-use multi_cluster_leader_election::lock::gist::stored::Stored;
-use multi_cluster_leader_election::lock::gist::wire::Text;
+use elector::emulator::Edit;
+use elector::lock::gist::stored::Stored;
+use elector::lock::gist::wire::Text;
 
 use super::{Event, Who, World};
 use crate::clock::Time;

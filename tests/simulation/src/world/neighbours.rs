@@ -1,15 +1,13 @@
 //! Electors of other locks, whose records are in other files of the same gist: what they write disturbs
 //! ours, and ours disturb them. Nothing else befalls them, so they lead from the beginning to the end.
 
-use multi_cluster_leader_election::election::action::Action;
-use multi_cluster_leader_election::election::config::LeaderElectionConfig;
-use multi_cluster_leader_election::election::elector::LeaderElector;
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::lock::gist::budget::Budget;
-use multi_cluster_leader_election::lock::gist::protocol::{
-    GistProtocol, Outcome, ProtocolConfig, Step,
-};
-use multi_cluster_leader_election::lock::gist::wire::{Answer, Request};
+use elector::election::action::Action;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::elector::LeaderElector;
+use elector::election::time::Instant;
+use elector::lock::gist::budget::Budget;
+use elector::lock::gist::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
+use elector::lock::gist::wire::{Answer, Request};
 
 use super::{Event, Sender, Who, World};
 use crate::clock::{Clock, Shows, Time};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::emulator::{Edit, PendingWrite, Race};
-use multi_cluster_leader_election::lock::gist::wire::{Answer, RateLimit, Reply, Request};
+use elector::election::lock::LockError;
+use elector::emulator::{Edit, PendingWrite, Race};
+use elector::lock::gist::wire::{Answer, RateLimit, Reply, Request};
 
 use super::quota::Refused;
 use super::{Event, Sender, Who, World};

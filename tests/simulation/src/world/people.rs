@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::lock::gist::stored::Stored;
-use multi_cluster_leader_election::lock::gist::wire::Text;
+use elector::lock::gist::stored::Stored;
+use elector::lock::gist::wire::Text;
 
 use super::World;
 use crate::tally::Kind;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::action::{Action, Finish};
-use multi_cluster_leader_election::election::lock::LockError;
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::lock::gist::protocol::{Outcome, Step};
-use multi_cluster_leader_election::lock::gist::stored::Stored;
-use multi_cluster_leader_election::lock::gist::wire::{Answer, Request, Text};
+use elector::election::action::{Action, Finish};
+use elector::election::lock::LockError;
+use elector::election::time::Instant;
+use elector::lock::gist::protocol::{Outcome, Step};
+use elector::lock::gist::stored::Stored;
+use elector::lock::gist::wire::{Answer, Request, Text};
 
 use super::{Event, Sender, Trouble, Who, World};
 use crate::clock::Time;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
+use elector::election::time::Instant;
 
 use super::{Event, World};
 use crate::clock::Time;

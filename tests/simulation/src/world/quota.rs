@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use multi_cluster_leader_election::lock::gist::wire::RateLimit;
+use elector::lock::gist::wire::RateLimit;
 
 use super::{Sender, World};
 use crate::clock::Time;

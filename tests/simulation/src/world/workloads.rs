@@ -9,9 +9,9 @@
 
 use std::time::Duration;
 
-use multi_cluster_leader_election::election::time::Instant;
-use multi_cluster_leader_election::workload::message::{FromGuard, Lines, ToGuard};
-use multi_cluster_leader_election::workload::supervisor::{Action, Ended, Supervisor};
+use elector::election::time::Instant;
+use elector::workload::message::{FromGuard, Lines, ToGuard};
+use elector::workload::supervisor::{Action, Ended, Supervisor};
 
 use super::programs::{EXIT_CODE, NOT_STARTED};
 use super::{Event, Trouble, World};
