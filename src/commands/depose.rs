@@ -241,7 +241,7 @@ fn await_effect(
                 });
             }
             Ok(looked) => seen = Standing::of(&looked).clause(),
-            Err(LockError::Throttled { retry_after, why }) => {
+            Err(LockError::RateLimited { retry_after, why }) => {
                 seen = format!("{why}, for {}", span(retry_after));
                 break;
             }

@@ -272,7 +272,7 @@ impl<'a> Examination<'a> {
             limits::requests(election, rate.as_ref(), github),
             limits::polls(election, github),
         ];
-        let throttled = self.error(|error| matches!(error, LockError::Throttled { .. }));
+        let throttled = self.error(|error| matches!(error, LockError::RateLimited { .. }));
         let answered = self.answered(|_| true);
         found.push(match throttled {
             Some(error) => fail("limit", error),

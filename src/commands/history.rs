@@ -189,7 +189,7 @@ impl std::fmt::Display for Stopped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Stopped::Interrupted => f.write_str("interrupted"),
-            Stopped::Failed(error @ LockError::Throttled { retry_after, .. }) => {
+            Stopped::Failed(error @ LockError::RateLimited { retry_after, .. }) => {
                 write!(
                     f,
                     "{error}, at {} UTC",

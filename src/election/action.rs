@@ -105,7 +105,7 @@ pub enum Notice {
     },
     /// The store told a leader to stay away for longer than its lease lasts: it leads to the end of
     /// that, and then nobody can, as the others share the store's limits.
-    ThrottledPastLimit {
+    RateLimitedPastDeadline {
         /// How long it still leads.
         leads_for: Duration,
         /// For how long nobody is to ask the store.
@@ -119,12 +119,12 @@ pub enum Notice {
     /// Another candidate's claim came first.
     ClaimLost,
     /// What was written last is gone from the store: nothing is claimed for so long.
-    Rewound {
+    RecordLost {
         /// For how long.
         pause: Duration,
     },
     /// What stands in the store came past the elections, and is waited for.
-    Overwritten {
+    ForeignWrite {
         /// What it is.
         what: String,
         /// For how long.
@@ -135,7 +135,7 @@ pub enum Notice {
     /// The lease was given back.
     Released,
     /// It stepped down, and claims nothing for so long.
-    StandsBack {
+    BackingOff {
         /// For how long.
         pause: Duration,
     },

@@ -11,7 +11,7 @@ use super::config::LeaderElectionConfig;
 use super::lock::{Advice, Content, Observed};
 use super::record::LeaderElectionRecord;
 use super::safeguard::{Safeguard, holds};
-use super::status::SeenStatus;
+use super::status::ObservedStatus;
 use super::time::Instant;
 
 /// A record is a leader's long gone, and may be claimed on the first look, when it is older than
@@ -91,7 +91,7 @@ pub(super) struct Candidacy {
     observation: Option<Observation>,
     /// Nothing is claimed before this.
     not_before: Instant,
-    highest_token: Option<u64>,
+    highest_fencing_token: Option<u64>,
 }
 
 impl Candidacy {
@@ -104,18 +104,20 @@ impl Candidacy {
             dice: Dice(Rng::with_seed(config.seed)),
             observation: None,
             not_before: Instant::BOOT,
-            highest_token: None,
+            highest_fencing_token: None,
         }
     }
 
     /// Takes in what a look that was answered `now` showed, and says what of it is remarkable.
     pub(super) fn observe(&mut self, now: Instant, observed: Observed) -> Vec<Notice> {
         let mut notices = Vec::new();
-        self.highest_token = self.highest_token.max(observed.highest_token);
-        if observed.rewound && holds(Safeguard::RewoundPause) {
+        self.highest_fencing_token = self
+            .highest_fencing_token
+            .max(observed.highest_fencing_token);
+        if observed.record_lost && holds(Safeguard::RewoundPause) {
             let pause = longest_lease(&observed).max(self.own_lease);
             self.not_before = self.not_before.max(now + pause);
-            notices.push(Notice::Rewound { pause });
+            notices.push(Notice::RecordLost { pause });
         }
         let first_look = self.observation.is_none();
         let same = self
@@ -164,15 +166,15 @@ impl Candidacy {
     }
 
     fn overwritten_notice(&self, observed: &Observed) -> Option<Notice> {
-        let longest = observed.overwritten?;
+        let longest = observed.foreign_wait?;
         let what = match &observed.content {
-            Content::Absent => return None,
-            Content::Gone => "the record is gone".to_owned(),
-            Content::Unreadable(why) => format!("the record cannot be read, {why}"),
+            Content::NeverWritten => return None,
+            Content::Deleted => "the record is gone".to_owned(),
+            Content::Corrupt(why) => format!("the record cannot be read, {why}"),
             Content::Record(_) => "the record was written past the elections".to_owned(),
         };
         let wait = longest.max(self.own_lease);
-        Some(Notice::Overwritten { what, wait })
+        Some(Notice::ForeignWrite { what, wait })
     }
 
     /// What is in effect; `None` before the first look.
@@ -181,12 +183,12 @@ impl Candidacy {
     }
 
     /// What is known, for those who look in from outside.
-    pub(super) fn status(&self) -> Option<SeenStatus> {
+    pub(super) fn status(&self) -> Option<ObservedStatus> {
         let observation = self.observation.as_ref()?;
-        Some(SeenStatus {
+        Some(ObservedStatus {
             content: observation.observed.content.clone(),
             since: observation.since,
-            take_at: self.take_at(),
+            acquire_at: self.acquire_at(),
         })
     }
 
@@ -205,12 +207,12 @@ impl Candidacy {
     }
 
     /// Since when the newest state of the store is known, by the last look.
-    pub(super) fn newest_since(&self) -> Option<Instant> {
-        self.observation.as_ref()?.observed.newest_since
+    pub(super) fn head_known_since(&self) -> Option<Instant> {
+        self.observation.as_ref()?.observed.head_known_since
     }
 
     /// When this candidate takes the lease, unless something else is observed before.
-    pub(super) fn take_at(&self) -> Instant {
+    pub(super) fn acquire_at(&self) -> Instant {
         let Some(observation) = &self.observation else {
             return Instant::from_boot(Duration::MAX);
         };
@@ -238,7 +240,7 @@ impl Candidacy {
     }
 
     /// Claims nothing before then.
-    pub(super) fn stand_back(&mut self, until: Instant) {
+    pub(super) fn back_off(&mut self, until: Instant) {
         self.not_before = self.not_before.max(until);
     }
 
@@ -266,8 +268,8 @@ impl Candidacy {
     /// How long after it was first seen this may be taken.
     fn wait(&self, observation: &Observation) -> Duration {
         let observed = &observation.observed;
-        match (&observed.content, observed.overwritten) {
-            (Content::Absent, _) => Duration::ZERO,
+        match (&observed.content, observed.foreign_wait) {
+            (Content::NeverWritten, _) => Duration::ZERO,
             (_, Some(_)) if observation.long_gone && !holds(Safeguard::AgeOfOursOnly) => {
                 Duration::ZERO
             }
@@ -280,7 +282,7 @@ impl Candidacy {
                 record.lease_duration()
             }
             (_, Some(longest)) => longest.max(self.own_lease),
-            (Content::Gone | Content::Unreadable(_), None) => self.own_lease,
+            (Content::Deleted | Content::Corrupt(_), None) => self.own_lease,
             (Content::Record(record), None) => {
                 let free = record.holder_identity.is_empty();
                 if free || self.mine().is_some() || observation.long_gone {
@@ -317,7 +319,7 @@ impl Candidacy {
         {
             return record.leader_transitions + 1;
         }
-        self.highest_token
+        self.highest_fencing_token
             .map_or(0, |token| token.saturating_add(1))
     }
 
@@ -350,7 +352,7 @@ impl Candidacy {
 fn longest_lease(observed: &Observed) -> Duration {
     let record = observed.content.record();
     let lease = record.map_or(Duration::ZERO, LeaderElectionRecord::lease_duration);
-    lease.max(observed.overwritten.unwrap_or_default())
+    lease.max(observed.foreign_wait.unwrap_or_default())
 }
 
 fn is_long_gone(observed: &Observed) -> bool {

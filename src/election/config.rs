@@ -104,7 +104,7 @@ impl LeaderElectionConfig {
 
     /// Checks every rule, and returns all that are broken.
     ///
-    /// `confirmation` is what [`ResourceLock::confirmation`](super::lock::ResourceLock::confirmation)
+    /// `confirmation` is what [`ResourceLock::confirm_delay`](super::lock::ResourceLock::confirm_delay)
     /// says of the store.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                     claim sent                 claim confirmed
-//!       Candidate ───────────────▶ Claimant ─────────────────────▶ Leader
+//!       Candidate ───────────────▶ Acquiring ─────────────────────▶ Leader
 //!         ▲  ▲                        │                              │
 //!         │  └──── lost the claim ────┘                              │
 //!         └──── the lease ran out, or somebody else holds it ────────┘
@@ -71,7 +71,7 @@ struct InFlight {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Role {
     Candidate,
-    Claimant(Term),
+    Acquiring(Term),
     Leader(Term),
     Leaving { deadline: Instant },
     Finished(Finish),
@@ -81,7 +81,7 @@ impl Role {
     fn name(&self) -> RoleName {
         match self {
             Role::Candidate => RoleName::Candidate,
-            Role::Claimant(_) => RoleName::Claimant,
+            Role::Acquiring(_) => RoleName::Acquiring,
             Role::Leader(_) => RoleName::Leader,
             Role::Leaving { .. } => RoleName::Leaving,
             Role::Finished(_) => RoleName::Finished,
@@ -118,7 +118,7 @@ pub struct LeaderElector {
     /// How many calls failed in a row.
     failures: u32,
     /// The store wants no call before this.
-    throttled_until: Instant,
+    rate_limited_until: Instant,
     /// How far apart the store wants a candidate's looks to be.
     poll_pause: Duration,
     rhythm: Rhythm,
@@ -158,7 +158,7 @@ impl LeaderElector {
             disturbed: false,
             writes: 0,
             failures: 0,
-            throttled_until: Instant::BOOT,
+            rate_limited_until: Instant::BOOT,
             poll_pause: Duration::ZERO,
             rhythm,
             slow_paths: 0,
@@ -215,7 +215,7 @@ impl LeaderElector {
             leading,
             seen: self.candidacy.status(),
             failures: self.failures,
-            throttled_until: self.throttled_until,
+            rate_limited_until: self.rate_limited_until,
             call: self.in_flight.map(|call| CallStatus {
                 name: call.kind.name(),
                 since: call.sent_at,
@@ -306,7 +306,7 @@ impl LeaderElector {
         }
         match &self.role {
             Role::Candidate => self.consider(now, sent_at),
-            Role::Claimant(_) | Role::Leader(_) => self.check_own(now, sent_at),
+            Role::Acquiring(_) | Role::Leader(_) => self.check_own(now, sent_at),
             Role::Leaving { .. } => self.check_before_release(now),
             Role::Finished(_) => {}
         }
@@ -319,9 +319,9 @@ impl LeaderElector {
             return;
         };
         match (&mut self.role, result) {
-            (Role::Claimant(term) | Role::Leader(term), Ok(written)) => {
+            (Role::Acquiring(term) | Role::Leader(term), Ok(written)) => {
                 self.failures = 0;
-                let since = written.undisturbed_since;
+                let since = written.head_known_since;
                 let confirms = term.took_effect(call.write, now, self.confirmation, since);
                 if since.is_none() {
                     self.crowded = own::LOOKS_WHEN_CROWDED;
@@ -359,8 +359,8 @@ impl LeaderElector {
         if let Some(finish) = self.too_recent(now) {
             return self.give_up(now, finish);
         }
-        let take_at = self.candidacy.take_at();
-        if now >= take_at && !self.workload && self.ending.is_none() {
+        let acquire_at = self.candidacy.acquire_at();
+        if now >= acquire_at && !self.workload && self.ending.is_none() {
             return self.schedule(now, Next::Claim);
         }
         let at = self.next_look(now, sent_at);
@@ -384,9 +384,9 @@ impl LeaderElector {
         if pause.is_zero() {
             at = self.rhythm.next_look(at).max(now);
         }
-        let take_at = self.candidacy.take_at();
-        if take_at > now {
-            at = at.min(take_at);
+        let acquire_at = self.candidacy.acquire_at();
+        if acquire_at > now {
+            at = at.min(acquire_at);
         }
         // Where looks are dear, a leader that has just renewed is not looked at again for the only
         // reason that its lease may be over. One that has not is, and one that has given it back.
@@ -405,13 +405,13 @@ impl LeaderElector {
 
     // ---- roles: nothing else changes to or from leading ----
 
-    fn become_claimant(&mut self, term: Term) {
-        self.role = Role::Claimant(term);
+    fn become_acquiring(&mut self, term: Term) {
+        self.role = Role::Acquiring(term);
         self.may_hold = true;
     }
 
     fn become_leader(&mut self, until: Instant) {
-        let Role::Claimant(term) = &self.role else {
+        let Role::Acquiring(term) = &self.role else {
             return;
         };
         let term = term.clone();

@@ -51,9 +51,9 @@ pub trait ResourceLock {
     ///
     /// `None`: what is acknowledged stays. `Some(d)`: a write counts only once a later one of this
     /// process took effect too that was sent at least `d` after the state right below it was first
-    /// known ([`Written::undisturbed_since`]). The store takes less than `d` from reading its state
+    /// known ([`Written::head_known_since`]). The store takes less than `d` from reading its state
     /// to changing it.
-    fn confirmation(&self) -> Option<Duration>;
+    fn confirm_delay(&self) -> Option<Duration>;
 
     /// What the store's own limits tell a candidate. Asked after each call.
     fn advice(&self) -> Advice {
@@ -86,9 +86,9 @@ pub struct Advice {
 pub struct Written {
     /// Since when this lock had known the state of the store on which the write stands: an answer
     /// that came then showed it as the newest one. `None` if that is not known, or if anybody wrote
-    /// in between, be it beside the record. Without [`confirmation`](ResourceLock::confirmation) it
+    /// in between, be it beside the record. Without [`confirmation`](ResourceLock::confirm_delay) it
     /// does not matter.
-    pub undisturbed_since: Option<Instant>,
+    pub head_known_since: Option<Instant>,
 }
 
 /// What a look at the store showed.
@@ -110,27 +110,27 @@ pub struct Observed {
     /// It came past the compare-and-swap (a person, or client-go on a gist): nobody may take an
     /// empty holder for a release, and it is waited for at least this long, the longest lease that
     /// it may have overwritten.
-    pub overwritten: Option<Duration>,
+    pub foreign_wait: Option<Duration>,
     /// The write seen before this one is gone from the store, as if it had never been: what it
     /// showed may come back, and nothing is to be claimed for a lease from now.
-    pub rewound: bool,
+    pub record_lost: bool,
     /// Since when the newest state of the store that this look showed is known, whoever wrote it and
     /// be it beside the record; `None` for since this look.
-    pub newest_since: Option<Instant>,
+    pub head_known_since: Option<Instant>,
     /// The highest token in any write seen or looked up, in effect or not; `None` if there was
     /// none.
-    pub highest_token: Option<u64>,
+    pub highest_fencing_token: Option<u64>,
 }
 
 /// What is in effect in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// There is no record, and there never was.
-    Absent,
+    NeverWritten,
     /// There was a record, and it is gone.
-    Gone,
+    Deleted,
     /// What stands there is no readable record, for the reason given.
-    Unreadable(Arc<str>),
+    Corrupt(Arc<str>),
     /// A record, with or without a holder.
     Record(Arc<LeaderElectionRecord>),
 }
@@ -167,7 +167,7 @@ pub enum LockError {
     /// The store does not take our credentials, or they do not permit this.
     Unauthorized(String),
     /// We are to come back later.
-    Throttled {
+    RateLimited {
         /// After how long.
         retry_after: Duration,
         /// Which limit it was.
@@ -190,7 +190,7 @@ impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LockError::Conflict => f.write_str("somebody else wrote first"),
-            LockError::Throttled { retry_after, why } => {
+            LockError::RateLimited { retry_after, why } => {
                 write!(f, "{why}; to be tried again in {}s", retry_after.as_secs())
             }
             LockError::OutcomeUnknown(why) => {

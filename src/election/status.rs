@@ -25,13 +25,13 @@ pub struct Status {
     /// Set while this candidate leads, also while it is stopping.
     pub leading: Option<LeaderStatus>,
     /// What its last look at the store showed; `None` before the first answer. A leader rarely looks.
-    pub seen: Option<SeenStatus>,
+    pub seen: Option<ObservedStatus>,
     /// The call to the store that is under way.
     pub call: Option<CallStatus>,
     /// How many calls failed in a row, up to now.
     pub failures: u32,
     /// The store wants no call before this; past, if it has nothing against one.
-    pub throttled_until: Instant,
+    pub rate_limited_until: Instant,
     /// How often a leader had to look before it could write.
     pub slow_paths: u64,
 }
@@ -43,7 +43,7 @@ pub enum RoleName {
     #[default]
     Candidate,
     /// It has claimed the lease, and waits for the claim to be confirmed.
-    Claimant,
+    Acquiring,
     /// It leads.
     Leader,
     /// It gives the lease back.
@@ -58,7 +58,7 @@ impl RoleName {
     pub fn as_str(self) -> &'static str {
         match self {
             RoleName::Candidate => "candidate",
-            RoleName::Claimant => "claimant",
+            RoleName::Acquiring => "acquiring",
             RoleName::Leader => "leader",
             RoleName::Leaving => "leaving",
             RoleName::Finished => "finished",
@@ -68,13 +68,13 @@ impl RoleName {
 
 /// What a look at the store showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeenStatus {
+pub struct ObservedStatus {
     /// What is in effect.
     pub content: Content,
     /// When it was first seen in effect.
     pub since: Instant,
     /// When this candidate takes the lease, unless something else is seen before.
-    pub take_at: Instant,
+    pub acquire_at: Instant,
 }
 
 /// A term of this candidate's own.
@@ -143,7 +143,7 @@ impl Default for Status {
             seen: None,
             call: None,
             failures: 0,
-            throttled_until: Instant::BOOT,
+            rate_limited_until: Instant::BOOT,
             slow_paths: 0,
         }
     }

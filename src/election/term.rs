@@ -72,16 +72,16 @@ impl Term {
     }
 
     /// The write with this number is in effect, as is known since `now`: its answer says so, or a look
-    /// does. `undisturbed_since` is [`Written::undisturbed_since`], `None` for a look. Returns whether
+    /// does. `head_known_since` is [`Written::head_known_since`], `None` for a look. Returns whether
     /// it confirms any write.
     ///
-    /// [`Written::undisturbed_since`]: super::lock::Written::undisturbed_since
+    /// [`Written::head_known_since`]: super::lock::Written::head_known_since
     pub(super) fn took_effect(
         &mut self,
         number: u64,
         now: Instant,
         delay: Option<Duration>,
-        undisturbed_since: Option<Instant>,
+        head_known_since: Option<Instant>,
     ) -> bool {
         // What was acknowledged later than this one, and yet does not stand on top of it, is lost.
         self.writes.retain(|write| {
@@ -101,9 +101,9 @@ impl Term {
         let newly_confirmed = match delay {
             None => Some(sent_at),
             Some(_) if !holds(Safeguard::ConfirmDelay) => {
-                self.confirmed_by(number, sent_at, Duration::ZERO, undisturbed_since)
+                self.confirmed_by(number, sent_at, Duration::ZERO, head_known_since)
             }
-            Some(delay) => self.confirmed_by(number, sent_at, delay, undisturbed_since),
+            Some(delay) => self.confirmed_by(number, sent_at, delay, head_known_since),
         };
         self.confirmed = self.confirmed.max(newly_confirmed);
         let confirmed = self.confirmed;
@@ -127,10 +127,10 @@ impl Term {
         number: u64,
         sent_at: Instant,
         delay: Duration,
-        undisturbed_since: Option<Instant>,
+        head_known_since: Option<Instant>,
     ) -> Option<Instant> {
         let known_by = if holds(Safeguard::ConfirmedUndisturbed) {
-            undisturbed_since.filter(|since| *since + delay <= sent_at)?;
+            head_known_since.filter(|since| *since + delay <= sent_at)?;
             sent_at
         } else {
             sent_at - delay
@@ -201,8 +201,8 @@ mod tests {
     }
 
     /// The answer to a write comes; the state below it had been known since then.
-    fn acked(term: &mut Term, number: u64, now: u64, undisturbed_since: u64) -> bool {
-        term.took_effect(number, at(now), DELAY, Some(at(undisturbed_since)))
+    fn acked(term: &mut Term, number: u64, now: u64, head_known_since: u64) -> bool {
+        term.took_effect(number, at(now), DELAY, Some(at(head_known_since)))
     }
 
     /// A look shows the write in effect.

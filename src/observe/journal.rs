@@ -133,7 +133,7 @@ impl Journal {
             now,
             observed.content.clone(),
             anew,
-            observed.overwritten.is_some(),
+            observed.foreign_wait.is_some(),
         );
     }
 
@@ -232,10 +232,10 @@ mod tests {
             mine: None,
             age: None,
             dated: None,
-            overwritten: None,
-            rewound: false,
-            newest_since: None,
-            highest_token: Some(1),
+            foreign_wait: None,
+            record_lost: false,
+            head_known_since: None,
+            highest_fencing_token: Some(1),
         })
     }
 

@@ -223,7 +223,7 @@ pub(super) fn status(view: &View) -> String {
     let content = view.content();
     let ago = |then: Instant| seconds(view.ago(then));
     let ahead = |then: Instant| seconds(then.since(view.now));
-    let throttled = view.status.throttled_until;
+    let throttled = view.status.rate_limited_until;
     let document = Status {
         identity: view.identity(),
         role: view.status.role.as_str(),
@@ -234,17 +234,17 @@ pub(super) fn status(view: &View) -> String {
         lease: lease(view),
         content: match content {
             None => "unknown",
-            Some(Content::Absent) => "absent",
-            Some(Content::Gone) => "gone",
-            Some(Content::Unreadable(_)) => "unreadable",
+            Some(Content::NeverWritten) => "absent",
+            Some(Content::Deleted) => "gone",
+            Some(Content::Corrupt(_)) => "unreadable",
             Some(Content::Record(_)) => "record",
         },
         unreadable: match content {
-            Some(Content::Unreadable(why)) => Some(why),
+            Some(Content::Corrupt(why)) => Some(why),
             _ => None,
         },
         record: content.and_then(Content::record),
-        takes_lease_in: view.take_at().map(ahead),
+        takes_lease_in: view.acquire_at().map(ahead),
         answered_seconds_ago: view.journal.answered_at.map(ago),
         call: view.status.call.map(|call| Call {
             what: call.name,

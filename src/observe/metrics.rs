@@ -202,7 +202,7 @@ fn rate_limit(families: &mut Families, view: &View) {
             "elector_throttled_seconds",
             "For how long GitHub wants no request; 0 where it has nothing against one.",
         )
-        .is(view.status.throttled_until.since(view.now).as_secs_f64());
+        .is(view.status.rate_limited_until.since(view.now).as_secs_f64());
     let Some(rate) = view.requests.rate else {
         return;
     };

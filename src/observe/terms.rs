@@ -132,8 +132,8 @@ impl Terms {
     pub fn saw(&mut self, now: Instant, content: &Content, anew: bool, by_hand: bool) {
         let witnessed = std::mem::replace(&mut self.looked, true);
         match content {
-            Content::Absent => {}
-            Content::Gone | Content::Unreadable(_) => self.end(now, How::Overwritten),
+            Content::NeverWritten => {}
+            Content::Deleted | Content::Corrupt(_) => self.end(now, How::Overwritten),
             Content::Record(record) if record.holder_identity.is_empty() => {
                 let how = if by_hand {
                     How::Overwritten
@@ -314,7 +314,7 @@ mod tests {
         let times: Vec<_> = terms.terms.iter().map(|t| t.acquire_time.clone()).collect();
         assert_eq!(times, [Some("2026-11-22T10:00:00Z".to_owned()), None]);
         let mut terms = Terms::default();
-        terms.saw(at(0), &Content::Absent, true, false);
+        terms.saw(at(0), &Content::NeverWritten, true, false);
         terms.saw(at(1), &record("a", 0), true, false);
         assert_eq!(terms.last().unwrap().acquire_time, None);
     }
@@ -349,8 +349,8 @@ mod tests {
     #[test]
     fn what_a_person_writes_ends_a_term_as_overwritten() {
         for (content, by_hand) in [
-            (Content::Gone, true),
-            (Content::Unreadable("x".into()), true),
+            (Content::Deleted, true),
+            (Content::Corrupt("x".into()), true),
             (record("", 1), true),
         ] {
             let mut terms = Terms::default();

@@ -151,10 +151,10 @@ impl View {
     /// When this candidate takes the lease, unless something else is seen before; `None` where it does
     /// not wait for that.
     #[must_use]
-    pub fn take_at(&self) -> Option<Instant> {
+    pub fn acquire_at(&self) -> Option<Instant> {
         let waits = self.status.role == RoleName::Candidate && !self.status.stopping;
         let seen = self.status.seen.as_ref().filter(|_| waits)?;
-        Some(seen.take_at)
+        Some(seen.acquire_at)
     }
 
     /// Whether it is ready, as the setting `READY_WHEN` means it, or why not.
@@ -213,7 +213,7 @@ pub(super) fn rfc3339(time: OffsetDateTime) -> Option<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::election::status::{LeaderStatus, SeenStatus};
+    use crate::election::status::{LeaderStatus, ObservedStatus};
 
     pub(in crate::observe) fn at(millis: u64) -> Instant {
         Instant::from_boot(Duration::from_secs(100_000) + Duration::from_millis(millis))
@@ -259,17 +259,17 @@ pub(super) mod tests {
                 mine: None,
                 age: None,
                 dated: None,
-                overwritten: None,
-                rewound: false,
-                newest_since: None,
-                highest_token: None,
+                foreign_wait: None,
+                record_lost: false,
+                head_known_since: None,
+                highest_fencing_token: None,
             }),
         );
         view.status.leader = content.holder().to_owned();
-        view.status.seen = Some(SeenStatus {
+        view.status.seen = Some(ObservedStatus {
             content: content.clone(),
             since: when,
-            take_at: when + Duration::from_secs(30),
+            acquire_at: when + Duration::from_secs(30),
         });
     }
 
@@ -306,7 +306,7 @@ pub(super) mod tests {
         let lease = view.lease().unwrap();
         assert!(!lease.own);
         assert_eq!(lease.until, at(89_000));
-        assert_eq!(view.take_at(), Some(at(89_000)));
+        assert_eq!(view.acquire_at(), Some(at(89_000)));
         sees(&mut view, at(60_000), &record("", 7));
         assert_eq!((view.leader(), view.lease()), ("", None));
     }
@@ -321,7 +321,7 @@ pub(super) mod tests {
             (lease.until, lease.of),
             (at(70_000), Duration::from_secs(16))
         );
-        assert_eq!(view.take_at(), None);
+        assert_eq!(view.acquire_at(), None);
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Announcer {
             lease: record.lease_duration(),
             // Of what came past the elections, and of our own terms, other things are told.
             told: record.holder_identity.is_empty()
-                || observed.overwritten.is_some()
+                || observed.foreign_wait.is_some()
                 || observed.mine.is_some(),
         });
         let age = now.since(seen.since);

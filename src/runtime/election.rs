@@ -194,7 +194,7 @@ impl LeaderElection {
         callbacks: impl LeaderCallbacks,
     ) -> Result<Self, ElectionError> {
         config
-            .validate(lock.confirmation())
+            .validate(lock.confirm_delay())
             .map_err(ElectionError::Config)?;
         let (sender, events) = sync_channel(QUEUE);
         let shared = Shared {
@@ -269,7 +269,7 @@ impl Owner {
             events,
             announcer,
         } = election;
-        let confirmation = lock.confirmation();
+        let confirmation = lock.confirm_delay();
         let (sender, alarm) = (handle.events.clone(), handle.events.clone());
         let calls = worker::start(lock, move |result, advice| {
             let _ = sender.send(Event::Lock(result, advice));

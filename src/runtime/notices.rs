@@ -110,7 +110,7 @@ impl Reporter {
                 write,
                 retry_in,
             } => self.failed(now, call, error, *write, *retry_in),
-            Notice::ThrottledPastLimit {
+            Notice::RateLimitedPastDeadline {
                 leads_for,
                 retry_after,
             } => log::warn!(
@@ -122,11 +122,11 @@ impl Reporter {
             ),
             Notice::Claimed { token } => log::info!("claimed the lease for the term {token}"),
             Notice::ClaimLost => log::info!("another candidate's claim came first"),
-            Notice::Rewound { pause } => log::warn!(
+            Notice::RecordLost { pause } => log::warn!(
                 "what was last seen in effect is gone: claiming nothing for {}s",
                 pause.as_secs()
             ),
-            Notice::Overwritten { what, wait } => log::warn!(
+            Notice::ForeignWrite { what, wait } => log::warn!(
                 "{what}: it is waited for, {}s from now, as somebody may still lead",
                 wait.as_secs()
             ),
@@ -134,7 +134,7 @@ impl Reporter {
                 "the lease is held under this candidate's own name, by another process or by one \
                  that was here before: it is waited for like any other"
             ),
-            Notice::StandsBack { pause } => log::info!(
+            Notice::BackingOff { pause } => log::info!(
                 "stepped down: claiming nothing for {}s, so that another one can lead",
                 pause.as_secs()
             ),
@@ -191,10 +191,10 @@ impl Reporter {
     ) {
         let what = match error {
             // When it is tried again is said below.
-            LockError::Throttled { why, .. } => format!("{call} failed: {why}"),
+            LockError::RateLimited { why, .. } => format!("{call} failed: {why}"),
             other => format!("{call} failed: {other}"),
         };
-        let serious = needs_a_person(error) || matches!(error, LockError::Throttled { .. });
+        let serious = needs_a_person(error) || matches!(error, LockError::RateLimited { .. });
         let spell = self.failing.take().filter(|failing| now < failing.until);
         let failing = self
             .failing

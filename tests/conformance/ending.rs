@@ -311,7 +311,7 @@ fn who_has_led_and_lost_the_lease_to_another_has_failed() {
 fn what_is_no_record_keeps_nobody_from_leading_after_its_wait() {
     let mut rig = rig_unless_led_within(seconds(60));
     let mut store = rig.store.borrow_mut();
-    store.put_content(Content::Gone);
+    store.put_content(Content::Deleted);
     drop(store);
     rig.run_for(seconds(10));
     assert_leads(&rig, 0);

@@ -13,7 +13,7 @@ use crate::{rig, rig_with_record};
 // ---- told to wait ----
 
 fn told_to_wait(time: u64) -> Fate {
-    Fate::Fails(LockError::Throttled {
+    Fate::Fails(LockError::RateLimited {
         retry_after: seconds(time),
         why: "a limit".into(),
     })
@@ -34,7 +34,7 @@ fn a_leader_throttled_past_its_limit_works_on_until_then_and_says_so() {
     rig.fates.push_back(told_to_wait(600));
     rig.run_for(seconds(4));
     assert!(rig.elector.is_leader());
-    assert!(rig.notices.contains(&Notice::ThrottledPastLimit {
+    assert!(rig.notices.contains(&Notice::RateLimitedPastDeadline {
         leads_for: seconds(3),
         retry_after: seconds(600)
     }));

@@ -22,7 +22,7 @@ pub(crate) fn rig() -> Rig {
 pub(crate) fn rig_with(content: Content) -> Rig {
     let rig = rig();
     rig.store.borrow_mut().put_content(content);
-    rig.store.borrow_mut().highest_token = Some(0);
+    rig.store.borrow_mut().highest_fencing_token = Some(0);
     rig
 }
 

@@ -52,9 +52,9 @@ pub struct Store {
     pub beside: u64,
     /// The process that wrote what is there, and the number of its write.
     pub writer: Option<(u64, u64)>,
-    pub overwritten: Option<Duration>,
+    pub foreign_wait: Option<Duration>,
     pub age: Option<Duration>,
-    pub highest_token: Option<u64>,
+    pub highest_fencing_token: Option<u64>,
 }
 
 impl Store {
@@ -65,7 +65,9 @@ impl Store {
 
     /// Another process of ours writes.
     pub fn put(&mut self, record: LeaderElectionRecord) {
-        self.highest_token = self.highest_token.max(Some(record.leader_transitions));
+        self.highest_fencing_token = self
+            .highest_fencing_token
+            .max(Some(record.leader_transitions));
         self.put_content(Content::Record(Arc::new(record)));
     }
 
@@ -73,7 +75,7 @@ impl Store {
         self.content = Some(content);
         self.version += 1;
         self.writer = None;
-        self.overwritten = None;
+        self.foreign_wait = None;
         self.age = None;
     }
 }
@@ -238,9 +240,9 @@ impl Rig {
         match answer {
             Answer::Got(Ok(observed)) => {
                 self.learn();
-                let newest_since = self.newest.map(|(_, since)| since);
+                let head_known_since = self.newest.map(|(_, since)| since);
                 let observed = Observed {
-                    newest_since,
+                    head_known_since,
                     ..observed
                 };
                 self.elector.handle_got(self.now, Ok(observed));
@@ -328,7 +330,7 @@ impl Rig {
         self.shown = (store.version, store.beside);
         let known = self.newest.filter(|(newest, _)| *newest == below);
         Answer::Wrote(Ok(Written {
-            undisturbed_since: known.map(|(_, since)| since),
+            head_known_since: known.map(|(_, since)| since),
         }))
     }
 }
@@ -344,15 +346,15 @@ fn failed(op: &str, error: LockError) -> Answer {
 fn observe(store: &Store, process: u64) -> Observed {
     let mine = store.writer.filter(|(writer, _)| *writer == process);
     Observed {
-        content: store.content.clone().unwrap_or(Content::Absent),
+        content: store.content.clone().unwrap_or(Content::NeverWritten),
         resource_version: store.version,
         mine: mine.map(|(_, number)| number),
         age: store.age,
         dated: store.age,
-        overwritten: store.overwritten,
-        rewound: false,
-        newest_since: None,
-        highest_token: store.highest_token,
+        foreign_wait: store.foreign_wait,
+        record_lost: false,
+        head_known_since: None,
+        highest_fencing_token: store.highest_fencing_token,
     }
 }
 

@@ -111,7 +111,7 @@ fn a_lease_that_is_free_from_the_start_is_taken_as_far_apart() {
     let mut moments: Vec<Duration> = (0..DRAWS)
         .map(|seed| {
             let mut rig = standing(seed);
-            rig.store.borrow_mut().put_content(Content::Absent);
+            rig.store.borrow_mut().put_content(Content::NeverWritten);
             rig.run_to(|rig| !rig.started.is_empty());
             rig.now.since(START)
         })

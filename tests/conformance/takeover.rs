@@ -59,23 +59,23 @@ fn an_overwritten_record_is_waited_for_whatever_it_says() {
     for content in [
         Content::Record(record("", 0, 0).into()),
         Content::Record(record("bing", 1, 0).into()),
-        Content::Gone,
-        Content::Unreadable("it is not a JSON object".into()),
+        Content::Deleted,
+        Content::Corrupt("it is not a JSON object".into()),
     ] {
         let mut rig = rig_with(content);
-        rig.store.borrow_mut().overwritten = Some(seconds(30));
+        rig.store.borrow_mut().foreign_wait = Some(seconds(30));
         rig.run_for(millis(29_999));
         assert!(rig.started.is_empty());
         rig.run_for(millis(1));
         assert_eq!(rig.started.len(), 1);
-        assert!(matches!(rig.notices[0], Notice::Overwritten { .. }));
+        assert!(matches!(rig.notices[0], Notice::ForeignWrite { .. }));
     }
 }
 
 #[test]
 fn an_overwritten_record_is_waited_for_as_long_as_our_own_lease_at_least() {
-    let mut rig = rig_with(Content::Gone);
-    rig.store.borrow_mut().overwritten = Some(Duration::ZERO);
+    let mut rig = rig_with(Content::Deleted);
+    rig.store.borrow_mut().foreign_wait = Some(Duration::ZERO);
     rig.run_for(millis(9_999));
     assert!(rig.started.is_empty());
     rig.run_for(millis(1));
@@ -85,7 +85,7 @@ fn an_overwritten_record_is_waited_for_as_long_as_our_own_lease_at_least() {
 #[test]
 fn the_token_is_above_every_one_seen_in_effect_or_not() {
     let mut rig = rig_with_record("", 10, 3);
-    rig.store.borrow_mut().highest_token = Some(41);
+    rig.store.borrow_mut().highest_fencing_token = Some(41);
     rig.run_for(Duration::ZERO);
     assert_leads(&rig, 42);
 }

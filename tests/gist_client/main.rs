@@ -117,7 +117,7 @@ fn assert_unknown(answer: Answer, with: &str) {
 #[track_caller]
 fn assert_throttled(answer: Answer, seconds: u64) {
     match error(answer) {
-        LockError::Throttled { retry_after, .. } => {
+        LockError::RateLimited { retry_after, .. } => {
             assert_eq!(retry_after, Duration::from_secs(seconds));
         }
         other => panic!("{other:?}"),
@@ -372,7 +372,7 @@ fn spoilt_answers_never_panic_and_never_outlast_the_call() {
         let reply = client.call(&request, Duration::from_secs(2)).reply;
         assert!(started.elapsed() < Duration::from_secs(10));
         // Whatever status it became: nobody is told to wait longer than an hour and a bit.
-        if let Err(LockError::Throttled { retry_after, .. }) = reply {
+        if let Err(LockError::RateLimited { retry_after, .. }) = reply {
             assert!(retry_after <= Duration::from_secs(3_660));
         }
     }

@@ -107,7 +107,7 @@ fn a_token_whose_scopes_are_not_told_is_tried() {
     };
     let rig = Rig::start(&[(FILE, "{}")], options);
     let mut lock = rig.lock("a");
-    assert_eq!(get(&mut lock).content, Content::Absent);
+    assert_eq!(get(&mut lock).content, Content::NeverWritten);
     let result = try_update(&mut lock, "baz", 0);
     assert!(matches!(result, Err(LockError::NotFound(_))), "{result:?}");
 }
@@ -123,7 +123,7 @@ fn a_write_over_a_file_that_was_removed_meanwhile_conflicts() {
         .unwrap();
     assert_eq!(try_update(&mut lock, "baz", 1), Err(LockError::Conflict));
     let (observed, requests) = rig.counting(|| get(&mut lock));
-    assert_eq!((observed.content, requests), (Content::Gone, 0));
+    assert_eq!((observed.content, requests), (Content::Deleted, 0));
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn the_primary_limit_holds_back_every_request_until_its_reset() {
             r#"{{"primary_limit":1,"primary_window_s":500,"primary_status":{status}}}"#
         ));
         while try_update(&mut lock, "baz", 1).is_ok() {}
-        let Err(LockError::Throttled { retry_after, .. }) = try_get(&mut lock) else {
+        let Err(LockError::RateLimited { retry_after, .. }) = try_get(&mut lock) else {
             panic!("not throttled");
         };
         assert!(
@@ -262,7 +262,7 @@ fn the_primary_limit_holds_back_every_request_until_its_reset() {
         );
         let (result, requests) = rig.counting(|| try_update(&mut lock, "baz", 1));
         assert!(
-            matches!(result, Err(LockError::Throttled { .. })),
+            matches!(result, Err(LockError::RateLimited { .. })),
             "{result:?}"
         );
         assert_eq!(requests, 0);
@@ -312,7 +312,7 @@ fn every_answer_says_how_far_apart_looks_are_to_be() {
 fn the_secondary_limit_is_waited_for_as_long_as_it_says_or_a_minute_doubling() {
     let (rig, mut lock) = leader();
     let wait = |lock: &mut Lock| match try_update(lock, "baz", 1) {
-        Err(LockError::Throttled { retry_after, .. }) => retry_after.as_secs(),
+        Err(LockError::RateLimited { retry_after, .. }) => retry_after.as_secs(),
         other => panic!("{other:?}"),
     };
     rig.faults(r#"{"secondary_per_minute":0,"retry_after_s":7}"#);
@@ -400,10 +400,10 @@ fn an_answer_without_our_acknowledged_write_is_stale_for_a_while() {
     put_clock_forward(Duration::from_secs(2));
     let observed = get(&mut lock);
     assert_eq!(
-        (observed.content, observed.rewound),
-        (Content::Absent, true)
+        (observed.content, observed.record_lost),
+        (Content::NeverWritten, true)
     );
-    assert_eq!(observed.highest_token, Some(1));
+    assert_eq!(observed.highest_fencing_token, Some(1));
 }
 
 #[test]
@@ -413,7 +413,7 @@ fn a_write_on_top_of_a_stale_look_conflicts() {
     create(&mut leader, "baz", 1);
     rig.faults(r#"{"stale_reads":1,"stale_age_ms":3600000}"#);
     let mut candidate = rig.lock("b");
-    assert_eq!(get(&mut candidate).content, Content::Absent);
+    assert_eq!(get(&mut candidate).content, Content::NeverWritten);
     // What stands below its write is read back from a server that does not know it yet.
     let result = candidate.create(&record("bing", 1), PATIENCE);
     let Err(LockError::OutcomeUnknown(why)) = result else {

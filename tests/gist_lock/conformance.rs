@@ -11,10 +11,10 @@ use crate::support::{FILE, PATIENCE, Rig, create, get, held, plain, record, try_
 fn a_missing_record_is_absent() {
     let rig = Rig::new();
     let observed = get(&mut rig.lock("a"));
-    assert_eq!(observed.content, Content::Absent);
+    assert_eq!(observed.content, Content::NeverWritten);
     assert_eq!((observed.mine, observed.age), (None, None));
-    assert_eq!(observed.highest_token, None);
-    assert!(!observed.rewound);
+    assert_eq!(observed.highest_fencing_token, None);
+    assert!(!observed.record_lost);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_record_comes_back_as_it_was_written() {
     lock.create(&written, PATIENCE).unwrap();
     for observed in [get(&mut lock), rig.fresh_look()] {
         assert_eq!(observed.content.record(), Some(&written));
-        assert_eq!(observed.highest_token, Some(HIGHEST_TOKEN));
+        assert_eq!(observed.highest_fencing_token, Some(HIGHEST_TOKEN));
     }
 }
 
@@ -105,7 +105,7 @@ fn create_needs_no_look_before_and_update_goes_on_from_it() {
     assert_eq!(requests, 1);
     let observed = get(&mut lock);
     assert_eq!((held(&observed), observed.mine), (("baz", 0), Some(2)));
-    assert_eq!(observed.overwritten, None);
+    assert_eq!(observed.foreign_wait, None);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn events_do_not_panic_and_describe_says_where_the_lock_is() {
     let mut lock = rig.lock_on("a", None);
     lock.record_event("baz became leader");
     assert_eq!(lock.identity(), "a/identity");
-    assert_eq!(lock.confirmation(), Some(Duration::from_secs(2)));
+    assert_eq!(lock.confirm_delay(), Some(Duration::from_secs(2)));
     let host = rig.service.url();
     for _ in 0..2 {
         let place = lock.describe();

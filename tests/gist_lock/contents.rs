@@ -30,16 +30,16 @@ fn a_record_of_client_go_takes_effect_and_waits_for_the_longest_lease_it_overwro
     rig.paste(&plain("go", 15, 8));
     for observed in all_see(&rig, &mut a, &mut b) {
         assert_eq!(held(&observed), ("go", 8));
-        assert_eq!(observed.overwritten, Some(Duration::from_secs(40)));
+        assert_eq!(observed.foreign_wait, Some(Duration::from_secs(40)));
         assert_eq!((observed.mine, observed.age), (None, None));
     }
     rig.paste(&plain("go", 60, 8));
     rig.paste(&plain("go", 5, 8));
     for observed in all_see(&rig, &mut a, &mut b) {
-        assert_eq!(observed.overwritten, Some(Duration::from_secs(60)));
+        assert_eq!(observed.foreign_wait, Some(Duration::from_secs(60)));
     }
     assert_eq!(try_update(&mut a, "baz", 7).err(), None, "on top of it");
-    assert_eq!(rig.fresh_look().overwritten, None);
+    assert_eq!(rig.fresh_look().foreign_wait, None);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_leader_that_was_overwritten_learns_it_from_its_next_write() {
     assert_eq!(try_update(&mut a, "baz", 7), Err(LockError::Conflict));
     let (observed, requests) = rig.counting(|| get(&mut a));
     assert_eq!((held(&observed), requests), (("go", 8), 0));
-    assert_eq!(observed.overwritten, Some(Duration::from_secs(40)));
+    assert_eq!(observed.foreign_wait, Some(Duration::from_secs(40)));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_record_without_holder_that_a_person_wrote_is_no_release() {
     rig.paste(&plain("", 1, 7));
     for observed in all_see(&rig, &mut a, &mut b) {
         assert_eq!(held(&observed), ("", 7));
-        assert_eq!(observed.overwritten, Some(Duration::from_secs(40)));
+        assert_eq!(observed.foreign_wait, Some(Duration::from_secs(40)));
     }
 }
 
@@ -69,7 +69,7 @@ fn an_edit_that_keeps_our_fields_has_no_effect() {
     rig.paste(&rig.text().replace("\"baz\"", "\"mallory\""));
     for observed in all_see(&rig, &mut a, &mut b) {
         assert_eq!(held(&observed), ("baz", 7));
-        assert_eq!(observed.overwritten, None);
+        assert_eq!(observed.foreign_wait, None);
     }
     let after = get(&mut b);
     assert_eq!(before.resource_version, after.resource_version);
@@ -85,9 +85,9 @@ fn an_edit_that_drops_one_of_our_fields_is_an_overwrite() {
         rig.paste(&json.to_string());
         for observed in all_see(&rig, &mut a, &mut b) {
             assert_eq!((held(&observed), observed.mine), (("baz", 7), None));
-            assert_eq!(observed.overwritten, Some(Duration::from_secs(40)));
+            assert_eq!(observed.foreign_wait, Some(Duration::from_secs(40)));
         }
-        assert_eq!(get(&mut a).highest_token, Some(7));
+        assert_eq!(get(&mut a).highest_fencing_token, Some(7));
     }
 }
 
@@ -96,12 +96,12 @@ fn loses_its_record(spoil: impl Fn(&Rig), gone: bool) {
     spoil(&rig);
     for observed in all_see(&rig, &mut a, &mut b) {
         match observed.content {
-            Content::Gone => assert!(gone),
-            Content::Unreadable(ref why) => assert!(!gone && !why.is_empty()),
+            Content::Deleted => assert!(gone),
+            Content::Corrupt(ref why) => assert!(!gone && !why.is_empty()),
             ref other => panic!("{other:?}"),
         }
-        assert_eq!(observed.highest_token, Some(7));
-        assert_eq!(observed.overwritten, Some(Duration::from_secs(40)));
+        assert_eq!(observed.highest_fencing_token, Some(7));
+        assert_eq!(observed.foreign_wait, Some(Duration::from_secs(40)));
     }
     assert_eq!(try_update(&mut b, "bing", 8), Ok(()));
     assert_eq!(held(&rig.fresh_look()), ("bing", 8));
@@ -177,7 +177,7 @@ fn the_token_survives_a_whole_row_of_overwrites() {
     rig.paste(&plain("y", 15, 1));
     for observed in all_see(&rig, &mut a, &mut b) {
         assert_eq!(
-            (held(&observed), observed.highest_token),
+            (held(&observed), observed.highest_fencing_token),
             (("y", 1), Some(9))
         );
     }
@@ -193,14 +193,14 @@ fn an_old_record_that_is_pasted_does_not_lower_the_token() {
     rig.paste(&old);
     for observed in all_see(&rig, &mut a, &mut b) {
         assert_eq!(held(&observed), ("baz", 11), "it is not in effect");
-        assert_eq!(observed.highest_token, Some(11));
+        assert_eq!(observed.highest_fencing_token, Some(11));
     }
     let mut bare: serde_json::Value = serde_json::from_str(&old).unwrap();
     bare.as_object_mut().unwrap().remove("writeId");
     rig.paste(&bare.to_string());
     for observed in all_see(&rig, &mut a, &mut b) {
         assert_eq!(held(&observed), ("baz", 7));
-        assert_eq!(observed.highest_token, Some(11));
+        assert_eq!(observed.highest_fencing_token, Some(11));
     }
 }
 
@@ -210,12 +210,12 @@ fn the_highest_plain_token_counts_and_one_more_does_not() {
     let highest = 1 << 52;
     rig.paste(&plain("x", 15, highest));
     for observed in all_see(&rig, &mut a, &mut b) {
-        assert_eq!(observed.highest_token, Some(highest));
+        assert_eq!(observed.highest_fencing_token, Some(highest));
     }
     rig.paste(&plain("x", 15, highest + 1));
     for observed in all_see(&rig, &mut a, &mut b) {
-        assert_eq!(observed.highest_token, Some(highest));
-        assert!(matches!(observed.content, Content::Unreadable(_)));
+        assert_eq!(observed.highest_fencing_token, Some(highest));
+        assert!(matches!(observed.content, Content::Corrupt(_)));
     }
 }
 
@@ -224,7 +224,7 @@ fn a_lease_of_centuries_counts_as_an_hour() {
     let (rig, mut a, mut b) = leader();
     rig.paste(&plain("x", u64::MAX, 8));
     for observed in all_see(&rig, &mut a, &mut b) {
-        assert_eq!(observed.overwritten, Some(Duration::from_secs(3600)));
+        assert_eq!(observed.foreign_wait, Some(Duration::from_secs(3600)));
     }
 }
 
@@ -279,10 +279,10 @@ fn a_floor_that_was_passed_over_ends_no_look_back() {
     rig.paste(&plain("y", 15, 2));
     for observed in all_see(&rig, &mut a, &mut b) {
         assert_eq!(
-            (held(&observed), observed.highest_token),
+            (held(&observed), observed.highest_fencing_token),
             (("y", 2), Some(7))
         );
-        assert_eq!(observed.overwritten, Some(Duration::from_secs(40)));
+        assert_eq!(observed.foreign_wait, Some(Duration::from_secs(40)));
     }
 }
 
@@ -290,7 +290,7 @@ fn a_floor_that_was_passed_over_ends_no_look_back() {
 fn creating_over_a_record_that_is_gone_works() {
     let (rig, _, mut b) = leader();
     rig.paste(" ");
-    assert_eq!(get(&mut b).content, Content::Gone);
+    assert_eq!(get(&mut b).content, Content::Deleted);
     create(&mut b, "bing", 8);
     assert_eq!(held(&rig.fresh_look()), ("bing", 8));
 }

@@ -8,7 +8,7 @@ use crate::support::{FILE, PATIENCE, Rig, create, get, held, record, try_get, tr
 fn a_named_file_that_is_missing_is_made_and_the_others_stay() {
     let rig = Rig::with(&[("notes.txt", "hello"), ("z.json", "{}")]);
     let mut lock = rig.lock("a");
-    assert_eq!(get(&mut lock).content, Content::Absent);
+    assert_eq!(get(&mut lock).content, Content::NeverWritten);
     create(&mut lock, "baz", 1);
     assert_eq!(held(&rig.fresh_look()), ("baz", 1));
     let files = &rig.service.history(&rig.id)[0].files;
@@ -24,7 +24,7 @@ fn a_blank_file_is_absent_and_gets_the_record() {
         let rig = Rig::new();
         rig.paste(blank);
         let mut lock = rig.lock("a");
-        assert_eq!(get(&mut lock).content, Content::Absent);
+        assert_eq!(get(&mut lock).content, Content::NeverWritten);
         create(&mut lock, "baz", 1);
         assert_eq!(held(&rig.fresh_look()), ("baz", 1));
     }
@@ -84,10 +84,10 @@ fn text_in_place_of_a_record_is_unreadable_to_those_who_knew_it() {
     rig.paste("dear diary");
     let observed = get(&mut lock);
     assert!(
-        matches!(observed.content, Content::Unreadable(_)),
+        matches!(observed.content, Content::Corrupt(_)),
         "{observed:?}"
     );
-    assert_eq!(observed.highest_token, Some(4));
+    assert_eq!(observed.highest_fencing_token, Some(4));
     let result = try_get(&mut rig.lock("fresh"));
     assert!(matches!(result, Err(LockError::Refused(_))), "{result:?}");
 }
@@ -159,7 +159,7 @@ fn locks_in_one_gist_do_not_disturb_each_other() {
             );
             let token = if index == 2 { 1 } else { round };
             assert_eq!(held(&observed), (FILES[index], token));
-            assert!(observed.age.is_some() && observed.overwritten.is_none());
+            assert!(observed.age.is_some() && observed.foreign_wait.is_none());
         }
     }
     assert_eq!(get(&mut candidates[2]).resource_version, third);

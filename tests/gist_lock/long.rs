@@ -48,8 +48,8 @@ fn thousands_of_plain_revisions_are_looked_through_in_portions() {
     rig.faults(r#"{"history_cap":30}"#);
     let (observed, calls) = look_back(&rig, &mut rig.lock("fresh"));
     assert_eq!(held(&observed).0, "p1999");
-    assert_eq!(observed.highest_token, Some(50));
-    assert_eq!(observed.overwritten.unwrap().as_secs(), 33);
+    assert_eq!(observed.highest_fencing_token, Some(50));
+    assert_eq!(observed.foreign_wait.unwrap().as_secs(), 33);
     assert!(calls > 90, "{calls}");
 }
 
@@ -80,7 +80,7 @@ fn a_walk_leaves_the_rest_of_the_hours_requests_to_renewals() {
     rig.faults("{}");
     rig.faults(r#"{"primary_limit":5000}"#);
     let (observed, _) = look_back(&rig, &mut fresh);
-    assert_eq!(observed.highest_token, Some(50));
+    assert_eq!(observed.highest_fencing_token, Some(50));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_walk_goes_on_while_others_write() {
         calls += 1;
         paste_many(&rig, calls % 4);
     };
-    assert_eq!(observed.highest_token, Some(50));
+    assert_eq!(observed.highest_fencing_token, Some(50));
     let (late, _) = look_back(&rig, &mut rig.lock("late"));
     assert_eq!(observed.content, late.content);
 }
@@ -120,7 +120,7 @@ fn an_answer_of_ours_on_top_ends_every_walk_at_once() {
     rig.paste(&floor);
     let (observed, requests) = rig.counting(|| get(&mut lock));
     assert_eq!(
-        (observed.highest_token, held(&observed)),
+        (observed.highest_fencing_token, held(&observed)),
         (Some(77), ("", 77))
     );
     assert!(requests <= 3, "{requests}");
@@ -146,10 +146,10 @@ fn a_floor_below_overwrites_ends_the_look_back() {
     let mut lock = rig.lock("a");
     let (observed, requests) = rig.counting(|| get(&mut lock));
     assert_eq!(
-        (held(&observed), observed.highest_token),
+        (held(&observed), observed.highest_fencing_token),
         (("y", 2), Some(77))
     );
-    assert_eq!(observed.overwritten.unwrap().as_secs(), 25);
+    assert_eq!(observed.foreign_wait.unwrap().as_secs(), 25);
     assert!(requests <= 4, "{requests}");
 }
 

@@ -105,7 +105,7 @@ fn of_two_acknowledged_writes_of_which_one_vanished_only_one_is_confirmed() {
                 Ok(()) => confirmed.push(name),
                 Err(LockError::Conflict) => {
                     let observed = get(&mut lock);
-                    assert!(observed.rewound, "its own write is gone");
+                    assert!(observed.record_lost, "its own write is gone");
                     assert_eq!(held(&observed), (survivor.as_str(), 2));
                 }
                 Err(other) => panic!("{other:?}"),
@@ -129,7 +129,7 @@ fn a_late_write_cannot_replace_a_newer_one_of_ours() {
         assert_eq!(held(&get(lock)), ("newer", 1));
     }
     let observed = get(&mut a);
-    assert_eq!((observed.mine, observed.overwritten), (Some(3), None));
+    assert_eq!((observed.mine, observed.foreign_wait), (Some(3), None));
     update(&mut a, "newest", 1);
     assert_eq!(held(&get(&mut b)), ("newest", 1));
 }
@@ -173,7 +173,7 @@ fn a_write_that_was_done_twice_is_done_once() {
         assert_eq!(mine.mine, Some(round));
         assert_eq!(held(&theirs), ("twice", round));
         let fresh = rig.fresh_look();
-        assert_eq!((held(&fresh), fresh.overwritten), (("twice", round), None));
+        assert_eq!((held(&fresh), fresh.foreign_wait), (("twice", round), None));
     }
     rig.heal();
     update(&mut a, "once", 5);
@@ -211,5 +211,5 @@ fn a_write_that_was_overtaken_before_its_answer_came_is_told_what_is_in_effect_n
     update_from_look(&mut b, 3);
     let observed = get(&mut a);
     assert_eq!((held(&observed), observed.mine), (("over", 3), None));
-    assert_eq!(observed.highest_token, Some(3));
+    assert_eq!(observed.highest_fencing_token, Some(3));
 }

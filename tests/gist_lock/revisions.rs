@@ -86,7 +86,7 @@ fn small_pages_do_not_keep_a_long_look_back_from_its_end() {
             }
         };
         assert_eq!(
-            (held(&observed), observed.highest_token),
+            (held(&observed), observed.highest_fencing_token),
             (("p", 4), Some(9))
         );
     }
@@ -112,14 +112,14 @@ fn a_leader_whose_newest_write_is_gone_learns_it_from_its_next_one() {
     let (observed, requests) = rig.counting(|| get(&mut leader));
     assert_eq!(requests, 0);
     assert_eq!((held(&observed), observed.mine), (("baz", 3), Some(3)));
-    assert!(observed.rewound);
+    assert!(observed.record_lost);
     assert_eq!(
-        observed.highest_token,
+        observed.highest_fencing_token,
         Some(5),
         "seen, though not in effect"
     );
     update(&mut leader, "baz", 5);
-    assert!(!get(&mut leader).rewound);
+    assert!(!get(&mut leader).record_lost);
 }
 
 #[test]
@@ -129,12 +129,12 @@ fn a_candidate_finds_that_what_it_knew_is_gone_once_it_cannot_be_a_stale_answer(
     assert_unavailable(try_get(&mut candidate));
     put_clock_forward(RENEW_DEADLINE / 2 + Duration::from_secs(1));
     let observed = get(&mut candidate);
-    assert!(observed.rewound);
+    assert!(observed.record_lost);
     assert_eq!(
-        (held(&observed), observed.highest_token),
+        (held(&observed), observed.highest_fencing_token),
         (("baz", 3), Some(4))
     );
-    assert!(!get(&mut candidate).rewound, "it is told once");
+    assert!(!get(&mut candidate).record_lost, "it is told once");
     assert_eq!(try_update(&mut leader, "baz", 4), Err(LockError::Conflict));
 }
 
@@ -147,7 +147,7 @@ fn a_rewind_is_told_even_if_the_lock_could_not_tell_it_at_once() {
     }
     put_clock_forward(RENEW_DEADLINE);
     assert_unfinished(try_get(&mut candidate));
-    assert!(settled(&mut candidate).rewound);
+    assert!(settled(&mut candidate).record_lost);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn when_only_other_files_writes_are_gone_nothing_is_rewound() {
     let before = get(&mut candidate);
     rig.service.remove_newest(&rig.id, 2).unwrap();
     let after = get(&mut candidate);
-    assert!(!after.rewound);
+    assert!(!after.record_lost);
     assert_eq!(before.resource_version, after.resource_version);
     update(&mut leader, "baz", 5);
     assert_eq!(held(&get(&mut candidate)), ("baz", 5));
@@ -176,8 +176,11 @@ fn a_history_that_is_gone_but_for_its_beginning_is_absent_with_the_token_remembe
     rig.service.remove_newest(&rig.id, 100).unwrap();
     put_clock_forward(RENEW_DEADLINE);
     let observed = get(&mut candidate);
-    assert_eq!(observed.content, Content::Absent);
-    assert_eq!((observed.rewound, observed.highest_token), (true, Some(4)));
+    assert_eq!(observed.content, Content::NeverWritten);
+    assert_eq!(
+        (observed.record_lost, observed.highest_fencing_token),
+        (true, Some(4))
+    );
 }
 
 #[test]
@@ -187,7 +190,7 @@ fn a_revision_that_vanished_does_not_come_back_by_a_write_on_top_of_it() {
     // The candidate still believes in the one that is gone.
     assert_eq!(try_update(&mut candidate, "b", 5), Err(LockError::Conflict));
     let observed = get(&mut candidate);
-    assert_eq!((held(&observed), observed.rewound), (("baz", 3), true));
+    assert_eq!((held(&observed), observed.record_lost), (("baz", 3), true));
     assert_eq!(try_update(&mut leader, "baz", 4), Err(LockError::Conflict));
     update(&mut leader, "baz", 6);
     assert_eq!(rule::holder_in_effect(&rig), "baz");

@@ -27,8 +27,8 @@ fn run(process: &str, mut lock: Lock, writes: u64) -> Course {
             Err(LockError::Unavailable(_) | LockError::Unfinished(_)) => continue,
             Err(other) => panic!("{other:?}"),
         };
-        assert!(observed.highest_token >= highest, "the token fell");
-        highest = observed.highest_token;
+        assert!(observed.highest_fencing_token >= highest, "the token fell");
+        highest = observed.highest_fencing_token;
         let token = highest.map_or(0, |token| token + 1);
         course_writes += 1;
         match lock.update(&record(process, token), PATIENCE) {

@@ -216,7 +216,7 @@ impl Wild {
             // The lock is moved away.
             9 => {
                 let effect = self.gist.in_effect(last);
-                let token = self.highest_token(effect, last).unwrap_or(0);
+                let token = self.highest_fencing_token(effect, last).unwrap_or(0);
                 let says = says("", token, self.now, self.now);
                 let text = ours(&says, &format!("init{last}-1"), name(effect));
                 let Text::Whole(text) = text else { return text };
@@ -294,13 +294,15 @@ impl Wild {
         let write_id = format!("{}-{}", process.name, process.writes);
         // Two processes may have one name.
         let holder = format!("host{}", number % 3);
-        let token = self.highest_token(effect, looked_at).map_or(0, |it| it + 1);
+        let token = self
+            .highest_fencing_token(effect, looked_at)
+            .map_or(0, |it| it + 1);
         let says = says(&holder, token, self.now, self.now);
         ours(&says, &write_id, name(effect))
     }
 
     /// The highest token that a look has to show: from the newest revision of ours that took effect on.
-    fn highest_token(&self, effect: usize, looked_at: usize) -> Option<u64> {
+    fn highest_fencing_token(&self, effect: usize, looked_at: usize) -> Option<u64> {
         let ours = |index: &usize| {
             self.gist.in_effect(*index) == *index && self.gist.stored(*index).origin().is_some()
         };

@@ -154,7 +154,7 @@ impl ResourceLock for MemoryLock {
         Ok(Observed {
             content: match &inner.record {
                 Some(record) => Content::Record(Arc::clone(record)),
-                None => Content::Absent,
+                None => Content::NeverWritten,
             },
             resource_version: inner.version,
             mine: inner
@@ -162,10 +162,10 @@ impl ResourceLock for MemoryLock {
                 .and_then(|(process, call)| (process == self.process).then_some(call)),
             age: None,
             dated: None,
-            overwritten: None,
-            rewound: false,
-            newest_since: None,
-            highest_token: tokens.max(),
+            foreign_wait: None,
+            record_lost: false,
+            head_known_since: None,
+            highest_fencing_token: tokens.max(),
         })
     }
 
@@ -177,7 +177,7 @@ impl ResourceLock for MemoryLock {
         self.write(record)
     }
 
-    fn confirmation(&self) -> Option<Duration> {
+    fn confirm_delay(&self) -> Option<Duration> {
         None
     }
 

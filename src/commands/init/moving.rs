@@ -275,7 +275,7 @@ impl Moving<'_> {
             }
             // What was seen once counts, whatever came in its place meanwhile.
             longest = longest.max(look.lease);
-            if look.rewound {
+            if look.record_lost {
                 // What is gone may come back, and lead for as long.
                 longest += look.lease;
             }

@@ -55,9 +55,9 @@ pub(super) struct Look {
     /// that somebody may have.
     pub(super) lease: Duration,
     /// What was seen before is gone, as if it had never been.
-    pub(super) rewound: bool,
+    pub(super) record_lost: bool,
     /// Since when the newest revision is known.
-    pub(super) newest_since: Option<Instant>,
+    pub(super) head_known_since: Option<Instant>,
 }
 
 /// A file of a gist.
@@ -107,10 +107,10 @@ impl Seat {
 
     fn understand(&self, observed: &Observed) -> Result<Look, Trouble> {
         let stored = self.lock.stored().and_then(|stored| stored.record());
-        let plain = observed.overwritten.is_some();
+        let plain = observed.foreign_wait.is_some();
         let record = observed.content.record();
         let lease = record.map_or(Duration::ZERO, LeaderElectionRecord::lease_duration);
-        let lease = match observed.overwritten {
+        let lease = match observed.foreign_wait {
             Some(longest) => longest.max(self.own_lease).max(lease),
             None if record.is_some() => lease,
             None => self.own_lease,
@@ -131,16 +131,16 @@ impl Seat {
                     unused: stored.floor && record.holder_identity.is_empty() && !plain,
                 },
             },
-            (Content::Absent, _) => State::Empty,
-            (Content::Unreadable(why), _) => State::Broken(why.to_string()),
+            (Content::NeverWritten, _) => State::Empty,
+            (Content::Corrupt(why), _) => State::Broken(why.to_string()),
             _ => State::Broken("the record is gone".to_owned()),
         };
         Ok(Look {
             state,
-            token: observed.highest_token.unwrap_or_default(),
+            token: observed.highest_fencing_token.unwrap_or_default(),
             lease,
-            rewound: observed.rewound,
-            newest_since: observed.newest_since,
+            record_lost: observed.record_lost,
+            head_known_since: observed.head_known_since,
         })
     }
 
@@ -153,13 +153,13 @@ impl Seat {
                 return Ok(Stays::No(look));
             }
             let sent = BootClock::now();
-            let settled_at = look.newest_since.unwrap_or(sent) + delay;
+            let settled_at = look.head_known_since.unwrap_or(sent) + delay;
             if sent < settled_at {
                 wait_until(settled_at)?;
                 continue;
             }
             let written = self.write(look.token, look.lease, &Mark::Moved(moved.clone()))?;
-            let since = written.and_then(|written| written.undisturbed_since);
+            let since = written.and_then(|written| written.head_known_since);
             if since.is_some_and(|since| sent >= since + delay) {
                 return Ok(Stays::Yes { token: look.token });
             }

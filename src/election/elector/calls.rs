@@ -25,7 +25,7 @@ const UNFINISHED_DIVISOR: u32 = 8;
 impl LeaderElector {
     pub(super) fn schedule(&mut self, at: Instant, next: Next) {
         self.preparing = false;
-        self.next = Some((at.max(self.throttled_until), next));
+        self.next = Some((at.max(self.rate_limited_until), next));
     }
 
     pub(super) fn call(
@@ -50,7 +50,7 @@ impl LeaderElector {
             timeout,
             write: self.writes,
         });
-        let absent = self.candidacy.content() == Some(&Content::Absent);
+        let absent = self.candidacy.content() == Some(&Content::NeverWritten);
         match record {
             None => Action::Get { timeout },
             Some(record) if kind == Next::Claim && absent => Action::Create { record, timeout },
@@ -61,7 +61,7 @@ impl LeaderElector {
     fn request_timeout(&self, now: Instant) -> Duration {
         let longest = LONGEST_REQUEST.min(self.config.renew_deadline / 2);
         let until = match &self.role {
-            Role::Leader(term) | Role::Claimant(term) => term.hope(&self.config),
+            Role::Leader(term) | Role::Acquiring(term) => term.hope(&self.config),
             Role::Leaving { deadline } => *deadline,
             Role::Candidate | Role::Finished(_) => return longest,
         };
@@ -82,7 +82,7 @@ impl LeaderElector {
 
     fn claim_record(&mut self, number: u64, now: Instant, wall: String) -> LeaderElectionRecord {
         let token = self.candidacy.next_token();
-        self.become_claimant(Term::claimed(token, wall.clone(), number, now));
+        self.become_acquiring(Term::claimed(token, wall.clone(), number, now));
         self.own_record(token, wall.clone(), wall)
     }
 
@@ -93,7 +93,7 @@ impl LeaderElector {
         now: Instant,
         wall: String,
     ) -> Option<LeaderElectionRecord> {
-        let (Role::Leader(term) | Role::Claimant(term)) = &mut self.role else {
+        let (Role::Leader(term) | Role::Acquiring(term)) = &mut self.role else {
             return None;
         };
         term.sent(number, now);
@@ -122,7 +122,7 @@ impl LeaderElector {
         let unknown = matches!(error, LockError::OutcomeUnknown(_));
         let prepared = self.preparing && kind == Next::Look;
         let delay = match &error {
-            LockError::Throttled { retry_after, .. } => *retry_after,
+            LockError::RateLimited { retry_after, .. } => *retry_after,
             LockError::Unfinished(_) if matches!(self.role, Role::Candidate) => {
                 self.config.poll_period / UNFINISHED_DIVISOR
             }
@@ -144,11 +144,11 @@ impl LeaderElector {
         if next == Next::Look {
             self.count_slow_path();
         }
-        if kind == Next::Claim && !unknown && matches!(self.role, Role::Claimant(_)) {
+        if kind == Next::Claim && !unknown && matches!(self.role, Role::Acquiring(_)) {
             self.role = Role::Candidate;
         }
         let retry_at = now + delay;
-        if matches!(error, LockError::Throttled { .. }) {
+        if matches!(error, LockError::RateLimited { .. }) {
             self.throttled(now, delay);
         }
         self.notice(Notice::Failed {
@@ -158,7 +158,7 @@ impl LeaderElector {
             retry_in: delay,
         });
         if let Role::Leaving { deadline } = self.role
-            && self.throttled_until >= deadline
+            && self.rate_limited_until >= deadline
         {
             return self.finish_holding(now);
         }
@@ -169,7 +169,7 @@ impl LeaderElector {
             retry_at
         };
         match self.role {
-            Role::Leader(_) | Role::Claimant(_) => self.schedule(own_at, next),
+            Role::Leader(_) | Role::Acquiring(_) => self.schedule(own_at, next),
             _ => self.schedule(retry_at, Next::Look),
         }
     }
@@ -177,13 +177,13 @@ impl LeaderElector {
     /// The store wants to be left alone. A leader for whom that is too long works on until its limit,
     /// and says now what is to come: the others are told the same.
     fn throttled(&mut self, now: Instant, retry_after: Duration) {
-        self.throttled_until = now + retry_after;
+        self.rate_limited_until = now + retry_after;
         let Role::Leader(term) = &self.role else {
             return;
         };
         let limit = term.limit(&self.config).unwrap_or(now);
-        if limit < self.throttled_until {
-            self.notice(Notice::ThrottledPastLimit {
+        if limit < self.rate_limited_until {
+            self.notice(Notice::RateLimitedPastDeadline {
                 leads_for: limit.since(now),
                 retry_after,
             });
@@ -196,7 +196,7 @@ impl LeaderElector {
             Role::Candidate => {
                 let usual = self.config.poll_period * doubled.min(MOST_STRETCH);
                 // Not longer than until the lease may be taken.
-                usual.max(self.poll_pause.min(self.candidacy.take_at().since(now)))
+                usual.max(self.poll_pause.min(self.candidacy.acquire_at().since(now)))
             }
             _ => {
                 let first = self.config.retry_period / RETRY_DIVISOR;

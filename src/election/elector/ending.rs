@@ -17,7 +17,7 @@ pub(super) enum After {
     /// The election is over for this candidate.
     Finish(Finish),
     /// It stands again, after a lease in which another one may lead.
-    StandBack,
+    BackOff,
 }
 
 /// A candidate is to leave.
@@ -57,7 +57,7 @@ impl LeaderElector {
             // It leaves already; now it leaves for good.
             Some(
                 ending @ Ending {
-                    after: After::StandBack,
+                    after: After::BackOff,
                     ..
                 },
             ) => {
@@ -74,7 +74,7 @@ impl LeaderElector {
         if !self.is_leader() || self.ending.is_some() {
             return false;
         }
-        self.leave_politely(now, StopReason::SteppedDown, After::StandBack);
+        self.leave_politely(now, StopReason::SteppedDown, After::BackOff);
         true
     }
 
@@ -159,7 +159,7 @@ impl LeaderElector {
         if !self.may_hold || !self.gives_back() {
             return self.finish_leaving(now);
         }
-        if self.throttled_until >= deadline {
+        if self.rate_limited_until >= deadline {
             return self.finish_holding(now);
         }
         self.failures = 0;
@@ -170,7 +170,7 @@ impl LeaderElector {
     fn gives_back(&self) -> bool {
         let stands_back = self
             .ending
-            .is_some_and(|ending| ending.after == After::StandBack);
+            .is_some_and(|ending| ending.after == After::BackOff);
         self.config.release_on_cancel || stands_back
     }
 
@@ -182,7 +182,7 @@ impl LeaderElector {
 
     pub(super) fn finish_leaving(&mut self, now: Instant) {
         match self.ending.map(|ending| ending.after) {
-            Some(After::StandBack) => self.stand_back(now),
+            Some(After::BackOff) => self.back_off(now),
             Some(After::Finish(finish)) => self.finish(finish),
             None => self.finish(Finish::Stopped),
         }
@@ -193,18 +193,18 @@ impl LeaderElector {
         match self.ending.map(|ending| ending.after) {
             Some(After::Finish(Finish::Stopped)) | None => self.finish(Finish::NotReleased),
             Some(After::Finish(finish)) => self.finish(finish),
-            Some(After::StandBack) => self.stand_back(now),
+            Some(After::BackOff) => self.back_off(now),
         }
     }
 
     /// A candidate again, but one that claims nothing for a lease.
-    fn stand_back(&mut self, now: Instant) {
+    fn back_off(&mut self, now: Instant) {
         let pause = self.config.lease_duration;
         self.ending = None;
         self.role = Role::Candidate;
         self.failures = 0;
-        self.candidacy.stand_back(now + pause);
-        self.notice(Notice::StandsBack { pause });
+        self.candidacy.back_off(now + pause);
+        self.notice(Notice::BackingOff { pause });
         self.schedule(now + self.config.poll_period, Next::Look);
     }
 

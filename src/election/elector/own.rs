@@ -12,7 +12,7 @@ pub(super) const LOOKS_WHEN_CROWDED: u32 = 3;
 impl LeaderElector {
     /// A leader or claimant that looked: is the lease still its own?
     pub(super) fn check_own(&mut self, now: Instant, sent_at: Instant) {
-        let (Role::Claimant(term) | Role::Leader(term)) = &mut self.role else {
+        let (Role::Acquiring(term) | Role::Leader(term)) = &mut self.role else {
             return;
         };
         let mine = self.candidacy.mine().filter(|number| term.holds(*number));
@@ -33,14 +33,14 @@ impl LeaderElector {
             }
             return self.renewed(now, now, confirms);
         }
-        if matches!(self.role, Role::Claimant(_)) && !holds(Safeguard::ConfirmedByWrite) {
+        if matches!(self.role, Role::Acquiring(_)) && !holds(Safeguard::ConfirmedByWrite) {
             return self.lead_by_look(now);
         }
-        let newest_since = self.candidacy.newest_since().unwrap_or(now);
-        if before.is_some_and(|before| newest_since > before) {
+        let head_known_since = self.candidacy.head_known_since().unwrap_or(now);
+        if before.is_some_and(|before| head_known_since > before) {
             self.crowded = LOOKS_WHEN_CROWDED;
         }
-        let renew_at = self.confirm_at(newest_since).max(self.renew_at);
+        let renew_at = self.confirm_at(head_known_since).max(self.renew_at);
         if renew_at > now && self.disturbed && !self.is_urgent(now) {
             let delay = self.confirmation.unwrap_or_default();
             return self.prepare(renew_at.min(now + delay / 4), renew_at);
@@ -53,7 +53,7 @@ impl LeaderElector {
     fn is_urgent(&self, now: Instant) -> bool {
         let delay = self.confirmation.unwrap_or_default();
         match &self.role {
-            Role::Leader(term) | Role::Claimant(term) => {
+            Role::Leader(term) | Role::Acquiring(term) => {
                 term.hope(&self.config).since(now) < delay * 2
             }
             _ => false,
@@ -63,7 +63,7 @@ impl LeaderElector {
     /// A write of this term, sent at `sent_at`, is known since `now` to have taken effect, and
     /// confirms one before it or does not.
     pub(super) fn renewed(&mut self, now: Instant, sent_at: Instant, confirms: bool) {
-        let (Role::Claimant(term) | Role::Leader(term)) = &self.role else {
+        let (Role::Acquiring(term) | Role::Leader(term)) = &self.role else {
             return;
         };
         self.disturbed = !confirms && self.crowded > 0;
@@ -101,7 +101,7 @@ impl LeaderElector {
     /// did without would write in step for ever, each in the while before the other's write.
     fn schedule_renewal(&mut self, now: Instant, renew_at: Instant) {
         self.renew_at = renew_at;
-        let claims = matches!(self.role, Role::Claimant(_));
+        let claims = matches!(self.role, Role::Acquiring(_));
         match self.confirmation {
             Some(delay) if claims || self.crowded > 0 => {
                 let look_at = (now + delay / 4).max(renew_at - delay * 3 / 2);
@@ -120,7 +120,7 @@ impl LeaderElector {
 
     /// What [`Safeguard::ConfirmedByWrite`] is there against.
     fn lead_by_look(&mut self, now: Instant) {
-        if let Role::Claimant(term) = &mut self.role {
+        if let Role::Acquiring(term) = &mut self.role {
             term.seen_again();
         }
         self.renewed(now, now, false);
@@ -128,7 +128,7 @@ impl LeaderElector {
 
     /// A claim is told of once it is known to have taken effect.
     pub(super) fn tell_of_claim(&mut self, kind: Next) {
-        if let (Next::Claim, Role::Claimant(term)) = (kind, &self.role) {
+        if let (Next::Claim, Role::Acquiring(term)) = (kind, &self.role) {
             let token = term.token;
             self.notice(Notice::Claimed { token });
         }

@@ -245,7 +245,7 @@ impl GistClient {
 
     /// Sends a request and comes back with what came of it, within `timeout` or very soon after.
     ///
-    /// As long as GitHub wants no requests, this answers `Throttled` without sending any.
+    /// As long as GitHub wants no requests, this answers `RateLimited` without sending any.
     pub fn call(&mut self, request: &Request, timeout: Duration) -> Answer {
         if let Err(error) = self.limits.admit((self.clock)(), request.is_write()) {
             self.stats.lock().held_back += 1;
@@ -419,7 +419,7 @@ impl GistClient {
             return;
         }
         match error {
-            LockError::Throttled { why, .. }
+            LockError::RateLimited { why, .. }
             | LockError::NotFound(why)
             | LockError::Unauthorized(why)
             | LockError::Unavailable(why)

@@ -83,11 +83,11 @@ impl Limits {
     /// Whether a request may be sent now.
     ///
     /// # Errors
-    /// [`LockError::Throttled`], with the time until it may.
+    /// [`LockError::RateLimited`], with the time until it may.
     pub fn admit(&mut self, now: Instant, write: bool) -> Result<(), LockError> {
         if let Some((until, why)) = &self.held {
             if now < *until {
-                return Err(LockError::Throttled {
+                return Err(LockError::RateLimited {
                     retry_after: until.since(now),
                     why: why.clone(),
                 });
@@ -110,7 +110,7 @@ impl Limits {
             (limits.per_minute, MINUTE, "a minute"),
         ] {
             if let Some(retry_after) = self.until_free(now, most, window) {
-                return Err(LockError::Throttled {
+                return Err(LockError::RateLimited {
                     retry_after,
                     why: format!(
                         "this process has sent {most} writes within {name}, all that GitHub takes; use a longer RETRY_PERIOD, or fewer locks per user"
@@ -128,7 +128,7 @@ impl Limits {
         if next <= now || self.leaves_enough(now, limits) {
             return Ok(());
         }
-        Err(LockError::Throttled {
+        Err(LockError::RateLimited {
             retry_after: next.since(now),
             why: format!(
                 "this process has sent {} of the {} writes within an hour that GitHub takes, and \
@@ -171,7 +171,7 @@ impl Limits {
     pub fn heard<T>(&mut self, now: Instant, reply: &Result<T, LockError>) {
         match reply {
             Ok(_) => self.in_a_row = 0,
-            Err(LockError::Throttled { retry_after, why }) => {
+            Err(LockError::RateLimited { retry_after, why }) => {
                 self.in_a_row = self.in_a_row.saturating_add(1);
                 self.held = Some((now + *retry_after, why.clone()));
             }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn throttled(seconds: u64) -> Result<(), LockError> {
-        Err(LockError::Throttled {
+        Err(LockError::RateLimited {
             retry_after: Duration::from_secs(seconds),
             why: "slow down".into(),
         })
@@ -214,7 +214,7 @@ mod tests {
     fn wait(answer: Result<(), LockError>) -> Option<u64> {
         match answer {
             Ok(()) => None,
-            Err(LockError::Throttled { retry_after, .. }) => Some(retry_after.as_secs()),
+            Err(LockError::RateLimited { retry_after, .. }) => Some(retry_after.as_secs()),
             Err(other) => panic!("{other:?}"),
         }
     }

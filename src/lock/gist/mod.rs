@@ -209,7 +209,7 @@ impl<T: Transport> ResourceLock for GistLock<T> {
         self.drive_write(step, timeout)
     }
 
-    fn confirmation(&self) -> Option<Duration> {
+    fn confirm_delay(&self) -> Option<Duration> {
         Some(self.confirm_delay)
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Observer {
     understands: u64,
     /// The server's clock, as of the newest answer that told it, in seconds since the Unix epoch.
     date: Option<i64>,
-    highest_token: Option<u64>,
+    highest_fencing_token: Option<u64>,
     resource_version: u64,
     last_told: Option<Revision>,
 }
@@ -31,7 +31,7 @@ impl Observer {
             prefix: format!("{process}-"),
             understands,
             date: None,
-            highest_token: None,
+            highest_fencing_token: None,
             resource_version: 0,
             last_told: None,
         }
@@ -49,15 +49,15 @@ impl Observer {
 
     /// Remembers what any revision says of tokens, in effect or not.
     pub(super) fn note(&mut self, stored: &Stored) {
-        self.highest_token = self.highest_token.max(stored.token());
+        self.highest_fencing_token = self.highest_fencing_token.max(stored.token());
     }
 
     /// What the elector is told of this revision in effect.
     pub(super) fn observe(
         &mut self,
         effect: &Effect,
-        rewound: bool,
-        newest_since: Option<Instant>,
+        record_lost: bool,
+        head_known_since: Option<Instant>,
     ) -> Result<Observed, LockError> {
         self.understood(effect)?;
         let revision = effect.commit.revision;
@@ -77,10 +77,10 @@ impl Observer {
                 None
             },
             dated: self.age(effect).filter(|_| !is_floor(&effect.stored)),
-            overwritten: (!ours).then_some(effect.longest_lease.unwrap_or_default()),
-            rewound,
-            newest_since,
-            highest_token: self.highest_token,
+            foreign_wait: (!ours).then_some(effect.longest_lease.unwrap_or_default()),
+            record_lost,
+            head_known_since,
+            highest_fencing_token: self.highest_fencing_token,
         })
     }
 
@@ -132,9 +132,11 @@ impl Observer {
 pub(super) fn content(effect: &Effect) -> Content {
     match &*effect.stored {
         Stored::Record(stored) => Content::Record(Arc::clone(&stored.record)),
-        Stored::Nothing | Stored::Empty(_) if effect.longest_lease.is_none() => Content::Absent,
-        Stored::Nothing => Content::Gone,
-        Stored::Empty(_) => Content::Unreadable("it is a JSON object without a holder".into()),
-        Stored::Spoilt { why, .. } | Stored::Foreign(why) => Content::Unreadable(Arc::clone(why)),
+        Stored::Nothing | Stored::Empty(_) if effect.longest_lease.is_none() => {
+            Content::NeverWritten
+        }
+        Stored::Nothing => Content::Deleted,
+        Stored::Empty(_) => Content::Corrupt("it is a JSON object without a holder".into()),
+        Stored::Spoilt { why, .. } | Stored::Foreign(why) => Content::Corrupt(Arc::clone(why)),
     }
 }

@@ -263,17 +263,17 @@ impl GistProtocol {
     }
 
     fn got(&mut self) -> Step {
-        let rewound = self.reader.rewound;
+        let record_lost = self.reader.record_lost;
         let observed = match self.reader.effect() {
             Some(effect) => self.observer.observe(
                 effect,
-                rewound,
+                record_lost,
                 self.reader.newest().map(|(_, since)| since),
             ),
             None => Err(unavailable("nothing is known of the gist yet")),
         };
         if observed.is_ok() {
-            self.reader.rewound = false;
+            self.reader.record_lost = false;
         }
         Step::Done(Outcome::Got(observed))
     }
@@ -343,7 +343,7 @@ impl GistProtocol {
             self.reader.settle_write(now, written)?;
             self.call = None;
             return Ok(wrote(Ok(Written {
-                undisturbed_since: undisturbed.map(|(_, since)| since),
+                head_known_since: undisturbed.map(|(_, since)| since),
             })));
         }
         // What is in effect by now is what the get after a conflict will be told.

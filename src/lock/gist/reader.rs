@@ -83,7 +83,7 @@ pub(super) struct Reader {
     /// How far its pages were read.
     pages: Pages,
     /// The base was lost, and this has not been told yet.
-    pub(super) rewound: bool,
+    pub(super) record_lost: bool,
 }
 
 impl Reader {
@@ -102,7 +102,7 @@ impl Reader {
             cursor: Cursor::default(),
             running_low: false,
             pages: Pages::new(),
-            rewound: false,
+            record_lost: false,
         }
     }
 
@@ -390,7 +390,7 @@ impl Reader {
         }
         self.base = None;
         self.base_since = now;
-        self.rewound = true;
+        self.record_lost = true;
         Ok(None)
     }
 

@@ -49,7 +49,7 @@ pub(super) fn candidate(view: &View) -> String {
 fn role(view: &View) -> &'static str {
     match view.status.role {
         RoleName::Candidate => "standby",
-        RoleName::Claimant => "claims the lease",
+        RoleName::Acquiring => "claims the lease",
         RoleName::Leader if view.status.stopping => "stopping",
         RoleName::Leader if view.leads().is_some() => "leads",
         RoleName::Leader => "past its limit",
@@ -59,12 +59,12 @@ fn role(view: &View) -> &'static str {
 }
 
 fn next(view: &View) -> String {
-    let throttled = view.status.throttled_until;
+    let throttled = view.status.rate_limited_until;
     if throttled > view.now {
         let wait = left(throttled.since(view.now));
         return format!("<span class=\"warn\">GitHub wants no request for {wait}</span>");
     }
-    match (view.status.role, view.take_at()) {
+    match (view.status.role, view.acquire_at()) {
         (_, Some(at)) if at <= view.now && view.status.failures > 0 => {
             "may take the lease, as soon as it is answered".to_owned()
         }
@@ -77,7 +77,7 @@ fn next(view: &View) -> String {
             format!("takes the lease in {}, {unless}", left(at.since(view.now)))
         }
         (RoleName::Leader, _) if !view.status.stopping => "renews the lease".to_owned(),
-        (RoleName::Claimant, _) => "confirms its claim by a second write".to_owned(),
+        (RoleName::Acquiring, _) => "confirms its claim by a second write".to_owned(),
         (RoleName::Candidate, None) if !view.status.stopping => "looks at the lease".to_owned(),
         (RoleName::Finished, _) => "nothing: it has left the election".to_owned(),
         _ => "stops, and gives the lease back".to_owned(),
@@ -101,9 +101,9 @@ fn seen(view: &View) -> String {
             name(&record.holder_identity),
             record.leader_transitions
         ),
-        Some(Content::Gone) => "that the record is gone".to_owned(),
-        Some(Content::Unreadable(_)) => "a record that cannot be read".to_owned(),
-        Some(Content::Absent) | None => "no record".to_owned(),
+        Some(Content::Deleted) => "that the record is gone".to_owned(),
+        Some(Content::Corrupt(_)) => "a record that cannot be read".to_owned(),
+        Some(Content::NeverWritten) | None => "no record".to_owned(),
     };
     format!("{ago} ago: {what}")
 }
@@ -159,7 +159,7 @@ mod tests {
             html.contains("3 times in a row: looking failed: &lt;no route&gt;"),
             "{html}"
         );
-        view.status.throttled_until = at(90_000);
+        view.status.rate_limited_until = at(90_000);
         assert!(candidate(&view).contains("GitHub wants no request for"));
     }
 }

@@ -88,7 +88,7 @@ fn headline(view: &View) -> Headline {
     let alive = lease.until > view.now;
     let (eyebrow, title, crowned) = match view.status.role {
         RoleName::Leader if lease.own => ("Leader: this candidate", "leads", true),
-        RoleName::Claimant if mine => ("Claims the lease", "claims the lease", false),
+        RoleName::Acquiring if mine => ("Claims the lease", "claims the lease", false),
         _ if mine && alive => ("Holds the lease, does not lead", "does not lead", false),
         _ if alive => ("Leader", "leads", true),
         _ => ("Last leader: its lease has run out", "did lead", false),
@@ -128,9 +128,9 @@ fn unknown(view: &View) -> String {
 
 fn without_lease(view: &View, content: &Content) -> String {
     let what = match content {
-        Content::Absent => "there has been no leader yet".to_owned(),
-        Content::Gone => "the record is gone".to_owned(),
-        Content::Unreadable(why) => format!("the record cannot be read: {}", escaped(why)),
+        Content::NeverWritten => "there has been no leader yet".to_owned(),
+        Content::Deleted => "the record is gone".to_owned(),
+        Content::Corrupt(why) => format!("the record cannot be read: {}", escaped(why)),
         Content::Record(_) => "the lease was given back".to_owned(),
     };
     match view.journal.known.as_ref() {
@@ -195,7 +195,7 @@ mod tests {
         let mut view = view();
         let said = |title: &str, crowned| (title.to_owned(), crowned);
         assert_eq!(head(&view), said("Not known yet", false));
-        sees(&mut view, at(1_000), &Content::Absent);
+        sees(&mut view, at(1_000), &Content::NeverWritten);
         assert_eq!(head(&view), said("Nobody leads", false));
         sees(&mut view, at(59_000), &record("other", 3));
         assert_eq!(head(&view), said("other leads", true));
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(head(&view), said("Nobody leads", false));
         sees(&mut view, at(90_000), &record("me", 4));
         assert_eq!(head(&view), said("me does not lead", false));
-        view.status.role = RoleName::Claimant;
+        view.status.role = RoleName::Acquiring;
         assert_eq!(head(&view), said("me claims the lease", false));
     }
 

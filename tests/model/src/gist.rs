@@ -35,7 +35,7 @@ pub struct Entry {
     /// The longest lease and the highest token that a reader must know of here: from the newest revision
     /// of ours that took effect up to the one in effect.
     pub longest_lease: Option<Duration>,
-    pub highest_token: Option<u64>,
+    pub highest_fencing_token: Option<u64>,
 }
 
 /// Every revision ever made, in the order they were made, and which one is the newest.
@@ -142,14 +142,14 @@ impl Gist {
         line.push(self.head);
         let effects = effects(&names, &texts);
         let effect = effects.last().copied().unwrap_or(0);
-        let (longest_lease, highest_token) = behind(&effects, &texts);
+        let (longest_lease, highest_fencing_token) = behind(&effects, &texts);
         self.entries.push(Arc::new(Entry {
             name,
             below,
             write: origin(&text).map(|(write, _)| write),
             effect: line[effect],
             longest_lease,
-            highest_token,
+            highest_fencing_token,
             text,
         }));
     }

@@ -179,7 +179,7 @@ fn keeps_its_bounds(said: &Answer) {
         Ok(_) => {}
         Err(error) => {
             assert_error_for_people(error);
-            if let LockError::Throttled { retry_after, .. } = error {
+            if let LockError::RateLimited { retry_after, .. } = error {
                 assert!((Duration::from_secs(1)..=LONGEST_WAIT).contains(retry_after));
             }
         }

@@ -74,7 +74,7 @@ struct Session {
 /// What the elector has been told.
 #[derive(Default)]
 struct Told {
-    highest_token: Option<u64>,
+    highest_fencing_token: Option<u64>,
     version: u64,
     revisions: BTreeMap<u64, Revision>,
 }
@@ -163,24 +163,24 @@ impl Session {
     fn observed(&mut self, observed: &Observed, asked: bool) {
         let (head, effect) = self.protocol.in_effect().expect("something was observed");
         assert!(
-            observed.highest_token >= self.seen.highest_token,
+            observed.highest_fencing_token >= self.seen.highest_fencing_token,
             "the token fell"
         );
-        assert!(observed.highest_token.unwrap_or(0) <= HIGHEST_TOKEN);
-        assert!(observed.overwritten.unwrap_or_default() <= LONGEST_LEASE);
+        assert!(observed.highest_fencing_token.unwrap_or(0) <= HIGHEST_TOKEN);
+        assert!(observed.foreign_wait.unwrap_or_default() <= LONGEST_LEASE);
         assert!(observed.resource_version >= self.seen.version);
         let now = Instant::from_boot(self.now);
-        assert!(observed.newest_since.is_none_or(|since| since <= now));
+        assert!(observed.head_known_since.is_none_or(|since| since <= now));
         assert!(observed.mine.is_none_or(|write| write <= self.writes));
-        self.seen.highest_token = observed.highest_token;
+        self.seen.highest_fencing_token = observed.highest_fencing_token;
         self.seen.version = observed.resource_version;
         let told = &mut self.seen.revisions;
         let before = *told.entry(observed.resource_version).or_insert(effect);
         assert_eq!(before, effect, "one version names two writes");
         if let Some(record) = observed.content.record() {
-            assert!(observed.highest_token >= Some(record.leader_transitions));
+            assert!(observed.highest_fencing_token >= Some(record.leader_transitions));
         }
-        if observed.overwritten.is_some() {
+        if observed.foreign_wait.is_some() {
             assert_eq!((observed.age, observed.mine), (None, None));
         }
         if asked && !self.lied {
@@ -196,11 +196,11 @@ impl Session {
             (Content::Record(record), Stored::Record(stored)) => {
                 assert_eq!(*record, stored.record);
                 assert!(stored.protocol <= PROTOCOL, "a newer rule was followed");
-                assert_eq!(observed.overwritten.is_some(), stored.origin.is_none());
+                assert_eq!(observed.foreign_wait.is_some(), stored.origin.is_none());
             }
-            (Content::Absent | Content::Gone, Stored::Nothing) => {}
-            (Content::Absent | Content::Unreadable(_), Stored::Empty(_)) => {}
-            (Content::Unreadable(_), Stored::Foreign(_) | Stored::Spoilt { .. }) => {}
+            (Content::NeverWritten | Content::Deleted, Stored::Nothing) => {}
+            (Content::NeverWritten | Content::Corrupt(_), Stored::Empty(_)) => {}
+            (Content::Corrupt(_), Stored::Foreign(_) | Stored::Spoilt { .. }) => {}
             (content, stored) => panic!("{stored:?} was told as {content:?}"),
         }
     }
@@ -250,7 +250,7 @@ impl Session {
 
     /// What a write is said to stand on undisturbed was right below it, and shown to us then.
     fn is_undisturbed(&self, written: Written) {
-        let Some(since) = written.undisturbed_since else {
+        let Some(since) = written.head_known_since else {
             return;
         };
         assert!(since <= Instant::from_boot(self.now));

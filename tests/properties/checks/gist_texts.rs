@@ -86,7 +86,7 @@ pub fn failure(u: &mut Unstructured<'_>, write: bool) -> Result<LockError> {
     Ok(match u.int_in_range(0..=5)? {
         0 => LockError::NotFound(why()),
         1 => LockError::Unauthorized(why()),
-        2 => LockError::Throttled {
+        2 => LockError::RateLimited {
             retry_after: Duration::from_secs(60),
             why: why(),
         },

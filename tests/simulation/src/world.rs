@@ -279,7 +279,7 @@ struct World {
     outage: bool,
     /// Moments at which troubles come together.
     spots: Vec<Time>,
-    highest_token: Option<u64>,
+    highest_fencing_token: Option<u64>,
     /// The longest lease that a person or a client-go wrote.
     longest_foreign: Duration,
     healing: Option<Healing>,
@@ -318,7 +318,7 @@ impl World {
             neighbours: Vec::new(),
             outage: false,
             spots,
-            highest_token: None,
+            highest_fencing_token: None,
             longest_foreign: Duration::ZERO,
             healing: None,
             tally: Tally::new(scenario.measured),

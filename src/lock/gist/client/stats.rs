@@ -18,7 +18,7 @@ pub struct Stats {
     pub revisions: u64,
     /// How many calls asked for a page of the history.
     pub pages: u64,
-    /// How many calls were answered `Throttled` without anything being sent.
+    /// How many calls were answered `RateLimited` without anything being sent.
     pub held_back: u64,
     /// The primary rate limit, as last heard of.
     pub rate: Option<RateLimit>,

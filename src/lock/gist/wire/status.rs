@@ -171,7 +171,7 @@ impl Asked<'_> {
         let status = head.status;
         let said = quote(status, message);
         if head.is_limit(message) {
-            return LockError::Throttled {
+            return LockError::RateLimited {
                 retry_after: head.wait(self.limits_before),
                 why: format!("{host} wants fewer requests ({said})"),
             };
@@ -276,7 +276,7 @@ mod tests {
 
     fn wait_of(error: &LockError) -> Duration {
         match error {
-            LockError::Throttled { retry_after, .. } => *retry_after,
+            LockError::RateLimited { retry_after, .. } => *retry_after,
             other => panic!("not throttled: {other:?}"),
         }
     }

@@ -297,9 +297,9 @@ impl State {
         let result = match fate {
             Fate::TookEffect => {
                 // It stands on what the candidate knew: the store is a compare-and-swap.
-                let undisturbed_since = Some(node.known_since);
+                let head_known_since = Some(node.known_since);
                 node.learn(Some(id), now);
-                Ok(Written { undisturbed_since })
+                Ok(Written { head_known_since })
             }
             Fate::PassedOver => Err(LockError::Conflict),
         };
@@ -314,7 +314,7 @@ impl State {
         node.learn(known, now);
         node.call = None;
         let observed = Observed {
-            newest_since: Some(node.known_since),
+            head_known_since: Some(node.known_since),
             ..observed
         };
         node.elector.handle_got(now, Ok(observed));

@@ -88,17 +88,17 @@ impl Store {
         let is_there = |known: WriteId| chain.iter().any(|landed| landed.id == known);
         let tokens = chain.iter().map(|landed| landed.record.leader_transitions);
         let observed = Observed {
-            content: newest.map_or(Content::Absent, |landed| {
+            content: newest.map_or(Content::NeverWritten, |landed| {
                 Content::Record(Arc::clone(&landed.record))
             }),
             resource_version: id.map_or(0, |id| id.number * 2 + id.node as u64),
             mine: id.filter(|id| id.node == node).map(|id| id.number),
             age: None,
             dated: None,
-            overwritten: None,
-            newest_since: None,
-            rewound: known.is_some_and(|known| !is_there(known)),
-            highest_token: tokens.max(),
+            foreign_wait: None,
+            head_known_since: None,
+            record_lost: known.is_some_and(|known| !is_there(known)),
+            highest_fencing_token: tokens.max(),
         };
         (observed, id)
     }

@@ -232,7 +232,7 @@ impl State {
             return Some("a look that takes others' writes for one's own, or the reverse");
         }
         let plain = effect.write.is_none();
-        if observed.overwritten != plain.then_some(entry.longest_lease.unwrap_or_default()) {
+        if observed.foreign_wait != plain.then_some(entry.longest_lease.unwrap_or_default()) {
             return Some("a look that misses what was overwritten");
         }
         if !shows(
@@ -242,7 +242,7 @@ impl State {
         ) {
             return Some("a look that shows something else than is in effect");
         }
-        if observed.highest_token < entry.highest_token {
+        if observed.highest_fencing_token < entry.highest_fencing_token {
             return Some("a look that misses a token");
         }
         None
@@ -299,8 +299,8 @@ fn shows(content: &Content, text: &Text, was_record: bool) -> bool {
             let shown = (record.lease_duration_seconds, record.leader_transitions);
             lease.zip(token) == Some(shown)
         }
-        Content::Absent => lease.is_none() && !was_record,
-        Content::Gone | Content::Unreadable(_) => lease.is_none() && was_record,
+        Content::NeverWritten => lease.is_none() && !was_record,
+        Content::Deleted | Content::Corrupt(_) => lease.is_none() && was_record,
     }
 }
 

@@ -281,7 +281,7 @@ impl World {
 }
 
 pub(super) fn throttled(retry_after: Duration) -> LockError {
-    LockError::Throttled {
+    LockError::RateLimited {
         retry_after,
         why: "a limit".into(),
     }

@@ -17,7 +17,7 @@ impl World {
                 r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":{lease},"leaderTransitions":{token}}}"#
             )
         };
-        let token = self.highest_token.unwrap_or(0);
+        let token = self.highest_fencing_token.unwrap_or(0);
         let what = self.rng.u8(..12);
         let back = self.rng.usize(1..400);
         let text = match what {

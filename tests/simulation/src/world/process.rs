@@ -279,7 +279,7 @@ impl World {
         let told = self.told(node);
         let candidate = &mut self.nodes[node];
         candidate.limits.heard(told, &answer.reply);
-        if let Err(LockError::Throttled { retry_after, .. }) = &answer.reply {
+        if let Err(LockError::RateLimited { retry_after, .. }) = &answer.reply {
             candidate.told_to_wait_until = told + *retry_after;
         }
     }

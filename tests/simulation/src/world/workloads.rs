@@ -37,13 +37,16 @@ impl World {
             self.tally.takeover(self.scenario.seed, late);
         }
         self.measure_term(node, token);
-        if self.highest_token.is_some_and(|highest| token <= highest) {
+        if self
+            .highest_fencing_token
+            .is_some_and(|highest| token <= highest)
+        {
             self.violate(format!(
                 "the token {token} does not rise above {:?}",
-                self.highest_token
+                self.highest_fencing_token
             ));
         }
-        self.highest_token = self.highest_token.max(Some(token));
+        self.highest_fencing_token = self.highest_fencing_token.max(Some(token));
         self.note_change();
         if told >= until {
             self.break_rule(|_| "a term begins after its own end".into());
