@@ -130,7 +130,7 @@ test-worlds: need-cargo need-cc
 	@$(APART) nice $(CARGO) test --locked --package simulation --package model --package bench --profile simulation \
 	  >target/test-worlds.log 2>&1; passed=$$?; cat target/test-worlds.log; exit $$passed
 
-# The worlds of `make soak` and `make net`: how many seeds, from which on, and of which kind (drawn,
+# The worlds of `make soak`: how many seeds, from which on, and of which kind (drawn,
 # racing, scarce, calm, shared, rewritten). One seed alone is shown with every event.
 SEEDS ?= 2000
 FROM ?= 0
@@ -140,10 +140,6 @@ SIMULATION = $(CARGO) run --locked --quiet --package simulation --profile simula
 .PHONY: soak
 soak: need-cargo need-cc ## simulate elections: make soak SEEDS=20000 FROM=0 WORLDS=racing
 	$(SIMULATION) --bin soak -- $(FROM) $(SEEDS) $(WORLDS)
-
-.PHONY: net
-net: need-cargo need-cc ## leave out each safeguard, and say after how many worlds that shows
-	$(SIMULATION) --bin fish -- $(SEEDS) all $(WORLDS)
 
 .PHONY: bench-simulation
 bench-simulation: need-cargo need-cc ## how many candidate-hours a second the simulation makes

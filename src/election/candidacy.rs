@@ -10,7 +10,6 @@ use super::action::Notice;
 use super::config::LeaderElectionConfig;
 use super::lock::{Advice, Content, Observed};
 use super::record::LeaderElectionRecord;
-use super::safeguard::{Safeguard, holds};
 use super::status::ObservedStatus;
 use super::time::Instant;
 
@@ -81,7 +80,6 @@ impl Hash for Dice {
 /// The observations of one candidate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Candidacy {
-    identity: String,
     /// The lease that it would write itself: as long as the record will say.
     own_lease: Duration,
     longest_stagger: Duration,
@@ -97,7 +95,6 @@ pub(super) struct Candidacy {
 impl Candidacy {
     pub(super) fn new(config: &LeaderElectionConfig) -> Self {
         Candidacy {
-            identity: config.identity.clone(),
             own_lease: Duration::from_secs(config.lease_duration_seconds()),
             longest_stagger: config.takeover_stagger,
             candidates: None,
@@ -114,7 +111,7 @@ impl Candidacy {
         self.highest_fencing_token = self
             .highest_fencing_token
             .max(observed.highest_fencing_token);
-        if observed.record_lost && holds(Safeguard::RewoundPause) {
+        if observed.record_lost {
             let pause = longest_lease(&observed).max(self.own_lease);
             self.not_before = self.not_before.max(now + pause);
             notices.push(Notice::RecordLost { pause });
@@ -199,11 +196,7 @@ impl Candidacy {
 
     /// Which of this process's writes is in effect, if one is.
     pub(super) fn mine(&self) -> Option<u64> {
-        let observed = &self.observation.as_ref()?.observed;
-        if !holds(Safeguard::ProcessNotName) && observed.content.holder() == self.identity {
-            return Some(observed.mine.unwrap_or(u64::MAX));
-        }
-        observed.mine
+        self.observation.as_ref()?.observed.mine
     }
 
     /// Since when the newest state of the store is known, by the last look.
@@ -270,26 +263,12 @@ impl Candidacy {
         let observed = &observation.observed;
         match (&observed.content, observed.foreign_wait) {
             (Content::NeverWritten, _) => Duration::ZERO,
-            (_, Some(_)) if observation.long_gone && !holds(Safeguard::AgeOfOursOnly) => {
-                Duration::ZERO
-            }
-            (Content::Record(record), Some(_))
-                if record.holder_identity.is_empty() && !holds(Safeguard::OwnReleaseOnly) =>
-            {
-                Duration::ZERO
-            }
-            (Content::Record(record), Some(_)) if !holds(Safeguard::OverwrittenWait) => {
-                record.lease_duration()
-            }
             (_, Some(longest)) => longest.max(self.own_lease),
             (Content::Deleted | Content::Corrupt(_), None) => self.own_lease,
             (Content::Record(record), None) => {
                 let free = record.holder_identity.is_empty();
                 if free || self.mine().is_some() || observation.long_gone {
                     return Duration::ZERO;
-                }
-                if !holds(Safeguard::RecordsOwnLease) {
-                    return self.own_lease;
                 }
                 record.lease_duration()
             }
@@ -310,15 +289,6 @@ impl Candidacy {
 
     /// The token of a term that is claimed now: one more than every one seen.
     pub(super) fn next_token(&self) -> u64 {
-        let record = self.content().and_then(Content::record);
-        if record.is_none() && !holds(Safeguard::TokenOutlivesRecord) {
-            return 0;
-        }
-        if let Some(record) = record
-            && !holds(Safeguard::TokenAboveAllSeen)
-        {
-            return record.leader_transitions + 1;
-        }
         self.highest_fencing_token
             .map_or(0, |token| token.saturating_add(1))
     }

@@ -33,7 +33,6 @@ use super::candidacy::{Candidacy, POLL_JITTER};
 use super::config::LeaderElectionConfig;
 use super::lock::{Advice, LockError, Observed, Written};
 use super::rhythm::Rhythm;
-use super::safeguard::{Safeguard, holds};
 use super::status::{CallStatus, LeaderStatus, RoleName, Status};
 use super::term::Term;
 use super::time::Instant;
@@ -248,7 +247,7 @@ impl LeaderElector {
         let call = self.next.map(|(at, _)| at);
         let call = call.filter(|_| self.in_flight.is_none());
         let role = match &self.role {
-            Role::Leader(term) if holds(Safeguard::LimitEndsTerm) => term.limit(&self.config),
+            Role::Leader(term) => term.limit(&self.config),
             Role::Leaving { deadline } => Some(*deadline),
             _ => None,
         };
@@ -258,10 +257,7 @@ impl LeaderElector {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &self.role {
-            Role::Leader(term)
-                if term.limit(&self.config).is_none_or(|limit| now >= limit)
-                    && holds(Safeguard::LimitEndsTerm) =>
-            {
+            Role::Leader(term) if term.limit(&self.config).is_none_or(|limit| now >= limit) => {
                 self.become_candidate(now, StopReason::RenewDeadline);
             }
             Role::Leaving { deadline } if now >= *deadline => self.finish_holding(now),
@@ -296,12 +292,7 @@ impl LeaderElector {
             Err(error) => return self.failed(now, Next::Look, error),
         };
         self.failures = 0;
-        let seen_at = if holds(Safeguard::SeenFromAnswer) {
-            now
-        } else {
-            sent_at
-        };
-        for notice in self.candidacy.observe(seen_at, observed) {
+        for notice in self.candidacy.observe(now, observed) {
             self.notice(notice);
         }
         match &self.role {
@@ -447,9 +438,6 @@ impl LeaderElector {
         }
         self.actions
             .push_back(Action::StopLeading { reason, kill_at });
-        if !holds(Safeguard::WorkloadGone) {
-            self.workload = false;
-        }
     }
 
     // ---- what people and the lock are told ----

@@ -7,7 +7,6 @@ pub mod elector;
 pub mod lock;
 pub mod record;
 mod rhythm;
-pub mod safeguard;
 pub mod status;
 mod term;
 pub mod time;

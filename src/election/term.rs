@@ -13,7 +13,6 @@
 use std::time::Duration;
 
 use super::config::LeaderElectionConfig;
-use super::safeguard::{Safeguard, holds};
 use super::time::Instant;
 
 /// A write of this term.
@@ -84,25 +83,16 @@ impl Term {
         head_known_since: Option<Instant>,
     ) -> bool {
         // What was acknowledged later than this one, and yet does not stand on top of it, is lost.
-        self.writes.retain(|write| {
-            write.number <= number
-                || write.answered_at.is_none()
-                || !holds(Safeguard::LostWritesForgotten)
-        });
+        self.writes
+            .retain(|write| write.number <= number || write.answered_at.is_none());
         let Some(write) = self.writes.iter_mut().find(|write| write.number == number) else {
             return false;
         };
-        if !holds(Safeguard::LeaseFromBeforeRequest) && write.answered_at.is_none() {
-            write.sent_at = now;
-        }
         write.answered_at.get_or_insert(now);
         let sent_at = write.sent_at;
         self.acknowledged = self.acknowledged.max(Some(sent_at));
         let newly_confirmed = match delay {
             None => Some(sent_at),
-            Some(_) if !holds(Safeguard::ConfirmDelay) => {
-                self.confirmed_by(number, sent_at, Duration::ZERO, head_known_since)
-            }
             Some(delay) => self.confirmed_by(number, sent_at, delay, head_known_since),
         };
         self.confirmed = self.confirmed.max(newly_confirmed);
@@ -129,24 +119,13 @@ impl Term {
         delay: Duration,
         head_known_since: Option<Instant>,
     ) -> Option<Instant> {
-        let known_by = if holds(Safeguard::ConfirmedUndisturbed) {
-            head_known_since.filter(|since| *since + delay <= sent_at)?;
-            sent_at
-        } else {
-            sent_at - delay
-        };
+        head_known_since.filter(|since| *since + delay <= sent_at)?;
         self.writes
             .iter()
             .filter(|below| below.number < number)
-            .filter(|below| below.answered_at.is_some_and(|at| at <= known_by))
+            .filter(|below| below.answered_at.is_some_and(|at| at <= sent_at))
             .map(|below| below.sent_at)
             .max()
-    }
-
-    /// A look showed the claim in effect long enough after it was answered; no confirmation, but what
-    /// [`Safeguard::ConfirmedByWrite`] is there against.
-    pub(super) fn seen_again(&mut self) {
-        self.confirmed = self.confirmed.max(self.acknowledged);
     }
 
     /// When the newest write that is known to have taken effect was known to.
@@ -160,20 +139,8 @@ impl Term {
     /// Until when this term may lead: TERM is sent to its workload no later than this. `None` while
     /// no write is confirmed.
     pub(super) fn limit(&self, config: &LeaderElectionConfig) -> Option<Instant> {
-        let unconfirmed = self.confirmed.is_none() && !holds(Safeguard::ConfirmedClaim);
-        let confirmed = if unconfirmed || !holds(Safeguard::LeaseFromConfirmed) {
-            self.acknowledged
-                .filter(|_| unconfirmed || self.confirmed.is_some())
-        } else {
-            self.confirmed
-        };
         let acknowledged = self.acknowledged? + config.renew_deadline;
-        let usable = if holds(Safeguard::UsableLease) {
-            config.usable_lease()
-        } else {
-            config.lease_duration
-        };
-        let confirmed = confirmed? + usable;
+        let confirmed = self.confirmed? + config.usable_lease();
         Some(acknowledged.min(confirmed))
     }
 

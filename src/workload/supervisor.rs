@@ -18,7 +18,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::message::{FromGuard, ToGuard};
-use crate::election::safeguard::{Safeguard, holds};
 use crate::election::time::Instant;
 
 /// Which part of the margin a guard gets, after everything was to be killed, to reap it and to say so.
@@ -103,7 +102,6 @@ impl Supervisor {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let waits = self.phase == Phase::Guarded && !self.killed_guard;
-        let waits = waits && holds(Safeguard::OverdueGuardKilled);
         waits.then(|| self.overdue_at())
     }
 
@@ -210,9 +208,6 @@ impl Supervisor {
         if matches!(self.phase, Phase::Starting | Phase::Guarded) {
             self.phase = Phase::Clearing;
             self.actions.clear();
-            if !holds(Safeguard::ClearedBeforeGone) {
-                return self.handle_cleared();
-            }
             self.actions.push_back(Action::Clear);
         }
     }

@@ -7,7 +7,6 @@ use super::{InFlight, LeaderElector, Next, Role};
 use crate::election::action::{Action, Notice};
 use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
-use crate::election::safeguard::{Safeguard, holds};
 use crate::election::term::Term;
 use crate::election::time::Instant;
 
@@ -137,7 +136,7 @@ impl LeaderElector {
         // again as it was, unless it may have been written, or the lock has to look first.
         let next = match kind {
             Next::Renew if matches!(error, LockError::Unfinished(_)) => Next::Look,
-            Next::Renew if !unknown || !holds(Safeguard::LookAfterLostWrite) => Next::Renew,
+            Next::Renew if !unknown => Next::Renew,
             Next::Look if prepared => Next::Renew,
             _ => Next::Look,
         };

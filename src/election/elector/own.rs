@@ -2,7 +2,6 @@
 
 use super::{LeaderElector, Next, Role};
 use crate::election::action::{Action, Notice, StopReason};
-use crate::election::safeguard::{Safeguard, holds};
 use crate::election::time::Instant;
 
 /// How many renewals in a row a look comes first to, after one met what others had written beside
@@ -32,9 +31,6 @@ impl LeaderElector {
                 self.tell_of_claim(Next::Claim);
             }
             return self.renewed(now, now, confirms);
-        }
-        if matches!(self.role, Role::Acquiring(_)) && !holds(Safeguard::ConfirmedByWrite) {
-            return self.lead_by_look(now);
         }
         let head_known_since = self.candidacy.head_known_since().unwrap_or(now);
         if before.is_some_and(|before| head_known_since > before) {
@@ -79,15 +75,12 @@ impl LeaderElector {
             return self.schedule_renewal(now, renew_at);
         }
         // Checked now, when the answer is handled: what is left may be little by now.
-        let enough = limit.filter(|limit| {
-            limit.since(now) >= self.config.retry_period || !holds(Safeguard::EnoughLeft)
-        });
+        let enough = limit.filter(|limit| limit.since(now) >= self.config.retry_period);
         match enough {
             Some(until) => {
                 self.become_leader(until);
                 self.schedule_renewal(now, renew_at);
             }
-            None if !holds(Safeguard::ConfirmedByWrite) => self.schedule(confirm_at, Next::Look),
             None => self.schedule_renewal(now, confirm_at),
         }
     }
@@ -118,14 +111,6 @@ impl LeaderElector {
         self.preparing = true;
     }
 
-    /// What [`Safeguard::ConfirmedByWrite`] is there against.
-    fn lead_by_look(&mut self, now: Instant) {
-        if let Role::Acquiring(term) = &mut self.role {
-            term.seen_again();
-        }
-        self.renewed(now, now, false);
-    }
-
     /// A claim is told of once it is known to have taken effect.
     pub(super) fn tell_of_claim(&mut self, kind: Next) {
         if let (Next::Claim, Role::Acquiring(term)) = (kind, &self.role) {
@@ -137,9 +122,6 @@ impl LeaderElector {
     /// The earliest time at which a write confirms one that was answered `now`.
     fn confirm_at(&self, now: Instant) -> Instant {
         let delay = self.confirmation.unwrap_or_default();
-        if !holds(Safeguard::ConfirmDelay) {
-            return now;
-        }
         now + delay
     }
 }

@@ -27,7 +27,6 @@ use std::time::Duration;
 use super::revision::Revision;
 use super::stored::{PROTOCOL, Stored};
 use super::wire::{Commit, Text};
-use crate::election::safeguard::{Safeguard, holds};
 
 /// What our file held in a revision, as text and as read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,13 +79,11 @@ impl Effect {
 
     /// Applies the rule to the revision that comes next.
     fn apply(&mut self, commit: Commit, seen: &Seen, below: &Seen) {
-        if seen.text == below.text && holds(Safeguard::EqualContentPassedOver) {
+        if seen.text == below.text {
             return;
         }
         match seen.stored.origin() {
-            Some(origin)
-                if origin.supersedes == self.commit.revision || !holds(Safeguard::Supersedes) =>
-            {
+            Some(origin) if origin.supersedes == self.commit.revision => {
                 // What it replaces its writer understood; what was passed over, perhaps not.
                 let replaced = newer_protocol(&self.stored);
                 let newer = self
@@ -251,7 +248,7 @@ fn try_resolve(known: Known<'_>, base: Option<&Base>, walk: &mut Walk) -> Result
     let (mut effect, mut below) = try_resolve_in_effect(known, base, walk)?;
     // A newer rule further back does not matter to what a plain overwrite says.
     let newer_protocol = effect.newer_protocol;
-    while !effect.settled && holds(Safeguard::LookBack) {
+    while !effect.settled {
         let start = known.next_start(below, Search::Settled, base, &mut walk.to_settled)?;
         below = start.index + 1;
         effect = known.fold(start)?;

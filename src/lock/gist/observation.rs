@@ -7,7 +7,6 @@ use super::history::{Effect, is_floor};
 use super::revision::Revision;
 use super::stored::{Moved, Stored};
 use crate::election::lock::{Content, LockError, Observed};
-use crate::election::safeguard::{Safeguard, holds};
 use crate::election::time::Instant;
 
 /// Turns revisions in effect into observations, and keeps what has to be remembered from one to the
@@ -71,11 +70,7 @@ impl Observer {
             content: content(effect),
             resource_version: self.resource_version,
             mine: origin.and_then(|origin| self.number(&origin.write_id)),
-            age: if ours || !holds(Safeguard::AgeOfOursOnly) {
-                self.age(effect)
-            } else {
-                None
-            },
+            age: if ours { self.age(effect) } else { None },
             dated: self.age(effect).filter(|_| !is_floor(&effect.stored)),
             foreign_wait: (!ours).then_some(effect.longest_lease.unwrap_or_default()),
             record_lost,

@@ -14,7 +14,6 @@ use super::revision::Revision;
 use super::stored::Stored;
 use super::wire::{Commit, GistPage, Request, Text};
 use crate::election::lock::LockError;
-use crate::election::safeguard::{Safeguard, holds};
 use crate::election::time::Instant;
 
 /// How many requests one call may spend on reading the history, so that a long history is read in
@@ -199,8 +198,7 @@ impl Reader {
         Ok(match self.read_from(index)? {
             // By its id, not by its place: a write that was carried out twice stands there twice.
             Read::Known(effect) => Read::Known(Some(Written {
-                in_effect: goes_by(&effect)
-                    && (is_write(&effect.stored, write_id) || !holds(Safeguard::WriteFoundById)),
+                in_effect: goes_by(&effect) && is_write(&effect.stored, write_id),
                 below: self.commits.get(index + 1).map(|commit| commit.revision),
                 index,
                 effect,
@@ -215,9 +213,6 @@ impl Reader {
     }
 
     fn find_ours(&self, write_id: &str) -> Option<usize> {
-        if !holds(Safeguard::WriteFoundById) {
-            return (!self.commits.is_empty()).then_some(0);
-        }
         self.commits.iter().position(|commit| {
             let seen = self.seen.get(&commit.revision);
             seen.is_some_and(|seen| is_write(&seen.stored, write_id))
@@ -379,10 +374,7 @@ impl Reader {
             return self.ask(&Progress::NeedOlder).map(Some);
         }
         // An answer without what was seen a moment ago is an old one.
-        if !fresh
-            && now.since(self.base_since) < self.stale_for
-            && holds(Safeguard::StaleAnswersRefused)
-        {
+        if !fresh && now.since(self.base_since) < self.stale_for {
             self.forget();
             return Err(unavailable(
                 "the gist service answered with an old state of the gist",

@@ -27,7 +27,6 @@ use std::time::Duration;
 
 use elector::election::action::Finish;
 use elector::election::config::LeaderElectionConfig;
-use elector::election::safeguard::{Safeguard, leave_out};
 use stateright::{Model, Property};
 
 pub use state::{Action, State, Troubles};
@@ -49,23 +48,11 @@ pub struct Bounds {
 #[derive(Clone, Debug)]
 pub struct LeaseModel {
     pub bounds: Bounds,
-    left_out: Option<Safeguard>,
 }
 
 impl LeaseModel {
     pub fn new(bounds: Bounds) -> LeaseModel {
-        LeaseModel {
-            bounds,
-            left_out: None,
-        }
-    }
-
-    /// The same world, in which the candidates go without a safeguard.
-    pub fn without(bounds: Bounds, safeguard: Safeguard) -> LeaseModel {
-        LeaseModel {
-            left_out: Some(safeguard),
-            ..LeaseModel::new(bounds)
-        }
+        LeaseModel { bounds }
     }
 }
 
@@ -74,7 +61,6 @@ impl Model for LeaseModel {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        leave_out(self.left_out);
         let rates = self.bounds.rates.iter();
         rates
             .map(|rates| State::new(&self.bounds, *rates))
@@ -86,8 +72,6 @@ impl Model for LeaseModel {
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
-        // The switch is one for each thread, and the checker has its own.
-        leave_out(self.left_out);
         let mut next = state.clone();
         next.apply(action);
         Some(next)

@@ -25,7 +25,6 @@ pub mod worlds;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use elector::election::safeguard::{Safeguard, leave_out};
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::Text;
 use stateright::{Model, Property};
@@ -70,7 +69,6 @@ pub struct Bounds {
 #[derive(Debug)]
 pub struct LockModel {
     pub bounds: Bounds,
-    left_out: Option<Safeguard>,
     /// What a process that knows nothing makes of a history, by its newest revision: that depends on
     /// nothing else.
     shown: Mutex<HashMap<Revision, Option<Flaw>>>,
@@ -80,16 +78,7 @@ impl LockModel {
     pub fn new(bounds: Bounds) -> LockModel {
         LockModel {
             bounds,
-            left_out: None,
             shown: Mutex::default(),
-        }
-    }
-
-    /// The same world, in which the processes go without a safeguard.
-    pub fn without(bounds: Bounds, safeguard: Safeguard) -> LockModel {
-        LockModel {
-            left_out: Some(safeguard),
-            ..LockModel::new(bounds)
         }
     }
 
@@ -104,7 +93,6 @@ impl Model for LockModel {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        leave_out(self.left_out);
         vec![State::new(&self.bounds)]
     }
 
@@ -113,8 +101,6 @@ impl Model for LockModel {
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
-        // The switch is one for each thread, and the checker has its own.
-        leave_out(self.left_out);
         let mut next = state.clone();
         let revisions = next.gist.revisions();
         next.apply(&self.bounds, action);

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-use elector::election::safeguard::Safeguard;
 use model::World;
 use model::explore::{counterexample, explore_world};
 use model::lease::{Bounds, LeaseModel, worlds};
@@ -46,25 +45,4 @@ fn two_lead(model: LeaseModel) {
 #[test]
 fn a_clock_slower_than_the_margin_allows_makes_two_leaders() {
     two_lead(LeaseModel::new(worlds::drifting()));
-}
-
-#[test]
-fn a_claim_that_is_not_confirmed_makes_two_leaders() {
-    let vanishing = worlds::vanishing().bounds;
-    two_lead(LeaseModel::without(vanishing, Safeguard::ConfirmedClaim));
-}
-
-#[test]
-fn a_lease_from_the_last_acknowledged_write_makes_two_leaders() {
-    let bounds = worlds::lossy_and_vanishing();
-    two_lead(LeaseModel::without(bounds, Safeguard::LeaseFromConfirmed));
-}
-
-#[test]
-fn a_lease_from_after_the_answer_makes_two_leaders() {
-    let vanishing = worlds::vanishing().bounds;
-    two_lead(LeaseModel::without(
-        vanishing,
-        Safeguard::LeaseFromBeforeRequest,
-    ));
 }

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-use elector::election::safeguard::Safeguard;
 use model::World;
 use model::explore::{counterexample, explore_world};
 use model::lock::{Bounds, LockModel, worlds};
@@ -40,21 +39,6 @@ fn it_holds_when_reads_fail_in_the_middle_of_a_call() {
 #[test]
 fn readers_of_one_history_agree_even_when_commits_vanish() {
     holds_in_every_state_of(worlds::vanishing());
-}
-
-fn is_missed(bounds: Bounds, safeguard: Safeguard) {
-    let (broken, steps) = counterexample(LockModel::without(bounds, safeguard)).unwrap();
-    println!("without {safeguard:?}, not always: {broken}: {steps:?}");
-}
-
-#[test]
-fn a_write_that_takes_effect_whatever_it_supersedes_is_found_out() {
-    is_missed(worlds::pair(), Safeguard::Supersedes);
-}
-
-#[test]
-fn a_write_that_is_found_by_its_place_is_found_out() {
-    is_missed(worlds::pair(), Safeguard::WriteFoundById);
 }
 
 /// A known limit: a walk takes each page for the continuation of the one before, and an empty page for

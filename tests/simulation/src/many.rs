@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::missing::{Missing, leave_out};
+use crate::missing::{Rule, leave_out};
 use crate::scenario::Scenario;
 use crate::world::{Checks, Violation, run};
 
@@ -23,13 +23,13 @@ pub fn draw_by_name(name: &str) -> Option<Draw> {
     }
 }
 
-/// The violation in the world with the lowest seed, if there is one; with something missing, if that
-/// is named.
+/// The violation in the world with the lowest seed, if there is one; without one rule of the
+/// surroundings, if that is named.
 pub fn first_violation(
     draw: Draw,
     seeds: Range<u64>,
     checks: Checks,
-    missing: Option<Missing>,
+    missing: Option<Rule>,
 ) -> Option<Box<Violation>> {
     let next = AtomicU64::new(seeds.start);
     let lowest = AtomicU64::new(seeds.end);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
 use simulation::faults::Faults;
-use simulation::missing::{Missing, Rule, leave_out};
+use simulation::missing::{Rule, leave_out};
 use simulation::scenario::Scenario;
 use simulation::tally::Tally;
 use simulation::world::{Checks, run};
@@ -19,7 +19,7 @@ struct Outcome {
 /// Runs a world, with looks put off or without.
 fn outcome(scenario: &Scenario, put_off: bool) -> Outcome {
     let hours = scenario.troubled.as_secs() / 3600;
-    leave_out((!put_off).then_some(Missing::Rule(Rule::LooksPutOff)));
+    leave_out((!put_off).then_some(Rule::LooksPutOff));
     // Without, rules are broken; the promises hold.
     let checks = if put_off {
         Checks::All

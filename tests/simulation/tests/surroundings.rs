@@ -1,0 +1,71 @@
+//! Without a rule of its surroundings an election is unsafe, and the simulation notices within so many
+//! runs: by one of its checks, and, where such runs are not too rare, by a broken promise.
+
+use simulation::many::{Draw, first_violation};
+use simulation::missing::Rule;
+use simulation::scenario::Scenario;
+use simulation::world::Checks;
+
+/// Runs in which a missing rule is noticed.
+#[derive(Clone, Copy)]
+enum Within {
+    /// One of the first so many drawn runs.
+    Drawn(u64),
+    /// One of the first so many in which writes race.
+    Racing(u64),
+    /// One of the first so many in which requests are scarce.
+    Scarce(u64),
+    /// Too rare for a test, for the reason given.
+    Rare(&'static str),
+}
+
+use Within::{Drawn, Racing, Rare, Scarce};
+
+/// Each rule, where any check notices that it is missing, and where a promise is broken.
+const BOUNDS: [(Rule, Within, Within); 5] = [
+    (Rule::NotWallClock, Drawn(10), Drawn(10)),
+    (Rule::TimeRunsOnInSuspend, Drawn(10), Drawn(10)),
+    (Rule::GuardHoldsDeadline, Drawn(10), Drawn(20)),
+    (Rule::GuardSeesElectorsEnd, Drawn(5), Racing(115)),
+    (
+        Rule::LooksPutOff,
+        Scarce(10),
+        Rare("a leader is lost without it, and no second one made"),
+    ),
+];
+
+#[track_caller]
+fn assert_noticed(rule: Rule, within: Within, checks: Checks) {
+    let (draw, runs): (Draw, _) = match within {
+        Drawn(runs) => (Scenario::draw, runs),
+        Racing(runs) => (Scenario::racing, runs),
+        Scarce(runs) => (Scenario::scarce, runs),
+        Rare(why) => return println!("{rule:?}: {why}"),
+    };
+    let noticed = first_violation(draw, 0..runs, checks, Some(rule));
+    assert!(noticed.is_some(), "{rule:?} was not missed in {runs} runs");
+}
+
+#[test]
+fn every_rule_has_bounds() {
+    for rule in Rule::ALL {
+        assert_eq!(
+            BOUNDS.iter().filter(|(entry, ..)| *entry == rule).count(),
+            1
+        );
+    }
+}
+
+#[test]
+fn missing_rule_fails_a_check() {
+    for (rule, within, _) in BOUNDS {
+        assert_noticed(rule, within, Checks::All);
+    }
+}
+
+#[test]
+fn missing_rule_breaks_a_promise() {
+    for (rule, _, within) in BOUNDS {
+        assert_noticed(rule, within, Checks::Promises);
+    }
+}
