@@ -213,7 +213,7 @@ impl<'a> Examination<'a> {
         }
         let rights = match refused {
             Some(error) => fail("rights", error),
-            None => checks::rights(kind, self.gist.stats().scopes.as_deref()),
+            None => checks::rights(kind, self.gist.client().scopes()),
         };
         self.add(rights);
     }
@@ -266,7 +266,7 @@ impl<'a> Examination<'a> {
     fn check_limits(&mut self) {
         let election = &self.settings.election;
         let github = self.settings.gist.api_url.is_github_com();
-        let rate = self.gist.stats().rate;
+        let rate = self.gist.client().rate_limit();
         let mut found = vec![
             limits::writes(election, github),
             limits::requests(election, rate.as_ref(), github),

@@ -14,10 +14,11 @@ use time::format_description::well_known::Rfc3339;
 use super::settings::Settings;
 use super::usage::USAGE;
 use crate::election::lock::LockError;
-use crate::lock::gist::client::{ClientError, GistClient, RateLimit, Stats};
+use crate::lock::gist::client::{ClientError, GistClient, RateLimit};
 use crate::lock::gist::look::{LookStep, Looked, Looker};
 use crate::lock::gist::revision::Revision;
 use crate::lock::gist::wire::{Commit, Reply, Request};
+use crate::lock::stats::StoreStats;
 use crate::system::clock::{self, BootClock};
 
 /// How long a request may take: GitHub itself gives one up after 10 s.
@@ -112,7 +113,7 @@ impl Gist {
         &self.client
     }
 
-    pub(super) fn stats(&self) -> Stats {
+    pub(super) fn stats(&self) -> StoreStats {
         self.client.stats()
     }
 

@@ -128,7 +128,7 @@ impl View {
             revision: looked.effect.commit.revision.to_string(),
             written_at: looked.effect.commit.committed_at,
             date: looked.date,
-            rate: gist.stats().rate,
+            rate: gist.client().rate_limit(),
             gist: target.gist.to_string(),
             file: looked.file.clone(),
             api: target.api.to_string(),

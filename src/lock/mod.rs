@@ -1,3 +1,4 @@
 //! Where the lease record is kept.
 
 pub mod gist;
+pub mod stats;

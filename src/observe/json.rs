@@ -154,8 +154,7 @@ struct Requests {
     unanswered: u64,
     not_modified: u64,
     conflicts: u64,
-    revisions: u64,
-    pages: u64,
+    history_scan_requests: u64,
     held_back: u64,
     failed_calls: u64,
 }
@@ -264,10 +263,10 @@ pub(super) fn status(view: &View) -> String {
             .map(|seen| term(view, seen))
             .collect(),
         requests: requests(view),
-        rate_limit: view.requests.rate.map(|rate| RateLimit {
+        rate_limit: view.requests.rate_limit.map(|rate| RateLimit {
             limit: rate.limit,
             remaining: rate.remaining,
-            reset: rate.reset,
+            reset: rate.resets_at,
         }),
         workload: view.about.workload.as_deref().map(workload),
         lock: &view.about.lock,
@@ -322,13 +321,12 @@ fn requests(view: &View) -> Requests {
     let answers = stats.answers.iter();
     Requests {
         answers: answers
-            .map(|((method, status), count)| (format!("{} {status}", method.as_str()), *count))
+            .map(|((method, status), count)| (format!("{method} {status}"), *count))
             .collect(),
         unanswered: stats.unanswered,
-        not_modified: stats.not_modified(),
+        not_modified: stats.not_modified,
         conflicts: view.journal.conflicts,
-        revisions: stats.revisions,
-        pages: stats.pages,
+        history_scan_requests: stats.history_scan_requests,
         held_back: stats.held_back,
         failed_calls: view.journal.failed_calls,
     }

@@ -169,7 +169,7 @@ fn requests(families: &mut Families, view: &View) {
         "Answered requests to GitHub, by method and status.",
     );
     for ((method, status), count) in &stats.answers {
-        let labels = [("method", method.as_str()), ("status", &status.to_string())];
+        let labels = [("method", *method), ("status", &status.to_string())];
         families.of(&labels, count);
     }
     families
@@ -183,11 +183,13 @@ fn requests(families: &mut Families, view: &View) {
             "elector_not_modified_total",
             "Answers that nothing has changed (304), which cost nothing of the rate limit.",
         )
-        .is(stats.not_modified());
+        .is(stats.not_modified);
     families
-        .counter("elector_walk_requests_total", "What was asked for to learn which revision is in effect: single revisions, and pages of the history.")
-        .of(&[("kind", "revision")], stats.revisions)
-        .of(&[("kind", "page")], stats.pages);
+        .counter(
+            "elector_history_scan_requests_total",
+            "Requests for revisions and pages of the history.",
+        )
+        .is(stats.history_scan_requests);
     families
         .counter(
             "elector_held_back_total",
@@ -203,7 +205,7 @@ fn rate_limit(families: &mut Families, view: &View) {
             "For how long GitHub wants no request; 0 where it has nothing against one.",
         )
         .is(view.status.rate_limited_until.since(view.now).as_secs_f64());
-    let Some(rate) = view.requests.rate else {
+    let Some(rate) = view.requests.rate_limit else {
         return;
     };
     families
@@ -223,7 +225,7 @@ fn rate_limit(families: &mut Families, view: &View) {
             "elector_rate_limit_reset_timestamp_seconds",
             "When all are there again, by GitHub's clock.",
         )
-        .is(rate.reset);
+        .is(rate.resets_at);
 }
 
 fn workload(families: &mut Families, counts: Option<&WorkloadCounts>) {

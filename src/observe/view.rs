@@ -17,7 +17,7 @@ use crate::election::lock::Content;
 use crate::election::record::LeaderElectionRecord;
 use crate::election::status::{RoleName, Status};
 use crate::election::time::Instant;
-use crate::lock::gist::client::Stats;
+use crate::lock::stats::StoreStats;
 
 /// What does not change while an elector runs.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub struct View {
     /// What it did and saw.
     pub journal: Journal,
     /// What was sent to GitHub and heard from it.
-    pub requests: Stats,
+    pub requests: StoreStats,
 }
 
 /// A term that is under way.
@@ -234,7 +234,7 @@ pub(super) mod tests {
             }),
             status: Status::default(),
             journal: Journal::new(at(0)),
-            requests: Stats::default(),
+            requests: StoreStats::default(),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::election::config::LeaderElectionConfig;
 use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
 use crate::http::{Limits, ListenAddr, Server, ShutdownHandle};
-use crate::lock::gist::client::StatsHandle;
+use crate::lock::stats::StatsHandle;
 use crate::observe::routes::{self, Source};
 use crate::observe::{About, ReadyWhen, View, WorkloadCounts};
 use crate::system::clock::BootClock;
@@ -167,7 +167,7 @@ impl Source for Live {
             about: Arc::clone(&self.about),
             status,
             journal,
-            requests: self.requests.get(),
+            requests: self.requests.snapshot(),
         }
     }
 

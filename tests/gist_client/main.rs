@@ -159,8 +159,8 @@ fn a_read_brings_the_page_and_what_the_headers_say() {
     assert!(requests[1].contains("if-none-match: W/\"7b67\"\r\n"));
     assert_eq!(server.connections(), 1, "one connection serves both");
     let stats = client.stats();
-    assert_eq!((stats.not_modified(), stats.unanswered), (1, 0));
-    assert_eq!(stats.rate.map(|rate| rate.remaining), Some(4975));
+    assert_eq!((stats.not_modified, stats.unanswered), (1, 0));
+    assert_eq!(stats.rate_limit.map(|rate| rate.remaining), Some(4975));
 }
 
 #[test]

@@ -38,9 +38,9 @@ use super::wire::target::{ApiUrl, GistId, TargetError, check_file_name};
 use super::wire::{self, Answer, Request, Target};
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
+use crate::lock::stats::{StatsHandle, StoreStats};
 
 pub use self::proxy::ProxySettings;
-pub use self::stats::{Stats, StatsHandle};
 pub use self::web::WebClient;
 pub use super::limits::WriteLimits;
 pub use super::wire::rate::RateLimit;
@@ -147,6 +147,10 @@ pub struct GistClient {
     proxy: Option<String>,
     limits: Limits,
     stats: StatsHandle,
+    /// Rate limit of the last answer that had one.
+    rate_limit: Option<RateLimit>,
+    /// Scopes of the access token, from the last answer that had them.
+    scopes: Option<Arc<str>>,
     clock: Clock,
 }
 
@@ -190,6 +194,8 @@ impl GistClient {
             state,
             limits: Limits::new(counted),
             stats: StatsHandle::default(),
+            rate_limit: None,
+            scopes: None,
             clock: config.clock,
         })
     }
@@ -231,13 +237,25 @@ impl GistClient {
         self.token.last().kind()
     }
 
-    /// What was sent and heard so far.
+    /// Returns the statistics of the requests so far.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.stats.get()
+    pub fn stats(&self) -> StoreStats {
+        self.stats.snapshot()
     }
 
-    /// The same, for as long as is wished and from other threads.
+    /// Returns the rate limit of the last answer that had one.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit
+    }
+
+    /// Returns the access token's scopes, from the last answer that had them.
+    #[must_use]
+    pub fn scopes(&self) -> Option<&str> {
+        self.scopes.as_deref()
+    }
+
+    /// Returns a handle that shows the statistics to other threads.
     #[must_use]
     pub fn stats_handle(&self) -> StatsHandle {
         self.stats.clone()
@@ -248,14 +266,14 @@ impl GistClient {
     /// As long as GitHub wants no requests, this answers `RateLimited` without sending any.
     pub fn call(&mut self, request: &Request, timeout: Duration) -> Answer {
         if let Err(error) = self.limits.admit((self.clock)(), request.is_write()) {
-            self.stats.lock().held_back += 1;
+            self.stats.update(|stats| stats.held_back += 1);
             return unanswered(error);
         }
         let http = match request.to_http(&self.target) {
             Ok(http) => http,
             Err(error) => return unanswered(error),
         };
-        self.stats.lock().asked(request);
+        stats::count_request(&self.stats, request);
         let end = Monotonic::now() + timeout.min(LONGEST_CALL);
         let mut answer = self.authorized(request, &http, timeout, end);
         self.limits.heard((self.clock)(), &answer.reply);
@@ -317,7 +335,7 @@ impl GistClient {
                 (Some(status), answer)
             }
             Err(error) => {
-                self.stats.lock().unanswered += 1;
+                self.stats.update(|stats| stats.unanswered += 1);
                 (None, unanswered(self.failure(request, &error, timeout)))
             }
         }
@@ -361,7 +379,11 @@ impl GistClient {
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
         let head = Head::new(status, |name| parts.headers.get(name)?.to_str().ok());
-        self.stats.lock().heard(method, &head);
+        stats::count_answer(&self.stats, method, &head);
+        self.rate_limit = head.rate().or(self.rate_limit);
+        if head.scopes.is_some() {
+            self.scopes.clone_from(&head.scopes);
+        }
         let mut body = PlainBody(body.into_reader());
         let before = self.limits.in_a_row();
         let answer = wire::answer(request, &self.target, &head, before, &mut body);

@@ -29,13 +29,14 @@ pub mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::client::{GistClient, StatsHandle};
+use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::stored::{Mark, Stored};
 use self::wire::{Answer, Request};
 use crate::election::lock::{Advice, LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
+use crate::lock::stats::StatsHandle;
 
 /// Carries requests to a gist service.
 pub trait Transport {
@@ -171,7 +172,7 @@ impl<T: Transport> GistLock<T> {
 }
 
 impl GistLock<GistClient> {
-    /// Shows what is sent to GitHub and heard from it, also once the lock is in use elsewhere.
+    /// Returns a handle that shows the statistics of the lock's requests to other threads.
     #[must_use]
     pub fn stats(&self) -> StatsHandle {
         self.transport.stats_handle()

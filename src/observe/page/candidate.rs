@@ -114,12 +114,12 @@ fn github(view: &View) -> String {
     let mut text = format!(
         "{}, of which {} unchanged",
         count(answers, "answer"),
-        number(stats.not_modified())
+        number(stats.not_modified)
     );
     if stats.unanswered > 0 {
         let _ = write!(text, " · {} unanswered", number(stats.unanswered));
     }
-    if let Some(rate) = stats.rate {
+    if let Some(rate) = stats.rate_limit {
         let _ = write!(
             text,
             " · {} of {} requests left this hour",

@@ -1,73 +1,35 @@
-//! What the client has sent and heard, for those who look in from outside.
-
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! Fills in the statistics of a store from the client's requests and answers.
 
 use crate::lock::gist::wire::request::Method;
 use crate::lock::gist::wire::status::Head;
-use crate::lock::gist::wire::{RateLimit, Request};
+use crate::lock::gist::wire::{self, Request};
+use crate::lock::stats::{RateLimit, StatsHandle};
 
-/// What was sent and heard so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// How many answers there were, by method and status; a body that was then unusable counts too.
-    pub answers: BTreeMap<(Method, u16), u64>,
-    /// How many requests got no answer.
-    pub unanswered: u64,
-    /// How many calls asked for a revision, which a walk through the history does.
-    pub revisions: u64,
-    /// How many calls asked for a page of the history.
-    pub pages: u64,
-    /// How many calls were answered `RateLimited` without anything being sent.
-    pub held_back: u64,
-    /// The primary rate limit, as last heard of.
-    pub rate: Option<RateLimit>,
-    /// What the token may do, as last heard of.
-    pub scopes: Option<Arc<str>>,
-}
-
-/// Shows what a client has sent and heard, from any thread.
-#[derive(Clone, Debug, Default)]
-pub struct StatsHandle(Arc<Mutex<Stats>>);
-
-impl StatsHandle {
-    /// What was sent and heard so far.
-    #[must_use]
-    pub fn get(&self) -> Stats {
-        self.lock().clone()
-    }
-
-    /// For notes, each of which is short: nobody waits for the network here.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Stats> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// Counts a request that is about to be sent.
+pub(super) fn count_request(stats: &StatsHandle, request: &Request) {
+    if matches!(request, Request::Revision(_) | Request::Commits { .. }) {
+        stats.update(|stats| stats.history_scan_requests += 1);
     }
 }
 
-impl Stats {
-    /// How many answers were 304s, which cost nothing.
-    #[must_use]
-    pub fn not_modified(&self) -> u64 {
-        self.answers.get(&(Method::Get, 304)).copied().unwrap_or(0)
-    }
-
-    /// Notes that a call is made.
-    pub(super) fn asked(&mut self, request: &Request) {
-        match request {
-            Request::Revision(_) => self.revisions += 1,
-            Request::Commits { .. } => self.pages += 1,
-            Request::Gist { .. }
-            | Request::History
-            | Request::Write { .. }
-            | Request::Create { .. } => {}
+/// Counts an answer. A status has three digits, so the number of entries is bounded.
+pub(super) fn count_answer(stats: &StatsHandle, method: Method, head: &Head) {
+    stats.update(|stats| {
+        let key = (method.as_str(), head.status);
+        *stats.answers.entry(key).or_insert(0) += 1;
+        if method == Method::Get && head.status == 304 {
+            stats.not_modified += 1;
         }
-    }
+        stats.rate_limit = head.rate().map(RateLimit::from).or(stats.rate_limit);
+    });
+}
 
-    /// Notes an answer. HTTP statuses are three digits, so that this cannot grow without bound.
-    pub(super) fn heard(&mut self, method: Method, head: &Head) {
-        *self.answers.entry((method, head.status)).or_insert(0) += 1;
-        if head.scopes.is_some() {
-            self.scopes.clone_from(&head.scopes);
+impl From<wire::RateLimit> for RateLimit {
+    fn from(rate: wire::RateLimit) -> Self {
+        RateLimit {
+            limit: rate.limit,
+            remaining: rate.remaining,
+            resets_at: rate.reset,
         }
-        self.rate = head.rate().or(self.rate);
     }
 }
