@@ -27,7 +27,7 @@
 //! impl LeaderCallbacks for Work {
 //!     fn on_started_leading(&self, term: &Term) {
 //!         while !term.is_over() {
-//!             // a short piece of work, that shows its right to do so by term.token()
+//!             // a short piece of work, that shows its right to do so by term.fencing_token()
 //!         }
 //!     }
 //! }

@@ -67,7 +67,7 @@ impl Callbacks {
 impl LeaderCallbacks for Callbacks {
     fn on_started_leading(&self, term: &Term) {
         *self.term.lock().unwrap() = Some(term.clone());
-        self.told(Call::Started(term.token()));
+        self.told(Call::Started(term.fencing_token()));
         match self.habit {
             Habit::ComesBack => {}
             Habit::GoesOn => self.block(),
@@ -175,9 +175,9 @@ fn it_leads_renews_and_gives_the_lease_back() {
     let mut running = run(&store, Habit::Works);
     let term = running.await_term(0);
     running.await_call(&Call::NewLeader("me".into()));
-    let until = term.until();
+    let until = term.valid_until();
     eventually("it renews", || store.writes().len() >= 4);
-    eventually("the term is extended", || term.until() > until);
+    eventually("the term is extended", || term.valid_until() > until);
     let status = running.handle.status();
     assert_eq!(status.leader, "me");
     assert_eq!(status.leading.unwrap().token, 0);
@@ -494,7 +494,7 @@ fn of_several_candidates_one_leads_at_a_time() {
         assert_eq!(running.iter().filter(|one| leads(one)).count(), 1);
         let leader = running.iter().position(leads).unwrap();
         let mut leader = running.remove(leader);
-        assert_eq!(leader.await_term(round).token(), round);
+        assert_eq!(leader.await_term(round).fencing_token(), round);
         assert_eq!(leader.stop(), Finish::Stopped);
     }
 }

@@ -47,7 +47,9 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 /// Today, and the time, in UTC.
 #[must_use]
 pub fn date() -> String {
-    clock::wall().replace('T', " ").replace('Z', " UTC")
+    clock::utc_timestamp()
+        .replace('T', " ")
+        .replace('Z', " UTC")
 }
 
 /// Which part of all processors' time was used, from 0 to 1.

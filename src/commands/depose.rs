@@ -116,7 +116,7 @@ fn depose(gist: &mut Gist, settings: &Settings, yes: bool) -> Result<String, Str
     };
     let record = target.effect.stored.record();
     let record = record.ok_or("there is no record any more; nothing was written")?;
-    let content = deposing(&record.record, clock::wall()).to_json();
+    let content = deposing(&record.record, clock::utc_timestamp()).to_json();
     let written = gist.overwrite(content.clone(), target.effect.commit.revision);
     let unknown = match written {
         Ok(()) => None,

@@ -62,9 +62,9 @@ impl Gist {
                 LookStep::Done(looked) => return looked,
                 LookStep::Ask(request) => request,
             };
-            let sent = clock::wall_unix_millis();
+            let sent = clock::unix_millis();
             let answer = self.client.call(&request, REQUEST_TIMEOUT);
-            let answered = clock::wall_unix_millis();
+            let answered = clock::unix_millis();
             let clocks = answer.date.map(|date| Clocks {
                 sent,
                 answered,

@@ -193,7 +193,7 @@ impl std::fmt::Display for Stopped {
                 write!(
                     f,
                     "{error}, at {} UTC",
-                    words::short(&clock::wall_after(*retry_after))
+                    words::short(&clock::utc_timestamp_after(*retry_after))
                 )
             }
             Stopped::Failed(error) => error.fmt(f),

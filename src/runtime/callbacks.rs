@@ -1,4 +1,4 @@
-//! The callbacks of an election, each on a thread that may block without delaying anything.
+//! The program's callbacks, each on a thread that may block without delaying the election.
 
 use std::fmt;
 use std::io;
@@ -12,156 +12,161 @@ use crate::election::action::StopReason;
 use crate::election::time::Instant;
 use crate::system::monitor::Monitor;
 
-/// How many callbacks may wait for one that does not return, before further ones are left out.
+/// Callbacks that may wait behind one that does not return. Any more are skipped.
 const QUEUE: usize = 64;
 
-/// What a program does when leadership changes: client-go's `LeaderCallbacks`.
+/// Callbacks that the election calls when leadership changes, as in client-go.
 ///
-/// No callback can delay the election. One that does not return holds up the callbacks after it, and
-/// in the end they are left out, with a warning.
+/// No callback can delay the election. If one does not return, later callbacks wait for it. Once the
+/// queue is full, later ones are skipped with a warning.
 pub trait LeaderCallbacks: Send + Sync + 'static {
-    /// This candidate leads. Called on a thread of its own, which may be used to do the work of the
-    /// leader; it must come back soon after [`Term::is_over`], for until then this candidate neither
-    /// gives the lease back nor stands again. Coming back earlier does not end the term.
+    /// Called when this candidate starts to lead, on a separate thread that may do the leader's work.
+    ///
+    /// It must return soon after [`Term::is_over`] becomes true: until then this candidate neither
+    /// releases the lease nor runs for election again. Returning earlier does not end the term.
     fn on_started_leading(&self, term: &Term);
 
-    /// This candidate does not lead any more. Called at the end of each term that
-    /// [`on_started_leading`](Self::on_started_leading) was called for, also if that has not come
-    /// back: a program that must be sure may end itself here.
+    /// Called at the end of each term for which
+    /// [`on_started_leading`](Self::on_started_leading) was called, even if that has not returned.
+    /// A program that must not continue may exit here.
     fn on_stopped_leading(&self) {}
 
-    /// Another holder of the lease was seen, this candidate included; empty for nobody.
+    /// Called when the observed holder of the lease changes. The holder may be this candidate; it is
+    /// empty if nobody holds the lease.
     fn on_new_leader(&self, _identity: &str) {}
 }
 
-/// A term of leadership, as [`LeaderCallbacks::on_started_leading`] sees it.
+/// One term of leadership, as passed to [`LeaderCallbacks::on_started_leading`].
 #[derive(Clone, Debug)]
 pub struct Term {
-    token: u64,
-    state: Arc<TermState>,
+    fencing_token: u64,
+    shared: Arc<SharedTerm>,
 }
 
-/// How far a term has come.
+/// Progress of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nobody was told of it yet.
-    Ahead,
-    /// `on_started_leading` is called.
+    /// `on_started_leading` has not been called yet.
+    Pending,
+    /// `on_started_leading` has been called.
     Begun,
     Over {
+        /// `on_started_leading` was called before the term ended.
         begun: bool,
     },
 }
 
-/// How a term is to end.
+/// Reason and deadline with which a term ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
     pub(super) reason: StopReason,
-    /// When what works in it must be killed at the latest.
+    /// Time by which all work of the term must have been killed.
     pub(super) kill_at: Instant,
 }
 
-/// A term at a moment.
+/// Snapshot of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct View {
+pub(super) struct TermView {
     phase: Phase,
-    /// Until when it lasts, unless that is extended; also while it is being stopped politely.
-    pub(super) until: Instant,
-    /// Set once it has ended.
+    /// Leadership deadline. It may still be extended, also during a graceful shutdown.
+    pub(super) valid_until: Instant,
+    /// Set once the term has ended.
     pub(super) stop: Option<Stop>,
 }
 
-/// Told of every change of a term, by the owner of the election: it must not block.
-type Waker = Box<dyn Fn() + Send>;
+/// Function called after every change of a term, on the election's thread. It must not block.
+type OnChange = Box<dyn Fn() + Send>;
 
-struct TermState {
-    view: Monitor<View>,
-    waker: Mutex<Option<Waker>>,
+struct SharedTerm {
+    view: Monitor<TermView>,
+    on_change: Mutex<Option<OnChange>>,
 }
 
-impl fmt::Debug for TermState {
+impl fmt::Debug for SharedTerm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TermState")
+        f.debug_struct("SharedTerm")
             .field("view", &self.view)
             .finish_non_exhaustive()
     }
 }
 
 impl Term {
-    pub(super) fn new(token: u64, until: Instant) -> Self {
-        let view = View {
-            phase: Phase::Ahead,
-            until,
+    pub(super) fn new(fencing_token: u64, valid_until: Instant) -> Self {
+        let view = TermView {
+            phase: Phase::Pending,
+            valid_until,
             stop: None,
         };
         Term {
-            token,
-            state: Arc::new(TermState {
+            fencing_token,
+            shared: Arc::new(SharedTerm {
                 view: Monitor::new(view),
-                waker: Mutex::new(None),
+                on_change: Mutex::new(None),
             }),
         }
     }
 
-    /// The fencing token: higher than that of every term before. Hand it to whatever the leader
-    /// writes to, and have that refuse lower ones.
+    /// Returns the fencing token, which is higher than that of every earlier term. Send it with every
+    /// write of the leader, and let the receiver refuse lower ones.
     #[must_use]
-    pub fn token(&self) -> u64 {
-        self.token
+    pub fn fencing_token(&self) -> u64 {
+        self.fencing_token
     }
 
-    /// Until when this candidate leads, unless the term is extended or ends early.
+    /// Returns the leadership deadline: this candidate leads until then, unless the term is extended
+    /// or ends early.
     #[must_use]
-    pub fn until(&self) -> Instant {
-        self.lock().until
+    pub fn valid_until(&self) -> Instant {
+        self.lock().valid_until
     }
 
-    /// Whether the term has ended: stop working.
+    /// Returns whether the term has ended. If so, stop working.
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.lock().phase, Phase::Over { .. })
     }
 
-    /// Why the term has ended, once it has.
+    /// Returns why the term has ended, or `None` while it lasts.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.lock().stop.map(|stop| stop.reason)
     }
 
-    /// Waits until the term has ended.
+    /// Blocks until the term has ended.
     pub fn wait_until_over(&self) {
-        let running = |view: &mut View| !matches!(view.phase, Phase::Over { .. });
-        drop(self.state.view.wait_while(running));
+        let lasts = |view: &mut TermView| !matches!(view.phase, Phase::Over { .. });
+        drop(self.shared.view.wait_while(lasts));
     }
 
-    /// How it is.
-    pub(super) fn view(&self) -> View {
+    /// Returns a snapshot of the term.
+    pub(super) fn view(&self) -> TermView {
         *self.lock()
     }
 
-    /// Has `waker` called after every change from now on.
-    pub(super) fn wake(&self, waker: impl Fn() + Send + 'static) {
-        *self.lock_waker() = Some(Box::new(waker));
+    /// Sets the function that is called after every later change.
+    pub(super) fn on_change(&self, on_change: impl Fn() + Send + 'static) {
+        *self.lock_on_change() = Some(Box::new(on_change));
     }
 
-    pub(super) fn extend(&self, until: Instant) {
-        self.change(|view| view.until = until);
+    pub(super) fn extend(&self, valid_until: Instant) {
+        self.change(|view| view.valid_until = valid_until);
     }
 
-    /// The term begins, unless it is over already.
+    /// Begins the term, unless it is already over. Returns whether it has begun.
     fn begin(&self) -> bool {
         let mut view = self.lock();
-        if view.phase == Phase::Ahead {
+        if view.phase == Phase::Pending {
             view.phase = Phase::Begun;
         }
         view.phase == Phase::Begun
     }
 
-    /// Ends it, or has it end sooner. Returns whether it was not ended before.
+    /// Ends the term, or changes when its work must have been killed. Returns whether the term lasted
+    /// until this call.
     pub(super) fn end(&self, stop: Stop) -> bool {
         self.change(|view| {
             let (begun, first) = match view.phase {
-                Phase::Ahead => (false, true),
+                Phase::Pending => (false, true),
                 Phase::Begun => (true, true),
                 Phase::Over { begun } => (begun, false),
             };
@@ -171,48 +176,51 @@ impl Term {
         })
     }
 
-    /// Whether it had begun when it ended.
-    fn had_begun(&self) -> bool {
+    /// Returns whether the term has ended after `on_started_leading` was called.
+    fn ended_after_begin(&self) -> bool {
         self.lock().phase == Phase::Over { begun: true }
     }
 
-    fn change<R>(&self, change: impl FnOnce(&mut View) -> R) -> R {
-        let result = self.state.view.change(change);
-        if let Some(waker) = &*self.lock_waker() {
-            waker();
+    fn change<R>(&self, change: impl FnOnce(&mut TermView) -> R) -> R {
+        let result = self.shared.view.change(change);
+        if let Some(on_change) = &*self.lock_on_change() {
+            on_change();
         }
         result
     }
 
-    fn lock(&self) -> MutexGuard<'_, View> {
-        self.state.view.lock()
+    fn lock(&self) -> MutexGuard<'_, TermView> {
+        self.shared.view.lock()
     }
 
-    fn lock_waker(&self) -> MutexGuard<'_, Option<Waker>> {
-        let waker = &self.state.waker;
-        waker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_on_change(&self) -> MutexGuard<'_, Option<OnChange>> {
+        let on_change = &self.shared.on_change;
+        on_change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A callback that is called on the one thread for those that should be short.
-enum Call {
+/// A callback for the shared `callbacks` thread.
+enum Callback {
     StoppedLeading(Term),
     NewLeader(String),
 }
 
-/// The callbacks and their threads.
-pub(super) struct Caller {
+/// The program's callbacks and their threads.
+pub(super) struct CallbackThreads {
     callbacks: Arc<dyn LeaderCallbacks>,
-    /// `None` once no further call is to come.
-    calls: Option<SyncSender<Call>>,
-    /// Disconnected when the thread of the short callbacks has ended.
+    /// `None` once no more callbacks are accepted.
+    queue: Option<SyncSender<Callback>>,
+    /// Disconnected once the `callbacks` thread has ended.
     ended: Receiver<()>,
 }
 
-impl Caller {
-    /// Starts the thread of the short callbacks.
+impl CallbackThreads {
+    /// Starts the `callbacks` thread, which makes all calls except `on_started_leading`.
+    ///
+    /// # Errors
+    /// Returns an error if the system has no thread left.
     pub(super) fn start(callbacks: Arc<dyn LeaderCallbacks>) -> io::Result<Self> {
-        let (calls, queue) = sync_channel(QUEUE);
+        let (sender, queue) = sync_channel(QUEUE);
         let (running, ended) = sync_channel(0);
         let worker = Arc::clone(&callbacks);
         thread::Builder::new()
@@ -221,75 +229,79 @@ impl Caller {
                 let _running: SyncSender<()> = running;
                 call_all(&*worker, &queue);
             })?;
-        Ok(Caller {
+        Ok(CallbackThreads {
             callbacks,
-            calls: Some(calls),
+            queue: Some(sender),
             ended,
         })
     }
 
-    /// Waits until the callbacks that are due were called, at most for `patience`.
-    pub(super) fn finish(&mut self, patience: Duration) {
-        drop(self.calls.take());
-        if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(patience) {
-            log::warn!("a callback does not return: it is left behind");
+    /// Waits until all queued callbacks have returned, for `timeout` at most.
+    pub(super) fn finish(&mut self, timeout: Duration) {
+        drop(self.queue.take());
+        if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(timeout) {
+            log::warn!("a callback does not return: not waiting for it any longer");
         }
     }
 
-    /// Starts a thread that leads, and calls `gone` when it is done.
+    /// Starts a thread that calls `on_started_leading`, then `on_done`.
+    ///
+    /// # Errors
+    /// Returns an error if the system has no thread left.
     pub(super) fn started_leading(
         &self,
         term: Term,
-        gone: impl FnOnce() + Send + 'static,
+        on_done: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
         let callbacks = Arc::clone(&self.callbacks);
         thread::Builder::new()
             .name("leading".into())
             .spawn(move || {
-                // A thread may be slow to start: what is over by then is not begun any more.
+                // The term may have ended before this thread got to run.
                 if term.begin() {
-                    guarded("on_started_leading", || callbacks.on_started_leading(&term));
+                    catch_panic("on_started_leading", || callbacks.on_started_leading(&term));
                 }
-                gone();
+                on_done();
             })
             .map(drop)
     }
 
-    /// To be called once the term has ended.
+    /// Queues `on_stopped_leading`. The term must have ended.
     pub(super) fn stopped_leading(&self, term: Term) {
-        self.call(Call::StoppedLeading(term));
+        self.enqueue(Callback::StoppedLeading(term));
     }
 
+    /// Queues `on_new_leader`.
     pub(super) fn new_leader(&self, identity: String) {
-        self.call(Call::NewLeader(identity));
+        self.enqueue(Callback::NewLeader(identity));
     }
 
-    fn call(&self, call: Call) {
-        let Some(calls) = &self.calls else { return };
-        if let Err(TrySendError::Full(_)) = calls.try_send(call) {
-            log::warn!("a callback does not return: another one is left out");
+    fn enqueue(&self, callback: Callback) {
+        let Some(queue) = &self.queue else { return };
+        if let Err(TrySendError::Full(_)) = queue.try_send(callback) {
+            log::warn!("a callback does not return: a later one is skipped");
         }
     }
 }
 
-fn call_all(callbacks: &dyn LeaderCallbacks, queue: &Receiver<Call>) {
-    for call in queue {
-        match call {
-            Call::StoppedLeading(term) if !term.had_begun() => {}
-            Call::StoppedLeading(_) => {
-                guarded("on_stopped_leading", || callbacks.on_stopped_leading());
+fn call_all(callbacks: &dyn LeaderCallbacks, queue: &Receiver<Callback>) {
+    for callback in queue {
+        match callback {
+            Callback::StoppedLeading(term) if !term.ended_after_begin() => {}
+            Callback::StoppedLeading(_) => {
+                catch_panic("on_stopped_leading", || callbacks.on_stopped_leading());
             }
-            Call::NewLeader(identity) => {
-                guarded("on_new_leader", || callbacks.on_new_leader(&identity));
+            Callback::NewLeader(identity) => {
+                catch_panic("on_new_leader", || callbacks.on_new_leader(&identity));
             }
         }
     }
 }
 
-/// A callback that panics must not end the thread of those after it, nor count as still running.
-fn guarded(name: &str, callback: impl FnOnce()) {
+/// Runs a callback. Its panic must not end the thread that later callbacks need.
+fn catch_panic(name: &str, callback: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-        log::error!("the callback {name} panicked");
+        log::error!("callback panicked callback={name}");
     }
 }
 
@@ -307,33 +319,33 @@ mod tests {
     }
 
     #[test]
-    fn a_term_that_was_over_before_it_began_is_not_begun() {
+    fn ended_term_does_not_begin() {
         let term = term();
         assert!(term.end(STOP));
         assert!(!term.begin());
-        assert!(term.is_over() && !term.had_begun());
+        assert!(term.is_over() && !term.ended_after_begin());
     }
 
     #[test]
-    fn a_term_that_began_and_ended_had_begun() {
+    fn begun_term_ends_once() {
         let term = term();
         assert!(term.begin() && !term.is_over());
         assert!(term.end(STOP));
         assert!(!term.end(STOP));
-        assert!(term.is_over() && term.had_begun());
+        assert!(term.is_over() && term.ended_after_begin());
         assert!(!term.begin(), "it does not begin again");
     }
 
     #[test]
-    fn every_change_of_a_term_wakes_who_asked_for_it() {
-        let (woken, wakings) = sync_channel(8);
+    fn every_term_change_calls_on_change() {
+        let (sender, changes) = sync_channel(8);
         let term = term();
-        term.wake(move || woken.send(()).unwrap());
+        term.on_change(move || sender.send(()).unwrap());
         let later = Instant::BOOT + Duration::from_secs(1);
         term.extend(later);
         term.end(STOP);
-        assert_eq!(wakings.try_iter().count(), 2);
+        assert_eq!(changes.try_iter().count(), 2);
         let view = term.view();
-        assert_eq!((view.until, view.stop), (later, Some(STOP)));
+        assert_eq!((view.valid_until, view.stop), (later, Some(STOP)));
     }
 }

@@ -17,11 +17,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::alarm::AlarmClock;
 use super::announcer::Announcer;
-use super::callbacks::{Caller, LeaderCallbacks, Stop, Term};
+use super::callbacks::{CallbackThreads, LeaderCallbacks, Stop, Term};
+use super::lock_thread::{self, LockCall, LockResult};
 use super::notices::Reporter;
-use super::worker::{self, LockCall, LockResult};
+use super::timer_thread::TimerThread;
 use crate::election::action::{Action, Finish, StopReason};
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::election::elector::LeaderElector;
@@ -30,7 +30,7 @@ use crate::election::record::LeaderElectionRecord;
 use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
 use crate::observe::journal::Journal;
-use crate::system::clock::{BootClock, wall};
+use crate::system::clock::{BootClock, utc_timestamp};
 
 pub use super::announcer::Transition;
 
@@ -248,8 +248,8 @@ impl LeaderElection {
 struct Owner {
     elector: LeaderElector,
     calls: SyncSender<LockCall>,
-    caller: Caller,
-    timer: AlarmClock,
+    callbacks: CallbackThreads,
+    timer: TimerThread,
     /// The last term; it may be over.
     term: Option<Term>,
     announcer: Announcer,
@@ -271,14 +271,14 @@ impl Owner {
         } = election;
         let confirmation = lock.confirm_delay();
         let (sender, alarm) = (handle.events.clone(), handle.events.clone());
-        let calls = worker::start(lock, move |result, advice| {
+        let calls = lock_thread::start(lock, move |result, advice| {
             let _ = sender.send(Event::Lock(result, advice));
         })?;
         Ok(Owner {
             elector: LeaderElector::new(config, confirmation, BootClock::now()),
             calls,
-            caller: Caller::start(callbacks)?,
-            timer: AlarmClock::start(move || alarm.send(Event::Timer).is_ok())?,
+            callbacks: CallbackThreads::start(callbacks)?,
+            timer: TimerThread::start(move || alarm.send(Event::Timer).is_ok())?,
             term: None,
             announcer,
             entrance: Entrance::default(),
@@ -293,7 +293,7 @@ impl Owner {
             self.act()?;
             self.handle.seen().status = self.elector.status();
             if let Some(finish) = self.elector.finished() {
-                self.caller.finish(LAST_CALLBACKS);
+                self.callbacks.finish(LAST_CALLBACKS);
                 return Ok(finish);
             }
             self.timer.set(self.elector.poll_timeout())?;
@@ -353,7 +353,7 @@ impl Owner {
     }
 
     fn act(&mut self) -> Result<(), ElectionError> {
-        while let Some(action) = self.elector.poll_action(BootClock::now(), wall) {
+        while let Some(action) = self.elector.poll_action(BootClock::now(), utc_timestamp) {
             match action {
                 Action::Get { timeout } => {
                     if self.calls.try_send(LockCall::Get(timeout)).is_err() {
@@ -373,9 +373,12 @@ impl Owner {
                 Action::StartLeading { token, until } => self.start_leading(token, until)?,
                 Action::ExtendLease { until } => {
                     if let Some(term) = &self.term {
-                        log::debug!("the term {}: lasts until {until} after boot", term.token());
+                        log::debug!(
+                            "the term {}: lasts until {until} after boot",
+                            term.fencing_token()
+                        );
                         term.extend(until);
-                        self.announcer.renewed(term.token(), until);
+                        self.announcer.renewed(term.fencing_token(), until);
                     }
                 }
                 Action::StopLeading { reason, kill_at } => {
@@ -385,7 +388,7 @@ impl Owner {
                     self.handle.seen().journal.new_leader();
                     let leads = self.elector.is_leader();
                     self.announcer.new_leader(&identity, leads);
-                    self.caller.new_leader(identity);
+                    self.callbacks.new_leader(identity);
                 }
                 Action::Notice(notice) => {
                     let now = BootClock::now();
@@ -423,7 +426,7 @@ impl Owner {
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
         self.announcer.started(token, until);
-        self.caller.started_leading(term, move || {
+        self.callbacks.started_leading(term, move || {
             let _ = events.send(Event::WorkloadGone(token));
         })?;
         Ok(())
@@ -435,11 +438,11 @@ impl Owner {
         if !term.end(stop) {
             return;
         }
-        let (token, reason) = (term.token(), stop.reason);
+        let (token, reason) = (term.fencing_token(), stop.reason);
         let now = BootClock::now();
         self.handle.seen().journal.stopped(now, token, reason);
         log::debug!("the term {token}: ends, {reason}");
-        self.caller.stopped_leading(term.clone());
+        self.callbacks.stopped_leading(term.clone());
         self.announcer.stopped(token, reason);
         self.announcer.settle(self.elector.is_leader());
     }

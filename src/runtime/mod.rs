@@ -1,19 +1,19 @@
 //! Threads, signals and the real clock: the only place where the pure rooms are put together.
 
-mod alarm;
 mod announcer;
 mod callbacks;
 pub mod election;
 pub mod gist;
 pub mod health;
 mod leader_file;
+mod lock_thread;
 pub mod logging;
 mod notices;
 pub mod observer;
 pub mod sidecar;
 pub mod signals;
+mod timer_thread;
 mod webhook;
-mod worker;
 pub mod workload;
 
 pub use callbacks::{LeaderCallbacks, Term};

@@ -9,7 +9,7 @@ use super::election::needs_a_person;
 use crate::election::action::Notice;
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
-use crate::system::clock::wall_after;
+use crate::system::clock::utc_timestamp_after;
 
 /// A failure that goes on is told again after this time.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
@@ -118,7 +118,7 @@ impl Reporter {
                  candidate leads for {leads_for:.1?} more, and then nobody can before {}, as the \
                  others share the limits",
                 retry_after.as_secs(),
-                wall_after(*retry_after)
+                utc_timestamp_after(*retry_after)
             ),
             Notice::Claimed { token } => log::info!("claimed the lease for the term {token}"),
             Notice::ClaimLost => log::info!("another candidate's claim came first"),

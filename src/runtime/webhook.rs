@@ -32,7 +32,7 @@ use serde::Serialize;
 use super::election::Transition;
 use crate::http::Url;
 use crate::lock::gist::client::{ClientError, ProxySettings, WebClient};
-use crate::system::clock::wall_millis;
+use crate::system::clock::utc_timestamp_millis;
 use crate::system::monitor::Monitor;
 
 /// How many messages wait at the most: a day of an election that is well, minutes of one that is not.
@@ -112,7 +112,7 @@ impl Webhook {
 
     /// Queues the message for a transition. Never blocks.
     pub(super) fn tell(&self, transition: &Transition) {
-        let Some(message) = message(&self.identity, transition, wall_millis()) else {
+        let Some(message) = message(&self.identity, transition, utc_timestamp_millis()) else {
             return;
         };
         self.shared.change(|state| {

@@ -202,7 +202,7 @@ impl Workload {
             state.events = Some(sender.clone());
         }
         let woken = sender.clone();
-        term.wake(move || {
+        term.on_change(move || {
             let _ = woken.try_send(Event::Look);
         });
         let outcome = self.shared.run(term, &sender, &events);
@@ -268,7 +268,7 @@ impl Shared {
             }
             log::warn!(
                 "the term {} goes on: the workload is started again",
-                term.token()
+                term.fencing_token()
             );
         }
         None
@@ -281,7 +281,7 @@ impl Shared {
             if view.stop.is_some() || self.state().over {
                 return false;
             }
-            if BootClock::now() < view.until {
+            if BootClock::now() < view.valid_until {
                 return true;
             }
             if events.recv().is_err() {

@@ -47,20 +47,20 @@ impl BootClock {
 /// The wall clock as RFC 3339 in UTC with whole seconds, cut off: `2026-11-22T10:00:00Z`. For people
 /// and for records; no decision rests on it.
 #[must_use]
-pub fn wall() -> String {
+pub fn utc_timestamp() -> String {
     seconds(OffsetDateTime::now_utc())
 }
 
 /// The wall clock in milliseconds since the Unix epoch, to be compared with another's before people.
 #[must_use]
-pub fn wall_unix_millis() -> i64 {
+pub fn unix_millis() -> i64 {
     let nanos = OffsetDateTime::now_utc().unix_timestamp_nanos();
     i64::try_from(nanos / 1_000_000).unwrap_or_default()
 }
 
 /// What the wall clock will show after that time, as [`wall`] writes it; empty if no clock shows it.
 #[must_use]
-pub fn wall_after(wait: Duration) -> String {
+pub fn utc_timestamp_after(wait: Duration) -> String {
     let wait = time::Duration::try_from(wait).unwrap_or(time::Duration::MAX);
     let then = OffsetDateTime::now_utc().checked_add(wait);
     then.map(seconds).unwrap_or_default()
@@ -68,7 +68,7 @@ pub fn wall_after(wait: Duration) -> String {
 
 /// The wall clock with milliseconds, for log lines: `2026-11-22T10:00:00.123Z`.
 #[must_use]
-pub fn wall_millis() -> String {
+pub fn utc_timestamp_millis() -> String {
     milliseconds(OffsetDateTime::now_utc())
 }
 
@@ -99,8 +99,8 @@ mod tests {
         assert_eq!(milliseconds(time), "2026-11-22T09:59:59.999Z");
         let early = OffsetDateTime::from_unix_timestamp(7).unwrap();
         assert_eq!(milliseconds(early), "1970-01-01T00:00:07.000Z");
-        assert_eq!(wall().len(), 20);
-        assert!(wall() < wall_after(Duration::from_secs(60)));
-        assert_eq!(wall_after(Duration::MAX), "");
+        assert_eq!(utc_timestamp().len(), 20);
+        assert!(utc_timestamp() < utc_timestamp_after(Duration::from_secs(60)));
+        assert_eq!(utc_timestamp_after(Duration::MAX), "");
     }
 }

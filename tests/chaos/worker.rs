@@ -82,12 +82,12 @@ struct Work {
 
 impl LeaderCallbacks for Work {
     fn on_started_leading(&self, term: &Term) {
-        let mut until = term.until();
+        let mut until = term.valid_until();
         let at = BootClock::now();
         self.record(term, What::Begins { at, until });
         while !term.is_over() {
-            if term.until() != until {
-                until = term.until();
+            if term.valid_until() != until {
+                until = term.valid_until();
                 self.record(term, What::LastsUntil(until));
             }
             if BootClock::now() < until {
@@ -104,7 +104,7 @@ impl Work {
     fn record(&self, term: &Term, what: What) {
         let line = write(&Said {
             process: self.process.clone(),
-            token: term.token(),
+            token: term.fencing_token(),
             what,
         });
         // In one piece, at the end of the file.
@@ -113,7 +113,7 @@ impl Work {
 
     fn work(&self, term: &Term) {
         let mut writer = self.writer.lock().unwrap();
-        writer.write(&self.process, term.token());
+        writer.write(&self.process, term.fencing_token());
     }
 }
 

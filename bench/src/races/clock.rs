@@ -1,6 +1,6 @@
 //! The clocks of this machine, in seconds: workloads tell time since boot, the gist service wall time.
 
-use elector::system::clock::{BootClock, wall_unix_millis};
+use elector::system::clock::{BootClock, unix_millis};
 
 /// Seconds since boot.
 #[must_use]
@@ -15,7 +15,7 @@ pub fn wall_minus_boot() -> f64 {
     // The closest of some: in between this thread may have to wait for a processor.
     let one = |_| {
         let before = now();
-        let wall = wall_unix_millis() as f64 / 1000.0;
+        let wall = unix_millis() as f64 / 1000.0;
         let after = now();
         (after - before, wall - f64::midpoint(before, after))
     };

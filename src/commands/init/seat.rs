@@ -209,7 +209,7 @@ pub(super) fn crowded(place: &Place) -> String {
 
 /// A record that nobody leads by.
 pub(super) fn free_record(token: u64, lease: Duration) -> LeaderElectionRecord {
-    let now = clock::wall();
+    let now = clock::utc_timestamp();
     LeaderElectionRecord {
         holder_identity: String::new(),
         lease_duration_seconds: lease.as_secs().max(1),

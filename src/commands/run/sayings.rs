@@ -9,7 +9,7 @@ use crate::runtime::election::Transition;
 
 /// This candidate leads.
 pub(super) fn leads(identity: &str, term: &Term) {
-    let token = term.token();
+    let token = term.fencing_token();
     log::info!("I am {identity}! I will lead you to greatness! (token {token})");
 }
 
@@ -20,7 +20,7 @@ pub(super) fn led(identity: &str, term: &Term) {
         StopReason::Cancelled | StopReason::SteppedDown | StopReason::WorkloadEnded => Level::Info,
         _ => Level::Warn,
     };
-    let token = term.token();
+    let token = term.fencing_token();
     log::log!(
         level,
         "{identity} does not lead any more (token {token}): {reason}"

@@ -30,7 +30,12 @@ pub(super) fn format(record: &Record<'_>) -> String {
 }
 
 fn write(line: &mut Line, record: &Record<'_>) -> fmt::Result {
-    write!(line, "{} {:<5} ", clock::wall_millis(), record.level())?;
+    write!(
+        line,
+        "{} {:<5} ",
+        clock::utc_timestamp_millis(),
+        record.level()
+    )?;
     let target = record.target();
     if target != OWN
         && !target

@@ -9,9 +9,9 @@ use nix::sys::signal::Signal;
 
 use super::{Event, Shared};
 use crate::election::time::Instant;
-use crate::runtime::alarm::AlarmClock;
 use crate::runtime::callbacks::{Stop, Term};
 use crate::runtime::health::Prober;
+use crate::runtime::timer_thread::TimerThread;
 use crate::system::clock::BootClock;
 use crate::workload::message::{FromGuard, Lines, MessageError};
 use crate::workload::process::Control;
@@ -29,7 +29,7 @@ pub(super) struct Run<'a> {
     number: u64,
     supervisor: Supervisor,
     control: Control,
-    alarm: AlarmClock,
+    alarm: TimerThread,
     /// What of the term the supervisor knows.
     until: Instant,
     stop: Option<Stop>,
@@ -50,14 +50,14 @@ impl<'a> Run<'a> {
         sender: &SyncSender<Event>,
     ) -> io::Result<Self> {
         let ringing = sender.clone();
-        let alarm = AlarmClock::start(move || {
+        let alarm = TimerThread::start(move || {
             // Whatever fills the queue wakes the thread as well.
             let _ = ringing.try_send(Event::Look);
             true
         })?;
-        let until = term.until();
+        let until = term.valid_until();
         let mut supervisor = Supervisor::start(until, shared.grace, shared.margin);
-        let guard = shared.spawn_guard(term.token())?;
+        let guard = shared.spawn_guard(term.fencing_token())?;
         supervisor.handle_spawned();
         read_reports(number, guard.report, sender.clone())?;
         Ok(Run {
@@ -103,9 +103,9 @@ impl<'a> Run<'a> {
     /// Tells the supervisor what has changed of the term.
     fn follow(&mut self, term: &Term) {
         let view = term.view();
-        if view.until != self.until {
-            self.until = view.until;
-            self.supervisor.extend(view.until);
+        if view.valid_until != self.until {
+            self.until = view.valid_until;
+            self.supervisor.extend(view.valid_until);
         }
         if let Some(stop) = view.stop
             && self.stop != Some(stop)
