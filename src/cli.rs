@@ -10,8 +10,9 @@ use std::process::ExitCode;
 
 use lexopt::{Arg, Parser};
 
-use crate::commands::usage::{USAGE, nearest, shown};
+use crate::commands::usage::{USAGE, nearest};
 use crate::commands::{self, help};
+use crate::fmt::quoted;
 use crate::workload;
 use crate::workload::process::{EXEC_COMMAND, GUARD_COMMAND};
 
@@ -52,21 +53,21 @@ impl fmt::Display for UsageError {
         match self {
             UsageError::UnknownCommand(word) => {
                 let word = word.to_string_lossy();
-                write!(f, "there is no command `{}`", shown(&word))?;
+                write!(f, "there is no command {}", quoted(&word))?;
                 let names = help::TOPICS.iter().map(|topic| topic.name);
                 suggest(f, nearest(&word, names))
             }
             UsageError::UnknownOption(option) => {
-                write!(f, "there is no option `{}` here", shown(option))?;
+                write!(f, "there is no option {} here", quoted(option))?;
                 suggest(f, nearest(option, OPTIONS.iter().copied()))
             }
             UsageError::TooMuch(argument) => write!(
                 f,
-                "`help` takes no further argument, but there is `{}`: leave it out",
-                shown(&argument.to_string_lossy())
+                "`help` takes no further argument, but there is {}: leave it out",
+                quoted(&argument.to_string_lossy())
             ),
             UsageError::Value(option) => {
-                write!(f, "`{}` takes no value: leave it out", shown(option))
+                write!(f, "{} takes no value: leave it out", quoted(option))
             }
         }
     }

@@ -45,6 +45,7 @@ pub mod cli;
 pub mod commands;
 pub mod election;
 pub mod emulator;
+mod fmt;
 pub mod http;
 pub mod lock;
 pub mod observe;

@@ -21,13 +21,14 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
-use super::gist::{self, Gist, complain, failed, span, up, utc};
+use super::gist::{self, Gist, complain, failed};
 use super::help;
 use super::settings::Settings;
 use super::standing::{Standing, State};
 use super::usage::{self, USAGE, UsageError};
 use crate::election::lock::LockError;
 use crate::election::record::LeaderElectionRecord;
+use crate::fmt::{round_up, span, utc};
 use crate::lock::gist::look::Looked;
 use crate::lock::gist::stored::Stored;
 use crate::lock::gist::wire::Text;
@@ -280,10 +281,10 @@ fn told(deposed: &Deposed) -> String {
     let Deposed { holder, token, .. } = deposed;
     let mut text = format!(
         "{holder} is deposed (token {token}). It stops at its next renewal, within {}.\n",
-        span(up(deposed.retry_period))
+        span(round_up(deposed.retry_period))
     );
-    let from = up(deposed.wait);
-    let until = up(deposed.wait + deposed.begins) + Duration::from_secs(1);
+    let from = round_up(deposed.wait);
+    let until = round_up(deposed.wait + deposed.begins) + Duration::from_secs(1);
     let more = if deposed.settled { "" } else { " or more" };
     let times = match deposed.written_at {
         Some(at) => format!(": between {} and {}", later(at, from), later(at, until)),
@@ -304,7 +305,7 @@ fn told(deposed: &Deposed) -> String {
 
 fn later(unix: i64, time: Duration) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    utc(unix.saturating_add(seconds))
+    utc(unix.saturating_add(seconds)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -16,12 +16,13 @@ use lexopt::prelude::*;
 
 use self::report::{Finding, Report, fail, ok, skipped, warn};
 use super::gist::{self, Gist};
+use super::help;
 use super::settings::Settings;
 use super::standing::Standing;
 use super::usage::{self, UsageError};
-use super::{duration, help};
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::LockError;
+use crate::fmt;
 use crate::lock::gist::client::ClientError;
 use crate::lock::gist::look::Looked;
 use crate::lock::gist::token::TokenSource;
@@ -120,12 +121,12 @@ fn times(election: &LeaderElectionConfig, confirm_delay: Duration) -> Finding {
     ok(
         "settings",
         format!(
-            "LEASE_DURATION={}, CONFIRM_DELAY={}: another one leads within about {} of a crash, {} of \
+            "LEASE_DURATION={:?}, CONFIRM_DELAY={:?}: another one leads within about {} of a crash, {} of \
              a polite stop",
-            duration::format(election.lease_duration),
-            duration::format(confirm_delay),
-            gist::span(gist::up(crash + REQUESTS)),
-            gist::span(gist::up(polite + REQUESTS)),
+            election.lease_duration,
+            confirm_delay,
+            fmt::span(fmt::round_up(crash + REQUESTS)),
+            fmt::span(fmt::round_up(polite + REQUESTS)),
         ),
     )
 }

@@ -8,12 +8,10 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use super::settings::Settings;
 use super::usage::USAGE;
 use crate::election::lock::LockError;
+use crate::fmt::{count, span};
 use crate::lock::gist::client::{ClientError, GistClient, RateLimit};
 use crate::lock::gist::look::{LookStep, Looked, Looker};
 use crate::lock::gist::revision::Revision;
@@ -188,84 +186,9 @@ pub(super) fn print(command: &str, text: &str, code: ExitCode) -> ExitCode {
     }
 }
 
-/// A span of time in its two largest units: `45s`, `4m 12s`, `3h 5m`, `12d 4h`.
-pub(super) fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
-    let (large, small) = match seconds {
-        0..60 => return format!("{seconds}s"),
-        60..3_600 => (format!("{minutes}m"), (seconds % 60, "s")),
-        3_600..86_400 => (format!("{hours}h"), (minutes % 60, "m")),
-        _ => (format!("{days}d"), (hours % 24, "h")),
-    };
-    match small {
-        (0, _) => large,
-        (rest, unit) => format!("{large} {rest}{unit}"),
-    }
-}
-
-/// In whole seconds, up.
-pub(super) fn up(time: Duration) -> Duration {
-    Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
-}
-
-/// A number with its thousands apart: `4,893`.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Seconds since the Unix epoch as RFC 3339 text in UTC; empty for what no calendar has.
-pub(super) fn utc(unix: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(unix);
-    let text = time.ok().and_then(|time| time.format(&Rfc3339).ok());
-    text.unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_are_written_in_their_two_largest_units() {
-        for (seconds, text) in [
-            (0, "0s"),
-            (59, "59s"),
-            (60, "1m"),
-            (252, "4m 12s"),
-            (3_600, "1h"),
-            (11_100, "3h 5m"),
-            (86_400, "1d"),
-            (1_051_200, "12d 4h"),
-        ] {
-            assert_eq!(span(Duration::from_secs(seconds)), text);
-        }
-    }
-
-    #[test]
-    fn thousands_stand_apart() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (4_893, "4,893"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(count(number), text);
-        }
-    }
-
-    #[test]
-    fn times_are_written_in_utc() {
-        assert_eq!(utc(1_588_008_246), "2020-04-27T17:24:06Z");
-        assert_eq!(utc(i64::MAX), "");
-    }
 
     #[test]
     fn a_limit_is_told_with_when_it_is_whole_again() {

@@ -24,6 +24,7 @@ use super::gist;
 use super::help;
 use super::usage::{self, UsageError};
 use crate::election::lock::LockError;
+use crate::fmt::{count, quoted};
 use crate::lock::gist::client::GistClient;
 use crate::lock::gist::terms::{Report, Survey, USUAL_REQUESTS};
 use crate::runtime::signals::{self, STOP_SIGNALS, SignalWatch};
@@ -132,8 +133,8 @@ fn requests(text: &str) -> Result<u32, UsageError> {
         .filter(|number| (2..=MOST_REQUESTS).contains(number))
         .ok_or_else(|| {
             UsageError::Value(format!(
-                "--requests is `{}`: give a number from 2 to {MOST_REQUESTS}",
-                usage::shown(text)
+                "--requests is {}: give a number from 2 to {MOST_REQUESTS}",
+                quoted(text)
             ))
         })
 }
@@ -265,7 +266,7 @@ impl Reading {
         let (made, most) = far.requests;
         self.say(&format!(
             "reading: request {made} of at most {most}, {} revisions listed, {} read",
-            gist::count(far.listed as u64),
+            count(far.listed as u64),
             far.read
         ));
     }

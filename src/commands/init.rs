@@ -21,6 +21,7 @@ use super::help;
 use super::settings::{Settings, SettingsError, looks_secret};
 use super::usage::{self, UsageError};
 use crate::election::lock::LockError;
+use crate::fmt;
 use crate::lock::gist::client::ClientError;
 use crate::lock::gist::stored::Place;
 use crate::lock::gist::wire::GistId;
@@ -157,15 +158,15 @@ fn old_gist(text: &str) -> Result<GistId, UsageError> {
     }
     let wrong = "give the id of the old gist, the last part of its address on the web";
     text.parse()
-        .map_err(|_| UsageError::Value(format!("--from is `{}`: {wrong}", usage::shown(text))))
+        .map_err(|_| UsageError::Value(format!("--from is {}: {wrong}", fmt::quoted(text))))
 }
 
 fn old_file(text: &str) -> Result<String, UsageError> {
     match check_file_name(text) {
         Ok(name) => Ok(name.as_ref().to_owned()),
         Err(_) => Err(UsageError::Value(format!(
-            "--from-file is `{}`: give the plain name of a file",
-            usage::shown(text)
+            "--from-file is {}: give the plain name of a file",
+            fmt::quoted(text)
         ))),
     }
 }

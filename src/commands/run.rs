@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use self::options::RunOptions;
+use super::help;
 use super::settings::Settings;
 use super::usage::{self, USAGE};
-use super::{duration, help};
 use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::ResourceLock;
@@ -194,10 +194,8 @@ fn warn_of_short_try(config: &LeaderElectionConfig, confirm_delay: Duration) {
         config.lease_duration + config.takeover_stagger + config.poll_period + confirm_delay;
     if let Some(patience) = config.give_up_after.filter(|patience| *patience < needed) {
         log::warn!(
-            "--try {} is too short to outlast the lease of a leader that has crashed: that takes up \
-             to {}",
-            duration::format(patience),
-            duration::format(needed)
+            "--try {patience:?} is too short to outlast the lease of a leader that has crashed: that takes up \
+             to {needed:?}"
         );
     }
 }

@@ -16,7 +16,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::commands::duration;
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::lock::gist::token::{Token, TokenSource};
 use crate::lock::gist::wire::target::{
@@ -404,25 +403,24 @@ fn warn_of_limits(
     let renewals = an_hour(election.retry_period);
     if renewals > WRITES_AN_HOUR {
         warnings.push(format!(
-            "RETRY_PERIOD is {}: that makes {renewals:.0} writes an hour, and GitHub takes \
+            "RETRY_PERIOD is {:?}: that makes {renewals:.0} writes an hour, and GitHub takes \
              {WRITES_AN_HOUR} from one user; give 8s or more, with RENEW_DEADLINE and \
              LEASE_DURATION to match",
-            duration::format(election.retry_period)
+            election.retry_period
         ));
     }
     if election.poll_period < SHORTEST_POLITE_POLL {
         warnings.push(format!(
-            "POLL_PERIOD is {}: each candidate makes {:.0} requests a minute, and GitHub takes 900 \
+            "POLL_PERIOD is {:?}: each candidate makes {:.0} requests a minute, and GitHub takes 900 \
              from one user; give 1s or more",
-            duration::format(election.poll_period),
+            election.poll_period,
             an_hour(election.poll_period) / 60.0
         ));
     }
     if confirm_delay < CONFIRM_DELAY {
         warnings.push(format!(
-            "CONFIRM_DELAY is {}: there may be two leaders whenever GitHub takes longer than this \
-             to put a write into effect; give 2s or more",
-            duration::format(confirm_delay)
+            "CONFIRM_DELAY is {confirm_delay:?}: there may be two leaders whenever GitHub takes longer than this \
+             to put a write into effect; give 2s or more"
         ));
     }
 }

@@ -6,10 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gist::span;
+use crate::fmt::{one_line, span};
 use crate::lock::gist::look::Looked;
 use crate::lock::gist::stored::{Moved, PROTOCOL, Stored, StoredRecord};
-use crate::lock::gist::wire::status::for_people;
 
 /// How it is with the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +117,7 @@ impl Standing {
 
     /// Whom the record names, fit to be shown.
     pub(super) fn shown_holder(&self) -> String {
-        for_people(&self.holder)
+        one_line(&self.holder)
     }
 
     /// How long the lease of a leader lasts unless it is renewed.

@@ -14,9 +14,9 @@ use super::settings::Settings;
 use super::standing::{Standing, State};
 use super::usage::{self, UsageError};
 use crate::election::lock::LockError;
+use crate::fmt::{self, one_line, span};
 use crate::lock::gist::client::RateLimit;
 use crate::lock::gist::look::Looked;
-use crate::lock::gist::wire::status::for_people;
 
 /// What is to be known of it, for the help.
 pub(super) const DETAILS: &str = "\
@@ -99,7 +99,7 @@ fn failure(gist: &Gist, error: &LockError) -> String {
             "{error}, after {} requests. The newest one names {:?} (token {}), but whether it is in \
              effect is not known; move the lock to a gist of its own with elector init --from",
             gist.requests(),
-            for_people(&newest.record.holder_identity),
+            one_line(&newest.record.holder_identity),
             newest.record.leader_transitions,
         ),
         _ => error.to_string(),
@@ -153,11 +153,11 @@ impl View {
             line("lease", &self.lease(lease));
         }
         if !standing.since.is_empty() && !standing.leader().is_empty() {
-            let since = for_people(&standing.since);
+            let since = one_line(&standing.since);
             line("since", &format!("{since}, by the leader's own clock"));
         }
         if let Some(wait) = standing.waits(self.own_lease) {
-            let wait = gist::span(wait);
+            let wait = span(wait);
             line(
                 "next",
                 &format!("candidates that were there wait for {wait} more"),
@@ -171,11 +171,11 @@ impl View {
     }
 
     fn lease(&self, lease: Duration) -> String {
-        let (lease, ago) = (gist::span(lease), self.standing.ago());
+        let (lease, ago) = (span(lease), self.standing.ago());
         match self.standing.left() {
             Some(left) => format!(
                 "{lease}, renewed {ago}, runs out in {} unless it is renewed",
-                gist::span(left)
+                span(left)
             ),
             None => format!("{lease}, written {ago}"),
         }
@@ -196,8 +196,8 @@ impl View {
                 "" => "",
                 _ => &standing.since,
             },
-            renewed_at: self.written_at.map(gist::utc),
-            now: self.date.map(gist::utc),
+            renewed_at: self.written_at.and_then(fmt::utc),
+            now: self.date.and_then(fmt::utc),
             revision: &self.revision,
             gist: &self.gist,
             file: &self.file,

@@ -17,8 +17,8 @@ use serde_json::Value as Json;
 use super::gist::{failed, print, wrong_settings};
 use super::help;
 use super::usage::{self, UsageError};
+use crate::fmt::{one_line, quoted};
 use crate::http::ListenAddr;
-use crate::lock::gist::wire::status::for_people;
 
 /// What is to be known of it, for the help.
 pub(super) const DETAILS: &str = "\
@@ -91,8 +91,8 @@ fn port_of(text: &str) -> Result<u16, UsageError> {
     let port = text.parse().ok().filter(|port| *port > 0);
     port.ok_or_else(|| {
         UsageError::Value(format!(
-            "--port is `{}`: give a number from 1 to 65535",
-            usage::shown(text)
+            "--port is {}: give a number from 1 to 65535",
+            quoted(text)
         ))
     })
 }
@@ -277,7 +277,7 @@ impl Answer {
     fn meaning(&self) -> Result<String, String> {
         let body: Option<Json> = serde_json::from_slice(&self.body).ok();
         let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
-        let error = field("error").and_then(Json::as_str).map(for_people);
+        let error = field("error").and_then(Json::as_str).map(one_line);
         let steps_down = field("steppingDown") == Some(&Json::Bool(true));
         match (self.status, error) {
             (200 | 202, _) if steps_down => Ok(

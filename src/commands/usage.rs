@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use lexopt::Arg;
 
+use crate::fmt::quoted;
+
 /// The exit code for wrong usage and settings.
 pub const USAGE: u8 = 2;
 
@@ -17,9 +19,6 @@ const CLOSE: usize = 2;
 
 /// Longer words than this, in characters, are no slip of a known one, and are not compared.
 const LONGEST_COMPARED: usize = 24;
-
-/// How much of a wrong argument is repeated, in characters.
-const LONGEST_SHOWN: usize = 60;
 
 /// Why the arguments of a command cannot be understood.
 #[non_exhaustive]
@@ -42,18 +41,14 @@ impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UsageError::UnknownOption { option, nearest } => {
-                write!(f, "there is no option `{}` here", shown(option))?;
+                write!(f, "there is no option {} here", quoted(option))?;
                 match nearest {
                     Some(known) => write!(f, ": did you mean `{known}`?"),
                     None => Ok(()),
                 }
             }
             UsageError::Stray(argument) => {
-                write!(
-                    f,
-                    "it takes no argument `{}`: leave it out",
-                    shown(argument)
-                )
+                write!(f, "it takes no argument {}: leave it out", quoted(argument))
             }
             UsageError::Value(why) => f.write_str(why),
         }
@@ -90,14 +85,6 @@ pub fn refuse(command: &str, error: &UsageError) -> ExitCode {
         "elector {command}: {error}\nSee `elector help {command}`."
     );
     ExitCode::from(USAGE)
-}
-
-/// An argument as a message repeats it: on one line, and cut.
-pub(crate) fn shown(word: &str) -> String {
-    word.chars()
-        .take(LONGEST_SHOWN)
-        .flat_map(char::escape_debug)
-        .collect()
 }
 
 /// The known word that `word` is probably a slip of.

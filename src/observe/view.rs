@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::journal::Journal;
 use super::{ReadyWhen, WorkloadCounts};
@@ -17,6 +16,7 @@ use crate::election::lock::Content;
 use crate::election::record::LeaderElectionRecord;
 use crate::election::status::{RoleName, Status};
 use crate::election::time::Instant;
+use crate::fmt;
 use crate::lock::stats::StoreStats;
 
 /// What does not change while an elector runs.
@@ -201,13 +201,8 @@ impl View {
     /// The same, as RFC 3339 text in UTC with whole seconds.
     #[must_use]
     pub fn time_at(&self, at: Instant) -> Option<String> {
-        rfc3339(self.wall_at(at)?)
+        fmt::utc(self.wall_at(at)?.unix_timestamp())
     }
-}
-
-/// RFC 3339 in UTC with whole seconds.
-pub(super) fn rfc3339(time: OffsetDateTime) -> Option<String> {
-    time.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::election::action::StopReason;
 use crate::election::lock::Observed;
 use crate::election::time::Instant;
+use crate::fmt::brief;
 
 /// A lease that was not renewed for this part of it is told of: a leader that is well renews before a
 /// third of it has passed.
@@ -199,35 +200,9 @@ impl Watcher {
     }
 }
 
-/// A time for people: `8s`, `1.5s`, `250ms`.
-pub(super) fn brief(time: Duration) -> String {
-    let millis = time.as_millis();
-    match (millis, millis % 1000 / 100) {
-        (0..1000, _) => format!("{millis}ms"),
-        (1000..10_000, tenths @ 1..) => format!("{}.{tenths}s", millis / 1000),
-        _ => format!("{}s", millis / 1000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_brief() {
-        for (millis, shown) in [
-            (0, "0ms"),
-            (250, "250ms"),
-            (999, "999ms"),
-            (1000, "1s"),
-            (1_550, "1.5s"),
-            (8_000, "8s"),
-            (9_999, "9.9s"),
-            (61_700, "61s"),
-        ] {
-            assert_eq!(brief(Duration::from_millis(millis)), shown);
-        }
-    }
 
     #[test]
     fn who_does_not_keep_up_misses_some_and_delays_nobody() {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use log::Level;
 
-use super::announcer::brief;
 use super::election::needs_a_person;
 use crate::election::action::Notice;
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
+use crate::fmt::brief;
 use crate::system::clock::utc_timestamp_after;
 
 /// A failure that goes on is told again after this time.

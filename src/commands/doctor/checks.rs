@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::report::{Finding, Level, fail, ok, warn};
-use crate::commands::gist::{Clocks, count, span};
+use crate::commands::gist::Clocks;
 use crate::commands::standing::{Standing, State};
+use crate::fmt::{count, one_line, span};
 use crate::lock::gist::protocol::has_gist_scope;
 use crate::lock::gist::stored::Stored;
 use crate::lock::gist::token::TokenKind;
 use crate::lock::gist::wire::About;
-use crate::lock::gist::wire::status::for_people;
 
 /// Clocks that differ by less agree well enough for people who read two logs side by side.
 const CLOSE_CLOCKS_MILLIS: i64 = 5_000;
@@ -58,7 +58,7 @@ pub(super) fn rights(kind: TokenKind, scopes: Option<&str>) -> Finding {
             "rights",
             format!(
                 "the token's scopes are {}: it may not write gists; give it the scope gist",
-                for_people(scopes)
+                one_line(scopes)
             ),
         ),
         (_, Some("gist")) => ok(
@@ -69,7 +69,7 @@ pub(super) fn rights(kind: TokenKind, scopes: Option<&str>) -> Finding {
             "rights",
             format!(
                 "the token may do more than is needed here ({}): one with the scope gist alone would do",
-                for_people(scopes)
+                one_line(scopes)
             ),
         ),
         (TokenKind::Classic | TokenKind::OAuthApp, None) => warn(
@@ -90,7 +90,7 @@ pub(super) fn gist(about: &About) -> Finding {
     let owner = match &about.owner {
         Some(owner) => format!(
             "of {}, and only that user's tokens can write it",
-            for_people(owner)
+            one_line(owner)
         ),
         None => {
             "of an owner that is not shown, and only that user's tokens can write it".to_owned()

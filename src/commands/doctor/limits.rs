@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::report::{Finding, fail, ok, warn};
-use crate::commands::duration;
-use crate::commands::gist::{count, limit_text};
+use crate::commands::gist::limit_text;
 use crate::election::config::LeaderElectionConfig;
+use crate::fmt::count;
 use crate::lock::gist::client::{RateLimit, WriteLimits};
 
 /// GitHub's primary limit: requests an hour and user.
@@ -39,9 +39,9 @@ fn whole(number: f64) -> String {
 pub(super) fn writes(election: &LeaderElectionConfig, github: bool) -> Finding {
     let renewals = times(election.retry_period, HOUR);
     let made = format!(
-        "a leader makes {} an hour (RETRY_PERIOD={})",
+        "a leader makes {} an hour (RETRY_PERIOD={:?})",
         whole(renewals),
-        duration::format(election.retry_period)
+        election.retry_period
     );
     if !github {
         return ok(
@@ -111,10 +111,10 @@ pub(super) fn polls(election: &LeaderElectionConfig, github: bool) -> Finding {
     let leader = POINTS_OF_A_WRITE * times(election.retry_period, MINUTE);
     let of = |candidates: f64| whole(candidates * each + leader);
     let made = format!(
-        "{FEW} candidates use {} points a minute, {MANY} use {} (POLL_PERIOD={})",
+        "{FEW} candidates use {} points a minute, {MANY} use {} (POLL_PERIOD={:?})",
         of(FEW),
         of(MANY),
-        duration::format(election.poll_period)
+        election.poll_period
     );
     if !github {
         return ok("polls", made);

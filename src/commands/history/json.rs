@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Found;
-use super::words::rfc3339;
+use crate::fmt::utc;
 use crate::lock::gist::terms::{End, Gap, Term, Unsettled};
 
 /// The whole of it, on one line. Its keys stand in the help.
@@ -30,7 +30,7 @@ pub(super) fn text(found: &Found) -> String {
 }
 
 fn time(unix: Option<i64>) -> Value {
-    unix.and_then(rfc3339).into()
+    unix.and_then(utc).into()
 }
 
 fn term(term: &Term) -> Value {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Found;
 use super::words::{between, date, day, name};
-use crate::commands::gist::count;
+use crate::fmt::count;
 use crate::lock::gist::terms::{End, Entry, Report, Term};
 
 /// A history longer than this, in seconds, has its years in every line.

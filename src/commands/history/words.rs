@@ -2,13 +2,7 @@
 
 use std::time::Duration;
 
-use crate::commands::gist::{span, utc};
-use crate::lock::gist::wire::status::for_people;
-
-/// Seconds since the Unix epoch as RFC 3339 text in UTC; `None` for what no calendar has.
-pub(super) fn rfc3339(unix: i64) -> Option<String> {
-    Some(utc(unix)).filter(|text| !text.is_empty())
-}
+use crate::fmt::{one_line, span, utc};
 
 /// RFC 3339 text without the letters: `2026-11-22 10:00:00`.
 pub(super) fn short(rfc3339: &str) -> String {
@@ -17,7 +11,7 @@ pub(super) fn short(rfc3339: &str) -> String {
 
 /// A time by its whole date: `2026-11-22 10:00:00`.
 pub(super) fn date(unix: Option<i64>) -> String {
-    let text = unix.and_then(rfc3339);
+    let text = unix.and_then(utc);
     text.map_or_else(|| "unknown".to_owned(), |text| short(&text))
 }
 
@@ -66,7 +60,7 @@ fn width(letter: char) -> usize {
 /// A foreign name, on one line, in at most so many columns. Of a long one its beginning and its end
 /// are kept, which say in which cluster it is and which pod.
 pub(super) fn name(text: &str, most: usize) -> String {
-    let text = for_people(text);
+    let text = one_line(text);
     if columns(&text) <= most {
         return text;
     }

@@ -7,9 +7,9 @@ use super::seat::{Seat, State, free_record};
 use super::{Trouble, USUAL_FILE, failed};
 use crate::commands::settings::Settings;
 use crate::election::lock::LockError;
+use crate::fmt::one_line;
 use crate::lock::gist::client::GistClient;
 use crate::lock::gist::stored::{Mark, Moved, Place, to_first_text};
-use crate::lock::gist::wire::status::for_people;
 use crate::lock::gist::wire::{GistId, Reply, Request};
 use crate::runtime::gist::{OpenError, process_name};
 
@@ -39,7 +39,7 @@ pub(super) fn run(settings: &Settings, named_gist: bool, say: &Say) -> Result<Pl
     say.line(format_args!(
         "made gist {}, a secret one, with file {:?}",
         place.gist,
-        for_people(file)
+        one_line(file)
     ));
     say.in_kubernetes(&place);
     Ok(place)
@@ -114,7 +114,7 @@ fn make_file(settings: &Settings, say: &Say) -> Result<Place, Trouble> {
 fn held_by(holder: &str) -> String {
     match holder {
         "" => "nobody leads".to_owned(),
-        holder => format!("held by {}", for_people(holder)),
+        holder => format!("held by {}", one_line(holder)),
     }
 }
 

@@ -26,9 +26,9 @@ use super::say::{Say, named, wait_until};
 use super::seat::{Look, Seat, State, Stays, crowded};
 use super::{Trouble, failed, options_for};
 use crate::commands::settings::Settings;
+use crate::fmt::one_line;
 use crate::lock::gist::stored::{Mark, Moved, Place};
 use crate::lock::gist::wire::GistId;
-use crate::lock::gist::wire::status::for_people;
 use crate::system::clock::BootClock;
 
 /// How often others may come first, or disturb.
@@ -102,7 +102,7 @@ impl Moving<'_> {
             State::Lock { holder, plain, .. } => {
                 let leads = match holder.as_str() {
                     "" => "nobody leads".to_owned(),
-                    holder => format!("held by {}", for_people(holder)),
+                    holder => format!("held by {}", one_line(holder)),
                 };
                 self.say.line(format_args!(
                     "moves the lock in {from}: token {token}, {leads}"

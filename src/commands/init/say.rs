@@ -6,8 +6,8 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use crate::election::time::Instant;
+use crate::fmt::one_line;
 use crate::lock::gist::stored::Place;
-use crate::lock::gist::wire::status::for_people;
 use crate::system::clock::BootClock;
 use crate::system::timer::Timer;
 
@@ -88,5 +88,5 @@ pub(super) fn wait_until(end: Instant) -> io::Result<()> {
 
 /// A place, for people.
 pub(super) fn named(place: &Place) -> String {
-    format!("file {:?} of gist {}", for_people(&place.file), place.gist)
+    format!("file {:?} of gist {}", one_line(&place.file), place.gist)
 }

@@ -7,6 +7,7 @@ use lexopt::prelude::*;
 
 use crate::commands::duration;
 use crate::commands::usage::{self, UsageError};
+use crate::fmt::quoted;
 
 const OPTIONS: &[&str] = &["--try", "--unless-led-within", "--help"];
 
@@ -40,9 +41,9 @@ pub(super) fn parse(
             }
             Value(stray) => {
                 return Err(UsageError::Value(format!(
-                    "`{0}` is no option: put `--` in front of the program that is to run, as in \
-                     `elector run -- {0}`",
-                    usage::shown(&stray.to_string_lossy())
+                    "{0} is no option: put `--` in front of the program that is to run, as in \
+                     `elector run -- CMD`",
+                    quoted(&stray.to_string_lossy())
                 )));
             }
             arg => return Err(usage::unexpected(&arg, OPTIONS)),
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_is_named_with_what_to_do() {
         for (line, part) in [
-            ("sleep 1", "`elector run -- sleep`"),
+            ("sleep 1", "`sleep` is no option"),
             ("--", "no program follows"),
             ("--try 5 -- x", "--try: "),
             ("--try 0s", "above zero"),

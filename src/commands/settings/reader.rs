@@ -9,9 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::commands::duration;
-
-/// How much of a bad value is repeated to the user, in characters: enough to recognise it by.
-const LONGEST_SHOWN: usize = 80;
+use crate::fmt::quoted;
 
 /// What GitHub's tokens begin with. A value that contains one stands in a wrong variable, and is not
 /// shown.
@@ -144,15 +142,7 @@ pub(super) fn shown(value: &str) -> String {
     if looks_secret(value) {
         return "a value that looks like a token (not shown)".to_owned();
     }
-    let mut text: String = value
-        .chars()
-        .take(LONGEST_SHOWN)
-        .flat_map(char::escape_debug)
-        .collect();
-    if value.chars().nth(LONGEST_SHOWN).is_some() {
-        text.push('…');
-    }
-    format!("`{text}`")
+    quoted(value)
 }
 
 /// Whether a value seems to be, or to hold, an API token.

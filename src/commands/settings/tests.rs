@@ -170,8 +170,8 @@ on the web
   neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set: give a token that may write gists, or \
 a file that holds one
   GITHUB_API_URL is `ftp://x`, which starts with neither https:// nor http://
-  LEASE_DURATION: unknown duration `10`: write it like 30s, 1m30s or 500ms
-  ELECTOR_RETRY_PERIOD: negative duration `-8s`: write it without the minus sign
+  LEASE_DURATION: unknown duration `10`; write it like 30s, 1m30s or 500ms
+  ELECTOR_RETRY_PERIOD: negative duration `-8s`; remove the minus sign
   RELEASE_ON_CANCEL is `yes`: give true or false
 see `elector help` for all settings"
     );

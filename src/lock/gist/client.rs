@@ -33,11 +33,12 @@ use self::tls::TlsConnector;
 use super::limits::Limits;
 use super::token::{Token, TokenError, TokenKind, TokenSource, TokenStore};
 use super::wire::request::{HttpRequest, Method, USER_AGENT};
-use super::wire::status::{Asked, Head, for_people};
+use super::wire::status::{Asked, Head};
 use super::wire::target::{ApiUrl, GistId, TargetError, check_file_name};
 use super::wire::{self, Answer, Request, Target};
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
+use crate::fmt::one_line;
 use crate::lock::stats::{StatsHandle, StoreStats};
 
 pub use self::proxy::ProxySettings;
@@ -417,7 +418,7 @@ impl GistClient {
             ureq::Error::Timeout(_) => format!("{host} did not answer within {timeout:.1?}{way}"),
             ureq::Error::ConnectProxyFailed(why) => format!(
                 "the proxy does not connect us with {host} ({}){way}; check HTTPS_PROXY and NO_PROXY",
-                for_people(why)
+                one_line(why)
             ),
             ureq::Error::Io(error) if is_closed(error) => {
                 format!("{host} closed the connection without an answer{way}")
@@ -425,11 +426,11 @@ impl GistClient {
             ureq::Error::Io(error) => format!("the connection to {host} broke{way}: {error}"),
             ureq::Error::Protocol(error) => format!(
                 "{host} does not speak HTTP as it should{way} ({}); check GITHUB_API_URL and any proxy on the way",
-                for_people(&error.to_string())
+                one_line(&error.to_string())
             ),
             other => format!(
                 "the request to {host} failed{way}: {}",
-                for_people(&other.to_string())
+                one_line(&other.to_string())
             ),
         }
     }

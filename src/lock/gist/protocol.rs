@@ -20,12 +20,12 @@ use super::observation::{Observer, content};
 use super::reader::{Read, Reader, unavailable};
 use super::revision::Revision;
 use super::stored::{self, Mark, Origin, PROTOCOL, PROTOCOL_MOVED, Stored};
-use super::wire::status::for_people;
 use super::wire::target::check_file_name;
 use super::wire::{Answer, GistPage, Reply, Request};
 use crate::election::lock::{Advice, Content, LockError, Observed, Written};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
 use crate::election::time::Instant;
+use crate::fmt::one_line;
 
 /// What the protocol must be told of its surroundings.
 #[derive(Clone, Debug)]
@@ -416,7 +416,7 @@ pub(super) fn only_file(files: &[String]) -> Result<String, LockError> {
             Err(_) => Err(LockError::Refused(format!(
                 "the gist's only file, {}, has a name that cannot be used: name another file with \
                  GIST_FILE, it is made",
-                for_people(file)
+                one_line(file)
             ))),
         },
         [] => Err(LockError::Refused(
@@ -424,7 +424,7 @@ pub(super) fn only_file(files: &[String]) -> Result<String, LockError> {
         )),
         files => Err(LockError::Refused(format!(
             "the gist has several files ({}): say with GIST_FILE which of them holds the record",
-            for_people(&files.join(", "))
+            one_line(&files.join(", "))
         ))),
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::revision::Revision;
-use super::wire::status::for_people;
 use super::wire::target::check_file_name;
 use super::wire::{GistId, Text};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord, RecordError};
+use crate::fmt::one_line;
 
 /// The version of the rule by which everybody computes the revision in effect.
 pub const PROTOCOL: u64 = 1;
@@ -89,7 +89,7 @@ impl fmt::Display for Place {
             f,
             "GIST_ID={} GIST_FILE={}",
             self.gist,
-            for_people(&self.file)
+            one_line(&self.file)
         )
     }
 }

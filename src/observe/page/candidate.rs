@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use super::words::{NARROW, count, escaped, left, name, number, span};
+use super::words::{NARROW, count, escaped, left, name, span};
 use crate::election::lock::Content;
 use crate::election::status::RoleName;
+use crate::fmt::count as number;
 use crate::observe::view::View;
 
 pub(super) fn candidate(view: &View) -> String {

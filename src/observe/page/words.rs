@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::observe::view::rfc3339;
+use crate::fmt;
 
 /// So much of a name is shown, in characters; the whole of it stands in the status document.
 const LONGEST_NAME: usize = 120;
@@ -42,10 +42,7 @@ pub(super) fn name(name: &str) -> String {
 
 /// As much of a name as is shown.
 pub(super) fn shortened(name: &str) -> String {
-    match name.char_indices().nth(LONGEST_NAME) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
-    }
+    fmt::shortened(name, LONGEST_NAME).into_owned()
 }
 
 /// A duration, in the one or two units that matter.
@@ -91,26 +88,13 @@ pub(super) fn time(time: OffsetDateTime, now: OffsetDateTime) -> String {
         let (day, year) = (time.day(), time.year());
         format!("{day} {month} {year}, {hour:02}:{minute:02} UTC")
     };
-    let datetime = rfc3339(time).unwrap_or_default();
+    let datetime = fmt::utc(time.unix_timestamp()).unwrap_or_default();
     format!("<time datetime=\"{datetime}\">{shown}</time>")
-}
-
-/// A number with its thousands kept apart.
-pub(super) fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A number of things: `1 start`, `2 starts`.
 pub(super) fn count(n: u64, thing: &str) -> String {
-    let mut text = number(n);
+    let mut text = fmt::count(n);
     let plural = if n == 1 { "" } else { "s" };
     // Writing to a String cannot fail.
     let _ = write!(text, "{NARROW}{thing}{plural}");
@@ -130,14 +114,6 @@ mod tests {
         let everything: String = ('\0'..='\u{2fff}').collect();
         let html = escaped(&everything);
         assert!(!html.contains(['<', '>', '"', '\'', '\0', '\r', '\u{1b}']));
-    }
-
-    #[test]
-    fn long_names_are_cut_between_characters() {
-        let long = "ü".repeat(LONGEST_NAME + 1);
-        assert_eq!(shortened(&long).chars().count(), LONGEST_NAME + 1);
-        assert!(shortened(&long).ends_with('…'));
-        assert_eq!(shortened("short"), "short");
     }
 
     #[test]
@@ -186,15 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_kept_apart() {
-        for (n, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(number(n), text);
-        }
+    fn count_adds_the_plural() {
         assert_eq!(count(1, "start").replace(NARROW, " "), "1 start");
         assert_eq!(count(0, "start").replace(NARROW, " "), "0 starts");
     }

@@ -8,11 +8,15 @@ use std::fmt::{self, Write};
 use env_logger::Logger;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use crate::fmt::shortened;
 use crate::system::clock;
 
 /// The longest line, in bytes with its newline. A pipe takes as much as this in one piece
 /// (`PIPE_BUF`), so that lines of several processes on one standard error do not mix.
 pub(super) const LONGEST: usize = 4096;
+
+/// Longest part of a filter that a warning repeats, in characters.
+const LONGEST_SHOWN: usize = 60;
 
 /// What stands at the end of a line that was cut.
 const CUT: &str = "…\n";
@@ -128,7 +132,7 @@ pub(super) fn doubt_about_filter(filter: &str, logger: &Logger) -> Option<String
     Some(format!(
         "RUST_LOG is `{}`, which lets nothing of elector itself through: add a level, as in \
          info,ureq=debug",
-        shown(filter)
+        shortened(filter, LONGEST_SHOWN)
     ))
 }
 
@@ -149,13 +153,8 @@ pub(super) fn flaw_in_filter(filter: &str) -> Option<String> {
     let directive = directives.split(',').map(str::trim).find(flawed)?;
     Some(format!(
         "has `{}`, which names no level: write it like warn,ureq=debug",
-        shown(directive)
+        shortened(directive, LONGEST_SHOWN)
     ))
-}
-
-/// The beginning of what the user wrote; the line escapes it.
-fn shown(text: &str) -> String {
-    text.chars().take(60).collect()
 }
 
 #[cfg(test)]

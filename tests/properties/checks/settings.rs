@@ -155,7 +155,7 @@ fn durations_are_gos(text: &str) {
                 ours.as_nanos().abs_diff(nanos) <= slack,
                 "{text} is {ours:?}"
             );
-            let written = duration::format(*ours);
+            let written = format!("{ours:?}");
             assert_eq!(
                 duration::parse(&written),
                 Ok(*ours),

@@ -20,9 +20,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use self::about::Loose;
-use super::status::for_people;
 use super::target::GistId;
 use super::{About, Commit, Revision, Text};
+use crate::fmt::one_line;
 
 /// The longest body that is read, in bytes after decompression: more than a day of history at
 /// 1 kB an entry, and little enough to be read within a request's time.
@@ -218,10 +218,10 @@ fn unusable(error: &serde_json::Error) -> Unusable {
             LONGEST_BODY / 1024 / 1024
         ),
         (Category::Eof, _) => "the answer broke off".into(),
-        (Category::Io, _) => format!("the answer broke off ({})", for_people(&error.to_string())),
+        (Category::Io, _) => format!("the answer broke off ({})", one_line(&error.to_string())),
         (Category::Syntax | Category::Data, _) => format!(
             "the answer is not what GitHub's API sends ({}); check GITHUB_API_URL and any proxy on the way",
-            for_people(&error.to_string())
+            one_line(&error.to_string())
         ),
     })
 }

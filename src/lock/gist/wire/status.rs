@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc2822;
 use super::rate::RateLimit;
 use super::target::ApiUrl;
 use crate::election::lock::LockError;
+use crate::fmt::one_line;
 
 /// The longest wait that is taken from a server: GitHub's windows are an hour long, and a little is
 /// left for rounding. A mistaken header must not silence a candidate for a day.
@@ -20,9 +21,6 @@ const FIRST_WAIT: Duration = Duration::from_secs(60);
 
 /// The shortest wait: `retry-after: 0` still says that something was too much.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-
-/// The longest text of a server that is shown, in characters.
-const LONGEST_QUOTE: usize = 200;
 
 /// The longest header value that is kept, in bytes.
 const LONGEST_HEADER: usize = 1024;
@@ -213,39 +211,11 @@ impl Asked<'_> {
 
 /// A status with the server's own words, as `404 Not Found`.
 fn quote(status: u16, message: &str) -> String {
-    let message = for_people(message);
+    let message = one_line(message);
     if message.is_empty() {
         return format!("HTTP status {status}");
     }
     format!("{status} {message}")
-}
-
-/// A foreign text, made fit to be shown: one line, short, without control characters or such that
-/// turn the direction of writing.
-#[must_use]
-pub fn for_people(text: &str) -> String {
-    let shown = |c: char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let line: String = text
-        .chars()
-        .take(4 * LONGEST_QUOTE)
-        .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(|&c| shown(c))
-        .collect();
-    let mut words = line.split(' ').filter(|word| !word.is_empty());
-    let mut short = String::new();
-    for word in &mut words {
-        if !short.is_empty() {
-            short.push(' ');
-        }
-        short.push_str(word);
-    }
-    match short.char_indices().nth(LONGEST_QUOTE) {
-        Some((cut, _)) => format!("{}…", &short[..cut]),
-        None => short,
-    }
 }
 
 #[cfg(test)]
@@ -459,17 +429,6 @@ mod tests {
             ],
         );
         assert_eq!(far.wait(0), LONGEST_WAIT);
-    }
-
-    #[test]
-    fn foreign_text_is_shown_on_one_short_line() {
-        assert_eq!(for_people(" a\u{1b}[31m\r\n b\t\u{202e}c\0 "), "a[31m b c");
-        let long = for_people(&"é ".repeat(100_000));
-        assert!(long.chars().count() <= LONGEST_QUOTE + 1, "{long}");
-        assert_eq!(
-            for_people(&"x".repeat(300)).chars().count(),
-            LONGEST_QUOTE + 1
-        );
     }
 
     #[test]
