@@ -3,7 +3,7 @@
 //! `cargo run --example gist_load [CLIENTS] [SECONDS] [REVISIONS] [WRITE_MS]` prints how long the polls
 //! took and by how much the worst one was late; a client falls behind when that passes its period.
 
-#[path = "../tests/wire/mod.rs"]
+#[path = "../tests/support/wire.rs"]
 mod wire;
 
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What the fuzz targets check: the same functions that `tests/properties` runs in `make test`.
+//! What the fuzz targets check: the same functions that `tests/library/properties` runs in `make test`.
 
-#[path = "../../tests/properties/checks/mod.rs"]
+#[path = "../../tests/library/properties/checks/mod.rs"]
 pub mod checks;

@@ -18,10 +18,10 @@ use nix::sys::signal::Signal;
 
 use crate::checker::{Said, What};
 use crate::fence::Writer;
-use crate::process::TOKEN;
-use crate::process::program::{Elector, Output, Start};
 use crate::proxy::{Proxy, Weather};
 use crate::service::{FILE, GIST};
+use crate::support::process::TOKEN;
+use crate::support::process::program::{Elector, Output, Start};
 use crate::{TIMES, spoken, worker};
 
 /// How often the thread looks and works.

@@ -22,17 +22,15 @@ mod checker;
 mod crowd;
 mod faults;
 mod fence;
-#[path = "../process/mod.rs"]
-mod process;
 mod proxy;
 mod round;
 mod schedule;
 mod service;
 mod spoken;
+#[path = "../support/mod.rs"]
+mod support;
 mod tally;
 mod verdict;
-#[path = "../wire/mod.rs"]
-mod wire;
 mod worker;
 
 use std::env;
@@ -130,7 +128,7 @@ fn the_late_writes_of_a_leader_that_was_frozen_past_its_lease_are_refused() {
 
 /// Waits until such a write was tried.
 fn was_tried(round: &mut Round, such: impl Fn(&Attempt) -> bool) -> bool {
-    let deadline = BootClock::now() + process::PATIENCE;
+    let deadline = BootClock::now() + support::process::PATIENCE;
     round.go_on_until(deadline, |round| round.fence.attempts().iter().any(&such))
 }
 

@@ -15,11 +15,11 @@ use crate::checker::Flaw;
 use crate::crowd::{Candidate, Crowd, Kind};
 use crate::faults::FAULTS;
 use crate::fence::Fence;
-use crate::process::PATIENCE;
-use crate::process::program::kill_all_groups;
 use crate::proxy::Weather;
 use crate::schedule::{Deed, Whom, plan};
 use crate::service::{self, Service};
+use crate::support::process::PATIENCE;
+use crate::support::process::program::kill_all_groups;
 use crate::tally::Tally;
 use crate::{LEASE, RECOVERY, STEADY_WITHIN};
 

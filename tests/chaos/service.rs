@@ -11,10 +11,10 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::faults::FAULTS;
-use crate::process::program::{Elector, Start};
-use crate::process::{TOKEN, eventually};
 use crate::schedule::Edit;
-use crate::wire::request;
+use crate::support::process::program::{Elector, Start};
+use crate::support::process::{TOKEN, eventually};
+use crate::support::wire::request;
 
 /// The id of the gist.
 pub(crate) const GIST: &str = "chaos";

@@ -24,7 +24,7 @@ use elector::{LeaderCallbacks, LeaderElection, Term};
 
 use crate::checker::{Said, What};
 use crate::fence::Writer;
-use crate::process::program::Start;
+use crate::support::process::program::Start;
 
 /// The variables that tell it what it is, besides the settings of every elector.
 const PROCESS: &str = "CHAOS_PROCESS";

@@ -1,7 +1,7 @@
 //! Each weather does what its name says, to a real client and a real service.
 
 use super::*;
-use crate::wire::{Wire, call, eventually, request, start};
+use crate::support::wire::{Wire, call, eventually, request, start};
 use elector::emulator::GistService;
 
 struct Rig {

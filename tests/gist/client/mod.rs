@@ -1,0 +1,585 @@
+//! The gist client over real sockets, against a server that misbehaves on command.
+mod secrets;
+mod server;
+mod tls;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant as Monotonic};
+
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::LockError;
+use elector::election::time::Instant;
+use elector::lock::gist::client::{
+    ClientConfig, GistClient, ProxySettings, WriteLimits, check_api_url,
+};
+use elector::lock::gist::token::TokenSource;
+use elector::lock::gist::wire::{Answer, Reply, Request, Text};
+use server::{Server, Step, gist, gzip, http, proxy, sha};
+
+/// Long enough for a slow machine; the tests that wait for it to end use less.
+const AMPLE: Duration = Duration::from_secs(20);
+
+/// Looks like a token, and is found wherever it should not be.
+pub(crate) const TOKEN: &str = "ghp_SECRETSECRET";
+
+/// A clock that is set by hand, in seconds.
+#[derive(Clone, Default)]
+struct Clock(Arc<AtomicU64>);
+
+impl Clock {
+    fn set(&self, seconds: u64) {
+        self.0.store(seconds, Ordering::SeqCst);
+    }
+
+    fn reader(&self) -> Box<dyn Fn() -> Instant + Send> {
+        let seconds = Arc::clone(&self.0);
+        Box::new(move || Instant::from_boot(Duration::from_secs(seconds.load(Ordering::SeqCst))))
+    }
+}
+
+fn config(url: &str) -> ClientConfig {
+    ClientConfig {
+        api_url: check_api_url(url, true).unwrap(),
+        gist_id: "aa5a315d61ae9438b18d".parse().unwrap(),
+        file: Some("lease.json".into()),
+        token: TokenSource::Value(TOKEN.into()),
+        extra_roots: None,
+        proxy: ProxySettings::default(),
+        write_limits: WriteLimits::github(&LeaderElectionConfig::new("baz")),
+        clock: Clock::default().reader(),
+    }
+}
+
+fn client(url: &str) -> GistClient {
+    secrets::listen();
+    GistClient::new(config(url)).unwrap()
+}
+
+fn read() -> Request {
+    Request::Gist {
+        etag: None,
+        until: None,
+    }
+}
+
+fn write() -> Request {
+    Request::Write {
+        content: "mine".into(),
+        until: sha(0).parse().unwrap(),
+    }
+}
+
+fn good() -> Step {
+    Step::Answer(http(200, &[], &gist("x", 3)))
+}
+
+fn status(status: u16, headers: &[(&str, &str)], message: &str) -> Step {
+    let body = format!(r#"{{"message":"{message}"}}"#);
+    Step::Answer(http(status, headers, &body))
+}
+
+fn text(answer: &Answer) -> &str {
+    match &answer.reply {
+        Ok(Reply::Gist(page)) => match &page.text {
+            Text::Whole(text) => text,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+fn error(answer: Answer) -> LockError {
+    answer.reply.unwrap_err()
+}
+
+#[track_caller]
+fn assert_unavailable(answer: Answer, with: &str) {
+    match error(answer) {
+        LockError::Unavailable(why) => assert!(why.contains(with), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_unknown(answer: Answer, with: &str) {
+    match error(answer) {
+        LockError::OutcomeUnknown(why) => assert!(why.contains(with), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_throttled(answer: Answer, seconds: u64) {
+    match error(answer) {
+        LockError::RateLimited { retry_after, .. } => {
+            assert_eq!(retry_after, Duration::from_secs(seconds));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_read_brings_the_page_and_what_the_headers_say() {
+    let headers = [
+        ("Date", "Mon, 27 Apr 2020 17:24:06 GMT"),
+        ("ETag", "W/\"7b67\""),
+        ("X-OAuth-Scopes", "gist"),
+        ("X-RateLimit-Limit", "5000"),
+        ("X-RateLimit-Remaining", "4975"),
+        ("X-RateLimit-Reset", "1588010945"),
+    ];
+    let server = Server::new([
+        Step::Answer(http(200, &headers, &gist("hello", 3))),
+        Step::Answer("HTTP/1.1 304 Not Modified\r\n\r\n".into()),
+    ]);
+    let mut client = client(&server.url());
+    let answer = client.call(&read(), AMPLE);
+    assert_eq!(text(&answer), "hello");
+    assert_eq!(answer.date, Some(1_588_008_246));
+    let Ok(Reply::Gist(page)) = answer.reply else {
+        panic!("no gist");
+    };
+    assert_eq!(page.scopes.as_deref(), Some("gist"));
+    assert_eq!(page.history.len(), 3);
+    let again = Request::Gist {
+        etag: page.etag,
+        until: None,
+    };
+    let answer = client.call(&again, AMPLE);
+    assert_eq!(answer.reply, Ok(Reply::NotModified));
+    let requests = server.requests();
+    assert!(requests[0].starts_with("GET /gists/aa5a315d61ae9438b18d HTTP/1.1\r\n"));
+    assert!(requests[0].contains(&format!("authorization: Bearer {TOKEN}\r\n")));
+    assert!(requests[1].contains("if-none-match: W/\"7b67\"\r\n"));
+    assert_eq!(server.connections(), 1, "one connection serves both");
+    let stats = client.stats();
+    assert_eq!((stats.not_modified, stats.unanswered), (1, 0));
+    assert_eq!(stats.rate_limit.map(|rate| rate.remaining), Some(4975));
+}
+
+#[test]
+fn a_write_is_one_unconditional_patch() {
+    let server = Server::new([good()]);
+    let mut client = client(&format!("{}/api/v3/", server.url()));
+    assert_eq!(text(&client.call(&write(), AMPLE)), "x");
+    let requests = server.requests();
+    assert!(requests[0].starts_with("PATCH /api/v3/gists/aa5a315d61ae9438b18d HTTP/1.1\r\n"));
+    assert!(!requests[0].to_ascii_lowercase().contains("if-match"));
+    assert!(requests[0].ends_with(r#"{"files":{"lease.json":{"content":"mine"}}}"#));
+}
+
+#[test]
+fn what_is_longer_than_the_buffers_comes_and_goes_whole() {
+    let long = "0123456789".repeat(20_000);
+    let server = Server::new([Step::Answer(http(200, &[], &gist(&long, 3)))]);
+    let write = Request::Write {
+        content: long.clone(),
+        until: sha(0).parse().unwrap(),
+    };
+    assert_eq!(text(&client(&server.url()).call(&write, AMPLE)), long);
+    assert!(server.requests()[0].contains(&long));
+}
+
+#[test]
+fn a_head_longer_than_any_that_is_meant_well_is_refused() {
+    let answer_to_head_of = |kib: usize| {
+        let filler = "x".repeat(kib * 1024);
+        let answer = http(200, &[("X-Filler", &filler)], &gist("x", 3));
+        let server = Server::new([Step::Answer(answer)]);
+        client(&server.url()).call(&read(), AMPLE)
+    };
+    assert_eq!(text(&answer_to_head_of(31)), "x");
+    for kib in [33, 50, 500] {
+        println!("{kib} KiB");
+        assert_unavailable(answer_to_head_of(kib), "header is too big");
+    }
+}
+
+#[test]
+fn the_file_can_be_chosen_later() {
+    let server = Server::new([good(), good()]);
+    let mut config = config(&server.url());
+    config.file = None;
+    let mut client = GistClient::new(config).unwrap();
+    assert_eq!(text(&client.call(&read(), AMPLE)), "x");
+    let refused = error(client.call(&write(), AMPLE));
+    assert!(matches!(refused, LockError::Refused(_)), "{refused:?}");
+    client.set_file("lease.json").unwrap();
+    let place = format!(
+        "file \"lease.json\" of gist aa5a315d61ae9438b18d at {}",
+        client.target().api
+    );
+    assert_eq!(client.describe(), place);
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_hung_server_is_given_up_in_time() {
+    let server = Server::new([Step::Hang, Step::Hang]);
+    let mut client = client(&server.url());
+    let started = Monotonic::now();
+    assert_unavailable(client.call(&read(), Duration::from_millis(300)), "300");
+    assert_unknown(client.call(&write(), Duration::from_millis(300)), "300");
+    let took = started.elapsed();
+    assert!(took >= Duration::from_millis(600), "{took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn a_trickling_answer_is_given_up_in_time() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n{";
+    for start in ["", "HTTP/1.1 200 OK\r\nx: ", head] {
+        let server = Server::new([Step::Trickle(start.into()), Step::Trickle(start.into())]);
+        let mut client = client(&server.url());
+        let started = Monotonic::now();
+        assert_unavailable(
+            client.call(&read(), Duration::from_millis(300)),
+            "127.0.0.1",
+        );
+        assert_unknown(
+            client.call(&write(), Duration::from_millis(300)),
+            "127.0.0.1",
+        );
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(5), "{start:?}: {took:?}");
+    }
+}
+
+#[test]
+fn what_follows_the_needed_part_does_not_delay_the_answer() {
+    let body = gist("x", 40);
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n{body}");
+    let server = Server::new([Step::Trickle(head), good()]);
+    let mut client = client(&server.url());
+    let started = Monotonic::now();
+    assert_eq!(text(&client.call(&read(), AMPLE)), "x");
+    assert!(started.elapsed() < AMPLE / 2);
+    assert!(client.call(&read(), AMPLE).reply.is_ok());
+    assert_eq!(server.connections(), 2, "the first one is not used again");
+}
+
+#[test]
+fn a_name_is_looked_up_for_a_new_connection_only() {
+    secrets::listen();
+    let server = Server::new([good(), good(), Step::Close, good()]);
+    let port = server.address.port();
+    let look_ups = || {
+        let said = format!("looking up localhost, for port {port}\n");
+        secrets::heard().matches(&said).count()
+    };
+    let mut client = client(&format!("http://localhost:{port}"));
+    for _ in 0..2 {
+        assert_eq!(text(&client.call(&read(), AMPLE)), "x");
+    }
+    assert_eq!((server.connections(), look_ups()), (1, 1));
+    // The next one meets a closed connection, and is tried again on a new one.
+    assert_eq!(text(&client.call(&read(), AMPLE)), "x");
+    assert_eq!((server.connections(), look_ups()), (2, 2));
+}
+
+#[test]
+fn a_connection_is_used_again_after_a_long_history() {
+    let long = Step::Answer(http(200, &[], &gist("x", 1_000)));
+    let server = Server::new([long.clone(), long, good()]);
+    let mut client = client(&server.url());
+    for request in [read(), write(), read()] {
+        assert!(client.call(&request, AMPLE).reply.is_ok());
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn an_answer_that_never_comes_is_unknown_for_a_write_only() {
+    let server = Server::new([Step::Close, Step::Close]);
+    let mut client = client(&server.url());
+    assert_unavailable(client.call(&read(), AMPLE), "closed the connection");
+    assert_unknown(client.call(&write(), AMPLE), "closed the connection");
+    assert_eq!(client.stats().unanswered, 2);
+}
+
+#[test]
+fn a_broken_answer_is_unknown_for_a_write_only() {
+    let cut = "HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{\"files\":{";
+    let html = http(200, &[], "<html>Welcome to the hotel</html>");
+    let chunk = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
+    let noise = "SSH-2.0-OpenSSH_9.9\r\n\r\n";
+    let spoilt = http(200, &[("content-encoding", "gzip")], "no gzip at all");
+    for broken in [cut, &html, chunk, noise, &spoilt] {
+        let server = Server::new([
+            Step::Last(broken.as_bytes().to_vec()),
+            Step::Last(broken.as_bytes().to_vec()),
+        ]);
+        let mut client = client(&server.url());
+        assert_unavailable(client.call(&read(), AMPLE), "127.0.0.1");
+        assert_unknown(client.call(&write(), AMPLE), "127.0.0.1");
+    }
+}
+
+#[test]
+fn a_compressed_answer_is_read_and_the_connection_used_again() {
+    let body = gist("packed", 1_000);
+    let server = Server::new(vec![Step::Gzip(gzip([body.as_bytes()])); 2]);
+    let mut client = client(&server.url());
+    assert_eq!(text(&client.call(&read(), AMPLE)), "packed");
+    assert_eq!(text(&client.call(&write(), AMPLE)), "packed");
+    assert!(server.requests()[0].contains("accept-encoding: gzip\r\n"));
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_small_answer_that_unpacks_to_a_huge_one_is_given_up() {
+    let blanks = vec![b' '; 1024 * 1024];
+    let pieces = std::iter::once(&b"{\"files\":"[..]).chain(vec![&blanks[..]; 64]);
+    let bomb = Step::Gzip(gzip(pieces));
+    let server = Server::new([bomb.clone(), bomb]);
+    let mut client = client(&server.url());
+    assert_unavailable(client.call(&read(), AMPLE), "16 MiB");
+    assert_unknown(client.call(&write(), AMPLE), "16 MiB");
+}
+
+#[test]
+fn spoilt_answers_never_panic_and_never_outlast_the_call() {
+    let whole = http(200, &[("etag", "W/\"1\"")], &gist("x", 3)).into_bytes();
+    let body = gist("x", 3);
+    let chunked = format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    );
+    let samples = [whole, chunked.into_bytes()];
+    let mut random = fastrand::Rng::with_seed(11);
+    let server = Server::new([]);
+    for round in 0..600 {
+        let mut client = client(&server.url());
+        let mut bytes = samples[round % 2].clone();
+        for _ in 0..random.usize(1..4) {
+            let at = random.usize(..bytes.len().min(400));
+            match random.u8(..3) {
+                0 => bytes[at] = random.u8(..),
+                1 => drop(bytes.drain(at..(at + 5).min(bytes.len()))),
+                _ => bytes.insert(at, b"0\r\n:;f,"[random.usize(..7)]),
+            }
+        }
+        server.then(Step::Last(bytes.clone()));
+        let request = if random.bool() { read() } else { write() };
+        let started = Monotonic::now();
+        let reply = client.call(&request, Duration::from_secs(2)).reply;
+        assert!(started.elapsed() < Duration::from_secs(10));
+        // Whatever status it became: nobody is told to wait longer than an hour and a bit.
+        if let Err(LockError::RateLimited { retry_after, .. }) = reply {
+            assert!(retry_after <= Duration::from_secs(3_660));
+        }
+    }
+}
+
+#[test]
+fn nothing_was_written_where_nothing_could_be_sent() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = gone.local_addr().unwrap();
+    drop(gone);
+    let mut refused = client(&format!("http://{address}"));
+    let mut nameless = client("http://nowhere.invalid");
+    for request in [read(), write()] {
+        let to = format!("cannot connect to {address}");
+        assert_unavailable(refused.call(&request, AMPLE), &to);
+        let to = "cannot resolve nowhere.invalid";
+        assert_unavailable(nameless.call(&request, AMPLE), to);
+        assert_unavailable(refused.call(&request, Duration::ZERO), "");
+    }
+}
+
+#[test]
+fn a_connection_closed_while_idle_costs_a_read_nothing() {
+    let server = Server::new([good(), Step::Close, good()]);
+    let mut client = client(&server.url());
+    assert!(client.call(&read(), AMPLE).reply.is_ok());
+    // The second request goes over the kept connection, is not answered, and goes out again.
+    assert!(client.call(&read(), AMPLE).reply.is_ok());
+    assert_eq!((server.requests().len(), server.connections()), (3, 2));
+}
+
+#[test]
+fn a_write_over_a_kept_connection_is_not_repeated() {
+    let server = Server::new([good(), Step::Close, good()]);
+    let mut client = client(&server.url());
+    assert!(client.call(&read(), AMPLE).reply.is_ok());
+    assert_unknown(client.call(&write(), AMPLE), "closed the connection");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_single_401_is_tried_again_at_once() {
+    let server = Server::new([status(401, &[], "Bad credentials"), good()]);
+    let mut client = client(&server.url());
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn the_second_401_is_believed_and_the_token_not_tried_so_often_again() {
+    let server = Server::new(vec![status(401, &[], "Bad credentials"); 3]);
+    let mut client = client(&server.url());
+    for requests in [2, 3] {
+        match error(client.call(&read(), AMPLE)) {
+            LockError::Unauthorized(why) => assert!(why.contains("401 Bad credentials"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(server.requests().len(), requests);
+    }
+    server.then(good());
+    assert!(client.call(&read(), AMPLE).reply.is_ok());
+    server.then(status(401, &[], "Bad credentials"));
+    server.then(good());
+    assert!(client.call(&read(), AMPLE).reply.is_ok(), "trusted again");
+}
+
+#[test]
+fn a_token_file_is_read_again_when_it_changes_and_after_a_401() {
+    let path = std::env::temp_dir().join(format!("client-token-{}", std::process::id()));
+    std::fs::write(&path, "token-one\n").unwrap();
+    let server = Server::new([good(), good(), status(401, &[], "Bad credentials"), good()]);
+    let mut config = config(&server.url());
+    config.token = TokenSource::File(path.clone());
+    let mut client = GistClient::new(config).unwrap();
+    assert!(client.call(&read(), AMPLE).reply.is_ok());
+    std::fs::write(&path, "token-two-is-longer\n").unwrap();
+    assert!(client.call(&read(), AMPLE).reply.is_ok());
+    std::fs::remove_file(&path).unwrap();
+    assert!(client.call(&read(), AMPLE).reply.is_ok());
+    let requests = server.requests();
+    for (number, token) in ["one", "two-is-longer", "two-is-longer", "two-is-longer"]
+        .into_iter()
+        .enumerate()
+    {
+        let line = format!("authorization: Bearer token-{token}\r\n");
+        assert!(requests[number].contains(&line), "{}", requests[number]);
+    }
+}
+
+#[test]
+fn no_request_is_sent_before_the_time_the_server_gave() {
+    let clock = Clock::default();
+    clock.set(1_000);
+    let slow = status(403, &[("retry-after", "60")], "secondary rate limit");
+    let server = Server::new([slow, good()]);
+    let mut config = config(&server.url());
+    config.clock = clock.reader();
+    let mut client = GistClient::new(config).unwrap();
+    assert_throttled(client.call(&write(), AMPLE), 60);
+    clock.set(1_030);
+    assert_throttled(client.call(&write(), AMPLE), 30);
+    assert_throttled(client.call(&read(), AMPLE), 30);
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(client.stats().held_back, 2);
+    clock.set(1_060);
+    assert!(client.call(&read(), AMPLE).reply.is_ok());
+}
+
+#[test]
+fn waits_double_while_the_server_gives_no_time() {
+    let clock = Clock::default();
+    let server = Server::new(vec![status(429, &[], "slow down"); 3]);
+    let mut config = config(&server.url());
+    config.clock = clock.reader();
+    let mut client = GistClient::new(config).unwrap();
+    for (now, wait) in [(0, 60), (60, 120), (180, 240)] {
+        clock.set(now);
+        assert_throttled(client.call(&read(), AMPLE), wait);
+    }
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn writes_elsewhere_than_at_github_com_are_not_counted() {
+    let server = Server::new(vec![good(); 3]);
+    let mut config = config(&server.url());
+    config.write_limits = WriteLimits {
+        per_minute: 1,
+        per_hour: 1,
+        longest_gap: Duration::from_secs(3600),
+    };
+    let mut client = GistClient::new(config).unwrap();
+    for _ in 0..3 {
+        assert!(client.call(&write(), AMPLE).reply.is_ok());
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let elsewhere = Server::new([good()]);
+    let to = format!("{}/gists/x", elsewhere.url());
+    for code in [301, 302, 307, 308] {
+        let moved = status(code, &[("location", to.as_str())], "Moved");
+        let server = Server::new([moved.clone(), moved]);
+        let mut client = client(&server.url());
+        assert_unavailable(client.call(&read(), AMPLE), "GITHUB_API_URL");
+        assert_unavailable(client.call(&write(), AMPLE), "GITHUB_API_URL");
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[test]
+fn a_proxy_is_used_and_asked_for_a_tunnel() {
+    let server = Server::new([good(), good()]);
+    let (address, heads) = proxy(server.address, "HTTP/1.1 200 OK\r\n\r\n");
+    let mut config = config("http://ghe.invalid/api/v3");
+    config.proxy.http_proxy = Some(format!("http://me:hunter2@{address}"));
+    let mut client = GistClient::new(config).unwrap();
+    assert!(client.call(&read(), AMPLE).reply.is_ok());
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    let heads = heads.lock().unwrap();
+    assert_eq!(heads.len(), 1, "the tunnel is used again");
+    assert!(
+        heads[0].starts_with("CONNECT ghe.invalid:80 HTTP/1.1\r\n"),
+        "{}",
+        heads[0]
+    );
+    assert!(heads[0].contains("Proxy-Authorization: Basic "));
+    assert!(!heads[0].contains(TOKEN));
+}
+
+#[test]
+fn no_proxy_leads_past_the_proxy() {
+    let server = Server::new([good()]);
+    let (address, heads) = proxy(server.address, "HTTP/1.1 200 OK\r\n\r\n");
+    let mut config = config("http://ghe.invalid/api/v3");
+    config.proxy.http_proxy = Some(format!("http://{address}"));
+    config.proxy.no_proxy = Some("localhost, .invalid".into());
+    let mut client = GistClient::new(config).unwrap();
+    assert_unavailable(client.call(&read(), AMPLE), "cannot resolve ghe.invalid");
+    assert!(heads.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_proxy_that_refuses_is_named_and_nothing_was_written() {
+    let server = Server::new([]);
+    let (address, _) = proxy(server.address, "HTTP/1.1 407 Who are you\r\n\r\n");
+    let mut config = config("http://ghe.invalid");
+    config.proxy.http_proxy = Some(format!("http://me:hunter2@{address}"));
+    let mut client = GistClient::new(config).unwrap();
+    for request in [read(), write()] {
+        let why = error(client.call(&request, AMPLE));
+        assert!(matches!(why, LockError::Unavailable(_)), "{why:?}");
+        let said = why.to_string();
+        assert!(
+            said.contains("407") && said.contains(&address.to_string()),
+            "{said}"
+        );
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn a_hung_proxy_is_given_up_in_time_and_nothing_was_written() {
+    for step in [Step::Hang, Step::Trickle("HTTP/1.1 200 OK\r\nx: ".into())] {
+        let hung = Server::new([step]);
+        let mut config = config("http://ghe.invalid");
+        config.proxy.all_proxy = Some(hung.url());
+        let mut client = GistClient::new(config).unwrap();
+        let started = Monotonic::now();
+        assert_unavailable(client.call(&write(), Duration::from_millis(300)), "proxy");
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,213 @@
+//! Which file of the gist holds the record, and what it held before there was one.
+
+use elector::election::lock::{Content, LockError, ResourceLock};
+
+use crate::lock::support::{
+    FILE, PATIENCE, Rig, create, get, held, record, try_get, try_update, update,
+};
+
+#[test]
+fn a_named_file_that_is_missing_is_made_and_the_others_stay() {
+    let rig = Rig::with(&[("notes.txt", "hello"), ("z.json", "{}")]);
+    let mut lock = rig.lock("a");
+    assert_eq!(get(&mut lock).content, Content::NeverWritten);
+    create(&mut lock, "baz", 1);
+    assert_eq!(held(&rig.fresh_look()), ("baz", 1));
+    let files = &rig.service.history(&rig.id)[0].files;
+    assert_eq!(
+        (files["notes.txt"].as_str(), files["z.json"].as_str()),
+        ("hello", "{}")
+    );
+}
+
+#[test]
+fn a_blank_file_is_absent_and_gets_the_record() {
+    for blank in ["", " \n\t"] {
+        let rig = Rig::new();
+        rig.paste(blank);
+        let mut lock = rig.lock("a");
+        assert_eq!(get(&mut lock).content, Content::NeverWritten);
+        create(&mut lock, "baz", 1);
+        assert_eq!(held(&rig.fresh_look()), ("baz", 1));
+    }
+}
+
+#[test]
+fn an_object_without_a_record_gets_one_and_keeps_its_fields() {
+    let rig = Rig::with(&[(
+        FILE,
+        r#"{"note":"keep me","writeId":"x","floor":true,"n":{"a":1}}"#,
+    )]);
+    let mut lock = rig.lock("a");
+    create(&mut lock, "baz", 1);
+    let stored = rig.json();
+    assert_eq!(
+        (&stored["note"], &stored["n"]["a"]),
+        (&"keep me".into(), &1.into())
+    );
+    assert_eq!(stored["floor"], serde_json::Value::Null);
+    let Content::Record(seen) = get(&mut lock).content else {
+        panic!("no record");
+    };
+    lock.update(&seen, PATIENCE).unwrap();
+    assert_eq!(rig.json()["note"], "keep me");
+}
+
+#[test]
+fn a_file_with_other_peoples_text_is_refused_at_the_first_look() {
+    for text in ["dear diary", "[]", "{\"holderIdentity\":", "\"x\"", "null"] {
+        let rig = Rig::with(&[(FILE, text)]);
+        let mut lock = rig.lock("a");
+        for _ in 0..2 {
+            let result = try_get(&mut lock);
+            assert!(matches!(result, Err(LockError::Refused(_))), "{result:?}");
+        }
+        assert!(lock.create(&record("baz", 1), PATIENCE).is_err());
+        assert!(try_update(&mut lock, "baz", 1).is_err());
+        assert_eq!((rig.patches(), rig.text().as_str()), (0, text));
+    }
+}
+
+#[test]
+fn text_that_comes_before_there_ever_was_a_record_is_refused_too() {
+    let rig = Rig::new();
+    let mut lock = rig.lock("a");
+    get(&mut lock);
+    rig.paste("dear diary");
+    let result = try_get(&mut lock);
+    assert!(matches!(result, Err(LockError::Refused(_))), "{result:?}");
+}
+
+#[test]
+fn text_in_place_of_a_record_is_unreadable_to_those_who_knew_it() {
+    let rig = Rig::new();
+    let mut lock = rig.lock("a");
+    create(&mut lock, "baz", 4);
+    rig.paste("dear diary");
+    let observed = get(&mut lock);
+    assert!(
+        matches!(observed.content, Content::Corrupt(_)),
+        "{observed:?}"
+    );
+    assert_eq!(observed.highest_fencing_token, Some(4));
+    let result = try_get(&mut rig.lock("fresh"));
+    assert!(matches!(result, Err(LockError::Refused(_))), "{result:?}");
+}
+
+#[test]
+fn the_only_file_is_found_and_kept_when_others_come() {
+    let rig = Rig::with(&[("any name.json", "{}")]);
+    let mut lock = rig.lock_on("a", None);
+    create(&mut lock, "baz", 1);
+    rig.service
+        .edit(&rig.id, |files| {
+            files.insert("another".into(), "x".into());
+        })
+        .unwrap();
+    let observed = get(&mut lock);
+    assert_eq!((held(&observed), observed.mine), (("baz", 1), Some(1)));
+    update(&mut lock, "baz", 1);
+    assert_eq!(get(&mut lock).mine, Some(2));
+}
+
+#[test]
+fn several_files_without_a_name_are_refused_and_nothing_is_guessed() {
+    let rig = Rig::with(&[("a.json", "{}"), ("b.json", "{}")]);
+    let mut lock = rig.lock_on("a", None);
+    for result in [
+        try_get(&mut lock).map(drop),
+        lock.create(&record("baz", 1), PATIENCE).map(drop),
+    ] {
+        let Err(LockError::Refused(why)) = result else {
+            panic!("{result:?}");
+        };
+        assert!(
+            why.contains("a.json") && why.contains("b.json") && why.contains("GIST_FILE"),
+            "{why}"
+        );
+    }
+    assert_eq!(rig.patches(), 0);
+    rig.service
+        .edit(&rig.id, |files| {
+            files.remove("b.json");
+        })
+        .unwrap();
+    create(&mut lock, "baz", 1);
+}
+
+#[test]
+fn locks_in_one_gist_do_not_disturb_each_other() {
+    const FILES: [&str; 3] = ["a.json", "b.json", "c.json"];
+    let rig = Rig::with(&[("notes.txt", "hello")]);
+    let lock = |role: &str, file| rig.lock_on(&format!("{role}{file}"), Some(file));
+    let mut leaders = FILES.map(|file| lock("l", file));
+    let mut candidates = FILES.map(|file| lock("c", file));
+    // The third file's leader dies at once: its candidate's walk must stay short nevertheless.
+    for (index, leader) in leaders.iter_mut().enumerate() {
+        create(leader, FILES[index], 1);
+        get(&mut candidates[index]);
+    }
+    let third = get(&mut candidates[2]).resource_version;
+    for round in 2..=400 {
+        for (index, leader) in leaders.iter_mut().enumerate().take(2) {
+            let ((), requests) = rig.counting(|| update(leader, FILES[index], round));
+            assert!(requests <= 3, "round {round}: {requests} to write");
+        }
+        for (index, candidate) in candidates.iter_mut().enumerate() {
+            let (observed, requests) = rig.counting(|| get(candidate));
+            assert!(
+                requests <= 2 || round == 2,
+                "round {round}: {requests} to look"
+            );
+            let token = if index == 2 { 1 } else { round };
+            assert_eq!(held(&observed), (FILES[index], token));
+            assert!(observed.age.is_some() && observed.foreign_wait.is_none());
+        }
+    }
+    assert_eq!(get(&mut candidates[2]).resource_version, third);
+    update(&mut candidates[2], "heir", 2);
+    assert!(try_update(&mut leaders[2], FILES[2], 1).is_err());
+}
+
+#[test]
+fn a_lock_that_is_started_among_others_writes_finds_its_record_soon() {
+    let rig = Rig::with(&[("notes.txt", "hello")]);
+    let files = ["a.json", "b.json", "c.json"];
+    let mut leaders = files.map(|file| rig.lock_on(&format!("l{file}"), Some(file)));
+    for (leader, file) in leaders.iter_mut().zip(files) {
+        create(leader, file, 1);
+    }
+    for round in 2..200 {
+        for (leader, file) in leaders.iter_mut().zip(files) {
+            update(leader, file, round);
+        }
+    }
+    for file in files {
+        let mut fresh = rig.lock_on("fresh", Some(file));
+        let (observed, requests) = rig.counting(|| get(&mut fresh));
+        assert_eq!(held(&observed), (file, 199));
+        assert!(requests <= 7, "{file}: {requests}");
+    }
+}
+
+#[test]
+fn racing_writes_to_other_files_cost_nobody_the_lease() {
+    let rig = Rig::with(&[("notes.txt", "hello")]);
+    let (mut a, mut b) = (
+        rig.lock_on("a", Some("a.json")),
+        rig.lock_on("b", Some("b.json")),
+    );
+    create(&mut a, "a", 1);
+    create(&mut b, "b", 1);
+    rig.faults(r#"{"race":"stack","race_window_ms":[1,10]}"#);
+    let threads = [(a, "a"), (b, "b")].map(|(mut lock, holder)| {
+        std::thread::spawn(move || {
+            for token in 2..40 {
+                update(&mut lock, holder, token);
+            }
+        })
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,171 @@
+//! Long histories: every call reads a bounded amount, and yet they come to an end.
+
+use elector::election::lock::{LockError, Observed, ResourceLock};
+
+use crate::lock::support::{
+    Lock, PATIENCE, Rig, assert_unfinished, create, get, held, plain, record, try_get, try_update,
+    update,
+};
+
+/// The reads that a call may make beyond the one it begins with.
+const READS: u64 = 20;
+
+/// Looks until it is answered, each time within the bound; says how often.
+fn look_back(rig: &Rig, lock: &mut Lock) -> (Observed, u32) {
+    let mut far = String::new();
+    for calls in 1..1000 {
+        let (result, requests) = rig.counting(|| try_get(lock));
+        assert!(requests <= READS + 1, "{requests} requests");
+        match result {
+            Ok(observed) => return (observed, calls),
+            Err(LockError::Unavailable(why)) if far.is_empty() && why.contains("renewals") => {}
+            Err(LockError::Unfinished(why)) => {
+                assert!(why.contains("still being read"), "{why}");
+                assert_ne!(why, far, "it does not come on");
+                far = why;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    panic!("{far}");
+}
+
+/// Every text differs from its neighbours'.
+fn paste_many(rig: &Rig, count: u64) {
+    for n in 0..count {
+        rig.paste(&plain(&format!("p{n}"), 15, n % 7));
+    }
+}
+
+#[test]
+fn thousands_of_plain_revisions_are_looked_through_in_portions() {
+    let rig = Rig::new();
+    let mut lock = rig.lock("a");
+    let mut first = record("baz", 50);
+    first.lease_duration_seconds = 33;
+    lock.create(&first, PATIENCE).unwrap();
+    paste_many(&rig, 2000);
+    rig.faults(r#"{"history_cap":30}"#);
+    let (observed, calls) = look_back(&rig, &mut rig.lock("fresh"));
+    assert_eq!(held(&observed).0, "p1999");
+    assert_eq!(observed.highest_fencing_token, Some(50));
+    assert_eq!(observed.foreign_wait.unwrap().as_secs(), 33);
+    assert!(calls > 90, "{calls}");
+}
+
+#[test]
+fn a_walk_leaves_the_rest_of_the_hours_requests_to_renewals() {
+    let rig = Rig::new();
+    let mut leader = rig.lock("a");
+    create(&mut leader, "baz", 50);
+    paste_many(&rig, 500);
+    let mut fresh = rig.lock("fresh");
+    rig.faults(r#"{"primary_limit":1000}"#);
+    let why = (0..100).find_map(|_| match try_get(&mut fresh) {
+        Err(LockError::Unavailable(why)) if why.contains("kept for renewals") => Some(why),
+        Err(LockError::Unfinished(_)) => None,
+        other => panic!("{other:?}"),
+    });
+    assert!(why.is_some_and(|why| why.contains("revisions are read so far")));
+    // Each further look is a few requests, and a write still gets through.
+    let (_, requests) = rig.counting(|| try_get(&mut fresh));
+    assert_eq!(requests, 3);
+    let written = try_update(&mut leader, "baz", 50);
+    let sent = matches!(
+        written,
+        Err(LockError::Conflict | LockError::OutcomeUnknown(_))
+    );
+    assert!(sent, "{written:?}");
+    // Once there is enough again, it goes on and comes to an end.
+    rig.faults("{}");
+    rig.faults(r#"{"primary_limit":5000}"#);
+    let (observed, _) = look_back(&rig, &mut fresh);
+    assert_eq!(observed.highest_fencing_token, Some(50));
+}
+
+#[test]
+fn a_walk_goes_on_while_others_write() {
+    let rig = Rig::new();
+    let mut lock = rig.lock("a");
+    create(&mut lock, "baz", 50);
+    paste_many(&rig, 250);
+    let mut fresh = rig.lock("fresh");
+    let mut calls = 0;
+    let observed = loop {
+        match try_get(&mut fresh) {
+            Ok(observed) => break observed,
+            Err(error) => assert!(calls < 100, "{error}"),
+        }
+        calls += 1;
+        paste_many(&rig, calls % 4);
+    };
+    assert_eq!(observed.highest_fencing_token, Some(50));
+    let (late, _) = look_back(&rig, &mut rig.lock("late"));
+    assert_eq!(observed.content, late.content);
+}
+
+#[test]
+fn an_answer_of_ours_on_top_ends_every_walk_at_once() {
+    let rig = Rig::new();
+    paste_many(&rig, 10_000);
+    let mut lock = rig.lock("a");
+    let (why, requests) = rig.counting(|| assert_unfinished(try_get(&mut lock)));
+    assert!(why.contains("still being read"), "{why}");
+    assert!(requests <= READS + 1, "{requests}");
+    let (_, requests) = rig.counting(|| lock.create(&record("baz", 1), PATIENCE));
+    assert!(requests <= READS + 1, "{requests}");
+    assert_eq!(rig.patches(), 0);
+    // A floor, as `elector init` makes one.
+    let floor = plain("", 1, 77).replace('}', r#","floor":true}"#);
+    rig.paste(&floor);
+    let (observed, requests) = rig.counting(|| get(&mut lock));
+    assert_eq!(
+        (observed.highest_fencing_token, held(&observed)),
+        (Some(77), ("", 77))
+    );
+    assert!(requests <= 3, "{requests}");
+    let ((), requests) = rig.counting(|| update(&mut lock, "baz", 78));
+    assert_eq!(requests, 1);
+    let mut fresh = rig.lock("fresh");
+    let (observed, requests) = rig.counting(|| get(&mut fresh));
+    assert_eq!((held(&observed), requests), (("baz", 78), 1));
+    let ((), requests) = rig.counting(|| update(&mut fresh, "bing", 79));
+    assert_eq!(requests, 1);
+    let (result, requests) = rig.counting(|| try_update(&mut lock, "baz", 78));
+    assert_eq!(result, Err(LockError::Conflict));
+    assert!(requests <= 3, "{requests}");
+}
+
+#[test]
+fn a_floor_below_overwrites_ends_the_look_back() {
+    let rig = Rig::new();
+    paste_many(&rig, 300);
+    rig.paste(&plain("", 25, 77).replace('}', r#","floor":true}"#));
+    rig.paste(&plain("x", 5, 3));
+    rig.paste(&plain("y", 6, 2));
+    let mut lock = rig.lock("a");
+    let (observed, requests) = rig.counting(|| get(&mut lock));
+    assert_eq!(
+        (held(&observed), observed.highest_fencing_token),
+        (("y", 2), Some(77))
+    );
+    assert_eq!(observed.foreign_wait.unwrap().as_secs(), 25);
+    assert!(requests <= 4, "{requests}");
+}
+
+#[test]
+fn whoever_was_away_for_long_starts_over_within_bounds() {
+    let rig = Rig::new();
+    let (mut leader, mut away) = (rig.lock("a"), rig.lock("b"));
+    create(&mut leader, "baz", 1);
+    get(&mut away);
+    for token in 2..700 {
+        update(&mut leader, "baz", token);
+    }
+    crate::lock::support::put_clock_forward(std::time::Duration::from_secs(3600));
+    rig.faults(r#"{"history_cap":30}"#);
+    let (observed, requests) = rig.counting(|| get(&mut away));
+    assert_eq!(held(&observed), ("baz", 699));
+    assert!(requests <= 5, "{requests}");
+    update(&mut away, "bing", 700);
+}

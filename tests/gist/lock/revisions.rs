@@ -1,0 +1,197 @@
+//! How the history is told: cut short, in small pages, and rewritten.
+
+use std::time::Duration;
+
+use elector::election::lock::{Content, LockError};
+
+use crate::lock::rule;
+use crate::lock::support::{
+    Lock, RENEW_DEADLINE, Rig, assert_unavailable, assert_unfinished, create, get, held, plain,
+    put_clock_forward, settled, try_get, try_update, update,
+};
+
+/// Two leaders in turn, a person, other files' writes and passed-over writes.
+fn a_lively_history(rig: &Rig, a: &mut Lock, b: &mut Lock) {
+    let observer = &mut rig.lock("observer");
+    for round in 0..6 {
+        let token = 10 * round + 1;
+        settled(a);
+        update(a, "a", token);
+        settled(b);
+        update(b, "b", token + 1);
+        assert_eq!(try_update(a, "a", token), Err(LockError::Conflict));
+        for n in 0..round {
+            rig.service
+                .edit(&rig.id, |files| {
+                    files.insert("other".into(), format!("{round} {n}"));
+                })
+                .unwrap();
+        }
+        if round % 2 == 1 {
+            rig.paste(&plain("person", 20, token + 2));
+            rig.paste(&plain("person", 10, token + 3));
+        }
+        // The first look after a conflict shows what that conflict was about.
+        settled(a);
+        let expected = rule::holder_in_effect(rig);
+        for lock in [&mut *a, &mut *b, &mut *observer, &mut rig.lock("fresh")] {
+            assert_eq!(held(&settled(lock)).0, expected, "round {round}");
+        }
+    }
+}
+
+#[test]
+fn however_short_the_history_is_cut_the_same_is_in_effect() {
+    for cap in [1, 2, 5, 30] {
+        for page in [1, 2, 7, 100] {
+            let rig = Rig::new();
+            rig.faults(&format!(
+                r#"{{"history_cap":{cap},"per_page_cap":{page},"no_etag":{}}}"#,
+                page == 7
+            ));
+            let (mut a, mut b) = (rig.lock("a"), rig.lock("b"));
+            a_lively_history(&rig, &mut a, &mut b);
+        }
+    }
+}
+
+#[test]
+fn a_history_that_is_not_shown_at_all_names_nothing() {
+    let rig = Rig::new();
+    let mut lock = rig.lock("a");
+    create(&mut lock, "baz", 1);
+    rig.faults(r#"{"history_cap":0}"#);
+    rig.paste(&plain("x", 15, 2));
+    assert_unavailable(try_get(&mut lock));
+    assert_unavailable(try_get(&mut rig.lock("fresh")));
+}
+
+#[test]
+fn small_pages_do_not_keep_a_long_look_back_from_its_end() {
+    for page in [3, 30] {
+        let rig = Rig::new();
+        let mut lock = rig.lock("a");
+        create(&mut lock, "baz", 9);
+        for n in 0..1000 {
+            rig.paste(&plain("p", 15, n % 5));
+        }
+        rig.faults(&format!(r#"{{"history_cap":5,"per_page_cap":{page}}}"#));
+        let mut fresh = rig.lock("fresh");
+        let mut calls = 0;
+        let observed = loop {
+            calls += 1;
+            match try_get(&mut fresh) {
+                Ok(observed) => break observed,
+                Err(error) => assert!(calls < 200, "{error}"),
+            }
+        };
+        assert_eq!(
+            (held(&observed), observed.highest_fencing_token),
+            (("p", 4), Some(9))
+        );
+    }
+}
+
+/// A leader with four writes behind it, a candidate that saw the last.
+fn with_candidate() -> (Rig, Lock, Lock) {
+    let rig = Rig::new();
+    let (mut leader, mut candidate) = (rig.lock("a"), rig.lock("b"));
+    create(&mut leader, "baz", 1);
+    for token in 2..5 {
+        update(&mut leader, "baz", token);
+    }
+    get(&mut candidate);
+    (rig, leader, candidate)
+}
+
+#[test]
+fn a_leader_whose_newest_write_is_gone_learns_it_from_its_next_one() {
+    let (rig, mut leader, _) = with_candidate();
+    rig.service.remove_newest(&rig.id, 1).unwrap();
+    assert_eq!(try_update(&mut leader, "baz", 5), Err(LockError::Conflict));
+    let (observed, requests) = rig.counting(|| get(&mut leader));
+    assert_eq!(requests, 0);
+    assert_eq!((held(&observed), observed.mine), (("baz", 3), Some(3)));
+    assert!(observed.record_lost);
+    assert_eq!(
+        observed.highest_fencing_token,
+        Some(5),
+        "seen, though not in effect"
+    );
+    update(&mut leader, "baz", 5);
+    assert!(!get(&mut leader).record_lost);
+}
+
+#[test]
+fn a_candidate_finds_that_what_it_knew_is_gone_once_it_cannot_be_a_stale_answer() {
+    let (rig, mut leader, mut candidate) = with_candidate();
+    rig.service.remove_newest(&rig.id, 1).unwrap();
+    assert_unavailable(try_get(&mut candidate));
+    put_clock_forward(RENEW_DEADLINE / 2 + Duration::from_secs(1));
+    let observed = get(&mut candidate);
+    assert!(observed.record_lost);
+    assert_eq!(
+        (held(&observed), observed.highest_fencing_token),
+        (("baz", 3), Some(4))
+    );
+    assert!(!get(&mut candidate).record_lost, "it is told once");
+    assert_eq!(try_update(&mut leader, "baz", 4), Err(LockError::Conflict));
+}
+
+#[test]
+fn a_rewind_is_told_even_if_the_lock_could_not_tell_it_at_once() {
+    let (rig, _, mut candidate) = with_candidate();
+    rig.service.remove_newest(&rig.id, 1).unwrap();
+    for n in 0..50 {
+        rig.paste(&plain("p", 15, n % 2));
+    }
+    put_clock_forward(RENEW_DEADLINE);
+    assert_unfinished(try_get(&mut candidate));
+    assert!(settled(&mut candidate).record_lost);
+}
+
+#[test]
+fn when_only_other_files_writes_are_gone_nothing_is_rewound() {
+    let (rig, mut leader, mut candidate) = with_candidate();
+    for n in 0..3 {
+        rig.service
+            .edit(&rig.id, |files| {
+                files.insert("other".into(), n.to_string());
+            })
+            .unwrap();
+        get(&mut leader);
+    }
+    let before = get(&mut candidate);
+    rig.service.remove_newest(&rig.id, 2).unwrap();
+    let after = get(&mut candidate);
+    assert!(!after.record_lost);
+    assert_eq!(before.resource_version, after.resource_version);
+    update(&mut leader, "baz", 5);
+    assert_eq!(held(&get(&mut candidate)), ("baz", 5));
+}
+
+#[test]
+fn a_history_that_is_gone_but_for_its_beginning_is_absent_with_the_token_remembered() {
+    let (rig, _, mut candidate) = with_candidate();
+    rig.service.remove_newest(&rig.id, 100).unwrap();
+    put_clock_forward(RENEW_DEADLINE);
+    let observed = get(&mut candidate);
+    assert_eq!(observed.content, Content::NeverWritten);
+    assert_eq!(
+        (observed.record_lost, observed.highest_fencing_token),
+        (true, Some(4))
+    );
+}
+
+#[test]
+fn a_revision_that_vanished_does_not_come_back_by_a_write_on_top_of_it() {
+    let (rig, mut leader, mut candidate) = with_candidate();
+    rig.service.remove_newest(&rig.id, 1).unwrap();
+    // The candidate still believes in the one that is gone.
+    assert_eq!(try_update(&mut candidate, "b", 5), Err(LockError::Conflict));
+    let observed = get(&mut candidate);
+    assert_eq!((held(&observed), observed.record_lost), (("baz", 3), true));
+    assert_eq!(try_update(&mut leader, "baz", 4), Err(LockError::Conflict));
+    update(&mut leader, "baz", 6);
+    assert_eq!(rule::holder_in_effect(&rig), "baz");
+}

@@ -1,0 +1,234 @@
+//! The look of somebody who does not stand for election, held against the rule applied to everything.
+
+#[path = "../library/properties/checks/gist_world.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a helper, of which every test uses another part"
+)]
+mod gist_world;
+
+use elector::election::lock::LockError;
+use elector::election::time::Instant;
+use elector::lock::gist::look::{LookStep, Looked, Looker};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
+use fastrand::Rng;
+use gist_world::{EPOCH, FILE, World};
+
+const HISTORIES: u64 = 5_000;
+
+/// The server's clock, long after every revision.
+const NOW: i64 = EPOCH + 1_000_000;
+
+fn ours(writer: usize, supersedes: Revision) -> Text {
+    Text::Whole(
+        format!(
+            r#"{{"holderIdentity":"{writer}","leaseDurationSeconds":30,"writeId":"w-{writer}","supersedes":"{supersedes}"}}"#
+        )
+        .into(),
+    )
+}
+
+fn plain(writer: usize) -> Text {
+    Text::Whole(format!(r#"{{"holderIdentity":"p{writer}","leaseDurationSeconds":9}}"#).into())
+}
+
+/// Looks once, and counts the requests.
+fn look(looker: &mut Looker, world: &World) -> (Result<Looked, LockError>, u32) {
+    let mut requests = 0;
+    let mut step = looker.start();
+    loop {
+        let request = match step {
+            LookStep::Done(looked) => return (looked, requests),
+            LookStep::Ask(request) => request,
+        };
+        requests += 1;
+        assert!(requests < 200, "it does not end");
+        let answer = Answer {
+            date: Some(NOW),
+            rate: None,
+            reply: Ok(reply(world, &request)),
+        };
+        step = looker.handle_answer(Instant::BOOT, answer);
+    }
+}
+
+fn reply(world: &World, request: &Request) -> Reply {
+    match request {
+        Request::Gist { etag, .. } if etag.is_some() && *etag == world.page().etag => {
+            Reply::NotModified
+        }
+        Request::Gist { .. } => Reply::Gist(world.page()),
+        Request::Revision(revision) => Reply::Revision(world.text_of(*revision).unwrap()),
+        Request::Commits { page, per_page } => Reply::Commits(world.commits(*page, *per_page)),
+        other => panic!("a look asks for {other:?}"),
+    }
+}
+
+/// One more revision, of a kind drawn at random: honest, late and repeated writes, reverts, other
+/// files' revisions, edits by hand.
+fn push(world: &mut World, rng: &mut Rng, number: usize) {
+    let text = match rng.u8(..10) {
+        0 => world.head_text(),
+        1..4 => plain(number),
+        4 => {
+            let old = world.once_in_effect(rng.usize(..100));
+            world.text_of(old).unwrap()
+        }
+        5 => Text::Missing,
+        6 => ours(number, world.once_in_effect(rng.usize(..100))),
+        _ => ours(number, world.in_effect()),
+    };
+    world.push(text);
+}
+
+#[test]
+fn a_look_shows_what_is_in_effect_by_the_rule_applied_to_everything() {
+    for seed in 0..HISTORIES {
+        let mut rng = Rng::with_seed(seed);
+        let mut world = World::new(plain(0), 30, 100);
+        let mut looker = Looker::new(Some(FILE.to_owned()));
+        for number in 1..rng.usize(2..25) {
+            push(&mut world, &mut rng, number);
+            if rng.bool() {
+                let (looked, _) = look(&mut looker, &world);
+                let effect = looked.unwrap().effect;
+                assert_eq!(effect.commit.revision, world.in_effect(), "seed {seed}");
+                assert!(effect.settled, "seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_look_that_is_cut_short_shows_the_same() {
+    let mut cut_short = 0;
+    for seed in 0..500 {
+        let mut rng = Rng::with_seed(seed);
+        let mut world = World::new(Text::Missing, 30, 100);
+        // Mostly people and client-go, so that what was overwritten lies far back.
+        for number in 1..rng.usize(30..90) {
+            match rng.u8(..30) {
+                0 => push(&mut world, &mut rng, number),
+                1..5 => {
+                    world.push(world.head_text());
+                }
+                _ => {
+                    world.push(plain(number));
+                }
+            }
+        }
+        let (looked, _) = look(&mut Looker::new(None), &world);
+        let effect = looked.unwrap().effect;
+        assert_eq!(effect.commit.revision, world.in_effect(), "seed {seed}");
+        cut_short += u32::from(!effect.settled);
+    }
+    assert!(cut_short > 100, "{cut_short}");
+}
+
+#[test]
+fn the_usual_look_is_one_request_and_so_is_the_next() {
+    let mut world = World::new(plain(0), 30, 100);
+    for number in 1..500 {
+        world.push(ours(number, world.head()));
+    }
+    let mut looker = Looker::new(None);
+    for _ in 0..2 {
+        let (looked, requests) = look(&mut looker, &world);
+        assert_eq!(requests, 1);
+        let looked = looked.unwrap();
+        assert_eq!(looked.file, FILE);
+        assert_eq!(looked.date, Some(NOW));
+        assert_eq!(looked.effect.commit.revision, world.head());
+        world.push(ours(1_000, world.head()));
+    }
+}
+
+#[test]
+fn what_overwrote_a_history_too_long_to_be_read_is_shown_all_the_same() {
+    let mut world = World::new(plain(0), 30, 100);
+    for number in 1..500 {
+        world.push(plain(number));
+    }
+    // Another file was written since.
+    let newest = world.head();
+    world.push(world.head_text());
+    let mut looker = Looker::new(None);
+    let (looked, requests) = look(&mut looker, &world);
+    let looked = looked.unwrap();
+    assert_eq!(looked.effect.commit.revision, newest);
+    assert!(!looked.effect.settled);
+    assert!(requests <= 22, "{requests}");
+}
+
+#[test]
+fn nothing_is_guessed_where_the_newest_revisions_do_not_tell() {
+    let mut world = World::new(plain(0), 30, 100);
+    let late = ours(1, gist_world::name(777));
+    for _ in 0..500 {
+        // Another file's revisions over a write that may have come too late.
+        world.push(late.clone());
+    }
+    let mut looker = Looker::new(None);
+    let (looked, requests) = look(&mut looker, &world);
+    assert!(
+        matches!(looked, Err(LockError::Unfinished(_))),
+        "{looked:?}"
+    );
+    assert!((50..=110).contains(&requests), "{requests}");
+    let holder = looker.newest().unwrap().record().unwrap();
+    assert_eq!(holder.record.holder_identity, "1");
+}
+
+#[test]
+fn the_file_has_to_be_named_where_there_are_several() {
+    let world = World::new(plain(0), 30, 100);
+    let mut looker = Looker::new(None);
+    looker.start();
+    let page = GistPage {
+        files: vec!["a".to_owned(), "b".to_owned()],
+        ..world.page()
+    };
+    let step = looker.handle_answer(
+        Instant::BOOT,
+        Answer {
+            date: None,
+            rate: None,
+            reply: Ok(Reply::Gist(page)),
+        },
+    );
+    assert!(
+        matches!(step, LookStep::Done(Err(LockError::Refused(_)))),
+        "{step:?}"
+    );
+    assert_eq!(looker.files(), ["a", "b"]);
+}
+
+#[test]
+fn a_revision_that_is_not_shown_is_no_missing_gist() {
+    let mut world = World::new(plain(0), 30, 100);
+    world.push(plain(1));
+    let mut looker = Looker::new(None);
+    looker.start();
+    let page = Answer {
+        date: None,
+        rate: None,
+        reply: Ok(Reply::Gist(world.page())),
+    };
+    let step = looker.handle_answer(Instant::BOOT, page);
+    assert!(
+        matches!(step, LookStep::Ask(Request::Revision(_))),
+        "{step:?}"
+    );
+    let gone = Answer {
+        date: None,
+        rate: None,
+        reply: Err(LockError::NotFound("no".into())),
+    };
+    let step = looker.handle_answer(Instant::BOOT, gone);
+    assert!(
+        matches!(step, LookStep::Done(Err(LockError::Unavailable(_)))),
+        "{step:?}"
+    );
+}

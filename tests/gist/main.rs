@@ -1,0 +1,14 @@
+//! The gist lock, its client and the history rule, and the gist server, all in one process.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bodies;
+mod client;
+mod faults;
+mod history;
+mod lock;
+mod look;
+mod server;
+#[path = "../support/mod.rs"]
+mod support;
+mod terms;

@@ -1,0 +1,279 @@
+//! Who led when, as a survey of a gist's history finds out with few requests, held against the full
+//! rule applied to every revision of it.
+
+mod ends;
+mod world;
+
+use elector::lock::gist::terms::{End, Report, Survey, Term, USUAL_REQUESTS};
+use elector::lock::gist::wire::Request;
+use fastrand::Rng;
+use world::{Gist, Wild, calm, name};
+
+/// What a survey found out, and what it cost.
+struct Found {
+    report: Report,
+    pages: usize,
+    texts: usize,
+    /// How many revisions there were at its first answer.
+    length: usize,
+}
+
+/// Surveys a gist in which more may be written meanwhile.
+fn survey(
+    gist: &mut Gist,
+    budget: u32,
+    shows: usize,
+    mut meanwhile: impl FnMut(&mut Gist),
+) -> Found {
+    let mut survey = Survey::new(None, budget);
+    let (mut pages, mut texts, mut length) = (0, 0, 0);
+    while let Some(request) = survey.poll_request() {
+        match request {
+            Request::Commits { .. } => pages += 1,
+            Request::Revision(_) => texts += 1,
+            _ => length = gist.len(),
+        }
+        survey.handle_answer(gist.answer(&request, shows)).unwrap();
+        meanwhile(gist);
+    }
+    let (made, most) = survey.far().requests;
+    assert!(made <= most && made as usize <= pages + texts + 2);
+    Found {
+        report: survey.report(),
+        pages,
+        texts,
+        length,
+    }
+}
+
+fn survey_at_rest(gist: &Gist, budget: u32, shows: usize) -> Found {
+    survey(&mut gist.clone(), budget, shows, |_| {})
+}
+
+/// Whatever it says must be true. Returns whether it left nothing open.
+fn check(gist: &Gist, found: &Found) -> bool {
+    let Found { report, length, .. } = found;
+    let index = |place: usize| length - 1 - place;
+    let mut whole = report.complete;
+    let mut next = report.revisions;
+    for piece in &report.pieces {
+        assert_eq!(piece.oldest + 1, next, "the pieces do not fit together");
+        next = piece.newest;
+        let Some(holding) = &piece.holding else {
+            whole = false;
+            continue;
+        };
+        whole &= !piece.assumed;
+        for place in piece.newest..=piece.oldest {
+            let at_its_end = place == piece.newest || place == piece.oldest;
+            if at_its_end || !piece.assumed {
+                let truth = gist.holding(index(place));
+                assert_eq!(*holding, truth, "at {place} of {piece:?}");
+            }
+        }
+    }
+    assert!(
+        report.revisions == 0 || next == 0,
+        "the newest is in no piece"
+    );
+    assert!(!report.complete || report.revisions == *length);
+    for term in report.terms() {
+        check_term(gist, *length, term);
+    }
+    whole
+}
+
+fn check_term(gist: &Gist, length: usize, term: &Term) {
+    let index = |revision| (0..length).find(|index| name(*index) == revision);
+    let (first, last) = (index(term.revisions.0), index(term.revisions.1));
+    let (first, last) = (first.unwrap(), last.unwrap());
+    let leads = |at: usize| {
+        let holding = gist.holding(at);
+        let leader = holding.leader().map(|(who, token)| (who.to_owned(), token));
+        leader == Some((term.holder.clone(), term.token))
+    };
+    assert!(leads(first) && leads(last), "{term:?}");
+    assert_eq!(gist.in_effect(first), first, "{term:?}");
+    assert_eq!(gist.in_effect(last), last, "{term:?}");
+    if term.begins && first > 0 && !term.assumed {
+        assert_ne!(gist.holding(first), gist.holding(first - 1), "{term:?}");
+    }
+    if !matches!(term.end, End::NotSettled) && !term.assumed {
+        // Nothing else of the term took effect after that, up to what came then.
+        let after = (last + 1..length).find(|at| gist.in_effect(*at) == *at);
+        assert!(
+            after.is_none_or(|at| gist.holding(at) != gist.holding(last)),
+            "{term:?}"
+        );
+        assert_eq!(
+            matches!(term.end, End::Alive),
+            after.is_none() && matches!(term.end, End::Alive),
+            "{term:?}"
+        );
+    }
+    if !term.confirmed {
+        assert_eq!(first, last);
+    }
+}
+
+#[test]
+fn with_requests_enough_everything_is_settled_and_true() {
+    let (mut whole, mut disturbed) = (0, 0);
+    for seed in 0..3_000 {
+        let mut rng = Rng::with_seed(seed);
+        let mut wild = Wild::new(&mut rng);
+        for _ in 0..rng.usize(0..40) {
+            wild.step(&mut rng);
+        }
+        let gist = wild.gist;
+        let shows = [1000, 30, 3][rng.usize(..3)];
+        let found = survey_at_rest(&gist, 1000, shows);
+        match check(&gist, &found) {
+            true => whole += 1,
+            false => disturbed += 1,
+        }
+    }
+    assert!(disturbed * 50 < whole, "{disturbed} of {whole} left open");
+}
+
+#[test]
+fn with_too_few_requests_what_is_said_is_true_all_the_same() {
+    let (mut whole, mut open) = (0, 0);
+    for seed in 0..3_000 {
+        let mut rng = Rng::with_seed(seed);
+        let mut wild = Wild::new(&mut rng);
+        for _ in 0..rng.usize(0..200) {
+            wild.step(&mut rng);
+        }
+        let budget = rng.u32(2..60);
+        let shows = [1000, 30, 3][rng.usize(..3)];
+        let found = survey_at_rest(&wild.gist, budget, shows);
+        match check(&wild.gist, &found) {
+            true => whole += 1,
+            false => open += 1,
+        }
+    }
+    assert!(whole > 500 && open > 500, "{whole} whole, {open} not");
+}
+
+#[test]
+fn what_is_written_meanwhile_disturbs_nothing() {
+    for seed in 0..500 {
+        let mut rng = Rng::with_seed(seed);
+        let mut wild = Wild::new(&mut rng);
+        for _ in 0..rng.usize(50..300) {
+            wild.step(&mut rng);
+        }
+        let mut gist = wild.gist.clone();
+        let found = survey(&mut gist, 80, 30, |gist| {
+            if rng.bool() {
+                wild.step(&mut rng);
+                *gist = wild.gist.clone();
+            }
+        });
+        check(&gist, &found);
+    }
+}
+
+#[test]
+fn whatever_a_service_answers_it_comes_to_an_end() {
+    for seed in 0..700 {
+        let mut rng = Rng::with_seed(seed);
+        let mut wild = Wild::new(&mut rng);
+        for _ in 0..rng.usize(0..60) {
+            wild.step(&mut rng);
+        }
+        let mut survey = Survey::new(None, rng.u32(2..60));
+        while survey.poll_request().is_some() {
+            // An answer to another request, or of another time.
+            let request = match rng.u8(..5) {
+                0 => Request::History,
+                1 => Request::Commits {
+                    page: rng.u32(1..4),
+                    per_page: rng.usize(1..40),
+                },
+                _ => Request::Revision(name(rng.usize(..70))),
+            };
+            let mut gist = wild.gist.clone();
+            if rng.bool() {
+                wild.step(&mut rng);
+                gist = wild.gist.clone();
+            }
+            let _ = survey.handle_answer(gist.answer(&request, rng.usize(1..50)));
+            let report = survey.report();
+            assert!(report.pieces.len() <= report.revisions);
+        }
+    }
+}
+
+#[test]
+fn calm_histories_of_ten_thousand_revisions_are_settled_within_the_usual_requests() {
+    let mut most = 0;
+    for seed in 0..40 {
+        let mut rng = Rng::with_seed(seed);
+        let terms = rng.usize(1..=8);
+        let gist = calm(&mut rng, 10_000, terms);
+        let found = survey_at_rest(&gist, USUAL_REQUESTS, usize::MAX);
+        assert!(
+            check(&gist, &found),
+            "seed {seed}: {:?}",
+            found.report.entries
+        );
+        most = most.max(found.pages + found.texts + 1);
+    }
+    println!("{most} requests at the most");
+}
+
+#[test]
+fn where_the_list_comes_by_pages_alone_the_borders_cost_no_more() {
+    for seed in 0..10 {
+        let mut rng = Rng::with_seed(seed);
+        let terms = rng.usize(1..=8);
+        let gist = calm(&mut rng, 10_000, terms);
+        let found = survey_at_rest(&gist, 400, 30);
+        assert!(
+            check(&gist, &found),
+            "seed {seed}: {:?}",
+            found.report.entries
+        );
+        assert!(
+            found.texts <= 100 && found.pages <= 125,
+            "{} {}",
+            found.texts,
+            found.pages
+        );
+        // With the usual number it says how far it came.
+        let found = survey_at_rest(&gist, USUAL_REQUESTS, 30);
+        assert!(!check(&gist, &found));
+        let report = found.report;
+        assert!(
+            !report.complete && report.revisions > 5_000,
+            "{}",
+            report.revisions
+        );
+        let open: usize = report.unsettled().map(|span| span.revisions).sum();
+        assert!(
+            open < report.revisions / 4,
+            "{open} of {}",
+            report.revisions
+        );
+    }
+}
+
+#[test]
+fn without_dates_the_borders_are_found_by_halving() {
+    for seed in 0..10 {
+        let mut rng = Rng::with_seed(seed);
+        let mut gist = calm(&mut rng, 10_000, 5);
+        for (_, at) in &mut gist.revisions {
+            *at = None;
+        }
+        let found = survey_at_rest(&gist, USUAL_REQUESTS, usize::MAX);
+        assert!(
+            check(&gist, &found),
+            "seed {seed}: {:?}",
+            found.report.entries
+        );
+        println!("{} texts", found.texts);
+    }
+}

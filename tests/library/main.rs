@@ -1,0 +1,11 @@
+//! The library in one process: the election on virtual time, its threads, properties of every input,
+//! and the rules for the sources.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod conformance;
+mod house;
+mod properties;
+mod runtime;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,201 @@
+//! Nothing grows without bound, however long others go on.
+
+use std::fs::{self, File};
+use std::time::Duration;
+
+use elector::TokenSource;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::LockError;
+use elector::election::time::Instant;
+use elector::lock::gist::budget::Budget;
+use elector::lock::gist::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
+use elector::lock::gist::revision::Revision;
+use elector::lock::gist::token::TokenStore;
+use elector::lock::gist::wire::{Answer, Commit, GistPage, Reply, Request, Text};
+
+use crate::properties::checks::{self, gist_answer};
+
+#[test]
+fn a_body_without_end_is_cut_off_wherever_it_goes_on() {
+    let sha = "7".repeat(40);
+    let whole = format!("{{\"version\":\"{sha}\"}}");
+    for (kind, status, body) in [
+        (
+            "GET leader.json",
+            200,
+            "{\"files\":{\"leader.json\":{\"content\":\"x",
+        ),
+        (
+            "GET leader.json",
+            200,
+            "{\"files\":{\"other\":{\"content\":\"x",
+        ),
+        ("GET -", 200, "{\"files\":{\"x"),
+        ("GET leader.json", 200, "{\"x\":["),
+        ("PATCH leader.json", 200, "{\"history\":[ "),
+        (
+            "REVISION leader.json",
+            200,
+            "{\"files\":{\"leader.json\":{\"truncated\":1",
+        ),
+        (
+            "COMMITS leader.json",
+            200,
+            &format!("[{whole},{{\"committed_at\":\"x"),
+        ),
+        ("GET leader.json", 404, "{\"message\":\"x"),
+        ("PATCH leader.json", 502, "x"),
+    ] {
+        gist_answer::check_endless(format!("{kind}\n{status}\n\n{body}").as_bytes());
+    }
+}
+
+fn revision(number: u32) -> Revision {
+    let mut name = [7; 20];
+    name[..4].copy_from_slice(&number.to_be_bytes());
+    Revision::from_bytes(name)
+}
+
+/// A service whose every answer shows other revisions, and none of their contents.
+fn unhelpful(request: &Request, number: u32) -> Result<Reply, LockError> {
+    let commits = |count: u32| {
+        (0..count).map(move |n| Commit {
+            revision: revision(number * 1000 + n),
+            committed_at: None,
+        })
+    };
+    let ours = format!(
+        r#"{{"holderIdentity":"b","writeId":"b-{number}","supersedes":"{}","x":"{}"}}"#,
+        revision(u32::MAX),
+        "x".repeat(1000)
+    );
+    match request {
+        Request::Gist { .. } | Request::Write { .. } => Ok(Reply::Gist(GistPage {
+            files: vec!["leader.json".to_owned()],
+            text: Text::Whole(ours.into()),
+            history: commits(30).collect(),
+            ..GistPage::default()
+        })),
+        Request::Revision(_) if number.is_multiple_of(2) => {
+            Ok(Reply::Revision(Text::Whole(ours.into())))
+        }
+        Request::Revision(_) => Err(LockError::Unavailable("not now".into())),
+        Request::Commits { .. } => Ok(Reply::Commits(commits(100).collect())),
+        Request::History | Request::Create { .. } => panic!("a lock does not ask for that"),
+    }
+}
+
+#[test]
+fn the_names_of_files_are_shown_short_and_without_their_tricks() {
+    let names = |names: &[&str]| {
+        let page = GistPage {
+            files: names.iter().map(|&name| name.to_owned()).collect(),
+            history: vec![Commit {
+                revision: revision(1),
+                committed_at: None,
+            }],
+            ..GistPage::default()
+        };
+        let mut protocol = GistProtocol::new(ProtocolConfig {
+            process: "a".into(),
+            file: None,
+            renew_deadline: Duration::from_secs(16),
+            budget: Budget::new(&LeaderElectionConfig::new("a")),
+        });
+        protocol.start_get();
+        let answer = Answer {
+            date: None,
+            rate: None,
+            reply: Ok(Reply::Gist(page)),
+        };
+        match protocol.handle_answer(Instant::BOOT, answer) {
+            Step::Done(Outcome::Got(Err(LockError::Refused(why)))) => why,
+            other => panic!("{other:?}"),
+        }
+    };
+    let tricky = "evil\u{1b}[2J\n\u{202e}name";
+    for files in [
+        &[tricky, "b"][..],
+        &[tricky],
+        &["x"; 16],
+        &[&"x".repeat(300)],
+    ] {
+        let why = names(files);
+        checks::assert_for_people(&why);
+        assert!(why.contains("GIST_FILE"), "{why}");
+    }
+    assert!(names(&["y".repeat(100_000).as_str(), "b"]).len() < 1000);
+}
+
+#[test]
+fn what_a_service_shows_that_never_settles_is_not_kept_for_ever() {
+    let mut protocol = GistProtocol::new(ProtocolConfig {
+        process: "a".into(),
+        file: Some("leader.json".into()),
+        renew_deadline: Duration::from_secs(16),
+        budget: Budget::new(&LeaderElectionConfig::new("a")),
+    });
+    let (mut number, mut most) = (0, 0);
+    for call in 0..2_000 {
+        let mut step = protocol.start_get();
+        while let Step::Ask(request) = step {
+            number += 1;
+            let answer = Answer {
+                date: None,
+                rate: None,
+                reply: unhelpful(&request, number),
+            };
+            let now = Instant::from_boot(Duration::from_secs(u64::from(number)));
+            step = protocol.handle_answer(now, answer);
+        }
+        // What it prints is what it keeps.
+        if call % 50 == 0 {
+            most = most.max(format!("{protocol:?}").len());
+        }
+    }
+    assert!(number > 4_000, "only {number} requests were made");
+    assert!(most < 3_000_000, "{most} bytes after {number} requests");
+}
+
+#[test]
+fn a_token_file_of_any_size_is_refused_without_being_read_or_shown() {
+    let path = std::env::temp_dir().join(format!("elector-token-{}", std::process::id()));
+    fs::write(&path, "s3cret".repeat(10_000)).unwrap();
+    // Far more than any memory has; nothing of it is on the disk.
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    let refused = TokenStore::open(&TokenSource::File(path.clone()));
+    fs::remove_file(&path).unwrap();
+    let said = refused.unwrap_err().to_string();
+    assert!(said.contains("GITHUB_API_TOKEN_FILE"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn no_token_file_is_shown_whatever_is_in_it() {
+    let path = std::env::temp_dir().join(format!("elector-tokens-{}", std::process::id()));
+    let mut rng = fastrand::Rng::with_seed(3);
+    for _ in 0..2_000 {
+        let mut bytes = b"s3cret".to_vec();
+        for _ in 0..rng.usize(..3) {
+            let at = rng.usize(..=bytes.len());
+            let byte = *rng.choice(b" \n\t\0\xff\x1b\xc3\xa9a").unwrap();
+            bytes.insert(at, byte);
+        }
+        fs::write(&path, &bytes).unwrap();
+        let read = TokenStore::open(&TokenSource::File(path.clone()));
+        let said = match &read {
+            Ok(store) => format!("{store:?}"),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        assert!(!said.contains("cret") && !said.contains("s3"), "{said}");
+        let text = std::str::from_utf8(&bytes).map(str::trim);
+        let good = text.is_ok_and(|text| text.bytes().all(|b| b.is_ascii_graphic()));
+        assert_eq!(read.is_ok(), good, "{}", bytes.escape_ascii());
+    }
+    fs::remove_file(&path).unwrap();
+}

@@ -1,0 +1,86 @@
+//! Requests as clients send them, and what a server is to understand.
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::one;
+use crate::properties::checks::http_request::{BODY_BYTES, latin};
+
+/// A stream of well-formed requests, each with what the server's handler is to hear.
+pub fn requests(rng: &mut Rng) -> (Vec<u8>, Vec<Value>) {
+    let (mut bytes, mut heard) = (Vec::new(), Vec::new());
+    for _ in 0..rng.usize(1..5) {
+        request(rng, &mut bytes, &mut heard);
+    }
+    (bytes, heard)
+}
+
+fn request(rng: &mut Rng, bytes: &mut Vec<u8>, heard: &mut Vec<Value>) {
+    let method = one(rng, &["GET", "POST", "PATCH", "HEAD", "DELETE", "X-Y_z!"]);
+    let path = one(rng, &["/", "/gists/a", "/a%20b//..", "/~!$&'()*+,;=:@"]);
+    let (query, value) = one(
+        rng,
+        &[
+            &("", ""),
+            &("?q=a+b", "a b"),
+            &("?p&q=%41%", "A%"),
+            &("?q", ""),
+        ],
+    );
+    let prefix = one(rng, &["", "", "http://else.where:1"]);
+    let end = one(rng, &["\r\n", "\r\n", "\n"]);
+    let x = one(rng, &["", "plain", "a, b;c=\"d\"", "caf\u{e9}"]);
+    let body: Vec<u8> = (0..[0, 0, 1, 20, BODY_BYTES][rng.usize(..5)])
+        .map(|_| rng.u8(..))
+        .collect();
+    let chunked = rng.u8(..3) == 0;
+    let mut head = format!("{method} {prefix}{path}{query} HTTP/1.1{end}hOST: h{end}");
+    if !x.is_empty() {
+        let blanks = one(rng, &["", " ", "\t "]);
+        head += &format!("X:{blanks}{x}{blanks}{end}");
+    }
+    let framed = if chunked {
+        head += &format!("Transfer-Encoding: chunked{end}");
+        in_chunks(rng, &body)
+    } else {
+        let needed = !body.is_empty() || rng.bool();
+        let repeated = if needed { rng.usize(1..3) } else { 0 };
+        head += &format!("Content-Length: {}{end}", body.len()).repeat(repeated);
+        body.clone()
+    };
+    bytes.extend(one(rng, &["", "", "\r\n", "\n"]).bytes());
+    bytes.extend(head.bytes().chain(end.bytes()).chain(framed));
+    heard.push(json!({
+        "method": method,
+        "path": path,
+        "query": latin(value.as_bytes()),
+        "host": "h",
+        "x": latin(x.as_bytes()),
+        "body": latin(&body),
+    }));
+}
+
+fn in_chunks(rng: &mut Rng, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (chunk, after) = rest.split_at(rng.usize(1..=rest.len()));
+        let extension = one(rng, &["", ";a", ";a=\"b\"", " "]);
+        let size = match rng.bool() {
+            true => format!("{:x}{extension}\r\n", chunk.len()),
+            false => format!("{:03X}{extension}\r\n", chunk.len()),
+        };
+        bytes.extend(size.bytes());
+        bytes.extend(chunk);
+        bytes.extend(b"\r\n");
+        rest = after;
+    }
+    bytes.extend(
+        one(
+            rng,
+            &["0\r\n\r\n", "000;x\r\n\r\n", "0\r\nTrailer: a\r\n\r\n"],
+        )
+        .bytes(),
+    );
+    bytes
+}

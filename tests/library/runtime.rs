@@ -1,0 +1,496 @@
+//! `LeaderElection` with real threads, on a lock in memory: what blocks, panics or fails beside the
+//! owner of the state delays nothing.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::support::memory::{Mood, PATIENCE, Store, config, eventually, never_for};
+use elector::election::action::Finish;
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::LockError;
+use elector::runtime::election::{ElectionError, Handle, LeaderElection};
+use elector::runtime::{LeaderCallbacks, Term};
+use elector::system::clock::BootClock;
+
+const LEASE: Duration = Duration::from_secs(2);
+
+/// What callbacks do besides telling that they were called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Habit {
+    /// The work ends with the term.
+    #[default]
+    Works,
+    /// It comes back at once.
+    ComesBack,
+    /// It goes on until the test lets it go.
+    GoesOn,
+    /// Hearing of a new leader blocks until the test lets it go.
+    BlocksOnNewLeader,
+    /// Every callback panics.
+    Panics,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Call {
+    Started(u64),
+    Stopped,
+    NewLeader(String),
+}
+
+type Calls = Arc<Mutex<Vec<Call>>>;
+
+struct Callbacks {
+    calls: Calls,
+    term: Arc<Mutex<Option<Term>>>,
+    habit: Habit,
+    let_go: Arc<AtomicBool>,
+}
+
+impl Callbacks {
+    fn told(&self, call: Call) {
+        self.calls.lock().unwrap().push(call);
+        assert!(self.habit != Habit::Panics, "the test's callback panics");
+    }
+
+    fn block(&self) {
+        eventually("the test lets it go", || self.let_go.load(Ordering::SeqCst));
+    }
+}
+
+impl LeaderCallbacks for Callbacks {
+    fn on_started_leading(&self, term: &Term) {
+        *self.term.lock().unwrap() = Some(term.clone());
+        self.told(Call::Started(term.fencing_token()));
+        match self.habit {
+            Habit::ComesBack => {}
+            Habit::GoesOn => self.block(),
+            _ => term.wait_until_over(),
+        }
+    }
+
+    fn on_stopped_leading(&self) {
+        self.told(Call::Stopped);
+    }
+
+    fn on_new_leader(&self, identity: &str) {
+        self.told(Call::NewLeader(identity.to_owned()));
+        if self.habit == Habit::BlocksOnNewLeader {
+            self.block();
+        }
+    }
+}
+
+type Ending = Result<Finish, ElectionError>;
+
+/// An election on a thread.
+struct Running {
+    handle: Handle,
+    calls: Calls,
+    term: Arc<Mutex<Option<Term>>>,
+    let_go: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Ending>>,
+}
+
+fn prepare(config: LeaderElectionConfig, store: &Store, habit: Habit) -> (LeaderElection, Running) {
+    let calls = Calls::default();
+    let term = Arc::default();
+    let let_go = Arc::default();
+    let lock = store.lock(&config.identity);
+    let callbacks = Callbacks {
+        calls: Arc::clone(&calls),
+        term: Arc::clone(&term),
+        habit,
+        let_go: Arc::clone(&let_go),
+    };
+    let election = LeaderElection::new(config, lock, callbacks).unwrap();
+    let running = Running {
+        handle: election.handle(),
+        calls,
+        term,
+        let_go,
+        thread: None,
+    };
+    (election, running)
+}
+
+fn run_with(config: LeaderElectionConfig, store: &Store, habit: Habit) -> Running {
+    let (election, mut running) = prepare(config, store, habit);
+    running.thread = Some(thread::spawn(|| election.run()));
+    running
+}
+
+fn run(store: &Store, habit: Habit) -> Running {
+    run_with(config("me"), store, habit)
+}
+
+impl Running {
+    fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    fn await_call(&self, wanted: &Call) {
+        eventually(&format!("{wanted:?} is called"), || {
+            self.calls().contains(wanted)
+        });
+    }
+
+    fn term(&self) -> Term {
+        self.term.lock().unwrap().clone().unwrap()
+    }
+
+    fn await_term(&self, token: u64) -> Term {
+        self.await_call(&Call::Started(token));
+        self.term()
+    }
+
+    fn ending(&mut self) -> Ending {
+        let thread = self.thread.take().unwrap();
+        eventually("the election ends", || thread.is_finished());
+        thread.join().unwrap()
+    }
+
+    fn stop(&mut self) -> Finish {
+        self.handle.stop();
+        self.ending().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.let_go.store(true, Ordering::SeqCst);
+        self.handle.stop();
+    }
+}
+
+#[test]
+fn it_leads_renews_and_gives_the_lease_back() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::Works);
+    let term = running.await_term(0);
+    running.await_call(&Call::NewLeader("me".into()));
+    let until = term.valid_until();
+    eventually("it renews", || store.writes().len() >= 4);
+    eventually("the term is extended", || term.valid_until() > until);
+    let status = running.handle.status();
+    assert_eq!(status.leader, "me");
+    assert_eq!(status.leading.unwrap().token, 0);
+    assert_eq!(running.stop(), Finish::Stopped);
+    assert!(term.is_over());
+    assert_eq!(store.holder(), "");
+    assert_eq!(store.events(), ["me became leader", "me stopped leading"]);
+    let told: Vec<_> = running
+        .calls()
+        .into_iter()
+        .filter(|call| *call != Call::Started(0))
+        .collect();
+    let new_leader = |name: &str| Call::NewLeader(name.into());
+    assert_eq!(told, [new_leader("me"), Call::Stopped, new_leader("")]);
+}
+
+#[test]
+fn everybody_is_told_that_a_term_is_over_before_run_comes_back() {
+    for release in [true, false] {
+        let store = Store::default();
+        let config = LeaderElectionConfig {
+            release_on_cancel: release,
+            ..config("me")
+        };
+        let mut running = run_with(config, &store, Habit::Works);
+        running.await_term(0);
+        assert_eq!(running.stop(), Finish::Stopped);
+        let calls = running.calls();
+        assert!(calls.contains(&Call::Stopped), "{calls:?}");
+        assert_eq!(store.holder().is_empty(), release);
+    }
+}
+
+#[test]
+fn a_call_that_hangs_for_ever_keeps_nobody_in_power() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::Works);
+    let term = running.await_term(0);
+    store.set_mood(Mood::Hangs);
+    term.wait_until_over();
+    running.await_call(&Call::Stopped);
+    assert_eq!(running.handle.check(LEASE), Ok(()), "it stepped down");
+    // The owner of the state hears of that after those whom it concerns.
+    let handle = running.handle.clone();
+    eventually("it knows that", || handle.status().leading.is_none());
+    let status = handle.status();
+    let call = status.call.expect("the call is still under way");
+    let now = BootClock::now();
+    assert_eq!(status.check("memory", now, LEASE), Ok(()));
+    let later = call.overdue_at + Duration::from_secs(31);
+    assert!(status.check("memory", later, LEASE).is_err());
+    assert_eq!(running.stop(), Finish::NotReleased);
+    store.set_mood(Mood::Works);
+}
+
+#[test]
+fn a_call_that_comes_back_at_last_is_gone_on_from() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::Works);
+    let term = running.await_term(0);
+    store.set_mood(Mood::Hangs);
+    term.wait_until_over();
+    store.set_mood(Mood::Works);
+    running.await_term(1);
+    assert_eq!(running.stop(), Finish::Stopped);
+}
+
+#[test]
+fn nothing_is_claimed_or_released_before_the_work_has_ended() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::GoesOn);
+    let term = running.await_term(0);
+    store.set_mood(Mood::Fails(LockError::Unavailable("away".into())));
+    term.wait_until_over();
+    let writes = store.writes().len();
+    store.set_mood(Mood::Works);
+    never_for(LEASE * 3 / 2, "it writes", || store.writes().len() > writes);
+    running.let_go.store(true, Ordering::SeqCst);
+    running.await_term(1);
+    assert_eq!(running.stop(), Finish::Stopped);
+    assert_eq!(store.holder(), "");
+}
+
+#[test]
+fn work_that_does_not_end_is_waited_for_with_the_lease_kept_alive_and_then_given_up() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::GoesOn);
+    let term = running.await_term(0);
+    let asked = Instant::now();
+    running.handle.stop();
+    term.wait_until_over();
+    let writes = store.writes().len();
+    eventually("it renews while it waits", || store.writes().len() > writes);
+    assert_eq!(running.ending().unwrap(), Finish::WorkloadStuck);
+    let times = config("me");
+    assert!(asked.elapsed() >= times.stop_timeout + times.termination_grace);
+    assert_eq!(store.holder(), "me", "nothing was given back");
+}
+
+#[test]
+fn work_that_comes_back_early_does_not_end_the_term() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::ComesBack);
+    let term = running.await_term(0);
+    let writes = store.writes().len();
+    eventually("it renews", || store.writes().len() > writes + 3);
+    assert!(!term.is_over());
+    assert_eq!(running.stop(), Finish::Stopped);
+    assert_eq!(store.holder(), "");
+}
+
+#[test]
+fn a_callback_that_blocks_delays_nothing() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::BlocksOnNewLeader);
+    let term = running.await_term(0);
+    eventually("it renews", || store.writes().len() >= 4);
+    store.set_mood(Mood::Fails(LockError::Unavailable("away".into())));
+    term.wait_until_over();
+    store.set_mood(Mood::Works);
+    running.await_term(1);
+    assert_eq!(running.stop(), Finish::Stopped);
+    assert_eq!(store.holder(), "");
+}
+
+#[test]
+fn callbacks_that_panic_end_nothing() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::Panics);
+    running.await_term(0);
+    eventually("it renews", || store.writes().len() >= 4);
+    assert_eq!(running.handle.status().leading.unwrap().token, 0);
+    assert_eq!(running.stop(), Finish::Stopped);
+    assert_eq!(store.holder(), "");
+    let calls = running.calls();
+    assert!(calls.contains(&Call::Stopped), "{calls:?}");
+}
+
+#[test]
+fn a_lock_that_panics_counts_as_a_failure() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::Works);
+    let term = running.await_term(0);
+    store.set_mood(Mood::Panics);
+    term.wait_until_over();
+    store.set_mood(Mood::Works);
+    running.await_term(1);
+    assert_eq!(running.stop(), Finish::Stopped);
+}
+
+#[test]
+fn stopping_from_many_threads_stops_once() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::Works);
+    running.await_term(0);
+    thread::scope(|scope| {
+        for _ in 0..100 {
+            let handle = running.handle.clone();
+            scope.spawn(move || handle.stop());
+        }
+    });
+    assert_eq!(running.ending().unwrap(), Finish::Stopped);
+    // And afterwards, when nobody listens any more.
+    for _ in 0..100 {
+        running.handle.stop();
+    }
+    let released = store.writes();
+    let released = released.iter().filter(|r| r.holder_identity.is_empty());
+    assert_eq!(released.count(), 1);
+}
+
+#[test]
+fn an_election_that_is_stopped_before_it_runs_never_leads() {
+    let store = Store::default();
+    let (election, running) = prepare(config("me"), &store, Habit::Works);
+    let (done, stopped) = channel();
+    let handle = running.handle.clone();
+    // More often than the queue of events is long.
+    thread::spawn(move || {
+        for _ in 0..200 {
+            handle.stop();
+        }
+        done.send(()).unwrap();
+    });
+    let stopped = stopped.recv_timeout(PATIENCE);
+    assert_eq!(stopped, Ok(()), "stopping blocks before there is a run");
+    assert_eq!(election.run().unwrap(), Finish::Stopped);
+    assert_eq!(store.writes().len(), 0);
+    assert!(!running.calls().contains(&Call::Started(0)));
+}
+
+#[test]
+fn an_election_that_never_runs_can_be_dropped() {
+    let store = Store::default();
+    let (election, running) = prepare(config("me"), &store, Habit::Works);
+    drop(election);
+    running.handle.stop();
+    assert_eq!(running.handle.check(LEASE), Ok(()));
+    assert_eq!(store.calls(), 0);
+}
+
+#[test]
+fn an_election_needs_no_handle_to_go_on() {
+    let store = Store::default();
+    let (election, running) = prepare(config("me"), &store, Habit::Works);
+    let handle = election.handle();
+    drop(handle);
+    let thread = thread::spawn(|| election.run());
+    running.await_term(0);
+    eventually("it renews", || store.writes().len() >= 4);
+    running.handle.clone().stop();
+    assert_eq!(thread.join().unwrap().unwrap(), Finish::Stopped);
+}
+
+#[test]
+fn health_can_be_asked_for_at_any_time() {
+    let store = Store::default();
+    let mut running = run(&store, Habit::Works);
+    let until = Instant::now() + Duration::from_secs(2);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            let handle = running.handle.clone();
+            scope.spawn(move || {
+                while Instant::now() < until {
+                    assert_eq!(handle.check(PATIENCE), Ok(()));
+                    let _ = handle.status();
+                    thread::yield_now();
+                }
+            });
+        }
+    });
+    running.await_term(0);
+    assert_eq!(running.stop(), Finish::Stopped);
+}
+
+fn refusals() -> [LockError; 3] {
+    [
+        LockError::NotFound("no gist".into()),
+        LockError::Unauthorized("bad token".into()),
+        LockError::Refused("other text".into()),
+    ]
+}
+
+#[test]
+fn a_first_look_that_needs_a_person_ends_it_and_a_later_one_does_not() {
+    for error in refusals() {
+        let store = Store::default();
+        store.set_mood(Mood::Fails(error.clone()));
+        match run(&store, Habit::Works).ending() {
+            Err(ElectionError::Lock(told)) => assert_eq!(told, error),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(store.calls(), 1);
+
+        store.set_mood(Mood::Works);
+        let mut running = run(&store, Habit::Works);
+        let term = running.await_term(0);
+        store.set_mood(Mood::Fails(error));
+        term.wait_until_over();
+        let calls = store.calls();
+        eventually("it tries on", || store.calls() > calls + 3);
+        store.set_mood(Mood::Works);
+        running.await_term(1);
+        assert_eq!(running.stop(), Finish::Stopped);
+    }
+}
+
+#[test]
+fn two_writes_refused_before_any_was_taken_end_it() {
+    for error in refusals() {
+        let store = Store::default();
+        store.set_mood(Mood::RefusesWrites(error.clone()));
+        match run(&store, Habit::Works).ending() {
+            Err(ElectionError::Lock(told)) => assert_eq!(told, error),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_store_that_is_away_at_start_is_tried_for_ever() {
+    let store = Store::default();
+    store.set_mood(Mood::Fails(LockError::Unavailable("away".into())));
+    let mut running = run(&store, Habit::Works);
+    eventually("it tries on", || store.calls() > 5);
+    store.set_mood(Mood::Works);
+    running.await_term(0);
+    assert_eq!(running.stop(), Finish::Stopped);
+}
+
+#[test]
+fn a_lost_lease_ends_it_where_that_is_wished() {
+    let store = Store::default();
+    let config = LeaderElectionConfig {
+        exit_on_lost_lease: true,
+        ..config("me")
+    };
+    let mut running = run_with(config, &store, Habit::Works);
+    let term = running.await_term(0);
+    store.set_mood(Mood::Fails(LockError::Unavailable("away".into())));
+    assert_eq!(running.ending().unwrap(), Finish::LostLease);
+    assert!(term.is_over());
+}
+
+#[test]
+fn of_several_candidates_one_leads_at_a_time() {
+    let store = Store::default();
+    let mut running: Vec<_> = ["a", "b", "c"]
+        .map(|name| run_with(config(name), &store, Habit::Works))
+        .into();
+    for round in 0..3 {
+        let leads = |one: &Running| one.handle.status().leading.is_some();
+        eventually("one leads", || running.iter().any(leads));
+        assert_eq!(running.iter().filter(|one| leads(one)).count(), 1);
+        let leader = running.iter().position(leads).unwrap();
+        let mut leader = running.remove(leader);
+        assert_eq!(leader.await_term(round).fencing_token(), round);
+        assert_eq!(leader.stop(), Finish::Stopped);
+    }
+}

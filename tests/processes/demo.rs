@@ -1,0 +1,151 @@
+//! `elector demo` as users run it: to its end, and interrupted in the middle.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const PATIENCE: Duration = Duration::from_secs(40);
+
+fn demo() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
+    command
+        .arg("demo")
+        .env("GIST_ID", "somebody-elses")
+        .env("ELECTOR_LEASE_DURATION", "nonsense")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+/// The processes whose parent is `parent`.
+fn children(parent: Pid) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_child = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let rest = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        rest.split(' ').nth(1) == Some(&parent.to_string())
+    };
+    pids.filter(is_child).map(Pid::from_raw).collect()
+}
+
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came to be: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn are_gone(pids: &[Pid]) {
+    eventually("the candidates are gone", || {
+        pids.iter().all(|pid| kill(*pid, None).is_err())
+    });
+}
+
+/// All that it wrote to standard error; it has ended.
+fn errors_of(child: &mut Child) -> String {
+    let mut errors = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    stderr.read_to_string(&mut errors).unwrap();
+    errors
+}
+
+#[test]
+fn it_shows_three_terms_and_ends_with_0() {
+    let output = demo().output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), errors.as_str()),
+        (Some(0), ""),
+        "{text}"
+    );
+    assert!(text.contains("who         token      from        to       gap  how it ended"));
+    assert!(text.contains("No two terms overlapped, every token rose, every takeover came."));
+    let table: Vec<_> = text
+        .lines()
+        .rev()
+        .take_while(|line| !line.contains("who "))
+        .collect();
+    for (token, end) in [
+        ("0", "killed"),
+        ("1", "left politely"),
+        ("2", "left politely"),
+    ] {
+        let row = table
+            .iter()
+            .find(|line| line.split_whitespace().nth(1) == Some(token));
+        assert!(row.is_some_and(|row| row.ends_with(end)), "{text}");
+    }
+    for line in text.lines() {
+        assert!(!line.contains('\x1b'), "no colours in a file: {line:?}");
+    }
+}
+
+#[test]
+fn interrupted_it_leaves_nobody_behind() {
+    let mut child = demo().spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("I will lead you") {
+        line.clear();
+        assert_ne!(out.read_line(&mut line).unwrap(), 0);
+    }
+    let candidates = children(pid(&child));
+    assert_eq!(candidates.len(), 3);
+    kill(pid(&child), Signal::SIGINT).unwrap();
+    std::io::copy(&mut out, &mut std::io::sink()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let errors = errors_of(&mut child);
+    assert_eq!(errors, "elector: interrupted; the candidates are gone\n");
+    are_gone(&candidates);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_and_leaves_nobody_behind() {
+    let mut child = demo().spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut String::new()).unwrap();
+    let mut candidates = Vec::new();
+    eventually("the candidates are there", || {
+        candidates = children(pid(&child));
+        candidates.len() == 3
+    });
+    drop(out);
+    eventually("it ends", || child.try_wait().unwrap().is_some());
+    let errors = errors_of(&mut child);
+    assert_eq!(errors, "");
+    are_gone(&candidates);
+}
+
+#[test]
+fn killed_it_leaves_nobody_behind() {
+    let mut child = demo().spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("I will lead you") {
+        line.clear();
+        assert_ne!(out.read_line(&mut line).unwrap(), 0);
+    }
+    let candidates = children(pid(&child));
+    assert_eq!(candidates.len(), 3);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("nobody is left but zombies that the system reaps", || {
+        candidates.iter().all(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ")
+                .is_none_or(|(_, rest)| rest.starts_with('Z'))
+        })
+    });
+}

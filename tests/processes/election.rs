@@ -1,0 +1,218 @@
+//! `elector run` as processes that share a gist: electing, dying, leaving, freezing.
+
+use crate::support::process::{Elector, LEASE, World, await_one_leading, eventually, never_for};
+use nix::sys::signal::Signal;
+
+fn hails(electors: &[&Elector], leader: &str) {
+    for elector in electors {
+        elector.await_said(&format!("All hail {leader}"));
+    }
+}
+
+#[test]
+fn three_candidates_elect_one_and_the_others_hail_it() {
+    let world = World::new();
+    let names = ["napoleon", "cleopatra", "stalin"];
+    let electors = names.map(|name| world.start(name));
+    let leader = await_one_leading(&electors.each_ref());
+    let others: Vec<_> = (0..3).filter(|&n| n != leader).collect();
+    for &other in &others {
+        hails(&[&electors[other]], names[leader]);
+    }
+    // For longer than a lease: it renews.
+    never_for(LEASE * 3 / 2, "somebody else leads", || {
+        others.iter().any(|&n| electors[n].leads().is_some())
+    });
+    assert_eq!(electors[leader].leads(), Some(0));
+    assert_eq!(world.holder(), names[leader]);
+}
+
+#[test]
+fn when_the_leader_is_killed_another_leads_with_a_higher_token() {
+    let world = World::new();
+    let mut first = world.start_leader("first");
+    let others = [world.start("second"), world.start("third")];
+    hails(&others.each_ref(), "first");
+    first.kill();
+    let next = await_one_leading(&others.each_ref());
+    assert_eq!(others[next].leads(), Some(1));
+    let back = world.start("first");
+    hails(&[&back], ["second", "third"][next]);
+}
+
+#[test]
+fn a_signal_hands_the_lease_over() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let world = World::new();
+        let mut first = world.start_leader("first");
+        let second = world.start("second");
+        hails(&[&second], "first");
+        first.signal(signal);
+        assert_eq!(first.await_exit(), Some(0), "{}", first.text());
+        assert!(first.said("gave the lease back"), "{}", first.text());
+        assert_eq!(first.count("first does not lead any more"), 1);
+        let records = world.records();
+        let release = records.iter().find(|record| record["holderIdentity"] == "");
+        let release = release.expect("the lease was given back");
+        assert_eq!(release["leaderTransitions"], 0);
+        assert_eq!(second.await_leading(), 1);
+    }
+}
+
+#[test]
+fn a_leader_that_keeps_the_lease_on_leaving_is_waited_for() {
+    let world = World::new();
+    let start = world.elector("first").with("RELEASE_ON_CANCEL", "false");
+    let mut first = world.spawn(start);
+    first.await_leading();
+    let second = world.start("second");
+    hails(&[&second], "first");
+    first.leave();
+    assert_eq!(
+        first.count("first does not lead any more"),
+        1,
+        "{}",
+        first.text()
+    );
+    assert_eq!(world.holder(), "first");
+    assert_eq!(second.await_leading(), 1);
+}
+
+#[test]
+fn a_candidate_leaves_without_a_write() {
+    let world = World::new();
+    let first = world.start_leader("first");
+    let mut second = world.start("second");
+    hails(&[&second], "first");
+    second.leave();
+    assert!(!second.said("gave the lease back"));
+    assert_eq!(world.holder(), "first");
+    assert!(first.leads().is_some());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_with_1() {
+    let world = World::new();
+    // No renewal is under way for long: the release meets the fault.
+    let start = world.elector("first").with("RENEW_DEADLINE", "20s");
+    let start = start.with("LEASE_DURATION", "30s");
+    let mut first = world.spawn(start);
+    first.await_leading();
+    world.set_faults(r#"{"hang_writes":1,"hang_reads":1}"#);
+    first.signal(Signal::SIGTERM);
+    first.await_said("SIGTERM: stopping");
+    first.await_said("first does not lead any more");
+    never_for(LEASE / 4, "it ends although the release hangs", || {
+        !first.is_running()
+    });
+    first.signal(Signal::SIGINT);
+    assert_eq!(first.await_exit(), Some(1), "{}", first.text());
+}
+
+#[test]
+fn a_frozen_leader_has_lost_the_lease_when_it_thaws() {
+    let world = World::new();
+    let first = world.start_leader("first");
+    let second = world.start("second");
+    hails(&[&second], "first");
+    world.passed_over.set(true);
+    first.freeze();
+    assert_eq!(second.await_leading(), 1);
+    first.signal(Signal::SIGCONT);
+    first.await_said("first does not lead any more");
+    hails(&[&first], "second");
+    never_for(LEASE, "the second loses the lease", || {
+        first.leads().is_some() || second.leads().is_none()
+    });
+}
+
+#[test]
+fn a_leader_that_was_frozen_alone_leads_again_with_a_higher_token() {
+    let world = World::new();
+    let first = world.start_leader("first");
+    world.passed_over.set(true);
+    first.freeze();
+    let frozen_until = std::time::Instant::now() + LEASE;
+    eventually("its lease has run out", || {
+        std::time::Instant::now() > frozen_until
+    });
+    first.signal(Signal::SIGCONT);
+    first.await_said("first does not lead any more");
+    eventually("it leads again", || first.leads() == Some(1));
+}
+
+#[test]
+fn of_two_processes_with_one_name_only_one_leads() {
+    let world = World::new();
+    let mut twins = [world.start("twin"), world.start("twin")];
+    let leader = await_one_leading(&twins.each_ref());
+    never_for(LEASE * 3 / 2, "both lead", || {
+        twins[1 - leader].leads().is_some()
+    });
+    twins[leader].kill();
+    assert_eq!(twins[1 - leader].await_leading(), 1);
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_delays_nothing() {
+    let world = World::new();
+    let start = world.elector("first").with("RUST_LOG", "trace,ureq=trace");
+    let mut first = world.spawn(start.with_unread_stderr());
+    world.await_holder("first");
+    let renewals = world.records().len();
+    // Far more than a pipe takes (64 KiB).
+    eventually("it renews on and on", || {
+        world.records().len() > renewals + 8
+    });
+    world.set_faults(r#"{"outage":true}"#);
+    let second = world.start("second");
+    never_for(LEASE * 2, "the service is used", || {
+        world.holder() != "first"
+    });
+    world.set_faults("{}");
+    eventually("somebody leads after the outage", || {
+        world.record()["leaderTransitions"] == 1
+    });
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.await_exit(), Some(0));
+    assert!(second.await_leading() >= 1);
+}
+
+#[test]
+fn a_closed_standard_error_changes_nothing() {
+    let world = World::new();
+    let mut first = world.spawn(world.elector("first").with_closed_stderr());
+    world.await_holder("first");
+    let renewals = world.records().len();
+    eventually("it renews", || world.records().len() > renewals + 3);
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.await_exit(), Some(0));
+    assert_eq!(world.holder(), "");
+}
+
+#[test]
+fn a_leader_that_is_deposed_ends_with_1_where_that_is_wished() {
+    let world = World::new();
+    let start = world.elector("first").with("EXIT_ON_LOST_LEASE", "true");
+    let mut first = world.spawn(start);
+    first.await_leading();
+    world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":5}"#);
+    lost_its_lease(&mut first);
+}
+
+#[test]
+fn a_leader_in_an_outage_ends_with_1_where_that_is_wished() {
+    let world = World::new();
+    let start = world.elector("first").with("EXIT_ON_LOST_LEASE", "true");
+    let mut first = world.spawn(start);
+    first.await_leading();
+    world.set_faults(r#"{"outage":true}"#);
+    lost_its_lease(&mut first);
+}
+
+fn lost_its_lease(elector: &mut Elector) {
+    assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
+    let stopped = elector.count("first does not lead any more");
+    assert_eq!(stopped, 1, "{}", elector.text());
+    assert!(elector.said("the lease was lost: ending"));
+}

@@ -1,0 +1,139 @@
+//! Slow and hostile clients: they get nothing, and the election goes on.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::endpoints::watched::{Watched, spawn, watch};
+use crate::support::process::program::Start;
+use crate::support::process::{LEASE, TIMES, TOKEN, World, eventually};
+use crate::support::wire::{PATIENCE, request};
+
+/// While this goes on, the first term goes on, and whoever asks is answered.
+fn the_election_goes_on(world: &World, elector: &Watched, during: Duration) {
+    let deadline = Instant::now() + during;
+    let renewals = world.records().len();
+    while Instant::now() < deadline || world.records().len() < renewals + 4 {
+        assert_eq!(elector.leads(), Some(0), "{}", elector.text());
+        // A probe that fails is tried again.
+        assert!((0..3).any(|_| elector.is_well()), "no probe is answered");
+    }
+}
+
+fn memory_kb(elector: &Watched) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", elector.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kb = line.unwrap().trim_end_matches("kB").trim();
+    kb.parse().unwrap()
+}
+
+#[test]
+fn ten_thousand_idle_connections_hold_up_nothing() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let held: Vec<TcpStream> = (0..10_000)
+        .map(|n| {
+            let mut stream = TcpStream::connect_timeout(&first.addr, PATIENCE).unwrap();
+            if n % 2 == 0 {
+                // Half a request. The server may have closed it already.
+                let _ = stream.write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\nX: ");
+            }
+            stream
+        })
+        .collect();
+    the_election_goes_on(&world, &first, LEASE);
+    assert_eq!(held.len(), 10_000);
+    let threads = first.threads().len();
+    assert!(threads < 100, "{threads} threads");
+    assert!(memory_kb(&first) < 100_000, "{} kB", memory_kb(&first));
+}
+
+#[test]
+fn a_request_of_a_gigabyte_is_refused_before_it_is_taken_in() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let before = memory_kb(&first);
+    let head = "POST /step-down HTTP/1.1\r\nHost: localhost\r\n";
+    for (request, status) in [
+        (format!("{head}Content-Length: 1073741824\r\n\r\n"), 413),
+        (
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n40000000\r\n"),
+            413,
+        ),
+        (format!("{head}X: "), 431),
+        ("GET /".to_owned(), 431),
+    ] {
+        let mut wire = first.connect();
+        wire.send(&request);
+        let mut stream = wire.stream.try_clone().unwrap();
+        let sender = std::thread::spawn(move || {
+            let piece = vec![b'x'; 64 * 1024];
+            // Until it is not taken any more.
+            (0..16 * 1024)
+                .take_while(|_| stream.write_all(&piece).is_ok())
+                .count()
+        });
+        assert_eq!(
+            wire.answer().map(|answer| answer.status),
+            Some(status),
+            "{request}"
+        );
+        let pieces = sender.join().unwrap();
+        assert!(pieces < 1024, "{pieces} pieces of 64 kB were taken");
+    }
+    let grown = memory_kb(&first) - before;
+    assert!(grown < 20_000, "{grown} kB more");
+    the_election_goes_on(&world, &first, Duration::ZERO);
+}
+
+#[test]
+fn clients_that_ask_and_do_not_read_hold_up_nothing() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let asked = request("GET", "/status", &[], "").repeat(2000);
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect_timeout(&first.addr, PATIENCE).unwrap();
+        stream
+            .set_write_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
+        // As much as it takes.
+        let _ = stream.write_all(asked.as_bytes());
+        clients.push(stream);
+    }
+    the_election_goes_on(&world, &first, LEASE);
+    assert_eq!(clients.len(), 200);
+    assert!(memory_kb(&first) < 150_000, "{} kB", memory_kb(&first));
+}
+
+#[test]
+fn a_process_with_few_descriptors_keeps_some_for_the_election() {
+    let world = World::new();
+    // Every request over a connection of its own.
+    world.set_faults(r#"{"drop":0.3}"#);
+    let mut shell = Command::new("sh");
+    let elector = env!("CARGO_BIN_EXE_elector");
+    shell.args(["-c", "ulimit -n 48; exec \"$0\" run", elector]);
+    let start = Start::of("poor", shell)
+        .with_all(TIMES)
+        .with("LEADER_NAME", "poor")
+        .with("GIST_ID", &world.gist)
+        .with("GITHUB_API_URL", world.service.url())
+        .with("GITHUB_API_TOKEN", TOKEN)
+        .with("RENEW_DEADLINE", "10s")
+        .with("LEASE_DURATION", "15s");
+    let poor = spawn(&world, start);
+    poor.await_leading();
+    let held: Vec<TcpStream> = (0..1000)
+        .map(|_| TcpStream::connect_timeout(&poor.addr, PATIENCE).unwrap())
+        .collect();
+    the_election_goes_on(&world, &poor, LEASE);
+    assert_eq!(held.len(), 1000);
+    eventually("it reconnects meanwhile", || {
+        poor.metric("elector_failed_calls_total") > Some(0.0)
+    });
+}

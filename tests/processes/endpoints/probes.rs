@@ -1,0 +1,62 @@
+//! What Kubernetes asks: whether it works, and whether it is ready.
+
+use crate::endpoints::watched::{spawn, watch};
+use crate::support::process::{LEASE, World, eventually, never_for};
+
+#[test]
+fn a_store_that_cannot_be_reached_makes_nobody_unhealthy_nor_unready() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let second = watch(&world, "second");
+    second.await_said("All hail first");
+    world.set_faults(r#"{"outage":true}"#);
+    never_for(LEASE * 2, "somebody is not well", || {
+        [&first, &second].iter().any(|elector| {
+            elector.get("/healthz").status != 200 || elector.get("/readyz").status != 200
+        })
+    });
+    assert_eq!(first.get("/healthz").text(), "ok\n");
+}
+
+#[test]
+fn a_candidate_is_ready_when_it_was_answered_or_has_waited_for_a_lease() {
+    let world = World::new();
+    world.set_faults(r#"{"outage":true}"#);
+    let start = world.elector("patient").with("LEASE_DURATION", "1h");
+    let patient = spawn(&world, start);
+    eventually("it has looked", || patient.said("failed"));
+    let refused = patient.get("/readyz");
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains("no answer"), "{}", refused.text());
+    let other = watch(&world, "other");
+    eventually("it is ready although nobody answers", || {
+        other.get("/readyz").status == 200
+    });
+    assert_eq!(
+        other.status()["answeredSecondsAgo"],
+        serde_json::Value::Null
+    );
+    assert_eq!(patient.get("/readyz").status, 503);
+    world.set_faults("{}");
+    eventually("it is ready once it was answered", || {
+        patient.get("/readyz").status == 200
+    });
+}
+
+#[test]
+fn where_that_is_wished_only_the_leader_is_ready() {
+    let world = World::new();
+    let of_leaders = |name| world.elector(name).with("READY_WHEN", "leader");
+    let first = spawn(&world, of_leaders("first"));
+    first.await_leading();
+    let second = spawn(&world, of_leaders("second"));
+    second.await_said("All hail first");
+    assert_eq!(first.get("/readyz").status, 200);
+    assert_eq!(second.get("/readyz").status, 503);
+    assert_eq!(first.ask("POST", "/step-down", &[]).status, 202);
+    second.await_leading();
+    eventually("readiness follows", || {
+        first.get("/readyz").status == 503 && second.get("/readyz").status == 200
+    });
+}

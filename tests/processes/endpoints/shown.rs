@@ -1,0 +1,351 @@
+//! What is shown: the name, the status document, the metrics.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::endpoints::watched::{Watched, spawn, watch};
+use crate::support::process::{World, eventually};
+use crate::support::tools;
+
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+#[test]
+fn the_front_is_the_sidecars_name_for_programs_and_a_page_for_browsers() {
+    let world = World::new();
+    let first = watch(&world, "first \"quoted\"");
+    first.await_leading();
+    for accept in ["*/*", "application/json", ""] {
+        let answer = first.ask("GET", "/", &[("Accept", accept)]);
+        assert_eq!(answer.text(), r#"{"name":"first \"quoted\""}"#);
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.header("vary"), Some("Accept"));
+    }
+    let page = first.ask("GET", "/", &[("Accept", BROWSER)]);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert_eq!(page.header("vary"), Some("Accept"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    assert!(page.text().contains("<bdi>first &quot;quoted&quot;</bdi>"));
+    assert!(page.body.len() < 20_000, "{}", page.body.len());
+}
+
+/// What can be read.
+const ENDPOINTS: [&str; 7] = [
+    "/",
+    "/status",
+    "/leader",
+    "/isLeader",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+];
+
+#[test]
+fn head_is_as_get_and_everything_says_that_it_is_not_to_be_kept() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    for path in ENDPOINTS.iter().chain(&["/nothing", "/step-down"]) {
+        let get = first.get(path);
+        let head = first.ask("HEAD", path, &[]);
+        assert_eq!(get.status, head.status, "{path}");
+        assert_eq!(get.header("content-type"), head.header("content-type"));
+        assert_eq!(get.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(get.header("x-content-type-options"), Some("nosniff"));
+    }
+}
+
+#[test]
+fn what_is_not_there_or_not_so_is_told_with_what_is() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    let missing = first.get("/leaders");
+    assert_eq!(missing.status, 404);
+    for path in ["/status", "/leader", "/metrics", "/step-down"] {
+        assert!(missing.text().contains(path), "{}", missing.text());
+    }
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+        let refused = first.ask(method, "/status", &[]);
+        assert_eq!(
+            (refused.status, refused.header("allow")),
+            (405, Some("GET, HEAD"))
+        );
+        assert_eq!(first.ask(method, "/leaders", &[]).status, 404);
+    }
+    assert_eq!(first.get("/status/").status, 404);
+    assert_eq!(first.get("/status?x=y").status, 200);
+}
+
+#[test]
+fn the_status_tells_everything_of_a_leader_and_of_one_that_waits() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let second = watch(&world, "second");
+    second.await_said("All hail first");
+    let status = first.status();
+    assert_eq!(status["identity"], "first");
+    assert_eq!(status["role"], "leader");
+    assert_eq!(status["leader"], "first");
+    assert_eq!(status["leading"]["token"], 0);
+    within(&status["leading"]["secondsLeft"], 0.0, 2.5);
+    within(&status["lease"]["secondsLeft"], 0.0, 2.5);
+    assert_eq!(status["record"]["holderIdentity"], "first");
+    assert_eq!(status["settings"]["leaseDurationSeconds"], 5.0);
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["terms"][0]["own"], true);
+    assert_eq!(status["takesLeaseIn"], Value::Null);
+
+    let status = second.status();
+    assert_eq!(
+        (&status["role"], &status["leader"]),
+        (&json!("candidate"), &json!("first"))
+    );
+    assert_eq!(status["leading"], Value::Null);
+    within(&status["lease"]["secondsLeft"], 0.0, 5.0);
+    within(&status["takesLeaseIn"], 0.0, 6.0);
+    assert_eq!(status["lease"]["seconds"], 5.0);
+    assert_eq!(status["record"]["leaseDurationSeconds"], 5);
+    assert_eq!(status["terms"][0]["holder"], "first");
+    assert_eq!(status["terms"][0]["own"], false);
+    assert!(status["terms"][0]["acquireTime"].is_string(), "{status}");
+    assert!(status["requests"]["answers"]["GET 200"].as_u64() >= Some(1));
+    assert!(status["lock"].as_str().unwrap().contains(&world.gist));
+    well_named(&status);
+}
+
+fn within(value: &Value, least: f64, most: f64) {
+    let number = value.as_f64().unwrap_or(f64::NAN);
+    assert!((least..=most).contains(&number), "{value}");
+}
+
+/// Every name is in camel case, but for what names a request.
+fn well_named(value: &Value) {
+    let Value::Object(fields) = value else { return };
+    for (name, value) in fields {
+        let ok = name.chars().all(|c| c.is_ascii_alphanumeric());
+        assert!(
+            ok && name.starts_with(|c: char| c.is_ascii_lowercase()),
+            "{name}"
+        );
+        if name != "answers" && name != "exits" {
+            well_named(value);
+        }
+    }
+}
+
+#[test]
+fn the_terms_that_were_seen_are_listed_with_how_they_ended() {
+    let world = World::new();
+    let mut first = watch(&world, "first");
+    first.await_leading();
+    let watcher = watch(&world, "watcher");
+    watcher.await_said("All hail first");
+    first.kill();
+    watcher.await_leading();
+    let again = watch(&world, "again");
+    again.await_said("All hail watcher");
+    assert_eq!(watcher.ask("POST", "/step-down", &[]).status, 202);
+    again.await_leading();
+    eventually("the watcher has seen the third term", || {
+        watcher.status()["terms"][0]["holder"] == "again"
+    });
+    let status = watcher.status();
+    let terms = status["terms"].as_array().unwrap();
+    let told: Vec<_> = terms
+        .iter()
+        .map(|term| {
+            (
+                &term["holder"],
+                &term["token"],
+                &term["ended"],
+                &term["own"],
+            )
+        })
+        .map(|(a, b, c, d)| json!([a, b, c, d]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(["again", 2, null, false]),
+            json!(["watcher", 1, "steppedDown", true]),
+            json!(["first", 0, "ranOut", false]),
+        ]
+    );
+    // It gave way to another one, and takes no part for a lease.
+    assert_eq!(status["role"], "candidate");
+    assert!(status["takesLeaseIn"].as_f64() > Some(0.0), "{status}");
+}
+
+#[test]
+fn the_metrics_pass_promtool() {
+    let world = World::new();
+    let start = world.elector("first").with("GIST_FILE", "a \"file\".json");
+    let first = spawn(&world, start);
+    first.await_leading();
+    eventually("it has renewed", || {
+        first.metric("elector_renew_duration_seconds_count") >= Some(2.0)
+    });
+    let answer = first.get("/metrics");
+    let kind = answer.header("content-type").unwrap();
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    let Some(promtool) = tools::find(&["promtool"], "the metrics are NOT checked") else {
+        return;
+    };
+    let mut check = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    check.stdin.take().unwrap().write_all(&answer.body).unwrap();
+    let checked = check.wait_with_output().unwrap();
+    let said = [checked.stdout, checked.stderr].concat();
+    // It also tells of what is no error, and exits with 0.
+    assert!(
+        checked.status.success() && said.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+#[test]
+fn the_metrics_say_what_happens() {
+    let world = World::new();
+    let mut first = watch(&world, "first");
+    first.await_leading();
+    let second = watch(&world, "second");
+    second.await_said("All hail first");
+    let name = format!("{{name=\"{}\"}}", world.gist);
+    let master = format!("leader_election_master_status{name}");
+    let slow = format!("leader_election_slowpath_total{name}");
+    assert_eq!(first.metric(&master), Some(1.0));
+    assert_eq!(second.metric(&master), Some(0.0));
+    assert_eq!(first.metric(&slow), Some(0.0));
+    assert_eq!(second.metric("elector_fencing_token"), Some(0.0));
+    assert!(second.metric("elector_lease_remaining_seconds") > Some(0.0));
+    let not_modified = "elector_not_modified_total";
+    eventually("nothing changes between two polls", || {
+        second.metric(not_modified) > Some(0.0)
+    });
+    let polls = "elector_requests_total{method=\"GET\",status=\"304\"}";
+    assert!(second.metric(polls) >= second.metric(not_modified).map(|_| 1.0));
+    world.set_faults(r#"{"outage":true}"#);
+    eventually("failures are counted", || {
+        first.metric("elector_failed_calls_total") > Some(0.0)
+            && first.metric("elector_consecutive_failures") > Some(0.0)
+            && second.metric("elector_unanswered_requests_total") > Some(0.0)
+    });
+    first.await_not_leading();
+    assert_eq!(first.metric(&master), Some(0.0));
+    let stopped = "elector_transitions_total{event=\"stopped_leading\"}";
+    assert_eq!(first.metric(stopped), Some(1.0));
+    let failure = first.status()["lastFailure"]["text"].clone();
+    assert!(failure.as_str().unwrap().contains("failed"), "{failure}");
+    world.set_faults("{}");
+    eventually("somebody leads again", || {
+        [&first, &second].map(leads).contains(&true)
+    });
+    first.leave();
+}
+
+fn leads(elector: &Watched) -> bool {
+    elector.get("/leader").status == 200
+}
+
+#[test]
+fn the_workload_is_counted() {
+    let world = World::new();
+    // With a program, which may have a HTTP_ADDR of its own, only the longer name counts.
+    let sleeps = world.elector("first").running(&["sleep", "1000"]);
+    let sleeps = sleeps.with("ELECTOR_HTTP_ADDR", "127.0.0.1:0");
+    let first = spawn(&world, sleeps);
+    let starts = "elector_workload_starts_total";
+    let runs = "elector_workload_running";
+    eventually("the workload runs", || first.metric(runs) == Some(1.0));
+    assert_eq!(first.metric(starts), Some(1.0));
+    assert_eq!(first.status()["workload"]["starts"], 1);
+    assert_eq!(first.ask("POST", "/step-down", &[]).status, 202);
+    eventually("it was stopped", || first.metric(runs) == Some(0.0));
+    let killed = "elector_workload_exits_total{code=\"128+\"}";
+    assert_eq!(
+        first.metric(killed),
+        Some(1.0),
+        "SIGTERM is 15, and 143 the code"
+    );
+    assert_eq!(first.status()["workload"]["exits"]["128+"], 1);
+    eventually("it leads again", || first.metric(starts) == Some(2.0));
+    let without = watch(&world, "without");
+    assert_eq!(without.metric(starts), None);
+    assert_eq!(without.status()["workload"], Value::Null);
+}
+
+#[test]
+fn no_endpoint_causes_a_request_to_github() {
+    let world = World::new();
+    world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":3600}"#);
+    let start = world.elector("second").with("POLL_PERIOD", "1h");
+    let second = spawn(&world, start);
+    second.await_said("All hail somebody");
+    let before = world.service.requests().total();
+    for path in ENDPOINTS {
+        for accept in ["*/*", BROWSER] {
+            second.ask("GET", path, &[("Accept", accept)]);
+        }
+    }
+    assert_eq!(second.ask("POST", "/step-down", &[]).status, 409);
+    assert_eq!(world.service.requests().total(), before);
+}
+
+#[test]
+fn without_an_address_there_are_no_endpoints_and_no_thread_for_them() {
+    let world = World::new();
+    for start in [
+        world.elector("off").with("HTTP_ADDR", "off"),
+        world.elector("none"),
+    ] {
+        let mut elector = world.spawn(start);
+        elector.await_said("stands for election");
+        eventually("it has looked", || {
+            elector.said("claimed") || elector.said("hail")
+        });
+        assert!(!elector.said("status endpoints"));
+        let threads = elector.threads();
+        assert!(!threads.iter().any(|name| name == "http"), "{threads:?}");
+        elector.leave();
+    }
+    let with = watch(&world, "with");
+    assert!(with.threads().iter().any(|name| name == "http"));
+}
+
+#[test]
+fn a_taken_port_ends_it_at_start_with_what_to_do() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let taken = first.addr.to_string();
+    let before = world.records().len();
+    let mut second = world.spawn(world.elector("second").with("HTTP_ADDR", &taken));
+    assert_eq!(second.await_exit(), Some(1));
+    let said = second.text();
+    assert!(
+        said.contains(&format!("cannot listen on {taken}")),
+        "{said}"
+    );
+    assert!(
+        said.contains("set HTTP_ADDR to another address, or to off"),
+        "{said}"
+    );
+    let by_second = world.records().split_off(before);
+    assert!(
+        by_second
+            .iter()
+            .all(|record| record["holderIdentity"] != "second")
+    );
+}

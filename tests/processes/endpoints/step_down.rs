@@ -1,0 +1,136 @@
+//! The one request that does something, and who may make it.
+
+use crate::endpoints::watched::{Watched, watch};
+use crate::support::process::{LEASE, World, eventually, never_for};
+
+#[test]
+fn a_leader_that_is_asked_to_lets_another_one_lead() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let second = watch(&world, "second");
+    second.await_said("All hail first");
+    let refused = second.ask("POST", "/step-down", &[]);
+    assert_eq!(refused.status, 409);
+    assert!(refused.json()["error"].is_string(), "{}", refused.text());
+    let taken = first.ask("POST", "/step-down", &[]);
+    assert_eq!(
+        (taken.status, taken.text().as_str()),
+        (202, "{\"steppingDown\":true}\n")
+    );
+    assert_eq!(second.await_leading(), 1);
+    eventually("it does not lead any more", || {
+        first.ask("POST", "/step-down", &[]).status == 409
+    });
+    assert!(
+        first.said("asked to let another one lead"),
+        "{}",
+        first.text()
+    );
+}
+
+#[test]
+fn no_browser_no_proxy_and_no_other_name_may_ask_for_it() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    for header in [
+        ("Origin", "http://localhost"),
+        ("Origin", "null"),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Sec-Fetch-Site", "none"),
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("Forwarded", "for=127.0.0.1"),
+        ("Host", "evil.example"),
+        ("Host", "localhost.evil.example"),
+        ("Host", "10.0.0.1:4040"),
+    ] {
+        let refused = first.ask("POST", "/step-down", &[header]);
+        assert_eq!(refused.status, 403, "{header:?}");
+        assert!(refused.json()["error"].is_string());
+    }
+    for method in ["GET", "HEAD", "PUT", "DELETE"] {
+        let refused = first.ask(method, "/step-down", &[]);
+        assert_eq!(
+            (refused.status, refused.header("allow")),
+            (405, Some("POST"))
+        );
+    }
+    never_for(LEASE / 2, "it stepped down all the same", || {
+        first.get("/leader").status != 200
+    });
+    for host in ["localhost", "127.0.0.1:1", "[::1]:4040", "LOCALHOST:80"] {
+        let answer = first.ask("POST", "/step-down", &[("Host", host)]);
+        // The first one is taken; then it stops, and after that it does not lead.
+        assert!(
+            matches!(answer.status, 202 | 409),
+            "{host}: {}",
+            answer.status
+        );
+    }
+    assert!(
+        first.said("asked to let another one lead"),
+        "{}",
+        first.text()
+    );
+}
+
+#[test]
+fn only_this_machine_may_ask_for_it() {
+    let Some(own) = own_address() else {
+        // A machine without any network has no other address to be asked by.
+        return;
+    };
+    let world = World::new();
+    let start = world.elector("first").with("HTTP_ADDR", format!("{own}:0"));
+    let first = world.spawn(start);
+    first.await_leading();
+    let said = "status endpoints at http://";
+    let lines = first.lines();
+    let addr = lines
+        .iter()
+        .find_map(|line| line.split_once(said))
+        .unwrap()
+        .1;
+    let addr = addr.parse().unwrap();
+    // Who comes by this address has it as its own.
+    let asked = "POST /step-down HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    let refused = crate::support::wire::exchange(addr, asked).unwrap();
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert!(
+        refused.text().contains("on this machine"),
+        "{}",
+        refused.text()
+    );
+    assert!(first.leads().is_some());
+}
+
+#[test]
+fn the_command_is_understood_by_the_endpoint() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let second = watch(&world, "second");
+    second.await_said("All hail first");
+    let ask = |elector: &Watched| {
+        let port = elector.addr.port().to_string();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_elector"));
+        command.args(["step-down", "--port", &port]).env_clear();
+        command.output().unwrap()
+    };
+    let refused = ask(&second);
+    assert_eq!(refused.status.code(), Some(1));
+    let why = String::from_utf8_lossy(&refused.stderr);
+    assert!(why.contains("does not lead"), "{why}");
+    assert_eq!(ask(&first).status.code(), Some(0));
+    second.await_leading();
+}
+
+/// An address of this machine's that is not loopback.
+fn own_address() -> Option<std::net::IpAddr> {
+    // Nothing is sent: this only asks which way packets would go.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
+}

@@ -1,0 +1,98 @@
+//! An elector with its status endpoints open, and what they answer.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a test helper, of which every test uses another part"
+)]
+
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+
+use serde_json::Value;
+
+use crate::support::process::program::Start;
+use crate::support::process::{Elector, World};
+use crate::support::wire::{Answer, Wire, exchange, request};
+
+/// What its log says in front of the address.
+const SAYS: &str = "status endpoints at http://";
+
+pub struct Watched {
+    elector: Elector,
+    pub addr: SocketAddr,
+}
+
+impl Deref for Watched {
+    type Target = Elector;
+
+    fn deref(&self) -> &Elector {
+        &self.elector
+    }
+}
+
+impl DerefMut for Watched {
+    fn deref_mut(&mut self) -> &mut Elector {
+        &mut self.elector
+    }
+}
+
+/// Starts an elector of this name.
+pub fn watch(world: &World, name: &str) -> Watched {
+    spawn(world, world.elector(name))
+}
+
+/// Starts it, with any port.
+pub fn spawn(world: &World, start: Start) -> Watched {
+    let elector = world.spawn(start.with("HTTP_ADDR", "127.0.0.1:0"));
+    elector.await_said(SAYS);
+    let lines = elector.lines();
+    let said = lines.iter().find_map(|line| line.split_once(SAYS));
+    let addr = said.unwrap().1.parse().unwrap();
+    Watched { elector, addr }
+}
+
+impl Watched {
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.addr)
+    }
+
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.addr)
+    }
+
+    /// A request of a client on this machine, with these headers too.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let host = self.addr.to_string();
+        let mut all = vec![("Host", host.as_str())];
+        if headers.iter().any(|(name, _)| *name == "Host") {
+            all.clear();
+        }
+        all.extend(headers);
+        let mut wire = self.connect();
+        wire.send(request(method, path, &all, ""));
+        wire.answer_to(method == "HEAD")
+            .unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[])
+    }
+
+    pub fn status(&self) -> Value {
+        self.get("/status").json()
+    }
+
+    /// Whether it is answered at all, with 200.
+    pub fn is_well(&self) -> bool {
+        let asked = request("GET", "/healthz", &[("Connection", "close")], "");
+        exchange(self.addr, asked).is_some_and(|answer| answer.status == 200)
+    }
+
+    /// The value of a sample in the metrics, named with its labels.
+    pub fn metric(&self, sample: &str) -> Option<f64> {
+        let text = self.get("/metrics").text();
+        let line = text.lines().find_map(|line| line.strip_prefix(sample));
+        line.map(|value| value.trim().parse().unwrap())
+    }
+}

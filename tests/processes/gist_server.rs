@@ -1,0 +1,178 @@
+//! `elector gist-server` as a process: its first line, its state file, its exit codes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::{env, fs, process};
+
+use crate::support::wire::{exchange, request};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A server process that does not outlive its test.
+struct Process {
+    child: Child,
+    addr: SocketAddr,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
+    command
+        .arg("gist-server")
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn start(args: &[&str]) -> Process {
+    let mut child = command(args)
+        .args(["--listen", "127.0.0.1:0"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let addr = line
+        .trim()
+        .strip_prefix("listening on http://")
+        .unwrap_or_else(|| panic!("{line:?}"));
+    Process {
+        addr: addr.parse().unwrap(),
+        child,
+    }
+}
+
+impl Process {
+    fn ends_by(&mut self, signal: Signal) -> Option<i32> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, signal).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    fn put(&self, content: &str) -> u16 {
+        let body = serde_json::json!({"files": {"leader.json": {"content": content}}}).to_string();
+        exchange(self.addr, request("PATCH", "/gists/demo", &[], &body))
+            .unwrap()
+            .status
+    }
+
+    fn history(&self) -> Vec<String> {
+        let answer = exchange(self.addr, request("GET", "/gists/demo", &[], "")).unwrap();
+        assert_eq!(answer.status, 200);
+        let json = answer.json();
+        json["history"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["version"].to_string())
+            .collect()
+    }
+}
+
+/// Exit code and what was said on standard error.
+fn fails(args: &[&str]) -> (Option<i32>, String) {
+    let output = command(args).output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("gist-command-{}-{name}", process::id()));
+        let _ = fs::remove_file(&path);
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn everything_that_was_acknowledged_is_still_there_after_sigkill() {
+    let state = Scratch::new("state");
+    let args = ["--state", state.path(), "--gist", "demo"];
+    let mut first = start(&args);
+    for n in 0..20 {
+        assert_eq!(first.put(&n.to_string()), 200);
+    }
+    let before = first.history();
+    assert_eq!(before.len(), 21);
+    assert_eq!(first.ends_by(Signal::SIGKILL), None);
+    let second = start(&args);
+    assert_eq!(second.history(), before);
+    assert_eq!(second.put("more"), 200);
+    let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", state.path()]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("another server uses"), "{said}");
+}
+
+#[test]
+fn a_state_file_that_is_something_else_is_left_alone() {
+    let foreign = Scratch::new("foreign");
+    fs::write(&foreign.0, "precious\n").unwrap();
+    let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", foreign.path()]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("not a state file"), "{said}");
+    assert_eq!(fs::read_to_string(&foreign.0).unwrap(), "precious\n");
+}
+
+#[test]
+fn it_ends_cleanly_when_it_is_told_to() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut server = start(&[
+            "--gist",
+            "demo:leader.json=hello",
+            "--faults",
+            r#"{"hang_reads":1}"#,
+        ]);
+        assert_eq!(server.put("x"), 200);
+        assert_eq!(server.ends_by(signal), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_a_clear_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let (code, said) = fails(&["--listen", &addr]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains(&format!("cannot listen on {addr}")), "{said}");
+}
+
+#[test]
+fn wrong_usage_is_exit_2_and_help_is_exit_0() {
+    let (code, said) = fails(&["--lisen", ":0"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("--lisen"), "{said}");
+    let mut help = command(&["--help"]).spawn().unwrap();
+    let mut text = String::new();
+    help.stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    assert!(help.wait().unwrap().success());
+    assert!(text.contains("--state FILE"));
+}

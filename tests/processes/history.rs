@@ -1,0 +1,203 @@
+//! `elector history` as a process: after real elections, and when it is stopped early.
+
+use std::io::Read;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::support::process::{TIMES, TOKEN, World, eventually};
+use crate::support::wire::{exchange, request};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+fn command(world: &World, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
+    command
+        .arg("history")
+        .args(args)
+        .env_clear()
+        .envs(TIMES)
+        .env("GIST_ID", &world.gist)
+        .env("GITHUB_API_URL", world.service.url())
+        .env("GITHUB_API_TOKEN", TOKEN)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Exit code, standard output and standard error.
+fn said(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(stdout), text(stderr));
+    assert!(!out.contains(TOKEN) && !err.contains(TOKEN));
+    (status.code(), out, err)
+}
+
+fn json(world: &World) -> Value {
+    let (code, out, err) = said(&mut command(world, &["--json"]));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    serde_json::from_str(&out).unwrap()
+}
+
+/// Who led, with which token, and how it ended.
+fn terms(history: &Value) -> Vec<(String, u64, String)> {
+    let terms = history["terms"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    terms
+        .map(|term| {
+            let token = term["token"].as_u64().unwrap();
+            (text(&term["leader"]), token, text(&term["end"]))
+        })
+        .collect()
+}
+
+fn term(holder: &str, token: u64, end: &str) -> (String, u64, String) {
+    (holder.to_owned(), token, end.to_owned())
+}
+
+#[test]
+fn after_real_elections_it_tells_what_the_electors_told() {
+    let world = World::new();
+    let mut first = world.start_leader("napoleon");
+    let mut second = world.start("cleopatra");
+    second.await_said("All hail napoleon");
+    first.leave();
+    second.await_leading();
+    let renewals = world.records().len() + 5;
+    eventually("it renews", || world.records().len() >= renewals);
+    second.kill();
+    let third = world.start("stalin");
+    third.await_leading();
+    eventually("it is confirmed", || {
+        let last = world.records().into_iter().rev().take(2);
+        last.filter(|record| record["holderIdentity"] == "stalin")
+            .count()
+            == 2
+    });
+
+    let history = json(&world);
+    let expected = [
+        term("napoleon", 0, "released"),
+        term("cleopatra", 1, "ranOut"),
+        term("stalin", 2, "alive"),
+    ];
+    assert_eq!(terms(&history), expected, "{history:#}");
+    assert_eq!(history["complete"], true);
+    assert_eq!(history["unsettled"], Value::Array(Vec::new()));
+    for term in history["terms"].as_array().unwrap() {
+        assert_eq!(term["confirmed"], true, "{term:#}");
+        assert_eq!(term["fromSettled"], true, "{term:#}");
+    }
+    let (code, out, err) = said(&mut command(&world, &[]));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    for part in ["released", "ran out", "still alive", "napoleon   █"] {
+        assert!(out.contains(part), "{part} in\n{out}");
+    }
+    assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+    assert!(!out.contains('\u{1b}'), "no colours where nobody sees them");
+
+    // A person ends the term.
+    drop(third);
+    world.put(r#"{"holderIdentity":"","leaseDurationSeconds":5,"leaderTransitions":2}"#);
+    let last = terms(&json(&world)).pop().unwrap();
+    assert_eq!(last, term("stalin", 2, "deposed"));
+}
+
+/// A gist in which a leader led for a while.
+fn led() -> World {
+    let world = World::new();
+    let mut leader = world.start_leader("napoleon");
+    eventually("there is a history", || world.records().len() > 6);
+    leader.kill();
+    world
+}
+
+#[test]
+fn with_few_requests_it_says_where_it_stopped() {
+    let world = led();
+    let (code, out, err) = said(&mut command(&world, &["--requests", "2"]));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    for part in ["Stopped after 2 requests", "--requests 6", "not settled"] {
+        assert!(out.contains(part), "{part} in\n{out}");
+    }
+    let (code, out, _) = said(&mut command(&world, &["--requests", "50"]));
+    assert_eq!(code, Some(0));
+    assert!(!out.contains("Stopped"), "{out}");
+}
+
+#[test]
+fn told_to_wait_it_shows_what_it_knows_and_says_until_when() {
+    let world = led();
+    // Two requests are left of the hour's.
+    world.set_faults(r#"{"primary_limit":5000}"#);
+    let address = world.service.url();
+    let address = address.strip_prefix("http://").unwrap().parse().unwrap();
+    let token = format!("Bearer {TOKEN}");
+    let asked = request("GET", "/rate_limit", &[("Authorization", &token)], "");
+    let used = exchange(address, asked).unwrap().json()["rate"]["used"].as_u64();
+    let limit = used.unwrap() + 2;
+    world.set_faults(&format!(r#"{{"primary_limit":{limit}}}"#));
+    let (code, out, err) = said(&mut command(&world, &[]));
+    assert_eq!(code, Some(1));
+    for part in ["wants fewer requests", "to be tried again in", " UTC\n"] {
+        assert!(err.contains(part), "{part} in {err}");
+    }
+    for part in ["napoleon", "Stopped after 3 requests"] {
+        assert!(out.contains(part), "{part} in {out}");
+    }
+}
+
+#[test]
+fn interrupted_it_shows_what_it_knows() {
+    let world = led();
+    world.service.reset_requests();
+    world.set_faults(r#"{"read_ms":300}"#);
+    let mut history: Child = command(&world, &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("it has seen something", || {
+        world.service.requests().total() >= 2
+    });
+    let pid = Pid::from_raw(i32::try_from(history.id()).unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    let read = |from: &mut dyn Read| {
+        let mut text = String::new();
+        from.read_to_string(&mut text).unwrap();
+        text
+    };
+    let out = read(history.stdout.as_mut().unwrap());
+    let err = read(history.stderr.as_mut().unwrap());
+    assert_eq!(history.wait().unwrap().code(), Some(1));
+    assert_eq!(err, "elector history: interrupted\n");
+    assert!(
+        out.contains("revisions") && out.contains("Stopped after"),
+        "{out}"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_with_what_to_do() {
+    let world = World::with_files(&[("a.json", "{}"), ("b.json", "{}")]);
+    let (code, out, err) = said(&mut command(&world, &[]));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("GIST_FILE"), "{err}");
+    let (code, _, err) = said(command(&world, &[]).env("GIST_ID", "gone"));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no such gist"), "{err}");
+    let (code, _, err) = said(command(&world, &[]).env_remove("GIST_ID"));
+    assert_eq!(code, Some(2));
+    assert!(err.contains("GIST_ID is not set"), "{err}");
+    let (code, _, err) = said(&mut command(&world, &["--jsno"]));
+    assert_eq!(code, Some(2));
+    assert!(err.contains("did you mean `--json`?"), "{err}");
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let mut history = command(&world, &[]);
+    history.env("GIST_FILE", "a.json").stdout(full);
+    let status = history.stderr(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}

@@ -1,0 +1,90 @@
+//! The files that the image is made by: what one of them says twice is the same, and what both of
+//! Docker's builders take is all that they use.
+
+use std::fs;
+use std::path::Path;
+
+fn read(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// The instructions of a Dockerfile, without comments.
+fn instructions(file: &str) -> Vec<String> {
+    let lines = file.lines().map(str::trim_end);
+    let lines = lines.filter(|line| !line.is_empty() && !line.trim_start().starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+/// What stands from the empty image on, but for where the program comes from.
+fn final_stage(file: &str) -> Vec<String> {
+    let all = instructions(file);
+    let start = all.iter().rposition(|line| line == "FROM scratch").unwrap();
+    let stage = all[start..].iter();
+    stage
+        .map(|line| match line.starts_with("COPY ") {
+            true => format!("COPY {}", line.rsplit(' ').next().unwrap()),
+            false => line.clone(),
+        })
+        .collect()
+}
+
+#[test]
+fn both_dockerfiles_make_the_same_image() {
+    let (whole, local) = (read("Dockerfile"), read("hack/Dockerfile.local"));
+    let stage = final_stage(&whole);
+    assert_eq!(stage, final_stage(&local));
+    for line in [
+        "COPY /elector",
+        "ENV ELECTOR_HTTP_ADDR=:4040",
+        "EXPOSE 4040",
+        "USER 65532:65532",
+        "ENTRYPOINT [\"/elector\"]",
+    ] {
+        assert!(stage.contains(&line.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn every_builder_of_docker_takes_them() {
+    for name in ["Dockerfile", "hack/Dockerfile.local"] {
+        let text = read(name);
+        // A directive counts in the first lines, whatever its case.
+        let first = text.lines().next().unwrap().to_lowercase();
+        assert!(!first.replace(' ', "").starts_with("#syntax="), "{name}");
+        for line in instructions(&text) {
+            for option in ["--mount", "--chmod", "--link", "--network", "<<"] {
+                assert!(!line.contains(option), "{name}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_builder_is_pinned_to_what_cannot_change() {
+    let text = read("Dockerfile");
+    let builder = text.lines().find_map(|l| l.strip_prefix("ARG BUILDER="));
+    let (tag, digest) = builder.unwrap().split_once("@sha256:").unwrap();
+    let version = tag.strip_prefix("rust:").unwrap();
+    assert_eq!(version.split('-').next().unwrap().split('.').count(), 3);
+    assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()));
+}
+
+/// A file that the build needs and that is not sent to the engine would only be missed there.
+#[test]
+fn what_the_build_needs_is_sent_to_the_engine_and_nothing_else() {
+    let text = read(".dockerignore");
+    let rules = instructions(&text);
+    assert_eq!(rules[0], "*");
+    let mut sent: Vec<&str> = rules[1..]
+        .iter()
+        .map(|r| r.strip_prefix('!').unwrap())
+        .collect();
+    sent.sort_unstable();
+    let manifest = read("Cargo.toml");
+    let members = manifest.lines().find_map(|l| l.strip_prefix("members = "));
+    let members: Vec<String> = serde_json::from_str(members.unwrap()).unwrap();
+    let mut needed = vec!["Cargo.toml", "Cargo.lock", "src", "hack/build-static.sh"];
+    needed.extend(members.iter().map(String::as_str));
+    needed.sort_unstable();
+    assert_eq!(sent, needed);
+}

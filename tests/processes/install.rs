@@ -1,0 +1,357 @@
+//! `elector install` as a process: what it puts where, what it leaves alone, and what it says.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use nix::sys::stat::Mode;
+use nix::unistd::{geteuid, mkfifo};
+
+const ELECTOR: &str = env!("CARGO_BIN_EXE_elector");
+
+/// A user that is neither root nor anybody here.
+const STRANGER: u32 = 64_123;
+
+/// A directory of the test's own, that everybody may enter, and nobody else write.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Scratch {
+        let random = fastrand::u64(..);
+        let path = std::env::temp_dir().join(format!("elector-install-{random:016x}"));
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        Scratch(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A directory in it.
+    fn folder(&self, name: &str, mode: u32) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// With nothing in its environment: it needs no settings.
+fn said(command: &mut Command) -> Said {
+    let command = command.env_clear().stdin(Stdio::null());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    Said {
+        code: status.code(),
+        out: String::from_utf8(stdout).unwrap(),
+        err: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+fn install(folder: &Path) -> Said {
+    said(Command::new(ELECTOR).arg("install").arg(folder))
+}
+
+/// Through a shell, in which `$0` is the program and `$1` the directory.
+fn install_by(script: &str, folder: &Path) -> Said {
+    let mut shell = Command::new("/bin/sh");
+    said(shell.args(["-c", script, ELECTOR]).arg(folder))
+}
+
+/// Installed in this directory is the very program, for everybody, and nothing else is left there.
+fn assert_installed(folder: &Path) {
+    let target = folder.join("elector");
+    let found = fs::symlink_metadata(&target).unwrap();
+    assert!(found.is_file());
+    assert_eq!(found.mode() & 0o7777, 0o755);
+    assert!(fs::read(&target).unwrap() == fs::read(ELECTOR).unwrap());
+    assert_eq!(names(folder), ["elector"]);
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// What tells one file of that name from another.
+fn identity(path: &Path) -> (u64, i64, i64) {
+    let found = fs::metadata(path).unwrap();
+    (found.ino(), found.ctime(), found.ctime_nsec())
+}
+
+#[test]
+fn the_running_program_is_installed_whole_and_for_everybody() {
+    let scratch = Scratch::new();
+    for umask in ["000", "022", "077", "777"] {
+        let folder = scratch.folder(umask, 0o755);
+        let script = format!("umask {umask}; exec \"$0\" install \"$1\"");
+        let said = install_by(&script, &folder);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+        let target = folder.join("elector");
+        assert!(said.out.starts_with("installed elector ") && said.out.ends_with("/elector\n"));
+        assert!(said.out.contains(target.to_str().unwrap()), "{}", said.out);
+        assert_installed(&folder);
+        let version = Command::new(&target).arg("--version").output().unwrap();
+        assert!(version.status.success() && version.stdout.starts_with(b"elector "));
+    }
+}
+
+#[test]
+fn where_it_is_already_nothing_is_done() {
+    let scratch = Scratch::new();
+    let folder = scratch.folder("shared", 0o755);
+    assert_eq!(install(&folder).code, Some(0));
+    let target = folder.join("elector");
+    let before = identity(&target);
+
+    let again = install(&folder);
+    assert_eq!((again.code, again.err.as_str()), (Some(0), ""));
+    assert!(again.out.contains("nothing to do"), "{}", again.out);
+    // Also by itself, from where it runs.
+    let itself = said(Command::new(&target).arg("install").arg(&folder));
+    assert!(itself.out.contains("nothing to do"), "{}", itself.out);
+    assert_eq!(identity(&target), before);
+    assert_installed(&folder);
+}
+
+#[test]
+fn whatever_else_has_its_name_is_replaced_and_not_followed() {
+    let scratch = Scratch::new();
+    let other = scratch.path("other");
+    fs::write(&other, "somebody else's").unwrap();
+    let same = fs::read(ELECTOR).unwrap();
+    let mut longer = same.clone();
+    longer.push(0);
+    let mut changed = same.clone();
+    *changed.last_mut().unwrap() ^= 1;
+
+    type Make<'a> = &'a dyn Fn(&Path);
+    let cases: [(&str, Make); 8] = [
+        ("older", &|path| fs::write(path, "older").unwrap()),
+        ("shorter", &|path| {
+            fs::write(path, &same[..same.len() - 1]).unwrap();
+        }),
+        ("longer", &|path| fs::write(path, &longer).unwrap()),
+        ("changed", &|path| fs::write(path, &changed).unwrap()),
+        ("not-executable", &|path| {
+            fs::write(path, &same).unwrap();
+            fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+        }),
+        ("setuid", &|path| {
+            fs::write(path, &same).unwrap();
+            fs::set_permissions(path, Permissions::from_mode(0o4755)).unwrap();
+        }),
+        ("link", &|path| symlink(&other, path).unwrap()),
+        ("pipe", &|path| mkfifo(path, Mode::S_IRWXU).unwrap()),
+    ];
+    for (name, make) in cases {
+        let folder = scratch.folder(name, 0o755);
+        let target = folder.join("elector");
+        make(&target);
+        if ["older", "shorter", "longer", "changed"].contains(&name) {
+            fs::set_permissions(&target, Permissions::from_mode(0o755)).unwrap();
+        }
+        let said = install(&folder);
+        assert_eq!(said.code, Some(0), "{name}: {}", said.err);
+        assert!(said.out.starts_with("installed"), "{name}: {}", said.out);
+        assert_installed(&folder);
+    }
+    assert_eq!(fs::read_to_string(&other).unwrap(), "somebody else's");
+}
+
+#[test]
+fn a_program_that_runs_there_is_replaced_too() {
+    let scratch = Scratch::new();
+    let folder = scratch.folder("shared", 0o755);
+    let target = folder.join("elector");
+    fs::copy("/bin/sleep", &target).unwrap();
+    let mut running = Command::new(&target).arg("1000").spawn().unwrap();
+    let said = install(&folder);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_installed(&folder);
+}
+
+#[test]
+fn a_program_whose_own_file_is_gone_installs_itself_all_the_same() {
+    let scratch = Scratch::new();
+    let folder = scratch.folder("shared", 0o755);
+    let copy = scratch.path("copy");
+    fs::copy(ELECTOR, &copy).unwrap();
+    let script = format!(
+        "exec 3<{0}; /bin/rm {0}; exec /proc/self/fd/3 install \"$1\"",
+        copy.display()
+    );
+    let said = install_by(&script, &folder);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(!copy.exists());
+    assert_installed(&folder);
+}
+
+#[test]
+fn many_at_once_leave_one_that_is_whole_at_every_moment() {
+    let scratch = Scratch::new();
+    let folder = scratch.folder("shared", 0o755);
+    let target = folder.join("elector");
+    let length = fs::metadata(ELECTOR).unwrap().len();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                if let Ok(found) = fs::metadata(&target) {
+                    assert_eq!((found.len(), found.mode() & 0o7777), (length, 0o755));
+                }
+            }
+        });
+        let installs: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| install(&folder).code))
+            .collect();
+        let codes: Vec<_> = installs.into_iter().map(|i| i.join().unwrap()).collect();
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(codes, [Some(0); 6]);
+    });
+    assert_installed(&folder);
+}
+
+#[test]
+fn what_is_in_the_way_is_named_with_what_to_do() {
+    let scratch = Scratch::new();
+    let file = scratch.path("file");
+    fs::write(&file, "").unwrap();
+    let occupied = scratch.folder("occupied", 0o755);
+    fs::create_dir(occupied.join("elector")).unwrap();
+    for (folder, parts) in [
+        (
+            scratch.path("missing"),
+            ["does not exist", "mount a volume"],
+        ),
+        (file.clone(), ["is no directory", "name one"]),
+        (file.join("below"), ["cannot be looked at", "another"]),
+        (occupied.clone(), ["elector is a directory", "remove it"]),
+    ] {
+        let said = install(&folder);
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+        assert!(said.err.starts_with("elector install: "), "{}", said.err);
+        for part in parts.iter().chain([&folder.to_str().unwrap()]) {
+            assert!(said.err.contains(part), "{part} in {}", said.err);
+        }
+        assert_eq!(said.err.lines().count(), 1);
+    }
+    assert_eq!(names(&occupied), ["elector"]);
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_is_named_with_the_user() {
+    let scratch = Scratch::new();
+    let folder = scratch.folder("shared", 0o555);
+    let mut command = Command::new(ELECTOR);
+    let mut user = geteuid().as_raw();
+    if user == 0 {
+        // Who is root may write everywhere.
+        user = STRANGER;
+        command = as_user(&scratch, user);
+    }
+    let said = said(command.arg("install").arg(&folder));
+    assert_eq!(said.code, Some(1), "{}", said.out);
+    for part in [&format!("user {user}"), "cannot be written", "fsGroup"] {
+        assert!(said.err.contains(part), "{part} in {}", said.err);
+    }
+    assert!(names(&folder).is_empty());
+}
+
+/// The program, run by this user, from where that one may execute it. Only root can do that.
+fn as_user(scratch: &Scratch, user: u32) -> Command {
+    let copy = scratch.path("program");
+    if !copy.exists() {
+        fs::copy(ELECTOR, &copy).unwrap();
+        fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = Command::new(copy);
+    command.uid(user).gid(user);
+    command
+}
+
+#[test]
+fn any_user_can_install_it_and_it_is_there_for_every_other() {
+    if !geteuid().is_root() {
+        eprintln!("not tested: only root can take the part of other users");
+        return;
+    }
+    let scratch = Scratch::new();
+    let folder = scratch.folder("shared", 0o777);
+    let first = said(as_user(&scratch, STRANGER).arg("install").arg(&folder));
+    assert_eq!(first.code, Some(0), "{}", first.err);
+    assert_installed(&folder);
+    let target = folder.join("elector");
+    assert_eq!(fs::metadata(&target).unwrap().uid(), STRANGER);
+    let second = said(as_user(&scratch, STRANGER + 1).arg("install").arg(&folder));
+    assert!(second.out.contains("nothing to do"), "{}", second.err);
+    // One that others may not even read is replaced.
+    fs::set_permissions(&target, Permissions::from_mode(0o700)).unwrap();
+    let third = said(as_user(&scratch, STRANGER + 2).arg("install").arg(&folder));
+    assert!(third.out.starts_with("installed"), "{}", third.err);
+    assert_eq!(fs::metadata(&target).unwrap().uid(), STRANGER + 2);
+    assert_installed(&folder);
+}
+
+#[test]
+fn a_write_that_fails_leaves_what_was_there() {
+    let scratch = Scratch::new();
+    let folder = scratch.folder("shared", 0o755);
+    let target = folder.join("elector");
+    fs::write(&target, "older").unwrap();
+    // No file may grow beyond 8 blocks, and that is an error rather than a signal.
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" install \"$1\"";
+    let said = install_by(script, &folder);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(1), ""),
+        "{}",
+        said.err
+    );
+    assert!(said.err.contains("cannot be put in"), "{}", said.err);
+    assert_eq!(fs::read_to_string(&target).unwrap(), "older");
+    assert_eq!(names(&folder), ["elector"]);
+}
+
+#[test]
+fn wrong_usage_is_told_with_code_2_and_help_with_0() {
+    for args in [&["install"][..], &["install", "a", "b"], &["install", ""]] {
+        let said = said(Command::new(ELECTOR).args(args));
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+        assert!(said.err.contains("elector help install"), "{}", said.err);
+    }
+    let help = said(Command::new(ELECTOR).args(["install", "--help"]));
+    assert_eq!(help.code, Some(0));
+    assert!(help.out.starts_with("Usage: elector install DIR\n"));
+    // The word is known to the overview, and what cannot be written is a failure.
+    let full = File::create("/dev/full").unwrap();
+    let mut command = Command::new(ELECTOR);
+    let status = command.args(["install", "-h"]).stdout(full).status();
+    assert_eq!(status.unwrap().code(), Some(1));
+}

@@ -1,0 +1,27 @@
+//! The program as real processes: every command, elections, wrapped programs and endpoints, and the
+//! files that deploy it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod cli;
+mod demo;
+mod election;
+mod endpoints;
+mod gist_server;
+mod history;
+mod http_server;
+mod image_files;
+mod init;
+mod init_from;
+mod install;
+mod legacy;
+mod manifests;
+mod operating;
+mod page;
+mod record;
+mod settings;
+mod sidecar;
+#[path = "../support/mod.rs"]
+mod support;
+mod trouble;
+mod workload;

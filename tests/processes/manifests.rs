@@ -1,0 +1,309 @@
+//! The committed manifests against the program that they start: settings, ports, versions, times.
+//!
+//! Only the files are read here. That they are what the chart renders, fit Kubernetes' schemas and work in
+//! a cluster is the business of `hack/test-chart.sh`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const ELECTOR: &str = "hack/manifests/elector.yaml";
+const GIST_SERVER: &str = "hack/manifests/gist-server-egress.yaml";
+const WRAP: &str = "hack/examples/wrap.yaml";
+const SIDECAR: &str = "hack/examples/sidecar.yaml";
+const DEPLOYMENTS: [&str; 3] = [ELECTOR, WRAP, SIDECAR];
+
+fn read(path: &str) -> String {
+    let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(whole).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The object of this kind in a file with several.
+fn object(path: &str, kind: &str) -> String {
+    let text = read(path);
+    let objects: Vec<&str> = text
+        .split("\n---\n")
+        .filter(|object| object.lines().any(|line| line == format!("kind: {kind}")))
+        .collect();
+    assert_eq!(objects.len(), 1, "{path} has one {kind}");
+    objects[0].to_owned()
+}
+
+/// What stands behind `key: ` in the only line that has it, without quotes.
+fn value<'a>(text: &'a str, key: &str) -> &'a str {
+    let found: Vec<&str> = values(text, key);
+    assert_eq!(found.len(), 1, "`{key}` stands there once:\n{text}");
+    found[0]
+}
+
+fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    let lines = text
+        .lines()
+        .map(|line| line.trim_start().trim_start_matches("- "));
+    lines
+        .filter_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
+        .map(|value| value.trim_matches('"'))
+        .collect()
+}
+
+/// The entries of a ConfigMap: settings and their values.
+fn entries(path: &str) -> BTreeMap<String, String> {
+    let map = object(path, "ConfigMap");
+    let (_, data) = map.split_once("\ndata:\n").unwrap();
+    let entries: BTreeMap<_, _> = data
+        .lines()
+        .filter_map(|line| line.trim().split_once(": "))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
+        .collect();
+    assert!(entries.len() > 5, "{path}: the settings were not found");
+    entries
+}
+
+/// The names of the settings, as the program lists them.
+fn settings() -> BTreeSet<String> {
+    let help = Command::new(env!("CARGO_BIN_EXE_elector"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    let names: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split_once(" ("))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.chars().all(|c| c == '_' || c.is_ascii_uppercase()))
+        .collect();
+    assert!(names.contains("GIST_ID") && names.contains("RUST_LOG"));
+    names
+}
+
+/// The names of the variables that a Deployment sets, without `ELECTOR_`.
+fn variables(path: &str) -> BTreeSet<String> {
+    let deployment = object(path, "Deployment");
+    let names = values(&deployment, "name").into_iter();
+    names
+        .filter(|name| name.chars().all(|c| c == '_' || c.is_ascii_uppercase()))
+        .map(|name| name.strip_prefix("ELECTOR_").unwrap_or(name).to_owned())
+        .collect()
+}
+
+fn seconds(duration: &str) -> u64 {
+    duration.strip_suffix('s').unwrap().parse().unwrap()
+}
+
+#[test]
+fn every_setting_that_is_deployed_exists() {
+    let known = settings();
+    for path in DEPLOYMENTS {
+        for name in entries(path).into_keys() {
+            assert!(known.contains(&name), "{path}: there is no setting {name}");
+        }
+        let variables = variables(path);
+        for name in [
+            "POD_NAME",
+            "POD_NAMESPACE",
+            "GITHUB_API_TOKEN_FILE",
+            "HTTP_ADDR",
+        ] {
+            assert!(variables.contains(name), "{path} does not set {name}");
+        }
+        for name in variables.iter().filter(|name| *name != "NODE_NAME") {
+            assert!(known.contains(name), "{path}: there is no setting {name}");
+        }
+    }
+}
+
+#[test]
+fn every_deployed_setting_is_valid_and_only_the_clusters_own_are_missing() {
+    for path in DEPLOYMENTS {
+        let output = Command::new(env!("CARGO_BIN_EXE_elector"))
+            .env_clear()
+            .envs(entries(path))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        let problems: Vec<&str> = said.lines().filter(|line| line.starts_with("  ")).collect();
+        let [gist, token] = problems[..] else {
+            panic!("{path}: {said}");
+        };
+        assert!(gist.contains("GIST_ID"), "{said}");
+        assert!(token.contains("GITHUB_API_TOKEN"), "{said}");
+    }
+}
+
+/// Those that the chart does not take among its settings, because they come from somewhere else.
+const FROM_ELSEWHERE: &[&str] = &[
+    // One cluster's own.
+    "CLUSTER_NAME",
+    "GIST_ID",
+    "GITHUB_API_URL",
+    // The pod's.
+    "POD_NAME",
+    "POD_NAMESPACE",
+    // Secrets.
+    "GITHUB_API_TOKEN",
+    "GITHUB_API_TOKEN_FILE",
+    "WEBHOOK_URL",
+    // What the way of deploying decides.
+    "HTTP_ADDR",
+    "READY_WHEN",
+    "STOP_TIMEOUT",
+    "WORKLOAD_HEALTH_URL",
+];
+
+#[test]
+fn the_chart_takes_all_settings_that_are_its_business() {
+    let schema: serde_json::Value =
+        serde_json::from_str(&read("hack/chart/values.schema.json")).unwrap();
+    let taken = schema["properties"]["settings"]["properties"]
+        .as_object()
+        .unwrap();
+    let taken: BTreeSet<String> = taken.keys().cloned().collect();
+    let elsewhere: BTreeSet<String> = FROM_ELSEWHERE.iter().map(|&name| name.into()).collect();
+    let expected: BTreeSet<String> = settings().difference(&elsewhere).cloned().collect();
+    assert_eq!(taken, expected);
+}
+
+#[test]
+fn a_pod_lives_long_enough_to_stop_and_to_give_the_lease_back() {
+    for path in DEPLOYMENTS {
+        let stop = seconds(&entries(path)["STOP_TIMEOUT"]);
+        let deployment = object(path, "Deployment");
+        let grace = value(&deployment, "terminationGracePeriodSeconds");
+        assert!(grace.parse::<u64>().unwrap() >= stop + 10, "{path}");
+    }
+}
+
+#[test]
+fn everything_is_of_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart = read("hack/chart/Chart.yaml");
+    assert_eq!(value(&chart, "version"), version);
+    assert_eq!(value(&chart, "appVersion"), version);
+    let oldest = format!("container: rust:{}-", env!("CARGO_PKG_RUST_VERSION"));
+    assert!(
+        read(".github/workflows/test.yml").contains(&oldest),
+        "{oldest}"
+    );
+    let ours = format!("g1g1/multi-cluster-leader-election:{version}");
+    for path in DEPLOYMENTS {
+        let deployment = object(path, "Deployment");
+        let images = values(&deployment, "image");
+        assert!(images.contains(&ours.as_str()), "{path}: {images:?}");
+    }
+    let first = read("CHANGELOG.md")
+        .lines()
+        .find_map(|line| line.strip_prefix("## ").map(str::to_owned))
+        .unwrap();
+    assert!(
+        first.starts_with(version),
+        "CHANGELOG.md begins with {first}"
+    );
+}
+
+/// The ports that a policy lets out.
+fn let_out(policy: &str) -> BTreeSet<(String, u16)> {
+    let (_, egress) = policy.split_once("\n  egress:\n").unwrap();
+    let ports = egress
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- {protocol: "));
+    ports
+        .map(|line| {
+            let (protocol, port) = line.split_once(", port: ").unwrap();
+            let port = port.trim_end_matches('}').parse().unwrap();
+            (protocol.to_owned(), port)
+        })
+        .collect()
+}
+
+fn ports(ports: &[(&str, u16)]) -> BTreeSet<(String, u16)> {
+    let owned = ports
+        .iter()
+        .map(|&(protocol, port)| (protocol.into(), port));
+    owned.collect()
+}
+
+#[test]
+fn only_names_and_https_are_let_out() {
+    let expected = ports(&[("UDP", 53), ("TCP", 53), ("TCP", 443)]);
+    for path in DEPLOYMENTS {
+        let policy = object(path, "NetworkPolicy");
+        assert_eq!(let_out(&policy), expected, "{path}");
+        assert_eq!(value(&policy, "policyTypes"), "[Ingress, Egress]");
+    }
+}
+
+#[test]
+fn the_account_free_demonstration_lets_out_the_port_of_its_gist_service() {
+    let script = read("hack/lib.sh");
+    let port = script
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("GIST_SERVER_PORT="))
+        .expect("hack/lib.sh says at which port the gist service listens");
+    let policy = object(GIST_SERVER, "NetworkPolicy");
+    assert_eq!(let_out(&policy), ports(&[("TCP", port.parse().unwrap())]));
+    // It is for the same pods.
+    let selected = |policy: &str| {
+        let (_, rest) = policy.split_once("podSelector:").unwrap();
+        rest.split_once("policyTypes").unwrap().0.to_owned()
+    };
+    assert_eq!(
+        selected(&policy),
+        selected(&object(ELECTOR, "NetworkPolicy"))
+    );
+}
+
+#[test]
+fn the_scripts_give_the_manifests_what_they_ask_for() {
+    let deployment = object(ELECTOR, "Deployment");
+    let up = read("hack/up.sh");
+    let map = "elector-cluster";
+    assert!(deployment.contains(&format!("configMapRef: {{name: {map}}}")));
+    let secret = value(&deployment, "secretName");
+    for name in [map, secret, value(&object(ELECTOR, "Namespace"), "name")] {
+        let given = up.contains(name) || read("hack/lib.sh").contains(name);
+        assert!(given, "hack/up.sh makes no {name}");
+    }
+}
+
+/// Who deploys the examples beside each other, and beside the elector alone, holds several elections.
+#[test]
+fn every_election_has_a_gist_of_its_own() {
+    let maps = DEPLOYMENTS.map(|path| {
+        let deployment = object(path, "Deployment");
+        let maps = values(&deployment, "configMapRef");
+        let own: Vec<&str> = maps
+            .into_iter()
+            .filter(|map| map.contains("-cluster"))
+            .collect();
+        assert_eq!(own.len(), 1, "{path}: {own:?}");
+        own[0].to_owned()
+    });
+    assert_eq!(BTreeSet::from(maps).len(), DEPLOYMENTS.len());
+}
+
+#[test]
+fn every_container_is_hardened_alike() {
+    for path in DEPLOYMENTS {
+        let deployment = object(path, "Deployment");
+        let containers = values(&deployment, "image").len();
+        for (key, expected) in [
+            ("allowPrivilegeEscalation", "false"),
+            ("readOnlyRootFilesystem", "true"),
+            ("capabilities", "{drop: [ALL]}"),
+            ("memory", ""),
+        ] {
+            let found = values(&deployment, key);
+            // Memory is requested and limited.
+            let times = if key == "memory" { 2 } else { 1 };
+            assert_eq!(found.len(), containers * times, "{path}: {key}");
+            let alike = |value: &&str| expected.is_empty() || *value == expected;
+            assert!(found.iter().all(alike), "{path}: {key} is {found:?}");
+        }
+        assert_eq!(value(&deployment, "automountServiceAccountToken"), "false");
+        assert_eq!(value(&deployment, "enableServiceLinks"), "false");
+        let seccomp = "seccompProfile:\n          type: RuntimeDefault\n";
+        assert!(deployment.contains(seccomp), "{path}");
+    }
+}

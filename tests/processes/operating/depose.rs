@@ -1,0 +1,342 @@
+//! `elector depose`, with real electors where it matters.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, Stdio};
+use std::time::Instant;
+
+use nix::pty::openpty;
+use serde_json::{Value, json};
+
+use crate::operating::command::{Ran, Run, TROUBLES, ours, revisions};
+use crate::support::process::{LEASE, World, await_one_leading, eventually, for_each};
+
+fn depose(world: &World) -> Run {
+    Run::on(world, &["depose", "--yes"])
+}
+
+/// A gist in which a leader holds the lease that nobody runs.
+fn held() -> World {
+    let world = World::new();
+    let mut record = ours(&world, "napoleon", 3);
+    record["strategy"] = "OldestEmulationVersion".into();
+    world.put(&record.to_string());
+    world
+}
+
+fn is_deposed(record: &Value) -> bool {
+    record["holderIdentity"] == "" && record["writeId"].is_null() && record["supersedes"].is_null()
+}
+
+#[test]
+fn a_deposed_leader_stops_and_nobody_leads_before_the_lease_has_run_out() {
+    let world = World::with_files(&[("leader.json", r#"{"strategy":"x"}"#)]);
+    let first = world.start_leader("first");
+    let second = world.start("second");
+    second.await_said("All hail first");
+    let before = Instant::now();
+    let said = depose(&world).ran().well();
+    assert!(said.starts_with("first is deposed (token 0)."), "{said}");
+    assert!(
+        said.contains("The next one leads about 5s to 7s after the write"),
+        "{said}"
+    );
+    let record = world.records().into_iter().rfind(is_deposed).unwrap();
+    assert_eq!(record["leaderTransitions"], 0, "{record}");
+    assert_eq!(record["leaseDurationSeconds"], LEASE.as_secs(), "{record}");
+    assert_eq!(record["strategy"], "x", "{record}");
+    first.await_said("first does not lead any more");
+    let electors = [&first, &second];
+    let leader = await_one_leading(&electors);
+    assert!(before.elapsed() >= LEASE, "{:?}", before.elapsed());
+    assert_eq!(electors[leader].leads(), Some(1));
+    assert_eq!(world.record()["strategy"], "x");
+    assert_eq!(world.record()["leaderTransitions"], 1);
+    // Dropping the world checks that no terms overlapped.
+}
+
+/// Makes the text that stands in the file.
+type Text = fn(&World) -> String;
+
+#[test]
+fn where_nobody_holds_the_lease_nothing_is_written() {
+    let cases: [(&str, Text); 6] = [
+        ("nobody yet: there never was a record", |_| "{}".into()),
+        ("nobody: the lease was given back", |world| {
+            ours(world, "", 3).to_string()
+        }),
+        ("nobody: the record cannot be read", |_| {
+            r#"{"holderIdentity":7}"#.into()
+        }),
+        ("nobody: the holder was cleared", |_| {
+            r#"{"holderIdentity":""}"#.into()
+        }),
+        ("nobody: the record was blanked", |world| {
+            world.put(&ours(world, "me", 3).to_string());
+            "\n".into()
+        }),
+        ("nobody: the lease of napoleon ran out", |world| {
+            let record = ours(world, "napoleon", 3).to_string();
+            world.put(&record);
+            world.set_faults(r#"{"clock_offset_s": 300}"#);
+            record
+        }),
+    ];
+    for_each(&cases, |(clause, text)| {
+        let world = World::new();
+        let text = text(&world);
+        if world.content() != text {
+            world.put(&text);
+        }
+        let before = revisions(&world);
+        let said = depose(&world).ran().well();
+        assert!(said.starts_with(clause), "{said}");
+        assert!(said.contains("Nothing was written."), "{said}");
+        assert_eq!(revisions(&world), before, "{clause}");
+    });
+}
+
+#[test]
+fn what_is_no_record_of_this_rule_is_left_alone() {
+    for (part, text) in [
+        ("something else", "dear diary".to_owned()),
+        (
+            "protocol 99",
+            r#"{"holderIdentity":"me","protocol":99}"#.to_owned(),
+        ),
+    ] {
+        let world = World::new();
+        world.put(&text);
+        let said = depose(&world).ran().failed(1);
+        assert!(said.contains(part) && said.contains("left alone"), "{said}");
+        assert_eq!(world.content(), text);
+    }
+}
+
+#[test]
+fn a_holder_that_is_no_elector_is_deposed_with_a_word_on_client_go() {
+    let world = World::new();
+    world.put(
+        &json!({"holderIdentity": "me", "leaseDurationSeconds": 40, "leaderTransitions": 9})
+            .to_string(),
+    );
+    let said = depose(&world).ran().well();
+    assert!(
+        said.contains("leads about 40s to 42s after the write"),
+        "{said}"
+    );
+    assert!(said.contains("client-go"), "{said}");
+    assert_eq!(world.record()["leaderTransitions"], 9);
+    assert!(is_deposed(&world.record()));
+}
+
+#[test]
+fn what_was_overwritten_before_is_waited_for_as_well() {
+    let world = World::new();
+    let mut record = ours(&world, "napoleon", 3);
+    record["leaseDurationSeconds"] = 60.into();
+    world.put(&record.to_string());
+    world.put(&json!({"holderIdentity": "me", "leaseDurationSeconds": 1}).to_string());
+    let said = depose(&world).ran().well();
+    assert!(
+        said.contains("leads about 1m to 1m 2s after the write"),
+        "{said}"
+    );
+}
+
+// ---- what goes wrong ----
+
+#[test]
+fn what_goes_wrong_before_the_write_is_told_and_nothing_is_written() {
+    for_each(&TROUBLES, |trouble| {
+        let world = held();
+        let run = trouble.make(&world, depose(&world));
+        let before = revisions(&world);
+        let said = run.ran().failed(1);
+        for part in trouble.parts.iter().chain(&["nothing was written"]) {
+            assert!(said.contains(part), "{}: {part} in {said}", trouble.name);
+        }
+        assert_eq!(revisions(&world), before, "{}", trouble.name);
+    });
+}
+
+#[test]
+fn a_write_that_is_refused_is_told_with_what_to_do() {
+    for_each(
+        &[
+            (r#"{"forbidden_writes": 1}"#, "has no right to this"),
+            (
+                r#"{"not_found_writes": 1}"#,
+                "must belong to the gist's owner",
+            ),
+            (
+                r#"{"secondary_per_minute": 0, "retry_after_s": 77}"#,
+                "tried again in 77s",
+            ),
+        ],
+        |(faults, part)| {
+            let world = held();
+            world.set_faults(faults);
+            let said = depose(&world).ran().failed(1);
+            assert!(said.contains(part), "{said}");
+            assert!(said.contains("nothing was written"), "{said}");
+            assert_eq!(world.holder(), "napoleon");
+        },
+    );
+}
+
+#[test]
+fn a_write_whose_answer_is_lost_is_looked_for() {
+    let world = held();
+    world.set_faults(r#"{"lost_answers": 1}"#);
+    let said = depose(&world).ran().well();
+    assert!(said.starts_with("napoleon is deposed (token 3)."), "{said}");
+    assert!(is_deposed(&world.record()));
+}
+
+#[test]
+fn a_write_that_may_still_land_is_told_as_such() {
+    let world = held();
+    world.set_faults(r#"{"late_writes": 1, "late_ms": 600000}"#);
+    let said = depose(&world).ran().failed(1);
+    for part in [
+        "not known whether",
+        "The record now: napoleon",
+        "elector status",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[test]
+fn a_write_that_vanishes_in_a_race_is_noticed() {
+    let world = held();
+    let times = [
+        ("LEASE_DURATION", "30s"),
+        ("RENEW_DEADLINE", "16s"),
+        ("RETRY_PERIOD", "6s"),
+        // Time for this test to make it vanish.
+        ("CONFIRM_DELAY", "3s"),
+    ];
+    let run = times
+        .iter()
+        .fold(depose(&world), |run, (name, value)| run.with(name, value));
+    let before = revisions(&world);
+    let child = run
+        .command()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("it is written", || revisions(&world) > before);
+    world.service.remove_newest(&world.gist, 1).unwrap();
+    let said = Ran::of(child.wait_with_output().unwrap()).failed(1);
+    for part in ["accepted, but is not in effect", "The record now: napoleon"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+// ---- asking ----
+
+#[test]
+fn without_a_terminal_it_has_to_be_told_yes() {
+    let world = held();
+    let said = Run::on(&world, &["depose"]).ran().failed(2);
+    assert!(said.contains("--yes"), "{said}");
+    assert_eq!(world.service.requests().total(), 0);
+}
+
+/// A command that asks on a terminal.
+struct Asking {
+    child: Child,
+    terminal: File,
+    asked: String,
+}
+
+impl Asking {
+    /// Runs it, and waits for its question.
+    fn start(world: &World) -> Asking {
+        let terminal = openpty(None, None).unwrap();
+        let mut child = Run::on(world, &["depose"])
+            .command()
+            .stdin(terminal.slave)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut asked = Vec::new();
+        let mut byte = [0];
+        while !asked.ends_with(b"[y/N] ") {
+            let read = child.stderr.as_mut().unwrap().read(&mut byte).unwrap();
+            assert_eq!(read, 1, "{}", String::from_utf8_lossy(&asked));
+            asked.push(byte[0]);
+        }
+        Asking {
+            child,
+            terminal: File::from(terminal.master),
+            asked: String::from_utf8(asked).unwrap(),
+        }
+    }
+
+    fn answer(mut self, line: &str) -> Ran {
+        self.terminal.write_all(line.as_bytes()).unwrap();
+        Ran::of(self.child.wait_with_output().unwrap())
+    }
+}
+
+#[test]
+fn on_a_terminal_it_shows_the_holder_and_asks() {
+    for (answer, yes) in [
+        ("y\n", true),
+        (" YES \n", true),
+        ("n\n", false),
+        ("\n", false),
+        ("\u{4}", false),
+    ] {
+        let world = held();
+        let asking = Asking::start(&world);
+        for part in [
+            "napoleon holds the lease: token 3, renewed ",
+            "good for 30s",
+            &world.gist,
+        ] {
+            assert!(asking.asked.contains(part), "{part} in {}", asking.asked);
+        }
+        assert_eq!(world.holder(), "napoleon", "it waits for the answer");
+        let ran = asking.answer(answer);
+        if yes {
+            assert!(ran.well().starts_with("napoleon is deposed"), "{answer:?}");
+            assert!(is_deposed(&world.record()), "{answer:?}");
+        } else {
+            assert!(ran.failed(1).contains("nothing was written"), "{answer:?}");
+            assert_eq!(world.holder(), "napoleon", "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn who_took_over_while_it_asked_is_not_deposed() {
+    let world = held();
+    let asking = Asking::start(&world);
+    world.put(&ours(&world, "stalin", 4).to_string());
+    let said = asking.answer("y\n").failed(1);
+    assert!(said.contains("changed hands meanwhile (stalin)"), "{said}");
+    assert!(said.contains("nothing was written"), "{said}");
+    assert_eq!(world.holder(), "stalin");
+}
+
+#[test]
+fn a_renewal_while_it_asked_changes_nothing() {
+    let world = held();
+    let asking = Asking::start(&world);
+    let mut renewal = ours(&world, "napoleon", 3);
+    renewal["note"] = "new".into();
+    world.put(&renewal.to_string());
+    assert!(
+        asking
+            .answer("y\n")
+            .well()
+            .starts_with("napoleon is deposed")
+    );
+    assert_eq!(world.record()["note"], "new");
+}

@@ -1,0 +1,375 @@
+//! `elector doctor`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use elector::emulator::Options;
+use serde_json::json;
+
+use crate::operating::command::{Run, free_address, ours, revisions};
+use crate::support::process::{TOKEN, World, for_each};
+use crate::support::wire::{exchange, request};
+
+/// What the doctor found: the exit code, and of each check its level and text.
+#[derive(Debug)]
+struct Diagnosis {
+    code: Option<i32>,
+    found: BTreeMap<String, (String, String)>,
+    last: String,
+}
+
+impl Diagnosis {
+    fn of(run: Run) -> Diagnosis {
+        let ran = run.ran();
+        assert_eq!(ran.err, "", "{ran:?}");
+        let mut found = BTreeMap::new();
+        for line in ran.out.lines().take_while(|line| !line.is_empty()) {
+            let (level, check) = (line[..6].trim(), line[6..18].trim());
+            let text = line[18..].to_owned();
+            found.insert(check.to_owned(), (level.to_owned(), text));
+        }
+        Diagnosis {
+            code: ran.code,
+            found,
+            last: ran.out.lines().last().unwrap().to_owned(),
+        }
+    }
+
+    fn level(&self, check: &str) -> &str {
+        &self.found[check].0
+    }
+
+    fn text(&self, check: &str) -> &str {
+        &self.found[check].1
+    }
+
+    /// That this check came out so, and that the exit code fits all of them.
+    #[track_caller]
+    fn assert(&self, check: &str, level: &str, part: &str) {
+        assert_eq!(self.level(check), level, "{check}: {self:#?}");
+        assert!(self.text(check).contains(part), "{check}: {self:#?}");
+        let fails = self.found.values().any(|(level, _)| level == "FAIL");
+        assert_eq!(self.code, Some(i32::from(fails)), "{self:#?}");
+    }
+}
+
+fn doctor(world: &World) -> Run {
+    Run::on(world, &["doctor"])
+}
+
+fn diagnosis(world: &World) -> Diagnosis {
+    Diagnosis::of(doctor(world))
+}
+
+#[test]
+fn where_all_is_well_every_check_says_so_and_nothing_is_written() {
+    let world = World::new();
+    world.put(&ours(&world, "napoleon", 3).to_string());
+    let before = revisions(&world);
+    let found = diagnosis(&world);
+    for (check, part) in [
+        ("settings", "LEASE_DURATION=5s"),
+        ("connection", &world.service.url()),
+        ("token", "classic one, from GITHUB_API_TOKEN, accepted"),
+        ("rights", "may write gists"),
+        ("gist", "secret, of gist-user"),
+        ("file", "\"leader.json\", the gist's only one"),
+        ("record", "napoleon leads, token 3, renewed "),
+        ("history", "2 revisions; a start costs 1 request"),
+        ("writes", "4,500 an hour"),
+        ("requests", "names no limit"),
+        ("polls", "POLL_PERIOD=150ms"),
+        ("limit", "names none"),
+        ("clock", "agrees"),
+    ] {
+        found.assert(check, "ok", part);
+    }
+    assert_eq!(found.code, Some(0));
+    assert_eq!(found.found.len(), 13, "{found:#?}");
+    assert_eq!(found.last, "All is well.");
+    assert_eq!(revisions(&world), before);
+    assert_eq!(world.service.requests().of("PATCH", "", ""), 0);
+}
+
+/// Something that is not as it should be, the check that finds it, and the checks that cannot be made.
+struct Illness {
+    make: fn(&World, Run) -> Run,
+    check: &'static str,
+    level: &'static str,
+    parts: &'static [&'static str],
+    skipped: &'static [&'static str],
+}
+
+fn after_fault(faults: &'static str) -> impl Fn(&World, Run) -> Run {
+    move |world, run| {
+        world.set_faults(faults);
+        run
+    }
+}
+
+const NEEDS_A_GIST: &[&str] = &["file", "record", "history"];
+const NEEDS_AN_ANSWER: &[&str] = &[
+    "token", "rights", "gist", "file", "record", "history", "limit", "clock",
+];
+
+const ILLNESSES: [Illness; 15] = [
+    Illness {
+        make: |_, run| run.with("GITHUB_API_TOKEN", "ghp_TheSecretThatNobodyKnows"),
+        check: "token",
+        level: "FAIL",
+        parts: &["does not take the token (401", "GITHUB_API_TOKEN"],
+        skipped: &["rights", "gist", "file", "record", "history"],
+    },
+    Illness {
+        make: |_, run| run.with("GITHUB_API_TOKEN", "ghs_TheSecretOfActions"),
+        check: "token",
+        level: "FAIL",
+        parts: &["GITHUB_TOKEN of Actions", "give a personal one"],
+        skipped: &["rights"],
+    },
+    Illness {
+        make: |_, run| {
+            run.without("GITHUB_API_TOKEN")
+                .with("GITHUB_API_TOKEN_FILE", "/nowhere/token")
+        },
+        check: "token",
+        level: "FAIL",
+        parts: &["/nowhere/token", "cannot be read"],
+        skipped: &["connection", "rights", "gist", "clock"],
+    },
+    Illness {
+        make: |_, run| run.with("GIST_ID", "0123456789abcdef"),
+        check: "gist",
+        level: "FAIL",
+        parts: &["no such gist", "check GIST_ID"],
+        skipped: NEEDS_A_GIST,
+    },
+    Illness {
+        make: |world, run| {
+            let more = |files: &mut BTreeMap<_, _>| files.insert("other".into(), "x".into());
+            world
+                .service
+                .edit(&world.gist, |files| drop(more(files)))
+                .unwrap();
+            run
+        },
+        check: "file",
+        level: "FAIL",
+        parts: &["several files", "leader.json, other", "GIST_FILE"],
+        skipped: &["record", "history"],
+    },
+    Illness {
+        make: |world, run| {
+            world.put("dear diary");
+            run
+        },
+        check: "record",
+        level: "FAIL",
+        parts: &["something else", "GIST_FILE", "elector init"],
+        skipped: &[],
+    },
+    Illness {
+        make: |world, run| {
+            let mut record = ours(world, "me", 6);
+            record["protocol"] = 99.into();
+            world.put(&record.to_string());
+            run
+        },
+        check: "record",
+        level: "FAIL",
+        parts: &["protocol 99", "upgrade"],
+        skipped: &[],
+    },
+    Illness {
+        make: |world, run| {
+            world.put(r#"{"holderIdentity":7}"#);
+            run
+        },
+        check: "record",
+        level: "warn",
+        parts: &["cannot be read", "candidates wait a lease"],
+        skipped: &[],
+    },
+    Illness {
+        make: |world, run| after_fault(r#"{"primary_limit": 0}"#)(world, run),
+        check: "limit",
+        level: "FAIL",
+        parts: &["wants fewer requests", "to be tried again in"],
+        skipped: &["gist", "file", "record", "history"],
+    },
+    Illness {
+        make: |world, run| {
+            world.set_faults(r#"{"primary_limit": 100}"#);
+            let status = || Run::on(world, &["status", "--json"]).ran().json();
+            while status()["limit"]["remaining"].as_u64() >= Some(15) {}
+            run
+        },
+        check: "limit",
+        level: "warn",
+        parts: &["of 100 requests left, all again in", "longer periods"],
+        skipped: &[],
+    },
+    Illness {
+        make: |world, run| after_fault(r#"{"clock_offset_s": 600}"#)(world, run),
+        check: "clock",
+        level: "warn",
+        parts: &[
+            "behind the gist service's",
+            "no decision rests on it",
+            "NTP",
+        ],
+        skipped: &[],
+    },
+    Illness {
+        make: |world, run| after_fault(r#"{"no_date": true}"#)(world, run),
+        check: "clock",
+        level: "warn",
+        parts: &["no date"],
+        skipped: &[],
+    },
+    Illness {
+        make: |world, run| after_fault(r#"{"error_5xx": 1}"#)(world, run),
+        check: "connection",
+        level: "FAIL",
+        parts: &["failed (502"],
+        skipped: &["token", "rights", "gist", "file", "record", "history"],
+    },
+    Illness {
+        make: |_, run| run.with("GITHUB_API_URL", format!("http://{}", free_address())),
+        check: "connection",
+        level: "FAIL",
+        parts: &["cannot connect to 127.0.0.1:", "check the network"],
+        skipped: NEEDS_AN_ANSWER,
+    },
+    Illness {
+        make: |_, run| {
+            run.with("GITHUB_API_URL", "http://gist.invalid")
+                .with("ALLOW_INSECURE_HTTP", "true")
+                .with(
+                    "HTTP_PROXY",
+                    format!("http://user:TheSecret@{}", free_address()),
+                )
+        },
+        check: "connection",
+        level: "FAIL",
+        parts: &["(through the proxy 127.0.0.1:"],
+        skipped: NEEDS_AN_ANSWER,
+    },
+];
+
+#[test]
+fn what_is_not_as_it_should_be_is_found_with_what_to_do_and_what_could_not_be_checked() {
+    for_each(&ILLNESSES, |illness| {
+        let world = World::new();
+        let found = Diagnosis::of((illness.make)(&world, doctor(&world)));
+        for part in illness.parts {
+            found.assert(illness.check, illness.level, part);
+        }
+        for check in illness.skipped {
+            assert_eq!(found.level(check), "-", "{check}: {found:#?}");
+        }
+        let skipped = found.found.values().filter(|(level, _)| level == "-");
+        assert!(skipped.count() >= illness.skipped.len(), "{found:#?}");
+        assert_ne!(found.last, "All is well.");
+    });
+}
+
+/// A world whose service takes this token, and a doctor who has it.
+fn with_token(token: &str) -> (World, Run) {
+    let options = Options {
+        tokens: vec![token.parse().unwrap()],
+        gists: vec!["abc123".parse().unwrap()],
+        ..Options::default()
+    };
+    let world = World::on(options, "abc123");
+    let secret = token.split(':').next().unwrap();
+    let run = doctor(&world).with("GITHUB_API_TOKEN", secret);
+    (world, run)
+}
+
+#[test]
+fn what_a_token_may_do_is_told_as_far_as_it_shows() {
+    for (token, level, part) in [
+        ("ghp_TheSecretOne", "ok", "may write gists"),
+        ("ghp_TheSecretOne:gist,repo", "warn", "gist, repo"),
+        ("ghp_TheSecretOne:repo", "FAIL", "scopes are repo"),
+        ("ghp_TheSecretOne:", "warn", "show no scopes"),
+        ("github_pat_TheSecretOne", "ok", "only a write tells"),
+    ] {
+        let (_world, run) = with_token(token);
+        Diagnosis::of(run).assert("rights", level, part);
+    }
+}
+
+#[test]
+fn the_token_may_be_in_a_file() {
+    let world = World::new();
+    let path = std::env::temp_dir().join(format!("doctor-token-{}", std::process::id()));
+    let mut file = std::fs::File::create(&path).unwrap();
+    writeln!(file, "{TOKEN}").unwrap();
+    let run = doctor(&world).without("GITHUB_API_TOKEN");
+    let found = Diagnosis::of(run.with("GITHUB_API_TOKEN_FILE", &path));
+    std::fs::remove_file(&path).unwrap();
+    found.assert("token", "ok", "(GITHUB_API_TOKEN_FILE), accepted");
+    found.assert("token", "ok", path.to_str().unwrap());
+}
+
+#[test]
+fn a_public_gist_is_a_warning() {
+    let mut world = World::new();
+    let address = world.service.url();
+    let address = address.strip_prefix("http://").unwrap().parse().unwrap();
+    let body = json!({"public": true, "files": {"leader.json": {"content": "{}"}}});
+    let token = format!("Bearer {TOKEN}");
+    let headers = [("Authorization", token.as_str())];
+    let made = exchange(
+        address,
+        request("POST", "/gists", &headers, &body.to_string()),
+    )
+    .unwrap();
+    world.gist = made.json()["id"].as_str().unwrap().to_owned();
+    let found = diagnosis(&world);
+    found.assert("gist", "warn", "it is public");
+    assert_eq!(found.code, Some(0));
+    assert_eq!(found.last, "It works; 1 thing to be looked at.");
+}
+
+#[test]
+fn a_file_that_is_not_there_yet_will_be_made() {
+    let world = World::new();
+    let found = Diagnosis::of(doctor(&world).with("GIST_FILE", "new.json"));
+    found.assert("file", "ok", "\"new.json\" is not there yet");
+    found.assert("record", "ok", "never was a record");
+    let found = Diagnosis::of(doctor(&world).with("GIST_FILE", "leader.json"));
+    found.assert("file", "ok", "as GIST_FILE says");
+}
+
+#[test]
+fn a_history_that_makes_every_start_cost_many_requests_says_what_to_do() {
+    let world = World::new();
+    for number in 0..1_100 {
+        world.put(&json!({"holderIdentity": format!("client-go-{number}")}).to_string());
+    }
+    let found = diagnosis(&world);
+    found.assert("history", "warn", "1,000 to 10,000 revisions");
+    found.assert("history", "warn", "elector init --from");
+    world.put(&ours(&world, "napoleon", 3).to_string());
+    world.service.reset_requests();
+    let found = diagnosis(&world);
+    found.assert(
+        "history",
+        "ok",
+        "1,000 to 10,000 revisions; a start costs 1 request",
+    );
+    let requests = world.service.requests().total();
+    assert!(requests <= 6, "{requests}");
+}
+
+#[test]
+fn the_warnings_of_a_start_are_told_as_well() {
+    let world = World::new();
+    let run = doctor(&world)
+        .without("LEADER_NAME")
+        .with("POD_NAME", "elector-7d4f");
+    Diagnosis::of(run).assert("settings", "warn", "CLUSTER_NAME is not set");
+}

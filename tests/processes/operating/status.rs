@@ -1,0 +1,279 @@
+//! `elector status`.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::operating::command::{Ran, Run, TROUBLES, ours, revisions};
+use crate::support::process::{World, for_each};
+
+fn status(world: &World) -> Run {
+    Run::on(world, &["status", "--json"])
+}
+
+fn shown(world: &World) -> Value {
+    status(world).ran().json()
+}
+
+#[test]
+fn a_leader_is_shown_at_the_cost_of_one_request() {
+    let world = World::new();
+    // A lease that does not run out before this test has looked.
+    let start = world.elector("napoleon/default/elector-7d4f");
+    let leader = world.spawn(start.with("LEASE_DURATION", "5m"));
+    leader.await_leading();
+    leader.freeze();
+    let record = world.record();
+    world.service.reset_requests();
+    let shown = shown(&world);
+    assert_eq!(world.service.requests().total(), 1);
+    assert_eq!(shown["leader"], "napoleon/default/elector-7d4f");
+    assert_eq!(shown["holder"], shown["leader"]);
+    assert_eq!(shown["state"], "alive");
+    assert_eq!(shown["token"], 0);
+    assert_eq!(shown["leaseSeconds"], 300);
+    assert_eq!(shown["leadingSince"], record["acquireTime"]);
+    let head = &world.service.history(&world.gist)[0];
+    assert_eq!(shown["revision"], head.revision.to_string());
+    let ago = shown["renewedSecondsAgo"].as_u64().unwrap();
+    assert_eq!(shown["expiresInSeconds"], 300 - ago);
+    assert_eq!(shown["gist"], world.gist);
+    assert_eq!(shown["file"], "leader.json");
+    assert_eq!(shown["api"], world.service.url());
+    assert_eq!(shown["limit"], Value::Null);
+
+    let text = Run::on(&world, &["status"]).ran().well();
+    let first = text.lines().next().unwrap();
+    assert_eq!(first, "leader   napoleon/default/elector-7d4f");
+    for part in ["\ntoken    0\n", "renewed ", "runs out in ", &world.gist] {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+}
+
+#[test]
+fn what_is_left_of_the_limit_is_shown() {
+    let world = World::new();
+    world.set_faults(r#"{"primary_limit": 5000}"#);
+    world.put(&ours(&world, "napoleon", 3).to_string());
+    let limit = &shown(&world)["limit"];
+    assert_eq!(
+        (&limit["limit"], &limit["remaining"]),
+        (&json!(5000), &json!(4999))
+    );
+    let resets = limit["resetsInSeconds"].as_u64().unwrap();
+    assert!((3_000..=3_600).contains(&resets), "{resets}");
+    let text = Run::on(&world, &["status"]).ran().well();
+    assert!(
+        text.contains("limit    4,998 of 5,000 requests left, all again in "),
+        "{text}"
+    );
+}
+
+/// What may stand in the file, and what is said of it.
+struct Case {
+    text: fn(&World) -> String,
+    state: &'static str,
+    holder: &'static str,
+    token: Value,
+    /// In the first line for people.
+    part: &'static str,
+}
+
+fn case(
+    text: fn(&World) -> String,
+    state: &'static str,
+    holder: &'static str,
+    token: impl Into<Value>,
+    part: &'static str,
+) -> Case {
+    Case {
+        text,
+        state,
+        holder,
+        token: token.into(),
+        part,
+    }
+}
+
+#[test]
+fn where_nobody_leads_the_reason_is_shown_and_the_leader_is_empty() {
+    let cases = [
+        case(|_| "{}".into(), "absent", "", (), "never was a record"),
+        case(
+            |world| ours(world, "", 3).to_string(),
+            "released",
+            "",
+            3,
+            "given back",
+        ),
+        case(
+            |_| json!({"holderIdentity": "me", "leaderTransitions": 4}).to_string(),
+            "overwritten",
+            "me",
+            4,
+            "past the elections",
+        ),
+        case(
+            |_| json!({"holderIdentity": "", "leaderTransitions": 4}).to_string(),
+            "overwritten",
+            "",
+            4,
+            "nobody: the holder was cleared",
+        ),
+        case(
+            |_| {
+                json!({"holderIdentity": "me", "leaseDurationSeconds": "x", "leaderTransitions": 5})
+                    .to_string()
+            },
+            "spoilt",
+            "",
+            5,
+            "cannot be read",
+        ),
+        case(|_| "dear diary".into(), "foreign", "", (), "something else"),
+        case(
+            |world| {
+                let mut record = ours(world, "me", 6);
+                record["protocol"] = 99.into();
+                record.to_string()
+            },
+            "newerProtocol",
+            "me",
+            6,
+            "protocol 99",
+        ),
+        case(
+            |world| {
+                world.put(&ours(world, "me", 6).to_string());
+                "\n".into()
+            },
+            "gone",
+            "",
+            (),
+            "blanked or deleted",
+        ),
+    ];
+    for_each(&cases, |case| {
+        let world = World::with_files(&[("leader.json", "{}"), ("other.txt", "x")]);
+        let with_file = |run: Run| run.with("GIST_FILE", "leader.json");
+        let text = (case.text)(&world);
+        world.put(&text);
+        let before = revisions(&world);
+        let shown = with_file(status(&world)).ran().json();
+        assert_eq!(shown["leader"], "", "{shown}");
+        assert_eq!(shown["state"], case.state, "{shown}");
+        assert_eq!(shown["holder"], case.holder, "{shown}");
+        assert_eq!(shown["token"], case.token, "{shown}");
+        assert_eq!(shown["expiresInSeconds"], Value::Null, "{shown}");
+        let text = with_file(Run::on(&world, &["status"])).ran().well();
+        let first = text.lines().next().unwrap();
+        assert!(first.contains(case.part), "{first}");
+        assert_eq!(revisions(&world), before);
+    });
+}
+
+#[test]
+fn a_lease_has_run_out_by_the_servers_clock_alone() {
+    let world = World::new();
+    world.put(&ours(&world, "napoleon", 3).to_string());
+    assert_eq!(shown(&world)["leader"], "napoleon");
+    world.set_faults(r#"{"clock_offset_s": 300}"#);
+    let after = shown(&world);
+    assert_eq!(after["leader"], "");
+    assert_eq!(after["state"], "runOut");
+    assert_eq!(after["holder"], "napoleon");
+    assert_eq!(after["token"], 3);
+    assert!(after["renewedSecondsAgo"].as_u64() >= Some(300), "{after}");
+    let text = Run::on(&world, &["status"]).ran().well();
+    assert!(
+        text.starts_with("leader   nobody: the lease of napoleon ran out 4m "),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_write_that_came_too_late_does_not_lead() {
+    let world = World::new();
+    world.put(&ours(&world, "napoleon", 3).to_string());
+    let late = ours(&world, "stalin", 4);
+    world.put(&ours(&world, "cleopatra", 4).to_string());
+    world.passed_over.set(true);
+    world.put(&late.to_string());
+    let shown = shown(&world);
+    assert_eq!(
+        (&shown["leader"], &shown["token"]),
+        (&json!("cleopatra"), &json!(4))
+    );
+}
+
+#[test]
+fn a_long_history_of_plain_writes_costs_no_more_than_a_few_requests() {
+    let world = World::new();
+    for number in 0..300 {
+        world.put(&json!({"holderIdentity": format!("client-go-{number}")}).to_string());
+    }
+    world.service.reset_requests();
+    let shown = shown(&world);
+    assert_eq!(shown["state"], "overwritten");
+    assert_eq!(shown["holder"], "client-go-299");
+    let requests = world.service.requests().total();
+    assert!(requests <= 22, "{requests}");
+}
+
+#[test]
+fn without_dates_it_cannot_be_found_out_who_leads() {
+    let world = World::new();
+    world.put(&ours(&world, "napoleon", 3).to_string());
+    world.set_faults(r#"{"no_date": true}"#);
+    let ran = status(&world).ran();
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("no dates"), "{ran:?}");
+    let shown: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (&shown["leader"], &shown["state"]),
+        (&json!(""), &json!("undated"))
+    );
+}
+
+#[test]
+fn what_goes_wrong_is_told_with_code_1_and_nothing_on_standard_output() {
+    for_each(&TROUBLES, |trouble| {
+        let world = World::new();
+        let said = trouble.make(&world, status(&world)).ran().failed(1);
+        for part in trouble.parts {
+            assert!(said.contains(part), "{}: {part} in {said}", trouble.name);
+        }
+        assert_eq!(said.lines().count(), 1, "{said}");
+    });
+}
+
+#[test]
+fn names_that_would_upset_a_terminal_are_shown_without_what_does() {
+    let world = World::new();
+    world.put(&ours(&world, "nap\n\u{1b}[31mo\u{202e}leon", 3).to_string());
+    let text = Run::on(&world, &["status"]).ran().well();
+    assert!(text.starts_with("leader   nap [31moleon\n"), "{text:?}");
+    assert_eq!(shown(&world)["leader"], "nap\n\u{1b}[31mo\u{202e}leon");
+}
+
+#[test]
+fn an_output_that_nobody_reads_is_no_failure_and_one_that_cannot_be_written_is() {
+    let world = World::new();
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    let output = status(&world)
+        .command()
+        .stdout(write)
+        .stderr(Stdio::piped())
+        .output();
+    assert_eq!(Ran::of(output.unwrap()).code, Some(0));
+    let full = File::create("/dev/full").unwrap();
+    let output = status(&world)
+        .command()
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output();
+    let said = Ran::of(output.unwrap()).failed(1);
+    assert!(said.contains("standard output cannot be written"), "{said}");
+}

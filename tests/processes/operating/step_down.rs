@@ -1,0 +1,186 @@
+//! `elector step-down`, against an endpoint in the test's own.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::thread::{self, JoinHandle};
+
+use crate::operating::command::{Run, free_address};
+use crate::support::process::for_each;
+use crate::support::wire::PATIENCE;
+
+/// An endpoint that takes one request, answers so, and tells what it was asked.
+struct Endpoint {
+    address: SocketAddr,
+    asked: JoinHandle<String>,
+}
+
+impl Endpoint {
+    fn answering(ip: impl Into<IpAddr>, answer: &'static str) -> Endpoint {
+        let listener = TcpListener::bind((ip.into(), 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut asked = Vec::new();
+            let mut byte = [0];
+            while !asked.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+                asked.push(byte[0]);
+            }
+            if answer.is_empty() {
+                // Until the client gives up.
+                let _ = stream.read(&mut byte);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8(asked).unwrap()
+        });
+        Endpoint { address, asked }
+    }
+
+    fn on_loopback(answer: &'static str) -> Endpoint {
+        Endpoint::answering(Ipv4Addr::LOCALHOST, answer)
+    }
+
+    fn asked(self) -> String {
+        self.asked.join().unwrap()
+    }
+}
+
+const YES: &str = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n\
+    Content-Length: 36\r\n\r\n{\"steppingDown\":true,\"standBack\":30}";
+
+fn step_down() -> Run {
+    Run::new(&["step-down"])
+}
+
+#[test]
+fn the_elector_is_asked_once_over_loopback_whatever_the_proxies() {
+    let endpoint = Endpoint::on_loopback(YES);
+    let port = endpoint.address.port();
+    let proxy = format!("http://{}", free_address());
+    let said = step_down()
+        .with("HTTP_ADDR", format!(":{port}"))
+        .with("HTTP_PROXY", &proxy)
+        .with("ALL_PROXY", &proxy)
+        .ran()
+        .well();
+    assert!(said.starts_with("It steps down"), "{said}");
+    let asked = endpoint.asked();
+    assert!(asked.starts_with("POST /step-down HTTP/1."), "{asked}");
+    assert!(
+        asked.contains(&format!("\r\nHost: 127.0.0.1:{port}\r\n")),
+        "{asked}"
+    );
+    for unwanted in ["Origin", "Sec-Fetch", "Authorization"] {
+        assert!(!asked.contains(unwanted), "{asked}");
+    }
+}
+
+#[test]
+fn the_port_comes_from_the_option_then_from_the_prefixed_setting() {
+    let endpoint = Endpoint::on_loopback(YES);
+    let port = endpoint.address.port();
+    let dead = format!(":{}", free_address().port());
+    let run = step_down().with("ELECTOR_HTTP_ADDR", format!("localhost:{port}"));
+    run.with("HTTP_ADDR", &dead).ran().well();
+    endpoint.asked();
+
+    let endpoint = Endpoint::on_loopback(YES);
+    let port = endpoint.address.port().to_string();
+    let run = Run::new(&["step-down", "--port", &port]);
+    run.with("ELECTOR_HTTP_ADDR", &dead).ran().well();
+    endpoint.asked();
+}
+
+#[test]
+fn an_elector_that_listens_on_ipv6_alone_is_found_too() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return;
+    }
+    let endpoint = Endpoint::answering(Ipv6Addr::LOCALHOST, YES);
+    let port = endpoint.address.port();
+    step_down()
+        .with("HTTP_ADDR", format!(":{port}"))
+        .ran()
+        .well();
+    let asked = endpoint.asked();
+    assert!(
+        asked.contains(&format!("\r\nHost: [::1]:{port}\r\n")),
+        "{asked}"
+    );
+}
+
+#[test]
+fn whatever_is_no_yes_is_told_with_code_1() {
+    let long: &'static str =
+        Box::leak(format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(70_000)).into_boxed_str());
+    let cases = [
+        (
+            "HTTP/1.1 409 Conflict\r\nContent-Length: 53\r\n\r\n{\"error\":\"this elector does not lead: stalin does\"}  ",
+            "does not step down: this elector does not lead: stalin does",
+        ),
+        (
+            "HTTP/1.1 403 Forbidden\r\n\r\n{\"error\":\"only from this machine\"}",
+            "refuses it: only from this machine",
+        ),
+        (
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            "knows no /step-down",
+        ),
+        (
+            "HTTP/1.1 405 Method Not Allowed\r\n\r\n",
+            "knows no /step-down",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\n\r\n<html>hello",
+            "another program's port",
+        ),
+        (
+            "HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\n\r\n",
+            "302",
+        ),
+        ("SSH-2.0-OpenSSH_9.9\r\n", "no elector's"),
+        ("HTTP/1.1 202 Acc", "no elector's"),
+        (long, "no elector's"),
+        ("", "did not answer within 5s"),
+    ];
+    for_each(&cases, |(answer, part)| {
+        let endpoint = Endpoint::on_loopback(answer);
+        let run = step_down().with("HTTP_ADDR", endpoint.address.to_string());
+        let said = run.ran().failed(1);
+        assert!(said.contains(part), "{part} in {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    });
+}
+
+#[test]
+fn where_nobody_listens_the_address_is_named() {
+    let address = free_address();
+    let said = step_down()
+        .with("HTTP_ADDR", format!(":{}", address.port()))
+        .ran()
+        .failed(1);
+    assert!(
+        said.contains(&format!("nobody listens at {address}")),
+        "{said}"
+    );
+}
+
+#[test]
+fn without_an_endpoint_it_says_how_to_get_one() {
+    for run in [
+        step_down(),
+        step_down().with("HTTP_ADDR", "off"),
+        step_down().with("HTTP_ADDR", ""),
+    ] {
+        let said = run.ran().failed(1);
+        assert!(said.contains("HTTP_ADDR is off"), "{said}");
+    }
+    for (setting, part) in [
+        ("4040", "no address"),
+        (":0", "--port"),
+        ("192.0.2.7:4040", "over loopback alone"),
+    ] {
+        let said = step_down().with("HTTP_ADDR", setting).ran().failed(2);
+        assert!(said.contains(part), "{said}");
+    }
+}

@@ -1,0 +1,180 @@
+//! How the page looks, as far as that can be reckoned: it fits, it can be read, it can be told apart.
+
+use serde_json::Value;
+
+use crate::endpoints::watched::{Watched, spawn, watch};
+use crate::page::chromium::Chromium;
+use crate::support::process::World;
+
+/// A name that takes all the room it can get, and does not break by itself.
+const LONG: &str = "the-very-longest-name-that-anybody-in-their-right-mind-would-give-to-a-pod/namespace-with-a-name/elector-7d4f9c6b5-x2x9z-and-so-on-and-on-without-an-end";
+
+/// A name that would like to be more than a name.
+const HOSTILE: &str =
+    "</title></h2><script>window.taken=1</script><img src=x onerror=window.taken=2>\"'&amp;{{now}}";
+
+/// The least contrast of text that can be read by (nearly) everybody: WCAG's level AA.
+const CONTRAST: f64 = 4.5;
+
+/// For every text: its contrast with what is below it.
+const CONTRASTS: &str = r"(() => {
+  const rgba = c => { const n = c.match(/[\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
+  const light = ([r, g, b]) => { const f = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+    return .2126 * f(r) + .7152 * f(g) + .0722 * f(b); };
+  const below = e => { for (; e; e = e.parentElement) { const c = rgba(getComputedStyle(e).backgroundColor); if (c[3]) return c; } return [255, 255, 255, 1]; };
+  const found = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const e = walk.currentNode.parentElement, text = walk.currentNode.data.trim();
+    if (!text || e.closest('script,noscript,.sr,title')) continue;
+    const svg = e.closest('svg');
+    const front = rgba(svg ? getComputedStyle(e).fill : getComputedStyle(e).color);
+    const back = svg ? rgba(getComputedStyle(svg.querySelector('circle')).fill) : below(e);
+    const [a, b] = [light(front), light(back)].sort((x, y) => y - x);
+    found.push([text, (a + .05) / (b + .05)]);
+  }
+  return found;
+})()";
+
+fn leader_and_standby(world: &World) -> (Watched, Watched) {
+    let first = watch(world, "first");
+    first.await_leading();
+    let second = watch(world, "second");
+    second.await_said("All hail first");
+    (first, second)
+}
+
+#[test]
+fn every_text_can_be_read_in_light_and_in_dark() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    let (first, second) = leader_and_standby(&world);
+    let mut grounds = Vec::new();
+    for colours in ["light", "dark"] {
+        browser.prefer(colours);
+        for elector in [&first, &second] {
+            browser.open(&elector.url());
+            let found = browser.evaluate(CONTRASTS);
+            let found = found.as_array().unwrap();
+            assert!(found.len() > 20, "{found:?}");
+            for text in found {
+                let contrast = text[1].as_f64().unwrap();
+                assert!(contrast >= CONTRAST, "{colours}: {text}");
+            }
+        }
+        grounds.push(browser.evaluate("getComputedStyle(document.body).backgroundColor"));
+    }
+    assert_ne!(grounds[0], grounds[1], "dark is as light");
+}
+
+#[test]
+fn every_colour_of_a_name_can_be_told_from_what_is_below_it() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    let (first, _second) = leader_and_standby(&world);
+    for colours in ["light", "dark"] {
+        browser.prefer(colours);
+        browser.open(&first.url());
+        for hue in ["h0", "h1", "h2", "h3", "h4", "h5", "h6", "h7", "none"] {
+            // It no longer follows the election then, but only for a moment.
+            let paint = format!("document.querySelector('section').className = 'card {hue}'");
+            browser.evaluate(&paint);
+            let found = browser.evaluate(CONTRASTS);
+            for text in found.as_array().unwrap() {
+                assert!(
+                    text[1].as_f64() >= Some(CONTRAST),
+                    "{colours} {hue}: {text}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_sticks_out_on_a_phone_whatever_the_names() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    for name in ["first", LONG, HOSTILE] {
+        let world = World::new();
+        let leader = spawn(&world, world.elector("x").with("LEADER_NAME", name));
+        leader.await_leading();
+        for width in [320, 360, 768] {
+            browser.resize(width, 800, 2.0);
+            browser.open(&leader.url());
+            let wide = browser.evaluate("document.documentElement.scrollWidth");
+            assert!(
+                wide.as_u64() <= Some(width.into()),
+                "{wide} of {width} for {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_name_is_shown_as_it_is_and_does_nothing() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    let leader = spawn(&world, world.elector("x").with("LEADER_NAME", HOSTILE));
+    leader.await_leading();
+    browser.open(&leader.url());
+    browser.await_text("#live", "live");
+    assert_eq!(browser.text("h2.name"), HOSTILE);
+    assert_eq!(browser.text(".holder"), HOSTILE);
+    assert_eq!(
+        browser.evaluate("document.title"),
+        format!("{HOSTILE} leads")
+    );
+    assert_eq!(browser.evaluate("document.images.length"), 0);
+    assert_eq!(browser.evaluate("document.scripts.length"), 1);
+    assert_eq!(browser.evaluate("window.taken ?? null"), Value::Null);
+}
+
+#[test]
+fn a_reader_by_ear_finds_the_way() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    let (_first, second) = leader_and_standby(&world);
+    browser.open(&second.url());
+    for (what, expression) in [
+        ("a language", "document.documentElement.lang === 'en'"),
+        (
+            "one first heading",
+            "document.querySelectorAll('h1').length === 1",
+        ),
+        (
+            "landmarks",
+            "['header', 'main', 'footer'].every(s => document.querySelectorAll(s).length === 1)",
+        ),
+        (
+            "named sections",
+            "[...document.querySelectorAll('section')].every(s => s.ariaLabel)",
+        ),
+        (
+            "a named bar",
+            "document.querySelector('progress').ariaLabel !== null",
+        ),
+        (
+            "pictures that are named or passed over",
+            "[...document.querySelectorAll('svg')].every(s => s.ariaLabel || s.ariaHidden === 'true')",
+        ),
+        (
+            "changes are told",
+            "document.querySelector('[role=status]') !== null",
+        ),
+        (
+            "no small print",
+            "[...document.querySelectorAll('main *')].every(e => parseFloat(getComputedStyle(e).fontSize) >= 12)",
+        ),
+    ] {
+        assert_eq!(browser.evaluate(expression), true, "{what}");
+    }
+}

@@ -1,0 +1,72 @@
+//! The picture of the page in the README: `make page-picture`.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::endpoints::watched::{Watched, spawn};
+use crate::page::chromium::Chromium;
+use crate::support::process::{World, eventually};
+
+/// More would be a burden to everybody who opens the README.
+const MOST_BYTES: usize = 150_000;
+
+fn start(world: &World, name: &str) -> Watched {
+    // Two fifths of the default times: a term is as long as nobody wants to wait for it.
+    let start = world.elector(name).without("STOP_TIMEOUT");
+    let start = start.with_all([
+        ("LEASE_DURATION", "12s"),
+        ("RENEW_DEADLINE", "6s"),
+        ("RETRY_PERIOD", "3s"),
+        ("POLL_PERIOD", "500ms"),
+        ("CONFIRM_DELAY", "500ms"),
+        ("TERMINATION_GRACE", "1s"),
+    ]);
+    spawn(world, start)
+}
+
+#[test]
+#[ignore = "draws a picture, with `make page-picture`"]
+fn the_picture_of_the_readme() {
+    let mut browser = Chromium::start().expect("without Chromium there is no picture");
+    let world = World::new();
+    world.set_faults(r#"{"primary_limit":5000}"#);
+    let mut napoleon = start(&world, "napoleon/default/elector-7d4f9");
+    napoleon.await_leading();
+    let stalin = start(&world, "stalin/default/elector-5c8bd");
+    let cleopatra = start(&world, "cleopatra/default/elector-9fk2x");
+    stalin.await_said("All hail napoleon");
+    cleopatra.await_said("All hail napoleon");
+    lasts(&stalin, 8.0);
+    napoleon.kill();
+    eventually("another one leads", || {
+        stalin.leads().is_some() || cleopatra.leads().is_some()
+    });
+    let (next, last) = if stalin.leads().is_some() {
+        (&stalin, &cleopatra)
+    } else {
+        (&cleopatra, &stalin)
+    };
+    lasts(next, 14.0);
+    assert_eq!(next.ask("POST", "/step-down", &[]).status, 202);
+    lasts(last, 20.0);
+    browser.resize(800, 600, 1.2);
+    browser.prefer("light");
+    browser.call("Emulation.setLocaleOverride", &json!({"locale": "en-GB"}));
+    browser.open(&last.url());
+    browser.await_text("#live", "live");
+    let picture = browser.picture();
+    assert!(picture.len() < MOST_BYTES, "{} bytes", picture.len());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/page.png");
+    fs::write(path, picture).unwrap();
+}
+
+/// Waits until the present term has lasted so long, as this one sees it.
+fn lasts(elector: &Watched, seconds: f64) {
+    eventually("the term lasts", || {
+        let status = elector.status();
+        let term = &status["terms"][0];
+        term["ended"].is_null() && term["seconds"].as_f64() > Some(seconds)
+    });
+}

@@ -1,0 +1,140 @@
+//! The page keeps itself up to date, and says when it cannot.
+
+use std::time::Duration;
+
+use crate::endpoints::watched::watch;
+use crate::page::chromium::Chromium;
+use crate::support::process::{World, never_for};
+
+#[test]
+fn the_page_follows_the_election_without_being_loaded_again() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let second = watch(&world, "second");
+    second.await_said("All hail first");
+    browser.resize(1000, 900, 1.0);
+    browser.open(&second.url());
+    assert_eq!(browser.text("h2.name"), "first");
+    assert_eq!(browser.text("#live"), "live");
+    assert_eq!(browser.evaluate("document.title"), "first leads");
+    browser.evaluate("window.sameDocument = true");
+    assert_eq!(first.ask("POST", "/step-down", &[]).status, 202);
+    browser.await_text("h2.name", "second");
+    browser.await_text(".chip", "leads");
+    browser.await_text("ol", "first");
+    assert_eq!(browser.evaluate("document.title"), "second leads");
+    assert_eq!(browser.text("#say"), "second leads");
+    assert_eq!(browser.evaluate("window.sameDocument"), true);
+}
+
+#[test]
+fn the_lease_runs_down_before_the_eyes() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    world
+        .put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":3600,"leaderTransitions":41}"#);
+    let waiting = watch(&world, "waiting");
+    waiting.await_said("All hail somebody");
+    browser.open(&waiting.url());
+    assert_eq!(browser.text("h2.name"), "somebody");
+    assert!(browser.text(".who").contains("token 41"));
+    // Far more values than there are fetches: it is the page's own doing.
+    let falls = browser.evaluate(
+        "new Promise(done => { \
+           const seen = []; \
+           const look = () => { \
+             const value = document.querySelector('progress').value; \
+             if (seen.at(-1) !== value) seen.push(value); \
+             seen.length < 60 ? setTimeout(look, 20) : done(seen.at(-1) < seen[0]); }; \
+           look(); })",
+    );
+    assert_eq!(falls, true);
+}
+
+#[test]
+fn without_scripts_it_is_whole_and_loads_itself_again() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let second = watch(&world, "second");
+    second.await_said("All hail first");
+    browser.forbid_scripts();
+    browser.open(&second.url());
+    assert_eq!(browser.text("h2.name"), "first");
+    assert!(browser.text("#live").starts_with("as of "));
+    assert!(browser.text("#live").ends_with(" UTC"));
+    let whole = browser.text("main");
+    for part in [
+        "token 0",
+        "left of 5 s",
+        "second",
+        "standby",
+        "Terms seen",
+        "takes the lease in",
+    ] {
+        assert!(whole.contains(part), "{part} in {whole}");
+    }
+    assert_eq!(first.ask("POST", "/step-down", &[]).status, 202);
+    browser.await_text("h2.name", "second");
+}
+
+#[test]
+fn a_page_whose_elector_is_gone_says_so_and_comes_back_with_it() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    world.passed_over.set(true);
+    let first = watch(&world, "first");
+    first.await_leading();
+    browser.open(&first.url());
+    browser.await_text("#live", "live");
+    first.freeze();
+    browser.await_text("#live", "this elector does not answer");
+    assert_eq!(browser.evaluate("document.body.className"), "stale");
+    let left = browser.evaluate("document.querySelector('progress').value");
+    never_for(Duration::from_millis(300), "the bar goes on", || {
+        browser.evaluate("document.querySelector('progress').value") != left
+    });
+    first.signal(nix::sys::signal::Signal::SIGCONT);
+    browser.await_text("#live", "live");
+    assert_eq!(browser.evaluate("document.body.className"), "");
+}
+
+#[test]
+fn a_page_that_nobody_sees_asks_for_nothing() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    browser.open(&first.url());
+    browser.await_text("#live", "live");
+    let hide = |hidden: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{configurable: true, get: () => {hidden}}}); \
+             document.dispatchEvent(new Event('visibilitychange')); \
+             performance.clearResourceTimings()"
+        )
+    };
+    browser.evaluate(&hide(true));
+    let asked = |browser: &mut Chromium| {
+        browser.evaluate("performance.getEntriesByType('resource').length")
+    };
+    // One may be under way.
+    never_for(Duration::from_secs(5), "it goes on asking", || {
+        asked(&mut browser).as_u64() > Some(1)
+    });
+    browser.evaluate(&hide(false));
+    crate::support::process::eventually("it asks again", || asked(&mut browser).as_u64() > Some(2));
+}

@@ -1,0 +1,253 @@
+//! `elector run` and the file it shares: what it refuses at start, what people do to the record while
+//! it runs, and names of every kind.
+
+use std::collections::BTreeMap;
+
+use crate::support::process::{Elector, LEASE, World, eventually, for_each, never_for};
+use serde_json::{Value, json};
+
+fn refused(world: &World) -> String {
+    let mut elector = world.start("first");
+    assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
+    elector.text()
+}
+
+#[test]
+fn a_file_with_other_text_is_refused_and_left_alone() {
+    for_each(&["dear diary", "[1,2]", "\"text\"", "17"], |text| {
+        let world = World::with_files(&[("leader.json", text)]);
+        let said = refused(&world);
+        for part in ["GIST_FILE", "elector init", "leader.json"] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        assert_eq!(world.content(), *text);
+    });
+}
+
+#[test]
+fn of_several_files_one_has_to_be_named() {
+    let world = World::with_files(&[("a.json", "{}"), ("leader.json", "{}")]);
+    let said = refused(&world);
+    for part in ["GIST_FILE", "a.json", "leader.json"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let start = world.elector("second").with("GIST_FILE", "leader.json");
+    world.spawn(start).await_leading();
+    assert_eq!(world.holder(), "second");
+}
+
+#[test]
+fn a_file_that_is_missing_or_blank_is_made() {
+    for_each(&["\n", " \t ", "{}", "missing"], |content| {
+        let world = World::with_files(&[("other.txt", "something else")]);
+        if *content != "missing" {
+            world.put(content);
+        }
+        let start = world.elector("first").with("GIST_FILE", "leader.json");
+        assert_eq!(world.spawn(start).await_leading(), 0);
+        assert_eq!(world.holder(), "first");
+        let head = &world.service.history(&world.gist)[0];
+        assert_eq!(head.files["other.txt"], "something else");
+    });
+}
+
+/// A record as a person pastes it: without what makes it ours.
+fn plain(record: &Value) -> String {
+    let mut record = record.clone();
+    let fields = record.as_object_mut().unwrap();
+    for ours in ["writeId", "supersedes", "protocol"] {
+        fields.remove(ours);
+    }
+    record.to_string()
+}
+
+type Files = BTreeMap<String, String>;
+
+/// What a person does, with the first record ever and the present one.
+struct Deed {
+    name: &'static str,
+    act: fn(&mut Files, &Value, &Value),
+}
+
+fn put(files: &mut Files, text: impl Into<String>) {
+    files.insert("leader.json".into(), text.into());
+}
+
+const DEEDS: [Deed; 10] = [
+    Deed {
+        name: "spoilt",
+        act: |files, _, _| put(files, "{\"holderIdentity\":\"fir"),
+    },
+    Deed {
+        name: "another text",
+        act: |files, _, _| put(files, "[\"what is this?\"]"),
+    },
+    Deed {
+        name: "no record",
+        act: |files, _, _| put(files, "{}"),
+    },
+    Deed {
+        name: "blanked",
+        act: |files, _, _| put(files, "\n"),
+    },
+    Deed {
+        name: "renamed",
+        act: |files, _, _| {
+            let text = files.remove("leader.json").unwrap();
+            files.insert("leader.json.bak".into(), text);
+        },
+    },
+    Deed {
+        name: "deleted",
+        act: |files, _, _| drop(files.remove("leader.json")),
+    },
+    Deed {
+        name: "cleared by hand",
+        act: |files, _, now| {
+            let mut record = now.clone();
+            record["holderIdentity"] = "".into();
+            put(files, plain(&record));
+        },
+    },
+    Deed {
+        name: "an old record pasted",
+        act: |files, old, _| put(files, plain(old)),
+    },
+    Deed {
+        name: "given to somebody",
+        act: |files, _, _| put(files, json!({"holderIdentity": "me"}).to_string()),
+    },
+    Deed {
+        name: "a token beyond belief",
+        act: |files, _, _| {
+            let token = u64::MAX;
+            put(
+                files,
+                json!({"holderIdentity": "me", "leaderTransitions": token}).to_string(),
+            );
+        },
+    },
+];
+
+fn some_token(electors: &[&Elector]) -> Option<u64> {
+    electors.iter().find_map(|elector| elector.leads())
+}
+
+#[test]
+fn whatever_people_do_to_the_record_somebody_leads_again_with_a_higher_token() {
+    for_each(&DEEDS, |deed| {
+        let world = World::with_files(&[("leader.json", "{}"), ("other.txt", "stays")]);
+        let of = |name| world.elector(name).with("GIST_FILE", "leader.json");
+        // A second term, so that there is an older token to paste.
+        let mut zeroth = world.spawn(of("zeroth"));
+        zeroth.await_leading();
+        let first = world.spawn(of("first"));
+        first.await_said("All hail zeroth");
+        zeroth.leave();
+        assert_eq!(first.await_leading(), 1, "{}", deed.name);
+        let second = world.spawn(of("second"));
+        second.await_said("All hail first");
+        let old = world.records()[1].clone();
+        assert_eq!(old["leaderTransitions"], 0);
+        let now = world.record();
+        let act = |files: &mut Files| (deed.act)(files, &old, &now);
+        world.service.edit(&world.gist, act).unwrap();
+        first.await_said("first does not lead any more");
+        eventually(deed.name, || some_token(&[&first, &second]) == Some(2));
+        assert_eq!(world.record()["leaderTransitions"], 2, "{}", deed.name);
+    });
+}
+
+#[test]
+fn a_record_pasted_with_its_write_id_deposes_nobody() {
+    let world = World::new();
+    let mut zeroth = world.start_leader("zeroth");
+    let first = world.start("first");
+    first.await_said("All hail zeroth");
+    zeroth.leave();
+    first.await_leading();
+    let old = world.records()[1].clone();
+    assert!(old["writeId"].is_string() && old["holderIdentity"] == "zeroth");
+    world.passed_over.set(true);
+    world.put(&old.to_string());
+    let before = world.records().len();
+    eventually("the leader renews", || {
+        world.records().len() > before + 2 && world.holder() == "first"
+    });
+    assert_eq!(first.leads(), Some(1));
+    assert!(
+        !first.said("first does not lead any more"),
+        "{}",
+        first.text()
+    );
+}
+
+#[test]
+fn history_that_vanishes_makes_no_two_leaders() {
+    let world = World::new();
+    let first = world.start_leader("first");
+    let second = world.start("second");
+    second.await_said("All hail first");
+    let before = world.records().len();
+    eventually("there is a history", || world.records().len() > before + 2);
+    world.service.remove_newest(&world.gist, 2).unwrap();
+    let before = world.records().len();
+    eventually("somebody goes on", || {
+        world.records().len() > before + 2 && some_token(&[&first, &second]).is_some()
+    });
+}
+
+#[test]
+fn names_of_every_kind_are_stored_faithfully() {
+    let long = "ten thousand letters ".repeat(500);
+    let names = [
+        "say \"hello\" \\ 'you'",
+        "two\nlines\r\n\ttabs",
+        "наполеон 拿破崙 نابليون 🦅",
+        "\u{202e}backwards",
+        " blanks ",
+        "{\"holderIdentity\":\"nobody\"}",
+        &long,
+    ];
+    for_each(&names, |name| {
+        let world = World::new();
+        let mut first = world.start(name);
+        world.await_holder(name);
+        eventually("it leads", || first.said("I am ") || first.said("I will"));
+        let second = world.start("second");
+        second.await_said("All hail ");
+        let records = world.records().len();
+        eventually("it renews", || world.records().len() > records + 1);
+        assert_eq!(world.holder(), *name);
+        first.leave();
+        assert_eq!(second.await_leading(), 1);
+    });
+}
+
+#[test]
+fn a_name_of_blanks_alone_is_a_name_or_refused() {
+    let world = World::new();
+    let mut first = world.start(" ");
+    let mut code = None;
+    eventually("it leads or is refused", || {
+        if !first.is_running() {
+            code = first.await_exit();
+        }
+        code.is_some() || first.leads().is_some()
+    });
+    assert!(code.is_none_or(|code| code == 2), "{}", first.text());
+}
+
+#[test]
+fn several_locks_in_one_gist_leave_each_other_alone() {
+    let world = World::with_files(&[("README.md", "locks")]);
+    let of = |name: &str, file: &str| world.spawn(world.elector(name).with("GIST_FILE", file));
+    world.several_locks.set(true);
+    let electors = [of("a", "a.json"), of("b", "b.json")];
+    for elector in &electors {
+        assert_eq!(elector.await_leading(), 0);
+    }
+    never_for(LEASE, "one of them loses its lease", || {
+        electors.iter().any(|elector| elector.leads().is_none())
+    });
+}

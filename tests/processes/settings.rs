@@ -1,0 +1,76 @@
+//! `elector run` with settings that are of no use: exit code 2, and everything that is wrong at once.
+
+use crate::support::process::program::{Start, bytes};
+use crate::support::process::{World, for_each};
+
+fn refused(world: &World, start: Start) -> String {
+    let mut elector = world.spawn(start);
+    assert_eq!(elector.await_exit(), Some(2), "{}", elector.text());
+    assert_eq!(world.service.requests().total(), 0);
+    elector.text()
+}
+
+#[test]
+fn all_that_is_wrong_is_told_in_one_message() {
+    let world = World::new();
+    let start = world
+        .elector("me")
+        .without("GIST_ID")
+        .without("GITHUB_API_TOKEN")
+        .with("POLL_PERIOD", "2")
+        .with("RELEASE_ON_CANCEL", "perhaps")
+        .with("GITHUB_API_URL", "ftp://example.com");
+    let said = refused(&world, start);
+    for part in [
+        "GIST_ID is not set",
+        "neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set",
+        "POLL_PERIOD",
+        "RELEASE_ON_CANCEL",
+        "GITHUB_API_URL",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[test]
+fn every_broken_relation_is_told() {
+    let world = World::new();
+    let start = world
+        .elector("me")
+        .with("RENEW_DEADLINE", "900ms")
+        .with("LEASE_DURATION", "1s")
+        .with("CONFIRM_DELAY", "5s");
+    let said = refused(&world, start);
+    for part in ["LEASE_DURATION", "RENEW_DEADLINE", "CONFIRM_DELAY"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named() {
+    let cases = [
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+        ("SSL_CERT_FILE", "/dev/null"),
+        ("GITHUB_API_TOKEN_FILE", "/nowhere/token"),
+        ("GITHUB_API_TOKEN_FILE", "/dev/null"),
+        ("GITHUB_API_TOKEN_FILE", "/tmp"),
+    ];
+    for_each(&cases, |(variable, path)| {
+        let world = World::new();
+        let mut start = world.elector("me").with(variable, path);
+        if *variable == "GITHUB_API_TOKEN_FILE" {
+            start = start.without("GITHUB_API_TOKEN");
+        }
+        let said = refused(&world, start);
+        assert!(said.contains(variable) && said.contains(path), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    });
+}
+
+#[test]
+fn a_setting_that_is_no_text_is_refused() {
+    let world = World::new();
+    let name = bytes(b"\xff\xfe");
+    let said = refused(&world, world.elector("me").with("LEADER_NAME", name));
+    assert!(said.contains("LEADER_NAME"), "{said}");
+}

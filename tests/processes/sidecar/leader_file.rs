@@ -1,0 +1,363 @@
+//! `LEADER_FILE`: there while the elector leads, true whatever happens, and gone after.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use elector::system::clock::BootClock;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::sidecar::scratch::Scratch;
+use crate::support::process::program::Start;
+use crate::support::process::{Elector, TIMES, World, eventually, never_for};
+
+/// What stands in a leader file.
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
+struct Told {
+    token: u64,
+    until: f64,
+}
+
+/// The file, which must be whole whenever it is there.
+fn told(path: &Path) -> Option<Told> {
+    let text = fs::read_to_string(path).ok()?;
+    assert!(
+        text.ends_with('\n') && text.lines().count() == 1,
+        "{text:?}"
+    );
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["identity"], "first");
+    Some(Told {
+        token: line["token"].as_u64().unwrap(),
+        until: line["until"].as_f64().unwrap(),
+    })
+}
+
+fn uptime() -> f64 {
+    BootClock::now().since_boot().as_secs_f64()
+}
+
+struct Stage {
+    world: World,
+    folder: Scratch,
+    path: PathBuf,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let folder = Scratch::new();
+        Stage {
+            world: World::new(),
+            path: folder.join("leader"),
+            folder,
+        }
+    }
+
+    fn start(&self) -> Start {
+        self.world
+            .elector("first")
+            .with("LEADER_FILE", &self.path)
+            .with("RUST_LOG", "debug")
+    }
+
+    /// An elector that leads, and says so in its file.
+    fn leader(&self) -> Elector {
+        let elector = self.world.spawn(self.start());
+        elector.await_leading();
+        self.await_file();
+        elector
+    }
+
+    fn told(&self) -> Option<Told> {
+        told(&self.path)
+    }
+
+    fn await_file(&self) -> Told {
+        eventually("the file is there", || self.told().is_some());
+        self.told().unwrap()
+    }
+
+    fn await_no_file(&self) {
+        eventually("the file is gone", || !self.path.exists());
+        assert_eq!(self.folder.names(), [""; 0], "nothing else is left");
+    }
+
+    /// What the reader in the documentation says.
+    fn reader_says(&self) -> bool {
+        let output = Command::new("sh")
+            .args(["-c", &reader()])
+            .env("LEADER_FILE", &self.path)
+            .output()
+            .unwrap();
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(complaints, "", "the reader is right, or silent");
+        output.status.success()
+    }
+}
+
+/// The shell script in `docs/sidecar.md`.
+fn reader() -> String {
+    let text = include_str!("../../../docs/sidecar.md");
+    let (_, script) = text.split_once("```sh\n").unwrap();
+    script.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn it_is_there_while_this_candidate_leads_and_says_until_when() {
+    let stage = Stage::new();
+    let mut first = stage.leader();
+    let before = stage.told().unwrap();
+    assert_eq!(before.token, 0);
+    let mode = fs::metadata(&stage.path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o644);
+    eventually("a renewal is told", || {
+        stage.told().is_some_and(|told| told.until > before.until)
+    });
+    eventually("nothing but the file is there", || {
+        stage.folder.names() == ["leader"]
+    });
+    // Not long, with a renew deadline of 2.5 s; and it does not say so while it has not led for long.
+    let told = stage.told().unwrap();
+    assert!(told.until < uptime() + 2.5, "{told:?}");
+    first.leave();
+    assert!(!stage.path.exists(), "it is gone when the process is");
+    assert_eq!(stage.folder.names(), [""; 0]);
+}
+
+#[test]
+fn until_is_the_limit_of_the_term_cut_to_hundredths() {
+    let stage = Stage::new();
+    let mut first = stage.leader();
+    let mut read = BTreeSet::new();
+    eventually("it was renewed a few times", || {
+        read.extend(stage.told().map(|told| (told.until * 100.0).round() as u64));
+        read.len() > 4
+    });
+    first.leave();
+    let (begins, lasts) = ("and lasts until ", ": lasts until ");
+    let said: Vec<f64> = first
+        .lines()
+        .iter()
+        .filter_map(|line| line.split_once(begins).or(line.split_once(lasts)))
+        .filter_map(|(_, time)| time.split('s').next()?.parse().ok())
+        .collect();
+    for hundredths in read {
+        // The log rounds to thousandths.
+        let is_it = |limit: &f64| (hundredths as f64) <= limit * 100.0 + 0.1;
+        let limit = said.iter().copied().filter(is_it).reduce(f64::min);
+        let limit = limit.unwrap_or_else(|| panic!("{hundredths} is above every one of {said:?}"));
+        let behind = limit * 100.0 - hundredths as f64;
+        assert!(behind < 1.2, "{hundredths} and {limit}");
+    }
+}
+
+#[test]
+fn the_uptime_is_the_time_by_which_the_election_goes() {
+    for _ in 0..100 {
+        let before = BootClock::now().since_boot().as_millis() / 10;
+        let text = fs::read_to_string("/proc/uptime").unwrap();
+        let after = BootClock::now().since_boot().as_millis() / 10;
+        let (seconds, hundredths) = text.split(' ').next().unwrap().split_once('.').unwrap();
+        let shown = seconds.parse::<u128>().unwrap() * 100 + hundredths.parse::<u128>().unwrap();
+        assert_eq!(hundredths.len(), 2);
+        assert!((before..=after).contains(&shown), "{before} {text} {after}");
+    }
+}
+
+#[test]
+fn a_reader_believes_it_while_the_elector_leads_and_no_longer_after_a_crash() {
+    let stage = Stage::new();
+    assert!(!stage.reader_says(), "there is no file");
+    let mut first = stage.leader();
+    assert!(stage.reader_says());
+    first.kill();
+    let left = stage.told().expect("a crash leaves the file");
+    while stage.reader_says() {
+        assert!(
+            uptime() < left.until + 60.0,
+            "the reader goes by the file alone"
+        );
+    }
+    assert!(uptime() >= left.until);
+    // A new boot begins to count anew.
+    let text = fs::read_to_string(&stage.path).unwrap();
+    let later = text.replace("\"until\":", "\"until\":9");
+    fs::write(&stage.path, &later).unwrap();
+    assert!(stage.reader_says(), "{later}");
+    let id = later.split("\"bootId\":\"").nth(1).unwrap();
+    let other = later.replace(&id[..8], "00000000");
+    fs::write(&stage.path, &other).unwrap();
+    assert!(!stage.reader_says(), "{other}");
+    for broken in ["", "{", "{\"until\":99999999.00}\n"] {
+        fs::write(&stage.path, broken).unwrap();
+        assert!(!stage.reader_says(), "{broken}");
+    }
+}
+
+#[test]
+fn the_short_reader_believes_it_as_long() {
+    let text = include_str!("../../../README.md");
+    let (_, function) = text.split_once("```sh\nleads() {").unwrap();
+    let (function, _) = function.split_once("```").unwrap();
+    let script = format!("leads() {{{function}\nleads");
+    let stage = Stage::new();
+    let says = || {
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .env("LEADER_FILE", &stage.path)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        output.status.success()
+    };
+    assert!(!says(), "there is no file");
+    let mut first = stage.leader();
+    // It goes by whole seconds, and so may say no in the last one.
+    eventually("it believes it", &says);
+    first.kill();
+    let left = stage.told().expect("a crash leaves the file");
+    eventually("it believes it no longer", || {
+        let now = uptime();
+        let believed = says();
+        assert!(!believed || now < left.until, "{now}: {left:?}");
+        !believed
+    });
+}
+
+#[test]
+fn no_reader_believes_a_frozen_leader_while_the_next_one_leads() {
+    let stage = Stage::new();
+    let first = stage.leader();
+    let second = stage.world.start("second");
+    second.await_said("All hail first");
+    stage.world.passed_over.set(true);
+    first.freeze();
+    assert!(stage.path.exists());
+    while second.leads().is_none() {
+        let believed = stage.reader_says();
+        assert!(
+            !(believed && second.leads().is_some()),
+            "{:?}",
+            stage.told()
+        );
+    }
+    assert!(!stage.reader_says());
+    first.signal(Signal::SIGCONT);
+    stage.await_no_file();
+    first.await_said("All hail second");
+}
+
+#[test]
+fn it_goes_as_soon_as_the_lease_is_lost() {
+    let stage = Stage::new();
+    let first = stage.leader();
+    let second = stage.world.start("second");
+    second.await_said("All hail first");
+    stage
+        .world
+        .put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
+    stage.await_no_file();
+    assert!(second.leads().is_none(), "long before the next one leads");
+    first.await_said("does not lead any more (token 0): the lease is not ours any more");
+}
+
+#[test]
+fn it_goes_at_the_limit_of_a_term_that_is_not_renewed_and_comes_back_with_the_next() {
+    let stage = Stage::new();
+    let first = stage.leader();
+    stage
+        .world
+        .set_faults(r#"{"hang_reads":1,"hang_writes":1}"#);
+    let mut last = stage.told();
+    eventually("the file is gone", || {
+        let told = stage.told();
+        last = told.clone().or(last.take());
+        told.is_none()
+    });
+    let limit = last.unwrap().until;
+    // Whatever it said, it held: the file goes at its limit, not before.
+    assert!(uptime() >= limit, "{limit}");
+    stage.world.set_faults("{}");
+    eventually("it leads again, and says so", || {
+        stage.told().is_some_and(|told| told.token == 1)
+    });
+    // The log is another thread's.
+    eventually("the log says so", || first.leads() == Some(1));
+}
+
+#[test]
+fn an_end_at_once_removes_it() {
+    let stage = Stage::new();
+    let start = stage.start().with("RENEW_DEADLINE", "20s");
+    let mut first = stage.world.spawn(start.with("LEASE_DURATION", "30s"));
+    first.await_leading();
+    stage.await_file();
+    stage
+        .world
+        .set_faults(r#"{"hang_reads":1,"hang_writes":1}"#);
+    first.signal(Signal::SIGTERM);
+    stage.await_no_file();
+    first.await_said("first does not lead any more");
+    // Well after what counts as the same signal.
+    never_for(Duration::from_millis(200), "it ends", || {
+        !first.is_running()
+    });
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.await_exit(), Some(1), "{}", first.text());
+    stage.await_no_file();
+}
+
+#[test]
+fn a_directory_that_vanishes_is_told_of_once_and_changes_nothing_for_the_election() {
+    let stage = Stage::new();
+    let first = stage.leader();
+    fs::remove_dir_all(stage.folder.path()).unwrap();
+    first.await_said("cannot be written");
+    let renewals = stage.world.records().len();
+    eventually("it renews on", || {
+        stage.world.records().len() > renewals + 5
+    });
+    assert_eq!(first.count("cannot be written"), 1, "{}", first.text());
+    fs::create_dir(stage.folder.path()).unwrap();
+    stage.await_file();
+    first.await_said("works again");
+    assert_eq!(first.leads(), Some(0));
+}
+
+#[test]
+fn everybody_may_read_it_whatever_the_umask() {
+    let stage = Stage::new();
+    let mut command = Command::new("sh");
+    let elector = env!("CARGO_BIN_EXE_elector");
+    command.args(["-c", &format!("umask 0777; exec {elector} run")]);
+    let start = Start::of("first", command)
+        .with_all(TIMES)
+        .with("GIST_ID", &stage.world.gist)
+        .with("GITHUB_API_URL", stage.world.service.url())
+        .with("GITHUB_API_TOKEN", crate::support::process::TOKEN)
+        .with("LEADER_NAME", "first")
+        .with("LEADER_FILE", &stage.path);
+    let first = stage.world.spawn(start);
+    first.await_leading();
+    stage.await_file();
+    let mode = fs::metadata(&stage.path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+}
+
+#[test]
+fn a_name_with_every_character_is_told_as_it_is() {
+    let stage = Stage::new();
+    let name = "Käthe \"the\\great\" \u{1F451}";
+    let start = stage.start().with("LEADER_NAME", name);
+    let first = stage.world.spawn(start);
+    eventually("the file is there", || stage.path.exists());
+    let text = fs::read_to_string(&stage.path).unwrap();
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["identity"], name);
+    assert!(stage.reader_says());
+    assert_eq!(first.leads(), Some(0));
+}

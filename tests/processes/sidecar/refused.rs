@@ -1,0 +1,134 @@
+//! What stands at the path of the leader file when the elector starts.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::sidecar::scratch::Scratch;
+use crate::support::process::{World, for_each};
+
+/// Starts an elector that must not start, and gives what it says.
+fn refused(path: &Path) -> String {
+    let world = World::new();
+    let mut elector = world.spawn(world.elector("me").with("LEADER_FILE", path));
+    assert_eq!(elector.await_exit(), Some(2), "{}", elector.text());
+    assert_eq!(world.service.requests().total(), 0);
+    let text = elector.text();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("LEADER_FILE"), "{text}");
+    assert!(text.contains(&*path.to_string_lossy()), "{text}");
+    text
+}
+
+#[test]
+fn a_path_at_which_no_file_can_be_written_is_refused() {
+    let folder = Scratch::new();
+    fs::write(folder.join("file"), "x").unwrap();
+    let long = folder.join(&"x".repeat(300));
+    let cases = [
+        (folder.join("nowhere/leader"), "No such file"),
+        (folder.join("file/leader"), "Not a directory"),
+        (folder.join("leader/"), "names no file"),
+        ("/".into(), "names no file"),
+        ("/proc/leader".into(), "cannot be written"),
+        (folder.path().to_owned(), "no regular file"),
+        (long, "too long"),
+    ];
+    for_each(&cases, |(path, why)| {
+        let said = refused(path);
+        assert!(said.contains(why), "{why} in {said}");
+    });
+    assert_eq!(folder.names(), ["file"], "nothing was left");
+}
+
+#[test]
+fn what_is_not_ours_is_neither_overwritten_nor_removed() {
+    let ours = r#"{"identity":"me","token":1,"until":1.00}"#;
+    let cases: Vec<Vec<u8>> = [
+        "precious",
+        "\n",
+        "{}",
+        "null",
+        "[1]",
+        r#"{"identity":"me","token":1}"#,
+        r#"{"identity":"me","token":-1,"until":1.00}"#,
+        r#"{"identity":7,"token":1,"until":1.00}"#,
+        r#"{"identity":"me","token":1,"until":"1"}"#,
+    ]
+    .iter()
+    .map(|text| text.as_bytes().to_vec())
+    .chain([
+        format!("{ours}\n{ours}\n").into_bytes(),
+        format!("{ours} {}", "x".repeat(100_000)).into_bytes(),
+        b"\xff\xfe".to_vec(),
+    ])
+    .collect();
+    for_each(&cases, |content| {
+        let folder = Scratch::new();
+        let path = folder.join("leader");
+        fs::write(&path, content).unwrap();
+        let said = refused(&path);
+        assert!(said.contains("holds something else"), "{said}");
+        assert_eq!(&fs::read(&path).unwrap(), content);
+        assert_eq!(folder.names(), ["leader"]);
+    });
+}
+
+#[test]
+fn a_link_or_a_pipe_is_refused_and_not_followed() {
+    let folder = Scratch::new();
+    let target = folder.join("target");
+    let ours = "{\"identity\":\"me\",\"token\":1,\"until\":1.00}\n";
+    fs::write(&target, ours).unwrap();
+    let (link, dangling, pipe) = (
+        folder.join("link"),
+        folder.join("dangling"),
+        folder.join("pipe"),
+    );
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    std::os::unix::fs::symlink(folder.join("none"), &dangling).unwrap();
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for path in [&link, &dangling, &pipe] {
+        assert!(refused(path).contains("no regular file"));
+    }
+    assert_eq!(folder.names(), ["dangling", "link", "pipe", "target"]);
+    assert_eq!(fs::read_to_string(&target).unwrap(), ours);
+}
+
+#[test]
+fn what_a_crash_left_is_removed_at_start() {
+    let ours = "{\"identity\":\"me\",\"token\":1,\"until\":1.00}\n";
+    let others = "{\"until\":99999999.5,\"token\":1,\"identity\":\"you\"}";
+    let empty = "";
+    for_each(&[ours, others, empty], |left| {
+        let world = World::new();
+        let folder = Scratch::new();
+        let path = folder.join("leader");
+        fs::write(&path, left).unwrap();
+        // Another one leads: nothing new is written.
+        let other = world.start_leader("other");
+        let me = world.spawn(world.elector("me").with("LEADER_FILE", &path));
+        me.await_said("All hail other");
+        assert_eq!(folder.names(), [""; 0]);
+        let warned = me.said("WARN  ") && me.said("you leads: removed");
+        assert_eq!(warned, *left == others, "{}", me.text());
+        drop(other);
+    });
+}
+
+#[test]
+fn a_name_that_is_no_text_is_as_good_as_any() {
+    let world = World::new();
+    let folder = Scratch::new();
+    let path = folder.path().join(std::ffi::OsStr::from_bytes(b"l\xff"));
+    let mut file = fs::File::create(&path).unwrap();
+    file.flush().unwrap();
+    let mut me = world.spawn(world.elector("me").with("LEADER_FILE", &path));
+    me.await_leading();
+    crate::support::process::eventually("the file is written", || {
+        fs::read_to_string(&path).is_ok_and(|text| text.contains("\"token\":0"))
+    });
+    me.leave();
+    assert!(!path.exists());
+}

@@ -1,0 +1,279 @@
+//! What whoever watches an election is told, and what the leader file makes of it: on a lock in memory,
+//! with work that the test lets end.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use elector::election::action::{Finish, StopReason};
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::LockError;
+use elector::runtime::election::{Handle, LeaderElection, Transition};
+use elector::runtime::sidecar::{Sidecar, SidecarOptions};
+use elector::runtime::{LeaderCallbacks, Term};
+
+use crate::sidecar::scratch::Scratch;
+use crate::support::memory::{Mood, Store, config, eventually};
+
+/// Works until the term is over and the test lets it end.
+struct Work {
+    begun: Arc<AtomicBool>,
+    let_end: Arc<AtomicBool>,
+}
+
+impl LeaderCallbacks for Work {
+    fn on_started_leading(&self, term: &Term) {
+        self.begun.store(true, Ordering::SeqCst);
+        term.wait_until_over();
+        eventually("the test lets it end", || {
+            self.let_end.load(Ordering::SeqCst)
+        });
+    }
+}
+
+/// An election with a leader file.
+struct Stage {
+    store: Store,
+    folder: Scratch,
+    path: PathBuf,
+    handle: Handle,
+    begun: Arc<AtomicBool>,
+    let_end: Arc<AtomicBool>,
+    told: Arc<Mutex<Vec<Transition>>>,
+    thread: Option<JoinHandle<Finish>>,
+}
+
+impl Stage {
+    fn start(works_on: bool, config: LeaderElectionConfig) -> Stage {
+        let (store, folder) = (Store::default(), Scratch::new());
+        let (begun, let_end) = (Arc::default(), Arc::new(AtomicBool::new(!works_on)));
+        let path = folder.join("leader");
+        let options = SidecarOptions {
+            identity: config.identity.clone(),
+            leader_file: Some(path.clone()),
+            ..SidecarOptions::default()
+        };
+        let sidecar = Sidecar::start(options).unwrap();
+        let work = Work {
+            begun: Arc::clone(&begun),
+            let_end: Arc::clone(&let_end),
+        };
+        let lock = store.lock(&config.identity);
+        let mut election = LeaderElection::new(config, lock, work).unwrap();
+        let handle = election.handle();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let teller = Arc::clone(&told);
+        let tell = move |transition: &Transition| teller.lock().unwrap().push(transition.clone());
+        let following = sidecar.follow(&mut election, tell).unwrap();
+        let thread = thread::spawn(move || {
+            let finish = election.run().unwrap();
+            following.finish();
+            finish
+        });
+        Stage {
+            store,
+            folder,
+            path,
+            handle,
+            begun,
+            let_end,
+            told,
+            thread: Some(thread),
+        }
+    }
+
+    fn leading(works_on: bool) -> Stage {
+        // Ample time for work to end.
+        let config = LeaderElectionConfig {
+            stop_timeout: Duration::from_secs(60),
+            ..config("me")
+        };
+        let stage = Stage::start(works_on, config);
+        stage.await_leading();
+        stage
+    }
+
+    /// The file and the work have threads of their own: which of them comes first is open.
+    fn await_leading(&self) {
+        eventually("the file is there", || self.path.exists());
+        eventually("the work begins", || self.begun.load(Ordering::SeqCst));
+    }
+
+    /// What was told so far, by name, renewals as one.
+    fn names(&self) -> Vec<String> {
+        let told = self.told.lock().unwrap();
+        let mut names: Vec<String> = told.iter().map(name).collect();
+        names.dedup();
+        names
+    }
+
+    fn until(&self) -> Option<f64> {
+        let text = fs::read_to_string(&self.path).ok()?;
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        line["until"].as_f64()
+    }
+
+    fn let_end(&self) {
+        self.let_end.store(true, Ordering::SeqCst);
+    }
+
+    fn finish(&mut self) -> Finish {
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.let_end();
+        self.store.set_mood(Mood::Works);
+        self.handle.stop();
+    }
+}
+
+fn name(transition: &Transition) -> String {
+    match transition {
+        Transition::StartedLeading { token, .. } => format!("started {token}"),
+        Transition::Renewed { .. } => "renewed".into(),
+        Transition::StoppedLeading { token, reason } => format!("stopped {token}: {reason}"),
+        Transition::TermOver { token } => format!("over {token}"),
+        Transition::NewLeader { identity, token } => format!("leader {identity} {token:?}"),
+        other => panic!("{other:?} is not known here"),
+    }
+}
+
+#[test]
+fn on_a_polite_stop_the_file_tells_of_renewals_until_the_work_has_ended() {
+    let mut stage = Stage::leading(true);
+    stage.handle.stop();
+    eventually("the work is told to end", || {
+        stage
+            .names()
+            .contains(&"stopped 0: asked to stop".to_owned())
+    });
+    let before = stage.until().expect("the lease is kept alive");
+    eventually("renewals are told", || {
+        stage.until().is_some_and(|until| until > before)
+    });
+    assert!(!stage.names().contains(&"over 0".to_owned()));
+    stage.let_end();
+    assert_eq!(stage.finish(), Finish::Stopped);
+    assert_eq!(stage.folder.names(), [""; 0]);
+    let names = stage.names();
+    let stop = names.iter().position(|name| name.starts_with("stopped"));
+    let (before, after) = names.split_at(stop.unwrap());
+    assert_eq!(before[..2], ["started 0", "leader me Some(0)"]);
+    assert_eq!(
+        after,
+        [
+            "stopped 0: asked to stop",
+            "renewed",
+            "over 0",
+            "leader  None"
+        ]
+    );
+}
+
+#[test]
+fn a_lease_that_is_lost_is_over_at_once_also_while_the_work_goes_on() {
+    let stage = Stage::leading(true);
+    stage
+        .store
+        .set_mood(Mood::Fails(LockError::Unavailable("away".into())));
+    eventually("the file is gone", || !stage.path.exists());
+    eventually("it is told", || {
+        stage.names().contains(&"over 0".to_owned())
+    });
+    let reason = StopReason::RenewDeadline;
+    let names: Vec<_> = stage
+        .names()
+        .into_iter()
+        .filter(|name| name != "renewed")
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "started 0",
+            "leader me Some(0)",
+            &format!("stopped 0: {reason}"),
+            "over 0"
+        ]
+    );
+    stage.store.set_mood(Mood::Works);
+    stage.let_end();
+    eventually("the next term is told", || {
+        stage.names().contains(&"started 1".to_owned())
+    });
+}
+
+#[test]
+fn a_lease_that_is_lost_during_a_polite_stop_is_over_at_once() {
+    let stage = Stage::leading(true);
+    stage.handle.stop();
+    eventually("the work is told to end", || {
+        stage
+            .names()
+            .contains(&"stopped 0: asked to stop".to_owned())
+    });
+    stage
+        .store
+        .set_mood(Mood::Fails(LockError::Unavailable("away".into())));
+    eventually("the file is gone", || !stage.path.exists());
+    eventually("it is told", || {
+        stage.names().contains(&"over 0".to_owned())
+    });
+}
+
+#[test]
+fn a_workload_that_does_not_end_leaves_no_file_behind() {
+    let mut stage = Stage::start(true, config("me"));
+    stage.await_leading();
+    stage.handle.stop();
+    assert_eq!(stage.finish(), Finish::WorkloadStuck);
+    assert_eq!(stage.folder.names(), [""; 0]);
+}
+
+#[test]
+fn another_leader_is_told_with_its_token_and_every_term_of_it() {
+    let stage = Stage::leading(false);
+    let mut other = LeaderElection::new(config("other"), stage.store.lock("other"), Idle).unwrap();
+    let transitions = other.watch(1000);
+    let handle = other.handle();
+    let (done, ended) = channel();
+    thread::spawn(move || done.send(other.run().unwrap()).unwrap());
+    let mut told = Vec::new();
+    let mut await_told = |wanted: &str| {
+        eventually(wanted, || {
+            told.extend(transitions.try_iter().map(|transition| name(&transition)));
+            told.contains(&wanted.to_owned())
+        });
+    };
+    await_told("leader me Some(0)");
+    // It leads again after an outage: the name is the same, the term is not.
+    stage
+        .store
+        .set_mood(Mood::RefusesWrites(LockError::Unavailable("away".into())));
+    eventually("it lost the lease", || {
+        stage.names().contains(&"over 0".to_owned())
+    });
+    stage.store.set_mood(Mood::Works);
+    await_told("leader me Some(1)");
+    stage.handle.stop();
+    await_told("leader other Some(2)");
+    handle.stop();
+    ended.recv().unwrap();
+    await_told("leader  None");
+    assert!(!told.contains(&"leader me None".to_owned()), "{told:?}");
+}
+
+/// Has nothing to do.
+struct Idle;
+
+impl LeaderCallbacks for Idle {
+    fn on_started_leading(&self, term: &Term) {
+        term.wait_until_over();
+    }
+}

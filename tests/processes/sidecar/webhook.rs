@@ -1,0 +1,322 @@
+//! `WEBHOOK_URL`: what is sent, and that no receiver can delay, grow or betray anything.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use rustls::{ServerConnection, StreamOwned};
+use serde_json::Value;
+
+use crate::sidecar::receiver::{Manner, Receiver};
+use crate::sidecar::scratch::Scratch;
+use crate::support::authority::Authority;
+use crate::support::process::program::Start;
+use crate::support::process::{Elector, TOKEN, World, eventually, for_each, never_for};
+
+/// No output may hold it.
+const PATH: &str = "/hooks/s3cr3t?key=s3cr3t";
+
+fn start(world: &World, receiver: &Receiver) -> Start {
+    world
+        .elector("first")
+        .with("WEBHOOK_URL", receiver.url(PATH))
+        .with("RUST_LOG", "debug,ureq=debug")
+}
+
+/// An elector that tells `receiver`, and leads.
+fn leader(world: &World, receiver: &Receiver) -> Elector {
+    let first = world.spawn(start(world, receiver));
+    first.await_leading();
+    first
+}
+
+fn assert_secret(elector: &Elector) {
+    assert!(!elector.text().contains("s3cr3t"), "{}", elector.text());
+}
+
+fn events(receiver: &Receiver) -> Vec<String> {
+    let messages = receiver.messages();
+    let text = |message: &Value| {
+        let name = message["event"].as_str().unwrap();
+        let leader = message["leader"].as_str().unwrap_or("-");
+        format!("{name} {leader} {}", message["token"])
+    };
+    messages.iter().map(text).collect()
+}
+
+#[test]
+fn every_transition_is_told_in_order_and_renewals_are_not() {
+    let world = World::new();
+    let receiver = Receiver::start(Manner::Answer(204));
+    let mut first = leader(&world, &receiver);
+    let renewals = world.records().len();
+    eventually("it renews", || world.records().len() > renewals + 3);
+    let second = world.start("second");
+    second.await_said("All hail first");
+    world.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
+    first.await_said("All hail a person");
+    first.leave();
+    assert_eq!(
+        events(&receiver)[..4],
+        [
+            "startedLeading first 0",
+            "newLeader first 0",
+            "stoppedLeading - 0",
+            "newLeader a person 0"
+        ]
+    );
+    let told = receiver.received().remove(2);
+    assert_eq!(told.line, format!("POST {PATH} HTTP/1.1"));
+    assert!(told.head.contains("content-type: application/json"));
+    assert!(!told.head.contains("authorization") && !told.head.contains(&TOKEN.to_lowercase()));
+    let message: Value = serde_json::from_str(&told.body).unwrap();
+    assert_eq!(message["identity"], "first");
+    assert_eq!(message["reason"], "the lease is not ours any more");
+    let time = message["time"].as_str().unwrap();
+    assert!(time.ends_with('Z') && time.len() == 24, "{time}");
+    let first_key = told.body.starts_with("{\"event\":");
+    assert!(first_key, "as people expect to read it: {}", told.body);
+    assert_secret(&first);
+}
+
+#[test]
+fn the_last_words_of_a_polite_stop_arrive() {
+    let world = World::new();
+    let receiver = Receiver::start(Manner::Answer(200));
+    let mut first = leader(&world, &receiver);
+    first.leave();
+    assert_eq!(
+        events(&receiver)[2..],
+        ["stoppedLeading - 0", "newLeader  null"]
+    );
+    assert_eq!(receiver.messages()[2]["reason"], "asked to stop");
+    assert!(!first.said("WARN"), "{}", first.text());
+}
+
+#[test]
+fn what_fails_for_a_moment_is_tried_again() {
+    for_each(
+        &[
+            Manner::Answer(500),
+            Manner::Answer(429),
+            Manner::Close,
+            Manner::Hang,
+        ],
+        |manner| {
+            let world = World::new();
+            let receiver = Receiver::start(manner.clone());
+            let mut first = world.spawn(start(&world, &receiver));
+            eventually("it was told", || receiver.count() > 0);
+            receiver.set(Manner::Answer(200));
+            eventually("the next one is told too", || {
+                events(&receiver).contains(&"newLeader first 0".to_owned())
+            });
+            let events = events(&receiver);
+            let tries = events
+                .iter()
+                .take_while(|one| **one == "startedLeading first 0");
+            let tries = tries.count();
+            assert!((2..=3).contains(&tries), "{events:?}");
+            assert!(!first.said("was not told"), "{}", first.text());
+            first.leave();
+            assert_secret(&first);
+        },
+    );
+}
+
+#[test]
+fn what_goes_on_failing_is_tried_three_times_and_complained_of_once() {
+    let world = World::new();
+    let receiver = Receiver::start(Manner::Answer(503));
+    let mut first = leader(&world, &receiver);
+    eventually("both are given up", || receiver.count() == 6);
+    first.await_said("was not told of a change: it answered 503");
+    eventually("both are lost", || {
+        first.count("was not told of a change") == 2
+    });
+    assert_eq!(warnings(&first), 1, "{}", first.text());
+    receiver.set(Manner::Answer(200));
+    world.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
+    first.await_said("works again; it was not told of 2 changes");
+    first.leave();
+    assert_secret(&first);
+}
+
+fn warnings(elector: &Elector) -> usize {
+    let lines = elector.lines();
+    let warnings = lines.iter().filter(|line| line.contains(" WARN "));
+    warnings.filter(|line| line.contains("webhook")).count()
+}
+
+#[test]
+fn what_no_repetition_mends_is_not_repeated() {
+    let elsewhere = Receiver::start(Manner::Answer(200));
+    let cases = [
+        (Manner::Answer(404), "it answered 404"),
+        (Manner::Answer(401), "it answered 401"),
+        (
+            Manner::Redirect(elsewhere.url("/")),
+            "it answered 307, and redirects are not followed",
+        ),
+    ];
+    for_each(&cases, |(manner, why)| {
+        let world = World::new();
+        let receiver = Receiver::start(manner.clone());
+        let first = leader(&world, &receiver);
+        first.await_said(why);
+        eventually("both were told", || receiver.count() == 2);
+        never_for(Duration::from_secs(2), "it is tried again", || {
+            receiver.count() > 2
+        });
+        assert_secret(&first);
+    });
+    assert_eq!(elsewhere.count(), 0);
+}
+
+#[test]
+fn a_receiver_that_hangs_delays_neither_the_election_nor_its_end_for_long() {
+    for_each(&[Manner::Hang, Manner::Trickle], |manner| {
+        let world = World::new();
+        let receiver = Receiver::start(manner.clone());
+        let mut first = leader(&world, &receiver);
+        let renewals = world.records().len();
+        eventually("it renews", || world.records().len() > renewals + 5);
+        assert_eq!(first.leads(), Some(0));
+        first.signal(Signal::SIGTERM);
+        first.await_said("gave the lease back");
+        let released = Instant::now();
+        assert_eq!(first.await_exit(), Some(0));
+        assert!(released.elapsed() < Duration::from_secs(8));
+        first.await_said("it was not told of the end");
+        assert_secret(&first);
+    });
+}
+
+#[test]
+fn an_address_that_leads_nowhere_changes_nothing() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/s3cr3t", closed.local_addr().unwrap());
+    drop(closed);
+    let cases = [
+        (address.as_str(), "Connection refused"),
+        ("http://nowhere.invalid/s3cr3t", "cannot resolve"),
+        ("https://me:s3cr3t@nowhere.invalid/s3cr3t", "cannot resolve"),
+    ];
+    for_each(&cases, |(url, why)| {
+        let world = World::new();
+        let start = world.elector("first").with("WEBHOOK_URL", url);
+        let mut first = world.spawn(start.with("RUST_LOG", "debug,ureq=debug"));
+        first.await_leading();
+        first.await_said("was not told of a change");
+        assert!(first.said(why), "{}", first.text());
+        first.leave();
+        assert_secret(&first);
+    });
+}
+
+#[test]
+fn an_answer_of_a_gigabyte_is_not_read() {
+    let world = World::new();
+    let receiver = Receiver::start(Manner::Huge);
+    let mut first = leader(&world, &receiver);
+    eventually("both were told", || receiver.count() == 2);
+    first.leave();
+    assert_eq!(warnings(&first), 0, "it was a good answer");
+    // What lies in the buffers of sockets.
+    assert!(receiver.sent_bytes() < 500_000_000);
+}
+
+#[test]
+fn the_way_leads_through_the_proxy_of_the_environment() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = proxy.local_addr().unwrap();
+    let (sender, asked) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        for stream in proxy.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = String::new();
+            let mut reader = BufReader::new(&stream);
+            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap() > 0 {}
+            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n");
+            sender.send(head).unwrap();
+        }
+    });
+    let world = World::new();
+    let start = world
+        .elector("first")
+        .with("WEBHOOK_URL", "https://hooks.invalid/s3cr3t")
+        .with("HTTPS_PROXY", format!("http://{address}"));
+    let first = world.spawn(start);
+    first.await_leading();
+    first.await_said("the proxy does not connect us");
+    let asked = asked.recv().unwrap();
+    assert!(asked.starts_with("CONNECT hooks.invalid:443 "), "{asked}");
+    assert_secret(&first);
+}
+
+#[test]
+fn a_receiver_is_trusted_by_the_file_of_further_certificates_and_not_without() {
+    let folder = Scratch::new();
+    let file = folder.join("ca.pem");
+    let authority = Authority::for_name("localhost");
+    std::fs::write(&file, authority.pem).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "https://localhost:{}/s3cr3t",
+        listener.local_addr().unwrap().port()
+    );
+    let (sender, bodies) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = ServerConnection::new(Arc::clone(&authority.server)).unwrap();
+            let mut stream = StreamOwned::new(connection, stream.unwrap());
+            let mut request = [0; 2000];
+            let Ok(length) = stream.read(&mut request) else {
+                continue;
+            };
+            let _ = stream.write_all(b"HTTP/1.1 204 X\r\n\r\n");
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+            let request = String::from_utf8_lossy(&request[..length]);
+            sender.send(request.into_owned()).unwrap();
+        }
+    });
+    let world = World::new();
+    let start = world.elector("first").with("WEBHOOK_URL", &url);
+    let mut distrustful = world.spawn(start);
+    distrustful.await_said("SSL_CERT_FILE");
+    distrustful.leave();
+    assert!(bodies.try_recv().is_err(), "nothing was said to a stranger");
+    let start = world.elector("second").with("WEBHOOK_URL", &url);
+    let mut trustful = world.spawn(start.with("SSL_CERT_FILE", &file));
+    let told = bodies
+        .recv_timeout(crate::support::process::PATIENCE)
+        .unwrap();
+    assert!(told.starts_with("POST /s3cr3t "), "{told}");
+    trustful.leave();
+    assert_secret(&trustful);
+    assert_secret(&distrustful);
+}
+
+#[test]
+fn a_proxy_or_a_certificate_that_is_of_no_use_is_refused_at_start() {
+    let cases = [
+        ("HTTPS_PROXY", "socks5://me:s3cr3t@proxy:1", "SOCKS"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem", "SSL_CERT_FILE"),
+    ];
+    for_each(&cases, |(variable, value, why)| {
+        let world = World::new();
+        let start = world
+            .elector("first")
+            .with("WEBHOOK_URL", "https://hooks.invalid/s3cr3t")
+            .with(variable, value);
+        let mut first = world.spawn(start);
+        assert_eq!(first.await_exit(), Some(2), "{}", first.text());
+        assert!(first.said(why), "{}", first.text());
+        assert_eq!(first.lines().len(), 1, "{}", first.text());
+        assert_secret(&first);
+    });
+}

@@ -1,0 +1,302 @@
+//! `elector run` when the service is away, fails, throttles, or takes rights away: what ends it, what
+//! is tried again for ever, and that nobody leads past a deadline.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use crate::support::process::{
+    Elector, LEASE, PATIENCE, TOKEN, World, await_one_leading, eventually, for_each, never_for,
+};
+use elector::emulator::{Options, StartGist};
+use elector::http::ListenAddr;
+use nix::sys::signal::Signal;
+
+/// A port that is free at present.
+fn free_port() -> u16 {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    taken.local_addr().unwrap().port()
+}
+
+/// A service at a port of our choice, with the gist `demo`.
+fn service_at(port: u16) -> Options {
+    Options {
+        listen: ListenAddr::loopback(port),
+        gists: vec![StartGist {
+            id: "demo".into(),
+            file: "leader.json".into(),
+            content: "{}".into(),
+        }],
+        tokens: vec![TOKEN.parse().unwrap()],
+        ..Options::default()
+    }
+}
+
+/// Waits until the elector has ended because it cannot take part, and gives the sentence.
+fn refused(elector: &mut Elector) -> String {
+    assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
+    let lines = elector.lines();
+    let errors: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains(" ERROR "))
+        .collect();
+    assert_eq!(errors.len(), 1, "one sentence says it: {lines:#?}");
+    errors[0].clone()
+}
+
+#[test]
+fn a_service_that_is_away_at_start_is_waited_for() {
+    let port = free_port();
+    let mut world = World::new();
+    world.gist = "demo".into();
+    let address = format!("http://127.0.0.1:{port}");
+    let mut first = world.spawn(world.elector("first").with("GITHUB_API_URL", &address));
+    first.await_said("looking at the lease failed");
+    never_for(LEASE, "it gives up", || !first.is_running());
+    world.restart(service_at(port));
+    assert_eq!(first.await_leading(), 0);
+    assert!(first.said("works again"), "{}", first.text());
+    first.leave();
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_tried_for_ever() {
+    let world = World::new();
+    let start = world
+        .elector("first")
+        .with("GITHUB_API_URL", "http://nowhere.invalid")
+        .with("ALLOW_INSECURE_HTTP", "true");
+    let mut first = world.spawn(start);
+    first.await_said("nowhere.invalid");
+    never_for(LEASE, "it gives up", || !first.is_running());
+    first.leave();
+}
+
+#[test]
+fn in_an_outage_the_leader_stops_by_its_deadline_and_leads_again_after() {
+    for_each(
+        &[
+            r#"{"outage":true}"#,
+            r#"{"error_5xx":1}"#,
+            r#"{"hang_reads":1,"hang_writes":1}"#,
+            r#"{"truncated_answers":1}"#,
+        ],
+        |faults| {
+            let world = World::new();
+            let first = world.start_leader("first");
+            let second = world.start("second");
+            second.await_said("All hail first");
+            world.set_faults(faults);
+            first.await_said("first does not lead any more");
+            never_for(LEASE * 3 / 2, "somebody leads", || {
+                first.leads().or(second.leads()).is_some()
+            });
+            world.set_faults("{}");
+            eventually("somebody leads again", || {
+                first.leads().or(second.leads()).is_some()
+            });
+        },
+    );
+}
+
+#[test]
+fn a_leader_outlives_an_outage_that_is_shorter_than_its_deadline() {
+    let world = World::new();
+    let start = world
+        .elector("first")
+        .with("LEASE_DURATION", "20s")
+        .with("RENEW_DEADLINE", "15s");
+    let first = world.spawn(start);
+    first.await_leading();
+    world.set_faults(r#"{"outage":true}"#);
+    first.await_said("renewing the lease failed");
+    world.set_faults("{}");
+    first.await_said("works again");
+    let records = world.records().len();
+    eventually("it renews", || world.records().len() > records + 1);
+    assert_eq!(first.leads(), Some(0));
+    assert!(!first.said("does not lead any more"), "{}", first.text());
+}
+
+#[test]
+fn a_throttled_leader_works_until_its_limit_and_says_until_when_nobody_leads() {
+    let world = World::new();
+    let first = world.start_leader("first");
+    world.set_faults(r#"{"secondary_per_minute":1,"retry_after_s":8}"#);
+    first.await_said("wants fewer requests");
+    assert_eq!(first.leads(), Some(0), "it works on: {}", first.text());
+    first.await_said("GitHub's limits keep everybody away for 8s");
+    first.await_said("and then nobody can before 20");
+    world.service.reset_requests();
+    world.set_faults("{}");
+    first.await_said("first does not lead any more");
+    assert_eq!(world.service.requests().total(), 0, "it was told to wait");
+    assert!(first.text().contains("trying again in 8s"));
+    eventually("it leads again", || first.leads() == Some(1));
+}
+
+#[test]
+fn told_to_wait_past_its_limit_a_leader_ends_without_an_attempt_to_release() {
+    let world = World::new();
+    let mut first = world.start_leader("first");
+    let second = world.start("second");
+    second.await_said("All hail first");
+    // Whoever asks first has the only request of this minute.
+    world.set_faults(r#"{"primary_limit":1,"primary_window_s":60}"#);
+    first.await_said("GitHub's limits keep everybody away for");
+    second.await_said("wants fewer requests");
+    world.service.reset_requests();
+    first.await_said("first does not lead any more");
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.await_exit(), Some(0), "{}", first.text());
+    assert!(first.said("could not be given back"), "{}", first.text());
+    let asked = world.service.requests().total();
+    assert_eq!(asked, 0, "{}", world.everything_said());
+    assert_eq!(world.holder(), "first");
+}
+
+#[test]
+fn where_requests_run_short_candidates_look_seldom_and_the_leader_renews() {
+    let world = World::new();
+    let mut first = world.start_leader("first");
+    let others = [world.start("second"), world.start("third")];
+    for other in &others {
+        other.await_said("All hail first");
+    }
+    // 4,500 renewals an hour, a quarter more and a twentieth of the limit are the leader's: what is
+    // left does not suffice for two candidates that look every 150 ms.
+    world.set_faults(r#"{"primary_limit":6100}"#);
+    eventually("they look less often than the leader renews", || {
+        world.service.reset_requests();
+        eventually("it renews", || {
+            world.service.requests().of("PATCH", "", "") >= 5
+        });
+        world.service.requests().of("GET", "", "") <= 8
+    });
+    for other in &others {
+        assert!(other.said("the hour's requests run short"));
+    }
+    first.kill();
+    await_one_leading(&[&others[0], &others[1]]);
+    for elector in [&first, &others[0], &others[1]] {
+        assert!(!elector.said("wants fewer requests"), "{}", elector.text());
+    }
+}
+
+#[test]
+fn without_the_right_to_take_part_it_ends_at_once_and_says_what_to_do() {
+    let cases: [(&str, &[&str]); 4] = [
+        (
+            r#"{"unauthorized":1}"#,
+            &["Bad credentials", "GITHUB_API_TOKEN"],
+        ),
+        (r#"{"forbidden_writes":1}"#, &["no right", "scope gist"]),
+        (r#"{"not_found_writes":1}"#, &["write the gist", "owner"]),
+        ("{}", &["no such gist", "GIST_ID"]),
+    ];
+    for_each(&cases, |(faults, sentence)| {
+        let world = World::new();
+        world.set_faults(faults);
+        let mut start = world.elector("first").with("RUST_LOG", "trace");
+        if *faults == "{}" {
+            start = start.with("GIST_ID", "0123456789abcdef0123");
+        }
+        let error = refused(&mut world.spawn(start));
+        for part in *sentence {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        assert!(world.holder().is_empty());
+    });
+}
+
+#[test]
+fn a_token_that_the_service_does_not_know_is_refused_and_never_shown() {
+    let world = World::new();
+    let start = world
+        .elector("first")
+        .with("GITHUB_API_TOKEN", "ghp_TheSecretOfSomebodyElse")
+        .with("RUST_LOG", "trace");
+    let error = refused(&mut world.spawn(start));
+    assert!(error.contains("does not take the token"), "{error}");
+}
+
+#[test]
+fn rights_that_are_lost_later_are_waited_for() {
+    for_each(
+        &[
+            r#"{"unauthorized":1}"#,
+            r#"{"forbidden_writes":1}"#,
+            r#"{"not_found_writes":1}"#,
+        ],
+        |faults| {
+            let world = World::new();
+            let mut first = world.start_leader("first");
+            // One that never wrote ends when it finds that it may not.
+            let second = world.start("second");
+            second.await_said("All hail first");
+            world.set_faults(faults);
+            first.await_said("first does not lead any more");
+            never_for(LEASE, "it ends", || !first.is_running());
+            world.set_faults("{}");
+            eventually("somebody leads again", || {
+                first.leads().or(second.leads()).is_some()
+            });
+            assert!(first.is_running());
+        },
+    );
+}
+
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_token_file_that_is_replaced_is_read_again() {
+    let later = "ghp_TheSecretThatCameLater";
+    let folder = env::temp_dir().join(format!("elector-token-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let scratch = Scratch(folder);
+    let (file, new) = (scratch.0.join("token"), scratch.0.join("new"));
+    fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    let mut options = service_at(free_port());
+    options.state = Some(scratch.0.join("state"));
+    let mut world = World::on(options.clone(), "demo");
+    let start = world
+        .elector("first")
+        .without("GITHUB_API_TOKEN")
+        .with("GITHUB_API_TOKEN_FILE", &file)
+        .with("LEASE_DURATION", "60s")
+        .with("RENEW_DEADLINE", "50s");
+    let mut first = world.spawn(start);
+    first.await_leading();
+    fs::write(&new, format!("{later}\n")).unwrap();
+    fs::rename(&new, &file).unwrap();
+    options.tokens = vec![later.parse().unwrap()];
+    world.restart(options);
+    let before = world.records().len();
+    eventually("it renews with the new token", || {
+        world.records().len() > before + 2
+    });
+    assert_eq!(first.leads(), Some(0), "{}", first.text());
+    first.leave();
+}
+
+#[test]
+fn a_stop_in_an_outage_ends_within_the_deadline_with_0() {
+    let world = World::new();
+    let mut first = world.start_leader("first");
+    world.set_faults(r#"{"outage":true}"#);
+    let asked = std::time::Instant::now();
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.await_exit(), Some(0), "{}", first.text());
+    assert!(asked.elapsed() < PATIENCE / 2);
+    assert!(
+        first.said("the lease could not be given back"),
+        "{}",
+        first.text()
+    );
+}

@@ -1,0 +1,194 @@
+//! How a program's end becomes the elector's, and the elector's the program's.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::support::process::{LEASE, eventually, for_each, never_for};
+use crate::workload::scene::{HANGS, IGNORES_TERM, NO_FAULTS, Scene, WORKS, is_running, read};
+
+#[test]
+fn a_program_runs_only_while_its_elector_leads() {
+    let scene = Scene::new();
+    let mut first = scene.spawn(scene.with_script("first", WORKS));
+    assert_eq!(scene.await_noted("works").token, 0);
+    let second = scene.spawn(scene.with_script("second", WORKS));
+    second.await_said("All hail first");
+    never_for(LEASE, "the standby's program runs", || {
+        scene.journal().iter().any(|line| line.token > 0)
+    });
+    first.leave();
+    assert_eq!(scene.count("termed"), 1);
+    assert_eq!(scene.await_noted_times("began", 2).token, 1);
+}
+
+#[test]
+fn a_program_gets_its_environment_and_input_and_nothing_of_the_electors_own() {
+    let scene = Scene::new();
+    let out = scene.path("out");
+    let script = "env >\"$OUT\".new; cat >\"$OUT\".in; mv \"$OUT\".new \"$OUT\"";
+    let (read_end, mut write_end) = std::io::pipe().unwrap();
+    let start = scene
+        .with_script("first", script)
+        .with("OUT", &out)
+        .with("HTTP_ADDR", "not for the elector")
+        .with("ELECTOR_RUST_LOG", "info")
+        .with("SOME_SETTING", "kept")
+        .reading(read_end);
+    let mut elector = scene.spawn(start);
+    write_end
+        .write_all(b"what stands on standard input")
+        .unwrap();
+    drop(write_end);
+    assert_eq!(elector.await_exit(), Some(0), "{}", elector.text());
+    let environment = read(&out);
+    let lines: Vec<&str> = environment.lines().collect();
+    for expected in [
+        "LEADER_ELECTION_IDENTITY=first",
+        "LEADER_ELECTION_FENCING_TOKEN=0",
+        "SOME_SETTING=kept",
+        "HTTP_ADDR=not for the elector",
+    ] {
+        assert!(lines.contains(&expected), "{expected} in {environment}");
+    }
+    for forbidden in ["GITHUB_API_TOKEN", "ELECTOR_"] {
+        assert!(!environment.contains(forbidden), "{environment}");
+    }
+    let input = read(&out.with_extension("in"));
+    assert_eq!(input, "what stands on standard input");
+}
+
+#[test]
+fn a_program_that_ends_by_itself_gives_its_exit_code_and_the_lease_is_given_back() {
+    let cases = [
+        ("exit 0", 0),
+        ("exit 3", 3),
+        ("exit 255", 255),
+        ("kill -KILL $$", 128 + 9),
+        ("kill -USR1 $$", 128 + 10),
+        ("exec /nowhere/at/all", 127),
+    ];
+    for_each(&cases, |(script, code)| {
+        let scene = Scene::new();
+        let mut elector = scene.spawn(scene.with_script("first", script));
+        assert_eq!(
+            elector.await_exit(),
+            Some(*code),
+            "{script}\n{}",
+            elector.text()
+        );
+        assert_eq!(scene.holder(), "", "{script}");
+        assert!(elector.said("gave the lease back"), "{}", elector.text());
+    });
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_named_with_what_is_wrong() {
+    let scene = Scene::new();
+    let file = scene.path("no-program");
+    fs::write(&file, "text").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let file = file.to_str().unwrap();
+    for (program, code) in [("no-such-program-anywhere", 127), (file, 126)] {
+        let start = scene.elector("first").with("PATH", "/usr/bin:/bin");
+        let mut elector = scene.spawn(start.running(&[program]));
+        assert_eq!(elector.await_exit(), Some(code), "{}", elector.text());
+        assert!(elector.said(program), "{}", elector.text());
+        assert_eq!(
+            scene.record()["holderIdentity"],
+            Value::Null,
+            "nobody led for it"
+        );
+    }
+}
+
+#[test]
+fn a_polite_stop_keeps_the_lease_alive_until_the_program_has_gone() {
+    let scene = Scene::new();
+    let script = r#"
+        trap 'note termed; for n in 1 2 3 4 5 6 7 8; do sleep 1; note busy; done; exit 7' TERM
+        note began
+        while true; do idle; done
+    "#;
+    let mut first = scene.spawn(scene.with_script("first", script));
+    scene.await_noted("began");
+    let second = scene.spawn(scene.with_script("second", WORKS));
+    second.await_said("All hail first");
+    first.signal(Signal::SIGTERM);
+    scene.await_noted("termed");
+    // Eight seconds are longer than a lease.
+    assert_eq!(first.await_exit(), Some(0), "{}", first.text());
+    assert_eq!(scene.count("busy"), 8, "it had its time");
+    assert!(first.said("gave the lease back"), "{}", first.text());
+    assert_eq!(scene.await_noted_times("began", 2).token, 1);
+}
+
+#[test]
+fn a_program_that_outlives_the_stop_timeout_is_killed_and_the_lease_given_back() {
+    let scene = Scene::new();
+    let start = scene.with_script("first", IGNORES_TERM);
+    let mut elector = scene.spawn(start.with("STOP_TIMEOUT", "1s"));
+    let program = scene.await_noted("works").pid;
+    elector.signal(Signal::SIGTERM);
+    scene.await_noted("ignored");
+    assert_eq!(elector.await_exit(), Some(0), "{}", elector.text());
+    assert!(!is_running(program));
+    assert_eq!(scene.holder(), "");
+}
+
+#[test]
+fn a_second_signal_kills_the_program_and_ends_at_once() {
+    let scene = Scene::new();
+    let start = scene.with_script("first", IGNORES_TERM);
+    let mut elector = scene.spawn(start.with("STOP_TIMEOUT", "1h"));
+    let program = scene.await_noted("works").pid;
+    elector.signal(Signal::SIGTERM);
+    scene.await_noted("ignored");
+    // What comes within a moment is the same wish: after some rounds it is another.
+    scene.await_noted_times("works", scene.count("works") + 3);
+    elector.signal(Signal::SIGTERM);
+    assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
+    assert!(!is_running(program), "{}", elector.text());
+}
+
+#[test]
+fn a_program_is_stopped_when_the_lease_is_lost_and_runs_again_in_the_next_term() {
+    let scene = Scene::new();
+    let elector = scene.spawn(scene.with_script("first", WORKS));
+    scene.await_noted("works");
+    // Its requests hang for longer than its term lasts.
+    scene.set_faults(HANGS);
+    scene.await_noted("termed");
+    elector.await_not_leading();
+    scene.set_faults(NO_FAULTS);
+    assert!(scene.await_noted_times("began", 2).token > 0);
+}
+
+#[test]
+fn a_program_that_ignores_term_is_killed_before_anybody_else_may_lead() {
+    let scene = Scene::new();
+    let first = scene.spawn(scene.with_script("first", IGNORES_TERM));
+    scene.await_noted("works");
+    let second = scene.spawn(scene.with_script("second", WORKS));
+    second.await_said("All hail first");
+    scene.set_faults(HANGS);
+    scene.await_noted("ignored");
+    first.await_not_leading();
+    scene.set_faults(NO_FAULTS);
+    // Whoever is next: that no two ran at once is checked at the end.
+    eventually("a program runs again", || scene.count("began") >= 2);
+}
+
+#[test]
+fn after_a_lost_lease_an_elector_that_is_to_exit_does_so_when_its_program_has_gone() {
+    let scene = Scene::new();
+    let start = scene.with_script("first", IGNORES_TERM);
+    let mut elector = scene.spawn(start.with("EXIT_ON_LOST_LEASE", "true"));
+    let program = scene.await_noted("works").pid;
+    scene.set_faults(HANGS);
+    assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
+    assert!(!is_running(program));
+}

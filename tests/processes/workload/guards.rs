@@ -1,0 +1,96 @@
+//! What is done to the elector and to its guard: the program is gone in time all the same.
+
+use nix::sys::signal::Signal;
+
+use crate::support::process::eventually;
+use crate::workload::scene::{
+    HANGS, IGNORES_TERM, NO_FAULTS, Scene, WORKS, guard_of, is_running, send,
+};
+
+#[test]
+fn a_program_ends_when_its_elector_is_killed_and_before_another_one_runs() {
+    for script in [WORKS, IGNORES_TERM] {
+        let scene = Scene::new();
+        let mut first = scene.spawn(scene.with_script("first", script));
+        let program = scene.await_noted("works").pid;
+        let second = scene.spawn(scene.with_script("second", WORKS));
+        second.await_said("All hail first");
+        first.kill();
+        eventually("the program has gone", || !is_running(program));
+        assert_eq!(second.await_leading(), 1);
+        assert_eq!(scene.await_noted_times("began", 2).token, 1);
+    }
+}
+
+#[test]
+fn a_program_ends_in_time_when_its_elector_is_stopped() {
+    for script in [WORKS, IGNORES_TERM] {
+        let scene = Scene::new();
+        scene.passed_over.set(true);
+        let mut first = scene.spawn(scene.with_script("first", script));
+        let program = scene.await_noted("works").pid;
+        let second = scene.spawn(scene.with_script("second", WORKS));
+        second.await_said("All hail first");
+        first.freeze();
+        assert_eq!(second.await_leading(), 1);
+        assert!(!is_running(program), "the guard has ended it");
+        first.signal(Signal::SIGCONT);
+        first.await_said("All hail second");
+        assert!(first.is_running());
+        first.leave();
+    }
+}
+
+#[test]
+fn a_guard_that_is_killed_takes_the_program_with_it_and_the_lease_is_given_back() {
+    let scene = Scene::new();
+    let script = r#"
+        (trap '' TERM; note child; while true; do sleep 0.05; done) &
+        note began
+        while true; do idle; done
+    "#;
+    let mut elector = scene.spawn(scene.with_script("first", script));
+    scene.await_noted("child");
+    scene.await_noted("began");
+    send(guard_of(elector.pid()), Signal::SIGKILL);
+    assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
+    assert!(elector.said("guard was lost"), "{}", elector.text());
+    assert!(scene.journal().iter().all(|line| !is_running(line.pid)));
+    assert_eq!(scene.holder(), "");
+}
+
+#[test]
+fn a_guard_that_is_stopped_when_the_lease_is_lost_is_killed_with_everything_below() {
+    let scene = Scene::new();
+    let elector = scene.spawn(scene.with_script("first", WORKS));
+    let program = scene.await_noted("works").pid;
+    send(guard_of(elector.pid()), Signal::SIGSTOP);
+    scene.set_faults(HANGS);
+    eventually("the program has gone", || !is_running(program));
+    elector.await_not_leading();
+    scene.set_faults(NO_FAULTS);
+    // In the next term there is a guard that works.
+    assert!(scene.await_noted_times("began", 2).token > 0);
+}
+
+#[test]
+fn what_a_program_leaves_behind_is_gone_before_the_lease_is_given_back() {
+    // A child that holds on, one in a session of its own, and one that nobody waits for.
+    let children = [
+        "(trap '' TERM; note child; while true; do sleep 0.05; done) & ",
+        "setsid sh -c 'trap \"\" TERM; echo \"$LEADER_ELECTION_FENCING_TOKEN child $$\" >>\"$JOURNAL\"; while true; do sleep 0.05; done' & ",
+        "(setsid sh -c 'echo \"$LEADER_ELECTION_FENCING_TOKEN child $$\" >>\"$JOURNAL\"; exec sleep 1000' & exit 0); ",
+    ];
+    for child in children {
+        let scene = Scene::new();
+        let script = format!(
+            "{child} while [ $(grep -c child \"$JOURNAL\") = 0 ]; do sleep 0.02; done; note began; exit 4"
+        );
+        let mut elector = scene.spawn(scene.with_script("first", &script));
+        assert_eq!(elector.await_exit(), Some(4), "{child}\n{}", elector.text());
+        let journal = scene.journal();
+        assert!(journal.iter().any(|line| line.word == "child"));
+        assert!(journal.iter().all(|line| !is_running(line.pid)), "{child}");
+        assert_eq!(scene.holder(), "");
+    }
+}
