@@ -15,7 +15,7 @@ use super::help;
 use super::usage::{self, UsageError};
 use crate::emulator::{Faults, GistService, Options, StartGist, Token};
 use crate::http::ListenAddr;
-use crate::runtime::logging;
+use crate::runtime::logging::{self, LogFormat};
 
 /// What is to be known of it, for the help.
 pub(super) const DETAILS: &str = "\
@@ -75,7 +75,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve(options: Options) -> io::Result<()> {
-    let log = logging::init(&std::env::var("RUST_LOG").unwrap_or_default())?;
+    let log = logging::init(
+        &std::env::var("RUST_LOG").unwrap_or_default(),
+        LogFormat::default(),
+    )?;
     let service = GistService::start(options)?;
     let handle = service.handle();
     ctrlc::set_handler(move || handle.shut_down()).map_err(io::Error::other)?;

@@ -69,7 +69,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     {
         return complain(&why, ExitCode::from(code));
     }
-    let log = match logging::init(&settings.log_filter) {
+    let log = match logging::init(&settings.log_filter, settings.log_format) {
         Ok(log) => log,
         Err(error) => return complain(&error, ExitCode::FAILURE),
     };
@@ -124,6 +124,7 @@ fn stand(options: RunOptions, settings: &Settings, log: &LogGuard) -> Result<Exi
     let identity = config.identity.clone();
     let lock = settings.gist.open(&config)?;
     let requests = lock.stats();
+    log.identify(&identity, &lock.describe());
     let sidecar = Sidecar::start(sidecar_options(settings))?;
     log::info!(
         "elector {} stands for election as {identity}, by {}",

@@ -22,6 +22,7 @@ use crate::lock::gist::wire::target::{
     ApiUrl, GistId, TargetError, check_api_url, check_file_name, is_loopback,
 };
 use crate::runtime::gist::{CONFIRM_DELAY, GITHUB_API_URL, GistOptions};
+use crate::runtime::logging::LogFormat;
 pub use outside::{Outside, ReadyWhen};
 pub(super) use reader::looks_secret;
 use reader::{Found, Noted, Reader, shown};
@@ -42,7 +43,7 @@ const WRITES_AN_HOUR: f64 = 500.0;
 const SHORTEST_POLITE_POLL: Duration = Duration::from_millis(500);
 
 /// What a workload's own settings may be called too.
-const SHARED_NAMES: &[&str] = &["HTTP_ADDR", "WEBHOOK_URL"];
+const SHARED_NAMES: &[&str] = &["HTTP_ADDR", "WEBHOOK_URL", "LOG_FORMAT"];
 
 /// Everything that the environment decides.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Settings {
     pub outside: Outside,
     /// What is logged, in the syntax of `RUST_LOG`; not checked here.
     pub log_filter: String,
+    /// Form of the log's lines.
+    pub log_format: LogFormat,
     warnings: Vec<String>,
 }
 
@@ -122,6 +125,7 @@ impl Settings {
         let (election, confirm_delay) = election(&mut reader, identity);
         let outside = outside::read(&mut reader);
         let log_filter = reader.text("RUST_LOG");
+        let log_format = log_format(&mut reader);
         if let Some(api) = &api {
             warn_of_exposure(api, &mut warnings);
             warn_of_limits(api, &election, confirm_delay, &mut warnings);
@@ -143,6 +147,7 @@ impl Settings {
                         .ok()
                         .flatten()
                         .map_or_else(|| "info".to_owned(), |found| found.value),
+                    log_format,
                     warnings,
                 })
             }
@@ -158,6 +163,20 @@ impl Settings {
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
+}
+
+fn log_format(reader: &mut Reader<'_>) -> LogFormat {
+    let Ok(Some(found)) = reader.text("LOG_FORMAT") else {
+        return LogFormat::default();
+    };
+    found.value.parse().unwrap_or_else(|_| {
+        reader.problem(format!(
+            "{} is {}: give text or json",
+            found.variable,
+            shown(&found.value)
+        ));
+        LogFormat::default()
+    })
 }
 
 fn gist_id(reader: &mut Reader<'_>) -> Result<GistId, Noted> {

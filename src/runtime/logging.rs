@@ -1,15 +1,15 @@
-//! Logging that never blocks: each event becomes one line in a bounded queue.
+//! Log output that never blocks: each event becomes one line in a bounded queue.
 //!
-//! This file owns how lines look and how they get to standard error. What is worth a line is the
-//! business of whoever logs.
+//! This file owns the filter and the path of a line to standard error. [`line`] owns its form. The
+//! callers decide which events are worth a line.
 //!
 //! ```text
-//!   any thread ──log!──► format, escape, cut ──► queue (bounded) ──► "log" thread ──► standard error
-//!                                                  │ full: dropped and counted
+//!   any thread ──log!──► filter, format ──► queue (bounded) ──► "log" thread ──► standard error
+//!                                             │ full: dropped and counted
 //! ```
 //!
-//! A standard error that nobody reads (a full pipe) holds up the "log" thread and nobody else. Lines
-//! that were dropped are reported by number, in their place, once lines are read again.
+//! If nobody reads standard error (a full pipe), only the "log" thread waits. Dropped lines are
+//! counted, and the count is logged in their place.
 
 mod line;
 mod queue;
@@ -17,59 +17,102 @@ mod queue;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
 
-use env_logger::{Logger, Target};
-use log::LevelFilter;
+use env_filter::Filter;
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use crate::fmt::shortened;
+use line::{Formatter, OWN_TARGET};
 use queue::Queue;
 
-/// How many lines wait at the most. With [`line::LONGEST`] this bounds the queue to 4 MiB; a busy
-/// elector at `info` takes an hour to log as many.
-const LONGEST_QUEUE: usize = 1024;
+/// Largest number of queued lines. With [`line::MAX_LENGTH`] it bounds the queue to 4 MiB. An
+/// elector at `info` needs about an hour to log as many.
+const QUEUE_LENGTH: usize = 1024;
 
-/// Of these only warnings are let through, unless the filter names them: at debug ureq writes ten lines
-/// for each request. What begins with such a name counts as well (`ureq_proto`).
-const CHATTY: &[&str] = &["ureq"];
+/// Targets of which only warnings are logged, unless the filter names them. Why: at debug, ureq logs
+/// ten lines per request. A prefix counts (`ureq_proto`).
+const CHATTY_TARGETS: &[&str] = &["ureq"];
 
-/// How long a crash waits for its last lines to be read: the process is about to end, and what it
-/// led must not be kept waiting.
-const PATIENCE_IN_PANIC: Duration = Duration::from_millis(500);
+/// Longest part of a filter that a warning repeats, in characters.
+const MAX_SHOWN: usize = 60;
 
-/// The program's log. Keep it, and flush it before the process ends.
-#[derive(Clone, Debug)]
-pub struct LogGuard(Arc<Queue>);
+/// Longest wait of a panicking process for its last lines. It must end soon, because its workload
+/// ends with it.
+const PANIC_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-impl LogGuard {
-    /// Waits until every line logged so far has been written, or `timeout` is over. Says whether all
-    /// were.
-    ///
-    /// The wait is std's, which stands still while the machine is suspended: nothing but the end of
-    /// the process depends on it.
-    pub fn flush(&self, timeout: Duration) -> bool {
-        self.0.flush(timeout)
+/// Form of the log's lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Time, level, message and `key=value` fields, for people.
+    #[default]
+    Text,
+    /// One JSON object per line, for programs.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = UnknownLogFormat;
+
+    /// Parses `text` or `json`, in any case.
+    fn from_str(text: &str) -> Result<Self, UnknownLogFormat> {
+        match text.to_ascii_lowercase().as_str() {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err(UnknownLogFormat),
+        }
     }
 }
 
-/// Starts logging to standard error, as `filter` says (`RUST_LOG`'s syntax; empty: `info`). A filter
-/// that cannot be understood is warned about, and `info` counts. A panic is logged too.
+/// Error for a text that names no [`LogFormat`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownLogFormat;
+
+/// Handle to the program's log.
+#[derive(Clone, Debug)]
+pub struct LogGuard {
+    queue: Arc<Queue>,
+    formatter: Arc<Formatter>,
+}
+
+impl LogGuard {
+    /// Adds the candidate's identity and its lock to every later line in JSON. Only the first call
+    /// has an effect.
+    pub fn identify(&self, identity: &str, lock: &str) {
+        self.formatter.identify(identity, lock);
+    }
+
+    /// Waits at most `timeout` until every line logged so far has been written. Returns whether all
+    /// of them were.
+    ///
+    /// The wait does not advance while the machine is suspended. Only the end of the process depends
+    /// on it.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.queue.flush(timeout)
+    }
+}
+
+/// Starts logging to standard error: what `filter` selects (`RUST_LOG`'s syntax; empty: `info`), in
+/// `format`. If the filter cannot be parsed, it logs a warning and uses `info`. Panics are logged too.
 ///
-/// To be called once; a later call changes nothing about what is logged.
+/// Call it once; a later call does not change the log.
 ///
 /// # Errors
-/// When the system gives no thread or no file descriptor.
-pub fn init(filter: &str) -> io::Result<LogGuard> {
-    // A descriptor of its own: std's handle has a lock, which the "log" thread would hold while it
-    // is blocked, and everybody who prints would wait for it.
+/// If the system refuses a thread or a file descriptor.
+pub fn init(filter: &str, format: LogFormat) -> io::Result<LogGuard> {
+    // Not std's handle: the "log" thread would hold its lock while it is blocked, and every caller
+    // of `eprintln!` would wait for it.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let (logger, guard) = start(filter, stderr)?;
-    if let Some(doubt) = line::doubt_about_filter(filter, &logger) {
-        // Past the filter, which may let no warning through.
-        guard.0.push(line::warning(&doubt).into_bytes());
+    let (logger, warning) = Logger::start(filter, format, stderr)?;
+    let guard = logger.guard.clone();
+    if let Some(warning) = warning {
+        // Past the filter, which may reject warnings.
+        logger.push(&line::warning(format_args!("{warning}")).build());
     }
-    let level = logger.filter();
+    let level = logger.filter.filter();
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(level);
         log_panics(guard.clone());
@@ -77,190 +120,93 @@ pub fn init(filter: &str) -> io::Result<LogGuard> {
     Ok(guard)
 }
 
-/// A logger, the queue behind it, and the thread that empties it to `out`.
-fn start(filter: &str, out: impl Write + Send + 'static) -> io::Result<(Logger, LogGuard)> {
-    let queue = Arc::new(Queue::new(LONGEST_QUEUE));
-    let reader = Arc::clone(&queue);
-    Builder::new()
-        .name("log".to_owned())
-        .spawn(move || reader.drain(out))?;
-    let mut builder = env_logger::Builder::new();
-    for chatty in CHATTY {
-        builder.filter_module(chatty, LevelFilter::Warn);
-    }
-    if filter.trim().is_empty() || line::flaw_in_filter(filter).is_some() {
-        builder.filter_level(LevelFilter::Info);
-    } else {
-        builder.parse_filters(filter);
-    }
-    builder
-        .format(|out, record| out.write_all(line::format(record).as_bytes()))
-        .target(Target::Pipe(Box::new(QueueWriter(Arc::clone(&queue)))));
-    Ok((builder.build(), LogGuard(queue)))
+/// The implementation behind the `log` macros.
+struct Logger {
+    filter: Filter,
+    guard: LogGuard,
 }
 
-/// env_logger's way into the queue: it writes each event with one call.
-struct QueueWriter(Arc<Queue>);
-
-impl Write for QueueWriter {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.push(line.to_vec());
-        Ok(line.len())
+impl Logger {
+    /// Creates a logger and the thread that writes its lines to `out`. Also returns a warning about
+    /// `filter`, if there is one.
+    fn start(
+        filter: &str,
+        format: LogFormat,
+        out: impl Write + Send + 'static,
+    ) -> io::Result<(Self, Option<String>)> {
+        let (filter, warning) = parse_filter(filter);
+        let formatter = Arc::new(Formatter::new(format));
+        let queue = Arc::new(Queue::new(QUEUE_LENGTH, Arc::clone(&formatter)));
+        let reader = Arc::clone(&queue);
+        Builder::new()
+            .name("log".to_owned())
+            .spawn(move || reader.drain(out))?;
+        let guard = LogGuard { queue, formatter };
+        Ok((Logger { filter, guard }, warning))
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn push(&self, record: &Record<'_>) {
+        let line = self.guard.formatter.format(record);
+        self.guard.queue.push(line.into_bytes());
     }
 }
 
-/// A panic's report goes through the queue as well: printed the usual way, it would block on a
-/// standard error that nobody reads, and the process would live on.
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.filter.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.filter.matches(record) {
+            self.push(record);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Parses a filter. Also returns a warning if it is probably a mistake.
+fn parse_filter(text: &str) -> (Filter, Option<String>) {
+    let builder = || {
+        let mut builder = env_filter::Builder::new();
+        for target in CHATTY_TARGETS {
+            builder.filter_module(target, LevelFilter::Warn);
+        }
+        builder
+    };
+    let info = || builder().filter_level(LevelFilter::Info).build();
+    if text.trim().is_empty() {
+        return (info(), None);
+    }
+    let mut parsed = builder();
+    if let Err(error) = parsed.try_parse(text) {
+        let warning = format!("RUST_LOG: {error}; logging info; write it like warn,ureq=debug");
+        return (info(), Some(warning));
+    }
+    let filter = parsed.build();
+    // A word that is not a level counts as a module, and every other module is silent.
+    let own_error = Metadata::builder()
+        .level(Level::Error)
+        .target(OWN_TARGET)
+        .build();
+    if filter.enabled(&own_error) || text.to_ascii_lowercase().contains("off") {
+        return (filter, None);
+    }
+    let warning = format!(
+        "RUST_LOG: `{}` selects nothing of elector itself; add a level, as in info,ureq=debug",
+        shortened(text, MAX_SHOWN)
+    );
+    (filter, Some(warning))
+}
+
+/// Logs panics through the queue. Why: printed directly, a panic's report would block on a standard
+/// error that nobody reads, and the process would not end.
 fn log_panics(guard: LogGuard) {
     std::panic::set_hook(Box::new(move |info| {
-        log::error!("this is a bug in elector, please report it: {info}");
-        guard.flush(PATIENCE_IN_PANIC);
+        log::error!(event = "panicked"; "this is a bug in elector, please report it: {info}");
+        guard.flush(PANIC_FLUSH_TIMEOUT);
     }));
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{BufRead, BufReader, Read};
-    use std::sync::mpsc::channel;
-
-    use log::{Level, Log, Record};
-
-    use super::*;
-
-    const PATIENCE: Duration = Duration::from_secs(20);
-
-    fn say(logger: &Logger, text: &str) {
-        let target = concat!(env!("CARGO_CRATE_NAME"), "::runtime");
-        let mut record = Record::builder();
-        record.level(Level::Info).target(target);
-        logger.log(&record.args(format_args!("{text}")).build());
-    }
-
-    #[test]
-    fn every_event_is_one_line_in_order() {
-        let (read, write) = io::pipe().unwrap();
-        let (logger, guard) = start("info", write).unwrap();
-        for text in ["one", "two\nlines", "three"] {
-            say(&logger, text);
-        }
-        assert!(guard.flush(PATIENCE));
-        let lines: Vec<String> = BufReader::new(read)
-            .lines()
-            .take(3)
-            .map(Result::unwrap)
-            .collect();
-        assert_eq!(lines[0].split_once(' ').unwrap().1, "INFO  one");
-        assert_eq!(lines[1].split_once(' ').unwrap().1, "INFO  two\\nlines");
-        assert_eq!(lines[2].split_once(' ').unwrap().1, "INFO  three");
-    }
-
-    #[test]
-    fn a_pipe_that_nobody_reads_blocks_no_logging_thread() {
-        let (read, write) = io::pipe().unwrap();
-        let (logger, guard) = start("info", write).unwrap();
-        let total = 20_000;
-        let (done, finished) = channel();
-        std::thread::spawn(move || {
-            for number in 0..total {
-                say(&logger, &format!("line {number} {}", "x".repeat(200)));
-            }
-            done.send(logger).unwrap();
-        });
-        let logger = finished.recv_timeout(PATIENCE).expect("logging blocked");
-        assert!(!guard.flush(Duration::from_millis(10)), "nobody has read");
-
-        // Somebody reads at last: every line is there, or counted as dropped.
-        let mut lines = BufReader::new(read).lines().map(Result::unwrap);
-        let (mut written, mut dropped) = (0, 0);
-        while written + dropped < total {
-            match lines.next().unwrap().split_once("WARN  ") {
-                Some((_, report)) => {
-                    dropped += report.split(' ').next().unwrap().parse::<u64>().unwrap();
-                }
-                None => written += 1,
-            }
-        }
-        assert_eq!(written + dropped, total);
-        assert!(dropped > 0 && written > LONGEST_QUEUE as u64);
-        say(&logger, "and on it goes");
-        assert!(lines.next().unwrap().ends_with("INFO  and on it goes"));
-        assert!(guard.flush(PATIENCE));
-    }
-
-    #[test]
-    fn a_standard_error_that_was_closed_loses_lines_and_nothing_else() {
-        let (read, write) = io::pipe().unwrap();
-        drop(read);
-        let (logger, guard) = start("info", write).unwrap();
-        for _ in 0..10 {
-            say(&logger, "into the void");
-        }
-        assert!(guard.flush(PATIENCE));
-    }
-
-    #[test]
-    fn a_filter_that_cannot_be_understood_counts_as_info() {
-        for filter in ["", " ", "a=b=c", "elector=loud"] {
-            let (logger, _guard) = start(filter, io::sink()).unwrap();
-            assert_eq!(logger.filter(), LevelFilter::Info, "{filter}");
-        }
-        let (logger, _guard) = start("warn,ureq=trace", io::sink()).unwrap();
-        assert_eq!(logger.filter(), LevelFilter::Trace);
-    }
-
-    #[test]
-    fn a_filter_that_probably_was_not_meant_so_is_doubted() {
-        for (filter, doubt) in [
-            ("a=b", Some("info counts instead")),
-            ("verbose", Some("lets nothing of elector itself through")),
-            ("ureq=debug", Some("lets nothing of elector itself through")),
-            ("ureq=debug,error", None),
-            ("off", None),
-            ("", None),
-        ] {
-            let (logger, _guard) = start(filter, io::sink()).unwrap();
-            let doubts = line::doubt_about_filter(filter, &logger).unwrap_or_default();
-            assert!(doubts.contains(doubt.unwrap_or("")), "{filter}: {doubts}");
-            assert_eq!(doubts.is_empty(), doubt.is_none(), "{filter}: {doubts}");
-        }
-    }
-
-    #[test]
-    fn what_the_filter_leaves_out_is_not_written() {
-        let (mut read, write) = io::pipe().unwrap();
-        let (logger, guard) = start("warn", write).unwrap();
-        say(&logger, "not this");
-        logger.log(
-            &Record::builder()
-                .level(Level::Error)
-                .target("ureq::run")
-                .args(format_args!("but this"))
-                .build(),
-        );
-        assert!(guard.flush(PATIENCE));
-        let mut text = [0; 100];
-        let length = read.read(&mut text).unwrap();
-        let text = std::str::from_utf8(&text[..length]).unwrap();
-        assert!(text.ends_with(" ERROR ureq::run: but this\n"), "{text}");
-        assert_eq!(text.lines().count(), 1);
-    }
-    #[test]
-    fn what_ureq_says_at_debug_is_for_those_who_ask_for_it() {
-        for (filter, shown) in [
-            ("debug", false),
-            ("trace", false),
-            ("debug,ureq=debug", true),
-            ("info,ureq_proto=debug", true),
-            ("ureq=warn,debug", false),
-        ] {
-            let (logger, _guard) = start(filter, io::sink()).unwrap();
-            let mut record = Record::builder();
-            let record = record.level(Level::Debug).target("ureq_proto::client");
-            assert_eq!(logger.matches(&record.build()), shown, "{filter}");
-        }
-    }
-}
+mod tests;

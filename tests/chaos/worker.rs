@@ -53,7 +53,7 @@ pub(crate) fn run() {
     let records = env::var(RECORDS).unwrap();
     let records = OpenOptions::new().append(true).open(records).unwrap();
     let settings = Settings::from_environment(false).unwrap();
-    let log = logging::init(&settings.log_filter).unwrap();
+    let log = logging::init(&settings.log_filter, settings.log_format).unwrap();
     let mut config = settings.election.clone();
     config.seed = random_seed().unwrap();
     let lock = settings.gist.open(&config).unwrap();

@@ -135,6 +135,11 @@ pub const ALL: &[Setting] = &[
         "info",
         "what is logged: error, warn, info, debug, or module=level,...",
     ),
+    row(
+        "LOG_FORMAT",
+        "text",
+        "or json: one object per line, for programs that read the log",
+    ),
 ];
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn the_defaults_in_the_table_are_the_defaults() {
         .filter(|row| !row.default.contains(' ') && !["none", "required"].contains(&row.default))
         .map(|row| (row.name, row.default))
         .collect();
-    assert_eq!(given.len(), 15, "{given:?}");
+    assert_eq!(given.len(), 16, "{given:?}");
     let (given, unset) = (read(&given).unwrap(), read(&[]).unwrap());
     assert_eq!(format!("{given:?}"), format!("{unset:?}"));
 }
@@ -439,6 +439,7 @@ fn how_people_look_in_is_read() {
 fn what_is_no_way_to_look_in_is_told() {
     assert_problem(&[("HTTP_ADDR", "4040")], &["HTTP_ADDR", "`4040`", ":PORT"]);
     assert_problem(&[("READY_WHEN", "soon")], &["READY_WHEN", "candidate"]);
+    assert_problem(&[("LOG_FORMAT", "xml")], &["LOG_FORMAT", "json"]);
     assert_problem(&[("WEBHOOK_URL", "s3cr3t")], &["WEBHOOK_URL", "https://"]);
     assert!(!problems(&[("WEBHOOK_URL", "s3cr3t")])[0].contains("s3cr3t"));
     for elsewhere in [

@@ -1,37 +1,41 @@
-//! The bounded queue between those who log and the thread that writes.
+//! The bounded queue between the threads that log and the thread that writes.
 //!
-//! Pushing never waits for writing: the lock is held to move a line in or out, and not while a line
-//! is written.
+//! [`Queue::push`] never waits for writing: the lock is held only to move a line in or out.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::line;
+use log::kv::Value;
+
+use super::line::{self, Formatter};
 use crate::system::monitor::Monitor;
 
-/// How long to wait before a standard error that does not block, and is full, is tried again. Only
-/// the "log" thread waits.
+/// Pause before another write to a non-blocking standard error that is full. Only the "log" thread
+/// waits.
 const PAUSE_WHEN_FULL: Duration = Duration::from_millis(20);
 
-/// Lines on their way out.
+/// Lines that wait to be written.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Monitor<State>,
-    longest: usize,
+    capacity: usize,
+    /// Formats the line that reports dropped ones.
+    formatter: Arc<Formatter>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     lines: VecDeque<Line>,
-    /// Dropped since the newest line in the queue.
+    /// Number of lines dropped after the newest one in the queue.
     dropped: u64,
-    /// A line has been taken out and is being written.
+    /// Whether a line has been taken out and is being written.
     writing: bool,
 }
 
-/// A line, and how many were dropped right before it.
+/// A line, and the number of lines dropped right before it.
 #[derive(Debug, Default)]
 struct Line {
     text: Vec<u8>,
@@ -45,18 +49,19 @@ impl State {
 }
 
 impl Queue {
-    /// A queue that holds up to `longest` lines.
-    pub(super) fn new(longest: usize) -> Self {
+    /// Creates a queue for at most `capacity` lines.
+    pub(super) fn new(capacity: usize, formatter: Arc<Formatter>) -> Self {
         Queue {
             state: Monitor::default(),
-            longest,
+            capacity,
+            formatter,
         }
     }
 
-    /// Puts a line into the queue, or drops and counts it.
+    /// Appends a line, or drops and counts it if the queue is full.
     pub(super) fn push(&self, text: Vec<u8>) {
         self.state.change(|state| {
-            if state.lines.len() >= self.longest {
+            if state.lines.len() >= self.capacity {
                 state.dropped += 1;
                 return;
             }
@@ -68,13 +73,13 @@ impl Queue {
         });
     }
 
-    /// Waits until all is written, or `timeout` is over; says whether all is.
+    /// Waits at most `timeout` until every line has been written. Returns whether all of them were.
     pub(super) fn flush(&self, timeout: Duration) -> bool {
         let state = self.state.wait_while_for(timeout, |state| !state.is_idle());
         state.is_idle()
     }
 
-    /// Writes what comes, for ever.
+    /// Writes every line to `out`, and never returns.
     pub(super) fn drain(&self, mut out: impl Write) {
         loop {
             let Line {
@@ -82,14 +87,28 @@ impl Queue {
                 dropped_before,
             } = self.next();
             if dropped_before > 0 {
-                write(&mut out, line::dropped(dropped_before).as_bytes());
+                write(&mut out, self.report(dropped_before).as_bytes());
             }
             write(&mut out, &text);
             self.state.change(|state| state.writing = false);
         }
     }
 
-    /// The next line, or an empty one after the last when lines were dropped since.
+    /// Returns the line that reports `count` dropped ones.
+    fn report(&self, count: u64) -> String {
+        let fields = [
+            ("event", Value::from("log_lines_dropped")),
+            ("count", Value::from(count)),
+        ];
+        let message = "log lines dropped here: standard error was not read fast enough";
+        self.formatter.format(
+            &line::warning(format_args!("{message}"))
+                .key_values(&fields)
+                .build(),
+        )
+    }
+
+    /// Returns the next line. If lines were dropped after the last one, it is empty.
     fn next(&self) -> Line {
         let nothing = |state: &mut State| state.lines.is_empty() && state.dropped == 0;
         let mut state = self.state.wait_while(nothing);
@@ -104,7 +123,8 @@ impl Queue {
     }
 }
 
-/// Writes a line, waiting for as long as it takes. If it cannot be written there is nobody to tell.
+/// Writes a whole line, however long it takes. An error is ignored, because standard error is the only
+/// place to report it.
 fn write(out: &mut impl Write, mut text: &[u8]) {
     while !text.is_empty() {
         match out.write(text) {
@@ -123,11 +143,12 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
+    use super::super::LogFormat;
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// A writer that says what it is asked to write, and goes on when it is told to.
+    /// A writer that reports each write, and returns what the test answers.
     struct Gate {
         writes: Sender<String>,
         answers: Receiver<io::Result<usize>>,
@@ -137,7 +158,7 @@ mod tests {
         fn write(&mut self, text: &[u8]) -> io::Result<usize> {
             let text_of = String::from_utf8(text.to_vec()).unwrap();
             self.writes.send(text_of).unwrap();
-            // Once the test has ended, everything goes through.
+            // After the test every write succeeds.
             self.answers.recv().unwrap_or(Ok(text.len()))
         }
 
@@ -146,8 +167,9 @@ mod tests {
         }
     }
 
-    fn gated(longest: usize) -> (Arc<Queue>, Receiver<String>, Sender<io::Result<usize>>) {
-        let queue = Arc::new(Queue::new(longest));
+    fn gated(capacity: usize) -> (Arc<Queue>, Receiver<String>, Sender<io::Result<usize>>) {
+        let formatter = Arc::new(Formatter::new(LogFormat::Text));
+        let queue = Arc::new(Queue::new(capacity, formatter));
         let (writes, written) = channel();
         let (answer, answers) = channel();
         let reader = Arc::clone(&queue);
@@ -156,11 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_do_not_fit_are_dropped_and_counted_in_their_place() {
+    fn full_queue_drops_and_counts_lines() {
         let (queue, written, answer) = gated(2);
         queue.push(b"1".to_vec());
         assert_eq!(written.recv_timeout(PATIENCE).unwrap(), "1");
-        // While the first is being written, two more fit.
+        // Two more fit while the first one is being written.
         for line in ["2", "3", "dropped", "dropped"] {
             queue.push(line.into());
         }
@@ -169,7 +191,7 @@ mod tests {
         assert_eq!(written.recv_timeout(PATIENCE).unwrap(), "2");
         queue.push(b"4".to_vec());
         queue.push(b"dropped".to_vec());
-        for expected in ["3", "2 log lines", "4", "1 log line "] {
+        for expected in ["3", "count=2\n", "4", "count=1\n"] {
             answer.send(Ok(1000)).unwrap();
             let line = written.recv_timeout(PATIENCE).unwrap();
             assert!(line.contains(expected), "{expected} in {line}");
@@ -183,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_written_whole_past_interruptions_and_full_pipes() {
+    fn interrupted_write_resumes_where_it_stopped() {
         let (queue, written, answer) = gated(2);
         queue.push(b"abc".to_vec());
         for reply in [

@@ -1,0 +1,174 @@
+//! The filter, and lines on their way to standard error.
+
+use std::io::{BufRead, BufReader, Read};
+use std::sync::mpsc::channel;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn start(filter: &str, out: impl Write + Send + 'static) -> (Logger, LogGuard) {
+    let (logger, _) = Logger::start(filter, LogFormat::Text, out).unwrap();
+    let guard = logger.guard.clone();
+    (logger, guard)
+}
+
+fn log(logger: &Logger, text: &str) {
+    let target = concat!(env!("CARGO_CRATE_NAME"), "::runtime");
+    let mut record = Record::builder();
+    record.level(Level::Info).target(target);
+    logger.log(&record.args(format_args!("{text}")).build());
+}
+
+#[test]
+fn format_is_text_or_json() {
+    assert_eq!("text".parse(), Ok(LogFormat::Text));
+    assert_eq!("JSON".parse(), Ok(LogFormat::Json));
+    assert_eq!("".parse::<LogFormat>(), Err(UnknownLogFormat));
+    assert_eq!("logfmt".parse::<LogFormat>(), Err(UnknownLogFormat));
+}
+
+#[test]
+fn events_become_lines_in_order() {
+    let (read, write) = io::pipe().unwrap();
+    let (logger, guard) = start("info", write);
+    for text in ["one", "two\nlines", "three"] {
+        log(&logger, text);
+    }
+    assert!(guard.flush(PATIENCE));
+    let lines: Vec<String> = BufReader::new(read)
+        .lines()
+        .take(3)
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(lines[0].split_once(' ').unwrap().1, "INFO  one");
+    assert_eq!(lines[1].split_once(' ').unwrap().1, "INFO  two\\nlines");
+    assert_eq!(lines[2].split_once(' ').unwrap().1, "INFO  three");
+}
+
+#[test]
+fn unread_pipe_blocks_no_logging_thread() {
+    let (read, write) = io::pipe().unwrap();
+    let (logger, guard) = start("info", write);
+    let total = 20_000;
+    let (done, finished) = channel();
+    std::thread::spawn(move || {
+        for number in 0..total {
+            log(&logger, &format!("line {number} {}", "x".repeat(200)));
+        }
+        done.send(logger).unwrap();
+    });
+    let logger = finished.recv_timeout(PATIENCE).expect("logging blocked");
+    assert!(
+        !guard.flush(Duration::from_millis(10)),
+        "nothing reads the pipe"
+    );
+
+    // Once the pipe is read, every line is there or counted as dropped.
+    let mut lines = BufReader::new(read).lines().map(Result::unwrap);
+    let (mut written, mut dropped) = (0, 0);
+    while written + dropped < total {
+        match lines.next().unwrap().split_once("count=") {
+            Some((_, count)) => dropped += count.parse::<u64>().unwrap(),
+            None => written += 1,
+        }
+    }
+    assert_eq!(written + dropped, total);
+    assert!(dropped > 0 && written > QUEUE_LENGTH as u64);
+    log(&logger, "and on it goes");
+    assert!(lines.next().unwrap().ends_with("INFO  and on it goes"));
+    assert!(guard.flush(PATIENCE));
+}
+
+#[test]
+fn closed_standard_error_only_loses_lines() {
+    let (read, write) = io::pipe().unwrap();
+    drop(read);
+    let (logger, guard) = start("info", write);
+    for _ in 0..10 {
+        log(&logger, "into the void");
+    }
+    assert!(guard.flush(PATIENCE));
+}
+
+#[test]
+fn unparsable_filter_counts_as_info() {
+    for filter in ["", " ", "a=b=c", "elector=loud"] {
+        assert_eq!(
+            parse_filter(filter).0.filter(),
+            LevelFilter::Info,
+            "{filter}"
+        );
+    }
+    let (filter, _) = parse_filter("warn,ureq=trace");
+    assert_eq!(filter.filter(), LevelFilter::Trace);
+}
+
+#[test]
+fn probable_mistake_in_filter_is_warned_about() {
+    for (filter, expected) in [
+        ("a=b", Some("logging info")),
+        ("a=loud", Some("logging info")),
+        ("info,a=b=c", Some("logging info")),
+        ("a/b/c", Some("logging info")),
+        ("a=info=", Some("logging info")),
+        ("=7x", Some("logging info")),
+        ("verbose", Some("selects nothing of elector itself")),
+        ("ureq=debug", Some("selects nothing of elector itself")),
+        ("ureq=debug,error", None),
+        ("off", None),
+        ("", None),
+        ("info", None),
+        ("INFO", None),
+        (",info", None),
+        ("warn/x", None),
+        (" a = info ,info", None),
+    ] {
+        let warning = parse_filter(filter).1.unwrap_or_default();
+        assert!(
+            warning.contains(expected.unwrap_or("")),
+            "{filter}: {warning}"
+        );
+        assert_eq!(
+            warning.is_empty(),
+            expected.is_none(),
+            "{filter}: {warning}"
+        );
+    }
+}
+
+#[test]
+fn filtered_events_are_not_written() {
+    let (mut read, write) = io::pipe().unwrap();
+    let (logger, guard) = start("warn", write);
+    log(&logger, "not this");
+    logger.log(
+        &Record::builder()
+            .level(Level::Error)
+            .target("ureq::run")
+            .args(format_args!("but this"))
+            .build(),
+    );
+    assert!(guard.flush(PATIENCE));
+    let mut text = [0; 100];
+    let length = read.read(&mut text).unwrap();
+    let text = std::str::from_utf8(&text[..length]).unwrap();
+    assert!(text.ends_with(" ERROR ureq::run: but this\n"), "{text}");
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[test]
+fn ureq_logs_debug_only_on_request() {
+    for (filter, logged) in [
+        ("debug", false),
+        ("trace", false),
+        ("debug,ureq=debug", true),
+        ("info,ureq_proto=debug", true),
+        ("ureq=warn,debug", false),
+    ] {
+        let (filter_of, _) = parse_filter(filter);
+        let mut record = Record::builder();
+        let record = record.level(Level::Debug).target("ureq_proto::client");
+        assert_eq!(filter_of.matches(&record.build()), logged, "{filter}");
+    }
+}
