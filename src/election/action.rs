@@ -36,14 +36,14 @@ pub enum Action {
     /// is left, whenever that is.
     StartLeading {
         /// The fencing token of this term.
-        token: u64,
+        fencing_token: u64,
         /// Until when it may run, unless that is extended.
-        until: Instant,
+        valid_until: Instant,
     },
     /// The workload may run until then.
     ExtendLease {
         /// Until when.
-        until: Instant,
+        valid_until: Instant,
     },
     /// Stop the workload now. May come a second time with an earlier `kill_at`.
     StopLeading {
@@ -114,7 +114,7 @@ pub enum Notice {
     /// A claim took effect, and is to be confirmed.
     Claimed {
         /// The token of the term that it is to begin.
-        token: u64,
+        fencing_token: u64,
     },
     /// Another candidate's claim came first.
     ClaimLost,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::action::Notice;
 use super::config::LeaderElectionConfig;
-use super::lock::{Advice, Content, Observed};
+use super::lock::{Content, Observed};
 use super::record::LeaderElectionRecord;
 use super::status::ObservedStatus;
 use super::time::Instant;
@@ -28,18 +28,6 @@ pub(super) const POLL_JITTER: f64 = 0.1;
 /// The part of a poll period by which the look after a renewal may come sooner: not more, or looks
 /// that show nothing new would come close upon one that did.
 const MOST_SPREAD: f64 = 0.75;
-
-/// How many followers of a leader the setting of the stagger is for.
-const STAGGERED_FOLLOWERS: u32 = 2;
-
-/// How many such staggers each further follower adds. With a write on its way for a third of a second, one
-/// claim in two takeovers is in vain among ten candidates, and in nine of ten takeovers at most one; with
-/// one stagger each it would be one in each, and the first would come a fifth of a second sooner
-/// (docs/performance.md).
-const FOR_EACH_FURTHER: u32 = 2;
-
-/// What seem to be more followers than this may be other programs.
-const MOST_FOLLOWERS: u32 = 9;
 
 /// After so many times the longest stagger the last candidate writes of those that start at once, where
 /// nobody has to be waited for.
@@ -83,8 +71,6 @@ pub(super) struct Candidacy {
     /// The lease that it would write itself: as long as the record will say.
     own_lease: Duration,
     longest_stagger: Duration,
-    /// How many stand for election, as far as that is known.
-    candidates: Option<u32>,
     dice: Dice,
     observation: Option<Observation>,
     /// Nothing is claimed before this.
@@ -97,7 +83,6 @@ impl Candidacy {
         Candidacy {
             own_lease: Duration::from_secs(config.lease_duration_seconds()),
             longest_stagger: config.takeover_stagger,
-            candidates: None,
             dice: Dice(Rng::with_seed(config.seed)),
             observation: None,
             not_before: Instant::BOOT,
@@ -136,12 +121,6 @@ impl Candidacy {
         notices
     }
 
-    /// Takes in how many stand for election, as far as the store can tell. Those that look seldom
-    /// need nothing that keeps them apart.
-    pub(super) fn take_advice(&mut self, advice: Advice) {
-        self.candidates = advice.candidates.filter(|_| advice.poll_pause.is_zero());
-    }
-
     /// How long after the lease is free a candidate that sees it so writes.
     fn draw_stagger(&mut self, first_look: bool) -> Duration {
         let chance = self.dice.0.f64();
@@ -152,14 +131,7 @@ impl Candidacy {
                 .saturating_mul(START_STAGGERS)
                 .mul_f64(late);
         }
-        let followers = self.candidates.unwrap_or_default().saturating_sub(1);
-        let more = followers
-            .min(MOST_FOLLOWERS)
-            .saturating_sub(STAGGERED_FOLLOWERS);
-        let staggers = 1 + FOR_EACH_FURTHER * more;
-        self.longest_stagger
-            .saturating_mul(staggers)
-            .mul_f64(chance)
+        self.longest_stagger.mul_f64(chance)
     }
 
     fn overwritten_notice(&self, observed: &Observed) -> Option<Notice> {
@@ -288,7 +260,7 @@ impl Candidacy {
     }
 
     /// The token of a term that is claimed now: one more than every one seen.
-    pub(super) fn next_token(&self) -> u64 {
+    pub(super) fn next_fencing_token(&self) -> u64 {
         self.highest_fencing_token
             .map_or(0, |token| token.saturating_add(1))
     }

@@ -31,8 +31,8 @@ use std::time::Duration;
 use super::action::{Action, Finish, Notice, StopReason};
 use super::candidacy::{Candidacy, POLL_JITTER};
 use super::config::LeaderElectionConfig;
-use super::lock::{Advice, LockError, Observed, Written};
-use super::rhythm::Rhythm;
+use super::lock::{LockError, Observed, Written};
+use super::prediction::RenewalPrediction;
 use super::status::{CallStatus, LeaderStatus, RoleName, Status};
 use super::term::Term;
 use super::time::Instant;
@@ -50,10 +50,10 @@ enum Next {
 impl Next {
     fn name(self) -> &'static str {
         match self {
-            Next::Look => "looking at the lease",
+            Next::Look => "reading the lease",
             Next::Claim => "claiming the lease",
             Next::Renew => "renewing the lease",
-            Next::Release => "giving the lease back",
+            Next::Release => "releasing the lease",
         }
     }
 }
@@ -119,8 +119,8 @@ pub struct LeaderElector {
     /// The store wants no call before this.
     rate_limited_until: Instant,
     /// How far apart the store wants a candidate's looks to be.
-    poll_pause: Duration,
-    rhythm: Rhythm,
+    min_poll_interval: Duration,
+    prediction: RenewalPrediction,
     slow_paths: u64,
     /// It is to leave, for good or for a while, as soon as the workload has gone.
     ending: Option<Ending>,
@@ -140,7 +140,7 @@ impl LeaderElector {
     #[must_use]
     pub fn new(config: LeaderElectionConfig, confirmation: Option<Duration>, now: Instant) -> Self {
         let give_up_at = config.give_up_after.map(|patience| now + patience);
-        let rhythm = Rhythm::new(config.retry_period, config.poll_period);
+        let prediction = RenewalPrediction::new(config.retry_period, config.poll_period);
         LeaderElector {
             candidacy: Candidacy::new(&config),
             config,
@@ -158,8 +158,8 @@ impl LeaderElector {
             writes: 0,
             failures: 0,
             rate_limited_until: Instant::BOOT,
-            poll_pause: Duration::ZERO,
-            rhythm,
+            min_poll_interval: Duration::ZERO,
+            prediction,
             slow_paths: 0,
             ending: None,
             give_up_at,
@@ -201,8 +201,8 @@ impl LeaderElector {
     pub fn status(&self) -> Status {
         let leading = match &self.role {
             Role::Leader(term) => Some(LeaderStatus {
-                token: term.token,
-                until: term.limit(&self.config).unwrap_or(Instant::BOOT),
+                fencing_token: term.fencing_token,
+                valid_until: term.limit(&self.config).unwrap_or(Instant::BOOT),
             }),
             _ => None,
         };
@@ -212,7 +212,7 @@ impl LeaderElector {
             finishing: self.ending.is_some_and(Ending::is_for_good),
             leader: self.reported.clone(),
             leading,
-            seen: self.candidacy.status(),
+            observed: self.candidacy.status(),
             failures: self.failures,
             rate_limited_until: self.rate_limited_until,
             call: self.in_flight.map(|call| CallStatus {
@@ -276,11 +276,11 @@ impl LeaderElector {
         }
     }
 
-    /// What the lock says of [`advice`](super::lock::ResourceLock::advice); to be told before what came
-    /// of the call.
-    pub fn handle_advice(&mut self, advice: Advice) {
-        self.poll_pause = advice.poll_pause;
-        self.candidacy.take_advice(advice);
+    /// Takes in what the lock returns from
+    /// [`min_poll_interval`](super::lock::ResourceLock::min_poll_interval). Call it before the handler
+    /// of the call's result.
+    pub fn handle_min_poll_interval(&mut self, interval: Duration) {
+        self.min_poll_interval = interval;
     }
 
     /// A `get` came back.
@@ -361,10 +361,10 @@ impl LeaderElector {
     /// When a candidate looks again after a look that did not let it claim.
     fn next_look(&mut self, now: Instant, sent_at: Instant) -> Instant {
         let news = self.candidacy.is_news(now);
-        self.rhythm.looked(sent_at, now, news);
+        self.prediction.looked(sent_at, now, news);
         let jitter = self.candidacy.poll_jitter();
         // Never longer than it was told: that may be up to a moment that matters.
-        let pause = self.poll_pause.mul_f64(jitter - POLL_JITTER);
+        let pause = self.min_poll_interval.mul_f64(jitter - POLL_JITTER);
         let spread = if news {
             self.candidacy.spread()
         } else {
@@ -373,7 +373,7 @@ impl LeaderElector {
         let period = self.config.poll_period.mul_f64(spread).max(pause);
         let mut at = (sent_at + period).max(now + period / 2);
         if pause.is_zero() {
-            at = self.rhythm.next_look(at).max(now);
+            at = self.prediction.next_look(at).max(now);
         }
         let acquire_at = self.candidacy.acquire_at();
         if acquire_at > now {
@@ -406,15 +406,17 @@ impl LeaderElector {
             return;
         };
         let term = term.clone();
-        let token = term.token;
+        let fencing_token = term.fencing_token;
         self.role = Role::Leader(term);
         self.workload = true;
         self.term_open = true;
         self.has_led = true;
         self.give_up_at = None;
         self.event("became leader");
-        self.actions
-            .push_back(Action::StartLeading { token, until });
+        self.actions.push_back(Action::StartLeading {
+            fencing_token,
+            valid_until: until,
+        });
         self.report(self.config.identity.clone());
     }
 

@@ -55,9 +55,10 @@ pub trait ResourceLock {
     /// to changing it.
     fn confirm_delay(&self) -> Option<Duration>;
 
-    /// What the store's own limits tell a candidate. Asked after each call.
-    fn advice(&self) -> Advice {
-        Advice::default()
+    /// Returns the shortest interval between a candidate's reads that the store's rate limits leave;
+    /// zero without such a limit. Asked after each call.
+    fn min_poll_interval(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Notes an event ("baz became leader") where people look for such things.
@@ -68,17 +69,6 @@ pub trait ResourceLock {
 
     /// Where the record is kept, for people.
     fn describe(&self) -> String;
-}
-
-/// What a store whose requests are counted tells a candidate beside what is in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Advice {
-    /// How far apart its looks are to be from now on, at least, beside its own poll period: more as
-    /// requests run short.
-    pub poll_pause: Duration,
-    /// How many stand for election, the leader included, as far as that can be told by the requests
-    /// that all of them send; `None` if it cannot. Too high where others send requests too.
-    pub candidates: Option<u32>,
 }
 
 /// What the store said of a write that took effect.

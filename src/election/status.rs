@@ -25,7 +25,7 @@ pub struct Status {
     /// Set while this candidate leads, also while it is stopping.
     pub leading: Option<LeaderStatus>,
     /// What its last look at the store showed; `None` before the first answer. A leader rarely looks.
-    pub seen: Option<ObservedStatus>,
+    pub observed: Option<ObservedStatus>,
     /// The call to the store that is under way.
     pub call: Option<CallStatus>,
     /// How many calls failed in a row, up to now.
@@ -81,9 +81,9 @@ pub struct ObservedStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaderStatus {
     /// The fencing token.
-    pub token: u64,
+    pub fencing_token: u64,
     /// Until when it leads, unless that is extended.
-    pub until: Instant,
+    pub valid_until: Instant,
 }
 
 /// A call to the store.
@@ -140,7 +140,7 @@ impl Default for Status {
             finishing: false,
             leader: String::new(),
             leading: None,
-            seen: None,
+            observed: None,
             call: None,
             failures: 0,
             rate_limited_until: Instant::BOOT,
@@ -158,7 +158,7 @@ impl Status {
     /// Says why it is not healthy.
     pub fn check(&self, lock: &str, now: Instant, tolerance: Duration) -> Result<(), Unhealthy> {
         if let Some(leading) = self.leading
-            && now > leading.until + tolerance
+            && now > leading.valid_until + tolerance
         {
             return Err(Unhealthy::NotRenewed {
                 lock: lock.to_owned(),
@@ -186,7 +186,10 @@ mod tests {
     fn leading_until(until: Instant) -> Status {
         Status {
             leader: "foo".into(),
-            leading: Some(LeaderStatus { token: 1, until }),
+            leading: Some(LeaderStatus {
+                fencing_token: 1,
+                valid_until: until,
+            }),
             ..Status::default()
         }
     }
@@ -221,7 +224,7 @@ mod tests {
     fn a_call_that_never_comes_back_is_unhealthy_half_a_minute_after_its_timeout() {
         let status = Status {
             call: Some(CallStatus {
-                name: "looking at the lease",
+                name: "reading the lease",
                 since: at(0),
                 overdue_at: at(5),
             }),

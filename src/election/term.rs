@@ -29,7 +29,7 @@ struct Write {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Term {
     /// The fencing token.
-    pub(super) token: u64,
+    pub(super) fencing_token: u64,
     /// When it began, as the record says it.
     pub(super) acquire_time: String,
     claim: u64,
@@ -43,9 +43,14 @@ pub(super) struct Term {
 
 impl Term {
     /// A term whose claim is the process's write with this number, sent now.
-    pub(super) fn claimed(token: u64, acquire_time: String, claim: u64, now: Instant) -> Term {
+    pub(super) fn claimed(
+        fencing_token: u64,
+        acquire_time: String,
+        claim: u64,
+        now: Instant,
+    ) -> Term {
         let mut term = Term {
-            token,
+            fencing_token,
             acquire_time,
             claim,
             writes: Vec::new(),

@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn the_last_failure_is_kept_and_reading_a_long_history_is_none() {
         let failed = |error| Notice::Failed {
-            call: "looking at the lease",
+            call: "reading the lease",
             error,
             write: false,
             retry_in: Duration::ZERO,
@@ -305,7 +305,7 @@ mod tests {
         journal.looked(at(3), &observed("a", 7));
         assert_eq!(journal.reading, None);
         let failure = journal.last_failure.unwrap();
-        assert_eq!(failure.text, "looking at the lease failed: no route");
+        assert_eq!(failure.text, "reading the lease failed: no route");
         assert_eq!(failure.at, at(2));
     }
 }

@@ -80,9 +80,9 @@ pub struct Lease<'a> {
 #[must_use]
 pub fn leads(status: &Status, now: Instant) -> Option<Leads> {
     let leading = status.leading.filter(|_| !status.stopping)?;
-    let left = leading.until.since(now);
+    let left = leading.valid_until.since(now);
     (!left.is_zero()).then_some(Leads {
-        token: leading.token,
+        token: leading.fencing_token,
         left,
     })
 }
@@ -135,7 +135,7 @@ impl View {
             return Some(Lease {
                 record,
                 own: true,
-                until: leading.until,
+                until: leading.valid_until,
                 of: config.renew_deadline.min(config.usable_lease()),
             });
         }
@@ -153,7 +153,7 @@ impl View {
     #[must_use]
     pub fn acquire_at(&self) -> Option<Instant> {
         let waits = self.status.role == RoleName::Candidate && !self.status.stopping;
-        let seen = self.status.seen.as_ref().filter(|_| waits)?;
+        let seen = self.status.observed.as_ref().filter(|_| waits)?;
         Some(seen.acquire_at)
     }
 
@@ -261,7 +261,7 @@ pub(super) mod tests {
             }),
         );
         view.status.leader = content.holder().to_owned();
-        view.status.seen = Some(ObservedStatus {
+        view.status.observed = Some(ObservedStatus {
             content: content.clone(),
             since: when,
             acquire_at: when + Duration::from_secs(30),
@@ -273,7 +273,10 @@ pub(super) mod tests {
         sees(view, at(50_000), &record("me", 4));
         view.journal.led(at(52_000), "me", 4);
         view.status.role = RoleName::Leader;
-        view.status.leading = Some(LeaderStatus { token: 4, until });
+        view.status.leading = Some(LeaderStatus {
+            fencing_token: 4,
+            valid_until: until,
+        });
     }
 
     #[test]

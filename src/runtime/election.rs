@@ -25,7 +25,7 @@ use super::timer_thread::TimerThread;
 use crate::election::action::{Action, Finish, StopReason};
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::election::elector::LeaderElector;
-use crate::election::lock::{Advice, LockError, ResourceLock};
+use crate::election::lock::{LockError, ResourceLock};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::status::{Status, Unhealthy};
 use crate::election::time::Instant;
@@ -48,7 +48,7 @@ const LAST_CALLBACKS: Duration = Duration::from_secs(1);
 enum Event {
     Timer,
     /// What came of a call, and how far apart a candidate's looks are to be.
-    Lock(LockResult, Advice),
+    Lock(LockResult, Duration),
     /// Nothing is left of what worked in the term with this token.
     WorkloadGone(u64),
     Cancel,
@@ -325,7 +325,7 @@ impl Owner {
                 log::debug!("the term {token}: nothing of it runs since {now} after boot");
                 self.elector.handle_workload_gone(now);
             }
-            Event::Lock(LockResult::Got(result), advice) => {
+            Event::Lock(LockResult::Got(result), interval) => {
                 self.handle.seen().journal.looked(now, &result);
                 self.entrance.check_get(result.as_ref().err())?;
                 if let Ok(observed) = &result {
@@ -333,19 +333,19 @@ impl Owner {
                     let leads = self.elector.is_leader();
                     self.announcer.looked(now, observed, leads);
                 }
-                self.elector.handle_advice(advice);
+                self.elector.handle_min_poll_interval(interval);
                 self.elector.handle_got(now, result);
                 if !self.elector.is_leader() {
-                    self.reporter.poll_pause(now, advice.poll_pause);
+                    self.reporter.poll_pause(now, interval);
                 }
             }
-            Event::Lock(LockResult::Wrote(result), advice) => {
+            Event::Lock(LockResult::Wrote(result), interval) => {
                 self.handle.seen().journal.wrote(now, &result);
                 self.entrance.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.succeeded(now, true);
                 }
-                self.elector.handle_advice(advice);
+                self.elector.handle_min_poll_interval(interval);
                 self.elector.handle_wrote(now, result);
             }
         }
@@ -370,8 +370,13 @@ impl Owner {
                 }
                 // An event that finds no room is left out.
                 Action::Event(event) => drop(self.calls.try_send(LockCall::Event(event))),
-                Action::StartLeading { token, until } => self.start_leading(token, until)?,
-                Action::ExtendLease { until } => {
+                Action::StartLeading {
+                    fencing_token,
+                    valid_until,
+                } => {
+                    self.start_leading(fencing_token, valid_until)?;
+                }
+                Action::ExtendLease { valid_until: until } => {
                     if let Some(term) = &self.term {
                         log::debug!(
                             "the term {}: lasts until {until} after boot",

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::election::lock::{Advice, LockError, Observed, ResourceLock, Written};
+use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 
 /// The elector makes one call at a time; the rest is room for events, which may be left out.
@@ -27,17 +27,17 @@ pub(super) enum LockResult {
 }
 
 /// Starts the thread. It ends once the sender is dropped and the call under way has come back. With
-/// what came of a call `answer` is told the lock's advice.
+/// each result `answer` gets the lock's shortest poll interval.
 pub(super) fn start(
     mut lock: Box<dyn ResourceLock + Send>,
-    mut answer: impl FnMut(LockResult, Advice) + Send + 'static,
+    mut answer: impl FnMut(LockResult, Duration) + Send + 'static,
 ) -> io::Result<SyncSender<LockCall>> {
     let (calls, queue): (_, Receiver<LockCall>) = sync_channel(QUEUE);
     thread::Builder::new().name("lock".into()).spawn(move || {
         for call in queue {
             if let Some(result) = carry_out(&mut *lock, call) {
-                let advice = guarded(|| lock.advice());
-                answer(result, advice.unwrap_or_default());
+                let interval = guarded(|| lock.min_poll_interval());
+                answer(result, interval.unwrap_or_default());
             }
         }
     })?;

@@ -120,7 +120,9 @@ impl Reporter {
                 retry_after.as_secs(),
                 utc_timestamp_after(*retry_after)
             ),
-            Notice::Claimed { token } => log::info!("claimed the lease for the term {token}"),
+            Notice::Claimed { fencing_token } => {
+                log::info!("claimed the lease for the term {fencing_token}");
+            }
             Notice::ClaimLost => log::info!("another candidate's claim came first"),
             Notice::RecordLost { pause } => log::warn!(
                 "what was last seen in effect is gone: claiming nothing for {}s",

@@ -176,7 +176,7 @@ fn it_leads_renews_and_gives_the_lease_back() {
     eventually("the term is extended", || term.valid_until() > until);
     let status = running.handle.status();
     assert_eq!(status.leader, "me");
-    assert_eq!(status.leading.unwrap().token, 0);
+    assert_eq!(status.leading.unwrap().fencing_token, 0);
     assert_eq!(running.stop(), Finish::Stopped);
     assert!(term.is_over());
     assert_eq!(store.holder(), "");
@@ -305,7 +305,7 @@ fn callbacks_that_panic_end_nothing() {
     let mut running = run(&store, Habit::Panics);
     running.await_term(0);
     eventually("it renews", || store.writes().len() >= 4);
-    assert_eq!(running.handle.status().leading.unwrap().token, 0);
+    assert_eq!(running.handle.status().leading.unwrap().fencing_token, 0);
     assert_eq!(running.stop(), Finish::Stopped);
     assert_eq!(store.holder(), "");
     let calls = running.calls();

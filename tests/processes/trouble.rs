@@ -51,7 +51,7 @@ fn a_service_that_is_away_at_start_is_waited_for() {
     world.gist = "demo".into();
     let address = format!("http://127.0.0.1:{port}");
     let mut first = world.spawn(world.elector("first").with("GITHUB_API_URL", &address));
-    first.await_said("looking at the lease failed");
+    first.await_said("reading the lease failed");
     never_for(LEASE, "it gives up", || !first.is_running());
     world.restart(service_at(port));
     assert_eq!(first.await_leading(), 0);

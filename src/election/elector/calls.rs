@@ -80,9 +80,9 @@ impl LeaderElector {
     }
 
     fn claim_record(&mut self, number: u64, now: Instant, wall: String) -> LeaderElectionRecord {
-        let token = self.candidacy.next_token();
-        self.become_acquiring(Term::claimed(token, wall.clone(), number, now));
-        self.own_record(token, wall.clone(), wall)
+        let fencing_token = self.candidacy.next_fencing_token();
+        self.become_acquiring(Term::claimed(fencing_token, wall.clone(), number, now));
+        self.own_record(fencing_token, wall.clone(), wall)
     }
 
     /// A renewal of the present term; without one there is nothing to renew.
@@ -96,13 +96,13 @@ impl LeaderElector {
             return None;
         };
         term.sent(number, now);
-        let (token, acquire_time) = (term.token, term.acquire_time.clone());
-        Some(self.own_record(token, acquire_time, wall))
+        let (fencing_token, acquire_time) = (term.fencing_token, term.acquire_time.clone());
+        Some(self.own_record(fencing_token, acquire_time, wall))
     }
 
     fn own_record(
         &self,
-        token: u64,
+        fencing_token: u64,
         acquire_time: String,
         renew_time: String,
     ) -> LeaderElectionRecord {
@@ -111,7 +111,7 @@ impl LeaderElector {
             lease_duration_seconds: self.config.lease_duration_seconds(),
             acquire_time,
             renew_time,
-            leader_transitions: token,
+            leader_transitions: fencing_token,
             other: self.candidacy.other_fields(),
         }
     }
@@ -195,7 +195,10 @@ impl LeaderElector {
             Role::Candidate => {
                 let usual = self.config.poll_period * doubled.min(MOST_STRETCH);
                 // Not longer than until the lease may be taken.
-                usual.max(self.poll_pause.min(self.candidacy.acquire_at().since(now)))
+                usual.max(
+                    self.min_poll_interval
+                        .min(self.candidacy.acquire_at().since(now)),
+                )
             }
             _ => {
                 let first = self.config.retry_period / RETRY_DIVISOR;

@@ -68,7 +68,8 @@ impl LeaderElector {
         let renew_at = confirm_at.max(sent_at + self.config.retry_period);
         if self.is_leader() {
             if let Some(until) = limit {
-                self.actions.push_back(Action::ExtendLease { until });
+                self.actions
+                    .push_back(Action::ExtendLease { valid_until: until });
             }
             // What is not confirmed by this one is to be soon.
             let renew_at = if confirms { renew_at } else { confirm_at };
@@ -114,8 +115,8 @@ impl LeaderElector {
     /// A claim is told of once it is known to have taken effect.
     pub(super) fn tell_of_claim(&mut self, kind: Next) {
         if let (Next::Claim, Role::Acquiring(term)) = (kind, &self.role) {
-            let token = term.token;
-            self.notice(Notice::Claimed { token });
+            let fencing_token = term.fencing_token;
+            self.notice(Notice::Claimed { fencing_token });
         }
     }
 

@@ -33,7 +33,7 @@ use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::stored::{Mark, Stored};
 use self::wire::{Answer, Request};
-use crate::election::lock::{Advice, LockError, Observed, ResourceLock, Written};
+use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 use crate::lock::stats::StatsHandle;
@@ -214,8 +214,8 @@ impl<T: Transport> ResourceLock for GistLock<T> {
         Some(self.confirm_delay)
     }
 
-    fn advice(&self) -> Advice {
-        self.protocol.advice((self.clock)())
+    fn min_poll_interval(&self) -> Duration {
+        self.protocol.min_poll_interval((self.clock)())
     }
 
     fn record_event(&mut self, event: &str) {

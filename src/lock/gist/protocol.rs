@@ -22,7 +22,7 @@ use super::revision::Revision;
 use super::stored::{self, Mark, Origin, PROTOCOL, PROTOCOL_MOVED, Stored};
 use super::wire::target::check_file_name;
 use super::wire::{Answer, GistPage, Reply, Request};
-use crate::election::lock::{Advice, Content, LockError, Observed, Written};
+use crate::election::lock::{Content, LockError, Observed, Written};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
 use crate::election::time::Instant;
 use crate::fmt::one_line;
@@ -134,13 +134,11 @@ impl GistProtocol {
         self.reader.known()
     }
 
-    /// What a candidate is to know of the service's limits `now`.
+    /// Returns the shortest interval between a candidate's reads that the rate limit leaves, as of
+    /// `now`.
     #[must_use]
-    pub fn advice(&self, now: Instant) -> Advice {
-        Advice {
-            poll_pause: self.budget.pause(now, self.in_effect().is_some()),
-            candidates: self.budget.candidates(),
-        }
+    pub fn min_poll_interval(&self, now: Instant) -> Duration {
+        self.budget.pause(now, self.in_effect().is_some())
     }
 
     /// What is in effect, as far as it is known.

@@ -277,7 +277,7 @@ fn every_answer_says_how_far_apart_looks_are_to_be() {
     let (rig, mut lock) = leader();
     get(&mut lock);
     assert_eq!(
-        lock.advice().poll_pause,
+        lock.min_poll_interval(),
         Duration::ZERO,
         "nothing is said of limits"
     );
@@ -288,21 +288,21 @@ fn every_answer_says_how_far_apart_looks_are_to_be() {
     let unchanged = rig.service.requests().of("GET", "", "304");
     assert_eq!(unchanged, 1, "a 304 says it too");
     assert_eq!(
-        lock.advice().poll_pause,
+        lock.min_poll_interval(),
         Duration::from_secs(300),
         "ten leases"
     );
     put_clock_forward(Duration::from_secs(3_500));
     assert!(
-        lock.advice().poll_pause <= Duration::from_secs(102),
+        lock.min_poll_interval() <= Duration::from_secs(102),
         "the reset"
     );
     put_clock_forward(Duration::from_secs(103));
-    assert_eq!(lock.advice().poll_pause, Duration::ZERO);
+    assert_eq!(lock.min_poll_interval(), Duration::ZERO);
     rig.faults(r#"{"primary_limit":5000}"#);
     update(&mut lock, "baz", 1);
     assert_eq!(
-        lock.advice().poll_pause,
+        lock.min_poll_interval(),
         Duration::from_secs(30),
         "not at once as often as ever"
     );

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use elector::election::action::{Finish, Notice};
 use elector::election::config::LeaderElectionConfig;
-use elector::election::lock::{Advice, LockError};
+use elector::election::lock::LockError;
 
 use crate::conformance::rig::{
     Fate, Rig, START, config, finish, millis, record, seconds, unavailable,
@@ -102,17 +102,10 @@ fn a_leader_that_was_throttled_asks_again_when_the_time_is_over_and_leads_anew()
 
 // ---- where the store's requests run short ----
 
-fn pause(poll_pause: Duration) -> Advice {
-    Advice {
-        poll_pause,
-        candidates: None,
-    }
-}
-
 #[test]
 fn a_candidate_looks_as_seldom_as_the_store_wants_it_to() {
     let mut rig = rig_with_record("bing", 10, 0);
-    rig.elector.handle_advice(pause(seconds(6)));
+    rig.elector.handle_min_poll_interval(seconds(6));
     rig.run_for(seconds(9));
     let gap = rig.times[1].since(rig.times[0]);
     // A little sooner, never later.
@@ -123,7 +116,7 @@ fn a_candidate_looks_as_seldom_as_the_store_wants_it_to() {
 #[test]
 fn a_lease_that_was_not_renewed_is_taken_on_time_however_seldom_the_store_is_looked_at() {
     let mut rig = rig_with_record("bing", 10, 0);
-    rig.elector.handle_advice(pause(seconds(6)));
+    rig.elector.handle_min_poll_interval(seconds(6));
     rig.run_to(|rig| !rig.started.is_empty());
     assert_eq!(rig.now, START + seconds(10));
     assert!(rig.ops.len() <= 5, "{:?}", rig.ops);
@@ -133,7 +126,7 @@ fn a_lease_that_was_not_renewed_is_taken_on_time_however_seldom_the_store_is_loo
 #[test]
 fn where_looks_are_very_dear_a_lease_is_taken_when_the_next_look_shows_it_again() {
     let mut rig = rig_with_record("bing", 10, 0);
-    rig.elector.handle_advice(pause(seconds(60)));
+    rig.elector.handle_min_poll_interval(seconds(60));
     // A leader that lives costs one look in each pause.
     for renewal in 0..40 {
         rig.store.borrow_mut().put(record("bing", 10, 0));
@@ -152,7 +145,7 @@ fn where_looks_are_very_dear_a_lease_is_taken_when_the_next_look_shows_it_again(
 fn a_failed_look_is_repeated_no_sooner_than_the_store_wants_and_no_later_than_the_lease_ends() {
     let mut rig = rig_with_record("bing", 10, 0);
     rig.run_for(Duration::ZERO);
-    rig.elector.handle_advice(pause(seconds(6)));
+    rig.elector.handle_min_poll_interval(seconds(6));
     rig.fates.push_back(Fate::Fails(unavailable()));
     rig.run_for(seconds(9));
     let calls: Vec<Duration> = rig.times.iter().map(|at| at.since(START)).collect();
@@ -165,7 +158,7 @@ fn a_failed_look_is_repeated_no_sooner_than_the_store_wants_and_no_later_than_th
 #[test]
 fn a_leader_is_never_held_back_by_what_candidates_are_to_save() {
     let mut rig = rig();
-    rig.elector.handle_advice(pause(seconds(3600)));
+    rig.elector.handle_min_poll_interval(seconds(3600));
     rig.run_for(seconds(20));
     assert_eq!(rig.ops.len(), 2 + 10);
     assert!(rig.stopped.is_empty());

@@ -6,7 +6,7 @@ mod config;
 mod deadlines;
 mod ending;
 mod limits;
-mod rhythm;
+mod prediction;
 mod rig;
 mod stagger;
 mod takeover;

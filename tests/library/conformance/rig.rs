@@ -273,11 +273,14 @@ impl Rig {
                 Action::Get { timeout } => self.call("get", timeout, None),
                 Action::Create { record, timeout } => self.call("create", timeout, Some(record)),
                 Action::Update { record, timeout } => self.call("update", timeout, Some(record)),
-                Action::StartLeading { token, until } => {
+                Action::StartLeading {
+                    fencing_token: token,
+                    valid_until: until,
+                } => {
                     self.started.push((self.now, token));
                     self.until = Some(until);
                 }
-                Action::ExtendLease { until } => self.until = Some(until),
+                Action::ExtendLease { valid_until: until } => self.until = Some(until),
                 Action::StopLeading { reason, kill_at } => {
                     self.stopped.push((self.now, reason, kill_at));
                     if self.obedient {

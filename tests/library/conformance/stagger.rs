@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
-use elector::election::lock::{Advice, Content};
+use elector::election::lock::Content;
 
 use crate::conformance::rig::{Rig, START, config, millis, record, seconds};
 
@@ -24,7 +24,7 @@ fn standing(seed: u64) -> Rig {
 
 /// How long after it might, each of them takes a lease: that of a record which it sees first, or which
 /// is renewed before its eyes and then no more.
-fn drawn(first_look: bool, advice: Advice) -> Vec<Duration> {
+fn drawn(first_look: bool) -> Vec<Duration> {
     let mut drawn: Vec<Duration> = (0..DRAWS)
         .map(|seed| {
             let mut rig = standing(seed);
@@ -32,7 +32,6 @@ fn drawn(first_look: bool, advice: Advice) -> Vec<Duration> {
             let mut since = START;
             if !first_look {
                 rig.run_for(millis(500));
-                rig.elector.handle_advice(advice);
                 rig.store.borrow_mut().put(record("bing", 3, 0));
                 let looks = rig.ops.len();
                 rig.run_to(|rig| rig.ops.len() > looks);
@@ -46,13 +45,6 @@ fn drawn(first_look: bool, advice: Advice) -> Vec<Duration> {
     drawn
 }
 
-fn candidates(count: u32) -> Advice {
-    Advice {
-        candidates: Some(count),
-        ..Advice::default()
-    }
-}
-
 /// Drawn evenly up to `longest`.
 fn is_even(drawn: &[Duration], longest: Duration) {
     assert!(drawn.last() <= Some(&longest), "{:?}", drawn.last());
@@ -64,34 +56,13 @@ fn is_even(drawn: &[Duration], longest: Duration) {
 }
 
 #[test]
-fn few_candidates_are_kept_apart_by_the_setting() {
-    is_even(&drawn(false, Advice::default()), LONGEST);
-    for count in 0..=3 {
-        is_even(&drawn(false, candidates(count)), LONGEST);
-    }
-}
-
-#[test]
-fn each_further_candidate_adds_twice_as_much_up_to_a_bound() {
-    is_even(&drawn(false, candidates(4)), LONGEST * 3);
-    is_even(&drawn(false, candidates(10)), LONGEST * 15);
-    for many in [11, 1_000, u32::MAX] {
-        is_even(&drawn(false, candidates(many)), LONGEST * 15);
-    }
-}
-
-#[test]
-fn where_looks_are_put_off_nothing_more_keeps_them_apart() {
-    let advice = Advice {
-        poll_pause: millis(1),
-        ..candidates(12)
-    };
-    is_even(&drawn(false, advice), LONGEST);
+fn takeover_stagger_is_drawn_evenly() {
+    is_even(&drawn(false), LONGEST);
 }
 
 #[test]
 fn of_those_that_start_together_few_are_the_first_however_many_they_are() {
-    let drawn = drawn(true, Advice::default());
+    let drawn = drawn(true);
     assert!(drawn.last() <= Some(&(LONGEST * 3)));
     // While the first one's claim is on its way. Drawn evenly they would be a quarter.
     let meanwhile = |of: usize| {

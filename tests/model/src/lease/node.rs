@@ -154,14 +154,17 @@ impl Node {
                 Asked::Update { record, timeout } => {
                     self.send(index, self.known, record, now + timeout);
                 }
-                Asked::StartLeading { token, until } => {
+                Asked::StartLeading {
+                    fencing_token: token,
+                    valid_until: until,
+                } => {
                     self.started = Some(token);
                     self.workload = Some(Workload {
                         kill_at: until + self.grace,
                         asked_to_end: false,
                     });
                 }
-                Asked::ExtendLease { until } => {
+                Asked::ExtendLease { valid_until: until } => {
                     if let Some(workload) = &mut self.workload {
                         workload.kill_at = until + self.grace;
                     }

@@ -48,7 +48,7 @@ impl World {
         let lease = self.scenario.longest_lease().max(self.longest_foreign);
         let told_to_wait = self.nodes.iter().map(|node| {
             let told = node.clock.told(self.now);
-            let pause = node.protocol.advice(told).poll_pause;
+            let pause = node.protocol.min_poll_interval(told);
             node.told_to_wait_until.since(told).max(pause)
         });
         let reads = self.service.depth_of_effect() as u32;

@@ -117,7 +117,10 @@ impl World {
                     let step = neighbour.protocol.start_update(&record);
                     self.drive_neighbour(index, step, told + timeout);
                 }
-                Action::StartLeading { token, .. } => {
+                Action::StartLeading {
+                    fencing_token: token,
+                    ..
+                } => {
                     self.note(|w| format!("{} leads ({token})", w.name_of(Who::Neighbour(index))));
                 }
                 Action::StopLeading { reason, .. } => {

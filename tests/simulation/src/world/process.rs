@@ -75,8 +75,11 @@ impl World {
                     let step = self.nodes[node].protocol.start_update(&record);
                     self.drive(node, step, told + timeout);
                 }
-                Action::StartLeading { token, until } => self.start_workload(node, token, until),
-                Action::ExtendLease { until } => self.extend(node, until),
+                Action::StartLeading {
+                    fencing_token: token,
+                    valid_until: until,
+                } => self.start_workload(node, token, until),
+                Action::ExtendLease { valid_until: until } => self.extend(node, until),
                 Action::StopLeading { kill_at, reason } => {
                     self.note(|w| format!("{} stops leading: {reason}", w.nodes[node].name()));
                     self.check_kill(node, reason, kill_at);
@@ -115,13 +118,13 @@ impl World {
     fn put_looks_off(&mut self, node: usize) {
         let told = self.told(node);
         let candidate = &mut self.nodes[node];
-        let mut advice = candidate.protocol.advice(told);
+        let mut interval = candidate.protocol.min_poll_interval(told);
         if !rule_holds(Rule::LooksPutOff) {
-            advice.poll_pause = Duration::ZERO;
+            interval = Duration::ZERO;
         }
-        candidate.elector.handle_advice(advice);
+        candidate.elector.handle_min_poll_interval(interval);
         let looks = !candidate.elector.is_leader();
-        self.tally.put_off += u64::from(looks && !advice.poll_pause.is_zero());
+        self.tally.put_off += u64::from(looks && !interval.is_zero());
     }
 
     /// What the client does with a request before it goes out.

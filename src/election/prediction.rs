@@ -39,7 +39,7 @@ const SLACK: u32 = 32;
 
 /// When renewals can be seen, by one candidate's looks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Rhythm {
+pub(super) struct RenewalPrediction {
     /// From one renewal to the next: one's own setting, as all have the same.
     period: Duration,
     /// Zero: nothing is to be gained.
@@ -53,9 +53,9 @@ pub(super) struct Rhythm {
     seen: Option<(Instant, Instant)>,
 }
 
-impl Rhythm {
+impl RenewalPrediction {
     pub(super) fn new(retry_period: Duration, poll_period: Duration) -> Self {
-        Rhythm {
+        RenewalPrediction {
             period: retry_period,
             exact: match poll_period > retry_period {
                 // Whoever looks as seldom wants few requests.
@@ -135,7 +135,7 @@ mod tests {
     /// how late it sees each of them, and how many looks it needs, in milliseconds.
     fn follow(renewals: &[u64], took: u64) -> Vec<(u64, usize)> {
         let took = Duration::from_millis(took);
-        let mut rhythm = Rhythm::new(PERIOD, POLL);
+        let mut prediction = RenewalPrediction::new(PERIOD, POLL);
         let (mut now, mut seen, mut looks) = (at(0), 0, 0);
         let mut followed = Vec::new();
         while seen < renewals.len() {
@@ -145,7 +145,7 @@ mod tests {
                 .iter()
                 .filter(|&&renewal| at(renewal) <= sent)
                 .count();
-            rhythm.looked(sent, sent + took, there > seen);
+            prediction.looked(sent, sent + took, there > seen);
             if there > seen {
                 followed.push((
                     sent.since(at(renewals[there - 1])).as_millis() as u64,
@@ -153,7 +153,7 @@ mod tests {
                 ));
                 (seen, looks) = (there, 0);
             }
-            now = rhythm.next_look(sent + POLL).max(sent + took);
+            now = prediction.next_look(sent + POLL).max(sent + took);
         }
         followed
     }
@@ -225,17 +225,17 @@ mod tests {
 
     #[test]
     fn where_looks_are_as_many_as_can_be_none_is_aimed() {
-        let mut rhythm = Rhythm::new(PERIOD, Duration::from_nanos(1));
-        rhythm.looked(at(0), at(1), false);
-        rhythm.looked(at(1), at(2), true);
-        assert_eq!(rhythm.next_look(at(5)), at(5));
+        let mut prediction = RenewalPrediction::new(PERIOD, Duration::from_nanos(1));
+        prediction.looked(at(0), at(1), false);
+        prediction.looked(at(1), at(2), true);
+        assert_eq!(prediction.next_look(at(5)), at(5));
     }
 
     #[test]
     fn who_looks_more_seldom_than_the_leader_renews_is_to_save_requests() {
-        let mut rhythm = Rhythm::new(PERIOD, PERIOD + Duration::from_nanos(1));
-        rhythm.looked(at(0), at(1), false);
-        rhythm.looked(at(9_000), at(9_001), true);
-        assert_eq!(rhythm.next_look(at(18_000)), at(18_000));
+        let mut prediction = RenewalPrediction::new(PERIOD, PERIOD + Duration::from_nanos(1));
+        prediction.looked(at(0), at(1), false);
+        prediction.looked(at(9_000), at(9_001), true);
+        assert_eq!(prediction.next_look(at(18_000)), at(18_000));
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
-use elector::election::lock::Advice;
 use elector::election::time::Instant;
 
 use crate::conformance::rig::{Rig, config, millis, record, seconds};
@@ -21,9 +20,9 @@ fn times(seed: u64) -> LeaderElectionConfig {
 }
 
 /// A candidate that has followed a leader for so many renewals, the last one of which has just landed.
-fn following(seed: u64, renewals: usize, advice: Advice) -> Rig {
+fn following(seed: u64, renewals: usize, min_poll_interval: Duration) -> Rig {
     let mut rig = Rig::new(times(seed), None);
-    rig.elector.handle_advice(advice);
+    rig.elector.handle_min_poll_interval(min_poll_interval);
     for _ in 0..renewals {
         rig.store.borrow_mut().put(record("bing", 30, 0));
         rig.run_for(seconds(8));
@@ -42,7 +41,7 @@ fn late(mut rig: Rig) -> Duration {
 #[test]
 fn a_leader_that_was_followed_for_a_while_is_succeeded_at_once() {
     for seed in 0..50 {
-        let late = late(following(seed, 6, Advice::default()));
+        let late = late(following(seed, 6, Duration::ZERO));
         assert!(late <= millis(130), "{seed}: {late:?}");
     }
 }
@@ -50,7 +49,7 @@ fn a_leader_that_was_followed_for_a_while_is_succeeded_at_once() {
 #[test]
 fn one_that_was_seen_for_the_first_time_is_within_a_poll() {
     let late: Vec<Duration> = (0..50)
-        .map(|seed| late(following(seed, 1, Advice::default())))
+        .map(|seed| late(following(seed, 1, Duration::ZERO)))
         .collect();
     assert!(late.iter().all(|late| *late <= millis(2_200)), "{late:?}");
     assert!(late.iter().any(|late| *late > millis(500)), "{late:?}");
@@ -58,7 +57,7 @@ fn one_that_was_seen_for_the_first_time_is_within_a_poll() {
 
 #[test]
 fn aimed_looks_are_few() {
-    let mut rig = following(3, 20, Advice::default());
+    let mut rig = following(3, 20, Duration::ZERO);
     let before = rig.ops.len();
     for _ in 0..50 {
         rig.run_for(seconds(8));
@@ -73,7 +72,7 @@ fn aimed_looks_are_few() {
 fn looks_between_two_renewals_come_at_other_times_for_each_candidate() {
     let mut moments = Vec::new();
     for seed in 0..40 {
-        let mut rig = following(seed, 6, Advice::default());
+        let mut rig = following(seed, 6, Duration::ZERO);
         let landed = rig.now;
         rig.run_for(seconds(7));
         let second = rig.times.iter().rev().map(|at| at.since(landed));
@@ -88,11 +87,7 @@ fn looks_between_two_renewals_come_at_other_times_for_each_candidate() {
 
 #[test]
 fn where_looks_are_dear_none_is_aimed() {
-    let advice = Advice {
-        poll_pause: seconds(6),
-        ..Advice::default()
-    };
-    let mut rig = following(1, 10, advice);
+    let mut rig = following(1, 10, seconds(6));
     let before = rig.ops.len();
     rig.run_for(seconds(7));
     assert!(rig.ops.len() - before <= 2);
