@@ -12,7 +12,6 @@
 
 pub mod budget;
 pub mod client;
-mod crowd;
 pub mod history;
 pub mod limits;
 pub mod look;

@@ -134,11 +134,11 @@ impl GistProtocol {
         self.reader.known()
     }
 
-    /// Returns the shortest interval between a candidate's reads that the rate limit leaves, as of
-    /// `now`.
+    /// Returns the shortest time between a candidate's read at `now` and the next; zero if there is no restriction.
     #[must_use]
     pub fn min_poll_interval(&self, now: Instant) -> Duration {
-        self.budget.pause(now, self.in_effect().is_some())
+        self.budget
+            .min_poll_interval(now, self.in_effect().is_some())
     }
 
     /// What is in effect, as far as it is known.
@@ -180,7 +180,7 @@ impl GistProtocol {
     /// Takes the answer to the request asked for last, handled at `now`.
     pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> Step {
         self.observer.note_date(answer.date);
-        self.budget.heard(now, answer.rate);
+        self.budget.note(now, answer.rate);
         self.reader.running_low = self.budget.only_reserve(now);
         let reply = match answer.reply {
             // Not the gist is missing, but a revision that it listed.

@@ -22,7 +22,6 @@ const PURE: &[&str] = &[
     "src/lock/gist/look",
     "src/workload/health",
     "src/lock/gist/budget",
-    "src/lock/gist/crowd",
     "src/workload/message",
     "src/lock/gist/terms",
     "src/workload/supervisor",

@@ -75,6 +75,8 @@ pub struct Change {
     /// The earliest moment at which a lease may be taken that was not given back: its last write's
     /// landing, and its length.
     pub free_at: Option<Time>,
+    /// When the first write was sent that was to take the lease.
+    pub claimed_at: Option<Time>,
     /// When another led.
     pub led_at: Option<Time>,
     /// Writes that were to take the lease, and how many of them others had forestalled.
@@ -192,6 +194,7 @@ impl Ledger {
             how,
             ended_at: now,
             free_at: None,
+            claimed_at: None,
             led_at: None,
             claims: 0,
             lost: 0,
@@ -199,10 +202,13 @@ impl Ledger {
         });
     }
 
-    pub(crate) fn note_purpose(&mut self, purpose: Purpose) {
+    pub(crate) fn note_purpose(&mut self, now: Time, purpose: Purpose) {
         let Some(change) = self.change() else { return };
         match purpose {
-            Purpose::Claim => change.claims += 1,
+            Purpose::Claim => {
+                change.claimed_at.get_or_insert(now);
+                change.claims += 1;
+            }
             Purpose::Confirmation => change.confirmations += 1,
             Purpose::Other => {}
         }

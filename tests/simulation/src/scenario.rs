@@ -38,6 +38,8 @@ pub struct Scenario {
     pub phase: Duration,
     /// Nobody but the electors sends requests, and there are enough for a leader.
     pub suffices: bool,
+    /// Bursts of requests of the account's other programs: when they come, and how many.
+    pub foreign_bursts: Vec<(Duration, u32)>,
     /// Writes are counted as the client counts them for GitHub: the settings fit its limits.
     pub counted: bool,
     /// How many other locks the gist holds, each with an elector of its own.
@@ -103,6 +105,7 @@ impl Scenario {
             confirm_delay,
             phase: Duration::ZERO,
             suffices: false,
+            foreign_bursts: Vec::new(),
             neighbours: 0,
             content,
             content_age,

@@ -76,8 +76,9 @@ impl World {
         } else {
             Purpose::Claim
         };
+        let now = self.now;
         if let Some(ledger) = &mut self.tally.ledger {
-            ledger.note_purpose(purpose);
+            ledger.note_purpose(now, purpose);
         }
     }
 

@@ -56,6 +56,9 @@ impl World {
             self.at(at, Event::Outsiders(some));
             left -= f64::from(some);
         }
+        for (at, requests) in self.scenario.foreign_bursts.clone() {
+            self.at(Time(0).after(at), Event::Outsiders(requests));
+        }
         for write in [false, true] {
             self.outside_again(write);
         }
