@@ -1,30 +1,30 @@
-//! Listen addresses: `:PORT`, `HOST:PORT`, `[V6]:PORT`, and the sockets they stand for.
+//! Listen addresses (`:PORT`, `HOST:PORT`, `[IPV6]:PORT`) and their sockets.
 //!
-//! `:PORT` is every address, IPv4 and IPv6, whichever there is. std cannot ask for IPV6_V6ONLY, so
-//! whether `[::]` takes IPv4 as well is the system's setting; where it does not, a second listener does.
+//! `:PORT` means all addresses, IPv4 and IPv6, as available. std cannot set IPV6_V6ONLY, so the system
+//! decides whether `[::]` also accepts IPv4; if it does not, a second listener does.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::str::FromStr;
 
-/// Where to listen, as a person writes it.
+/// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddr {
-    /// `None` is every address.
+    /// Host without brackets; `None` for all addresses.
     host: Option<String>,
     port: u16,
 }
 
-/// Why a listen address cannot be understood.
+/// Reason why a text is not a listen address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddrError {
-    /// There is no `:PORT` at its end.
+    /// The text does not end in `:PORT`.
     NoPort(String),
-    /// What follows the last colon is no number from 0 to 65535.
+    /// The text after the last colon is not a number from 0 to 65535.
     BadPort(String),
-    /// The host is not well formed; an IPv6 address needs brackets.
+    /// The host is malformed; an IPv6 address needs brackets.
     BadHost(String),
 }
 
@@ -56,7 +56,7 @@ impl FromStr for ListenAddr {
         let (host, port) = text
             .rsplit_once(':')
             .ok_or_else(|| AddrError::NoPort(text.to_owned()))?;
-        // Digits only: `u16::from_str` would also take `+80`.
+        // Digits only, because `u16::from_str` also accepts `+80`.
         if port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) {
             return Err(AddrError::BadPort(text.to_owned()));
         }
@@ -89,7 +89,7 @@ impl fmt::Display for ListenAddr {
 }
 
 impl ListenAddr {
-    /// A loopback address (IPv4), for a service that only this machine shall reach.
+    /// Returns the IPv4 loopback address, which only this machine reaches.
     #[must_use]
     pub fn loopback(port: u16) -> Self {
         Self {
@@ -98,58 +98,58 @@ impl ListenAddr {
         }
     }
 
-    /// The host as it was written, without brackets; `None` for every address.
+    /// Returns the host without brackets; `None` for all addresses.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }
 
-    /// The port; 0 is any that is free.
+    /// Returns the port; 0 for any free port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The sockets this address stands for: at least one.
+    /// Binds the address's sockets: at least one.
     ///
     /// # Errors
-    /// If none of the addresses can be bound; the message names the address.
+    /// If no socket can be bound; the message names the address.
     pub fn bind(&self) -> io::Result<Vec<TcpListener>> {
         let bound = match &self.host {
-            None => bind_everywhere(self.port),
+            None => bind_all(self.port),
             Some(host) => bind_host(host, self.port),
         };
         bound.map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {self}: {e}")))
     }
 }
 
-fn bind_everywhere(port: u16) -> io::Result<Vec<TcpListener>> {
+fn bind_all(port: u16) -> io::Result<Vec<TcpListener>> {
     let Ok(v6) = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)) else {
-        // No IPv6 here, or the port is taken: then IPv4 says so as well.
+        // No IPv6, or the port is taken; then IPv4 fails too.
         return Ok(vec![TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?]);
     };
     let port = v6.local_addr()?.port();
     let mut listeners = vec![v6];
     match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
-        // Only where the system's `bindv6only` is 1: `[::]` left IPv4 to us.
+        // `bindv6only` is 1: `[::]` does not accept IPv4.
         Ok(v4) => listeners.push(v4),
-        // The dual-stack socket has it already, which is the usual case; or there is no IPv4.
-        Err(e) => log::trace!("http: [::]:{port} stands alone: {e}"),
+        // The usual case: `[::]` also accepts IPv4. Or there is no IPv4.
+        Err(e) => log::trace!("http: no IPv4 listener beside [::]:{port}: {e}"),
     }
     Ok(listeners)
 }
 
-/// A name may stand for several addresses (`localhost`): all that can be had, with one port.
+/// Binds all addresses of a host name that can be bound, with the same port.
 fn bind_host(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut port = port;
     let mut failed = None;
-    let mut seen: Vec<IpAddr> = Vec::new();
+    let mut tried: Vec<IpAddr> = Vec::new();
     for ip in (host, port).to_socket_addrs()?.map(|addr| addr.ip()) {
-        if seen.contains(&ip) {
+        if tried.contains(&ip) {
             continue;
         }
-        seen.push(ip);
+        tried.push(ip);
         match TcpListener::bind(SocketAddr::new(ip, port)) {
             Ok(listener) => {
                 port = listener.local_addr()?.port();
@@ -173,7 +173,7 @@ mod tests {
     use std::net::TcpStream;
 
     #[test]
-    fn addresses_are_read_as_people_write_them() {
+    fn address_is_parsed_and_shown() {
         for (text, shown) in [
             (":4040", ":4040"),
             ("127.0.0.1:0", "127.0.0.1:0"),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_a_reason() {
+    fn malformed_address_is_rejected() {
         for text in [
             "",
             "4040",
@@ -200,12 +200,12 @@ mod tests {
             "a b:80",
         ] {
             let refused = text.parse::<ListenAddr>();
-            assert!(refused.is_err(), "{text:?} was taken: {refused:?}");
+            assert!(refused.is_err(), "{text:?} was accepted: {refused:?}");
         }
     }
 
     #[test]
-    fn an_empty_host_is_reached_over_ipv4_and_where_there_is_one_over_ipv6() {
+    fn empty_host_accepts_ipv4_and_ipv6() {
         let listeners = ":0".parse::<ListenAddr>().unwrap().bind().unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_an_error_that_names_the_address() {
+    fn taken_port_error_names_address() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = ListenAddr::loopback(taken.local_addr().unwrap().port());
         let error = addr.bind().unwrap_err();

@@ -1,82 +1,93 @@
-//! One connection, from its first request to its end, on a thread of its own.
+//! One connection, from its first request to its end, on its own thread.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown as Direction, SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::receive::{Failed, Receiver};
+use super::limits::Limits;
+use super::receive::{Receiver, RequestError};
 use super::request::{Message, Request};
 use super::response::{Reply, Response};
-use super::server::{Limits, Slot, Stop};
+use super::shutdown::Shutdown;
+use super::slots::Slot;
 
-/// After an answer that ends the connection, what the client still sends is read and thrown away
-/// for this long: closing at once would reset the connection and take the answer with it.
+/// Time for which input is discarded after a response that ends the connection.
+///
+/// Why: closing immediately would reset the connection, and the client could lose the response.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// And this much of it, so that a flood ends sooner.
+/// Maximum input to discard, so that a flood ends sooner.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// A client that takes longer to take its answer makes room for others, where there is none. What is
-/// no larger than the system's buffers is taken at once.
-const SLOW_READER: Duration = Duration::from_millis(100);
+/// Time after which a client that is still receiving its response may be replaced by a new
+/// connection. A response that fits the system's buffers is sent immediately.
+const SEND_GRACE: Duration = Duration::from_millis(100);
 
+/// Maximum size of a body that is copied behind its head, so that both go out in one packet.
+const SMALL_BODY: usize = 16 * 1024;
+
+/// An accepted connection.
 pub(super) struct Connection {
     pub(super) stream: Arc<TcpStream>,
     pub(super) peer: SocketAddr,
     pub(super) limits: Limits,
-    pub(super) stop: Arc<Stop>,
+    pub(super) shutdown: Arc<Shutdown>,
 }
 
 impl Connection {
+    /// Serves requests until the connection ends.
     pub(super) fn run(&self, handler: &dyn Fn(&Request) -> Reply, slot: &Slot) {
         let mut receiver = Receiver::new(&self.stream, &self.limits);
-        // The first request is due at once, the later ones after a pause.
+        // The client must send its first request immediately, and may pause before later ones.
         let mut idle = self.limits.request_timeout;
-        while !self.stop.is_set() {
-            let goes_on = match receiver.next(idle) {
-                Ok(message) => self.answer(message, handler, slot),
-                Err(Failed::Refused(status, why)) => {
-                    log::debug!("http: {} answered {status}: {why}", self.peer);
-                    self.send(&Response::text(status, format!("{why}\n")), false, true);
+        while !self.shutdown.is_set() {
+            let keep_open = match receiver.next(idle) {
+                Ok(message) => self.respond(message, handler, slot),
+                Err(RequestError::Rejected(status, reason)) => {
+                    log::debug!(
+                        "http: request rejected peer={} status={status}: {reason}",
+                        self.peer
+                    );
+                    self.send(&Response::text(status, format!("{reason}\n")), false, true);
                     self.linger(slot);
                     false
                 }
-                Err(Failed::Idle | Failed::Broken) => false,
+                Err(RequestError::Idle | RequestError::Broken) => false,
             };
-            if !goes_on || !slot.goes_on() {
+            if !keep_open || !slot.may_continue() {
                 break;
             }
             idle = self.limits.idle_timeout;
         }
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.stream.shutdown(Direction::Both);
     }
 
-    /// Whether the connection goes on.
-    fn answer(&self, message: Message, handler: &dyn Fn(&Request) -> Reply, slot: &Slot) -> bool {
-        slot.works();
+    /// Handles one request; returns whether the connection stays open.
+    fn respond(&self, message: Message, handler: &dyn Fn(&Request) -> Reply, slot: &Slot) -> bool {
+        slot.set_busy();
         let keep_alive = message.keep_alive;
         let head_only = message.method == "HEAD";
         let request = Request::new(
             message,
             self.peer,
             Arc::clone(&self.stream),
-            Arc::clone(&self.stop),
+            Arc::clone(&self.shutdown),
         );
-        // Only with `panic = "unwind"`; where panics abort, the process ends as it was told to.
+        // Catches a panic only in builds with `panic = "unwind"`.
         let reply = catch_unwind(AssertUnwindSafe(|| handler(&request))).unwrap_or_else(|_| {
             log::error!(
-                "http: the handler of {} {} panicked",
+                "http: handler panicked method={} path={}",
                 request.method(),
                 request.path()
             );
             Response::text(500, "internal error\n").into()
         });
-        slot.waits(SLOW_READER);
+        slot.set_waiting(SEND_GRACE);
         match reply {
             Reply::Answer(response) => {
-                let close = !keep_alive || self.stop.is_set();
+                let close = !keep_alive || self.shutdown.is_set();
                 let sent = self.send(&response, head_only, close);
                 if sent && close {
                     self.linger(slot);
@@ -87,11 +98,11 @@ impl Connection {
                 if self.send(&response, head_only, true) {
                     self.linger(slot);
                 }
-                let _ = self.stream.shutdown(Shutdown::Both);
-                slot.works();
+                let _ = self.stream.shutdown(Direction::Both);
+                slot.set_busy();
                 if catch_unwind(AssertUnwindSafe(task)).is_err() {
                     log::error!(
-                        "http: what was to follow {} {} panicked",
+                        "http: task after the response panicked method={} path={}",
                         request.method(),
                         request.path()
                     );
@@ -100,18 +111,17 @@ impl Connection {
             }
             Reply::Drop => false,
             Reply::Truncate(response) => {
-                self.send_half(&response, head_only, slot);
+                self.send_truncated(&response, head_only, slot);
                 false
             }
         }
     }
 
-    /// Whether all of it was sent.
+    /// Sends a response; returns whether all of it was sent.
     fn send(&self, response: &Response, head_only: bool, close: bool) -> bool {
         let deadline = Instant::now() + self.limits.write_timeout;
         let body = response.wire_body(head_only);
         let mut first = response.head(close);
-        // A small answer goes out in one piece, a large one without being copied.
         let rest = if body.len() <= SMALL_BODY {
             first.extend_from_slice(body);
             &[]
@@ -123,7 +133,7 @@ impl Connection {
             .is_ok()
     }
 
-    fn send_half(&self, response: &Response, head_only: bool, slot: &Slot) {
+    fn send_truncated(&self, response: &Response, head_only: bool, slot: &Slot) {
         let deadline = Instant::now() + self.limits.write_timeout;
         let mut bytes = response.head(false);
         let body = response.wire_body(head_only);
@@ -138,7 +148,7 @@ impl Connection {
         }
     }
 
-    /// One deadline for all of it: a client that takes a byte now and then cannot stretch it.
+    /// Sends `bytes` before one deadline, which a client that reads slowly cannot extend.
     fn write(&self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
         let mut stream = &*self.stream;
         while !bytes.is_empty() {
@@ -157,28 +167,25 @@ impl Connection {
         Ok(())
     }
 
-    /// Lets the client read our last answer before the connection is gone.
+    /// Gives the client time to read the last response before the connection closes.
     fn linger(&self, slot: &Slot) {
-        slot.waits(Duration::ZERO);
-        if self.stream.shutdown(Shutdown::Write).is_err() {
+        slot.set_waiting(Duration::ZERO);
+        if self.stream.shutdown(Direction::Write).is_err() {
             return;
         }
         let deadline = Instant::now() + LINGER;
         let mut stream = &*self.stream;
-        let mut scrap = [0; 4096];
-        let mut read = 0;
-        while read < LINGER_BYTES {
+        let mut buffer = [0; 4096];
+        let mut discarded = 0;
+        while discarded < LINGER_BYTES {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
                 return;
             }
-            match stream.read(&mut scrap) {
+            match stream.read(&mut buffer) {
                 Ok(0) | Err(_) => return,
-                Ok(n) => read += n,
+                Ok(n) => discarded += n,
             }
         }
     }
 }
-
-/// Below this a body is copied behind its head and sent with it; more would cost more than a packet.
-const SMALL_BODY: usize = 16 * 1024;

@@ -1,7 +1,6 @@
 //! A small bounded HTTP/1.1 server over `std::net`, for the status endpoints and the gist service.
 //!
-//! It owns sockets, framing, limits and shutting down. It knows no routes, no JSON and no clock but
-//! the one it needs for its own deadlines; it imports from no other room.
+//! It owns sockets, framing, limits and shutdown. It knows no routes and no JSON.
 //!
 //! ```text
 //!   accept thread (poll over all listeners + a wake-up socket)
@@ -12,19 +11,23 @@
 //!        +------------------------- keep-alive -----------------------------+
 //! ```
 //!
-//! Whoever misbehaves loses only its own connection: each one has its own thread with a small
-//! stack, deadlines for everything, and a place in a bounded table.
+//! A misbehaving client loses only its own connection: each connection has its own thread with a
+//! small stack, a deadline for every step, and a slot in a bounded table.
 
 mod addr;
 mod connection;
+mod limits;
 mod receive;
 mod request;
 mod response;
 mod server;
+mod shutdown;
+mod slots;
 mod url;
 
 pub use addr::{AddrError, ListenAddr};
+pub use limits::Limits;
 pub use request::{Request, Waited};
 pub use response::{Body, Reply, Response};
-pub use server::{Limits, Server, ShutdownHandle};
+pub use server::{Server, ShutdownHandle};
 pub use url::{Url, UrlError};

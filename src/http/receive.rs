@@ -1,40 +1,47 @@
-//! Receiving one request: head, framing, body, all before one deadline and inside the limits.
+//! Receiving one request: head, framing and body, before one deadline and inside the limits.
 //!
-//! Whatever could be read in two ways by two servers (both framings at once, differing lengths) is
-//! refused rather than interpreted.
+//! A request that two servers could read differently (two framings, differing lengths) is rejected.
+//! `ureq_proto::server` accepts such requests and knows no limits, so this parses with `httparse`.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use super::limits::Limits;
 use super::request::Message;
-use super::server::Limits;
 
-/// How much is read from the socket at once: a usual request fits.
+/// Size of one read from the socket, in bytes; a usual request fits.
 const READ_BYTES: usize = 4096;
 
-/// A chunk-size line or a trailer line; longer ones carry extensions that nobody sends.
+/// Maximum length of a chunk-size line or a trailer line, in bytes.
 const CHUNK_LINE_BYTES: usize = 256;
 
-/// Trailer lines after the last chunk that are read and ignored.
+/// Maximum number of trailer lines, which are read and ignored.
 const TRAILER_LINES: usize = 16;
 
-/// Why no request was received.
+/// Reason why no request was received.
 #[derive(Debug)]
-pub(super) enum Failed {
-    /// The client closed between two requests, or stayed idle: nothing to say.
+pub(super) enum RequestError {
+    /// The client closed the connection between two requests, or sent none in time.
     Idle,
-    /// The connection broke in the middle of a request: nobody to say it to.
+    /// The connection broke during a request.
     Broken,
-    /// The client did something that is answered with this status and a close.
-    Refused(u16, &'static str),
+    /// The request must be answered with this status and reason, and the connection closed.
+    Rejected(u16, &'static str),
 }
 
-fn bad(why: &'static str) -> Failed {
-    Failed::Refused(400, why)
+/// Result of receiving a part of a request.
+type Result<T> = std::result::Result<T, RequestError>;
+
+const TOO_SLOW: RequestError = RequestError::Rejected(408, "the request took too long to arrive");
+const HEAD_TOO_LARGE: RequestError = RequestError::Rejected(431, "the request's head is too large");
+const BODY_TOO_LARGE: RequestError = RequestError::Rejected(413, "the request's body is too large");
+
+fn bad(reason: &'static str) -> RequestError {
+    RequestError::Rejected(400, reason)
 }
 
-/// The reading side of a connection, with what was read beyond the last request (pipelining).
+/// Reading side of a connection, with input beyond the last request (pipelining).
 pub(super) struct Receiver<'a> {
     stream: &'a TcpStream,
     limits: &'a Limits,
@@ -50,14 +57,17 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// The next request. The deadline for all of it starts with its first byte.
-    pub(super) fn next(&mut self, idle: Duration) -> Result<Message, Failed> {
+    /// Returns the next request, if its first byte arrives within `idle`. The deadline for the whole
+    /// request starts with that byte.
+    pub(super) fn next(&mut self, idle: Duration) -> Result<Message> {
         self.await_first_byte(idle)?;
         let deadline = Instant::now() + self.limits.request_timeout;
-        let (head, framing) = self.head(deadline)?;
-        let expects = head.expects_continue;
-        let mut message = head.message;
-        if expects && framing != Framing::None && self.buffer.is_empty() {
+        let Head {
+            mut message,
+            framing,
+            expects_continue,
+        } = self.head(deadline)?;
+        if expects_continue && framing != Framing::None && self.buffer.is_empty() {
             self.send_continue()?;
         }
         message.body = match framing {
@@ -68,18 +78,18 @@ impl<'a> Receiver<'a> {
         Ok(message)
     }
 
-    fn send_continue(&self) -> Result<(), Failed> {
+    fn send_continue(&self) -> Result<()> {
         let mut stream = self.stream;
-        // A client that takes no answers must not hold this one either.
+        // A client that does not read must not block this thread.
         stream
             .set_write_timeout(Some(self.limits.write_timeout))
-            .map_err(|_| Failed::Broken)?;
+            .map_err(|_| RequestError::Broken)?;
         stream
             .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-            .map_err(|_| Failed::Broken)
+            .map_err(|_| RequestError::Broken)
     }
 
-    fn await_first_byte(&mut self, idle: Duration) -> Result<(), Failed> {
+    fn await_first_byte(&mut self, idle: Duration) -> Result<()> {
         let deadline = Instant::now() + idle;
         loop {
             // Empty lines before a request line are allowed (RFC 9112, 2.2).
@@ -95,27 +105,24 @@ impl<'a> Receiver<'a> {
                 self.buffer.drain(..blank);
                 return Ok(());
             }
-            match self.fill(deadline) {
-                Ok(()) => {}
-                Err(_) => return Err(Failed::Idle),
-            }
+            self.fill(deadline).map_err(|_| RequestError::Idle)?;
         }
     }
 
-    /// Reads at least one byte more, or fails.
-    fn fill(&mut self, deadline: Instant) -> Result<(), Failed> {
+    /// Reads at least one more byte.
+    fn fill(&mut self, deadline: Instant) -> Result<()> {
         let left = deadline.saturating_duration_since(Instant::now());
-        // A zero timeout would mean none at all.
+        // A timeout of zero would mean no timeout.
         if left.is_zero() {
-            return Err(Failed::Refused(408, "the request took too long to arrive"));
+            return Err(TOO_SLOW);
         }
         self.stream
             .set_read_timeout(Some(left))
-            .map_err(|_| Failed::Broken)?;
+            .map_err(|_| RequestError::Broken)?;
         let mut chunk = [0; READ_BYTES];
         let mut stream = self.stream;
         match stream.read(&mut chunk) {
-            Ok(0) => Err(Failed::Broken),
+            Ok(0) => Err(RequestError::Broken),
             Ok(n) => {
                 self.buffer.extend_from_slice(&chunk[..n]);
                 Ok(())
@@ -126,34 +133,35 @@ impl<'a> Receiver<'a> {
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
                 ) =>
             {
-                Err(Failed::Refused(408, "the request took too long to arrive"))
+                Err(TOO_SLOW)
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(_) => Err(Failed::Broken),
+            Err(_) => Err(RequestError::Broken),
         }
     }
 
-    fn head(&mut self, deadline: Instant) -> Result<(Head, Framing), Failed> {
+    fn head(&mut self, deadline: Instant) -> Result<Head> {
         let mut searched = 0;
         loop {
             if let Some(end) = end_of_head(&self.buffer, searched) {
                 if end > self.limits.head_bytes {
-                    return Err(Failed::Refused(431, "the request's head is too large"));
+                    return Err(HEAD_TOO_LARGE);
                 }
                 let parsed = parse_head(&self.buffer[..end], self.limits)?;
                 self.buffer.drain(..end);
                 return Ok(parsed);
             }
             if self.buffer.len() > self.limits.head_bytes {
-                return Err(Failed::Refused(431, "the request's head is too large"));
+                return Err(HEAD_TOO_LARGE);
             }
             searched = self.buffer.len().saturating_sub(3);
             self.fill(deadline)?;
         }
     }
 
-    /// Exactly this many bytes; memory is taken as they come, not as they are announced.
-    fn take(&mut self, length: usize, deadline: Instant) -> Result<Vec<u8>, Failed> {
+    /// Takes exactly `length` bytes. Memory grows with the bytes received, not with the announced
+    /// length.
+    fn take(&mut self, length: usize, deadline: Instant) -> Result<Vec<u8>> {
         while self.buffer.len() < length {
             self.fill(deadline)?;
         }
@@ -161,7 +169,7 @@ impl<'a> Receiver<'a> {
         Ok(std::mem::replace(&mut self.buffer, rest))
     }
 
-    fn chunked(&mut self, deadline: Instant) -> Result<Vec<u8>, Failed> {
+    fn chunked(&mut self, deadline: Instant) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
             let size = chunk_size(&self.line(deadline)?)?;
@@ -169,11 +177,11 @@ impl<'a> Receiver<'a> {
                 break;
             }
             if size > self.limits.body_bytes - body.len() {
-                return Err(Failed::Refused(413, "the request's body is too large"));
+                return Err(BODY_TOO_LARGE);
             }
             body.extend_from_slice(&self.take(size, deadline)?);
             if self.take(2, deadline)? != b"\r\n" {
-                return Err(bad("a chunk does not end where it says"));
+                return Err(bad("a chunk is longer than its size"));
             }
         }
         for _ in 0..TRAILER_LINES {
@@ -184,11 +192,11 @@ impl<'a> Receiver<'a> {
         Err(bad("too many trailer lines"))
     }
 
-    /// A line without its end.
-    fn line(&mut self, deadline: Instant) -> Result<Vec<u8>, Failed> {
+    /// Takes a line, without its end.
+    fn line(&mut self, deadline: Instant) -> Result<Vec<u8>> {
         loop {
             let end = self.buffer.windows(2).position(|pair| pair == b"\r\n");
-            // Judged by where it ends, not by how much has come so far: that is a matter of chance.
+            // The check counts to the line's end, because the number of bytes received so far is chance.
             if end.unwrap_or(self.buffer.len().saturating_sub(1)) >= CHUNK_LINE_BYTES {
                 return Err(bad("a chunk's size line is too long"));
             }
@@ -203,7 +211,7 @@ impl<'a> Receiver<'a> {
     }
 }
 
-/// Where the head ends, with its empty line; bare line feeds are taken as `httparse` takes them.
+/// Returns the length of the head with its empty line; accepts bare line feeds, as `httparse` does.
 fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
     (from..buffer.len())
         .filter(|&i| buffer[i] == b'\n')
@@ -216,6 +224,7 @@ fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
 
 struct Head {
     message: Message,
+    framing: Framing,
     expects_continue: bool,
 }
 
@@ -226,27 +235,30 @@ enum Framing {
     Chunked,
 }
 
-fn parse_head(bytes: &[u8], limits: &Limits) -> Result<(Head, Framing), Failed> {
+fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Head> {
     let mut slots = vec![httparse::EMPTY_HEADER; limits.headers];
     let mut parsed = httparse::Request::new(&mut slots);
     match parsed.parse(bytes) {
         Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
-        // Where the head ends must not be a matter of opinion.
+        // Both searches must find the same end of the head.
         Ok(httparse::Status::Complete(_)) => return Err(bad("the request's head is malformed")),
         Ok(httparse::Status::Partial) => return Err(bad("the request's head is not complete")),
         Err(httparse::Error::TooManyHeaders) => {
-            return Err(Failed::Refused(431, "the request has too many headers"));
+            return Err(RequestError::Rejected(
+                431,
+                "the request has too many headers",
+            ));
         }
         Err(httparse::Error::Version) => {
-            return Err(Failed::Refused(
+            return Err(RequestError::Rejected(
                 505,
-                "only HTTP/1.0 and HTTP/1.1 are spoken here",
+                "only HTTP/1.0 and HTTP/1.1 are supported",
             ));
         }
         Err(_) => return Err(bad("the request's head is malformed")),
     }
     let http_1_1 = parsed.version == Some(1);
-    let headers = own_headers(parsed.headers)?;
+    let headers = owned_headers(parsed.headers)?;
     let framing = framing(&headers, http_1_1, limits)?;
     check_host(&headers, http_1_1)?;
     let expects_continue = expectation(&headers, http_1_1)?;
@@ -261,21 +273,19 @@ fn parse_head(bytes: &[u8], limits: &Limits) -> Result<(Head, Framing), Failed> 
         body: Vec::new(),
         keep_alive,
     };
-    Ok((
-        Head {
-            message,
-            expects_continue,
-        },
+    Ok(Head {
+        message,
         framing,
-    ))
+        expects_continue,
+    })
 }
 
-fn own_headers(headers: &[httparse::Header<'_>]) -> Result<Vec<(String, String)>, Failed> {
-    let own = |header: &httparse::Header<'_>| {
+fn owned_headers(headers: &[httparse::Header<'_>]) -> Result<Vec<(String, String)>> {
+    let owned = |header: &httparse::Header<'_>| {
         let value = std::str::from_utf8(header.value).map_err(|_| bad("a header is not UTF-8"))?;
         Ok((header.name.to_owned(), value.trim().to_owned()))
     };
-    headers.iter().map(own).collect()
+    headers.iter().map(owned).collect()
 }
 
 fn values<'h>(headers: &'h [(String, String)], name: &'h str) -> impl Iterator<Item = &'h str> {
@@ -285,11 +295,7 @@ fn values<'h>(headers: &'h [(String, String)], name: &'h str) -> impl Iterator<I
         .map(|(_, value)| value.as_str())
 }
 
-fn framing(
-    headers: &[(String, String)],
-    http_1_1: bool,
-    limits: &Limits,
-) -> Result<Framing, Failed> {
+fn framing(headers: &[(String, String)], http_1_1: bool, limits: &Limits) -> Result<Framing> {
     let lengths: Vec<&str> = values(headers, "content-length").collect();
     let codings: Vec<&str> = values(headers, "transfer-encoding").collect();
     match (lengths.as_slice(), codings.as_slice()) {
@@ -297,18 +303,18 @@ fn framing(
         ([], [coding]) if coding.eq_ignore_ascii_case("chunked") && http_1_1 => {
             Ok(Framing::Chunked)
         }
-        ([], [_]) if http_1_1 => Err(Failed::Refused(
+        ([], [_]) if http_1_1 => Err(RequestError::Rejected(
             501,
-            "only the chunked transfer coding is understood",
+            "only the transfer coding chunked is supported",
         )),
         ([first, rest @ ..], []) if rest.iter().all(|other| other == first) => {
             if first.is_empty() || !first.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(bad("the content length is not a number"));
             }
-            // A number too long for usize is too large in any case.
+            // A number beyond usize exceeds every limit.
             let length = first.parse::<usize>().unwrap_or(usize::MAX);
             if length > limits.body_bytes {
-                return Err(Failed::Refused(413, "the request's body is too large"));
+                return Err(BODY_TOO_LARGE);
             }
             Ok(Framing::Length(length))
         }
@@ -316,19 +322,22 @@ fn framing(
     }
 }
 
-fn check_host(headers: &[(String, String)], http_1_1: bool) -> Result<(), Failed> {
+fn check_host(headers: &[(String, String)], http_1_1: bool) -> Result<()> {
     match values(headers, "host").count() {
         1 => Ok(()),
         0 if !http_1_1 => Ok(()),
-        0 => Err(bad("the request names no host")),
-        _ => Err(bad("the request names more than one host")),
+        0 => Err(bad("the request has no Host header")),
+        _ => Err(bad("the request has more than one Host header")),
     }
 }
 
-fn expectation(headers: &[(String, String)], http_1_1: bool) -> Result<bool, Failed> {
+fn expectation(headers: &[(String, String)], http_1_1: bool) -> Result<bool> {
     match values(headers, "expect").next() {
         Some(value) if value.eq_ignore_ascii_case("100-continue") => Ok(http_1_1),
-        Some(_) if http_1_1 => Err(Failed::Refused(417, "only 100-continue can be expected")),
+        Some(_) if http_1_1 => Err(RequestError::Rejected(
+            417,
+            "only the expectation 100-continue is supported",
+        )),
         _ => Ok(false),
     }
 }
@@ -342,8 +351,8 @@ fn keep_alive(headers: &[(String, String)], http_1_1: bool) -> bool {
     !has("close") && (http_1_1 || has("keep-alive"))
 }
 
-/// Path and query of `/path?query` or `http://host/path?query`.
-fn target(target: &str) -> Result<(String, Option<String>), Failed> {
+/// Splits `/path?query` or `http://host/path?query` into path and query.
+fn target(target: &str) -> Result<(String, Option<String>)> {
     let local = match target.split_once("://") {
         Some((scheme, rest)) if !target.starts_with('/') && scheme.eq_ignore_ascii_case("http") => {
             rest.find('/').map_or("/", |slash| &rest[slash..])
@@ -360,11 +369,11 @@ fn target(target: &str) -> Result<(String, Option<String>), Failed> {
     })
 }
 
-/// Hexadecimal digits, then perhaps extensions that are ignored.
-fn chunk_size(line: &[u8]) -> Result<usize, Failed> {
+/// Parses a chunk-size line: hexadecimal digits, then extensions, which are ignored.
+fn chunk_size(line: &[u8]) -> Result<usize> {
     let text = std::str::from_utf8(line).map_err(|_| bad("a chunk's size is malformed"))?;
     let digits = text.split(';').next().unwrap_or_default().trim_end();
-    // Fifteen digits fit any usize of 64 bits; `from_str_radix` alone would also take a sign.
+    // Fifteen digits fit a usize of 64 bits; `from_str_radix` alone would also accept a sign.
     if digits.is_empty() || digits.len() > 15 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(bad("a chunk's size is malformed"));
     }
@@ -375,17 +384,17 @@ fn chunk_size(line: &[u8]) -> Result<usize, Failed> {
 mod tests {
     use super::*;
 
-    fn framing_of(headers: &str) -> Result<Framing, u16> {
+    fn framing_of(headers: &str) -> std::result::Result<Framing, u16> {
         let head = format!("POST /a?b=c HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
         match parse_head(head.as_bytes(), &Limits::default()) {
-            Ok((_, framing)) => Ok(framing),
-            Err(Failed::Refused(status, _)) => Err(status),
+            Ok(head) => Ok(head.framing),
+            Err(RequestError::Rejected(status, _)) => Err(status),
             Err(other) => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn a_length_that_can_be_read_in_two_ways_is_refused() {
+    fn ambiguous_length_is_rejected() {
         assert_eq!(
             framing_of("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"),
             Err(400)
@@ -406,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_agree_are_taken() {
+    fn equal_lengths_are_accepted() {
         assert_eq!(framing_of(""), Ok(Framing::None));
         assert_eq!(
             framing_of("Content-Length: 3\r\nContent-Length: 3\r\n"),
@@ -423,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_a_path_or_a_whole_address() {
+    fn target_is_path_or_absolute_url() {
         let path = |text: &str| {
             target(text)
                 .map(|(path, query)| (path, query.unwrap_or_default()))
@@ -439,10 +448,10 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_size_is_plain_hexadecimal() {
+    fn chunk_size_is_plain_hexadecimal() {
         assert_eq!(chunk_size(b"1a;name=value").unwrap(), 26);
-        for nonsense in [&b""[..], b"-1", b"+1", b" 1", b"0x10", b"fffffffffffffffff"] {
-            assert!(chunk_size(nonsense).is_err(), "{nonsense:?}");
+        for malformed in [&b""[..], b"-1", b"+1", b" 1", b"0x10", b"fffffffffffffffff"] {
+            assert!(chunk_size(malformed).is_err(), "{malformed:?}");
         }
     }
 }

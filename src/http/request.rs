@@ -1,6 +1,6 @@
-//! Requests as a handler sees them, and the few things a handler may do with their connection.
+//! Requests as a handler receives them, and what a handler can do with their connection.
 
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown as Direction, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::server::Stop;
+use super::shutdown::Shutdown;
 
-/// What ended a wait.
+/// Reason why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waited {
-    /// The time has passed.
+    /// The time passed.
     Elapsed,
-    /// The client closed its connection, or its half of it.
+    /// The client closed its connection, or its sending half.
     PeerGone,
     /// The server is shutting down.
     ShuttingDown,
 }
 
-/// Everything of a request that came over the wire.
+/// Content of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) method: String,
@@ -29,17 +29,17 @@ pub(super) struct Message {
     pub(super) query: Option<String>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
-    /// The connection may be used again afterwards.
+    /// The client keeps the connection open for another request.
     pub(super) keep_alive: bool,
 }
 
-/// One request, wholly received.
+/// A completely received request.
 #[derive(Debug)]
 pub struct Request {
     message: Message,
     peer: SocketAddr,
     stream: Arc<TcpStream>,
-    stop: Arc<Stop>,
+    shutdown: Arc<Shutdown>,
 }
 
 impl Request {
@@ -47,29 +47,29 @@ impl Request {
         message: Message,
         peer: SocketAddr,
         stream: Arc<TcpStream>,
-        stop: Arc<Stop>,
+        shutdown: Arc<Shutdown>,
     ) -> Self {
         Self {
             message,
             peer,
             stream,
-            stop,
+            shutdown,
         }
     }
 
-    /// The method, in capitals as it is on the wire.
+    /// Returns the method, in the client's case.
     #[must_use]
     pub fn method(&self) -> &str {
         &self.message.method
     }
 
-    /// The path without the query, not decoded.
+    /// Returns the path without the query, not decoded.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.message.path
     }
 
-    /// The first value of this query parameter, decoded; `?a` has the value "".
+    /// Returns the first value of a query parameter, decoded; in `?a` it is empty.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
         let pairs = self.message.query.as_deref()?.split('&');
@@ -79,7 +79,7 @@ impl Request {
             .map(|(_, value)| percent_decode(value))
     }
 
-    /// The first header of this name, whatever its case.
+    /// Returns the first value of a header; the case of `name` does not matter.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self
@@ -90,72 +90,72 @@ impl Request {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The body; empty if there is none.
+    /// Returns the body; empty if there is none.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.message.body
     }
 
-    /// Who asks.
+    /// Returns the client's address.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Waits until the time has passed, the client has gone or the server shuts down.
+    /// Waits until `time` has passed, the client has closed its connection or the server shuts down.
     ///
-    /// A client that only closed its sending half counts as gone: nobody who still wants an answer
-    /// does that in practice.
+    /// A closed sending half counts as a closed connection, because no client in practice closes it
+    /// and still waits for a response.
     #[must_use]
     pub fn wait_while_connected(&self, time: Duration) -> Waited {
         let end = Instant::now() + time;
         loop {
-            if self.stop.is_set() {
+            if self.shutdown.is_set() {
                 return Waited::ShuttingDown;
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Waited::Elapsed;
             }
-            // Rounded up, so that the last fraction of a millisecond does not spin.
+            // Rounded up, so that the last fraction of a millisecond causes no busy loop.
             let timeout =
                 PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
             let mut fds = [PollFd::new(self.stream.as_fd(), PEER_GONE)];
             match poll(&mut fds, timeout) {
-                // Shutting down closes our reading half, which wakes this up as well.
-                Ok(n) if n > 0 && !self.stop.is_set() => return Waited::PeerGone,
+                // Shutdown closes this side's reading half, which also ends the poll.
+                Ok(n) if n > 0 && !self.shutdown.is_set() => return Waited::PeerGone,
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(_) => return Waited::PeerGone,
             }
         }
     }
 
-    /// Waits until the time has passed (true) or the server shuts down (false), whatever the client does.
+    /// Waits until `time` has passed (true) or the server shuts down (false), regardless of the client.
     #[must_use]
     pub fn pause(&self, time: Duration) -> bool {
-        !self.stop.wait(time)
+        !self.shutdown.wait(time)
     }
 
-    /// Closes the connection now, without an answer; the handler may go on working.
+    /// Closes the connection without a response; the handler may continue.
     pub fn hang_up(&self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.stream.shutdown(Direction::Both);
     }
 
-    /// A way to pause that outlives the request, for what is done after the answer.
+    /// Returns a [`pause`](Self::pause) that outlives the request, for a task after the response.
     pub fn pauser(&self) -> impl Fn(Duration) -> bool + Send + 'static {
-        let stop = Arc::clone(&self.stop);
-        move |time| !stop.wait(time)
+        let shutdown = Arc::clone(&self.shutdown);
+        move |time| !shutdown.wait(time)
     }
 }
 
-/// What to poll for to see that the client has closed, without being woken by more requests.
+/// Poll events of a client's close, without those of its next requests.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const PEER_GONE: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
-/// Elsewhere only a full close shows (POLLHUP and POLLERR are always reported).
+/// Other systems report only a full close (POLLHUP and POLLERR are always reported).
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const PEER_GONE: PollFlags = PollFlags::empty();
 
-/// `+` and `%XX` as in a query; what is not well formed stays as it is, bad UTF-8 is replaced.
+/// Decodes `+` and `%XX` of a query; keeps malformed escapes and replaces invalid UTF-8.
 fn percent_decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -190,7 +190,7 @@ mod tests {
     use super::percent_decode;
 
     #[test]
-    fn a_query_is_decoded_and_nonsense_is_left_alone() {
+    fn malformed_query_escape_is_kept() {
         for (raw, plain) in [
             ("a%20b+c", "a b c"),
             ("%", "%"),

@@ -1,19 +1,19 @@
-//! Answers: what a handler returns, and how it is put on the wire.
+//! Responses: what a handler returns, and their bytes on the connection.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// What a handler wants to happen on the connection.
+/// A handler's instruction for the connection.
 #[non_exhaustive]
 pub enum Reply {
-    /// Send this answer; the connection stays open if the client wants that.
+    /// Send this response; the connection stays open if the client keeps it open.
     Answer(Response),
-    /// Send this answer, close the connection, then do this on the connection's thread.
+    /// Send this response, close the connection, then run this task on the connection's thread.
     Afterwards(Response, Box<dyn FnOnce() + Send>),
-    /// Close the connection without an answer.
+    /// Close the connection without a response.
     Drop,
-    /// Send about half of this answer, then close the connection.
+    /// Send about half of this response, then close the connection.
     Truncate(Response),
 }
 
@@ -34,54 +34,52 @@ impl From<Response> for Reply {
     }
 }
 
-/// The bytes of an answer; shared ones are sent without being copied.
+/// Bytes of a response's body.
 #[derive(Debug, Clone)]
-pub struct Body(Bytes);
-
-#[derive(Debug, Clone)]
-enum Bytes {
-    Static(&'static [u8]),
-    Owned(Vec<u8>),
+#[non_exhaustive]
+pub enum Body {
+    /// A constant, or bytes of this response alone.
+    Bytes(Cow<'static, [u8]>),
+    /// Bytes that other responses share; sent without a copy.
     Shared(Arc<Vec<u8>>),
 }
 
 impl Body {
-    /// The bytes themselves.
+    /// Returns the bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
-            Bytes::Static(bytes) => bytes,
-            Bytes::Owned(bytes) => bytes,
-            Bytes::Shared(bytes) => bytes,
+        match self {
+            Body::Bytes(bytes) => bytes,
+            Body::Shared(bytes) => bytes,
         }
     }
 }
 
 impl From<&'static str> for Body {
     fn from(text: &'static str) -> Self {
-        Self(Bytes::Static(text.as_bytes()))
+        Self::Bytes(text.as_bytes().into())
     }
 }
 
 impl From<String> for Body {
     fn from(text: String) -> Self {
-        Self(Bytes::Owned(text.into_bytes()))
+        Self::Bytes(text.into_bytes().into())
     }
 }
 
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Bytes::Owned(bytes))
+        Self::Bytes(bytes.into())
     }
 }
 
 impl From<Arc<Vec<u8>>> for Body {
     fn from(bytes: Arc<Vec<u8>>) -> Self {
-        Self(Bytes::Shared(bytes))
+        Self::Shared(bytes)
     }
 }
 
-/// One answer. `Content-Length` and `Connection` are the server's business, all else the handler's.
+/// An HTTP response. The server adds `Content-Length` and `Connection`.
 #[derive(Debug, Clone)]
 pub struct Response {
     status: u16,
@@ -90,7 +88,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer with no body and no headers yet.
+    /// Creates a response without headers and body.
     #[must_use]
     pub fn new(status: u16) -> Self {
         Self {
@@ -100,7 +98,7 @@ impl Response {
         }
     }
 
-    /// An answer with a body of this type.
+    /// Creates a response with a body of the given type.
     #[must_use]
     pub fn with_body(status: u16, content_type: &'static str, body: impl Into<Body>) -> Self {
         Self {
@@ -110,23 +108,23 @@ impl Response {
         .header("Content-Type", content_type)
     }
 
-    /// A line of plain text.
+    /// Creates a response with plain text.
     #[must_use]
     pub fn text(status: u16, body: impl Into<Body>) -> Self {
         Self::with_body(status, "text/plain; charset=utf-8", body)
     }
 
-    /// A JSON document.
+    /// Creates a response with a JSON document.
     #[must_use]
     pub fn json(status: u16, body: impl Into<Body>) -> Self {
         Self::with_body(status, "application/json; charset=utf-8", body)
     }
 
-    /// Adds a header; the same name may come more than once.
+    /// Adds a header; a name may occur more than once. Control characters of `value` become spaces.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         let value = value.into();
-        // A value that carried a line end could forge headers or a second answer.
+        // A line end in a value could forge headers or a second response.
         let value = if value.bytes().any(|b| b.is_ascii_control()) {
             value
                 .chars()
@@ -139,24 +137,24 @@ impl Response {
         self
     }
 
-    /// The status code.
+    /// Returns the status code.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The body.
+    /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.body.as_bytes()
     }
 
-    /// Answers with these codes never have a body, nor a length (RFC 9110, 8.6).
+    /// Returns whether the status excludes a body and a length (RFC 9110, 8.6).
     fn is_bodiless(&self) -> bool {
         matches!(self.status, 100..=199 | 204 | 304)
     }
 
-    /// Status line and headers, up to and with the empty line.
+    /// Returns the status line and headers, including the empty line.
     pub(super) fn head(&self, close: bool) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
@@ -175,7 +173,7 @@ impl Response {
         head.into_bytes()
     }
 
-    /// The body as it goes out: none for HEAD and for the statuses that have none.
+    /// Returns the body to send: none for HEAD and for statuses without a body.
     pub(super) fn wire_body(&self, head_only: bool) -> &[u8] {
         if head_only || self.is_bodiless() {
             &[]
@@ -219,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_value_cannot_forge_another_header() {
+    fn header_value_cannot_forge_header() {
         let response = Response::new(200).header("X-Name", "a\r\nSet-Cookie: b".to_owned());
         let head = String::from_utf8(response.head(false)).unwrap();
         assert_eq!(
@@ -229,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_304_has_neither_body_nor_length() {
+    fn status_304_has_no_body_or_length() {
         let response = Response::json(304, "ignored");
         assert!(
             !String::from_utf8(response.head(true))

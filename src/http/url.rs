@@ -1,41 +1,41 @@
-//! An address on the web that may be a secret: checked once, shown without what follows the host.
+//! URLs that may contain secrets: checked once, displayed without path and query.
 
 use std::fmt;
 use std::str::FromStr;
 
 use ureq::http::Uri;
 
-/// An address on the web, `http://` or `https://`. Its path may be a secret (many webhooks' is), and
-/// so it is shown without.
+/// An `http://` or `https://` URL. Its path may be a secret, as for many webhooks, so the URL is
+/// displayed without it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url(Uri);
 
-/// That is no address on the web.
+/// The text is not an `http://` or `https://` URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UrlError;
 
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("give an address that begins with http:// or https://")
+        f.write_str("give a URL that begins with http:// or https://")
     }
 }
 
 impl std::error::Error for UrlError {}
 
 impl Url {
-    /// The whole of it: not to be logged.
+    /// Returns the whole URL; do not log it.
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.0
     }
 
-    /// Whether what is said there is encrypted.
+    /// Returns whether the scheme is `https`.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.scheme_str() == Some("https")
     }
 
-    /// The host's name or address; an IPv6 address stands in brackets.
+    /// Returns the host's name or address; an IPv6 address is in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.host().unwrap_or_default()
@@ -47,8 +47,8 @@ impl FromStr for Url {
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
         let uri: Uri = text.parse().map_err(|_| UrlError)?;
-        let on_the_web = matches!(uri.scheme_str(), Some("http" | "https"));
-        if on_the_web && uri.host().is_some_and(|host| !host.is_empty()) {
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        if is_http && uri.host().is_some_and(|host| !host.is_empty()) {
             return Ok(Url(uri));
         }
         Err(UrlError)
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_shown_without_what_may_be_secret() {
+    fn display_omits_secret_parts() {
         let url: Url = "https://me:s3cr3t@hooks.example.com:8443/s3cr3t?key=s3cr3t#s3cr3t"
             .parse()
             .unwrap();
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn malformed_url_is_rejected() {
         for text in [
             "",
             "s3cr3t",
