@@ -19,7 +19,7 @@
 //!
 //! ```no_run
 //! use elector::{
-//!     GistOptions, LeaderCallbacks, LeaderElection, LeaderElectionConfig, Term, TokenSource,
+//!     GistOptions, LeaderCallbacks, LeaderElection, LeaderElectionConfig, Term, AccessTokenSource,
 //! };
 //!
 //! struct Work;
@@ -34,7 +34,7 @@
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let config = LeaderElectionConfig::new("napoleon");
-//!     let token = TokenSource::File("/run/secrets/gist-token".into());
+//!     let token = AccessTokenSource::File("/run/secrets/gist-token".into());
 //!     let lock = GistOptions::new("1fa0cfa3f1f0d1a4c7e7a5b2e0d3c9f8", token)?.open(&config)?;
 //!     LeaderElection::new(config, lock, Work)?.run()?;
 //!     Ok(())
@@ -48,6 +48,7 @@ pub mod emulator;
 mod fmt;
 pub mod http;
 pub mod lock;
+pub mod net;
 pub mod observe;
 pub mod runtime;
 pub mod system;
@@ -56,7 +57,7 @@ pub mod workload;
 pub use election::config::LeaderElectionConfig;
 pub use election::lock::ResourceLock;
 pub use election::record::LeaderElectionRecord;
-pub use lock::gist::token::TokenSource;
+pub use net::AccessTokenSource;
 pub use runtime::election::{Handle, LeaderElection};
 pub use runtime::gist::GistOptions;
 pub use runtime::{LeaderCallbacks, Term};

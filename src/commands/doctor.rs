@@ -25,7 +25,7 @@ use crate::election::lock::LockError;
 use crate::fmt;
 use crate::lock::gist::client::ClientError;
 use crate::lock::gist::look::Looked;
-use crate::lock::gist::token::TokenSource;
+use crate::net::{AccessTokenSource, SetupError};
 
 /// What is to be known of it, for the help.
 pub(super) const DETAILS: &str = "\
@@ -107,9 +107,9 @@ const ALL: [&str; 9] = [
 /// Which check an unusable file or variable belongs to.
 fn file_at_fault(error: &ClientError) -> &'static str {
     match error {
-        ClientError::Token(_) => "token",
-        ClientError::Roots(_) => "tls",
-        ClientError::Proxy(_) => "proxy",
+        ClientError::AccessToken(_) => "token",
+        ClientError::Setup(SetupError::Roots(_)) => "tls",
+        ClientError::Setup(SetupError::Proxy(_)) => "proxy",
         _ => "settings",
     }
 }
@@ -192,8 +192,8 @@ impl<'a> Examination<'a> {
     }
 
     fn check_token(&mut self) {
-        let kind = self.gist.client().token_kind();
-        let source = source(&self.settings.gist.token);
+        let kind = self.gist.client().access_token_kind();
+        let source = source(&self.settings.gist.access_token);
         let refused = self.error(|error| matches!(error, LockError::Unauthorized(_)));
         let form = checks::token(kind, &source);
         // 401 says that the token is none, other refusals that it is not enough.
@@ -289,9 +289,9 @@ impl<'a> Examination<'a> {
 }
 
 /// Where the token comes from, for people.
-fn source(token: &TokenSource) -> String {
+fn source(token: &AccessTokenSource) -> String {
     match token {
-        TokenSource::Value(_) => "GITHUB_API_TOKEN".to_owned(),
-        TokenSource::File(path) => format!("{path:?} (GITHUB_API_TOKEN_FILE)"),
+        AccessTokenSource::Value(_) => "GITHUB_API_TOKEN".to_owned(),
+        AccessTokenSource::File(path) => format!("{path:?} (GITHUB_API_TOKEN_FILE)"),
     }
 }

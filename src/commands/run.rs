@@ -19,7 +19,7 @@ use super::usage::{self, USAGE};
 use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::ResourceLock;
-use crate::lock::gist::client::ProxySettings;
+use crate::net::ProxySettings;
 use crate::runtime::election::{LeaderElection, Transition};
 use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
@@ -184,7 +184,7 @@ fn sidecar_options(settings: &Settings) -> SidecarOptions {
         identity: settings.election.identity.clone(),
         leader_file: settings.outside.leader_file.clone(),
         webhook_url: settings.outside.webhook_url.clone(),
-        extra_roots: settings.gist.extra_roots.clone(),
+        ca_file: settings.gist.ca_file.clone(),
         proxy: ProxySettings::read(|name| std::env::var(name).ok()),
     }
 }

@@ -17,10 +17,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::election::config::{ConfigError, LeaderElectionConfig};
-use crate::lock::gist::token::{Token, TokenSource};
 use crate::lock::gist::wire::target::{
-    ApiUrl, GistId, TargetError, check_api_url, check_file_name, is_loopback,
+    ApiUrl, GistId, TargetError, check_api_url, check_file_name,
 };
+use crate::net::{AccessToken, AccessTokenSource, is_loopback};
 use crate::runtime::gist::{CONFIRM_DELAY, GITHUB_API_URL, GistOptions};
 use crate::runtime::logging::LogFormat;
 pub use outside::{Outside, ReadyWhen};
@@ -120,7 +120,7 @@ impl Settings {
         let gist_file = gist_file(&mut reader);
         let token = token(&mut reader, &mut warnings);
         let api = api_url(&mut reader);
-        let extra_roots = reader.path("SSL_CERT_FILE");
+        let ca_file = reader.path("SSL_CERT_FILE");
         let identity = identity(&mut reader, host_name, &mut warnings);
         let (election, confirm_delay) = election(&mut reader, identity);
         let outside = outside::read(&mut reader);
@@ -136,9 +136,9 @@ impl Settings {
                     gist: GistOptions {
                         gist_id,
                         file: gist_file,
-                        token,
+                        access_token: token,
                         api_url,
-                        extra_roots,
+                        ca_file,
                         confirm_delay,
                     },
                     election,
@@ -232,7 +232,7 @@ fn refuse(reader: &mut Reader<'_>, found: &Found<String>, error: &TargetError) -
 }
 
 /// The token, or the file it is in. With `ELECTOR_` in front, one outranks the other without.
-fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<TokenSource, Noted> {
+fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<AccessTokenSource, Noted> {
     let value = reader.text("GITHUB_API_TOKEN")?;
     let file = reader.raw("GITHUB_API_TOKEN_FILE");
     match (value, file) {
@@ -265,7 +265,7 @@ fn token(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Result<TokenSou
 }
 
 /// A token given in place of the path to its file would be shown wherever that is.
-fn token_file(reader: &mut Reader<'_>, found: Found<OsString>) -> Result<TokenSource, Noted> {
+fn token_file(reader: &mut Reader<'_>, found: Found<OsString>) -> Result<AccessTokenSource, Noted> {
     let path = found.value.to_string_lossy();
     if looks_secret(&path) && !path.contains('/') {
         reader.problem(format!(
@@ -275,18 +275,18 @@ fn token_file(reader: &mut Reader<'_>, found: Found<OsString>) -> Result<TokenSo
         ));
         return Err(Noted);
     }
-    Ok(TokenSource::File(PathBuf::from(found.value)))
+    Ok(AccessTokenSource::File(PathBuf::from(found.value)))
 }
 
 fn ignored(variable: &str, by: &str) -> String {
     format!("{variable} is not used, because {by} is set too: unset one of them")
 }
 
-fn token_value(reader: &mut Reader<'_>, found: &Found<String>) -> Result<TokenSource, Noted> {
-    match Token::check(&found.value) {
-        Ok(()) => Ok(TokenSource::Value(found.value.clone())),
+fn token_value(reader: &mut Reader<'_>, found: &Found<String>) -> Result<AccessTokenSource, Noted> {
+    match AccessToken::parse(&found.value) {
+        Ok(_) => Ok(AccessTokenSource::Value(found.value.clone())),
         Err(flaw) => {
-            reader.problem(format!("{} {flaw}", found.variable));
+            reader.problem(format!("{}: {flaw}", found.variable));
             Err(Noted)
         }
     }

@@ -23,11 +23,9 @@ mod response;
 mod server;
 mod shutdown;
 mod slots;
-mod url;
 
 pub use addr::{AddrError, ListenAddr};
 pub use limits::Limits;
 pub use request::{Request, Waited};
 pub use response::{Body, Reply, Response};
 pub use server::{Server, ShutdownHandle};
-pub use url::{Url, UrlError};

@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use crate::election::config::LeaderElectionConfig;
 use crate::lock::gist::budget::Budget;
-use crate::lock::gist::client::{
-    ClientConfig, ClientError, GistClient, ProxySettings, WriteLimits,
-};
+use crate::lock::gist::client::{ClientConfig, ClientError, GistClient, WriteLimits};
 use crate::lock::gist::protocol::ProtocolConfig;
-use crate::lock::gist::token::TokenSource;
 use crate::lock::gist::wire::target::{ApiUrl, GistId, TargetError, check_api_url};
 use crate::lock::gist::{GistLock, GistLockConfig};
+use crate::net::{AccessTokenSource, ProxySettings};
 use crate::system::clock::BootClock;
 
 /// The API of github.com.
@@ -33,11 +31,11 @@ pub struct GistOptions {
     /// The file in it; `None` for the gist's only file.
     pub file: Option<String>,
     /// Where the token comes from.
-    pub token: TokenSource,
+    pub access_token: AccessTokenSource,
     /// The API.
     pub api_url: ApiUrl,
     /// A PEM file with certificates to be trusted besides the built-in ones.
-    pub extra_roots: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
     /// How long a claim waits for the write that confirms it.
     pub confirm_delay: Duration,
 }
@@ -68,13 +66,13 @@ impl GistOptions {
     ///
     /// # Errors
     /// When `gist` is neither.
-    pub fn new(gist: &str, token: TokenSource) -> Result<Self, TargetError> {
+    pub fn new(gist: &str, access_token: AccessTokenSource) -> Result<Self, TargetError> {
         Ok(GistOptions {
             gist_id: gist.parse()?,
             file: None,
-            token,
+            access_token,
             api_url: check_api_url(GITHUB_API_URL, false)?,
-            extra_roots: None,
+            ca_file: None,
             confirm_delay: CONFIRM_DELAY,
         })
     }
@@ -129,8 +127,8 @@ impl GistOptions {
             api_url: self.api_url.clone(),
             gist_id: self.gist_id.clone(),
             file: self.file.clone(),
-            token: self.token.clone(),
-            extra_roots: self.extra_roots.clone(),
+            access_token: self.access_token.clone(),
+            ca_file: self.ca_file.clone(),
             proxy: ProxySettings::read(|name| std::env::var(name).ok()),
             write_limits: WriteLimits::github(election),
             clock: Box::new(BootClock::now),

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::http::Url;
-use crate::lock::gist::client::{ProxySettings, WebClient};
+use crate::net::{ProxySettings, Url, WebClient};
 use crate::system::clock::BootClock;
 use crate::system::timer::Timer;
 use crate::workload::health::{Health, HealthConfig, Verdict};
@@ -51,7 +50,7 @@ impl Prober {
         config: HealthConfig,
         on_failed: impl FnOnce(String) + Send + 'static,
     ) -> io::Result<Prober> {
-        let client = WebClient::new(url.uri(), None, &ProxySettings::default());
+        let client = WebClient::new(&url, None, &ProxySettings::default());
         let mut asker = Asker {
             client: client.map_err(|error| io::Error::other(error.to_string()))?,
             url,

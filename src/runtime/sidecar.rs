@@ -20,8 +20,7 @@ use std::time::Duration;
 use super::election::{LeaderElection, Transition};
 use super::leader_file::LeaderFile;
 use super::webhook::{Webhook, WebhookError};
-use crate::http::Url;
-use crate::lock::gist::client::{ClientError, ProxySettings};
+use crate::net::{ProxySettings, SetupError, Url};
 
 /// The thread only passes on: this many transitions would take it to be starved for hours.
 const QUEUE: usize = 256;
@@ -43,7 +42,7 @@ pub struct SidecarOptions {
     /// Gets a POST at every transition.
     pub webhook_url: Option<Url>,
     /// A PEM file with certificates to be trusted besides the built-in ones.
-    pub extra_roots: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
     /// The proxies to use.
     pub proxy: ProxySettings,
 }
@@ -55,7 +54,7 @@ pub enum SidecarError {
     /// The leader file cannot be written, or is somebody else's.
     LeaderFile(String),
     /// The certificates or the proxy for the webhook cannot be used.
-    Webhook(ClientError),
+    Webhook(SetupError),
     /// The system gives no thread.
     System(io::Error),
 }
@@ -90,7 +89,7 @@ impl Sidecar {
         let leader_file = options.leader_file.as_deref();
         let leader_file = leader_file.map(|path| LeaderFile::start(path, identity));
         let webhook = options.webhook_url.map(|url| {
-            let roots = options.extra_roots.as_deref();
+            let roots = options.ca_file.as_deref();
             Webhook::start(url, roots, &options.proxy, identity)
         });
         Ok(Sidecar {

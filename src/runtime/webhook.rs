@@ -30,8 +30,7 @@ use std::time::{Duration, Instant as Monotonic};
 use serde::Serialize;
 
 use super::election::Transition;
-use crate::http::Url;
-use crate::lock::gist::client::{ClientError, ProxySettings, WebClient};
+use crate::net::{ProxySettings, SetupError, Url, WebClient};
 use crate::system::clock::utc_timestamp_millis;
 use crate::system::monitor::Monitor;
 
@@ -76,7 +75,7 @@ pub(super) struct Webhook {
 #[derive(Debug)]
 pub(super) enum WebhookError {
     /// The certificates or the proxy cannot be used.
-    Settings(ClientError),
+    Settings(SetupError),
     /// The system gives no thread.
     System(io::Error),
 }
@@ -88,11 +87,11 @@ impl Webhook {
     /// When the certificates or the proxy cannot be used, or there is no thread.
     pub(super) fn start(
         url: Url,
-        extra_roots: Option<&Path>,
+        ca_file: Option<&Path>,
         proxy: &ProxySettings,
         identity: &str,
     ) -> Result<Self, WebhookError> {
-        let client = WebClient::new(url.uri(), extra_roots, proxy);
+        let client = WebClient::new(&url, ca_file, proxy);
         let shared = Arc::new(Monitor::default());
         let mut sender = Sender {
             client: client.map_err(WebhookError::Settings)?,

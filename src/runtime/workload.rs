@@ -30,7 +30,7 @@ use super::health::Prober;
 use super::signals::{self, SignalWatch};
 use crate::election::action::StopReason;
 use crate::election::config::LeaderElectionConfig;
-use crate::http::Url;
+use crate::net::Url;
 use crate::observe::WorkloadCounts;
 use crate::system::clock::BootClock;
 use crate::system::monitor::Monitor;

@@ -8,7 +8,7 @@ use crate::commands::standing::{Standing, State};
 use crate::fmt::{count, one_line, span};
 use crate::lock::gist::protocol::has_gist_scope;
 use crate::lock::gist::stored::Stored;
-use crate::lock::gist::token::TokenKind;
+use crate::lock::gist::token::AccessTokenKind;
 use crate::lock::gist::wire::About;
 
 /// Clocks that differ by less agree well enough for people who read two logs side by side.
@@ -22,13 +22,13 @@ const CHEAP_START: u32 = 5;
 const LONG_HISTORY: u64 = 100_000;
 
 /// Whose kind of token it is, from where, and whether it is taken.
-pub(super) fn token(kind: TokenKind, source: &str) -> Finding {
+pub(super) fn token(kind: AccessTokenKind, source: &str) -> Finding {
     let what = match kind {
-        TokenKind::Classic => "a classic one",
-        TokenKind::FineGrained => "a fine-grained one",
-        TokenKind::OAuthApp => "an OAuth app's",
-        TokenKind::AppUser => "a GitHub App's, for a user",
-        TokenKind::Installation => {
+        AccessTokenKind::Classic => "a classic one",
+        AccessTokenKind::FineGrained => "a fine-grained one",
+        AccessTokenKind::OAuthApp => "an OAuth app's",
+        AccessTokenKind::AppUser => "a GitHub App's, for a user",
+        AccessTokenKind::Installation => {
             return fail(
                 "token",
                 format!(
@@ -37,7 +37,7 @@ pub(super) fn token(kind: TokenKind, source: &str) -> Finding {
                 ),
             );
         }
-        TokenKind::Refresh => {
+        AccessTokenKind::Refresh => {
             return fail(
                 "token",
                 format!(
@@ -52,7 +52,7 @@ pub(super) fn token(kind: TokenKind, source: &str) -> Finding {
 }
 
 /// What it may do, as far as that can be known without writing.
-pub(super) fn rights(kind: TokenKind, scopes: Option<&str>) -> Finding {
+pub(super) fn rights(kind: AccessTokenKind, scopes: Option<&str>) -> Finding {
     match (kind, scopes) {
         (_, Some(scopes)) if !has_gist_scope(scopes) => fail(
             "rights",
@@ -72,7 +72,7 @@ pub(super) fn rights(kind: TokenKind, scopes: Option<&str>) -> Finding {
                 one_line(scopes)
             ),
         ),
-        (TokenKind::Classic | TokenKind::OAuthApp, None) => warn(
+        (AccessTokenKind::Classic | AccessTokenKind::OAuthApp, None) => warn(
             "rights",
             "the answers show no scopes: the token has none, or something on the way takes them out; \
              it needs the scope gist",
@@ -278,11 +278,11 @@ mod tests {
     #[test]
     fn tokens_that_cannot_write_gists_fail_by_their_form_alone() {
         for (kind, level) in [
-            (TokenKind::Classic, Level::Ok),
-            (TokenKind::FineGrained, Level::Ok),
-            (TokenKind::Installation, Level::Fail),
-            (TokenKind::Refresh, Level::Fail),
-            (TokenKind::Other, Level::Ok),
+            (AccessTokenKind::Classic, Level::Ok),
+            (AccessTokenKind::FineGrained, Level::Ok),
+            (AccessTokenKind::Installation, Level::Fail),
+            (AccessTokenKind::Refresh, Level::Fail),
+            (AccessTokenKind::Other, Level::Ok),
         ] {
             assert_eq!(token(kind, "GITHUB_API_TOKEN").level, level, "{kind:?}");
         }
@@ -291,11 +291,31 @@ mod tests {
     #[test]
     fn rights_are_told_as_far_as_they_are_shown() {
         for (kind, scopes, level, part) in [
-            (TokenKind::Classic, Some("gist"), Level::Ok, "may write"),
-            (TokenKind::Classic, Some("repo, gist"), Level::Warn, "repo"),
-            (TokenKind::Classic, Some("repo"), Level::Fail, "scope gist"),
-            (TokenKind::Classic, None, Level::Warn, "no scopes"),
-            (TokenKind::FineGrained, None, Level::Ok, "only a write"),
+            (
+                AccessTokenKind::Classic,
+                Some("gist"),
+                Level::Ok,
+                "may write",
+            ),
+            (
+                AccessTokenKind::Classic,
+                Some("repo, gist"),
+                Level::Warn,
+                "repo",
+            ),
+            (
+                AccessTokenKind::Classic,
+                Some("repo"),
+                Level::Fail,
+                "scope gist",
+            ),
+            (AccessTokenKind::Classic, None, Level::Warn, "no scopes"),
+            (
+                AccessTokenKind::FineGrained,
+                None,
+                Level::Ok,
+                "only a write",
+            ),
         ] {
             let found = rights(kind, scopes);
             assert_eq!(found.level, level, "{}", found.text);

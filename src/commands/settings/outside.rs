@@ -1,10 +1,10 @@
 //! The settings for how people and machines look in: endpoints, files, webhooks, the workload's health.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::reader::{Reader, shown};
-use crate::http::{ListenAddr, Url};
+use crate::http::ListenAddr;
+use crate::net::{Url, is_loopback};
 pub use crate::observe::ReadyWhen;
 
 /// How people and machines look in.
@@ -79,14 +79,6 @@ fn workload_health_url(reader: &mut Reader<'_>) -> Option<Url> {
          address of this machine, like http://127.0.0.1:8080/healthz"
     ));
     None
-}
-
-fn is_loopback(host: &str) -> bool {
-    let ip = host.trim_start_matches('[').trim_end_matches(']');
-    ip.parse::<IpAddr>()
-        .map_or(host.eq_ignore_ascii_case("localhost"), |ip| {
-            ip.is_loopback()
-        })
 }
 
 fn url(reader: &mut Reader<'_>, name: &str) -> Option<Url> {

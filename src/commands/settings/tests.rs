@@ -46,9 +46,11 @@ fn the_minimum_gives_the_defaults() {
     let settings = read(&[]).unwrap();
     assert_eq!(settings.gist.gist_id.as_str(), "923dcb52");
     assert_eq!(settings.gist.file, None);
-    assert!(matches!(&settings.gist.token, TokenSource::Value(token) if token == "ghp_abc123"));
+    assert!(
+        matches!(&settings.gist.access_token, AccessTokenSource::Value(token) if token == "ghp_abc123")
+    );
     assert_eq!(settings.gist.api_url.as_str(), "https://api.github.com");
-    assert_eq!(settings.gist.extra_roots, None);
+    assert_eq!(settings.gist.ca_file, None);
     assert_eq!(settings.election, LeaderElectionConfig::new("host-1"));
     assert_eq!(settings.gist.confirm_delay, Duration::from_secs(2));
     assert_eq!(settings.log_filter, "info");
@@ -100,7 +102,7 @@ fn the_longer_form_of_a_name_counts_first_and_an_empty_value_not_at_all() {
     assert_eq!(settings.gist.file.as_deref(), Some("ours"));
     assert_eq!(settings.election.identity, "plain");
     assert_eq!(settings.election.retry_period, Duration::from_secs(8));
-    assert_eq!(settings.gist.extra_roots, None);
+    assert_eq!(settings.gist.ca_file, None);
 }
 
 #[test]
@@ -126,15 +128,14 @@ fn every_setting_is_taken() {
     ])
     .unwrap();
     assert_eq!(settings.gist.file.as_deref(), Some("lease.json"));
-    assert!(matches!(settings.gist.token, TokenSource::File(path) if path.ends_with("token")));
+    assert!(
+        matches!(settings.gist.access_token, AccessTokenSource::File(path) if path.ends_with("token"))
+    );
     assert_eq!(
         settings.gist.api_url.as_str(),
         "http://ghe.example.org/api/v3"
     );
-    assert_eq!(
-        settings.gist.extra_roots,
-        Some(PathBuf::from("/etc/ca.pem"))
-    );
+    assert_eq!(settings.gist.ca_file, Some(PathBuf::from("/etc/ca.pem")));
     let expected = LeaderElectionConfig {
         lease_duration: Duration::from_secs(90),
         renew_deadline: Duration::from_secs(40),
@@ -265,21 +266,29 @@ fn a_token_in_place_of_the_path_to_its_file_is_not_shown() {
 #[test]
 fn the_longer_form_of_one_token_outranks_the_shorter_of_the_other_aloud() {
     let settings = read(&[("ELECTOR_GITHUB_API_TOKEN_FILE", "/t")]).unwrap();
-    assert!(matches!(settings.gist.token, TokenSource::File(_)));
+    assert!(matches!(
+        settings.gist.access_token,
+        AccessTokenSource::File(_)
+    ));
     assert!(settings.warnings()[0].starts_with("GITHUB_API_TOKEN is not used"));
     let settings = read(&[
         ("ELECTOR_GITHUB_API_TOKEN", "x"),
         ("GITHUB_API_TOKEN_FILE", "/t"),
     ])
     .unwrap();
-    assert!(matches!(settings.gist.token, TokenSource::Value(_)));
+    assert!(matches!(
+        settings.gist.access_token,
+        AccessTokenSource::Value(_)
+    ));
     assert!(settings.warnings()[0].starts_with("GITHUB_API_TOKEN_FILE is not used"));
 }
 
 #[test]
 fn a_token_loses_the_white_space_around_it_and_may_hold_none() {
     let settings = read(&[("GITHUB_API_TOKEN", " ghp_x\n")]).unwrap();
-    assert!(matches!(settings.gist.token, TokenSource::Value(token) if token.trim() == "ghp_x"));
+    assert!(
+        matches!(settings.gist.access_token, AccessTokenSource::Value(token) if token.trim() == "ghp_x")
+    );
     for bad in ["\n", "a b", "a\r\nX-Evil: 1", "tökén", &"a".repeat(5000)] {
         assert_problem(&[("GITHUB_API_TOKEN", bad)], &["GITHUB_API_TOKEN "]);
     }

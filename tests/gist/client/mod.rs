@@ -11,11 +11,9 @@ use std::time::{Duration, Instant as Monotonic};
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::LockError;
 use elector::election::time::Instant;
-use elector::lock::gist::client::{
-    ClientConfig, GistClient, ProxySettings, WriteLimits, check_api_url,
-};
-use elector::lock::gist::token::TokenSource;
+use elector::lock::gist::client::{ClientConfig, GistClient, WriteLimits, check_api_url};
 use elector::lock::gist::wire::{Answer, Reply, Request, Text};
+use elector::net::{AccessTokenSource, ProxySettings};
 use server::{Server, Step, gist, gzip, http, proxy, sha};
 
 /// Long enough for a slow machine; the tests that wait for it to end use less.
@@ -44,8 +42,8 @@ fn config(url: &str) -> ClientConfig {
         api_url: check_api_url(url, true).unwrap(),
         gist_id: "aa5a315d61ae9438b18d".parse().unwrap(),
         file: Some("lease.json".into()),
-        token: TokenSource::Value(TOKEN.into()),
-        extra_roots: None,
+        access_token: AccessTokenSource::Value(TOKEN.into()),
+        ca_file: None,
         proxy: ProxySettings::default(),
         write_limits: WriteLimits::github(&LeaderElectionConfig::new("baz")),
         clock: Clock::default().reader(),
@@ -441,7 +439,7 @@ fn a_token_file_is_read_again_when_it_changes_and_after_a_401() {
     std::fs::write(&path, "token-one\n").unwrap();
     let server = Server::new([good(), good(), status(401, &[], "Bad credentials"), good()]);
     let mut config = config(&server.url());
-    config.token = TokenSource::File(path.clone());
+    config.access_token = AccessTokenSource::File(path.clone());
     let mut client = GistClient::new(config).unwrap();
     assert!(client.call(&read(), AMPLE).reply.is_ok());
     std::fs::write(&path, "token-two-is-longer\n").unwrap();

@@ -65,7 +65,7 @@ fn the_token_is_in_no_log_no_error_and_no_debug_text() {
     let (address, _) = proxy(server.address, "HTTP/1.1 200 OK\r\n\r\n");
     let mut config = config("http://ghe.invalid");
     config.proxy.http_proxy = Some(format!("http://me:hunter2@{address}"));
-    let source = format!("{:?} {:?}", config.token, config.proxy);
+    let source = format!("{:?} {:?}", config.access_token, config.proxy);
     let mut client = GistClient::new(config).unwrap();
     let mut said = format!("{source} {client:?}");
     for request in [read(), write(), read(), write(), write(), write()] {

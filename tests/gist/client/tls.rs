@@ -15,7 +15,7 @@ fn file(authority: &Authority, name: &str) -> PathBuf {
 fn client(server: &Server, roots: Option<PathBuf>) -> GistClient {
     secrets::listen();
     let mut config = config(&format!("https://localhost:{}", server.address.port()));
-    config.extra_roots = roots;
+    config.ca_file = roots;
     GistClient::new(config).unwrap()
 }
 
@@ -74,7 +74,7 @@ fn tls_works_through_a_proxy() {
     let server = Server::with_tls([good(), good()], Arc::clone(&authority.server));
     let (address, heads) = proxy(server.address, "HTTP/1.1 200 OK\r\n\r\n");
     let mut config = config("https://ghe.invalid/api/v3");
-    config.extra_roots = Some(file.clone());
+    config.ca_file = Some(file.clone());
     config.proxy.https_proxy = Some(address.to_string());
     let mut client = GistClient::new(config).unwrap();
     std::fs::remove_file(file).unwrap();

@@ -11,12 +11,10 @@ use elector::election::record::LeaderElectionRecord;
 use elector::election::time::Instant;
 use elector::emulator::{Faults, GistService, Options};
 use elector::lock::gist::budget::Budget;
-use elector::lock::gist::client::{
-    ClientConfig, GistClient, ProxySettings, WriteLimits, check_api_url,
-};
+use elector::lock::gist::client::{ClientConfig, GistClient, WriteLimits, check_api_url};
 use elector::lock::gist::protocol::ProtocolConfig;
-use elector::lock::gist::token::TokenSource;
 use elector::lock::gist::{GistLock, GistLockConfig};
+use elector::net::{AccessTokenSource, ProxySettings};
 
 /// Long enough for a busy machine; a test that gets here has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -128,8 +126,8 @@ pub(crate) fn lock(service: &GistService, id: &str, process: &str, file: Option<
         api_url: check_api_url(&service.url(), false).unwrap(),
         gist_id: id.parse().unwrap(),
         file: file.map(Into::into),
-        token: TokenSource::Value("ghp_notasecret".into()),
-        extra_roots: None,
+        access_token: AccessTokenSource::Value("ghp_notasecret".into()),
+        ca_file: None,
         proxy: ProxySettings::default(),
         write_limits: WriteLimits::github(&LeaderElectionConfig::new("baz")),
         clock: Box::new(now),

@@ -3,15 +3,14 @@
 use std::fs::{self, File};
 use std::time::Duration;
 
-use elector::TokenSource;
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::LockError;
 use elector::election::time::Instant;
 use elector::lock::gist::budget::Budget;
 use elector::lock::gist::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use elector::lock::gist::revision::Revision;
-use elector::lock::gist::token::TokenStore;
 use elector::lock::gist::wire::{Answer, Commit, GistPage, Reply, Request, Text};
+use elector::net::{AccessTokenReader, AccessTokenSource};
 
 use crate::properties::checks::{self, gist_answer};
 
@@ -168,7 +167,8 @@ fn a_token_file_of_any_size_is_refused_without_being_read_or_shown() {
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    let refused = TokenStore::open(&TokenSource::File(path.clone()));
+    let refused =
+        AccessTokenReader::open(&AccessTokenSource::File(path.clone()), "GITHUB_API_TOKEN");
     fs::remove_file(&path).unwrap();
     let said = refused.unwrap_err().to_string();
     assert!(said.contains("GITHUB_API_TOKEN_FILE"), "{said}");
@@ -187,7 +187,8 @@ fn no_token_file_is_shown_whatever_is_in_it() {
             bytes.insert(at, byte);
         }
         fs::write(&path, &bytes).unwrap();
-        let read = TokenStore::open(&TokenSource::File(path.clone()));
+        let read =
+            AccessTokenReader::open(&AccessTokenSource::File(path.clone()), "GITHUB_API_TOKEN");
         let said = match &read {
             Ok(store) => format!("{store:?}"),
             Err(error) => format!("{error} {error:?}"),

@@ -6,9 +6,6 @@ use serde_json::json;
 use super::{Request, Target};
 use crate::election::lock::LockError;
 
-/// Who we say we are: GitHub wants a name, and can then tell whom to ask.
-pub const USER_AGENT: &str = concat!("elector/", env!("CARGO_PKG_VERSION"));
-
 /// The version of the API that this was written for; GitHub keeps it as it is.
 const API_VERSION: &str = "2022-11-28";
 
@@ -62,7 +59,6 @@ impl Request {
     pub fn to_http(&self, target: &Target) -> Result<HttpRequest, LockError> {
         let gist = format!("{}/gists/{}", target.api.as_str(), target.gist.as_str());
         let mut headers = vec![
-            ("user-agent", USER_AGENT.to_owned()),
             ("accept", "application/vnd.github+json".to_owned()),
             ("x-github-api-version", API_VERSION.to_owned()),
         ];

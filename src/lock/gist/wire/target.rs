@@ -1,10 +1,12 @@
 //! Where the gist is: the API's address, the gist's id and the file in it, each checked once at the
 //! edge and trusted inside. Who reads them from the environment is the settings' business.
 
-use core::net::{IpAddr, Ipv6Addr}; // addresses only: unlike std's, this module has no sockets
+use core::net::Ipv6Addr; // addresses only: unlike std's, this module has no sockets
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use crate::net::is_loopback;
 
 /// The API of github.com, whose limits are known.
 const GITHUB_COM: &str = "api.github.com";
@@ -183,15 +185,6 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let port: u16 = digits.parse().ok()?;
     let plain = port != 0 && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain.then_some((host, Some(port)))
-}
-
-/// Whether `host` (without brackets) is this machine.
-#[must_use]
-pub fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 /// The id of a gist.

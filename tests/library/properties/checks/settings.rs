@@ -10,13 +10,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use elector::TokenSource;
 use elector::commands::duration::{self, DurationError};
 use elector::commands::settings::{ALL, Settings, SettingsError};
 use elector::emulator::StartGist;
 use elector::http::ListenAddr;
-use elector::lock::gist::token::Token;
 use elector::lock::gist::wire::target::{ApiUrl, GistId, check_api_url, check_file_name};
+use elector::net::{AccessToken, AccessTokenSource};
 use ureq::http::Uri;
 
 use super::assert_for_people;
@@ -113,11 +112,11 @@ fn nothing_shows_the_token(settings: &Settings) {
     let gist = &settings.gist;
     let said = format!(
         "{warnings} {:?} {:?} {} {:?} {}",
-        gist.token, gist.api_url, gist.gist_id, gist.file, settings.election.identity
+        gist.access_token, gist.api_url, gist.gist_id, gist.file, settings.election.identity
     );
     assert!(!said.contains(SECRET), "a token is shown: {said}");
-    if let TokenSource::Value(value) = &gist.token {
-        assert_eq!(Token::check(value), Ok(()));
+    if let AccessTokenSource::Value(value) = &gist.access_token {
+        assert!(AccessToken::parse(value).is_ok());
     }
 }
 
@@ -238,7 +237,7 @@ fn ids_and_names_are_plain(text: &str) {
     if let Ok(gist) = text.parse::<StartGist>() {
         assert!(plain(&gist.id) && !gist.file.is_empty() && !gist.content.trim().is_empty());
     }
-    if let Err(what) = Token::check(text) {
+    if let Err(what) = AccessToken::parse(text) {
         assert_for_people(&what);
         assert!(text.trim().len() < 8 || !what.contains(text.trim()));
     }

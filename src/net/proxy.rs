@@ -1,29 +1,28 @@
-//! Whether the way to the API leads through a proxy, by the variables that everybody uses. Decided
-//! once, as its host never changes; the tunnel itself is ureq's business.
+//! Choice of a proxy, by the usual variables. An agent chooses once, because its destination never changes.
 //!
-//! ureq reads the same variables, but takes any of them for any scheme, passes over values that it
-//! does not understand, and knows neither address ranges nor spaces in `NO_PROXY`.
+//! ureq reads the same variables, but uses any of them for any scheme, ignores values that it does not
+//! understand, and supports neither address ranges nor spaces in `NO_PROXY`.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use ureq::{Proxy, ProxyProtocol};
 
-use crate::lock::gist::wire::target::{ApiUrl, is_loopback};
+use super::agent::Destination;
+use super::is_loopback;
 
-/// The proxies to use, as the environment gives them. A value may hold a password and is never
-/// printed.
+/// Proxies that the environment sets. A value may contain a password and is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxySettings {
     /// `HTTPS_PROXY` or `https_proxy`: for `https://` addresses.
     pub https_proxy: Option<String>,
     /// `HTTP_PROXY` or `http_proxy`: for `http://` addresses.
     pub http_proxy: Option<String>,
-    /// `ALL_PROXY` or `all_proxy`: where the others are not set.
+    /// `ALL_PROXY` or `all_proxy`: used if the variable of the scheme is not set.
     pub all_proxy: Option<String>,
-    /// `NO_PROXY` or `no_proxy`: the hosts to be reached directly, separated by commas. `*`, a
-    /// domain with its subdomains (only these with a leading dot), an address or a range
-    /// (`10.0.0.0/8`), each with a port or without.
+    /// `NO_PROXY` or `no_proxy`: hosts that are reached directly, separated by commas or spaces. An entry
+    /// is `*`, a domain with its subdomains (without the domain if it has a leading dot), an address or a
+    /// range (`10.0.0.0/8`). It may end with a port.
     pub no_proxy: Option<String>,
 }
 
@@ -40,8 +39,7 @@ impl fmt::Debug for ProxySettings {
 }
 
 impl ProxySettings {
-    /// Reads the variables by way of `variable`, the upper-case names first; set but empty means
-    /// unset.
+    /// Reads the variables through `variable`, the upper-case names first. Set but empty means unset.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> ProxySettings {
         let either = |name: &str| {
             [name.to_owned(), name.to_ascii_lowercase()]
@@ -56,21 +54,15 @@ impl ProxySettings {
         }
     }
 
-    /// The proxy on the way to `api`, if there is one. What is loopback is always reached directly.
+    /// Returns the proxy for `destination`, if there is one. Loopback is always reached directly.
     ///
     /// # Errors
-    /// The variable holds no proxy that can be used; the text names it without its value.
-    pub(super) fn for_api(&self, api: &ApiUrl) -> Result<Option<Proxy>, String> {
-        self.for_host(api.is_https(), api.host(), api.port())
-    }
-
-    /// The same for any other host, whose name or address (without brackets) is in lower case.
-    pub(super) fn for_host(
+    /// Returns an error, which names the variable but not its value, if the proxy cannot be used.
+    pub(super) fn for_destination(
         &self,
-        https: bool,
-        host: &str,
-        port: u16,
+        destination: Destination<'_>,
     ) -> Result<Option<Proxy>, String> {
+        let Destination { https, host, port } = destination;
         let own = if https {
             ("HTTPS_PROXY", &self.https_proxy)
         } else {
@@ -86,12 +78,12 @@ impl ProxySettings {
             return Ok(None);
         }
         let proxy = Proxy::new(value).map_err(|_| {
-            format!("{name} is no proxy's address; set it to http://HOST:PORT, or unset it")
+            format!("{name}: not the address of a proxy; set it to http://HOST:PORT, or unset it")
         })?;
         match proxy.protocol() {
             ProxyProtocol::Http | ProxyProtocol::Https => Ok(Some(proxy)),
             _ => Err(format!(
-                "{name} names a SOCKS proxy, which is not supported; set it to http://HOST:PORT, or unset it"
+                "{name}: SOCKS proxies are not supported; set it to http://HOST:PORT, or unset it"
             )),
         }
     }
@@ -105,17 +97,17 @@ impl ProxySettings {
     }
 }
 
-/// Whether an entry of `NO_PROXY` speaks of this host and port.
+/// Returns whether an entry of `NO_PROXY` covers `host` and `port`.
 fn matches(entry: &str, host: &str, port: u16) -> bool {
     if entry == "*" {
         return true;
     }
     let address = host.parse::<IpAddr>().ok();
     if let (Some(range), Some(address)) = (Range::parse(entry), address) {
-        return range.holds(address);
+        return range.contains(address);
     }
     let (name, wanted) = match entry.rsplit_once(':') {
-        // Two colons are an IPv6 address without a port, unless it stands in brackets.
+        // An IPv6 address has several colons, and a port only after brackets.
         Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
             (name, digits.parse::<u16>().ok())
         }
@@ -139,7 +131,7 @@ fn matches(entry: &str, host: &str, port: u16) -> bool {
     }
 }
 
-/// An address range such as `10.0.0.0/8`.
+/// Address range such as `10.0.0.0/8`.
 struct Range {
     base: IpAddr,
     bits: u32,
@@ -153,7 +145,7 @@ impl Range {
         (bits <= longest).then_some(Range { base, bits })
     }
 
-    fn holds(&self, address: IpAddr) -> bool {
+    fn contains(&self, address: IpAddr) -> bool {
         let differ = match (self.base, address) {
             (IpAddr::V4(base), IpAddr::V4(other)) => {
                 (base.to_bits() ^ other.to_bits()).leading_zeros()
@@ -170,7 +162,7 @@ impl Range {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::gist::wire::target::check_api_url;
+    use crate::net::Url;
 
     fn settings(variables: &[(&str, &str)]) -> ProxySettings {
         ProxySettings::read(|name| {
@@ -179,14 +171,18 @@ mod tests {
         })
     }
 
+    fn find(url: &str, settings: &ProxySettings) -> Result<Option<Proxy>, String> {
+        let url: Url = url.parse().unwrap();
+        settings.for_destination(url.destination(&url.host().to_ascii_lowercase()))
+    }
+
     fn proxy_to(url: &str, variables: &[(&str, &str)]) -> Option<String> {
-        let api = check_api_url(url, true).unwrap();
-        let proxy = settings(variables).for_api(&api).unwrap();
+        let proxy = find(url, &settings(variables)).unwrap();
         proxy.map(|proxy| format!("{}:{}", proxy.host(), proxy.port()))
     }
 
     #[test]
-    fn each_scheme_has_its_own_variable() {
+    fn scheme_determines_variable() {
         let both = [("HTTPS_PROXY", "http://s:1"), ("http_proxy", "p:2")];
         assert_eq!(proxy_to("https://x.example", &both).as_deref(), Some("s:1"));
         assert_eq!(proxy_to("http://x.example", &both).as_deref(), Some("p:2"));
@@ -197,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_reached_directly() {
+    fn loopback_bypasses_proxy() {
         let all = [("ALL_PROXY", "http://a:3")];
         for url in ["http://127.0.0.1:8", "http://localhost", "http://[::1]:8"] {
             assert_eq!(proxy_to(url, &all), None, "{url}");
@@ -205,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_names_hosts_domains_addresses_and_ranges() {
+    fn no_proxy_entries_match() {
         for (host, entry, direct) in [
             ("ghe.example", "ghe.example", true),
             ("ghe.example", "GHE.Example", true),
@@ -243,8 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_an_error_without_its_password() {
-        let api = check_api_url("https://x.example", false).unwrap();
+    fn unusable_proxy_error_hides_password() {
         for value in [
             "socks5://me:hunter2@p:1",
             "ftp://me:hunter2@p",
@@ -252,7 +247,7 @@ mod tests {
             "http://me:hunter2@ x",
         ] {
             let settings = settings(&[("HTTPS_PROXY", value)]);
-            let error = settings.for_api(&api).unwrap_err();
+            let error = find("https://x.example", &settings).unwrap_err();
             assert!(error.contains("HTTPS_PROXY"), "{error}");
             assert!(
                 !format!("{error} {settings:?}").contains("hunter2"),

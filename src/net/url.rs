@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use ureq::http::Uri;
 
+use super::agent::Destination;
+use super::connect::port_of;
+
 /// An `http://` or `https://` URL. Its path may be a secret, as for many webhooks, so the URL is
 /// displayed without it.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,10 +38,20 @@ impl Url {
         self.0.scheme_str() == Some("https")
     }
 
-    /// Returns the host's name or address; an IPv6 address is in brackets.
+    /// Returns the host's name or address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.0.host().unwrap_or_default()
+        let host = self.0.host().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// Returns the server, whose `host` in lower case the caller provides.
+    pub(super) fn destination<'a>(&self, host: &'a str) -> Destination<'a> {
+        Destination {
+            https: self.is_https(),
+            host,
+            port: port_of(&self.0),
+        }
     }
 }
 
@@ -57,7 +70,8 @@ impl FromStr for Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, host) = (self.0.scheme_str().unwrap_or_default(), self.host());
+        let scheme = self.0.scheme_str().unwrap_or_default();
+        let host = self.0.host().unwrap_or_default();
         match self.0.port_u16() {
             Some(port) => write!(f, "{scheme}://{host}:{port}/…"),
             None => write!(f, "{scheme}://{host}/…"),
@@ -84,7 +98,8 @@ mod tests {
         assert_eq!(format!("{url:?}"), "Url(https://hooks.example.com:8443/…)");
         assert!(url.uri().to_string().contains("s3cr3t?key=s3cr3t"));
         let url: Url = "http://[::1]:80".parse().unwrap();
-        assert_eq!((url.host(), url.is_https()), ("[::1]", false));
+        assert_eq!((url.host(), url.is_https()), ("::1", false));
+        assert_eq!(url.to_string(), "http://[::1]:80/…");
     }
 
     #[test]

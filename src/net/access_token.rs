@@ -1,0 +1,312 @@
+//! Access tokens: from a setting's value, or from a file that is read again when it changes.
+//!
+//! No access token is ever printed, in whole or in part, not even an invalid one in the error about it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::watched_file::WatchedFile;
+
+/// Greatest length of an access token, in bytes. GitHub's have 40 to 255 characters, and those of
+/// GitHub Apps may grow to about 520. Anything far longer is some other file.
+const MAX_LENGTH: usize = 4096;
+
+/// Greatest size of an access-token file, in bytes: white space may surround the token.
+const MAX_FILE_SIZE: u64 = 2 * MAX_LENGTH as u64;
+
+/// Secret that a server checks to learn on whose behalf a request is made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessToken(String);
+
+impl AccessToken {
+    /// Takes `text` without the white space around it.
+    ///
+    /// # Errors
+    /// Returns the problem and its fix if `text` cannot be an access token, without showing it.
+    pub fn parse(text: &str) -> Result<AccessToken, String> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err("empty; put an access token there".to_owned());
+        }
+        if text.len() > MAX_LENGTH {
+            return Err(format!(
+                "longer than {MAX_LENGTH} bytes, so not an access token; put only the token there"
+            ));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(
+                "contains white space or characters that no access token has; put only the token there"
+                    .to_owned(),
+            );
+        }
+        Ok(AccessToken(text.to_owned()))
+    }
+
+    /// Returns the secret itself. Use it only for the header that carries it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(…)")
+    }
+}
+
+/// Place of an access token.
+#[derive(Clone, PartialEq, Eq)]
+pub enum AccessTokenSource {
+    /// The access token itself.
+    Value(String),
+    /// A file that contains nothing else.
+    File(PathBuf),
+}
+
+impl fmt::Debug for AccessTokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AccessTokenSource::Value(_) => f.write_str("Value(…)"),
+            AccessTokenSource::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// Error for a source without a usable access token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessTokenError(String);
+
+impl fmt::Display for AccessTokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for AccessTokenError {}
+
+/// Current access token of a source.
+#[derive(Debug)]
+pub struct AccessTokenReader {
+    token: AccessToken,
+    file: Option<WatchedFile>,
+}
+
+impl AccessTokenReader {
+    /// Reads the first access token. Errors name `setting`, or `setting` with `_FILE` appended for a file.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or if its content or the value is not an access token.
+    pub fn open(
+        source: &AccessTokenSource,
+        setting: &str,
+    ) -> Result<AccessTokenReader, AccessTokenError> {
+        match source {
+            AccessTokenSource::Value(value) => {
+                let token = AccessToken::parse(value);
+                let token =
+                    token.map_err(|problem| AccessTokenError(format!("{setting}: {problem}")))?;
+                Ok(AccessTokenReader { token, file: None })
+            }
+            AccessTokenSource::File(path) => {
+                let mut file = WatchedFile::new(path, MAX_FILE_SIZE);
+                let token = read(&mut file).map_err(|problem| {
+                    AccessTokenError(format!("{setting}_FILE: {path:?} {problem}"))
+                })?;
+                Ok(AccessTokenReader {
+                    token,
+                    file: Some(file),
+                })
+            }
+        }
+    }
+
+    /// Returns the current access token; reads the file again if it changed. As long as the file holds no
+    /// usable token, the previous one stays.
+    pub fn current(&mut self) -> &AccessToken {
+        if self.file.as_ref().is_some_and(WatchedFile::has_changed) {
+            self.read_again();
+        }
+        &self.token
+    }
+
+    /// Returns the access token that was last read, without checking the file.
+    #[must_use]
+    pub fn last(&self) -> &AccessToken {
+        &self.token
+    }
+
+    /// Reads the file again, changed or not. Returns whether the access token differs from the last one.
+    pub fn read_again(&mut self) -> bool {
+        let Some(file) = &mut self.file else {
+            return false;
+        };
+        match read(file) {
+            Ok(token) => {
+                file.recovered();
+                let differs = token != self.token;
+                if differs {
+                    log::info!("access token changed path={:?}", file.path());
+                }
+                self.token = token;
+                differs
+            }
+            Err(problem) => {
+                file.keep_previous("access token", &problem);
+                false
+            }
+        }
+    }
+}
+
+fn read(file: &mut WatchedFile) -> Result<AccessToken, String> {
+    let content = String::from_utf8(file.read()?)
+        .map_err(|_| "is not text; put only the token there".to_owned())?;
+    AccessToken::parse(&content)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const SETTING: &str = "GITHUB_API_TOKEN";
+
+    /// A folder of its own for each test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Folder {
+            static NEXT: AtomicUsize = AtomicUsize::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("token-{}-{number}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.path(name);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).unwrap();
+            }
+            std::fs::write(&path, text).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn from_value(value: &str) -> Result<AccessTokenReader, AccessTokenError> {
+        AccessTokenReader::open(&AccessTokenSource::Value(value.into()), SETTING)
+    }
+
+    #[test]
+    fn surrounding_white_space_is_dropped() {
+        let mut store = from_value(" ghp_abc\r\n").unwrap();
+        assert_eq!(store.current().expose(), "ghp_abc");
+        assert!(!store.read_again(), "a value does not change");
+    }
+
+    #[test]
+    fn invalid_token_error_names_setting_only() {
+        let long = "secret".repeat(1000);
+        for value in [
+            "",
+            " \n",
+            "secret one",
+            "secret\u{0}",
+            "secret\u{1b}[0m",
+            "sécret",
+            &long,
+        ] {
+            let error = from_value(value).unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(said.contains("GITHUB_API_TOKEN:"), "{said}");
+            assert!(!said.contains("cret"), "{said}");
+        }
+    }
+
+    #[test]
+    fn debug_output_hides_token() {
+        let source = AccessTokenSource::Value("ghp_secret".into());
+        let store = AccessTokenReader::open(&source, SETTING).unwrap();
+        let said = format!("{source:?} {store:?} {:?}", store.token);
+        assert!(!said.contains("secret"), "{said}");
+        assert!(said.contains("AccessToken(…)"), "{said}");
+    }
+
+    #[test]
+    fn changed_file_is_read_again() {
+        let folder = Folder::new();
+        let path = folder.write("token", "first\n");
+        let mut store = AccessTokenReader::open(&AccessTokenSource::File(path), SETTING).unwrap();
+        assert_eq!(store.current().expose(), "first");
+        folder.write("token", "second, but no token");
+        assert_eq!(store.current().expose(), "first");
+        folder.write("token", "third-one");
+        assert_eq!(store.current().expose(), "third-one");
+    }
+
+    #[test]
+    fn swapped_secret_mount_is_followed() {
+        let folder = Folder::new();
+        folder.write("..2026_1/token", "first");
+        folder.write("..2026_2/token", "other");
+        symlink("..2026_1", folder.path("..data")).unwrap();
+        symlink("..data/token", folder.path("token")).unwrap();
+        let mut store =
+            AccessTokenReader::open(&AccessTokenSource::File(folder.path("token")), SETTING)
+                .unwrap();
+        assert_eq!(store.current().expose(), "first");
+        symlink("..2026_2", folder.path("..data_tmp")).unwrap();
+        std::fs::rename(folder.path("..data_tmp"), folder.path("..data")).unwrap();
+        assert_eq!(store.current().expose(), "other");
+    }
+
+    #[test]
+    fn missing_or_empty_file_keeps_token() {
+        let folder = Folder::new();
+        let path = folder.write("token", "first");
+        let mut store =
+            AccessTokenReader::open(&AccessTokenSource::File(path.clone()), SETTING).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(store.current().expose(), "first");
+        folder.write("token", "");
+        assert_eq!(store.current().expose(), "first");
+        folder.write("token", "second");
+        assert_eq!(store.current().expose(), "second");
+    }
+
+    #[test]
+    fn read_again_reports_changed_token() {
+        let folder = Folder::new();
+        let path = folder.write("token", "first");
+        let mut store = AccessTokenReader::open(&AccessTokenSource::File(path), SETTING).unwrap();
+        assert!(!store.read_again());
+        folder.write("token", "second");
+        assert!(store.read_again());
+        assert_eq!(store.current().expose(), "second");
+    }
+
+    #[test]
+    fn unreadable_file_error_names_setting() {
+        let folder = Folder::new();
+        folder.write("binary", "x");
+        std::fs::write(folder.path("binary"), [0xff, 0xfe]).unwrap();
+        for path in [folder.path("none"), folder.0.clone(), folder.path("binary")] {
+            let error =
+                AccessTokenReader::open(&AccessTokenSource::File(path), SETTING).unwrap_err();
+            let said = error.to_string();
+            assert!(said.contains("GITHUB_API_TOKEN_FILE"), "{said}");
+        }
+    }
+}
