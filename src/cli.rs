@@ -1,214 +1,131 @@
-//! The command line: which command is meant, and what is printed when none is.
-//!
-//! This file owns parsing and mistakes in usage. What a command does, and its own arguments, are the
-//! command's business.
+//! The command line: finds the command, runs it, and turns its result into output and an exit code.
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use lexopt::{Arg, Parser};
-
-use crate::commands::usage::{USAGE, nearest};
-use crate::commands::{self, help};
-use crate::fmt::quoted;
+use crate::commands::command::{
+    Arguments, Command, CommandError, CommandResult, FAILED, USAGE, UsageError, nearest, print,
+};
+use crate::commands::table::{COMMANDS, find};
+use crate::commands::{help, run};
 use crate::workload;
 use crate::workload::process::{EXEC_COMMAND, GUARD_COMMAND};
 
-/// The options that stand before a command.
+/// Word in place of a command that asks for help.
+const HELP: &str = "help";
+
+/// Options in place of a command.
 const OPTIONS: &[&str] = &["--help", "--version"];
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub enum Command {
-    /// Run this command, with what stands behind its name.
-    Sub(&'static help::Topic, Vec<OsString>),
-    /// Guard a workload: what elector starts for itself.
+enum Request {
+    /// Run a command with these arguments.
+    Command(&'static Command, Vec<OsString>),
+    /// Guard a workload. Only elector itself asks for it.
     Guard(Vec<OsString>),
-    /// Become a workload: what a guard starts.
+    /// Become a workload. Only a guard asks for it.
     Exec(Vec<OsString>),
     /// Print the help, or that of a command.
-    Help(Option<&'static help::Topic>),
+    Help(Option<&'static Command>),
     /// Print the version.
     Version,
 }
 
-/// Why a command line cannot be understood.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UsageError {
-    /// There is no such command.
-    UnknownCommand(OsString),
-    /// There is no such option here.
-    UnknownOption(String),
-    /// `help` takes nothing more; this followed it.
-    TooMuch(OsString),
-    /// An option that takes no value was given one.
-    Value(String),
-}
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            UsageError::UnknownCommand(word) => {
-                let word = word.to_string_lossy();
-                write!(f, "there is no command {}", quoted(&word))?;
-                let names = help::TOPICS.iter().map(|topic| topic.name);
-                suggest(f, nearest(&word, names))
-            }
-            UsageError::UnknownOption(option) => {
-                write!(f, "there is no option {} here", quoted(option))?;
-                suggest(f, nearest(option, OPTIONS.iter().copied()))
-            }
-            UsageError::TooMuch(argument) => write!(
-                f,
-                "`help` takes no further argument, but there is {}: leave it out",
-                quoted(&argument.to_string_lossy())
-            ),
-            UsageError::Value(option) => {
-                write!(f, "{} takes no value: leave it out", quoted(option))
-            }
-        }
-    }
-}
-
-impl std::error::Error for UsageError {}
-
-fn suggest(f: &mut fmt::Formatter<'_>, nearest: Option<&str>) -> fmt::Result {
-    match nearest {
-        Some(known) => write!(f, ": did you mean `{known}`?"),
-        None => f.write_str(": see `elector help`"),
-    }
-}
-
-/// Reads the arguments, without the program's own name.
-///
-/// # Errors
-/// [`UsageError`] for what is not known.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let mut parser = Parser::from_args(args);
-    match next(&mut parser)? {
-        None => Ok(Command::Sub(help::RUN, Vec::new())),
-        Some(Word::Option(option)) => match option.as_str() {
-            "-h" | "--help" => Ok(Command::Help(None)),
-            "-V" | "--version" => Ok(Command::Version),
-            _ => Err(UsageError::UnknownOption(option)),
-        },
-        Some(Word::Value(word)) => command(&word, parser),
-    }
-}
-
-fn command(word: &OsString, parser: Parser) -> Result<Command, UsageError> {
-    let name = word.to_str().unwrap_or_default();
-    // Nobody types these, so no help names them.
-    match name {
-        GUARD_COMMAND => return Ok(Command::Guard(remaining(parser))),
-        EXEC_COMMAND => return Ok(Command::Exec(remaining(parser))),
-        _ => {}
-    }
-    let Some(topic) = help::topic(name) else {
-        return Err(UsageError::UnknownCommand(word.clone()));
-    };
-    let rest = remaining(parser);
-    if rest
-        .first()
-        .is_some_and(|arg| arg == "-h" || arg == "--help")
-    {
-        return Ok(Command::Help(Some(topic)));
-    }
-    match topic.name {
-        "help" => help_on(rest),
-        _ => Ok(Command::Sub(topic, rest)),
-    }
-}
-
-fn help_on(rest: Vec<OsString>) -> Result<Command, UsageError> {
-    let mut rest = rest.into_iter();
-    let Some(word) = rest.next() else {
-        return Ok(Command::Help(None));
-    };
-    let known = word.to_str().and_then(help::topic);
-    let topic = known.ok_or(UsageError::UnknownCommand(word))?;
-    match rest.next() {
-        None => Ok(Command::Help(Some(topic))),
-        Some(argument) => Err(UsageError::TooMuch(argument)),
-    }
-}
-
-/// The arguments that have not been looked at.
-fn remaining(mut parser: Parser) -> Vec<OsString> {
-    parser.raw_args().map(Iterator::collect).unwrap_or_default()
-}
-
-enum Word {
-    /// With its dashes.
-    Option(String),
-    Value(OsString),
-}
-
-fn next(parser: &mut Parser) -> Result<Option<Word>, UsageError> {
-    let word = match parser.next() {
-        Ok(None) => return Ok(None),
-        Ok(Some(Arg::Short(letter))) => Word::Option(format!("-{letter}")),
-        Ok(Some(Arg::Long(name))) => Word::Option(format!("--{name}")),
-        Ok(Some(Arg::Value(word))) => return Ok(Some(Word::Value(word))),
-        Err(error) => return Err(UsageError::UnknownOption(error.to_string())),
-    };
-    match (word, parser.optional_value()) {
-        (Word::Option(option), Some(_)) => Err(UsageError::Value(option)),
-        (word, _) => Ok(Some(word)),
-    }
-}
-
-/// Runs the program: parses, prints or runs the command, and says with which code to exit.
+/// Runs the program with its arguments, without its own name, and returns its exit code.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match parse(args) {
-        Ok(Command::Sub(topic, args)) => run(topic.name, args),
-        Ok(Command::Guard(args)) => workload::guard::run(&args),
-        Ok(Command::Exec(args)) => workload::exec::run(&args),
-        Ok(Command::Help(topic)) => print(&help::text(topic)),
-        Ok(Command::Version) => print(&help::version()),
-        Err(error) => {
-            complain(&error.to_string());
+    let done = match parse(args) {
+        Ok(Request::Command(command, args)) => return run_command(command, args),
+        Ok(Request::Guard(args)) => return workload::guard::run(&args),
+        Ok(Request::Exec(args)) => return workload::exec::run(&args),
+        Ok(Request::Help(Some(command))) => print(&help::of_command(command)),
+        Ok(Request::Help(None)) => print(&help::overview()),
+        Ok(Request::Version) => print(concat!("elector ", env!("CARGO_PKG_VERSION"), "\n")),
+        Err(error) => Err(error.into()),
+    };
+    exit_code("elector", HELP, done.map(|()| ExitCode::SUCCESS))
+}
+
+fn run_command(command: &Command, args: Vec<OsString>) -> ExitCode {
+    let result = Arguments::parse(command, args).and_then(|args| (command.run)(&args));
+    let result = match result {
+        Err(CommandError::HelpRequested) => {
+            print(&help::of_command(command)).map(|()| ExitCode::SUCCESS)
+        }
+        result => result,
+    };
+    let name = format!("elector {}", command.name);
+    exit_code(&name, &format!("{HELP} {}", command.name), result)
+}
+
+/// Reports an error on standard error as `program`, and returns the exit code. `help` is the command
+/// that explains the usage.
+fn exit_code(program: &str, help: &str, result: CommandResult) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(CommandError::HelpRequested) => ExitCode::SUCCESS,
+        Err(CommandError::Usage(error)) => {
+            complain(program, &format_args!("{error}\nSee `elector {help}`."));
             ExitCode::from(USAGE)
         }
-    }
-}
-
-fn run(name: &str, args: Vec<OsString>) -> ExitCode {
-    match name {
-        "demo" => commands::demo::run(&args),
-        "gist-server" => commands::gist_server::run(args),
-        "status" => commands::status::run(args),
-        "history" => commands::history::run(args),
-        "init" => commands::init::run(args),
-        "install" => commands::install::run(args),
-        "doctor" => commands::doctor::run(args),
-        "step-down" => commands::step_down::run(args),
-        "depose" => commands::depose::run(args),
-        _ => commands::run::run(args),
-    }
-}
-
-/// Prints to standard output. Whoever closed it has read enough.
-fn print(text: &str) -> ExitCode {
-    let mut out = io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("standard output cannot be written: {error}"));
-            ExitCode::FAILURE
+        Err(CommandError::Failed { code, why }) => {
+            complain(program, &why);
+            ExitCode::from(code.max(FAILED))
         }
     }
 }
 
-/// Prints to standard error. If that is not possible, the exit code has to do.
-fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "elector: {text}");
+/// Writes to standard error. If that is impossible, the exit code must suffice.
+fn complain(program: &str, message: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr(), "{program}: {message}");
+}
+
+/// Parses the arguments of the program, without its own name.
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, UsageError> {
+    let mut args = args.into_iter();
+    let Some(word) = args.next() else {
+        return Ok(Request::Command(&run::COMMAND, Vec::new()));
+    };
+    let rest: Vec<OsString> = args.collect();
+    let name = word.to_string_lossy();
+    match &*name {
+        "-h" | "--help" => Ok(Request::Help(None)),
+        "-V" | "--version" => Ok(Request::Version),
+        // No help names these two, because no user types them.
+        GUARD_COMMAND => Ok(Request::Guard(rest)),
+        EXEC_COMMAND => Ok(Request::Exec(rest)),
+        HELP => help_on(&rest),
+        option if option.starts_with('-') => Err(UsageError::UnknownOption {
+            nearest: nearest(option, OPTIONS.iter().copied()),
+            option: option.to_owned(),
+        }),
+        name => Ok(Request::Command(command(name)?, rest)),
+    }
+}
+
+fn help_on(args: &[OsString]) -> Result<Request, UsageError> {
+    let mut args = args.iter().map(|arg| arg.to_string_lossy());
+    let topic = args
+        .next()
+        .filter(|topic| !["-h", "--help", HELP].contains(&&**topic));
+    let topic = topic.map(|topic| command(&topic)).transpose()?;
+    match args.next() {
+        None => Ok(Request::Help(topic)),
+        Some(argument) => Err(UsageError::Stray(argument.into_owned())),
+    }
+}
+
+fn command(name: &str) -> Result<&'static Command, UsageError> {
+    find(name).ok_or_else(|| {
+        let names = COMMANDS.iter().map(|command| command.name);
+        UsageError::UnknownCommand {
+            nearest: nearest(name, names.chain([HELP])),
+            name: name.to_owned(),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -217,24 +134,26 @@ mod tests {
 
     use super::*;
 
-    fn parsed(line: &str) -> Result<Command, UsageError> {
+    fn parsed(line: &str) -> Result<Request, UsageError> {
         parse(line.split_whitespace().map(OsString::from))
     }
 
-    /// A command as the tests compare it.
+    /// A request as the tests compare it.
     fn meant(line: &str) -> String {
         match parsed(line) {
-            Ok(Command::Help(topic)) => format!("help {}", topic.map_or("", |topic| topic.name)),
-            Ok(Command::Sub(topic, args)) => format!("{} {args:?}", topic.name),
-            Ok(Command::Guard(args)) => format!("guard {args:?}"),
-            Ok(Command::Exec(args)) => format!("exec {args:?}"),
-            Ok(Command::Version) => "version".to_owned(),
+            Ok(Request::Help(command)) => {
+                format!("help {}", command.map_or("", |command| command.name))
+            }
+            Ok(Request::Command(command, args)) => format!("{} {args:?}", command.name),
+            Ok(Request::Guard(args)) => format!("guard {args:?}"),
+            Ok(Request::Exec(args)) => format!("exec {args:?}"),
+            Ok(Request::Version) => "version".to_owned(),
             Err(error) => error.to_string(),
         }
     }
 
     #[test]
-    fn commands_are_understood() {
+    fn command_line_is_parsed() {
         for (line, expected) in [
             ("", "run []"),
             ("run", "run []"),
@@ -248,10 +167,8 @@ mod tests {
             ("-h", "help "),
             ("--help", "help "),
             ("help run", "help run"),
-            ("help help", "help help"),
-            ("run --help", "help run"),
-            ("demo -h", "help demo"),
-            ("gist-server --help more", "help gist-server"),
+            ("help help", "help "),
+            ("run --help", r#"run ["--help"]"#),
             (
                 "guard-workload 3 -- x -h",
                 r#"guard ["3", "--", "x", "-h"]"#,
@@ -265,44 +182,47 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_name_the_nearest_known_word() {
+    fn unknown_word_suggests_the_nearest() {
         for (line, expected) in [
-            ("rnu", "there is no command `rnu`: did you mean `run`?"),
+            ("rnu", "unknown command `rnu`; did you mean `run`?"),
             (
                 "gistserver",
-                "there is no command `gistserver`: did you mean `gist-server`?",
+                "unknown command `gistserver`; did you mean `gist-server`?",
             ),
+            ("help dmeo", "unknown command `dmeo`; did you mean `demo`?"),
+            ("sttus", "unknown command `sttus`; did you mean `status`?"),
+            ("hlep", "unknown command `hlep`; did you mean `help`?"),
+            ("guard-workloat", "unknown command `guard-workloat`"),
+            ("xyz", "unknown command `xyz`"),
+            ("--hlep", "unknown option `--hlep`; did you mean `--help`?"),
+            ("-x", "unknown option `-x`"),
             (
-                "help dmeo",
-                "there is no command `dmeo`: did you mean `demo`?",
+                "--version=2",
+                "unknown option `--version=2`; did you mean `--version`?",
             ),
-            (
-                "sttus",
-                "there is no command `sttus`: did you mean `status`?",
-            ),
-            (
-                "guard-workloat",
-                "there is no command `guard-workloat`: see `elector help`",
-            ),
-            ("xyz", "there is no command `xyz`: see `elector help`"),
-            (
-                "--hlep",
-                "there is no option `--hlep` here: did you mean `--help`?",
-            ),
-            ("-x", "there is no option `-x` here: see `elector help`"),
-            ("--version=2", "`--version` takes no value: leave it out"),
+            ("help run demo", "unexpected argument `demo`; remove it"),
         ] {
             assert_eq!(meant(line), expected, "{line}");
         }
     }
 
     #[test]
-    fn arguments_need_be_neither_text_nor_short() {
+    fn help_option_of_command_requests_help() {
+        for command in COMMANDS {
+            for option in ["-h", "--help"] {
+                let parsed = Arguments::parse(command, vec![option.into()]);
+                assert!(
+                    matches!(parsed, Err(CommandError::HelpRequested)),
+                    "{}",
+                    command.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn arguments_may_be_long_or_not_utf_8() {
         let broken = OsString::from_vec(vec![b'a', 0xff, b'\n']);
-        assert_eq!(
-            parse([broken.clone()]).unwrap_err(),
-            UsageError::UnknownCommand(broken.clone())
-        );
         let broken_option = OsString::from_vec(vec![b'-', b'-', 0xff]);
         let broken_letter = OsString::from_vec(vec![b'-', 0xff]);
         for arg in [

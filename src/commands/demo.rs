@@ -7,7 +7,6 @@
 mod cast;
 mod terms;
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,7 +14,7 @@ use std::time::Duration;
 
 use self::cast::{Candidate, Line, Said};
 use self::terms::Terms;
-use super::usage::{self, UsageError};
+use super::command::{Arguments, Command, CommandError, CommandResult, Operands};
 use crate::election::time::Instant;
 use crate::emulator::{GistService, Options};
 use crate::system::clock::BootClock;
@@ -65,35 +64,39 @@ impl From<io::Error> for Trouble {
     }
 }
 
-/// Runs the demonstration.
-#[must_use]
-pub fn run(args: &[OsString]) -> ExitCode {
-    if let Some(arg) = args.first() {
-        let stray = UsageError::Stray(arg.to_string_lossy().into_owned());
-        return usage::refuse("demo", &stray);
-    }
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "demo",
+    summary: "three candidates on an embedded gist service, without an account",
+    details: "\
+Shows an election on this machine: three candidates and a gist service in memory. It
+needs no account and no cluster.",
+    options: &[],
+    operands: Operands::None,
+    notes: "Exit codes: 0 every promise was kept, 1 failed, 2 wrong usage.",
+    run,
+};
+
+fn run(_: &Arguments) -> CommandResult {
     let (events, stage_door) = channel();
     let interrupt = events.clone();
-    if let Err(error) = ctrlc::set_handler(move || drop(interrupt.send(Event::Interrupted))) {
-        eprintln!("elector: Ctrl-C cannot be caught: {error}");
-        return ExitCode::FAILURE;
-    }
+    ctrlc::set_handler(move || drop(interrupt.send(Event::Interrupted)))
+        .map_err(|error| CommandError::failed(format!("Ctrl-C cannot be caught: {error}")))?;
     match Stage::open(events, stage_door).and_then(Stage::play) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        // The reader has read enough.
         Err(Trouble::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            // Whoever read it has seen enough.
-            ExitCode::FAILURE
+            Ok(ExitCode::FAILURE)
         }
-        Err(Trouble::System(error)) => fail(&format!("the demonstration cannot go on: {error}")),
-        Err(Trouble::Missing(what)) => fail(&what),
-        Err(Trouble::Interrupted) => fail("interrupted; the candidates are gone"),
+        Err(Trouble::System(error)) => Err(CommandError::failed(format!(
+            "the demonstration cannot go on: {error}"
+        ))),
+        Err(Trouble::Missing(what)) => Err(CommandError::failed(what)),
+        Err(Trouble::Interrupted) => Err(CommandError::failed(
+            "interrupted; the candidates are stopped",
+        )),
     }
-}
-
-fn fail(why: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "elector: {why}");
-    ExitCode::FAILURE
 }
 
 /// Everything that a demonstration needs.

@@ -1,163 +1,147 @@
-//! `elector gist-server`: the embedded gist service on its own, for demos and tests.
-//!
-//! It owns this subcommand's arguments and its exit code; the service itself is `emulator`'s.
+//! `elector gist-server`: the embedded gist service as a program, for demonstrations and tests.
 
-use std::ffi::OsString;
-use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lexopt::prelude::*;
-
-use super::help;
-use super::usage::{self, UsageError};
-use crate::emulator::{Faults, GistService, Options, StartGist, Token};
+use super::command::{
+    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError,
+};
+use crate::emulator::{Faults, GistService, Options};
 use crate::http::ListenAddr;
 use crate::runtime::logging::{self, LogFormat};
 
-/// What is to be known of it, for the help.
-pub(super) const DETAILS: &str = "\
-With it candidates can be tried without an account, also on several machines.
-
-Options:
-  --listen ADDR     where to listen: :PORT (every address), HOST:PORT or
-                    [IPV6]:PORT; port 0 is any free one [default: 127.0.0.1:4041]
-  --state FILE      keep the gists in this file; without it they are gone at the end
-  --token T[:S,S]   accept this token with these scopes [default: gist]; may be
-                    repeated; without any, every token is accepted
-  --gist ID[:FILE[=CONTENT]]
-                    make this gist unless it is there, with this one file
-                    [default: leader.json, holding {}]; may be repeated
-  --faults JSON     what goes wrong, or @FILE with that JSON; see GET /_faults
-  --seed N          decides revisions and what goes wrong when [default: 1]
-  --quiet           log no requests
-  --help            this text
-
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "gist-server",
+    summary: "a gist service that behaves like GitHub's, for tests",
+    details: "With it, candidates run without an account, also on several machines.",
+    options: &[
+        CommandOption::value(
+            "--listen",
+            "ADDR",
+            "listen there: :PORT (every interface), HOST:PORT or\n[IPV6]:PORT; port 0 is any free one\n[default: 127.0.0.1:4041]",
+        ),
+        CommandOption::value(
+            "--state",
+            "FILE",
+            "keep the gists in this file; otherwise they end with the\nservice",
+        ),
+        CommandOption::value(
+            "--token",
+            "T[:S,S]",
+            "accept this access token with these scopes [default:\ngist]; may be repeated; without any, accept every token",
+        ),
+        CommandOption::value(
+            "--gist",
+            "ID[:FILE[=CONTENT]]",
+            "create this gist unless it exists, with this one file\n[default: leader.json, holding {}]; may be repeated",
+        ),
+        CommandOption::value(
+            "--faults",
+            "JSON",
+            "faults, or @FILE with that JSON; see GET /_faults",
+        ),
+        CommandOption::value("--seed", "N", "seed of revisions and faults [default: 1]"),
+        CommandOption::flag("--quiet", "do not log requests"),
+    ],
+    operands: Operands::None,
+    notes: "\
 The first line on standard output is `listening on http://HOST:PORT`.
 
 While it runs:
-  GET /_faults      what goes wrong at present
-  PUT /_faults      replaces it all; PATCH changes only the fields named
-  GET /_requests    what was asked, counted; POST /_reset-counters starts anew
+  GET /_faults      the present faults
+  PUT /_faults      replaces all of them; PATCH changes only the fields named
+  GET /_requests    counters of requests; POST /_reset-counters sets them to zero
 
-These have no password: do not listen where strangers are.";
+These have no password: do not listen where strangers can connect.",
+    run,
+};
 
-/// Where it listens unless told: beside the elector's own 4040.
-const DEFAULT_LISTEN: u16 = 4041;
+/// Default port, next to the elector's own 4040.
+const DEFAULT_PORT: u16 = 4041;
 
-/// How long the end waits for the last lines to be read.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// Longest wait at the end for the last log lines to be read.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The options, with their dashes.
-const OPTIONS: &[&str] = &[
-    "--listen", "--state", "--token", "--gist", "--faults", "--seed", "--quiet", "--help",
-];
-
-/// Runs the service until SIGINT or SIGTERM; `args` is what follows the subcommand's name.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let options = match parse(args) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            print!("{}", help::text(help::topic("gist-server")));
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => return usage::refuse("gist-server", &error),
-    };
-    match serve(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("elector gist-server: {e}");
-            ExitCode::FAILURE
-        }
-    }
+fn run(args: &Arguments) -> CommandResult {
+    let options = options(args)?;
+    serve(options).map_err(CommandError::failed)?;
+    Ok(ExitCode::SUCCESS)
 }
 
+/// Runs the service until SIGINT or SIGTERM.
 fn serve(options: Options) -> io::Result<()> {
-    let log = logging::init(
-        &std::env::var("RUST_LOG").unwrap_or_default(),
-        LogFormat::default(),
-    )?;
+    let filter = std::env::var("RUST_LOG").unwrap_or_default();
+    let log = logging::init(&filter, LogFormat::default())?;
     let service = GistService::start(options)?;
     let handle = service.handle();
     ctrlc::set_handler(move || handle.shut_down()).map_err(io::Error::other)?;
     announce(&service.url())?;
     let served = service.wait();
-    // Lines that nobody reads are lost; the end does not wait for them.
-    let _ = log.flush(LAST_LINES);
+    // If nobody reads standard error, the last lines are lost rather than the end delayed.
+    let _ = log.flush(FLUSH_TIMEOUT);
     served
 }
 
-/// For scripts that wait for it: one line, there as soon as the service is.
+/// Prints the address, for scripts that wait for the service.
 fn announce(url: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "listening on {url}")?;
     out.flush()
 }
 
-/// `None` is a wish for help.
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, UsageError> {
+fn options(args: &Arguments) -> Result<Options, UsageError> {
+    let listen = args.parsed("--listen")?;
     let mut options = Options {
-        listen: ListenAddr::loopback(DEFAULT_LISTEN),
-        quiet: false,
+        listen: listen.unwrap_or(ListenAddr::loopback(DEFAULT_PORT)),
+        state: args.value("--state").map(Into::into),
+        tokens: args.all_parsed("--token")?,
+        gists: args.all_parsed("--gist")?,
+        quiet: args.has("--quiet"),
         ..Options::default()
     };
-    let mut parser = lexopt::Parser::from_args(args);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Ok(None),
-            Long("listen") => options.listen = value(&mut parser, "--listen")?,
-            Long("state") => options.state = Some(parser.value()?.into()),
-            Long("token") => options.tokens.push(value::<Token>(&mut parser, "--token")?),
-            Long("gist") => options
-                .gists
-                .push(value::<StartGist>(&mut parser, "--gist")?),
-            Long("faults") => options.faults = faults(&parser.value()?.string()?)?,
-            Long("seed") => options.seed = value(&mut parser, "--seed")?,
-            Long("quiet") => options.quiet = true,
-            arg => return Err(usage::unexpected(&arg, OPTIONS)),
-        }
+    if let Some(seed) = args.parsed("--seed")? {
+        options.seed = seed;
     }
-    Ok(Some(options))
+    if let Some(text) = args.parsed::<String>("--faults")? {
+        let faults = faults(&text);
+        options.faults = faults.map_err(|why| UsageError::Value(format!("--faults: {why}")))?;
+    }
+    Ok(options)
 }
 
-fn value<T>(parser: &mut lexopt::Parser, option: &'static str) -> Result<T, UsageError>
-where
-    T: std::str::FromStr,
-    T::Err: fmt::Display,
-{
-    let text = parser.value()?.string()?;
-    text.parse()
-        .map_err(|e: T::Err| UsageError::Value(format!("{option}: {e}")))
-}
-
-fn faults(text: &str) -> Result<Faults, UsageError> {
-    let wrong = |why: String| UsageError::Value(format!("--faults: {why}"));
+fn faults(text: &str) -> Result<Faults, String> {
     let json = match text.strip_prefix('@') {
-        Some(path) => fs::read(path).map_err(|e| wrong(format!("cannot read {path}: {e}")))?,
+        Some(path) => fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))?,
         None => text.as_bytes().to_vec(),
     };
-    Faults::from_json(&json).map_err(|e| wrong(e.to_string()))
+    Faults::from_json(&json).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(args: &[&str]) -> Result<Option<Options>, UsageError> {
-        parse(args.iter().map(OsString::from))
+    fn parsed(args: &[&str]) -> Result<Options, String> {
+        let args = args.iter().map(Into::into).collect();
+        match Arguments::parse(&COMMAND, args).and_then(|args| Ok(options(&args)?)) {
+            Ok(options) => Ok(options),
+            Err(CommandError::Usage(error)) => Err(error.to_string()),
+            Err(other) => panic!("{other:?}"),
+        }
     }
 
     #[test]
-    fn without_arguments_it_listens_on_the_loopback_interface_only() {
-        let options = parsed(&[]).unwrap().unwrap();
+    fn default_address_is_loopback() {
+        let options = parsed(&[]).unwrap();
         assert_eq!(options.listen.to_string(), "127.0.0.1:4041");
         assert!(options.state.is_none() && options.tokens.is_empty() && options.gists.is_empty());
     }
 
     #[test]
-    fn options_may_be_repeated_where_there_can_be_several() {
+    fn gists_and_tokens_may_be_repeated() {
         let args = [
             "--gist",
             "a",
@@ -169,13 +153,13 @@ mod tests {
             "--faults",
             "{\"drop\":1}",
         ];
-        let options = parsed(&args).unwrap().unwrap();
+        let options = parsed(&args).unwrap();
         assert_eq!((options.gists.len(), options.tokens.len()), (2, 2));
         assert_ne!(options.faults, Faults::default());
     }
 
     #[test]
-    fn what_cannot_be_understood_is_named() {
+    fn wrong_arguments_are_named() {
         for (args, named) in [
             (&["--listen", "nowhere"][..], "--listen"),
             (&["--gist", ""], "--gist"),
@@ -186,7 +170,7 @@ mod tests {
             (&["--what"], "--what"),
             (&["stray"], "stray"),
         ] {
-            let error = parsed(args).unwrap_err().to_string();
+            let error = parsed(args).unwrap_err();
             assert!(error.contains(named), "{args:?}: {error}");
         }
     }

@@ -1,184 +1,75 @@
-//! `elector help`: what the commands and settings are.
-//!
-//! This file owns the texts and how they are laid out; the settings come from their own table. Who
-//! prints them, and where to, is the command line's business.
+//! Texts of `elector help`, generated from the tables of commands and settings.
 
 use std::fmt::Write;
 
-use super::{
-    depose, doctor, gist_server, history, init, install, run, settings, status, step_down,
-};
+use super::command::{Command, CommandOption, Operands};
+use super::settings;
+use super::table::COMMANDS;
 
-/// A command of the program, as its help shows it.
-#[derive(Debug)]
-pub struct Topic {
-    /// What is typed.
-    pub name: &'static str,
-    /// What may follow it.
-    usage: &'static str,
-    /// One line on it.
-    summary: &'static str,
-    /// The rest of what is to be known.
-    details: &'static str,
-}
+/// More options than this are not listed in the usage line.
+const MOST_IN_USAGE: usize = 3;
 
-const RUN_TOPIC: Topic = Topic {
-    name: "run",
-    usage: "[--try D] [--unless-led-within D] [-- CMD [ARG]...]",
-    summary: "stand for election (also what plain `elector` does)",
-    details: run::DETAILS,
-};
+/// A longer label of an option has a line of its own.
+const LONGEST_LABEL: usize = 24;
 
-/// What plain `elector` does.
-pub const RUN: &Topic = &RUN_TOPIC;
-
-/// Every command.
-pub const TOPICS: &[Topic] = &[
-    RUN_TOPIC,
-    Topic {
-        name: "demo",
-        usage: "",
-        summary: "three candidates on an embedded gist service, without an account",
-        details: "\
-Shows an election on this machine: three candidates, a gist service in memory, no
-account and no cluster needed.",
-    },
-    Topic {
-        name: "gist-server",
-        usage: "[OPTION]...",
-        summary: "a gist service that behaves like GitHub's, for tests",
-        details: gist_server::DETAILS,
-    },
-    Topic {
-        name: "status",
-        usage: "[--json]",
-        summary: "who leads, and how long ago that was renewed",
-        details: status::DETAILS,
-    },
-    Topic {
-        name: "history",
-        usage: "[--json] [--requests N]",
-        summary: "who led from when to when, by the gist's revisions",
-        details: history::DETAILS,
-    },
-    Topic {
-        name: "init",
-        usage: "[--from OLD]",
-        summary: "make the gist or the file, or move a lock to a new gist",
-        details: init::DETAILS,
-    },
-    Topic {
-        name: "doctor",
-        usage: "",
-        summary: "check token, gist, record, limits and clock, and say what to do",
-        details: doctor::DETAILS,
-    },
-    Topic {
-        name: "step-down",
-        usage: "[--port N]",
-        summary: "have the elector on this machine give the lease to another",
-        details: step_down::DETAILS,
-    },
-    Topic {
-        name: "depose",
-        usage: "[--yes]",
-        summary: "depose the leader by hand, the safe way",
-        details: depose::DETAILS,
-    },
-    Topic {
-        name: "install",
-        usage: "DIR",
-        summary: "put this program at DIR/elector, for a container of another image",
-        details: install::DETAILS,
-    },
-    Topic {
-        name: "help",
-        usage: "[COMMAND]",
-        summary: "this text, or that of a command",
-        details: "",
-    },
-];
-
-/// The command of this name.
+/// Returns the help of a command. It ends with a newline.
 #[must_use]
-pub fn topic(name: &str) -> Option<&'static Topic> {
-    TOPICS.iter().find(|topic| topic.name == name)
-}
-
-/// The whole help, or that of one command. It ends with a newline.
-#[must_use]
-pub fn text(topic: Option<&Topic>) -> String {
-    match topic {
-        Some(topic) => topic_text(topic),
-        None => overview(),
-    }
-}
-
-/// The version, on a line.
-#[must_use]
-pub fn version() -> String {
-    concat!("elector ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
-}
-
-fn topic_text(topic: &Topic) -> String {
-    let usage = format!("elector {} {}", topic.name, topic.usage);
+pub fn of_command(command: &Command) -> String {
     let mut text = format!(
         "Usage: {}\n\n{}\n",
-        usage.trim_end(),
-        sentence(topic.summary)
+        usage(command),
+        sentence(command.summary)
     );
-    if !topic.details.is_empty() {
-        text.push('\n');
-        text.push_str(topic.details);
-        text.push('\n');
+    for paragraph in [
+        command.details,
+        options(command.options).trim_end(),
+        command.notes,
+    ] {
+        if !paragraph.is_empty() {
+            let _ = write!(text, "\n{paragraph}\n");
+        }
     }
     text
 }
 
-fn sentence(summary: &str) -> String {
-    let mut rest = summary.chars();
-    let first = rest.next().map(|first| first.to_ascii_uppercase());
-    first.into_iter().chain(rest).chain(['.']).collect()
-}
-
-fn overview() -> String {
+/// Returns the help of the program. It ends with a newline.
+#[must_use]
+pub fn overview() -> String {
     let mut text = String::from(
         "\
 elector elects one leader among copies of a workload in several Kubernetes
-clusters, through a lease record in a GitHub gist.
+clusters, through a lease record in a shared store.
 
 Usage: elector [COMMAND]
 
 Commands:
 ",
     );
-    for topic in TOPICS {
+    for command in COMMANDS {
         // Writing to a String cannot fail, here and below.
-        let _ = writeln!(text, "  {:<12} {}", topic.name, topic.summary);
+        let _ = writeln!(text, "  {:<12} {}", command.name, command.summary);
     }
     text.push_str(
-        "
+        "  help         print this help, or the help of a command
+
 Options:
-  -h, --help     this text, or with a command its own
-  -V, --version  the version
+  -h, --help     print this help, or after a command its own
+  -V, --version  print the version
+
+Without a command, elector does the same as `elector run`.
 
 Settings are environment variables. Each is read as ELECTOR_<NAME> first, then as
-<NAME>; set but empty means unset. Durations are written like 30s, 1m30s or 500ms.
+<NAME>; an empty value means unset. Durations are written like 30s, 1m30s or 500ms.
 
 ",
     );
-    for row in settings::ALL {
-        let required = row.default.starts_with("required");
-        let label = if required { "" } else { "default: " };
-        let _ = writeln!(
-            text,
-            "  {} ({label}{})\n      {}",
-            row.name, row.default, row.meaning
-        );
+    for setting in settings::all() {
+        let _ = writeln!(text, "  {} ({})", setting.name, default(setting.default));
+        let _ = writeln!(text, "      {}", setting.text);
     }
     text.push_str(
         "
-HTTPS_PROXY and NO_PROXY work as everywhere.
+HTTPS_PROXY and NO_PROXY are respected.
 
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.
 ",
@@ -186,25 +77,101 @@ Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.
     text
 }
 
+/// Returns the default of a setting as a phrase.
+fn default(default: &str) -> String {
+    match default.starts_with("required") {
+        true => default.to_owned(),
+        false => format!("default: {default}"),
+    }
+}
+
+fn usage(command: &Command) -> String {
+    let mut usage = format!("elector {}", command.name);
+    match command.options {
+        [] => {}
+        options if options.len() > MOST_IN_USAGE => usage.push_str(" [OPTION]..."),
+        options => {
+            for option in options {
+                let _ = write!(usage, " [{}]", with_value(option));
+            }
+        }
+    }
+    match command.operands {
+        Operands::None => {}
+        Operands::One(name) => {
+            let _ = write!(usage, " {name}");
+        }
+        Operands::Program => usage.push_str(" [-- PROGRAM [ARG]...]"),
+    }
+    usage
+}
+
+fn with_value(option: &CommandOption) -> String {
+    format!("{} {}", option.name, option.value)
+        .trim_end()
+        .to_owned()
+}
+
+/// Lists the options that have a text.
+fn options(options: &[CommandOption]) -> String {
+    let listed = || options.iter().filter(|option| !option.text.is_empty());
+    let lengths = listed().map(|option| with_value(option).len());
+    let Some(width) = lengths.max().map(|longest| longest.min(LONGEST_LABEL)) else {
+        return String::new();
+    };
+    let mut text = "Options:\n".to_owned();
+    for option in listed() {
+        let mut label = with_value(option);
+        if label.len() > width {
+            let _ = writeln!(text, "  {label}");
+            label.clear();
+        }
+        for line in option.text.lines() {
+            let _ = writeln!(text, "  {label:<width$}  {line}");
+            label.clear();
+        }
+    }
+    text
+}
+
+/// Turns a summary into a sentence.
+fn sentence(summary: &str) -> String {
+    let mut rest = summary.chars();
+    let first = rest.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(rest).chain(['.']).collect()
+}
+
+/// Returns the help of a command by its name; transitional.
+#[must_use]
+pub fn topic(name: &str) -> Option<&'static Command> {
+    super::table::find(name)
+}
+
+/// Returns the help of a command, or the overview; transitional.
+#[must_use]
+pub fn text(command: Option<&Command>) -> String {
+    command.map_or_else(overview, of_command)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_overview_names_every_command_and_setting() {
-        let text = text(None);
-        for topic in TOPICS {
-            assert!(text.contains(&format!("\n  {} ", topic.name)));
+    fn overview_names_commands_and_settings() {
+        let text = overview();
+        for command in COMMANDS {
+            assert!(text.contains(&format!("\n  {} ", command.name)));
         }
-        for row in settings::ALL {
-            assert!(text.contains(&format!("\n  {} (", row.name)));
+        for setting in settings::all() {
+            assert!(text.contains(&format!("\n  {} (", setting.name)));
         }
     }
 
     #[test]
-    fn help_fits_a_terminal_of_85_columns() {
-        let texts = TOPICS.iter().map(Some).chain([None]).map(text);
-        for text in texts {
+    fn help_fits_85_columns() {
+        let commands = COMMANDS.iter().map(|command| of_command(command));
+        for text in commands.chain([overview()]) {
             for line in text.lines() {
                 assert!(line.chars().count() <= 85, "{line}");
             }
@@ -212,11 +179,35 @@ mod tests {
     }
 
     #[test]
-    fn a_commands_help_begins_with_its_usage() {
-        let text = text(topic("help"));
+    fn help_is_generated_from_the_command() {
+        const COMMAND: Command = Command {
+            name: "test",
+            summary: "for tests",
+            details: "Details.",
+            options: &[
+                CommandOption::flag("--json", "print\nJSON"),
+                CommandOption::value("--port", "N", "the port"),
+            ],
+            operands: Operands::One("DIR"),
+            notes: "Notes.",
+            run: |_| Ok(std::process::ExitCode::SUCCESS),
+        };
         assert_eq!(
-            text,
-            "Usage: elector help [COMMAND]\n\nThis text, or that of a command.\n"
+            of_command(&COMMAND),
+            "\
+Usage: elector test [--json] [--port N] DIR
+
+For tests.
+
+Details.
+
+Options:
+  --json    print
+            JSON
+  --port N  the port
+
+Notes.
+"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! One file per subcommand, and what they share: the settings, how durations are written, and how
 //! wrong arguments are told.
 
+pub mod command;
 pub mod demo;
 pub mod depose;
 pub mod doctor;
@@ -16,4 +17,5 @@ pub mod settings;
 mod standing;
 pub mod status;
 pub mod step_down;
+pub mod table;
 pub mod usage;

@@ -16,6 +16,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::commands::command::CommandError;
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::lock::gist::wire::target::{
     ApiUrl, GistId, TargetError, check_api_url, check_file_name,
@@ -26,7 +27,7 @@ use crate::runtime::logging::LogFormat;
 pub use outside::{Outside, ReadyWhen};
 pub(super) use reader::looks_secret;
 use reader::{Found, Noted, Reader, shown};
-pub use table::{ALL, Setting};
+pub use table::{ALL, Setting, all};
 
 /// The most that candidates wait beyond the end of a lease, at random: enough to keep the writes of
 /// a handful of them apart, little against the lease.
@@ -87,6 +88,12 @@ impl fmt::Display for SettingsError {
 }
 
 impl std::error::Error for SettingsError {}
+
+impl From<SettingsError> for CommandError {
+    fn from(error: SettingsError) -> Self {
+        CommandError::settings(error)
+    }
+}
 
 impl Settings {
     /// Reads the environment of this process. With a command that shares it, settings whose names the

@@ -1,9 +1,9 @@
-//! The program from outside: what it prints, where to, and with which code it ends.
+//! Tests the command line as a process: output, its stream, and exit codes.
 
 use std::io;
 use std::process::{Command, Output, Stdio};
 
-/// The program, with nothing in its environment.
+/// Returns the program with an empty environment.
 fn elector(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
     command.args(args).env_clear().stdin(Stdio::null());
@@ -33,17 +33,17 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
-fn wrong_usage_is_told_on_standard_error_with_code_2() {
+fn wrong_usage_exits_2_on_standard_error() {
     let (code, out, err) = output(&mut elector(&["rnu"]));
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert_eq!(
         err,
-        "elector: there is no command `rnu`: did you mean `run`?\n"
+        "elector: unknown command `rnu`; did you mean `run`?\nSee `elector help`.\n"
     );
 }
 
 #[test]
-fn every_problem_with_the_settings_is_told_at_once_with_code_2() {
+fn settings_problems_exit_2_in_one_message() {
     let mut command = elector(&[]);
     command
         .env("GITHUB_API_TOKEN", "ghp_S3cr3t with a blank")
@@ -62,7 +62,7 @@ fn every_problem_with_the_settings_is_told_at_once_with_code_2() {
 }
 
 #[test]
-fn help_into_a_closed_pipe_is_no_mistake() {
+fn help_into_closed_pipe_succeeds() {
     let (read, write) = io::pipe().expect("there are pipes");
     drop(read);
     let (code, _, err) = output(elector(&["help"]).stdout(write));
@@ -70,7 +70,7 @@ fn help_into_a_closed_pipe_is_no_mistake() {
 }
 
 #[test]
-fn help_that_cannot_be_written_is_a_failure() {
+fn unwritable_help_fails() {
     let full = std::fs::File::create("/dev/full").expect("Linux has it");
     let (code, _, err) = output(elector(&["help"]).stdout(full));
     assert_eq!(code, Some(1));
@@ -81,7 +81,7 @@ fn help_that_cannot_be_written_is_a_failure() {
 }
 
 #[test]
-fn a_closed_standard_error_changes_no_exit_code() {
+fn closed_standard_error_keeps_exit_code() {
     let (read, write) = io::pipe().expect("there are pipes");
     drop(read);
     let (code, _, _) = output(elector(&["rnu"]).stderr(write));

@@ -107,7 +107,10 @@ fn interrupted_it_leaves_nobody_behind() {
     std::io::copy(&mut out, &mut std::io::sink()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
     let errors = errors_of(&mut child);
-    assert_eq!(errors, "elector: interrupted; the candidates are gone\n");
+    assert_eq!(
+        errors,
+        "elector demo: interrupted; the candidates are stopped\n"
+    );
     are_gone(&candidates);
 }
 

@@ -1,4 +1,4 @@
-//! `elector gist-server` as a process: its first line, its state file, its exit codes.
+//! Tests `elector gist-server` as a process: its first line, its state file and its exit codes.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
@@ -80,7 +80,7 @@ impl Process {
     }
 }
 
-/// Exit code and what was said on standard error.
+/// Returns the exit code and standard error.
 fn fails(args: &[&str]) -> (Option<i32>, String) {
     let output = command(args).output().unwrap();
     (
@@ -110,7 +110,7 @@ impl Drop for Scratch {
 }
 
 #[test]
-fn everything_that_was_acknowledged_is_still_there_after_sigkill() {
+fn acknowledged_writes_survive_sigkill() {
     let state = Scratch::new("state");
     let args = ["--state", state.path(), "--gist", "demo"];
     let mut first = start(&args);
@@ -129,7 +129,7 @@ fn everything_that_was_acknowledged_is_still_there_after_sigkill() {
 }
 
 #[test]
-fn a_state_file_that_is_something_else_is_left_alone() {
+fn foreign_state_file_is_kept() {
     let foreign = Scratch::new("foreign");
     fs::write(&foreign.0, "precious\n").unwrap();
     let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", foreign.path()]);
@@ -139,7 +139,7 @@ fn a_state_file_that_is_something_else_is_left_alone() {
 }
 
 #[test]
-fn it_ends_cleanly_when_it_is_told_to() {
+fn stop_signal_exits_0() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut server = start(&[
             "--gist",
@@ -153,7 +153,7 @@ fn it_ends_cleanly_when_it_is_told_to() {
 }
 
 #[test]
-fn a_taken_port_is_a_clear_error() {
+fn taken_port_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let (code, said) = fails(&["--listen", &addr]);
@@ -162,7 +162,7 @@ fn a_taken_port_is_a_clear_error() {
 }
 
 #[test]
-fn wrong_usage_is_exit_2_and_help_is_exit_0() {
+fn wrong_usage_exits_2_and_help_0() {
     let (code, said) = fails(&["--lisen", ":0"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("--lisen"), "{said}");

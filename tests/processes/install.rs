@@ -1,4 +1,4 @@
-//! `elector install` as a process: what it puts where, what it leaves alone, and what it says.
+//! Tests `elector install` as a process: the files that it leaves, its output and its exit code.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -13,10 +13,10 @@ use nix::unistd::{geteuid, mkfifo};
 
 const ELECTOR: &str = env!("CARGO_BIN_EXE_elector");
 
-/// A user that is neither root nor anybody here.
+/// A user other than root and the one who runs the tests.
 const STRANGER: u32 = 64_123;
 
-/// A directory of the test's own, that everybody may enter, and nobody else write.
+/// A directory of one test, which every user may enter and only its owner may write.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -32,7 +32,7 @@ impl Scratch {
         self.0.join(name)
     }
 
-    /// A directory in it.
+    /// Creates a directory in it.
     fn folder(&self, name: &str, mode: u32) -> PathBuf {
         let path = self.path(name);
         fs::create_dir(&path).unwrap();
@@ -53,7 +53,7 @@ struct Said {
     err: String,
 }
 
-/// With nothing in its environment: it needs no settings.
+/// Runs the program with an empty environment, because it needs no settings.
 fn said(command: &mut Command) -> Said {
     let command = command.env_clear().stdin(Stdio::null());
     let Output {
@@ -72,13 +72,13 @@ fn install(folder: &Path) -> Said {
     said(Command::new(ELECTOR).arg("install").arg(folder))
 }
 
-/// Through a shell, in which `$0` is the program and `$1` the directory.
+/// Installs through a shell script, in which `$0` is the program and `$1` the directory.
 fn install_by(script: &str, folder: &Path) -> Said {
     let mut shell = Command::new("/bin/sh");
     said(shell.args(["-c", script, ELECTOR]).arg(folder))
 }
 
-/// Installed in this directory is the very program, for everybody, and nothing else is left there.
+/// Asserts that this directory holds the program, executable for every user, and no other file.
 fn assert_installed(folder: &Path) {
     let target = folder.join("elector");
     let found = fs::symlink_metadata(&target).unwrap();
@@ -97,14 +97,14 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// What tells one file of that name from another.
+/// Returns what distinguishes a file from its replacement.
 fn identity(path: &Path) -> (u64, i64, i64) {
     let found = fs::metadata(path).unwrap();
     (found.ino(), found.ctime(), found.ctime_nsec())
 }
 
 #[test]
-fn the_running_program_is_installed_whole_and_for_everybody() {
+fn running_program_is_installed_for_every_user() {
     let scratch = Scratch::new();
     for umask in ["000", "022", "077", "777"] {
         let folder = scratch.folder(umask, 0o755);
@@ -121,7 +121,7 @@ fn the_running_program_is_installed_whole_and_for_everybody() {
 }
 
 #[test]
-fn where_it_is_already_nothing_is_done() {
+fn identical_file_is_kept() {
     let scratch = Scratch::new();
     let folder = scratch.folder("shared", 0o755);
     assert_eq!(install(&folder).code, Some(0));
@@ -130,19 +130,19 @@ fn where_it_is_already_nothing_is_done() {
 
     let again = install(&folder);
     assert_eq!((again.code, again.err.as_str()), (Some(0), ""));
-    assert!(again.out.contains("nothing to do"), "{}", again.out);
+    assert!(again.out.contains("already installed"), "{}", again.out);
     // Also by itself, from where it runs.
     let itself = said(Command::new(&target).arg("install").arg(&folder));
-    assert!(itself.out.contains("nothing to do"), "{}", itself.out);
+    assert!(itself.out.contains("already installed"), "{}", itself.out);
     assert_eq!(identity(&target), before);
     assert_installed(&folder);
 }
 
 #[test]
-fn whatever_else_has_its_name_is_replaced_and_not_followed() {
+fn different_file_is_replaced_not_followed() {
     let scratch = Scratch::new();
     let other = scratch.path("other");
-    fs::write(&other, "somebody else's").unwrap();
+    fs::write(&other, "another file").unwrap();
     let same = fs::read(ELECTOR).unwrap();
     let mut longer = same.clone();
     longer.push(0);
@@ -180,11 +180,11 @@ fn whatever_else_has_its_name_is_replaced_and_not_followed() {
         assert!(said.out.starts_with("installed"), "{name}: {}", said.out);
         assert_installed(&folder);
     }
-    assert_eq!(fs::read_to_string(&other).unwrap(), "somebody else's");
+    assert_eq!(fs::read_to_string(&other).unwrap(), "another file");
 }
 
 #[test]
-fn a_program_that_runs_there_is_replaced_too() {
+fn program_running_from_target_is_replaced() {
     let scratch = Scratch::new();
     let folder = scratch.folder("shared", 0o755);
     let target = folder.join("elector");
@@ -198,7 +198,7 @@ fn a_program_that_runs_there_is_replaced_too() {
 }
 
 #[test]
-fn a_program_whose_own_file_is_gone_installs_itself_all_the_same() {
+fn removed_program_still_installs_itself() {
     let scratch = Scratch::new();
     let folder = scratch.folder("shared", 0o755);
     let copy = scratch.path("copy");
@@ -214,7 +214,7 @@ fn a_program_whose_own_file_is_gone_installs_itself_all_the_same() {
 }
 
 #[test]
-fn many_at_once_leave_one_that_is_whole_at_every_moment() {
+fn simultaneous_installs_leave_a_whole_file() {
     let scratch = Scratch::new();
     let folder = scratch.folder("shared", 0o755);
     let target = folder.join("elector");
@@ -239,7 +239,7 @@ fn many_at_once_leave_one_that_is_whole_at_every_moment() {
 }
 
 #[test]
-fn what_is_in_the_way_is_named_with_what_to_do() {
+fn unusable_directory_is_named_with_fix() {
     let scratch = Scratch::new();
     let file = scratch.path("file");
     fs::write(&file, "").unwrap();
@@ -250,8 +250,8 @@ fn what_is_in_the_way_is_named_with_what_to_do() {
             scratch.path("missing"),
             ["does not exist", "mount a volume"],
         ),
-        (file.clone(), ["is no directory", "name one"]),
-        (file.join("below"), ["cannot be looked at", "another"]),
+        (file.clone(), ["is not a directory", "name one"]),
+        (file.join("below"), ["cannot be examined", "another"]),
         (occupied.clone(), ["elector is a directory", "remove it"]),
     ] {
         let said = install(&folder);
@@ -266,13 +266,13 @@ fn what_is_in_the_way_is_named_with_what_to_do() {
 }
 
 #[test]
-fn a_directory_that_may_not_be_written_is_named_with_the_user() {
+fn unwritable_directory_is_named_with_user() {
     let scratch = Scratch::new();
     let folder = scratch.folder("shared", 0o555);
     let mut command = Command::new(ELECTOR);
     let mut user = geteuid().as_raw();
     if user == 0 {
-        // Who is root may write everywhere.
+        // Root may write everywhere.
         user = STRANGER;
         command = as_user(&scratch, user);
     }
@@ -284,7 +284,7 @@ fn a_directory_that_may_not_be_written_is_named_with_the_user() {
     assert!(names(&folder).is_empty());
 }
 
-/// The program, run by this user, from where that one may execute it. Only root can do that.
+/// Returns a copy of the program as a command of this user. Only root can do that.
 fn as_user(scratch: &Scratch, user: u32) -> Command {
     let copy = scratch.path("program");
     if !copy.exists() {
@@ -297,9 +297,9 @@ fn as_user(scratch: &Scratch, user: u32) -> Command {
 }
 
 #[test]
-fn any_user_can_install_it_and_it_is_there_for_every_other() {
+fn any_user_installs_for_every_user() {
     if !geteuid().is_root() {
-        eprintln!("not tested: only root can take the part of other users");
+        eprintln!("not tested: only root can act as another user");
         return;
     }
     let scratch = Scratch::new();
@@ -310,8 +310,8 @@ fn any_user_can_install_it_and_it_is_there_for_every_other() {
     let target = folder.join("elector");
     assert_eq!(fs::metadata(&target).unwrap().uid(), STRANGER);
     let second = said(as_user(&scratch, STRANGER + 1).arg("install").arg(&folder));
-    assert!(second.out.contains("nothing to do"), "{}", second.err);
-    // One that others may not even read is replaced.
+    assert!(second.out.contains("already installed"), "{}", second.err);
+    // A file that this user cannot read is replaced.
     fs::set_permissions(&target, Permissions::from_mode(0o700)).unwrap();
     let third = said(as_user(&scratch, STRANGER + 2).arg("install").arg(&folder));
     assert!(third.out.starts_with("installed"), "{}", third.err);
@@ -320,7 +320,7 @@ fn any_user_can_install_it_and_it_is_there_for_every_other() {
 }
 
 #[test]
-fn a_write_that_fails_leaves_what_was_there() {
+fn failed_write_keeps_the_old_file() {
     let scratch = Scratch::new();
     let folder = scratch.folder("shared", 0o755);
     let target = folder.join("elector");
@@ -334,13 +334,13 @@ fn a_write_that_fails_leaves_what_was_there() {
         "{}",
         said.err
     );
-    assert!(said.err.contains("cannot be put in"), "{}", said.err);
+    assert!(said.err.contains("cannot be installed"), "{}", said.err);
     assert_eq!(fs::read_to_string(&target).unwrap(), "older");
     assert_eq!(names(&folder), ["elector"]);
 }
 
 #[test]
-fn wrong_usage_is_told_with_code_2_and_help_with_0() {
+fn wrong_usage_exits_2_and_help_0() {
     for args in [&["install"][..], &["install", "a", "b"], &["install", ""]] {
         let said = said(Command::new(ELECTOR).args(args));
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""));

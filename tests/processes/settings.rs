@@ -1,4 +1,4 @@
-//! `elector run` with settings that are of no use: exit code 2, and everything that is wrong at once.
+//! Tests `elector run` with wrong settings: exit code 2, and all problems in one message.
 
 use crate::support::process::program::{Start, bytes};
 use crate::support::process::{World, for_each};
@@ -11,7 +11,7 @@ fn refused(world: &World, start: Start) -> String {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_in_one_message() {
+fn all_problems_are_in_one_message() {
     let world = World::new();
     let start = world
         .elector("me")
@@ -33,7 +33,7 @@ fn all_that_is_wrong_is_told_in_one_message() {
 }
 
 #[test]
-fn every_broken_relation_is_told() {
+fn every_broken_relation_is_reported() {
     let world = World::new();
     let start = world
         .elector("me")
@@ -47,7 +47,7 @@ fn every_broken_relation_is_told() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_named() {
+fn unusable_file_is_named() {
     let cases = [
         ("SSL_CERT_FILE", "/nowhere/ca.pem"),
         ("SSL_CERT_FILE", "/dev/null"),
@@ -68,7 +68,7 @@ fn a_file_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn a_setting_that_is_no_text_is_refused() {
+fn non_utf_8_setting_is_refused() {
     let world = World::new();
     let name = bytes(b"\xff\xfe");
     let said = refused(&world, world.elector("me").with("LEADER_NAME", name));

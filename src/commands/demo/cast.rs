@@ -146,6 +146,7 @@ fn message(line: &str) -> &str {
 
 fn understand(text: &str) -> Said {
     if let Some(hailed) = text.strip_prefix("All hail ") {
+        let (hailed, _) = hailed.split_once(" leader=").unwrap_or((hailed, ""));
         let (name, _) = hailed.rsplit_once(" (token ").unwrap_or((hailed, ""));
         return Said::Hails(name.to_owned());
     }
@@ -154,7 +155,7 @@ fn understand(text: &str) -> Said {
     }
     let token = text
         .split_once("I will lead you to greatness! (token ")
-        .and_then(|(_, token)| token.strip_suffix(')')?.parse().ok());
+        .and_then(|(_, token)| token.split_once(')')?.0.parse().ok());
     token.map_or(Said::Else, Said::Leads)
 }
 

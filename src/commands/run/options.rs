@@ -1,115 +1,104 @@
-//! What follows `elector run` on the command line.
+//! Options of `elector run`.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
-use lexopt::prelude::*;
-
+use crate::commands::command::{Arguments, UsageError};
 use crate::commands::duration;
-use crate::commands::usage::{self, UsageError};
-use crate::fmt::quoted;
 
-const OPTIONS: &[&str] = &["--try", "--unless-led-within", "--help"];
+pub(super) const TRY: &str = "--try";
+pub(super) const UNLESS_LED_WITHIN: &str = "--unless-led-within";
 
-/// What follows `elector run`.
+/// Options of `elector run`, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RunOptions {
-    /// Give up if this candidate does not lead by then.
+    /// Time after which a candidate that does not lead exits.
     pub(super) try_for: Option<Duration>,
-    /// Give up if anybody has led that recently.
+    /// Time for which no candidate may have led.
     pub(super) unless_led_within: Option<Duration>,
-    /// The program that runs while this candidate leads, and its arguments; empty for none.
-    pub(super) command: Vec<OsString>,
+    /// Program that runs while this candidate leads, and its arguments; empty for none.
+    pub(super) program: Vec<OsString>,
 }
 
-/// Reads the arguments; `None` is a wish for help.
-pub(super) fn parse(
-    args: impl IntoIterator<Item = OsString>,
-) -> Result<Option<RunOptions>, UsageError> {
-    let mut options = RunOptions::default();
-    let args: Vec<OsString> = args.into_iter().collect();
-    // What follows `--` is the program's business, whatever it looks like.
-    let dashes = args.iter().position(|arg| arg == "--");
-    let (own, command) = args.split_at(dashes.unwrap_or(args.len()));
-    let mut parser = lexopt::Parser::from_args(own);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Ok(None),
-            Long("try") => options.try_for = Some(period(&mut parser, "--try")?),
-            Long("unless-led-within") => {
-                options.unless_led_within = Some(period(&mut parser, "--unless-led-within")?);
-            }
-            Value(stray) => {
-                return Err(UsageError::Value(format!(
-                    "{0} is no option: put `--` in front of the program that is to run, as in \
-                     `elector run -- CMD`",
-                    quoted(&stray.to_string_lossy())
-                )));
-            }
-            arg => return Err(usage::unexpected(&arg, OPTIONS)),
+impl RunOptions {
+    /// Checks the arguments.
+    pub(super) fn read(args: &Arguments) -> Result<RunOptions, UsageError> {
+        let program = args.program().unwrap_or_default().to_vec();
+        if args.program().is_some() && program.first().is_none_or(|program| program.is_empty()) {
+            let why = "--: no program follows; name the program to run";
+            return Err(UsageError::Value(why.to_owned()));
         }
+        Ok(RunOptions {
+            try_for: period(args, TRY)?,
+            unless_led_within: period(args, UNLESS_LED_WITHIN)?,
+            program,
+        })
     }
-    if dashes.is_some() {
-        options.command = command[1..].to_vec();
-        if options
-            .command
-            .first()
-            .is_none_or(|program| program.is_empty())
-        {
-            return Err(UsageError::Value(
-                "no program follows `--`: name the one that is to run".to_owned(),
-            ));
-        }
-    }
-    Ok(Some(options))
 }
 
-fn period(parser: &mut lexopt::Parser, option: &str) -> Result<Duration, UsageError> {
-    let text = parser.value()?.string()?;
-    let period =
-        duration::parse(&text).map_err(|error| UsageError::Value(format!("{option}: {error}")))?;
-    if period.is_zero() {
-        return Err(UsageError::Value(format!(
-            "{option} is {text}: give a duration above zero"
-        )));
+fn period(args: &Arguments, option: &str) -> Result<Option<Duration>, UsageError> {
+    let Some(text) = args.parsed::<String>(option)? else {
+        return Ok(None);
+    };
+    match duration::parse(&text) {
+        Ok(Duration::ZERO) => Err(UsageError::Value(format!(
+            "{option}: {text} is zero; give a longer duration"
+        ))),
+        Ok(period) => Ok(Some(period)),
+        Err(error) => Err(UsageError::Value(format!("{option}: {error}"))),
     }
-    Ok(period)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::command::CommandError;
+    use crate::commands::run::COMMAND;
 
-    fn parsed(line: &str) -> Result<Option<RunOptions>, UsageError> {
-        parse(line.split_whitespace().map(OsString::from))
+    fn parsed(args: Vec<OsString>) -> Result<RunOptions, CommandError> {
+        let args = Arguments::parse(&COMMAND, args)?;
+        Ok(RunOptions::read(&args)?)
+    }
+
+    fn parsed_line(line: &str) -> Result<RunOptions, CommandError> {
+        parsed(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    fn usage_error(args: Vec<OsString>) -> String {
+        match parsed(args) {
+            Err(CommandError::Usage(error)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
-    fn what_follows_the_dashes_is_the_programs_own() {
-        let options = parsed("--try 5s --unless-led-within=1m -- sleep --try -- -h").unwrap();
-        let options = options.unwrap();
+    fn options_and_program_are_read() {
+        let options = parsed_line("--try 5s --unless-led-within=1m -- sleep --try -- -h").unwrap();
         assert_eq!(options.try_for, Some(Duration::from_secs(5)));
         assert_eq!(options.unless_led_within, Some(Duration::from_secs(60)));
-        assert_eq!(options.command, ["sleep", "--try", "--", "-h"]);
-        assert_eq!(parsed("").unwrap(), Some(RunOptions::default()));
-        assert_eq!(parsed("--help").unwrap(), None);
+        assert_eq!(options.program, ["sleep", "--try", "--", "-h"]);
+        assert_eq!(parsed_line("").unwrap(), RunOptions::default());
+        assert!(matches!(
+            parsed_line("--help"),
+            Err(CommandError::HelpRequested)
+        ));
     }
 
     #[test]
-    fn what_cannot_be_understood_is_named_with_what_to_do() {
+    fn wrong_arguments_are_named_with_fix() {
         for (line, part) in [
-            ("sleep 1", "`sleep` is no option"),
+            ("sleep 1", "`elector run -- PROGRAM`"),
             ("--", "no program follows"),
             ("--try 5 -- x", "--try: "),
-            ("--try 0s", "above zero"),
+            ("--try 0s", "--try: 0s is zero"),
             ("--try", "--try"),
             ("--tyr 5s", "did you mean `--try`?"),
             ("-x", "`-x`"),
         ] {
-            let error = parsed(line).unwrap_err().to_string();
+            let error = usage_error(line.split_whitespace().map(OsString::from).collect());
             assert!(error.contains(part), "{line}: {error}");
         }
-        let error = parse(["--".into(), OsString::new()]).unwrap_err();
-        assert!(error.to_string().contains("no program follows"));
+        let error = usage_error(vec!["--".into(), OsString::new()]);
+        assert!(error.contains("no program follows"));
     }
 }

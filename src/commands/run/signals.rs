@@ -1,11 +1,11 @@
-//! What signals mean to `elector run`.
+//! Effect of signals on `elector run`.
 //!
-//! | signal | without a workload | with one |
+//! | signal | without a workload | with a workload |
 //! |---|---|---|
-//! | TERM, INT | stops politely | the workload gets it, and time to end; then the lease is given back |
-//! | a second one | ends at once | kills the workload, then ends |
-//! | HUP, QUIT, USR1, USR2, WINCH | as ever | the workload gets it |
-//! | CHLD | reaps, as PID 1 | reaps |
+//! | TERM, INT | stops and releases the lease | the workload gets it, and time to stop; then the lease is released |
+//! | a second one | exits immediately | kills the workload, then exits |
+//! | HUP, QUIT, USR1, USR2, WINCH | the system's default | the workload gets it |
+//! | CHLD | reaps, if PID 1 | reaps |
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::runtime::signals::{STOP_SIGNALS, SignalWatch, watch};
 use crate::runtime::workload::{Workload, reap_children};
 use crate::system::clock::BootClock;
 
-/// What is the workload's business alone.
+/// Signals for the workload alone.
 const PASSED_ON: &[Signal] = &[
     Signal::SIGHUP,
     Signal::SIGQUIT,
@@ -32,24 +32,24 @@ const PASSED_ON: &[Signal] = &[
     Signal::SIGWINCH,
 ];
 
-/// The exit code when a second signal asks for it.
-pub(super) const AT_ONCE: u8 = 1;
+/// Exit code after a second stop signal.
+pub(super) const KILLED: u8 = 1;
 
-/// `timeout` and some supervisors send a signal to the process and to its group: what comes so soon
-/// after the first is the same wish, said twice.
-const DOUBLED: Duration = Duration::from_millis(50);
+/// Time after the first stop signal within which another one is ignored. Why: `timeout` and some
+/// supervisors send each signal to the process and to its group.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(50);
 
-/// How long an end at once waits for its last line to be read.
-const LAST_WORDS: Duration = Duration::from_millis(50);
+/// Longest wait of an immediate exit for its last log line to be read.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Watches every signal that means something, for as long as what is returned is kept. `at_once` becomes
-/// true with the second one that asks for an end: the election may come to its own meanwhile.
+/// Watches all signals until the result is dropped. Sets `killed` at the second stop signal, because the
+/// election may end by itself before the process does.
 pub(super) fn watch_all(
     log: &LogGuard,
     election: &Handle,
     workload: Option<&Workload>,
     sidecar: Sidecar,
-    at_once: &Arc<AtomicBool>,
+    killed: &Arc<AtomicBool>,
 ) -> io::Result<Vec<SignalWatch>> {
     let mut watches = Vec::new();
     if let Some(workload) = workload.cloned() {
@@ -63,40 +63,43 @@ pub(super) fn watch_all(
         election.clone(),
         workload.cloned(),
         sidecar,
-        Arc::clone(at_once),
+        Arc::clone(killed),
     )?);
     Ok(watches)
 }
 
-/// The first signal stops the election, a second one ends the process at once.
+/// Stops the election at the first stop signal, and exits immediately at a second one.
 fn stop_on_signals(
     log: LogGuard,
     election: Handle,
     workload: Option<Workload>,
     sidecar: Sidecar,
-    at_once: Arc<AtomicBool>,
+    killed: Arc<AtomicBool>,
 ) -> io::Result<SignalWatch> {
     let mut first: Option<Instant> = None;
     watch(STOP_SIGNALS, move |signal: Signal| {
         let now = BootClock::now();
         let Some(first) = first else {
             first = Some(now);
-            log::info!("{signal}: stopping; a second one ends this at once");
+            log::info!(event = "stopping"; "{signal}: stopping; a second signal exits immediately");
             if let Some(workload) = &workload {
                 workload.stop_with(signal);
             }
             return election.stop();
         };
-        if now.since(first) < DOUBLED {
+        if now.since(first) < DUPLICATE_WINDOW {
             return;
         }
-        log::warn!("{signal} again: ending at once, the lease may not be given back");
-        at_once.store(true, Ordering::Relaxed);
+        log::warn!(
+            event = "exiting";
+            "{signal} again: exiting immediately, the lease may not be released"
+        );
+        killed.store(true, Ordering::Relaxed);
         if let Some(workload) = &workload {
             workload.kill();
         }
         sidecar.abandon();
-        let _ = log.flush(LAST_WORDS);
-        signal_hook::low_level::exit(AT_ONCE.into());
+        let _ = log.flush(FLUSH_TIMEOUT);
+        signal_hook::low_level::exit(KILLED.into());
     })
 }

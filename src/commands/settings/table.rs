@@ -11,14 +11,14 @@ pub struct Setting {
     /// What counts when it is not set, or a word on that.
     pub default: &'static str,
     /// What it does.
-    pub meaning: &'static str,
+    pub text: &'static str,
 }
 
-const fn row(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+const fn row(name: &'static str, default: &'static str, text: &'static str) -> Setting {
     Setting {
         name,
         default,
-        meaning,
+        text,
     }
 }
 
@@ -141,6 +141,11 @@ pub const ALL: &[Setting] = &[
         "or json: one object per line, for programs that read the log",
     ),
 ];
+
+/// Returns every setting, in the order of the help.
+pub fn all() -> impl Iterator<Item = &'static Setting> {
+    ALL.iter()
+}
 
 #[cfg(test)]
 mod tests {

@@ -33,14 +33,20 @@ fn each_transition_is_one_line_with_identity_token_and_reason() {
     assert!(start.starts_with("INFO  elector ") && start.contains("stands for election as first"));
     let expected = [
         "INFO  claimed the lease for the term 0",
-        "INFO  I am first! I will lead you to greatness! (token 0)",
-        "INFO  SIGTERM: stopping; a second one ends this at once",
-        "INFO  first does not lead any more (token 0): asked to stop",
+        "INFO  I am first! I will lead you to greatness! (token 0) fencing_token=0",
+        "INFO  SIGTERM: stopping; a second signal exits immediately",
+        "INFO  first does not lead any more (token 0): asked to stop fencing_token=0 reason=\"asked to stop\"",
     ];
     assert_eq!(lines.by_ref().take(4).collect::<Vec<_>>(), expected);
     let mut last: Vec<_> = lines.collect();
     last.sort();
-    assert_eq!(last, ["INFO  gave the lease back", "INFO  nobody leads"]);
+    assert_eq!(
+        last,
+        [
+            "INFO  gave the lease back",
+            "INFO  nobody leads leader=\"\""
+        ]
+    );
     let of_second = said(&second);
     let hails = of_second.iter().filter(|text| text.contains("All hail"));
     assert_eq!(hails.count(), 1, "{of_second:?}");
@@ -85,8 +91,8 @@ fn a_lease_that_is_lost_is_a_warning_with_the_reason_and_an_outage_is_told_of_on
     world.set_faults("{}");
     eventually("it leads again", || first.leads() == Some(1));
     let warnings = of_level(&first, "WARN");
-    let lost =
-        "WARN  first does not lead any more (token 0): the lease could not be renewed in time";
+    let lost = "WARN  first does not lead any more (token 0): the lease could not be renewed in time \
+         fencing_token=0 reason=\"the lease could not be renewed in time\"";
     assert_eq!(warnings.iter().filter(|text| *text == lost).count(), 1);
     // A dozen and more calls failed: one warning, and one more line for each kind.
     let failures = warnings.iter().filter(|text| text.contains(" failed: "));

@@ -32,7 +32,7 @@ pub fn understand(line: &str) -> Option<(OffsetDateTime, Saying)> {
             .then_some((at, Saying::SteppedDown));
     }
     let (_, token) = text.split_once("! I will lead you to greatness! (token ")?;
-    let token = token.strip_suffix(')')?.parse().ok()?;
+    let token = token.split_once(')')?.0.parse().ok()?;
     text.starts_with("I am ")
         .then_some((at, Saying::Leads(token)))
 }

@@ -1,0 +1,483 @@
+//! Commands as data: name, options and function, and the ways in which one can fail.
+//!
+//! Every command describes itself by a [`Command`]. Parsing, help and exit codes follow from that in one
+//! place, so that a command imports neither the help nor the command line.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use lexopt::{Arg, Parser};
+
+use crate::fmt::quoted;
+
+/// Exit code for a command that failed.
+pub const FAILED: u8 = 1;
+
+/// Exit code for wrong usage and wrong settings.
+pub const USAGE: u8 = 2;
+
+/// Most letters by which a word may differ from a known one to be taken for a typing error.
+const CLOSE: usize = 2;
+
+/// Longest word, in characters, that is compared with the known ones.
+const LONGEST_COMPARED: usize = 24;
+
+/// Command of the program.
+#[derive(Debug)]
+pub struct Command {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// Summary for the list of commands: a phrase without a full stop.
+    pub summary: &'static str,
+    /// Paragraphs of the command's help that precede its options.
+    pub details: &'static str,
+    /// Options, without `--help`.
+    pub options: &'static [CommandOption],
+    /// Arguments that are not options.
+    pub operands: Operands,
+    /// Paragraphs of the command's help that follow its options, such as the exit codes.
+    pub notes: &'static str,
+    /// Runs the command.
+    pub run: fn(&Arguments) -> CommandResult,
+}
+
+/// Option of a command.
+#[derive(Debug)]
+pub struct CommandOption {
+    /// Name, with its dashes.
+    pub name: &'static str,
+    /// Short form, without its dash.
+    pub short: Option<char>,
+    /// Placeholder of the option's value; empty for a flag.
+    pub value: &'static str,
+    /// Lines of the help. Without any, the help does not list the option.
+    pub text: &'static str,
+}
+
+impl CommandOption {
+    /// Describes an option without a value.
+    #[must_use]
+    pub const fn flag(name: &'static str, text: &'static str) -> Self {
+        CommandOption {
+            name,
+            short: None,
+            value: "",
+            text,
+        }
+    }
+
+    /// Describes an option with a value.
+    #[must_use]
+    pub const fn value(name: &'static str, value: &'static str, text: &'static str) -> Self {
+        CommandOption {
+            name,
+            short: None,
+            value,
+            text,
+        }
+    }
+}
+
+/// Arguments of a command that are not options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operands {
+    /// There are none.
+    None,
+    /// At most one, by this name in the usage.
+    One(&'static str),
+    /// A program and its arguments, after `--`.
+    Program,
+}
+
+/// Result of a command: its exit code, or the reason why it failed.
+pub type CommandResult = Result<ExitCode, CommandError>;
+
+/// Reason why a command did not do its work.
+#[derive(Debug)]
+pub enum CommandError {
+    /// The arguments ask for the command's help.
+    HelpRequested,
+    /// The arguments are wrong.
+    Usage(UsageError),
+    /// The command failed.
+    Failed {
+        /// Exit code.
+        code: u8,
+        /// Problem and fix.
+        why: String,
+    },
+}
+
+impl CommandError {
+    /// Returns an error with the exit code 1.
+    pub fn failed(why: impl fmt::Display) -> Self {
+        CommandError::Failed {
+            code: FAILED,
+            why: why.to_string(),
+        }
+    }
+
+    /// Returns an error of the settings, with the exit code 2.
+    pub fn settings(why: impl fmt::Display) -> Self {
+        CommandError::Failed {
+            code: USAGE,
+            why: why.to_string(),
+        }
+    }
+}
+
+impl From<UsageError> for CommandError {
+    fn from(error: UsageError) -> Self {
+        CommandError::Usage(error)
+    }
+}
+
+/// Reason why arguments cannot be used.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UsageError {
+    /// There is no such command.
+    UnknownCommand {
+        /// Word in its place.
+        name: String,
+        /// Command that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// The command has no such option.
+    UnknownOption {
+        /// Option, with its dashes.
+        option: String,
+        /// Option that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// The command takes no (further) argument.
+    Stray(String),
+    /// An argument is missing, or its value is wrong. Holds the message.
+    Value(String),
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, nearest) = match self {
+            UsageError::UnknownCommand { name, nearest } => {
+                write!(f, "unknown command {}", quoted(name))?;
+                (name, nearest)
+            }
+            UsageError::UnknownOption { option, nearest } => {
+                write!(f, "unknown option {}", quoted(option))?;
+                (option, nearest)
+            }
+            UsageError::Stray(argument) => {
+                return write!(f, "unexpected argument {}; remove it", quoted(argument));
+            }
+            UsageError::Value(message) => return f.write_str(message),
+        };
+        match nearest {
+            Some(known) if known != word => write!(f, "; did you mean `{known}`?"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+impl From<lexopt::Error> for UsageError {
+    fn from(error: lexopt::Error) -> Self {
+        UsageError::Value(match error {
+            lexopt::Error::MissingValue {
+                option: Some(option),
+            } => format!("{option} needs a value"),
+            lexopt::Error::UnexpectedValue { option, .. } => {
+                format!("{} takes no value; remove it", quoted(&option))
+            }
+            other => other.to_string(),
+        })
+    }
+}
+
+/// Arguments of a command, sorted by its options.
+#[derive(Clone, Debug, Default)]
+pub struct Arguments {
+    options: Vec<(&'static str, OsString)>,
+    operand: Option<OsString>,
+    program: Option<Vec<OsString>>,
+    /// All of them, unsorted.
+    pub raw: Vec<OsString>,
+}
+
+impl Arguments {
+    /// Sorts the arguments after a command's name.
+    ///
+    /// # Errors
+    /// Returns [`CommandError::HelpRequested`] if `-h` or `--help` is among them, and
+    /// [`CommandError::Usage`] if the command does not take one of them.
+    pub fn parse(command: &Command, args: Vec<OsString>) -> Result<Arguments, CommandError> {
+        let mut parsed = Arguments {
+            raw: args.clone(),
+            ..Arguments::default()
+        };
+        let mut args = args;
+        if command.operands == Operands::Program
+            && let Some(dashes) = args.iter().position(|arg| arg == "--")
+        {
+            // Options after it are the program's.
+            parsed.program = Some(args.split_off(dashes).split_off(1));
+        }
+        let mut parser = Parser::from_args(args);
+        while let Some(arg) = parser.next().map_err(UsageError::from)? {
+            let option = match &arg {
+                Arg::Short('h') | Arg::Long("help") => return Err(CommandError::HelpRequested),
+                Arg::Value(word) => {
+                    parsed.add_operand(command, word)?;
+                    continue;
+                }
+                Arg::Short(letter) => {
+                    let mut options = command.options.iter();
+                    options.find(|option| option.short == Some(*letter))
+                }
+                Arg::Long(name) => {
+                    let mut options = command.options.iter();
+                    options.find(|option| option.name[2..] == **name)
+                }
+            };
+            let Some(option) = option else {
+                return Err(unknown_option(command, &arg).into());
+            };
+            let value = match option.value {
+                "" => OsString::new(),
+                _ => parser.value().map_err(UsageError::from)?,
+            };
+            parsed.options.push((option.name, value));
+        }
+        Ok(parsed)
+    }
+
+    fn add_operand(&mut self, command: &Command, word: &OsString) -> Result<(), UsageError> {
+        let shown = word.to_string_lossy();
+        match command.operands {
+            Operands::One(_) if self.operand.is_none() => {
+                self.operand = Some(word.clone());
+                Ok(())
+            }
+            Operands::Program => Err(UsageError::Value(format!(
+                "unexpected argument {}; put `--` before the program, as in `elector {} -- PROGRAM`",
+                quoted(&shown),
+                command.name
+            ))),
+            _ => Err(UsageError::Stray(shown.into_owned())),
+        }
+    }
+
+    /// Returns whether an option is given.
+    #[must_use]
+    pub fn has(&self, option: &str) -> bool {
+        self.value(option).is_some()
+    }
+
+    /// Returns the last value of an option.
+    #[must_use]
+    pub fn value(&self, option: &str) -> Option<&OsStr> {
+        let mut given = self.options.iter().rev();
+        let last = given.find(|(name, _)| *name == option);
+        last.map(|(_, value)| value.as_os_str())
+    }
+
+    /// Parses the last value of an option.
+    ///
+    /// # Errors
+    /// Returns [`UsageError::Value`] if the value is not UTF-8 or cannot be parsed.
+    pub fn parsed<T>(&self, option: &str) -> Result<Option<T>, UsageError>
+    where
+        T: FromStr<Err: fmt::Display>,
+    {
+        let value = self.value(option);
+        value.map(|value| parsed(option, value)).transpose()
+    }
+
+    /// Parses all values of an option.
+    ///
+    /// # Errors
+    /// As for [`parsed`](Self::parsed).
+    pub fn all_parsed<T>(&self, option: &str) -> Result<Vec<T>, UsageError>
+    where
+        T: FromStr<Err: fmt::Display>,
+    {
+        let given = self.options.iter().filter(|(name, _)| *name == option);
+        given.map(|(_, value)| parsed(option, value)).collect()
+    }
+
+    /// Returns the argument that is not an option.
+    #[must_use]
+    pub fn operand(&self) -> Option<&OsStr> {
+        self.operand.as_deref()
+    }
+
+    /// Returns the program after `--` and its arguments; `None` without `--`.
+    #[must_use]
+    pub fn program(&self) -> Option<&[OsString]> {
+        self.program.as_deref()
+    }
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(option: &str, value: &OsStr) -> Result<T, UsageError> {
+    let Some(text) = value.to_str() else {
+        let why = format!("{option} is not valid UTF-8; write its value in UTF-8");
+        return Err(UsageError::Value(why));
+    };
+    let value = text.parse();
+    value.map_err(|error: T::Err| UsageError::Value(format!("{option}: {error}")))
+}
+
+fn unknown_option(command: &Command, arg: &Arg<'_>) -> UsageError {
+    let option = match arg {
+        Arg::Short(letter) => format!("-{letter}"),
+        Arg::Long(name) => format!("--{name}"),
+        Arg::Value(value) => value.to_string_lossy().into_owned(),
+    };
+    let known = command.options.iter().map(|option| option.name);
+    let nearest = nearest(&option, known.chain(["--help"]));
+    UsageError::UnknownOption { option, nearest }
+}
+
+/// Writes to standard output.
+///
+/// A closed pipe is not an error: its reader has read enough.
+///
+/// # Errors
+/// Returns [`CommandError::Failed`] if the text cannot be written.
+pub fn print(text: &str) -> Result<(), CommandError> {
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CommandError::failed(format!(
+            "standard output cannot be written: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the known word that `word` probably means.
+pub(crate) fn nearest(
+    word: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
+    if word.chars().nth(LONGEST_COMPARED).is_some() {
+        return None;
+    }
+    known
+        .map(|known| (distance(word, known), known))
+        // Two errors in a word of three letters make another word.
+        .filter(|(distance, known)| *distance <= CLOSE && distance * 2 < known.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// Counts the letters to add, remove, change, or swap with their neighbour.
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    // rows[i][j]: between the first i letters of `from` and the first j of `to`.
+    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let mut least = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[from.len()][to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMAND: Command = Command {
+        name: "test",
+        summary: "for tests",
+        details: "",
+        options: &[
+            CommandOption::flag("--json", "print JSON"),
+            CommandOption {
+                short: Some('y'),
+                ..CommandOption::flag("--yes", "do not ask")
+            },
+            CommandOption::value("--port", "N", "the port"),
+        ],
+        operands: Operands::One("DIR"),
+        notes: "",
+        run: |_| Ok(ExitCode::SUCCESS),
+    };
+
+    fn parsed(command: &Command, line: &str) -> Result<Arguments, String> {
+        let args = line.split_whitespace().map(OsString::from).collect();
+        Arguments::parse(command, args).map_err(|error| match error {
+            CommandError::HelpRequested => "help".to_owned(),
+            CommandError::Usage(error) => error.to_string(),
+            CommandError::Failed { why, .. } => why,
+        })
+    }
+
+    #[test]
+    fn arguments_are_sorted_by_option() {
+        let args = parsed(&COMMAND, "--json -y --port 1 a --port=2").unwrap();
+        assert!(args.has("--json") && args.has("--yes"));
+        assert_eq!(args.parsed("--port").unwrap(), Some(2_u16));
+        assert_eq!(args.all_parsed::<u16>("--port").unwrap(), [1, 2]);
+        assert_eq!(args.operand().unwrap(), "a");
+        let none = parsed(&COMMAND, "-- -a").unwrap();
+        assert!(!none.has("--json") && none.operand().unwrap() == "-a");
+    }
+
+    #[test]
+    fn program_keeps_its_own_options() {
+        let command = Command {
+            operands: Operands::Program,
+            ..COMMAND
+        };
+        let args = parsed(&command, "--json -- sleep --yes -- -h").unwrap();
+        assert_eq!(args.program().unwrap(), ["sleep", "--yes", "--", "-h"]);
+        assert!(!args.has("--yes"));
+        assert_eq!(parsed(&command, "").unwrap().program(), None);
+        let error = parsed(&command, "sleep 1").unwrap_err();
+        assert!(error.contains("`elector test -- PROGRAM`"), "{error}");
+    }
+
+    #[test]
+    fn usage_errors_name_argument_and_fix() {
+        for (line, expected) in [
+            ("--jsno", "unknown option `--jsno`; did you mean `--json`?"),
+            ("-x", "unknown option `-x`"),
+            ("a b", "unexpected argument `b`; remove it"),
+            ("--port", "--port needs a value"),
+            ("--json=1", "`--json` takes no value; remove it"),
+            ("a --help --bad", "help"),
+            ("-h", "help"),
+        ] {
+            assert_eq!(parsed(&COMMAND, line).unwrap_err(), expected, "{line}");
+        }
+        let args = parsed(&COMMAND, "--port x").unwrap();
+        let error = args.parsed::<u16>("--port").unwrap_err().to_string();
+        assert!(error.starts_with("--port: invalid digit"), "{error}");
+    }
+
+    #[test]
+    fn distance_counts_typing_errors() {
+        for (from, to, expected) in [
+            ("run", "run", 0),
+            ("rnu", "run", 1),
+            ("ru", "run", 1),
+            ("runn", "run", 1),
+            ("", "run", 3),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(from, to), expected, "{from}");
+        }
+    }
+}
