@@ -321,7 +321,7 @@ mod tests {
     fn what_deposes_is_a_plain_record_with_the_token_and_the_fields_it_does_not_know() {
         let text = ours(
             "napoleon",
-            r#","strategy":"x","floor":true,"protocol":1,"y":[1.5]"#,
+            r#","strategy":"x","checkpoint":true,"protocol":1,"y":[1.5]"#,
         );
         let looked = looked(&text, 4);
         let record = looked.effect.stored.record().unwrap();
@@ -329,13 +329,13 @@ mod tests {
         let stored = Stored::read(&Text::Whole(written.as_str().into()));
         let stored = stored.record().unwrap();
         assert_eq!(stored.origin, None);
-        assert_eq!((stored.protocol, stored.floor), (0, false));
+        assert_eq!((stored.protocol, stored.checkpoint), (0, false));
         assert_eq!(stored.record.holder_identity, "");
         assert_eq!(stored.record.leader_transitions, 3);
         assert_eq!(stored.record.lease_duration(), Duration::from_secs(30));
         assert_eq!(stored.record.other["strategy"], "x");
         assert_eq!(stored.record.other["y"], serde_json::json!([1.5]));
-        for own in ["writeId", "supersedes", "protocol", "floor"] {
+        for own in ["writeId", "supersedes", "protocol", "checkpoint"] {
             assert!(!written.contains(own), "{own} in {written}");
         }
     }

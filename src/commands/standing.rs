@@ -87,7 +87,7 @@ impl Standing {
         let age = age(looked.date, effect.commit.committed_at);
         let record = effect.stored.record();
         let why = match &*effect.stored {
-            Stored::Foreign(why) | Stored::Spoilt { why, .. } => Arc::clone(why),
+            Stored::Unrelated(why) | Stored::Corrupt { why, .. } => Arc::clone(why),
             _ => "".into(),
         };
         Standing {
@@ -214,20 +214,20 @@ fn state(looked: &Looked, age: Option<Duration>) -> State {
     }
     match &*effect.stored {
         Stored::Record(stored) => state_of_record(stored, age),
-        Stored::Foreign(_) => State::Foreign,
-        Stored::Spoilt { .. } => State::Spoilt,
+        Stored::Unrelated(_) => State::Foreign,
+        Stored::Corrupt { .. } => State::Spoilt,
         // How far back there is none is not known unless it was read.
-        Stored::Nothing | Stored::Empty(_) if effect.settled && effect.longest_lease.is_none() => {
+        Stored::Blank | Stored::Empty(_) if effect.settled && effect.longest_lease.is_none() => {
             State::Absent
         }
-        Stored::Nothing | Stored::Empty(_) => State::Gone,
+        Stored::Blank | Stored::Empty(_) => State::Gone,
     }
 }
 
 fn state_of_record(stored: &StoredRecord, age: Option<Duration>) -> State {
     let free = stored.record.holder_identity.is_empty();
     match (&stored.origin, age) {
-        _ if stored.floor && free => State::Prepared,
+        _ if stored.checkpoint && free => State::Prepared,
         (None, _) => State::Overwritten,
         (Some(_), _) if free => State::Released,
         (Some(_), None) => State::Undated,
@@ -239,8 +239,8 @@ fn state_of_record(stored: &StoredRecord, age: Option<Duration>) -> State {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::lock::gist::history::Effect;
     use crate::lock::gist::revision::Revision;
+    use crate::lock::gist::rule::EffectiveRevision;
     use crate::lock::gist::wire::{Commit, Text};
 
     /// What a look shows where `text` was written `age` seconds ago.
@@ -249,7 +249,7 @@ pub(super) mod tests {
         let newer = stored.record().map(|stored| stored.protocol);
         Looked {
             file: "leader.json".to_owned(),
-            effect: Effect {
+            effect: EffectiveRevision {
                 commit: Commit {
                     revision: Revision::from_bytes([9; 20]),
                     committed_at: Some(1_588_008_246 - age),
@@ -278,7 +278,7 @@ pub(super) mod tests {
     #[test]
     fn every_record_has_its_state_and_only_a_lease_alive_has_a_leader() {
         let plain = r#"{"holderIdentity":"me","leaderTransitions":3}"#;
-        let floor = r#"{"holderIdentity":"","floor":true}"#;
+        let floor = r#"{"holderIdentity":"","checkpoint":true}"#;
         for (text, age, state, leader) in [
             (ours("napoleon", "").as_str(), 29, State::Alive, "napoleon"),
             (&ours("napoleon", ""), -1, State::Alive, "napoleon"),
@@ -293,7 +293,7 @@ pub(super) mod tests {
             ),
             (plain, 1, State::Overwritten, ""),
             (floor, 1, State::Prepared, ""),
-            (&ours("", r#","floor":true"#), 1, State::Prepared, ""),
+            (&ours("", r#","checkpoint":true"#), 1, State::Prepared, ""),
             (r#"{"leaderTransitions":"x"}"#, 1, State::Spoilt, ""),
             ("{}", 1, State::Absent, ""),
             ("", 1, State::Absent, ""),
@@ -356,7 +356,7 @@ pub(super) mod tests {
         assert_eq!(wait(90), Some(Duration::from_secs(80)));
         looked.effect.commit.committed_at = Some(0);
         assert_eq!(Standing::of(&looked).waits(Duration::from_secs(30)), None);
-        let made = Standing::of(&self::looked(&ours("", r#","floor":true"#), 4));
+        let made = Standing::of(&self::looked(&ours("", r#","checkpoint":true"#), 4));
         assert_eq!(made.waits(Duration::from_secs(30)), None);
         let held = Standing::of(&self::looked(&ours("napoleon", ""), 4));
         assert_eq!(held.waits(Duration::from_secs(30)), None);

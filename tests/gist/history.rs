@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use elector::lock::gist::history::{Base, Effect, Known, Progress, Seen, resolve};
 use elector::lock::gist::revision::Revision;
+use elector::lock::gist::rule::{
+    Base, EffectiveRevision, Known, Progress, RevisionContent, resolve,
+};
 use elector::lock::gist::stored::Stored;
 use elector::lock::gist::wire::{Commit, Text};
 use fastrand::Rng;
@@ -93,8 +95,8 @@ impl Gist {
         &self,
         last: usize,
         base: Option<&Base>,
-        seen: &mut BTreeMap<Revision, Seen>,
-    ) -> (Effect, usize) {
+        seen: &mut BTreeMap<Revision, RevisionContent>,
+    ) -> (EffectiveRevision, usize) {
         let commits = self.commits(last);
         let mut known = 2.min(commits.len());
         let mut asked = 0;
@@ -113,7 +115,8 @@ impl Gist {
                 Progress::NeedText(revision) => {
                     asked += 1;
                     let text = self.revisions.iter().find(|(name, _)| *name == revision);
-                    let fresh = seen.insert(revision, Seen::new(text.unwrap().1.clone()));
+                    let fresh =
+                        seen.insert(revision, RevisionContent::new(text.unwrap().1.clone()));
                     assert!(fresh.is_none(), "it asks for what it knows");
                 }
             }
@@ -210,7 +213,7 @@ fn a_head_on_top_of_what_it_supersedes_needs_nothing_more() {
     gist.push(plain(0, 30));
     gist.push(ours(1, 30, name(0)));
     gist.push(ours(2, 30, name(1)));
-    let head = Seen::new(gist.text(2).clone());
+    let head = RevisionContent::new(gist.text(2).clone());
     let mut seen = BTreeMap::from([(name(2), head)]);
     let (effect, asked) = gist.resolve(2, None, &mut seen);
     assert_eq!(effect.commit.revision, name(2));
@@ -283,7 +286,7 @@ fn a_look_back_ends_at_a_floor() {
         gist.push(plain(number, 1));
     }
     gist.push(Text::Whole(
-        r#"{"holderIdentity":"","leaseDurationSeconds":7,"leaderTransitions":99,"floor":true}"#
+        r#"{"holderIdentity":"","leaseDurationSeconds":7,"leaderTransitions":99,"checkpoint":true}"#
             .into(),
     ));
     gist.push(plain(51, 3));

@@ -73,12 +73,12 @@ fn push(world: &mut World, rng: &mut Rng, number: usize) {
         0 => world.head_text(),
         1..4 => plain(number),
         4 => {
-            let old = world.once_in_effect(rng.usize(..100));
+            let old = world.once_effective(rng.usize(..100));
             world.text_of(old).unwrap()
         }
         5 => Text::Missing,
-        6 => ours(number, world.once_in_effect(rng.usize(..100))),
-        _ => ours(number, world.in_effect()),
+        6 => ours(number, world.once_effective(rng.usize(..100))),
+        _ => ours(number, world.effective()),
     };
     world.push(text);
 }
@@ -94,7 +94,7 @@ fn a_look_shows_what_is_in_effect_by_the_rule_applied_to_everything() {
             if rng.bool() {
                 let (looked, _) = look(&mut looker, &world);
                 let effect = looked.unwrap().effect;
-                assert_eq!(effect.commit.revision, world.in_effect(), "seed {seed}");
+                assert_eq!(effect.commit.revision, world.effective(), "seed {seed}");
                 assert!(effect.settled, "seed {seed}");
             }
         }
@@ -121,7 +121,7 @@ fn a_look_that_is_cut_short_shows_the_same() {
         }
         let (looked, _) = look(&mut Looker::new(None), &world);
         let effect = looked.unwrap().effect;
-        assert_eq!(effect.commit.revision, world.in_effect(), "seed {seed}");
+        assert_eq!(effect.commit.revision, world.effective(), "seed {seed}");
         cut_short += u32::from(!effect.settled);
     }
     assert!(cut_short > 100, "{cut_short}");

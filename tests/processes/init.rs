@@ -61,7 +61,7 @@ fn without_a_gist_one_is_made_and_a_shell_can_take_what_is_to_be_set() {
     assert!(made.err.contains("a secret one") && made.err.contains("name: GIST_ID"));
     let record = record(&world, gist, "leader.json");
     assert_eq!(record["holderIdentity"], "");
-    assert_eq!(record["floor"], true);
+    assert_eq!(record["checkpoint"], true);
     // Whoever comes first leads at once.
     let elector = world.spawn(world.elector("napoleon").with("GIST_ID", gist));
     elector.await_leading();
@@ -92,7 +92,7 @@ fn a_file_is_made_beside_others_and_in_place_of_nothing() {
         assert_eq!(made.code, Some(0), "{name}: {}", made.err);
         assert!(made.err.starts_with("made file"), "{}", made.err);
         let record = record(&world, &world.gist, "leader.json");
-        assert_eq!(record["floor"], true, "{name}");
+        assert_eq!(record["checkpoint"], true, "{name}");
         let head = &world.service.history(&world.gist)[0];
         assert_eq!(head.files["other.txt"], "something else");
         let start = world.elector("napoleon").with("GIST_FILE", "leader.json");

@@ -113,11 +113,11 @@ pub(super) fn gist(about: &About) -> Finding {
 pub(super) fn file(name: &str, named: bool, files: &[String], newest: Option<&Stored>) -> Finding {
     let there = files.iter().any(|file| file == name);
     match newest {
-        Some(Stored::Nothing) if there => ok(
+        Some(Stored::Blank) if there => ok(
             "file",
             format!("{name:?} is blank: the first leader writes it"),
         ),
-        Some(Stored::Nothing) => ok(
+        Some(Stored::Blank) => ok(
             "file",
             format!("{name:?} is not there yet: the first leader makes it"),
         ),
@@ -365,8 +365,8 @@ mod tests {
         let text = |name, named, newest| file(name, named, &files, newest).text;
         assert!(text("a.json", false, None).contains("only one"));
         assert!(text("a.json", true, None).contains("GIST_FILE"));
-        assert!(text("a.json", true, Some(&Stored::Nothing)).contains("blank"));
-        assert!(text("b.json", true, Some(&Stored::Nothing)).contains("not there yet"));
+        assert!(text("a.json", true, Some(&Stored::Blank)).contains("blank"));
+        assert!(text("b.json", true, Some(&Stored::Blank)).contains("not there yet"));
     }
 
     fn length_of(revisions: usize, size: usize) -> (Length, u32) {

@@ -31,7 +31,7 @@ pub(super) fn run(settings: &Settings, named_gist: bool, say: &Say) -> Result<Pl
         return make_file(settings, say);
     }
     let file = settings.gist.file.as_deref().unwrap_or(USUAL_FILE);
-    let gist = make_gist(settings, file, 0, &Mark::Floor)?;
+    let gist = make_gist(settings, file, 0, &Mark::Checkpoint)?;
     let place = Place {
         gist,
         file: file.into(),
@@ -82,7 +82,10 @@ fn make_file(settings: &Settings, say: &Say) -> Result<Place, Trouble> {
         let place = seat.place()?;
         match look.state {
             State::Empty => {
-                if seat.write(look.token, RELEASED, &Mark::Floor)?.is_some() {
+                if seat
+                    .write(look.token, RELEASED, &Mark::Checkpoint)?
+                    .is_some()
+                {
                     say.line(format_args!("made {}", named(&place)));
                     say.in_kubernetes(&place);
                     return Ok(place);

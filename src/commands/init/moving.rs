@@ -320,7 +320,7 @@ impl Moving<'_> {
                     ));
                 }
             }
-            let written = new.write(look.token.max(token), RELEASED, &Mark::Floor)?;
+            let written = new.write(look.token.max(token), RELEASED, &Mark::Checkpoint)?;
             if written.is_some() {
                 // Should it be lost after all, the next look shows that.
                 wait_until(BootClock::now() + self.settings.gist.confirm_delay)?;

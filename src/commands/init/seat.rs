@@ -128,7 +128,7 @@ impl Seat {
                 None => State::Lock {
                     holder: record.holder_identity.clone(),
                     plain,
-                    unused: stored.floor && record.holder_identity.is_empty() && !plain,
+                    unused: stored.checkpoint && record.holder_identity.is_empty() && !plain,
                 },
             },
             (Content::NeverWritten, _) => State::Empty,

@@ -20,10 +20,10 @@ use std::time::Duration;
 use ureq::Body;
 use ureq::http::{self, HeaderValue, Response};
 
-use super::limits::Limits;
+use super::limiter::RequestLimiter;
 use super::token::AccessTokenKind;
+use super::wire::head::{Asked, Head};
 use super::wire::request::{HttpRequest, Method};
-use super::wire::status::{Asked, Head};
 use super::wire::target::{ApiUrl, GistId, TargetError, check_file_name};
 use super::wire::{self, Answer, Request, Target};
 use crate::election::lock::LockError;
@@ -34,7 +34,7 @@ use crate::net::{
     AccessToken, AccessTokenError, AccessTokenReader, AccessTokenSource, ProxySettings, SetupError,
 };
 
-pub use super::limits::WriteLimits;
+pub use super::limiter::WriteLimits;
 pub use super::wire::rate::RateLimit;
 pub use super::wire::target::check_api_url;
 
@@ -62,7 +62,7 @@ pub struct ClientConfig {
     pub ca_file: Option<PathBuf>,
     /// Proxies.
     pub proxy: ProxySettings,
-    /// Limits on writes, which apply to api.github.com only.
+    /// RequestLimiter on writes, which apply to api.github.com only.
     pub write_limits: WriteLimits,
     /// Clock for waits and write limits.
     pub clock: Clock,
@@ -105,7 +105,7 @@ pub struct GistClient {
     /// Access token that was rejected twice in a row, if no other answer came since.
     rejected: Option<AccessToken>,
     agent: Agent,
-    limits: Limits,
+    limits: RequestLimiter,
     stats: StatsHandle,
     /// Rate limit of the last answer that had one.
     rate_limit: Option<RateLimit>,
@@ -147,7 +147,7 @@ impl GistClient {
             access_token: access_token.map_err(ClientError::AccessToken)?,
             rejected: None,
             agent: agent.map_err(ClientError::Setup)?,
-            limits: Limits::new(is_github_com.then_some(config.write_limits)),
+            limits: RequestLimiter::new(is_github_com.then_some(config.write_limits)),
             stats: StatsHandle::default(),
             rate_limit: None,
             scopes: None,

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::Effect;
 use super::protocol::only_file;
 use super::reader::{Read, Reader, unavailable};
+use super::rule::EffectiveRevision;
 use super::stored::Stored;
 use super::wire::{About, Answer, GistPage, Reply, Request};
 use crate::election::lock::LockError;
@@ -26,7 +26,7 @@ pub struct Looked {
     pub file: String,
     /// What is in effect. It is not settled where the history was too long to be read as far back as
     /// to what was overwritten.
-    pub effect: Effect,
+    pub effect: EffectiveRevision,
     /// The server's clock, in seconds since the Unix epoch.
     pub date: Option<i64>,
 }
@@ -156,7 +156,7 @@ impl Looker {
         }
     }
 
-    fn looked(&self, effect: Effect) -> LookStep {
+    fn looked(&self, effect: EffectiveRevision) -> LookStep {
         LookStep::Done(Ok(Looked {
             file: self.file.clone().unwrap_or_default(),
             effect,

@@ -12,14 +12,14 @@
 
 pub mod budget;
 pub mod client;
-pub mod history;
-pub mod limits;
+pub mod limiter;
 pub mod look;
-mod observation;
+mod observed;
 mod pages;
 pub mod protocol;
 mod reader;
 pub mod revision;
+pub mod rule;
 pub mod stored;
 pub mod terms;
 pub mod token;

@@ -22,7 +22,7 @@ const BEFORE: usize = 5;
 
 /// What a page told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum PageOutcome {
     /// There may be more.
     More,
     /// Our last entry is the oldest revision of all.
@@ -90,15 +90,15 @@ impl Pages {
     }
 
     /// Takes in the page that was asked for, and puts what follows our last entry below it.
-    pub(super) fn take(&mut self, commits: &mut Vec<Commit>, page: &[Commit]) -> Told {
+    pub(super) fn take(&mut self, commits: &mut Vec<Commit>, page: &[Commit]) -> PageOutcome {
         let length = std::mem::replace(&mut self.length, page.len());
         let last = commits.last().map(|commit| commit.revision);
         match last.and_then(|last| position(page, last)) {
             Some(at) => {
                 self.found(commits, page, at);
-                Told::More
+                PageOutcome::More
             }
-            None if self.ending && page.is_empty() => Told::Oldest,
+            None if self.ending && page.is_empty() => PageOutcome::Oldest,
             None if self.ending => {
                 self.ending = false;
                 if length < self.asked.1 {
@@ -109,12 +109,12 @@ impl Pages {
                     commits.extend_from_slice(page);
                 }
                 self.moved = 0;
-                Told::More
+                PageOutcome::More
             }
-            None if page.is_empty() => Told::Changed,
+            None if page.is_empty() => PageOutcome::Changed,
             None => {
                 self.missed = true;
-                Told::More
+                PageOutcome::More
             }
         }
     }
@@ -159,7 +159,7 @@ mod tests {
         all: usize,
         cap: usize,
         mut shows: impl FnMut() -> usize,
-    ) -> (Vec<Commit>, Told, usize) {
+    ) -> (Vec<Commit>, PageOutcome, usize) {
         let history = commits(0..all);
         let mut ours = history[50..50 + known].to_vec();
         let mut pages = Pages::new();
@@ -174,7 +174,7 @@ mod tests {
                 .copied()
                 .collect();
             let told = pages.take(&mut ours, &page);
-            if told != Told::More {
+            if told != PageOutcome::More {
                 return (ours, told, requests);
             }
         }
@@ -185,7 +185,11 @@ mod tests {
     fn a_history_that_stands_still_is_read_to_its_end() {
         for known in [1, 30, 99, 100, 101, 300] {
             let (ours, told, requests) = read(known, 1050, 100, || 50);
-            assert_eq!((ours, told), (commits(50..1050), Told::Oldest), "{known}");
+            assert_eq!(
+                (ours, told),
+                (commits(50..1050), PageOutcome::Oldest),
+                "{known}"
+            );
             assert!(requests <= 16, "{requests}");
         }
     }
@@ -194,7 +198,11 @@ mod tests {
     fn a_service_that_gives_fewer_than_were_asked_for_is_read_too() {
         for cap in [1, 2, 3, 30, 99] {
             let (ours, told, _) = read(30, 350, cap, || 50);
-            assert_eq!((ours, told), (commits(50..350), Told::Oldest), "{cap}");
+            assert_eq!(
+                (ours, told),
+                (commits(50..350), PageOutcome::Oldest),
+                "{cap}"
+            );
         }
     }
 
@@ -211,7 +219,7 @@ mod tests {
             let newest = || shows.usize(50 - spread..=50 + spread / 10);
             let (ours, told, _) = read(30, all, 100, newest);
             assert_eq!(ours, commits(50..ours.len() + 50));
-            if told == Told::Oldest {
+            if told == PageOutcome::Oldest {
                 assert_eq!(ours.len() + 50, all);
                 ended += 1;
             }

@@ -7,7 +7,7 @@
 //!                                                          answer ─▶ Ok, Conflict or OutcomeUnknown
 //! ```
 //!
-//! All decisions are made here, in `reader.rs` and in [`history`](super::history); nothing is sent,
+//! All decisions are made here, in `reader.rs` and in [`history`](super::rule); nothing is sent,
 //! waited for or measured. The caller starts a call, carries each request out, hands its answer in,
 //! and does so until the call is done. One call at a time.
 
@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::history::Effect;
-use super::observation::{Observer, content};
+use super::observed::{ObservedBuilder, content};
 use super::reader::{Read, Reader, unavailable};
 use super::revision::Revision;
+use super::rule::EffectiveRevision;
 use super::stored::{self, Mark, Origin, PROTOCOL, PROTOCOL_MOVED, Stored};
 use super::wire::target::check_file_name;
 use super::wire::{Answer, GistPage, Reply, Request};
@@ -63,7 +63,7 @@ pub enum Outcome {
 enum Call {
     Get,
     /// A look before the first write, when there was no `get` yet.
-    LookThenCreate(Box<LeaderElectionRecord>),
+    ReadThenCreate(Box<LeaderElectionRecord>),
     /// The write was sent.
     Write(Sent),
 }
@@ -85,7 +85,7 @@ pub struct GistProtocol {
     /// How many `create` and `update` calls there were.
     writes: u64,
     reader: Reader,
-    observer: Observer,
+    observer: ObservedBuilder,
     budget: Budget,
     /// The next `get` is answered from what the answer to a write showed.
     serve_next: bool,
@@ -110,7 +110,7 @@ impl GistProtocol {
 
     fn understanding(config: ProtocolConfig, protocol: u64) -> Self {
         GistProtocol {
-            observer: Observer::new(&config.process, protocol),
+            observer: ObservedBuilder::new(&config.process, protocol),
             reader: Reader::new(config.renew_deadline),
             budget: config.budget,
             file: config.file,
@@ -130,7 +130,7 @@ impl GistProtocol {
     /// The newest revision up to which everything is known, and the one in effect there: what all
     /// who know that revision agree on.
     #[must_use]
-    pub fn in_effect(&self) -> Option<(Revision, Revision)> {
+    pub fn effective(&self) -> Option<(Revision, Revision)> {
         self.reader.known()
     }
 
@@ -138,7 +138,7 @@ impl GistProtocol {
     #[must_use]
     pub fn min_poll_interval(&self, now: Instant) -> Duration {
         self.budget
-            .min_poll_interval(now, self.in_effect().is_some())
+            .min_poll_interval(now, self.effective().is_some())
     }
 
     /// What is in effect, as far as it is known.
@@ -162,7 +162,7 @@ impl GistProtocol {
         if self.reader.effect().is_some() {
             return self.create(record);
         }
-        self.begin(Call::LookThenCreate(Box::new(record.clone())));
+        self.begin(Call::ReadThenCreate(Box::new(record.clone())));
         Step::Ask(self.reader.look())
     }
 
@@ -255,7 +255,7 @@ impl GistProtocol {
         self.accept(&effect)?;
         self.reader.settle(now, effect)?;
         Ok(match self.call.take() {
-            Some(Call::LookThenCreate(record)) => self.create(&record),
+            Some(Call::ReadThenCreate(record)) => self.create(&record),
             _ => self.got(),
         })
     }
@@ -323,7 +323,7 @@ impl GistProtocol {
     /// Finds our write in the history of its answer, and whether it took effect.
     fn judge_write(&mut self, now: Instant, sent: &Sent) -> Result<Step, LockError> {
         let observer = &self.observer;
-        let goes_by = |effect: &Effect| observer.goes_by(effect);
+        let goes_by = |effect: &EffectiveRevision| observer.goes_by(effect);
         let written = self
             .reader
             .read_write(now, &sent.write_id, sent.supersedes, goes_by)?;
@@ -375,8 +375,8 @@ impl GistProtocol {
 
     /// Refuses a file that holds other people's text: at the first look, and ever after where there
     /// never was a record.
-    fn accept(&mut self, effect: &Effect) -> Result<(), LockError> {
-        if let Stored::Foreign(why) = &*effect.stored
+    fn accept(&mut self, effect: &EffectiveRevision) -> Result<(), LockError> {
+        if let Stored::Unrelated(why) = &*effect.stored
             && !(self.accepted && effect.longest_lease.is_some())
         {
             let file = self.file.as_deref().unwrap_or_default();
@@ -396,7 +396,7 @@ impl GistProtocol {
                 self.reader.forget();
                 wrote(Err(LockError::OutcomeUnknown(error.to_string())))
             }
-            Some(Call::Write(_) | Call::LookThenCreate(_)) => wrote(Err(error)),
+            Some(Call::Write(_) | Call::ReadThenCreate(_)) => wrote(Err(error)),
             Some(Call::Get) | None => Step::Done(Outcome::Got(Err(error))),
         }
     }

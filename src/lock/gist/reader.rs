@@ -8,9 +8,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::{Base, Effect, Known, Progress, Seen, SeenRevisions, Walk, resolve_on};
-use super::pages::{Pages, Told};
+use super::pages::{PageOutcome, Pages};
 use super::revision::Revision;
+use super::rule::{
+    Base, EffectiveRevision, Known, Progress, RevisionContent, RevisionContents, Walk, resolve_on,
+};
 use super::stored::Stored;
 use super::wire::{Commit, GistPage, Request, Text};
 use crate::election::lock::LockError;
@@ -64,9 +66,9 @@ pub(super) struct Reader {
     commits: Vec<Commit>,
     /// The last of `commits` is the oldest revision of all.
     complete: bool,
-    seen: SeenRevisions,
+    seen: RevisionContents,
     /// What was learned last.
-    learned: Option<Seen>,
+    learned: Option<RevisionContent>,
     /// How far the search in them has come.
     walk: Walk,
     /// What `commits` begins with answers to this tag.
@@ -91,7 +93,7 @@ impl Reader {
             stale_for: STALE_FOR.min(renew_deadline / 2),
             commits: Vec::new(),
             complete: false,
-            seen: SeenRevisions::new(),
+            seen: RevisionContents::new(),
             learned: None,
             walk: Walk::default(),
             etag: None,
@@ -106,7 +108,7 @@ impl Reader {
     }
 
     /// What is in effect, as far as it is known.
-    pub(super) fn effect(&self) -> Option<&Effect> {
+    pub(super) fn effect(&self) -> Option<&EffectiveRevision> {
         Some(&self.base.as_ref()?.effect)
     }
 
@@ -148,7 +150,7 @@ impl Reader {
         &mut self,
         now: Instant,
         fresh: bool,
-    ) -> Result<Read<Effect>, LockError> {
+    ) -> Result<Read<EffectiveRevision>, LockError> {
         if let Some(base) = &self.base
             && self.is_settled()
         {
@@ -161,7 +163,11 @@ impl Reader {
     }
 
     /// Makes the newest revision the point up to which all is known, with `effect` in effect there.
-    pub(super) fn settle(&mut self, now: Instant, effect: Effect) -> Result<(), LockError> {
+    pub(super) fn settle(
+        &mut self,
+        now: Instant,
+        effect: EffectiveRevision,
+    ) -> Result<(), LockError> {
         if self.is_settled() {
             return Ok(());
         }
@@ -183,7 +189,7 @@ impl Reader {
         now: Instant,
         write_id: &str,
         supersedes: Revision,
-        goes_by: impl Fn(&Effect) -> bool,
+        goes_by: impl Fn(&EffectiveRevision) -> bool,
     ) -> Result<Read<Option<Written>>, LockError> {
         let Some(index) = self.find_ours(write_id) else {
             return match self.first_unseen(supersedes) {
@@ -262,9 +268,9 @@ impl Reader {
     /// Takes in a page of the history.
     pub(super) fn take_older(&mut self, page: &[Commit]) -> Result<(), LockError> {
         match self.pages.take(&mut self.commits, page) {
-            Told::More => {}
-            Told::Oldest => self.complete = true,
-            Told::Changed => {
+            PageOutcome::More => {}
+            PageOutcome::Oldest => self.complete = true,
+            PageOutcome::Changed => {
                 self.forget();
                 return Err(unavailable("the gist's history changed while it was read"));
             }
@@ -280,7 +286,7 @@ impl Reader {
 
     /// What is in effect, where the newest revisions show it by themselves: a plain change takes effect
     /// whatever came before it. What it overwrote is not known.
-    pub(super) fn plain_on_top(&self) -> Option<Effect> {
+    pub(super) fn plain_on_top(&self) -> Option<EffectiveRevision> {
         let differ = |pair: &[Commit]| {
             let seen = |at: usize| self.seen.get(&pair[at].revision);
             Some(seen(0)?.text != seen(1)?.text)
@@ -297,7 +303,7 @@ impl Reader {
             seen: &self.seen,
         };
         match resolve_on(top, None, &mut Walk::default()) {
-            Progress::Resolved(effect) => Some(Effect {
+            Progress::Resolved(effect) => Some(EffectiveRevision {
                 settled: false,
                 ..effect
             }),
@@ -340,7 +346,7 @@ impl Reader {
         // Other files' revisions repeat the text that was learned last.
         let seen = match &self.learned {
             Some(last) if last.text == text => last.clone(),
-            _ => Seen::new(text),
+            _ => RevisionContent::new(text),
         };
         self.learned = Some(seen.clone());
         let stored = Arc::clone(&seen.stored);
@@ -351,7 +357,7 @@ impl Reader {
     // ---- walking ----
 
     /// What is in effect at the revision with this index.
-    fn read_from(&mut self, index: usize) -> Result<Read<Effect>, LockError> {
+    fn read_from(&mut self, index: usize) -> Result<Read<EffectiveRevision>, LockError> {
         let known = Known {
             commits: &self.commits[index..],
             complete: self.complete,
@@ -434,7 +440,12 @@ impl Reader {
         Ok(Request::Commits { page, per_page })
     }
 
-    fn settle_at(&mut self, now: Instant, index: usize, effect: Effect) -> Result<(), LockError> {
+    fn settle_at(
+        &mut self,
+        now: Instant,
+        index: usize,
+        effect: EffectiveRevision,
+    ) -> Result<(), LockError> {
         let at = self
             .commits
             .get(index)
@@ -470,7 +481,7 @@ pub(super) struct Written {
     /// The revision right below it.
     pub(super) below: Option<Revision>,
     index: usize,
-    effect: Effect,
+    effect: EffectiveRevision,
 }
 
 pub(super) fn unavailable(why: impl Into<String>) -> LockError {

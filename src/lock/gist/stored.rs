@@ -30,7 +30,7 @@ const HIGHEST_PLAIN_TOKEN: u64 = 1 << 52;
 const WRITE_ID: &str = "writeId";
 const SUPERSEDES: &str = "supersedes";
 const PROTOCOL_FIELD: &str = "protocol";
-const FLOOR: &str = "floor";
+const CHECKPOINT: &str = "checkpoint";
 const MOVED_TO: &str = "movedTo";
 const MOVED_TO_FILE: &str = "movedToFile";
 const MOVED_FROM: &str = "movedFrom";
@@ -40,13 +40,13 @@ const MOVED_FROM_FILE: &str = "movedFromFile";
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Stored {
     /// The file is missing or blank.
-    Nothing,
+    Blank,
     /// Other people's text: no JSON object, one with nothing of a record in it, or cut off.
-    Foreign(Arc<str>),
+    Unrelated(Arc<str>),
     /// A JSON object that holds nothing, or nothing but what a record may be prepared with.
     Empty(Map<String, Value>),
     /// A record that cannot be read.
-    Spoilt {
+    Corrupt {
         /// What is wrong with it.
         why: Arc<str>,
         /// Its token, if that much can be read.
@@ -68,7 +68,7 @@ pub struct StoredRecord {
     /// The rule its writer goes by.
     pub protocol: u64,
     /// It stands for all that came before it: its token is at least as high as any below.
-    pub floor: bool,
+    pub checkpoint: bool,
     /// The lock is being moved.
     pub moved: Option<Moved>,
 }
@@ -110,7 +110,7 @@ pub enum Mark {
     #[default]
     None,
     /// That it stands for all that came before it.
-    Floor,
+    Checkpoint,
     /// That the lock is being moved.
     Moved(Moved),
 }
@@ -129,16 +129,16 @@ impl Stored {
     #[must_use]
     pub fn read(text: &Text) -> Stored {
         let text = match text {
-            Text::Missing => return Stored::Nothing,
-            Text::Cut(_) => return Stored::Foreign("it is too large to be shown whole".into()),
+            Text::Missing => return Stored::Blank,
+            Text::Cut(_) => return Stored::Unrelated("it is too large to be shown whole".into()),
             Text::Whole(text) => text,
         };
         if text.trim().is_empty() {
-            return Stored::Nothing;
+            return Stored::Blank;
         }
         match serde_json::from_str(text) {
             Ok(Value::Object(fields)) => Stored::from_fields(fields),
-            _ => Stored::Foreign(RecordError::NotAnObject.to_string().into()),
+            _ => Stored::Unrelated(RecordError::NotAnObject.to_string().into()),
         }
     }
 
@@ -150,7 +150,7 @@ impl Stored {
         let holds = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
         if holds(&OWN_FIELDS) {
             let token = fields.get("leaderTransitions").and_then(Value::as_u64);
-            return Stored::Spoilt {
+            return Stored::Corrupt {
                 why: error.to_string().into(),
                 token: token.filter(|token| *token <= HIGHEST_PLAIN_TOKEN),
                 fields,
@@ -159,7 +159,7 @@ impl Stored {
         if fields.is_empty() || holds(&PREPARED_FIELDS) {
             return Stored::Empty(fields);
         }
-        Stored::Foreign("it is a JSON object with nothing of a lease record in it".into())
+        Stored::Unrelated("it is a JSON object with nothing of a lease record in it".into())
     }
 
     /// The token that it shows, readable as a whole or not.
@@ -167,7 +167,7 @@ impl Stored {
     pub fn token(&self) -> Option<u64> {
         match self {
             Stored::Record(stored) => Some(stored.record.leader_transitions),
-            Stored::Spoilt { token, .. } => *token,
+            Stored::Corrupt { token, .. } => *token,
             _ => None,
         }
     }
@@ -177,7 +177,7 @@ impl Stored {
     pub fn lease(&self) -> Option<Duration> {
         match self {
             Stored::Record(stored) => Some(stored.record.lease_duration()),
-            Stored::Spoilt { .. } => Some(Duration::ZERO),
+            Stored::Corrupt { .. } => Some(Duration::ZERO),
             _ => None,
         }
     }
@@ -187,7 +187,7 @@ impl Stored {
     pub fn kept(&self) -> Option<&Map<String, Value>> {
         match self {
             Stored::Record(stored) => Some(&stored.record.other),
-            Stored::Empty(fields) | Stored::Spoilt { fields, .. } => Some(fields),
+            Stored::Empty(fields) | Stored::Corrupt { fields, .. } => Some(fields),
             _ => None,
         }
     }
@@ -217,7 +217,7 @@ fn read_record(mut fields: Map<String, Value>) -> Result<StoredRecord, RecordErr
             .as_u64()
             .ok_or(RecordError::BadField(PROTOCOL_FIELD))?,
     };
-    let floor = fields.remove(FLOOR) == Some(Value::Bool(true));
+    let checkpoint = fields.remove(CHECKPOINT) == Some(Value::Bool(true));
     let moved = read_moved(&mut fields, protocol);
     let record = LeaderElectionRecord::from_fields(fields)?;
     let origin = read_origin(write_id, supersedes);
@@ -232,7 +232,7 @@ fn read_record(mut fields: Map<String, Value>) -> Result<StoredRecord, RecordErr
         record: Arc::new(record),
         origin,
         protocol,
-        floor,
+        checkpoint,
         moved,
     })
 }
@@ -307,7 +307,7 @@ pub fn to_marked_text(
     }
     let protocol = match mark {
         Mark::Moved(_) => PROTOCOL_MOVED,
-        Mark::None | Mark::Floor => PROTOCOL,
+        Mark::None | Mark::Checkpoint => PROTOCOL,
     };
     let mut own = vec![
         (PROTOCOL_FIELD, Value::from(protocol)),
@@ -324,7 +324,7 @@ pub fn to_marked_text(
 fn mark_fields(mark: &Mark) -> Vec<(&'static str, Value)> {
     let (names, place) = match mark {
         Mark::None => return Vec::new(),
-        Mark::Floor => return vec![(FLOOR, Value::Bool(true))],
+        Mark::Checkpoint => return vec![(CHECKPOINT, Value::Bool(true))],
         Mark::Moved(Moved::To(place)) => ([MOVED_TO, MOVED_TO_FILE], place),
         Mark::Moved(Moved::From(place)) => ([MOVED_FROM, MOVED_FROM_FILE], place),
     };
@@ -336,7 +336,13 @@ fn mark_fields(mark: &Mark) -> Vec<(&'static str, Value)> {
 const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
 
 /// The fields of [`Mark`].
-const MARKS: [&str; 5] = [FLOOR, MOVED_TO, MOVED_TO_FILE, MOVED_FROM, MOVED_FROM_FILE];
+const MARKS: [&str; 5] = [
+    CHECKPOINT,
+    MOVED_TO,
+    MOVED_TO_FILE,
+    MOVED_FROM,
+    MOVED_FROM_FILE,
+];
 
 /// The fields that every write sets anew.
 const OWN_FIELDS: [&str; 13] = [
@@ -348,7 +354,7 @@ const OWN_FIELDS: [&str; 13] = [
     PROTOCOL_FIELD,
     WRITE_ID,
     SUPERSEDES,
-    FLOOR,
+    CHECKPOINT,
     MOVED_TO,
     MOVED_TO_FILE,
     MOVED_FROM,
@@ -387,15 +393,16 @@ mod tests {
 
     #[test]
     fn a_rewrite_keeps_foreign_fields_but_none_of_the_lock() {
-        let spoilt =
-            read(r#"{"writeId":"x","floor":true,"leaderTransitions":"many","note":"keep me"}"#);
+        let spoilt = read(
+            r#"{"writeId":"x","checkpoint":true,"leaderTransitions":"many","note":"keep me"}"#,
+        );
         let record = LeaderElectionRecord::default();
         let text = to_text(&record, spoilt.kept(), &origin());
         let stored = read(&text);
         let stored = stored.record().unwrap();
         assert_eq!(stored.record.other["note"], "keep me");
         assert_eq!(stored.record.leader_transitions, 0);
-        assert!(!stored.floor);
+        assert!(!stored.checkpoint);
     }
 
     #[test]
@@ -421,7 +428,7 @@ mod tests {
             gist: "aa5a".parse().unwrap(),
             file: "b.json".into(),
         };
-        assert!(marked(&Mark::Floor).floor);
+        assert!(marked(&Mark::Checkpoint).checkpoint);
         for moved in [Moved::To(place.clone()), Moved::From(place)] {
             let stored = marked(&Mark::Moved(moved.clone()));
             assert_eq!(stored.protocol, PROTOCOL_MOVED);
@@ -429,7 +436,7 @@ mod tests {
             assert!(stored.record.other.is_empty(), "{stored:?}");
         }
         assert_eq!(marked(&Mark::None).moved, None);
-        let first = to_first_text(&LeaderElectionRecord::default(), "a-1", &Mark::Floor);
+        let first = to_first_text(&LeaderElectionRecord::default(), "a-1", &Mark::Checkpoint);
         let first = read(&first);
         assert_eq!(first.origin().unwrap().supersedes, NOTHING_BEFORE);
     }
@@ -474,24 +481,24 @@ mod tests {
             (1u64 << 52) + 1
         );
         assert_eq!(read(&text).token(), None);
-        assert!(matches!(read(&text), Stored::Spoilt { .. }));
+        assert!(matches!(read(&text), Stored::Corrupt { .. }));
     }
 
     #[test]
     fn blank_foreign_and_cut_texts_are_told_apart() {
-        assert_eq!(Stored::read(&Text::Missing), Stored::Nothing);
-        assert_eq!(read(" \n\t"), Stored::Nothing);
-        assert!(matches!(read("hello"), Stored::Foreign(_)));
-        assert!(matches!(read("[]"), Stored::Foreign(_)));
+        assert_eq!(Stored::read(&Text::Missing), Stored::Blank);
+        assert_eq!(read(" \n\t"), Stored::Blank);
+        assert!(matches!(read("hello"), Stored::Unrelated(_)));
+        assert!(matches!(read("[]"), Stored::Unrelated(_)));
         assert!(matches!(read("{}"), Stored::Empty(_)));
         assert!(matches!(read(r#"{"strategy":"x"}"#), Stored::Empty(_)));
-        assert!(matches!(read(r#"{"name":"my-app"}"#), Stored::Foreign(_)));
+        assert!(matches!(read(r#"{"name":"my-app"}"#), Stored::Unrelated(_)));
         let spoilt =
             read(r#"{"holderIdentity":"x","leaseDurationSeconds":1.5,"leaderTransitions":9}"#);
         assert_eq!(spoilt.token(), Some(9));
         assert!(matches!(
             Stored::read(&Text::Cut("{".into())),
-            Stored::Foreign(_)
+            Stored::Unrelated(_)
         ));
     }
 }

@@ -22,7 +22,7 @@
 //! [`Survey::report`] makes terms of what is known, at any time. All of this trusts that records which look
 //! like ours are ours: who forges `writeId` and `supersedes` can make a history say anything.
 //!
-//! [`history`]: super::history
+//! [`history`]: super::rule
 
 mod holding;
 mod report;
@@ -30,10 +30,12 @@ mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Base, Effect, Known, Progress, Seen, SeenRevisions, resolve_in_effect};
-use super::pages::{Pages, Told};
+use super::pages::{PageOutcome, Pages};
 use super::protocol::only_file;
 use super::revision::Revision;
+use super::rule::{
+    Base, EffectiveRevision, Known, Progress, RevisionContent, RevisionContents, resolve_effective,
+};
 use super::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 use crate::election::lock::LockError;
 
@@ -67,9 +69,9 @@ pub struct Survey {
     /// The last of `commits` is the oldest revision of all.
     complete: bool,
     pages: Pages,
-    seen: SeenRevisions,
+    seen: RevisionContents,
     /// What is in effect at each place that was looked at.
-    known: BTreeMap<usize, Effect>,
+    known: BTreeMap<usize, EffectiveRevision>,
     /// Places of which that could not be found out.
     doubtful: BTreeSet<usize>,
     /// Revisions that the service lists and does not show.
@@ -115,7 +117,7 @@ impl Survey {
             commits: Vec::new(),
             complete: false,
             pages: Pages::new(),
-            seen: SeenRevisions::new(),
+            seen: RevisionContents::new(),
             known: BTreeMap::new(),
             doubtful: BTreeSet::new(),
             unreadable: BTreeSet::new(),
@@ -218,9 +220,9 @@ impl Survey {
     fn take_page(&mut self, page: &[Commit]) -> Result<(), LockError> {
         let before = self.commits.len();
         match self.pages.take(&mut self.commits, page) {
-            Told::More => {}
-            Told::Oldest => self.complete = true,
-            Told::Changed => {
+            PageOutcome::More => {}
+            PageOutcome::Oldest => self.complete = true,
+            PageOutcome::Changed => {
                 return Err(LockError::Unavailable(
                     "the gist's history changed while it was read: try again".into(),
                 ));
@@ -234,7 +236,7 @@ impl Survey {
     }
 
     fn learn(&mut self, revision: Revision, text: Text) {
-        self.seen.insert(revision, Seen::new(text));
+        self.seen.insert(revision, RevisionContent::new(text));
     }
 
     fn left(&self) -> u32 {
@@ -309,7 +311,7 @@ impl Survey {
             at: self.commits[*at].revision,
             effect: effect.clone(),
         });
-        resolve_in_effect(known, base.as_ref())
+        resolve_effective(known, base.as_ref())
     }
 
     /// One of ours that took effect says what was in effect right below it, and so down to where that
@@ -330,13 +332,13 @@ impl Survey {
         let only = Known {
             commits: &[commit],
             complete: true,
-            seen: &SeenRevisions::from([(commit.revision, seen.clone())]),
+            seen: &RevisionContents::from([(commit.revision, seen.clone())]),
         };
-        resolve_in_effect(only, None)
+        resolve_effective(only, None)
     }
 
     /// What is in effect at a place is so from where it was written.
-    fn settle(&mut self, place: usize, effect: Effect) {
+    fn settle(&mut self, place: usize, effect: EffectiveRevision) {
         if let Some(written) = self.place_of(effect.commit.revision) {
             self.known.insert(written, effect.clone());
             self.doubtful.remove(&written);

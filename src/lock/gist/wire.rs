@@ -6,13 +6,13 @@
 //!
 //! ```text
 //! Request --to_http--> method, URL, headers, JSON  ~~client~~>  Head, body --answer--> Answer
-//!         (request.rs)                                          (status.rs, parse.rs)
+//!         (request.rs)                                          (head.rs, parse.rs)
 //! ```
 
+pub mod head;
 pub mod parse;
 pub mod rate;
 pub mod request;
-pub mod status;
 pub mod target;
 
 use std::io::Read;
@@ -20,9 +20,10 @@ use std::sync::Arc;
 
 use super::revision::Revision;
 use crate::election::lock::LockError;
+use head::{Asked, Head};
 use parse::{History, Unusable, Want};
 pub use rate::RateLimit;
-use status::{Asked, Head};
+
 pub use target::{GistId, Target};
 
 /// A request to the gist API.

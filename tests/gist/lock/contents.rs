@@ -274,7 +274,7 @@ fn a_floor_that_was_passed_over_ends_no_look_back() {
     let mut floor: serde_json::Value = serde_json::from_str(&plain("x", 15, 1)).unwrap();
     floor["writeId"] = "somebody-1".into();
     floor["supersedes"] = "0".repeat(40).into();
-    floor["floor"] = true.into();
+    floor["checkpoint"] = true.into();
     rig.paste(&floor.to_string());
     rig.paste(&plain("y", 15, 2));
     for observed in all_see(&rig, &mut a, &mut b) {

@@ -36,7 +36,7 @@ fn a_blank_file_is_absent_and_gets_the_record() {
 fn an_object_without_a_record_gets_one_and_keeps_its_fields() {
     let rig = Rig::with(&[(
         FILE,
-        r#"{"note":"keep me","writeId":"x","floor":true,"n":{"a":1}}"#,
+        r#"{"note":"keep me","writeId":"x","checkpoint":true,"n":{"a":1}}"#,
     )]);
     let mut lock = rig.lock("a");
     create(&mut lock, "baz", 1);
@@ -45,7 +45,7 @@ fn an_object_without_a_record_gets_one_and_keeps_its_fields() {
         (&stored["note"], &stored["n"]["a"]),
         (&"keep me".into(), &1.into())
     );
-    assert_eq!(stored["floor"], serde_json::Value::Null);
+    assert_eq!(stored["checkpoint"], serde_json::Value::Null);
     let Content::Record(seen) = get(&mut lock).content else {
         panic!("no record");
     };

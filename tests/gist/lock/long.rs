@@ -116,7 +116,7 @@ fn an_answer_of_ours_on_top_ends_every_walk_at_once() {
     assert!(requests <= READS + 1, "{requests}");
     assert_eq!(rig.patches(), 0);
     // A floor, as `elector init` makes one.
-    let floor = plain("", 1, 77).replace('}', r#","floor":true}"#);
+    let floor = plain("", 1, 77).replace('}', r#","checkpoint":true}"#);
     rig.paste(&floor);
     let (observed, requests) = rig.counting(|| get(&mut lock));
     assert_eq!(
@@ -140,7 +140,7 @@ fn an_answer_of_ours_on_top_ends_every_walk_at_once() {
 fn a_floor_below_overwrites_ends_the_look_back() {
     let rig = Rig::new();
     paste_many(&rig, 300);
-    rig.paste(&plain("", 25, 77).replace('}', r#","floor":true}"#));
+    rig.paste(&plain("", 25, 77).replace('}', r#","checkpoint":true}"#));
     rig.paste(&plain("x", 5, 3));
     rig.paste(&plain("y", 6, 2));
     let mut lock = rig.lock("a");

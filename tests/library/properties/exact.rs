@@ -8,7 +8,7 @@ use elector::commands::duration;
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::stored::{Origin, Stored, to_text};
 use elector::lock::gist::wire::Text;
-use elector::lock::gist::wire::status::Head;
+use elector::lock::gist::wire::head::Head;
 use fastrand::Rng;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;

@@ -23,7 +23,7 @@ fn old_world() -> World {
         leader_transitions: 7,
         ..LeaderElectionRecord::default()
     };
-    let text = to_first_text(&record, "before-1", &Mark::Floor);
+    let text = to_first_text(&record, "before-1", &Mark::Checkpoint);
     World::with_files(&[("leader.json", &text)])
 }
 

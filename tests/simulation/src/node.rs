@@ -10,7 +10,7 @@ use elector::election::elector::LeaderElector;
 use elector::election::lock::LockError;
 use elector::election::time::Instant;
 use elector::lock::gist::budget::Budget;
-use elector::lock::gist::limits::{Limits, WriteLimits};
+use elector::lock::gist::limiter::{RequestLimiter, WriteLimits};
 use elector::lock::gist::protocol::{GistProtocol, ProtocolConfig};
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::Answer;
@@ -83,7 +83,7 @@ pub struct Node {
     pub process: u64,
     pub elector: LeaderElector,
     pub protocol: GistProtocol,
-    pub limits: Limits,
+    pub limits: RequestLimiter,
     pub call: Option<Call>,
     pub requests: u64,
     /// The elector's thread that leads.
@@ -115,7 +115,7 @@ pub struct Process {
     pub number: u64,
     pub elector: LeaderElector,
     pub protocol: GistProtocol,
-    pub limits: Limits,
+    pub limits: RequestLimiter,
 }
 
 impl Process {
@@ -130,7 +130,7 @@ impl Process {
             seed: config.seed ^ number,
             ..config.clone()
         };
-        let limits = Limits::new(counted.then(|| WriteLimits::github(&config)));
+        let limits = RequestLimiter::new(counted.then(|| WriteLimits::github(&config)));
         let protocol = GistProtocol::new(ProtocolConfig {
             process: format!("p{number}"),
             file: Some(crate::service::FILE.to_owned()),

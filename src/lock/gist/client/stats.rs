@@ -1,7 +1,7 @@
 //! Fills in the statistics of a store from the client's requests and answers.
 
+use crate::lock::gist::wire::head::Head;
 use crate::lock::gist::wire::request::Method;
-use crate::lock::gist::wire::status::Head;
 use crate::lock::gist::wire::{self, Request};
 use crate::lock::stats::{RateLimit, StatsHandle};
 

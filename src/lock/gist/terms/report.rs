@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::search::SpanState;
 use super::{Holding, Survey};
-use crate::lock::gist::history::Effect;
 use crate::lock::gist::revision::Revision;
+use crate::lock::gist::rule::EffectiveRevision;
 use crate::lock::gist::stored::{Moved, Place};
 
 /// Who led when, as far as it is known. Times are the service's own, in seconds since the Unix epoch;
@@ -219,7 +219,7 @@ fn pieces(survey: &Survey) -> Vec<Piece> {
     let Some(lowest) = survey.commits.len().checked_sub(1) else {
         return pieces;
     };
-    let mut below: Option<(usize, &Effect)> = None;
+    let mut below: Option<(usize, &EffectiveRevision)> = None;
     for (&place, effect) in survey.known.iter().rev() {
         let between = place + 1..below.map_or(lowest + 1, |(below, _)| below);
         let state = match below {
@@ -299,7 +299,7 @@ fn term(
 fn ending(
     survey: &Survey,
     holding: &Holding,
-    last: &Effect,
+    last: &EffectiveRevision,
     after: Option<&Piece>,
 ) -> (End, Option<i64>) {
     let lease = last.stored.lease().unwrap_or_default();

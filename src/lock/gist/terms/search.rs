@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Holding, Survey};
-use crate::lock::gist::history::Effect;
+use crate::lock::gist::rule::EffectiveRevision;
 use crate::lock::gist::wire::Commit;
 
 /// How many places of a span may be in doubt before it is left as it is.
@@ -114,7 +114,7 @@ impl Survey {
 
     /// Where the term of this record should have begun, by its own times and the server's: both say
     /// how long it had lasted when the record was written.
-    fn beginning_of(&self, effect: &Effect) -> Option<usize> {
+    fn beginning_of(&self, effect: &EffectiveRevision) -> Option<usize> {
         let record = &effect.stored.record()?.record;
         if record.holder_identity.is_empty() {
             return None;
@@ -135,7 +135,7 @@ struct Span<'a> {
     older: usize,
     state: SpanState,
     /// What is in effect at its newer end.
-    above: &'a Effect,
+    above: &'a EffectiveRevision,
 }
 
 impl Span<'_> {
@@ -157,7 +157,10 @@ pub(super) enum SpanState {
 }
 
 impl SpanState {
-    pub(super) fn between(above: &Effect, below: Option<&Effect>) -> SpanState {
+    pub(super) fn between(
+        above: &EffectiveRevision,
+        below: Option<&EffectiveRevision>,
+    ) -> SpanState {
         let Some(below) = below else {
             return SpanState::Open;
         };
@@ -173,7 +176,7 @@ impl SpanState {
     }
 }
 
-fn is_same(one: &Effect, other: &Effect) -> bool {
+fn is_same(one: &EffectiveRevision, other: &EffectiveRevision) -> bool {
     Holding::of(&one.stored) == Holding::of(&other.stored)
 }
 

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use elector::election::lock::LockError;
 use elector::lock::gist::revision::Revision;
+use elector::lock::gist::wire::head::Head;
 use elector::lock::gist::wire::parse::{
     LONGEST_BODY, LONGEST_HISTORY, USUAL_HISTORY, WHOLE_HISTORY,
 };
-use elector::lock::gist::wire::status::Head;
 use elector::lock::gist::wire::target::check_api_url;
 use elector::lock::gist::wire::{Answer, Commit, Reply, Request, Target, Text, answer};
 use serde_json::Value;

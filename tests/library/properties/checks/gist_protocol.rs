@@ -124,9 +124,9 @@ impl Session {
     fn others(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let text = match u.int_in_range(0..=7)? {
             0 => plain(u)?,
-            1 => ours(u, self.world.in_effect())?,
+            1 => ours(u, self.world.effective())?,
             2 => {
-                let old = self.world.once_in_effect(u.arbitrary::<u8>()?.into());
+                let old = self.world.once_effective(u.arbitrary::<u8>()?.into());
                 ours(u, old)?
             }
             3 => ours(u, name(u64::MAX))?,
@@ -161,7 +161,7 @@ impl Session {
     }
 
     fn observed(&mut self, observed: &Observed, asked: bool) {
-        let (head, effect) = self.protocol.in_effect().expect("something was observed");
+        let (head, effect) = self.protocol.effective().expect("something was observed");
         assert!(
             observed.highest_fencing_token >= self.seen.highest_fencing_token,
             "the token fell"
@@ -184,7 +184,7 @@ impl Session {
             assert_eq!((observed.age, observed.mine), (None, None));
         }
         if asked && !self.lied {
-            assert_eq!((head, effect), (self.world.head(), self.world.in_effect()));
+            assert_eq!((head, effect), (self.world.head(), self.world.effective()));
             self.is_what_is_there(observed, effect);
         }
     }
@@ -198,9 +198,9 @@ impl Session {
                 assert!(stored.protocol <= PROTOCOL, "a newer rule was followed");
                 assert_eq!(observed.foreign_wait.is_some(), stored.origin.is_none());
             }
-            (Content::NeverWritten | Content::Deleted, Stored::Nothing) => {}
+            (Content::NeverWritten | Content::Deleted, Stored::Blank) => {}
             (Content::NeverWritten | Content::Corrupt(_), Stored::Empty(_)) => {}
-            (Content::Corrupt(_), Stored::Foreign(_) | Stored::Spoilt { .. }) => {}
+            (Content::Corrupt(_), Stored::Unrelated(_) | Stored::Corrupt { .. }) => {}
             (content, stored) => panic!("{stored:?} was told as {content:?}"),
         }
     }
@@ -300,9 +300,9 @@ impl Session {
         let origin = record.origin.as_ref().expect("it says where it came from");
         assert_eq!(*origin.write_id, format!("{PROCESS}-{}", self.writes));
         assert_eq!(origin.supersedes, until);
-        let known = self.protocol.in_effect().expect("it writes blindly");
+        let known = self.protocol.effective().expect("it writes blindly");
         assert_eq!(origin.supersedes, known.1);
-        assert_eq!((record.protocol, record.floor), (PROTOCOL, false));
+        assert_eq!((record.protocol, record.checkpoint), (PROTOCOL, false));
         assert!(record.record.leader_transitions <= HIGHEST_TOKEN);
         assert!(self.writing.is_none(), "one call writes twice");
         self.writing = Some(origin.write_id.to_string());
@@ -351,7 +351,7 @@ impl Session {
             if !fails || u.arbitrary()? {
                 self.landed_on = Some(self.world.head());
                 let made = self.world.push(Text::Whole(content.as_str().into()));
-                self.took_effect = Some(self.world.in_effect() == made);
+                self.took_effect = Some(self.world.effective() == made);
             }
             if u.ratio(1, 6)? {
                 self.others(u)?;

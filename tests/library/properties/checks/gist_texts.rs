@@ -26,7 +26,7 @@ pub fn plain(u: &mut Unstructured<'_>) -> Result<Text> {
     let more = [
         "",
         r#","protocol":2"#,
-        r#","floor":true"#,
+        r#","checkpoint":true"#,
         r#","strategy":"x""#,
         r#","writeId":"me-1""#,
     ][u.int_in_range(0..=9)? % 5];

@@ -17,7 +17,7 @@ pub struct World {
     /// Oldest first.
     revisions: Vec<(Revision, Text)>,
     /// All that ever were in effect, of which others may know.
-    once_in_effect: BTreeSet<Revision>,
+    once_effective: BTreeSet<Revision>,
     made: u64,
     /// How many entries of its history the gist shows.
     pub shown: usize,
@@ -35,7 +35,7 @@ impl World {
     pub fn new(text: Text, shown: usize, per_page: usize) -> World {
         let mut world = World {
             revisions: Vec::new(),
-            once_in_effect: BTreeSet::new(),
+            once_effective: BTreeSet::new(),
             made: 0,
             shown,
             per_page,
@@ -48,7 +48,7 @@ impl World {
         self.made += 1;
         let revision = name(self.made);
         self.revisions.push((revision, text));
-        self.once_in_effect.insert(self.in_effect());
+        self.once_effective.insert(self.effective());
         revision
     }
 
@@ -77,13 +77,13 @@ impl World {
     }
 
     /// One that was in effect at some time, the oldest first.
-    pub fn once_in_effect(&self, index: usize) -> Revision {
-        let count = self.once_in_effect.len();
-        *self.once_in_effect.iter().nth(index % count).unwrap()
+    pub fn once_effective(&self, index: usize) -> Revision {
+        let count = self.once_effective.len();
+        *self.once_effective.iter().nth(index % count).unwrap()
     }
 
     /// The rule, applied to everything.
-    pub fn in_effect(&self) -> Revision {
+    pub fn effective(&self) -> Revision {
         let mut effect = self.revisions[0].0;
         for pair in self.revisions.windows(2) {
             let [(_, below), (revision, text)] = pair else {

@@ -25,7 +25,7 @@ const OWN: [&str; 13] = [
     "protocol",
     "writeId",
     "supersedes",
-    "floor",
+    "checkpoint",
     "movedTo",
     "movedToFile",
     "movedFrom",
@@ -49,7 +49,7 @@ pub fn check(data: &[u8]) {
     survives_a_rewrite(&stored, text.len());
     reads_back(text);
     let cut = Stored::read(&Text::Cut(text.into()));
-    assert!(matches!(cut, Stored::Foreign(_)), "{cut:?}");
+    assert!(matches!(cut, Stored::Unrelated(_)), "{cut:?}");
 }
 
 fn read(text: &str) -> Stored {
@@ -60,19 +60,22 @@ fn read(text: &str) -> Stored {
 fn is_what_it_is(stored: &Stored, text: &str, fields: Option<&Map<String, Value>>) {
     let Some(fields) = fields else {
         let blank = text.trim().is_empty();
-        assert_eq!(matches!(stored, Stored::Nothing), blank, "{stored:?}");
-        assert!(blank || matches!(stored, Stored::Foreign(_)), "{stored:?}");
+        assert_eq!(matches!(stored, Stored::Blank), blank, "{stored:?}");
+        assert!(
+            blank || matches!(stored, Stored::Unrelated(_)),
+            "{stored:?}"
+        );
         return;
     };
     let any = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
     let fits = match stored {
-        Stored::Nothing => false,
+        Stored::Blank => false,
         Stored::Record(_) => is_record(fields),
-        Stored::Spoilt { .. } => !is_record(fields) && any(&OWN),
+        Stored::Corrupt { .. } => !is_record(fields) && any(&OWN),
         Stored::Empty(_) => {
             !any(&OWN) && (fields.is_empty() || any(&["preferredHolder", "strategy"]))
         }
-        Stored::Foreign(_) => {
+        Stored::Unrelated(_) => {
             !any(&OWN) && !fields.is_empty() && !any(&["preferredHolder", "strategy"])
         }
     };
@@ -118,7 +121,7 @@ fn keeps_its_bounds(stored: &Stored) {
     };
     assert!(stored.token().unwrap_or_default() <= highest, "{stored:?}");
     match stored {
-        Stored::Foreign(why) | Stored::Spoilt { why, .. } => assert_for_people(why),
+        Stored::Unrelated(why) | Stored::Corrupt { why, .. } => assert_for_people(why),
         _ => {}
     }
 }
@@ -135,8 +138,8 @@ fn means_what_it_says(stored: &StoredRecord, fields: &Map<String, Value>) {
     assert_eq!(record.leader_transitions, number("leaderTransitions"));
     assert_eq!(stored.protocol, number("protocol"));
     assert_eq!(
-        stored.floor,
-        fields.get("floor") == Some(&Value::Bool(true))
+        stored.checkpoint,
+        fields.get("checkpoint") == Some(&Value::Bool(true))
     );
     let says = |name: &str| fields.get(name).is_some_and(Value::is_string);
     let moves =
@@ -170,7 +173,7 @@ fn survives_a_rewrite(stored: &Stored, length: usize) {
     let ours = again.record().expect("what we write is a record");
     assert_eq!(ours.origin.as_ref(), Some(&origin));
     assert_eq!(ours.protocol, PROTOCOL);
-    assert!(!ours.floor && ours.moved.is_none());
+    assert!(!ours.checkpoint && ours.moved.is_none());
     assert_eq!(ours.record.leader_transitions, record.leader_transitions);
     let unknown: Map<String, Value> = stored
         .kept()
@@ -196,7 +199,10 @@ fn is_ours_when_written(record: &LeaderElectionRecord) {
     let stored = read(&to_text(record, None, &origin));
     if record.leader_transitions <= HIGHEST_TOKEN {
         let ours = stored.record().expect("what we write is a record");
-        assert_eq!((ours.origin.as_ref(), ours.floor), (Some(&origin), false));
+        assert_eq!(
+            (ours.origin.as_ref(), ours.checkpoint),
+            (Some(&origin), false)
+        );
         assert_eq!(ours.protocol, PROTOCOL);
     }
 }

@@ -42,7 +42,7 @@ const WORDS: [&[u8]; 40] = [
     b"holderIdentity",
     b"writeId",
     b"supersedes",
-    b"\"floor\":true",
+    b"\"checkpoint\":true",
     b"\"files\":{}",
     b"\"history\":[]",
     b"GIST_ID=",

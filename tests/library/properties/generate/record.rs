@@ -35,7 +35,7 @@ pub fn text(rng: &mut Rng) -> String {
     put(rng, "writeId", 60, id);
     let supersedes = revision(rng);
     put(rng, "supersedes", 60, supersedes);
-    put(rng, "floor", 10, "true".into());
+    put(rng, "checkpoint", 10, "true".into());
     for name in ["movedTo", "movedToFile", "movedFrom", "movedFromFile"] {
         let place = one(rng, &["\"aa5a\"", "\"b.json\"", "\"a/b\"", "7"]);
         put(rng, name, 15, place.into());

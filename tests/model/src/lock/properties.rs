@@ -41,7 +41,7 @@ pub fn of(model: &LockModel) -> Vec<Property<LockModel>> {
                 let mut known = state
                     .processes
                     .iter()
-                    .filter_map(|one| one.protocol.in_effect());
+                    .filter_map(|one| one.protocol.effective());
                 known.any(|(at, _)| state.place(at).is_none())
             }),
         ]);
@@ -126,7 +126,7 @@ fn agrees(_: &LockModel, state: &State) -> bool {
     let mut known = state
         .processes
         .iter()
-        .filter_map(|one| one.protocol.in_effect());
+        .filter_map(|one| one.protocol.effective());
     known.all(|(at, effect)| {
         let at = state.gist.find(at).map(|at| state.gist.entry(at));
         at.is_some_and(|at| state.gist.entry(at.effect).name == effect)

@@ -166,7 +166,7 @@ impl State {
         let one = &self.processes[process];
         match &one.doing {
             Doing::Nothing => {
-                let knows = one.protocol.in_effect().is_some();
+                let knows = one.protocol.effective().is_some();
                 if one.looks > 0 {
                     actions.extend(all.clone().map(|at| Action::Look { process, at }));
                 }

@@ -202,7 +202,7 @@ impl State {
             Err(_) => Told::Unknown,
         };
         self.process(process).told[number - 1] = told;
-        let seen = self.processes[process].protocol.in_effect();
+        let seen = self.processes[process].protocol.effective();
         let by = seen.and_then(|(at, _)| self.gist.find(at));
         let in_effect = by.map(|by| self.gist.entry(self.gist.entry(by).effect).write);
         let flaw = match told {
@@ -217,7 +217,7 @@ impl State {
 
     /// Whether what a look showed differs from what the rule says.
     fn misjudged(&self, process: usize, observed: &Observed) -> Option<Flaw> {
-        let seen = self.processes[process].protocol.in_effect();
+        let seen = self.processes[process].protocol.effective();
         let Some(at) = seen.and_then(|(at, _)| self.gist.find(at)) else {
             return Some("a look that saw nothing");
         };
@@ -268,7 +268,7 @@ impl State {
             return Some("a look at the newest revision that fails");
         };
         let expected = |at: usize| self.gist.entry(at).name;
-        if protocol.in_effect() != Some((expected(at), expected(self.gist.entry(at).effect))) {
+        if protocol.effective() != Some((expected(at), expected(self.gist.entry(at).effect))) {
             return Some("a stranger who disagrees with the rule");
         }
         self.misjudged_at(at, None, &observed)

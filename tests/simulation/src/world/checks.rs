@@ -315,7 +315,7 @@ impl World {
         if self.checks == Checks::Promises {
             return;
         }
-        let Some((head, effect)) = self.nodes[node].protocol.in_effect() else {
+        let Some((head, effect)) = self.nodes[node].protocol.effective() else {
             return;
         };
         let expected = self.service.effect_at(head);

@@ -48,7 +48,7 @@ impl WriteLimits {
 
 /// Says when a request may be sent.
 #[derive(Debug)]
-pub struct Limits {
+pub struct RequestLimiter {
     /// `None`: writes are not counted.
     writes: Option<WriteLimits>,
     /// When writes were sent, oldest first; none older than an hour.
@@ -59,11 +59,11 @@ pub struct Limits {
     in_a_row: u32,
 }
 
-impl Limits {
+impl RequestLimiter {
     /// Nothing was sent yet. `writes` bounds what is sent, `None` does not.
     #[must_use]
     pub fn new(writes: Option<WriteLimits>) -> Self {
-        Limits {
+        RequestLimiter {
             writes: writes.map(|limits| WriteLimits {
                 per_hour: limits.per_hour.min(MOST_WRITES),
                 ..limits
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_before_the_time_the_server_gave() {
-        let mut limits = Limits::new(None);
+        let mut limits = RequestLimiter::new(None);
         limits.heard(at(100), &throttled(60));
         assert_eq!(wait(limits.admit(at(100), false)), Some(60));
         assert_eq!(wait(limits.admit(at(159), true)), Some(1));
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn answers_in_a_row_are_counted_until_a_good_one() {
-        let mut limits = Limits::new(None);
+        let mut limits = RequestLimiter::new(None);
         limits.heard(at(1), &throttled(1));
         limits.heard::<()>(at(2), &Err(LockError::Unavailable("x".into())));
         limits.heard(at(3), &throttled(1));
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn writes_within_a_minute_and_an_hour_are_bounded_and_reads_are_not() {
-        let mut limits = Limits::new(Some(WriteLimits {
+        let mut limits = RequestLimiter::new(Some(WriteLimits {
             per_minute: 2,
             per_hour: 3,
             longest_gap: HOUR,
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_default_settings_fit_the_limits_of_github() {
-        let mut limits = Limits::new(Some(github()));
+        let mut limits = RequestLimiter::new(Some(github()));
         for write in 0..10_000 {
             let now = at(write * 8);
             assert_eq!(wait(limits.admit(now, true)), None, "write {write}");
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_not_counted_is_not_kept() {
-        let mut limits = Limits::new(None);
+        let mut limits = RequestLimiter::new(None);
         for now in 0..1_000 {
             assert_eq!(wait(limits.admit(at(now), true)), None);
             limits.sent_write(at(now));
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_lets_no_write_through() {
-        let mut limits = Limits::new(Some(WriteLimits {
+        let mut limits = RequestLimiter::new(Some(WriteLimits {
             per_minute: 0,
             per_hour: 0,
             longest_gap: HOUR,
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_leader_that_had_to_try_again_often_never_waits_for_longer_than_the_gap() {
         let mut random = fastrand::Rng::with_seed(7);
-        let mut limits = Limits::new(Some(github()));
+        let mut limits = RequestLimiter::new(Some(github()));
         // A while without a term, so that nothing falls out of the window for as long.
         let (mut now, mut last) = (0, 0);
         for _ in 0..20_000 {
@@ -328,7 +328,7 @@ mod tests {
             per_hour: 40,
             longest_gap: Duration::from_secs(50),
         };
-        let mut limits = Limits::new(Some(most));
+        let mut limits = RequestLimiter::new(Some(most));
         let (mut now, mut sent) = (0, Vec::new());
         for _ in 0..5_000 {
             now += random.u64(..30);

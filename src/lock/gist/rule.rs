@@ -30,28 +30,28 @@ use super::wire::{Commit, Text};
 
 /// What our file held in a revision, as text and as read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Seen {
+pub struct RevisionContent {
     /// The text, to be compared with its neighbours'.
     pub text: Text,
     /// What it means.
     pub stored: Arc<Stored>,
 }
 
-impl Seen {
+impl RevisionContent {
     /// Reads a text.
     #[must_use]
-    pub fn new(text: Text) -> Seen {
+    pub fn new(text: Text) -> RevisionContent {
         let stored = Arc::new(Stored::read(&text));
-        Seen { text, stored }
+        RevisionContent { text, stored }
     }
 }
 
 /// The revisions whose content is known.
-pub type SeenRevisions = BTreeMap<Revision, Seen>;
+pub type RevisionContents = BTreeMap<Revision, RevisionContent>;
 
 /// The revision in effect, and what it may have overwritten.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Effect {
+pub struct EffectiveRevision {
     /// Its name: where its content was written.
     pub commit: Commit,
     /// What it holds.
@@ -64,21 +64,21 @@ pub struct Effect {
     pub newer_protocol: Option<u64>,
 }
 
-impl Effect {
+impl EffectiveRevision {
     /// Where the rule is begun: a revision that took effect, whatever came before it. `settled` says
     /// that nothing below it matters, as is so for every one of ours and for every floor.
-    fn beginning(commit: Commit, stored: &Arc<Stored>, settled: bool) -> Effect {
-        Effect {
+    fn beginning(commit: Commit, stored: &Arc<Stored>, settled: bool) -> EffectiveRevision {
+        EffectiveRevision {
             commit,
             stored: Arc::clone(stored),
-            settled: settled || stored.origin().is_some() || is_floor(stored),
+            settled: settled || stored.origin().is_some() || is_checkpoint(stored),
             longest_lease: stored.lease(),
             newer_protocol: newer_protocol(stored),
         }
     }
 
     /// Applies the rule to the revision that comes next.
-    fn apply(&mut self, commit: Commit, seen: &Seen, below: &Seen) {
+    fn apply(&mut self, commit: Commit, seen: &RevisionContent, below: &RevisionContent) {
         if seen.text == below.text {
             return;
         }
@@ -89,7 +89,7 @@ impl Effect {
                 let newer = self
                     .newer_protocol
                     .filter(|_| self.newer_protocol != replaced);
-                *self = Effect::beginning(commit, &seen.stored, false);
+                *self = EffectiveRevision::beginning(commit, &seen.stored, false);
                 self.newer_protocol = self.newer_protocol.or(newer);
             }
             Some(_) => {
@@ -98,7 +98,7 @@ impl Effect {
             None => {
                 self.commit = commit;
                 self.stored = Arc::clone(&seen.stored);
-                self.settled |= is_floor(&seen.stored);
+                self.settled |= is_checkpoint(&seen.stored);
                 self.newer_protocol = newer_protocol(&seen.stored);
                 self.longest_lease = self.longest_lease.max(seen.stored.lease());
             }
@@ -106,8 +106,8 @@ impl Effect {
     }
 }
 
-pub(super) fn is_floor(stored: &Stored) -> bool {
-    stored.record().is_some_and(|stored| stored.floor)
+pub(super) fn is_checkpoint(stored: &Stored) -> bool {
+    stored.record().is_some_and(|stored| stored.checkpoint)
 }
 
 fn newer_protocol(stored: &Stored) -> Option<u64> {
@@ -121,7 +121,7 @@ pub struct Base {
     /// Up to and with this revision.
     pub at: Revision,
     /// What is in effect there.
-    pub effect: Effect,
+    pub effect: EffectiveRevision,
 }
 
 /// The part of the history that is known: its newest revisions, newest first, without a gap.
@@ -132,14 +132,14 @@ pub struct Known<'a> {
     /// Whether the last one of them is the oldest of all.
     pub complete: bool,
     /// Those whose content is known.
-    pub seen: &'a SeenRevisions,
+    pub seen: &'a RevisionContents,
 }
 
 /// What came of [`resolve`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// This is in effect.
-    Resolved(Effect),
+    Resolved(EffectiveRevision),
     /// The content of this revision has to be seen first.
     NeedText(Revision),
     /// Revisions older than the last one known have to be seen first.
@@ -166,7 +166,7 @@ pub fn resolve_on(known: Known<'_>, base: Option<&Base>, walk: &mut Walk) -> Pro
 
 /// As [`resolve`], but does not look below a plain overwrite for what it may have replaced.
 #[must_use]
-pub fn resolve_in_effect(known: Known<'_>, base: Option<&Base>) -> Progress {
+pub fn resolve_effective(known: Known<'_>, base: Option<&Base>) -> Progress {
     match try_resolve_in_effect(known, base, &mut Walk::default()) {
         Ok((effect, _)) => Progress::Resolved(effect),
         Err(missing) => missing.into(),
@@ -231,19 +231,23 @@ impl Scan {
 /// A place in the history from which the rule can be applied forward.
 struct Start {
     index: usize,
-    effect: Effect,
+    effect: EffectiveRevision,
 }
 
 /// Which places a search for a start takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Search {
     /// Any from which the revision in effect can be found.
-    Effect,
+    EffectiveRevision,
     /// Those from which all that was overwritten may be known as well.
     Settled,
 }
 
-fn try_resolve(known: Known<'_>, base: Option<&Base>, walk: &mut Walk) -> Result<Effect, Missing> {
+fn try_resolve(
+    known: Known<'_>,
+    base: Option<&Base>,
+    walk: &mut Walk,
+) -> Result<EffectiveRevision, Missing> {
     let base = base.filter(|base| known.position(base.at).is_some());
     let (mut effect, mut below) = try_resolve_in_effect(known, base, walk)?;
     // A newer rule further back does not matter to what a plain overwrite says.
@@ -262,8 +266,8 @@ fn try_resolve_in_effect(
     known: Known<'_>,
     base: Option<&Base>,
     walk: &mut Walk,
-) -> Result<(Effect, usize), Missing> {
-    let start = known.next_start(0, Search::Effect, base, &mut walk.to_effect)?;
+) -> Result<(EffectiveRevision, usize), Missing> {
+    let start = known.next_start(0, Search::EffectiveRevision, base, &mut walk.to_effect)?;
     let below = start.index + 1;
     Ok((known.fold(start)?, below))
 }
@@ -279,7 +283,7 @@ impl Known<'_> {
         self.commits.get(index).copied().ok_or(Missing::Older)
     }
 
-    fn seen(&self, index: usize) -> Result<&Seen, Missing> {
+    fn seen(&self, index: usize) -> Result<&RevisionContent, Missing> {
         let revision = self.commit(index)?.revision;
         self.seen.get(&revision).ok_or(Missing::Text(revision))
     }
@@ -311,7 +315,7 @@ impl Known<'_> {
                 || scan.named.contains(&commit.revision)
                 || self.took_effect(index, search)?;
             if starts {
-                let effect = Effect::beginning(commit, &seen.stored, oldest);
+                let effect = EffectiveRevision::beginning(commit, &seen.stored, oldest);
                 return Ok(Start { index, effect });
             }
             let supersedes = seen.stored.origin().map(|origin| origin.supersedes);
@@ -329,7 +333,7 @@ impl Known<'_> {
         let seen = self.seen(index)?;
         match seen.stored.origin() {
             Some(origin) => Ok(origin.supersedes == self.commit(index + 1)?.revision),
-            None if search == Search::Effect || is_floor(&seen.stored) => {
+            None if search == Search::EffectiveRevision || is_checkpoint(&seen.stored) => {
                 Ok(self.seen(index + 1)?.text != seen.text)
             }
             None => Ok(false),
@@ -337,7 +341,7 @@ impl Known<'_> {
     }
 
     /// Applies the rule from `start` up to the newest revision.
-    fn fold(&self, start: Start) -> Result<Effect, Missing> {
+    fn fold(&self, start: Start) -> Result<EffectiveRevision, Missing> {
         let mut effect = start.effect;
         for index in (0..start.index).rev() {
             effect.apply(

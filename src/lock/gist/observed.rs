@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::{Effect, is_floor};
 use super::revision::Revision;
+use super::rule::{EffectiveRevision, is_checkpoint};
 use super::stored::{Moved, Stored};
 use crate::election::lock::{Content, LockError, Observed};
 use crate::election::time::Instant;
@@ -12,7 +12,7 @@ use crate::election::time::Instant;
 /// Turns revisions in effect into observations, and keeps what has to be remembered from one to the
 /// next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Observer {
+pub(super) struct ObservedBuilder {
     /// What the write ids of this process begin with.
     prefix: String,
     /// The newest rule that this process goes by.
@@ -24,9 +24,9 @@ pub(super) struct Observer {
     last_told: Option<Revision>,
 }
 
-impl Observer {
+impl ObservedBuilder {
     pub(super) fn new(process: &str, understands: u64) -> Self {
-        Observer {
+        ObservedBuilder {
             prefix: format!("{process}-"),
             understands,
             date: None,
@@ -54,7 +54,7 @@ impl Observer {
     /// What the elector is told of this revision in effect.
     pub(super) fn observe(
         &mut self,
-        effect: &Effect,
+        effect: &EffectiveRevision,
         record_lost: bool,
         head_known_since: Option<Instant>,
     ) -> Result<Observed, LockError> {
@@ -71,7 +71,7 @@ impl Observer {
             resource_version: self.resource_version,
             mine: origin.and_then(|origin| self.number(&origin.write_id)),
             age: if ours { self.age(effect) } else { None },
-            dated: self.age(effect).filter(|_| !is_floor(&effect.stored)),
+            dated: self.age(effect).filter(|_| !is_checkpoint(&effect.stored)),
             foreign_wait: (!ours).then_some(effect.longest_lease.unwrap_or_default()),
             record_lost,
             head_known_since,
@@ -80,14 +80,14 @@ impl Observer {
     }
 
     /// Whether this process goes by the rule that decides what is in effect.
-    pub(super) fn goes_by(&self, effect: &Effect) -> bool {
+    pub(super) fn goes_by(&self, effect: &EffectiveRevision) -> bool {
         effect
             .newer_protocol
             .is_none_or(|newer| newer <= self.understands)
     }
 
     /// Refuses what goes by a newer rule: which revision is in effect is not known then.
-    pub(super) fn understood(&self, effect: &Effect) -> Result<(), LockError> {
+    pub(super) fn understood(&self, effect: &EffectiveRevision) -> Result<(), LockError> {
         if self.goes_by(effect) {
             return Ok(());
         }
@@ -117,21 +117,19 @@ impl Observer {
     }
 
     /// How long ago it was written, by the server's clock. What is not ours may carry any date.
-    fn age(&self, effect: &Effect) -> Option<Duration> {
+    fn age(&self, effect: &EffectiveRevision) -> Option<Duration> {
         let seconds = self.date?.checked_sub(effect.commit.committed_at?)?;
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
     }
 }
 
 /// What a revision in effect means.
-pub(super) fn content(effect: &Effect) -> Content {
+pub(super) fn content(effect: &EffectiveRevision) -> Content {
     match &*effect.stored {
         Stored::Record(stored) => Content::Record(Arc::clone(&stored.record)),
-        Stored::Nothing | Stored::Empty(_) if effect.longest_lease.is_none() => {
-            Content::NeverWritten
-        }
-        Stored::Nothing => Content::Deleted,
+        Stored::Blank | Stored::Empty(_) if effect.longest_lease.is_none() => Content::NeverWritten,
+        Stored::Blank => Content::Deleted,
         Stored::Empty(_) => Content::Corrupt("it is a JSON object without a holder".into()),
-        Stored::Spoilt { why, .. } | Stored::Foreign(why) => Content::Corrupt(Arc::clone(why)),
+        Stored::Corrupt { why, .. } | Stored::Unrelated(why) => Content::Corrupt(Arc::clone(why)),
     }
 }
