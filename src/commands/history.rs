@@ -27,7 +27,7 @@ use crate::election::lock::LockError;
 use crate::fmt::{count, quoted};
 use crate::lock::gist::client::GistClient;
 use crate::lock::gist::terms::{Report, Survey, USUAL_REQUESTS};
-use crate::runtime::signals::{self, STOP_SIGNALS, SignalWatch};
+use crate::runtime::signals::{STOP_SIGNALS, SignalThread};
 use crate::system::clock;
 
 /// What is to be known of it, for the help.
@@ -208,14 +208,14 @@ struct Reading {
     survey: Survey,
     progress: bool,
     interrupted: Arc<AtomicBool>,
-    _watch: SignalWatch,
+    _signals: SignalThread,
 }
 
 impl Reading {
     fn new(client: GistClient, file: Option<String>, requests: u32) -> io::Result<Reading> {
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&interrupted);
-        let watch = signals::watch(STOP_SIGNALS, move |_: Signal| {
+        let signals = SignalThread::start(STOP_SIGNALS, move |_: Signal| {
             if flag.swap(true, Ordering::SeqCst) {
                 signal_hook::low_level::exit(INTERRUPTED);
             }
@@ -225,7 +225,7 @@ impl Reading {
             survey: Survey::new(file, requests),
             progress: io::stderr().is_terminal(),
             interrupted,
-            _watch: watch,
+            _signals: signals,
         })
     }
 

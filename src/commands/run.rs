@@ -65,7 +65,7 @@ fn run(args: &Arguments) -> CommandResult {
     let options = RunOptions::read(args)?;
     let settings = Settings::from_environment(args.program().is_some())?;
     if let Some(program) = options.program.first() {
-        let found = exec::check(program);
+        let found = exec::check_executable(program);
         found.map_err(|(code, why)| CommandError::Failed { code, why })?;
     }
     let log = logging::init(&settings.log_filter, settings.log_format);
@@ -122,7 +122,8 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let workload = match options.program.is_empty() {
         true => None,
         false => {
-            let workload = Workload::new(options.program, health, &config);
+            let secrets = &["GITHUB_API_TOKEN", "GITHUB_API_TOKEN_FILE"];
+            let workload = Workload::new(options.program, secrets, health, &config);
             Some(workload.map_err(CommandError::failed)?)
         }
     };
@@ -147,11 +148,11 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let following = sidecar.follow(&mut election, log_leader);
     let following = following.map_err(CommandError::failed)?;
     if let Some(workload) = &workload {
-        workload.belongs_to(handle.clone());
+        workload.set_election(handle.clone());
     }
     let killed = Arc::new(AtomicBool::new(false));
-    let watches = signals::watch_all(log, &handle, workload.as_ref(), sidecar, &killed);
-    let _watches = watches.map_err(CommandError::failed)?;
+    let threads = signals::handle_all(log, &handle, workload.as_ref(), sidecar, &killed);
+    let _threads = threads.map_err(CommandError::failed)?;
     let finish = election.run();
     following.finish();
     let finish = finish.map_err(CommandError::failed)?;
@@ -194,7 +195,7 @@ impl LeaderCallbacks for Callbacks {
     fn on_started_leading(&self, term: &Term) {
         transitions::started_leading(&self.identity, term);
         if let Some(workload) = &self.workload {
-            workload.lead(term);
+            workload.run(term);
         }
         term.wait_until_over();
         // On this thread, so that it is logged after the start of the term.

@@ -1,8 +1,7 @@
-//! Signals from outside, handed to a closure on a thread of their own.
+//! Signals to this process, passed to a function on a separate thread.
 //!
-//! This file owns catching them. What a signal means is the business of whoever watches. Children's
-//! signals (`SIGCHLD`) belong to the workload's guard. `SIGPIPE` needs no care: Rust's start-up
-//! ignores it.
+//! This file only catches them; the caller decides what they mean. SIGPIPE needs no handling, because
+//! Rust ignores it at start-up.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
@@ -10,63 +9,64 @@ use std::thread::{Builder, JoinHandle};
 use nix::sys::signal::Signal;
 use signal_hook::iterator::{Handle, Signals};
 
-/// The signals that ask a program to end.
+/// Signals that ask a program to end.
 pub const STOP_SIGNALS: &[Signal] = &[Signal::SIGTERM, Signal::SIGINT];
 
-/// Signals being watched. Dropping it ends the watch, as [`close`](Self::close) does.
+/// A thread that handles signals. Dropping it ends the thread, as [`close`](Self::close) does.
 #[derive(Debug)]
-pub struct SignalWatch {
+pub struct SignalThread {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Watches `signals` from now on: each that arrives is handed to `on_signal`, on a thread of its
-/// own. Several of one kind that come before it is done with the first may be handed over as one.
-///
-/// They do not end the process any more; also not after the watch has ended.
-///
-/// # Errors
-/// When the system refuses the handler or the thread, or a signal cannot be caught (`SIGKILL`,
-/// `SIGSTOP` and those of a crash).
-pub fn watch(
-    signals: &[Signal],
-    mut on_signal: impl FnMut(Signal) + Send + 'static,
-) -> io::Result<SignalWatch> {
-    let forbidden = |signal: &&Signal| signal_hook::consts::FORBIDDEN.contains(&(**signal as i32));
-    if let Some(signal) = signals.iter().find(forbidden) {
-        // signal-hook would panic.
-        let why = format!("{signal} cannot be caught: watch another signal");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-    }
-    let mut caught = Signals::new(signals.iter().map(|signal| *signal as i32))?;
-    let handle = caught.handle();
-    let thread = Builder::new().name("signals".to_owned()).spawn(move || {
-        for number in &mut caught {
-            if let Ok(signal) = Signal::try_from(number) {
-                on_signal(signal);
-            }
+impl SignalThread {
+    /// Starts a thread that calls `on_signal` for each of `signals` that arrives. Signals of one kind that
+    /// arrive during a call may be merged into one.
+    ///
+    /// These signals no longer end the process, even after the thread has ended.
+    ///
+    /// # Errors
+    /// Returns an error if the system refuses the handler or the thread, or if a signal cannot be caught
+    /// (SIGKILL, SIGSTOP and those of a crash).
+    pub fn start(
+        signals: &[Signal],
+        mut on_signal: impl FnMut(Signal) + Send + 'static,
+    ) -> io::Result<Self> {
+        let forbidden =
+            |signal: &&Signal| signal_hook::consts::FORBIDDEN.contains(&(**signal as i32));
+        if let Some(signal) = signals.iter().find(forbidden) {
+            // signal-hook would panic.
+            let message = format!("{signal} cannot be caught; use another signal");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-    })?;
-    Ok(SignalWatch {
-        handle,
-        thread: Some(thread),
-    })
-}
+        let mut caught = Signals::new(signals.iter().map(|signal| *signal as i32))?;
+        let handle = caught.handle();
+        let thread = Builder::new().name("signals".to_owned()).spawn(move || {
+            for number in &mut caught {
+                if let Ok(signal) = Signal::try_from(number) {
+                    on_signal(signal);
+                }
+            }
+        })?;
+        Ok(SignalThread {
+            handle,
+            thread: Some(thread),
+        })
+    }
 
-impl SignalWatch {
-    /// Ends the watch. What is being handed over is finished; call it from anywhere but `on_signal`.
+    /// Ends the thread and waits for a running call. Do not call this from `on_signal`.
     pub fn close(mut self) {
         self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // A panic of the closure has been reported by then.
+            // The panic hook has reported a panic of `on_signal`.
             let _ = thread.join();
         }
     }
 }
 
-impl Drop for SignalWatch {
+impl Drop for SignalThread {
     fn drop(&mut self) {
-        // Without waiting: the closure itself may hold what is being dropped.
+        // Does not wait, because `on_signal` may hold the value that is being dropped.
         self.handle.close();
     }
 }
@@ -80,12 +80,12 @@ mod tests {
 
     use super::*;
 
-    // SIGWINCH and SIGURG are ignored unless caught, so that no order of tests can end the process.
+    // Both tests use signals that are ignored unless caught, so that none can end the test process.
 
     #[test]
-    fn a_signal_reaches_the_closure_until_the_watch_is_closed() {
+    fn signals_arrive_until_close() {
         let (sender, signals) = channel();
-        let watch = watch(&[Signal::SIGWINCH, Signal::SIGURG], move |signal| {
+        let thread = SignalThread::start(&[Signal::SIGWINCH, Signal::SIGURG], move |signal| {
             sender.send(signal).unwrap();
         })
         .unwrap();
@@ -94,14 +94,14 @@ mod tests {
             let arrived = signals.recv_timeout(Duration::from_secs(20));
             assert_eq!(arrived, Ok(signal));
         }
-        watch.close();
-        // The closure, and the sender in it, are gone.
+        thread.close();
+        // The function and its sender were dropped.
         assert!(signals.recv().is_err());
     }
 
     #[test]
-    fn a_signal_that_cannot_be_caught_is_refused() {
-        let error = watch(&[Signal::SIGKILL], |_| ()).unwrap_err();
+    fn uncatchable_signal_is_refused() {
+        let error = SignalThread::start(&[Signal::SIGKILL], |_| ()).unwrap_err();
         assert!(error.to_string().contains("SIGKILL cannot be caught"));
     }
 }

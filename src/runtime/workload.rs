@@ -1,15 +1,15 @@
-//! A program that runs while this candidate leads: its guard, its signals, and what becomes of it.
+//! The wrapped program of a candidate: its guard, its signals, and its end.
 //!
 //! ```text
 //!   the term (extended, ended) ─┐
-//!   guard's reports ────────────┤  one bounded   leading
-//!   processes reaped ───────────┼─▶ queue of  ─▶ thread ──▶ supervisor ──▶ guard
-//!   signals from outside ───────┤   events
-//!   health, timer ──────────────┘
+//!   the guard's reports ────────┤  one bounded   leading
+//!   reaped processes ───────────┼─▶ queue of  ─▶ thread ──▶ supervisor ──▶ guard
+//!   signals ────────────────────┤   events
+//!   health check, timer ────────┘
 //! ```
 //!
-//! What is decided stands in [`supervisor`](crate::workload::supervisor); this file carries it out.
-//! The guard holds the deadline by itself, so that nothing here has to be in time.
+//! [`supervisor`](crate::workload::supervisor) decides, and this module performs its actions. The guard
+//! enforces the leadership deadline independently, so that no action here is urgent.
 
 mod run;
 
@@ -27,7 +27,7 @@ use nix::unistd::Pid;
 use super::callbacks::{Stop, Term};
 use super::election::Handle;
 use super::health::Prober;
-use super::signals::{self, SignalWatch};
+use super::signals::SignalThread;
 use crate::election::action::StopReason;
 use crate::election::config::LeaderElectionConfig;
 use crate::net::Url;
@@ -36,52 +36,52 @@ use crate::system::clock::BootClock;
 use crate::system::monitor::Monitor;
 use crate::workload::health::HealthConfig;
 use crate::workload::message::FromGuard;
-use crate::workload::process::reaping::{Left, reap_all};
+use crate::workload::process::reaping::{Remaining, reap_exited};
 use crate::workload::process::{
     GuardProcess, SELF, become_subreaper, become_undumpable, spawn_guard,
 };
-use crate::workload::supervisor::Ended;
+use crate::workload::supervisor::WorkloadEnd;
 use run::Run;
 
-/// Few events can be under way at once; what finds no room is a wake-up among others, or a signal.
+/// Events that may be queued. A sender that finds no room only wanted to wake the thread, or sends a
+/// signal.
 const QUEUE: usize = 64;
 
-/// How long a second signal waits for the workload to be killed and reaped, before it gives that up
-/// and has it done by the guard, which sees the elector's end.
-const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// Time in which a second signal waits for the workload to be killed. After that the elector exits, and the
+/// guard completes the kill.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the workload is told of the term, beside what it inherits.
+/// Variables that the wrapped program gets.
 const IDENTITY: &str = "LEADER_ELECTION_IDENTITY";
 const FENCING_TOKEN: &str = "LEADER_ELECTION_FENCING_TOKEN";
 
-/// What is the elector's own business: nothing of it reaches the workload.
-const OWN_PREFIX: &str = "ELECTOR_";
-const OWN_VARIABLES: &[&str] = &["GITHUB_API_TOKEN", "GITHUB_API_TOKEN_FILE"];
+/// Prefix of the elector's own settings, which the wrapped program does not get.
+const PRIVATE_PREFIX: &str = "ELECTOR_";
 
-/// How a workload's run came to its end for the elector.
+/// Reason why the wrapped program ended the election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The program ended by itself, with this exit code.
+    /// The program exited with this code, and nothing had told it to.
     Exited(i32),
-    /// It failed: its health was bad, or it could not be guarded. The log says which.
+    /// The program was unhealthy, or could not be guarded. The log says which.
     Failed,
 }
 
 #[derive(Clone, Copy)]
 enum Event {
-    /// The term has changed, or it is time to look.
-    Look,
-    /// Of the guard of this run.
+    /// The term has changed, a process was reaped, or the timer has fired.
+    Wake,
+    /// Report of the guard of the run with this number.
     Report(u64, FromGuard),
-    /// The guard of this run will say nothing more.
+    /// End of the reports of the run with this number.
     ReportsEnded(u64),
     Signal(Signal),
-    /// Its health is bad, as the log says.
+    /// The health check has failed.
     Unhealthy,
     Kill,
 }
 
-/// A program that runs while this candidate leads.
+/// A wrapped program, which runs while this candidate leads.
 #[derive(Clone)]
 pub struct Workload {
     shared: Arc<Shared>,
@@ -89,84 +89,89 @@ pub struct Workload {
 
 struct Shared {
     command: Vec<OsString>,
+    private_variables: &'static [&'static str],
     identity: String,
     grace: Duration,
     margin: Duration,
-    /// Asked while the program runs.
-    health: Option<Url>,
+    health_url: Option<Url>,
     election: OnceLock<Handle>,
     counts: Arc<WorkloadCounts>,
     state: Monitor<State>,
 }
 
 struct State {
-    /// Where events go while a term lasts.
+    /// Queue of the current term.
     events: Option<SyncSender<Event>>,
-    /// The process of the guard, until it is reaped: then its number may be another's.
+    /// Process id of the guard, until it is reaped and the kernel may reuse the id.
     guard: Option<i32>,
-    /// What a polite stop passes on.
+    /// Signal for a graceful shutdown.
     stop_signal: Signal,
-    /// No further program is started.
-    over: bool,
+    /// The program must not be started any more.
+    killed: bool,
     outcome: Option<Outcome>,
 }
 
 impl Workload {
-    /// The program `command`, with its arguments, for the candidate of this election. While it runs,
-    /// `health` is asked. From now on this process adopts what its children leave behind.
+    /// Creates the workload of a candidate. It starts nothing, but makes this process the parent of all
+    /// orphans below it.
+    ///
+    /// `command` is the program with its arguments. It does not get `private_variables`, nor those that
+    /// begin with `ELECTOR_`. `health_url` is polled while the program runs.
     ///
     /// # Errors
-    /// When the system does not let it do so, or gives no thread.
+    /// Returns an error if the system refuses to adopt orphans, or to protect the memory of this process.
     pub fn new(
         command: Vec<OsString>,
-        health: Option<Url>,
-        election: &LeaderElectionConfig,
+        private_variables: &'static [&'static str],
+        health_url: Option<Url>,
+        config: &LeaderElectionConfig,
     ) -> io::Result<Self> {
         become_subreaper()?;
         become_undumpable()?;
         Ok(Workload {
             shared: Arc::new(Shared {
                 command,
-                identity: election.identity.clone(),
-                grace: election.termination_grace,
-                margin: election.margin(),
-                health,
+                private_variables,
+                identity: config.identity.clone(),
+                grace: config.termination_grace,
+                margin: config.margin(),
+                health_url,
                 election: OnceLock::new(),
                 counts: Arc::default(),
                 state: Monitor::new(State {
                     events: None,
                     guard: None,
                     stop_signal: Signal::SIGTERM,
-                    over: false,
+                    killed: false,
                     outcome: None,
                 }),
             }),
         })
     }
 
-    /// The election that is stopped when the program has ended by itself, or failed.
-    pub fn belongs_to(&self, election: Handle) {
-        // Set twice is a mistake that nothing rests on.
+    /// Sets the election that is stopped when the program exits or fails.
+    pub fn set_election(&self, election: Handle) {
+        // A second call has no effect.
         let _ = self.shared.election.set(election);
     }
 
-    /// How often it was started and how it ended, for those who look in.
+    /// Returns the counters of starts and exits.
     #[must_use]
     pub fn counts(&self) -> Arc<WorkloadCounts> {
         Arc::clone(&self.shared.counts)
     }
 
-    /// How it came to its end, if not by being stopped.
+    /// Returns why the program ended the election, or `None` if it did not.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         self.shared.state().outcome
     }
 
-    /// A process that was a child of this one has ended.
-    fn reaped(&self, pid: i32) {
-        // While a guard is being started this waits until its number is known.
+    /// Notes that a child of this process was reaped.
+    fn handle_reaped(&self, pid: i32) {
+        // The lock also waits until the id of a guard that is being started is known.
         self.shared.state().guard.take_if(|guard| *guard == pid);
-        self.shared.send(Event::Look);
+        self.shared.send(Event::Wake);
     }
 
     /// Passes a signal on to the program, if it runs.
@@ -174,36 +179,36 @@ impl Workload {
         self.shared.send(Event::Signal(signal));
     }
 
-    /// What the program is sent when the elector is stopped politely; SIGTERM unless this is called.
-    pub fn stop_with(&self, signal: Signal) {
+    /// Sets the signal for a graceful shutdown. The default is SIGTERM.
+    pub fn set_stop_signal(&self, signal: Signal) {
         self.shared.state().stop_signal = signal;
     }
 
-    /// Kills the program and waits until nothing is left of it, for some seconds at most.
+    /// Kills the workload, and waits for at most 5 s until it has stopped.
     pub fn kill(&self) {
         self.shared.state.change(|state| {
-            state.over = true;
+            state.killed = true;
             if let Some(events) = &state.events {
                 let _ = events.try_send(Event::Kill);
             }
         });
         let runs = |state: &mut State| state.events.is_some();
-        drop(self.shared.state.wait_while_for(KILL_PATIENCE, runs));
+        drop(self.shared.state.wait_while_for(KILL_TIMEOUT, runs));
     }
 
-    /// Runs the program for the length of a term. Comes back when nothing is left of it.
-    pub fn lead(&self, term: &Term) {
+    /// Runs the program for the length of a term. Returns once the workload has stopped.
+    pub fn run(&self, term: &Term) {
         let (sender, events) = sync_channel(QUEUE);
         {
             let mut state = self.shared.state();
-            if state.over {
+            if state.killed {
                 return;
             }
             state.events = Some(sender.clone());
         }
-        let woken = sender.clone();
+        let term_changes = sender.clone();
         term.on_change(move || {
-            let _ = woken.try_send(Event::Look);
+            let _ = term_changes.try_send(Event::Wake);
         });
         let outcome = self.shared.run(term, &sender, &events);
         self.shared.state.change(|state| {
@@ -225,13 +230,13 @@ impl Shared {
 
     fn send(&self, event: Event) {
         if let Some(events) = &self.state().events {
-            // Where there is no room, the guard's deadline is what counts.
+            // If the queue is full, the guard still enforces the deadline.
             let _ = events.try_send(event);
         }
     }
 
-    /// Runs the program until the term is over. One that its guard stopped in time, because word of a
-    /// renewal came too late, is started again.
+    /// Runs the program until the term is over. If the guard stopped the program because it learned too
+    /// late of a renewal, the program is started again.
     fn run(
         &self,
         term: &Term,
@@ -239,46 +244,47 @@ impl Shared {
         events: &Receiver<Event>,
     ) -> Option<Outcome> {
         for number in 0.. {
-            let ended = match Run::start(self, number, term, sender) {
+            let end = match Run::start(self, number, term, sender) {
                 Ok(run) => run.drive(term, events),
                 Err(error) => {
-                    log::error!("the workload cannot be guarded: {error}");
+                    log::error!(event = "guard_failed", error:% = error; "guard cannot be started");
                     return Some(Outcome::Failed);
                 }
             };
-            if matches!(ended, Ok(Ended::GuardLost | Ended::GuardOverdue)) {
+            if matches!(end.end, WorkloadEnd::GuardLost | WorkloadEnd::GuardOverdue) {
                 self.counts.ended(None);
             }
-            let Ok(ended) = ended else {
+            if end.unhealthy {
                 return Some(Outcome::Failed);
-            };
-            match ended {
-                Ended::ByItself(code) => {
-                    log::info!("the workload has ended with code {code}");
+            }
+            match end.end {
+                WorkloadEnd::Exited(code) => {
+                    log::info!(event = "program_exited", exit_code = code; "wrapped program exited");
                     return Some(Outcome::Exited(code));
                 }
-                Ended::GuardLost if term.view().stop.is_none() => {
-                    log::error!("the workload's guard was lost: what it left was killed");
+                WorkloadEnd::GuardLost if term.view().stop.is_none() => {
+                    log::error!(event = "guard_lost"; "guard lost, its workload was killed");
                     return Some(Outcome::Failed);
                 }
-                Ended::Stopped | Ended::GuardOverdue | Ended::GuardLost => {}
+                WorkloadEnd::Stopped | WorkloadEnd::GuardOverdue | WorkloadEnd::GuardLost => {}
             }
-            if !self.goes_on(term, events) {
+            if !self.wait_for_deadline(term, events) {
                 return None;
             }
             log::warn!(
-                "the term {} goes on: the workload is started again",
-                term.fencing_token()
+                event = "workload_restarted", fencing_token = term.fencing_token();
+                "the term was extended too late for the guard: starting the wrapped program again"
             );
         }
         None
     }
 
-    /// Waits until the term is over, or has turned out to last.
-    fn goes_on(&self, term: &Term, events: &Receiver<Event>) -> bool {
+    /// Waits until the term has a leadership deadline in the future, or has ended. Returns whether it
+    /// lasts.
+    fn wait_for_deadline(&self, term: &Term, events: &Receiver<Event>) -> bool {
         loop {
             let view = term.view();
-            if view.stop.is_some() || self.state().over {
+            if view.stop.is_some() || self.state().killed {
                 return false;
             }
             if BootClock::now() < view.valid_until {
@@ -290,13 +296,13 @@ impl Shared {
         }
     }
 
-    fn spawn_guard(&self, token: u64) -> io::Result<GuardProcess> {
-        // Held until the number is known, for whoever reaps it meanwhile.
+    fn spawn_guard(&self, fencing_token: u64) -> io::Result<GuardProcess> {
+        // Locked until the process id is known, because another thread may reap the guard before.
         let mut state = self.state();
         let guard = spawn_guard(
             Path::new(SELF),
             &self.command,
-            &self.environment(token),
+            &self.environment(fencing_token),
             stdin(),
             self.grace,
         )?;
@@ -304,7 +310,7 @@ impl Shared {
         Ok(guard)
     }
 
-    /// Kills the guard, unless it has been reaped. Returns whether that was to be done.
+    /// Kills the guard. Returns false if it was reaped before.
     fn kill_guard(&self) -> bool {
         let Some(guard) = self.state().guard else {
             return false;
@@ -313,13 +319,13 @@ impl Shared {
         true
     }
 
-    fn prober(&self, sender: &SyncSender<Event>) -> io::Result<Option<Prober>> {
-        let Some(url) = self.health.clone() else {
+    fn start_prober(&self, sender: &SyncSender<Event>) -> io::Result<Option<Prober>> {
+        let Some(url) = self.health_url.clone() else {
             return Ok(None);
         };
         let sender = sender.clone();
-        let on_failed = move |why: String| {
-            log::error!("{why}: stopping it");
+        let on_failed = move |reason: String| {
+            log::error!(event = "unhealthy", reason; "workload unhealthy, stopping it");
             let _ = sender.send(Event::Unhealthy);
         };
         Prober::start(url, HealthConfig::default(), on_failed).map(Some)
@@ -332,25 +338,25 @@ impl Shared {
         }
     }
 
-    /// How the program's environment differs from this process's.
-    fn environment(&self, token: u64) -> Vec<(OsString, Option<OsString>)> {
-        let own = |name: &OsString| {
+    /// Returns the variables to set or remove, compared to the environment of this process.
+    fn environment(&self, fencing_token: u64) -> Vec<(OsString, Option<OsString>)> {
+        let is_private = |name: &OsString| {
             let name = name.to_string_lossy();
-            name.starts_with(OWN_PREFIX) || OWN_VARIABLES.contains(&&*name)
+            name.starts_with(PRIVATE_PREFIX) || self.private_variables.contains(&&*name)
         };
         let names = std::env::vars_os().map(|(name, _)| name);
-        let removed = names.filter(own).map(|name| (name, None));
-        let told = [
+        let removed = names.filter(is_private).map(|name| (name, None));
+        let added = [
             (IDENTITY, self.identity.clone()),
-            (FENCING_TOKEN, token.to_string()),
+            (FENCING_TOKEN, fencing_token.to_string()),
         ];
-        let told = told.map(|(name, value)| (name.into(), Some(value.into())));
-        removed.chain(told).collect()
+        let added = added.map(|(name, value)| (name.into(), Some(value.into())));
+        removed.chain(added).collect()
     }
 }
 
-/// The program reads what this process would, but not from a terminal: it would be stopped for that, as
-/// the terminal belongs to our process group.
+/// Returns the program's standard input: that of this process, unless it is a terminal. The kernel would
+/// stop the program for reading a terminal, which belongs to the process group of the elector.
 fn stdin() -> Stdio {
     if io::stdin().is_terminal() {
         Stdio::null()
@@ -359,29 +365,27 @@ fn stdin() -> Stdio {
     }
 }
 
-/// Reaps every child that ends, as PID 1 has to: those it did not start are orphans. `workload` is told
-/// of each.
+/// Starts a thread that reaps every child that exits, orphans included, as PID 1 must. `workload` learns of
+/// each.
 ///
 /// # Errors
-/// When the system refuses the handler or the thread.
-pub fn reap_children(workload: Option<Workload>) -> io::Result<SignalWatch> {
-    signals::watch(&[Signal::SIGCHLD], move |_| {
+/// Returns an error if the system refuses the signal handler or the thread.
+pub fn reap_children(workload: Option<Workload>) -> io::Result<SignalThread> {
+    SignalThread::start(&[Signal::SIGCHLD], move |_| {
         loop {
-            let reaped = match reap_all() {
+            let reaped = match reap_exited() {
                 Ok(reaped) => reaped,
-                Err(error) => return log::error!("children cannot be reaped: {error}"),
+                Err(error) => {
+                    return log::error!(error:% = error; "exited children cannot be reaped");
+                }
             };
-            for ended in &reaped.ended {
-                log::debug!(
-                    "the process {} has ended with code {}",
-                    ended.pid,
-                    ended.code
-                );
+            for child in &reaped.exited {
+                log::debug!(pid = child.pid, exit_code = child.code; "child reaped");
                 if let Some(workload) = &workload {
-                    workload.reaped(ended.pid);
+                    workload.handle_reaped(child.pid);
                 }
             }
-            if reaped.left != Left::More {
+            if reaped.remaining != Remaining::MaybeExited {
                 return;
             }
         }

@@ -1,7 +1,7 @@
-//! `exec-workload`: the last step before CMD, in CMD's own process.
+//! `exec-workload`: the last step before the wrapped program, in the program's own process.
 //!
-//! This file owns what has to be settled there: CMD dies with its guard, and does not start when its
-//! guard is dead or its time is over. And it owns what is said when CMD cannot be executed.
+//! This file ensures that the program dies with its guard, and does not start if the guard is dead or the
+//! leadership deadline has passed. It also explains why a program cannot be executed.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -19,71 +19,70 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{AccessFlags, access, getppid};
 
-use super::guard::misused;
-use super::process::EXEC_COMMAND;
+use super::process::{EXEC_COMMAND, refuse_manual_use};
 use crate::election::time::Instant;
 use crate::system::clock::BootClock;
 
-/// What a shell answers for a command that it did not find.
+/// Exit code of a command that was not found, as in shells.
 const NOT_FOUND: u8 = 127;
 
-/// What a shell answers for a command that it found and could not execute.
+/// Exit code of a command that was found but cannot be executed, as in shells.
 const NOT_EXECUTABLE: u8 = 126;
 
-/// As if it had got TERM before it did anything: 128 and the signal's number.
+/// Exit code after the leadership deadline: that of a program killed by TERM.
 const TOO_LATE: u8 = 128 + Signal::SIGTERM as u8;
 
-/// Where the C libraries look without a `PATH`.
+/// Search path without `PATH`, as in C libraries.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// The kernel reads no more of the first line of a script.
+/// Bytes of a script's first line that the kernel reads.
 const LONGEST_INTERPRETER: usize = 256;
 
-/// Becomes CMD; `args` is what follows the subcommand's name: `GUARD_PID UNTIL_NANOS -- CMD ARG...`.
-/// Returns only if that is impossible.
+/// Replaces this process by the program. `args` are the arguments after the subcommand:
+/// `GUARD_PID VALID_UNTIL_NANOS -- CMD ARG...`. Returns an exit code if that fails.
 pub fn run(args: &[OsString]) -> ExitCode {
-    let Some((guard, until, command)) = parse(args) else {
-        return misused(EXEC_COMMAND);
+    let Some((guard, valid_until, command)) = parse(args) else {
+        return refuse_manual_use(EXEC_COMMAND);
     };
-    // In this order: a guard that died before the first is seen by the second.
+    // In this order: the parent check finds a guard that died before the signal was set.
     if let Err(error) = set_pdeathsig(Signal::SIGKILL) {
-        complain(&format!(
-            "the workload is not started, as it could outlive its guard: {error}"
+        print_error(&format!(
+            "wrapped program: not started, because it could outlive its guard: {error}"
         ));
         return ExitCode::from(NOT_EXECUTABLE);
     }
     if getppid().as_raw() != guard {
-        // Whose guard is dead, is dead too.
+        // The guard is dead, so the program must not start.
         return ExitCode::FAILURE;
     }
-    if until <= BootClock::now() {
+    if valid_until <= BootClock::now() {
         return ExitCode::from(TOO_LATE);
     }
-    // The guard blocks them all. What came in the meantime acts here and now.
+    // The guard blocks all signals. Pending ones take effect here.
     if let Err(error) = SigSet::empty().thread_set_mask() {
-        complain(&format!(
-            "the workload is not started, as no signal would reach it: {error}"
+        print_error(&format!(
+            "wrapped program: not started, because its signals cannot be unblocked: {error}"
         ));
         return ExitCode::from(NOT_EXECUTABLE);
     }
-    // This also has SIGPIPE do what it does by default.
+    // `exec` also restores the default action of SIGPIPE.
     let error = Command::new(&command[0]).args(&command[1..]).exec();
-    let (code, why) = explain(&command[0], &error);
-    complain(&why);
+    let (code, message) = explain(&command[0], &error);
+    print_error(&message);
     ExitCode::from(code)
 }
 
-/// Looks whether `program` could be executed, before anybody leads for it.
+/// Checks whether `program` can be executed, before this candidate runs for election.
 ///
 /// # Errors
-/// The exit code that it would end with (126, 127), and why, for people.
-pub fn check(program: &OsStr) -> Result<(), (u8, String)> {
+/// Returns the exit code that executing it would give (126 or 127), and an error message.
+pub fn check_executable(program: &OsStr) -> Result<(), (u8, String)> {
     let why = match find(program) {
         None => Errno::ENOENT,
         Some(file) if file.is_dir() => Errno::EACCES,
         Some(file) => match access(&file, AccessFlags::X_OK) {
             Ok(()) => return Ok(()),
-            // Another one of its name, further on in PATH, may do.
+            // A later directory of PATH may hold another one.
             Err(_) if !has_path(program) => return Ok(()),
             Err(why) => why,
         },
@@ -92,37 +91,37 @@ pub fn check(program: &OsStr) -> Result<(), (u8, String)> {
 }
 
 fn parse(args: &[OsString]) -> Option<(i32, Instant, &[OsString])> {
-    let [guard, until, dashes, command @ ..] = args else {
+    let [guard, valid_until, dashes, command @ ..] = args else {
         return None;
     };
     let guard = guard.to_str()?.parse().ok()?;
-    let until = Duration::from_nanos(until.to_str()?.parse().ok()?);
-    (dashes == "--" && !command.is_empty()).then_some((guard, Instant::from_boot(until), command))
+    let valid_until = Duration::from_nanos(valid_until.to_str()?.parse().ok()?);
+    let valid_until = Instant::from_boot(valid_until);
+    (dashes == "--" && !command.is_empty()).then_some((guard, valid_until, command))
 }
 
-fn complain(why: &str) {
-    // If nobody reads it, the exit code has to do.
-    let _ = writeln!(io::stderr(), "elector: {why}");
+fn print_error(message: &str) {
+    // If nothing reads standard error, the exit code must suffice.
+    let _ = writeln!(io::stderr(), "elector: {message}");
 }
 
-/// Which exit code a shell would give, and what to tell a person.
+/// Returns the exit code that a shell would give, and an error message.
 fn explain(program: &OsStr, error: &io::Error) -> (u8, String) {
     let name = program.display();
     if program.is_empty() {
-        let why = "the name of the program that is to run is empty: name one after `--`";
-        return (NOT_FOUND, why.to_owned());
+        let message = "name of the wrapped program is empty; name a program after `--`";
+        return (NOT_FOUND, message.to_owned());
     }
     let found = find(program);
     match (error.raw_os_error().map(Errno::from_raw), found) {
         (Some(Errno::ENOENT), Some(file)) => (NOT_EXECUTABLE, without_interpreter(&file)),
-        (Some(Errno::ENOENT | Errno::ENOTDIR), None) if has_path(program) => (
-            NOT_FOUND,
-            format!("there is no file `{name}` that could be executed: check its path"),
-        ),
-        // Also when a folder of PATH may not be looked into: it is in none of the others.
+        (Some(Errno::ENOENT | Errno::ENOTDIR), None) if has_path(program) => {
+            (NOT_FOUND, format!("`{name}`: no such file; check its path"))
+        }
+        // EACCES too: a directory of PATH may be unreadable, and the others do not hold the program.
         (Some(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES), None) if !has_path(program) => (
             NOT_FOUND,
-            format!("`{name}` cannot be found: check its name, and that PATH has its folder"),
+            format!("`{name}`: not found; check its name, and that PATH holds its directory"),
         ),
         (Some(Errno::EACCES), file) => {
             let file = file.unwrap_or_else(|| program.into());
@@ -131,13 +130,12 @@ fn explain(program: &OsStr, error: &io::Error) -> (u8, String) {
         (Some(Errno::ENOEXEC), _) => (
             NOT_EXECUTABLE,
             format!(
-                "`{name}` cannot be executed: it is neither a program for this machine nor a script \
-                 that begins with `#!`"
+                "`{name}`: neither a program for this machine nor a script; begin a script with `#!`"
             ),
         ),
         _ => (
             NOT_EXECUTABLE,
-            format!("`{name}` cannot be executed: {error}"),
+            format!("`{name}`: cannot be executed: {error}"),
         ),
     }
 }
@@ -146,12 +144,12 @@ fn without_interpreter(file: &Path) -> String {
     let name = file.display();
     match interpreter(file) {
         Some(missing) => format!(
-            "`{name}` cannot be executed: its first line asks for `{}`, which is not there",
+            "`{name}`: its interpreter `{}` does not exist; install it or change the first line",
             missing.display()
         ),
         None => format!(
-            "`{name}` cannot be executed: the loader that it was linked for is not there (it may be \
-             made for another system or C library)"
+            "`{name}`: its dynamic loader does not exist; use a program that was linked for this system \
+             and C library"
         ),
     }
 }
@@ -159,20 +157,18 @@ fn without_interpreter(file: &Path) -> String {
 fn without_permission(file: &Path) -> String {
     let name = file.display();
     match fs::metadata(file) {
-        Ok(data) if data.is_dir() => {
-            format!("`{name}` cannot be executed: it is a folder; name a program in it")
-        }
+        Ok(data) if data.is_dir() => format!("`{name}`: is a directory; name a program in it"),
         Ok(data) if data.permissions().mode() & 0o111 == 0 => {
-            format!("`{name}` may not be executed: allow it with `chmod +x`")
+            format!("`{name}`: is not executable; run `chmod +x` on it")
         }
         _ => format!(
-            "`{name}` may not be executed: check the permissions of the file, of its interpreter and \
-             of the folders above, and whether it is mounted noexec"
+            "`{name}`: permission denied; check the permissions of the file, of its interpreter and of \
+             their directories, and whether it is mounted noexec"
         ),
     }
 }
 
-/// What the first line of a script names.
+/// Returns the interpreter named in a script's first line.
 fn interpreter(file: &Path) -> Option<OsString> {
     let mut start = Vec::new();
     let file = File::open(file).ok()?;
@@ -192,13 +188,13 @@ fn has_path(program: &OsStr) -> bool {
     program.as_bytes().contains(&b'/')
 }
 
-/// The file that it means: itself, or the first of that name in the folders of `PATH`.
+/// Returns the file that `program` names: itself, or the first of that name in a directory of `PATH`.
 fn find(program: &OsStr) -> Option<PathBuf> {
     if has_path(program) {
         let file = PathBuf::from(program);
         return file.exists().then_some(file);
     }
     let path = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-    let mut files = env::split_paths(&path).map(|folder| folder.join(program));
+    let mut files = env::split_paths(&path).map(|directory| directory.join(program));
     files.find(|file| file.is_file())
 }

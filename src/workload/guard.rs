@@ -1,24 +1,23 @@
-//! `guard-workload`: the workload's parent, a small process of its own.
+//! `guard-workload`: the parent of the wrapped program, in a small separate process.
 //!
-//! This file owns the loop around the [`Watch`], which decides: what the guard waits for, and how it
-//! does what is asked. It has one thread and waits for nothing else, above all not for whoever reads
-//! what it writes.
+//! This file owns the loop around [`GuardState`], which decides: the loop waits for events and performs the
+//! actions. It has one thread and never waits for a reader of its output.
 //!
 //! ```text
-//!   control pipe ──┐                 ┌──► start CMD, signals, TERM, KILL
-//!   signalfd ──────┼──► Watch ───────┤
-//!   timerfd ───────┘                 └──► report pipe
+//!   control pipe ──┐                      ┌──► start the program, signals, TERM, KILL
+//!   signalfd ──────┼──► GuardState ───────┤
+//!   timerfd ───────┘                      └──► report pipe
 //! ```
 //!
-//! All signals are blocked: those that end a program are for the elector, which passes on what is
-//! meant for the workload. Only SIGKILL and SIGSTOP reach a guard; what the first leaves falls to the
-//! elector, and a guard that was stopped is killed by it in time.
+//! The guard blocks all signals. Those that end a program are for the elector, which passes on the ones
+//! for the program. Only SIGKILL and SIGSTOP affect a guard. The elector kills what a killed guard leaves,
+//! and kills a stopped guard in time.
 
 mod output;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -34,82 +33,63 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, close};
 
-use self::output::{Reports, say};
-use super::message::{LONGEST_LINE, Lines, ToGuard};
-use super::process::descendants::{self, kill_all_below};
-use super::process::reaping::{Left, reap_all};
-use super::process::{self, EXEC_COMMAND, GUARD_COMMAND, SELF};
-use super::watch::{Watch, WatchAction};
+use self::output::{Reports, print_error};
+use super::guard_state::{GuardAction, GuardState};
+use super::message::{LONGEST_LINE, LineBuffer, ToGuard};
+use super::process::descendants::{self, kill_descendants};
+use super::process::reaping::{Remaining, reap_exited};
+use super::process::{
+    EXEC_COMMAND, GUARD_COMMAND, GUARD_NAME, SELF, become_subreaper, refuse_manual_use,
+};
 use crate::system::clock::BootClock;
 use crate::system::timer::Timer;
 
-/// What `ps -e` and `top` show; at most 15 bytes.
-const NAME: &std::ffi::CStr = c"elector-guard";
-
-/// CMD could not be started, as a shell says it.
+/// Exit code of a program that could not be started, as in shells.
 const NOT_STARTED: i32 = 126;
 
-/// The exit code for wrong usage.
-const USAGE: u8 = 2;
-
-/// How much is read in one go before the time is looked at again, of signals and of what the elector
-/// says, which never says so much.
+/// Signals and pipe reads handled before the deadline is checked again.
 const MOST_READS: usize = 16;
 
-/// How long a guard that cannot go on tries to leave nothing behind. The elector takes care of the
-/// rest.
-const LAST_PATIENCE: Duration = Duration::from_secs(5);
+/// Time in which a guard that fails tries to kill the workload. Afterwards the elector does that.
+const LAST_KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Guards a workload; `args` is what follows the subcommand's name:
+/// Guards a workload. `args` are the arguments after the subcommand:
 /// `CONTROL_FD REPORT_FD GRACE_NANOS -- CMD ARG...`.
 pub fn run(args: &[OsString]) -> ExitCode {
-    let Some(orders) = Orders::parse(args) else {
-        return misused(GUARD_COMMAND);
+    let Some(options) = Options::parse(args) else {
+        return refuse_manual_use(GUARD_COMMAND);
     };
-    let mut guard = match Guard::new(&orders) {
+    let mut guard = match Guard::new(&options) {
         Ok(guard) => guard,
         Err(error) => {
-            say(&format!(
-                "the guard of a workload cannot be set up: {error}"
-            ));
+            print_error(&format!("guard: cannot be set up: {error}"));
             return ExitCode::FAILURE;
         }
     };
     let Err(error) = guard.run() else {
         return ExitCode::SUCCESS;
     };
-    say(&format!(
-        "the guard of the workload cannot go on: {error}; the workload is killed"
-    ));
-    let _ = kill_all_below(BootClock::now() + LAST_PATIENCE, |_| ());
+    print_error(&format!("guard: failed, killing the workload: {error}"));
+    let _ = kill_descendants(BootClock::now() + LAST_KILL_TIMEOUT, |_| ());
     ExitCode::FAILURE
 }
 
-/// For whoever tries a command that is the program's own business.
-pub(super) fn misused(command: &str) -> ExitCode {
-    let _ = writeln!(
-        io::stderr(),
-        "elector: `{command}` is what elector starts for itself: use `elector run -- CMD`"
-    );
-    ExitCode::from(USAGE)
-}
-
-/// What the guard was started with.
-struct Orders<'a> {
+/// Arguments of a guard.
+struct Options<'a> {
     control: i32,
     report: i32,
     grace: Duration,
     command: &'a [OsString],
 }
 
-impl<'a> Orders<'a> {
+impl<'a> Options<'a> {
     fn parse(args: &'a [OsString]) -> Option<Self> {
         let [control, report, grace, dashes, command @ ..] = args else {
             return None;
         };
         let grace = Duration::from_nanos(grace.to_str()?.parse().ok()?);
         let descriptor = |text: &OsString| text.to_str()?.parse().ok().filter(|&number| number > 2);
-        (dashes == "--" && !command.is_empty()).then_some(Orders {
+        (dashes == "--" && !command.is_empty()).then_some(Options {
             control: descriptor(control)?,
             report: descriptor(report)?,
             grace,
@@ -118,53 +98,52 @@ impl<'a> Orders<'a> {
     }
 }
 
-/// CMD, as far as it has been started.
+/// The wrapped program, once it was started.
 #[derive(Clone, Copy)]
-struct Child {
-    /// Its process, and its process group.
+struct Program {
+    /// Its process and its process group.
     pid: Pid,
-    /// Its number is free for others; its group may live on.
+    /// It was reaped, so that the kernel may reuse its process id. Its group may still have members.
     reaped: bool,
 }
 
 struct Guard<'a> {
     command: &'a [OsString],
-    watch: Watch,
-    child: Option<Child>,
+    state: GuardState,
+    program: Option<Program>,
     /// KILL has been sent.
     killing: bool,
-    /// Not everything has been reached by the last one: something forks meanwhile.
+    /// The last KILL did not reach all processes, because some fork continuously.
     escaping: bool,
-    /// None once it has ended, or spoken nonsense.
+    /// `None` once the elector has ended or sent an invalid message.
     control: Option<File>,
-    lines: Lines,
+    lines: LineBuffer,
     reports: Reports,
     signals: SignalFd,
     timer: Timer,
 }
 
 impl<'a> Guard<'a> {
-    fn new(orders: &Orders<'a>) -> io::Result<Self> {
-        // First of all: nothing may end this process from here on.
+    fn new(options: &Options<'a>) -> io::Result<Self> {
+        // First of all, because from here on no signal may end this process.
         let all = SigSet::all();
         all.thread_block()?;
-        // Where SIGCHLD is ignored, as a parent may have left it, ends cannot be seen. What a handler
-        // is there for is not ignored; it never runs, and no program that is started inherits it.
-        let unused = Arc::default();
-        signal_hook::flag::register(Signal::SIGCHLD as i32, unused)?;
+        // If a parent left SIGCHLD ignored, the kernel discards exit codes. A handler undoes that. It never
+        // runs, and started programs do not inherit it.
+        signal_hook::flag::register(Signal::SIGCHLD as i32, Arc::default())?;
         let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        process::become_subreaper()?;
-        prctl::set_name(NAME)?;
-        let control = take_over(orders.control, OFlag::O_RDONLY)?;
-        let report = take_over(orders.report, OFlag::O_WRONLY)?;
+        become_subreaper()?;
+        prctl::set_name(GUARD_NAME)?;
+        let control = take_inherited(options.control, OFlag::O_RDONLY)?;
+        let report = take_inherited(options.report, OFlag::O_WRONLY)?;
         Ok(Guard {
-            command: orders.command,
-            watch: Watch::new(orders.grace),
-            child: None,
+            command: options.command,
+            state: GuardState::new(options.grace),
+            program: None,
             killing: false,
             escaping: false,
             control: Some(control),
-            lines: Lines::new(),
+            lines: LineBuffer::new(),
             reports: Reports::to(report),
             signals,
             timer: Timer::new()?,
@@ -174,8 +153,8 @@ impl<'a> Guard<'a> {
     fn run(&mut self) -> io::Result<()> {
         loop {
             let more = self.reap()?;
-            self.listen()?;
-            self.watch.handle_timeout(BootClock::now());
+            self.read_messages()?;
+            self.state.handle_timeout(BootClock::now());
             if self.act() {
                 return Ok(());
             }
@@ -184,43 +163,43 @@ impl<'a> Guard<'a> {
                 continue;
             }
             if self.escaping {
-                self.kill();
+                self.kill_all();
             } else {
                 self.wait()?;
             }
         }
     }
 
-    /// Reaps what has ended; says whether there may be more.
+    /// Reaps exited processes. Returns whether there may be more.
     fn reap(&mut self) -> io::Result<bool> {
-        // SIGCHLD only wakes: the ends themselves are seen below. All others are dropped.
+        // SIGCHLD only wakes this process, and the other signals are ignored.
         for _ in 0..MOST_READS {
             if self.signals.read_signal()?.is_none() {
                 break;
             }
         }
-        let reaped = reap_all()?;
-        // Who ends may have forked just before.
-        self.escaping |= self.killing && !reaped.ended.is_empty();
+        let reaped = reap_exited()?;
+        // A process that exited may have forked just before.
+        self.escaping |= self.killing && !reaped.exited.is_empty();
         let now = BootClock::now();
-        if let Some(child) = &mut self.child
-            && !child.reaped
-            && let Some(ended) = reaped
-                .ended
+        if let Some(program) = &mut self.program
+            && !program.reaped
+            && let Some(exited) = reaped
+                .exited
                 .iter()
-                .find(|ended| ended.pid == child.pid.as_raw())
+                .find(|exited| exited.pid == program.pid.as_raw())
         {
-            child.reaped = true;
-            self.watch.handle_exited(now, ended.code);
+            program.reaped = true;
+            self.state.handle_exited(now, exited.code);
         }
-        if reaped.left == Left::Nothing {
-            self.watch.handle_nothing_left(now);
+        if reaped.remaining == Remaining::None {
+            self.state.handle_workload_stopped();
         }
-        Ok(reaped.left == Left::More)
+        Ok(reaped.remaining == Remaining::MaybeExited)
     }
 
-    /// Hears what the elector says.
-    fn listen(&mut self) -> io::Result<()> {
+    /// Reads and handles the elector's messages.
+    fn read_messages(&mut self) -> io::Result<()> {
         let mut bytes = [0; LONGEST_LINE];
         for _ in 0..MOST_READS {
             let Some(control) = &mut self.control else {
@@ -233,13 +212,13 @@ impl<'a> Guard<'a> {
                 Err(error) => return Err(error),
             };
             if read == 0 {
-                self.disconnect("the elector is gone");
+                self.disconnect("the elector has ended");
                 return Ok(());
             }
             self.lines.push(&bytes[..read]);
             while let Some(line) = self.lines.next_line() {
                 match line.and_then(|line| ToGuard::parse(&line)) {
-                    Ok(message) => self.watch.handle_message(BootClock::now(), message),
+                    Ok(message) => self.state.handle_message(BootClock::now(), message),
                     Err(error) => {
                         self.disconnect(&error.to_string());
                         return Ok(());
@@ -250,29 +229,29 @@ impl<'a> Guard<'a> {
         Ok(())
     }
 
-    fn disconnect(&mut self, why: &str) {
+    fn disconnect(&mut self, reason: &str) {
         self.control = None;
-        self.watch.handle_disconnected(BootClock::now());
-        if self.child.is_some() {
-            say(&format!("{why}: the workload is stopped"));
+        self.state.handle_disconnected(BootClock::now());
+        if self.program.is_some() {
+            print_error(&format!("guard: stopping the workload: {reason}"));
         }
     }
 
-    /// Does what is asked for; says whether that was all.
+    /// Performs the state's actions. Returns whether the guard must exit.
     fn act(&mut self) -> bool {
-        while let Some(action) = self.watch.poll_action() {
+        while let Some(action) = self.state.poll_action() {
             match action {
-                WatchAction::Start => self.start(),
-                WatchAction::SignalGroup(number) => {
+                GuardAction::Start => self.start(),
+                GuardAction::SignalGroup(number) => {
                     if let Ok(signal) = Signal::try_from(number) {
-                        signal_group(self.child, signal);
+                        signal_group(self.program, signal);
                     }
                 }
-                WatchAction::ContinueGroup => signal_group(self.child, Signal::SIGCONT),
-                WatchAction::TermAll => self.term(),
-                WatchAction::KillAll => self.kill(),
-                WatchAction::Report(report) => self.reports.add(report),
-                WatchAction::Finish => {
+                GuardAction::ContinueGroup => signal_group(self.program, Signal::SIGCONT),
+                GuardAction::TerminateAll => self.terminate_all(),
+                GuardAction::KillAll => self.kill_all(),
+                GuardAction::Report(report) => self.reports.push(report),
+                GuardAction::Exit => {
                     self.reports.flush();
                     return true;
                 }
@@ -282,11 +261,11 @@ impl<'a> Guard<'a> {
     }
 
     fn start(&mut self) {
-        let until = self.watch.until();
+        let valid_until = self.state.valid_until();
         let started = Command::new(SELF)
             .arg(EXEC_COMMAND)
             .arg(std::process::id().to_string())
-            .arg(until.since_boot().as_nanos().to_string())
+            .arg(valid_until.since_boot().as_nanos().to_string())
             .arg("--")
             .args(self.command)
             .process_group(0)
@@ -294,47 +273,51 @@ impl<'a> Guard<'a> {
         match started {
             Ok(child) => {
                 let pid = Pid::from_raw(child.id().cast_signed());
-                self.child = Some(Child { pid, reaped: false });
-                self.watch.handle_started(pid.as_raw());
+                self.program = Some(Program { pid, reaped: false });
+                self.state.handle_started(pid.as_raw());
             }
             Err(error) => {
-                say(&format!("the workload cannot be started: {error}"));
-                let now = BootClock::now();
-                self.watch.handle_exited(now, NOT_STARTED);
-                self.watch.handle_nothing_left(now);
+                print_error(&format!("wrapped program: cannot be started: {error}"));
+                self.state.handle_exited(BootClock::now(), NOT_STARTED);
+                self.state.handle_workload_stopped();
             }
         }
     }
 
-    fn kill(&mut self) {
+    /// The program while its process id cannot be reused.
+    fn unreaped(&self) -> Option<Program> {
+        self.program.filter(|program| !program.reaped)
+    }
+
+    fn kill_all(&mut self) {
         self.killing = true;
-        let whole = self.child.filter(|child| !child.reaped);
-        let all = descendants::kill_below(|| signal_group(whole, Signal::SIGKILL));
-        // What cannot be seen in this moment is looked for again, until nothing is left.
+        let program = self.unreaped();
+        let all = descendants::kill_pass(|| signal_group(program, Signal::SIGKILL));
+        // If `/proc` cannot be read now, the state machine repeats the KILL later.
         self.escaping = !all.unwrap_or(true);
     }
 
-    fn term(&self) {
-        let whole = self.child.filter(|child| !child.reaped);
-        let group = whole.map(|child| child.pid.as_raw());
-        // What cannot be seen in this moment, KILL will find.
-        let _ = descendants::term_below(group, |signal| signal_group(whole, signal));
+    fn terminate_all(&self) {
+        let program = self.unreaped();
+        let group = program.map(|program| program.pid.as_raw());
+        // If `/proc` cannot be read now, KILL ends the remaining processes later.
+        let _ = descendants::terminate_descendants(group, |signal| signal_group(program, signal));
     }
 
     /// Waits until there is something to do.
     fn wait(&mut self) -> io::Result<()> {
-        self.timer.set(self.watch.poll_timeout())?;
+        self.timer.set(self.state.poll_timeout())?;
         let control = self
             .control
             .as_ref()
             .map(|pipe| (pipe.as_fd(), PollFlags::POLLIN));
         let reports = self
             .reports
-            .waiting()
+            .blocked_pipe()
             .map(|pipe| (pipe, PollFlags::POLLOUT));
         let events = [
             Some((self.signals.as_fd(), PollFlags::POLLIN)),
-            // It is set anew before the next wait, which ends its being readable.
+            // A fired timer stays readable until it is set again before the next wait.
             Some((self.timer.as_fd(), PollFlags::POLLIN)),
             control,
             reports,
@@ -351,9 +334,9 @@ impl<'a> Guard<'a> {
     }
 }
 
-/// Takes a pipe that was inherited under this number, so that CMD does not inherit it. A number alone
-/// is nobody's property, hence the way through its path.
-fn take_over(number: i32, access: OFlag) -> io::Result<File> {
+/// Takes ownership of an inherited pipe, so that the program does not inherit it. It is reopened by its
+/// path, because safe Rust cannot own a bare descriptor number.
+fn take_inherited(number: i32, access: OFlag) -> io::Result<File> {
     let path = format!("/proc/self/fd/{number}");
     let flags = access | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let pipe = open(path.as_str(), flags, Mode::empty())?;
@@ -361,16 +344,16 @@ fn take_over(number: i32, access: OFlag) -> io::Result<File> {
     Ok(File::from(pipe))
 }
 
-/// Sends a signal to CMD's process group.
-fn signal_group(child: Option<Child>, signal: Signal) {
-    let Some(child) = child else {
+/// Sends a signal to the program's process group.
+fn signal_group(program: Option<Program>, signal: Signal) {
+    let Some(program) = program else {
         return;
     };
-    if child.reaped {
-        // Its number may be somebody else's: by those who are in the group.
-        descendants::signal_group_below(child.pid.as_raw(), signal);
-    } else if killpg(child.pid, signal) == Err(Errno::ESRCH) {
-        // CMD has left its own group.
-        let _ = kill(child.pid, signal);
+    if program.reaped {
+        // The id may belong to another process, so signal the members of the group.
+        descendants::signal_group_members(program.pid.as_raw(), signal);
+    } else if killpg(program.pid, signal) == Err(Errno::ESRCH) {
+        // The program has left its own group.
+        let _ = kill(program.pid, signal);
     }
 }

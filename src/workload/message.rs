@@ -1,15 +1,15 @@
-//! What the elector and the guard tell each other: lines of text through two pipes.
+//! Messages between the elector and the guard: lines of text through two pipes.
 //!
-//! This file owns how they are written and read. What they bring about is decided by the guard's
-//! [`watch`](super::watch), and on the elector's side by its supervisor.
+//! This file owns their format. What they cause is decided by [`guard_state`](super::guard_state) in
+//! the guard, and by [`supervisor`](super::supervisor) in the elector.
 //!
 //! ```text
 //!   elector ─► guard                      guard ─► elector
-//!   until NANOS                           started PID
+//!   valid-until NANOS                     started PID
 //!   signal N                              exited CODE
-//!   stop N KILL_AT_NANOS                  stopped CODE
-//!   kill                                  gone CODE
-//!                                         gone none
+//!   stop N KILL_AT_NANOS                  terminated CODE
+//!   kill                                  workload-stopped CODE
+//!                                         workload-stopped none
 //! ```
 
 use std::fmt;
@@ -17,57 +17,58 @@ use std::time::Duration;
 
 use crate::election::time::Instant;
 
-/// The longest line, its newline included. The longest message has 29 bytes; what is longer is none,
-/// and a write of so much to a pipe is whole or not at all (POSIX asks for 512 at the least).
+/// Most bytes of a line, including its newline. The longest message has 33. A write of this size to a
+/// pipe is atomic, because POSIX guarantees that for at least 512 bytes.
 pub const LONGEST_LINE: usize = 512;
 
-/// Signals have numbers from 1 on; those above 31 are the real-time ones, which nothing here passes on.
+/// Highest signal that is passed on: higher numbers are real-time signals.
 const HIGHEST_SIGNAL: i32 = 31;
 
-/// How much of a line that is none is repeated, in characters.
+/// Characters of an unknown line that its error repeats.
 const LONGEST_SHOWN: usize = 60;
 
-/// What the elector tells the guard.
+/// A message from the elector to the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ToGuard {
-    /// The workload may run until then. The first one starts it, unless that has passed; each one
-    /// takes the place of the one before.
-    Until(Instant),
-    /// Pass this signal on to the workload's process group.
+    /// New leadership deadline. The first one starts the wrapped program, unless it has passed; each
+    /// later one replaces the previous one.
+    ValidUntil(Instant),
+    /// Send this signal to the program's process group.
     Signal(i32),
-    /// Ask the workload to end.
+    /// Shut the workload down gracefully.
     Stop {
-        /// With this signal, to its process group.
+        /// Signal for the program's process group.
         signal: i32,
-        /// When everything is killed, unless the time is up earlier. A later message may only move
-        /// it forward.
+        /// Time of KILL, unless the leadership deadline comes first. A later message can only make it
+        /// earlier.
         kill_at: Instant,
     },
-    /// Kill everything now.
+    /// Kill the whole workload now.
     Kill,
 }
 
-/// What the guard tells the elector.
+/// A message from the guard to the elector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FromGuard {
-    /// The workload runs, as this process and process group.
+    /// The program runs, with this number as its process and process group.
     Started(i32),
-    /// The workload itself has ended, with this exit code (128 + n when signal n killed it), and nobody
-    /// had told it to. What it left behind may run on for a moment.
+    /// The program exited with this code (128+n if signal n killed it), and nothing had told it to.
+    /// Processes that it left behind may still run.
     Exited(i32),
-    /// The same, after it was told to end: by the elector, or by its guard because its time was over.
-    Stopped(i32),
-    /// Nothing of it is left; the exit code is the workload's, none when it was never started.
-    Gone(Option<i32>),
+    /// Like `Exited`, after the elector or the guard had told the program to end.
+    Terminated(i32),
+    /// No process of the workload is left. The code is that of the program, or `None` if it was never
+    /// started.
+    WorkloadStopped(Option<i32>),
 }
 
-/// Why a line is no message.
+/// Reason why a line is not a message.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageError {
-    /// It is none that is known; this is how it begins.
+    /// The line is not a known message. Holds its first characters.
     Unknown(String),
-    /// It is longer than [`LONGEST_LINE`].
+    /// The line is longer than [`LONGEST_LINE`].
     TooLong,
 }
 
@@ -76,13 +77,12 @@ impl fmt::Display for MessageError {
         match self {
             MessageError::Unknown(line) => write!(
                 f,
-                "elector and guard do not understand each other: `{line}` is no message (this is a \
-                 bug in elector)"
+                "pipe between elector and guard: unknown message `{line}`; report this bug of elector"
             ),
             MessageError::TooLong => write!(
                 f,
-                "elector and guard do not understand each other: a line has more than \
-                 {LONGEST_LINE} bytes (this is a bug in elector)"
+                "pipe between elector and guard: a line has more than {LONGEST_LINE} bytes; report \
+                 this bug of elector"
             ),
         }
     }
@@ -91,25 +91,25 @@ impl fmt::Display for MessageError {
 impl std::error::Error for MessageError {}
 
 impl ToGuard {
-    /// The line, with its newline.
+    /// Returns the message as a line, including its newline.
     #[must_use]
     pub fn to_line(&self) -> String {
         match self {
-            ToGuard::Until(until) => format!("until {}\n", nanos(*until)),
+            ToGuard::ValidUntil(at) => format!("valid-until {}\n", nanos(*at)),
             ToGuard::Signal(signal) => format!("signal {signal}\n"),
             ToGuard::Stop { signal, kill_at } => format!("stop {signal} {}\n", nanos(*kill_at)),
             ToGuard::Kill => "kill\n".to_owned(),
         }
     }
 
-    /// Reads a line, without its newline.
+    /// Parses a line without its newline.
     ///
     /// # Errors
-    /// [`MessageError::Unknown`] for all but what [`to_line`](Self::to_line) writes.
+    /// Returns [`MessageError::Unknown`] for a line that [`to_line`](Self::to_line) does not write.
     pub fn parse(line: &str) -> Result<Self, MessageError> {
         let words: Vec<&str> = line.split(' ').collect();
         let message = match words[..] {
-            ["until", until] => instant(until).map(ToGuard::Until),
+            ["valid-until", at] => instant(at).map(ToGuard::ValidUntil),
             ["signal", number] => signal(number).map(ToGuard::Signal),
             ["stop", number, at] => signal(number)
                 .zip(instant(at))
@@ -122,37 +122,39 @@ impl ToGuard {
 }
 
 impl FromGuard {
-    /// The line, with its newline.
+    /// Returns the message as a line, including its newline.
     #[must_use]
     pub fn to_line(&self) -> String {
         match self {
             FromGuard::Started(pid) => format!("started {pid}\n"),
             FromGuard::Exited(code) => format!("exited {code}\n"),
-            FromGuard::Stopped(code) => format!("stopped {code}\n"),
-            FromGuard::Gone(Some(code)) => format!("gone {code}\n"),
-            FromGuard::Gone(None) => "gone none\n".to_owned(),
+            FromGuard::Terminated(code) => format!("terminated {code}\n"),
+            FromGuard::WorkloadStopped(Some(code)) => format!("workload-stopped {code}\n"),
+            FromGuard::WorkloadStopped(None) => "workload-stopped none\n".to_owned(),
         }
     }
 
-    /// Reads a line, without its newline.
+    /// Parses a line without its newline.
     ///
     /// # Errors
-    /// [`MessageError::Unknown`] for all but what [`to_line`](Self::to_line) writes.
+    /// Returns [`MessageError::Unknown`] for a line that [`to_line`](Self::to_line) does not write.
     pub fn parse(line: &str) -> Result<Self, MessageError> {
         let words: Vec<&str> = line.split(' ').collect();
         let message = match words[..] {
             ["started", pid] => number(pid).map(FromGuard::Started),
             ["exited", code] => number(code).map(FromGuard::Exited),
-            ["stopped", code] => number(code).map(FromGuard::Stopped),
-            ["gone", "none"] => Some(FromGuard::Gone(None)),
-            ["gone", code] => number(code).map(|code| FromGuard::Gone(Some(code))),
+            ["terminated", code] => number(code).map(FromGuard::Terminated),
+            ["workload-stopped", "none"] => Some(FromGuard::WorkloadStopped(None)),
+            ["workload-stopped", code] => {
+                number(code).map(|code| FromGuard::WorkloadStopped(Some(code)))
+            }
             _ => None,
         };
         message.ok_or_else(|| unknown(line))
     }
 }
 
-/// Nanoseconds since boot; an instant after 584 years counts as those.
+/// Returns nanoseconds since boot, at most `u64::MAX` (584 years).
 fn nanos(instant: Instant) -> u64 {
     u64::try_from(instant.since_boot().as_nanos()).unwrap_or(u64::MAX)
 }
@@ -170,7 +172,7 @@ fn number(text: &str) -> Option<i32> {
     digits(text)?.parse().ok()
 }
 
-/// std would also read a sign.
+/// Returns `text` if it has only digits, because std's `parse` also accepts a sign.
 fn digits(text: &str) -> Option<&str> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())
@@ -182,30 +184,29 @@ fn unknown(line: &str) -> MessageError {
     MessageError::Unknown(shown.flat_map(char::escape_debug).collect())
 }
 
-/// Bytes as they come out of a pipe, cut into lines. It holds no more than what was pushed last and
-/// one line.
+/// Cuts the bytes read from a pipe into lines. Holds at most one line and the bytes pushed last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Lines {
+pub struct LineBuffer {
     bytes: Vec<u8>,
 }
 
-impl Lines {
-    /// With nothing in it.
+impl LineBuffer {
+    /// Creates an empty buffer.
     #[must_use]
     pub fn new() -> Self {
-        Lines::default()
+        LineBuffer::default()
     }
 
-    /// Takes what was read. Take all lines out before more is pushed, and stop at an error.
+    /// Appends bytes. Take all lines out before pushing more, and stop at the first error.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole line, without its newline.
+    /// Returns the next complete line, without its newline.
     ///
     /// # Errors
-    /// [`MessageError`] for a line that is too long, also before its end was seen, or is no ASCII. What follows it
-    /// is of no use either.
+    /// Returns a [`MessageError`] for a line that is too long, even if it is incomplete, or that is not
+    /// ASCII. The lines after it are not usable.
     pub fn next_line(&mut self) -> Option<Result<String, MessageError>> {
         let Some(end) = self.bytes.iter().position(|&byte| byte == b'\n') else {
             return (self.bytes.len() >= LONGEST_LINE).then_some(Err(MessageError::TooLong));
@@ -234,10 +235,13 @@ mod tests {
     const LAST: Instant = Instant::from_boot(Duration::from_nanos(u64::MAX));
 
     #[test]
-    fn every_message_is_read_as_it_was_written() {
+    fn messages_round_trip() {
         for (message, line) in [
-            (ToGuard::Until(at(0)), "until 0\n"),
-            (ToGuard::Until(LAST), "until 18446744073709551615\n"),
+            (ToGuard::ValidUntil(at(0)), "valid-until 0\n"),
+            (
+                ToGuard::ValidUntil(LAST),
+                "valid-until 18446744073709551615\n",
+            ),
             (ToGuard::Signal(1), "signal 1\n"),
             (
                 ToGuard::Stop {
@@ -255,9 +259,12 @@ mod tests {
         for (message, line) in [
             (FromGuard::Started(4_194_304), "started 4194304\n"),
             (FromGuard::Exited(0), "exited 0\n"),
-            (FromGuard::Stopped(143), "stopped 143\n"),
-            (FromGuard::Gone(Some(255)), "gone 255\n"),
-            (FromGuard::Gone(None), "gone none\n"),
+            (FromGuard::Terminated(143), "terminated 143\n"),
+            (
+                FromGuard::WorkloadStopped(Some(255)),
+                "workload-stopped 255\n",
+            ),
+            (FromGuard::WorkloadStopped(None), "workload-stopped none\n"),
         ] {
             assert_eq!(message.to_line(), line);
             assert_eq!(FromGuard::parse(line.trim_end()), Ok(message));
@@ -265,27 +272,30 @@ mod tests {
     }
 
     #[test]
-    fn a_time_past_all_times_is_cut_off() {
-        let never = ToGuard::Until(Instant::from_boot(Duration::MAX)).to_line();
-        assert_eq!(ToGuard::parse(never.trim_end()), Ok(ToGuard::Until(LAST)));
+    fn far_instant_is_capped() {
+        let never = ToGuard::ValidUntil(Instant::from_boot(Duration::MAX)).to_line();
+        assert_eq!(
+            ToGuard::parse(never.trim_end()),
+            Ok(ToGuard::ValidUntil(LAST))
+        );
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn malformed_messages_are_refused() {
         for line in [
             "",
             " ",
-            "until",
-            "until ",
-            "until  5",
-            "until 5 ",
-            " until 5",
-            "until -5",
-            "until +5",
-            "until 5x",
-            "until 18446744073709551616",
-            "until 5 5",
-            "UNTIL 5",
+            "valid-until",
+            "valid-until ",
+            "valid-until  5",
+            "valid-until 5 ",
+            " valid-until 5",
+            "valid-until -5",
+            "valid-until +5",
+            "valid-until 5x",
+            "valid-until 18446744073709551616",
+            "valid-until 5 5",
+            "VALID-UNTIL 5",
             "signal 0",
             "signal 32",
             "signal -1",
@@ -297,7 +307,14 @@ mod tests {
         ] {
             assert!(ToGuard::parse(line).is_err(), "{line}");
         }
-        for line in ["", "gone", "gone -1", "gone None", "exited", "until 5"] {
+        for line in [
+            "",
+            "workload-stopped",
+            "workload-stopped -1",
+            "workload-stopped None",
+            "exited",
+            "valid-until 5",
+        ] {
             assert!(FromGuard::parse(line).is_err(), "{line}");
         }
         let error = ToGuard::parse(&"\u{1b}".repeat(1_000))
@@ -307,7 +324,7 @@ mod tests {
     }
 
     fn lines_of(chunks: &[&[u8]]) -> Vec<Result<String, MessageError>> {
-        let mut lines = Lines::new();
+        let mut lines = LineBuffer::new();
         let mut all = Vec::new();
         for chunk in chunks {
             lines.push(chunk);
@@ -323,10 +340,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_may_come_in_any_pieces() {
-        let text = b"until 5\n\nkill\nsignal 1\n";
+    fn lines_may_arrive_in_pieces() {
+        let text = b"valid-until 5\n\nkill\nsignal 1\n";
         let whole = lines_of(&[text]);
-        let expected = ["until 5", "", "kill", "signal 1"].map(|line| Ok(line.to_owned()));
+        let expected = ["valid-until 5", "", "kill", "signal 1"].map(|line| Ok(line.to_owned()));
         assert_eq!(whole, expected);
         let single: Vec<&[u8]> = text.chunks(1).collect();
         assert_eq!(lines_of(&single), expected);
@@ -337,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_an_end_is_refused_before_it_fills_the_memory() {
+    fn overlong_line_is_refused() {
         let longest = [b"x".repeat(LONGEST_LINE - 1), b"\n".to_vec()].concat();
         assert!(lines_of(&[&longest])[0].is_ok());
         let long = [b"x".repeat(LONGEST_LINE), b"\n".to_vec()].concat();
@@ -347,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_text_is_refused() {
+    fn non_ascii_line_is_refused() {
         for bytes in [&b"kill\xff\n"[..], "kill\u{e9}\n".as_bytes()] {
             let lines = lines_of(&[bytes]);
             assert!(

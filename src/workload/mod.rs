@@ -1,18 +1,18 @@
-//! What runs only while this candidate leads: a program of somebody's, and the guard above it.
+//! The wrapped program and its workload: everything that runs only while this candidate leads.
 //!
-//! The elector does not run the workload itself. It starts itself again as a guard, which is the
-//! workload's parent and holds the time until when the workload may run, so that this time ends also
-//! when the elector is killed, stopped or starved.
+//! The elector does not start the program itself. It starts a second copy of itself as a guard, which is
+//! the program's parent and knows the leadership deadline. So the workload ends in time even if the elector
+//! is killed, stopped or starved of CPU time.
 //!
 //! ```text
-//!   elector ──── until, signal, stop, kill ────►  guard ────►  CMD ───► ...
-//!           ◄─── started, exited, gone ─────────
+//!   elector ──── valid-until, signal, stop, kill ───►  guard ────►  program ───► ...
+//!           ◄─── started, exited, workload-stopped ──
 //! ```
 
 pub mod exec;
 pub mod guard;
+pub mod guard_state;
 pub mod health;
 pub mod message;
 pub mod process;
 pub mod supervisor;
-pub mod watch;

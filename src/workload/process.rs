@@ -1,27 +1,26 @@
-//! Processes: the start of a guard, reaping, and the end of everything below this process.
-//!
-//! This file owns the elector's way to a guard: its start, and the two pipes. What both need, the
-//! elector and the guard, is below it: [`reaping`] and [`descendants`].
+//! Start of a guard, the two pipes to it, and the process tree below the elector.
 //!
 //! ```text
-//!   elector ──► guard ──► exec-workload, which becomes CMD ──► what CMD starts
-//!      ▲          ▲                                                  │
-//!      │          └───────────── orphans, while the guard lives ─────┤
-//!      └──────────────────────── orphans, when it is dead ───────────┘
+//!   elector ──► guard ──► exec-workload, which becomes the program ──► its children
+//!      ▲          ▲                                                        │
+//!      │          └───────────── orphans, while the guard lives ───────────┤
+//!      └──────────────────────── orphans, after its death ─────────────────┘
 //! ```
 //!
-//! Both are subreapers: whose parent dies becomes the child of the nearest one above, so that
-//! nothing gets out from below.
+//! Both are subreapers: an orphan becomes a child of the nearest one above it, so that no process leaves
+//! the tree. Elector and guard share [`reaping`] and [`descendants`].
 
 pub mod descendants;
+pub mod procfs;
 pub mod reaping;
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -30,106 +29,129 @@ use nix::sys::prctl;
 
 use super::message::ToGuard;
 
-/// This program itself, also when its file was moved or replaced since.
+/// Path of this program, even if its file was moved or replaced since it started.
 pub const SELF: &str = "/proc/self/exe";
 
-/// The hidden command that is a guard: `guard-workload CONTROL_FD REPORT_FD GRACE_NANOS -- CMD`.
+/// Hidden command of a guard: `guard-workload CONTROL_FD REPORT_FD GRACE_NANOS -- CMD`.
 pub const GUARD_COMMAND: &str = "guard-workload";
 
-/// The hidden command that becomes CMD: `exec-workload GUARD_PID UNTIL_NANOS -- CMD`.
+/// Hidden command that becomes the program: `exec-workload GUARD_PID VALID_UNTIL_NANOS -- CMD`.
 pub const EXEC_COMMAND: &str = "exec-workload";
 
-/// What a list of processes shows for a guard, in place of the program's path.
-const GUARD_NAME: &str = "elector-guard";
+/// Name of a guard in `ps` and `top`; at most 15 bytes.
+pub(super) const GUARD_NAME: &CStr = c"elector-guard";
 
-/// A command that becomes `program`, and that the kernel kills when the thread which started it ends.
+/// Exit code for wrong usage.
+const USAGE: u8 = 2;
+
+/// Longest grace that a guard accepts: 64 bits of nanoseconds.
+const LONGEST_GRACE: Duration = Duration::from_nanos(u64::MAX);
+
+/// Reports that a hidden command was called by hand, and returns the exit code.
+pub(super) fn refuse_manual_use(command: &str) -> ExitCode {
+    let _ = writeln!(
+        io::stderr(),
+        "elector: `{command}`: for internal use only; use `elector run -- CMD`"
+    );
+    ExitCode::from(USAGE)
+}
+
+/// Returns a command that becomes `program`, and that the kernel kills if the thread that started it ends.
 #[must_use]
 pub fn dies_with_parent(program: &Path) -> Command {
     let mut command = Command::new(SELF);
     command
         .arg(EXEC_COMMAND)
         .arg(std::process::id().to_string())
-        // No time limits it.
+        // No deadline.
         .arg(u64::MAX.to_string())
         .arg("--")
         .arg(program);
     command
 }
 
-/// The guard reads 64 bits of nanoseconds.
-const LONGEST_GRACE: Duration = Duration::from_nanos(u64::MAX);
-
-/// A guard that was started.
+/// A running guard.
 #[derive(Debug)]
 pub struct GuardProcess {
-    /// Its process, a child of this one. It is to be reaped by [`reaping::reap_all`].
+    /// Process id. The guard is a child of this process: reap it by [`reaping::reap_exited`].
     pub pid: i32,
-    /// Where it is told what to do. Dropping it ends the workload.
-    pub control: Control,
-    /// Where it says what happened: lines, see [`FromGuard`](super::message::FromGuard). The end of
-    /// it is the guard's end. Reading blocks.
+    /// Pipe to the guard. Dropping it ends the workload.
+    pub control: ControlPipe,
+    /// Pipe from the guard, with lines of [`FromGuard`](super::message::FromGuard). It ends with the
+    /// guard. Reading blocks.
     pub report: PipeReader,
 }
 
-/// The pipe to a guard.
+/// Pipe from the elector to a guard.
 #[derive(Debug)]
-pub struct Control(PipeWriter);
+pub struct ControlPipe(PipeWriter);
 
-impl Control {
-    /// Tells it that. Never blocks.
+impl ControlPipe {
+    /// Sends a message without blocking.
     ///
     /// # Errors
-    /// `BrokenPipe` when the guard is gone; `WouldBlock` when it has not read for thousands of
-    /// messages.
+    /// Returns `BrokenPipe` if the guard has ended, or `WouldBlock` if thousands of messages are unread.
     pub fn send(&mut self, message: ToGuard) -> io::Result<()> {
-        // A line is far shorter than what a pipe takes whole or not at all.
+        // A line is shorter than what the kernel writes to a pipe atomically.
         (&self.0).write_all(message.to_line().as_bytes())
     }
 }
 
-/// For a poll: writable unless the guard has not read for long.
-impl AsFd for Control {
+/// For `poll`: writable unless the pipe is full.
+impl AsFd for ControlPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
-/// Makes this process the one that orphans below it fall to.
+/// Makes this process the parent of all orphans below it.
 ///
 /// # Errors
-/// When the system knows no such thing (Linux does since 3.4).
+/// Returns an error if the system does not support this (Linux does since 3.4).
 pub fn become_subreaper() -> io::Result<()> {
-    prctl::set_child_subreaper(true)
-        .map_err(|error| refused("adopt what the program leaves behind", error))
+    prctl::set_child_subreaper(true).map_err(|error| {
+        refused(
+            "PR_SET_CHILD_SUBREAPER",
+            "cannot adopt orphaned processes of the workload",
+            error,
+        )
+    })
 }
 
-/// Keeps this process's environment and memory, and the token in them, from others of its user: the
-/// program is one.
+/// Protects the environment and memory of this process, and thereby the access token, from other processes
+/// of the same user, such as the wrapped program.
 ///
 /// # Errors
-/// When the system knows no such thing.
+/// Returns an error if the system does not support this.
 pub fn become_undumpable() -> io::Result<()> {
-    prctl::set_dumpable(false).map_err(|error| refused("keep its memory from the program", error))
+    prctl::set_dumpable(false).map_err(|error| {
+        refused(
+            "PR_SET_DUMPABLE",
+            "cannot hide its memory from the wrapped program",
+            error,
+        )
+    })
 }
 
-/// Emulators of other processors, for one, know not all that may be asked.
-fn refused(what: &str, error: Errno) -> io::Error {
+/// Describes a refused request. Some CPU emulators do not support all of them.
+fn refused(request: &str, effect: &str, error: Errno) -> io::Error {
     let error = io::Error::from(error);
-    let told = format!("the system does not let the elector {what}: {error}");
-    io::Error::new(error.kind(), told)
+    let message =
+        format!("{request}: {error}; elector {effect}: run it on Linux without emulation");
+    io::Error::new(error.kind(), message)
 }
 
-/// Starts a guard for `command`, which runs once the guard is told until when.
+/// Starts a guard for `command`, which starts the command when it gets the first leadership deadline.
 ///
-/// `program` is this program ([`SELF`]). `environment` is what changes in the environment that this
-/// process has: set, or removed. `stdin` is CMD's; standard output and error are this process's.
-/// Between TERM and KILL there is `grace`, when the time is up or this process is gone.
+/// `program` is this program ([`SELF`]). `environment` lists the variables to set or remove. `stdin` becomes
+/// the command's; standard output and error are inherited. `grace` is the time between TERM and KILL after
+/// the deadline or the end of this process.
 ///
-/// Start it on the thread that reaps, while no other thread starts processes: they would inherit the
+/// Call this on the thread that reaps, while no other thread starts processes: those would inherit the
 /// guard's ends of the pipes.
 ///
 /// # Errors
-/// When there are no pipes or processes left, or `/proc` is not there.
+/// Returns an error if no pipe or process is left, or `/proc` is not mounted.
 pub fn spawn_guard(
     program: &Path,
     command: &[OsString],
@@ -139,11 +161,11 @@ pub fn spawn_guard(
 ) -> io::Result<GuardProcess> {
     let (control_end, control) = io::pipe()?;
     let (report, report_end) = io::pipe()?;
-    // A guard that is stopped must not stop this process.
+    // A stopped guard must not block this process.
     fcntl(&control, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let mut guard = Command::new(program);
     guard
-        .arg0(GUARD_NAME)
+        .arg0(OsStr::from_bytes(GUARD_NAME.to_bytes()))
         .arg(GUARD_COMMAND)
         .arg(control_end.as_raw_fd().to_string())
         .arg(report_end.as_raw_fd().to_string())
@@ -151,7 +173,7 @@ pub fn spawn_guard(
         .arg("--")
         .args(command)
         .stdin(stdin)
-        // What a terminal sends to all in front of it is this process's to pass on.
+        // A terminal signals only the elector's group. The elector passes signals on.
         .process_group(0);
     for (name, value) in environment {
         match value {
@@ -159,18 +181,18 @@ pub fn spawn_guard(
             None => guard.env_remove(name),
         };
     }
-    leave_open(&control_end)?;
-    leave_open(&report_end)?;
+    make_inheritable(&control_end)?;
+    make_inheritable(&report_end)?;
     let child = guard.spawn()?;
     Ok(GuardProcess {
         pid: child.id().cast_signed(),
-        control: Control(control),
+        control: ControlPipe(control),
         report,
     })
 }
 
-/// Lets what is started next inherit it. It is closed here right after.
-fn leave_open(end: &impl AsFd) -> io::Result<()> {
+/// Lets the next started process inherit a descriptor. The caller closes it right after.
+fn make_inheritable(end: &impl AsFd) -> io::Result<()> {
     fcntl(end, FcntlArg::F_SETFD(FdFlag::empty()))?;
     Ok(())
 }

@@ -1,18 +1,19 @@
-//! The elector's side of a workload: what it asks of the guard, and what follows if that fails.
+//! State machine of the elector for one run of the wrapped program: commands to the guard, and what
+//! follows if the guard fails.
 //!
 //! ```text
-//!            spawned            exited              gone
-//!   Starting ───────▶ Guarded ─────────▶ Guarded ─────────▶ Over
-//!                        │                                    ▲
-//!                        │ the guard died, or is overdue      │
-//!                        └────────────▶ Clearing ─────────────┘
-//!                                 (everything below is killed)
+//!            guard spawned            workload stopped
+//!   Starting ─────────────▶ Guarded ───────────────────▶ Over
+//!                              │                           ▲
+//!                              │ guard ended or overdue    │
+//!                              └───────▶ Clearing ─────────┘
+//!                                (all descendants are killed)
 //! ```
 //!
-//! The guard holds the deadline by itself; this file only tells it what changes. A guard that ends
-//! without having said that nothing is left, or that does not say so in time, is killed, and what it
-//! leaves falls to this process, which kills all of that before anything else happens. Pure: the time
-//! is handed in, and whoever drives it carries its actions out.
+//! The guard enforces the leadership deadline without the elector; this file only sends it changes. A
+//! guard that does not report in time that the workload has stopped is killed. If a guard ends without
+//! that report, this process kills all its descendants before anything else happens. This file touches no
+//! process or clock: the caller passes in the time, and performs the actions.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,33 +21,33 @@ use std::time::Duration;
 use super::message::{FromGuard, ToGuard};
 use crate::election::time::Instant;
 
-/// Which part of the margin a guard gets, after everything was to be killed, to reap it and to say so.
-const LAST_WORD_DIVISOR: u32 = 4;
+/// Part of the margin in which the guard must reap the workload and report, after the last KILL.
+const REPORT_DIVISOR: u32 = 4;
 
-/// What its driver is to do.
+/// An action for the caller to perform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Start the guard, then say [`handle_spawned`](Supervisor::handle_spawned).
-    Spawn,
-    /// Tell the guard.
-    Tell(ToGuard),
-    /// Kill the guard. Its end is reported as that of any.
+pub enum SupervisorAction {
+    /// Start the guard, then call [`Supervisor::handle_guard_spawned`].
+    SpawnGuard,
+    /// Send this message to the guard.
+    SendToGuard(ToGuard),
+    /// Kill the guard. Call [`Supervisor::handle_guard_exited`] once it has ended.
     KillGuard,
-    /// Kill and reap everything below this process, until nothing is left; then say
-    /// [`handle_cleared`](Supervisor::handle_cleared).
-    Clear,
+    /// Kill and reap all descendants of this process, until none is left. Then call
+    /// [`Supervisor::handle_descendants_killed`].
+    KillDescendants,
 }
 
-/// How it came that nothing of a workload is left.
+/// Reason why a workload has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ended {
-    /// The program ended by itself, with this exit code.
-    ByItself(i32),
-    /// It was stopped, or never started.
+pub enum WorkloadEnd {
+    /// The program exited with this code, and nothing had told it to.
+    Exited(i32),
+    /// The workload was stopped, or never started.
     Stopped,
-    /// Its time was over and its guard did not say that nothing is left: both were killed.
+    /// The guard did not report in time that the workload has stopped, so both were killed.
     GuardOverdue,
-    /// The guard was lost; whether the program would have ended is not known.
+    /// The guard was lost, so the workload was killed.
     GuardLost,
 }
 
@@ -54,180 +55,170 @@ pub enum Ended {
 enum Phase {
     Starting,
     Guarded,
-    /// The guard is gone, and what it left is being killed.
+    /// The guard has ended, and the processes it left are being killed.
     Clearing,
-    Over(Ended),
+    Over(WorkloadEnd),
 }
 
-/// One workload, from its start to its end.
+/// State of one run of the wrapped program.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Supervisor {
-    /// Between TERM and KILL, and for how long a killed workload may take to be reaped.
+    /// Time between TERM and KILL.
     grace: Duration,
-    last_word: Duration,
+    /// Time between KILL and the guard's last report.
+    report_timeout: Duration,
     phase: Phase,
-    until: Instant,
-    /// It was asked to end, and is killed at this time at the latest.
-    stopping: Option<Instant>,
-    /// The program ended, with this exit code, before it was asked to.
-    ended_itself: Option<i32>,
-    /// The guard was told to be killed.
-    killed_guard: bool,
-    actions: VecDeque<Action>,
+    valid_until: Instant,
+    /// Time of KILL, once the workload was told to stop.
+    kill_at: Option<Instant>,
+    /// Exit code of the program, if nothing had told it to exit.
+    exit_code: Option<i32>,
+    guard_killed: bool,
+    actions: VecDeque<SupervisorAction>,
 }
 
 impl Supervisor {
-    /// A workload that may run until then. `grace` is what it gets between TERM and KILL, `margin` what
-    /// is kept back of the lease for reaping it.
+    /// Starts a run with this leadership deadline. `grace` is the time between TERM and KILL; `margin` is
+    /// the part of the lease that is reserved for reaping a killed workload.
     #[must_use]
-    pub fn start(until: Instant, grace: Duration, margin: Duration) -> Self {
+    pub fn start(valid_until: Instant, grace: Duration, margin: Duration) -> Self {
         Supervisor {
             grace,
-            last_word: margin / LAST_WORD_DIVISOR,
+            report_timeout: margin / REPORT_DIVISOR,
             phase: Phase::Starting,
-            until,
-            stopping: None,
-            ended_itself: None,
-            killed_guard: false,
-            actions: VecDeque::from([Action::Spawn]),
+            valid_until,
+            kill_at: None,
+            exit_code: None,
+            guard_killed: false,
+            actions: VecDeque::from([SupervisorAction::SpawnGuard]),
         }
     }
 
-    /// The next thing to do, if there is one.
-    pub fn poll_action(&mut self) -> Option<Action> {
+    /// Returns the next action to perform.
+    pub fn poll_action(&mut self) -> Option<SupervisorAction> {
         self.actions.pop_front()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest.
+    /// Returns the time by which [`handle_timeout`](Self::handle_timeout) must be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let waits = self.phase == Phase::Guarded && !self.killed_guard;
-        waits.then(|| self.overdue_at())
+        let waits = self.phase == Phase::Guarded && !self.guard_killed;
+        waits.then(|| self.report_due())
     }
 
-    /// How it ended, once nothing is left of it.
+    /// Returns why the workload has stopped, once it has.
     #[must_use]
-    pub fn ended(&self) -> Option<Ended> {
+    pub fn end(&self) -> Option<WorkloadEnd> {
         match self.phase {
-            Phase::Over(ended) => Some(ended),
+            Phase::Over(end) => Some(end),
             _ => None,
         }
     }
 
-    /// When everything of it is killed by its guard at the latest.
-    fn killed_at(&self) -> Instant {
-        let killed_at = self.until + self.grace;
-        self.stopping.map_or(killed_at, |stop| stop.min(killed_at))
+    /// Returns the time by which the guard must have reported that the workload has stopped.
+    fn report_due(&self) -> Instant {
+        let latest = self.valid_until + self.grace;
+        let killed_at = self.kill_at.map_or(latest, |at| at.min(latest));
+        killed_at + self.report_timeout
     }
 
-    fn overdue_at(&self) -> Instant {
-        self.killed_at() + self.last_word
+    // ---- requests of the election ----
+
+    /// Replaces the leadership deadline.
+    pub fn extend(&mut self, valid_until: Instant) {
+        self.valid_until = valid_until;
+        self.send(ToGuard::ValidUntil(valid_until));
     }
 
-    // ---- what the election wants ----
-
-    /// The term lasts until then.
-    pub fn extend(&mut self, until: Instant) {
-        self.until = until;
-        self.tell(ToGuard::Until(until));
-    }
-
-    /// It is to end: this signal now, KILL at `kill_at`. Of several wishes the earliest time counts.
+    /// Stops the workload: sends `signal` now, and KILL at `kill_at`. Ignored unless `kill_at` is earlier
+    /// than that of previous calls.
     pub fn stop(&mut self, signal: i32, kill_at: Instant) {
-        if self.stopping.is_some_and(|earlier| earlier <= kill_at) {
+        if self.kill_at.is_some_and(|earlier| earlier <= kill_at) {
             return;
         }
-        self.stopping = Some(kill_at);
-        self.tell(ToGuard::Stop { signal, kill_at });
+        self.kill_at = Some(kill_at);
+        self.send(ToGuard::Stop { signal, kill_at });
     }
 
-    /// It is to be killed at once.
+    /// Kills the workload.
     pub fn kill(&mut self, now: Instant) {
-        self.stopping = Some(self.stopping.map_or(now, |earlier| earlier.min(now)));
-        self.tell(ToGuard::Kill);
+        self.kill_at = Some(self.kill_at.map_or(now, |earlier| earlier.min(now)));
+        self.send(ToGuard::Kill);
     }
 
-    /// A signal that is meant for it.
+    /// Passes a signal on to the program.
     pub fn signal(&mut self, signal: i32) {
-        self.tell(ToGuard::Signal(signal));
+        self.send(ToGuard::Signal(signal));
     }
 
-    /// A guard that is not there yet is told when it is.
-    fn tell(&mut self, message: ToGuard) {
+    /// Sends a message. Before the guard runs nothing is sent: it gets the latest state when it does.
+    fn send(&mut self, message: ToGuard) {
         if self.phase == Phase::Guarded {
-            self.actions.push_back(Action::Tell(message));
+            self.actions
+                .push_back(SupervisorAction::SendToGuard(message));
         }
     }
 
-    // ---- what becomes of it ----
+    // ---- events ----
 
-    /// The guard runs. It starts the program as soon as it is told until when that may run.
-    pub fn handle_spawned(&mut self) {
+    /// Handles the start of the guard, which starts the program when it gets its first deadline.
+    pub fn handle_guard_spawned(&mut self) {
         if self.phase != Phase::Starting {
             return;
         }
         self.phase = Phase::Guarded;
-        match self.stopping {
-            // Asked to end before it began: nothing is started.
-            Some(_) => self.tell(ToGuard::Kill),
-            None => self.tell(ToGuard::Until(self.until)),
+        match self.kill_at {
+            // Told to stop before the program was started: never start it.
+            Some(_) => self.send(ToGuard::Kill),
+            None => self.send(ToGuard::ValidUntil(self.valid_until)),
         }
     }
 
-    /// There is no guard, and so no workload.
-    pub fn handle_not_spawned(&mut self) {
-        if self.phase == Phase::Starting {
-            self.phase = Phase::Over(Ended::GuardLost);
-        }
-    }
-
-    /// The guard said something.
+    /// Handles a message of the guard.
     pub fn handle_report(&mut self, now: Instant, report: FromGuard) {
         if self.phase != Phase::Guarded {
             return;
         }
         match report {
-            FromGuard::Started(_) | FromGuard::Stopped(_) => {}
-            FromGuard::Exited(code) => self.note_exit(now, code),
-            FromGuard::Gone(_) => {
-                let ended = self.ended_itself.map_or(Ended::Stopped, Ended::ByItself);
-                self.phase = Phase::Over(ended);
+            FromGuard::Started(_) | FromGuard::Terminated(_) => {}
+            // An exit after the deadline, or after a stop was requested, counts as requested.
+            FromGuard::Exited(code) => {
+                if self.kill_at.is_none() && now < self.valid_until {
+                    self.exit_code.get_or_insert(code);
+                }
+            }
+            FromGuard::WorkloadStopped(_) => {
+                let exited = self.exit_code.map(WorkloadEnd::Exited);
+                self.phase = Phase::Over(exited.unwrap_or(WorkloadEnd::Stopped));
             }
         }
     }
 
-    /// What ends once it was asked to, or once its time is up, did not end by itself.
-    fn note_exit(&mut self, now: Instant, code: i32) {
-        if self.stopping.is_none() && now < self.until {
-            self.ended_itself.get_or_insert(code);
-        }
-    }
-
-    /// The guard has ended, or can say nothing any more.
-    pub fn handle_guard_ended(&mut self) {
+    /// Handles the end of the guard, after all its messages.
+    pub fn handle_guard_exited(&mut self) {
         if matches!(self.phase, Phase::Starting | Phase::Guarded) {
             self.phase = Phase::Clearing;
             self.actions.clear();
-            self.actions.push_back(Action::Clear);
+            self.actions.push_back(SupervisorAction::KillDescendants);
         }
     }
 
-    /// Nothing runs below this process.
-    pub fn handle_cleared(&mut self) {
+    /// Handles that this process has no descendant left.
+    pub fn handle_descendants_killed(&mut self) {
         if self.phase == Phase::Clearing {
-            self.phase = Phase::Over(if self.killed_guard {
-                Ended::GuardOverdue
+            self.phase = Phase::Over(if self.guard_killed {
+                WorkloadEnd::GuardOverdue
             } else {
-                Ended::GuardLost
+                WorkloadEnd::GuardLost
             });
         }
     }
 
-    /// Time has passed.
+    /// Handles the passing of time.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_some_and(|at| now >= at) {
-            self.killed_guard = true;
-            self.actions.push_back(Action::KillGuard);
+            self.guard_killed = true;
+            self.actions.push_back(SupervisorAction::KillGuard);
         }
     }
 }
@@ -244,55 +235,55 @@ mod tests {
         Instant::from_boot(Duration::from_secs(1_000 + seconds))
     }
 
-    fn actions(supervisor: &mut Supervisor) -> Vec<Action> {
+    fn actions(supervisor: &mut Supervisor) -> Vec<SupervisorAction> {
         std::iter::from_fn(|| supervisor.poll_action()).collect()
     }
 
-    /// A workload that runs, until 20 seconds from now.
+    /// Returns a supervisor whose program runs, with its deadline in 20 s.
     fn running() -> Supervisor {
         let mut supervisor = Supervisor::start(at(20), GRACE, MARGIN);
-        assert_eq!(actions(&mut supervisor), [Action::Spawn]);
-        supervisor.handle_spawned();
-        let until = Action::Tell(ToGuard::Until(at(20)));
-        assert_eq!(actions(&mut supervisor), [until]);
+        assert_eq!(actions(&mut supervisor), [SupervisorAction::SpawnGuard]);
+        supervisor.handle_guard_spawned();
+        let deadline = SupervisorAction::SendToGuard(ToGuard::ValidUntil(at(20)));
+        assert_eq!(actions(&mut supervisor), [deadline]);
         supervisor.handle_report(at(0), FromGuard::Started(7));
         supervisor
     }
 
     #[test]
-    fn a_program_that_ends_by_itself_is_told_with_its_code_once_nothing_is_left() {
+    fn exit_code_arrives_once_workload_stopped() {
         let mut supervisor = running();
         supervisor.handle_report(at(3), FromGuard::Exited(3));
-        assert_eq!(supervisor.ended(), None);
-        // What it left behind was stopped meanwhile.
+        assert_eq!(supervisor.end(), None);
+        // The processes that it left behind are stopped.
         supervisor.stop(TERM, at(9));
-        supervisor.handle_report(at(7), FromGuard::Gone(Some(3)));
-        assert_eq!(supervisor.ended(), Some(Ended::ByItself(3)));
+        supervisor.handle_report(at(7), FromGuard::WorkloadStopped(Some(3)));
+        assert_eq!(supervisor.end(), Some(WorkloadEnd::Exited(3)));
     }
 
     #[test]
-    fn what_ends_after_it_was_asked_to_did_not_end_by_itself() {
+    fn exit_after_stop_counts_as_stopped() {
         let mut supervisor = running();
         supervisor.stop(TERM, at(9));
         supervisor.handle_report(at(4), FromGuard::Exited(0));
-        supervisor.handle_report(at(4), FromGuard::Gone(Some(0)));
-        assert_eq!(supervisor.ended(), Some(Ended::Stopped));
+        supervisor.handle_report(at(4), FromGuard::WorkloadStopped(Some(0)));
+        assert_eq!(supervisor.end(), Some(WorkloadEnd::Stopped));
     }
 
     #[test]
-    fn what_its_guard_ended_at_its_time_did_not_end_by_itself() {
+    fn exit_at_deadline_counts_as_stopped() {
         for until in [20, 28] {
             let mut supervisor = running();
-            // Word of a renewal may have come too late for the guard.
+            // The message of a renewal may have reached the guard too late.
             supervisor.extend(at(until));
-            supervisor.handle_report(at(20), FromGuard::Stopped(0));
-            supervisor.handle_report(at(20), FromGuard::Gone(Some(0)));
-            assert_eq!(supervisor.ended(), Some(Ended::Stopped));
+            supervisor.handle_report(at(20), FromGuard::Terminated(0));
+            supervisor.handle_report(at(20), FromGuard::WorkloadStopped(Some(0)));
+            assert_eq!(supervisor.end(), Some(WorkloadEnd::Stopped));
         }
     }
 
     #[test]
-    fn the_guard_is_told_what_changes_and_only_the_earliest_time_to_kill() {
+    fn only_earlier_stops_reach_guard() {
         let mut supervisor = running();
         supervisor.extend(at(28));
         supervisor.signal(1);
@@ -302,7 +293,7 @@ mod tests {
         supervisor.stop(TERM, at(33));
         supervisor.kill(at(31));
         let stop = |kill_at| {
-            Action::Tell(ToGuard::Stop {
+            SupervisorAction::SendToGuard(ToGuard::Stop {
                 signal: TERM,
                 kill_at,
             })
@@ -310,79 +301,88 @@ mod tests {
         assert_eq!(
             actions(&mut supervisor),
             [
-                Action::Tell(ToGuard::Until(at(28))),
-                Action::Tell(ToGuard::Signal(1)),
+                SupervisorAction::SendToGuard(ToGuard::ValidUntil(at(28))),
+                SupervisorAction::SendToGuard(ToGuard::Signal(1)),
                 stop(at(40)),
-                Action::Tell(ToGuard::Until(at(36))),
+                SupervisorAction::SendToGuard(ToGuard::ValidUntil(at(36))),
                 stop(at(33)),
-                Action::Tell(ToGuard::Kill),
+                SupervisorAction::SendToGuard(ToGuard::Kill),
             ]
         );
     }
 
     #[test]
-    fn a_term_that_ends_before_its_guard_runs_starts_nothing() {
+    fn stop_before_guard_starts_nothing() {
         let mut supervisor = Supervisor::start(at(20), GRACE, MARGIN);
         supervisor.stop(TERM, at(5));
-        assert_eq!(actions(&mut supervisor), [Action::Spawn]);
-        supervisor.handle_spawned();
-        assert_eq!(actions(&mut supervisor), [Action::Tell(ToGuard::Kill)]);
-        supervisor.handle_report(at(1), FromGuard::Gone(None));
-        assert_eq!(supervisor.ended(), Some(Ended::Stopped));
+        assert_eq!(actions(&mut supervisor), [SupervisorAction::SpawnGuard]);
+        supervisor.handle_guard_spawned();
+        assert_eq!(
+            actions(&mut supervisor),
+            [SupervisorAction::SendToGuard(ToGuard::Kill)]
+        );
+        supervisor.handle_report(at(1), FromGuard::WorkloadStopped(None));
+        assert_eq!(supervisor.end(), Some(WorkloadEnd::Stopped));
     }
 
     #[test]
-    fn a_term_that_is_extended_before_its_guard_runs_lasts_so_long() {
+    fn extension_before_guard_is_sent() {
         let mut supervisor = Supervisor::start(at(20), GRACE, MARGIN);
         supervisor.extend(at(28));
         actions(&mut supervisor);
-        supervisor.handle_spawned();
-        let until = Action::Tell(ToGuard::Until(at(28)));
-        assert_eq!(actions(&mut supervisor), [until]);
+        supervisor.handle_guard_spawned();
+        let deadline = SupervisorAction::SendToGuard(ToGuard::ValidUntil(at(28)));
+        assert_eq!(actions(&mut supervisor), [deadline]);
     }
 
     #[test]
-    fn a_guard_that_does_not_say_gone_in_time_is_killed_and_everything_below() {
+    fn overdue_guard_is_killed_with_descendants() {
         let mut supervisor = running();
         supervisor.stop(TERM, at(60));
         actions(&mut supervisor);
-        // Its own deadline is earlier than the stop's.
-        let overdue = at(25) + MARGIN / LAST_WORD_DIVISOR;
+        // The leadership deadline is earlier than the stop's KILL.
+        let overdue = at(25) + MARGIN / REPORT_DIVISOR;
         assert_eq!(supervisor.poll_timeout(), Some(overdue));
         supervisor.handle_timeout(at(25));
         assert_eq!(actions(&mut supervisor), []);
         supervisor.handle_timeout(overdue);
-        assert_eq!(actions(&mut supervisor), [Action::KillGuard]);
+        assert_eq!(actions(&mut supervisor), [SupervisorAction::KillGuard]);
         supervisor.handle_timeout(overdue);
-        assert_eq!(actions(&mut supervisor), [], "once is enough");
-        supervisor.handle_guard_ended();
-        assert_eq!(actions(&mut supervisor), [Action::Clear]);
-        assert_eq!(supervisor.ended(), None);
-        supervisor.handle_cleared();
-        assert_eq!(supervisor.ended(), Some(Ended::GuardOverdue));
+        assert_eq!(actions(&mut supervisor), [], "killed twice");
+        supervisor.handle_guard_exited();
+        assert_eq!(
+            actions(&mut supervisor),
+            [SupervisorAction::KillDescendants]
+        );
+        assert_eq!(supervisor.end(), None);
+        supervisor.handle_descendants_killed();
+        assert_eq!(supervisor.end(), Some(WorkloadEnd::GuardOverdue));
     }
 
     #[test]
-    fn a_guard_that_dies_leaves_what_is_below_to_be_killed() {
+    fn lost_guard_leads_to_clearing() {
         let mut supervisor = running();
         supervisor.extend(at(28));
-        supervisor.handle_guard_ended();
-        assert_eq!(actions(&mut supervisor), [Action::Clear]);
+        supervisor.handle_guard_exited();
+        assert_eq!(
+            actions(&mut supervisor),
+            [SupervisorAction::KillDescendants]
+        );
         supervisor.extend(at(36));
         supervisor.kill(at(3));
-        assert_eq!(actions(&mut supervisor), [], "there is nobody to be told");
-        supervisor.handle_cleared();
-        assert_eq!(supervisor.ended(), Some(Ended::GuardLost));
+        assert_eq!(actions(&mut supervisor), [], "sent to no guard");
+        supervisor.handle_descendants_killed();
+        assert_eq!(supervisor.end(), Some(WorkloadEnd::GuardLost));
     }
 
     #[test]
-    fn a_guard_that_said_gone_may_end() {
+    fn guard_may_exit_after_last_report() {
         let mut supervisor = running();
         supervisor.handle_report(at(3), FromGuard::Exited(0));
-        supervisor.handle_report(at(3), FromGuard::Gone(Some(0)));
-        supervisor.handle_guard_ended();
+        supervisor.handle_report(at(3), FromGuard::WorkloadStopped(Some(0)));
+        supervisor.handle_guard_exited();
         supervisor.handle_timeout(at(100));
         assert_eq!(actions(&mut supervisor), []);
-        assert_eq!(supervisor.ended(), Some(Ended::ByItself(0)));
+        assert_eq!(supervisor.end(), Some(WorkloadEnd::Exited(0)));
     }
 }

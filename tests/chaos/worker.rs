@@ -18,7 +18,7 @@ use elector::commands::settings::Settings;
 use elector::election::time::Instant;
 use elector::runtime::gist::random_seed;
 use elector::runtime::logging;
-use elector::runtime::signals::{self, STOP_SIGNALS};
+use elector::runtime::signals::{STOP_SIGNALS, SignalThread};
 use elector::system::clock::BootClock;
 use elector::{LeaderCallbacks, LeaderElection, Term};
 
@@ -64,7 +64,7 @@ pub(crate) fn run() {
     };
     let election = LeaderElection::new(config, lock, work).unwrap();
     let handle = election.handle();
-    let _watch = signals::watch(STOP_SIGNALS, move |_| handle.stop()).unwrap();
+    let _signals = SignalThread::start(STOP_SIGNALS, move |_| handle.stop()).unwrap();
     let ended = election.run();
     log::info!("it ended: {ended:?}");
     let _ = log.flush(Duration::from_secs(1));

@@ -45,12 +45,12 @@ fn a_workload_that_ignores_term_is_killed_after_the_grace() {
 fn an_extension_keeps_it_running_and_a_shorter_time_ends_it() {
     let mut trial = Setup::sh(POLITE).spawn();
     let first = trial.begin(SOON);
-    trial.send(ToGuard::Until(in_time(LONG)));
+    trial.send(ToGuard::ValidUntil(in_time(LONG)));
     trial.await_text("ready", "\n");
     never_until(first + SOON / 2, "it was asked to end", || {
         !trial.folder.read("said").is_empty()
     });
-    trial.send(ToGuard::Until(BootClock::now()));
+    trial.send(ToGuard::ValidUntil(BootClock::now()));
     assert_eq!(trial.await_end(), 3);
 }
 
@@ -58,7 +58,7 @@ fn an_extension_keeps_it_running_and_a_shorter_time_ends_it() {
 fn a_workload_whose_time_is_over_already_is_never_started() {
     for until in [Instant::BOOT, BootClock::now()] {
         let mut trial = Setup::sh("echo > ran").spawn();
-        trial.send(ToGuard::Until(until));
+        trial.send(ToGuard::ValidUntil(until));
         assert_eq!(trial.await_gone(), None);
         assert!(!trial.folder.file("ran").exists());
     }
@@ -98,7 +98,7 @@ fn an_elector_that_talks_nonsense_counts_as_none() {
     let nonsense = [
         b"stop\n".to_vec(),
         b"x".repeat(600),
-        b"until \xff\n".to_vec(),
+        b"valid-until \xff\n".to_vec(),
     ];
     for bytes in nonsense {
         let mut trial = Setup::sh(POLITE).run();
@@ -122,7 +122,7 @@ fn a_polite_stop_has_its_own_signal_and_time() {
     trial.await_text("ready", "\n");
     let kill_at = in_time(SOON);
     trial.stop(Signal::SIGTERM, kill_at);
-    trial.send(ToGuard::Until(in_time(LONG)));
+    trial.send(ToGuard::ValidUntil(in_time(LONG)));
     assert_eq!(trial.await_exit(), KILLED);
     assert!(BootClock::now() >= kill_at);
     assert_eq!(trial.await_gone(), Some(KILLED));

@@ -181,7 +181,7 @@ fn a_workload_that_leaves_its_own_group_is_told_nevertheless() {
         while :; do sleep 0.01; done";
     let mut trial = Setup::sh(script).run();
     trial.await_text("ready", "\n");
-    trial.send(ToGuard::Until(in_time(LONG)));
+    trial.send(ToGuard::ValidUntil(in_time(LONG)));
     trial.disconnect();
     assert_eq!(trial.await_end(), 0);
     assert_eq!(trial.folder.read("said"), "asked\n");

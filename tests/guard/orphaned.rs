@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use elector::system::clock::BootClock;
 use elector::workload::process::become_subreaper;
-use elector::workload::process::descendants::{descendants, kill_all_below};
-use elector::workload::process::reaping::{Left, reap_all};
+use elector::workload::process::descendants::{descendants, kill_descendants};
+use elector::workload::process::reaping::{Remaining, reap_exited};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -28,7 +28,7 @@ const STRAYS: &str = "
 /// Kills everything below this process, and says what it reaped.
 fn clear_all() -> Vec<(i32, i32)> {
     let mut ended = Vec::new();
-    let done = kill_all_below(in_time(PATIENCE), |one| ended.push((one.pid, one.code)));
+    let done = kill_descendants(in_time(PATIENCE), |one| ended.push((one.pid, one.code)));
     assert!(done.unwrap(), "something is left");
     ended
 }
@@ -50,7 +50,7 @@ fn a_workload_dies_with_its_guard_and_the_rest_falls_to_the_elector() {
     // The guard, and CMD after it; the others live on, below this process.
     let mut ended = Vec::new();
     eventually("CMD dies with its guard", || {
-        ended.extend(reap_all().unwrap().ended);
+        ended.extend(reap_exited().unwrap().exited);
         ended.len() == 2
     });
     assert!(
@@ -103,7 +103,7 @@ fn everything_below_is_killed_however_it_forks() {
     starts.for_each(|start| drop(start.unwrap()));
     let mut ended = 0;
     eventually("they fork and end", || {
-        ended += reap_all().unwrap().ended.len();
+        ended += reap_exited().unwrap().exited.len();
         ended > 20
     });
     clear_all();
@@ -117,7 +117,7 @@ fn with_nothing_below_there_is_nothing_to_do() {
     if !alone("orphaned::with_nothing_below_there_is_nothing_to_do") {
         return;
     }
-    assert_eq!(reap_all().unwrap().left, Left::Nothing);
+    assert_eq!(reap_exited().unwrap().remaining, Remaining::None);
     assert_eq!(clear_all(), []);
 }
 
@@ -129,8 +129,10 @@ fn patience_has_an_end() {
     // Killed, but not waited for: that is done below.
     #[expect(clippy::zombie_processes)]
     Command::new("sleep").arg("1000").spawn().unwrap();
-    assert!(!kill_all_below(in_time(Duration::ZERO), |_| ()).unwrap());
-    eventually("it is killed", || reap_all().unwrap().left == Left::Nothing);
+    assert!(!kill_descendants(in_time(Duration::ZERO), |_| ()).unwrap());
+    eventually("it is killed", || {
+        reap_exited().unwrap().remaining == Remaining::None
+    });
 }
 
 /// An elector in a process of its own, whose workload is this script: it says where that runs, and

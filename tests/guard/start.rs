@@ -155,19 +155,19 @@ fn what_cannot_be_found_is_told_with_127() {
         &["no-such-program"],
         None,
         127,
-        "`no-such-program` cannot be found",
+        "`no-such-program`: not found",
     );
     assert_refused(
         &["/no/such/program", "x"],
         None,
         127,
-        "no file `/no/such/program`",
+        "`/no/such/program`: no such file",
     );
     assert_refused(
         &["/dev/null/program"],
         None,
         127,
-        "no file `/dev/null/program`",
+        "`/dev/null/program`: no such file",
     );
     assert_refused(&[""], None, 127, "is empty");
     assert_refused(&["ls"], Some("/no/such:/dev/null"), 127, "PATH");
@@ -183,15 +183,20 @@ fn what_cannot_be_executed_is_told_with_126() {
     let lost = file("lost", "#! /no/such/interpreter -x\n");
     let unfit = file("unfit", "#!/dev/null\n");
     let here = folder.path().display().to_string();
-    assert_refused(&[&here], None, 126, "it is a folder");
+    assert_refused(&[&here], None, 126, "is a directory");
     assert_refused(&[&plain], None, 126, "chmod +x");
     assert_refused(&["plain"], Some(&here), 126, "chmod +x");
-    assert_refused(&[&lost], None, 126, "asks for `/no/such/interpreter`");
+    assert_refused(
+        &[&lost],
+        None,
+        126,
+        "its interpreter `/no/such/interpreter` does not exist",
+    );
     assert_refused(
         &["lost"],
         Some(&here),
         126,
-        "asks for `/no/such/interpreter`",
+        "its interpreter `/no/such/interpreter` does not exist",
     );
     assert_refused(&[&unfit], None, 126, "the permissions");
     symlink("loop", folder.file("loop")).unwrap();

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use elector::election::time::Instant;
 use elector::system::clock::BootClock;
-use elector::workload::message::{FromGuard, Lines, ToGuard};
-use elector::workload::process::descendants::{Process, all_processes};
-use elector::workload::process::{Control, GuardProcess, spawn_guard};
+use elector::workload::message::{FromGuard, LineBuffer, ToGuard};
+use elector::workload::process::procfs::{Process, all_processes};
+use elector::workload::process::{ControlPipe, GuardProcess, spawn_guard};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -232,9 +232,9 @@ pub struct Trial {
     /// CMD, once it was started.
     pub command: i32,
     pub folder: Folder,
-    control: Option<Control>,
+    control: Option<ControlPipe>,
     report: io::PipeReader,
-    lines: Lines,
+    lines: LineBuffer,
     pub mark: Mark,
     reaped: bool,
 }
@@ -267,7 +267,7 @@ impl Trial {
             folder,
             control: Some(control),
             report,
-            lines: Lines::new(),
+            lines: LineBuffer::new(),
             mark,
             reaped: false,
         }
@@ -277,7 +277,7 @@ impl Trial {
     #[track_caller]
     pub fn begin(&mut self, time: Duration) -> Instant {
         let until = in_time(time);
-        self.send(ToGuard::Until(until));
+        self.send(ToGuard::ValidUntil(until));
         match self.next_report() {
             Some(FromGuard::Started(pid)) => self.command = pid,
             other => panic!("it was not started: {other:?}"),
@@ -290,7 +290,7 @@ impl Trial {
         self.control.as_mut().unwrap().send(message).unwrap();
     }
 
-    pub fn control(&mut self) -> &mut Control {
+    pub fn control(&mut self) -> &mut ControlPipe {
         self.control.as_mut().unwrap()
     }
 
@@ -330,7 +330,7 @@ impl Trial {
     #[track_caller]
     pub fn await_exit(&mut self) -> i32 {
         match self.next_report() {
-            Some(FromGuard::Exited(code) | FromGuard::Stopped(code)) => code,
+            Some(FromGuard::Exited(code) | FromGuard::Terminated(code)) => code,
             other => panic!("it did not end: {other:?}"),
         }
     }
@@ -340,7 +340,7 @@ impl Trial {
     #[track_caller]
     pub fn await_gone(&mut self) -> Option<i32> {
         let code = match self.next_report() {
-            Some(FromGuard::Gone(code)) => code,
+            Some(FromGuard::WorkloadStopped(code)) => code,
             other => panic!("it is not gone: {other:?}"),
         };
         let left: Vec<Process> = self

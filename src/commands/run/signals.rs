@@ -19,7 +19,7 @@ use crate::election::time::Instant;
 use crate::runtime::election::Handle;
 use crate::runtime::logging::LogGuard;
 use crate::runtime::sidecar::Sidecar;
-use crate::runtime::signals::{STOP_SIGNALS, SignalWatch, watch};
+use crate::runtime::signals::{STOP_SIGNALS, SignalThread};
 use crate::runtime::workload::{Workload, reap_children};
 use crate::system::clock::BootClock;
 
@@ -42,30 +42,31 @@ const DUPLICATE_WINDOW: Duration = Duration::from_millis(50);
 /// Longest wait of an immediate exit for its last log line to be read.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Watches all signals until the result is dropped. Sets `killed` at the second stop signal, because the
+/// Handles all signals until the result is dropped. Sets `killed` at the second stop signal, because the
 /// election may end by itself before the process does.
-pub(super) fn watch_all(
+pub(super) fn handle_all(
     log: &LogGuard,
     election: &Handle,
     workload: Option<&Workload>,
     sidecar: Sidecar,
     killed: &Arc<AtomicBool>,
-) -> io::Result<Vec<SignalWatch>> {
-    let mut watches = Vec::new();
+) -> io::Result<Vec<SignalThread>> {
+    let mut threads = Vec::new();
     if let Some(workload) = workload.cloned() {
-        watches.push(watch(PASSED_ON, move |signal| workload.signal(signal))?);
+        let pass_on = move |signal| workload.signal(signal);
+        threads.push(SignalThread::start(PASSED_ON, pass_on)?);
     }
     if workload.is_some() || getpid().as_raw() == 1 {
-        watches.push(reap_children(workload.cloned())?);
+        threads.push(reap_children(workload.cloned())?);
     }
-    watches.push(stop_on_signals(
+    threads.push(stop_on_signals(
         log.clone(),
         election.clone(),
         workload.cloned(),
         sidecar,
         Arc::clone(killed),
     )?);
-    Ok(watches)
+    Ok(threads)
 }
 
 /// Stops the election at the first stop signal, and exits immediately at a second one.
@@ -75,15 +76,15 @@ fn stop_on_signals(
     workload: Option<Workload>,
     sidecar: Sidecar,
     killed: Arc<AtomicBool>,
-) -> io::Result<SignalWatch> {
+) -> io::Result<SignalThread> {
     let mut first: Option<Instant> = None;
-    watch(STOP_SIGNALS, move |signal: Signal| {
+    SignalThread::start(STOP_SIGNALS, move |signal: Signal| {
         let now = BootClock::now();
         let Some(first) = first else {
             first = Some(now);
             log::info!(event = "stopping"; "{signal}: stopping; a second signal exits immediately");
             if let Some(workload) = &workload {
-                workload.stop_with(signal);
+                workload.set_stop_signal(signal);
             }
             return election.stop();
         };

@@ -1,4 +1,4 @@
-//! One run of a program under its guard, from start to end: the supervisor's wishes carried out.
+//! One run of the wrapped program under its guard: performs the actions of the supervisor.
 
 use std::io::{self, PipeReader, Read};
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -13,108 +13,115 @@ use crate::runtime::callbacks::{Stop, Term};
 use crate::runtime::health::Prober;
 use crate::runtime::timer_thread::TimerThread;
 use crate::system::clock::BootClock;
-use crate::workload::message::{FromGuard, Lines, MessageError};
-use crate::workload::process::Control;
-use crate::workload::process::descendants::kill_all_below;
-use crate::workload::supervisor::{Action, Ended, Supervisor};
+use crate::workload::message::{FromGuard, LineBuffer, MessageError};
+use crate::workload::process::ControlPipe;
+use crate::workload::process::descendants::kill_descendants;
+use crate::workload::supervisor::{Supervisor, SupervisorAction, WorkloadEnd};
 
-/// How long what a guard left may take to die before that is told, and how often it is looked for then.
-const CLEARING: Duration = Duration::from_secs(1);
-const CLEARING_PAUSE: Duration = Duration::from_millis(200);
+/// Time in which the processes of a lost guard should die before that is logged.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One run of the program.
+/// Pause between further attempts to kill them.
+const KILL_PAUSE: Duration = Duration::from_millis(200);
+
+/// One run of the wrapped program.
 pub(super) struct Run<'a> {
     shared: &'a Shared,
-    /// Counts the runs of a term.
+    /// Number of the run within its term.
     number: u64,
     supervisor: Supervisor,
-    control: Control,
-    alarm: TimerThread,
-    /// What of the term the supervisor knows.
-    until: Instant,
+    control: ControlPipe,
+    timer: TimerThread,
+    /// Leadership deadline and stop that the supervisor knows.
+    valid_until: Instant,
     stop: Option<Stop>,
     reports_ended: bool,
     unhealthy: bool,
-    /// Asks how the program is, until this is dropped.
+    /// Polls the program's health until it is dropped.
     _prober: Option<Prober>,
 }
 
-/// The program was stopped because its health was bad.
-pub(super) struct Unhealthy;
+/// Result of a run.
+pub(super) struct RunEnd {
+    pub(super) end: WorkloadEnd,
+    /// The workload was stopped because it was unhealthy.
+    pub(super) unhealthy: bool,
+}
 
 impl<'a> Run<'a> {
+    /// Starts a guard, which starts the program.
+    ///
+    /// # Errors
+    /// Returns an error if no process, thread, pipe or timer is left.
     pub(super) fn start(
         shared: &'a Shared,
         number: u64,
         term: &Term,
         sender: &SyncSender<Event>,
     ) -> io::Result<Self> {
-        let ringing = sender.clone();
-        let alarm = TimerThread::start(move || {
-            // Whatever fills the queue wakes the thread as well.
-            let _ = ringing.try_send(Event::Look);
+        let timeouts = sender.clone();
+        let timer = TimerThread::start(move || {
+            // If the queue is full, the events in it wake the thread.
+            let _ = timeouts.try_send(Event::Wake);
             true
         })?;
-        let until = term.valid_until();
-        let mut supervisor = Supervisor::start(until, shared.grace, shared.margin);
+        let valid_until = term.valid_until();
+        let mut supervisor = Supervisor::start(valid_until, shared.grace, shared.margin);
         let guard = shared.spawn_guard(term.fencing_token())?;
-        supervisor.handle_spawned();
-        read_reports(number, guard.report, sender.clone())?;
+        supervisor.handle_guard_spawned();
+        forward_reports(number, guard.report, sender.clone())?;
         Ok(Run {
             shared,
             number,
             supervisor,
             control: guard.control,
-            alarm,
-            until,
+            timer,
+            valid_until,
             stop: None,
             reports_ended: false,
             unhealthy: false,
-            _prober: shared.prober(sender)?,
+            _prober: shared.start_prober(sender)?,
         })
     }
 
-    /// Does what there is to do until nothing of the program is left.
-    pub(super) fn drive(
-        mut self,
-        term: &Term,
-        events: &Receiver<Event>,
-    ) -> Result<Ended, Unhealthy> {
+    /// Handles events until the workload has stopped.
+    pub(super) fn drive(mut self, term: &Term, events: &Receiver<Event>) -> RunEnd {
         loop {
-            self.follow(term);
+            self.apply_term(term);
             self.act();
-            if let Some(ended) = self.supervisor.ended() {
-                return if self.unhealthy {
-                    Err(Unhealthy)
-                } else {
-                    Ok(ended)
+            if let Some(end) = self.supervisor.end() {
+                return RunEnd {
+                    end,
+                    unhealthy: self.unhealthy,
                 };
             }
-            if let Err(error) = self.alarm.set(self.supervisor.poll_timeout()) {
-                log::error!("no timer for the workload, its guard has one: {error}");
+            if let Err(error) = self.timer.set(self.supervisor.poll_timeout()) {
+                log::error!(error:% = error; "timer of the supervisor cannot be set");
             }
-            // The run's own senders keep the queue open.
+            // This run holds senders, so that the queue stays open.
             if let Ok(event) = events.recv() {
                 self.handle(event);
             }
         }
     }
 
-    /// Tells the supervisor what has changed of the term.
-    fn follow(&mut self, term: &Term) {
+    /// Passes changes of the term to the supervisor.
+    fn apply_term(&mut self, term: &Term) {
         let view = term.view();
-        if view.valid_until != self.until {
-            self.until = view.valid_until;
+        if view.valid_until != self.valid_until {
+            self.valid_until = view.valid_until;
             self.supervisor.extend(view.valid_until);
         }
         if let Some(stop) = view.stop
             && self.stop != Some(stop)
         {
-            let first = self.stop.replace(stop).is_none();
-            let signal = self.shared.stop_signal(stop);
-            if first {
-                log::info!("the workload is to end: {}", stop.reason);
+            if self.stop.replace(stop).is_none() {
+                log::info!(
+                    event = "workload_stopping", reason:% = stop.reason;
+                    "stopping the workload"
+                );
             }
+            let signal = self.shared.stop_signal(stop);
             self.supervisor.stop(signal, stop.kill_at);
         }
     }
@@ -122,8 +129,8 @@ impl<'a> Run<'a> {
     fn handle(&mut self, event: Event) {
         let now = BootClock::now();
         match event {
-            Event::Look => {}
-            // Of an earlier run's guard nothing matters any more.
+            Event::Wake => {}
+            // Reports of an earlier run's guard are outdated.
             Event::Report(run, _) | Event::ReportsEnded(run) if run != self.number => {}
             Event::Report(_, report) => {
                 self.count(report);
@@ -138,9 +145,9 @@ impl<'a> Run<'a> {
             }
             Event::Kill => self.supervisor.kill(now),
         }
-        // Its last word may still be on the way when it is reaped.
+        // The guard may be reaped before its last report is read.
         if self.reports_ended && self.shared.state().guard.is_none() {
-            self.supervisor.handle_guard_ended();
+            self.supervisor.handle_guard_exited();
         }
         self.supervisor.handle_timeout(now);
     }
@@ -148,44 +155,45 @@ impl<'a> Run<'a> {
     fn count(&self, report: FromGuard) {
         match report {
             FromGuard::Started(_) => self.shared.counts.started(),
-            FromGuard::Gone(code) => self.shared.counts.ended(code),
-            FromGuard::Exited(_) | FromGuard::Stopped(_) => {}
+            FromGuard::WorkloadStopped(code) => self.shared.counts.ended(code),
+            FromGuard::Exited(_) | FromGuard::Terminated(_) => {}
         }
     }
 
     fn act(&mut self) {
         while let Some(action) = self.supervisor.poll_action() {
             match action {
-                // The guard was started before anything could happen to it.
-                Action::Spawn => {}
-                Action::Tell(message) => {
+                // Done by `start`.
+                SupervisorAction::SpawnGuard => {}
+                SupervisorAction::SendToGuard(message) => {
                     if let Err(error) = self.control.send(message) {
-                        log::debug!("the workload's guard cannot be told {message:?}: {error}");
+                        log::debug!(error:% = error, message:? = message; "message to the guard lost");
                     }
                 }
-                Action::KillGuard => {
+                SupervisorAction::KillGuard => {
                     log::warn!(
-                        "the workload's guard has not said in time that nothing is left: killing it"
+                        event = "guard_overdue";
+                        "guard has not reported the end of its workload in time: killing both"
                     );
                     if !self.shared.kill_guard() {
-                        self.supervisor.handle_guard_ended();
+                        self.supervisor.handle_guard_exited();
                     }
                 }
-                Action::Clear => {
-                    clear();
-                    self.supervisor.handle_cleared();
+                SupervisorAction::KillDescendants => {
+                    kill_all_descendants();
+                    self.supervisor.handle_descendants_killed();
                 }
             }
         }
     }
 }
 
-/// Reads what the guard says, on a thread of its own, until it says nothing more.
-fn read_reports(run: u64, mut reports: PipeReader, sender: SyncSender<Event>) -> io::Result<()> {
+/// Starts a thread that queues the guard's reports until its pipe ends.
+fn forward_reports(run: u64, mut reports: PipeReader, sender: SyncSender<Event>) -> io::Result<()> {
     thread::Builder::new()
         .name("guard".into())
         .spawn(move || {
-            if let Err(error) = pass_on_reports(run, &mut reports, &sender) {
+            if let Err(error) = read_reports(run, &mut reports, &sender) {
                 log::error!("{error}");
             }
             let _ = sender.send(Event::ReportsEnded(run));
@@ -193,12 +201,12 @@ fn read_reports(run: u64, mut reports: PipeReader, sender: SyncSender<Event>) ->
         .map(drop)
 }
 
-fn pass_on_reports(
+fn read_reports(
     run: u64,
     reports: &mut PipeReader,
     sender: &SyncSender<Event>,
 ) -> Result<(), MessageError> {
-    let mut lines = Lines::new();
+    let mut lines = LineBuffer::new();
     let mut buffer = [0; 512];
     while let Ok(length @ 1..) = reports.read(&mut buffer) {
         lines.push(&buffer[..length]);
@@ -210,17 +218,19 @@ fn pass_on_reports(
     Ok(())
 }
 
-/// Kills and reaps what a guard left, until nothing is left. What the kernel does not let die is waited
-/// for as long as that takes: nothing may lead meanwhile.
-fn clear() {
-    let mut patience = CLEARING;
+/// Kills and reaps all descendants, until none is left. If the kernel does not let one die, this waits
+/// without limit, because no other candidate may start its program meanwhile.
+fn kill_all_descendants() {
+    let mut timeout = KILL_TIMEOUT;
     loop {
-        match kill_all_below(BootClock::now() + patience, |_| ()) {
+        match kill_descendants(BootClock::now() + timeout, |_| ()) {
             Ok(true) => return,
-            Ok(false) => log::error!("something that the workload left cannot be killed yet"),
-            Err(error) => log::error!("what the workload left cannot be looked for: {error}"),
+            Ok(false) => log::error!("a process of the workload cannot be killed: trying again"),
+            Err(error) => {
+                log::error!(error:% = error; "processes of the workload cannot be listed: trying again");
+            }
         }
-        thread::sleep(CLEARING_PAUSE);
-        patience = Duration::ZERO;
+        thread::sleep(KILL_PAUSE);
+        timeout = Duration::ZERO;
     }
 }

@@ -1,4 +1,4 @@
-//! What a guard writes. None of it ever waits for a reader.
+//! Output of a guard, which never waits for a reader.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -9,15 +9,15 @@ use nix::fcntl::OFlag;
 
 use crate::workload::message::FromGuard;
 
-/// The pipe to the elector, and what it has not taken yet. There are three reports at the most.
+/// Pipe to the elector, and the reports that did not fit into it yet (at most three).
 pub(super) struct Reports {
-    /// None once nobody reads it any more.
+    /// `None` once the elector has closed its end.
     pipe: Option<File>,
     pending: Vec<u8>,
 }
 
 impl Reports {
-    /// The pipe must not block.
+    /// Creates the output to a pipe, which must not block.
     pub(super) fn to(pipe: File) -> Self {
         Reports {
             pipe: Some(pipe),
@@ -25,11 +25,12 @@ impl Reports {
         }
     }
 
-    pub(super) fn add(&mut self, report: FromGuard) {
+    /// Queues a report.
+    pub(super) fn push(&mut self, report: FromGuard) {
         self.pending.extend_from_slice(report.to_line().as_bytes());
     }
 
-    /// Writes what can be written.
+    /// Writes as much as fits into the pipe.
     pub(super) fn flush(&mut self) {
         while let Some(pipe) = &mut self.pipe
             && !self.pending.is_empty()
@@ -43,16 +44,17 @@ impl Reports {
         }
     }
 
-    /// The pipe, while something waits for room in it.
-    pub(super) fn waiting(&self) -> Option<BorrowedFd<'_>> {
+    /// Returns the pipe if queued reports wait for room in it.
+    pub(super) fn blocked_pipe(&self) -> Option<BorrowedFd<'_>> {
         let pipe = self.pipe.as_ref()?;
         (!self.pending.is_empty()).then(|| pipe.as_fd())
     }
 }
 
-/// Says something on standard error, if that is possible at once. It is opened anew for that, as
-/// whether a write blocks is settled by all who share it.
-pub(in crate::workload) fn say(text: &str) {
+/// Writes an error to standard error, unless that would block.
+///
+/// Why: it is reopened because all processes that share an open file also share its blocking mode.
+pub(super) fn print_error(text: &str) {
     let stderr = OpenOptions::new()
         .append(true)
         .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())

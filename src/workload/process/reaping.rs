@@ -1,7 +1,7 @@
-//! Reaping children, those that were started and orphans that fell to this process.
+//! Reaping of children: those that this process started, and orphans that became its children.
 //!
-//! Whoever uses this reaps every child of the process: nothing else may wait for one
-//! (`Child::wait`), as each end is told once.
+//! A process that uses this must reap all its children here, never with `Child::wait`, because the kernel
+//! reports each exit once.
 
 use std::io;
 use std::time::Duration;
@@ -10,78 +10,78 @@ use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 
-use super::descendants;
+use super::procfs;
 use crate::system::clock::BootClock;
 
-/// How long one go may take, so that a workload whose processes die faster than they are reaped keeps
-/// nobody from looking at the time. It is enough for thousands.
+/// Longest duration of one call, so that a workload whose processes exit continuously does not keep the
+/// caller from its deadlines. Enough for thousands of children.
 const LONGEST: Duration = Duration::from_millis(50);
 
-/// What shells answer for one that a signal killed is this and the signal's number.
+/// Base of the exit code for a child that a signal killed, as in shells.
 const KILLED: i32 = 128;
 
-/// The signal in a status as the kernel gives it.
+/// Bits of a wait status that hold the signal.
 const STATUS_SIGNAL: i32 = 0x7f;
 
-/// A child that ended.
+/// A child that has exited and was reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// Its process, which is somebody else's number from now on.
+pub struct ExitedChild {
+    /// Its process id, which the kernel may assign again.
     pub pid: i32,
-    /// Its exit code; 128 + n when signal n killed it.
+    /// Its exit code, or 128+n if signal n killed it.
     pub code: i32,
 }
 
-/// What is left to be reaped.
+/// Children that remain after reaping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// There is no child, and so nothing below this process.
-    Nothing,
-    /// Children that run.
+pub enum Remaining {
+    /// None, so that this process has no descendant.
+    None,
+    /// Running ones only.
     Running,
-    /// Perhaps more that have ended: reap again soon.
-    More,
+    /// Perhaps some that have exited: reap again soon.
+    MaybeExited,
 }
 
-/// What one go brought.
+/// Result of one call of [`reap_exited`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reaped {
-    /// The children that had ended.
-    pub ended: Vec<Ended>,
-    /// What is left.
-    pub left: Left,
+    /// Reaped children.
+    pub exited: Vec<ExitedChild>,
+    /// Remaining children.
+    pub remaining: Remaining,
 }
 
-/// Reaps what has ended, and waits for nothing.
+/// Reaps the children that have exited, without waiting.
 ///
 /// # Errors
-/// None that is known of.
-pub fn reap_all() -> io::Result<Reaped> {
-    let mut ended = Vec::new();
+/// Returns an error if a system call fails; no case is known.
+pub fn reap_exited() -> io::Result<Reaped> {
+    let mut exited = Vec::new();
     let deadline = BootClock::now() + LONGEST;
+    let mut remaining = Remaining::MaybeExited;
     while BootClock::now() < deadline {
-        // First looked at, then reaped: the end of one that a real-time signal killed would be lost,
-        // as nix has no word for that.
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        let status = match waitid(Id::All, look) {
+        // Peek before reaping, because nix cannot represent a death by a real-time signal and would lose
+        // it.
+        let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let status = match waitid(Id::All, peek) {
             Ok(WaitStatus::StillAlive) => {
-                let left = Left::Running;
-                return Ok(Reaped { ended, left });
+                remaining = Remaining::Running;
+                break;
             }
             Ok(status) => status,
             Err(Errno::ECHILD) => {
-                let left = Left::Nothing;
-                return Ok(Reaped { ended, left });
+                remaining = Remaining::None;
+                break;
             }
             Err(Errno::EINTR) => continue,
             Err(Errno::EINVAL) => {
-                let unspeakable = reap_the_unspeakable()?;
-                if unspeakable.is_empty() {
-                    // It is out of sight. Looking again at once would not show it.
-                    let left = Left::Running;
-                    return Ok(Reaped { ended, left });
+                let zombies = reap_zombies()?;
+                if zombies.is_empty() {
+                    // The zombie is not visible, and reading again immediately would not help.
+                    remaining = Remaining::Running;
                 }
-                ended.extend(unspeakable);
+                exited.extend(zombies);
                 break;
             }
             Err(error) => return Err(error.into()),
@@ -90,16 +90,15 @@ pub fn reap_all() -> io::Result<Reaped> {
             && reap(pid)
         {
             let pid = pid.as_raw();
-            ended.push(Ended { pid, code });
+            exited.push(ExitedChild { pid, code });
         }
     }
-    let left = Left::More;
-    Ok(Reaped { ended, left })
+    Ok(Reaped { exited, remaining })
 }
 
-/// The exit code that shells would tell: its own, or 128 + n. None of a child that has not ended.
-#[must_use]
-pub fn exit_code(status: WaitStatus) -> Option<i32> {
+/// Returns the exit code as shells report it: the child's own, or 128+n. Returns `None` if the child has
+/// not exited.
+fn exit_code(status: WaitStatus) -> Option<i32> {
     match status {
         WaitStatus::Exited(_, code) => Some(code),
         WaitStatus::Signaled(_, signal, _) => Some(KILLED + signal as i32),
@@ -107,26 +106,25 @@ pub fn exit_code(status: WaitStatus) -> Option<i32> {
     }
 }
 
-/// False when another thread was faster.
+/// Reaps a child. Returns false if another thread did so first.
 fn reap(pid: Pid) -> bool {
-    // Of one that a real-time signal killed, nix says EINVAL, when it has been reaped.
+    // After a death by a real-time signal nix returns EINVAL, but the child was reaped.
     !matches!(waitpid(pid, Some(WaitPidFlag::WNOHANG)), Err(Errno::ECHILD))
 }
 
-/// Reaps children of which nix can say nothing: a real-time signal killed one of them. The kernel says
-/// it in `/proc`.
-fn reap_the_unspeakable() -> io::Result<Vec<Ended>> {
+/// Reaps zombies by their wait status in `/proc`. Needed if a real-time signal killed one of them.
+fn reap_zombies() -> io::Result<Vec<ExitedChild>> {
     let own = getpid().as_raw();
-    let all = descendants::all_processes()?;
-    let dead = all
+    let all = procfs::all_processes()?;
+    let zombies = all
         .into_iter()
         .filter(|process| process.parent == own && process.is_zombie);
-    let reaped = dead.filter(|process| reap(Pid::from_raw(process.pid)));
+    let reaped = zombies.filter(|process| reap(Pid::from_raw(process.pid)));
     Ok(reaped
-        .map(|process| Ended {
+        .map(|process| ExitedChild {
             pid: process.pid,
-            code: match process.exit_status & STATUS_SIGNAL {
-                0 => process.exit_status >> 8,
+            code: match process.wait_status & STATUS_SIGNAL {
+                0 => process.wait_status >> 8,
                 signal => KILLED + signal,
             },
         })

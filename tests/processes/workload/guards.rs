@@ -54,7 +54,7 @@ fn a_guard_that_is_killed_takes_the_program_with_it_and_the_lease_is_given_back(
     scene.await_noted("began");
     send(guard_of(elector.pid()), Signal::SIGKILL);
     assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
-    assert!(elector.said("guard was lost"), "{}", elector.text());
+    assert!(elector.said("guard lost"), "{}", elector.text());
     assert!(scene.journal().iter().all(|line| !is_running(line.pid)));
     assert_eq!(scene.holder(), "");
 }

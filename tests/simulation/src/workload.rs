@@ -1,13 +1,13 @@
 //! What runs while a candidate leads: the elector's thread for it, the guard, and the guard's processes.
-//! The decisions are the program's own ([`Supervisor`], [`Watch`]); threads, pipes and processes are
+//! The decisions are the program's own ([`Supervisor`], [`GuardState`]); threads, pipes and processes are
 //! played.
 
 use std::time::Duration;
 
 use elector::election::time::Instant;
-use elector::workload::message::Lines;
+use elector::workload::guard_state::GuardState;
+use elector::workload::message::LineBuffer;
 use elector::workload::supervisor::Supervisor;
-use elector::workload::watch::Watch;
 
 use crate::clock::Time;
 
@@ -54,7 +54,7 @@ pub struct Run {
     /// thread.
     pub follows: bool,
     /// What the guard has said and nobody has read.
-    pub reports: Lines,
+    pub reports: LineBuffer,
     pub unread: bool,
 }
 
@@ -135,13 +135,13 @@ pub struct Guard {
     /// Of which process of the candidate it is a child.
     pub life: u64,
     pub token: u64,
-    pub watch: Watch,
+    pub watch: GuardState,
     /// It does not run before this.
     pub ready_at: Time,
     /// By a signal; none of its processes are.
     pub stopped: bool,
     /// What the elector has said and it has not read.
-    pub pipe: Lines,
+    pub pipe: LineBuffer,
     /// It has seen the end of the elector.
     pub cut: bool,
     /// It was told to end, or its program has: from then on its end does not rest on `until` alone.

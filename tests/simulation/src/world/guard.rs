@@ -1,4 +1,4 @@
-//! Guards and what they run: a guard is the program's [`Watch`] in a process of its own, which may be
+//! Guards and what they run: a guard is the program's [`GuardState`] in a process of its own, which may be
 //! late, stopped or killed.
 //!
 //! What Linux does is played here: a guard sees the end of its elector; CMD dies with its guard (the
@@ -11,8 +11,8 @@
 use std::time::Duration;
 
 use elector::election::time::Instant;
-use elector::workload::message::{FromGuard, Lines, ToGuard};
-use elector::workload::watch::{Watch, WatchAction};
+use elector::workload::guard_state::{GuardAction, GuardState};
+use elector::workload::message::{FromGuard, LineBuffer, ToGuard};
 
 use super::{Event, World};
 use crate::missing::{Rule, rule_holds};
@@ -33,10 +33,10 @@ impl World {
             number,
             life: candidate.life,
             token: leading.token,
-            watch: Watch::new(candidate.config.termination_grace),
+            watch: GuardState::new(candidate.config.termination_grace),
             ready_at,
             stopped: false,
-            pipe: Lines::new(),
+            pipe: LineBuffer::new(),
             cut: false,
             ending: false,
             looks_at: None,
@@ -210,7 +210,7 @@ impl World {
             guard.watch.handle_exited(told, guard.code);
         }
         if !any {
-            guard.watch.handle_nothing_left(told);
+            guard.watch.handle_workload_stopped();
         }
     }
 
@@ -238,18 +238,18 @@ impl World {
     fn act_as_guard(&mut self, node: usize, number: u64) {
         while let Some(action) = self.next_watch_action(node, number) {
             match action {
-                WatchAction::Start => self.start_cmd(node, number),
-                WatchAction::SignalGroup(_) => self.terminate(node, number, true),
-                WatchAction::TermAll => self.terminate(node, number, false),
-                WatchAction::ContinueGroup => {}
-                WatchAction::KillAll => self.kill_all(node, number),
-                WatchAction::Report(report) => self.report(node, number, report),
-                WatchAction::Finish => self.finish_guard(node, number),
+                GuardAction::Start => self.start_cmd(node, number),
+                GuardAction::SignalGroup(_) => self.terminate(node, number, true),
+                GuardAction::TerminateAll => self.terminate(node, number, false),
+                GuardAction::ContinueGroup => {}
+                GuardAction::KillAll => self.kill_all(node, number),
+                GuardAction::Report(report) => self.report(node, number, report),
+                GuardAction::Exit => self.finish_guard(node, number),
             }
         }
     }
 
-    fn next_watch_action(&mut self, node: usize, number: u64) -> Option<WatchAction> {
+    fn next_watch_action(&mut self, node: usize, number: u64) -> Option<GuardAction> {
         self.guard(node, number)?.watch.poll_action()
     }
 

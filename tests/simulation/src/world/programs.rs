@@ -36,7 +36,7 @@ impl World {
             life: guard.life,
             token: guard.token,
             main: true,
-            becomes_cmd: Some((begins_at, guard.watch.until())),
+            becomes_cmd: Some((begins_at, guard.watch.valid_until())),
             grouped: true,
             escapes: false,
             takes: guard.takes,

@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 use elector::election::time::Instant;
-use elector::workload::message::{FromGuard, Lines, ToGuard};
-use elector::workload::supervisor::{Action, Ended, Supervisor};
+use elector::workload::message::{FromGuard, LineBuffer, ToGuard};
+use elector::workload::supervisor::{Supervisor, SupervisorAction, WorkloadEnd};
 
 use super::programs::{EXIT_CODE, NOT_STARTED};
 use super::{Event, Trouble, World};
@@ -163,10 +163,12 @@ impl World {
             Word::GuardEnded(guard) => {
                 // Its last words come first.
                 self.read_reports(node, guard);
-                self.with_run(node, guard, |run| run.supervisor.handle_guard_ended());
+                self.with_run(node, guard, |run| run.supervisor.handle_guard_exited());
             }
             Word::Cleared(guard) => {
-                self.with_run(node, guard, |run| run.supervisor.handle_cleared());
+                self.with_run(node, guard, |run| {
+                    run.supervisor.handle_descendants_killed()
+                });
             }
             Word::Stop => self.nodes[node].elector.handle_cancel(told),
             Word::Gone => return self.tell_gone(node),
@@ -184,7 +186,7 @@ impl World {
     /// The guard was spawned. What has changed of the term meanwhile may come after that.
     fn hear_of_guard(&mut self, node: usize, guard: u64) {
         self.with_run(node, guard, |run| {
-            run.supervisor.handle_spawned();
+            run.supervisor.handle_guard_spawned();
             run.follows = true;
         });
         self.follow_term(node);
@@ -245,7 +247,7 @@ impl World {
             until: leading.until,
             kill_at: None,
             follows,
-            reports: Lines::new(),
+            reports: LineBuffer::new(),
             unread: false,
         }));
     }
@@ -260,19 +262,19 @@ impl World {
         run.supervisor.handle_timeout(told);
         while let Some((guard, action)) = self.next_action(node) {
             match action {
-                Action::Spawn => self.spawn_guard(node, guard),
-                Action::Tell(message) => self.tell_guard(node, guard, message),
-                Action::KillGuard => {
+                SupervisorAction::SpawnGuard => self.spawn_guard(node, guard),
+                SupervisorAction::SendToGuard(message) => self.tell_guard(node, guard, message),
+                SupervisorAction::KillGuard => {
                     self.tally.count(Kind::GuardOverdue);
                     self.kill_guard(node, guard);
                 }
-                Action::Clear => self.clear(node, guard),
+                SupervisorAction::KillDescendants => self.clear(node, guard),
             }
         }
         self.end_run(node);
     }
 
-    fn next_action(&mut self, node: usize) -> Option<(u64, Action)> {
+    fn next_action(&mut self, node: usize) -> Option<(u64, SupervisorAction)> {
         let run = self.nodes[node].leading.as_mut()?.run()?;
         let action = run.supervisor.poll_action()?;
         Some((run.guard, action))
@@ -304,11 +306,11 @@ impl World {
         let Some(leading) = &mut self.nodes[node].leading else {
             return;
         };
-        let Some(ended) = leading.run().and_then(|run| run.supervisor.ended()) else {
+        let Some(ended) = leading.run().and_then(|run| run.supervisor.end()) else {
             return;
         };
         match ended {
-            Ended::ByItself(code) => {
+            WorkloadEnd::Exited(code) => {
                 // One that its machine could not start in time counts as one that could not be started.
                 if code != EXIT_CODE && code != NOT_STARTED {
                     self.break_rule(|w| {
@@ -318,8 +320,8 @@ impl World {
                 }
                 self.come_back(node, true);
             }
-            Ended::GuardLost if leading.kill_at.is_none() => self.come_back(node, true),
-            Ended::Stopped | Ended::GuardOverdue | Ended::GuardLost => {
+            WorkloadEnd::GuardLost if leading.kill_at.is_none() => self.come_back(node, true),
+            WorkloadEnd::Stopped | WorkloadEnd::GuardOverdue | WorkloadEnd::GuardLost => {
                 leading.phase = Phase::Waits;
                 self.follow_term(node);
             }
