@@ -1,68 +1,23 @@
-//! `elector demo`: three candidates, one gist, and what happens when the leader goes.
+//! `elector demo`: three candidates, one gist, and a takeover after a crash and after a shutdown.
 //!
-//! The gist service runs in this process, each candidate in one of its own, as users run it. What is
-//! shown is what they say. At the end stand the terms, and an exit code that tells whether they were
-//! as promised.
+//! The gist service runs in this process, and each candidate in one of its own. The demonstration shows
+//! what the candidates log and when. It reads their events from `LOG_FORMAT=json`, and ends with a table
+//! of the terms and the promises that were broken, if any.
 
-mod cast;
-mod terms;
+mod candidate;
+mod summary;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use self::cast::{Candidate, Line, Said};
-use self::terms::Terms;
+use self::candidate::{Candidate, Event, Line};
+use self::summary::Summary;
 use super::command::{Arguments, Command, CommandError, CommandResult, Operands};
 use crate::election::time::Instant;
 use crate::emulator::{GistService, Options};
 use crate::system::clock::BootClock;
-
-/// Who stands for election, and the colour (ANSI) of what they say.
-const CAST: [(&str, &str); 3] = [("napoleon", "34"), ("cleopatra", "33"), ("stalin", "31")];
-
-/// A fifth of the default times, so that the demonstration takes about half a minute; the relations
-/// are the same.
-const TIMES: [(&str, &str); 7] = [
-    ("LEASE_DURATION", "6s"),
-    ("RENEW_DEADLINE", "3200ms"),
-    ("RETRY_PERIOD", "1600ms"),
-    ("POLL_PERIOD", "400ms"),
-    ("CONFIRM_DELAY", "400ms"),
-    ("TERMINATION_GRACE", "1s"),
-    ("STOP_TIMEOUT", "5s"),
-];
-
-/// What a takeover must not take longer than, on a machine however busy: several leases.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long each scene is left as it is, so that it can be read.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// What happens during a demonstration.
-enum Event {
-    /// A candidate wrote a line.
-    Said(Line),
-    /// A person pressed Ctrl-C.
-    Interrupted,
-}
-
-/// Why it did not come to its end.
-enum Trouble {
-    /// The system, or the terminal, does not play along.
-    System(io::Error),
-    /// What should have come did not.
-    Missing(String),
-    /// A person pressed Ctrl-C.
-    Interrupted,
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Trouble::System(error)
-    }
-}
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -77,328 +32,361 @@ needs no account and no cluster.",
     run,
 };
 
-fn run(_: &Arguments) -> CommandResult {
-    let (events, stage_door) = channel();
-    let interrupt = events.clone();
-    ctrlc::set_handler(move || drop(interrupt.send(Event::Interrupted)))
-        .map_err(|error| CommandError::failed(format!("Ctrl-C cannot be caught: {error}")))?;
-    match Stage::open(events, stage_door).and_then(Stage::play) {
-        Ok(true) => Ok(ExitCode::SUCCESS),
-        Ok(false) => Ok(ExitCode::FAILURE),
-        // The reader has read enough.
-        Err(Trouble::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(ExitCode::FAILURE)
-        }
-        Err(Trouble::System(error)) => Err(CommandError::failed(format!(
-            "the demonstration cannot go on: {error}"
-        ))),
-        Err(Trouble::Missing(what)) => Err(CommandError::failed(what)),
-        Err(Trouble::Interrupted) => Err(CommandError::failed(
-            "interrupted; the candidates are stopped",
-        )),
+/// Candidates, and the colour (ANSI) of their lines.
+const CANDIDATES: [(&str, &str); 3] = [("napoleon", "34"), ("cleopatra", "33"), ("stalin", "31")];
+
+/// A fifth of the default times, so that the demonstration takes about half a minute.
+const TIMES: [(&str, &str); 7] = [
+    ("LEASE_DURATION", "6s"),
+    ("RENEW_DEADLINE", "3200ms"),
+    ("RETRY_PERIOD", "1600ms"),
+    ("POLL_PERIOD", "400ms"),
+    ("CONFIRM_DELAY", "400ms"),
+    ("TERMINATION_GRACE", "1s"),
+    ("STOP_TIMEOUT", "5s"),
+];
+
+/// Longest wait for an event: several leases, for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Pause between two steps, so that a person can read along.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Reason why the demonstration did not reach its end.
+enum DemoError {
+    System(io::Error),
+    Failed(String),
+}
+
+impl From<io::Error> for DemoError {
+    fn from(error: io::Error) -> Self {
+        DemoError::System(error)
     }
 }
 
-/// Everything that a demonstration needs.
-struct Stage {
+fn failed(why: impl Into<String>) -> DemoError {
+    DemoError::Failed(why.into())
+}
+
+fn run(_: &Arguments) -> CommandResult {
+    let (sender, events) = channel();
+    let interrupt = sender.clone();
+    ctrlc::set_handler(move || drop(interrupt.send(Event::Interrupted)))
+        .map_err(|error| CommandError::failed(format!("Ctrl-C cannot be caught: {error}")))?;
+    match Demo::new(sender, events).and_then(Demo::play) {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        // The reader has read enough.
+        Err(DemoError::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(ExitCode::FAILURE)
+        }
+        Err(DemoError::System(error)) => {
+            Err(CommandError::failed(format!("system error: {error}")))
+        }
+        Err(DemoError::Failed(why)) => Err(CommandError::failed(why)),
+    }
+}
+
+/// Demonstration under way.
+struct Demo {
+    /// Runs until it is dropped.
     _service: GistService,
     api_url: String,
     gist_id: String,
     began: Instant,
     coloured: bool,
-    events: Sender<Event>,
-    stage_door: Receiver<Event>,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
     candidates: Vec<Candidate>,
-    terms: Terms,
-    /// Whom each candidate hailed last.
-    hailed: Vec<(&'static str, String)>,
+    summary: Summary,
+    /// Last leader that each candidate observed.
+    observed: Vec<(&'static str, String)>,
 }
 
-impl Stage {
-    fn open(events: Sender<Event>, stage_door: Receiver<Event>) -> Result<Stage, Trouble> {
+impl Demo {
+    fn new(sender: Sender<Event>, events: Receiver<Event>) -> Result<Demo, DemoError> {
         let service = GistService::start(Options::default()).map_err(io::Error::other)?;
         let gist_id = service
             .create_gist(&[("leader.json", "{}")])
             .map_err(io::Error::other)?;
-        Ok(Stage {
+        Ok(Demo {
             api_url: service.url(),
             _service: service,
             gist_id,
             began: BootClock::now(),
             coloured: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            sender,
             events,
-            stage_door,
             candidates: Vec::new(),
-            terms: Terms::default(),
-            hailed: Vec::new(),
+            summary: Summary::default(),
+            observed: Vec::new(),
         })
     }
 
-    /// The whole play. Says whether everything was as promised.
-    fn play(mut self) -> Result<bool, Trouble> {
-        self.say("Three candidates share nothing but a gist.")?;
-        self.say("A lease lasts 6s here. By default it is 30s, and all takes 5 times as long.")?;
-        for (name, _) in CAST {
-            self.enter(name)?;
+    /// Runs all steps. Returns whether every promise was kept.
+    fn play(mut self) -> Result<bool, DemoError> {
+        self.narrate("Three candidates share nothing but a gist.")?;
+        self.narrate(
+            "The lease lasts 6s here, by default 30s: all times are a fifth of the defaults.",
+        )?;
+        for (name, _) in CANDIDATES {
+            self.start(name)?;
         }
         let first = self.await_leader("")?;
-        self.await_hail(&first)?;
-        self.pause()?;
+        self.await_observed_by_all(&first)?;
+        self.watch_for(PAUSE)?;
 
-        // On a machine too busy to renew in time another may lead by now.
+        // On a machine too busy to renew in time, another candidate may lead by now.
         let first = self.await_leader("")?;
-        self.say(&format!(
-            "{first} is killed (SIGKILL). Its lease has to run out."
+        self.narrate(&format!(
+            "{first} is killed (SIGKILL). Its lease must expire first."
         ))?;
-        let killed_at = self.kill(&first)?;
+        let killed_at = self.now();
+        let killed = self.kill(&first)?;
         let second = self.await_leader(&first)?;
-        let took = self.since(killed_at);
-        self.say(&format!("{second} took over {took:.1}s after the kill."))?;
-        self.await_hail(&second)?;
-        self.pause()?;
+        let took = self.last_start_since(killed_at);
+        self.narrate(&format!("{second} took over {took:.1}s after the kill."))?;
+        self.await_observed_by_all(&second)?;
+        self.watch_for(PAUSE)?;
 
-        self.say(&format!(
-            "{first} comes back, as one candidate among others."
+        self.narrate(&format!(
+            "{killed} comes back, as one candidate among three."
         ))?;
-        let first = self.enter_again(&first)?;
-        self.await_hail_by(first, &second)?;
-        self.pause()?;
+        self.start(killed)?;
+        self.await_observed(killed, &second)?;
+        self.watch_for(PAUSE)?;
 
         let second = self.await_leader("")?;
-        self.say(&format!(
-            "{second} is asked to leave (SIGTERM). It gives the lease back."
+        self.narrate(&format!(
+            "{second} is stopped (SIGTERM). It releases the lease."
         ))?;
-        let left_at = BootClock::now().since(self.began);
+        let stopped_at = self.now();
         self.candidate(&second)?.terminate()?;
         let third = self.await_leader(&second)?;
-        let took = self.since(left_at);
-        self.say(&format!(
-            "{third} leads {took:.1}s after {second} was asked to leave."
+        let took = self.last_start_since(stopped_at);
+        self.narrate(&format!(
+            "{third} leads {took:.1}s after {second} was stopped."
         ))?;
         self.await_exit(&second)?;
-        self.await_hail(&third)?;
-        self.pause()?;
+        self.await_observed_by_all(&third)?;
+        self.watch_for(PAUSE)?;
 
-        self.say("The curtain falls: the others are asked to leave as well.")?;
-        let rest: Vec<&'static str> = self.candidates.iter().map(|one| one.name).collect();
-        for name in &rest {
+        self.narrate("The curtain falls: the other two are stopped as well.")?;
+        for name in self.names() {
             self.candidate(name)?.terminate()?;
         }
-        for name in &rest {
+        for name in self.names() {
             self.await_exit(name)?;
         }
-        self.judge()
+        self.report()
     }
 
-    fn judge(&self) -> Result<bool, Trouble> {
-        let flaws = self.terms.flaws();
-        self.say("The terms, as seen from here:")?;
+    fn report(&self) -> Result<bool, DemoError> {
+        let flaws = self.summary.flaws();
+        self.narrate("The terms, by this process's clock:")?;
         let mut out = io::stdout().lock();
-        write!(out, "\n{}\n", self.terms.table())?;
+        write!(out, "\n{}\n", self.summary.table())?;
         if flaws.is_empty() {
             writeln!(
                 out,
-                "No two terms overlapped, every token rose, every takeover came."
+                "No two terms overlapped, and every fencing token rose."
             )?;
         }
         for flaw in &flaws {
-            writeln!(out, "NOT AS PROMISED: {flaw}")?;
+            writeln!(out, "BROKEN PROMISE: {flaw}")?;
         }
         Ok(flaws.is_empty())
     }
 
     // ---- the candidates ----
 
-    fn enter(&mut self, name: &'static str) -> Result<(), Trouble> {
+    fn start(&mut self, name: &'static str) -> Result<(), DemoError> {
         let mut settings = TIMES.to_vec();
         settings.extend([
             ("GIST_ID", self.gist_id.as_str()),
             ("GITHUB_API_URL", self.api_url.as_str()),
             ("GITHUB_API_TOKEN", "demonstration"),
         ]);
-        let candidate = Candidate::start(name, &settings, self.events.clone())?;
+        let candidate = Candidate::start(name, &settings, self.sender.clone())?;
         self.candidates.push(candidate);
         Ok(())
     }
 
-    fn enter_again(&mut self, name: &str) -> Result<&'static str, Trouble> {
-        let (name, _) = CAST
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .ok_or_else(|| Trouble::Missing(format!("{name} is not of the cast")))?;
-        self.enter(name)?;
-        Ok(name)
+    fn names(&self) -> Vec<&'static str> {
+        self.candidates.iter().map(|one| one.name).collect()
     }
 
-    fn candidate(&mut self, name: &str) -> Result<&mut Candidate, Trouble> {
+    fn candidate(&mut self, name: &str) -> Result<&mut Candidate, DemoError> {
         let mut candidates = self.candidates.iter_mut();
         candidates
             .find(|candidate| candidate.name == name)
-            .ok_or_else(|| Trouble::Missing(format!("{name} is not on the stage")))
+            .ok_or_else(|| failed(format!("{name} does not run")))
     }
 
-    /// Kills a candidate; returns when that was begun. Its term counts until it was gone.
-    fn kill(&mut self, name: &str) -> Result<Duration, Trouble> {
-        let began = BootClock::now().since(self.began);
-        self.candidate(name)?.kill()?;
-        let gone = BootClock::now().since(self.began);
-        self.take_what_was_said()?;
-        self.terms.end(name, gone, "killed");
-        self.hailed.retain(|(who, _)| *who != name);
+    /// Kills a candidate and returns its name. Its term counts until its process has ended.
+    fn kill(&mut self, name: &str) -> Result<&'static str, DemoError> {
+        let candidate = self.candidate(name)?;
+        let name = candidate.name;
+        candidate.kill()?;
+        let ended = self.now();
+        self.handle_pending()?;
+        self.summary.end(name, ended, "killed");
+        self.observed.retain(|(observer, _)| *observer != name);
         self.candidates.retain(|candidate| candidate.name != name);
-        Ok(began)
+        Ok(name)
     }
 
-    /// How long ago, in seconds, that was.
-    fn since(&self, then: Duration) -> f64 {
-        let last = self.terms.last().map_or(then, |term| term.from);
-        last.saturating_sub(then).as_secs_f64()
+    /// Returns the time since the demonstration began.
+    fn now(&self) -> Duration {
+        BootClock::now().since(self.began)
     }
 
-    // ---- waiting for what comes ----
-
-    /// Waits until somebody leads who is not `former`; returns who.
-    fn await_leader(&mut self, former: &str) -> Result<String, Trouble> {
-        self.wait("nobody took the lead", |stage| {
-            stage.terms.leader().is_some_and(|leader| leader != former)
-        })?;
-        let leader = self.terms.leader().map(str::to_owned);
-        leader.ok_or_else(|| Trouble::Missing("nobody took the lead".into()))
+    /// Returns the seconds from `then` until the last term began.
+    fn last_start_since(&self, then: Duration) -> f64 {
+        let start = self.summary.last_start().unwrap_or(then);
+        start.saturating_sub(then).as_secs_f64()
     }
 
-    /// Waits until everybody else has hailed the leader.
-    fn await_hail(&mut self, leader: &str) -> Result<(), Trouble> {
-        let others: Vec<&'static str> = self.candidates.iter().map(|one| one.name).collect();
-        for name in others.into_iter().filter(|name| *name != leader) {
-            self.await_hail_by(name, leader)?;
-        }
-        Ok(())
-    }
+    // ---- waiting ----
 
-    fn await_hail_by(&mut self, name: &'static str, leader: &str) -> Result<(), Trouble> {
-        let what = format!("{name} did not see that {leader} leads");
-        self.wait(&what, |stage| {
-            stage
-                .hailed
-                .iter()
-                .any(|(who, hailed)| *who == name && hailed == leader)
+    /// Waits until a candidate other than `former` leads, and returns its name.
+    fn await_leader(&mut self, former: &str) -> Result<String, DemoError> {
+        self.wait("no candidate acquired the lease", |demo| {
+            let leader = demo.summary.leader()?;
+            (leader != former).then(|| leader.to_owned())
         })
     }
 
-    /// Waits until a candidate that was asked to leave has left, politely.
-    fn await_exit(&mut self, name: &str) -> Result<(), Trouble> {
-        let deadline = BootClock::now() + PATIENCE;
+    /// Waits until all standbys have observed the leader.
+    fn await_observed_by_all(&mut self, leader: &str) -> Result<(), DemoError> {
+        for name in self.names().into_iter().filter(|name| *name != leader) {
+            self.await_observed(name, leader)?;
+        }
+        Ok(())
+    }
+
+    fn await_observed(&mut self, name: &'static str, leader: &str) -> Result<(), DemoError> {
+        let what = format!("{name} did not observe that {leader} leads");
+        self.wait(&what, |demo| {
+            let mut observed = demo.observed.iter();
+            observed
+                .any(|(observer, observed)| *observer == name && observed == leader)
+                .then_some(())
+        })
+    }
+
+    /// Waits until a stopped candidate has ended with success.
+    fn await_exit(&mut self, name: &str) -> Result<(), DemoError> {
+        let deadline = BootClock::now() + TIMEOUT;
         loop {
             self.watch_for(Duration::from_millis(20))?;
             if let Some(status) = self.candidate(name)?.ended()? {
-                self.take_what_was_said()?;
+                self.handle_pending()?;
                 self.candidates.retain(|candidate| candidate.name != name);
-                if status.success() {
-                    return Ok(());
-                }
-                return Err(Trouble::Missing(format!("{name} left with {status}")));
+                return match status.success() {
+                    true => Ok(()),
+                    false => Err(failed(format!("{name} ended with {status}"))),
+                };
             }
             if BootClock::now() > deadline {
-                return Err(Trouble::Missing(format!("{name} does not leave")));
+                return Err(failed(format!("{name} does not stop")));
             }
         }
     }
 
-    fn pause(&mut self) -> Result<(), Trouble> {
-        self.watch_for(PAUSE)
-    }
-
-    fn watch_for(&mut self, time: Duration) -> Result<(), Trouble> {
+    /// Handles events for this time.
+    fn watch_for(&mut self, time: Duration) -> Result<(), DemoError> {
         let end = BootClock::now() + time;
-        self.watch_until(end, |_| false).map(drop)
+        self.watch_until(end, |_| None::<()>).map(drop)
     }
 
-    fn wait(&mut self, what: &str, done: impl Fn(&Stage) -> bool) -> Result<(), Trouble> {
-        let deadline = BootClock::now() + PATIENCE;
-        if self.watch_until(deadline, done)? {
-            return Ok(());
-        }
-        let patience = PATIENCE.as_secs();
-        Err(Trouble::Missing(format!("{what} within {patience}s")))
+    /// Handles events until `done` has a result, and returns that.
+    fn wait<T>(&mut self, what: &str, done: impl Fn(&Demo) -> Option<T>) -> Result<T, DemoError> {
+        let result = self.watch_until(BootClock::now() + TIMEOUT, done)?;
+        result.ok_or_else(|| failed(format!("{what} within {}s", TIMEOUT.as_secs())))
     }
 
-    /// Shows what is said until `done`, which is answered with true, or `end`.
-    fn watch_until(
+    fn watch_until<T>(
         &mut self,
         end: Instant,
-        done: impl Fn(&Stage) -> bool,
-    ) -> Result<bool, Trouble> {
-        while !done(self) {
+        done: impl Fn(&Demo) -> Option<T>,
+    ) -> Result<Option<T>, DemoError> {
+        loop {
+            if let Some(result) = done(self) {
+                return Ok(Some(result));
+            }
             let left = end.since(BootClock::now());
-            let Ok(event) = self.stage_door.recv_timeout(left) else {
-                return Ok(false);
+            let Ok(event) = self.events.recv_timeout(left) else {
+                return Ok(None);
             };
             self.handle(event)?;
         }
-        Ok(true)
     }
 
-    fn take_what_was_said(&mut self) -> Result<(), Trouble> {
-        while let Ok(event) = self.stage_door.try_recv() {
+    fn handle_pending(&mut self) -> Result<(), DemoError> {
+        while let Ok(event) = self.events.try_recv() {
             self.handle(event)?;
         }
         Ok(())
     }
 
-    fn handle(&mut self, event: Event) -> Result<(), Trouble> {
+    fn handle(&mut self, event: Event) -> Result<(), DemoError> {
         let line = match event {
-            Event::Interrupted => return Err(Trouble::Interrupted),
-            Event::Said(line) => line,
+            Event::Interrupted => return Err(failed("interrupted; the candidates are stopped")),
+            Event::Line(line) => line,
         };
         let at = line.at.since(self.began);
-        self.show(at, line.who, &line.text)?;
-        match line.said {
-            Said::Leads(token) => self.terms.begin(line.who, token, at),
-            Said::SteppedDown => self.terms.end(line.who, at, self.why_it_ended(line.who)),
-            Said::Hails(leader) => {
-                self.hailed.retain(|(who, _)| *who != line.who);
-                self.hailed.push((line.who, leader));
+        self.show(at, &line)?;
+        let Line {
+            candidate: name,
+            log,
+            ..
+        } = line;
+        match (log.event.as_str(), log.fencing_token) {
+            ("started_leading", Some(fencing_token)) => {
+                self.summary.begin(name, fencing_token, at);
             }
-            Said::Else => {}
+            ("stopped_leading", _) => self.summary.end(name, at, self.end_of_term(name)),
+            ("new_leader", _) => {
+                self.observed.retain(|(observer, _)| *observer != name);
+                self.observed.push((name, log.leader));
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    fn why_it_ended(&self, name: &str) -> &'static str {
-        let mut asked = self.candidates.iter().filter(|one| one.asked_to_leave);
-        if asked.any(|one| one.name == name) {
-            "left politely"
-        } else {
-            "lost the lease"
+    fn end_of_term(&self, name: &str) -> &'static str {
+        let mut stopped = self.candidates.iter().filter(|one| one.stopped);
+        match stopped.any(|one| one.name == name) {
+            true => "released",
+            false => "lost the lease",
         }
     }
 
     // ---- the terminal ----
 
-    fn show(&self, at: Duration, who: &str, text: &str) -> io::Result<()> {
-        let colour = CAST.iter().find(|(name, _)| *name == who);
+    fn show(&self, at: Duration, line: &Line) -> io::Result<()> {
+        let name = line.candidate;
+        let colour = CANDIDATES.iter().find(|(known, _)| *known == name);
         let (on, off) = match colour {
             Some((_, colour)) if self.coloured => (format!("\x1b[{colour}m"), "\x1b[0m"),
             _ => (String::new(), ""),
         };
         writeln!(
             io::stdout(),
-            "{:>6.2}s  {on}{who:<9}{off} | {text}",
-            at.as_secs_f64()
+            "{:>6.2}s  {on}{name:<9}{off} | {}",
+            at.as_secs_f64(),
+            line.text()
         )
     }
 
-    fn say(&self, text: &str) -> io::Result<()> {
-        let at = BootClock::now().since(self.began);
-        let (on, off) = if self.coloured {
-            ("\x1b[1m", "\x1b[0m")
-        } else {
-            ("", "")
+    fn narrate(&self, text: &str) -> io::Result<()> {
+        let (on, off) = match self.coloured {
+            true => ("\x1b[1m", "\x1b[0m"),
+            false => ("", ""),
         };
-        writeln!(
-            io::stdout(),
-            "{:>6.2}s  {on}-- {text}{off}",
-            at.as_secs_f64()
-        )
+        let at = self.now().as_secs_f64();
+        writeln!(io::stdout(), "{at:>6.2}s  {on}-- {text}{off}")
     }
 }

@@ -1,4 +1,4 @@
-//! `elector demo` as users run it: to its end, and interrupted in the middle.
+//! Tests `elector demo`: to its end, interrupted, and killed.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -14,7 +14,7 @@ fn demo() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
     command
         .arg("demo")
-        .env("GIST_ID", "somebody-elses")
+        .env("GIST_ID", "other")
         .env("ELECTOR_LEASE_DURATION", "nonsense")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -26,7 +26,7 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap())
 }
 
-/// The processes whose parent is `parent`.
+/// Returns the child processes of `parent`.
 fn children(parent: Pid) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -38,21 +38,21 @@ fn children(parent: Pid) -> Vec<Pid> {
     pids.filter(is_child).map(Pid::from_raw).collect()
 }
 
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never came to be: {what}");
+    while !is_true() {
+        assert!(Instant::now() < deadline, "never true: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-fn are_gone(pids: &[Pid]) {
-    eventually("the candidates are gone", || {
+fn have_ended(pids: &[Pid]) {
+    eventually("the candidates have ended", || {
         pids.iter().all(|pid| kill(*pid, None).is_err())
     });
 }
 
-/// All that it wrote to standard error; it has ended.
+/// Returns the standard error of an ended process.
 fn errors_of(child: &mut Child) -> String {
     let mut errors = String::new();
     let mut stderr = child.stderr.take().unwrap();
@@ -61,7 +61,7 @@ fn errors_of(child: &mut Child) -> String {
 }
 
 #[test]
-fn it_shows_three_terms_and_ends_with_0() {
+fn demo_shows_three_terms() {
     let output = demo().output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
@@ -70,30 +70,29 @@ fn it_shows_three_terms_and_ends_with_0() {
         (Some(0), ""),
         "{text}"
     );
-    assert!(text.contains("who         token      from        to       gap  how it ended"));
-    assert!(text.contains("No two terms overlapped, every token rose, every takeover came."));
+    assert!(text.contains("leader     fencing token      from        to       gap  end"));
+    assert!(text.contains("No two terms overlapped, and every fencing token rose."));
     let table: Vec<_> = text
         .lines()
         .rev()
-        .take_while(|line| !line.contains("who "))
+        .take_while(|line| !line.contains("leader "))
         .collect();
-    for (token, end) in [
-        ("0", "killed"),
-        ("1", "left politely"),
-        ("2", "left politely"),
-    ] {
+    for (token, end) in [("0", "killed"), ("1", "released"), ("2", "released")] {
         let row = table
             .iter()
             .find(|line| line.split_whitespace().nth(1) == Some(token));
         assert!(row.is_some_and(|row| row.ends_with(end)), "{text}");
     }
     for line in text.lines() {
-        assert!(!line.contains('\x1b'), "no colours in a file: {line:?}");
+        assert!(
+            !line.contains('\x1b'),
+            "no colours without a terminal: {line:?}"
+        );
     }
 }
 
 #[test]
-fn interrupted_it_leaves_nobody_behind() {
+fn interrupt_stops_all_candidates() {
     let mut child = demo().spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -111,28 +110,30 @@ fn interrupted_it_leaves_nobody_behind() {
         errors,
         "elector demo: interrupted; the candidates are stopped\n"
     );
-    are_gone(&candidates);
+    have_ended(&candidates);
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_and_leaves_nobody_behind() {
+fn closed_output_stops_all_candidates() {
     let mut child = demo().spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     out.read_line(&mut String::new()).unwrap();
     let mut candidates = Vec::new();
-    eventually("the candidates are there", || {
+    eventually("three candidates run", || {
         candidates = children(pid(&child));
         candidates.len() == 3
     });
     drop(out);
-    eventually("it ends", || child.try_wait().unwrap().is_some());
+    eventually("the demonstration ends", || {
+        child.try_wait().unwrap().is_some()
+    });
     let errors = errors_of(&mut child);
     assert_eq!(errors, "");
-    are_gone(&candidates);
+    have_ended(&candidates);
 }
 
 #[test]
-fn killed_it_leaves_nobody_behind() {
+fn kill_stops_all_candidates() {
     let mut child = demo().spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
@@ -144,7 +145,7 @@ fn killed_it_leaves_nobody_behind() {
     assert_eq!(candidates.len(), 3);
     child.kill().unwrap();
     child.wait().unwrap();
-    eventually("nobody is left but zombies that the system reaps", || {
+    eventually("only zombies are left, which init reaps", || {
         candidates.iter().all(|pid| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit_once(") ")
