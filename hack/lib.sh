@@ -218,7 +218,7 @@ find_leader() {
       [[ $(field "$status" role) == leader ]] || continue
       LEADER=$cluster
       LEADER_POD=$pod
-      TOKEN=$(field "$status" leading.token)
+      TOKEN=$(field "$status" term.fencingToken)
       LEASE=$(field "$status" settings.leaseDurationSeconds)
       LEASE=${LEASE%%.*}
       [[ -n $TOKEN && -n $LEASE ]] && return 0

@@ -36,8 +36,8 @@ show() {
     if [[ -n $since ]] && status=$(status_of "$cluster" "$pod"); then
       role=$(field "$status" role)
       sees=$(cluster_of "$(field "$status" leader)")
-      token=$(field "$status" lease.token)
-      if [[ $role == leader ]]; then LEADING+=("$cluster (token $(field "$status" leading.token))"); fi
+      token=$(field "$status" lease.fencingToken)
+      if [[ $role == leader ]]; then LEADING+=("$cluster (token $(field "$status" term.fencingToken))"); fi
     fi
     row "$cluster" "$pod" "${role:--}" "${sees:--}" "${token:--}" "${restarts:--}"
   done <<<"$pods"

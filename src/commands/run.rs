@@ -18,10 +18,11 @@ use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::ResourceLock;
 use crate::net::ProxySettings;
+use crate::observe::CandidateInfo;
 use crate::runtime::election::{LeaderElection, Transition};
+use crate::runtime::endpoints;
 use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
-use crate::runtime::observer::{self, Sources};
 use crate::runtime::sidecar::{Sidecar, SidecarError, SidecarOptions};
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{LeaderCallbacks, Term};
@@ -105,7 +106,7 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     config.seed = random_seed().map_err(CommandError::failed)?;
     let identity = config.identity.clone();
     let lock = settings.gist.open(&config)?;
-    let requests = lock.stats();
+    let store = lock.stats();
     log.identify(&identity, &lock.describe());
     let sidecar = Sidecar::start(sidecar_options(settings))?;
     transitions::started(&identity, &lock.describe());
@@ -134,16 +135,17 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let election = LeaderElection::new(config.clone(), lock, callbacks);
     let mut election = election.map_err(CommandError::failed)?;
     let handle = election.handle();
-    let sources = Sources {
-        handle: handle.clone(),
+    let candidate = CandidateInfo {
+        lease_name: settings.gist.lease_name(),
+        lock: handle.describe().to_owned(),
         config,
-        gist: &settings.gist,
-        requests,
+        confirm_delay: Some(settings.gist.confirm_delay),
         ready_when: settings.outside.ready_when,
         workload: workload.as_ref().map(Workload::counts),
     };
-    let endpoints = observer::serve(settings.outside.http_addr.as_ref(), sources);
-    let _endpoints = endpoints.map_err(CommandError::failed)?;
+    let addr = settings.outside.http_addr.as_ref();
+    let serve = |addr| endpoints::serve(addr, handle.clone(), store, candidate);
+    let _endpoints = addr.map(serve).transpose().map_err(CommandError::failed)?;
     let log_leader = move |transition: &Transition| transitions::new_leader(&identity, transition);
     let following = sidecar.follow(&mut election, log_leader);
     let following = following.map_err(CommandError::failed)?;

@@ -1,4 +1,4 @@
-//! A small bounded HTTP/1.1 server over `std::net`, for the status endpoints and the gist service.
+//! A small bounded HTTP/1.1 server over `std::net`, for the status endpoints and the emulator.
 //!
 //! It owns sockets, framing, limits and shutdown. It knows no routes and no JSON.
 //!

@@ -1,16 +1,16 @@
-//! Whether a client wants the page or the JSON, by its `Accept` header.
+//! Choice between the page and JSON by a client's `Accept` header.
 
-/// How much a client wants a type, in thousandths; 0 if it does not take it.
+/// Preference for a media type, in thousandths; 0 if the client does not accept it.
 type Weight = u16;
 
-/// Whether who sends this `Accept` header would rather have HTML than JSON, as browsers would. Who
-/// takes anything, or says nothing, gets JSON: programs came first.
+/// Returns whether an `Accept` header prefers HTML to JSON, as browsers do. Without a preference the
+/// answer is JSON, because the leader-elector sidecar's clients send none.
 pub(super) fn prefers_html(accept: Option<&str>) -> bool {
     let Some(accept) = accept else { return false };
     weight(accept, "text", "html") > weight(accept, "application", "json")
 }
 
-/// What the header says of a type: of the ranges that match, the most specific one counts.
+/// Returns the header's weight of a type, from the most specific matching range.
 fn weight(accept: &str, kind: &str, subtype: &str) -> Weight {
     let ranges = accept.split(',').filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -26,7 +26,7 @@ fn weight(accept: &str, kind: &str, subtype: &str) -> Weight {
     ranges.max().map_or(0, |(_, weight)| weight)
 }
 
-/// The value of a `q` parameter; `None` for another parameter.
+/// Parses a `q` parameter; `None` for any other parameter.
 fn quality(parameter: &str) -> Option<Weight> {
     let (name, value) = parameter.split_once('=')?;
     if !name.trim().eq_ignore_ascii_case("q") {
@@ -41,7 +41,7 @@ fn quality(parameter: &str) -> Option<Weight> {
     if whole.bytes().any(|digit| digit != b'0') {
         return Some(1000);
     }
-    // Not as a float: the program has no other use for std's way to read them, which takes 14 kB.
+    // Not parsed as a float: nothing else uses std's parser, which adds 14 kB to the binary.
     format!("{fraction:0<3.3}").parse().ok()
 }
 
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn browsers_get_the_page_and_everybody_else_json() {
+    fn browsers_prefer_html_programs_json() {
         for browser in [
             "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
             "text/html, application/xhtml+xml, image/jxr, */*;q=0.5",
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_a_client_sends_is_too_odd() {
+    fn random_header_never_panics() {
         let mut dice = fastrand::Rng::with_seed(7);
         for _ in 0..20_000 {
             let parts = [
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_range_counts() {
+    fn most_specific_range_counts() {
         assert_eq!(weight("*/*;q=0.1, text/html;q=0.7", "text", "html"), 700);
         assert_eq!(weight("text/html;q=0, text/*;q=0.5", "text", "html"), 0);
         assert_eq!(weight("text/html;q=7", "text", "html"), 1000);

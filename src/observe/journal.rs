@@ -1,95 +1,94 @@
-//! What one elector did and saw since it started: the owner of the election writes it, event by event.
+//! The journal of one candidate: terms, counters, latencies and the last failure since its start.
 //!
-//! It is the memory that the elector itself does not need: terms, counters, latencies, the last
-//! failure. Each note is a few assignments, so that the owner is never held up; what is kept is
-//! bounded.
+//! The election itself does not need it. The election's thread updates it event by event; each update
+//! is a few assignments, and the size is bounded.
 
 use std::time::Duration;
 
-use super::terms::Terms;
+use super::observed_terms::ObservedTerms;
 use crate::election::action::{Notice, StopReason};
 use crate::election::lock::{Content, LockError, Observed, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 
-/// Upper bounds of the buckets of [`Renewals`], in seconds: from a good connection to the longest
-/// request that an elector makes, and the default renew deadline.
+/// Upper bounds of the buckets of [`RenewalTimes`], in seconds: from a fast connection to the default
+/// renew deadline, which no request outlasts.
 pub const BUCKETS: [f64; 9] = [0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 8.0, 16.0];
 
-/// What one elector did and saw.
+/// What one candidate has done and observed since its start.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    /// When it started.
+    /// Start of the candidate.
     pub started: Instant,
-    /// The terms seen.
-    pub terms: Terms,
-    /// What is in effect, as far as is known: by the last look, or by a later write of its own.
-    pub known: Option<Known>,
-    /// When the store last said what is in effect.
+    /// Terms observed.
+    pub terms: ObservedTerms,
+    /// Content in effect, by the last read or by a later write of this candidate; `None` before the
+    /// first answer.
+    pub effective: Option<EffectiveContent>,
+    /// Time of the store's last answer about the content in effect.
     pub answered_at: Option<Instant>,
-    /// Since when it leads, if it does.
+    /// Start of this candidate's current term, while it leads.
     pub leading_since: Option<Instant>,
-    /// The last call that failed, also if others were answered since.
+    /// Last call that failed, also if later ones succeeded.
     pub last_failure: Option<Failure>,
-    /// How far the reading of a long history is, until it has ended.
-    pub reading: Option<String>,
-    /// How many calls failed.
+    /// Progress of a history scan under way.
+    pub history_scan: Option<String>,
+    /// Number of calls that failed.
     pub failed_calls: u64,
-    /// How many writes met somebody else's.
+    /// Number of writes that lost to another candidate's write.
     pub conflicts: u64,
-    /// How often it began to lead.
-    pub started_leading: u64,
-    /// How often it ceased to.
-    pub stopped_leading: u64,
-    /// How often another holder of the lease was seen, itself and nobody included.
-    pub new_leaders: u64,
-    /// How long renewals took.
-    pub renewals: Renewals,
-    /// The write that is under way.
-    writing: Option<Writing>,
-    /// Names what the last look showed; `None` if a write of its own came after it.
+    /// Number of terms of this candidate that started.
+    pub terms_started: u64,
+    /// Number of terms of this candidate that stopped.
+    pub terms_stopped: u64,
+    /// Number of observed changes of the holder, including to this candidate and to nobody.
+    pub holder_changes: u64,
+    /// Duration of the renewals.
+    pub renewals: RenewalTimes,
+    /// Write under way.
+    write: Option<Write>,
+    /// Version of the last read; `None` after a write of this candidate.
     version: Option<u64>,
 }
 
-/// What is in effect.
+/// Content in effect.
 #[derive(Clone, Debug)]
-pub struct Known {
-    /// What it is.
+pub struct EffectiveContent {
+    /// The content.
     pub content: Content,
-    /// Since when that is known.
-    pub since: Instant,
+    /// Time at which it was first observed or confirmed.
+    pub known_since: Instant,
 }
 
 /// A call that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// When.
+    /// Time of the failure.
     pub at: Instant,
-    /// What was tried, and how it failed.
-    pub text: String,
+    /// The call and its error.
+    pub message: String,
 }
 
 #[derive(Clone, Debug)]
-struct Writing {
+struct Write {
     record: LeaderElectionRecord,
     sent_at: Instant,
-    renewal: bool,
+    is_renewal: bool,
 }
 
-/// How long renewals took, as a histogram.
+/// Histogram of the duration of renewals.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Renewals {
-    /// How many took at most as long as the bound of the same place in [`BUCKETS`], and longer than
-    /// the one before.
+pub struct RenewalTimes {
+    /// Number of renewals per bucket of [`BUCKETS`], without those of the buckets before it.
     pub counts: [u64; BUCKETS.len()],
-    /// How many there were.
+    /// Number of all renewals.
     pub count: u64,
-    /// How long all of them took, in seconds.
+    /// Sum of all durations, in seconds.
     pub sum: f64,
 }
 
-impl Renewals {
-    fn took(&mut self, time: Duration) {
+impl RenewalTimes {
+    fn add(&mut self, time: Duration) {
         let seconds = time.as_secs_f64();
         self.count += 1;
         self.sum += seconds;
@@ -100,108 +99,106 @@ impl Renewals {
 }
 
 impl Journal {
-    /// That of an elector which starts `now`.
+    /// Creates the journal of a candidate that starts `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Journal {
             started: now,
-            terms: Terms::default(),
-            known: None,
+            terms: ObservedTerms::default(),
+            effective: None,
             answered_at: None,
             leading_since: None,
             last_failure: None,
-            reading: None,
+            history_scan: None,
             failed_calls: 0,
             conflicts: 0,
-            started_leading: 0,
-            stopped_leading: 0,
-            new_leaders: 0,
-            renewals: Renewals::default(),
-            writing: None,
+            terms_started: 0,
+            terms_stopped: 0,
+            holder_changes: 0,
+            renewals: RenewalTimes::default(),
+            write: None,
             version: None,
         }
     }
 
-    /// A look came back.
-    pub fn looked(&mut self, now: Instant, result: &Result<Observed, LockError>) {
+    /// Notes the result of a read.
+    pub fn read_finished(&mut self, now: Instant, result: &Result<Observed, LockError>) {
         let Ok(observed) = result else { return };
         self.answered_at = Some(now);
-        self.reading = None;
-        let anew =
-            self.version.replace(observed.resource_version) != Some(observed.resource_version);
-        self.know(
-            now,
-            observed.content.clone(),
-            anew,
-            observed.foreign_wait.is_some(),
-        );
+        self.history_scan = None;
+        let version = observed.resource_version;
+        let changed = self.version.replace(version) != Some(version);
+        let foreign = observed.foreign_wait.is_some();
+        self.set_effective(now, observed.content.clone(), changed, foreign);
     }
 
-    /// A write is sent; `renewal` if it is to extend the term of a leader.
-    pub fn writes(&mut self, now: Instant, record: &LeaderElectionRecord, renewal: bool) {
-        self.writing = Some(Writing {
+    /// Notes that a write is sent; `is_renewal` if it extends a leader's term.
+    pub fn write_started(&mut self, now: Instant, record: &LeaderElectionRecord, is_renewal: bool) {
+        self.write = Some(Write {
             record: record.clone(),
             sent_at: now,
-            renewal,
+            is_renewal,
         });
     }
 
-    /// It came back.
-    pub fn wrote(&mut self, now: Instant, result: &Result<Written, LockError>) {
-        let Some(writing) = self.writing.take() else {
+    /// Notes the result of the write under way.
+    pub fn write_finished(&mut self, now: Instant, result: &Result<Written, LockError>) {
+        let Some(write) = self.write.take() else {
             return;
         };
-        if writing.renewal {
-            self.renewals.took(now.since(writing.sent_at));
+        if write.is_renewal {
+            self.renewals.add(now.since(write.sent_at));
         }
         match result {
             Ok(_) => {
                 self.answered_at = Some(now);
                 self.version = None;
-                self.know(now, Content::Record(writing.record.into()), true, false);
+                self.set_effective(now, Content::Record(write.record.into()), true, false);
             }
             Err(LockError::Conflict) => self.conflicts += 1,
             Err(_) => {}
         }
     }
 
-    fn know(&mut self, now: Instant, content: Content, anew: bool, by_hand: bool) {
-        self.terms.saw(now, &content, anew, by_hand);
-        let before = self.known.take().filter(|_| !anew);
-        let since = before.map_or(now, |known| known.since);
-        self.known = Some(Known { content, since });
+    fn set_effective(&mut self, now: Instant, content: Content, changed: bool, foreign: bool) {
+        self.terms.observe(now, &content, changed, foreign);
+        let before = self.effective.take().filter(|_| !changed);
+        self.effective = Some(EffectiveContent {
+            content,
+            known_since: before.map_or(now, |before| before.known_since),
+        });
     }
 
-    /// This candidate leads from now on.
-    pub fn led(&mut self, now: Instant, identity: &str, token: u64) {
-        self.started_leading += 1;
+    /// Notes the start of a term of this candidate.
+    pub fn started_leading(&mut self, now: Instant, identity: &str, fencing_token: u64) {
+        self.terms_started += 1;
         self.leading_since = Some(now);
-        self.terms.led(now, identity, token);
+        self.terms.start_own(now, identity, fencing_token);
     }
 
-    /// It does not any more.
-    pub fn stopped(&mut self, now: Instant, token: u64, reason: StopReason) {
-        self.stopped_leading += 1;
+    /// Notes the end of this candidate's term.
+    pub fn stopped_leading(&mut self, now: Instant, fencing_token: u64, reason: StopReason) {
+        self.terms_stopped += 1;
         self.leading_since = None;
-        self.terms.stopped(now, token, reason);
+        self.terms.end_own(now, fencing_token, reason);
     }
 
-    /// Another holder of the lease was seen.
-    pub fn new_leader(&mut self) {
-        self.new_leaders += 1;
+    /// Notes that another holder of the lease was observed.
+    pub fn holder_changed(&mut self) {
+        self.holder_changes += 1;
     }
 
-    /// The elector has something to say.
+    /// Notes a notice of the election.
     pub fn notice(&mut self, now: Instant, notice: &Notice) {
         match notice {
             Notice::Failed {
-                error: LockError::Unfinished(how_far),
+                error: LockError::Unfinished(progress),
                 ..
-            } => self.reading = Some(how_far.clone()),
+            } => self.history_scan = Some(progress.clone()),
             Notice::Failed { call, error, .. } => {
                 self.failed_calls += 1;
-                let text = format!("{call} failed: {error}");
-                self.last_failure = Some(Failure { at: now, text });
+                let message = format!("{call} failed: {error}");
+                self.last_failure = Some(Failure { at: now, message });
             }
             _ => {}
         }
@@ -240,49 +237,49 @@ mod tests {
     }
 
     fn known_since(journal: &Journal) -> Instant {
-        journal.known.as_ref().unwrap().since
+        journal.effective.as_ref().unwrap().known_since
     }
 
     #[test]
-    fn what_is_in_effect_is_known_since_it_was_first_seen_or_written() {
+    fn content_known_since_first_read_or_write() {
         let mut journal = Journal::new(at(0));
-        journal.looked(at(1), &observed("a", 7));
-        journal.looked(at(2), &observed("a", 7));
+        journal.read_finished(at(1), &observed("a", 7));
+        journal.read_finished(at(2), &observed("a", 7));
         assert_eq!(known_since(&journal), at(1));
         assert_eq!(journal.answered_at, Some(at(2)));
-        journal.looked(at(3), &observed("a", 8));
+        journal.read_finished(at(3), &observed("a", 8));
         assert_eq!(known_since(&journal), at(3));
-        journal.looked(at(4), &Err(LockError::Unavailable("x".into())));
+        journal.read_finished(at(4), &Err(LockError::Unavailable("x".into())));
         assert_eq!(journal.answered_at, Some(at(3)));
-        journal.writes(at(5), &record("me", 2), false);
-        journal.wrote(at(6), &Ok(Written::default()));
+        journal.write_started(at(5), &record("me", 2), false);
+        journal.write_finished(at(6), &Ok(Written::default()));
         assert_eq!(known_since(&journal), at(6));
-        assert_eq!(journal.known.unwrap().content.holder(), "me");
-        assert_eq!(journal.terms.last().unwrap().token, 2);
+        assert_eq!(journal.effective.unwrap().content.holder(), "me");
+        assert_eq!(journal.terms.last().unwrap().fencing_token, 2);
     }
 
     #[test]
-    fn a_write_that_failed_is_not_known_to_be_in_effect() {
+    fn failed_write_is_not_effective() {
         let mut journal = Journal::new(at(0));
-        journal.looked(at(1), &observed("a", 7));
+        journal.read_finished(at(1), &observed("a", 7));
         for error in [
             LockError::Conflict,
             LockError::OutcomeUnknown("x".into()),
             LockError::Unavailable("x".into()),
         ] {
-            journal.writes(at(2), &record("me", 2), true);
-            journal.wrote(at(3), &Err(error));
+            journal.write_started(at(2), &record("me", 2), true);
+            journal.write_finished(at(3), &Err(error));
         }
         assert_eq!(journal.conflicts, 1);
-        assert_eq!(journal.known.unwrap().content.holder(), "a");
+        assert_eq!(journal.effective.unwrap().content.holder(), "a");
         assert_eq!(journal.renewals.count, 3);
     }
 
     #[test]
-    fn a_renewal_falls_into_the_bucket_of_its_time() {
-        let mut renewals = Renewals::default();
+    fn renewal_counts_in_its_bucket() {
+        let mut renewals = RenewalTimes::default();
         for millis in [0, 100, 101, 3_000, 16_000, 16_001, 90_000] {
-            renewals.took(Duration::from_millis(millis));
+            renewals.add(Duration::from_millis(millis));
         }
         assert_eq!(renewals.counts, [2, 1, 0, 0, 0, 1, 0, 0, 1]);
         assert_eq!(renewals.count, 7);
@@ -290,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_failure_is_kept_and_reading_a_long_history_is_none() {
+    fn history_scan_is_no_failure() {
         let failed = |error| Notice::Failed {
             call: "reading the lease",
             error,
@@ -300,12 +297,15 @@ mod tests {
         let mut journal = Journal::new(at(0));
         let unfinished = LockError::Unfinished("5 of 9 pages".into());
         journal.notice(at(1), &failed(unfinished));
-        assert_eq!((journal.failed_calls, journal.reading.is_some()), (0, true));
+        assert_eq!(
+            (journal.failed_calls, journal.history_scan.is_some()),
+            (0, true)
+        );
         journal.notice(at(2), &failed(LockError::Unavailable("no route".into())));
-        journal.looked(at(3), &observed("a", 7));
-        assert_eq!(journal.reading, None);
+        journal.read_finished(at(3), &observed("a", 7));
+        assert_eq!(journal.history_scan, None);
         let failure = journal.last_failure.unwrap();
-        assert_eq!(failure.text, "reading the lease failed: no route");
+        assert_eq!(failure.message, "reading the lease failed: no route");
         assert_eq!(failure.at, at(2));
     }
 }

@@ -1,85 +1,64 @@
-//! What is told as JSON: the documents of `/`, `/leader` and `/status`.
+//! The JSON documents of `/`, `/leader`, `/status` and of errors.
 //!
-//! The names are a promise to programs: fields are added, and none changes its meaning. Durations are
-//! seconds, with a fraction; times are RFC 3339 in UTC by this machine's clock, but for those of the
-//! record, which come from its holder's. What is not known is null.
+//! Programs rely on the names: fields are added, and none changes its meaning. Durations are seconds
+//! with a fraction. Times are RFC 3339 in UTC by this machine's clock, except those of the record and
+//! the rate limit. Unknown values are null.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::terms::Term;
-use super::view::{Leads, View};
-use super::workload::{ExitClass, WorkloadCounts};
+use super::observed_terms::ObservedTerm;
+use super::snapshot::Snapshot;
+use super::workload_counts::{ExitClass, WorkloadCounts};
 use crate::election::lock::Content;
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
+use crate::fmt;
 
-/// The document of `/`: that of the leader-elector sidecar.
+/// Document of `/leader`.
 #[derive(Serialize)]
-struct Name<'a> {
-    name: &'a str,
+#[serde(rename_all = "camelCase")]
+struct Leader<'a> {
+    leading: bool,
+    identity: &'a str,
+    leader: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fencing_token: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds_left: Option<f64>,
 }
 
-/// The document of what is refused.
-#[derive(Serialize)]
-struct Error<'a> {
-    error: &'a str,
-}
-
-/// The document of `/leader`.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase", untagged)]
-enum Leader<'a> {
-    #[serde(rename_all = "camelCase")]
-    Here {
-        leader: bool,
-        identity: &'a str,
-        token: u64,
-        seconds_left: f64,
-    },
-    Elsewhere {
-        leader: bool,
-        identity: &'a str,
-        name: &'a str,
-    },
-}
-
-/// The document of `/status`.
+/// Document of `/status`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Status<'a> {
-    /// This candidate's name.
     identity: &'a str,
-    /// candidate, claimant, leader, leaving or finished.
     role: &'static str,
-    /// It is giving up its term, or the election.
+    /// The candidate was told to stop or to step down.
     stopping: bool,
     ready: bool,
-    /// Who leads, as at `/`.
+    leading: bool,
     leader: &'a str,
-    leading: Option<Leading>,
+    /// This candidate's term, while it leads.
+    term: Option<OwnTerm>,
     lease: Option<Lease<'a>>,
-    /// absent, gone, unreadable, record, or unknown before the first answer.
+    /// `neverWritten`, `deleted`, `corrupt`, `record`, or `unknown` before the first answer.
     content: &'static str,
-    /// Why it is unreadable.
-    unreadable: Option<&'a str>,
+    corrupt_reason: Option<&'a str>,
     record: Option<&'a LeaderElectionRecord>,
-    /// In how many seconds this candidate takes the lease, unless something else is seen before.
-    takes_lease_in: Option<f64>,
-    /// How long ago the store last said what is in effect.
+    /// Seconds until this candidate acquires the lease, unless a read shows a change before.
+    acquires_in: Option<f64>,
     answered_seconds_ago: Option<f64>,
     call: Option<Call>,
-    /// How many calls failed in a row.
-    failures: u32,
-    /// The last one that did, also if others were answered since.
+    consecutive_failures: u32,
+    /// Last call that failed, also if later ones succeeded.
     last_failure: Option<Failure<'a>>,
-    /// How far the reading of a long history is.
-    reading: Option<&'a str>,
-    /// For how long the store wants no call.
-    throttled_seconds: Option<f64>,
-    terms: Vec<TermSeen<'a>>,
+    /// Progress of a history scan under way.
+    history_scan: Option<&'a str>,
+    rate_limited_seconds: Option<f64>,
+    terms: Vec<Term<'a>>,
     requests: Requests,
     rate_limit: Option<RateLimit>,
     workload: Option<Workload>,
@@ -87,85 +66,78 @@ struct Status<'a> {
     settings: Settings,
     version: &'static str,
     uptime_seconds: f64,
-    /// When this was said.
+    /// Time of this document.
     time: Option<String>,
 }
 
-/// This candidate's own term.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Leading {
-    token: u64,
+struct OwnTerm {
+    fencing_token: u64,
     since: Option<String>,
     seconds: Option<f64>,
     seconds_left: f64,
 }
 
-/// The lease that somebody holds.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Lease<'a> {
     holder: &'a str,
-    token: u64,
-    /// Since when the record in effect is known.
-    seen_since: Option<String>,
-    seconds_left: f64,
+    fencing_token: u64,
+    /// Time at which the record in effect was first observed.
+    observed_since: Option<String>,
     seconds: f64,
+    seconds_left: f64,
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Call {
-    what: &'static str,
+    name: &'static str,
     seconds: f64,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Failure<'a> {
-    text: &'a str,
+    message: &'a str,
     seconds_ago: f64,
 }
 
-/// A term that was seen; the newest first.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TermSeen<'a> {
+struct Term<'a> {
     holder: &'a str,
-    token: u64,
-    /// It is one of this process's own.
-    own: bool,
-    /// When it began as seen from here.
+    fencing_token: u64,
+    /// Whether it is a term of this process.
+    mine: bool,
     from: Option<String>,
-    /// When it began by its holder's clock, where that was not seen from here.
+    /// Start by the holder's clock, if it was not observed.
     acquire_time: Option<&'a str>,
     to: Option<String>,
-    /// released, ranOut, succeeded, overwritten; of one's own: stopped, steppedDown, workloadEnded, notRenewed,
-    /// deposed.
-    ended: Option<&'static str>,
+    end_reason: Option<&'static str>,
     seconds: f64,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Requests {
-    /// Answers by method and status, as in `"GET 304"`.
+    /// By method and status, as in `"GET 304"`.
     answers: BTreeMap<String, u64>,
     unanswered: u64,
     not_modified: u64,
     conflicts: u64,
-    history_scan_requests: u64,
+    history_scan: u64,
     held_back: u64,
     failed_calls: u64,
 }
 
-/// GitHub's, as last heard of.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct RateLimit {
     limit: u64,
     remaining: u64,
-    /// In seconds since the Unix epoch, by GitHub's clock.
-    reset: i64,
+    /// By the store's clock.
+    resets_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -190,145 +162,144 @@ struct Settings {
     exit_on_lost_lease: bool,
 }
 
-/// Of `/`.
-pub(super) fn name(leader: &str) -> String {
-    text(&Name { name: leader })
+/// Returns the document of `/`, which is that of the leader-elector sidecar.
+pub(super) fn name(snapshot: &Snapshot) -> String {
+    text(&BTreeMap::from([("name", snapshot.leader())]))
 }
 
-/// Of what is refused.
-pub(super) fn error(why: &str) -> String {
-    text(&Error { error: why }) + "\n"
+/// Returns the document of an error.
+pub(super) fn error(message: &str) -> String {
+    text(&BTreeMap::from([("error", message)])) + "\n"
 }
 
-/// Of `/leader`.
-pub(super) fn leader(identity: &str, leads: Option<Leads>, name: &str) -> String {
-    text(&match leads {
-        Some(leads) => Leader::Here {
-            leader: true,
-            identity,
-            token: leads.token,
-            seconds_left: seconds(leads.left),
-        },
-        None => Leader::Elsewhere {
-            leader: false,
-            identity,
-            name,
-        },
+/// Returns the document of `/leader`.
+pub(super) fn leader(snapshot: &Snapshot) -> String {
+    let leadership = snapshot.leadership();
+    text(&Leader {
+        leading: leadership.is_some(),
+        identity: snapshot.identity(),
+        leader: snapshot.leader(),
+        fencing_token: leadership.map(|leadership| leadership.fencing_token),
+        seconds_left: leadership.map(|leadership| seconds(leadership.time_left)),
     }) + "\n"
 }
 
-/// Of `/status`.
-pub(super) fn status(view: &View) -> String {
-    let content = view.content();
-    let ago = |then: Instant| seconds(view.ago(then));
-    let ahead = |then: Instant| seconds(then.since(view.now));
-    let throttled = view.status.rate_limited_until;
+/// Returns the document of `/status`.
+pub(super) fn status(snapshot: &Snapshot) -> String {
+    let Snapshot {
+        candidate,
+        status,
+        journal,
+        ..
+    } = snapshot;
+    let content = snapshot.content();
+    let ago = |then: Instant| seconds(snapshot.ago(then));
+    let ahead = |then: Instant| seconds(then.since(snapshot.now));
+    let rate_limited_until = status.rate_limited_until;
+    let terms = journal.terms.newest_first();
     let document = Status {
-        identity: view.identity(),
-        role: view.status.role.as_str(),
-        stopping: view.status.stopping,
-        ready: view.ready().is_ok(),
-        leader: view.leader(),
-        leading: leading(view),
-        lease: lease(view),
+        identity: snapshot.identity(),
+        role: status.role.as_str(),
+        stopping: status.stopping,
+        ready: snapshot.check_ready().is_ok(),
+        leading: snapshot.is_leading(),
+        leader: snapshot.leader(),
+        term: own_term(snapshot),
+        lease: lease(snapshot),
         content: match content {
             None => "unknown",
-            Some(Content::NeverWritten) => "absent",
-            Some(Content::Deleted) => "gone",
-            Some(Content::Corrupt(_)) => "unreadable",
+            Some(Content::NeverWritten) => "neverWritten",
+            Some(Content::Deleted) => "deleted",
+            Some(Content::Corrupt(_)) => "corrupt",
             Some(Content::Record(_)) => "record",
         },
-        unreadable: match content {
-            Some(Content::Corrupt(why)) => Some(why),
+        corrupt_reason: match content {
+            Some(Content::Corrupt(reason)) => Some(reason),
             _ => None,
         },
         record: content.and_then(Content::record),
-        takes_lease_in: view.acquire_at().map(ahead),
-        answered_seconds_ago: view.journal.answered_at.map(ago),
-        call: view.status.call.map(|call| Call {
-            what: call.name,
+        acquires_in: snapshot.acquire_at().map(ahead),
+        answered_seconds_ago: journal.answered_at.map(ago),
+        call: status.call.map(|call| Call {
+            name: call.name,
             seconds: ago(call.since),
         }),
-        failures: view.status.failures,
-        last_failure: view.journal.last_failure.as_ref().map(|failure| Failure {
-            text: &failure.text,
+        consecutive_failures: status.failures,
+        last_failure: journal.last_failure.as_ref().map(|failure| Failure {
+            message: &failure.message,
             seconds_ago: ago(failure.at),
         }),
-        reading: view.journal.reading.as_deref(),
-        throttled_seconds: (throttled > view.now).then(|| ahead(throttled)),
-        terms: view
-            .journal
-            .terms
-            .newest_first()
-            .map(|seen| term(view, seen))
-            .collect(),
-        requests: requests(view),
-        rate_limit: view.requests.rate_limit.map(|rate| RateLimit {
+        history_scan: journal.history_scan.as_deref(),
+        rate_limited_seconds: (rate_limited_until > snapshot.now)
+            .then(|| ahead(rate_limited_until)),
+        terms: terms.map(|observed| term(snapshot, observed)).collect(),
+        requests: requests(snapshot),
+        rate_limit: snapshot.store.rate_limit.map(|rate| RateLimit {
             limit: rate.limit,
             remaining: rate.remaining,
-            reset: rate.resets_at,
+            resets_at: fmt::utc(rate.resets_at),
         }),
-        workload: view.about.workload.as_deref().map(workload),
-        lock: &view.about.lock,
-        settings: settings(view),
+        workload: candidate.workload.as_deref().map(workload),
+        lock: &candidate.lock,
+        settings: settings(snapshot),
         version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: ago(view.journal.started),
-        time: view.time_at(view.now),
+        uptime_seconds: ago(journal.started),
+        time: snapshot.time_at(snapshot.now),
     };
-    // For people who ask with curl, too.
+    // Indented for operators who use curl.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
 
-fn leading(view: &View) -> Option<Leading> {
-    let leads = view.leads()?;
-    let since = view.journal.leading_since;
-    Some(Leading {
-        token: leads.token,
-        since: since.and_then(|since| view.time_at(since)),
-        seconds: since.map(|since| seconds(view.ago(since))),
-        seconds_left: seconds(leads.left),
+fn own_term(snapshot: &Snapshot) -> Option<OwnTerm> {
+    let leadership = snapshot.leadership()?;
+    let since = snapshot.journal.leading_since;
+    Some(OwnTerm {
+        fencing_token: leadership.fencing_token,
+        since: since.and_then(|since| snapshot.time_at(since)),
+        seconds: since.map(|since| seconds(snapshot.ago(since))),
+        seconds_left: seconds(leadership.time_left),
     })
 }
 
-fn lease(view: &View) -> Option<Lease<'_>> {
-    let lease = view.lease()?;
-    let known = view.journal.known.as_ref()?;
+fn lease(snapshot: &Snapshot) -> Option<Lease<'_>> {
+    let lease = snapshot.lease()?;
+    let effective = snapshot.journal.effective.as_ref()?;
     Some(Lease {
         holder: &lease.record.holder_identity,
-        token: lease.record.leader_transitions,
-        seen_since: view.time_at(known.since),
-        seconds_left: seconds(lease.until.since(view.now)),
-        seconds: seconds(lease.of),
+        fencing_token: lease.record.leader_transitions,
+        observed_since: snapshot.time_at(effective.known_since),
+        seconds: seconds(lease.duration),
+        seconds_left: seconds(lease.valid_until.since(snapshot.now)),
     })
 }
 
-fn term<'a>(view: &View, term: &'a Term) -> TermSeen<'a> {
-    let end = term.end.map_or(view.now, |end| end.at);
-    TermSeen {
+fn term<'a>(snapshot: &Snapshot, term: &'a ObservedTerm) -> Term<'a> {
+    let end = term.end.map_or(snapshot.now, |end| end.at);
+    Term {
         holder: &term.holder,
-        token: term.token,
-        own: term.own,
-        from: view.time_at(term.from),
+        fencing_token: term.fencing_token,
+        mine: term.mine,
+        from: snapshot.time_at(term.from),
         acquire_time: term.acquire_time.as_deref(),
-        to: term.end.and_then(|end| view.time_at(end.at)),
-        ended: term.end.map(|end| end.how.as_str()),
+        to: term.end.and_then(|end| snapshot.time_at(end.at)),
+        end_reason: term.end.map(|end| end.reason.as_str()),
         seconds: seconds(end.since(term.from)),
     }
 }
 
-fn requests(view: &View) -> Requests {
-    let stats = &view.requests;
-    let answers = stats.answers.iter();
+fn requests(snapshot: &Snapshot) -> Requests {
+    let store = &snapshot.store;
+    let answers = store.answers.iter();
     Requests {
         answers: answers
             .map(|((method, status), count)| (format!("{method} {status}"), *count))
             .collect(),
-        unanswered: stats.unanswered,
-        not_modified: stats.not_modified,
-        conflicts: view.journal.conflicts,
-        history_scan_requests: stats.history_scan_requests,
-        held_back: stats.held_back,
-        failed_calls: view.journal.failed_calls,
+        unanswered: store.unanswered,
+        not_modified: store.not_modified,
+        conflicts: snapshot.journal.conflicts,
+        history_scan: store.history_scan_requests,
+        held_back: store.held_back,
+        failed_calls: snapshot.journal.failed_calls,
     }
 }
 
@@ -341,14 +312,14 @@ fn workload(counts: &WorkloadCounts) -> Workload {
     }
 }
 
-fn settings(view: &View) -> Settings {
-    let config = &view.about.config;
+fn settings(snapshot: &Snapshot) -> Settings {
+    let config = &snapshot.candidate.config;
     Settings {
         lease_duration_seconds: seconds(config.lease_duration),
         renew_deadline_seconds: seconds(config.renew_deadline),
         retry_period_seconds: seconds(config.retry_period),
         poll_period_seconds: seconds(config.poll_period),
-        confirm_delay_seconds: view.about.confirm_delay.map(seconds),
+        confirm_delay_seconds: snapshot.candidate.confirm_delay.map(seconds),
         termination_grace_seconds: seconds(config.termination_grace),
         stop_timeout_seconds: seconds(config.stop_timeout),
         release_on_cancel: config.release_on_cancel,
@@ -356,12 +327,12 @@ fn settings(view: &View) -> Settings {
     }
 }
 
-/// In milliseconds at the finest: more is noise.
+/// Returns a duration in seconds, cut to milliseconds.
 fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1000.0
 }
 
-/// These documents have text keys only, and cannot fail to be written.
+/// Serializes a document; cannot fail, because every key is text.
 fn text(document: &impl Serialize) -> String {
     serde_json::to_string(document).unwrap_or_default()
 }

@@ -1,63 +1,52 @@
 //! Metrics in Prometheus' text format, version 0.0.4.
 //!
-//! client-go's two names are kept, so that dashboards for its leader election work here; everything
-//! else begins with `elector_`. What is not known is left out.
+//! Two names are client-go's, so that dashboards for its leader election work; all others begin with
+//! `elector_`. Unknown values are left out.
 
 use std::fmt::{Display, Write};
 
 use super::journal::BUCKETS;
-use super::view::View;
-use super::workload::{ExitClass, WorkloadCounts};
+use super::snapshot::Snapshot;
+use super::workload_counts::{ExitClass, WorkloadCounts};
 
-/// The content type of the format.
+/// Content type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Writes families of metrics one after the other.
+/// The text of all metrics. Writing to it cannot fail.
 #[derive(Default)]
-struct Families {
-    text: String,
-    name: &'static str,
-}
+struct Text(String);
 
-impl Families {
-    /// Begins a family; its samples follow. Writing to a String cannot fail, here and below.
-    fn family(&mut self, name: &'static str, kind: &str, help: &str) -> &mut Self {
-        self.name = name;
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        self
+impl Text {
+    /// Starts a metric of the given kind; its samples follow.
+    fn metric(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn gauge(&mut self, name: &'static str, help: &str) -> &mut Self {
-        self.family(name, "gauge", help)
-    }
-
-    fn counter(&mut self, name: &'static str, help: &str) -> &mut Self {
-        self.family(name, "counter", help)
-    }
-
-    /// A sample without labels.
-    fn is(&mut self, value: impl Display) {
-        self.sample("", &[], value);
-    }
-
-    /// A sample with labels.
-    fn of(&mut self, labels: &[(&str, &str)], value: impl Display) -> &mut Self {
-        self.sample("", labels, value);
-        self
-    }
-
-    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
-        let _ = write!(self.text, "{}{suffix}", self.name);
+    /// Adds a sample of the metric started last.
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
         for (n, (label, value)) in labels.iter().enumerate() {
             let open = if n == 0 { '{' } else { ',' };
-            let _ = write!(self.text, "{open}{label}=\"{}\"", escaped(value));
+            let _ = write!(self.0, "{open}{label}=\"{}\"", escaped(value));
         }
         let close = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.text, "{close} {value}");
+        let _ = writeln!(self.0, "{close} {value}");
+    }
+
+    /// Adds a gauge with one sample.
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.metric(name, "gauge", help);
+        self.sample(name, &[], value);
+    }
+
+    /// Adds a counter with one sample.
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.metric(name, "counter", help);
+        self.sample(name, &[], value);
     }
 }
 
-/// A label's value as the format wants it.
+/// Escapes a label's value.
 fn escaped(value: &str) -> String {
     value
         .replace('\\', "\\\\")
@@ -65,183 +54,182 @@ fn escaped(value: &str) -> String {
         .replace('\n', "\\n")
 }
 
-/// Everything.
-pub(super) fn text(view: &View) -> String {
-    let mut families = Families::default();
-    election(&mut families, view);
-    lease(&mut families, view);
-    renewals(&mut families, view);
-    requests(&mut families, view);
-    rate_limit(&mut families, view);
-    workload(&mut families, view.about.workload.as_deref());
-    families
-        .gauge(
-            "elector_uptime_seconds",
-            "How long this process stands for election, suspended time included.",
-        )
-        .is(view.ago(view.journal.started).as_secs_f64());
-    families
-        .gauge("elector_build_info", "The version that runs; always 1.")
-        .of(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-    families.text
+/// Returns all metrics.
+pub(super) fn text(snapshot: &Snapshot) -> String {
+    let mut text = Text::default();
+    election(&mut text, snapshot);
+    lease(&mut text, snapshot);
+    renewals(&mut text, snapshot);
+    requests(&mut text, snapshot);
+    rate_limit(&mut text, snapshot);
+    if let Some(counts) = &snapshot.candidate.workload {
+        workload(&mut text, counts);
+    }
+    text.gauge(
+        "elector_uptime_seconds",
+        "Time since the start of this process, including suspended time.",
+        snapshot.ago(snapshot.journal.started).as_secs_f64(),
+    );
+    let name = "elector_build_info";
+    text.metric(name, "gauge", "Version of the program; the value is 1.");
+    text.sample(name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.0
 }
 
-fn election(families: &mut Families, view: &View) {
-    let name = [("name", view.about.lease.as_str())];
-    let journal = &view.journal;
-    families
-        .gauge(
-            "leader_election_master_status",
-            "Whether this candidate leads: 1 if it does, 0 if not. The name is that of the lease: the gist, and the file where one is set.",
-        )
-        .of(&name, u8::from(view.leads().is_some()));
-    families
-        .counter(
-            "leader_election_slowpath_total",
-            "How often a leader had to look before it could renew. The name is that of the lease.",
-        )
-        .of(&name, view.status.slow_paths);
-    families
-        .counter("elector_transitions_total", "Changes of leadership: this candidate began to lead, ceased to, or saw another holder of the lease (itself and nobody included).")
-        .of(&[("event", "started_leading")], journal.started_leading)
-        .of(&[("event", "stopped_leading")], journal.stopped_leading)
-        .of(&[("event", "new_leader")], journal.new_leaders);
-    families
-        .gauge("elector_ready", "Whether /readyz says ready.")
-        .is(u8::from(view.ready().is_ok()));
-    families
-        .gauge(
-            "elector_consecutive_failures",
-            "How many calls to the store failed in a row, up to now.",
-        )
-        .is(view.status.failures);
-    families
-        .counter(
-            "elector_failed_calls_total",
-            "How many calls to the store failed; a call may be several requests, or none.",
-        )
-        .is(journal.failed_calls);
-    families
-        .counter(
-            "elector_conflicts_total",
-            "How many writes met somebody else's, which came first.",
-        )
-        .is(journal.conflicts);
+fn election(text: &mut Text, snapshot: &Snapshot) {
+    let labels = [("name", snapshot.candidate.lease_name.as_str())];
+    let journal = &snapshot.journal;
+    let name = "leader_election_master_status";
+    let help = "Whether this candidate leads (1) or not (0), by the name of the lease.";
+    text.metric(name, "gauge", help);
+    text.sample(name, &labels, u8::from(snapshot.is_leading()));
+    let name = "leader_election_slowpath_total";
+    let help = "Renewals that needed a read before, by the name of the lease.";
+    text.metric(name, "counter", help);
+    text.sample(name, &labels, snapshot.status.slow_paths);
+    let name = "elector_transitions_total";
+    let help = "Transitions: this candidate's terms started and stopped, and observed changes of the holder.";
+    text.metric(name, "counter", help);
+    for (event, count) in [
+        ("started_leading", journal.terms_started),
+        ("stopped_leading", journal.terms_stopped),
+        ("new_leader", journal.holder_changes),
+    ] {
+        text.sample(name, &[("event", event)], count);
+    }
+    text.gauge(
+        "elector_ready",
+        "Whether /readyz reports ready.",
+        u8::from(snapshot.check_ready().is_ok()),
+    );
+    text.gauge(
+        "elector_consecutive_failures",
+        "Calls to the store that failed since the last one that succeeded.",
+        snapshot.status.failures,
+    );
+    text.counter(
+        "elector_failed_calls_total",
+        "Calls to the store that failed; a call can be several requests, or none.",
+        journal.failed_calls,
+    );
+    text.counter(
+        "elector_conflicts_total",
+        "Writes that lost to another candidate's write.",
+        journal.conflicts,
+    );
 }
 
-fn lease(families: &mut Families, view: &View) {
-    let lease = view.lease();
-    let left = lease.map_or(0.0, |lease| lease.until.since(view.now).as_secs_f64());
-    families
-        .gauge("elector_lease_remaining_seconds", "Until the lease runs out: one's own for a leader, which then stops; another's as seen by those who wait for it. 0 if nobody holds it.")
-        .is(left);
+fn lease(text: &mut Text, snapshot: &Snapshot) {
+    let lease = snapshot.lease();
+    let left = lease.map_or(0.0, |lease| {
+        lease.valid_until.since(snapshot.now).as_secs_f64()
+    });
+    text.gauge(
+        "elector_lease_remaining_seconds",
+        "For a leader, time until its leadership deadline; for a standby, until the lease expires; 0 without a holder.",
+        left,
+    );
     if let Some(lease) = lease {
-        families
-            .gauge(
-                "elector_fencing_token",
-                "The token of the term that the record in effect belongs to.",
-            )
-            .is(lease.record.leader_transitions);
+        text.gauge(
+            "elector_fencing_token",
+            "Fencing token of the record in effect.",
+            lease.record.leader_transitions,
+        );
     }
 }
 
-fn renewals(families: &mut Families, view: &View) {
-    let renewals = &view.journal.renewals;
-    families.family(
+fn renewals(text: &mut Text, snapshot: &Snapshot) {
+    let renewals = &snapshot.journal.renewals;
+    text.metric(
         "elector_renew_duration_seconds",
         "histogram",
-        "How long a leader's renewals took, from the request until it was answered or had failed.",
+        "Duration of a leader's renewals, failed ones included.",
     );
-    let mut below = 0;
+    let bucket = "elector_renew_duration_seconds_bucket";
+    let mut cumulative = 0;
     for (bound, count) in BUCKETS.iter().zip(renewals.counts) {
-        below += count;
-        families.sample("_bucket", &[("le", &bound.to_string())], below);
+        cumulative += count;
+        text.sample(bucket, &[("le", &bound.to_string())], cumulative);
     }
-    families.sample("_bucket", &[("le", "+Inf")], renewals.count);
-    families.sample("_sum", &[], renewals.sum);
-    families.sample("_count", &[], renewals.count);
+    text.sample(bucket, &[("le", "+Inf")], renewals.count);
+    text.sample("elector_renew_duration_seconds_sum", &[], renewals.sum);
+    text.sample("elector_renew_duration_seconds_count", &[], renewals.count);
 }
 
-fn requests(families: &mut Families, view: &View) {
-    let stats = &view.requests;
-    families.counter(
-        "elector_requests_total",
-        "Answered requests to GitHub, by method and status.",
-    );
-    for ((method, status), count) in &stats.answers {
+fn requests(text: &mut Text, snapshot: &Snapshot) {
+    let store = &snapshot.store;
+    let name = "elector_requests_total";
+    let help = "Answered requests to the store, by method and status.";
+    text.metric(name, "counter", help);
+    for ((method, status), count) in &store.answers {
         let labels = [("method", *method), ("status", &status.to_string())];
-        families.of(&labels, count);
+        text.sample(name, &labels, count);
     }
-    families
-        .counter(
-            "elector_unanswered_requests_total",
-            "Requests to GitHub that got no answer.",
-        )
-        .is(stats.unanswered);
-    families
-        .counter(
-            "elector_not_modified_total",
-            "Answers that nothing has changed (304), which cost nothing of the rate limit.",
-        )
-        .is(stats.not_modified);
-    families
-        .counter(
-            "elector_history_scan_requests_total",
-            "Requests for revisions and pages of the history.",
-        )
-        .is(stats.history_scan_requests);
-    families
-        .counter(
-            "elector_held_back_total",
-            "Requests that were not sent, because GitHub's limits did not permit it.",
-        )
-        .is(stats.held_back);
+    text.counter(
+        "elector_unanswered_requests_total",
+        "Requests to the store without an answer.",
+        store.unanswered,
+    );
+    text.counter(
+        "elector_not_modified_total",
+        "Answers of the store that the record has not changed.",
+        store.not_modified,
+    );
+    text.counter(
+        "elector_history_scan_requests_total",
+        "Requests for revisions and pages of the record's history.",
+        store.history_scan_requests,
+    );
+    text.counter(
+        "elector_held_back_requests_total",
+        "Requests that were not sent because of the store's rate limit.",
+        store.held_back,
+    );
 }
 
-fn rate_limit(families: &mut Families, view: &View) {
-    families
-        .gauge(
-            "elector_throttled_seconds",
-            "For how long GitHub wants no request; 0 where it has nothing against one.",
-        )
-        .is(view.status.rate_limited_until.since(view.now).as_secs_f64());
-    let Some(rate) = view.requests.rate_limit else {
+fn rate_limit(text: &mut Text, snapshot: &Snapshot) {
+    let limited_until = snapshot.status.rate_limited_until;
+    text.gauge(
+        "elector_rate_limited_seconds",
+        "Time until the store accepts requests again; 0 if it does now.",
+        limited_until.since(snapshot.now).as_secs_f64(),
+    );
+    let Some(rate) = snapshot.store.rate_limit else {
         return;
     };
-    families
-        .gauge(
-            "elector_rate_limit_requests",
-            "How many requests an hour GitHub grants this user, over all its programs.",
-        )
-        .is(rate.limit);
-    families
-        .gauge(
-            "elector_rate_limit_remaining_requests",
-            "How many of them are left, as last heard of.",
-        )
-        .is(rate.remaining);
-    families
-        .gauge(
-            "elector_rate_limit_reset_timestamp_seconds",
-            "When all are there again, by GitHub's clock.",
-        )
-        .is(rate.resets_at);
+    text.gauge(
+        "elector_rate_limit_requests",
+        "Requests that the store permits per window, shared by all programs of the account.",
+        rate.limit,
+    );
+    text.gauge(
+        "elector_rate_limit_remaining_requests",
+        "Requests left in the current window, as last reported.",
+        rate.remaining,
+    );
+    text.gauge(
+        "elector_rate_limit_reset_timestamp_seconds",
+        "End of the current window, by the store's clock.",
+        rate.resets_at,
+    );
 }
 
-fn workload(families: &mut Families, counts: Option<&WorkloadCounts>) {
-    let Some(counts) = counts else { return };
-    families
-        .gauge("elector_workload_running", "Whether the workload runs.")
-        .is(u8::from(counts.is_running()));
-    families
-        .counter(
-            "elector_workload_starts_total",
-            "How often the workload was started.",
-        )
-        .is(counts.starts());
-    families.counter("elector_workload_exits_total", "How often the workload ended, by classes of exit codes: 126 cannot be executed, 127 not found, 128+n killed by signal n.");
+fn workload(text: &mut Text, counts: &WorkloadCounts) {
+    text.gauge(
+        "elector_workload_running",
+        "Whether the workload runs (1) or not (0).",
+        u8::from(counts.is_running()),
+    );
+    text.counter(
+        "elector_workload_starts_total",
+        "Starts of the workload.",
+        counts.starts(),
+    );
+    let name = "elector_workload_exits_total";
+    let help = "Exits of the workload by exit code: 126 not executable, 127 not found, 128+n killed by signal n.";
+    text.metric(name, "counter", help);
     for class in ExitClass::ALL {
-        families.of(&[("code", class.codes())], counts.exits(class));
+        text.sample(name, &[("code", class.codes())], counts.exits(class));
     }
 }
 
@@ -250,13 +238,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_may_hold_anything() {
-        let mut families = Families::default();
-        families
-            .gauge("x", "A thing.")
-            .of(&[("a", "b\"c\\d\ne"), ("f", "ü")], 1.5);
+    fn label_values_are_escaped() {
+        let mut text = Text::default();
+        text.metric("x", "gauge", "A thing.");
+        text.sample("x", &[("a", "b\"c\\d\ne"), ("f", "ü")], 1.5);
         assert_eq!(
-            families.text,
+            text.0,
             "# HELP x A thing.\n# TYPE x gauge\nx{a=\"b\\\"c\\\\d\\ne\",f=\"ü\"} 1.5\n"
         );
     }

@@ -1,36 +1,25 @@
-//! How people and machines look in: what an elector knows, as JSON, metrics, health and a page.
+//! Status of a running candidate over HTTP: JSON, metrics, health checks and a page.
 //!
 //! ```text
-//!   the owner of the election ──▶ Journal ──┐
-//!                                 Status  ──┼──▶ View ──▶ routes ──▶ status, metrics, page
-//!   the gist client ────────────▶ Stats   ──┤             (an http::Response)
-//!   the workload's supervisor ──▶ counts  ──┘
+//!   election ──────▶ Status, Journal ─┐
+//!   lock ──────────▶ StoreStats ──────┼──▶ Snapshot ──▶ routes ──▶ JSON, metrics, page
+//!   supervisor ────▶ WorkloadCounts ──┘
 //! ```
 //!
-//! Everything here is made of a [`View`], a copy of what is known at a moment, so that a slow client
-//! holds up nothing. No endpoint ever causes a request to the store. Who listens, and where the parts
-//! of a view come from, is the business of `runtime::observer`.
+//! Every response is made from a [`Snapshot`], a copy of the state at one moment, so that a slow client
+//! delays nothing. No endpoint ever causes a request to the store. `runtime::endpoints` listens and
+//! provides the snapshots.
 
 mod accept;
-mod door;
 pub mod journal;
 mod json;
+mod local_client;
 mod metrics;
+pub mod observed_terms;
 mod page;
 pub mod routes;
-pub mod terms;
-pub mod view;
-mod workload;
+pub mod snapshot;
+mod workload_counts;
 
-pub use view::{About, View};
-pub use workload::{ExitClass, WorkloadCounts};
-
-/// When `/readyz` says ready.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReadyWhen {
-    /// As soon as this candidate stands for election.
-    #[default]
-    Candidate,
-    /// While it leads.
-    Leader,
-}
+pub use snapshot::{CandidateInfo, ReadyWhen, Snapshot};
+pub use workload_counts::{ExitClass, WorkloadCounts};

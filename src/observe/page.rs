@@ -1,47 +1,45 @@
-//! The page for people: one template, filled in with what is known.
+//! The page for operators: one template, filled in from a snapshot.
 //!
-//! The page is whole without its script, which only keeps it up to date: it fetches the page again and
-//! puts the new parts in the place of the old ones, so that there is one way to draw them. Whatever
-//! comes from outside (names above all) is escaped here.
+//! The page is complete without its script, which only keeps it up to date: it fetches the page again
+//! and replaces the changed parts. So only this code formats values, and escapes foreign text.
 
 mod candidate;
-mod hero;
-mod timeline;
-mod words;
+mod format;
+mod leader;
+mod terms;
 
-use super::view::View;
-use words::{escaped, span, time};
+use super::snapshot::Snapshot;
+use format::{escaped, span, time};
 
-/// The page with places for what is known, its style and its script.
+/// The page with its style, its script and placeholders.
 const TEMPLATE: &str = include_str!("page.html");
 
-/// What the page may load and run: its own style and script, by their hashes, and nothing else. It may
-/// ask this server for itself.
+/// What the page may load: its own style and script, by their hashes, and itself from this server.
 pub(super) const SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-CxO6ifSs0CH7AzZGKJaWr6jvWS4BG1g88oiHJcB8uxg='; \
-    style-src 'sha256-C3bJuBKLPivQPcsp3SdLDKSznAXh7ZhbY5KtSKtexIw='; \
+    script-src 'sha256-8gIaIt3Rv+6ReRWFEku9xI+olCKU+hP/yi7mlfMqg44='; \
+    style-src 'sha256-YHuv6vjil931lClCd/rXHQfl0l52tNcC4C7KN3fF+gE='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page as it is now.
-pub(super) fn html(view: &View) -> String {
-    let hero = hero::hero(view);
+/// Returns the page.
+pub(super) fn html(snapshot: &Snapshot) -> String {
+    let section = leader::section(snapshot);
     fill(
         TEMPLATE,
         &[
-            ("title", escaped(&hero.title)),
-            ("now", time(view.wall, view.wall)),
-            ("hue", hero.hue.to_owned()),
-            ("hero", hero.html),
-            ("self", candidate::candidate(view)),
-            ("terms", timeline::terms(view)),
-            ("lock", escaped(&view.about.lock)),
+            ("title", escaped(&section.title)),
+            ("now", time(snapshot.wall, snapshot.wall)),
+            ("hue", section.hue.to_owned()),
+            ("leader", section.html),
+            ("candidate", candidate::section(snapshot)),
+            ("terms", terms::section(snapshot)),
+            ("lock", escaped(&snapshot.candidate.lock)),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("uptime", span(view.ago(view.journal.started))),
+            ("uptime", span(snapshot.ago(snapshot.journal.started))),
         ],
     )
 }
 
-/// The template with its places filled; what is filled in is not looked at again.
+/// Fills the placeholders of a template; placeholders in the values stay.
 fn fill(template: &str, values: &[(&str, String)]) -> String {
     let mut html = String::with_capacity(template.len() * 2);
     let mut rest = template;
@@ -60,7 +58,7 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
 mod tests {
     use super::*;
 
-    /// The hash of what stands between two tags, as a security policy names it.
+    /// Returns the hash of the text between two tags, as in a security policy.
     fn hash_of(open: &str, close: &str) -> String {
         let (_, rest) = TEMPLATE.split_once(open).unwrap();
         let (text, _) = rest.split_once(close).unwrap();
@@ -86,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_as_everywhere() {
+    fn base64_matches_rfc_4648() {
         assert_eq!(base64(b"any carnal pleas"), "YW55IGNhcm5hbCBwbGVhcw==");
         assert_eq!(base64(b"any carnal plea"), "YW55IGNhcm5hbCBwbGVh");
         assert_eq!(base64(b"any carnal pl"), "YW55IGNhcm5hbCBwbA==");
     }
 
     #[test]
-    fn the_security_policy_names_the_style_and_the_script_that_there_are() {
+    fn security_policy_has_current_hashes() {
         for (open, close) in [("<style>", "</style>"), ("<script>", "</script>")] {
             let hash = hash_of(open, close);
             assert!(SECURITY_POLICY.contains(&hash), "{open} is {hash}");
@@ -101,16 +99,16 @@ mod tests {
     }
 
     #[test]
-    fn the_template_is_small_and_names_nothing_elsewhere() {
+    fn template_is_small_and_self_contained() {
         assert!(TEMPLATE.len() < 20_000, "{}", TEMPLATE.len());
-        let elsewhere = TEMPLATE.replace("http://www.w3.org/2000/svg", "");
+        let external = TEMPLATE.replace("http://www.w3.org/2000/svg", "");
         for part in ["http:", "https:", "src=", "url(", "@import", "style="] {
-            assert!(!elsewhere.contains(part), "{part}");
+            assert!(!external.contains(part), "{part}");
         }
     }
 
     #[test]
-    fn what_is_filled_in_is_not_filled_again() {
+    fn filled_value_is_not_filled_again() {
         let values = [("a", "{{b}}".to_owned()), ("b", "x".to_owned())];
         assert_eq!(fill("1{{a}}2{{b}}3{{c}}4", &values), "1{{b}}2x34");
         assert_eq!(fill("1{{a", &values), "1{{b}}");

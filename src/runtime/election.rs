@@ -326,7 +326,7 @@ impl Owner {
                 self.elector.handle_workload_gone(now);
             }
             Event::Lock(LockResult::Got(result), interval) => {
-                self.handle.seen().journal.looked(now, &result);
+                self.handle.seen().journal.read_finished(now, &result);
                 self.entrance.check_get(result.as_ref().err())?;
                 if let Ok(observed) = &result {
                     self.reporter.succeeded(now, false);
@@ -340,7 +340,7 @@ impl Owner {
                 }
             }
             Event::Lock(LockResult::Wrote(result), interval) => {
-                self.handle.seen().journal.wrote(now, &result);
+                self.handle.seen().journal.write_finished(now, &result);
                 self.entrance.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.succeeded(now, true);
@@ -390,7 +390,7 @@ impl Owner {
                     self.stop_leading(Stop { reason, kill_at });
                 }
                 Action::NewLeader(identity) => {
-                    self.handle.seen().journal.new_leader();
+                    self.handle.seen().journal.holder_changed();
                     let leads = self.elector.is_leader();
                     self.announcer.new_leader(&identity, leads);
                     self.callbacks.new_leader(identity);
@@ -409,7 +409,8 @@ impl Owner {
     fn note_write(&self, record: &LeaderElectionRecord) {
         let renewal = self.elector.is_leader();
         let mut seen = self.handle.seen();
-        seen.journal.writes(BootClock::now(), record, renewal);
+        seen.journal
+            .write_started(BootClock::now(), record, renewal);
     }
 
     fn write(&mut self, call: LockCall) {
@@ -425,7 +426,8 @@ impl Owner {
         );
         let identity = self.elector.identity();
         let mut seen = self.handle.seen();
-        seen.journal.led(BootClock::now(), identity, token);
+        seen.journal
+            .started_leading(BootClock::now(), identity, token);
         drop(seen);
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
@@ -445,7 +447,10 @@ impl Owner {
         }
         let (token, reason) = (term.fencing_token(), stop.reason);
         let now = BootClock::now();
-        self.handle.seen().journal.stopped(now, token, reason);
+        self.handle
+            .seen()
+            .journal
+            .stopped_leading(now, token, reason);
         log::debug!("the term {token}: ends, {reason}");
         self.callbacks.stopped_leading(term.clone());
         self.announcer.stopped(token, reason);

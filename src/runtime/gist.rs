@@ -99,6 +99,16 @@ impl GistOptions {
         Ok(GistLock::for_moving(config, client, BootClock::now))
     }
 
+    /// Returns the name of the lease in metrics: the gist's id, and the file if one is set.
+    #[must_use]
+    pub fn lease_name(&self) -> String {
+        let gist = self.gist_id.as_str();
+        match &self.file {
+            Some(file) => format!("{gist}/{file}"),
+            None => gist.to_owned(),
+        }
+    }
+
     fn parts(
         &self,
         election: &LeaderElectionConfig,

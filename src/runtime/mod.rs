@@ -3,13 +3,13 @@
 mod announcer;
 mod callbacks;
 pub mod election;
+pub mod endpoints;
 pub mod gist;
 pub mod health;
 mod leader_file;
 mod lock_thread;
 pub mod logging;
 mod notices;
-pub mod observer;
 pub mod sidecar;
 pub mod signals;
 mod timer_thread;

@@ -1,132 +1,137 @@
-//! What the page says of the candidate that shows it: its part in the election, and its troubles.
+//! The page's section on the candidate that serves it: its role, its next step and its problems.
 
 use std::fmt::Write;
 
-use super::words::{NARROW, count, escaped, left, name, span};
+use super::format::{count, escaped, left, name, span};
 use crate::election::lock::Content;
 use crate::election::status::RoleName;
-use crate::fmt::count as number;
-use crate::observe::view::View;
+use crate::fmt;
+use crate::observe::snapshot::Snapshot;
 
-pub(super) fn candidate(view: &View) -> String {
+pub(super) fn section(snapshot: &Snapshot) -> String {
     let mut rows = String::new();
     let mut row = |title: &str, html: String| {
         // Writing to a String cannot fail.
         let _ = write!(rows, "<dt>{title}</dt><dd>{html}</dd>");
     };
-    let lead = if view.leads().is_some() { " lead" } else { "" };
-    let chip = format!("<span class=\"chip{lead}\">{}</span>", role(view));
-    row("Name", format!("{} {chip}", name(view.identity())));
-    row("Next", next(view));
-    row("Saw last", seen(view));
-    if view.status.failures > 0
-        && let Some(failure) = &view.journal.last_failure
+    let class = if snapshot.is_leading() {
+        " leading"
+    } else {
+        ""
+    };
+    let role = format!("<span class=\"chip{class}\">{}</span>", role(snapshot));
+    row("Name", format!("{} {role}", name(snapshot.identity())));
+    row("Next", next_step(snapshot));
+    row("Last read", last_read(snapshot));
+    if snapshot.status.failures > 0
+        && let Some(failure) = &snapshot.journal.last_failure
     {
-        let times = match view.status.failures {
+        let times = match snapshot.status.failures {
             1 => String::new(),
-            times => format!("{times} times in a row: "),
+            times => format!("{times} failures in a row: "),
         };
-        let text = format!(
-            "<span class=\"warn\">{times}{}</span>",
-            escaped(&failure.text)
-        );
-        row("Trouble", text);
-    }
-    row("GitHub", github(view));
-    if let Some(workload) = &view.about.workload {
-        let runs = if workload.is_running() {
-            "runs"
-        } else {
-            "does not run"
-        };
+        let message = escaped(&failure.message);
         row(
-            "Workload",
-            format!("{runs} · {}", count(workload.starts(), "start")),
+            "Problem",
+            format!("<span class=\"warn\">{times}{message}</span>"),
         );
+    }
+    row("Requests", requests(snapshot));
+    if let Some(workload) = &snapshot.candidate.workload {
+        let state = if workload.is_running() {
+            "running"
+        } else {
+            "not running"
+        };
+        let starts = count(workload.starts(), "start");
+        row("Workload", format!("{state} · {starts}"));
     }
     format!("<h2>This candidate</h2><dl>{rows}</dl>")
 }
 
-fn role(view: &View) -> &'static str {
-    match view.status.role {
+fn role(snapshot: &Snapshot) -> &'static str {
+    match snapshot.status.role {
         RoleName::Candidate => "standby",
-        RoleName::Acquiring => "claims the lease",
-        RoleName::Leader if view.status.stopping => "stopping",
-        RoleName::Leader if view.leads().is_some() => "leads",
-        RoleName::Leader => "past its limit",
-        RoleName::Leaving => "gives the lease back",
-        RoleName::Finished => "has left",
+        RoleName::Acquiring => "acquiring",
+        RoleName::Leader if snapshot.status.stopping => "stopping",
+        RoleName::Leader if snapshot.is_leading() => "leading",
+        RoleName::Leader => "past its leadership deadline",
+        RoleName::Leaving => "releasing the lease",
+        RoleName::Finished => "finished",
     }
 }
 
-fn next(view: &View) -> String {
-    let throttled = view.status.rate_limited_until;
-    if throttled > view.now {
-        let wait = left(throttled.since(view.now));
-        return format!("<span class=\"warn\">GitHub wants no request for {wait}</span>");
+fn next_step(snapshot: &Snapshot) -> String {
+    let status = &snapshot.status;
+    if status.rate_limited_until > snapshot.now {
+        let wait = left(status.rate_limited_until.since(snapshot.now));
+        return format!(
+            "<span class=\"warn\">rate limited: the store accepts requests in {wait}</span>"
+        );
     }
-    match (view.status.role, view.acquire_at()) {
-        (_, Some(at)) if at <= view.now && view.status.failures > 0 => {
-            "may take the lease, as soon as it is answered".to_owned()
-        }
-        (_, Some(at)) if at <= view.now => "may take the lease now".to_owned(),
-        (_, Some(at)) => {
-            let unless = match view.lease() {
+    if let Some(at) = snapshot.acquire_at() {
+        if at > snapshot.now {
+            let unless = match snapshot.lease() {
                 Some(_) => "unless it is renewed",
-                None => "unless somebody else does",
+                None => "unless another candidate does",
             };
-            format!("takes the lease in {}, {unless}", left(at.since(view.now)))
+            let wait = left(at.since(snapshot.now));
+            return format!("acquires the lease in {wait}, {unless}");
         }
-        (RoleName::Leader, _) if !view.status.stopping => "renews the lease".to_owned(),
-        (RoleName::Acquiring, _) => "confirms its claim by a second write".to_owned(),
-        (RoleName::Candidate, None) if !view.status.stopping => "looks at the lease".to_owned(),
-        (RoleName::Finished, _) => "nothing: it has left the election".to_owned(),
-        _ => "stops, and gives the lease back".to_owned(),
+        let condition = if status.failures > 0 {
+            "when the store answers"
+        } else {
+            "now"
+        };
+        return format!("acquires the lease {condition}");
     }
+    match status.role {
+        RoleName::Leader if !status.stopping => "renews the lease",
+        RoleName::Acquiring => "confirms its claim by a second write",
+        RoleName::Candidate if !status.stopping => "reads the lease",
+        RoleName::Finished => "nothing: it has left the election",
+        _ => "stops and releases the lease",
+    }
+    .to_owned()
 }
 
-fn seen(view: &View) -> String {
-    let Some(answered) = view.journal.answered_at else {
-        return "nothing yet".to_owned();
+fn last_read(snapshot: &Snapshot) -> String {
+    let Some(answered) = snapshot.journal.answered_at else {
+        return "none yet".to_owned();
     };
-    let ago = span(view.ago(answered));
-    let what = match view.content() {
+    let result = match snapshot.content() {
         Some(Content::Record(record)) if record.holder_identity.is_empty() => {
-            "a lease that was given back".to_owned()
+            "a released lease".to_owned()
         }
-        Some(Content::Record(record)) if record.holder_identity == view.identity() => {
-            format!("its own record, token{NARROW}{}", record.leader_transitions)
+        Some(Content::Record(record)) => {
+            let owner = if record.holder_identity == snapshot.identity() {
+                "its own record".to_owned()
+            } else {
+                format!("the record of {}", name(&record.holder_identity))
+            };
+            format!("{owner}, fencing token {}", record.leader_transitions)
         }
-        Some(Content::Record(record)) => format!(
-            "the record of {}, token{NARROW}{}",
-            name(&record.holder_identity),
-            record.leader_transitions
-        ),
-        Some(Content::Deleted) => "that the record is gone".to_owned(),
-        Some(Content::Corrupt(_)) => "a record that cannot be read".to_owned(),
+        Some(Content::Deleted) => "a deleted record".to_owned(),
+        Some(Content::Corrupt(_)) => "a corrupt record".to_owned(),
         Some(Content::NeverWritten) | None => "no record".to_owned(),
     };
-    format!("{ago} ago: {what}")
+    format!("{} ago: {result}", span(snapshot.ago(answered)))
 }
 
-fn github(view: &View) -> String {
-    let stats = &view.requests;
-    let answers: u64 = stats.answers.values().sum();
+fn requests(snapshot: &Snapshot) -> String {
+    let store = &snapshot.store;
+    let answers: u64 = store.answers.values().sum();
     let mut text = format!(
         "{}, of which {} unchanged",
         count(answers, "answer"),
-        number(stats.not_modified)
+        fmt::count(store.not_modified)
     );
-    if stats.unanswered > 0 {
-        let _ = write!(text, " · {} unanswered", number(stats.unanswered));
+    if store.unanswered > 0 {
+        let _ = write!(text, " · {} unanswered", fmt::count(store.unanswered));
     }
-    if let Some(rate) = stats.rate_limit {
-        let _ = write!(
-            text,
-            " · {} of {} requests left this hour",
-            number(rate.remaining),
-            number(rate.limit)
-        );
+    if let Some(rate) = store.rate_limit {
+        let (remaining, limit) = (fmt::count(rate.remaining), fmt::count(rate.limit));
+        let _ = write!(text, " · {remaining} of {limit} requests left");
     }
     text
 }
@@ -135,32 +140,32 @@ fn github(view: &View) -> String {
 mod tests {
     use super::*;
     use crate::observe::journal::Failure;
-    use crate::observe::view::tests::{at, leads_until, view};
+    use crate::observe::snapshot::tests::{at, lead_until, snapshot};
 
     #[test]
-    fn a_leader_is_said_to_lead_until_its_limit() {
-        let mut view = view();
-        leads_until(&mut view, at(70_000));
-        assert!(candidate(&view).contains(">leads</span>"));
-        view.now = at(70_000);
-        assert!(candidate(&view).contains(">past its limit</span>"));
+    fn leader_leads_until_leadership_deadline() {
+        let mut snapshot = snapshot();
+        lead_until(&mut snapshot, at(70_000));
+        assert!(section(&snapshot).contains(">leading</span>"));
+        snapshot.now = at(70_000);
+        assert!(section(&snapshot).contains(">past its leadership deadline</span>"));
     }
 
     #[test]
-    fn trouble_is_told_as_long_as_it_lasts() {
-        let mut view = view();
-        view.journal.last_failure = Some(Failure {
+    fn problem_is_shown_while_it_lasts() {
+        let mut snapshot = snapshot();
+        snapshot.journal.last_failure = Some(Failure {
             at: at(1),
-            text: "looking failed: <no route>".into(),
+            message: "reading the lease failed: <no route>".into(),
         });
-        assert!(!candidate(&view).contains("no route"));
-        view.status.failures = 3;
-        let html = candidate(&view);
+        assert!(!section(&snapshot).contains("no route"));
+        snapshot.status.failures = 3;
+        let html = section(&snapshot);
         assert!(
-            html.contains("3 times in a row: looking failed: &lt;no route&gt;"),
+            html.contains("3 failures in a row: reading the lease failed: &lt;no route&gt;"),
             "{html}"
         );
-        view.status.rate_limited_until = at(90_000);
-        assert!(candidate(&view).contains("GitHub wants no request for"));
+        snapshot.status.rate_limited_until = at(90_000);
+        assert!(section(&snapshot).contains("rate limited: the store accepts requests in"));
     }
 }

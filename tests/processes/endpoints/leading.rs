@@ -20,10 +20,10 @@ fn only_the_leader_says_that_it_leads_and_the_others_say_who_does() {
     assert_eq!(leads.status, 200);
     let body = leads.json();
     assert_eq!(
-        (&body["leader"], &body["identity"]),
-        (&json!(true), &json!("first"))
+        (&body["leading"], &body["leader"], &body["identity"]),
+        (&json!(true), &json!("first"), &json!("first"))
     );
-    assert_eq!(body["token"], 0);
+    assert_eq!(body["fencingToken"], 0);
     let left = body["secondsLeft"].as_f64().unwrap();
     assert!(left > 0.0 && left <= 2.5, "{body}");
     assert_eq!(first.get("/isLeader").text(), "true");
@@ -32,7 +32,7 @@ fn only_the_leader_says_that_it_leads_and_the_others_say_who_does() {
     assert_eq!(waits.status, 503);
     assert_eq!(
         waits.json(),
-        json!({"leader": false, "identity": "second", "name": "first"})
+        json!({"leading": false, "identity": "second", "leader": "first"})
     );
     let is = second.get("/isLeader");
     assert_eq!((is.status, is.text().as_str()), (200, "false"));

@@ -92,27 +92,29 @@ fn the_status_tells_everything_of_a_leader_and_of_one_that_waits() {
     assert_eq!(status["identity"], "first");
     assert_eq!(status["role"], "leader");
     assert_eq!(status["leader"], "first");
-    assert_eq!(status["leading"]["token"], 0);
-    within(&status["leading"]["secondsLeft"], 0.0, 2.5);
+    assert_eq!(status["leading"], true);
+    assert_eq!(status["term"]["fencingToken"], 0);
+    within(&status["term"]["secondsLeft"], 0.0, 2.5);
     within(&status["lease"]["secondsLeft"], 0.0, 2.5);
     assert_eq!(status["record"]["holderIdentity"], "first");
     assert_eq!(status["settings"]["leaseDurationSeconds"], 5.0);
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(status["terms"][0]["own"], true);
-    assert_eq!(status["takesLeaseIn"], Value::Null);
+    assert_eq!(status["terms"][0]["mine"], true);
+    assert_eq!(status["acquiresIn"], Value::Null);
 
     let status = second.status();
     assert_eq!(
         (&status["role"], &status["leader"]),
         (&json!("candidate"), &json!("first"))
     );
-    assert_eq!(status["leading"], Value::Null);
+    assert_eq!(status["leading"], false);
+    assert_eq!(status["term"], Value::Null);
     within(&status["lease"]["secondsLeft"], 0.0, 5.0);
-    within(&status["takesLeaseIn"], 0.0, 6.0);
+    within(&status["acquiresIn"], 0.0, 6.0);
     assert_eq!(status["lease"]["seconds"], 5.0);
     assert_eq!(status["record"]["leaseDurationSeconds"], 5);
     assert_eq!(status["terms"][0]["holder"], "first");
-    assert_eq!(status["terms"][0]["own"], false);
+    assert_eq!(status["terms"][0]["mine"], false);
     assert!(status["terms"][0]["acquireTime"].is_string(), "{status}");
     assert!(status["requests"]["answers"]["GET 200"].as_u64() >= Some(1));
     assert!(status["lock"].as_str().unwrap().contains(&world.gist));
@@ -162,9 +164,9 @@ fn the_terms_that_were_seen_are_listed_with_how_they_ended() {
         .map(|term| {
             (
                 &term["holder"],
-                &term["token"],
-                &term["ended"],
-                &term["own"],
+                &term["fencingToken"],
+                &term["endReason"],
+                &term["mine"],
             )
         })
         .map(|(a, b, c, d)| json!([a, b, c, d]))
@@ -174,12 +176,12 @@ fn the_terms_that_were_seen_are_listed_with_how_they_ended() {
         [
             json!(["again", 2, null, false]),
             json!(["watcher", 1, "steppedDown", true]),
-            json!(["first", 0, "ranOut", false]),
+            json!(["first", 0, "expired", false]),
         ]
     );
     // It gave way to another one, and takes no part for a lease.
     assert_eq!(status["role"], "candidate");
-    assert!(status["takesLeaseIn"].as_f64() > Some(0.0), "{status}");
+    assert!(status["acquiresIn"].as_f64() > Some(0.0), "{status}");
 }
 
 #[test]
@@ -246,7 +248,7 @@ fn the_metrics_say_what_happens() {
     assert_eq!(first.metric(&master), Some(0.0));
     let stopped = "elector_transitions_total{event=\"stopped_leading\"}";
     assert_eq!(first.metric(stopped), Some(1.0));
-    let failure = first.status()["lastFailure"]["text"].clone();
+    let failure = first.status()["lastFailure"]["message"].clone();
     assert!(failure.as_str().unwrap().contains("failed"), "{failure}");
     world.set_faults("{}");
     eventually("somebody leads again", || {

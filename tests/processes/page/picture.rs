@@ -67,6 +67,6 @@ fn lasts(elector: &Watched, seconds: f64) {
     eventually("the term lasts", || {
         let status = elector.status();
         let term = &status["terms"][0];
-        term["ended"].is_null() && term["seconds"].as_f64() > Some(seconds)
+        term["to"].is_null() && term["seconds"].as_f64() > Some(seconds)
     });
 }

@@ -24,10 +24,10 @@ fn the_page_follows_the_election_without_being_loaded_again() {
     browser.evaluate("window.sameDocument = true");
     assert_eq!(first.ask("POST", "/step-down", &[]).status, 202);
     browser.await_text("h2.name", "second");
-    browser.await_text(".chip", "leads");
+    browser.await_text(".chip", "leading");
     browser.await_text("ol", "first");
     assert_eq!(browser.evaluate("document.title"), "second leads");
-    assert_eq!(browser.text("#say"), "second leads");
+    assert_eq!(browser.text("#announcement"), "second leads");
     assert_eq!(browser.evaluate("window.sameDocument"), true);
 }
 
@@ -43,7 +43,7 @@ fn the_lease_runs_down_before_the_eyes() {
     waiting.await_said("All hail somebody");
     browser.open(&waiting.url());
     assert_eq!(browser.text("h2.name"), "somebody");
-    assert!(browser.text(".who").contains("token 41"));
+    assert!(browser.text(".leader").contains("fencing token 41"));
     // Far more values than there are fetches: it is the page's own doing.
     let falls = browser.evaluate(
         "new Promise(done => { \
@@ -74,12 +74,12 @@ fn without_scripts_it_is_whole_and_loads_itself_again() {
     assert!(browser.text("#live").ends_with(" UTC"));
     let whole = browser.text("main");
     for part in [
-        "token 0",
-        "left of 5 s",
+        "fencing token 0",
+        "left of 5s",
         "second",
         "standby",
-        "Terms seen",
-        "takes the lease in",
+        "Terms observed",
+        "acquires the lease in",
     ] {
         assert!(whole.contains(part), "{part} in {whole}");
     }

@@ -1,13 +1,13 @@
-//! Who may have the elector do something: programs on this machine, and no web page.
+//! Access check for requests that change something: only programs on this machine may send them.
 //!
-//! A browser on this machine can be made to send requests by any page that it shows, and a name can be
-//! made to stand for this machine (DNS rebinding). So what does something is closed to everything that
-//! looks like a browser or like a stranger's name.
+//! Any web page can make a browser on this machine send requests, also under a foreign name that
+//! resolves to this machine (DNS rebinding). The check therefore rejects requests with headers of
+//! browsers or proxies and with foreign host names.
 
 use std::net::IpAddr;
 
-/// Headers that only browsers send, and those with which a proxy says that it asks for somebody else.
-const TELLTALES: [&str; 5] = [
+/// Headers that only browsers and proxies send.
+const FOREIGN_HEADERS: [&str; 5] = [
     "origin",
     "sec-fetch-site",
     "forwarded",
@@ -15,30 +15,30 @@ const TELLTALES: [&str; 5] = [
     "x-real-ip",
 ];
 
-/// Whether this request comes from a program on this machine.
+/// Checks that a request comes from a program on this machine.
 ///
 /// # Errors
-/// Says why not.
+/// Returns the reason if it does not.
 pub(super) fn check<'h>(
     peer: IpAddr,
     header: impl Fn(&str) -> Option<&'h str>,
 ) -> Result<(), String> {
-    // An IPv4 client of a socket for both has an address that is IPv4 inside IPv6.
+    // A dual-stack socket reports IPv4 clients by IPv4-mapped IPv6 addresses.
     if !peer.to_canonical().is_loopback() {
-        return Err("only programs on this machine may ask for this".into());
+        return Err("only programs on this machine may send this request".into());
     }
-    if let Some(name) = TELLTALES.iter().find(|name| header(name).is_some()) {
+    if let Some(name) = FOREIGN_HEADERS.iter().find(|name| header(name).is_some()) {
         return Err(format!(
-            "no browser and no proxy may ask for this, and a request with a header {name} comes from one"
+            "browsers and proxies may not send this request; it has the header {name}"
         ));
     }
     if !header("host").is_some_and(is_this_machine) {
-        return Err("ask for this by a name of this machine itself, like localhost".into());
+        return Err("send this request to a name of this machine, such as localhost".into());
     }
     Ok(())
 }
 
-/// Whether a `Host` header names this machine: `localhost`, `127.0.0.1:4040`, `[::1]`.
+/// Returns whether a `Host` header names this machine: `localhost`, `127.0.0.1:4040`, `[::1]`.
 fn is_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
@@ -58,7 +58,7 @@ fn is_this_machine(host: &str) -> bool {
     }
 }
 
-/// Whether that is a port with its colon, or nothing.
+/// Returns whether the text is empty, or a colon and a port.
 fn is_port(text: &str) -> bool {
     let digits = text.strip_prefix(':');
     text.is_empty() || digits.is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
@@ -69,8 +69,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_this_machine_are_names_of_this_machine() {
-        for own in [
+    fn only_local_host_names_are_accepted() {
+        for local in [
             "localhost",
             "LocalHost:4040",
             "127.0.0.1",
@@ -79,9 +79,9 @@ mod tests {
             "[::1]:4040",
             "localhost:",
         ] {
-            assert!(is_this_machine(own), "{own}");
+            assert!(is_this_machine(local), "{local}");
         }
-        for other in [
+        for foreign in [
             "",
             ":",
             "evil.example",
@@ -102,7 +102,7 @@ mod tests {
             "2130706433",
             "localhost.",
         ] {
-            assert!(!is_this_machine(other), "{other}");
+            assert!(!is_this_machine(foreign), "{foreign}");
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_on_this_machine_may_and_nobody_else() {
+    fn only_local_programs_are_accepted() {
         let host = ("host", "localhost:4040");
         for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(verdict(peer, &[host]), Ok(()));
@@ -122,7 +122,7 @@ mod tests {
         for peer in ["10.1.2.3", "2001:db8::1", "::ffff:10.1.2.3"] {
             assert!(verdict(peer, &[host]).is_err(), "{peer}");
         }
-        for name in TELLTALES {
+        for name in FOREIGN_HEADERS {
             let refused = verdict("::1", &[host, (name, "")]).unwrap_err();
             assert!(refused.contains(name), "{refused}");
         }

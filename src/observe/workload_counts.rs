@@ -1,24 +1,24 @@
-//! How often the workload was started, and how it ended: counters that its supervisor keeps.
+//! Counters of the workload's starts and exits, which its supervisor updates.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What an exit code says, in classes: a metric with a value for each of 256 would be none.
+/// Class of an exit code, so that a metric has five values instead of 256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitClass {
-    /// 0.
+    /// Code 0.
     Success,
-    /// 1 to 125: the program's own.
+    /// Codes 1 to 125, which the program defines.
     Failure,
-    /// 126: it could not be executed.
+    /// Code 126: the program could not be executed.
     NotExecutable,
-    /// 127: it was not found.
+    /// Code 127: the program was not found.
     NotFound,
-    /// 128 and more: killed by a signal, where the program does not use such codes itself.
+    /// Codes from 128: killed by a signal, unless the program itself uses such codes.
     Signal,
 }
 
 impl ExitClass {
-    /// Every class.
+    /// All classes.
     pub const ALL: [ExitClass; 5] = [
         ExitClass::Success,
         ExitClass::Failure,
@@ -27,7 +27,7 @@ impl ExitClass {
         ExitClass::Signal,
     ];
 
-    /// The class of an exit code.
+    /// Returns the class of an exit code.
     #[must_use]
     pub fn of(code: i32) -> Self {
         match code {
@@ -39,7 +39,7 @@ impl ExitClass {
         }
     }
 
-    /// The codes in it.
+    /// Returns the codes of the class, as in metrics and JSON.
     #[must_use]
     pub fn codes(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl ExitClass {
     }
 }
 
-/// Counts for those who look in. The supervisor says what happens, from whatever thread.
+/// Counters of the workload's starts and exits, shared between threads.
 #[derive(Debug, Default)]
 pub struct WorkloadCounts {
     starts: AtomicU64,
@@ -61,14 +61,14 @@ pub struct WorkloadCounts {
 }
 
 impl WorkloadCounts {
-    /// The workload was started.
+    /// Counts a start.
     pub fn started(&self) {
         self.starts.fetch_add(1, Ordering::Relaxed);
         self.running.store(true, Ordering::Relaxed);
     }
 
-    /// Nothing is left of it. It ended with this code (128+n if signal n killed it); `None` where that
-    /// is not known, or it was never started.
+    /// Counts the end of the workload with this exit code (128+n if signal n killed it); `None` if the
+    /// code is unknown or the start failed.
     pub fn ended(&self, code: Option<i32>) {
         if let Some(code) = code {
             self.exits[ExitClass::of(code) as usize].fetch_add(1, Ordering::Relaxed);
@@ -76,19 +76,19 @@ impl WorkloadCounts {
         self.running.store(false, Ordering::Relaxed);
     }
 
-    /// How often it was started.
+    /// Returns the number of starts.
     #[must_use]
     pub fn starts(&self) -> u64 {
         self.starts.load(Ordering::Relaxed)
     }
 
-    /// Whether it runs.
+    /// Returns whether the workload runs.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// How often it ended with a code of this class.
+    /// Returns the number of exits with a code of this class.
     #[must_use]
     pub fn exits(&self, class: ExitClass) -> u64 {
         self.exits[class as usize].load(Ordering::Relaxed)
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_exit_is_counted_once_in_its_class() {
+    fn exit_counts_once_in_its_class() {
         let counts = WorkloadCounts::default();
         for code in 0..=255 {
             counts.started();

@@ -1,0 +1,382 @@
+//! The terms that one candidate has observed: a bounded list.
+//!
+//! A candidate observes the start of a term when a read shows a new holder or fencing token. It observes
+//! the end when the next read shows something else, up to one poll later. It does not guess what
+//! happened while it could not read.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::election::action::StopReason;
+use crate::election::lock::Content;
+use crate::election::record::LeaderElectionRecord;
+use crate::election::time::Instant;
+
+/// Maximum number of terms kept, the newest ones.
+pub const MAX_TERMS: usize = 50;
+
+/// Maximum number of bytes kept of a holder's name, which a record does not limit.
+const MAX_NAME: usize = 256;
+
+/// Lower bound for the number of a candidate's polls per lease (15 at the defaults).
+const POLLS_PER_LEASE: u32 = 8;
+
+/// A term of leadership, as this candidate observed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedTerm {
+    /// Holder of the lease, cut to 256 bytes.
+    pub holder: String,
+    /// Fencing token.
+    pub fencing_token: u64,
+    /// Whether it is a term of this process.
+    pub mine: bool,
+    /// Time of the first observation; for a term of this process, its start.
+    pub from: Instant,
+    /// Start by the holder's clock, from the record; set only if the start was not observed.
+    pub acquire_time: Option<String>,
+    /// End of the term, if it has ended.
+    pub end: Option<TermEnd>,
+    /// Time at which the last renewal was first observed.
+    renewed_at: Instant,
+    /// Time at which the term was last observed.
+    observed_at: Instant,
+    lease: Duration,
+}
+
+/// End of a term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TermEnd {
+    /// Time of the end, as far as observed.
+    pub at: Instant,
+    /// Reason of the end.
+    pub reason: EndReason,
+}
+
+/// Reason of a term's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The holder released the lease.
+    Released,
+    /// The lease expired.
+    Expired,
+    /// Another holder was observed, but not how it became leader.
+    Replaced,
+    /// The record was overwritten or deleted by a foreign write.
+    Overwritten,
+    /// Own term: this candidate was asked to stop.
+    Stopped,
+    /// Own term: it was asked to step down.
+    SteppedDown,
+    /// Own term: the wrapped program ended.
+    WorkloadEnded,
+    /// Own term: the lease was not renewed before the renew deadline.
+    NotRenewed,
+    /// Own term: another candidate took the lease over, or the record was lost.
+    Deposed,
+}
+
+impl EndReason {
+    /// Returns the reason's name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EndReason::Released => "released",
+            EndReason::Expired => "expired",
+            EndReason::Replaced => "replaced",
+            EndReason::Overwritten => "overwritten",
+            EndReason::Stopped => "stopped",
+            EndReason::SteppedDown => "steppedDown",
+            EndReason::WorkloadEnded => "workloadEnded",
+            EndReason::NotRenewed => "notRenewed",
+            EndReason::Deposed => "deposed",
+        }
+    }
+}
+
+impl From<StopReason> for EndReason {
+    fn from(reason: StopReason) -> Self {
+        match reason {
+            StopReason::Cancelled => EndReason::Stopped,
+            StopReason::SteppedDown => EndReason::SteppedDown,
+            StopReason::WorkloadEnded => EndReason::WorkloadEnded,
+            StopReason::RenewDeadline => EndReason::NotRenewed,
+            StopReason::Deposed => EndReason::Deposed,
+        }
+    }
+}
+
+/// Terms observed, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct ObservedTerms {
+    terms: VecDeque<ObservedTerm>,
+    /// A read or write has shown the content before.
+    has_observed: bool,
+}
+
+impl ObservedTerms {
+    /// Returns the terms, newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &ObservedTerm> {
+        self.terms.iter().rev()
+    }
+
+    /// Returns the newest term, ended or not.
+    #[must_use]
+    pub fn last(&self) -> Option<&ObservedTerm> {
+        self.terms.back()
+    }
+
+    /// Notes the content in effect: `changed` if it was written since the last observation, `foreign`
+    /// if by a foreign write.
+    pub fn observe(&mut self, now: Instant, content: &Content, changed: bool, foreign: bool) {
+        let start_observed = std::mem::replace(&mut self.has_observed, true);
+        match content {
+            Content::NeverWritten => {}
+            Content::Deleted | Content::Corrupt(_) => self.end(now, EndReason::Overwritten),
+            Content::Record(record) if record.holder_identity.is_empty() => {
+                let reason = if foreign {
+                    EndReason::Overwritten
+                } else {
+                    EndReason::Released
+                };
+                self.end(now, reason);
+            }
+            Content::Record(record) => self.observe_holder(now, record, changed, start_observed),
+        }
+    }
+
+    fn observe_holder(
+        &mut self,
+        now: Instant,
+        record: &LeaderElectionRecord,
+        changed: bool,
+        start_observed: bool,
+    ) {
+        let holder = cut(&record.holder_identity);
+        if let Some(term) = self.current(holder, record.leader_transitions) {
+            if term.end.is_none() {
+                term.observed_at = now;
+                term.lease = record.lease_duration();
+                if changed {
+                    term.renewed_at = now;
+                }
+            }
+            return;
+        }
+        let acquired = cut(&record.acquire_time);
+        let acquire_time = (!start_observed && !acquired.is_empty()).then(|| acquired.to_owned());
+        let term = self.start(now, holder, record.leader_transitions);
+        term.acquire_time = acquire_time;
+        term.lease = record.lease_duration();
+    }
+
+    /// Notes that this candidate leads.
+    pub fn start_own(&mut self, now: Instant, identity: &str, fencing_token: u64) {
+        let holder = cut(identity);
+        if let Some(term) = self.current(holder, fencing_token) {
+            term.mine = true;
+            term.from = now;
+            return;
+        }
+        self.start(now, holder, fencing_token).mine = true;
+    }
+
+    /// Notes the end of this candidate's term.
+    pub fn end_own(&mut self, now: Instant, fencing_token: u64, reason: StopReason) {
+        let mut own = self.terms.iter_mut().rev().filter(|term| term.mine);
+        if let Some(term) = own.find(|term| term.fencing_token == fencing_token) {
+            let reason = reason.into();
+            term.end.get_or_insert(TermEnd { at: now, reason });
+        }
+    }
+
+    /// Returns the newest term if it has this holder and fencing token.
+    fn current(&mut self, holder: &str, fencing_token: u64) -> Option<&mut ObservedTerm> {
+        let last = self.terms.back_mut();
+        last.filter(|term| term.fencing_token == fencing_token && term.holder == holder)
+    }
+
+    /// Ends the newest term and starts the next one.
+    fn start(&mut self, now: Instant, holder: &str, fencing_token: u64) -> &mut ObservedTerm {
+        self.end_replaced(now);
+        if self.terms.len() >= MAX_TERMS {
+            self.terms.pop_front();
+        }
+        let term = ObservedTerm {
+            holder: holder.to_owned(),
+            fencing_token,
+            mine: false,
+            from: now,
+            acquire_time: None,
+            end: None,
+            renewed_at: now,
+            observed_at: now,
+            lease: Duration::ZERO,
+        };
+        self.terms.push_back(term);
+        let last = self.terms.len() - 1;
+        &mut self.terms[last]
+    }
+
+    /// Ends the newest term because another one has begun: as expired if its last renewal is known.
+    fn end_replaced(&mut self, now: Instant) {
+        let Some(term) = self.terms.back() else {
+            return;
+        };
+        let expires_at = term.renewed_at + term.lease;
+        // A holder renews several times per lease, so a half lease without a renewal shows the last one.
+        let last_renewal_known = term.observed_at >= term.renewed_at + term.lease / 2;
+        // The next leader may have observed the last renewal up to one poll earlier.
+        let expired = now + term.lease / POLLS_PER_LEASE >= expires_at;
+        if last_renewal_known && expired && !term.lease.is_zero() {
+            self.end(expires_at.min(now), EndReason::Expired);
+        } else {
+            self.end(now, EndReason::Replaced);
+        }
+    }
+
+    fn end(&mut self, at: Instant, reason: EndReason) {
+        if let Some(term) = self.terms.back_mut() {
+            term.end.get_or_insert(TermEnd { at, reason });
+        }
+    }
+}
+
+/// Returns the first [`MAX_NAME`] bytes of a text, cut between characters.
+fn cut(text: &str) -> &str {
+    let ends = text.char_indices().map(|(start, c)| start + c.len_utf8());
+    let end = ends.take_while(|end| *end <= MAX_NAME).last();
+    &text[..end.unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_boot(Duration::from_secs(1000 + seconds))
+    }
+
+    fn record(holder: &str, token: u64) -> Content {
+        Content::Record(Arc::new(LeaderElectionRecord {
+            holder_identity: holder.into(),
+            lease_duration_seconds: 30,
+            acquire_time: "2026-11-22T10:00:00Z".into(),
+            leader_transitions: token,
+            ..LeaderElectionRecord::default()
+        }))
+    }
+
+    fn ends(terms: &ObservedTerms) -> Vec<(String, Option<(Instant, EndReason)>)> {
+        let end = |term: &ObservedTerm| term.end.map(|end| (end.at, end.reason));
+        let terms = terms.terms.iter();
+        terms
+            .map(|term| (format!("{} {}", term.holder, term.fencing_token), end(term)))
+            .collect()
+    }
+
+    #[test]
+    fn term_ends_by_expiry_or_release() {
+        let mut terms = ObservedTerms::default();
+        terms.observe(at(0), &record("a", 1), true, false);
+        terms.observe(at(8), &record("a", 1), true, false);
+        for now in 9..38 {
+            terms.observe(at(now), &record("a", 1), false, false);
+        }
+        terms.observe(at(39), &record("b", 2), true, false);
+        terms.observe(at(50), &record("", 2), true, false);
+        terms.observe(at(51), &record("c", 3), true, false);
+        let expected = [
+            ("a 1".to_owned(), Some((at(38), EndReason::Expired))),
+            ("b 2".to_owned(), Some((at(50), EndReason::Released))),
+            ("c 3".to_owned(), None),
+        ];
+        assert_eq!(ends(&terms), expected);
+    }
+
+    #[test]
+    fn late_observer_reports_lease_expired() {
+        for (acquired, reason) in [
+            (33, EndReason::Replaced),
+            (35, EndReason::Expired),
+            (37, EndReason::Expired),
+        ] {
+            let mut terms = ObservedTerms::default();
+            terms.observe(at(8), &record("a", 1), true, false);
+            terms.observe(at(acquired - 2), &record("a", 1), false, false);
+            terms.observe(at(acquired), &record("b", 2), true, false);
+            assert_eq!(
+                ends(&terms)[0].1,
+                Some((at(acquired), reason)),
+                "{acquired}"
+            );
+        }
+    }
+
+    #[test]
+    fn unobserved_start_has_acquire_time() {
+        let mut terms = ObservedTerms::default();
+        terms.observe(at(0), &record("a", 1), true, false);
+        terms.observe(at(1), &record("b", 2), true, false);
+        let times: Vec<_> = terms.terms.iter().map(|t| t.acquire_time.clone()).collect();
+        assert_eq!(times, [Some("2026-11-22T10:00:00Z".to_owned()), None]);
+        let mut terms = ObservedTerms::default();
+        terms.observe(at(0), &Content::NeverWritten, true, false);
+        terms.observe(at(1), &record("a", 0), true, false);
+        assert_eq!(terms.last().unwrap().acquire_time, None);
+    }
+
+    #[test]
+    fn outage_hides_how_term_ended() {
+        let mut terms = ObservedTerms::default();
+        terms.observe(at(0), &record("a", 1), true, false);
+        terms.observe(at(2), &record("a", 1), false, false);
+        // An hour without an answer: it may have renewed all the time.
+        terms.observe(at(3600), &record("b", 2), true, false);
+        assert_eq!(ends(&terms)[0].1, Some((at(3600), EndReason::Replaced)));
+    }
+
+    #[test]
+    fn own_term_keeps_stop_reason() {
+        let mut terms = ObservedTerms::default();
+        terms.observe(at(0), &record("me", 4), true, false);
+        terms.start_own(at(3), "me", 4);
+        terms.observe(at(8), &record("me", 4), true, false);
+        terms.end_own(at(20), 4, StopReason::SteppedDown);
+        terms.observe(at(21), &record("me", 4), true, false);
+        terms.observe(at(22), &record("", 4), true, false);
+        assert_eq!(
+            ends(&terms),
+            [("me 4".to_owned(), Some((at(20), EndReason::SteppedDown)))]
+        );
+        let term = terms.last().unwrap();
+        assert!(term.mine && term.from == at(3));
+    }
+
+    #[test]
+    fn foreign_write_overwrites_term() {
+        for (content, foreign) in [
+            (Content::Deleted, true),
+            (Content::Corrupt("x".into()), true),
+            (record("", 1), true),
+        ] {
+            let mut terms = ObservedTerms::default();
+            terms.observe(at(0), &record("a", 1), true, false);
+            terms.observe(at(5), &content, true, foreign);
+            assert_eq!(ends(&terms)[0].1, Some((at(5), EndReason::Overwritten)));
+        }
+    }
+
+    #[test]
+    fn terms_and_names_are_bounded() {
+        let mut terms = ObservedTerms::default();
+        let long = "ü".repeat(100_000);
+        for token in 0..200 {
+            terms.observe(at(token), &record(&long, token), true, false);
+        }
+        assert_eq!(terms.terms.len(), MAX_TERMS);
+        assert!(terms.terms.iter().all(|t| t.holder.len() <= MAX_NAME));
+        assert_eq!(terms.last().unwrap().fencing_token, 199);
+    }
+}

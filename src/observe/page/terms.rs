@@ -1,0 +1,225 @@
+//! The page's section on the observed terms: a timeline, a list, and the colours of names.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::format::{escaped, name, shortened, span, time};
+use crate::observe::observed_terms::{EndReason, ObservedTerm};
+use crate::observe::snapshot::Snapshot;
+
+/// Classes of the colours for names.
+const HUES: [&str; 8] = ["h0", "h1", "h2", "h3", "h4", "h5", "h6", "h7"];
+
+/// Class of the colour without a leader.
+pub(super) const NO_HUE: &str = "none";
+
+/// Maximum and minimum time that the timeline shows.
+const MAX_TIMELINE: Duration = Duration::from_secs(24 * 3600);
+const MIN_TIMELINE: Duration = Duration::from_secs(60);
+
+/// Width of the timeline, and minimum width of a term on it, in SVG units.
+const TIMELINE_WIDTH: f64 = 1000.0;
+const MIN_TERM_WIDTH: f64 = 2.0;
+
+/// Shortest gap between two terms that is shown; every change of leader takes a moment.
+const MIN_GAP: Duration = Duration::from_secs(1);
+
+/// Returns the start of a term: as observed, else as the record says.
+pub(super) fn start_of(snapshot: &Snapshot, term: &ObservedTerm) -> Option<OffsetDateTime> {
+    let acquired = term.acquire_time.as_deref();
+    let acquired = acquired.and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    // The holder's clock can be ahead of this machine's.
+    acquired
+        .filter(|acquired| *acquired <= snapshot.wall)
+        .or_else(|| snapshot.wall_at(term.from))
+}
+
+pub(super) fn section(snapshot: &Snapshot) -> String {
+    let mut html = "<h2>Terms observed by this candidate</h2>".to_owned();
+    if snapshot.journal.terms.last().is_none() {
+        html.push_str("<p class=\"soft\">None yet.</p>");
+        return html;
+    }
+    html.push_str(&timeline(snapshot));
+    html.push_str("<ol>");
+    let mut later: Option<&ObservedTerm> = None;
+    for term in snapshot.journal.terms.newest_first() {
+        if let (Some(later), Some(end)) = (later, term.end) {
+            let gap = later.from.since(end.at);
+            if gap >= MIN_GAP {
+                let gap = span(gap);
+                let _ = write!(html, "<li class=\"gap\">{gap} without a leader</li>");
+            }
+        }
+        html.push_str(&list_item(snapshot, term));
+        later = Some(term);
+    }
+    html.push_str("</ol>");
+    html
+}
+
+fn list_item(snapshot: &Snapshot, term: &ObservedTerm) -> String {
+    let shown =
+        |at: Option<OffsetDateTime>| at.map_or("…".to_owned(), |at| time(at, snapshot.wall));
+    let from = start_of(snapshot, term);
+    let (to, shown_to, class, reason) = match term.end {
+        Some(end) => {
+            let to = snapshot.wall_at(end.at);
+            (to, shown(to), "term", describe(end.reason))
+        }
+        None => (Some(snapshot.wall), "now".to_owned(), "term now", ""),
+    };
+    let lasted = from.zip(to).map(|(from, to)| to - from);
+    let lasted = lasted.and_then(|lasted| Duration::try_from(lasted).ok());
+    let chip = if term.mine {
+        " <span class=\"chip\">this candidate</span>"
+    } else {
+        ""
+    };
+    format!(
+        "<li class=\"{class} {}\"><span class=\"dot\"></span><span><span class=\"holder\">{}</span>{chip}\
+         <br><span class=\"soft\">fencing token {}{reason}</span></span><span class=\"right\"><span>{}</span>\
+         <span class=\"soft\">{} – {shown_to}</span></span></li>",
+        hue_of(snapshot, &term.holder),
+        name(&term.holder),
+        term.fencing_token,
+        span(lasted.unwrap_or_default()),
+        shown(from),
+    )
+}
+
+fn describe(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Released => " · released the lease",
+        EndReason::Expired => " · its lease expired",
+        EndReason::Replaced => " · another leader followed",
+        EndReason::Overwritten => " · overwritten by a foreign write",
+        EndReason::Stopped => " · stopped",
+        EndReason::SteppedDown => " · stepped down",
+        EndReason::WorkloadEnded => " · its workload ended",
+        EndReason::NotRenewed => " · could not renew in time",
+        EndReason::Deposed => " · deposed",
+    }
+}
+
+fn timeline(snapshot: &Snapshot) -> String {
+    let shown = snapshot.ago(snapshot.journal.started);
+    let shown = shown.clamp(MIN_TIMELINE, MAX_TIMELINE);
+    let start = snapshot.now - shown;
+    let position =
+        |ago: Duration| TIMELINE_WIDTH * (1.0 - ago.min(shown).as_secs_f64() / shown.as_secs_f64());
+    let mut html = "<svg class=\"timeline\" viewBox=\"0 0 1000 26\" preserveAspectRatio=\"none\" \
+                    role=\"img\" aria-label=\"Timeline of the terms listed below\">"
+        .to_owned();
+    for term in snapshot.journal.terms.newest_first() {
+        let to = term.end.map_or(snapshot.now, |end| end.at);
+        if to < start {
+            continue;
+        }
+        let began = start_of(snapshot, term).map(|began| snapshot.wall - began);
+        let began = began.and_then(|ago| Duration::try_from(ago).ok());
+        let x = position(began.unwrap_or_default());
+        let width = (position(snapshot.ago(to)) - x).max(MIN_TERM_WIDTH);
+        let _ = write!(
+            html,
+            "<rect class=\"{}\" x=\"{x:.1}\" width=\"{width:.1}\" height=\"26\"><title>{}, fencing token \
+             {}</title></rect>",
+            hue_of(snapshot, &term.holder),
+            escaped(&shortened(&term.holder)),
+            term.fencing_token
+        );
+    }
+    let start = snapshot.wall_at(start).map(|at| time(at, snapshot.wall));
+    let start = start.unwrap_or_default();
+    let _ = write!(
+        html,
+        "</svg><p class=\"ends soft small\"><span>{start}</span><span>now</span></p>"
+    );
+    html
+}
+
+/// Returns the colour of a name: the one of its hash, or the next one that no older name on the page has.
+pub(super) fn hue_of(snapshot: &Snapshot, holder: &str) -> &'static str {
+    let mut taken: [Option<&str>; HUES.len()] = [None; HUES.len()];
+    let terms: Vec<&ObservedTerm> = snapshot.journal.terms.newest_first().collect();
+    let names = terms.iter().rev().map(|term| term.holder.as_str());
+    for name in names.chain([holder]) {
+        let first = hash(name) % HUES.len();
+        let mut hues = (0..HUES.len()).map(|step| (first + step) % HUES.len());
+        let free = hues.find(|hue| taken[*hue].is_none_or(|other| other == name));
+        let hue = free.unwrap_or(first);
+        taken[hue].get_or_insert(name);
+        if name == holder {
+            return HUES[hue];
+        }
+    }
+    NO_HUE
+}
+
+/// Returns the FNV-1a hash, which is the same in every process.
+fn hash(name: &str) -> usize {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash >> 32) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::snapshot::tests::{at, read, record, snapshot};
+
+    #[test]
+    fn unobserved_start_comes_from_record() {
+        let mut snapshot = snapshot();
+        read(&mut snapshot, at(0), &record("other", 3));
+        let html = section(&snapshot);
+        // 62.5 minutes before now; the timeline starts with this candidate.
+        assert!(html.contains("2026-11-22T09:00:00Z"), "{html}");
+        assert!(html.contains("1h\u{a0}2m"), "{html}");
+        assert!(html.contains("x=\"0.0\" width=\"1000.0\""), "{html}");
+        // A holder's clock that is ahead does not move the start into the future.
+        snapshot.wall -= Duration::from_secs(7200);
+        assert!(!section(&snapshot).contains("T09:00:00Z"));
+    }
+
+    #[test]
+    fn gap_without_leader_is_shown() {
+        let mut snapshot = snapshot();
+        read(&mut snapshot, at(10_000), &record("a", 1));
+        read(&mut snapshot, at(20_000), &record("", 1));
+        read(&mut snapshot, at(27_500), &record("b", 2));
+        read(&mut snapshot, at(40_000), &record("", 2));
+        read(&mut snapshot, at(40_200), &record("c", 3));
+        let html = section(&snapshot);
+        assert_eq!(html.matches("without a leader").count(), 1);
+        assert!(html.contains("7.5s without"), "{html}");
+    }
+
+    #[test]
+    fn first_eight_names_differ_in_colour() {
+        let mut snapshot = snapshot();
+        let names: Vec<String> = (0..12).map(|n| format!("name {n}")).collect();
+        for (n, name) in (1..).zip(&names) {
+            read(&mut snapshot, at(n * 1000), &record(name, n));
+        }
+        let mut hues: Vec<_> = names[..HUES.len()]
+            .iter()
+            .map(|name| hue_of(&snapshot, name))
+            .collect();
+        assert_eq!(
+            hues,
+            names[..HUES.len()]
+                .iter()
+                .map(|name| hue_of(&snapshot, name))
+                .collect::<Vec<_>>()
+        );
+        hues.sort_unstable();
+        hues.dedup();
+        assert_eq!(hues.len(), HUES.len());
+        assert!(names.iter().all(|name| hue_of(&snapshot, name) != NO_HUE));
+    }
+}

@@ -1,0 +1,128 @@
+//! Serves the status endpoints of a running election.
+//!
+//! ```text
+//!   HTTP clients ──▶ http threads, at most CONNECTIONS ──▶ observe::routes
+//!                                                              │ copies
+//!   election's thread ── status, journal ──────────────────────┤
+//!   lock's thread ── statistics of the store ──────────────────┤
+//!   workload's supervisor ── counters ─────────────────────────┘
+//! ```
+//!
+//! No client can delay the election: the state is copied under a lock that is held only for the copy,
+//! and all connections together use a bounded part of the process's resources.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit};
+use time::OffsetDateTime;
+
+use super::election::Handle;
+use crate::http::{Limits, ListenAddr, Server, ShutdownHandle};
+use crate::lock::stats::StatsHandle;
+use crate::observe::routes::{self, Source};
+use crate::observe::{CandidateInfo, Snapshot};
+use crate::system::clock::BootClock;
+
+/// Maximum number of connections: enough for probes, scrapers and a few browsers.
+const CONNECTIONS: usize = 64;
+
+/// Number of file descriptors reserved for the election and the system's libraries: standard streams,
+/// timers, two connections to the store, name resolution.
+const RESERVED_DESCRIPTORS: u64 = 32;
+
+/// Maximum size of a request's body, in bytes; clients need none.
+const BODY_BYTES: usize = 1024;
+
+/// Maximum time to receive a request, which usually arrives in one packet.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Maximum time to send a response; a status document with the longest names has about 100 kB.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The running endpoints; dropping this closes them.
+#[derive(Debug)]
+pub struct Endpoints(ShutdownHandle);
+
+impl Drop for Endpoints {
+    fn drop(&mut self) {
+        // Does not wait, because a slow client must not delay the end of the process.
+        self.0.shut_down();
+    }
+}
+
+/// The election that the endpoints show.
+struct LiveSource {
+    handle: Handle,
+    store: StatsHandle,
+    candidate: Arc<CandidateInfo>,
+}
+
+impl Source for LiveSource {
+    fn snapshot(&self) -> Snapshot {
+        let (status, journal) = self.handle.look();
+        Snapshot {
+            // Read after the status, because an earlier time would overstate the time left.
+            now: BootClock::now(),
+            wall: OffsetDateTime::now_utc(),
+            candidate: Arc::clone(&self.candidate),
+            status,
+            journal,
+            store: self.store.snapshot(),
+        }
+    }
+
+    fn step_down(&self) -> bool {
+        self.handle.step_down()
+    }
+}
+
+/// Serves the endpoints of an election at `addr`, on threads of their own.
+///
+/// # Errors
+/// If the address cannot be bound or the system starts no thread; the message says what to do.
+pub fn serve(
+    addr: &ListenAddr,
+    handle: Handle,
+    store: StatsHandle,
+    candidate: CandidateInfo,
+) -> io::Result<Endpoints> {
+    let limits = Limits {
+        connections: connections(),
+        body_bytes: BODY_BYTES,
+        request_timeout: REQUEST_TIMEOUT,
+        write_timeout: WRITE_TIMEOUT,
+        ..Limits::default()
+    };
+    let server = Server::bind(addr, limits).map_err(|error| {
+        let fix = "set HTTP_ADDR to another address, or to off";
+        io::Error::new(error.kind(), format!("{error}; {fix}"))
+    })?;
+    let endpoints = Endpoints(server.handle());
+    let local = server.local_addr();
+    let source = LiveSource {
+        handle,
+        store,
+        candidate: Arc::new(candidate),
+    };
+    thread::Builder::new().name("http".into()).spawn(move || {
+        let served = server.serve(move |request| routes::respond(request, &source).into());
+        if let Err(error) = served {
+            log::error!(
+                "status endpoints stopped: {error}; restart the process to serve them again"
+            );
+        }
+    })?;
+    log::info!("serving status endpoints at http://{local}");
+    Ok(endpoints)
+}
+
+/// Returns the number of connections that leaves enough descriptors for the election.
+fn connections() -> usize {
+    let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    // Closing connections may use a quarter more.
+    let spare = descriptors.saturating_sub(RESERVED_DESCRIPTORS) / 5 * 4;
+    usize::try_from(spare).map_or(CONNECTIONS, |spare| spare.clamp(1, CONNECTIONS))
+}
