@@ -6,10 +6,9 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::time::{Duration, Instant as Monotonic};
+use std::time::Duration;
 
 use lexopt::prelude::*;
 use serde_json::Value as Json;
@@ -19,6 +18,7 @@ use super::help;
 use super::usage::{self, UsageError};
 use crate::fmt::{one_line, quoted};
 use crate::http::ListenAddr;
+use crate::net::{CallError, ProxySettings, Url, UrlError, WebClient};
 
 /// What is to be known of it, for the help.
 pub(super) const DETAILS: &str = "\
@@ -36,17 +36,9 @@ settings.";
 
 const NAME: &str = "step-down";
 
-/// How long a connection over loopback may take: the queue of a busy endpoint, at the most.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long the whole exchange may take. The elector answers at once, and steps down afterwards.
+/// Greatest duration of the request, connection included. The elector answers immediately, and steps down
+/// afterwards.
 const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The longest answer that is read, in bytes.
-const LONGEST_ANSWER: u64 = 64 * 1024;
-
-/// The most headers of an answer.
-const MOST_HEADERS: usize = 64;
 
 /// Runs it; `args` is what follows the subcommand's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -172,108 +164,54 @@ fn loopback(port: u16) -> Vec<SocketAddr> {
 
 // ---- asking it ----
 
-/// Asks at the first of the addresses where somebody listens.
+/// Sends the request to the first of the addresses that accepts a connection.
 fn ask(addresses: &[SocketAddr]) -> Result<Answer, String> {
-    let mut refused = String::new();
+    let mut first_failure = None;
     for address in addresses {
-        match TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
-            Ok(stream) => {
-                return exchange(stream, *address)
-                    .map_err(|error| format!("the endpoint at {address} {}", trouble(&error)));
+        match post(*address) {
+            Ok(answer) => return Ok(answer),
+            Err(CallError::NotSent(why)) => {
+                first_failure.get_or_insert((address, why));
             }
-            Err(error) if refused.is_empty() => refused = format!("{address} ({error})"),
-            Err(_) => {}
+            Err(CallError::MayHaveLanded(why)) => {
+                return Err(format!(
+                    "the endpoint at {address} does not answer like an elector: {why}; check whether \
+                     another program uses this port"
+                ));
+            }
         }
     }
-    Err(format!(
-        "nobody listens at {refused}: is the elector running here, with this HTTP_ADDR?"
-    ))
+    Err(match first_failure {
+        Some((address, why)) => format!(
+            "nobody listens at {address} ({why}): is the elector running here, with this HTTP_ADDR?"
+        ),
+        None => "there is no address to ask at".to_owned(),
+    })
 }
 
-fn trouble(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            format!("did not answer within {}s", TIMEOUT.as_secs())
-        }
-        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
-            "gave an answer that is no elector's: is it another program's port?".to_owned()
-        }
-        _ => format!("broke off: {error}"),
-    }
+fn post(address: SocketAddr) -> Result<Answer, CallError> {
+    let unusable = |error: &dyn fmt::Display| CallError::NotSent(error.to_string());
+    let url: Url = format!("http://{address}/step-down")
+        .parse()
+        .map_err(|error: UrlError| unusable(&error))?;
+    let client = WebClient::new(&url, None, &ProxySettings::default());
+    let mut client = client.map_err(|error| unusable(&error))?;
+    let (status, body) = client.post(TIMEOUT)?;
+    Ok(Answer { status, body })
 }
 
-/// What the elector answered.
+/// Answer of the elector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Answer {
     status: u16,
     body: Vec<u8>,
 }
 
-fn exchange(mut stream: TcpStream, address: SocketAddr) -> io::Result<Answer> {
-    let end = Monotonic::now() + TIMEOUT;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    // HTTP/1.0: the answer ends where the connection does.
-    let request = format!(
-        "POST /step-down HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\
-         Content-Length: 0\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 4096];
-    while (bytes.len() as u64) < LONGEST_ANSWER {
-        if let Some(answer) = Answer::whole(&bytes)? {
-            return Ok(answer);
-        }
-        let left = end.saturating_duration_since(Monotonic::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut chunk)? {
-            0 => return Answer::read(&bytes)?.ok_or_else(|| ErrorKind::UnexpectedEof.into()),
-            read => bytes.extend_from_slice(&chunk[..read]),
-        }
-    }
-    Err(ErrorKind::InvalidData.into())
-}
-
 impl Answer {
-    /// The answer, if its head has come; its body is what follows.
-    fn read(bytes: &[u8]) -> io::Result<Option<Answer>> {
-        Ok(Answer::parse(bytes)?.map(|(answer, _)| answer))
-    }
-
-    /// The answer, if it is known to have come whole.
-    fn whole(bytes: &[u8]) -> io::Result<Option<Answer>> {
-        let parsed = Answer::parse(bytes)?;
-        let whole = |(answer, length): &(Answer, Option<usize>)| Some(answer.body.len()) >= *length;
-        Ok(parsed
-            .filter(|parsed| parsed.1.is_some() && whole(parsed))
-            .map(|(answer, _)| answer))
-    }
-
-    /// The answer as far as it has come, and the length that its body is to have.
-    fn parse(bytes: &[u8]) -> io::Result<Option<(Answer, Option<usize>)>> {
-        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-        let mut head = httparse::Response::new(&mut headers);
-        let parsed = head.parse(bytes);
-        let parsed = parsed.map_err(|_| io::Error::from(ErrorKind::InvalidData))?;
-        let (httparse::Status::Complete(begins), Some(status)) = (parsed, head.code) else {
-            return Ok(None);
-        };
-        let length = head
-            .headers
-            .iter()
-            .find(|header| header.name.eq_ignore_ascii_case("content-length"))
-            .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok());
-        let mut body = bytes[begins..].to_vec();
-        if let Some(length) = length {
-            body.truncate(length);
-        }
-        Ok(Some((Answer { status, body }, length)))
-    }
-
-    /// What is said of it, or why it is no yes.
+    /// Returns the text for the operator if the elector steps down.
+    ///
+    /// # Errors
+    /// Returns why it does not.
     fn meaning(&self) -> Result<String, String> {
         let body: Option<Json> = serde_json::from_slice(&self.body).ok();
         let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
@@ -366,32 +304,6 @@ mod tests {
             let error = addresses(setting).unwrap_err().to_string();
             assert!(error.contains(part), "{setting:?}: {error}");
         }
-    }
-
-    fn read(text: &str) -> Answer {
-        Answer::read(text.as_bytes()).unwrap().unwrap()
-    }
-
-    #[test]
-    fn an_answer_is_whole_when_its_length_has_come() {
-        let text = "HTTP/1.1 202 Accepted\r\nContent-Length: 4\r\n\r\nabcdef";
-        for end in 0..text.len() - 2 {
-            assert_eq!(
-                Answer::whole(&text.as_bytes()[..end]).unwrap(),
-                None,
-                "{end}"
-            );
-        }
-        let whole = Answer::whole(text.as_bytes()).unwrap().unwrap();
-        assert_eq!(
-            (whole.status, whole.body.as_slice()),
-            (202, b"abcd".as_slice())
-        );
-        let endless = "HTTP/1.1 202 Accepted\r\n\r\nabc";
-        assert_eq!(Answer::whole(endless.as_bytes()).unwrap(), None);
-        assert_eq!(read(endless).body, b"abc");
-        assert!(Answer::read(b"SSH-2.0-x\r\n").is_err());
-        assert_eq!(Answer::read(b"HTTP/1.1 20").unwrap(), None);
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl AccessTokenReader {
                 file.recovered();
                 let differs = token != self.token;
                 if differs {
-                    log::info!("access token changed path={:?}", file.path());
+                    log::info!(path:? = file.path(); "access token changed");
                 }
                 self.token = token;
                 differs

@@ -15,7 +15,7 @@ use super::connect::{BoundedTcp, CallState, NoResolver, Tracker};
 use super::proxy::ProxySettings;
 use super::resolver::CachingResolver;
 use super::tls::{Roots, TlsConnector};
-use crate::fmt::one_line;
+use crate::fmt::{brief, one_line};
 
 /// Value of the `user-agent` header. GitHub requires one, and its operators can tell whom to ask.
 pub(crate) const USER_AGENT: &str = concat!("elector/", env!("CARGO_PKG_VERSION"));
@@ -81,12 +81,22 @@ impl std::error::Error for SetupError {}
 
 /// Error of a call without a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum CallError {
+pub enum CallError {
     /// The server certainly received nothing of the request.
     NotSent(String),
     /// The server may have received the request and acted on it.
     MayHaveLanded(String),
 }
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallError::NotSent(message) | CallError::MayHaveLanded(message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
 
 /// Effect of a request, which determines the connections that may carry it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,7 +237,7 @@ impl Agent {
     }
 
     /// Returns why there is no response. It shows the host, but no path, which may be a secret.
-    fn explain(&self, error: &Error, deadline: Deadline) -> String {
+    pub(super) fn explain(&self, error: &Error, deadline: Deadline) -> String {
         let host = &self.host;
         let via = match self.proxy() {
             Some(proxy) => format!(" (through the proxy {proxy})"),
@@ -236,7 +246,8 @@ impl Agent {
         match error {
             Error::Other(failure) => format!("{failure}{via}"),
             Error::Timeout(_) => {
-                format!("{host} did not answer within {:.1?}{via}", deadline.timeout)
+                let timeout = brief(deadline.timeout);
+                format!("{host} did not answer within {timeout}{via}")
             }
             Error::ConnectProxyFailed(reason) => {
                 let reason = one_line(reason);

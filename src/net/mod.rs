@@ -21,7 +21,7 @@ mod web;
 use std::net::IpAddr;
 
 pub use self::access_token::{AccessToken, AccessTokenError, AccessTokenReader, AccessTokenSource};
-pub use self::agent::SetupError;
+pub use self::agent::{CallError, SetupError};
 pub use self::proxy::ProxySettings;
 pub use self::url::{Url, UrlError};
 pub use self::web::WebClient;

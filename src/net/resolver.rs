@@ -78,7 +78,6 @@ impl CachingResolver {
             (cached.addresses.clone(), refreshing)
         };
         if !refreshing && let Err(error) = self.look_up(name.clone()) {
-            log::debug!("DNS refresh failed host={} error={error:?}", name.0);
             self.finish(name, &Err(error));
         }
         Some(addresses)
@@ -121,7 +120,7 @@ impl CachingResolver {
             Err(error) => {
                 if let Some(cached) = cache.hosts.get_mut(name) {
                     cached.refreshing = false;
-                    log::debug!("using cached addresses host={} error={error:?}", name.0);
+                    log::debug!(host = name.0, error; "DNS lookup failed, keeping the cached addresses");
                 }
             }
         }

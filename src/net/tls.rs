@@ -56,12 +56,12 @@ impl Roots {
         match read(file) {
             Ok(certificates) => {
                 file.recovered();
-                log::info!("root certificates read again path={:?}", file.path());
+                log::info!(path:? = file.path(); "root certificates read again");
                 self.certificates = certificates;
                 true
             }
             Err(problem) => {
-                file.keep_previous("SSL_CERT_FILE", &problem);
+                file.keep_previous("root certificate", &problem);
                 false
             }
         }
@@ -115,8 +115,7 @@ fn read(file: &mut WatchedFile) -> Result<RootCerts, String> {
         ));
     }
     if unusable > 0 {
-        let path = file.path();
-        log::warn!("certificates in SSL_CERT_FILE unusable count={unusable} path={path:?}");
+        log::warn!(path:? = file.path(), count = unusable; "certificates in SSL_CERT_FILE unusable");
     }
     Ok(RootCerts::from(certificates))
 }

@@ -98,9 +98,9 @@ impl WatchedFile {
     pub(super) fn keep_previous(&mut self, content: &str, problem: &str) {
         if !self.warned {
             self.warned = true;
-            let path = &self.path;
             log::warn!(
-                "{content} file unusable, keeping the previous {content} path={path:?} error={problem:?}"
+                path:? = self.path, error = problem;
+                "{content} file unusable, keeping the previous {content}"
             );
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! The address may be a secret: no text from here shows more of it than its host.
 
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use ureq::{AsSendBody, Body};
 use super::agent::{Agent, CallError, Deadline, Effect, SetupError};
 use super::proxy::ProxySettings;
 use super::url::Url;
+
+/// Greatest length of a body, in bytes.
+const MAX_BODY: u64 = 64 * 1024;
 
 /// Client for one address. It makes one request at a time, each over its own connection.
 #[derive(Debug)]
@@ -42,8 +46,8 @@ impl WebClient {
     /// # Errors
     /// Returns why there is no response.
     pub fn get(&mut self, timeout: Duration) -> Result<u16, String> {
-        let response = self.send(Method::GET, &[], (), timeout)?;
-        Ok(response.status().as_u16())
+        let response = self.send(Method::GET, &[], (), Deadline::after(timeout));
+        status(response)
     }
 
     /// Sends a POST request with a JSON body. Returns the status of the response, within `timeout` or very
@@ -53,8 +57,29 @@ impl WebClient {
     /// Returns why there is no response.
     pub fn post_json(&mut self, json: &str, timeout: Duration) -> Result<u16, String> {
         let headers = [("content-type", "application/json")];
-        let response = self.send(Method::POST, &headers, json, timeout)?;
-        Ok(response.status().as_u16())
+        let response = self.send(Method::POST, &headers, json, Deadline::after(timeout));
+        status(response)
+    }
+
+    /// Sends a POST request without a body. Returns status and JSON body of the response, the latter not
+    /// parsed, within `timeout` or very soon after. A body is cut after 64 KiB.
+    ///
+    /// # Errors
+    /// Returns why there is no response.
+    pub fn post(&mut self, timeout: Duration) -> Result<(u16, Vec<u8>), CallError> {
+        let deadline = Deadline::after(timeout);
+        let headers = [("accept", "application/json")];
+        let response = self.send(Method::POST, &headers, "", deadline)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        let mut reader = response.into_body().into_reader().take(MAX_BODY);
+        match reader.read_to_end(&mut body) {
+            Ok(_) => Ok((status, body)),
+            Err(error) => {
+                let message = self.agent.explain(&error.into(), deadline);
+                Err(CallError::MayHaveLanded(message))
+            }
+        }
     }
 
     fn send(
@@ -62,8 +87,8 @@ impl WebClient {
         method: Method,
         headers: &[(&str, &str)],
         body: impl AsSendBody + Clone,
-        timeout: Duration,
-    ) -> Result<Response<Body>, String> {
+        deadline: Deadline,
+    ) -> Result<Response<Body>, CallError> {
         let mut request = Request::builder()
             .method(method)
             .uri(&self.uri)
@@ -71,13 +96,16 @@ impl WebClient {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body).map_err(|error| error.to_string())?;
-        // What follows the head is dropped with the connection.
-        let response = self
-            .agent
-            .call(request, Effect::Write, Deadline::after(timeout));
-        response.map_err(|error| match error {
-            CallError::NotSent(message) | CallError::MayHaveLanded(message) => message,
-        })
+        let request = request.body(body);
+        let request = request.map_err(|error| CallError::NotSent(error.to_string()))?;
+        self.agent.call(request, Effect::Write, deadline)
+    }
+}
+
+/// Returns the status of a response, whose body is dropped with its connection.
+fn status(response: Result<Response<Body>, CallError>) -> Result<u16, String> {
+    match response {
+        Ok(response) => Ok(response.status().as_u16()),
+        Err(error) => Err(error.to_string()),
     }
 }
