@@ -162,7 +162,8 @@ fn explain(error: &Error) -> String {
 
 fn explain_certificate(error: &CertificateError) -> String {
     match error {
-        CertificateError::UnknownIssuer => {
+        // A bad signature is that of another authority with the same name, as after a rotation.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "its certificate comes from an authority that is not trusted; put that authority's \
              certificate (PEM) into the file that SSL_CERT_FILE names. That file replaces the built-in \
              roots, so it must also hold the roots of other hosts"
@@ -188,6 +189,21 @@ mod tests {
     #[test]
     fn built_in_roots_need_no_file() {
         assert!(Roots::open(None).is_ok());
+    }
+
+    #[test]
+    fn file_replaces_built_in_roots() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::default();
+        let pem = params.self_signed(&key).unwrap().pem();
+        let path = std::env::temp_dir().join(format!("replaces-{}.pem", std::process::id()));
+        std::fs::write(&path, pem).unwrap();
+        let roots = Roots::open(Some(&path)).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let RootCerts::Specific(certificates) = &roots.certificates else {
+            panic!("{roots:?}");
+        };
+        assert_eq!(certificates.len(), 1);
     }
 
     #[test]

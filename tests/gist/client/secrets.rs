@@ -51,7 +51,7 @@ fn tells(text: &str) -> bool {
 }
 
 #[test]
-fn the_token_is_in_no_log_no_error_and_no_debug_text() {
+fn secrets_never_appear_in_texts() {
     listen();
     let echo = format!("you sent Bearer {TOKEN}");
     let server = Server::new([

@@ -1,4 +1,4 @@
-//! A server that does what it is told, request by request, and remembers what it was asked.
+//! Server with a script of steps, one per request, that records the requests.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -8,30 +8,33 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
-/// What is done about a request.
+/// Reaction to a request.
 #[derive(Clone)]
 pub(crate) enum Step {
-    /// Answers.
+    /// Sends an answer.
     Answer(String),
-    /// Answers, and closes the connection.
+    /// Sends an answer and closes the connection.
     Last(Vec<u8>),
-    /// Answers with a body in gzip.
+    /// Sends an answer with a body in gzip.
     Gzip(Vec<u8>),
     /// Closes the connection without an answer.
     Close,
-    /// Says nothing until the client gives up.
+    /// Sends nothing until the client gives up.
     Hang,
-    /// Answers with this, and then with single bytes for as long as the client listens.
+    /// Sends this, and then single bytes for as long as the client listens.
     Trickle(String),
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct Shared {
     steps: Mutex<VecDeque<Step>>,
     requests: Mutex<Vec<String>>,
     connections: AtomicUsize,
+    /// Number of ended TLS connections that resumed a session.
+    resumed: AtomicUsize,
+    tls: Mutex<Option<Arc<ServerConfig>>>,
 }
 
 pub(crate) struct Server {
@@ -58,18 +61,25 @@ impl Server {
             steps: Mutex::new(steps.into_iter().collect()),
             requests: Mutex::new(Vec::new()),
             connections: AtomicUsize::new(0),
+            resumed: AtomicUsize::new(0),
+            tls: Mutex::new(tls),
         });
         let state = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let stream = stream.unwrap();
                 state.connections.fetch_add(1, Ordering::SeqCst);
-                let (state, tls) = (Arc::clone(&state), tls.clone());
+                let tls = state.tls.lock().unwrap().clone();
+                let state = Arc::clone(&state);
                 thread::spawn(move || match tls {
                     None => serve(stream, &state),
                     Some(tls) => {
                         let connection = ServerConnection::new(tls).unwrap();
-                        serve(StreamOwned::new(connection, stream), &state);
+                        let mut stream = StreamOwned::new(connection, stream);
+                        serve(&mut stream, &state);
+                        if stream.conn.handshake_kind() == Some(HandshakeKind::Resumed) {
+                            state.resumed.fetch_add(1, Ordering::SeqCst);
+                        }
                     }
                 });
             }
@@ -81,7 +91,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// The requests so far: heads and bodies.
+    /// Returns the requests so far, heads and bodies.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap().clone()
     }
@@ -90,6 +100,17 @@ impl Server {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
+    /// Number of ended TLS connections that resumed a session.
+    pub(crate) fn resumed(&self) -> usize {
+        self.shared.resumed.load(Ordering::SeqCst)
+    }
+
+    /// Uses other certificates for connections from now on.
+    pub(crate) fn use_tls(&self, tls: &Arc<ServerConfig>) {
+        *self.shared.tls.lock().unwrap() = Some(Arc::clone(tls));
+    }
+
+    /// Adds a step to the script.
     pub(crate) fn then(&self, step: Step) {
         self.shared.steps.lock().unwrap().push_back(step);
     }
@@ -160,7 +181,7 @@ fn read_request(stream: &mut impl Read) -> io::Result<String> {
     Ok(String::from_utf8(bytes).unwrap())
 }
 
-/// A whole answer.
+/// Returns a whole answer.
 pub(crate) fn http(status: u16, headers: &[(&str, &str)], body: &str) -> String {
     let mut text = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
@@ -169,12 +190,12 @@ pub(crate) fn http(status: u16, headers: &[(&str, &str)], body: &str) -> String 
     format!("{text}\r\n{body}")
 }
 
-/// The name of a revision.
+/// Returns the name of a revision.
 pub(crate) fn sha(number: usize) -> String {
     format!("{number:040x}")
 }
 
-/// A gist with one file and this many revisions.
+/// Returns the JSON of a gist with one file and so many revisions.
 pub(crate) fn gist(content: &str, revisions: usize) -> String {
     let history: Vec<String> = (0..revisions)
         .rev()
@@ -189,7 +210,8 @@ pub(crate) fn gist(content: &str, revisions: usize) -> String {
     )
 }
 
-/// A proxy that tunnels to `target`, wherever it is asked to. Remembers the heads that it was sent.
+/// Starts a proxy that tunnels to `target`, whatever host it is asked for. Returns its address and the heads
+/// that it received.
 pub(crate) fn proxy(
     target: SocketAddr,
     answer: &'static str,
@@ -223,7 +245,7 @@ pub(crate) fn proxy(
     (address, heads)
 }
 
-/// `pieces` one after another, compressed.
+/// Compresses `pieces`, one after another.
 pub(crate) fn gzip<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     for piece in pieces {

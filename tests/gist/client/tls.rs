@@ -1,11 +1,11 @@
-//! Whom the client trusts.
+//! Trust of the gist client.
 
 use std::path::PathBuf;
 
 use super::*;
 use crate::support::authority::Authority;
 
-/// Its certificate, in a file.
+/// Writes the certificate of `authority` into a file.
 fn file(authority: &Authority, name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("{name}-{}.pem", std::process::id()));
     std::fs::write(&path, format!("# ours\n{}", authority.pem)).unwrap();
@@ -20,7 +20,7 @@ fn client(server: &Server, roots: Option<PathBuf>) -> GistClient {
 }
 
 #[test]
-fn a_server_is_trusted_by_the_file_of_further_certificates() {
+fn ssl_cert_file_makes_server_trusted() {
     let authority = Authority::for_name("localhost");
     let file = file(&authority, "trusted");
     let server = Server::with_tls([good(), good()], Arc::clone(&authority.server));
@@ -33,7 +33,7 @@ fn a_server_is_trusted_by_the_file_of_further_certificates() {
 }
 
 #[test]
-fn an_unknown_server_is_refused_before_anything_is_sent() {
+fn untrusted_server_receives_nothing() {
     let authority = Authority::for_name("localhost");
     let server = Server::with_tls([good()], Arc::clone(&authority.server));
     let mut client = client(&server, None);
@@ -44,7 +44,7 @@ fn an_unknown_server_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_certificate_for_another_name_is_refused() {
+fn certificate_for_other_name_is_refused() {
     let authority = Authority::for_name("elsewhere.example");
     let file = file(&authority, "elsewhere");
     let server = Server::with_tls([good()], Arc::clone(&authority.server));
@@ -55,7 +55,7 @@ fn a_certificate_for_another_name_is_refused() {
 }
 
 #[test]
-fn a_hung_handshake_is_given_up_in_time() {
+fn hung_handshake_times_out() {
     for step in [Step::Hang, Step::Trickle(String::new())] {
         // It waits for a whole head, which no handshake is.
         let server = Server::new([step]);
@@ -68,7 +68,7 @@ fn a_hung_handshake_is_given_up_in_time() {
 }
 
 #[test]
-fn tls_works_through_a_proxy() {
+fn tls_works_through_proxy() {
     let authority = Authority::for_name("ghe.invalid");
     let file = file(&authority, "proxied");
     let server = Server::with_tls([good(), good()], Arc::clone(&authority.server));
@@ -87,4 +87,51 @@ fn tls_works_through_a_proxy() {
         heads[0]
     );
     assert_eq!(heads.len(), 1);
+}
+
+/// Returns an answer after which the server closes the connection.
+fn last() -> Step {
+    Step::Last(http(200, &[], &gist("x", 3)).into_bytes())
+}
+
+#[test]
+fn rotated_authority_is_trusted_without_restart() {
+    let (old, new) = (
+        Authority::for_name("localhost"),
+        Authority::for_name("localhost"),
+    );
+    let path = file(&old, "rotated");
+    let server = Server::with_tls(vec![last(); 3], Arc::clone(&old.server));
+    let mut client = client(&server, Some(path.clone()));
+    assert_eq!(text(&client.call(&read(), AMPLE)), "x");
+    server.use_tls(&new.server);
+    let answer = client.call(&write(), AMPLE);
+    assert_unavailable(answer, "must also hold the roots of other hosts");
+    // A file without certificates changes nothing, and one with the new authority does.
+    std::fs::write(&path, "none").unwrap();
+    assert_unavailable(client.call(&write(), AMPLE), "not trusted");
+    std::fs::write(&path, format!("{}{}", old.pem, new.pem)).unwrap();
+    assert_eq!(text(&client.call(&write(), AMPLE)), "x");
+    server.use_tls(&old.server);
+    assert_eq!(text(&client.call(&read(), AMPLE)), "x");
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn new_connection_resumes_tls_session() {
+    let authority = Authority::for_name("localhost");
+    let file = file(&authority, "resumed");
+    let server = Server::with_tls(vec![last(); 3], Arc::clone(&authority.server));
+    let mut client = client(&server, Some(file.clone()));
+    for request in [read(), write(), read()] {
+        assert_eq!(text(&client.call(&request, AMPLE)), "x");
+    }
+    std::fs::remove_file(file).unwrap();
+    assert_eq!(server.connections(), 3);
+    let end = Monotonic::now() + AMPLE;
+    while server.resumed() < 2 {
+        assert!(Monotonic::now() < end, "{} resumed", server.resumed());
+        std::thread::yield_now();
+    }
 }
