@@ -34,7 +34,7 @@ pub struct GistOptions {
     pub access_token: AccessTokenSource,
     /// The API.
     pub api_url: ApiUrl,
-    /// A PEM file with certificates to be trusted besides the built-in ones.
+    /// File of root certificates (PEM) that replace the built-in ones.
     pub ca_file: Option<PathBuf>,
     /// How long a claim waits for the write that confirms it.
     pub confirm_delay: Duration,

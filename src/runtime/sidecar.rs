@@ -41,7 +41,7 @@ pub struct SidecarOptions {
     pub leader_file: Option<PathBuf>,
     /// Gets a POST at every transition.
     pub webhook_url: Option<Url>,
-    /// A PEM file with certificates to be trusted besides the built-in ones.
+    /// File of root certificates (PEM) that replace the built-in ones.
     pub ca_file: Option<PathBuf>,
     /// The proxies to use.
     pub proxy: ProxySettings,

@@ -53,7 +53,7 @@ pub const ALL: &[Setting] = &[
     row(
         "SSL_CERT_FILE",
         "built-in roots",
-        "further trusted certificates (PEM)",
+        "trusted root certificates (PEM) instead; read again when the file changes",
     ),
     row(
         "LEADER_NAME",
