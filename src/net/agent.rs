@@ -153,9 +153,7 @@ impl Agent {
     ) -> Result<Agent, SetupError> {
         let proxy = proxy.for_destination(destination);
         let proxy = proxy.map_err(SetupError::Proxy)?;
-        // A proxy may be reached by https:// even if the destination is not.
-        let needs_tls = destination.https || proxy.is_some();
-        let roots = Roots::open(ca_file.filter(|_| needs_tls)).map_err(SetupError::Roots)?;
+        let roots = Roots::open(ca_file).map_err(SetupError::Roots)?;
         let resolver = CachingResolver::default();
         let state = Arc::new(CallState::new(proxy.is_some()));
         Ok(Agent {

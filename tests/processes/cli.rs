@@ -53,7 +53,7 @@ fn settings_problems_exit_2_in_one_message() {
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
     for part in [
         "GIST_ID is not set",
-        "GITHUB_API_TOKEN holds",
+        "GITHUB_API_TOKEN: contains",
         "ELECTOR_LEASE_DURATION",
     ] {
         assert!(err.contains(part), "{part} in {err}");

@@ -32,10 +32,10 @@ fn a_workload_that_was_healthy_fails_after_three_bad_answers() {
         (Manner::Answer(500), "it answered 500"),
         (Manner::Answer(404), "it answered 404"),
         (Manner::Answer(429), "it answered 429"),
-        (Manner::Hang, "no answer within 500.0ms"),
-        (Manner::Trickle, "no answer within 500.0ms"),
-        (Manner::Close, "closed without an answer"),
-        (Manner::Nonsense, "no HTTP"),
+        (Manner::Hang, "did not answer within 500ms"),
+        (Manner::Trickle, "did not answer within 500ms"),
+        (Manner::Close, "closed the connection without an answer"),
+        (Manner::Nonsense, "not speak valid HTTP"),
         (Manner::Answer(400), "it answered 400"),
     ];
     for_each(&cases, |(manner, why)| {

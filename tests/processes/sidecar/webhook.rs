@@ -251,7 +251,7 @@ fn the_way_leads_through_the_proxy_of_the_environment() {
         .with("HTTPS_PROXY", format!("http://{address}"));
     let first = world.spawn(start);
     first.await_leading();
-    first.await_said("the proxy does not connect us");
+    first.await_said("the proxy does not connect to hooks.invalid");
     let asked = asked.recv().unwrap();
     assert!(asked.starts_with("CONNECT hooks.invalid:443 "), "{asked}");
     assert_secret(&first);
