@@ -346,10 +346,10 @@ impl Demo {
             ("started_leading", Some(fencing_token)) => {
                 self.summary.begin(name, fencing_token, at);
             }
-            ("stopped_leading", _) => self.summary.end(name, at, self.end_of_term(name)),
+            ("workload_stopped", _) => self.summary.end(name, at, self.end_of_term(name)),
             ("new_leader", _) => {
                 self.observed.retain(|(observer, _)| *observer != name);
-                self.observed.push((name, log.leader));
+                self.observed.push((name, log.holder));
             }
             _ => {}
         }

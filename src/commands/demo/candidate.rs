@@ -41,28 +41,42 @@ pub(super) struct LogEntry {
     pub(super) level: String,
     pub(super) event: String,
     pub(super) fencing_token: Option<u64>,
-    pub(super) leader: String,
+    /// Leader that the candidate observed.
+    #[serde(alias = "leader")]
+    pub(super) holder: String,
     pub(super) message: String,
+    pub(super) reason: String,
+    pub(super) error: String,
 }
 
 impl Line {
     /// Returns the text to show.
     pub(super) fn text(&self) -> String {
-        let LogEntry { leader, .. } = &self.log;
-        let token = match self.log.fencing_token {
-            Some(token) => format!(" (fencing token {token})"),
-            None => String::new(),
-        };
-        let message = &self.log.message;
-        match (self.log.event.as_str(), self.log.level.as_str()) {
-            ("started_leading", _) => {
+        let LogEntry {
+            level,
+            holder,
+            message,
+            reason,
+            error,
+            ..
+        } = &self.log;
+        let mut text = match self.log.event.as_str() {
+            "started_leading" => {
                 let name = self.candidate;
-                format!("I am {name}! I will lead you to greatness!{token}")
+                format!("I am {name}! I will lead you to greatness!")
             }
-            ("new_leader", _) if !leader.is_empty() => format!("All hail {leader}{token}"),
-            (_, "info" | "") => message.clone(),
-            (_, level) => format!("{level}: {message}"),
+            "new_leader" if !holder.is_empty() => format!("All hail {holder}!"),
+            _ if level.is_empty() || level == "info" => message.clone(),
+            _ => format!("{level}: {message}"),
+        };
+        for detail in [reason, error].into_iter().filter(|text| !text.is_empty()) {
+            text.push_str(": ");
+            text.push_str(detail);
         }
+        if let Some(token) = self.log.fencing_token {
+            text.push_str(&format!(" (fencing token {token})"));
+        }
+        text
     }
 }
 
@@ -193,14 +207,17 @@ mod tests {
                 "I am napoleon! I will lead you to greatness! (fencing token 7)",
             ),
             (
-                r#"{"level":"info","event":"new_leader","leader":"stalin","message":"x"}"#,
-                "All hail stalin",
+                r#"{"level":"info","event":"new_leader","holder":"stalin","message":"x"}"#,
+                "All hail stalin!",
             ),
             (
-                r#"{"level":"info","event":"new_leader","leader":"","message":"no leader"}"#,
+                r#"{"level":"info","event":"new_leader","holder":"","message":"no leader"}"#,
                 "no leader",
             ),
-            (r#"{"level":"warn","lock":"g","message":"m"}"#, "warn: m"),
+            (
+                r#"{"level":"warn","lock":"g","message":"m","reason":"r","fencing_token":7}"#,
+                "warn: m: r (fencing token 7)",
+            ),
             ("elector: not JSON\n", "elector: not JSON"),
             ("", ""),
         ] {

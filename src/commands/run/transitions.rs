@@ -35,7 +35,7 @@ pub(super) fn stopped_leading(identity: &str, term: &Term) {
     let fencing_token = term.fencing_token();
     log::log!(
         level,
-        event = "stopped_leading", fencing_token, reason:% = reason;
+        event = "workload_stopped", fencing_token, reason:% = reason;
         "{identity} does not lead any more (token {fencing_token}): {reason}"
     );
 }
