@@ -43,6 +43,9 @@ use round::Round;
 use schedule::Whom;
 use tally::Tally;
 
+/// Deadline for recovery after a fault, and for what a test itself causes.
+const PATIENCE: Duration = Duration::from_secs(40);
+
 /// As short as the rules between them allow with whole seconds for the lease: many terms, and less
 /// than half a second to spare anywhere.
 const TIMES: [(&str, &str); 7] = [
@@ -128,7 +131,7 @@ fn the_late_writes_of_a_leader_that_was_frozen_past_its_lease_are_refused() {
 
 /// Waits until such a write was tried.
 fn was_tried(round: &mut Round, such: impl Fn(&Attempt) -> bool) -> bool {
-    let deadline = BootClock::now() + support::process::PATIENCE;
+    let deadline = BootClock::now() + PATIENCE;
     round.go_on_until(deadline, |round| round.fence.attempts().iter().any(&such))
 }
 

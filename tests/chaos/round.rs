@@ -18,10 +18,9 @@ use crate::fence::Fence;
 use crate::proxy::Weather;
 use crate::schedule::{Deed, Whom, plan};
 use crate::service::{self, Service};
-use crate::support::process::PATIENCE;
 use crate::support::process::program::kill_all_groups;
 use crate::tally::Tally;
-use crate::{LEASE, RECOVERY, STEADY_WITHIN};
+use crate::{LEASE, PATIENCE, RECOVERY, STEADY_WITHIN};
 
 /// Plain electors, and those with a workload of their own.
 pub(crate) const PLAIN: usize = 5;

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use crate::faults::FAULTS;
 use crate::schedule::Edit;
+use crate::support::eventually;
+use crate::support::process::TOKEN;
 use crate::support::process::program::{Elector, Start};
-use crate::support::process::{TOKEN, eventually};
 use crate::support::wire::request;
 
 /// The id of the gist.

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::wire::{Answer, PATIENCE, Wire, eventually, exchange, request, start};
+use crate::support::eventually;
+use crate::support::wire::{Answer, Wire, exchange, request, start};
 use elector::emulator::GistService;
 
 struct Fixture {
@@ -251,7 +252,7 @@ fn a_hung_request_is_never_handled_and_let_go_when_its_client_leaves() {
     // Stopping would wait for handlers that do not come back.
     let started = Instant::now();
     fixture.service.stop();
-    assert!(started.elapsed() < PATIENCE / 2);
+    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use elector::system::clock::BootClock;
 use elector::workload::message::ToGuard;
 use nix::sys::signal::Signal;
 
-use crate::support::{Folder, LONG, SHORT_GRACE, Setup, Trial, in_time, never_until};
+use crate::trial::{Folder, LONG, SHORT_GRACE, Setup, Trial, in_time, never_until};
 
 /// Long enough for a shell to get ready, short enough to wait for.
 const SOON: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::support::{LONG, SHORT_GRACE, Setup};
+use crate::trial::{LONG, SHORT_GRACE, Setup};
 
 /// Tries each case, some at a time.
 fn for_each<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {

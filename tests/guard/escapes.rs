@@ -5,7 +5,8 @@ use std::time::Duration;
 use elector::workload::message::ToGuard;
 use nix::sys::signal::Signal;
 
-use crate::support::{Folder, LONG, SHORT_GRACE, Setup, Trial, eventually, in_time};
+use crate::support::eventually;
+use crate::trial::{Folder, LONG, SHORT_GRACE, Setup, Trial, in_time};
 
 /// How a workload's end can come.
 const ENDS: [fn(&mut Trial); 3] = [

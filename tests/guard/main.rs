@@ -9,4 +9,6 @@ mod escapes;
 mod orphaned;
 mod signals;
 mod start;
+#[path = "../support/mod.rs"]
 mod support;
+mod trial;

@@ -12,9 +12,8 @@ use elector::workload::process::reaping::{Remaining, reap_exited};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{
-    Folder, GRACE, LONG, Mark, PATIENCE, SHORT_GRACE, Setup, alone, eventually, in_time, start,
-};
+use crate::support::{PATIENCE, eventually};
+use crate::trial::{Folder, GRACE, LONG, Mark, SHORT_GRACE, Setup, alone, in_time, start};
 
 const SOON: Duration = Duration::from_secs(1);
 

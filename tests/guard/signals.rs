@@ -6,7 +6,8 @@ use elector::workload::message::ToGuard;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{LONG, Setup, eventually, in_time};
+use crate::support::eventually;
+use crate::trial::{LONG, Setup, in_time};
 
 /// Notes each signal that arrives.
 const NOTES: &str = "

@@ -10,7 +10,7 @@ use elector::system::clock::BootClock;
 use nix::sys::signal::Signal;
 use nix::unistd::getpid;
 
-use crate::support::{ELECTOR, Folder, LONG, SHORT_GRACE, Setup, in_time, output};
+use crate::trial::{ELECTOR, Folder, LONG, SHORT_GRACE, Setup, in_time, output};
 
 /// What a shell script says here, without any guard.
 fn without_guard(script: &str) -> String {

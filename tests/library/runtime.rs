@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::support::memory::{Mood, PATIENCE, Store, config, eventually, never_for};
+use crate::support::memory::{Mood, Store, config};
+use crate::support::{PATIENCE, eventually, never_for};
 use elector::election::action::Finish;
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::LockError;
@@ -398,7 +399,7 @@ fn health_can_be_asked_for_at_any_time() {
             let handle = running.handle.clone();
             scope.spawn(move || {
                 while Instant::now() < until {
-                    assert_eq!(handle.check(PATIENCE), Ok(()));
+                    assert_eq!(handle.check(Duration::from_secs(30)), Ok(()));
                     let _ = handle.status();
                     thread::yield_now();
                 }

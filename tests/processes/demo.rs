@@ -1,14 +1,12 @@
 //! Tests `elector demo`: to its end, interrupted, and killed.
 
+use crate::support::eventually;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-const PATIENCE: Duration = Duration::from_secs(40);
 
 fn demo() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
@@ -36,14 +34,6 @@ fn children(parent: Pid) -> Vec<Pid> {
         rest.split(' ').nth(1) == Some(&parent.to_string())
     };
     pids.filter(is_child).map(Pid::from_raw).collect()
-}
-
-fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_true() {
-        assert!(Instant::now() < deadline, "never true: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn have_ended(pids: &[Pid]) {

@@ -1,6 +1,7 @@
 //! `elector run` as processes that share a gist: electing, dying, leaving, freezing.
 
-use crate::support::process::{Elector, LEASE, World, await_one_leading, eventually, never_for};
+use crate::support::process::{Elector, LEASE, World, await_one_leading};
+use crate::support::{eventually, never_for};
 use nix::sys::signal::Signal;
 
 fn hails(electors: &[&Elector], leader: &str) {

@@ -1,10 +1,9 @@
 //! Tests `elector gist-server` as a process: its first line, its state file and its exit codes.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::{env, fs, process};
 
 use crate::support::wire::{exchange, request};
 use nix::sys::signal::{Signal, kill};
@@ -89,30 +88,12 @@ fn fails(args: &[&str]) -> (Option<i32>, String) {
     )
 }
 
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("gist-command-{}-{name}", process::id()));
-        let _ = fs::remove_file(&path);
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 #[test]
 fn acknowledged_writes_survive_sigkill() {
-    let state = Scratch::new("state");
-    let args = ["--state", state.path(), "--gist", "demo"];
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let state = state.to_str().unwrap();
+    let args = ["--state", state, "--gist", "demo"];
     let mut first = start(&args);
     for n in 0..20 {
         assert_eq!(first.put(&n.to_string()), 200);
@@ -123,19 +104,20 @@ fn acknowledged_writes_survive_sigkill() {
     let second = start(&args);
     assert_eq!(second.history(), before);
     assert_eq!(second.put("more"), 200);
-    let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", state.path()]);
+    let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", state]);
     assert_eq!(code, Some(1));
     assert!(said.contains("another server uses"), "{said}");
 }
 
 #[test]
 fn foreign_state_file_is_kept() {
-    let foreign = Scratch::new("foreign");
-    fs::write(&foreign.0, "precious\n").unwrap();
-    let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", foreign.path()]);
+    let foreign = tempfile::NamedTempFile::new().unwrap();
+    let path = foreign.path().to_str().unwrap();
+    fs::write(path, "precious\n").unwrap();
+    let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", path]);
     assert_eq!(code, Some(1));
     assert!(said.contains("not a state file"), "{said}");
-    assert_eq!(fs::read_to_string(&foreign.0).unwrap(), "precious\n");
+    assert_eq!(fs::read_to_string(path).unwrap(), "precious\n");
 }
 
 #[test]

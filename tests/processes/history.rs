@@ -3,7 +3,8 @@
 use std::io::Read;
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::support::process::{TIMES, TOKEN, World, eventually};
+use crate::support::eventually;
+use crate::support::process::{TIMES, TOKEN, World};
 use crate::support::wire::{exchange, request};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::support::wire::{PATIENCE, Wire, eventually, exchange};
+use crate::support::wire::{Wire, exchange};
+use crate::support::{PATIENCE, eventually};
 use elector::http::{Limits, ListenAddr, Reply, Request, Response, Server, ShutdownHandle, Waited};
 
 struct Running {
@@ -234,7 +235,7 @@ fn a_request_that_dribbles_in_is_cut_off_by_one_deadline_for_all_of_it() {
         }
     });
     assert_eq!(wire.answer().map(|answer| answer.status), Some(408));
-    assert!(started.elapsed() < PATIENCE / 2);
+    assert!(started.elapsed() < Duration::from_secs(10));
     drop(wire);
     writer.join().unwrap();
 }
@@ -494,7 +495,7 @@ fn shutting_down_wakes_everybody_and_takes_no_longer_than_its_grace() {
     });
     let started = Instant::now();
     drop(server);
-    assert!(started.elapsed() < PATIENCE / 2);
+    assert!(started.elapsed() < Duration::from_secs(10));
     assert_eq!(waiting.answer().unwrap().text(), "woken");
     assert_eq!(pausing.answer().unwrap().text(), "woken");
     assert!(idle.is_closed());

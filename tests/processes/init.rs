@@ -2,7 +2,8 @@
 
 use std::process::{Command, Output, Stdio};
 
-use crate::support::process::{TIMES, TOKEN, World, eventually, for_each};
+use crate::support::process::{TIMES, TOKEN, World};
+use crate::support::{eventually, for_each};
 use elector::emulator::Options;
 use serde_json::{Value, json};
 

@@ -10,6 +10,7 @@ use std::thread;
 
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
+use tempfile::TempDir;
 
 const ELECTOR: &str = env!("CARGO_BIN_EXE_elector");
 
@@ -17,19 +18,17 @@ const ELECTOR: &str = env!("CARGO_BIN_EXE_elector");
 const STRANGER: u32 = 64_123;
 
 /// A directory of one test, which every user may enter and only its owner may write.
-struct Scratch(PathBuf);
+struct Scratch(TempDir);
 
 impl Scratch {
     fn new() -> Scratch {
-        let random = fastrand::u64(..);
-        let path = std::env::temp_dir().join(format!("elector-install-{random:016x}"));
-        fs::create_dir(&path).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        Scratch(path)
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        Scratch(folder)
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.path().join(name)
     }
 
     /// Creates a directory in it.
@@ -38,12 +37,6 @@ impl Scratch {
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::support::process::{LEASE, TOKEN, World, await_one_leading, eventually, never_for};
+use crate::support::process::{LEASE, TOKEN, World, await_one_leading};
 use crate::support::wire::{exchange, request};
+use crate::support::{eventually, never_for};
 use serde_json::{Value, json};
 
 /// client-go's 2 s, scaled as the lease is.

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::process::{Elector, LEASE, World, eventually, for_each, never_for};
+use crate::support::process::{Elector, LEASE, World};
+use crate::support::{eventually, for_each, never_for};
 use serde_json::{Value, json};
 
 fn refused(world: &World) -> String {

@@ -1,7 +1,8 @@
 //! Tests `elector run` with wrong settings: exit code 2, and all problems in one message.
 
+use crate::support::for_each;
+use crate::support::process::World;
 use crate::support::process::program::{Start, bytes};
-use crate::support::process::{World, for_each};
 
 fn refused(world: &World, start: Start) -> String {
     let mut elector = world.spawn(start);

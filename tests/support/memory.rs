@@ -8,14 +8,11 @@
 )]
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::{Content, LockError, Observed, ResourceLock, Written};
 use elector::election::record::LeaderElectionRecord;
-
-/// Long enough for a busy machine; a test that gets here has failed.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A lease of 2 s, and times in proportion.
 pub fn config(identity: &str) -> LeaderElectionConfig {
@@ -191,23 +188,5 @@ impl ResourceLock for MemoryLock {
 
     fn describe(&self) -> String {
         "memory".into()
-    }
-}
-
-/// Waits until it is so; a test never sleeps for a fixed time to wait for something.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never came to be: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Looks again and again for as long as that: something must not happen.
-pub fn never_for(time: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + time;
-    while Instant::now() < deadline {
-        assert!(!is_so(), "it came to be: {what}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }

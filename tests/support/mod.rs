@@ -1,10 +1,11 @@
-//! Helpers that several tests share.
+//! Helpers that several tests share: waiting with a deadline, processes and gists to test on, a lock in
+//! memory, a raw HTTP client.
 
 #![allow(
     dead_code,
     unreachable_pub,
     clippy::unwrap_used,
-    reason = "every test binary uses another part"
+    reason = "each test binary uses only a part"
 )]
 
 pub mod authority;
@@ -12,3 +13,66 @@ pub mod memory;
 pub mod process;
 pub mod tools;
 pub mod wire;
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Deadline of every wait. It suffices on a busy machine; a test that reaches it has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Time between two checks of a condition.
+const POLL: Duration = Duration::from_millis(5);
+
+/// Waits until the condition holds. Use this instead of a fixed sleep.
+///
+/// # Panics
+///
+/// If the condition does not hold within [`PATIENCE`].
+#[track_caller]
+pub fn eventually(condition: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(
+            Instant::now() < deadline,
+            "not within {PATIENCE:?}: {condition}"
+        );
+        thread::sleep(POLL);
+    }
+}
+
+/// Checks for this long that the condition does not hold.
+///
+/// # Panics
+///
+/// As soon as the condition holds.
+#[track_caller]
+pub fn never_for(time: Duration, condition: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + time;
+    while Instant::now() < deadline {
+        assert!(!holds(), "must not happen: {condition}");
+        thread::sleep(POLL);
+    }
+}
+
+/// Runs the test for each case, up to five simultaneously, because the cases spend their time waiting.
+pub fn for_each<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
+    for some in cases.chunks(5) {
+        thread::scope(|scope| {
+            for case in some {
+                scope.spawn(|| test(case));
+            }
+        });
+    }
+}
+
+/// Returns the sorted names of the files in a folder.
+pub fn file_names(folder: impl AsRef<Path>) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}

@@ -9,12 +9,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use elector::emulator::{GistService, Options};
 
-/// Long enough for a busy machine; a test that gets here has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Time limit of connecting, and of each read and write. It suffices on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One answer, as it came.
 #[derive(Debug, Clone)]
@@ -57,9 +57,9 @@ pub struct Wire {
 
 impl Wire {
     pub fn connect(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&addr, PATIENCE).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let stream = TcpStream::connect_timeout(&addr, TIMEOUT).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         Self {
             stream,
             buffer: Vec::new(),
@@ -165,15 +165,6 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -
         text += &format!("Content-Length: {}\r\n", body.len());
     }
     text + "\r\n" + body
-}
-
-/// Waits until it is so; a test never sleeps for a fixed time to wait for something.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never came to be: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A service with one gist that holds `{}`: itself, where it listens, the gist's id.

@@ -1,7 +1,8 @@
 //! Each weather does what its name says, to a real client and a real service.
 
 use super::*;
-use crate::support::wire::{Wire, call, eventually, request, start};
+use crate::support::eventually;
+use crate::support::wire::{Wire, call, request, start};
 use elector::emulator::GistService;
 
 struct Rig {

@@ -441,7 +441,8 @@ fn second_401_stops_retries() {
 
 #[test]
 fn access_token_file_is_read_again() {
-    let path = std::env::temp_dir().join(format!("client-token-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
     std::fs::write(&path, "token-one\n").unwrap();
     let server = Server::new([good(), good(), status(401, &[], "Bad credentials"), good()]);
     let mut config = config(&server.url());

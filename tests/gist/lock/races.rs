@@ -1,13 +1,12 @@
 //! Writes that meet: at once, late, twice, or built on the same head so that one of them vanishes.
 
+use crate::support::eventually;
 use std::thread;
 
 use elector::election::lock::LockError;
 
 use crate::lock::rule;
-use crate::lock::support::{
-    Lock, Rig, assert_unknown, create, eventually, get, held, try_update, update,
-};
+use crate::lock::support::{Lock, Rig, assert_unknown, create, get, held, try_update, update};
 
 /// Two locks that have seen the same revision in effect.
 fn pair() -> (Rig, Lock, Lock) {

@@ -1,12 +1,13 @@
 //! Many locks that write all at once, held against the whole rule.
 
+use crate::support::eventually;
 use std::collections::BTreeMap;
 use std::thread;
 
 use elector::election::lock::{LockError, Observed, ResourceLock};
 
 use crate::lock::rule::{self, Judged};
-use crate::lock::support::{FILE, Lock, PATIENCE, Rig, eventually, record, settled, try_get};
+use crate::lock::support::{FILE, Lock, PATIENCE, Rig, record, settled, try_get};
 
 /// What one lock did: its writes by number, and whether each was acknowledged.
 struct Course {

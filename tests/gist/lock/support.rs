@@ -231,12 +231,3 @@ pub(crate) fn assert_unfinished<T: Debug>(result: Result<T, LockError>) -> Strin
         other => panic!("{other:?}"),
     }
 }
-
-/// Waits until it is so.
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Monotonic::now() + PATIENCE;
-    while !is_so() {
-        assert!(Monotonic::now() < deadline, "it never came to be: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}

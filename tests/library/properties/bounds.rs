@@ -158,18 +158,20 @@ fn what_a_service_shows_that_never_settles_is_not_kept_for_ever() {
 
 #[test]
 fn a_token_file_of_any_size_is_refused_without_being_read_or_shown() {
-    let path = std::env::temp_dir().join(format!("elector-token-{}", std::process::id()));
-    fs::write(&path, "s3cret".repeat(10_000)).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path();
+    fs::write(path, "s3cret".repeat(10_000)).unwrap();
     // Far more than any memory has; nothing of it is on the disk.
     File::options()
         .write(true)
-        .open(&path)
+        .open(path)
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    let refused =
-        AccessTokenReader::open(&AccessTokenSource::File(path.clone()), "GITHUB_API_TOKEN");
-    fs::remove_file(&path).unwrap();
+    let refused = AccessTokenReader::open(
+        &AccessTokenSource::File(path.to_owned()),
+        "GITHUB_API_TOKEN",
+    );
     let said = refused.unwrap_err().to_string();
     assert!(said.contains("GITHUB_API_TOKEN_FILE"), "{said}");
     assert!(!said.contains("s3cret"), "{said}");
@@ -177,7 +179,8 @@ fn a_token_file_of_any_size_is_refused_without_being_read_or_shown() {
 
 #[test]
 fn no_token_file_is_shown_whatever_is_in_it() {
-    let path = std::env::temp_dir().join(format!("elector-tokens-{}", std::process::id()));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path();
     let mut rng = fastrand::Rng::with_seed(3);
     for _ in 0..2_000 {
         let mut bytes = b"s3cret".to_vec();
@@ -186,9 +189,11 @@ fn no_token_file_is_shown_whatever_is_in_it() {
             let byte = *rng.choice(b" \n\t\0\xff\x1b\xc3\xa9a").unwrap();
             bytes.insert(at, byte);
         }
-        fs::write(&path, &bytes).unwrap();
-        let read =
-            AccessTokenReader::open(&AccessTokenSource::File(path.clone()), "GITHUB_API_TOKEN");
+        fs::write(path, &bytes).unwrap();
+        let read = AccessTokenReader::open(
+            &AccessTokenSource::File(path.to_owned()),
+            "GITHUB_API_TOKEN",
+        );
         let said = match &read {
             Ok(store) => format!("{store:?}"),
             Err(error) => format!("{error} {error:?}"),
@@ -198,5 +203,4 @@ fn no_token_file_is_shown_whatever_is_in_it() {
         let good = text.is_ok_and(|text| text.bytes().all(|b| b.is_ascii_graphic()));
         assert_eq!(read.is_ok(), good, "{}", bytes.escape_ascii());
     }
-    fs::remove_file(&path).unwrap();
 }

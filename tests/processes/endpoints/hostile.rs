@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::endpoints::watched::{Watched, spawn, watch};
 use crate::support::process::program::Start;
-use crate::support::process::{LEASE, TIMES, TOKEN, World, eventually};
-use crate::support::wire::{PATIENCE, request};
+use crate::support::process::{LEASE, TIMES, TOKEN, World};
+use crate::support::wire::request;
+use crate::support::{PATIENCE, eventually};
 
 /// While this goes on, the first term goes on, and whoever asks is answered.
 fn the_election_goes_on(world: &World, elector: &Watched, during: Duration) {

@@ -6,7 +6,8 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::endpoints::watched::watch;
-use crate::support::process::{LEASE, World, eventually};
+use crate::support::eventually;
+use crate::support::process::{LEASE, World};
 use crate::support::wire::request;
 
 #[test]

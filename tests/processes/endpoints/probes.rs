@@ -1,7 +1,8 @@
 //! What Kubernetes asks: whether it works, and whether it is ready.
 
 use crate::endpoints::watched::{spawn, watch};
-use crate::support::process::{LEASE, World, eventually, never_for};
+use crate::support::process::{LEASE, World};
+use crate::support::{eventually, never_for};
 
 #[test]
 fn a_store_that_cannot_be_reached_makes_nobody_unhealthy_nor_unready() {

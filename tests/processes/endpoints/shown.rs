@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::endpoints::watched::{Watched, spawn, watch};
-use crate::support::process::{World, eventually};
+use crate::support::eventually;
+use crate::support::process::World;
 use crate::support::tools;
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";

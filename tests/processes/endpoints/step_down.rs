@@ -1,7 +1,8 @@
 //! The one request that does something, and who may make it.
 
 use crate::endpoints::watched::{Watched, watch};
-use crate::support::process::{LEASE, World, eventually, never_for};
+use crate::support::process::{LEASE, World};
+use crate::support::{eventually, never_for};
 
 #[test]
 fn a_leader_that_is_asked_to_lets_another_one_lead() {

@@ -9,7 +9,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::wire::{PATIENCE, Wire};
+use crate::support::PATIENCE;
+use crate::support::wire::Wire;
 
 /// Which write, counted from 1, and whether it is done first.
 #[derive(Clone, Copy, Debug)]

@@ -8,9 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::process::program::Start;
-use crate::support::process::{
-    Elector, TIMES, TOKEN, World, await_one_leading, eventually, for_each,
-};
+use crate::support::process::{Elector, TIMES, TOKEN, World, await_one_leading};
+use crate::support::{eventually, for_each};
 use elector::LeaderElectionRecord;
 use elector::lock::gist::stored::{Mark, to_first_text};
 use gate::{Gate, Stop};

@@ -9,7 +9,8 @@ use nix::pty::openpty;
 use serde_json::{Value, json};
 
 use crate::operating::command::{Ran, Run, TROUBLES, ours, revisions};
-use crate::support::process::{LEASE, World, await_one_leading, eventually, for_each};
+use crate::support::process::{LEASE, World, await_one_leading};
+use crate::support::{eventually, for_each};
 
 fn depose(world: &World) -> Run {
     Run::on(world, &["depose", "--yes"])

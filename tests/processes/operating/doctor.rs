@@ -7,7 +7,8 @@ use elector::emulator::Options;
 use serde_json::json;
 
 use crate::operating::command::{Run, free_address, ours, revisions};
-use crate::support::process::{TOKEN, World, for_each};
+use crate::support::for_each;
+use crate::support::process::{TOKEN, World};
 use crate::support::wire::{exchange, request};
 
 /// What the doctor found: the exit code, and of each check its level and text.
@@ -304,12 +305,11 @@ fn what_a_token_may_do_is_told_as_far_as_it_shows() {
 #[test]
 fn the_token_may_be_in_a_file() {
     let world = World::new();
-    let path = std::env::temp_dir().join(format!("doctor-token-{}", std::process::id()));
-    let mut file = std::fs::File::create(&path).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_owned();
     writeln!(file, "{TOKEN}").unwrap();
     let run = doctor(&world).without("GITHUB_API_TOKEN");
     let found = Diagnosis::of(run.with("GITHUB_API_TOKEN_FILE", &path));
-    std::fs::remove_file(&path).unwrap();
     found.assert("token", "ok", "(GITHUB_API_TOKEN_FILE), accepted");
     found.assert("token", "ok", path.to_str().unwrap());
 }

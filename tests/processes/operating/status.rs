@@ -6,7 +6,8 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::operating::command::{Ran, Run, TROUBLES, ours, revisions};
-use crate::support::process::{World, for_each};
+use crate::support::for_each;
+use crate::support::process::World;
 
 fn status(world: &World) -> Run {
     Run::on(world, &["status", "--json"])

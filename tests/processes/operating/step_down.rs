@@ -1,12 +1,11 @@
 //! `elector step-down`, against an endpoint in the test's own.
 
+use crate::support::{PATIENCE, for_each};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};
 
 use crate::operating::command::{Run, free_address};
-use crate::support::process::for_each;
-use crate::support::wire::PATIENCE;
 
 /// An endpoint that takes one request, answers so, and tells what it was asked.
 struct Endpoint {

@@ -7,17 +7,14 @@
 
 #![allow(unreachable_pub, reason = "a test helper")]
 
-use std::env;
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::tools;
 
@@ -31,7 +28,7 @@ pub struct Chromium {
     from: Receiver<Value>,
     session: String,
     last_id: u64,
-    home: PathBuf,
+    _home: TempDir,
 }
 
 impl Chromium {
@@ -39,10 +36,7 @@ impl Chromium {
     pub fn start() -> Option<Chromium> {
         let programs = ["chromium", "chromium-browser", "google-chrome"];
         let program = tools::find(&programs, "the page is NOT tested in a browser")?;
-        static HOMES: AtomicU32 = AtomicU32::new(0);
-        let home = HOMES.fetch_add(1, Ordering::Relaxed);
-        let home = env::temp_dir().join(format!("elector-page-{}-{home}", std::process::id()));
-        fs::create_dir_all(&home).unwrap();
+        let home = tempfile::tempdir().unwrap();
         // The shell gives the pipes the numbers that Chromium reads from and writes to.
         let mut child = Command::new("sh")
             .arg("-c")
@@ -57,8 +51,8 @@ impl Chromium {
                 "--disable-extensions",
             ])
             .args(["--lang=en-GB", "--force-color-profile=srgb"])
-            .arg(format!("--user-data-dir={}", home.display()))
-            .env("HOME", &home)
+            .arg(format!("--user-data-dir={}", home.path().display()))
+            .env("HOME", home.path())
             .env("LANGUAGE", "en_GB")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -84,7 +78,7 @@ impl Chromium {
             from,
             session: String::new(),
             last_id: 0,
-            home,
+            _home: home,
         };
         chromium.open_page();
         Some(chromium)
@@ -208,7 +202,6 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.home);
     }
 }
 

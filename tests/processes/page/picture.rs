@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::endpoints::watched::{Watched, spawn};
 use crate::page::chromium::Chromium;
-use crate::support::process::{World, eventually};
+use crate::support::eventually;
+use crate::support::process::World;
 
 /// More would be a burden to everybody who opens the README.
 const MOST_BYTES: usize = 150_000;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::endpoints::watched::watch;
 use crate::page::chromium::Chromium;
-use crate::support::process::{World, never_for};
+use crate::support::never_for;
+use crate::support::process::World;
 
 #[test]
 fn the_page_follows_the_election_without_being_loaded_again() {
@@ -136,5 +137,5 @@ fn a_page_that_nobody_sees_asks_for_nothing() {
         asked(&mut browser).as_u64() > Some(1)
     });
     browser.evaluate(&hide(false));
-    crate::support::process::eventually("it asks again", || asked(&mut browser).as_u64() > Some(2));
+    crate::support::eventually("it asks again", || asked(&mut browser).as_u64() > Some(2));
 }

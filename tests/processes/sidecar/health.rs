@@ -1,5 +1,6 @@
 //! The prober: which answers of a workload make it fail, and that nothing it does holds the prober up.
 
+use crate::support::{PATIENCE, eventually, for_each, never_for};
 use std::sync::mpsc::{Receiver as Queue, channel};
 use std::time::Duration;
 
@@ -7,7 +8,6 @@ use elector::runtime::health::Prober;
 use elector::workload::health::HealthConfig;
 
 use crate::sidecar::receiver::{Manner, Receiver};
-use crate::support::process::{PATIENCE, eventually, for_each, never_for};
 
 /// Ten times as fast as the default.
 fn config() -> HealthConfig {

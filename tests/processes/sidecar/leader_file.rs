@@ -6,14 +6,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use tempfile::TempDir;
 
 use elector::system::clock::BootClock;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::sidecar::scratch::Scratch;
+use crate::support::file_names;
 use crate::support::process::program::Start;
-use crate::support::process::{Elector, TIMES, World, eventually, never_for};
+use crate::support::process::{Elector, TIMES, World};
+use crate::support::{eventually, never_for};
 
 /// What stands in a leader file.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
@@ -43,16 +45,16 @@ fn uptime() -> f64 {
 
 struct Stage {
     world: World,
-    folder: Scratch,
+    folder: TempDir,
     path: PathBuf,
 }
 
 impl Stage {
     fn new() -> Stage {
-        let folder = Scratch::new();
+        let folder = tempfile::tempdir().unwrap();
         Stage {
             world: World::new(),
-            path: folder.join("leader"),
+            path: folder.path().join("leader"),
             folder,
         }
     }
@@ -83,7 +85,7 @@ impl Stage {
 
     fn await_no_file(&self) {
         eventually("the file is gone", || !self.path.exists());
-        assert_eq!(self.folder.names(), [""; 0], "nothing else is left");
+        assert_eq!(file_names(&self.folder), [""; 0], "nothing else is left");
     }
 
     /// What the reader in the documentation says.
@@ -118,14 +120,14 @@ fn it_is_there_while_this_candidate_leads_and_says_until_when() {
         stage.told().is_some_and(|told| told.until > before.until)
     });
     eventually("nothing but the file is there", || {
-        stage.folder.names() == ["leader"]
+        file_names(&stage.folder) == ["leader"]
     });
     // Not long, with a renew deadline of 2.5 s; and it does not say so while it has not led for long.
     let told = stage.told().unwrap();
     assert!(told.until < uptime() + 2.5, "{told:?}");
     first.leave();
     assert!(!stage.path.exists(), "it is gone when the process is");
-    assert_eq!(stage.folder.names(), [""; 0]);
+    assert_eq!(file_names(&stage.folder), [""; 0]);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::support::process::{Elector, LEASE, World, eventually, never_for};
+use crate::support::process::{Elector, LEASE, World};
+use crate::support::{eventually, never_for};
 
 /// What it said, without times: `INFO  text`.
 fn said(elector: &Elector) -> Vec<String> {

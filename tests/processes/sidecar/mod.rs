@@ -5,6 +5,5 @@ mod leader_file;
 mod logs;
 mod receiver;
 mod refused;
-mod scratch;
 mod transitions;
 mod webhook;

@@ -5,8 +5,9 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::sidecar::scratch::Scratch;
-use crate::support::process::{World, for_each};
+use crate::support::file_names;
+use crate::support::for_each;
+use crate::support::process::World;
 
 /// Starts an elector that must not start, and gives what it says.
 fn refused(path: &Path) -> String {
@@ -23,13 +24,13 @@ fn refused(path: &Path) -> String {
 
 #[test]
 fn a_path_at_which_no_file_can_be_written_is_refused() {
-    let folder = Scratch::new();
-    fs::write(folder.join("file"), "x").unwrap();
-    let long = folder.join(&"x".repeat(300));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "x").unwrap();
+    let long = folder.path().join("x".repeat(300));
     let cases = [
-        (folder.join("nowhere/leader"), "No such file"),
-        (folder.join("file/leader"), "Not a directory"),
-        (folder.join("leader/"), "names no file"),
+        (folder.path().join("nowhere/leader"), "No such file"),
+        (folder.path().join("file/leader"), "Not a directory"),
+        (folder.path().join("leader/"), "names no file"),
         ("/".into(), "names no file"),
         ("/proc/leader".into(), "cannot be written"),
         (folder.path().to_owned(), "no regular file"),
@@ -39,7 +40,7 @@ fn a_path_at_which_no_file_can_be_written_is_refused() {
         let said = refused(path);
         assert!(said.contains(why), "{why} in {said}");
     });
-    assert_eq!(folder.names(), ["file"], "nothing was left");
+    assert_eq!(file_names(&folder), ["file"], "nothing was left");
 }
 
 #[test]
@@ -65,34 +66,34 @@ fn what_is_not_ours_is_neither_overwritten_nor_removed() {
     ])
     .collect();
     for_each(&cases, |content| {
-        let folder = Scratch::new();
-        let path = folder.join("leader");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leader");
         fs::write(&path, content).unwrap();
         let said = refused(&path);
         assert!(said.contains("holds something else"), "{said}");
         assert_eq!(&fs::read(&path).unwrap(), content);
-        assert_eq!(folder.names(), ["leader"]);
+        assert_eq!(file_names(&folder), ["leader"]);
     });
 }
 
 #[test]
 fn a_link_or_a_pipe_is_refused_and_not_followed() {
-    let folder = Scratch::new();
-    let target = folder.join("target");
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("target");
     let ours = "{\"identity\":\"me\",\"token\":1,\"until\":1.00}\n";
     fs::write(&target, ours).unwrap();
     let (link, dangling, pipe) = (
-        folder.join("link"),
-        folder.join("dangling"),
-        folder.join("pipe"),
+        folder.path().join("link"),
+        folder.path().join("dangling"),
+        folder.path().join("pipe"),
     );
     std::os::unix::fs::symlink(&target, &link).unwrap();
-    std::os::unix::fs::symlink(folder.join("none"), &dangling).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("none"), &dangling).unwrap();
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     for path in [&link, &dangling, &pipe] {
         assert!(refused(path).contains("no regular file"));
     }
-    assert_eq!(folder.names(), ["dangling", "link", "pipe", "target"]);
+    assert_eq!(file_names(&folder), ["dangling", "link", "pipe", "target"]);
     assert_eq!(fs::read_to_string(&target).unwrap(), ours);
 }
 
@@ -103,14 +104,14 @@ fn what_a_crash_left_is_removed_at_start() {
     let empty = "";
     for_each(&[ours, others, empty], |left| {
         let world = World::new();
-        let folder = Scratch::new();
-        let path = folder.join("leader");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leader");
         fs::write(&path, left).unwrap();
         // Another one leads: nothing new is written.
         let other = world.start_leader("other");
         let me = world.spawn(world.elector("me").with("LEADER_FILE", &path));
         me.await_said("All hail other");
-        assert_eq!(folder.names(), [""; 0]);
+        assert_eq!(file_names(&folder), [""; 0]);
         let warned = me.said("WARN  ") && me.said("you leads: removed");
         assert_eq!(warned, *left == others, "{}", me.text());
         drop(other);
@@ -120,13 +121,13 @@ fn what_a_crash_left_is_removed_at_start() {
 #[test]
 fn a_name_that_is_no_text_is_as_good_as_any() {
     let world = World::new();
-    let folder = Scratch::new();
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(std::ffi::OsStr::from_bytes(b"l\xff"));
     let mut file = fs::File::create(&path).unwrap();
     file.flush().unwrap();
     let mut me = world.spawn(world.elector("me").with("LEADER_FILE", &path));
     me.await_leading();
-    crate::support::process::eventually("the file is written", || {
+    crate::support::eventually("the file is written", || {
         fs::read_to_string(&path).is_ok_and(|text| text.contains("\"token\":0"))
     });
     me.leave();

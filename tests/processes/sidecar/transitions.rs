@@ -8,6 +8,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use tempfile::TempDir;
 
 use elector::election::action::{Finish, StopReason};
 use elector::election::config::LeaderElectionConfig;
@@ -16,8 +17,9 @@ use elector::runtime::election::{Handle, LeaderElection, Transition};
 use elector::runtime::sidecar::{Sidecar, SidecarOptions};
 use elector::runtime::{LeaderCallbacks, Term};
 
-use crate::sidecar::scratch::Scratch;
-use crate::support::memory::{Mood, Store, config, eventually};
+use crate::support::eventually;
+use crate::support::file_names;
+use crate::support::memory::{Mood, Store, config};
 
 /// Works until the term is over and the test lets it end.
 struct Work {
@@ -38,7 +40,7 @@ impl LeaderCallbacks for Work {
 /// An election with a leader file.
 struct Stage {
     store: Store,
-    folder: Scratch,
+    folder: TempDir,
     path: PathBuf,
     handle: Handle,
     begun: Arc<AtomicBool>,
@@ -49,9 +51,9 @@ struct Stage {
 
 impl Stage {
     fn start(works_on: bool, config: LeaderElectionConfig) -> Stage {
-        let (store, folder) = (Store::default(), Scratch::new());
+        let (store, folder) = (Store::default(), tempfile::tempdir().unwrap());
         let (begun, let_end) = (Arc::default(), Arc::new(AtomicBool::new(!works_on)));
-        let path = folder.join("leader");
+        let path = folder.path().join("leader");
         let options = SidecarOptions {
             identity: config.identity.clone(),
             leader_file: Some(path.clone()),
@@ -161,7 +163,7 @@ fn on_a_polite_stop_the_file_tells_of_renewals_until_the_work_has_ended() {
     assert!(!stage.names().contains(&"over 0".to_owned()));
     stage.let_end();
     assert_eq!(stage.finish(), Finish::Stopped);
-    assert_eq!(stage.folder.names(), [""; 0]);
+    assert_eq!(file_names(&stage.folder), [""; 0]);
     let names = stage.names();
     let stop = names.iter().position(|name| name.starts_with("stopped"));
     let (before, after) = names.split_at(stop.unwrap());
@@ -233,7 +235,7 @@ fn a_workload_that_does_not_end_leaves_no_file_behind() {
     stage.await_leading();
     stage.handle.stop();
     assert_eq!(stage.finish(), Finish::WorkloadStuck);
-    assert_eq!(stage.folder.names(), [""; 0]);
+    assert_eq!(file_names(&stage.folder), [""; 0]);
 }
 
 #[test]

@@ -11,10 +11,10 @@ use rustls::{ServerConnection, StreamOwned};
 use serde_json::Value;
 
 use crate::sidecar::receiver::{Manner, Receiver};
-use crate::sidecar::scratch::Scratch;
 use crate::support::authority::Authority;
 use crate::support::process::program::Start;
-use crate::support::process::{Elector, TOKEN, World, eventually, for_each, never_for};
+use crate::support::process::{Elector, TOKEN, World};
+use crate::support::{eventually, for_each, never_for};
 
 /// No output may hold it.
 const PATH: &str = "/hooks/s3cr3t?key=s3cr3t";
@@ -259,8 +259,8 @@ fn the_way_leads_through_the_proxy_of_the_environment() {
 
 #[test]
 fn a_receiver_is_trusted_by_the_file_of_further_certificates_and_not_without() {
-    let folder = Scratch::new();
-    let file = folder.join("ca.pem");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
     let authority = Authority::for_name("localhost");
     std::fs::write(&file, authority.pem).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -292,9 +292,7 @@ fn a_receiver_is_trusted_by_the_file_of_further_certificates_and_not_without() {
     assert!(bodies.try_recv().is_err(), "nothing was said to a stranger");
     let start = world.elector("second").with("WEBHOOK_URL", &url);
     let mut trustful = world.spawn(start.with("SSL_CERT_FILE", &file));
-    let told = bodies
-        .recv_timeout(crate::support::process::PATIENCE)
-        .unwrap();
+    let told = bodies.recv_timeout(crate::support::PATIENCE).unwrap();
     assert!(told.starts_with("POST /s3cr3t "), "{told}");
     trustful.leave();
     assert_secret(&trustful);

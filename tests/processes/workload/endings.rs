@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::process::{LEASE, eventually, for_each, never_for};
+use crate::support::process::LEASE;
+use crate::support::{eventually, for_each, never_for};
 use crate::workload::scene::{HANGS, IGNORES_TERM, NO_FAULTS, Scene, WORKS, is_running, read};
 
 #[test]

@@ -1,8 +1,8 @@
 //! What is done to the elector and to its guard: the program is gone in time all the same.
 
+use crate::support::eventually;
 use nix::sys::signal::Signal;
 
-use crate::support::process::eventually;
 use crate::workload::scene::{
     HANGS, IGNORES_TERM, NO_FAULTS, Scene, WORKS, guard_of, is_running, send,
 };

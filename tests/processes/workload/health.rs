@@ -1,11 +1,11 @@
 //! A program whose health is bad is stopped, and the lease given back.
 
+use crate::support::eventually;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use elector::http::{Limits, ListenAddr, Response, Server, ShutdownHandle};
 
-use crate::support::process::eventually;
 use crate::workload::scene::{IGNORES_TERM, Scene, WORKS, is_running};
 
 /// Answers with a status that can be changed, and counts who asks.

@@ -7,13 +7,14 @@ use std::cell::Cell;
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::support::eventually;
+use crate::support::process::World;
 use crate::support::process::program::Start;
-use crate::support::process::{World, eventually};
+use tempfile::TempDir;
 
 /// What programs of the tests begin with: `note WORD` writes a line with the token to the journal,
 /// and `idle` waits for a moment that a signal cuts short.
@@ -36,9 +37,6 @@ note began
 while true; do note works; idle; done
 "#;
 
-/// Counts the scenes, each of which has a folder of its own.
-static SCENES: AtomicU32 = AtomicU32::new(0);
-
 /// The service answers nothing.
 pub(crate) const HANGS: &str = r#"{"hang_reads": 1.0, "hang_writes": 1.0}"#;
 
@@ -49,7 +47,7 @@ pub(crate) const NO_FAULTS: &str = "{}";
 pub(crate) struct Scene {
     // Dropped first: no elector outlives the folder.
     world: World,
-    folder: PathBuf,
+    folder: TempDir,
     /// The journal is expected to show programs side by side.
     pub(crate) overlaps: Cell<bool>,
 }
@@ -76,11 +74,8 @@ impl Scene {
     }
 
     pub(crate) fn of(world: World) -> Scene {
-        let number = SCENES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("elector-workload-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("journal"), "").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("journal"), "").unwrap();
         Scene {
             world,
             folder,
@@ -89,7 +84,7 @@ impl Scene {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.path().join(name)
     }
 
     /// An elector in front of a shell script, which has `note` and `idle`.
@@ -153,7 +148,6 @@ impl Drop for Scene {
                 let _ = kill(Pid::from_raw(line.pid), Signal::SIGKILL);
             }
         }
-        let _ = fs::remove_dir_all(&self.folder);
         if std::thread::panicking() {
             let tail = journal.len().saturating_sub(20);
             eprintln!("the journal ends: {:#?}", &journal[tail..]);

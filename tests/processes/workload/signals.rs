@@ -4,7 +4,8 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::support::process::{Elector, eventually};
+use crate::support::eventually;
+use crate::support::process::Elector;
 use crate::workload::scene::{Scene, WORKS, children_of, command_line, guard_of, is_running, send};
 
 #[test]

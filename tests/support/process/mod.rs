@@ -17,16 +17,14 @@ pub mod terms;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use elector::emulator::{Faults, GistService, Options};
 use serde_json::Value;
 
+use crate::support::eventually;
 pub use program::Elector;
 use program::{Output, Start};
-
-/// Long enough for a busy machine; a test that gets here has failed.
-pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The API token of every elector. No output may hold it.
 pub const TOKEN: &str = "ghp_TheSecretOfTheTests0123456789abcdef";
@@ -214,35 +212,6 @@ impl Drop for World {
             flaws.extend(self.falling_tokens());
         }
         assert!(flaws.is_empty(), "{flaws:#?}\n{}", self.everything_said());
-    }
-}
-
-/// Waits until it is so; a test never sleeps for a fixed time to wait for something.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never came to be: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Looks again and again for as long as that: something must not happen.
-pub fn never_for(time: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + time;
-    while Instant::now() < deadline {
-        assert!(!is_so(), "it came to be: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Tries each case on a thread of its own, some at a time: they mostly wait.
-pub fn for_each<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
-    for some in cases.chunks(5) {
-        std::thread::scope(|scope| {
-            for case in some {
-                scope.spawn(|| test(case));
-            }
-        });
     }
 }
 

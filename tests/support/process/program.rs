@@ -16,7 +16,8 @@ use nix::unistd::Pid;
 use time::OffsetDateTime;
 
 use super::terms::{self, Saying};
-use super::{SECRET, TIMES, eventually};
+use super::{SECRET, TIMES};
+use crate::support::eventually;
 
 /// The process groups of electors that are not reaped yet, for [`kill_all_groups`].
 static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());

@@ -22,7 +22,6 @@ mod gist_texts;
 mod gist_world;
 mod go_duration;
 mod json;
-mod scratch;
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};

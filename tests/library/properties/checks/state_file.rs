@@ -1,15 +1,14 @@
 //! The gist service's state file, as it is read back from a disk.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::{env, fs};
 
 use elector::emulator::{GistService, Options, SeenRevision, StartError, StateError};
 use elector::lock::gist::wire::parse::{History, Want, read_gist};
 
 use super::exchange::{answers, exchange};
-use super::scratch::Scratch;
 use super::{assert_no_server_panicked, watch_server_threads};
 
 /// What every state file of ours begins with.
@@ -20,20 +19,28 @@ const LISTED: usize = 100;
 
 pub fn check(data: &[u8]) {
     watch_server_threads();
-    let scratch = Scratch::new("state");
-    fs::write(scratch.path(), data).unwrap();
-    match start(scratch.path()) {
-        Ok(service) => goes_on(service, scratch.path(), data),
+    // In memory where possible, because a fuzzer writes thousands of files a second.
+    let memory = Path::new("/dev/shm");
+    let parent = if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        env::temp_dir()
+    };
+    let folder = tempfile::tempdir_in(parent).unwrap();
+    let path = &folder.path().join("state");
+    fs::write(path, data).unwrap();
+    match start(path) {
+        Ok(service) => goes_on(service, path, data),
         Err(StartError::State(StateError::NotOurs(_))) => {
             assert!(
                 !data.starts_with(HEADER),
                 "a file of ours is not known again"
             );
-            assert_eq!(fs::read(scratch.path()).unwrap(), data);
+            assert_eq!(fs::read(path).unwrap(), data);
         }
         Err(StartError::State(StateError::Corrupt(_, line, _))) => {
             assert!(line > 1 && data.starts_with(HEADER), "line {line}");
-            assert_eq!(fs::read(scratch.path()).unwrap(), data);
+            assert_eq!(fs::read(path).unwrap(), data);
         }
         Err(other) => panic!("{other}"),
     }

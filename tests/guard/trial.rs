@@ -11,7 +11,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,9 +23,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
-/// Long enough for a busy machine; a test that gets here has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::PATIENCE;
 
 /// A time that no test lives to see.
 pub const LONG: Duration = Duration::from_secs(600);
@@ -44,16 +43,6 @@ const MARK: &str = "ELECTOR_GUARD_TRIAL";
 
 pub fn in_time(time: Duration) -> Instant {
     BootClock::now() + time
-}
-
-/// Waits until it is so; a test never sleeps for a fixed time to wait for something.
-#[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = in_time(PATIENCE);
-    while !is_so() {
-        assert!(BootClock::now() < deadline, "it never came to be: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Looks again and again until then: something must not happen.
@@ -81,27 +70,20 @@ pub fn output(command: &mut Command) -> Output {
 static STARTS: Mutex<()> = Mutex::new(());
 
 /// A folder of a test's own, removed with it.
-pub struct Folder(PathBuf);
+pub struct Folder(TempDir);
 
 impl Folder {
     pub fn new() -> Folder {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "guard-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
+        // Not in /tmp, from which some systems execute nothing.
+        Folder(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
     }
 
     pub fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.path().join(name)
     }
 
     /// What stands in a file; nothing if there is none.
@@ -121,12 +103,6 @@ impl Folder {
         assert!(start(&mut write).wait().unwrap().success());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -241,12 +217,12 @@ pub struct Trial {
 
 impl Trial {
     fn spawn(mut setup: Setup, folder: Folder) -> Trial {
-        let mark = Mark(folder.0.display().to_string());
+        let mark = Mark(folder.path().display().to_string());
         let mut add = |name: &str, value: OsString| {
             setup.environment.push((name.into(), Some(value)));
         };
         add(MARK, mark.0.clone().into());
-        add("DIR", folder.0.clone().into());
+        add("DIR", folder.path().into());
         let one_at_a_time = STARTS.lock().unwrap_or_else(PoisonError::into_inner);
         let guard = spawn_guard(
             &setup.program,
