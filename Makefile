@@ -209,7 +209,7 @@ chaos: need-cargo need-cc ## torment real processes: make chaos MINUTES=60 SEED=
 
 .PHONY: page-picture
 page-picture: need-cargo need-cc ## draw docs/page.png, the picture of the page (with Chromium)
-	$(CARGO) test --locked --test processes -- --ignored --exact page::picture::the_picture_of_the_readme
+	$(CARGO) test --locked --test processes -- --ignored --exact page::picture::draw_picture_for_readme
 
 .PHONY: doc
 doc: need-cargo need-cc ## build the documentation, in target/doc

@@ -1,4 +1,4 @@
-//! The HTTP server over real sockets: what it understands, and what hostile clients cannot do to it.
+//! The HTTP server over real sockets: what it accepts, and what hostile clients cannot do to it.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ fn serve(limits: Limits, handler: impl Fn(&Request) -> Reply + Send + Sync + 'st
     }
 }
 
-/// Says back what it understood.
+/// Returns what the server understood.
 fn echo(request: &Request) -> Reply {
     let body = String::from_utf8_lossy(request.body()).into_owned();
     let query = request.query("q").unwrap_or_default();
@@ -57,7 +57,7 @@ fn small() -> Limits {
 }
 
 #[test]
-fn one_connection_serves_many_requests_even_when_they_come_at_once() {
+fn connection_serves_pipelined_requests() {
     let server = serve(Limits::default(), echo);
     let mut wire = Wire::connect(server.addr);
     wire.send(
@@ -74,7 +74,7 @@ fn one_connection_serves_many_requests_even_when_they_come_at_once() {
 }
 
 #[test]
-fn an_http_1_0_client_gets_its_answer_and_a_close() {
+fn http_1_0_connection_is_closed() {
     let server = serve(Limits::default(), echo);
     let mut wire = Wire::connect(server.addr);
     wire.send("GET /old HTTP/1.0\r\n\r\n");
@@ -83,7 +83,7 @@ fn an_http_1_0_client_gets_its_answer_and_a_close() {
 }
 
 #[test]
-fn a_head_request_gets_the_length_and_no_body() {
+fn head_response_has_length_only() {
     let server = serve(Limits::default(), echo);
     let mut wire = Wire::connect(server.addr);
     wire.send("HEAD /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -96,7 +96,7 @@ fn a_head_request_gets_the_length_and_no_body() {
 }
 
 #[test]
-fn when_the_server_has_ended_nothing_holds_its_handler() {
+fn ended_server_drops_its_handler() {
     for _ in 0..200 {
         let held = Arc::new(());
         let in_handler = Arc::clone(&held);
@@ -115,7 +115,7 @@ fn when_the_server_has_ended_nothing_holds_its_handler() {
 }
 
 #[test]
-fn chunked_bodies_are_put_together() {
+fn chunked_body_is_assembled() {
     let server = serve(Limits::default(), echo);
     let head = "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
     let answer = exchange(
@@ -142,7 +142,7 @@ fn chunked_bodies_are_put_together() {
 }
 
 #[test]
-fn a_client_that_waits_to_be_told_to_go_on_is_told() {
+fn expect_continue_gets_100() {
     let server = serve(small(), echo);
     let mut wire = Wire::connect(server.addr);
     wire.send("POST /e HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
@@ -155,7 +155,7 @@ fn a_client_that_waits_to_be_told_to_go_on_is_told() {
 }
 
 #[test]
-fn malformed_and_ambiguous_requests_are_refused_and_the_connection_closed() {
+fn ambiguous_request_closes_connection() {
     let server = serve(small(), echo);
     for (request, status) in [
         ("nonsense\r\n\r\n", 400),
@@ -194,7 +194,7 @@ fn malformed_and_ambiguous_requests_are_refused_and_the_connection_closed() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_taken_in() {
+fn oversized_request_is_rejected_early() {
     let server = serve(small(), echo);
     let long = "x".repeat(2000);
     let many = "A: b\r\n".repeat(20);
@@ -221,7 +221,7 @@ fn what_is_too_large_is_refused_before_it_is_taken_in() {
 }
 
 #[test]
-fn a_request_that_dribbles_in_is_cut_off_by_one_deadline_for_all_of_it() {
+fn slow_request_meets_one_deadline() {
     let server = serve(small(), echo);
     let started = Instant::now();
     let mut wire = Wire::connect(server.addr);
@@ -241,7 +241,7 @@ fn a_request_that_dribbles_in_is_cut_off_by_one_deadline_for_all_of_it() {
 }
 
 #[test]
-fn half_a_body_and_an_idle_connection_end_as_well() {
+fn half_body_and_idle_connection_end() {
     let server = serve(small(), echo);
     let half = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc";
     assert_eq!(exchange(server.addr, half).unwrap().status, 408);
@@ -256,7 +256,7 @@ fn half_a_body_and_an_idle_connection_end_as_well() {
 }
 
 #[test]
-fn hundreds_of_idle_connections_do_not_keep_others_from_being_served() {
+fn idle_connections_block_nobody() {
     let limits = Limits {
         connections: 320,
         request_timeout: PATIENCE,
@@ -276,7 +276,7 @@ fn hundreds_of_idle_connections_do_not_keep_others_from_being_served() {
 }
 
 #[test]
-fn connections_beyond_the_limit_are_turned_away_while_all_are_in_use() {
+fn connection_beyond_limit_gets_503() {
     let busy = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&busy);
     let server = serve(few(2), move |request| match request.path() {
@@ -301,7 +301,7 @@ fn connections_beyond_the_limit_are_turned_away_while_all_are_in_use() {
 
 const GET: &str = "GET / HTTP/1.0\r\n\r\n";
 
-/// Takes few connections, and is patient with each.
+/// Returns limits with few connections and long timeouts.
 fn few(connections: usize) -> Limits {
     Limits {
         connections,
@@ -313,7 +313,7 @@ fn few(connections: usize) -> Limits {
 }
 
 #[test]
-fn who_keeps_the_server_waiting_the_longest_makes_room_for_a_newcomer() {
+fn longest_waiting_connection_is_replaced() {
     let server = serve(few(3), echo);
     let mut silent = [Wire::connect(server.addr), Wire::connect(server.addr)];
     let mut used = Wire::connect(server.addr);
@@ -332,7 +332,7 @@ fn who_keeps_the_server_waiting_the_longest_makes_room_for_a_newcomer() {
 }
 
 #[test]
-fn half_a_request_holds_no_place_that_another_one_wants() {
+fn half_request_is_replaced() {
     let server = serve(few(1), echo);
     let mut halfway = Wire::connect(server.addr);
     halfway.send("GET /half HTTP/1.1\r\nHost: h\r\n");
@@ -343,7 +343,7 @@ fn half_a_request_holds_no_place_that_another_one_wants() {
 }
 
 #[test]
-fn who_asks_on_and_on_makes_room_between_two_requests() {
+fn busy_connection_yields_between_requests() {
     let server = serve(few(1), echo);
     let mut greedy = Wire::connect(server.addr);
     let more = "GET /more HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -363,13 +363,13 @@ fn who_asks_on_and_on_makes_room_between_two_requests() {
 }
 
 #[test]
-fn a_flood_of_connections_does_not_keep_a_probe_from_being_answered() {
+fn connection_flood_leaves_probe_answered() {
     const FLOOD: usize = 1000;
     let server = serve(few(64), echo);
     let addr = server.addr;
     let flood = thread::spawn(move || {
         let connect = |_| {
-            // A client can always be so fast that its connections alone fill the system's queue.
+            // A faster client could fill the kernel's queue with its connections alone.
             thread::sleep(Duration::from_micros(500));
             TcpStream::connect_timeout(&addr, PATIENCE).unwrap()
         };
@@ -377,19 +377,19 @@ fn a_flood_of_connections_does_not_keep_a_probe_from_being_answered() {
     });
     let mut probes = 0;
     while !flood.is_finished() || probes == 0 {
-        // As a probe that fails is tried again.
+        // Probes are retried.
         let mut tries = (0..3).map(|_| exchange(server.addr, GET));
         assert!(tries.any(|answer| answer.is_some_and(|a| a.status == 200)));
         probes += 1;
     }
-    // All of them are held, and a probe is still answered.
+    // All of them are open, and a probe is still answered.
     let held = flood.join().unwrap();
     assert_eq!(exchange(server.addr, GET).unwrap().status, 200);
     assert_eq!(held.len(), FLOOD);
 }
 
 #[test]
-fn a_client_that_does_not_take_its_answer_makes_room_too() {
+fn slow_reader_is_replaced() {
     let body = Arc::new(vec![b'x'; 32 * 1024 * 1024]);
     let server = serve(few(1), move |request| match request.path() {
         "/large" => Response::text(200, Arc::clone(&body)).into(),
@@ -403,7 +403,7 @@ fn a_client_that_does_not_take_its_answer_makes_room_too() {
 }
 
 #[test]
-fn a_panic_in_a_handler_is_a_500_and_no_more() {
+fn handler_panic_gives_500() {
     let server = serve(Limits::default(), |request| match request.path() {
         "/panic" => panic!("as this test wants it"),
         _ => echo(request),
@@ -415,7 +415,7 @@ fn a_panic_in_a_handler_is_a_500_and_no_more() {
 }
 
 #[test]
-fn a_handler_can_drop_cut_and_hang_up() {
+fn handler_drops_truncates_and_hangs_up() {
     let late = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&late);
     let server = serve(Limits::default(), move |request| match request.path() {
@@ -450,7 +450,7 @@ fn a_handler_can_drop_cut_and_hang_up() {
 }
 
 #[test]
-fn a_waiting_handler_notices_that_its_client_has_gone() {
+fn waiting_handler_notices_closed_client() {
     let gone = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&gone);
     let server = serve(Limits::default(), move |request| {
@@ -460,7 +460,7 @@ fn a_waiting_handler_notices_that_its_client_has_gone() {
         Reply::Drop
     });
     let mut wire = Wire::connect(server.addr);
-    // More requests on the same connection are no sign of having gone.
+    // More requests on the same connection do not count as a close.
     wire.send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(gone.load(Ordering::SeqCst), 0);
     drop(wire);
@@ -468,7 +468,7 @@ fn a_waiting_handler_notices_that_its_client_has_gone() {
 }
 
 #[test]
-fn shutting_down_wakes_everybody_and_takes_no_longer_than_its_grace() {
+fn shutdown_wakes_all_within_grace() {
     let limits = Limits {
         request_timeout: PATIENCE,
         idle_timeout: PATIENCE,
@@ -502,7 +502,7 @@ fn shutting_down_wakes_everybody_and_takes_no_longer_than_its_grace() {
 }
 
 #[test]
-fn a_large_answer_arrives_whole_also_when_it_is_read_slowly() {
+fn large_response_arrives_whole() {
     let body = Arc::new(vec![b'x'; 8 * 1024 * 1024]);
     let shared = Arc::clone(&body);
     let server = serve(Limits::default(), move |_| {

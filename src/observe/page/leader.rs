@@ -166,7 +166,7 @@ fn badge(initial: char, crowned: bool) -> String {
 fn meter(snapshot: &Snapshot, lease: Lease<'_>) -> String {
     let rest = lease.valid_until.since(snapshot.now);
     let hint = match (lease.mine, rest.is_zero()) {
-        (true, _) => "The leader renews several times before, or stops in time.",
+        (true, _) => "The leader renews it in time, or stops before it expires.",
         (false, false) => "The holder renews it several times before it expires.",
         (false, true) => "It has expired: any candidate can acquire it.",
     };

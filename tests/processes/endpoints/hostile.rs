@@ -1,4 +1,4 @@
-//! Slow and hostile clients: they get nothing, and the election goes on.
+//! Slow and hostile clients do not disturb the election.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -11,13 +11,13 @@ use crate::support::process::{LEASE, TIMES, TOKEN, World};
 use crate::support::wire::request;
 use crate::support::{PATIENCE, eventually};
 
-/// While this goes on, the first term goes on, and whoever asks is answered.
-fn the_election_goes_on(world: &World, elector: &Watched, during: Duration) {
+/// Asserts that the first term lasts, with renewals, and that probes are answered.
+fn assert_undisturbed(world: &World, elector: &Watched, during: Duration) {
     let deadline = Instant::now() + during;
     let renewals = world.records().len();
     while Instant::now() < deadline || world.records().len() < renewals + 4 {
         assert_eq!(elector.leads(), Some(0), "{}", elector.text());
-        // A probe that fails is tried again.
+        // Probes are retried.
         assert!((0..3).any(|_| elector.is_well()), "no probe is answered");
     }
 }
@@ -30,7 +30,7 @@ fn memory_kb(elector: &Watched) -> u64 {
 }
 
 #[test]
-fn ten_thousand_idle_connections_hold_up_nothing() {
+fn ten_thousand_idle_connections_disturb_nothing() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
@@ -38,13 +38,13 @@ fn ten_thousand_idle_connections_hold_up_nothing() {
         .map(|n| {
             let mut stream = TcpStream::connect_timeout(&first.addr, PATIENCE).unwrap();
             if n % 2 == 0 {
-                // Half a request. The server may have closed it already.
+                // Half a request. The server may have closed the connection before.
                 let _ = stream.write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\nX: ");
             }
             stream
         })
         .collect();
-    the_election_goes_on(&world, &first, LEASE);
+    assert_undisturbed(&world, &first, LEASE);
     assert_eq!(held.len(), 10_000);
     let threads = first.threads().len();
     assert!(threads < 100, "{threads} threads");
@@ -52,7 +52,7 @@ fn ten_thousand_idle_connections_hold_up_nothing() {
 }
 
 #[test]
-fn a_request_of_a_gigabyte_is_refused_before_it_is_taken_in() {
+fn gigabyte_request_is_rejected_early() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
@@ -72,7 +72,7 @@ fn a_request_of_a_gigabyte_is_refused_before_it_is_taken_in() {
         let mut stream = wire.stream.try_clone().unwrap();
         let sender = std::thread::spawn(move || {
             let piece = vec![b'x'; 64 * 1024];
-            // Until it is not taken any more.
+            // Until the server stops reading.
             (0..16 * 1024)
                 .take_while(|_| stream.write_all(&piece).is_ok())
                 .count()
@@ -87,11 +87,11 @@ fn a_request_of_a_gigabyte_is_refused_before_it_is_taken_in() {
     }
     let grown = memory_kb(&first) - before;
     assert!(grown < 20_000, "{grown} kB more");
-    the_election_goes_on(&world, &first, Duration::ZERO);
+    assert_undisturbed(&world, &first, Duration::ZERO);
 }
 
 #[test]
-fn clients_that_ask_and_do_not_read_hold_up_nothing() {
+fn clients_that_never_read_disturb_nothing() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
@@ -102,19 +102,19 @@ fn clients_that_ask_and_do_not_read_hold_up_nothing() {
         stream
             .set_write_timeout(Some(Duration::from_millis(50)))
             .unwrap();
-        // As much as it takes.
+        // As much as the server accepts.
         let _ = stream.write_all(asked.as_bytes());
         clients.push(stream);
     }
-    the_election_goes_on(&world, &first, LEASE);
+    assert_undisturbed(&world, &first, LEASE);
     assert_eq!(clients.len(), 200);
     assert!(memory_kb(&first) < 150_000, "{} kB", memory_kb(&first));
 }
 
 #[test]
-fn a_process_with_few_descriptors_keeps_some_for_the_election() {
+fn scarce_descriptors_are_reserved_for_election() {
     let world = World::new();
-    // Every request over a connection of its own.
+    // Makes the client open many connections to the store.
     world.set_faults(r#"{"drop":0.3}"#);
     let mut shell = Command::new("sh");
     let elector = env!("CARGO_BIN_EXE_elector");
@@ -132,7 +132,7 @@ fn a_process_with_few_descriptors_keeps_some_for_the_election() {
     let held: Vec<TcpStream> = (0..1000)
         .map(|_| TcpStream::connect_timeout(&poor.addr, PATIENCE).unwrap())
         .collect();
-    the_election_goes_on(&world, &poor, LEASE);
+    assert_undisturbed(&world, &poor, LEASE);
     assert_eq!(held.len(), 1000);
     eventually("it reconnects meanwhile", || {
         poor.metric("elector_failed_calls_total") > Some(0.0)

@@ -1,4 +1,4 @@
-//! Who leads, for load balancers and programs beside: never said past the term's own limit.
+//! `/leader`, `/isLeader` and `/`: no candidate claims to lead past its leadership deadline.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::support::process::{LEASE, World};
 use crate::support::wire::request;
 
 #[test]
-fn only_the_leader_says_that_it_leads_and_the_others_say_who_does() {
+fn standby_names_the_leader() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
@@ -40,18 +40,18 @@ fn only_the_leader_says_that_it_leads_and_the_others_say_who_does() {
     assert_eq!(second.get("/").text(), r#"{"name":"first"}"#);
 }
 
-/// What is told of a time is cut to milliseconds.
+/// Durations in JSON are cut to milliseconds.
 const CUT_OFF: Duration = Duration::from_millis(1);
 
 #[test]
-fn in_an_outage_no_answer_comes_later_than_the_one_before_said_that_it_leads() {
+fn outage_never_extends_reported_leadership() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
     world.set_faults(r#"{"outage":true}"#);
-    // A renewal that was under way may still have been good.
+    // A renewal under way may still have succeeded.
     first.await_said("failed");
-    // The last moment at which it may say that it leads, by what it said before.
+    // The leadership deadline, by the earlier responses.
     let mut until = Instant::now() + LEASE;
     loop {
         let asked = Instant::now();
@@ -64,12 +64,12 @@ fn in_an_outage_no_answer_comes_later_than_the_one_before_said_that_it_leads() {
         until = until.min(Instant::now() + Duration::from_secs_f64(left) + CUT_OFF);
     }
     assert_eq!(first.get("/isLeader").text(), "false");
-    // A program beside it may compare the name with its own.
+    // Programs compare the name with their own.
     assert_eq!(first.get("/").text(), r#"{"name":""}"#);
 }
 
 #[test]
-fn a_leader_that_was_frozen_past_its_limit_does_not_say_that_it_leads() {
+fn thawed_leader_reports_not_leading() {
     let world = World::new();
     world.passed_over.set(true);
     let first = watch(&world, "first");
@@ -77,7 +77,7 @@ fn a_leader_that_was_frozen_past_its_limit_does_not_say_that_it_leads() {
     let second = watch(&world, "second");
     second.await_said("All hail first");
     first.freeze();
-    // They wait in the system's queue, and are answered by whichever thread runs first.
+    // They wait in the kernel's queue for the threads of the thawed process.
     let mut waiting: Vec<_> = ["/leader", "/isLeader", "/"]
         .into_iter()
         .cycle()
@@ -101,11 +101,11 @@ fn a_leader_that_was_frozen_past_its_limit_does_not_say_that_it_leads() {
 }
 
 #[test]
-fn a_leader_that_is_told_to_stop_says_so_at_once() {
+fn stopping_leader_reports_it_immediately() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
-    // Giving the lease back takes its time.
+    // Releasing the lease takes a while.
     world.set_faults(r#"{"hang_reads":1,"hang_writes":1,"hang_ms":3000}"#);
     first.signal(Signal::SIGTERM);
     first.await_said("SIGTERM: stopping");

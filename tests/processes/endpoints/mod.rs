@@ -1,4 +1,4 @@
-//! The status endpoints of real electors: what they answer, to whom, and what nobody can do by them.
+//! The status endpoints of real electors: responses, access, and hostile clients.
 
 mod hostile;
 mod leading;

@@ -1,11 +1,11 @@
-//! What Kubernetes asks: whether it works, and whether it is ready.
+//! The probes: `/healthz` and `/readyz`.
 
 use crate::endpoints::watched::{spawn, watch};
 use crate::support::process::{LEASE, World};
 use crate::support::{eventually, never_for};
 
 #[test]
-fn a_store_that_cannot_be_reached_makes_nobody_unhealthy_nor_unready() {
+fn outage_keeps_candidates_healthy_and_ready() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
@@ -21,7 +21,7 @@ fn a_store_that_cannot_be_reached_makes_nobody_unhealthy_nor_unready() {
 }
 
 #[test]
-fn a_candidate_is_ready_when_it_was_answered_or_has_waited_for_a_lease() {
+fn candidate_is_ready_after_answer_or_lease() {
     let world = World::new();
     world.set_faults(r#"{"outage":true}"#);
     let start = world.elector("patient").with("LEASE_DURATION", "1h");
@@ -46,7 +46,7 @@ fn a_candidate_is_ready_when_it_was_answered_or_has_waited_for_a_lease() {
 }
 
 #[test]
-fn where_that_is_wished_only_the_leader_is_ready() {
+fn ready_when_leader_follows_leadership() {
     let world = World::new();
     let of_leaders = |name| world.elector(name).with("READY_WHEN", "leader");
     let first = spawn(&world, of_leaders("first"));

@@ -1,4 +1,4 @@
-//! What is shown: the name, the status document, the metrics.
+//! `/`, `/status` and `/metrics`.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use crate::support::tools;
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 #[test]
-fn the_front_is_the_sidecars_name_for_programs_and_a_page_for_browsers() {
+fn front_is_json_or_page() {
     let world = World::new();
     let first = watch(&world, "first \"quoted\"");
     first.await_leading();
@@ -35,7 +35,7 @@ fn the_front_is_the_sidecars_name_for_programs_and_a_page_for_browsers() {
     assert!(page.body.len() < 20_000, "{}", page.body.len());
 }
 
-/// What can be read.
+/// Paths of the endpoints for GET.
 const ENDPOINTS: [&str; 7] = [
     "/",
     "/status",
@@ -47,7 +47,7 @@ const ENDPOINTS: [&str; 7] = [
 ];
 
 #[test]
-fn head_is_as_get_and_everything_says_that_it_is_not_to_be_kept() {
+fn head_matches_get_without_caching() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
@@ -62,7 +62,7 @@ fn head_is_as_get_and_everything_says_that_it_is_not_to_be_kept() {
 }
 
 #[test]
-fn what_is_not_there_or_not_so_is_told_with_what_is() {
+fn wrong_path_or_method_is_rejected() {
     let world = World::new();
     let first = watch(&world, "first");
     let missing = first.get("/leaders");
@@ -83,7 +83,7 @@ fn what_is_not_there_or_not_so_is_told_with_what_is() {
 }
 
 #[test]
-fn the_status_tells_everything_of_a_leader_and_of_one_that_waits() {
+fn status_describes_leader_and_standby() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
@@ -119,7 +119,7 @@ fn the_status_tells_everything_of_a_leader_and_of_one_that_waits() {
     assert!(status["terms"][0]["acquireTime"].is_string(), "{status}");
     assert!(status["requests"]["answers"]["GET 200"].as_u64() >= Some(1));
     assert!(status["lock"].as_str().unwrap().contains(&world.gist));
-    well_named(&status);
+    assert_camel_case(&status);
 }
 
 fn within(value: &Value, least: f64, most: f64) {
@@ -127,8 +127,8 @@ fn within(value: &Value, least: f64, most: f64) {
     assert!((least..=most).contains(&number), "{value}");
 }
 
-/// Every name is in camel case, but for what names a request.
-fn well_named(value: &Value) {
+/// Asserts that names are in camel case, except keys for requests and exit codes.
+fn assert_camel_case(value: &Value) {
     let Value::Object(fields) = value else { return };
     for (name, value) in fields {
         let ok = name.chars().all(|c| c.is_ascii_alphanumeric());
@@ -137,13 +137,13 @@ fn well_named(value: &Value) {
             "{name}"
         );
         if name != "answers" && name != "exits" {
-            well_named(value);
+            assert_camel_case(value);
         }
     }
 }
 
 #[test]
-fn the_terms_that_were_seen_are_listed_with_how_they_ended() {
+fn status_lists_terms_with_end_reason() {
     let world = World::new();
     let mut first = watch(&world, "first");
     first.await_leading();
@@ -180,13 +180,13 @@ fn the_terms_that_were_seen_are_listed_with_how_they_ended() {
             json!(["first", 0, "expired", false]),
         ]
     );
-    // It gave way to another one, and takes no part for a lease.
+    // It stepped down, and backs off for a lease.
     assert_eq!(status["role"], "candidate");
     assert!(status["acquiresIn"].as_f64() > Some(0.0), "{status}");
 }
 
 #[test]
-fn the_metrics_pass_promtool() {
+fn metrics_pass_promtool() {
     let world = World::new();
     let start = world.elector("first").with("GIST_FILE", "a \"file\".json");
     let first = spawn(&world, start);
@@ -210,7 +210,7 @@ fn the_metrics_pass_promtool() {
     check.stdin.take().unwrap().write_all(&answer.body).unwrap();
     let checked = check.wait_with_output().unwrap();
     let said = [checked.stdout, checked.stderr].concat();
-    // It also tells of what is no error, and exits with 0.
+    // promtool prints warnings with exit code 0.
     assert!(
         checked.status.success() && said.is_empty(),
         "{}",
@@ -219,7 +219,7 @@ fn the_metrics_pass_promtool() {
 }
 
 #[test]
-fn the_metrics_say_what_happens() {
+fn metrics_follow_the_election() {
     let world = World::new();
     let mut first = watch(&world, "first");
     first.await_leading();
@@ -263,9 +263,9 @@ fn leads(elector: &Watched) -> bool {
 }
 
 #[test]
-fn the_workload_is_counted() {
+fn workload_starts_and_exits_are_counted() {
     let world = World::new();
-    // With a program, which may have a HTTP_ADDR of its own, only the longer name counts.
+    // With a wrapped program only ELECTOR_HTTP_ADDR counts.
     let sleeps = world.elector("first").running(&["sleep", "1000"]);
     let sleeps = sleeps.with("ELECTOR_HTTP_ADDR", "127.0.0.1:0");
     let first = spawn(&world, sleeps);
@@ -290,7 +290,7 @@ fn the_workload_is_counted() {
 }
 
 #[test]
-fn no_endpoint_causes_a_request_to_github() {
+fn no_endpoint_causes_store_requests() {
     let world = World::new();
     world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":3600}"#);
     let start = world.elector("second").with("POLL_PERIOD", "1h");
@@ -307,7 +307,7 @@ fn no_endpoint_causes_a_request_to_github() {
 }
 
 #[test]
-fn without_an_address_there_are_no_endpoints_and_no_thread_for_them() {
+fn no_address_means_no_endpoints() {
     let world = World::new();
     for start in [
         world.elector("off").with("HTTP_ADDR", "off"),
@@ -328,7 +328,7 @@ fn without_an_address_there_are_no_endpoints_and_no_thread_for_them() {
 }
 
 #[test]
-fn a_taken_port_ends_it_at_start_with_what_to_do() {
+fn taken_port_ends_elector_with_advice() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();

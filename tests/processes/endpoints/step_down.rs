@@ -1,11 +1,11 @@
-//! The one request that does something, and who may make it.
+//! `/step-down`, and the clients that may send it.
 
 use crate::endpoints::watched::{Watched, watch};
 use crate::support::process::{LEASE, World};
 use crate::support::{eventually, never_for};
 
 #[test]
-fn a_leader_that_is_asked_to_lets_another_one_lead() {
+fn step_down_lets_standby_lead() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
@@ -31,7 +31,7 @@ fn a_leader_that_is_asked_to_lets_another_one_lead() {
 }
 
 #[test]
-fn no_browser_no_proxy_and_no_other_name_may_ask_for_it() {
+fn browsers_proxies_and_foreign_names_are_rejected() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
@@ -62,7 +62,7 @@ fn no_browser_no_proxy_and_no_other_name_may_ask_for_it() {
     });
     for host in ["localhost", "127.0.0.1:1", "[::1]:4040", "LOCALHOST:80"] {
         let answer = first.ask("POST", "/step-down", &[("Host", host)]);
-        // The first one is taken; then it stops, and after that it does not lead.
+        // The first request is accepted; later ones find a candidate that does not lead.
         assert!(
             matches!(answer.status, 202 | 409),
             "{host}: {}",
@@ -77,9 +77,9 @@ fn no_browser_no_proxy_and_no_other_name_may_ask_for_it() {
 }
 
 #[test]
-fn only_this_machine_may_ask_for_it() {
+fn step_down_needs_loopback_peer() {
     let Some(own) = own_address() else {
-        // A machine without any network has no other address to be asked by.
+        // Without a network, this machine has no other address.
         return;
     };
     let world = World::new();
@@ -94,7 +94,7 @@ fn only_this_machine_may_ask_for_it() {
         .unwrap()
         .1;
     let addr = addr.parse().unwrap();
-    // Who comes by this address has it as its own.
+    // A client of this address has the same address.
     let asked = "POST /step-down HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
     let refused = crate::support::wire::exchange(addr, asked).unwrap();
     assert_eq!(refused.status, 403, "{}", refused.text());
@@ -107,7 +107,7 @@ fn only_this_machine_may_ask_for_it() {
 }
 
 #[test]
-fn the_command_is_understood_by_the_endpoint() {
+fn step_down_command_matches_endpoint() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();
@@ -127,9 +127,9 @@ fn the_command_is_understood_by_the_endpoint() {
     second.await_leading();
 }
 
-/// An address of this machine's that is not loopback.
+/// Returns an address of this machine that is not loopback.
 fn own_address() -> Option<std::net::IpAddr> {
-    // Nothing is sent: this only asks which way packets would go.
+    // Sends nothing; only chooses a route.
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     let ip = socket.local_addr().ok()?.ip();

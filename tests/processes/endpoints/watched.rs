@@ -1,4 +1,4 @@
-//! An elector with its status endpoints open, and what they answer.
+//! An elector with status endpoints, and requests to them.
 
 #![allow(
     dead_code,
@@ -15,8 +15,8 @@ use crate::support::process::program::Start;
 use crate::support::process::{Elector, World};
 use crate::support::wire::{Answer, Wire, exchange, request};
 
-/// What its log says in front of the address.
-const SAYS: &str = "status endpoints at http://";
+/// Text before the address in the log.
+const ADDRESS_PREFIX: &str = "status endpoints at http://";
 
 pub struct Watched {
     elector: Elector,
@@ -37,17 +37,19 @@ impl DerefMut for Watched {
     }
 }
 
-/// Starts an elector of this name.
+/// Starts an elector with this name.
 pub fn watch(world: &World, name: &str) -> Watched {
     spawn(world, world.elector(name))
 }
 
-/// Starts it, with any port.
+/// Starts an elector with endpoints on a free port.
 pub fn spawn(world: &World, start: Start) -> Watched {
     let elector = world.spawn(start.with("HTTP_ADDR", "127.0.0.1:0"));
-    elector.await_said(SAYS);
+    elector.await_said(ADDRESS_PREFIX);
     let lines = elector.lines();
-    let said = lines.iter().find_map(|line| line.split_once(SAYS));
+    let said = lines
+        .iter()
+        .find_map(|line| line.split_once(ADDRESS_PREFIX));
     let addr = said.unwrap().1.parse().unwrap();
     Watched { elector, addr }
 }
@@ -61,7 +63,7 @@ impl Watched {
         Wire::connect(self.addr)
     }
 
-    /// A request of a client on this machine, with these headers too.
+    /// Sends a request with additional headers; returns the response.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let host = self.addr.to_string();
         let mut all = vec![("Host", host.as_str())];
@@ -83,13 +85,13 @@ impl Watched {
         self.get("/status").json()
     }
 
-    /// Whether it is answered at all, with 200.
+    /// Returns whether `/healthz` answers 200.
     pub fn is_well(&self) -> bool {
         let asked = request("GET", "/healthz", &[("Connection", "close")], "");
         exchange(self.addr, asked).is_some_and(|answer| answer.status == 200)
     }
 
-    /// The value of a sample in the metrics, named with its labels.
+    /// Returns the value of a metric's sample, named with its labels.
     pub fn metric(&self, sample: &str) -> Option<f64> {
         let text = self.get("/metrics").text();
         let line = text.lines().find_map(|line| line.strip_prefix(sample));

@@ -1,4 +1,4 @@
-//! A real Chromium without a window, told what to do over a pipe (its DevTools protocol).
+//! A headless Chromium, controlled over a pipe with the DevTools protocol.
 //!
 //! ```text
 //!   test ── {"id":1,"method":"Page.navigate",...}\0 ──▶ descriptor 3 of Chromium
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::support::tools;
 
-/// Chromium takes seconds to start on a busy machine.
+/// Maximum wait; on a busy machine Chromium needs seconds to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
@@ -32,7 +32,7 @@ pub struct Chromium {
 }
 
 impl Chromium {
-    /// `None`, said aloud, where there is none; a failure where there must be one (in CI).
+    /// Starts Chromium; `None` with a printed note if there is none. In CI, a missing one is a failure.
     pub fn start() -> Option<Chromium> {
         let programs = ["chromium", "chromium-browser", "google-chrome"];
         let program = tools::find(&programs, "the page is NOT tested in a browser")?;
@@ -115,7 +115,7 @@ impl Chromium {
             let left = deadline.saturating_duration_since(Instant::now());
             let heard = self.from.recv_timeout(left);
             let heard = heard.unwrap_or_else(|e| panic!("chromium, {what}: {e}"));
-            // What the security policy forbids is told here.
+            // Reports violations of the security policy.
             let entry = &heard["params"]["entry"];
             assert_ne!(entry["source"], "security", "{entry}");
             if is_it(&heard) {
@@ -124,9 +124,9 @@ impl Chromium {
         }
     }
 
-    // ---- what a person would set ----
+    // ---- settings ----
 
-    /// A window so wide and high, in CSS pixels; a phone's up to 500.
+    /// Sets the window's size in CSS pixels; up to a width of 500 it is a phone's.
     pub fn resize(&mut self, width: u32, height: u32, scale: f64) {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width <= 500});
         self.call("Emulation.setDeviceMetricsOverride", &metrics);
@@ -144,7 +144,7 @@ impl Chromium {
         );
     }
 
-    // ---- what a person would do and see ----
+    // ---- actions ----
 
     pub fn open(&mut self, url: &str) {
         self.call("Page.navigate", &json!({"url": url}));
@@ -153,8 +153,7 @@ impl Chromium {
         });
     }
 
-    /// The value of an expression in the page. (The debugger may also where the page's own scripts
-    /// may not.)
+    /// Returns the value of an expression in the page, also where the page's scripts are forbidden.
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let answer = self.call("Runtime.evaluate", &asked);
@@ -165,7 +164,7 @@ impl Chromium {
         answer["result"]["value"].clone()
     }
 
-    /// What a reader sees of the element.
+    /// Returns the visible text of an element.
     pub fn text(&mut self, selector: &str) -> String {
         let selector = json!(selector);
         let text = self.evaluate(&format!(
@@ -189,7 +188,7 @@ impl Chromium {
         }
     }
 
-    /// A picture of the whole page, as a PNG.
+    /// Returns a screenshot of the whole page as a PNG.
     pub fn picture(&mut self) -> Vec<u8> {
         let asked =
             json!({"format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false});

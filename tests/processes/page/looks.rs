@@ -1,4 +1,4 @@
-//! How the page looks, as far as that can be reckoned: it fits, it can be read, it can be told apart.
+//! Layout and contrast of the page, as far as a program can check them.
 
 use serde_json::Value;
 
@@ -6,17 +6,17 @@ use crate::endpoints::watched::{Watched, spawn, watch};
 use crate::page::chromium::Chromium;
 use crate::support::process::World;
 
-/// A name that takes all the room it can get, and does not break by itself.
+/// A long name without natural line breaks.
 const LONG: &str = "the-very-longest-name-that-anybody-in-their-right-mind-would-give-to-a-pod/namespace-with-a-name/elector-7d4f9c6b5-x2x9z-and-so-on-and-on-without-an-end";
 
-/// A name that would like to be more than a name.
+/// A name with markup and a placeholder.
 const HOSTILE: &str =
     "</title></h2><script>window.taken=1</script><img src=x onerror=window.taken=2>\"'&amp;{{now}}";
 
-/// The least contrast of text that can be read by (nearly) everybody: WCAG's level AA.
+/// Minimum contrast of text by WCAG, level AA.
 const CONTRAST: f64 = 4.5;
 
-/// For every text: its contrast with what is below it.
+/// Script that returns every text with its contrast to its background.
 const CONTRASTS: &str = r"(() => {
   const rgba = c => { const n = c.match(/[\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
   const light = ([r, g, b]) => { const f = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
@@ -45,7 +45,7 @@ fn leader_and_standby(world: &World) -> (Watched, Watched) {
 }
 
 #[test]
-fn every_text_can_be_read_in_light_and_in_dark() {
+fn texts_have_contrast_in_both_schemes() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
@@ -70,7 +70,7 @@ fn every_text_can_be_read_in_light_and_in_dark() {
 }
 
 #[test]
-fn every_colour_of_a_name_can_be_told_from_what_is_below_it() {
+fn name_colours_have_contrast() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
@@ -80,7 +80,7 @@ fn every_colour_of_a_name_can_be_told_from_what_is_below_it() {
         browser.prefer(colours);
         browser.open(&first.url());
         for hue in ["h0", "h1", "h2", "h3", "h4", "h5", "h6", "h7", "none"] {
-            // It no longer follows the election then, but only for a moment.
+            // Lasts until the page's next update.
             let paint = format!("document.querySelector('section').className = 'card {hue}'");
             browser.evaluate(&paint);
             let found = browser.evaluate(CONTRASTS);
@@ -95,7 +95,7 @@ fn every_colour_of_a_name_can_be_told_from_what_is_below_it() {
 }
 
 #[test]
-fn nothing_sticks_out_on_a_phone_whatever_the_names() {
+fn page_fits_phones_with_any_name() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
@@ -116,7 +116,7 @@ fn nothing_sticks_out_on_a_phone_whatever_the_names() {
 }
 
 #[test]
-fn a_name_is_shown_as_it_is_and_does_nothing() {
+fn hostile_name_is_only_text() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
@@ -137,7 +137,7 @@ fn a_name_is_shown_as_it_is_and_does_nothing() {
 }
 
 #[test]
-fn a_reader_by_ear_finds_the_way() {
+fn page_is_accessible() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };

@@ -1,5 +1,5 @@
-//! The page in a real browser: with and without its script, in light and dark, on a phone, with names
-//! that nobody would choose, and when the elector is gone.
+//! The page in a real browser: with and without its script, in light and dark, on a phone, with hostile
+//! names, and without its elector.
 
 mod chromium;
 mod looks;

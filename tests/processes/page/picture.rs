@@ -10,11 +10,11 @@ use crate::page::chromium::Chromium;
 use crate::support::eventually;
 use crate::support::process::World;
 
-/// More would be a burden to everybody who opens the README.
+/// Maximum size of the picture, because every reader of the README loads it.
 const MOST_BYTES: usize = 150_000;
 
 fn start(world: &World, name: &str) -> Watched {
-    // Two fifths of the default times: a term is as long as nobody wants to wait for it.
+    // Two fifths of the default timings, so that the picture takes less time.
     let start = world.elector(name).without("STOP_TIMEOUT");
     let start = start.with_all([
         ("LEASE_DURATION", "12s"),
@@ -29,7 +29,7 @@ fn start(world: &World, name: &str) -> Watched {
 
 #[test]
 #[ignore = "draws a picture, with `make page-picture`"]
-fn the_picture_of_the_readme() {
+fn draw_picture_for_readme() {
     let mut browser = Chromium::start().expect("without Chromium there is no picture");
     let world = World::new();
     world.set_faults(r#"{"primary_limit":5000}"#);
@@ -39,7 +39,7 @@ fn the_picture_of_the_readme() {
     let cleopatra = start(&world, "cleopatra/default/elector-9fk2x");
     stalin.await_said("All hail napoleon");
     cleopatra.await_said("All hail napoleon");
-    lasts(&stalin, 8.0);
+    await_term(&stalin, 8.0);
     napoleon.kill();
     eventually("another one leads", || {
         stalin.leads().is_some() || cleopatra.leads().is_some()
@@ -49,9 +49,9 @@ fn the_picture_of_the_readme() {
     } else {
         (&cleopatra, &stalin)
     };
-    lasts(next, 14.0);
+    await_term(next, 14.0);
     assert_eq!(next.ask("POST", "/step-down", &[]).status, 202);
-    lasts(last, 20.0);
+    await_term(last, 20.0);
     browser.resize(800, 600, 1.2);
     browser.prefer("light");
     browser.call("Emulation.setLocaleOverride", &json!({"locale": "en-GB"}));
@@ -63,8 +63,8 @@ fn the_picture_of_the_readme() {
     fs::write(path, picture).unwrap();
 }
 
-/// Waits until the present term has lasted so long, as this one sees it.
-fn lasts(elector: &Watched, seconds: f64) {
+/// Waits until the current term has lasted `seconds`, as observed by `elector`.
+fn await_term(elector: &Watched, seconds: f64) {
     eventually("the term lasts", || {
         let status = elector.status();
         let term = &status["terms"][0];

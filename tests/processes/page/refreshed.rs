@@ -1,4 +1,4 @@
-//! The page keeps itself up to date, and says when it cannot.
+//! The page updates itself, and reports when it cannot.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::support::never_for;
 use crate::support::process::World;
 
 #[test]
-fn the_page_follows_the_election_without_being_loaded_again() {
+fn page_updates_without_reload() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
@@ -33,7 +33,7 @@ fn the_page_follows_the_election_without_being_loaded_again() {
 }
 
 #[test]
-fn the_lease_runs_down_before_the_eyes() {
+fn lease_bar_runs_down_between_updates() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
@@ -45,7 +45,7 @@ fn the_lease_runs_down_before_the_eyes() {
     browser.open(&waiting.url());
     assert_eq!(browser.text("h2.name"), "somebody");
     assert!(browser.text(".leader").contains("fencing token 41"));
-    // Far more values than there are fetches: it is the page's own doing.
+    // Far more values than requests, so the page computes them.
     let falls = browser.evaluate(
         "new Promise(done => { \
            const seen = []; \
@@ -59,7 +59,7 @@ fn the_lease_runs_down_before_the_eyes() {
 }
 
 #[test]
-fn without_scripts_it_is_whole_and_loads_itself_again() {
+fn page_without_scripts_is_complete() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
@@ -89,7 +89,7 @@ fn without_scripts_it_is_whole_and_loads_itself_again() {
 }
 
 #[test]
-fn a_page_whose_elector_is_gone_says_so_and_comes_back_with_it() {
+fn page_reports_unreachable_elector() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
@@ -112,7 +112,7 @@ fn a_page_whose_elector_is_gone_says_so_and_comes_back_with_it() {
 }
 
 #[test]
-fn a_page_that_nobody_sees_asks_for_nothing() {
+fn hidden_page_sends_nothing() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
@@ -132,7 +132,7 @@ fn a_page_that_nobody_sees_asks_for_nothing() {
     let asked = |browser: &mut Chromium| {
         browser.evaluate("performance.getEntriesByType('resource').length")
     };
-    // One may be under way.
+    // One request may be under way.
     never_for(Duration::from_secs(5), "it goes on asking", || {
         asked(&mut browser).as_u64() > Some(1)
     });
