@@ -2,6 +2,8 @@
 //!
 //! Every function is pure. HTML and JSON have escapes of their own, beside the code that writes them.
 
+pub mod duration;
+
 use std::borrow::Cow;
 use std::time::Duration;
 

@@ -45,7 +45,8 @@ pub mod cli;
 pub mod commands;
 pub mod election;
 pub mod emulator;
-mod fmt;
+#[doc(hidden)]
+pub mod fmt;
 pub mod http;
 pub mod lock;
 pub mod net;
@@ -57,9 +58,9 @@ pub mod workload;
 pub use election::config::LeaderElectionConfig;
 pub use election::lock::ResourceLock;
 pub use election::record::LeaderElectionRecord;
+pub use lock::gist::options::GistOptions;
 pub use net::AccessTokenSource;
 pub use runtime::election::{Handle, LeaderElection};
-pub use runtime::gist::GistOptions;
 pub use runtime::{LeaderCallbacks, Term};
 
 /// Has the examples of the README compiled.

@@ -11,7 +11,9 @@ use std::str::FromStr;
 
 use lexopt::{Arg, Parser};
 
+use crate::election::lock::LockError;
 use crate::fmt::quoted;
+use crate::lock::backend::OpenError;
 
 /// Exit code for a command that failed.
 pub const FAILED: u8 = 1;
@@ -126,6 +128,21 @@ impl CommandError {
             code: USAGE,
             why: why.to_string(),
         }
+    }
+}
+
+impl From<OpenError> for CommandError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Settings { why, .. } => CommandError::settings(why),
+            other => CommandError::failed(other),
+        }
+    }
+}
+
+impl From<LockError> for CommandError {
+    fn from(error: LockError) -> Self {
+        CommandError::failed(error)
     }
 }
 

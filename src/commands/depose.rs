@@ -1,194 +1,217 @@
-//! `elector depose`: the override by hand done right. The leader finds its record overwritten at its
-//! next renewal and stops; the next one leads a lease later.
+//! `elector depose`: ends the leader's term by a foreign write without a holder. The leader observes it
+//! at its next renewal and stops; a candidate leads a lease later.
 //!
 //! ```text
-//!   look ─ nobody leads? ─▶ done
+//!   read ─ no holder? ─▶ done
 //!     │
-//!   ask ─▶ look again ─ another one leads? ─▶ given up
+//!   ask ─▶ read again ─ another holder? ─▶ give up
 //!     │
-//!   write a plain record without a holder ─▶ wait ─▶ look: is it in effect?
+//!   write a record without a holder ─▶ wait ─▶ read: is it effective?
 //! ```
 //!
-//! A write can vanish in a race with another, also after it was answered. So it counts only once it is
-//! seen in effect a while later.
+//! Some stores lose acknowledged writes that race with others. So the write counts only once a later
+//! read shows it.
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use lexopt::prelude::*;
-
-use super::gist::{self, Gist, complain, failed};
-use super::help;
+use super::command::{
+    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, print,
+};
 use super::settings::Settings;
-use super::standing::{Standing, State};
-use super::usage::{self, USAGE, UsageError};
-use crate::election::lock::LockError;
+use crate::election::config::LeaderElectionConfig;
+use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::{round_up, span, utc};
-use crate::lock::gist::look::Looked;
-use crate::lock::gist::stored::Stored;
-use crate::lock::gist::wire::Text;
+use crate::lock::admin::Admin;
+use crate::lock::inspection::{InspectedRecord, LeaseState};
 use crate::system::clock;
 
-/// What is to be known of it, for the help.
-pub(super) const DETAILS: &str = "\
-Shows who holds the lease, asks, and writes a record without a holder over it. The
-leader notices at its next renewal, stops its workload, and becomes a candidate; the
-next one, maybe the same, leads a lease later, with a higher token. To hand the lease
-over without that wait, use `elector step-down` beside the leader. What is no record
-is not touched, and nothing is written where nobody holds the lease.
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "depose",
+    summary: "depose the leader by hand, safely",
+    details: "\
+Shows the holder of the lease, asks, and writes a record without a holder in its
+place. The leader observes it at its next renewal, stops its workload, and becomes a
+candidate. A candidate, maybe the same one, leads a lease later with a higher fencing
+token. To hand over without that wait, use `elector step-down` beside the leader.
+Content that is not a lease record is left unchanged, and nothing is written if there
+is no holder.",
+    options: &[CommandOption {
+        short: Some('y'),
+        ..CommandOption::flag(
+            YES,
+            "do not ask; required if standard input is not a terminal",
+        )
+    }],
+    operands: Operands::None,
+    notes: "\
+Exit codes: 0 deposed, or there is no holder; 1 not deposed, or unknown; 2 wrong
+usage or settings.",
+    run,
+};
 
-Options:
-  --yes   do not ask; needed where standard input is no terminal
+const YES: &str = "--yes";
 
-Exit codes: 0 deposed, or nobody to be deposed; 1 not deposed, or not known whether;
-2 wrong usage or settings.";
+/// Reads after the write. Why more than one: an answer may be some seconds old.
+const READS: u32 = 4;
 
-const NAME: &str = "depose";
+/// Shortest pause before each of these reads.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often it is looked whether the write is in effect: an answer may be some seconds old.
-const MOST_LOOKS: u32 = 4;
-
-/// The shortest while after which that is looked at.
-const SHORTEST_WHILE: Duration = Duration::from_millis(500);
-
-/// Runs it; `args` is what follows the subcommand's name.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let yes = match parse(args) {
-        Ok(Some(yes)) => yes,
-        Ok(None) => return gist::print(NAME, &help::text(help::topic(NAME)), ExitCode::SUCCESS),
-        Err(error) => return usage::refuse(NAME, &error),
-    };
+fn run(args: &Arguments) -> CommandResult {
+    let yes = args.has(YES);
     if !yes && !io::stdin().is_terminal() {
-        let why = "standard input is no terminal, so that nobody can be asked: add --yes";
-        complain(NAME, &why);
-        return ExitCode::from(USAGE);
+        let why = "standard input is not a terminal; add --yes".to_owned();
+        return Err(UsageError::Value(why).into());
     }
-    let settings = match gist::settings(NAME) {
-        Ok(settings) => settings,
-        Err(code) => return code,
+    let settings = Settings::from_environment(false)?;
+    let backend = settings.lock.backend();
+    let mut deposing = Deposing {
+        admin: backend.admin(&settings.election)?,
+        election: &settings.election,
+        confirm_delay: backend.confirm_delay().unwrap_or_default(),
     };
-    let mut gist = match Gist::open(&settings) {
-        Ok(gist) => gist,
-        Err(error) => return gist::wrong_settings(NAME, &error),
-    };
-    match depose(&mut gist, &settings, yes) {
-        Ok(text) => gist::print(NAME, &text, ExitCode::SUCCESS),
-        Err(why) => failed(NAME, &why),
-    }
+    print(&deposing.run(yes).map_err(CommandError::failed)?)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Whether not to ask; `None` is a wish for help.
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<bool>, UsageError> {
-    let mut yes = false;
-    let mut parser = lexopt::Parser::from_args(args);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Ok(None),
-            Short('y') | Long("yes") => yes = true,
-            arg => return Err(usage::unexpected(&arg, &["--yes", "--help"])),
+struct Deposing<'a> {
+    admin: Box<dyn Admin>,
+    election: &'a LeaderElectionConfig,
+    confirm_delay: Duration,
+}
+
+impl Deposing<'_> {
+    /// Deposes the holder. Returns the result, or the reason why the holder was not deposed.
+    fn run(&mut self, yes: bool) -> Result<String, String> {
+        let nothing = |error: LockError| format!("{error}; nothing was written");
+        let first = self.admin.inspect().map_err(nothing)?;
+        if let Some(text) = nothing_to_depose(&first)? {
+            return Ok(text);
         }
-    }
-    Ok(Some(yes))
-}
-
-/// What became of it, for people, or why it did not come to it.
-fn depose(gist: &mut Gist, settings: &Settings, yes: bool) -> Result<String, String> {
-    let nothing = |error: LockError| format!("{error}; nothing was written");
-    let first = gist.look().map_err(nothing)?;
-    let shown = Standing::of(&first);
-    if let Some(text) = nobody_to_depose(&shown)? {
-        return Ok(text);
-    }
-    let target = match yes {
-        true => first,
-        false => {
-            if !asked(&question(&shown, &gist.describe())) {
-                return Err("nothing was written".to_owned());
+        let target = match yes {
+            true => first,
+            false => {
+                if !asked(&question(&first, &self.admin.describe())) {
+                    return Err("nothing was written".to_owned());
+                }
+                let second = self.admin.inspect().map_err(nothing)?;
+                require_same_holder(&first, &second)?;
+                second
             }
-            let second = gist.look().map_err(nothing)?;
-            same_holder(&first, &second)?;
-            second
+        };
+        let record = target
+            .record()
+            .ok_or("there is no record; nothing was written")?;
+        let record = without_holder(record, clock::utc_timestamp());
+        let unknown = match self.admin.replace(&target, &record) {
+            Ok(()) => None,
+            Err(LockError::OutcomeUnknown(why)) => Some(why),
+            Err(error) => return Err(nothing(error)),
+        };
+        let after = self.await_effect(record, unknown.as_deref())?;
+        Ok(self.result(&target, &after))
+    }
+
+    /// Reads until `record` is effective. `unknown` is the reason why the write may not have landed, if
+    /// there is one.
+    fn await_effect(
+        &mut self,
+        record: LeaderElectionRecord,
+        unknown: Option<&str>,
+    ) -> Result<InspectedRecord, String> {
+        let written = Content::Record(record.into());
+        let pause = self.confirm_delay.max(SHORTEST_PAUSE);
+        let mut observed = String::new();
+        for _ in 0..READS {
+            thread::sleep(pause);
+            match self.admin.inspect() {
+                Ok(record) if record.foreign && record.content == written => return Ok(record),
+                Ok(record) => observed = record.summary(),
+                Err(LockError::RateLimited { retry_after, why }) => {
+                    observed = format!("{why}, for {}", span(retry_after));
+                    break;
+                }
+                Err(error) => observed = error.to_string(),
+            }
         }
-    };
-    let record = target.effect.stored.record();
-    let record = record.ok_or("there is no record any more; nothing was written")?;
-    let content = deposing(&record.record, clock::utc_timestamp()).to_json();
-    let written = gist.overwrite(content.clone(), target.effect.commit.revision);
-    let unknown = match written {
-        Ok(()) => None,
-        Err(LockError::OutcomeUnknown(why)) => Some(why),
-        Err(error) => return Err(nothing(error)),
-    };
-    let pause = settings.gist.confirm_delay.max(SHORTEST_WHILE);
-    let after = await_effect(gist, &content, pause, unknown.as_deref())?;
-    Ok(told(&Deposed {
-        holder: shown.shown_holder(),
-        token: shown.token.unwrap_or_default(),
-        foreign: record.origin.is_none(),
-        retry_period: settings.election.retry_period,
-        wait: after
-            .longest_lease
-            .max(settings.election.lease_duration)
-            .max(shown.longest_lease),
-        begins: settings.election.poll_period
-            + settings.election.takeover_stagger
-            + settings.gist.confirm_delay,
-        settled: after.settled && target.effect.settled,
-        written_at: after.written_at,
-    }))
+        Err(match unknown {
+            Some(why) => format!(
+                "the write may have landed, or may still land: {why}. The record now: {observed}. \
+                 Check with elector status before you repeat it"
+            ),
+            None => format!(
+                "the write was accepted but is not effective: another write came between, or the \
+                 store lost it. The record now: {observed}. Check with elector status, and repeat it \
+                 if needed"
+            ),
+        })
+    }
+
+    fn result(&self, target: &InspectedRecord, after: &InspectedRecord) -> String {
+        let election = self.election;
+        let longest = after.longest_lease.max(target.longest_lease);
+        result(&Deposed {
+            holder: target.shown_holder(),
+            fencing_token: target.fencing_token.unwrap_or_default(),
+            foreign: target.foreign,
+            retry_period: election.retry_period,
+            wait: longest.max(election.lease_duration),
+            takeover: election.poll_period + election.takeover_stagger + self.confirm_delay,
+            complete: after.complete && target.complete,
+            written_at: after.written_at,
+        })
+    }
 }
 
-/// Why there is nobody to be deposed, if there is nobody.
+/// Returns why there is nothing to depose, or `None` if there is a holder.
 ///
 /// # Errors
-/// What stands there is not to be touched.
-fn nobody_to_depose(standing: &Standing) -> Result<Option<String>, String> {
-    let clause = standing.clause();
-    match standing.state {
-        State::Foreign => Err(format!(
-            "{clause}; it is left alone, name another with GIST_FILE"
-        )),
-        State::NewerProtocol => Err(format!("{clause}; it is left alone, upgrade this elector")),
-        State::Moved => Err(format!("{clause}; it is left alone")),
-        State::Alive | State::Undated => Ok(None),
-        State::Overwritten if !standing.holder.is_empty() => Ok(None),
-        _ => Ok(Some(format!("{clause}\nNothing was written.\n"))),
+/// If the content must not be replaced.
+fn nothing_to_depose(record: &InspectedRecord) -> Result<Option<String>, String> {
+    let summary = record.summary();
+    match record.state() {
+        LeaseState::NotARecord => Err(format!("{summary}; left unchanged, name another place")),
+        LeaseState::NewerProtocol => {
+            Err(format!("{summary}; left unchanged, upgrade this elector"))
+        }
+        LeaseState::Held | LeaseState::Undated => Ok(None),
+        LeaseState::ForeignWrite if !record.content.holder().is_empty() => Ok(None),
+        _ => Ok(Some(format!("{summary}\nNothing was written.\n"))),
     }
 }
 
-/// Whether whoever was asked about still holds the lease.
-fn same_holder(shown: &Looked, now: &Looked) -> Result<(), String> {
-    let held = |looked: &Looked| {
-        let standing = Standing::of(looked);
-        let leads = matches!(nobody_to_depose(&standing), Ok(None));
-        leads.then_some((standing.holder, standing.token))
+/// Checks that the holder in `before` still holds the lease.
+fn require_same_holder(before: &InspectedRecord, now: &InspectedRecord) -> Result<(), String> {
+    let held = |record: &InspectedRecord| {
+        let deposable = matches!(nothing_to_depose(record), Ok(None));
+        deposable.then_some((record.content.holder().to_owned(), record.fencing_token))
     };
-    if held(shown) == held(now) {
+    if held(before) == held(now) {
         return Ok(());
     }
-    let clause = Standing::of(now).clause();
     Err(format!(
-        "the lease has changed hands meanwhile ({clause}); nothing was written, ask again"
+        "the lease has changed hands ({}); nothing was written, run this again",
+        now.summary()
     ))
 }
 
-fn question(standing: &Standing, place: &str) -> String {
-    let token = standing.token.unwrap_or_default();
-    let lease = standing.lease.map(span).unwrap_or_default();
+fn question(record: &InspectedRecord, place: &str) -> String {
     format!(
-        "{} holds the lease: token {token}, renewed {}, good for {lease}\n({place})\n\
-         Depose it? Its workload is stopped, and nobody leads for about a lease. [y/N] ",
-        standing.shown_holder(),
-        standing.ago()
+        "{} holds the lease: fencing token {}, renewed {}, lease {}\n({place})\n\
+         Depose it? Its workload stops, and nobody leads for about a lease. [y/N] ",
+        record.shown_holder(),
+        record.fencing_token.unwrap_or_default(),
+        record.ago(),
+        record.lease_duration().map(span).unwrap_or_default(),
     )
 }
 
-/// Asks on the terminal. Anything but a yes is a no.
+/// Asks on the terminal. Every answer but yes means no.
 fn asked(question: &str) -> bool {
     let mut err = io::stderr();
     if write!(err, "{question}")
@@ -203,101 +226,55 @@ fn asked(question: &str) -> bool {
     read.is_ok() && (answer == "y" || answer == "yes")
 }
 
-/// The record that deposes the holder of `record`: without a holder, and with nothing that would make
-/// it a write of an elector's; the token, the lease and what else stands there are kept.
-fn deposing(record: &LeaderElectionRecord, wall: String) -> LeaderElectionRecord {
+/// Returns the record that deposes the holder of `record`. It keeps the fencing token, the lease and
+/// fields of other programs.
+fn without_holder(record: &LeaderElectionRecord, now: String) -> LeaderElectionRecord {
     LeaderElectionRecord {
         holder_identity: String::new(),
-        acquire_time: wall.clone(),
-        renew_time: wall,
+        acquire_time: now.clone(),
+        renew_time: now,
         ..record.clone()
     }
 }
 
-/// The record as it is in effect after the write.
-struct After {
-    longest_lease: Duration,
-    settled: bool,
-    written_at: Option<i64>,
-}
-
-/// Waits until `content` is in effect, for a while. `unknown` says why it is not known whether it was
-/// written, if it is not.
-fn await_effect(
-    gist: &mut Gist,
-    content: &str,
-    pause: Duration,
-    unknown: Option<&str>,
-) -> Result<After, String> {
-    let written = Stored::read(&Text::Whole(Arc::from(content)));
-    let mut seen = String::new();
-    for _ in 0..MOST_LOOKS {
-        thread::sleep(pause);
-        match gist.look() {
-            Ok(looked) if *looked.effect.stored == written => {
-                return Ok(After {
-                    longest_lease: looked.effect.longest_lease.unwrap_or_default(),
-                    settled: looked.effect.settled,
-                    written_at: looked.effect.commit.committed_at,
-                });
-            }
-            Ok(looked) => seen = Standing::of(&looked).clause(),
-            Err(LockError::RateLimited { retry_after, why }) => {
-                seen = format!("{why}, for {}", span(retry_after));
-                break;
-            }
-            Err(error) => seen = error.to_string(),
-        }
-    }
-    Err(match unknown {
-        Some(why) => format!(
-            "it is not known whether the write landed, or lands yet: {why}. The record now: {seen}. Look \
-             again with elector status before you repeat it"
-        ),
-        None => format!(
-            "the write was accepted, but is not in effect: another one came in between, or it vanished \
-             in a race. The record now: {seen}. Look with elector status, and repeat it if need be"
-        ),
-    })
-}
-
-/// What is said when it is done.
+/// Result for display.
 struct Deposed {
     holder: String,
-    token: u64,
-    /// The record was not an elector's.
+    fencing_token: u64,
+    /// Whether the holder's record was a foreign write.
     foreign: bool,
     retry_period: Duration,
-    /// How long candidates wait from when they see it.
+    /// Time that candidates wait once they observe the write.
     wait: Duration,
-    /// How long it takes a candidate to see it, and to lead when it may.
-    begins: Duration,
-    /// All that was overwritten is known.
-    settled: bool,
+    /// Time that a candidate needs to observe it, and to lead once it may.
+    takeover: Duration,
+    /// Whether all leases that the record replaced are known.
+    complete: bool,
     written_at: Option<i64>,
 }
 
-fn told(deposed: &Deposed) -> String {
-    let Deposed { holder, token, .. } = deposed;
+fn result(deposed: &Deposed) -> String {
     let mut text = format!(
-        "{holder} is deposed (token {token}). It stops at its next renewal, within {}.\n",
+        "{} is deposed (fencing token {}). It stops at its next renewal, within {}.\n",
+        deposed.holder,
+        deposed.fencing_token,
         span(round_up(deposed.retry_period))
     );
     let from = round_up(deposed.wait);
-    let until = round_up(deposed.wait + deposed.begins) + Duration::from_secs(1);
-    let more = if deposed.settled { "" } else { " or more" };
+    let until = round_up(deposed.wait + deposed.takeover) + Duration::from_secs(1);
+    let more = if deposed.complete { "" } else { " or more" };
     let times = match deposed.written_at {
         Some(at) => format!(": between {} and {}", later(at, from), later(at, until)),
         None => String::new(),
     };
     text.push_str(&format!(
-        "The next one leads about {} to {}{more} after the write, with a higher token{times}.\n",
+        "A candidate leads about {} to {}{more} after the write, with a higher fencing token{times}.\n",
         span(from),
         span(until)
     ));
     if deposed.foreign {
         text.push_str(
-            "The record was not an elector's: a client-go candidate may take it again at once.\n",
+            "The record was a foreign write: a client-go candidate may acquire it immediately.\n",
         );
     }
     text
@@ -310,99 +287,86 @@ fn later(unix: i64, time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::tests::{looked, ours};
     use super::*;
+    use crate::lock::inspection::Refusal;
+    use crate::lock::inspection::tests::{NEWER, content, foreign, inspected, refused};
 
-    fn standing(text: &str, age: i64) -> Standing {
-        Standing::of(&looked(text, age))
+    #[test]
+    fn written_record_keeps_all_but_holder() {
+        let mut record = inspected("napoleon", 4).record().unwrap().clone();
+        record.other.insert("strategy".into(), "x".into());
+        record.other.insert("y".into(), serde_json::json!([1.5]));
+        let written = without_holder(&record, "2026-11-23T10:00:00Z".to_owned());
+        assert_eq!(written.holder_identity, "");
+        assert_eq!(written.leader_transitions, 3);
+        assert_eq!(written.lease_duration(), Duration::from_secs(30));
+        assert_eq!(written.other, record.other);
     }
 
     #[test]
-    fn what_deposes_is_a_plain_record_with_the_token_and_the_fields_it_does_not_know() {
-        let text = ours(
-            "napoleon",
-            r#","strategy":"x","checkpoint":true,"protocol":1,"y":[1.5]"#,
-        );
-        let looked = looked(&text, 4);
-        let record = looked.effect.stored.record().unwrap();
-        let written = deposing(&record.record, "2026-11-23T10:00:00Z".to_owned()).to_json();
-        let stored = Stored::read(&Text::Whole(written.as_str().into()));
-        let stored = stored.record().unwrap();
-        assert_eq!(stored.origin, None);
-        assert_eq!((stored.protocol, stored.checkpoint), (0, false));
-        assert_eq!(stored.record.holder_identity, "");
-        assert_eq!(stored.record.leader_transitions, 3);
-        assert_eq!(stored.record.lease_duration(), Duration::from_secs(30));
-        assert_eq!(stored.record.other["strategy"], "x");
-        assert_eq!(stored.record.other["y"], serde_json::json!([1.5]));
-        for own in ["writeId", "supersedes", "protocol", "checkpoint"] {
-            assert!(!written.contains(own), "{own} in {written}");
-        }
-    }
-
-    #[test]
-    fn only_a_holder_is_deposed_and_only_a_record_is_overwritten() {
-        let held = |text: &str, age| nobody_to_depose(&standing(text, age));
-        assert_eq!(held(&ours("napoleon", ""), 4), Ok(None));
-        assert_eq!(held(r#"{"holderIdentity":"me"}"#, 4), Ok(None));
-        for (text, age) in [
-            (ours("napoleon", "").as_str(), 31),
-            (&ours("", ""), 4),
-            (r#"{"holderIdentity":""}"#, 4),
-            (r#"{"leaderTransitions":"x"}"#, 4),
-            ("{}", 4),
+    fn only_holder_of_record_is_deposed() {
+        assert_eq!(nothing_to_depose(&inspected("napoleon", 4)), Ok(None));
+        assert_eq!(nothing_to_depose(&foreign("me", 4)), Ok(None));
+        for record in [
+            inspected("napoleon", 31),
+            inspected("", 4),
+            foreign("", 4),
+            content(Content::Corrupt("x".into())),
+            content(Content::NeverWritten),
         ] {
-            let text = held(text, age).unwrap().unwrap();
+            let text = nothing_to_depose(&record).unwrap().unwrap();
             assert!(text.starts_with("nobody"), "{text}");
         }
-        assert!(held("dear diary", 4).is_err());
-        assert!(held(&ours("napoleon", r#","protocol":2"#), 4).is_err());
+        assert!(nothing_to_depose(&refused(Refusal::NotARecord)).is_err());
+        assert!(nothing_to_depose(&refused(NEWER)).is_err());
     }
 
     #[test]
-    fn who_was_not_asked_about_is_not_deposed() {
-        let before = looked(&ours("napoleon", ""), 4);
+    fn other_holder_is_not_deposed() {
+        let before = inspected("napoleon", 4);
         assert_eq!(
-            same_holder(&before, &looked(&ours("napoleon", ""), 0)),
+            require_same_holder(&before, &inspected("napoleon", 0)),
             Ok(())
         );
-        let later_term = ours("napoleon", "").replace(":3", ":4");
-        for now in [ours("stalin", ""), later_term, ours("", "")] {
-            let error = same_holder(&before, &looked(&now, 0)).unwrap_err();
+        let mut later_term = inspected("napoleon", 0);
+        later_term.fencing_token = Some(4);
+        for now in [inspected("stalin", 0), later_term, inspected("", 0)] {
+            let error = require_same_holder(&before, &now).unwrap_err();
             assert!(error.contains("nothing was written"), "{error}");
         }
     }
 
     #[test]
-    fn the_question_names_the_holder_and_its_token() {
-        let question = question(&standing(&ours("napoleon", ""), 4), "gist aa5a");
-        assert!(question.starts_with("napoleon holds the lease: token 3, renewed 4s ago"));
+    fn question_names_holder_and_token() {
+        let question = question(&inspected("napoleon", 4), "gist aa5a");
+        let start = "napoleon holds the lease: fencing token 3, renewed 4s ago";
+        assert!(question.starts_with(start), "{question}");
         assert!(question.ends_with("[y/N] "));
     }
 
     #[test]
-    fn it_is_told_when_the_next_one_can_lead() {
+    fn result_tells_when_candidate_leads() {
         let mut deposed = Deposed {
             holder: "napoleon".to_owned(),
-            token: 3,
+            fencing_token: 3,
             foreign: false,
             retry_period: Duration::from_secs(8),
             wait: Duration::from_secs(30),
-            begins: Duration::from_millis(4_200),
-            settled: true,
+            takeover: Duration::from_millis(4_200),
+            complete: true,
             written_at: Some(1_588_008_246),
         };
         assert_eq!(
-            told(&deposed),
+            result(&deposed),
             "\
-napoleon is deposed (token 3). It stops at its next renewal, within 8s.
-The next one leads about 30s to 36s after the write, with a higher token: between 2020-04-27T17:24:36Z \
-and 2020-04-27T17:24:42Z.
+napoleon is deposed (fencing token 3). It stops at its next renewal, within 8s.
+A candidate leads about 30s to 36s after the write, with a higher fencing token: between \
+2020-04-27T17:24:36Z and 2020-04-27T17:24:42Z.
 "
         );
         deposed.foreign = true;
-        deposed.settled = false;
-        let text = told(&deposed);
+        deposed.complete = false;
+        let text = result(&deposed);
         assert!(
             text.contains("client-go") && text.contains("36s or more"),
             "{text}"

@@ -21,7 +21,7 @@ use nix::fcntl::OFlag;
 use super::command::{
     Arguments, Command, CommandError, CommandResult, Operands, UsageError, print,
 };
-use crate::runtime::gist::random_seed;
+use crate::system::random::random_seed;
 
 /// The command.
 pub const COMMAND: Command = Command {

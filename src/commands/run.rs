@@ -21,11 +21,11 @@ use crate::net::ProxySettings;
 use crate::observe::CandidateInfo;
 use crate::runtime::election::{LeaderElection, Transition};
 use crate::runtime::endpoints;
-use crate::runtime::gist::{OpenError, random_seed};
 use crate::runtime::logging::{self, LogGuard};
 use crate::runtime::sidecar::{Sidecar, SidecarError, SidecarOptions};
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{LeaderCallbacks, Term};
+use crate::system::random::random_seed;
 use crate::workload::exec;
 
 /// The command.
@@ -81,15 +81,6 @@ fn run(args: &Arguments) -> CommandResult {
     result
 }
 
-impl From<OpenError> for CommandError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Settings(error) => CommandError::settings(error),
-            other => CommandError::failed(other),
-        }
-    }
-}
-
 impl From<SidecarError> for CommandError {
     fn from(error: SidecarError) -> Self {
         match error {
@@ -105,15 +96,15 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     config.unless_led_within = options.unless_led_within;
     config.seed = random_seed().map_err(CommandError::failed)?;
     let identity = config.identity.clone();
-    let lock = settings.gist.open(&config)?;
-    let store = lock.stats();
-    log.identify(&identity, &lock.describe());
+    let backend = settings.lock.backend();
+    let opened = backend.open(&config)?;
+    log.identify(&identity, &opened.lock.describe());
     let sidecar = Sidecar::start(sidecar_options(settings))?;
-    transitions::started(&identity, &lock.describe());
+    transitions::started(&identity, &opened.lock.describe());
     for warning in settings.warnings() {
         log::warn!("{warning}");
     }
-    warn_of_short_try(&config, settings.gist.confirm_delay);
+    warn_of_short_try(&config, backend.confirm_delay().unwrap_or_default());
     let health = settings.outside.workload_health_url.clone();
     if health.is_some() && options.program.is_empty() {
         log::warn!(
@@ -123,7 +114,7 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let workload = match options.program.is_empty() {
         true => None,
         false => {
-            let secrets = &["GITHUB_API_TOKEN", "GITHUB_API_TOKEN_FILE"];
+            let secrets = backend.secret_variables();
             let workload = Workload::new(options.program, secrets, health, &config);
             Some(workload.map_err(CommandError::failed)?)
         }
@@ -132,19 +123,19 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
         identity: identity.clone(),
         workload: workload.clone(),
     };
-    let election = LeaderElection::new(config.clone(), lock, callbacks);
+    let election = LeaderElection::new(config.clone(), opened.lock, callbacks);
     let mut election = election.map_err(CommandError::failed)?;
     let handle = election.handle();
     let candidate = CandidateInfo {
-        lease_name: settings.gist.lease_name(),
+        lease_name: backend.lease_name(),
         lock: handle.describe().to_owned(),
         config,
-        confirm_delay: Some(settings.gist.confirm_delay),
+        confirm_delay: backend.confirm_delay(),
         ready_when: settings.outside.ready_when,
         workload: workload.as_ref().map(Workload::counts),
     };
     let addr = settings.outside.http_addr.as_ref();
-    let serve = |addr| endpoints::serve(addr, handle.clone(), store, candidate);
+    let serve = |addr| endpoints::serve(addr, handle.clone(), opened.stats, candidate);
     let _endpoints = addr.map(serve).transpose().map_err(CommandError::failed)?;
     let log_leader = move |transition: &Transition| transitions::new_leader(&identity, transition);
     let following = sidecar.follow(&mut election, log_leader);
@@ -170,7 +161,7 @@ fn sidecar_options(settings: &Settings) -> SidecarOptions {
         identity: settings.election.identity.clone(),
         leader_file: settings.outside.leader_file.clone(),
         webhook_url: settings.outside.webhook_url.clone(),
-        ca_file: settings.gist.ca_file.clone(),
+        ca_file: settings.ca_file.clone(),
         proxy: ProxySettings::read(|name| std::env::var(name).ok()),
     }
 }

@@ -1,217 +1,172 @@
-//! `elector status`: who leads, by one look at the gist.
+//! `elector status`: shows who leads, by one read of the record.
 
-use std::ffi::OsString;
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lexopt::prelude::*;
 use serde::Serialize;
 
-use super::gist::{self, Gist};
-use super::help;
+use super::command::{
+    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, print,
+};
 use super::settings::Settings;
-use super::standing::{Standing, State};
-use super::usage::{self, UsageError};
 use crate::election::lock::LockError;
-use crate::fmt::{self, one_line, span};
-use crate::lock::gist::client::RateLimit;
-use crate::lock::gist::look::Looked;
+use crate::fmt::{one_line, span, utc};
+use crate::lock::admin::Admin;
+use crate::lock::inspection::{InspectedRecord, LeaseState};
+use crate::lock::stats::RateLimit;
 
-/// What is to be known of it, for the help.
-pub(super) const DETAILS: &str = "\
-Looks at the gist once, mostly with one request, and writes nothing. Of the settings
-it needs GIST_ID, the token, and what else leads to the gist. All ages are by the
-gist service's clock.
-
-Options:
-  --json   for scripts, an object on one line:
-             leader                 who leads; \"\" if nobody is known to
-             state                  alive, runOut, released, overwritten, prepared,
-                                    spoilt, gone, absent, foreign, newerProtocol,
-                                    moved, undated
-             holder                 whom the record names, leading or not
-             token                  the fencing token, or null
-             renewedSecondsAgo      since the record was written, or null
-             leaseSeconds           how long its lease lasts, or null
-             expiresInSeconds       until it runs out, or null if it is not alive
-             leadingSince           by the leader's own clock; \"\" if it does not say
-             renewedAt, now         when it was written, and the answer's date
-             revision, gist, file, api
-             limit                  {limit, remaining, resetsInSeconds}, or null
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "status",
+    summary: "show who leads, and when the lease was renewed",
+    details: "\
+Reads the record once, usually with one request, and writes nothing. It needs only
+the settings that lead to the lock. All ages are by the store's clock.",
+    options: &[CommandOption::flag(
+        JSON,
+        "print a JSON object on one line, for scripts",
+    )],
+    operands: Operands::None,
+    notes: "\
+The JSON object holds:
+  leader                 the leader; \"\" if none is known
+  state                  held, expired, released, foreignWrite, checkpoint, corrupt,
+                         deleted, neverWritten, notARecord, newerProtocol, undated
+  holder                 holder in the record, leading or not
+  fencingToken           the fencing token, or null
+  renewedSecondsAgo      time since the record was written, or null
+  leaseSeconds           duration of its lease, or null
+  expiresInSeconds       time until it expires, or null if it is not held
+  leadingSince           by the leader's own clock; \"\" if unknown
+  renewedAt, now         time of the write, and of the answer
+  version                version of the record in the store
+  lock                   where the record is kept
+  rateLimit              {limit, remaining, resetsInSeconds}, or null
 
 Exit codes: 0 shown, also if nobody leads; 1 could not find out; 2 wrong usage or
-settings.";
+settings.",
+    run,
+};
 
-const NAME: &str = "status";
+const JSON: &str = "--json";
 
-/// Runs it; `args` is what follows the subcommand's name.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let json = match parse(args) {
-        Ok(Some(json)) => json,
-        Ok(None) => return gist::print(NAME, &help::text(help::topic(NAME)), ExitCode::SUCCESS),
-        Err(error) => return usage::refuse(NAME, &error),
-    };
-    let settings = match gist::settings(NAME) {
-        Ok(settings) => settings,
-        Err(code) => return code,
-    };
-    let mut gist = match Gist::open(&settings) {
-        Ok(gist) => gist,
-        Err(error) => return gist::wrong_settings(NAME, &error),
-    };
-    let looked = match gist.look() {
-        Ok(looked) => looked,
-        Err(error) => return gist::failed(NAME, &failure(&gist, &error)),
-    };
-    let view = View::new(&gist, &settings, &looked);
-    let text = if json { view.json() } else { view.text() };
-    let code = match view.standing.state {
-        State::Undated => {
-            let why = "the gist service gives no dates, so nobody knows whether the lease is alive; \
-                       check any proxy on the way";
-            gist::failed(NAME, &why)
-        }
-        _ => ExitCode::SUCCESS,
-    };
-    gist::print(NAME, &text, code)
-}
-
-/// Whether JSON is wanted; `None` is a wish for help.
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<bool>, UsageError> {
-    let mut json = false;
-    let mut parser = lexopt::Parser::from_args(args);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Ok(None),
-            Long("json") => json = true,
-            arg => return Err(usage::unexpected(&arg, &["--json", "--help"])),
-        }
-    }
-    Ok(Some(json))
-}
-
-/// Why it could not be found out who leads, with what the newest revision says where that is known.
-fn failure(gist: &Gist, error: &LockError) -> String {
-    let newest = gist.looker().newest().and_then(|stored| stored.record());
-    match (error, newest) {
-        (LockError::Unfinished(_), Some(newest)) => format!(
-            "{error}, after {} requests. The newest one names {:?} (token {}), but whether it is in \
-             effect is not known; move the lock to a gist of its own with elector init --from",
-            gist.requests(),
-            one_line(&newest.record.holder_identity),
-            newest.record.leader_transitions,
-        ),
-        _ => error.to_string(),
+fn run(args: &Arguments) -> CommandResult {
+    let settings = Settings::from_environment(false)?;
+    let mut admin = settings.lock.backend().admin(&settings.election)?;
+    let status = LockStatus::read(&mut *admin, settings.election.lease_duration)?;
+    print(&match args.has(JSON) {
+        true => status.json(),
+        false => status.text(),
+    })?;
+    match status.record.state() {
+        LeaseState::Undated => Err(CommandError::failed(
+            "the answers have no date, so nobody knows whether the lease is held; check any proxy \
+             on the way",
+        )),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// All that is shown.
-struct View {
-    standing: Standing,
-    revision: String,
-    written_at: Option<i64>,
-    date: Option<i64>,
-    rate: Option<RateLimit>,
-    gist: String,
-    file: String,
-    api: String,
-    place: String,
+/// Status of a lock.
+#[derive(Clone, Debug)]
+pub struct LockStatus {
+    /// Effective record.
+    pub record: InspectedRecord,
+    rate_limit: Option<RateLimit>,
+    lock: String,
     own_lease: Duration,
 }
 
-impl View {
-    fn new(gist: &Gist, settings: &Settings, looked: &Looked) -> View {
-        let target = gist.client().target();
-        View {
-            standing: Standing::of(looked),
-            revision: looked.effect.commit.revision.to_string(),
-            written_at: looked.effect.commit.committed_at,
-            date: looked.date,
-            rate: gist.client().rate_limit(),
-            gist: target.gist.to_string(),
-            file: looked.file.clone(),
-            api: target.api.to_string(),
-            place: gist.describe(),
-            own_lease: settings.election.lease_duration,
-        }
+impl LockStatus {
+    /// Reads the status. Candidates with the lease setting `own_lease` are assumed.
+    ///
+    /// # Errors
+    /// Those of [`Admin::inspect`].
+    pub fn read(admin: &mut dyn Admin, own_lease: Duration) -> Result<LockStatus, LockError> {
+        Ok(LockStatus {
+            record: admin.inspect()?,
+            rate_limit: admin.stats().rate_limit,
+            lock: admin.describe(),
+            own_lease,
+        })
     }
 
-    /// For people: a name and a value on each line.
-    fn text(&self) -> String {
-        let standing = &self.standing;
+    /// Returns the status for display: one name and value per line.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let record = &self.record;
         let mut text = String::new();
         let mut line = |name: &str, value: &str| {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name:<8} {value}");
+            let _ = writeln!(text, "{name:<13}  {value}");
         };
-        line("leader", &standing.clause());
-        if let Some(token) = standing.token {
-            line("token", &token.to_string());
+        line("leader", &record.summary());
+        if let Some(token) = record.fencing_token {
+            line("fencing token", &token.to_string());
         }
-        if let (Some(lease), false) = (standing.lease, standing.holder.is_empty()) {
-            line("lease", &self.lease(lease));
+        if let (Some(lease), false) = (record.lease_duration(), record.content.holder().is_empty())
+        {
+            let (lease, ago) = (span(lease), record.ago());
+            let lease = match record.expires_in() {
+                Some(left) => format!(
+                    "{lease}, renewed {ago}, expires in {} unless renewed",
+                    span(left)
+                ),
+                None => format!("{lease}, written {ago}"),
+            };
+            line("lease", &lease);
         }
-        if !standing.since.is_empty() && !standing.leader().is_empty() {
-            let since = one_line(&standing.since);
-            line("since", &format!("{since}, by the leader's own clock"));
+        let since = self.leading_since();
+        if !since.is_empty() {
+            let since = format!("{}, by the leader's own clock", one_line(since));
+            line("since", &since);
         }
-        if let Some(wait) = standing.waits(self.own_lease) {
-            let wait = span(wait);
-            line(
-                "next",
-                &format!("candidates that were there wait for {wait} more"),
-            );
+        if let Some(wait) = record.foreign_wait(self.own_lease) {
+            let wait = format!("running candidates wait {} more", span(wait));
+            line("next", &wait);
         }
-        line("record", &self.place);
-        if let Some(rate) = &self.rate {
-            line("limit", &gist::limit_text(rate));
+        line("record", &self.lock);
+        if let Some(rate) = &self.rate_limit {
+            line("rate limit", &rate.summary(record.read_at));
         }
         text
     }
 
-    fn lease(&self, lease: Duration) -> String {
-        let (lease, ago) = (span(lease), self.standing.ago());
-        match self.standing.left() {
-            Some(left) => format!(
-                "{lease}, renewed {ago}, runs out in {} unless it is renewed",
-                span(left)
-            ),
-            None => format!("{lease}, written {ago}"),
-        }
-    }
-
-    /// For scripts: on one line.
-    fn json(&self) -> String {
-        let standing = &self.standing;
+    /// Returns the status for scripts: a JSON object on one line.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let record = &self.record;
         let json = Json {
-            leader: standing.leader(),
-            state: standing.state.name(),
-            holder: &standing.holder,
-            token: standing.token,
-            renewed_seconds_ago: standing.age.map(|age| age.as_secs()),
-            lease_seconds: standing.lease.map(|lease| lease.as_secs()),
-            expires_in_seconds: standing.left().map(|left| left.as_secs()),
-            leading_since: match standing.leader() {
-                "" => "",
-                _ => &standing.since,
-            },
-            renewed_at: self.written_at.and_then(fmt::utc),
-            now: self.date.and_then(fmt::utc),
-            revision: &self.revision,
-            gist: &self.gist,
-            file: &self.file,
-            api: &self.api,
-            limit: self.rate.as_ref().map(|rate| JsonLimit {
+            leader: record.leader(),
+            state: record.state().name(),
+            holder: record.content.holder(),
+            fencing_token: record.fencing_token,
+            renewed_seconds_ago: record.age().map(|age| age.as_secs()),
+            lease_seconds: record.lease_duration().map(|lease| lease.as_secs()),
+            expires_in_seconds: record.expires_in().map(|left| left.as_secs()),
+            leading_since: self.leading_since(),
+            renewed_at: record.written_at.and_then(utc),
+            now: record.read_at.and_then(utc),
+            version: &record.version,
+            lock: &self.lock,
+            rate_limit: self.rate_limit.map(|rate| JsonRateLimit {
                 limit: rate.limit,
                 remaining: rate.remaining,
-                resets_in_seconds: gist::resets_in(rate).map(|time| time.as_secs()),
+                resets_in_seconds: rate.resets_in(record.read_at).map(|time| time.as_secs()),
             }),
         };
         // Texts and numbers cannot fail to be written.
         let mut text = serde_json::to_string(&json).unwrap_or_default();
         text.push('\n');
         text
+    }
+
+    fn leading_since(&self) -> &str {
+        match (self.record.leader(), self.record.record()) {
+            ("", _) | (_, None) => "",
+            (_, Some(record)) => &record.acquire_time,
+        }
     }
 }
 
@@ -221,23 +176,21 @@ struct Json<'a> {
     leader: &'a str,
     state: &'a str,
     holder: &'a str,
-    token: Option<u64>,
+    fencing_token: Option<u64>,
     renewed_seconds_ago: Option<u64>,
     lease_seconds: Option<u64>,
     expires_in_seconds: Option<u64>,
     leading_since: &'a str,
     renewed_at: Option<String>,
     now: Option<String>,
-    revision: &'a str,
-    gist: &'a str,
-    file: &'a str,
-    api: &'a str,
-    limit: Option<JsonLimit>,
+    version: &'a str,
+    lock: &'a str,
+    rate_limit: Option<JsonRateLimit>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct JsonLimit {
+struct JsonRateLimit {
     limit: u64,
     remaining: u64,
     resets_in_seconds: Option<u64>,
@@ -245,102 +198,81 @@ struct JsonLimit {
 
 #[cfg(test)]
 mod tests {
-    use super::super::standing::tests::{looked, ours};
     use super::*;
+    use crate::lock::inspection::tests::{foreign, inspected};
 
-    fn view(text: &str, age: i64) -> View {
-        let looked = looked(text, age);
-        View {
-            standing: Standing::of(&looked),
-            revision: looked.effect.commit.revision.to_string(),
-            written_at: looked.effect.commit.committed_at,
-            date: looked.date,
-            rate: Some(RateLimit {
+    fn status(record: InspectedRecord) -> LockStatus {
+        LockStatus {
+            record,
+            rate_limit: Some(RateLimit {
                 limit: 5_000,
                 remaining: 4_893,
-                reset: 1_588_010_945,
-                date: looked.date,
+                resets_at: 1_588_010_945,
             }),
-            gist: "aa5a".to_owned(),
-            file: looked.file,
-            api: "https://api.github.com".to_owned(),
-            place: "file \"leader.json\" of gist aa5a at https://api.github.com".to_owned(),
+            lock: "memory \"a\"".to_owned(),
             own_lease: Duration::from_secs(30),
         }
     }
 
     #[test]
-    fn a_leader_is_shown_with_its_lease_running_down() {
+    fn leader_is_shown_with_its_lease() {
         assert_eq!(
-            view(&ours("napoleon", ""), 4).text(),
+            status(inspected("napoleon", 4)).text(),
             "\
-leader   napoleon
-token    3
-lease    30s, renewed 4s ago, runs out in 26s unless it is renewed
-since    2020-04-27T17:00:00Z, by the leader's own clock
-record   file \"leader.json\" of gist aa5a at https://api.github.com
-limit    4,893 of 5,000 requests left, all again in 44m 59s
+leader         napoleon
+fencing token  3
+lease          30s, renewed 4s ago, expires in 26s unless renewed
+since          2020-04-27T17:00:00Z, by the leader's own clock
+record         memory \"a\"
+rate limit     4,893 of 5,000 requests left, all again in 44m 59s
 "
         );
     }
 
     #[test]
-    fn nobody_is_shown_with_the_reason_and_how_long_candidates_wait() {
+    fn foreign_write_is_shown_with_wait() {
         assert_eq!(
-            view(r#"{"holderIdentity":"","leaderTransitions":3}"#, 12).text(),
+            status(foreign("", 12)).text(),
             "\
-leader   nobody: the holder was cleared 12s ago, past the elections (elector depose, or by hand)
-token    3
-next     candidates that were there wait for 18s more
-record   file \"leader.json\" of gist aa5a at https://api.github.com
-limit    4,893 of 5,000 requests left, all again in 44m 59s
+leader         nobody: a foreign write cleared the holder 12s ago (elector depose, or by hand)
+fencing token  3
+next           running candidates wait 18s more
+record         memory \"a\"
+rate limit     4,893 of 5,000 requests left, all again in 44m 59s
 "
         );
     }
 
     #[test]
-    fn the_keys_for_scripts_are_those_of_the_help() {
-        let json = view(&ours("napoleon", ""), 4).json();
+    fn json_keys_are_in_help() {
+        let json = status(inspected("napoleon", 4)).json();
         assert_eq!(json.lines().count(), 1);
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         let keys: Vec<_> = json.as_object().unwrap().keys().collect();
         for key in &keys {
-            assert!(DETAILS.contains(key.as_str()), "{key}");
+            assert!(COMMAND.notes.contains(key.as_str()), "{key}");
         }
-        assert_eq!(keys.len(), 15);
+        assert_eq!(keys.len(), 13);
         assert_eq!(json["leader"], "napoleon");
         assert_eq!(json["expiresInSeconds"], 26);
         assert_eq!(json["renewedAt"], "2020-04-27T17:24:02Z");
-        assert_eq!(json["limit"]["resetsInSeconds"], 2_699);
+        assert_eq!(json["rateLimit"]["resetsInSeconds"], 2_699);
     }
 
     #[test]
-    fn a_script_that_asks_for_the_leader_gets_none_where_nobody_leads() {
-        let json = view(&ours("napoleon", ""), 60).json();
+    fn expired_lease_has_no_leader() {
+        let json = status(inspected("napoleon", 60)).json();
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["leader"], "");
         assert_eq!(json["holder"], "napoleon");
-        assert_eq!(json["state"], "runOut");
+        assert_eq!(json["state"], "expired");
         assert_eq!(json["expiresInSeconds"], serde_json::Value::Null);
     }
 
     #[test]
-    fn every_state_stands_in_the_help() {
-        for state in [
-            State::Alive,
-            State::RunOut,
-            State::Released,
-            State::Overwritten,
-            State::Prepared,
-            State::Spoilt,
-            State::Gone,
-            State::Absent,
-            State::Foreign,
-            State::NewerProtocol,
-            State::Moved,
-            State::Undated,
-        ] {
-            assert!(DETAILS.contains(state.name()), "{}", state.name());
+    fn every_state_is_in_help() {
+        for state in LeaseState::ALL {
+            assert!(COMMAND.notes.contains(state.name()), "{}", state.name());
         }
     }
 }

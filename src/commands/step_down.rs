@@ -13,8 +13,8 @@ use std::time::Duration;
 use lexopt::prelude::*;
 use serde_json::Value as Json;
 
-use super::gist::{failed, print, wrong_settings};
 use super::help;
+use super::output::{failed, print, wrong_settings};
 use super::usage::{self, UsageError};
 use crate::fmt::{one_line, quoted};
 use crate::http::ListenAddr;

@@ -8,12 +8,12 @@ pub const COMMANDS: &[&Command] = &[
     &run::COMMAND,
     &demo::COMMAND,
     &gist_server::COMMAND,
-    &STATUS,
-    &HISTORY,
-    &INIT,
-    &DOCTOR,
+    &status::COMMAND,
+    &history::COMMAND,
+    &init::COMMAND,
+    &doctor::COMMAND,
     &STEP_DOWN,
-    &DEPOSE,
+    &depose::COMMAND,
     &install::COMMAND,
 ];
 
@@ -26,53 +26,6 @@ pub fn find(name: &str) -> Option<&'static Command> {
         .find(|command| command.name == name)
 }
 
-const STATUS: Command = Command {
-    name: "status",
-    summary: "who leads, and how long ago that was renewed",
-    details: status::DETAILS,
-    options: &[CommandOption::flag("--json", "")],
-    operands: Operands::None,
-    notes: "",
-    run: |args| Ok(status::run(args.raw.clone())),
-};
-
-const HISTORY: Command = Command {
-    name: "history",
-    summary: "who led from when to when, by the gist's revisions",
-    details: history::DETAILS,
-    options: &[
-        CommandOption::flag("--json", ""),
-        CommandOption::value("--requests", "N", ""),
-    ],
-    operands: Operands::None,
-    notes: "",
-    run: |args| Ok(history::run(args.raw.clone())),
-};
-
-const INIT: Command = Command {
-    name: "init",
-    summary: "make the gist or the file, or move a lock to a new gist",
-    details: init::DETAILS,
-    options: &[
-        CommandOption::value("--from", "OLD", ""),
-        CommandOption::value("--from-file", "NAME", ""),
-        CommandOption::flag("--quiet", ""),
-    ],
-    operands: Operands::None,
-    notes: "",
-    run: |args| Ok(init::run(args.raw.clone())),
-};
-
-const DOCTOR: Command = Command {
-    name: "doctor",
-    summary: "check token, gist, record, limits and clock, and say what to do",
-    details: doctor::DETAILS,
-    options: &[],
-    operands: Operands::None,
-    notes: "",
-    run: |args| Ok(doctor::run(args.raw.clone())),
-};
-
 const STEP_DOWN: Command = Command {
     name: "step-down",
     summary: "have the elector on this machine give the lease to another",
@@ -81,17 +34,4 @@ const STEP_DOWN: Command = Command {
     operands: Operands::None,
     notes: "",
     run: |args| Ok(step_down::run(args.raw.clone())),
-};
-
-const DEPOSE: Command = Command {
-    name: "depose",
-    summary: "depose the leader by hand, the safe way",
-    details: depose::DETAILS,
-    options: &[CommandOption {
-        short: Some('y'),
-        ..CommandOption::flag("--yes", "")
-    }],
-    operands: Operands::None,
-    notes: "",
-    run: |args| Ok(depose::run(args.raw.clone())),
 };

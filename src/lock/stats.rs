@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::fmt::{count, span};
 
 /// Snapshot of what a lock has sent to its store and received from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,5 +52,46 @@ impl StatsHandle {
     /// Applies `change` to the shared statistics.
     pub fn update(&self, change: impl FnOnce(&mut StoreStats)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl RateLimit {
+    /// Returns the time until the window ends, if `now` is the store's clock in seconds since the Unix
+    /// epoch.
+    #[must_use]
+    pub fn resets_in(&self, now: Option<i64>) -> Option<Duration> {
+        let seconds = self.resets_at.checked_sub(now?)?;
+        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    }
+
+    /// Returns the requests left in words: `4,893 of 5,000 requests left, all again in 44m 59s`.
+    #[must_use]
+    pub fn summary(&self, now: Option<i64>) -> String {
+        let again = match self.resets_in(now) {
+            Some(time) => format!(", all again in {}", span(time)),
+            None => String::new(),
+        };
+        let (remaining, limit) = (count(self.remaining), count(self.limit));
+        format!("{remaining} of {limit} requests left{again}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_limit_summary_tells_reset() {
+        let rate = RateLimit {
+            limit: 5_000,
+            remaining: 4_893,
+            resets_at: 1_588_010_945,
+        };
+        assert_eq!(
+            rate.summary(Some(1_588_008_246)),
+            "4,893 of 5,000 requests left, all again in 44m 59s"
+        );
+        assert_eq!(rate.summary(None), "4,893 of 5,000 requests left");
+        assert_eq!(rate.resets_in(Some(i64::MAX)), Some(Duration::ZERO));
     }
 }

@@ -4,7 +4,6 @@ mod announcer;
 mod callbacks;
 pub mod election;
 pub mod endpoints;
-pub mod gist;
 pub mod health;
 mod leader_file;
 mod lock_thread;

@@ -3,4 +3,5 @@
 
 pub mod clock;
 pub(crate) mod monitor;
+pub mod random;
 pub mod timer;

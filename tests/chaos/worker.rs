@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use elector::commands::settings::Settings;
 use elector::election::time::Instant;
-use elector::runtime::gist::random_seed;
 use elector::runtime::logging;
 use elector::runtime::signals::{STOP_SIGNALS, SignalThread};
 use elector::system::clock::BootClock;
+use elector::system::random::random_seed;
 use elector::{LeaderCallbacks, LeaderElection, Term};
 
 use crate::checker::{Said, What};
@@ -56,13 +56,13 @@ pub(crate) fn run() {
     let log = logging::init(&settings.log_filter, settings.log_format).unwrap();
     let mut config = settings.election.clone();
     config.seed = random_seed().unwrap();
-    let lock = settings.gist.open(&config).unwrap();
+    let lock = settings.lock.backend().open(&config).unwrap();
     let work = Work {
         process,
         records,
         writer: Mutex::new(Writer::new(fence)),
     };
-    let election = LeaderElection::new(config, lock, work).unwrap();
+    let election = LeaderElection::new(config, lock.lock, work).unwrap();
     let handle = election.handle();
     let _signals = SignalThread::start(STOP_SIGNALS, move |_| handle.stop()).unwrap();
     let ended = election.run();

@@ -49,7 +49,7 @@ fn terms(history: &Value) -> Vec<(String, u64, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     terms
         .map(|term| {
-            let token = term["token"].as_u64().unwrap();
+            let token = term["fencingToken"].as_u64().unwrap();
             (text(&term["leader"]), token, text(&term["end"]))
         })
         .collect()
@@ -82,7 +82,7 @@ fn after_real_elections_it_tells_what_the_electors_told() {
     let history = json(&world);
     let expected = [
         term("napoleon", 0, "released"),
-        term("cleopatra", 1, "ranOut"),
+        term("cleopatra", 1, "expired"),
         term("stalin", 2, "alive"),
     ];
     assert_eq!(terms(&history), expected, "{history:#}");
@@ -94,7 +94,7 @@ fn after_real_elections_it_tells_what_the_electors_told() {
     }
     let (code, out, err) = said(&mut command(&world, &[]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    for part in ["released", "ran out", "still alive", "napoleon   █"] {
+    for part in ["released", "expired", "still alive", "napoleon   █"] {
         assert!(out.contains(part), "{part} in\n{out}");
     }
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");

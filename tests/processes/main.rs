@@ -12,7 +12,6 @@ mod history;
 mod http_server;
 mod image_files;
 mod init;
-mod init_from;
 mod install;
 mod legacy;
 mod manifests;

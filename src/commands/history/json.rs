@@ -1,30 +1,26 @@
-//! What was found out, as JSON. Times are RFC 3339 text in UTC, `null` where they are not known.
+//! History as JSON. Times are RFC 3339 text in UTC, or `null` if unknown.
 
 use serde_json::{Value, json};
 
-use super::Found;
+use super::scan::Scanned;
 use crate::fmt::utc;
-use crate::lock::gist::terms::{End, Gap, Term, Unsettled};
+use crate::lock::term_history::{Gap, PastTerm, Unsettled};
 
-/// The whole of it, on one line. Its keys stand in the help.
-pub(super) fn text(found: &Found) -> String {
-    let report = &found.report;
-    let moved_to = report.moved_to.as_ref();
-    let moved_to = moved_to.map(|place| json!({"gist": place.gist.as_str(), "file": &*place.file}));
+/// Returns the history on one line. The help of the command lists its keys.
+pub(super) fn text(scanned: &Scanned) -> String {
+    let history = &scanned.history;
     let all = json!({
-        "gist": found.gist,
-        "file": found.file,
-        "revisions": report.revisions,
-        "complete": report.complete,
-        "from": time(report.oldest),
-        "to": time(report.newest),
-        "now": time(report.now),
-        "requests": found.requests,
-        "stopped": found.stopped,
-        "terms": report.terms().map(term).collect::<Vec<_>>(),
-        "gaps": report.gaps().map(gap).collect::<Vec<_>>(),
-        "unsettled": report.unsettled().map(unsettled).collect::<Vec<_>>(),
-        "movedTo": moved_to,
+        "lock": scanned.lock,
+        "revisions": history.revisions,
+        "complete": history.complete,
+        "from": time(history.oldest),
+        "to": time(history.newest),
+        "now": time(history.now),
+        "requests": history.requests,
+        "stopped": scanned.stopped,
+        "terms": history.terms().map(term).collect::<Vec<_>>(),
+        "gaps": history.gaps().map(gap).collect::<Vec<_>>(),
+        "unsettled": history.unsettled().map(unsettled).collect::<Vec<_>>(),
     });
     format!("{all}\n")
 }
@@ -33,10 +29,10 @@ fn time(unix: Option<i64>) -> Value {
     unix.and_then(utc).into()
 }
 
-fn term(term: &Term) -> Value {
+fn term(term: &PastTerm) -> Value {
     json!({
         "leader": term.holder,
-        "token": term.token,
+        "fencingToken": term.fencing_token,
         "elected": term.elected,
         "confirmed": term.confirmed,
         "from": time(term.from),
@@ -44,24 +40,11 @@ fn term(term: &Term) -> Value {
         "to": time(term.to),
         "renewedAt": time(term.renewed),
         "leaseSeconds": term.lease.as_secs(),
-        "end": end(term.end),
+        "end": term.end.name(),
         "assumed": term.assumed,
-        "firstRevision": term.revisions.0.to_string(),
-        "lastRevision": term.revisions.1.to_string(),
+        "firstVersion": term.versions.0,
+        "lastVersion": term.versions.1,
     })
-}
-
-fn end(end: End) -> &'static str {
-    match end {
-        End::Alive => "alive",
-        End::Released => "released",
-        End::RanOut => "ranOut",
-        End::ClaimedAgain => "claimedAgain",
-        End::Deposed => "deposed",
-        End::Overwritten => "overwritten",
-        End::Moved => "moved",
-        End::NotSettled => "notSettled",
-    }
 }
 
 fn gap(gap: Gap) -> Value {
@@ -74,13 +57,13 @@ fn unsettled(span: Unsettled) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::tests::found;
     use super::*;
+    use crate::commands::history::table::tests::scanned;
 
     #[test]
-    fn it_reads_back_with_times_in_utc() {
-        let json: Value = serde_json::from_str(&text(&found())).unwrap();
-        assert_eq!(json["gist"], "aa5a");
+    fn times_are_in_utc() {
+        let json: Value = serde_json::from_str(&text(&scanned())).unwrap();
+        assert_eq!(json["lock"], "gist aa5a");
         assert_eq!(json["terms"][0]["leader"], "napoleon");
         assert_eq!(json["terms"][0]["from"], "2027-01-15T08:00:03Z");
         assert_eq!(json["terms"][1]["to"], Value::Null);

@@ -1,46 +1,47 @@
-//! The terms as a table, and what is to be said about them.
+//! History as a table of terms, with notes below it.
 
 use std::fmt::Write;
 
-use super::Found;
+use super::scan::{MOST_REQUESTS, Scanned};
 use super::words::{between, date, day, name};
 use crate::fmt::count;
-use crate::lock::gist::terms::{End, Entry, Report, Term};
+use crate::lock::term_history::{Entry, PastTerm, TermEnd, TermHistory};
 
-/// A history longer than this, in seconds, has its years in every line.
+/// Length of a history, in seconds, above which every line shows the year.
 const SHORT_HISTORY: i64 = 300 * 86_400;
 
-/// How much of a leader's name is shown, in columns.
+/// Width in columns: that of an old terminal.
+const WIDTH: usize = 80;
+
+/// Widest name of a leader, in columns.
 const LONGEST_NAME: usize = 60;
 
-/// Everything that stands above the timeline.
-pub(super) fn text(found: &Found) -> String {
-    let report = &found.report;
-    let mut text = heading(found);
-    if report.terms().next().is_none() && report.unsettled().next().is_none() {
-        text.push_str("\nNobody ever led by this file.\n");
+/// Returns everything above the timeline.
+pub(super) fn text(scanned: &Scanned) -> String {
+    let history = &scanned.history;
+    let mut text = heading(scanned);
+    if history.terms().next().is_none() && history.unsettled().next().is_none() {
+        text.push_str("\nNobody ever led by this lock.\n");
     } else {
-        table(&mut text, report);
+        table(&mut text, history);
     }
-    notes(&mut text, found);
+    notes(&mut text, scanned);
     text
 }
 
-fn heading(found: &Found) -> String {
-    let report = &found.report;
-    let file = found.file.as_deref().unwrap_or_default();
-    let file = name(file, LONGEST_NAME);
+fn heading(scanned: &Scanned) -> String {
+    let history = &scanned.history;
     format!(
-        "file {file:?} of gist {}: {}\nfrom {} to {} (UTC)\n",
-        found.gist,
-        revisions(report.revisions),
-        date(report.oldest),
-        date(report.newest),
+        "{}\n{} from {} to {} (UTC)\n",
+        name(&scanned.lock, WIDTH),
+        revisions(history.revisions),
+        date(history.oldest),
+        date(history.newest),
     )
 }
 
-fn table(text: &mut String, report: &Report) {
-    let years = match (report.oldest, report.newest) {
+fn table(text: &mut String, history: &TermHistory) {
+    let years = match (history.oldest, history.newest) {
         (Some(oldest), Some(newest)) => newest.saturating_sub(oldest) > SHORT_HISTORY,
         _ => true,
     };
@@ -49,34 +50,30 @@ fn table(text: &mut String, report: &Report) {
     let mut line = |cells: [&str; 6]| {
         let [token, from, to, lasted, end, leader] = cells;
         let line =
-            format!("{token:>6}  {from:<width$} {to:<width$} {lasted:>7}  {end:<15}  {leader}");
+            format!("{token:>7}  {from:<width$} {to:<width$} {lasted:>7}  {end:<15}  {leader}");
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(text, "{}", line.trim_end());
     };
     line([""; 6]);
-    line(["token", "from", "to", "lasted", "end", "leader"]);
-    for entry in &report.entries {
+    line(["fencing", "from", "to", "lasted", "end", "leader"]);
+    for entry in &history.entries {
         match entry {
-            Entry::Term(term) => {
-                let (from, to) = (begin(term, when), end(term, report, when));
-                line([
-                    &term.token.to_string(),
-                    &from,
-                    &to,
-                    &between(term.from, term.to.or(report.now).or(term.renewed)),
-                    how(term),
-                    &leader(term),
-                ]);
-            }
+            Entry::Term(term) => line([
+                &term.fencing_token.to_string(),
+                &begin(term, when),
+                &end(term, history, when),
+                &between(term.from, term.to.or(history.now).or(term.renewed)),
+                reason(term),
+                &leader(term),
+            ]),
             Entry::Gap(gap) => {
-                let to = gap.to.or(report.now);
-                let until = if gap.to.is_some() {
-                    when(to)
-                } else {
-                    "now".to_owned()
+                let end = gap.to.or(history.now);
+                let to = match gap.to {
+                    Some(_) => when(end),
+                    None => "now".to_owned(),
                 };
-                let lasted = between(Some(gap.from), to);
-                line(["-", &when(Some(gap.from)), &until, &lasted, "", "(nobody)"]);
+                let lasted = between(Some(gap.from), end);
+                line(["-", &when(Some(gap.from)), &to, &lasted, "", "(nobody)"]);
             }
             Entry::Unsettled(span) => line([
                 "?",
@@ -97,31 +94,30 @@ fn revisions(number: usize) -> String {
     }
 }
 
-fn begin(term: &Term, when: impl Fn(Option<i64>) -> String) -> String {
+fn begin(term: &PastTerm, when: impl Fn(Option<i64>) -> String) -> String {
     let from = when(term.from);
-    if term.begins {
-        from
-    } else {
-        format!("≤{from}")
+    match term.begins {
+        true => from,
+        false => format!("≤{from}"),
     }
 }
 
-fn end(term: &Term, report: &Report, when: impl Fn(Option<i64>) -> String) -> String {
+fn end(term: &PastTerm, history: &TermHistory, when: impl Fn(Option<i64>) -> String) -> String {
     match term.end {
-        End::Alive if report.now.is_some() => "now".to_owned(),
-        End::NotSettled | End::Alive => format!("≥{}", when(term.renewed)),
+        TermEnd::Alive if history.now.is_some() => "now".to_owned(),
+        TermEnd::NotSettled | TermEnd::Alive => format!("≥{}", when(term.renewed)),
         _ => when(term.to),
     }
 }
 
-fn how(term: &Term) -> &'static str {
+fn reason(term: &PastTerm) -> &'static str {
     match term.end {
-        _ if !term.confirmed && term.elected && term.end != End::Alive => "never confirmed",
+        end if !term.confirmed && term.elected && end != TermEnd::Alive => "never confirmed",
         end => end.as_str(),
     }
 }
 
-fn leader(term: &Term) -> String {
+fn leader(term: &PastTerm) -> String {
     let mark = match (term.elected, term.assumed) {
         (true, _) => "",
         (false, false) => " *",
@@ -130,61 +126,48 @@ fn leader(term: &Term) -> String {
     name(&term.holder, LONGEST_NAME) + mark
 }
 
-/// What the marks in the table mean, and where the reading ended.
-fn notes(text: &mut String, found: &Found) {
-    let report = &found.report;
+/// Explains the marks in the table, and where the scan ended.
+fn notes(text: &mut String, scanned: &Scanned) {
+    let history = &scanned.history;
     let mut note = |line: &str| {
         let _ = write!(text, "\n{line}\n");
     };
-    if report.terms().any(|term| !term.elected) {
-        note("*  This record came past the elections: from client-go, or from a person.");
+    if history.terms().any(|term| !term.elected) {
+        note("*  This record is a foreign write: from client-go, or by hand.");
     }
-    if report.terms().any(|term| term.assumed) {
+    if history.terms().any(|term| term.assumed) {
         note(
-            "** Equal records stand at both ends of this span, and what lies between was not\n   \
-             read: another may have led for a while.",
+            "** Equal records are at both ends of this span, and what lies between was not\n   \
+             read: another candidate may have led for a while.",
         );
     }
-    let borders = |term: &Term| !term.begins || term.end == End::NotSettled;
-    if report.terms().any(borders) {
+    let open = |term: &PastTerm| !term.begins || term.end == TermEnd::NotSettled;
+    if history.terms().any(open) {
         note("≤ it began before that; ≥ it lasted at least until then");
     }
-    if let Some(place) = &report.moved_to {
-        note(&format!(
-            "The lock was moved to GIST_ID={} GIST_FILE={}.",
-            place.gist,
-            name(&place.file, LONGEST_NAME)
-        ));
-    }
-    if found.is_open() {
-        note(&where_it_stopped(found));
+    if history.is_open() {
+        note(&where_it_stopped(scanned));
     }
 }
 
-/// What is not known, and how to know more.
-fn where_it_stopped(found: &Found) -> String {
-    let report = &found.report;
-    let mut text = format!("Stopped after {} requests", found.requests);
-    if !report.complete {
-        let _ = write!(
-            text,
-            ": what is older than {} is not listed",
-            date(report.oldest)
-        );
+/// Tells what is unknown, and how to know more.
+fn where_it_stopped(scanned: &Scanned) -> String {
+    let history = &scanned.history;
+    let mut text = format!("Stopped after {} requests", history.requests);
+    if !history.complete {
+        let oldest = date(history.oldest);
+        let _ = write!(text, ": revisions before {oldest} are not listed");
     }
-    let open: usize = report.unsettled().map(|span| span.revisions).sum();
+    let open: usize = history.unsettled().map(|span| span.revisions).sum();
     if open > 0 {
-        let sign = if report.complete { ":" } else { "," };
+        let sign = if history.complete { ":" } else { "," };
         let are = if open == 1 { "is" } else { "are" };
         let _ = write!(text, "{sign} {} {are} not settled", revisions(open));
     }
     text.push('.');
-    if found.spent {
-        let _ = write!(
-            text,
-            "\nTo go on: elector history --requests {}",
-            found.requests.saturating_mul(3).min(super::MOST_REQUESTS)
-        );
+    if history.exhausted {
+        let more = history.requests.saturating_mul(3).min(MOST_REQUESTS);
+        let _ = write!(text, "\nTo continue: elector history --requests {more}");
     }
     text
 }
@@ -194,8 +177,7 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::lock::gist::revision::Revision;
-    use crate::lock::gist::terms::{Gap, Unsettled};
+    use crate::lock::term_history::{Gap, Unsettled};
 
     const EPOCH: i64 = 1_800_000_000;
 
@@ -204,12 +186,11 @@ pub(super) mod tests {
         token: u64,
         from: i64,
         to: Option<i64>,
-        end: End,
-    ) -> Term {
-        let revision = Revision::from_bytes([7; 20]);
-        Term {
+        end: TermEnd,
+    ) -> PastTerm {
+        PastTerm {
             holder: holder.to_owned(),
-            token,
+            fencing_token: token,
             elected: true,
             from: Some(EPOCH + from),
             begins: true,
@@ -219,41 +200,39 @@ pub(super) mod tests {
             confirmed: true,
             assumed: false,
             lease: Duration::from_secs(30),
-            revisions: (revision, revision),
+            versions: ("7".into(), "7".into()),
         }
     }
 
-    pub(in crate::commands::history) fn found() -> Found {
+    pub(in crate::commands::history) fn scanned() -> Scanned {
         let gap = Gap {
             from: EPOCH + 3_600,
             to: Some(EPOCH + 3_602),
         };
         let terms = [
-            term("napoleon", 0, 3, Some(3_600), End::Released),
-            term("cleopatra", 1, 3_602, None, End::Alive),
+            term("napoleon", 0, 3, Some(3_600), TermEnd::Released),
+            term("cleopatra", 1, 3_602, None, TermEnd::Alive),
         ];
         let [first, second] = terms.map(|term| Entry::Term(Box::new(term)));
-        Found {
-            gist: "aa5a".into(),
-            file: Some("leader.json".into()),
-            report: Report {
+        Scanned {
+            lock: "gist aa5a".into(),
+            history: TermHistory {
                 revisions: 1_234,
                 complete: true,
                 oldest: Some(EPOCH),
                 newest: Some(EPOCH + 7_000),
                 now: Some(EPOCH + 7_003),
                 entries: vec![first, Entry::Gap(gap), second],
-                ..Report::default()
+                requests: 12,
+                ..TermHistory::default()
             },
-            requests: 12,
-            spent: false,
             stopped: None,
         }
     }
 
-    /// The terms, to be changed.
-    pub(in crate::commands::history) fn terms(report: &mut Report) -> Vec<&mut Term> {
-        let entries = report.entries.iter_mut();
+    /// Returns the terms, for changes.
+    pub(in crate::commands::history) fn terms(history: &mut TermHistory) -> Vec<&mut PastTerm> {
+        let entries = history.entries.iter_mut();
         entries
             .filter_map(|entry| match entry {
                 Entry::Term(term) => Some(&mut **term),
@@ -263,12 +242,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn terms_and_gaps_stand_in_a_table() {
+    fn table_lists_terms_and_gaps() {
         let expected = "\
-file \"leader.json\" of gist aa5a: 1,234 revisions
-from 2027-01-15 08:00:00 to 2027-01-15 09:56:40 (UTC)
+gist aa5a
+1,234 revisions from 2027-01-15 08:00:00 to 2027-01-15 09:56:40 (UTC)
 
- token  from            to               lasted  end              leader
+fencing  from            to               lasted  end              leader
      0  01-15 08:00:03  01-15 09:00:00   59m 57s  released         napoleon
      -  01-15 09:00:00  01-15 09:00:02       2s                   (nobody)
      1  01-15 09:00:02  now              56m 41s  still alive      cleopatra
@@ -277,7 +256,7 @@ from 2027-01-15 08:00:00 to 2027-01-15 09:56:40 (UTC)
             let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
             text.lines().map(words).collect::<Vec<_>>()
         };
-        let text = text(&found());
+        let text = text(&scanned());
         assert_eq!(squeeze(&text), squeeze(expected), "\n{text}");
         assert!(
             text.lines().all(|line| line.chars().count() <= 80),
@@ -286,24 +265,24 @@ from 2027-01-15 08:00:00 to 2027-01-15 09:56:40 (UTC)
     }
 
     #[test]
-    fn what_is_not_settled_is_said_with_what_to_do() {
-        let mut open = found();
-        open.report.complete = false;
-        open.spent = true;
-        open.requests = 100;
-        open.report.entries[1] = Entry::Unsettled(Unsettled {
+    fn open_history_names_next_command() {
+        let mut open = scanned();
+        open.history.complete = false;
+        open.history.exhausted = true;
+        open.history.requests = 100;
+        open.history.entries[1] = Entry::Unsettled(Unsettled {
             from: Some(EPOCH + 3_500),
             to: Some(EPOCH + 3_600),
             revisions: 1_000,
         });
-        terms(&mut open.report)[0].end = End::NotSettled;
-        terms(&mut open.report)[1].begins = false;
+        terms(&mut open.history)[0].end = TermEnd::NotSettled;
+        terms(&mut open.history)[1].begins = false;
         let text = text(&open);
         for part in [
             "not settled      (1,000 revisions)",
             "≥01-15 09:00:00",
             "≤01-15 09:00:02",
-            "Stopped after 100 requests: what is older than 2027-01-15 08:00:00 is not listed, 1,000 \
+            "Stopped after 100 requests: revisions before 2027-01-15 08:00:00 are not listed, 1,000 \
              revisions are not settled.",
             "elector history --requests 300",
         ] {
@@ -312,12 +291,12 @@ from 2027-01-15 08:00:00 to 2027-01-15 09:56:40 (UTC)
     }
 
     #[test]
-    fn what_came_past_the_elections_and_what_was_not_read_is_marked() {
-        let mut plain = found();
-        for term in terms(&mut plain.report) {
+    fn foreign_and_assumed_terms_are_marked() {
+        let mut plain = scanned();
+        for term in terms(&mut plain.history) {
             term.elected = false;
         }
-        terms(&mut plain.report)[1].assumed = true;
+        terms(&mut plain.history)[1].assumed = true;
         let text = text(&plain);
         for part in ["napoleon *\n", "cleopatra **\n", "client-go", "both ends"] {
             assert!(text.contains(part), "{part} in\n{text}");
@@ -325,10 +304,10 @@ from 2027-01-15 08:00:00 to 2027-01-15 09:56:40 (UTC)
     }
 
     #[test]
-    fn a_file_without_terms_says_so() {
-        let mut none = found();
-        none.report.entries.clear();
+    fn history_without_terms_says_so() {
+        let mut none = scanned();
+        none.history.entries.clear();
         let text = text(&none);
-        assert!(text.contains("Nobody ever led by this file."), "{text}");
+        assert!(text.contains("Nobody ever led by this lock."), "{text}");
     }
 }

@@ -1,41 +1,41 @@
-//! The terms drawn over time: a line for each leader, in blocks.
+//! Terms drawn over time: a line of blocks for each leader.
 
 use std::fmt::Write;
 
 use super::words::{columns, date, name};
-use crate::lock::gist::terms::{End, Report};
+use crate::lock::term_history::{TermEnd, TermHistory};
 
-/// How wide it is, in columns: an old terminal.
+/// Width in columns: that of an old terminal.
 const WIDTH: usize = 80;
 
-/// The widest that names may be.
+/// Widest name, in columns.
 const LONGEST_NAME: usize = 24;
 
-/// How many leaders have a line of their own.
+/// Number of leaders that have their own line.
 const MOST_LINES: usize = 12;
 
 const LED: char = '█';
 const NOBODY: char = '░';
 const NOT_SETTLED: char = '?';
-const NOTHING: char = '·';
+const UNKNOWN: char = '·';
 
-/// A line: whose it is, with which sign, and from when to when.
+/// Line of the drawing: its name, its sign, and the spans that carry the sign.
 struct Line {
     name: String,
     sign: char,
     spans: Vec<(i64, i64)>,
 }
 
-/// The drawing; empty if there is nothing to draw.
-pub(super) fn text(report: &Report) -> String {
-    let lines = lines(report);
+/// Returns the drawing; empty if there is nothing to draw.
+pub(super) fn text(history: &TermHistory) -> String {
+    let lines = lines(history);
     let all = || lines.iter().flat_map(|line| &line.spans);
     let begin = all().map(|(from, _)| *from).min();
     let end = all().map(|(_, to)| *to).max();
     let (Some(begin), Some(end)) = (begin, end) else {
         return String::new();
     };
-    if report.terms().next().is_none() || end <= begin {
+    if history.terms().next().is_none() || end <= begin {
         return String::new();
     }
     let widest = lines.iter().map(|line| columns(&line.name)).max();
@@ -62,30 +62,31 @@ pub(super) fn text(report: &Report) -> String {
     text
 }
 
-/// One for each leader in order of appearance, one for when nobody led, one for what is not settled.
-fn lines(report: &Report) -> Vec<Line> {
-    let now = report.now.or(report.newest);
+/// Returns a line for each leader in order of appearance, one for when nobody led, and one for what is
+/// not settled.
+fn lines(history: &TermHistory) -> Vec<Line> {
+    let now = history.now.or(history.newest);
     let mut lines: Vec<Line> = Vec::new();
-    for term in report.terms() {
+    for term in history.terms() {
         let Some(from) = term.from else { continue };
         let to = term.to.or(match term.end {
-            End::Alive => now,
+            TermEnd::Alive => now,
             _ => term.renewed,
         });
         let span = (from, to.unwrap_or(from).max(from));
-        let mut who = name(&term.holder, LONGEST_NAME);
-        let known = lines.iter().any(|line| line.name == who);
+        let mut leader = name(&term.holder, LONGEST_NAME);
+        let known = lines.iter().any(|line| line.name == leader);
         if !known && lines.len() >= MOST_LINES {
-            who = "(others)".to_owned();
+            leader = "(others)".to_owned();
         }
-        match lines.iter_mut().find(|line| line.name == who) {
+        match lines.iter_mut().find(|line| line.name == leader) {
             Some(line) => line.spans.push(span),
-            None => lines.push(line(&who, LED, vec![span])),
+            None => lines.push(line(&leader, LED, vec![span])),
         }
     }
-    let gaps = report.gaps();
+    let gaps = history.gaps();
     let gaps = gaps.filter_map(|gap| Some((gap.from, gap.to.or(now)?.max(gap.from))));
-    let open = report.unsettled();
+    let open = history.unsettled();
     let open = open.filter_map(|span| Some((span.from?, span.to?.max(span.from?))));
     lines.push(line("(nobody)", NOBODY, gaps.collect()));
     lines.push(line("(not settled)", NOT_SETTLED, open.collect()));
@@ -101,11 +102,11 @@ fn line(name: &str, sign: char, spans: Vec<(i64, i64)>) -> Line {
     }
 }
 
-/// Every span is at least one block, however short.
+/// Draws a line. Every span has at least one block.
 fn drawn(line: &Line, begin: i64, end: i64, cells: usize) -> String {
-    let mut drawn = vec![NOTHING; cells];
+    let mut drawn = vec![UNKNOWN; cells];
     let whole = i128::from(end) - i128::from(begin);
-    // In parts of a cell, so that nothing is lost before it is rounded.
+    // In parts of a cell, so that rounding comes last.
     let parts = |at: i64| (i128::from(at) - i128::from(begin)) * cells as i128;
     for (from, to) in &line.spans {
         let first = usize::try_from(parts(*from) / whole).unwrap_or(0);
@@ -120,13 +121,13 @@ fn drawn(line: &Line, begin: i64, end: i64, cells: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::tests::{found, term, terms};
     use super::*;
-    use crate::lock::gist::terms::Entry;
+    use crate::commands::history::table::tests::{scanned, term, terms};
+    use crate::lock::term_history::Entry;
 
     #[test]
-    fn leaders_stand_below_each_other_over_one_axis() {
-        let text = text(&found().report);
+    fn leaders_share_one_axis() {
+        let text = text(&scanned().history);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 5, "{text}");
         assert!(lines[1].starts_with("napoleon   ████"), "{text}");
@@ -139,13 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn many_leaders_and_long_names_fit() {
-        let mut many = found().report;
+    fn many_long_names_fit() {
+        let mut many = scanned().history;
         for number in 0_i64..40 {
             let holder = format!("cluster-{number}/a-rather-long-namespace/elector-{number}");
             let from = 7_000 + number * 10;
             let token = number.unsigned_abs();
-            let one = term(&holder, token, from, Some(from + 5), End::RanOut);
+            let one = term(&holder, token, from, Some(from + 5), TermEnd::Expired);
             many.entries.push(Entry::Term(Box::new(one)));
         }
         let text = text(&many);
@@ -157,9 +158,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_drawn_of_nothing() {
-        assert_eq!(text(&Report::default()), "");
-        let mut undated = found().report;
+    fn empty_history_draws_nothing() {
+        assert_eq!(text(&TermHistory::default()), "");
+        let mut undated = scanned().history;
         undated.entries.remove(1);
         for term in terms(&mut undated) {
             (term.from, term.to, term.renewed) = (None, None, None);

@@ -1,21 +1,21 @@
-//! Times and names as people read them in a table.
+//! Times and names for the table and the timeline.
 
 use std::time::Duration;
 
 use crate::fmt::{one_line, span, utc};
 
-/// RFC 3339 text without the letters: `2026-11-22 10:00:00`.
+/// Shortens RFC 3339 text: `2026-11-22 10:00:00`.
 pub(super) fn short(rfc3339: &str) -> String {
     rfc3339.trim_end_matches('Z').replace('T', " ")
 }
 
-/// A time by its whole date: `2026-11-22 10:00:00`.
+/// Formats a time with its date: `2026-11-22 10:00:00`.
 pub(super) fn date(unix: Option<i64>) -> String {
     let text = unix.and_then(utc);
     text.map_or_else(|| "unknown".to_owned(), |text| short(&text))
 }
 
-/// The same without the year.
+/// Formats a time without its year: `11-22 10:00:00`.
 pub(super) fn day(unix: Option<i64>) -> String {
     let date = date(unix);
     match date.split_once('-') {
@@ -24,7 +24,7 @@ pub(super) fn day(unix: Option<i64>) -> String {
     }
 }
 
-/// From one time to another; empty if it is not known.
+/// Formats the span between two times; empty if one is unknown.
 pub(super) fn between(from: Option<i64>, to: Option<i64>) -> String {
     match (from, to) {
         (Some(from), Some(to)) => {
@@ -35,12 +35,12 @@ pub(super) fn between(from: Option<i64>, to: Option<i64>) -> String {
     }
 }
 
-/// How many columns a text takes: letters of East Asia and pictures take two each.
+/// Returns the number of columns of a text. East Asian letters and pictures take two each.
 pub(super) fn columns(text: &str) -> usize {
     text.chars().map(width).sum()
 }
 
-/// By the blocks of Unicode, roughly; what combines with the letter before it is counted too.
+/// Approximates by Unicode blocks; combining characters count as one.
 fn width(letter: char) -> usize {
     let wide = matches!(
         letter,
@@ -57,8 +57,8 @@ fn width(letter: char) -> usize {
     1 + usize::from(wide)
 }
 
-/// A foreign name, on one line, in at most so many columns. Of a long one its beginning and its end
-/// are kept, which say in which cluster it is and which pod.
+/// Shortens a foreign name to one line of at most `most` columns. It keeps the beginning and the end,
+/// which name the cluster and the pod.
 pub(super) fn name(text: &str, most: usize) -> String {
     let text = one_line(text);
     if columns(&text) <= most {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_keep_both_ends_and_wide_ones_fit_too() {
+    fn long_name_keeps_both_ends() {
         assert_eq!(name("napoleon", 8), "napoleon");
         assert_eq!(name("napoleon/default/elector-7d4f", 13), "napole…r-7d4f");
         assert_eq!(name("a\u{1b}[31m\n", 20), "a[31m");

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::commands::command::{Arguments, UsageError};
-use crate::commands::duration;
+use crate::fmt::duration;
 
 pub(super) const TRY: &str = "--try";
 pub(super) const UNLESS_LED_WITHIN: &str = "--unless-led-within";

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::reader::{Reader, shown};
 use crate::http::ListenAddr;
+use crate::lock::settings::{Reader, shown};
 use crate::net::{Url, is_loopback};
 pub use crate::observe::ReadyWhen;
 

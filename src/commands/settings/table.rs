@@ -3,149 +3,102 @@
 //! `elector help` prints this table, and a test holds the one in the README against it. What a
 //! setting does to the program stands in the parent module.
 
-/// A setting, as `elector help` shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// The environment variable, without `ELECTOR_`.
-    pub name: &'static str,
-    /// What counts when it is not set, or a word on that.
-    pub default: &'static str,
-    /// What it does.
-    pub text: &'static str,
+use crate::lock;
+use crate::lock::settings::Setting;
+
+/// Returns every setting of the program: those of its locks first.
+pub fn all() -> impl Iterator<Item = Setting> {
+    lock::settings().chain(SETTINGS.iter().copied())
 }
 
-const fn row(name: &'static str, default: &'static str, text: &'static str) -> Setting {
-    Setting {
-        name,
-        default,
-        text,
-    }
-}
-
-/// Every setting that this program reads.
-pub const ALL: &[Setting] = &[
-    row("GIST_ID", "required", "the gist that holds the record"),
-    row(
-        "GIST_FILE",
-        "the gist's only file",
-        "the file in it, one per lock; made if it is not there",
-    ),
-    row(
-        "GITHUB_API_TOKEN",
-        "required, this or the next",
-        "a token that may write gists",
-    ),
-    row(
-        "GITHUB_API_TOKEN_FILE",
-        "required, this or the one above",
-        "a file that holds it; read again when it changes",
-    ),
-    row(
-        "GITHUB_API_URL",
-        "https://api.github.com",
-        "for GitHub Enterprise: https://HOST/api/v3",
-    ),
-    row(
-        "ALLOW_INSECURE_HTTP",
-        "false",
-        "true permits a GITHUB_API_URL with http:// beyond this machine",
-    ),
-    row(
+/// Settings that no lock contributes.
+const SETTINGS: &[Setting] = &[
+    Setting::new(
         "SSL_CERT_FILE",
         "built-in roots",
         "trusted root certificates (PEM) instead; read again when the file changes",
     ),
-    row(
+    Setting::new(
         "LEADER_NAME",
         "the next three, or the host name",
         "this candidate's identity, unlike every other one's",
     ),
-    row("CLUSTER_NAME", "none", "first part of the identity"),
-    row("POD_NAMESPACE", "none", "second part of the identity"),
-    row("POD_NAME", "none", "last part of the identity"),
-    row(
+    Setting::new("CLUSTER_NAME", "none", "first part of the identity"),
+    Setting::new("POD_NAMESPACE", "none", "second part of the identity"),
+    Setting::new("POD_NAME", "none", "last part of the identity"),
+    Setting::new(
         "LEASE_DURATION",
         "30s",
         "how long a lease lasts for those who wait for it",
     ),
-    row(
+    Setting::new(
         "RENEW_DEADLINE",
         "16s",
         "a leader that could not renew for so long stops leading",
     ),
-    row("RETRY_PERIOD", "8s", "between two renewals"),
-    row("POLL_PERIOD", "2s", "how often a candidate looks"),
-    row(
-        "CONFIRM_DELAY",
-        "2s",
-        "between a claim and the write that confirms it",
-    ),
-    row(
+    Setting::new("RETRY_PERIOD", "8s", "between two renewals"),
+    Setting::new("POLL_PERIOD", "2s", "how often a candidate looks"),
+    Setting::new(
         "TAKEOVER_STAGGER",
         "400ms",
         "a free lease is taken up to so much later, at random",
     ),
-    row(
+    Setting::new(
         "TERMINATION_GRACE",
         "5s",
         "between TERM and KILL for the workload when the lease is being lost",
     ),
-    row(
+    Setting::new(
         "STOP_TIMEOUT",
         "25s",
         "the same on a polite stop, with the lease kept alive meanwhile",
     ),
-    row(
+    Setting::new(
         "RELEASE_ON_CANCEL",
         "true",
         "give the lease back on SIGTERM and SIGINT",
     ),
-    row(
+    Setting::new(
         "EXIT_ON_LOST_LEASE",
         "false",
         "exit with code 1 rather than stand again",
     ),
-    row(
+    Setting::new(
         "HTTP_ADDR",
         "off",
         "status endpoints: :PORT is every address, or HOST:PORT",
     ),
-    row(
+    Setting::new(
         "READY_WHEN",
         "candidate",
         "or leader: what /readyz answers 200 for",
     ),
-    row(
+    Setting::new(
         "LEADER_FILE",
         "none",
         "one line of JSON while leading: identity, token, until when",
     ),
-    row(
+    Setting::new(
         "WORKLOAD_HEALTH_URL",
         "none",
         "asked while leading; a workload that fails is stopped",
     ),
-    row(
+    Setting::new(
         "WEBHOOK_URL",
         "none",
         "gets a JSON POST at every transition",
     ),
-    row(
+    Setting::new(
         "RUST_LOG",
         "info",
         "what is logged: error, warn, info, debug, or module=level,...",
     ),
-    row(
+    Setting::new(
         "LOG_FORMAT",
         "text",
         "or json: one object per line, for programs that read the log",
     ),
 ];
-
-/// Returns every setting, in the order of the help.
-pub fn all() -> impl Iterator<Item = &'static Setting> {
-    ALL.iter()
-}
 
 #[cfg(test)]
 mod tests {
@@ -183,7 +136,7 @@ mod tests {
     /// What is wrong with a README, one line for each name.
     fn differences(readme: &str) -> Vec<String> {
         let (listed, mentioned) = names_in(readme);
-        let known: BTreeSet<String> = ALL.iter().map(|row| row.name.to_owned()).collect();
+        let known: BTreeSet<String> = all().map(|setting| setting.name.to_owned()).collect();
         let missing = known.difference(&mentioned).map(|n| format!("{n} missing"));
         let unknown = listed.difference(&known).map(|n| format!("{n} unknown"));
         missing.chain(unknown).collect()
@@ -199,8 +152,7 @@ mod tests {
 
     #[test]
     fn a_readme_that_lacks_a_setting_or_has_one_too_many_is_found_out() {
-        let rows: String = ALL
-            .iter()
+        let rows: String = all()
             .map(|row| format!("| `{}` | `x` | text |\n", row.name))
             .collect();
         let readme = |rows: &str| format!("# Hi\n\n| variable | default |\n|---|---|\n{rows}\nEnd");
@@ -213,7 +165,7 @@ mod tests {
 
     #[test]
     fn no_setting_is_listed_twice() {
-        let names: BTreeSet<_> = ALL.iter().map(|row| row.name).collect();
-        assert_eq!(names.len(), ALL.len());
+        let names: BTreeSet<_> = all().map(|row| row.name).collect();
+        assert_eq!(names.len(), all().count());
     }
 }

@@ -3,6 +3,13 @@
 use std::os::unix::ffi::OsStringExt;
 
 use super::*;
+use crate::lock::gist::options::GistOptions;
+use crate::net::AccessTokenSource;
+
+fn gist(settings: &Settings) -> &GistOptions {
+    let LockSpec::Gist(options) = &settings.lock;
+    options
+}
 
 /// What every good environment needs.
 const MINIMUM: &[(&str, &str)] = &[("GIST_ID", "923dcb52"), ("GITHUB_API_TOKEN", "ghp_abc123")];
@@ -44,23 +51,25 @@ fn assert_problem(variables: &[(&str, &str)], parts: &[&str]) {
 #[test]
 fn the_minimum_gives_the_defaults() {
     let settings = read(&[]).unwrap();
-    assert_eq!(settings.gist.gist_id.as_str(), "923dcb52");
-    assert_eq!(settings.gist.file, None);
-    assert!(
-        matches!(&settings.gist.access_token, AccessTokenSource::Value(token) if token == "ghp_abc123")
+    assert_eq!(
+        gist(&settings).gist_id.as_ref().unwrap().as_str(),
+        "923dcb52"
     );
-    assert_eq!(settings.gist.api_url.as_str(), "https://api.github.com");
-    assert_eq!(settings.gist.ca_file, None);
+    assert_eq!(gist(&settings).file, None);
+    assert!(
+        matches!(&gist(&settings).access_token, AccessTokenSource::Value(token) if token == "ghp_abc123")
+    );
+    assert_eq!(gist(&settings).api_url.as_str(), "https://api.github.com");
+    assert_eq!(gist(&settings).ca_file, None);
     assert_eq!(settings.election, LeaderElectionConfig::new("host-1"));
-    assert_eq!(settings.gist.confirm_delay, Duration::from_secs(2));
+    assert_eq!(gist(&settings).confirm_delay, Duration::from_secs(2));
     assert_eq!(settings.log_filter, "info");
     assert_eq!(settings.warnings(), [] as [&str; 0]);
 }
 
 #[test]
 fn the_defaults_in_the_table_are_the_defaults() {
-    let given: Vec<_> = ALL
-        .iter()
+    let given: Vec<_> = all()
         .filter(|row| !row.default.contains(' ') && !["none", "required"].contains(&row.default))
         .map(|row| (row.name, row.default))
         .collect();
@@ -77,8 +86,7 @@ fn every_setting_in_the_table_is_asked_for_in_both_forms() {
         None
     };
     Settings::read(&lookup, None).unwrap_err();
-    let expected: Vec<_> = ALL
-        .iter()
+    let expected: Vec<_> = all()
         .flat_map(|row| [format!("ELECTOR_{}", row.name), row.name.to_owned()])
         .collect();
     let mut asked = asked.into_inner();
@@ -99,10 +107,10 @@ fn the_longer_form_of_a_name_counts_first_and_an_empty_value_not_at_all() {
         ("SSL_CERT_FILE", ""),
     ])
     .unwrap();
-    assert_eq!(settings.gist.file.as_deref(), Some("ours"));
+    assert_eq!(gist(&settings).file.as_deref(), Some("ours"));
     assert_eq!(settings.election.identity, "plain");
     assert_eq!(settings.election.retry_period, Duration::from_secs(8));
-    assert_eq!(settings.gist.ca_file, None);
+    assert_eq!(gist(&settings).ca_file, None);
 }
 
 #[test]
@@ -127,15 +135,15 @@ fn every_setting_is_taken() {
         ("RUST_LOG", "debug"),
     ])
     .unwrap();
-    assert_eq!(settings.gist.file.as_deref(), Some("lease.json"));
+    assert_eq!(gist(&settings).file.as_deref(), Some("lease.json"));
     assert!(
-        matches!(settings.gist.access_token, AccessTokenSource::File(path) if path.ends_with("token"))
+        matches!(&gist(&settings).access_token, AccessTokenSource::File(path) if path.ends_with("token"))
     );
     assert_eq!(
-        settings.gist.api_url.as_str(),
+        gist(&settings).api_url.as_str(),
         "http://ghe.example.org/api/v3"
     );
-    assert_eq!(settings.gist.ca_file, Some(PathBuf::from("/etc/ca.pem")));
+    assert_eq!(gist(&settings).ca_file, Some(PathBuf::from("/etc/ca.pem")));
     let expected = LeaderElectionConfig {
         lease_duration: Duration::from_secs(90),
         renew_deadline: Duration::from_secs(40),
@@ -149,7 +157,7 @@ fn every_setting_is_taken() {
         ..LeaderElectionConfig::new("host-1")
     };
     assert_eq!(settings.election, expected);
-    assert_eq!(settings.gist.confirm_delay, Duration::from_secs(3));
+    assert_eq!(gist(&settings).confirm_delay, Duration::from_secs(3));
     assert_eq!(settings.log_filter, "debug");
 }
 
@@ -168,8 +176,8 @@ fn all_problems_are_reported_at_once() {
         "the settings cannot be used:
   GIST_ID is not set: give the id of the gist that holds the record, the last part of its address \
 on the web
-  neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set: give a token that may write gists, or \
-a file that holds one
+  neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set: give an access token that may write gists, \
+or a file that holds one
   GITHUB_API_URL is `ftp://x`, which starts with neither https:// nor http://
   LEASE_DURATION: unknown duration `10`; write it like 30s, 1m30s or 500ms
   ELECTOR_RETRY_PERIOD: negative duration `-8s`; remove the minus sign
@@ -194,7 +202,10 @@ fn broken_relations_are_reported_with_the_other_problems() {
 #[test]
 fn a_gist_id_may_be_given_by_its_address() {
     let settings = read(&[("GIST_ID", "https://gist.github.com/me/923dcb53")]).unwrap();
-    assert_eq!(settings.gist.gist_id.as_str(), "923dcb53");
+    assert_eq!(
+        gist(&settings).gist_id.as_ref().unwrap().as_str(),
+        "923dcb53"
+    );
     for bad in ["a b", "../x", "é"] {
         assert_problem(&[("GIST_ID", bad)], &["GIST_ID", bad, "last part"]);
     }
@@ -208,7 +219,7 @@ fn a_file_name_has_no_folder_no_control_character_and_an_end() {
     }
     let longest = "é".repeat(127) + "x";
     let settings = read(&[("GIST_FILE", &longest)]).unwrap();
-    assert_eq!(settings.gist.file, Some(longest));
+    assert_eq!(gist(&settings).file.as_deref(), Some(&*longest));
 }
 
 #[test]
@@ -267,7 +278,7 @@ fn a_token_in_place_of_the_path_to_its_file_is_not_shown() {
 fn the_longer_form_of_one_token_outranks_the_shorter_of_the_other_aloud() {
     let settings = read(&[("ELECTOR_GITHUB_API_TOKEN_FILE", "/t")]).unwrap();
     assert!(matches!(
-        settings.gist.access_token,
+        &gist(&settings).access_token,
         AccessTokenSource::File(_)
     ));
     assert!(settings.warnings()[0].starts_with("GITHUB_API_TOKEN is not used"));
@@ -277,7 +288,7 @@ fn the_longer_form_of_one_token_outranks_the_shorter_of_the_other_aloud() {
     ])
     .unwrap();
     assert!(matches!(
-        settings.gist.access_token,
+        &gist(&settings).access_token,
         AccessTokenSource::Value(_)
     ));
     assert!(settings.warnings()[0].starts_with("GITHUB_API_TOKEN_FILE is not used"));
@@ -287,7 +298,7 @@ fn the_longer_form_of_one_token_outranks_the_shorter_of_the_other_aloud() {
 fn a_token_loses_the_white_space_around_it_and_may_hold_none() {
     let settings = read(&[("GITHUB_API_TOKEN", " ghp_x\n")]).unwrap();
     assert!(
-        matches!(settings.gist.access_token, AccessTokenSource::Value(token) if token.trim() == "ghp_x")
+        matches!(&gist(&settings).access_token, AccessTokenSource::Value(token) if token.trim() == "ghp_x")
     );
     for bad in ["\n", "a b", "a\r\nX-Evil: 1", "tökén", &"a".repeat(5000)] {
         assert_problem(&[("GITHUB_API_TOKEN", bad)], &["GITHUB_API_TOKEN "]);
@@ -302,7 +313,7 @@ fn no_secret_is_ever_printed() {
     let with_password = format!("https://me:{secret}@api.github.com");
     let spaced = format!("{secret} S3cr3t");
     // Whichever variable it was put into by mistake.
-    for name in ALL.iter().map(|row| row.name) {
+    for name in all().map(|row| row.name) {
         for value in [secret, &with_password, &spaced] {
             if let Err(error) = read(&[(name, value)]) {
                 assert!(!error.to_string().contains("S3cr3t"), "{error}");
@@ -318,7 +329,7 @@ fn no_secret_is_ever_printed() {
 #[test]
 fn a_value_that_is_not_utf_8_is_an_error_that_names_the_variable() {
     let broken = OsString::from_vec(vec![b'a', 0xff]);
-    for row in ALL {
+    for row in all() {
         let mut variables: Vec<_> = MINIMUM
             .iter()
             .map(|(name, value)| (*name, OsString::from(value)))
@@ -395,7 +406,7 @@ fn an_insecure_address_needs_to_be_allowed_and_is_warned_about() {
     let settings = read(&[plain, ("ALLOW_INSECURE_HTTP", "true")]).unwrap();
     assert!(settings.warnings()[0].contains("unencrypted"));
     let local = read(&[("GITHUB_API_URL", "http://127.0.0.1:8080/")]).unwrap();
-    assert_eq!(local.gist.api_url.as_str(), "http://127.0.0.1:8080");
+    assert_eq!(gist(&local).api_url.as_str(), "http://127.0.0.1:8080");
     assert_eq!(local.warnings(), [] as [&str; 0]);
 }
 
@@ -409,7 +420,7 @@ fn settings_that_cannot_fit_githubs_limits_are_warned_about_there_only() {
     let settings = read(&hasty).unwrap();
     let warnings = settings.warnings();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
-    assert!(warnings[0].contains("RETRY_PERIOD is 5s: that makes 720 writes an hour"));
+    assert!(warnings[0].contains("RETRY_PERIOD is 5s: that makes 720 writes per hour"));
     assert!(warnings[1].contains("POLL_PERIOD is 100ms: each candidate makes 600 requests"));
     assert!(warnings[2].contains("CONFIRM_DELAY is 1s"));
     let elsewhere = [

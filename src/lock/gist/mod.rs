@@ -10,16 +10,22 @@
 //! [`GistLock`] is the blocking shell: it carries the protocol's requests to the client and the
 //! answers back, within the time that it is given. It decides nothing.
 
+pub mod admin;
+mod backend;
 pub mod budget;
+mod checks;
 pub mod client;
 pub mod limiter;
 pub mod look;
 mod observed;
+pub mod options;
 mod pages;
 pub mod protocol;
 mod reader;
 pub mod revision;
 pub mod rule;
+mod session;
+pub mod settings;
 pub mod stored;
 pub mod terms;
 pub mod token;

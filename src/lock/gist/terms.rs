@@ -19,7 +19,7 @@
 //! as a whole if the requests suffice for that, and otherwise taken for one and said to be so. What is
 //! not settled when the requests are used up is said as well. Newer borders are settled first.
 //!
-//! [`Survey::report`] makes terms of what is known, at any time. All of this trusts that records which look
+//! [`Survey::history`] makes terms of what is known, at any time. All of this trusts that records which look
 //! like ours are ours: who forges `writeId` and `supersedes` can make a history say anything.
 //!
 //! [`history`]: super::rule
@@ -38,13 +38,10 @@ use super::rule::{
 };
 use super::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 use crate::election::lock::LockError;
+use crate::lock::term_history::{self, TermHistory};
 
 pub use holding::Holding;
-pub use report::{End, Entry, Gap, Piece, Report, Term, Unsettled};
-
-/// How many requests are made unless more are allowed: two percent of what GitHub grants in an hour,
-/// which the electors need too.
-pub const USUAL_REQUESTS: u32 = 100;
+pub use report::Piece;
 
 /// How many texts one place may cost. Where electors alone write it is one, and a few where several
 /// locks share a gist; a lock that was left alone for long beside busy ones is not worth the rest.
@@ -53,7 +50,7 @@ const TEXTS_PER_PLACE: u32 = 12;
 /// Asks for what is needed to know who led when.
 ///
 /// Call [`poll_request`](Self::poll_request), send what it asks for, hand the answer in, until there is nothing more to
-/// ask; [`report`](Self::report) says at any time what is known so far.
+/// ask; [`history`](Self::history) says at any time what is known so far.
 #[derive(Clone, Debug)]
 pub struct Survey {
     file: Option<String>,
@@ -91,17 +88,6 @@ enum Asked {
     Text(Revision),
 }
 
-/// How far it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Far {
-    /// The requests made, and how many it may be.
-    pub requests: (u32, u32),
-    /// How many revisions are listed.
-    pub listed: usize,
-    /// How many of them were read.
-    pub read: usize,
-}
-
 impl Survey {
     /// Nothing is known yet. `file` is the one with the record, `None` for the gist's only file; so
     /// many requests are made at the most, 2 at least.
@@ -132,11 +118,11 @@ impl Survey {
         self.file.as_deref()
     }
 
-    /// How far it is.
+    /// Returns the progress.
     #[must_use]
-    pub fn far(&self) -> Far {
-        Far {
-            requests: (self.requests, self.budget),
+    pub fn progress(&self) -> term_history::Progress {
+        term_history::Progress {
+            requests: self.requests,
             listed: self.commits.len(),
             read: self.seen.len(),
         }
@@ -190,10 +176,16 @@ impl Survey {
         }
     }
 
-    /// The terms, as far as they are known.
+    /// Returns the terms, as far as they are known.
     #[must_use]
-    pub fn report(&self) -> Report {
-        report::report(self)
+    pub fn history(&self) -> TermHistory {
+        report::history(self)
+    }
+
+    /// Returns the listed revisions in pieces that mean the same, the oldest first.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Piece> {
+        report::pieces(self)
     }
 
     // ---- the list ----

@@ -21,8 +21,8 @@ use serde_json::Value;
 
 use super::Disk;
 use crate::election::time::Instant;
-use crate::runtime::gist::random_seed;
 use crate::system::clock::BootClock;
+use crate::system::random::random_seed;
 
 /// Everybody may read it: what runs beside the elector is often another user's.
 const MODE: u32 = 0o644;

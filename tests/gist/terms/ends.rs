@@ -1,12 +1,11 @@
 //! How terms end, and what lies between them.
 
-use elector::lock::gist::stored::{Mark, Moved, Origin, Place, to_marked_text};
-use elector::lock::gist::terms::{End, Gap, Report, USUAL_REQUESTS};
+use elector::lock::gist::terms::Survey;
 use elector::lock::gist::wire::{Request, Text};
-use elector::{LeaderElectionRecord, lock::gist::terms::Survey};
+use elector::lock::term_history::{Gap, TermEnd as End, TermHistory};
 
 use super::world::{EPOCH, Gist, Says, name, ours, plain};
-use super::{check, survey_at_rest};
+use super::{USUAL_REQUESTS, check, survey_at_rest};
 
 /// A history that is told write by write.
 struct Told {
@@ -45,24 +44,7 @@ impl Told {
         self
     }
 
-    fn moved_to(mut self, gist: &str, at: i64) -> Told {
-        let effect = self.gist.in_effect(self.gist.len() - 1);
-        let origin = Origin {
-            write_id: "init-1".into(),
-            supersedes: name(effect),
-        };
-        let place = Place {
-            gist: gist.parse().unwrap(),
-            file: "leader.json".into(),
-        };
-        let mark = Mark::Moved(Moved::To(place));
-        let record = LeaderElectionRecord::default();
-        let text = to_marked_text(&record, None, &origin, &mark);
-        self.gist.push(Text::Whole(text.into()), Some(EPOCH + at));
-        self
-    }
-
-    fn report(&self) -> Report {
+    fn report(&self) -> TermHistory {
         let found = survey_at_rest(&self.gist, USUAL_REQUESTS, 1000);
         assert!(check(&self.gist, &found));
         found.report
@@ -76,7 +58,7 @@ impl Told {
             .map(|term| {
                 assert!(term.begins, "{term:?}");
                 let (from, to) = (term.from.unwrap() - EPOCH, term.to.map(|to| to - EPOCH));
-                (term.holder.clone(), term.token, from, to, term.end)
+                (term.holder.clone(), term.fencing_token, from, to, term.end)
             })
             .collect()
     }
@@ -110,7 +92,7 @@ fn a_term_that_is_renewed_is_alive_until_its_lease_has_run_out() {
     let later = begun();
     let text = later.gist.text(4).clone();
     let later = later.put(text, 100);
-    assert_eq!(later.terms(), [led("a", 0, 10, 70, End::RanOut)]);
+    assert_eq!(later.terms(), [led("a", 0, 10, 70, End::Expired)]);
     let gap = Gap {
         from: EPOCH + 70,
         to: None,
@@ -138,7 +120,7 @@ fn a_lease_that_is_given_back_ends_there_and_the_gap_with_the_next_claim() {
 fn a_lease_that_another_took_ran_out_before() {
     let told = begun().write("q", "b", 1, 71).write("q", "b", 1, 73);
     let expected = [
-        led("a", 0, 10, 70, End::RanOut),
+        led("a", 0, 10, 70, End::Expired),
         led("b", 1, 71, None, End::Alive),
     ];
     assert_eq!(told.terms(), expected);
@@ -169,16 +151,15 @@ fn what_comes_past_the_elections_ends_a_term_unless_it_was_over_before() {
     ];
     assert_eq!(overwritten.terms(), expected);
     assert!(!overwritten.report().terms().nth(1).unwrap().elected);
-    let over = [led("a", 0, 10, 70, End::RanOut)];
+    let over = [led("a", 0, 10, 70, End::Expired)];
     assert_eq!(begun().put(cleared(), 71).terms(), over);
 }
 
 #[test]
-fn a_lock_that_was_moved_says_where_to() {
-    let told = begun().moved_to("aa5a", 42);
-    assert_eq!(told.terms(), [led("a", 0, 10, 42, End::Moved)]);
-    let place = told.report().moved_to.unwrap();
-    assert_eq!(place.gist.as_str(), "aa5a");
+fn newer_protocol_ends_term() {
+    let newer = Text::Whole(r#"{"holderIdentity":"","protocol":9}"#.into());
+    let told = begun().put(newer, 42);
+    assert_eq!(told.terms(), [led("a", 0, 10, 42, End::NewerProtocol)]);
 }
 
 #[test]
@@ -199,7 +180,7 @@ fn a_gist_of_one_revision_and_one_without_records_have_no_terms() {
 }
 
 /// As the survey sees it if the service does not show one revision.
-fn without(told: &Told, hidden: usize) -> Report {
+fn without(told: &Told, hidden: usize) -> TermHistory {
     let mut survey = Survey::new(None, USUAL_REQUESTS);
     while let Some(request) = survey.poll_request() {
         let request = match request {
@@ -210,7 +191,7 @@ fn without(told: &Told, hidden: usize) -> Report {
             .handle_answer(told.gist.answer(&request, 1000))
             .unwrap();
     }
-    survey.report()
+    survey.history()
 }
 
 #[test]

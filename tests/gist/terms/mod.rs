@@ -4,14 +4,19 @@
 mod ends;
 mod world;
 
-use elector::lock::gist::terms::{End, Report, Survey, Term, USUAL_REQUESTS};
+use elector::lock::gist::terms::{Piece, Survey};
 use elector::lock::gist::wire::Request;
+use elector::lock::term_history::{PastTerm, TermEnd, TermHistory};
 use fastrand::Rng;
 use world::{Gist, Wild, calm, name};
 
+/// Requests of a scan, as the command makes them by default.
+const USUAL_REQUESTS: u32 = 100;
+
 /// What a survey found out, and what it cost.
 struct Found {
-    report: Report,
+    report: TermHistory,
+    pieces: Vec<Piece>,
     pages: usize,
     texts: usize,
     /// How many revisions there were at its first answer.
@@ -36,10 +41,11 @@ fn survey(
         survey.handle_answer(gist.answer(&request, shows)).unwrap();
         meanwhile(gist);
     }
-    let (made, most) = survey.far().requests;
-    assert!(made <= most && made as usize <= pages + texts + 2);
+    let made = survey.progress().requests;
+    assert!(made <= budget && made as usize <= pages + texts + 2);
     Found {
-        report: survey.report(),
+        report: survey.history(),
+        pieces: survey.pieces(),
         pages,
         texts,
         length,
@@ -52,11 +58,16 @@ fn survey_at_rest(gist: &Gist, budget: u32, shows: usize) -> Found {
 
 /// Whatever it says must be true. Returns whether it left nothing open.
 fn check(gist: &Gist, found: &Found) -> bool {
-    let Found { report, length, .. } = found;
+    let Found {
+        report,
+        pieces,
+        length,
+        ..
+    } = found;
     let index = |place: usize| length - 1 - place;
     let mut whole = report.complete;
     let mut next = report.revisions;
-    for piece in &report.pieces {
+    for piece in pieces {
         assert_eq!(piece.oldest + 1, next, "the pieces do not fit together");
         next = piece.newest;
         let Some(holding) = &piece.holding else {
@@ -83,14 +94,14 @@ fn check(gist: &Gist, found: &Found) -> bool {
     whole
 }
 
-fn check_term(gist: &Gist, length: usize, term: &Term) {
-    let index = |revision| (0..length).find(|index| name(*index) == revision);
-    let (first, last) = (index(term.revisions.0), index(term.revisions.1));
+fn check_term(gist: &Gist, length: usize, term: &PastTerm) {
+    let index = |revision: &str| (0..length).find(|index| name(*index).to_string() == revision);
+    let (first, last) = (index(&term.versions.0), index(&term.versions.1));
     let (first, last) = (first.unwrap(), last.unwrap());
     let leads = |at: usize| {
         let holding = gist.holding(at);
         let leader = holding.leader().map(|(who, token)| (who.to_owned(), token));
-        leader == Some((term.holder.clone(), term.token))
+        leader == Some((term.holder.clone(), term.fencing_token))
     };
     assert!(leads(first) && leads(last), "{term:?}");
     assert_eq!(gist.in_effect(first), first, "{term:?}");
@@ -98,7 +109,7 @@ fn check_term(gist: &Gist, length: usize, term: &Term) {
     if term.begins && first > 0 && !term.assumed {
         assert_ne!(gist.holding(first), gist.holding(first - 1), "{term:?}");
     }
-    if !matches!(term.end, End::NotSettled) && !term.assumed {
+    if !matches!(term.end, TermEnd::NotSettled) && !term.assumed {
         // Nothing else of the term took effect after that, up to what came then.
         let after = (last + 1..length).find(|at| gist.in_effect(*at) == *at);
         assert!(
@@ -106,8 +117,8 @@ fn check_term(gist: &Gist, length: usize, term: &Term) {
             "{term:?}"
         );
         assert_eq!(
-            matches!(term.end, End::Alive),
-            after.is_none() && matches!(term.end, End::Alive),
+            matches!(term.end, TermEnd::Alive),
+            after.is_none() && matches!(term.end, TermEnd::Alive),
             "{term:?}"
         );
     }
@@ -200,8 +211,7 @@ fn whatever_a_service_answers_it_comes_to_an_end() {
                 gist = wild.gist.clone();
             }
             let _ = survey.handle_answer(gist.answer(&request, rng.usize(1..50)));
-            let report = survey.report();
-            assert!(report.pieces.len() <= report.revisions);
+            assert!(survey.pieces().len() <= survey.history().revisions);
         }
     }
 }

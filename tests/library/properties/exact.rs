@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use elector::LeaderElectionRecord;
-use elector::commands::duration;
+use elector::fmt::duration;
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::stored::{Origin, Stored, to_text};
 use elector::lock::gist::wire::Text;

@@ -37,9 +37,12 @@ fn a_deposed_leader_stops_and_nobody_leads_before_the_lease_has_run_out() {
     second.await_said("All hail first");
     let before = Instant::now();
     let said = depose(&world).ran().well();
-    assert!(said.starts_with("first is deposed (token 0)."), "{said}");
     assert!(
-        said.contains("The next one leads about 5s to 7s after the write"),
+        said.starts_with("first is deposed (fencing token 0)."),
+        "{said}"
+    );
+    assert!(
+        said.contains("A candidate leads about 5s to 7s after the write"),
         "{said}"
     );
     let record = world.records().into_iter().rfind(is_deposed).unwrap();
@@ -62,21 +65,21 @@ type Text = fn(&World) -> String;
 #[test]
 fn where_nobody_holds_the_lease_nothing_is_written() {
     let cases: [(&str, Text); 6] = [
-        ("nobody yet: there never was a record", |_| "{}".into()),
-        ("nobody: the lease was given back", |world| {
+        ("nobody yet: no record was ever written", |_| "{}".into()),
+        ("nobody: the lease was released", |world| {
             ours(world, "", 3).to_string()
         }),
-        ("nobody: the record cannot be read", |_| {
+        ("nobody: the record is corrupt", |_| {
             r#"{"holderIdentity":7}"#.into()
         }),
-        ("nobody: the holder was cleared", |_| {
+        ("nobody: a foreign write cleared the holder", |_| {
             r#"{"holderIdentity":""}"#.into()
         }),
-        ("nobody: the record was blanked", |world| {
+        ("nobody: the record was deleted", |world| {
             world.put(&ours(world, "me", 3).to_string());
             "\n".into()
         }),
-        ("nobody: the lease of napoleon ran out", |world| {
+        ("nobody: the lease of napoleon expired", |world| {
             let record = ours(world, "napoleon", 3).to_string();
             world.put(&record);
             world.set_faults(r#"{"clock_offset_s": 300}"#);
@@ -100,7 +103,7 @@ fn where_nobody_holds_the_lease_nothing_is_written() {
 #[test]
 fn what_is_no_record_of_this_rule_is_left_alone() {
     for (part, text) in [
-        ("something else", "dear diary".to_owned()),
+        ("not a lease record", "dear diary".to_owned()),
         (
             "protocol 99",
             r#"{"holderIdentity":"me","protocol":99}"#.to_owned(),
@@ -109,7 +112,10 @@ fn what_is_no_record_of_this_rule_is_left_alone() {
         let world = World::new();
         world.put(&text);
         let said = depose(&world).ran().failed(1);
-        assert!(said.contains(part) && said.contains("left alone"), "{said}");
+        assert!(
+            said.contains(part) && said.contains("left unchanged"),
+            "{said}"
+        );
         assert_eq!(world.content(), text);
     }
 }
@@ -191,7 +197,10 @@ fn a_write_whose_answer_is_lost_is_looked_for() {
     let world = held();
     world.set_faults(r#"{"lost_answers": 1}"#);
     let said = depose(&world).ran().well();
-    assert!(said.starts_with("napoleon is deposed (token 3)."), "{said}");
+    assert!(
+        said.starts_with("napoleon is deposed (fencing token 3)."),
+        "{said}"
+    );
     assert!(is_deposed(&world.record()));
 }
 
@@ -201,7 +210,7 @@ fn a_write_that_may_still_land_is_told_as_such() {
     world.set_faults(r#"{"late_writes": 1, "late_ms": 600000}"#);
     let said = depose(&world).ran().failed(1);
     for part in [
-        "not known whether",
+        "may have landed",
         "The record now: napoleon",
         "elector status",
     ] {
@@ -232,7 +241,7 @@ fn a_write_that_vanishes_in_a_race_is_noticed() {
     eventually("it is written", || revisions(&world) > before);
     world.service.remove_newest(&world.gist, 1).unwrap();
     let said = Ran::of(child.wait_with_output().unwrap()).failed(1);
-    for part in ["accepted, but is not in effect", "The record now: napoleon"] {
+    for part in ["accepted but is not effective", "The record now: napoleon"] {
         assert!(said.contains(part), "{part} in {said}");
     }
 }
@@ -297,8 +306,8 @@ fn on_a_terminal_it_shows_the_holder_and_asks() {
         let world = held();
         let asking = Asking::start(&world);
         for part in [
-            "napoleon holds the lease: token 3, renewed ",
-            "good for 30s",
+            "napoleon holds the lease: fencing token 3, renewed ",
+            "lease 30s",
             &world.gist,
         ] {
             assert!(asking.asked.contains(part), "{part} in {}", asking.asked);
@@ -321,7 +330,7 @@ fn who_took_over_while_it_asked_is_not_deposed() {
     let asking = Asking::start(&world);
     world.put(&ours(&world, "stalin", 4).to_string());
     let said = asking.answer("y\n").failed(1);
-    assert!(said.contains("changed hands meanwhile (stalin)"), "{said}");
+    assert!(said.contains("changed hands (stalin)"), "{said}");
     assert!(said.contains("nothing was written"), "{said}");
     assert_eq!(world.holder(), "stalin");
 }

@@ -71,23 +71,23 @@ fn where_all_is_well_every_check_says_so_and_nothing_is_written() {
     for (check, part) in [
         ("settings", "LEASE_DURATION=5s"),
         ("connection", &world.service.url()),
-        ("token", "classic one, from GITHUB_API_TOKEN, accepted"),
+        ("token", "a classic token, from GITHUB_API_TOKEN, accepted"),
         ("rights", "may write gists"),
-        ("gist", "secret, of gist-user"),
-        ("file", "\"leader.json\", the gist's only one"),
-        ("record", "napoleon leads, token 3, renewed "),
+        ("gist", "secret, owned by gist-user"),
+        ("file", "\"leader.json\", the gist's only file"),
+        ("record", "napoleon leads, fencing token 3, renewed "),
         ("history", "2 revisions; a start costs 1 request"),
-        ("writes", "4,500 an hour"),
-        ("requests", "names no limit"),
+        ("writes", "4,500 per hour"),
+        ("requests", "reports no limit"),
         ("polls", "POLL_PERIOD=150ms"),
-        ("limit", "names none"),
+        ("limit", "reports none"),
         ("clock", "agrees"),
     ] {
         found.assert(check, "ok", part);
     }
     assert_eq!(found.code, Some(0));
     assert_eq!(found.found.len(), 13, "{found:#?}");
-    assert_eq!(found.last, "All is well.");
+    assert_eq!(found.last, "Everything is ok.");
     assert_eq!(revisions(&world), before);
     assert_eq!(world.service.requests().of("PATCH", "", ""), 0);
 }
@@ -125,7 +125,7 @@ const ILLNESSES: [Illness; 15] = [
         make: |_, run| run.with("GITHUB_API_TOKEN", "ghs_TheSecretOfActions"),
         check: "token",
         level: "FAIL",
-        parts: &["GITHUB_TOKEN of Actions", "give a personal one"],
+        parts: &["GITHUB_TOKEN in Actions", "use a personal token"],
         skipped: &["rights"],
     },
     Illness {
@@ -166,7 +166,7 @@ const ILLNESSES: [Illness; 15] = [
         },
         check: "record",
         level: "FAIL",
-        parts: &["something else", "GIST_FILE", "elector init"],
+        parts: &["not a lease record", "elector init"],
         skipped: &[],
     },
     Illness {
@@ -188,7 +188,7 @@ const ILLNESSES: [Illness; 15] = [
         },
         check: "record",
         level: "warn",
-        parts: &["cannot be read", "candidates wait a lease"],
+        parts: &["is corrupt", "candidates wait a lease"],
         skipped: &[],
     },
     Illness {
@@ -202,7 +202,7 @@ const ILLNESSES: [Illness; 15] = [
         make: |world, run| {
             world.set_faults(r#"{"primary_limit": 100}"#);
             let status = || Run::on(world, &["status", "--json"]).ran().json();
-            while status()["limit"]["remaining"].as_u64() >= Some(15) {}
+            while status()["rateLimit"]["remaining"].as_u64() >= Some(15) {}
             run
         },
         check: "limit",
@@ -214,11 +214,7 @@ const ILLNESSES: [Illness; 15] = [
         make: |world, run| after_fault(r#"{"clock_offset_s": 600}"#)(world, run),
         check: "clock",
         level: "warn",
-        parts: &[
-            "behind the gist service's",
-            "no decision rests on it",
-            "NTP",
-        ],
+        parts: &["behind the service's", "no decision depends on it", "NTP"],
         skipped: &[],
     },
     Illness {
@@ -271,7 +267,7 @@ fn what_is_not_as_it_should_be_is_found_with_what_to_do_and_what_could_not_be_ch
         }
         let skipped = found.found.values().filter(|(level, _)| level == "-");
         assert!(skipped.count() >= illness.skipped.len(), "{found:#?}");
-        assert_ne!(found.last, "All is well.");
+        assert_ne!(found.last, "Everything is ok.");
     });
 }
 
@@ -293,9 +289,9 @@ fn what_a_token_may_do_is_told_as_far_as_it_shows() {
     for (token, level, part) in [
         ("ghp_TheSecretOne", "ok", "may write gists"),
         ("ghp_TheSecretOne:gist,repo", "warn", "gist, repo"),
-        ("ghp_TheSecretOne:repo", "FAIL", "scopes are repo"),
+        ("ghp_TheSecretOne:repo", "FAIL", "has the scopes repo"),
         ("ghp_TheSecretOne:", "warn", "show no scopes"),
-        ("github_pat_TheSecretOne", "ok", "only a write tells"),
+        ("github_pat_TheSecretOne", "ok", "only a write shows"),
     ] {
         let (_world, run) = with_token(token);
         Diagnosis::of(run).assert("rights", level, part);
@@ -329,19 +325,19 @@ fn a_public_gist_is_a_warning() {
     .unwrap();
     world.gist = made.json()["id"].as_str().unwrap().to_owned();
     let found = diagnosis(&world);
-    found.assert("gist", "warn", "it is public");
+    found.assert("gist", "warn", "public: anyone can find it");
     assert_eq!(found.code, Some(0));
-    assert_eq!(found.last, "It works; 1 thing to be looked at.");
+    assert_eq!(found.last, "Elections work; 1 warning.");
 }
 
 #[test]
 fn a_file_that_is_not_there_yet_will_be_made() {
     let world = World::new();
     let found = Diagnosis::of(doctor(&world).with("GIST_FILE", "new.json"));
-    found.assert("file", "ok", "\"new.json\" is not there yet");
-    found.assert("record", "ok", "never was a record");
+    found.assert("file", "ok", "\"new.json\" does not exist yet");
+    found.assert("record", "ok", "no record was ever written");
     let found = Diagnosis::of(doctor(&world).with("GIST_FILE", "leader.json"));
-    found.assert("file", "ok", "as GIST_FILE says");
+    found.assert("file", "ok", "from GIST_FILE");
 }
 
 #[test]
@@ -352,7 +348,7 @@ fn a_history_that_makes_every_start_cost_many_requests_says_what_to_do() {
     }
     let found = diagnosis(&world);
     found.assert("history", "warn", "1,000 to 10,000 revisions");
-    found.assert("history", "warn", "elector init --from");
+    found.assert("history", "warn", "elector init");
     world.put(&ours(&world, "napoleon", 3).to_string());
     world.service.reset_requests();
     let found = diagnosis(&world);

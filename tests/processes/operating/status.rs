@@ -31,23 +31,31 @@ fn a_leader_is_shown_at_the_cost_of_one_request() {
     assert_eq!(world.service.requests().total(), 1);
     assert_eq!(shown["leader"], "napoleon/default/elector-7d4f");
     assert_eq!(shown["holder"], shown["leader"]);
-    assert_eq!(shown["state"], "alive");
-    assert_eq!(shown["token"], 0);
+    assert_eq!(shown["state"], "held");
+    assert_eq!(shown["fencingToken"], 0);
     assert_eq!(shown["leaseSeconds"], 300);
     assert_eq!(shown["leadingSince"], record["acquireTime"]);
     let head = &world.service.history(&world.gist)[0];
-    assert_eq!(shown["revision"], head.revision.to_string());
+    assert_eq!(shown["version"], head.revision.to_string());
     let ago = shown["renewedSecondsAgo"].as_u64().unwrap();
     assert_eq!(shown["expiresInSeconds"], 300 - ago);
-    assert_eq!(shown["gist"], world.gist);
-    assert_eq!(shown["file"], "leader.json");
-    assert_eq!(shown["api"], world.service.url());
-    assert_eq!(shown["limit"], Value::Null);
+    let lock = format!(
+        "file \"leader.json\" of gist {} at {}",
+        world.gist,
+        world.service.url()
+    );
+    assert_eq!(shown["lock"], lock);
+    assert_eq!(shown["rateLimit"], Value::Null);
 
     let text = Run::on(&world, &["status"]).ran().well();
     let first = text.lines().next().unwrap();
-    assert_eq!(first, "leader   napoleon/default/elector-7d4f");
-    for part in ["\ntoken    0\n", "renewed ", "runs out in ", &world.gist] {
+    assert_eq!(first, "leader         napoleon/default/elector-7d4f");
+    for part in [
+        "\nfencing token  0\n",
+        "renewed ",
+        "expires in ",
+        &world.gist,
+    ] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
 }
@@ -57,7 +65,7 @@ fn what_is_left_of_the_limit_is_shown() {
     let world = World::new();
     world.set_faults(r#"{"primary_limit": 5000}"#);
     world.put(&ours(&world, "napoleon", 3).to_string());
-    let limit = &shown(&world)["limit"];
+    let limit = &shown(&world)["rateLimit"];
     assert_eq!(
         (&limit["limit"], &limit["remaining"]),
         (&json!(5000), &json!(4999))
@@ -66,7 +74,7 @@ fn what_is_left_of_the_limit_is_shown() {
     assert!((3_000..=3_600).contains(&resets), "{resets}");
     let text = Run::on(&world, &["status"]).ran().well();
     assert!(
-        text.contains("limit    4,998 of 5,000 requests left, all again in "),
+        text.contains("rate limit     4,998 of 5,000 requests left, all again in "),
         "{text}"
     );
 }
@@ -100,39 +108,51 @@ fn case(
 #[test]
 fn where_nobody_leads_the_reason_is_shown_and_the_leader_is_empty() {
     let cases = [
-        case(|_| "{}".into(), "absent", "", (), "never was a record"),
+        case(
+            |_| "{}".into(),
+            "neverWritten",
+            "",
+            (),
+            "no record was ever written",
+        ),
         case(
             |world| ours(world, "", 3).to_string(),
             "released",
             "",
             3,
-            "given back",
+            "was released",
         ),
         case(
             |_| json!({"holderIdentity": "me", "leaderTransitions": 4}).to_string(),
-            "overwritten",
+            "foreignWrite",
             "me",
             4,
-            "past the elections",
+            "a foreign write named me",
         ),
         case(
             |_| json!({"holderIdentity": "", "leaderTransitions": 4}).to_string(),
-            "overwritten",
+            "foreignWrite",
             "",
             4,
-            "nobody: the holder was cleared",
+            "nobody: a foreign write cleared the holder",
         ),
         case(
             |_| {
                 json!({"holderIdentity": "me", "leaseDurationSeconds": "x", "leaderTransitions": 5})
                     .to_string()
             },
-            "spoilt",
+            "corrupt",
             "",
             5,
-            "cannot be read",
+            "the record is corrupt",
         ),
-        case(|_| "dear diary".into(), "foreign", "", (), "something else"),
+        case(
+            |_| "dear diary".into(),
+            "notARecord",
+            "",
+            (),
+            "not a lease record",
+        ),
         case(
             |world| {
                 let mut record = ours(world, "me", 6);
@@ -149,10 +169,10 @@ fn where_nobody_leads_the_reason_is_shown_and_the_leader_is_empty() {
                 world.put(&ours(world, "me", 6).to_string());
                 "\n".into()
             },
-            "gone",
+            "deleted",
             "",
             (),
-            "blanked or deleted",
+            "was deleted",
         ),
     ];
     for_each(&cases, |case| {
@@ -165,7 +185,7 @@ fn where_nobody_leads_the_reason_is_shown_and_the_leader_is_empty() {
         assert_eq!(shown["leader"], "", "{shown}");
         assert_eq!(shown["state"], case.state, "{shown}");
         assert_eq!(shown["holder"], case.holder, "{shown}");
-        assert_eq!(shown["token"], case.token, "{shown}");
+        assert_eq!(shown["fencingToken"], case.token, "{shown}");
         assert_eq!(shown["expiresInSeconds"], Value::Null, "{shown}");
         let text = with_file(Run::on(&world, &["status"])).ran().well();
         let first = text.lines().next().unwrap();
@@ -182,13 +202,13 @@ fn a_lease_has_run_out_by_the_servers_clock_alone() {
     world.set_faults(r#"{"clock_offset_s": 300}"#);
     let after = shown(&world);
     assert_eq!(after["leader"], "");
-    assert_eq!(after["state"], "runOut");
+    assert_eq!(after["state"], "expired");
     assert_eq!(after["holder"], "napoleon");
-    assert_eq!(after["token"], 3);
+    assert_eq!(after["fencingToken"], 3);
     assert!(after["renewedSecondsAgo"].as_u64() >= Some(300), "{after}");
     let text = Run::on(&world, &["status"]).ran().well();
     assert!(
-        text.starts_with("leader   nobody: the lease of napoleon ran out 4m "),
+        text.starts_with("leader         nobody: the lease of napoleon expired 4m "),
         "{text}"
     );
 }
@@ -203,7 +223,7 @@ fn a_write_that_came_too_late_does_not_lead() {
     world.put(&late.to_string());
     let shown = shown(&world);
     assert_eq!(
-        (&shown["leader"], &shown["token"]),
+        (&shown["leader"], &shown["fencingToken"]),
         (&json!("cleopatra"), &json!(4))
     );
 }
@@ -216,7 +236,7 @@ fn a_long_history_of_plain_writes_costs_no_more_than_a_few_requests() {
     }
     world.service.reset_requests();
     let shown = shown(&world);
-    assert_eq!(shown["state"], "overwritten");
+    assert_eq!(shown["state"], "foreignWrite");
     assert_eq!(shown["holder"], "client-go-299");
     let requests = world.service.requests().total();
     assert!(requests <= 22, "{requests}");
@@ -229,7 +249,7 @@ fn without_dates_it_cannot_be_found_out_who_leads() {
     world.set_faults(r#"{"no_date": true}"#);
     let ran = status(&world).ran();
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains("no dates"), "{ran:?}");
+    assert!(ran.err.contains("no date"), "{ran:?}");
     let shown: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(
         (&shown["leader"], &shown["state"]),
@@ -254,7 +274,10 @@ fn names_that_would_upset_a_terminal_are_shown_without_what_does() {
     let world = World::new();
     world.put(&ours(&world, "nap\n\u{1b}[31mo\u{202e}leon", 3).to_string());
     let text = Run::on(&world, &["status"]).ran().well();
-    assert!(text.starts_with("leader   nap [31moleon\n"), "{text:?}");
+    assert!(
+        text.starts_with("leader         nap [31moleon\n"),
+        "{text:?}"
+    );
     assert_eq!(shown(&world)["leader"], "nap\n\u{1b}[31mo\u{202e}leon");
 }
 

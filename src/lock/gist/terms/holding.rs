@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::lock::gist::stored::{Moved, PROTOCOL, Stored};
+use crate::lock::gist::stored::{PROTOCOL, Stored};
 
 /// What is in effect, as far as it says who leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,8 +30,8 @@ pub enum Holding {
         /// Its token.
         token: u64,
     },
-    /// A record by a newer rule: the lock is being moved, or what is in effect is not known.
-    Newer(Option<Moved>),
+    /// A record of a newer protocol.
+    Newer,
     /// No record that can be read.
     Nothing,
 }
@@ -44,7 +44,7 @@ impl Holding {
             return Holding::Nothing;
         };
         if seen.protocol > PROTOCOL {
-            return Holding::Newer(seen.moved.clone());
+            return Holding::Newer;
         }
         let holder = seen.record.holder_identity.clone();
         let token = seen.record.leader_transitions;
@@ -130,7 +130,7 @@ mod tests {
         let cleared = holding(r#""holderIdentity":"""#);
         assert_eq!(cleared.leader(), None);
         let newer = holding(&format!(r#""holderIdentity":"a","protocol":2,{ours}"#));
-        assert_eq!(newer, Holding::Newer(None));
+        assert_eq!(newer, Holding::Newer);
         assert_eq!(holding(""), Holding::Nothing);
     }
 }

@@ -1,45 +1,9 @@
 //! Makes terms, and what lies between them, of what a survey knows.
 
-use std::time::Duration;
-
 use super::search::SpanState;
 use super::{Holding, Survey};
-use crate::lock::gist::revision::Revision;
 use crate::lock::gist::rule::EffectiveRevision;
-use crate::lock::gist::stored::{Moved, Place};
-
-/// Who led when, as far as it is known. Times are the service's own, in seconds since the Unix epoch;
-/// `None` where it did not say. Everything is in order of time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// How many revisions are listed.
-    pub revisions: usize,
-    /// They are all there are.
-    pub complete: bool,
-    /// When the oldest of them was written.
-    pub oldest: Option<i64>,
-    /// When the newest of them was written.
-    pub newest: Option<i64>,
-    /// The time by the service's clock when it showed the newest revision: all of this is as of then.
-    pub now: Option<i64>,
-    /// The terms, and what lies between them and after the last one.
-    pub entries: Vec<Entry>,
-    /// What is in effect says that the lock was moved there.
-    pub moved_to: Option<Place>,
-    /// All that the above is made of: every revision listed is in one of these.
-    pub pieces: Vec<Piece>,
-}
-
-/// What there is to be told of a span of time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// Somebody led.
-    Term(Box<Term>),
-    /// Nobody had the lease.
-    Gap(Gap),
-    /// It is not known who led.
-    Unsettled(Unsettled),
-}
+use crate::lock::term_history::{Entry, Gap, PastTerm, TermEnd, TermHistory, Unsettled};
 
 /// Revisions next to each other at which the same is in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,104 +19,17 @@ pub struct Piece {
     pub assumed: bool,
 }
 
-/// A term of leadership.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Term {
-    /// Who led.
-    pub holder: String,
-    /// The fencing token.
-    pub token: u64,
-    /// An elector's; otherwise a record that came past the elections, from a person or client-go.
-    pub elected: bool,
-    /// When it was claimed; if `begins` is not settled, when it is first known to have lasted.
-    pub from: Option<i64>,
-    /// The beginning is known.
-    pub begins: bool,
-    /// When it was last renewed.
-    pub renewed: Option<i64>,
-    /// When it ended, or at the latest would have; `None` for a term that lasts, or for an end that is
-    /// not known.
-    pub to: Option<i64>,
-    /// How it ended.
-    pub end: End,
-    /// A second write of the same term took effect: without one, the claimant never led.
-    pub confirmed: bool,
-    /// See [`Piece::assumed`].
-    pub assumed: bool,
-    /// The lease that its last record is good for.
-    pub lease: Duration,
-    /// The oldest and the newest revision in effect that is known of it.
-    pub revisions: (Revision, Revision),
-}
-
-/// How a term ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It has not.
-    Alive,
-    /// The lease was given back.
-    Released,
-    /// It was not renewed, and the lease ran out.
-    RanOut,
-    /// The same process claimed the lease again, for a new term.
-    ClaimedAgain,
-    /// What came past the elections left nobody holding the lease.
-    Deposed,
-    /// What came past the elections gave the lease to somebody.
-    Overwritten,
-    /// The lock was moved.
-    Moved,
-    /// It is not known.
-    NotSettled,
-}
-
-impl End {
-    /// In words.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            End::Alive => "still alive",
-            End::Released => "released",
-            End::RanOut => "ran out",
-            End::ClaimedAgain => "claimed again",
-            End::Deposed => "deposed by hand",
-            End::Overwritten => "overwritten",
-            End::Moved => "moved",
-            End::NotSettled => "not settled",
-        }
-    }
-}
-
-/// A time in which nobody had the lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// From when.
-    pub from: i64,
-    /// Until when; `None` for one that lasts.
-    pub to: Option<i64>,
-}
-
-/// A span of which it is not known who led.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unsettled {
-    /// When the last revision before it was written that is settled, or the oldest one listed.
-    pub from: Option<i64>,
-    /// When the first revision after it was written that is settled.
-    pub to: Option<i64>,
-    /// How many revisions are in it.
-    pub revisions: usize,
-}
-
-pub(super) fn report(survey: &Survey) -> Report {
+pub(super) fn history(survey: &Survey) -> TermHistory {
     let pieces = pieces(survey);
-    let mut report = Report {
+    let mut history = TermHistory {
         revisions: survey.commits.len(),
         complete: survey.complete,
         oldest: survey.commits.last().and_then(|last| last.committed_at),
         newest: survey.commits.first().and_then(|head| head.committed_at),
         now: survey.date,
-        moved_to: moved_to(survey),
-        ..Report::default()
+        requests: survey.requests,
+        exhausted: survey.is_spent(),
+        ..TermHistory::default()
     };
     // When the lease was last let go, as long as nobody may have had it since.
     let mut free: Option<i64> = None;
@@ -161,24 +38,23 @@ pub(super) fn report(survey: &Survey) -> Report {
         let after = pieces.get(at + 1);
         let Some(holding) = &piece.holding else {
             let open = unsettled(survey, piece);
-            report.entries.push(Entry::Unsettled(open));
+            history.entries.push(Entry::Unsettled(open));
             free = None;
             continue;
         };
         if let Some(term) = term(survey, piece, holding, before, after) {
             let gap = gap(free, term.from).filter(|_| term.begins);
             free = term.to;
-            report.entries.extend(gap);
-            report.entries.push(Entry::Term(Box::new(term)));
+            history.entries.extend(gap);
+            history.entries.push(Entry::Term(Box::new(term)));
         }
     }
     if let Some(from) = free
         && survey.date.is_none_or(|now| now > from)
     {
-        report.entries.push(Entry::Gap(Gap { from, to: None }));
+        history.entries.push(Entry::Gap(Gap { from, to: None }));
     }
-    report.pieces = pieces;
-    report
+    history
 }
 
 /// From when the lease was let go to when it was claimed, if that took its time.
@@ -187,34 +63,8 @@ fn gap(free: Option<i64>, claimed: Option<i64>) -> Option<Entry> {
     (to > from).then_some(Entry::Gap(Gap { from, to: Some(to) }))
 }
 
-impl Report {
-    /// The terms.
-    pub fn terms(&self) -> impl Iterator<Item = &Term> {
-        self.entries.iter().filter_map(|entry| match entry {
-            Entry::Term(term) => Some(&**term),
-            _ => None,
-        })
-    }
-
-    /// When nobody had the lease.
-    pub fn gaps(&self) -> impl Iterator<Item = Gap> {
-        self.entries.iter().filter_map(|entry| match entry {
-            Entry::Gap(gap) => Some(*gap),
-            _ => None,
-        })
-    }
-
-    /// The spans of which it is not known who led.
-    pub fn unsettled(&self) -> impl Iterator<Item = Unsettled> {
-        self.entries.iter().filter_map(|entry| match entry {
-            Entry::Unsettled(span) => Some(*span),
-            _ => None,
-        })
-    }
-}
-
 /// The whole list in pieces, the oldest first.
-fn pieces(survey: &Survey) -> Vec<Piece> {
+pub(super) fn pieces(survey: &Survey) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     let Some(lowest) = survey.commits.len().checked_sub(1) else {
         return pieces;
@@ -268,7 +118,7 @@ fn term(
     holding: &Holding,
     before: Option<&Piece>,
     after: Option<&Piece>,
-) -> Option<Term> {
+) -> Option<PastTerm> {
     let (holder, token) = holding.leader()?;
     let first = survey.known.get(&piece.oldest)?;
     let last = survey.known.get(&piece.newest)?;
@@ -279,9 +129,9 @@ fn term(
         Some(before) => before.holding.is_some(),
         None => survey.complete,
     };
-    Some(Term {
+    Some(PastTerm {
         holder: holder.to_owned(),
-        token,
+        fencing_token: token,
         elected: holding.cannot_return(),
         from: first.commit.committed_at,
         renewed,
@@ -291,7 +141,10 @@ fn term(
         assumed: piece.assumed,
         lease,
         begins,
-        revisions: (first.commit.revision, last.commit.revision),
+        versions: (
+            first.commit.revision.to_string(),
+            last.commit.revision.to_string(),
+        ),
     })
 }
 
@@ -301,7 +154,7 @@ fn ending(
     holding: &Holding,
     last: &EffectiveRevision,
     after: Option<&Piece>,
-) -> (End, Option<i64>) {
+) -> (TermEnd, Option<i64>) {
     let lease = last.stored.lease().unwrap_or_default();
     let seconds = i64::try_from(lease.as_secs()).unwrap_or(i64::MAX);
     let runs_out = last
@@ -311,29 +164,29 @@ fn ending(
     let over = |now: Option<i64>| matches!((now, runs_out), (Some(now), Some(end)) if now > end);
     let Some(after) = after else {
         return match over(survey.date) {
-            true => (End::RanOut, runs_out),
-            false => (End::Alive, None),
+            true => (TermEnd::Expired, runs_out),
+            false => (TermEnd::Alive, None),
         };
     };
     let (Some(next), Some(effect)) = (&after.holding, survey.known.get(&after.oldest)) else {
-        return (End::NotSettled, None);
+        return (TermEnd::NotSettled, None);
     };
     let then = effect.commit.committed_at;
     // What came long after the lease had run out did not end it.
-    let cut = |end: End| match over(then) {
-        true => (End::RanOut, runs_out),
+    let cut = |end: TermEnd| match over(then) {
+        true => (TermEnd::Expired, runs_out),
         false => (end, then),
     };
     match next {
-        Holding::Free { .. } if next.process() == holding.process() => (End::Released, then),
-        Holding::Term { .. } if next.process() == holding.process() => cut(End::ClaimedAgain),
+        Holding::Free { .. } if next.process() == holding.process() => (TermEnd::Released, then),
+        Holding::Term { .. } if next.process() == holding.process() => cut(TermEnd::ClaimedAgain),
         Holding::Term { .. } | Holding::Free { .. } => match (then, runs_out) {
-            (Some(then), Some(end)) => (End::RanOut, Some(end.min(then))),
-            _ => (End::RanOut, runs_out),
+            (Some(then), Some(end)) => (TermEnd::Expired, Some(end.min(then))),
+            _ => (TermEnd::Expired, runs_out),
         },
-        Holding::Newer(_) => cut(End::Moved),
-        Holding::Plain { holder, .. } if !holder.is_empty() => cut(End::Overwritten),
-        Holding::Plain { .. } | Holding::Nothing => cut(End::Deposed),
+        Holding::Newer => cut(TermEnd::NewerProtocol),
+        Holding::Plain { holder, .. } if !holder.is_empty() => cut(TermEnd::Overwritten),
+        Holding::Plain { .. } | Holding::Nothing => cut(TermEnd::Deposed),
     }
 }
 
@@ -344,13 +197,5 @@ fn unsettled(survey: &Survey, piece: &Piece) -> Unsettled {
         from: date(before),
         to: date(piece.newest.saturating_sub(1)),
         revisions: piece.oldest - piece.newest + 1,
-    }
-}
-
-fn moved_to(survey: &Survey) -> Option<Place> {
-    let head = survey.known.get(&0)?;
-    match Holding::of(&head.stored) {
-        Holding::Newer(Some(Moved::To(place))) => Some(place),
-        _ => None,
     }
 }

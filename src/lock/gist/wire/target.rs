@@ -192,6 +192,12 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
 pub struct GistId(String);
 
 impl GistId {
+    /// Returns a placeholder for requests that name no gist.
+    #[must_use]
+    pub fn unnamed() -> GistId {
+        GistId("unnamed".to_owned())
+    }
+
     /// The id itself.
     #[must_use]
     pub fn as_str(&self) -> &str {

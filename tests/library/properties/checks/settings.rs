@@ -10,10 +10,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use elector::commands::duration::{self, DurationError};
-use elector::commands::settings::{ALL, Settings, SettingsError};
+use elector::commands::settings::{Settings, SettingsError, all};
 use elector::emulator::StartGist;
+use elector::fmt::duration::{self, DurationError};
 use elector::http::ListenAddr;
+use elector::lock::LockSpec;
 use elector::lock::gist::wire::target::{ApiUrl, GistId, check_api_url, check_file_name};
 use elector::net::{AccessToken, AccessTokenSource};
 use ureq::http::Uri;
@@ -93,10 +94,10 @@ fn errors_name_their_variable(error: &SettingsError) {
         !error.problems().is_empty(),
         "nothing is wrong, and yet refused"
     );
-    assert!(error.problems().len() <= 2 * ALL.len());
+    assert!(error.problems().len() <= 2 * all().count());
     for problem in error.problems() {
         assert_for_people(problem);
-        let named = ALL.iter().any(|setting| problem.contains(setting.name));
+        let named = all().any(|setting| problem.contains(setting.name));
         assert!(named, "no variable is named: {problem}");
     }
     let said = format!("{error} {error:?}");
@@ -109,9 +110,9 @@ fn nothing_shows_the_token(settings: &Settings) {
         .warnings()
         .iter()
         .for_each(|w| assert_for_people(w));
-    let gist = &settings.gist;
+    let LockSpec::Gist(gist) = &settings.lock;
     let said = format!(
-        "{warnings} {:?} {:?} {} {:?} {}",
+        "{warnings} {:?} {:?} {:?} {:?} {}",
         gist.access_token, gist.api_url, gist.gist_id, gist.file, settings.election.identity
     );
     assert!(!said.contains(SECRET), "a token is shown: {said}");
@@ -136,7 +137,10 @@ fn the_times_leave_a_leader_enough_to_be_gone(settings: &Settings) {
     assert!(needed <= lease, "{times:?}");
     let (renew, retry) = (nanos(times.renew_deadline), nanos(times.retry_period));
     assert!(10 * renew > 12 * retry, "{times:?}");
-    assert!(2 * nanos(settings.gist.confirm_delay) <= retry, "{times:?}");
+    assert!(
+        2 * nanos(settings.lock.backend().confirm_delay().unwrap()) <= retry,
+        "{times:?}"
+    );
     assert!(!times.poll_period.is_zero() && times.takeover_stagger <= times.lease_duration);
     let identity = &times.identity;
     assert!(

@@ -1,6 +1,6 @@
 //! Environments, and texts in the small languages of their values.
 
-use elector::commands::settings::ALL;
+use elector::commands::settings::all;
 use fastrand::Rng;
 
 use super::one;
@@ -56,7 +56,7 @@ pub fn environment(rng: &mut Rng) -> Vec<u8> {
         lines.push("GITHUB_API_TOKEN=t0ken-t0ken".to_owned());
     }
     for _ in 0..rng.usize(..8) {
-        let name = ALL[rng.usize(..ALL.len())].name;
+        let name = all().nth(rng.usize(..all().count())).unwrap().name;
         let prefix = one(rng, &["", "", "ELECTOR_"]);
         let value = match rng.u8(..8) {
             0 => address(rng),

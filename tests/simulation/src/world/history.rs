@@ -4,16 +4,19 @@ use std::collections::HashMap;
 
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::stored::Stored;
-use elector::lock::gist::terms::{Holding, Survey, USUAL_REQUESTS};
+use elector::lock::gist::terms::{Holding, Survey};
 use elector::lock::gist::wire::Text;
 
 use super::World;
 use crate::service::FILE;
 
+/// Requests of a scan, as the command makes them by default.
+const REQUESTS: u32 = 100;
+
 impl World {
     /// A survey of the whole history tells nothing that is not true.
     pub(super) fn check_history(&mut self) {
-        let mut survey = Survey::new(Some(crate::service::FILE.to_owned()), USUAL_REQUESTS);
+        let mut survey = Survey::new(Some(crate::service::FILE.to_owned()), REQUESTS);
         while let Some(request) = survey.poll_request() {
             let answer = self
                 .service
@@ -23,9 +26,9 @@ impl World {
             }
         }
         // What is given up is left open; what is said must be so.
-        let report = survey.report();
+        let pieces = survey.pieces();
         let holdings = self.holdings();
-        for piece in report.pieces.iter().filter(|piece| !piece.assumed) {
+        for piece in pieces.iter().filter(|piece| !piece.assumed) {
             let Some(said) = &piece.holding else { continue };
             let mut truths = holdings[piece.newest..=piece.oldest].iter();
             if let Some(truth) = truths.find(|truth| *truth != said) {

@@ -1,61 +1,59 @@
-//! What the settings make of the service's limits: how many locks and candidates a user can have. Pure.
+//! Rate limits of GitHub against the settings: how many locks and candidates one user can have. Pure.
 
 use std::time::Duration;
 
-use super::report::{Finding, fail, ok, warn};
-use crate::commands::gist::limit_text;
 use crate::election::config::LeaderElectionConfig;
 use crate::fmt::count;
+use crate::lock::admin::Finding;
 use crate::lock::gist::client::{RateLimit, WriteLimits};
+use crate::lock::stats;
 
-/// GitHub's primary limit: requests an hour and user.
+/// GitHub's primary limit: requests per hour and user.
 const GITHUB_REQUESTS: u64 = 5_000;
 
-/// GitHub's points a minute and user, and what a read and a write count.
-const POINTS_A_MINUTE: f64 = 900.0;
-const POINTS_OF_A_WRITE: f64 = 5.0;
+/// GitHub's points per minute and user, and the points of a write. A read costs one.
+const POINTS_PER_MINUTE: f64 = 900.0;
+const POINTS_PER_WRITE: f64 = 5.0;
 
-/// What is reckoned with: below a fifth of the requests, candidates look less closely.
+/// Share of the requests to plan with: below a fifth, candidates poll less often.
 const USABLE: f64 = 0.8;
 
-/// The numbers of candidates that are reckoned out: a small election and a large one.
+/// Numbers of candidates to calculate for: a small election and a large one.
 const FEW: f64 = 3.0;
 const MANY: f64 = 10.0;
 
 const HOUR: f64 = 3_600.0;
 const MINUTE: f64 = 60.0;
 
-/// How often in `window` seconds something happens that happens every `period`.
+/// Returns how often an event with this period happens within `window` seconds.
 fn times(period: Duration, window: f64) -> f64 {
     window / period.as_secs_f64()
 }
 
 fn whole(number: f64) -> String {
-    // Numbers of requests: neither negative nor beyond 64 bits.
+    // Numbers of requests are neither negative nor beyond 64 bits.
     count(number.round() as u64)
 }
 
-/// Writes an hour of a leader. GitHub does not say in any header how many it takes.
+/// Judges a leader's writes per hour. GitHub shows this limit in no header.
 pub(super) fn writes(election: &LeaderElectionConfig, github: bool) -> Finding {
     let renewals = times(election.retry_period, HOUR);
     let made = format!(
-        "a leader makes {} an hour (RETRY_PERIOD={:?})",
+        "a leader makes {} per hour (RETRY_PERIOD={:?})",
         whole(renewals),
         election.retry_period
     );
     if !github {
-        return ok(
-            "writes",
-            format!("{made}; how many this service takes is not known, github.com takes 500"),
-        );
+        let text = format!("{made}; this service's limit is unknown, github.com accepts 500");
+        return Finding::ok("writes", text);
     }
-    let most = f64::from(WriteLimits::github(election).per_hour);
-    let locks = (most / renewals).floor();
+    let limit = f64::from(WriteLimits::github(election).per_hour);
+    let locks = (limit / renewals).floor();
     if locks < 1.0 {
-        return fail(
+        return Finding::fail(
             "writes",
             format!(
-                "{made}, but GitHub takes {most} from one user: give RETRY_PERIOD=8s or more, with \
+                "{made}, but GitHub accepts {limit} from one user; use RETRY_PERIOD=8s or more, with \
                  RENEW_DEADLINE and LEASE_DURATION to match"
             ),
         );
@@ -64,17 +62,17 @@ pub(super) fn writes(election: &LeaderElectionConfig, github: bool) -> Finding {
         1.0 => "1 lock".to_owned(),
         _ => format!("{} locks", whole(locks)),
     };
-    ok(
+    Finding::ok(
         "writes",
         format!(
-            "{made}, GitHub takes {most} from one user: enough for {locks}; for n times as many, take n \
-             times the periods"
+            "{made}, GitHub accepts {limit} from one user: enough for {locks}; for n times as many, \
+             use n times the periods"
         ),
     )
 }
 
-/// Requests an hour of all candidates: each renewal costs the leader a write, and each of the others
-/// a read that is no 304.
+/// Judges all candidates' requests per hour. Each renewal costs the leader a write, and every other
+/// candidate a read that is no 304.
 pub(super) fn requests(
     election: &LeaderElectionConfig,
     rate: Option<&RateLimit>,
@@ -82,13 +80,13 @@ pub(super) fn requests(
 ) -> Finding {
     let each = times(election.retry_period, HOUR);
     let made = format!(
-        "{FEW} candidates make {} an hour, {MANY} make {}",
+        "{FEW} candidates make {} per hour, {MANY} make {}",
         whole(FEW * each),
         whole(MANY * each)
     );
-    let announced = rate.map(|rate| rate.limit);
-    let Some(limit) = announced.or_else(|| github.then_some(GITHUB_REQUESTS)) else {
-        return ok("requests", format!("{made}; this service names no limit"));
+    let reported = rate.map(|rate| rate.limit);
+    let Some(limit) = reported.or_else(|| github.then_some(GITHUB_REQUESTS)) else {
+        return Finding::ok("requests", format!("{made}; this service reports no limit"));
     };
     let most = (limit as f64 * USABLE / each).floor();
     let text = format!(
@@ -96,67 +94,66 @@ pub(super) fn requests(
         count(limit),
         whole(most)
     );
-    if most < 2.0 {
-        return fail("requests", text);
-    }
-    match most < FEW {
-        true => warn("requests", text),
-        false => ok("requests", text),
+    match most {
+        ..2.0 => Finding::fail("requests", text),
+        ..FEW => Finding::warn("requests", text),
+        _ => Finding::ok("requests", text),
     }
 }
 
-/// Points a minute of all candidates: there a 304 counts as well.
+/// Judges all candidates' points per minute, to which a 304 counts as well.
 pub(super) fn polls(election: &LeaderElectionConfig, github: bool) -> Finding {
     let each = times(election.poll_period, MINUTE);
-    let leader = POINTS_OF_A_WRITE * times(election.retry_period, MINUTE);
+    let leader = POINTS_PER_WRITE * times(election.retry_period, MINUTE);
     let of = |candidates: f64| whole(candidates * each + leader);
     let made = format!(
-        "{FEW} candidates use {} points a minute, {MANY} use {} (POLL_PERIOD={:?})",
+        "{FEW} candidates use {} points per minute, {MANY} use {} (POLL_PERIOD={:?})",
         of(FEW),
         of(MANY),
         election.poll_period
     );
     if !github {
-        return ok("polls", made);
+        return Finding::ok("polls", made);
     }
-    let most = ((POINTS_A_MINUTE - leader) / each).floor().max(0.0);
+    let most = ((POINTS_PER_MINUTE - leader) / each).floor().max(0.0);
     let text = format!(
-        "{made}, of {POINTS_A_MINUTE}: more than {} need a longer POLL_PERIOD",
+        "{made}, of {POINTS_PER_MINUTE}: more than {} need a longer POLL_PERIOD",
         whole(most)
     );
     match most < MANY {
-        true => warn("polls", text),
-        false => ok("polls", text),
+        true => Finding::warn("polls", text),
+        false => Finding::ok("polls", text),
     }
 }
 
-/// What is left of the hour's requests now.
+/// Judges the number of requests left in the current hour.
 pub(super) fn remaining(rate: Option<&RateLimit>) -> Finding {
     let Some(rate) = rate else {
-        return ok("limit", "this service names none");
+        return Finding::ok("limit", "this service reports none");
     };
-    let text = limit_text(rate);
+    let text = stats::RateLimit::from(*rate).summary(rate.date);
     if rate.remaining == 0 {
-        return fail(
+        return Finding::fail(
             "limit",
             format!(
-                "{text}: nobody can renew or claim before; use longer periods or fewer programs"
+                "{text}: no candidate can renew or acquire before; use longer periods or fewer \
+                 programs"
             ),
         );
     }
     if (rate.remaining as f64) < rate.limit as f64 * (1.0 - USABLE) {
-        return warn(
+        return Finding::warn(
             "limit",
-            format!("{text}: use longer periods, or a user of its own for each lock"),
+            format!("{text}: use longer periods, or one user per lock"),
         );
     }
-    ok("limit", text)
+    Finding::ok("limit", text)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::Level;
     use super::*;
+    use crate::lock::admin::Level;
 
     fn seconds(retry: u64, poll_millis: u64) -> LeaderElectionConfig {
         LeaderElectionConfig {
@@ -176,11 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn the_default_settings_suit_one_lock_and_eight_candidates() {
+    fn defaults_suit_one_lock_and_eight_candidates() {
         let election = LeaderElectionConfig::new("a");
         let writes = writes(&election, true);
         assert_eq!(writes.level, Level::Ok);
-        assert!(writes.text.contains("450 an hour"), "{}", writes.text);
+        assert!(writes.text.contains("450 per hour"), "{}", writes.text);
         assert!(writes.text.contains("for 1 lock;"), "{}", writes.text);
         let requests = requests(&election, None, true);
         assert_eq!(requests.level, Level::Ok);
@@ -195,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn n_times_the_period_suits_n_locks() {
+    fn longer_period_suits_more_locks() {
         for (retry, locks) in [(16, "2 locks"), (24, "3 locks"), (80, "11 locks")] {
             let finding = writes(&seconds(retry, 2_000), true);
             assert!(finding.text.contains(locks), "{}", finding.text);
@@ -203,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn periods_that_are_too_short_fail() {
+    fn too_short_period_fails() {
         let short = seconds(4, 100);
         assert_eq!(writes(&short, true).level, Level::Fail);
         assert_eq!(writes(&short, false).level, Level::Ok);
@@ -222,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn few_requests_left_are_a_warning_and_none_a_failure() {
+    fn few_requests_left_warn() {
         for (left, level) in [(5_000, Level::Ok), (1_000, Level::Ok), (999, Level::Warn)] {
             assert_eq!(remaining(Some(&rate(5_000, left))).level, level, "{left}");
         }

@@ -1,0 +1,275 @@
+//! Gist lock as commands for operators use it: reads outside of an election, the write that deposes,
+//! and the creation of gists and files.
+
+use std::ops::ControlFlow;
+use std::thread;
+use std::time::Duration;
+
+use super::GistLock;
+use super::checks;
+use super::client::GistClient;
+use super::options::GistOptions;
+use super::revision::Revision;
+use super::session::{Session, inspected};
+use super::stored::{Mark, Stored, to_first_text};
+use super::terms::Survey;
+use super::wire::{Reply, Request};
+use crate::election::config::LeaderElectionConfig;
+use crate::election::lock::{Content, LockError, Observed, ResourceLock};
+use crate::election::record::LeaderElectionRecord;
+use crate::fmt::one_line;
+use crate::lock::admin::{Admin, Checks, Initialized};
+use crate::lock::backend::OpenError;
+use crate::lock::inspection::InspectedRecord;
+use crate::lock::stats::StoreStats;
+use crate::lock::term_history::{Progress, TermHistory};
+use crate::system::clock;
+use crate::system::random::process_name;
+
+/// Time limit of a call of the lock, which may send several requests.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Attempts of a request that got no usable answer, and the pause between them. Answers may be stale
+/// for some ten seconds after a write.
+const ATTEMPTS: u32 = 15;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Attempts of a request of a history scan.
+const SCAN_ATTEMPTS: u32 = 3;
+
+/// Attempts to create a file while other writers come first.
+const CREATE_ATTEMPTS: u32 = 20;
+
+/// Lease duration of a record without a holder, as client-go writes it in a release.
+const RELEASED: Duration = Duration::from_secs(1);
+
+/// File of a new gist, unless the settings name one.
+const DEFAULT_FILE: &str = "leader.json";
+
+/// Description of a new gist, by which its owner recognises it.
+const DESCRIPTION: &str = "lease of an elector (multi-cluster-leader-election)";
+
+/// Access to a gist lock for operators.
+#[derive(Debug)]
+pub struct GistAdmin(Session);
+
+impl GistAdmin {
+    pub(super) fn open(
+        options: &GistOptions,
+        election: &LeaderElectionConfig,
+    ) -> Result<GistAdmin, OpenError> {
+        Session::open(options, election).map(GistAdmin)
+    }
+
+    /// Adds to the error of an unfinished history scan what the newest revision says.
+    fn explain(&self, error: LockError) -> LockError {
+        let newest = self.0.looker.newest().and_then(Stored::record);
+        match (error, newest) {
+            (LockError::Unfinished(why), Some(newest)) => LockError::Unfinished(format!(
+                "{why}, after {} requests. The newest revision names {:?} (fencing token {}), but \
+                 may not be effective; create a new gist with elector init",
+                self.0.requests,
+                one_line(&newest.record.holder_identity),
+                newest.record.leader_transitions,
+            )),
+            (error, _) => error,
+        }
+    }
+
+    /// Creates a secret gist whose only file holds a checkpoint.
+    fn create_gist(&mut self) -> Result<Initialized, LockError> {
+        let file = self.0.options.file.as_deref().unwrap_or(DEFAULT_FILE);
+        let process = process_name()
+            .map_err(|error| LockError::Unavailable(format!("/dev/urandom: {error}")))?;
+        let request = Request::Create {
+            description: DESCRIPTION.to_owned(),
+            content: to_first_text(&free_record(0), &format!("{process}-1"), &Mark::Checkpoint),
+        };
+        let set = self.0.client.set_file(file);
+        set.map_err(|error| LockError::Refused(error.to_string()))?;
+        match self.0.client.call(&request, CALL_TIMEOUT).reply {
+            Ok(Reply::Created(gist)) => Ok(self.initialized(
+                gist.as_str(),
+                file,
+                format!("created secret gist {gist} with file {:?}", one_line(file)),
+            )),
+            Ok(_) => Err(unexpected()),
+            Err(LockError::NotFound(why)) => Err(LockError::NotFound(format!(
+                "the access token may not create gists: {why}"
+            ))),
+            Err(LockError::OutcomeUnknown(why)) => Err(LockError::Unavailable(format!(
+                "the gist may have been created: {why}; before you run this again, delete a gist \
+                 called {DESCRIPTION:?} that you do not know"
+            ))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates the file in an existing gist, unless it holds a record.
+    fn create_file(&mut self) -> Result<Initialized, LockError> {
+        let lock = GistOptions::open(&self.0.options, &self.0.election);
+        let mut lock = lock.map_err(|error| LockError::Refused(error.to_string()))?;
+        for _ in 0..CREATE_ATTEMPTS {
+            let observed = read_patiently(&mut lock)?;
+            let gist = self.0.client.target().gist.clone();
+            let file = lock.file().unwrap_or_default().to_owned();
+            let place = format!("file {:?} of gist {gist}", one_line(&file));
+            let token = observed.highest_fencing_token.unwrap_or_default();
+            let message = match &observed.content {
+                Content::NeverWritten => {
+                    match lock.mark(&free_record(token), &Mark::Checkpoint, CALL_TIMEOUT) {
+                        Ok(_) => format!("created {place}"),
+                        Err(LockError::Conflict) => continue,
+                        Err(LockError::OutcomeUnknown(_) | LockError::Unavailable(_)) => {
+                            thread::sleep(PAUSE);
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Content::Record(record) => format!(
+                    "nothing to do: {place} holds a record, fencing token {token}, {}",
+                    match record.holder_identity.as_str() {
+                        "" => "without a holder".to_owned(),
+                        holder => format!("held by {}", one_line(holder)),
+                    }
+                ),
+                Content::Corrupt(_) | Content::Deleted => format!(
+                    "nothing to do: {place} held a record, which is corrupt or deleted; candidates \
+                     wait and then replace it, because a leader may still be running"
+                ),
+            };
+            return Ok(self.initialized(gist.as_str(), &file, message));
+        }
+        Err(LockError::Unavailable(
+            "other writers came first every time: run this again".to_owned(),
+        ))
+    }
+
+    fn initialized(&self, gist: &str, file: &str, message: String) -> Initialized {
+        Initialized {
+            message,
+            settings: vec![("GIST_ID", gist.to_owned()), ("GIST_FILE", file.to_owned())],
+            name: gist.to_owned(),
+        }
+    }
+}
+
+impl Admin for GistAdmin {
+    fn describe(&self) -> String {
+        self.0.client.describe()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.0.client.stats()
+    }
+
+    fn inspect(&mut self) -> Result<InspectedRecord, LockError> {
+        match self.0.read() {
+            Ok(looked) => Ok(inspected(&looked)),
+            Err(error) => Err(self.explain(error)),
+        }
+    }
+
+    fn replace(
+        &mut self,
+        inspected: &InspectedRecord,
+        record: &LeaderElectionRecord,
+    ) -> Result<(), LockError> {
+        let until: Revision = inspected
+            .version
+            .parse()
+            .map_err(|_| LockError::Refused("the inspected record is of another store".into()))?;
+        let content = record.to_json();
+        let request = Request::Write { content, until };
+        self.0.call(&request).reply.map(drop)
+    }
+
+    fn check(&mut self) -> Checks {
+        checks::run(&mut self.0)
+    }
+
+    fn init(&mut self) -> Result<Initialized, LockError> {
+        match self.0.options.gist_id {
+            Some(_) => self.create_file(),
+            None => self.create_gist(),
+        }
+    }
+
+    fn history(
+        &mut self,
+        max_requests: u32,
+        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> TermHistory {
+        let mut survey = Survey::new(self.0.options.file.clone(), max_requests);
+        let error = self.scan(&mut survey, progress).err();
+        if let Some(file) = survey.file() {
+            // The name was checked when it was read.
+            let _ = self.0.client.set_file(file);
+        }
+        TermHistory {
+            error,
+            ..survey.history()
+        }
+    }
+}
+
+impl GistAdmin {
+    fn scan(
+        &mut self,
+        survey: &mut Survey,
+        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<(), LockError> {
+        let mut failures = 0;
+        while let Some(request) = survey.poll_request() {
+            if progress(&survey.progress()).is_break() {
+                return Ok(());
+            }
+            let answer = self.0.call(&request);
+            let taken = survey.handle_answer(answer);
+            if let Some(file) = survey.file() {
+                let _ = self.0.client.set_file(file);
+            }
+            match taken {
+                Ok(()) => failures = 0,
+                Err(LockError::Unavailable(_)) if failures + 1 < SCAN_ATTEMPTS => {
+                    failures += 1;
+                    thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads until there is a usable answer, at most 15 times in a row.
+fn read_patiently(lock: &mut GistLock<GistClient>) -> Result<Observed, LockError> {
+    let mut failures = 0;
+    loop {
+        match lock.get(CALL_TIMEOUT) {
+            // A long history takes several calls.
+            Err(LockError::Unfinished(_)) => failures = 0,
+            Err(LockError::Unavailable(_)) if failures + 1 < ATTEMPTS => {
+                failures += 1;
+                thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn free_record(fencing_token: u64) -> LeaderElectionRecord {
+    let now = clock::utc_timestamp();
+    LeaderElectionRecord {
+        lease_duration_seconds: RELEASED.as_secs(),
+        acquire_time: now.clone(),
+        renew_time: now,
+        leader_transitions: fencing_token,
+        ..LeaderElectionRecord::default()
+    }
+}
+
+fn unexpected() -> LockError {
+    LockError::Unavailable("the gist service sent another answer than was asked for".to_owned())
+}

@@ -1,0 +1,572 @@
+//! Checks of a gist lock for `elector doctor`: connection, access token, gist, file, history, rate
+//! limits and this machine's clock.
+//!
+//! [`run`] sends the requests; the functions below it, which judge what was found, are pure.
+
+mod limits;
+
+use std::time::Duration;
+
+use super::look::Looked;
+use super::protocol::has_gist_scope;
+use super::session::{Clocks, Session, inspected};
+use super::stored::Stored;
+use super::token::AccessTokenKind;
+use super::wire::{About, Reply, Request};
+use crate::election::lock::LockError;
+use crate::fmt::{count, one_line, span};
+use crate::lock::admin::{Checks, Finding, Level};
+use crate::net::AccessTokenSource;
+
+/// Names of the checks.
+pub(super) const ALL: &[&str] = &[
+    "connection",
+    "token",
+    "rights",
+    "gist",
+    "file",
+    "history",
+    "writes",
+    "requests",
+    "polls",
+    "limit",
+    "clock",
+];
+
+/// Most entries on a page of the history.
+const PAGE: usize = 100;
+
+/// Clocks that differ by less agree well enough to compare two logs.
+const CLOSE_CLOCKS_MILLIS: i64 = 5_000;
+
+/// Requests of a start that need no warning: a little more than two locks in one gist cost each other.
+const CHEAP_START: u32 = 5;
+
+/// Revisions beyond which no candidate scans the history to its end.
+const LONG_HISTORY: u64 = 100_000;
+
+/// Fix for a history that costs too much.
+const NEW_GIST: &str = "create a new gist with elector init";
+
+/// Pages that show how long a history is, each ten times as far back as the one before.
+const FAR_PAGES: [u32; 3] = [11, 101, 1_001];
+
+/// Runs all checks, each of which depends on those before it.
+pub(super) fn run(session: &mut Session) -> Checks {
+    let looked = session.read();
+    let mut run = Run {
+        start: session.requests,
+        session,
+        looked,
+        findings: Vec::new(),
+    };
+    run.check_connection();
+    run.check_token();
+    run.check_gist();
+    run.check_limits();
+    Checks {
+        record: run.looked.as_ref().ok().map(inspected),
+        findings: run.findings,
+    }
+}
+
+/// Checks that are under way.
+struct Run<'a> {
+    session: &'a mut Session,
+    looked: Result<Looked, LockError>,
+    /// Number of requests of the first read, as of a candidate's start.
+    start: u32,
+    findings: Vec<Finding>,
+}
+
+impl Run<'_> {
+    fn add(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    fn skip(&mut self, checks: &[&'static str]) {
+        self.findings
+            .extend(checks.iter().copied().map(Finding::skipped));
+    }
+
+    /// Returns the error of the read, if it is of this kind.
+    fn error(&self, of: impl Fn(&LockError) -> bool) -> Option<String> {
+        let error = self.looked.as_ref().err();
+        error.filter(|error| of(error)).map(LockError::to_string)
+    }
+
+    fn answered(&self, status: impl Fn(u16) -> bool) -> bool {
+        let stats = self.session.client.stats();
+        let mut answers = stats.answers.keys();
+        answers.any(|(_, answered)| status(*answered))
+    }
+
+    fn check_connection(&mut self) {
+        let unavailable = self.error(|error| matches!(error, LockError::Unavailable(_)));
+        if let Some(error) = unavailable {
+            return self.add(Finding::fail("connection", error));
+        }
+        let api = &self.session.options.api_url;
+        let proxy = match self.session.client.proxy() {
+            Some(proxy) => format!("through the proxy {proxy}"),
+            None => "without a proxy".to_owned(),
+        };
+        let text = format!("{api} answers, {proxy}");
+        self.add(Finding::ok("connection", text));
+    }
+
+    fn check_token(&mut self) {
+        let kind = self.session.client.access_token_kind();
+        let refused = self.error(|error| matches!(error, LockError::Unauthorized(_)));
+        let form = token(kind, &source(&self.session.options.access_token));
+        // A 401 says that the access token is invalid, other refusals that it may not do enough.
+        let invalid = self.answered(|status| status == 401);
+        match &refused {
+            _ if form.level == Level::Fail => {
+                self.add(form);
+                return self.skip(&["rights"]);
+            }
+            Some(error) if invalid => {
+                self.add(Finding::fail("token", error.as_str()));
+                return self.skip(&["rights"]);
+            }
+            None if !self.answered(|status| status < 500 && status != 401) => {
+                return self.skip(&["token", "rights"]);
+            }
+            _ => self.add(form),
+        }
+        let rights = match refused {
+            Some(error) => Finding::fail("rights", error),
+            None => rights(kind, self.session.client.scopes()),
+        };
+        self.add(rights);
+    }
+
+    fn check_gist(&mut self) {
+        if let Some(error) = self.error(|error| matches!(error, LockError::NotFound(_))) {
+            self.add(Finding::fail("gist", error));
+            return self.skip(&["file", "history"]);
+        }
+        let refused = self.error(|error| matches!(error, LockError::Refused(_)));
+        if refused.is_none() && self.session.looker.newest().is_none() {
+            return self.skip(&["gist", "file", "history"]);
+        }
+        self.add(gist(self.session.looker.about()));
+        if let Some(error) = refused {
+            self.add(Finding::fail("file", error));
+            return self.skip(&["history"]);
+        }
+        let looker = &self.session.looker;
+        let name = looker.file().unwrap_or_default();
+        let named = self.session.options.file.is_some();
+        let file = file(name, named, looker.files(), looker.newest());
+        self.add(file);
+        self.check_history();
+    }
+
+    fn check_history(&mut self) {
+        match &self.looked {
+            Err(LockError::Unfinished(error)) => {
+                let text = format!("{error}, after {} requests; {NEW_GIST}", self.start);
+                self.add(Finding::fail("history", text));
+            }
+            Err(_) => self.skip(&["history"]),
+            Ok(looked) => {
+                let whole = looked.effect.settled;
+                let length = length(|page| self.session.entries(page)).ok();
+                self.add(history(self.start, whole, length));
+            }
+        }
+    }
+
+    fn check_limits(&mut self) {
+        let election = &self.session.election;
+        let github = self.session.options.api_url.is_github_com();
+        let rate = self.session.client.rate_limit();
+        let mut found = vec![
+            limits::writes(election, github),
+            limits::requests(election, rate.as_ref(), github),
+            limits::polls(election, github),
+        ];
+        let limited = self.error(|error| matches!(error, LockError::RateLimited { .. }));
+        let answered = self.answered(|_| true);
+        found.push(match limited {
+            Some(error) => Finding::fail("limit", error),
+            None if answered => limits::remaining(rate.as_ref()),
+            None => Finding::skipped("limit"),
+        });
+        found.push(match answered {
+            true => clock(self.session.clocks),
+            false => Finding::skipped("clock"),
+        });
+        self.findings.append(&mut found);
+    }
+}
+
+impl Session {
+    /// Returns the number of entries on a page of the history.
+    fn entries(&mut self, page: u32) -> Result<usize, LockError> {
+        let request = Request::Commits {
+            page,
+            per_page: PAGE,
+        };
+        match self.call(&request).reply? {
+            Reply::Commits(commits) => Ok(commits.len()),
+            _ => Ok(0),
+        }
+    }
+}
+
+fn source(token: &AccessTokenSource) -> String {
+    match token {
+        AccessTokenSource::Value(_) => "GITHUB_API_TOKEN".to_owned(),
+        AccessTokenSource::File(path) => format!("{path:?} (GITHUB_API_TOKEN_FILE)"),
+    }
+}
+
+/// Judges the kind of the access token.
+fn token(kind: AccessTokenKind, source: &str) -> Finding {
+    let form = match kind {
+        AccessTokenKind::Classic => "a classic token",
+        AccessTokenKind::FineGrained => "a fine-grained token",
+        AccessTokenKind::OAuthApp => "a token of an OAuth app",
+        AccessTokenKind::AppUser => "a user token of a GitHub App",
+        AccessTokenKind::Installation => {
+            return Finding::fail(
+                "token",
+                format!(
+                    "{source} holds an installation token of a GitHub App, such as GITHUB_TOKEN in \
+                     Actions, which cannot access gists; use a personal token with the scope gist"
+                ),
+            );
+        }
+        AccessTokenKind::Refresh => {
+            return Finding::fail(
+                "token",
+                format!(
+                    "{source} holds a refresh token, which grants no access; use a personal token \
+                     with the scope gist"
+                ),
+            );
+        }
+        _ => "a token of unknown form",
+    };
+    Finding::ok("token", format!("{form}, from {source}, accepted"))
+}
+
+/// Judges the rights of the access token, as far as they can be known without writing.
+fn rights(kind: AccessTokenKind, scopes: Option<&str>) -> Finding {
+    match (kind, scopes) {
+        (_, Some(scopes)) if !has_gist_scope(scopes) => Finding::fail(
+            "rights",
+            format!(
+                "the access token has the scopes {} and may not write gists; add the scope gist",
+                one_line(scopes)
+            ),
+        ),
+        (_, Some("gist")) => Finding::ok(
+            "rights",
+            "the access token has the scope gist and may write gists",
+        ),
+        (_, Some(scopes)) => Finding::warn(
+            "rights",
+            format!(
+                "the access token may do more than needed ({}); the scope gist suffices",
+                one_line(scopes)
+            ),
+        ),
+        (AccessTokenKind::Classic | AccessTokenKind::OAuthApp, None) => Finding::warn(
+            "rights",
+            "the answers show no scopes: the access token has none, or a proxy removes them; it \
+             needs the scope gist",
+        ),
+        (_, None) => Finding::ok(
+            "rights",
+            "not shown for this kind of token: only a write shows whether it has the account \
+             permission Gists (read and write)",
+        ),
+    }
+}
+
+/// Judges who can see and write the gist.
+fn gist(about: &About) -> Finding {
+    let owner = match &about.owner {
+        Some(owner) => format!("owned by {}", one_line(owner)),
+        None => "its owner is not shown".to_owned(),
+    };
+    let text = format!("{owner}; only the owner's access tokens can write it");
+    match about.public {
+        Some(true) => Finding::warn(
+            "gist",
+            format!(
+                "{text}; public: anyone can find it and see who leads; elector init creates a secret \
+                 one"
+            ),
+        ),
+        Some(false) => Finding::ok("gist", format!("secret, {text}")),
+        None => Finding::ok("gist", text),
+    }
+}
+
+/// Judges the file that holds the record.
+fn file(name: &str, named: bool, files: &[String], newest: Option<&Stored>) -> Finding {
+    let exists = files.iter().any(|file| file == name);
+    let text = match newest {
+        Some(Stored::Blank) if exists => format!("{name:?} is blank: the first leader writes it"),
+        Some(Stored::Blank) => {
+            format!("{name:?} does not exist yet: the first leader creates it")
+        }
+        _ if named => format!("{name:?}, from GIST_FILE"),
+        _ => format!("{name:?}, the gist's only file"),
+    };
+    Finding::ok("file", text)
+}
+
+/// Length of a gist's history, as far as a few requests show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Exactly(u64),
+    /// Bounds, both inclusive.
+    Between(u64, u64),
+    MoreThan(u64),
+}
+
+/// Measures a history with at most five requests. `entries` returns the number of entries on a page.
+fn length<E>(mut entries: impl FnMut(u32) -> Result<usize, E>) -> Result<Length, E> {
+    let size = entries(1)? as u64;
+    if entries(2)? == 0 {
+        return Ok(Length::Exactly(size));
+    }
+    let mut above = size;
+    for page in FAR_PAGES {
+        let before = u64::from(page - 1) * size;
+        if entries(page)? == 0 {
+            return Ok(Length::Between(above, before));
+        }
+        above = before;
+    }
+    Ok(Length::MoreThan(above))
+}
+
+impl Length {
+    fn text(self) -> String {
+        match self {
+            Length::Exactly(1) => "1 revision".to_owned(),
+            Length::Exactly(number) => format!("{} revisions", count(number)),
+            Length::Between(from, to) => format!("{} to {} revisions", count(from), count(to)),
+            Length::MoreThan(number) => format!("more than {} revisions", count(number)),
+        }
+    }
+}
+
+/// Judges what a start costs because of the history. `start` is the number of requests of the first
+/// read; `whole` tells whether that was all that a candidate must read.
+fn history(start: u32, whole: bool, length: Option<Length>) -> Finding {
+    let revisions = match length {
+        Some(length) => length.text(),
+        None => "an unknown number of revisions".to_owned(),
+    };
+    if !whole {
+        return Finding::warn(
+            "history",
+            format!(
+                "{revisions}; a start reads more than {start} of them, one request each; {NEW_GIST}"
+            ),
+        );
+    }
+    let cost = match start {
+        1 => "1 request".to_owned(),
+        _ => format!("{start} requests"),
+    };
+    let text = format!("{revisions}; a start costs {cost}");
+    match length {
+        _ if start > CHEAP_START => Finding::warn("history", format!("{text}; {NEW_GIST}")),
+        Some(Length::MoreThan(number)) if number >= LONG_HISTORY => Finding::warn(
+            "history",
+            format!("{text}, but no candidate can read all of it if it must; {NEW_GIST}"),
+        ),
+        _ => Finding::ok("history", text),
+    }
+}
+
+/// Judges this machine's clock against the service's.
+fn clock(clocks: Option<Clocks>) -> Finding {
+    let Some(clocks) = clocks else {
+        return Finding::warn(
+            "clock",
+            "the answers have no date, so the age of a record is unknown; check any proxy on the way",
+        );
+    };
+    let here = clocks.sent.midpoint(clocks.answered);
+    // Dates are cut off to whole seconds and lack half of one on average.
+    let there = clocks.date.saturating_mul(1_000).saturating_add(500);
+    let ahead = here.saturating_sub(there);
+    if ahead.abs() < 1_000 {
+        let text = "this machine's clock agrees with the service's; no decision depends on it";
+        return Finding::ok("clock", text);
+    }
+    let span = span(Duration::from_millis(ahead.unsigned_abs()));
+    let side = if ahead > 0 { "ahead of" } else { "behind" };
+    let text =
+        format!("this machine's clock is {span} {side} the service's; no decision depends on it");
+    if ahead.abs() <= CLOSE_CLOCKS_MILLIS {
+        return Finding::ok("clock", text);
+    }
+    Finding::warn(
+        "clock",
+        format!("{text}, but times in logs and records do; set it (NTP)"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_that_cannot_write_gists_fails() {
+        for (kind, level) in [
+            (AccessTokenKind::Classic, Level::Ok),
+            (AccessTokenKind::FineGrained, Level::Ok),
+            (AccessTokenKind::Installation, Level::Fail),
+            (AccessTokenKind::Refresh, Level::Fail),
+            (AccessTokenKind::Other, Level::Ok),
+        ] {
+            assert_eq!(token(kind, "GITHUB_API_TOKEN").level, level, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn rights_follow_scopes() {
+        for (kind, scopes, level, part) in [
+            (
+                AccessTokenKind::Classic,
+                Some("gist"),
+                Level::Ok,
+                "may write",
+            ),
+            (
+                AccessTokenKind::Classic,
+                Some("repo, gist"),
+                Level::Warn,
+                "repo",
+            ),
+            (
+                AccessTokenKind::Classic,
+                Some("repo"),
+                Level::Fail,
+                "scope gist",
+            ),
+            (AccessTokenKind::Classic, None, Level::Warn, "no scopes"),
+            (
+                AccessTokenKind::FineGrained,
+                None,
+                Level::Ok,
+                "only a write",
+            ),
+        ] {
+            let found = rights(kind, scopes);
+            assert_eq!(found.level, level, "{}", found.text);
+            assert!(found.text.contains(part), "{}", found.text);
+        }
+    }
+
+    #[test]
+    fn public_gist_warns_and_names_owner() {
+        let about = |public| About {
+            public,
+            owner: Some("someone".into()),
+        };
+        for (public, level) in [
+            (Some(true), Level::Warn),
+            (Some(false), Level::Ok),
+            (None, Level::Ok),
+        ] {
+            let found = gist(&about(public));
+            assert_eq!(found.level, level);
+            assert!(found.text.contains("owned by someone"), "{}", found.text);
+        }
+        assert_eq!(gist(&About::default()).level, Level::Ok);
+    }
+
+    #[test]
+    fn file_names_its_source() {
+        let files = ["a.json".to_owned()];
+        let text = |name, named, newest| file(name, named, &files, newest).text;
+        assert!(text("a.json", false, None).contains("only file"));
+        assert!(text("a.json", true, None).contains("GIST_FILE"));
+        assert!(text("a.json", true, Some(&Stored::Blank)).contains("blank"));
+        assert!(text("b.json", true, Some(&Stored::Blank)).contains("does not exist yet"));
+    }
+
+    fn length_of(revisions: usize, size: usize) -> (Length, u32) {
+        let mut requests = 0;
+        let found = length(|page: u32| {
+            requests += 1;
+            let before = (page as usize - 1) * size;
+            Ok::<_, ()>(revisions.saturating_sub(before).min(size))
+        });
+        (found.unwrap(), requests)
+    }
+
+    #[test]
+    fn history_length_takes_few_requests() {
+        for (revisions, expected) in [
+            (1, Length::Exactly(1)),
+            (100, Length::Exactly(100)),
+            (101, Length::Between(100, 1_000)),
+            (1_000, Length::Between(100, 1_000)),
+            (1_001, Length::Between(1_000, 10_000)),
+            (11_000, Length::Between(10_000, 100_000)),
+            (400_000, Length::MoreThan(100_000)),
+        ] {
+            let (found, requests) = length_of(revisions, 100);
+            assert_eq!(found, expected, "{revisions}");
+            assert!(requests <= 5, "{requests}");
+        }
+        assert_eq!(length_of(400, 30).0, Length::Between(300, 3_000));
+        assert_eq!(length(|_| Err("no")), Err("no"));
+    }
+
+    #[test]
+    fn costly_start_names_fix() {
+        let long = Some(Length::MoreThan(100_000));
+        for (start, whole, length, level) in [
+            (1, true, Some(Length::Exactly(7)), Level::Ok),
+            (1, true, Some(Length::Between(10_000, 100_000)), Level::Ok),
+            (1, true, None, Level::Ok),
+            (1, true, long, Level::Warn),
+            (6, true, Some(Length::Exactly(7)), Level::Warn),
+            (21, false, long, Level::Warn),
+        ] {
+            let found = history(start, whole, length);
+            assert_eq!(found.level, level, "{}", found.text);
+            let helps = found.text.contains("elector init");
+            assert_eq!(helps, level == Level::Warn, "{}", found.text);
+        }
+        let text = history(1, true, Some(Length::Exactly(1))).text;
+        assert_eq!(text, "1 revision; a start costs 1 request");
+    }
+
+    #[test]
+    fn clock_is_compared_at_request_midpoint() {
+        let at = |millis: i64| {
+            clock(Some(Clocks {
+                sent: millis - 100,
+                answered: millis + 100,
+                date: 1_588_008_246,
+            }))
+        };
+        let base = 1_588_008_246_500;
+        for millis in [base, base + 4_900, base - 4_900] {
+            assert_eq!(at(millis).level, Level::Ok, "{millis}");
+        }
+        assert!(at(base + 900).text.contains("agrees"));
+        assert!(at(base - 3_000).text.contains("3s behind"));
+        let ahead = at(base + 90_000);
+        assert_eq!(ahead.level, Level::Warn);
+        assert!(ahead.text.contains("1m 30s ahead of"), "{}", ahead.text);
+        let behind = at(base - 7_000);
+        assert!(behind.text.contains("7s behind"), "{}", behind.text);
+        assert_eq!(clock(None).level, Level::Warn);
+    }
+}

@@ -1,0 +1,189 @@
+//! Settings of a gist lock.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::options::{CONFIRM_DELAY, GITHUB_API_URL, GistOptions};
+use super::wire::target::{ApiUrl, GistId, TargetError, check_api_url, check_file_name};
+use crate::lock::settings::{Found, Noted, Reader, Setting, looks_secret, shown};
+use crate::net::{AccessToken, AccessTokenSource};
+
+/// Settings of a gist lock, as `elector help` shows them.
+pub const SETTINGS: &[Setting] = &[
+    Setting::new("GIST_ID", "required", "the gist that holds the record"),
+    Setting::new(
+        "GIST_FILE",
+        "the gist's only file",
+        "the file in it, one per lock; created if it does not exist",
+    ),
+    Setting::new(
+        "GITHUB_API_TOKEN",
+        "required, this or the next",
+        "an access token that may write gists",
+    ),
+    Setting::new(
+        "GITHUB_API_TOKEN_FILE",
+        "required, this or the one above",
+        "a file that holds it; read again when it changes",
+    ),
+    Setting::new(
+        "GITHUB_API_URL",
+        "https://api.github.com",
+        "for GitHub Enterprise: https://HOST/api/v3",
+    ),
+    Setting::new(
+        "ALLOW_INSECURE_HTTP",
+        "false",
+        "true permits a GITHUB_API_URL with http:// beyond this machine",
+    ),
+    Setting::new(
+        "CONFIRM_DELAY",
+        "2s",
+        "between a claim and the write that confirms it",
+    ),
+];
+
+/// Reads the options of a gist lock, and its confirm delay, which is known even if another setting is bad.
+/// `new` permits that no gist is named, because one will be created.
+pub fn read(
+    reader: &mut Reader<'_>,
+    ca_file: Option<&Path>,
+    new: bool,
+) -> (Result<GistOptions, Noted>, Option<Duration>) {
+    let gist_id = gist_id(reader, new);
+    let file = gist_file(reader);
+    let token = token(reader);
+    let api_url = api_url(reader);
+    let before = reader.problem_count();
+    let confirm_delay = reader.duration("CONFIRM_DELAY", CONFIRM_DELAY);
+    let known = (reader.problem_count() == before).then_some(confirm_delay);
+    let options = || {
+        Ok(GistOptions {
+            gist_id: gist_id?,
+            file: file?,
+            access_token: token?,
+            api_url: api_url?,
+            ca_file: ca_file.map(Path::to_owned),
+            confirm_delay,
+        })
+    };
+    (options(), known)
+}
+
+fn gist_id(reader: &mut Reader<'_>, new: bool) -> Result<Option<GistId>, Noted> {
+    let Some(found) = reader.text("GIST_ID")? else {
+        if new {
+            return Ok(None);
+        }
+        reader.problem(
+            "GIST_ID is not set: give the id of the gist that holds the record, the last part of \
+             its address on the web"
+                .to_owned(),
+        );
+        return Err(Noted);
+    };
+    let found = reader.no_secret(found)?;
+    match found.value.parse() {
+        Ok(id) => Ok(Some(id)),
+        Err(error) => Err(refuse(reader, &found, &error)),
+    }
+}
+
+fn gist_file(reader: &mut Reader<'_>) -> Result<Option<String>, Noted> {
+    let Some(found) = reader.text("GIST_FILE")? else {
+        return Ok(None);
+    };
+    let found = reader.no_secret(found)?;
+    match check_file_name(&found.value) {
+        Ok(_) => Ok(Some(found.value)),
+        Err(error) => Err(refuse(reader, &found, &error)),
+    }
+}
+
+/// Notes what is wrong with a variable, under the name that it was found by.
+fn refuse(reader: &mut Reader<'_>, found: &Found<String>, error: &TargetError) -> Noted {
+    let Found {
+        variable, value, ..
+    } = found;
+    reader.problem(match error {
+        TargetError::ApiUrl(why) => format!("{variable} {why}"),
+        TargetError::GistId(why) | TargetError::FileName(why) => {
+            format!("{variable} is {}, but {why}", shown(value))
+        }
+    });
+    Noted
+}
+
+/// Returns the source of the access token. A variable with the prefix outranks one without.
+fn token(reader: &mut Reader<'_>) -> Result<AccessTokenSource, Noted> {
+    let value = reader.text("GITHUB_API_TOKEN")?;
+    let file = reader.raw("GITHUB_API_TOKEN_FILE");
+    match (value, file) {
+        (None, None) => {
+            reader.problem(
+                "neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set: give an access token that \
+                 may write gists, or a file that holds one"
+                    .to_owned(),
+            );
+            Err(Noted)
+        }
+        (Some(value), None) => token_value(reader, &value),
+        (None, Some(file)) => token_file(reader, file),
+        (Some(value), Some(file)) if value.prefixed == file.prefixed => {
+            reader.problem(format!(
+                "both {} and {} are set: unset the first, the file is read again when it changes",
+                value.variable, file.variable
+            ));
+            Err(Noted)
+        }
+        (Some(value), Some(file)) if value.prefixed => {
+            reader.warning(ignored(&file.variable, &value.variable));
+            token_value(reader, &value)
+        }
+        (Some(value), Some(file)) => {
+            reader.warning(ignored(&value.variable, &file.variable));
+            token_file(reader, file)
+        }
+    }
+}
+
+/// Returns the file. Why an access token is refused: a path is shown in messages.
+fn token_file(reader: &mut Reader<'_>, found: Found<OsString>) -> Result<AccessTokenSource, Noted> {
+    let path = found.value.to_string_lossy();
+    if looks_secret(&path) && !path.contains('/') {
+        reader.problem(format!(
+            "{} holds what looks like a token (not shown): give the path of a file, or put the \
+             token in GITHUB_API_TOKEN",
+            found.variable
+        ));
+        return Err(Noted);
+    }
+    Ok(AccessTokenSource::File(PathBuf::from(found.value)))
+}
+
+fn ignored(variable: &str, by: &str) -> String {
+    format!("{variable} is not used, because {by} is set too: unset one of them")
+}
+
+fn token_value(reader: &mut Reader<'_>, found: &Found<String>) -> Result<AccessTokenSource, Noted> {
+    match AccessToken::parse(&found.value) {
+        Ok(_) => Ok(AccessTokenSource::Value(found.value.clone())),
+        Err(flaw) => {
+            reader.problem(format!("{}: {flaw}", found.variable));
+            Err(Noted)
+        }
+    }
+}
+
+fn api_url(reader: &mut Reader<'_>) -> Result<ApiUrl, Noted> {
+    let allow_insecure = reader.boolean("ALLOW_INSECURE_HTTP", false);
+    let found = reader.text("GITHUB_API_URL")?;
+    let found = found.unwrap_or_else(|| Found {
+        variable: "GITHUB_API_URL".to_owned(),
+        value: GITHUB_API_URL.to_owned(),
+        prefixed: false,
+    });
+    let found = reader.no_secret(found)?;
+    check_api_url(&found.value, allow_insecure).map_err(|error| refuse(reader, &found, &error))
+}

@@ -1,0 +1,221 @@
+//! Reads environment variables as settings, and collects the problems and warnings.
+//!
+//! This file owns the prefix `ELECTOR_`, the kinds of values (text, duration, boolean), and how a bad
+//! value is shown. Kinds of locks and the program's own settings define the variables.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::fmt::{duration, quoted};
+
+/// Setting, as `elector help` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Environment variable, without `ELECTOR_`.
+    pub name: &'static str,
+    /// Value if it is not set, or a word on that.
+    pub default: &'static str,
+    /// Meaning.
+    pub text: &'static str,
+}
+
+impl Setting {
+    /// Returns a setting.
+    #[must_use]
+    pub const fn new(name: &'static str, default: &'static str, text: &'static str) -> Setting {
+        Setting {
+            name,
+            default,
+            text,
+        }
+    }
+}
+
+/// Beginnings of access tokens. A value that contains one is in the wrong variable, and is not shown.
+const TOKEN_MARKS: &[&str] = &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
+
+/// Variable that is set.
+#[derive(Debug)]
+pub struct Found<T> {
+    /// Full name, for messages.
+    pub variable: String,
+    /// Value.
+    pub value: T,
+    /// Whether the name begins with `ELECTOR_`.
+    pub prefixed: bool,
+}
+
+/// Reader of variables through a lookup. It keeps every problem for one message.
+pub struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<OsString>,
+    problems: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Returns a reader that asks `lookup` for `ELECTOR_<NAME>` and then for `<NAME>`.
+    #[must_use]
+    pub fn new(lookup: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        Reader {
+            lookup,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Notes a problem: the variable, what is wrong with it, and the fix.
+    pub fn problem(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    /// Notes a warning about a setting that works but is probably not intended.
+    pub fn warning(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
+    /// Returns the number of problems so far.
+    #[must_use]
+    pub fn problem_count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// Returns the problems.
+    #[must_use]
+    pub fn into_problems(self) -> Vec<String> {
+        self.problems
+    }
+
+    /// Returns the warnings.
+    #[must_use]
+    pub fn into_warnings(self) -> Vec<String> {
+        self.warnings
+    }
+
+    /// Returns the raw value of `ELECTOR_<name>`, or else of `<name>`. An empty value counts as unset.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<Found<OsString>> {
+        let prefixed = format!("ELECTOR_{name}");
+        for (variable, prefixed) in [(prefixed, true), (name.to_owned(), false)] {
+            if let Some(value) = (self.lookup)(&variable).filter(|value| !value.is_empty()) {
+                return Some(Found {
+                    variable,
+                    value,
+                    prefixed,
+                });
+            }
+        }
+        None
+    }
+
+    /// Returns a path, which need not be UTF-8.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.raw(name).map(|found| PathBuf::from(found.value))
+    }
+
+    /// Returns a text.
+    ///
+    /// # Errors
+    /// If it is not UTF-8, which is noted.
+    pub fn text(&mut self, name: &str) -> Result<Option<Found<String>>, Noted> {
+        let Some(found) = self.raw(name) else {
+            return Ok(None);
+        };
+        let Ok(value) = found.value.into_string() else {
+            // The bytes are not shown: they may be a broken secret.
+            self.problem(format!(
+                "{} is not valid UTF-8: write its value in UTF-8",
+                found.variable
+            ));
+            return Err(Noted);
+        };
+        Ok(Some(Found {
+            variable: found.variable,
+            value,
+            prefixed: found.prefixed,
+        }))
+    }
+
+    /// Refuses a value that seems to contain an access token, because values are logged and stored.
+    ///
+    /// # Errors
+    /// If it does, which is noted.
+    pub fn no_secret(&mut self, found: Found<String>) -> Result<Found<String>, Noted> {
+        if !looks_secret(&found.value) {
+            return Ok(found);
+        }
+        self.problem(format!(
+            "{} holds what looks like an access token (not shown); put it in GITHUB_API_TOKEN",
+            found.variable
+        ));
+        Err(Noted)
+    }
+
+    /// Returns a duration, or the default if it is unset or bad. A bad value is noted.
+    pub fn duration(&mut self, name: &str, default: Duration) -> Duration {
+        let Ok(Some(found)) = self.text(name) else {
+            return default;
+        };
+        match duration::parse(&found.value) {
+            Ok(duration) => duration,
+            Err(_) if looks_secret(&found.value) => {
+                self.problem(format!(
+                    "{} holds what looks like an access token; give a duration like 30s",
+                    found.variable
+                ));
+                default
+            }
+            Err(error) => {
+                self.problem(format!("{}: {error}", found.variable));
+                default
+            }
+        }
+    }
+
+    /// Returns whether the value is `true` or `1` rather than `false` or `0`, in any case, or the default
+    /// if it is unset or bad. A bad value is noted.
+    pub fn boolean(&mut self, name: &str, default: bool) -> bool {
+        let Ok(Some(found)) = self.text(name) else {
+            return default;
+        };
+        match found.value.to_ascii_lowercase().as_str() {
+            "true" | "1" => true,
+            "false" | "0" => false,
+            _ => {
+                self.problem(format!(
+                    "{} is {}: give true or false",
+                    found.variable,
+                    shown(&found.value)
+                ));
+                default
+            }
+        }
+    }
+}
+
+/// Problem that the reader has noted.
+#[derive(Clone, Copy, Debug)]
+pub struct Noted;
+
+/// Returns a bad value for a message: on one line, shortened, and never an access token.
+#[must_use]
+pub fn shown(value: &str) -> String {
+    if looks_secret(value) {
+        return "a value that looks like an access token (not shown)".to_owned();
+    }
+    quoted(value)
+}
+
+/// Returns whether a value seems to contain an access token.
+#[must_use]
+pub fn looks_secret(value: &str) -> bool {
+    TOKEN_MARKS.iter().any(|mark| value.contains(mark))
+}
