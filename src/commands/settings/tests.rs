@@ -301,7 +301,7 @@ fn a_token_loses_the_white_space_around_it_and_may_hold_none() {
         matches!(&gist(&settings).access_token, AccessTokenSource::Value(token) if token.trim() == "ghp_x")
     );
     for bad in ["\n", "a b", "a\r\nX-Evil: 1", "tökén", &"a".repeat(5000)] {
-        assert_problem(&[("GITHUB_API_TOKEN", bad)], &["GITHUB_API_TOKEN "]);
+        assert_problem(&[("GITHUB_API_TOKEN", bad)], &["GITHUB_API_TOKEN: "]);
     }
 }
 
