@@ -69,7 +69,7 @@ impl RenewalPrediction {
     }
 
     /// A look that was sent and answered then showed a renewal, or nothing new.
-    pub(super) fn looked(&mut self, sent: Instant, answered: Instant, renewed: bool) {
+    pub(super) fn note_read(&mut self, sent: Instant, answered: Instant, renewed: bool) {
         if self.exact.is_zero() {
             return;
         }
@@ -89,7 +89,7 @@ impl RenewalPrediction {
 
     /// When to look instead of at `usual`, for the sake of the next renewal: before that, or a little
     /// later if it is known well enough that nothing is to be seen earlier.
-    pub(super) fn next_look(&self, usual: Instant) -> Instant {
+    pub(super) fn next_read(&self, usual: Instant) -> Instant {
         match self.aim() {
             Some((at, true)) if at < usual + self.exact * LATER => at,
             Some((at, false)) if at < usual => at,
@@ -145,7 +145,7 @@ mod tests {
                 .iter()
                 .filter(|&&renewal| at(renewal) <= sent)
                 .count();
-            prediction.looked(sent, sent + took, there > seen);
+            prediction.note_read(sent, sent + took, there > seen);
             if there > seen {
                 followed.push((
                     sent.since(at(renewals[there - 1])).as_millis() as u64,
@@ -153,7 +153,7 @@ mod tests {
                 ));
                 (seen, looks) = (there, 0);
             }
-            now = prediction.next_look(sent + POLL).max(sent + took);
+            now = prediction.next_read(sent + POLL).max(sent + took);
         }
         followed
     }
@@ -226,16 +226,16 @@ mod tests {
     #[test]
     fn where_looks_are_as_many_as_can_be_none_is_aimed() {
         let mut prediction = RenewalPrediction::new(PERIOD, Duration::from_nanos(1));
-        prediction.looked(at(0), at(1), false);
-        prediction.looked(at(1), at(2), true);
-        assert_eq!(prediction.next_look(at(5)), at(5));
+        prediction.note_read(at(0), at(1), false);
+        prediction.note_read(at(1), at(2), true);
+        assert_eq!(prediction.next_read(at(5)), at(5));
     }
 
     #[test]
     fn who_looks_more_seldom_than_the_leader_renews_is_to_save_requests() {
         let mut prediction = RenewalPrediction::new(PERIOD, PERIOD + Duration::from_nanos(1));
-        prediction.looked(at(0), at(1), false);
-        prediction.looked(at(9_000), at(9_001), true);
-        assert_eq!(prediction.next_look(at(18_000)), at(18_000));
+        prediction.note_read(at(0), at(1), false);
+        prediction.note_read(at(9_000), at(9_001), true);
+        assert_eq!(prediction.next_read(at(18_000)), at(18_000));
     }
 }

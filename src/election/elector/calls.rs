@@ -1,78 +1,92 @@
-//! The elector's calls to the store: when the next one is made, what it writes, how long it may take,
-//! and what a failed one is followed by.
+//! The elector's calls to the store: what each one writes, how long it may take, and what follows a
+//! failed one.
 
 use std::time::Duration;
 
-use super::{InFlight, LeaderElector, Next, Role};
+use super::LeaderElector;
+use super::role::{Call, InFlight, Role};
 use crate::election::action::{Action, Notice};
 use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
-use crate::election::term::Term;
+use crate::election::term::TermLease;
 use crate::election::time::Instant;
 
-/// No request of an elector may take longer: several have to fit into the renew deadline.
+/// Longest time for one request: several must fit into the renew deadline.
 const LONGEST_REQUEST: Duration = Duration::from_secs(5);
 
-/// The first retry comes after this part of the retry period, each further one after twice the
-/// time; a candidate's poll period is stretched to at most this many times.
+/// The first retry of a renewal comes after this part of the retry period, and each later one after
+/// twice the time before it.
 const RETRY_DIVISOR: u32 = 8;
+
+/// Failures stretch a candidate's poll period by at most this factor.
 const MOST_STRETCH: u32 = 4;
 
-/// A candidate's look that only needs more time goes on after this part of the poll period.
+/// A candidate's read that only needs more time continues after this part of the poll period.
 const UNFINISHED_DIVISOR: u32 = 8;
 
 impl LeaderElector {
-    pub(super) fn schedule(&mut self, at: Instant, next: Next) {
-        self.preparing = false;
-        self.next = Some((at.max(self.rate_limited_until), next));
+    pub(super) fn schedule(&mut self, at: Instant, call: Call) {
+        self.next = Some((at.max(self.rate_limited_until), call));
     }
 
-    pub(super) fn call(
+    // ---- sending ----
+
+    pub(super) fn send(
         &mut self,
         now: Instant,
-        next: Next,
+        call: Call,
         wall: impl FnOnce() -> String,
     ) -> Action {
-        let timeout = self.request_timeout(now);
+        let timeout = self.request_timeout(now, call);
         let number = self.writes + 1;
-        let record = match next {
-            Next::Look => None,
-            Next::Claim => Some(self.claim_record(number, now, wall())),
-            Next::Renew => self.renewal_record(number, now, wall()),
-            Next::Release => Some(self.candidacy.release_record(wall())),
+        let record = match call {
+            Call::Read | Call::ReadBeforeRenewal { .. } => None,
+            Call::Claim => Some(self.claim_record(number, now, wall())),
+            Call::Renew => self.renewal_record(number, now, wall()),
+            Call::Release => Some(self.candidacy.release_record(wall())),
         };
-        let kind = if record.is_some() { next } else { Next::Look };
+        let call = if record.is_some() || !call.writes() {
+            call
+        } else {
+            Call::Read
+        };
         self.writes += u64::from(record.is_some());
         self.in_flight = Some(InFlight {
-            kind,
+            call,
             sent_at: now,
-            timeout,
+            overdue_at: now + timeout,
             write: self.writes,
         });
-        let absent = self.candidacy.content() == Some(&Content::NeverWritten);
+        let creates =
+            call == Call::Claim && self.candidacy.content() == Some(&Content::NeverWritten);
         match record {
             None => Action::Get { timeout },
-            Some(record) if kind == Next::Claim && absent => Action::Create { record, timeout },
+            Some(record) if creates => Action::Create { record, timeout },
             Some(record) => Action::Update { record, timeout },
         }
     }
 
-    fn request_timeout(&self, now: Instant) -> Duration {
+    fn request_timeout(&self, now: Instant, call: Call) -> Duration {
         let longest = LONGEST_REQUEST.min(self.config.renew_deadline / 2);
         let until = match &self.role {
-            Role::Leader(term) | Role::Acquiring(term) => term.hope(&self.config),
-            Role::Leaving { deadline } => *deadline,
-            Role::Candidate | Role::Finished(_) => return longest,
+            Role::Leader { lease, .. } | Role::Acquiring(lease) => {
+                lease.best_deadline(&self.config)
+            }
+            Role::Releasing { deadline, .. } => *deadline,
+            _ => return longest,
         };
-        // A look that prepares the renewal must not delay it; one that is to see whether others still
-        // write is waited for.
-        if self.preparing && (self.disturbed || self.renew_at > now) {
-            let delay = self.confirmation.filter(|_| self.disturbed);
-            let left = self.renew_at.since(now);
-            return left.max(delay.unwrap_or_default()).min(longest);
+        if let Call::ReadBeforeRenewal { renew_at } = call {
+            // Such a read must not delay the renewal, unless the renewal waits for foreign writes to
+            // stop.
+            let delayed = self.foreign_writes.delayed_confirmation;
+            if delayed || renew_at > now {
+                let delay = self.confirm_delay.filter(|_| delayed);
+                let left = renew_at.since(now);
+                return left.max(delay.unwrap_or_default()).min(longest);
+            }
         }
-        // Half of what is left, so that there is time for another try; a claimant that has nothing
-        // left to lose takes its time.
+        // Half of what is left, so that there is time for another try. A claim whose lease has expired
+        // takes its time.
         match until.since(now) / 2 {
             Duration::ZERO => longest,
             half => half.min(longest),
@@ -81,22 +95,20 @@ impl LeaderElector {
 
     fn claim_record(&mut self, number: u64, now: Instant, wall: String) -> LeaderElectionRecord {
         let fencing_token = self.candidacy.next_fencing_token();
-        self.become_acquiring(Term::claimed(fencing_token, wall.clone(), number, now));
+        self.become_acquiring(TermLease::claimed(fencing_token, wall.clone(), number, now));
         self.own_record(fencing_token, wall.clone(), wall)
     }
 
-    /// A renewal of the present term; without one there is nothing to renew.
+    /// Returns the record of a renewal; `None` without a term.
     fn renewal_record(
         &mut self,
         number: u64,
         now: Instant,
         wall: String,
     ) -> Option<LeaderElectionRecord> {
-        let (Role::Leader(term) | Role::Acquiring(term)) = &mut self.role else {
-            return None;
-        };
-        term.sent(number, now);
-        let (fencing_token, acquire_time) = (term.fencing_token, term.acquire_time.clone());
+        let lease = self.role.lease_mut()?;
+        lease.note_sent(number, now);
+        let (fencing_token, acquire_time) = (lease.fencing_token, lease.acquire_time.clone());
         Some(self.own_record(fencing_token, acquire_time, wall))
     }
 
@@ -116,89 +128,89 @@ impl LeaderElector {
         }
     }
 
-    /// A call failed in a way that changes nothing we know.
-    pub(super) fn failed(&mut self, now: Instant, kind: Next, error: LockError) {
+    // ---- retrying ----
+
+    /// Handles a call that failed and changed nothing that is known.
+    ///
+    /// | call | error | role | next call | after |
+    /// |---|---|---|---|---|
+    /// | read before a renewal | any | with a term | renew | when it is due |
+    /// | renew | certainly not written | with a term | renew | retry delay |
+    /// | renew | may have landed, or read first | with a term | read | retry delay |
+    /// | claim | certainly not written | candidate again | read | retry delay |
+    /// | claim | may have landed | acquiring | read | retry delay |
+    /// | any other | any | unchanged | read | retry delay |
+    pub(super) fn retry(&mut self, now: Instant, call: Call, error: LockError) {
         let unknown = matches!(error, LockError::OutcomeUnknown(_));
-        let prepared = self.preparing && kind == Next::Look;
-        let delay = match &error {
-            LockError::RateLimited { retry_after, .. } => *retry_after,
-            LockError::Unfinished(_) if matches!(self.role, Role::Candidate) => {
-                self.config.poll_period / UNFINISHED_DIVISOR
-            }
-            _ => self.retry_delay(now),
+        let unfinished = matches!(error, LockError::Unfinished(_));
+        if call == Call::Claim && !unknown && matches!(self.role, Role::Acquiring(_)) {
+            self.role = Role::Candidate { may_hold: true };
+        }
+        let has_term = self.role.lease().is_some();
+        let next = match call {
+            Call::ReadBeforeRenewal { .. } | Call::Renew if !has_term => Call::Read,
+            Call::ReadBeforeRenewal { .. } => Call::Renew,
+            Call::Renew if !unknown && !unfinished => Call::Renew,
+            _ => Call::Read,
         };
-        self.failures = match &error {
-            // It got on.
-            LockError::Unfinished(_) => 0,
-            _ => self.failures.saturating_add(1),
+        let delay = self.retry_delay(now, &error);
+        let at = match call {
+            Call::ReadBeforeRenewal { renew_at } if has_term => renew_at.max(now),
+            _ => now + delay,
         };
-        // A claim or release that certainly was not written starts with a look; a renewal is tried
-        // again as it was, unless it may have been written, or the lock has to look first.
-        let next = match kind {
-            Next::Renew if matches!(error, LockError::Unfinished(_)) => Next::Look,
-            Next::Renew if !unknown => Next::Renew,
-            Next::Look if prepared => Next::Renew,
-            _ => Next::Look,
+        // An unfinished read has made progress.
+        self.failures = match unfinished {
+            true => 0,
+            false => self.failures.saturating_add(1),
         };
-        if next == Next::Look {
+        if next == Call::Read {
             self.count_slow_path();
         }
-        if kind == Next::Claim && !unknown && matches!(self.role, Role::Acquiring(_)) {
-            self.role = Role::Candidate;
-        }
-        let retry_at = now + delay;
         if matches!(error, LockError::RateLimited { .. }) {
-            self.throttled(now, delay);
+            self.note_rate_limit(now, delay);
         }
         self.notice(Notice::Failed {
-            call: kind.name(),
+            call: call.name(),
             error,
-            write: kind != Next::Look,
+            write: call.writes(),
             retry_in: delay,
         });
-        if let Role::Leaving { deadline } = self.role
-            && self.rate_limited_until >= deadline
-        {
-            return self.finish_holding(now);
-        }
-        // A renewal does not wait for the look that was to prepare it.
-        let own_at = if prepared {
-            self.renew_at.max(now)
-        } else {
-            retry_at
-        };
         match self.role {
-            Role::Leader(_) | Role::Acquiring(_) => self.schedule(own_at, next),
-            _ => self.schedule(retry_at, Next::Look),
+            Role::Releasing { deadline, after } if self.rate_limited_until >= deadline => {
+                self.finish_holding(now, after);
+            }
+            Role::Finished(_) => {}
+            _ => self.schedule(at, next),
         }
     }
 
-    /// The store wants to be left alone. A leader for whom that is too long works on until its limit,
-    /// and says now what is to come: the others are told the same.
-    fn throttled(&mut self, now: Instant, retry_after: Duration) {
+    /// Takes in that the store refuses calls for `retry_after`. A leader for whom that is too long
+    /// leads until its deadline, and says so now, because the standbys share the rate limit.
+    fn note_rate_limit(&mut self, now: Instant, retry_after: Duration) {
         self.rate_limited_until = now + retry_after;
-        let Role::Leader(term) = &self.role else {
+        let Role::Leader { lease, .. } = &self.role else {
             return;
         };
-        let limit = term.limit(&self.config).unwrap_or(now);
-        if limit < self.rate_limited_until {
+        let valid_until = lease.valid_until(&self.config).unwrap_or(now);
+        if valid_until < self.rate_limited_until {
             self.notice(Notice::RateLimitedPastDeadline {
-                leads_for: limit.since(now),
+                leads_for: valid_until.since(now),
                 retry_after,
             });
         }
     }
 
-    fn retry_delay(&self, now: Instant) -> Duration {
+    fn retry_delay(&self, now: Instant, error: &LockError) -> Duration {
         let doubled = 1_u32 << self.failures.min(8);
-        match self.role {
-            Role::Candidate => {
+        let polls = matches!(self.role, Role::Candidate { .. } | Role::Draining { .. });
+        match error {
+            LockError::RateLimited { retry_after, .. } => *retry_after,
+            LockError::Unfinished(_) if polls => self.config.poll_period / UNFINISHED_DIVISOR,
+            _ if polls => {
                 let usual = self.config.poll_period * doubled.min(MOST_STRETCH);
-                // Not longer than until the lease may be taken.
-                usual.max(
-                    self.min_poll_interval
-                        .min(self.candidacy.acquire_at().since(now)),
-                )
+                // Not longer than until the lease may be acquired.
+                let left = self.candidacy.acquire_at().since(now);
+                usual.max(self.min_poll_interval.min(left))
             }
             _ => {
                 let first = self.config.retry_period / RETRY_DIVISOR;

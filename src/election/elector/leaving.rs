@@ -1,0 +1,196 @@
+//! How a candidate leaves the election, for good or for a while: its workload stops first, then it
+//! releases the lease.
+//!
+//! ```text
+//!   cancelled, stepping down, lease lost, gave up
+//!        │ the workload stops, a leader renews until then
+//!        ▼
+//!    Releasing ── released, or not possible ──▶ Finished, or Candidate that backs off
+//! ```
+
+use super::LeaderElector;
+use super::role::{After, Call, Leaving, Role, Workload};
+use crate::election::action::{Finish, Notice, StopReason};
+use crate::election::time::Instant;
+
+impl LeaderElector {
+    // ---- requests to leave ----
+
+    /// Stops this candidate: the workload first, then the lease is released.
+    pub fn handle_cancel(&mut self, now: Instant) {
+        self.stop(now, StopReason::Cancelled);
+    }
+
+    /// Stops this candidate, because its workload has ended for good.
+    pub fn handle_workload_ended(&mut self, now: Instant) {
+        self.stop(now, StopReason::WorkloadEnded);
+    }
+
+    fn stop(&mut self, now: Instant, reason: StopReason) {
+        let stopped = After::Finish(Finish::Stopped);
+        match self.role.after() {
+            None => self.leave(now, reason, stopped),
+            Some(After::BackOff) => match &mut self.role {
+                Role::Releasing { after, .. } => *after = stopped,
+                role => {
+                    if let Some(leaving) = role.leaving_mut() {
+                        leaving.after = stopped;
+                    }
+                }
+            },
+            Some(After::Finish(_)) => {}
+        }
+    }
+
+    /// Lets another candidate lead: the workload stops, the lease is released, and this candidate does
+    /// not claim for one lease. Returns whether it led, and so does that.
+    pub fn handle_step_down(&mut self, now: Instant) -> bool {
+        let steps_down = self.is_leader() && self.role.after().is_none();
+        if steps_down {
+            self.leave(now, StopReason::SteppedDown, After::BackOff);
+        }
+        steps_down
+    }
+
+    /// Stops the workload of a leader gracefully, then leaves.
+    fn leave(&mut self, now: Instant, reason: StopReason, after: After) {
+        if self.is_leader() {
+            self.stop_leading(reason, now + self.config.stop_timeout);
+        }
+        self.leave_when_stopped(now, after);
+    }
+
+    /// Leaves as soon as nothing of the workload runs any more.
+    fn leave_when_stopped(&mut self, now: Instant, after: After) {
+        let stop = Leaving {
+            after,
+            deadline: now + self.config.stop_timeout + self.config.termination_grace,
+            overdue: false,
+        };
+        match &mut self.role {
+            Role::Leader {
+                workload: workload @ Workload::Running,
+                ..
+            } => *workload = Workload::Stopping(stop),
+            Role::Draining { leaving, .. } => *leaving = Some(stop),
+            _ => self.release(now, after),
+        }
+    }
+
+    pub(super) fn leave_after_lost_lease(&mut self, now: Instant) {
+        self.leave_when_stopped(now, After::Finish(Finish::LostLease));
+    }
+
+    // ---- giving up ----
+
+    /// Returns whether another candidate led within
+    /// [`unless_led_within`](super::LeaderElectionConfig::unless_led_within).
+    pub(super) fn led_too_recently(&self, now: Instant) -> bool {
+        let period = self.config.unless_led_within;
+        period.is_some_and(|period| self.candidacy.led_within(now, period))
+    }
+
+    /// Returns how the election ends for a candidate that does not lead because another one did.
+    pub(super) fn finish_for_recent_leader(&self) -> Finish {
+        match self.has_led {
+            true => Finish::LostLease,
+            false => Finish::LedRecently,
+        }
+    }
+
+    pub(super) fn give_up(&mut self, now: Instant, finish: Finish) {
+        self.give_up_at = None;
+        self.leave_when_stopped(now, After::Finish(finish));
+    }
+
+    /// Returns the time at which this candidate gives up, or stops waiting for its workload.
+    pub(super) fn patience(&self) -> Option<Instant> {
+        match self.role.leaving() {
+            Some(leaving) => Some(leaving.deadline),
+            None => self.give_up_at.filter(|_| self.role.after().is_none()),
+        }
+    }
+
+    pub(super) fn lose_patience(&mut self, now: Instant) {
+        let margin = self.config.margin();
+        if self.patience().is_none_or(|at| now < at) {
+            return;
+        }
+        let Some(leaving) = self.role.leaving_mut() else {
+            return self.give_up(now, Finish::DidNotLead);
+        };
+        if leaving.overdue && now.since(leaving.deadline) < margin {
+            return self.finish(Finish::WorkloadStuck);
+        }
+        // Counted from now, because this process may have been frozen, and with it whatever kills the
+        // workload or reports its end.
+        leaving.overdue = true;
+        leaving.deadline = now + margin;
+    }
+
+    // ---- releasing the lease ----
+
+    /// Releases the lease, if this process may hold it. The workload has stopped.
+    pub(super) fn release(&mut self, now: Instant, after: After) {
+        let may_hold = match self.role {
+            Role::Candidate { may_hold } | Role::Draining { may_hold, .. } => may_hold,
+            Role::Acquiring(_) | Role::Leader { .. } => true,
+            Role::Releasing { .. } | Role::Finished(_) => return,
+        };
+        let deadline = now + self.config.renew_deadline;
+        self.role = Role::Releasing { deadline, after };
+        // A candidate that steps down always releases, because another one shall lead.
+        let releases = self.config.release_on_cancel || after == After::BackOff;
+        if !may_hold || !releases {
+            return self.finish_leaving(now, after);
+        }
+        if self.rate_limited_until >= deadline {
+            return self.finish_holding(now, after);
+        }
+        self.failures = 0;
+        self.schedule(now, Call::Read);
+    }
+
+    pub(super) fn check_before_release(&mut self, now: Instant, after: After) {
+        if self.candidacy.mine().is_some() && !self.candidacy.holder().is_empty() {
+            return self.schedule(now, Call::Release);
+        }
+        self.finish_leaving(now, after);
+    }
+
+    pub(super) fn released(&mut self, now: Instant, after: After) {
+        self.report(String::new());
+        self.notice(Notice::Released);
+        self.finish_leaving(now, after);
+    }
+
+    fn finish_leaving(&mut self, now: Instant, after: After) {
+        match after {
+            After::BackOff => self.back_off(now),
+            After::Finish(finish) => self.finish(finish),
+        }
+    }
+
+    /// Leaves without having released the lease.
+    pub(super) fn finish_holding(&mut self, now: Instant, after: After) {
+        match after {
+            After::Finish(Finish::Stopped) => self.finish(Finish::NotReleased),
+            after => self.finish_leaving(now, after),
+        }
+    }
+
+    /// Rejoins, and does not claim for one lease.
+    fn back_off(&mut self, now: Instant) {
+        let pause = self.config.lease_duration;
+        self.role = Role::Candidate { may_hold: true };
+        self.failures = 0;
+        self.candidacy.back_off(now + pause);
+        self.notice(Notice::BackingOff { pause });
+        self.schedule(now + self.config.poll_period, Call::Read);
+    }
+
+    fn finish(&mut self, finish: Finish) {
+        self.role = Role::Finished(finish);
+        self.next = None;
+    }
+}
