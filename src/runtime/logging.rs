@@ -35,7 +35,7 @@ const QUEUE_LENGTH: usize = 1024;
 
 /// Targets of which only warnings are logged, unless the filter names them. Why: at debug, ureq logs
 /// ten lines per request. A prefix counts (`ureq_proto`).
-const CHATTY_TARGETS: &[&str] = &["ureq"];
+const CHATTY_TARGETS: &[&str] = &["rustls", "ureq"];
 
 /// Longest part of a filter that a warning repeats, in characters.
 const MAX_SHOWN: usize = 60;
