@@ -1,8 +1,6 @@
-//! `elector step-down`: asks the elector on this machine, through its status endpoint, to let another
-//! one lead.
+//! `elector step-down`: asks the elector on this machine, over its status endpoint, to let another one lead.
 //!
-//! One request over loopback, never through a proxy. What stepping down means is the elector's
-//! business.
+//! It sends one request over loopback, never through a proxy. The elector defines what stepping down means.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,16 +18,16 @@ use crate::fmt::{one_line, quoted};
 use crate::http::ListenAddr;
 use crate::net::{CallError, ProxySettings, Url, UrlError, WebClient};
 
-/// What is to be known of it, for the help.
+/// Details for the help.
 pub(super) const DETAILS: &str = "\
 Asks the elector on this machine, over its status endpoint, to stop its workload, to
-give the lease back, and to claim nothing for one lease, so that another cluster gets
-it. The endpoint's port is that of HTTP_ADDR, so run it with the elector's own
-environment, such as by `kubectl exec POD -- elector step-down`. It needs neither the
-gist nor the token.
+release the lease, and not to acquire for one lease, so that another cluster acquires
+it. HTTP_ADDR determines the endpoint's port, so run it with the elector's own
+environment, for example with `kubectl exec POD -- elector step-down`. It needs neither
+the lock nor its access token.
 
 Options:
-  --port N   the endpoint's port, where HTTP_ADDR does not say it
+  --port N   the endpoint's port, if HTTP_ADDR does not name it
 
 Exit codes: 0 it steps down; 1 it does not, or cannot be reached; 2 wrong usage or
 settings.";
@@ -40,7 +38,7 @@ const NAME: &str = "step-down";
 /// afterwards.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs it; `args` is what follows the subcommand's name.
+/// Runs the command with the arguments after its name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let port = match parse(args) {
         Ok(Some(port)) => port,
@@ -53,7 +51,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let addresses = match addresses {
         Ok(addresses) => addresses,
-        Err(error @ AddrProblem::Off) => return failed(NAME, &error),
+        Err(error @ AddressError::Off) => return failed(NAME, &error),
         Err(error) => return wrong_settings(NAME, &error),
     };
     match ask(&addresses) {
@@ -65,7 +63,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// The port, if one is given; `None` is a wish for help.
+/// Returns the port of `--port`, if it is given. The outer `None` means that help is requested.
 fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Option<u16>>, UsageError> {
     let mut port = None;
     let mut parser = lexopt::Parser::from_args(args);
@@ -89,69 +87,67 @@ fn port_of(text: &str) -> Result<u16, UsageError> {
     })
 }
 
-// ---- where the elector is ----
-
-/// Why it is not known where the elector can be asked.
+/// Error for an `HTTP_ADDR` that names no endpoint to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum AddrProblem {
+enum AddressError {
     /// There is no endpoint.
     Off,
-    /// It listens on a port that nobody knows beforehand.
+    /// The system chooses the port.
     AnyPort,
-    /// It does not listen on loopback.
-    Elsewhere(String),
-    /// The setting is no address. It is not shown: a secret may have got there.
-    Wrong,
+    /// The endpoint is not on loopback.
+    NotLoopback(String),
+    /// The setting is not an address. It is not shown, because it may be a secret.
+    Invalid,
 }
 
-impl fmt::Display for AddrProblem {
+impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            AddrProblem::Off => f.write_str(
-                "HTTP_ADDR is off, so the elector has no endpoint that could be asked: start it with \
-                 HTTP_ADDR=:4040, or say with --port where it listens",
+            AddressError::Off => f.write_str(
+                "HTTP_ADDR: off, so the elector has no endpoint; start it with HTTP_ADDR=:4040, or name \
+                 its port with --port",
             ),
-            AddrProblem::AnyPort => f.write_str(
-                "HTTP_ADDR has the port 0, which is any that was free: say with --port which it is",
+            AddressError::AnyPort => f.write_str(
+                "HTTP_ADDR: port 0 stands for any free one; name the elector's port with --port",
             ),
-            AddrProblem::Elsewhere(addr) => write!(
+            AddressError::NotLoopback(addr) => write!(
                 f,
-                "HTTP_ADDR is {addr}, which is not loopback, and step-down is taken over loopback alone: \
-                 start the elector with `:PORT` or `127.0.0.1:PORT`"
+                "HTTP_ADDR: {addr} is not loopback, and an elector accepts step-down only over loopback; \
+                 start it with `:PORT` or `127.0.0.1:PORT`"
             ),
-            AddrProblem::Wrong => f.write_str(
-                "HTTP_ADDR is no address: give `off`, `:PORT`, `HOST:PORT` or `[IPV6]:PORT`",
+            AddressError::Invalid => f.write_str(
+                "HTTP_ADDR: not an address; set it to `off`, `:PORT`, `HOST:PORT` or `[IPV6]:PORT`",
             ),
         }
     }
 }
 
-/// The setting, as `ELECTOR_HTTP_ADDR` or `HTTP_ADDR`; set but empty means unset.
+/// Returns the setting `ELECTOR_HTTP_ADDR` or `HTTP_ADDR`. Set but empty means unset.
 fn http_addr() -> Option<String> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let value = variable("ELECTOR_HTTP_ADDR").or_else(|| variable("HTTP_ADDR"))?;
     Some(value.to_string_lossy().into_owned())
 }
 
-/// Where the elector listens on loopback, if this is its `HTTP_ADDR`.
-fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, AddrProblem> {
+/// Returns the loopback addresses of an elector with this `HTTP_ADDR`.
+fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, AddressError> {
     let setting = setting.filter(|text| !text.eq_ignore_ascii_case("off"));
-    let setting = setting.ok_or(AddrProblem::Off)?;
-    let addr: ListenAddr = setting.parse().map_err(|_| AddrProblem::Wrong)?;
+    let setting = setting.ok_or(AddressError::Off)?;
+    let addr: ListenAddr = setting.parse().map_err(|_| AddressError::Invalid)?;
     let port = addr.port();
     if port == 0 {
-        return Err(AddrProblem::AnyPort);
+        return Err(AddressError::AnyPort);
     }
     let Some(host) = addr.host() else {
         return Ok(loopback(port));
     };
     match host.parse::<IpAddr>() {
         Ok(ip) if ip.is_loopback() => Ok(vec![SocketAddr::new(ip, port)]),
-        // Every address of IPv4; of IPv6 it may be of IPv4 too.
+        // Covers all addresses of IPv4 only, and `[::]` may cover those of IPv4 too.
         Ok(IpAddr::V4(ip)) if ip.is_unspecified() => Ok(vec![(Ipv4Addr::LOCALHOST, port).into()]),
         Ok(IpAddr::V6(ip)) if ip.is_unspecified() => Ok(loopback(port)),
         Err(_) if host.eq_ignore_ascii_case("localhost") => Ok(loopback(port)),
-        _ => Err(AddrProblem::Elsewhere(addr.to_string())),
+        _ => Err(AddressError::NotLoopback(addr.to_string())),
     }
 }
 
@@ -161,8 +157,6 @@ fn loopback(port: u16) -> Vec<SocketAddr> {
         (Ipv6Addr::LOCALHOST, port).into(),
     ]
 }
-
-// ---- asking it ----
 
 /// Sends the request to the first of the addresses that accepts a connection.
 fn ask(addresses: &[SocketAddr]) -> Result<Answer, String> {
@@ -183,9 +177,9 @@ fn ask(addresses: &[SocketAddr]) -> Result<Answer, String> {
     }
     Err(match first_failure {
         Some((address, why)) => format!(
-            "nobody listens at {address} ({why}): is the elector running here, with this HTTP_ADDR?"
+            "nothing listens at {address} ({why}); check that the elector runs here, with this HTTP_ADDR"
         ),
-        None => "there is no address to ask at".to_owned(),
+        None => "no address to ask".to_owned(),
     })
 }
 
@@ -219,7 +213,7 @@ impl Answer {
         let steps_down = field("steppingDown") == Some(&Json::Bool(true));
         match (self.status, error) {
             (200 | 202, _) if steps_down => Ok(
-                "It steps down: its workload is stopped, the lease given back, and nothing claimed for \
+                "It steps down: its workload is stopped, the lease released, and not acquired again for \
                  one lease.\n"
                     .to_owned(),
             ),
@@ -228,13 +222,13 @@ impl Answer {
             (403, Some(error)) => Err(format!("the elector here refuses it: {error}")),
             (403, None) => Err("the elector here refuses it".to_owned()),
             (404 | 405, _) => Err(
-                "whoever listens there knows no /step-down: is it an elector, and one of this version?"
+                "the program at this port has no /step-down; check that it is an elector of this version"
                     .to_owned(),
             ),
             (status, Some(error)) => Err(format!("the elector here answers {status}: {error}")),
             (status, None) => Err(format!(
-                "whoever listens there answers {status}, which is no elector's yes: is it another \
-                 program's port?"
+                "the program at this port answers {status}, which no elector does; check whether it is \
+                 another program's port"
             )),
         }
     }
@@ -249,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_may_be_given() {
+    fn port_option_is_parsed() {
         assert_eq!(parsed(""), Ok(Some(None)));
         assert_eq!(parsed("--port 4040"), Ok(Some(Some(4040))));
         assert_eq!(parsed("--port=4040"), Ok(Some(Some(4040))));
@@ -267,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_elector_is_asked_on_loopback_and_nowhere_else() {
+    fn only_loopback_is_asked() {
         let all = ["127.0.0.1:4040", "[::1]:4040"].as_slice();
         for (setting, expected) in [
             (":4040", all),
@@ -288,18 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_cannot_be_asked_is_told_with_what_to_do() {
+    fn unreachable_endpoint_error_names_fix() {
         for (setting, part) in [
-            (None, "HTTP_ADDR is off"),
-            (Some("off"), "HTTP_ADDR is off"),
-            (Some("OFF"), "HTTP_ADDR is off"),
+            (None, "HTTP_ADDR: off"),
+            (Some("off"), "HTTP_ADDR: off"),
+            (Some("OFF"), "HTTP_ADDR: off"),
             (Some(":0"), "--port"),
-            (
-                Some("10.0.0.5:4040"),
-                "10.0.0.5:4040, which is not loopback",
-            ),
+            (Some("10.0.0.5:4040"), "10.0.0.5:4040 is not loopback"),
             (Some("example.org:80"), "not loopback"),
-            (Some("4040"), "is no address"),
+            (Some("4040"), "not an address"),
         ] {
             let error = addresses(setting).unwrap_err().to_string();
             assert!(error.contains(part), "{setting:?}: {error}");
@@ -307,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_yes_is_a_yes() {
+    fn only_confirmation_counts() {
         let answer = |status: u16, body: &str| {
             let body = body.as_bytes().to_vec();
             Answer { status, body }.meaning()
@@ -324,7 +315,7 @@ mod tests {
                 r#"{"error":"not\nfrom here"}"#,
                 "refuses it: not from here",
             ),
-            (404, "", "no /step-down"),
+            (404, "", "has no /step-down"),
             (500, r#"{"error":"oh"}"#, "500: oh"),
         ] {
             let error = answer(status, body).unwrap_err();

@@ -1,4 +1,4 @@
-//! `elector step-down`, against an endpoint in the test's own.
+//! `elector step-down` against an endpoint of the test.
 
 use crate::support::{PATIENCE, for_each};
 use std::io::{Read, Write};
@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::operating::command::{Run, free_address};
 
-/// An endpoint that takes one request, answers so, and tells what it was asked.
+/// Endpoint that answers one request and returns it.
 struct Endpoint {
     address: SocketAddr,
     asked: JoinHandle<String>,
@@ -26,7 +26,7 @@ impl Endpoint {
                 asked.push(byte[0]);
             }
             if answer.is_empty() {
-                // Until the client gives up.
+                // Waits until the client gives up.
                 let _ = stream.read(&mut byte);
             }
             stream.write_all(answer.as_bytes()).unwrap();
@@ -123,11 +123,11 @@ fn refusal_or_garbage_exits_1() {
         ),
         (
             "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
-            "knows no /step-down",
+            "has no /step-down",
         ),
         (
             "HTTP/1.1 405 Method Not Allowed\r\n\r\n",
-            "knows no /step-down",
+            "has no /step-down",
         ),
         (
             "HTTP/1.1 200 OK\r\n\r\n<html>hello",
@@ -159,7 +159,7 @@ fn refused_connection_names_address() {
         .ran()
         .failed(1);
     assert!(
-        said.contains(&format!("nobody listens at {address}")),
+        said.contains(&format!("nothing listens at {address}")),
         "{said}"
     );
 }
@@ -172,12 +172,12 @@ fn missing_endpoint_error_names_fix() {
         step_down().with("HTTP_ADDR", ""),
     ] {
         let said = run.ran().failed(1);
-        assert!(said.contains("HTTP_ADDR is off"), "{said}");
+        assert!(said.contains("HTTP_ADDR: off"), "{said}");
     }
     for (setting, part) in [
-        ("4040", "no address"),
+        ("4040", "not an address"),
         (":0", "--port"),
-        ("192.0.2.7:4040", "over loopback alone"),
+        ("192.0.2.7:4040", "only over loopback"),
     ] {
         let said = step_down().with("HTTP_ADDR", setting).ran().failed(2);
         assert!(said.contains(part), "{said}");
