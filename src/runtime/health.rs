@@ -1,145 +1,143 @@
-//! Asks a workload whether it is healthy, on a thread of its own, while it runs.
+//! Health checks of the wrapped program, on a separate thread while the program runs.
 //!
-//! What its answers mean stands in [`health`](crate::workload::health); what follows from a workload
-//! that has failed is the business of whoever started this.
+//! [`health`](crate::workload::health) judges the answers. The caller decides what follows from a failure.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::net::{ProxySettings, Url, WebClient};
 use crate::system::clock::BootClock;
 use crate::system::timer::Timer;
-use crate::workload::health::{Health, HealthConfig, Verdict};
+use crate::workload::health::{HealthChange, HealthConfig, HealthTracker};
 
-/// What is called when the workload has failed, with a sentence that says how.
+/// Function called when the program has failed, with the reason.
 type OnFailed = Box<dyn FnOnce(String) + Send>;
 
-/// What the prober shares with its thread.
+/// State shared with the thread.
 struct Shared {
     timer: Timer,
-    /// The prober was dropped.
-    over: AtomicBool,
-    /// Gone once it is called, or must not be any more.
+    /// `None` once it was called, or the prober was dropped.
     on_failed: Mutex<Option<OnFailed>>,
 }
 
 impl Shared {
-    fn take_on_failed(&self) -> Option<OnFailed> {
-        let mut on_failed = self
-            .on_failed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        on_failed.take()
+    fn on_failed(&self) -> MutexGuard<'_, Option<OnFailed>> {
+        let on_failed = self.on_failed.lock();
+        on_failed.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.on_failed().is_none()
     }
 }
 
-/// Asks a workload whether it is healthy, until it is dropped.
+/// Checks the health of a program until it is dropped.
 pub struct Prober(Arc<Shared>);
 
 impl Prober {
-    /// Asks at `url` from now on, without a proxy and without following redirects. `on_failed` is called
-    /// once, on a thread of its own, when the workload has failed after it had been healthy; nothing is
-    /// asked after that. Once this prober was dropped, that call does not begin any more.
+    /// Starts checking `url`, without a proxy and without following redirects.
+    ///
+    /// If the program fails after it was healthy, `on_failed` is called on a separate thread and the checks
+    /// end. The call does not begin after the prober was dropped.
     ///
     /// # Errors
-    /// When the system gives no thread or timer.
+    /// Returns an error if no thread or timer is left.
     pub fn start(
         url: Url,
         config: HealthConfig,
         on_failed: impl FnOnce(String) + Send + 'static,
     ) -> io::Result<Prober> {
         let client = WebClient::new(&url, None, &ProxySettings::default());
-        let mut asker = Asker {
+        let mut checker = Checker {
             client: client.map_err(|error| io::Error::other(error.to_string()))?,
             url,
             config,
             shared: Arc::new(Shared {
                 timer: Timer::new()?,
-                over: AtomicBool::new(false),
                 on_failed: Mutex::new(Some(Box::new(on_failed))),
             }),
         };
-        let shared = Arc::clone(&asker.shared);
+        let shared = Arc::clone(&checker.shared);
         thread::Builder::new()
             .name("health".into())
-            .spawn(move || asker.run())?;
+            .spawn(move || checker.run())?;
         Ok(Prober(shared))
     }
 }
 
 impl Drop for Prober {
     fn drop(&mut self) {
-        self.0.over.store(true, Ordering::Release);
-        drop(self.0.take_on_failed());
-        // Wakes the thread. A question that is under way has a timeout, and nobody waits for it.
+        drop(self.0.on_failed().take());
+        // Wakes the thread. A check that is under way ends by its timeout; nothing waits for it.
         let _ = self.0.timer.set(Some(BootClock::now()));
     }
 }
 
-/// The thread that asks.
-struct Asker {
+/// The thread that makes the checks.
+struct Checker {
     client: WebClient,
     url: Url,
     config: HealthConfig,
     shared: Arc<Shared>,
 }
 
-impl Asker {
+impl Checker {
     fn run(&mut self) {
-        let mut health = Health::new(self.config, BootClock::now());
-        while self.wait(&health) {
-            let asked_at = BootClock::now();
+        let mut tracker = HealthTracker::new(self.config, BootClock::now());
+        while self.wait_until_due(&tracker) {
+            let sent_at = BootClock::now();
             let answer = self.client.get(self.config.timeout);
-            let verdict = health.handle_answer(asked_at, BootClock::now(), answer);
-            if self.is_over() {
+            let change = tracker.handle_answer(sent_at, BootClock::now(), answer);
+            if self.shared.is_over() {
                 return;
             }
-            if let Verdict::Failed(why) = &verdict {
-                let why = format!(
-                    "the workload at {} failed {} times in a row, the last time because {why}",
-                    self.url, self.config.failures
+            if let HealthChange::Failed(reason) = &change {
+                let reason = format!(
+                    "{} failed {} times in a row, the last time with: {reason}",
+                    self.url, self.config.failure_threshold
                 );
-                if let Some(on_failed) = self.shared.take_on_failed() {
-                    on_failed(why);
+                let on_failed = self.shared.on_failed().take();
+                if let Some(on_failed) = on_failed {
+                    on_failed(reason);
                 }
                 return;
             }
-            self.tell(&verdict);
+            self.log(&change);
         }
     }
 
-    /// Waits until the workload is to be asked; false once the prober was dropped.
-    fn wait(&self, health: &Health) -> bool {
+    /// Waits until the next check is due. Returns false if the prober was dropped.
+    fn wait_until_due(&self, tracker: &HealthTracker) -> bool {
         let timer = &self.shared.timer;
-        // Set before looking: who drops the prober does it the other way round.
-        timer.set(Some(health.ask_at())).is_ok() && !self.is_over() && {
-            let waited = timer.wait();
-            waited.is_ok() && !self.is_over()
-        }
+        // Sets the timer before the check for a drop, because dropping does both in the other order.
+        timer.set(Some(tracker.next_check())).is_ok()
+            && !self.shared.is_over()
+            && timer.wait().is_ok()
+            && !self.shared.is_over()
     }
 
-    fn is_over(&self) -> bool {
-        self.shared.over.load(Ordering::Acquire)
-    }
-
-    fn tell(&self, verdict: &Verdict) {
-        let (url, most) = (&self.url, self.config.failures);
-        match verdict {
-            Verdict::AsBefore | Verdict::Failed(_) => {}
-            Verdict::Started => log::info!(
-                "the workload is healthy by {url}: from now on, {most} failures in a row stop it"
+    fn log(&self, change: &HealthChange) {
+        let (url, limit) = (&self.url, self.config.failure_threshold);
+        match change {
+            HealthChange::Unchanged | HealthChange::Failed(_) => {}
+            HealthChange::Started => log::info!(
+                event = "healthy", url:% = url, max_failures = limit;
+                "workload healthy for the first time"
             ),
-            Verdict::Recovered(failures) => {
-                log::info!("the workload is healthy again, after {failures} of {most} failures");
-            }
-            Verdict::Failing(failures, why) => log::warn!(
-                "the workload is not healthy by {url}: {why}; failure {failures} of {most} in a row"
+            HealthChange::Recovered(failures) => log::info!(
+                event = "healthy", failures = *failures, max_failures = limit;
+                "workload healthy again"
             ),
-            Verdict::NeverHealthy(why) => log::warn!(
-                "the workload has not been healthy by {url} once yet: {why}; check \
-                 WORKLOAD_HEALTH_URL, failures do not count before the first success"
+            HealthChange::Failing(failures, reason) => log::warn!(
+                event = "health_check_failed", url:% = url, failures = *failures,
+                max_failures = limit, reason;
+                "health check failed"
+            ),
+            HealthChange::NeverHealthy(reason) => log::warn!(
+                event = "never_healthy", url:% = url, reason;
+                "workload not healthy yet, its failures do not count before the first success: check \
+                 WORKLOAD_HEALTH_URL"
             ),
         }
     }

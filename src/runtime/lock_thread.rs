@@ -1,4 +1,4 @@
-//! The thread that talks to the store, so that a request that hangs holds up nothing else.
+//! The thread that calls the lock, so that a hanging request delays nothing else.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 
-/// The elector makes one call at a time; the rest is room for events, which may be left out.
+/// Calls that may be queued. The elector makes one at a time; the rest is for events, which may be skipped.
 const QUEUE: usize = 16;
 
-/// A call to the store.
+/// A call of the lock.
 pub(super) enum LockCall {
     Get(Duration),
     Create(LeaderElectionRecord, Duration),
@@ -20,43 +20,50 @@ pub(super) enum LockCall {
     Event(String),
 }
 
-/// What came of it.
+/// Result of a call.
 pub(super) enum LockResult {
     Got(Result<Observed, LockError>),
     Wrote(Result<Written, LockError>),
 }
 
-/// Starts the thread. It ends once the sender is dropped and the call under way has come back. With
-/// each result `answer` gets the lock's shortest poll interval.
+/// Starts the thread, which ends once the sender is dropped and the last call has returned. `on_result` gets
+/// each result, with the lock's shortest poll interval.
+///
+/// # Errors
+/// Returns an error if no thread is left.
 pub(super) fn start(
     mut lock: Box<dyn ResourceLock + Send>,
-    mut answer: impl FnMut(LockResult, Duration) + Send + 'static,
+    mut on_result: impl FnMut(LockResult, Duration) + Send + 'static,
 ) -> io::Result<SyncSender<LockCall>> {
     let (calls, queue): (_, Receiver<LockCall>) = sync_channel(QUEUE);
     thread::Builder::new().name("lock".into()).spawn(move || {
         for call in queue {
-            if let Some(result) = carry_out(&mut *lock, call) {
-                let interval = guarded(|| lock.min_poll_interval());
-                answer(result, interval.unwrap_or_default());
+            if let Some(result) = call_lock(&mut *lock, call) {
+                let interval = catch_panic(|| lock.min_poll_interval());
+                on_result(result, interval.unwrap_or_default());
             }
         }
     })?;
     Ok(calls)
 }
 
-/// Makes the call. A lock that panics must not leave the elector waiting for its answer for ever.
-fn carry_out(lock: &mut dyn ResourceLock, call: LockCall) -> Option<LockResult> {
+/// Makes the call. If the lock panics, the elector gets an error instead of waiting forever.
+fn call_lock(lock: &mut dyn ResourceLock, call: LockCall) -> Option<LockResult> {
     match call {
         LockCall::Get(timeout) => {
-            let result = guarded(|| lock.get(timeout));
+            let result = catch_panic(|| lock.get(timeout));
             Some(LockResult::Got(result.unwrap_or_else(|| {
                 Err(LockError::Unavailable("the lock panicked".into()))
             })))
         }
-        LockCall::Create(record, timeout) => Some(wrote(guarded(|| lock.create(&record, timeout)))),
-        LockCall::Update(record, timeout) => Some(wrote(guarded(|| lock.update(&record, timeout)))),
+        LockCall::Create(record, timeout) => {
+            Some(wrote(catch_panic(|| lock.create(&record, timeout))))
+        }
+        LockCall::Update(record, timeout) => {
+            Some(wrote(catch_panic(|| lock.update(&record, timeout))))
+        }
         LockCall::Event(event) => {
-            guarded(|| lock.record_event(&event));
+            catch_panic(|| lock.record_event(&event));
             None
         }
     }
@@ -68,6 +75,6 @@ fn wrote(result: Option<Result<Written, LockError>>) -> LockResult {
     )
 }
 
-fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(call)).ok()
 }

@@ -1,6 +1,6 @@
-//! The real clocks: time since boot for decisions, the wall clock for people.
+//! The real clocks: time since boot for decisions, and UTC for display.
 //!
-//! Nothing but this file reads a clock. Waiting is the business of [`super::timer`].
+//! Waiting is in [`super::timer`].
 
 use std::num::NonZeroU8;
 use std::time::Duration;
@@ -12,53 +12,53 @@ use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimeP
 
 use crate::election::time::Instant;
 
-/// RFC 3339 with whole seconds, as client-go writes its records.
+/// RFC 3339 with whole seconds, as in client-go's records.
 const SECONDS: EncodedConfig = Config::DEFAULT
     .set_time_precision(TimePrecision::Second {
         decimal_digits: None,
     })
     .encode();
 
-/// RFC 3339 with milliseconds, for log lines: finer than any network, short enough to read.
+/// RFC 3339 with milliseconds, for log lines.
 const MILLISECONDS: EncodedConfig = Config::DEFAULT
     .set_time_precision(TimePrecision::Second {
         decimal_digits: NonZeroU8::new(3),
     })
     .encode();
 
-/// The time since boot, suspended time included (`CLOCK_BOOTTIME`).
+/// Clock of the time since boot, including suspended time (`CLOCK_BOOTTIME`).
 #[derive(Clone, Copy, Debug)]
 pub struct BootClock;
 
 impl BootClock {
-    /// Now.
+    /// Returns the current time.
     ///
     /// # Panics
-    /// When the system has no such clock (Linux has one since 2.6.39). No made-up instant would do:
-    /// an early one keeps a leader leading, a late one makes every lease look expired.
+    /// Panics if the system has no such clock (Linux has one since 2.6.39). Why: no default would be safe.
+    /// With an early one a leader would never stop; with a late one every lease would have expired.
     #[must_use]
     pub fn now() -> Instant {
         let now = clock_gettime(ClockId::CLOCK_BOOTTIME)
-            .expect("this system has no CLOCK_BOOTTIME: Linux 2.6.39 or later is needed");
+            .expect("CLOCK_BOOTTIME is missing; use Linux 2.6.39 or later");
         Instant::from_boot(now.into())
     }
 }
 
-/// The wall clock as RFC 3339 in UTC with whole seconds, cut off: `2026-11-22T10:00:00Z`. For people
-/// and for records; no decision rests on it.
+/// Returns the current UTC time as RFC 3339, truncated to seconds: `2026-11-22T10:00:00Z`. Use it for display
+/// and records only, never for a decision.
 #[must_use]
 pub fn utc_timestamp() -> String {
     seconds(OffsetDateTime::now_utc())
 }
 
-/// The wall clock in milliseconds since the Unix epoch, to be compared with another's before people.
+/// Returns the current UTC time in milliseconds since the Unix epoch. Use it for display only.
 #[must_use]
 pub fn unix_millis() -> i64 {
     let nanos = OffsetDateTime::now_utc().unix_timestamp_nanos();
     i64::try_from(nanos / 1_000_000).unwrap_or_default()
 }
 
-/// What the wall clock will show after that time, as [`wall`] writes it; empty if no clock shows it.
+/// Returns the UTC time after `wait`, formatted like [`utc_timestamp`], or an empty text if it is out of range.
 #[must_use]
 pub fn utc_timestamp_after(wait: Duration) -> String {
     let wait = time::Duration::try_from(wait).unwrap_or(time::Duration::MAX);
@@ -66,7 +66,7 @@ pub fn utc_timestamp_after(wait: Duration) -> String {
     then.map(seconds).unwrap_or_default()
 }
 
-/// The wall clock with milliseconds, for log lines: `2026-11-22T10:00:00.123Z`.
+/// Returns the current UTC time with milliseconds, for log lines: `2026-11-22T10:00:00.123Z`.
 #[must_use]
 pub fn utc_timestamp_millis() -> String {
     milliseconds(OffsetDateTime::now_utc())
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_boot_clock_does_not_run_backwards() {
+    fn boot_clock_never_runs_backwards() {
         let first = BootClock::now();
         let second = BootClock::now();
         assert!(Instant::BOOT < first && first <= second);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn wall_times_are_written_in_utc_and_cut_off() {
+    fn timestamps_are_utc_and_truncated() {
         let time = OffsetDateTime::from_unix_timestamp_nanos(1_795_341_599_999_999_999).unwrap();
         assert_eq!(seconds(time), "2026-11-22T09:59:59Z");
         assert_eq!(milliseconds(time), "2026-11-22T09:59:59.999Z");

@@ -1,5 +1,6 @@
-//! What the system gives: the time since boot, the wall clock, a timer that counts suspended time, and a
-//! value that threads share. Nothing else in this program reads a clock that anything rests on.
+//! Clocks, a timer that counts suspended time, and a value that threads share.
+//!
+//! No other module reads a clock on which a decision depends.
 
 pub mod clock;
 pub(crate) mod monitor;

@@ -1,12 +1,11 @@
-//! A value that threads share, and wait on for changes of.
+//! A value that threads share and whose changes they can wait for.
 //!
-//! What is done under the lock here never leaves a value half changed, so a thread that panicked with it
-//! does not keep the others from theirs.
+//! If a thread panics with the lock, the others continue: callers never leave a value half changed.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A mutex, and the condition variable that goes with it.
+/// A mutex with its condition variable.
 #[derive(Debug, Default)]
 pub(crate) struct Monitor<T> {
     value: Mutex<T>,
@@ -21,47 +20,49 @@ impl<T> Monitor<T> {
         }
     }
 
-    /// To look at it, or to change what nobody waits for.
+    /// Locks the value, to read it or to change a part that no thread waits for.
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes it, and wakes all who wait.
+    /// Changes the value and wakes all waiting threads.
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let result = change(&mut self.lock());
         self.changed.notify_all();
         result
     }
 
-    /// Waits while it is so.
-    pub(crate) fn wait_while(&self, is_so: impl FnMut(&mut T) -> bool) -> MutexGuard<'_, T> {
-        let waited = self.changed.wait_while(self.lock(), is_so);
+    /// Blocks while `condition` returns true.
+    pub(crate) fn wait_while(&self, condition: impl FnMut(&mut T) -> bool) -> MutexGuard<'_, T> {
+        let waited = self.changed.wait_while(self.lock(), condition);
         waited.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while it is so, but no longer than this; it may still be so.
+    /// Blocks while `condition` returns true, for `timeout` at most. It may still be true afterwards.
     pub(crate) fn wait_while_for(
         &self,
-        longest: Duration,
-        is_so: impl FnMut(&mut T) -> bool,
+        timeout: Duration,
+        condition: impl FnMut(&mut T) -> bool,
     ) -> MutexGuard<'_, T> {
-        let waited = self.changed.wait_timeout_while(self.lock(), longest, is_so);
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), timeout, condition);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits for a change, no longer than this (`None`: for ever), and perhaps for nothing.
+    /// Blocks until the next change, for `timeout` at most (`None`: without limit). It may return early.
     pub(crate) fn wait<'a>(
         &self,
         value: MutexGuard<'a, T>,
-        longest: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> MutexGuard<'a, T> {
-        match longest {
+        match timeout {
             None => {
                 let waited = self.changed.wait(value);
                 waited.unwrap_or_else(PoisonError::into_inner)
             }
-            Some(longest) => {
-                let waited = self.changed.wait_timeout(value, longest);
+            Some(timeout) => {
+                let waited = self.changed.wait_timeout(value, timeout);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         }

@@ -1,12 +1,12 @@
 //! A timer that keeps counting while the machine is suspended.
 //!
-//! Every timed wait of std stands still then. This one waits on `CLOCK_BOOTTIME` and fires at once
-//! on resume, if its time came meanwhile. What is to be done then is the caller's business.
+//! std's timed waits do not count that time. This timer uses `CLOCK_BOOTTIME`: if it became due during
+//! a suspension, it fires immediately on resume.
 //!
 //! ```text
 //!   owner thread                 timer thread
-//!   set(Some(instant)) ───────►  wait() ... returns once the instant is there
-//!   set(None) ────────────────►  wait() ... goes on waiting
+//!   set(Some(instant)) ───────►  wait() ... returns at that instant
+//!   set(None) ────────────────►  wait() ... keeps waiting
 //! ```
 
 use std::io;
@@ -18,32 +18,32 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use crate::election::time::Instant;
 
-/// The kernel takes an expiration of zero for "never"; this one is as long past, and fires.
+/// Earliest expiration. The kernel takes zero for "never"; this one has passed too, and fires.
 const SOONEST: Duration = Duration::from_nanos(1);
 
-/// The kernel counts in signed 64-bit nanoseconds: 292 years, which no machine is up for.
+/// Latest expiration: the kernel counts in signed 64-bit nanoseconds (292 years).
 const LATEST: Duration = Duration::from_nanos(i64::MAX as u64);
 
-/// A one-shot timer on `CLOCK_BOOTTIME`. Threads share it by reference.
+/// A one-shot timer on `CLOCK_BOOTTIME`, which threads share by reference.
 #[derive(Debug)]
 pub struct Timer(TimerFd);
 
 impl Timer {
-    /// A timer that is not set.
+    /// Creates a timer that is not set.
     ///
     /// # Errors
-    /// When the system has no such timer, or the process has no file descriptor left.
+    /// Returns an error if the system has no such timer, or no file descriptor is left.
     pub fn new() -> io::Result<Self> {
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC)?;
         Ok(Timer(timer))
     }
 
-    /// Sets the instant at which the timer fires, once, in place of the one set before; `None`: it
-    /// does not fire. An instant that has passed fires at once. A thread in [`wait`](Self::wait)
-    /// follows; an expiry that nobody waited for yet is forgotten.
+    /// Sets the instant at which the timer fires once, replacing the previous one. `None` disarms the
+    /// timer. If the instant has passed, the timer fires immediately. This also affects a thread that is in
+    /// [`wait`](Self::wait). A firing that no thread has waited for is discarded.
     ///
     /// # Errors
-    /// None that is known of: the values are made to fit.
+    /// Returns an error if the system call fails; no case is known.
     pub fn set(&self, instant: Option<Instant>) -> io::Result<()> {
         let Some(instant) = instant else {
             return Ok(self.0.unset()?);
@@ -55,16 +55,16 @@ impl Timer {
             .set(expiration, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
     }
 
-    /// Waits until the timer has fired; for ever, while it is not set. Each firing ends one wait.
+    /// Blocks until the timer has fired. Each firing ends one wait.
     ///
     /// # Errors
-    /// None that is known of: a wait that a signal broke is taken up again.
+    /// Returns an error if the system call fails; no case is known. Signals do not interrupt the wait.
     pub fn wait(&self) -> io::Result<()> {
         Ok(self.0.wait()?)
     }
 }
 
-/// For a poll: readable once it has fired, until it is waited for or set anew.
+/// For `poll`: readable from a firing until the timer is waited for or set again.
 impl AsFd for Timer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -79,11 +79,11 @@ mod tests {
     use super::*;
     use crate::system::clock::BootClock;
 
-    /// Long enough for the slowest machine.
+    /// Longest wait for a firing, on a busy machine.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     #[test]
-    fn it_fires_at_its_instant_and_not_before() {
+    fn timer_fires_at_instant_not_before() {
         let timer = Timer::new().unwrap();
         let due = BootClock::now() + Duration::from_millis(30);
         timer.set(Some(due)).unwrap();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_that_has_passed_fires_at_once() {
+    fn past_instant_fires_immediately() {
         let timer = Timer::new().unwrap();
         for instant in [Instant::BOOT, BootClock::now(), Instant::from_boot(SOONEST)] {
             timer.set(Some(instant)).unwrap();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_thread_follows_what_the_owner_sets() {
+    fn set_affects_waiting_thread() {
         let timer = Timer::new().unwrap();
         let (fired, firings) = channel();
         thread::scope(|scope| {
@@ -121,7 +121,7 @@ mod tests {
             let due = BootClock::now() + Duration::from_millis(10);
             timer.set(Some(due)).unwrap();
             assert!(firings.recv_timeout(PATIENCE).unwrap() >= due);
-            // It fired once, and does so again only when it is set again.
+            // It fires again only after it is set again.
             let nothing = firings.recv_timeout(Duration::from_millis(20));
             assert_eq!(nothing, Err(RecvTimeoutError::Timeout));
             timer.set(Some(Instant::BOOT)).unwrap();

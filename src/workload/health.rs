@@ -1,133 +1,134 @@
-//! Whether a workload is healthy, by the answers that it gives: pure, the time is handed in.
+//! Health of the wrapped program, judged by its answers to health checks.
 //!
 //! ```text
-//!                first success          failures in a row: enough
-//!   Starting ──────────────────▶ Watched ─────────────────────────▶ Failed
+//!              first success         enough failures in a row
+//!   Starting ────────────────▶ Tracked ──────────────────────▶ Failed
 //! ```
 //!
-//! What fails before the first success counts for nothing: a workload takes its time to start, and what
-//! never answers at this address is no reason to stop it. An answer is good if a kubelet would take it
-//! for good, with a status from 200 to 399.
+//! Failures before the first success do not count, because programs need time to start, and one that never
+//! answers at this address must not be stopped for it. A check succeeds as for a kubelet: with a status
+//! from 200 to 399. This file reads no clock: the caller passes in the time.
 
 use std::time::Duration;
 
 use crate::election::time::Instant;
 
-/// How a workload's health is judged.
+/// Settings of the health checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthConfig {
-    /// From one question to the next.
+    /// Time between the starts of two checks.
     pub period: Duration,
-    /// How long an answer may take.
+    /// Longest time that an answer may take.
     pub timeout: Duration,
-    /// This many failures in a row are a failed workload.
-    pub failures: u32,
-    /// A workload that has not been healthy once for so long is told of.
-    pub patience: Duration,
+    /// Failures in a row after which the program counts as failed.
+    pub failure_threshold: u32,
+    /// Time without a first success after which a warning is logged.
+    pub warn_after: Duration,
 }
 
 impl Default for HealthConfig {
-    /// A kubelet asks every 10 s, gives an answer 1 s, and takes three failures. Here another cluster
-    /// waits to take over: asked every 5 s, a workload that hangs is found out within 17 s, about as soon
-    /// as a leader that has crashed. A busy machine takes more than a second now and then, and being
-    /// wrong costs a change of leaders: hence 2 s.
+    /// Detects a hanging program within 17 s: three failures, checked every 5 s, with 2 s per answer.
+    ///
+    /// A kubelet checks every 10 s and waits 1 s. The shorter period is because other candidates wait to
+    /// take over. The longer timeout is because a busy machine may take more than 1 s, and a wrong result
+    /// costs a change of leaders.
     fn default() -> Self {
         HealthConfig {
             period: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
-            failures: 3,
-            patience: Duration::from_secs(60),
+            failure_threshold: 3,
+            warn_after: Duration::from_secs(60),
         }
     }
 }
 
-/// What an answer means.
+/// Change of the program's health by one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing new.
-    AsBefore,
-    /// It is healthy for the first time: from now on failures count.
+pub enum HealthChange {
+    /// No change worth a log line.
+    Unchanged,
+    /// First success: from now on failures count.
     Started,
-    /// It is healthy again, after so many failures.
+    /// Success after this many failures.
     Recovered(u32),
-    /// That many failures in a row, and why the last one was one.
+    /// This many failures in a row, and the reason of the last one.
     Failing(u32, String),
-    /// It has not been healthy once, for longer than one should wait; said once, with the reason.
+    /// No success within [`HealthConfig::warn_after`], and the reason of the last failure. Returned once.
     NeverHealthy(String),
-    /// It has failed, and for this reason the last time.
+    /// Too many failures in a row, and the reason of the last one.
     Failed(String),
 }
 
-/// One run of a workload.
+/// Health of one run of the program.
 #[derive(Clone, Debug)]
-pub struct Health {
+pub struct HealthTracker {
     config: HealthConfig,
     started_at: Instant,
-    ask_at: Instant,
-    /// It was healthy once.
+    next_check: Instant,
+    /// At least one check has succeeded.
     started: bool,
     failures: u32,
-    /// It was said that it is never healthy.
-    told: bool,
+    /// `NeverHealthy` was returned.
+    warned: bool,
 }
 
-impl Health {
-    /// A workload that is started now, and asked at once.
+impl HealthTracker {
+    /// Creates the tracker of a program that starts now. The first check is due immediately.
     #[must_use]
     pub fn new(config: HealthConfig, now: Instant) -> Self {
-        Health {
+        HealthTracker {
             config,
             started_at: now,
-            ask_at: now,
+            next_check: now,
             started: false,
             failures: 0,
-            told: false,
+            warned: false,
         }
     }
 
-    /// When it is to be asked next.
+    /// Returns when the next check is due.
     #[must_use]
-    pub fn ask_at(&self) -> Instant {
-        self.ask_at
+    pub fn next_check(&self) -> Instant {
+        self.next_check
     }
 
-    /// It was asked at `asked_at`, and it is now known what came of it: a status, or why there is none.
+    /// Handles the result of the check sent at `sent_at`: an HTTP status, or why there is none.
     pub fn handle_answer(
         &mut self,
-        asked_at: Instant,
+        sent_at: Instant,
         now: Instant,
         answer: Result<u16, String>,
-    ) -> Verdict {
-        self.ask_at = now.max(asked_at + self.config.period);
+    ) -> HealthChange {
+        self.next_check = now.max(sent_at + self.config.period);
         match answer {
             Ok(200..=399) => self.succeeded(),
-            Ok(status) => self.failed(now, format!("it answered {status}")),
-            Err(why) => self.failed(now, why),
+            Ok(status) => self.failed(now, format!("status {status}")),
+            Err(reason) => self.failed(now, reason),
         }
     }
 
-    fn succeeded(&mut self) -> Verdict {
+    fn succeeded(&mut self) -> HealthChange {
         let failures = std::mem::take(&mut self.failures);
         match (std::mem::replace(&mut self.started, true), failures) {
-            (false, _) => Verdict::Started,
-            (true, 0) => Verdict::AsBefore,
-            (true, failures) => Verdict::Recovered(failures),
+            (false, _) => HealthChange::Started,
+            (true, 0) => HealthChange::Unchanged,
+            (true, failures) => HealthChange::Recovered(failures),
         }
     }
 
-    fn failed(&mut self, now: Instant, why: String) -> Verdict {
+    fn failed(&mut self, now: Instant, reason: String) -> HealthChange {
         if !self.started {
-            let late = now.since(self.started_at) >= self.config.patience;
-            return match late && !std::mem::replace(&mut self.told, late) {
-                true => Verdict::NeverHealthy(why),
-                false => Verdict::AsBefore,
+            let late = now.since(self.started_at) >= self.config.warn_after;
+            return match late && !std::mem::replace(&mut self.warned, late) {
+                true => HealthChange::NeverHealthy(reason),
+                false => HealthChange::Unchanged,
             };
         }
         self.failures = self.failures.saturating_add(1);
-        if self.failures >= self.config.failures {
-            return Verdict::Failed(why);
+        if self.failures >= self.config.failure_threshold {
+            return HealthChange::Failed(reason);
         }
-        Verdict::Failing(self.failures, why)
+        HealthChange::Failing(self.failures, reason)
     }
 }
 
@@ -139,71 +140,74 @@ mod tests {
         Instant::from_boot(Duration::from_secs(1000 + seconds))
     }
 
-    struct Rig {
-        health: Health,
+    fn tracker() -> HealthTracker {
+        HealthTracker::new(HealthConfig::default(), at(0))
     }
 
-    impl Rig {
-        fn new() -> Self {
-            Rig {
-                health: Health::new(HealthConfig::default(), at(0)),
-            }
-        }
-
-        /// Asks as soon as it is time; the answer takes no time.
-        fn answer(&mut self, answer: Result<u16, &str>) -> Verdict {
-            let now = self.health.ask_at();
-            self.health
-                .handle_answer(now, now, answer.map_err(str::to_owned))
-        }
+    /// Handles an answer that takes no time, as soon as a check is due.
+    fn answer(tracker: &mut HealthTracker, answer: Result<u16, &str>) -> HealthChange {
+        let now = tracker.next_check();
+        tracker.handle_answer(now, now, answer.map_err(str::to_owned))
     }
 
     #[test]
-    fn three_failures_in_a_row_are_a_failed_workload() {
-        let mut rig = Rig::new();
-        assert_eq!(rig.answer(Ok(200)), Verdict::Started);
+    fn three_failures_in_row_fail() {
+        let mut tracker = tracker();
+        assert_eq!(answer(&mut tracker, Ok(200)), HealthChange::Started);
         assert_eq!(
-            rig.answer(Ok(500)),
-            Verdict::Failing(1, "it answered 500".into())
+            answer(&mut tracker, Ok(500)),
+            HealthChange::Failing(1, "status 500".into())
         );
-        assert_eq!(rig.answer(Err("gone")), Verdict::Failing(2, "gone".into()));
         assert_eq!(
-            rig.answer(Ok(404)),
-            Verdict::Failed("it answered 404".into())
+            answer(&mut tracker, Err("closed")),
+            HealthChange::Failing(2, "closed".into())
+        );
+        assert_eq!(
+            answer(&mut tracker, Ok(404)),
+            HealthChange::Failed("status 404".into())
         );
     }
 
     #[test]
-    fn a_success_in_between_starts_the_count_anew() {
-        let mut rig = Rig::new();
-        assert_eq!(rig.answer(Ok(204)), Verdict::Started);
+    fn success_resets_failure_count() {
+        let mut tracker = tracker();
+        assert_eq!(answer(&mut tracker, Ok(204)), HealthChange::Started);
         for _ in 0..10 {
-            assert!(matches!(rig.answer(Err("slow")), Verdict::Failing(1, _)));
-            assert!(matches!(rig.answer(Err("slow")), Verdict::Failing(2, _)));
-            assert_eq!(rig.answer(Ok(302)), Verdict::Recovered(2));
-            assert_eq!(rig.answer(Ok(200)), Verdict::AsBefore);
+            assert!(matches!(
+                answer(&mut tracker, Err("slow")),
+                HealthChange::Failing(1, _)
+            ));
+            assert!(matches!(
+                answer(&mut tracker, Err("slow")),
+                HealthChange::Failing(2, _)
+            ));
+            assert_eq!(answer(&mut tracker, Ok(302)), HealthChange::Recovered(2));
+            assert_eq!(answer(&mut tracker, Ok(200)), HealthChange::Unchanged);
         }
     }
 
     #[test]
-    fn what_fails_before_the_first_success_does_not_count_and_is_told_of_once() {
-        let mut rig = Rig::new();
-        let mut told = Vec::new();
+    fn early_failures_only_warn_once() {
+        let mut tracker = tracker();
+        let mut warnings = Vec::new();
         for _ in 0..100 {
-            let now = rig.health.ask_at();
-            match rig.answer(Err("refused")) {
-                Verdict::AsBefore => {}
-                Verdict::NeverHealthy(why) => told.push((now, why)),
+            let now = tracker.next_check();
+            match answer(&mut tracker, Err("refused")) {
+                HealthChange::Unchanged => {}
+                HealthChange::NeverHealthy(reason) => warnings.push((now, reason)),
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(told, [(at(60), "refused".to_owned())]);
-        assert_eq!(rig.answer(Ok(200)), Verdict::Started);
-        assert!(matches!(rig.answer(Err("gone")), Verdict::Failing(1, _)));
+        assert_eq!(warnings, [(at(60), "refused".to_owned())]);
+        assert_eq!(answer(&mut tracker, Ok(200)), HealthChange::Started);
+        assert!(matches!(
+            answer(&mut tracker, Err("closed")),
+            HealthChange::Failing(1, _)
+        ));
     }
 
     #[test]
-    fn only_what_a_kubelet_takes_for_good_is_good() {
+    fn success_statuses_match_kubelet() {
         for (status, good) in [
             (101, false),
             (199, false),
@@ -213,20 +217,20 @@ mod tests {
             (503, false),
             (999, false),
         ] {
-            let mut rig = Rig::new();
-            let verdict = rig.answer(Ok(status));
-            assert_eq!(verdict == Verdict::Started, good, "{status}");
+            let mut tracker = tracker();
+            let change = answer(&mut tracker, Ok(status));
+            assert_eq!(change == HealthChange::Started, good, "{status}");
         }
     }
 
     #[test]
-    fn it_is_asked_once_in_a_period_however_long_an_answer_takes() {
-        let mut health = Health::new(HealthConfig::default(), at(0));
-        assert_eq!(health.ask_at(), at(0), "at once");
-        health.handle_answer(at(0), at(2), Ok(200));
-        assert_eq!(health.ask_at(), at(5));
-        // The machine was suspended meanwhile.
-        health.handle_answer(at(5), at(900), Err("late".into()));
-        assert_eq!(health.ask_at(), at(900));
+    fn checks_start_once_per_period() {
+        let mut tracker = tracker();
+        assert_eq!(tracker.next_check(), at(0), "immediately");
+        tracker.handle_answer(at(0), at(2), Ok(200));
+        assert_eq!(tracker.next_check(), at(5));
+        // The machine was suspended during the check.
+        tracker.handle_answer(at(5), at(900), Err("late".into()));
+        assert_eq!(tracker.next_check(), at(900));
     }
 }

@@ -1,77 +1,80 @@
-//! Workloads that try to get away: nothing of them is left when the guard says so.
+//! Workloads that try to escape: no process is left when the guard reports the end.
 
 use std::time::Duration;
 
 use elector::workload::message::ToGuard;
 use nix::sys::signal::Signal;
 
-use crate::support::eventually;
-use crate::trial::{Folder, LONG, SHORT_GRACE, Setup, Trial, in_time};
+use crate::support::{Folder, LONG, SHORT_GRACE, Setup, Trial, eventually, from_now};
 
-/// How a workload's end can come.
+/// Ways in which a workload is ended.
 const ENDS: [fn(&mut Trial); 3] = [
     |trial| trial.disconnect(),
     |trial| trial.send(ToGuard::Kill),
-    |trial| trial.stop(Signal::SIGTERM, in_time(Duration::from_millis(200))),
+    |trial| trial.stop(Signal::SIGTERM, from_now(Duration::from_millis(200))),
 ];
 
-/// Runs a script that makes so many processes, and then ends them in every way.
-fn ends_whole(script: &str, processes: usize) {
+/// Runs a script that starts this many processes, and ends them in each way.
+fn assert_all_end(script: &str, processes: usize) {
     for end in ENDS {
         let mut trial = Setup::sh(script).grace(SHORT_GRACE).run();
-        eventually("all of them run", || trial.living().len() > processes);
+        eventually("all processes run", || trial.living().len() > processes);
         end(&mut trial);
         trial.await_exit();
-        trial.await_gone();
+        trial.await_workload_stopped();
     }
 }
 
-const DEAF: &str = "trap '' TERM HUP INT; while :; do sleep 1; done";
+const IGNORES_TERM: &str = "trap '' TERM HUP INT; while :; do sleep 1; done";
 
 #[test]
-fn children_that_ignore_term_are_killed() {
-    ends_whole(&format!("({DEAF}) & ({DEAF}) & {DEAF}"), 3);
+fn children_ignoring_term_are_killed() {
+    assert_all_end(
+        &format!("({IGNORES_TERM}) & ({IGNORES_TERM}) & {IGNORES_TERM}"),
+        3,
+    );
 }
 
 #[test]
-fn grandchildren_that_hold_on_are_killed() {
+fn grandchildren_ignoring_term_are_killed() {
     // Each level waits for the next.
-    let script = format!("sh -c 'sh -c \"sh -c \\\"{DEAF}\\\"; :\"; :'; :");
-    ends_whole(&script, 4);
+    let script = format!("sh -c 'sh -c \"sh -c \\\"{IGNORES_TERM}\\\"; :\"; :'; :");
+    assert_all_end(&script, 4);
 }
 
 #[test]
-fn who_leaves_the_group_and_the_session_is_found() {
-    let script = format!("setsid sh -c \"{DEAF}\" & {DEAF}");
-    ends_whole(&script, 2);
+fn process_in_new_session_is_killed() {
+    let script = format!("setsid sh -c \"{IGNORES_TERM}\" & {IGNORES_TERM}");
+    assert_all_end(&script, 2);
 }
 
 #[test]
-fn who_forks_twice_and_leaves_the_session_is_found() {
-    // The parents are gone: to the outermost it is a stranger.
-    let script = format!("(setsid sh -c '(setsid sh -c \"{DEAF}\" &) &' &); {DEAF}");
-    ends_whole(&script, 2);
+fn double_forked_daemon_is_killed() {
+    // Its parents have exited, so that the program does not know it.
+    let script =
+        format!("(setsid sh -c '(setsid sh -c \"{IGNORES_TERM}\" &) &' &); {IGNORES_TERM}");
+    assert_all_end(&script, 2);
 }
 
 #[test]
-fn who_left_the_group_is_asked_politely_as_well() {
+fn process_outside_group_gets_term() {
     let script = "
         trap 'wait; exit 0' TERM
-        setsid sh -c 'trap \"echo asked >> said; exit\" TERM; echo > ready
+        setsid sh -c 'trap \"echo term >> output; exit\" TERM; echo > ready
                       while :; do sleep 0.01; done' &
         while :; do sleep 0.01; done";
     let mut trial = Setup::sh(script).run();
     trial.await_text("ready", "\n");
     trial.disconnect();
     assert_eq!(trial.await_end(), 0);
-    assert_eq!(trial.folder.read("said"), "asked\n");
+    assert_eq!(trial.folder.read("output"), "term\n");
 }
 
 #[test]
-fn what_cleans_up_is_not_asked_to_end() {
-    // In the group, and out of it; many, so that some of them are seen in the middle of it.
+fn cleanup_processes_get_no_term() {
+    // In the group and outside it; many, so that the guard reads `/proc` while some clean up.
     let clean_up =
-        "trap 'sh -c \"sleep 0.3; echo cleaned >> said\"; exit 0' TERM; echo ready >> ready";
+        "trap 'sh -c \"sleep 0.3; echo cleaned >> output\"; exit 0' TERM; echo ready >> ready";
     let script = format!(
         "i=0
          while [ $i -lt 15 ]; do setsid sh -c \"$OUTSIDE\" & i=$((i + 1)); done
@@ -86,13 +89,13 @@ fn what_cleans_up_is_not_asked_to_end() {
     trial.await_text("ready", &"ready\n".repeat(16));
     trial.disconnect();
     assert_eq!(trial.await_end(), 0);
-    assert_eq!(trial.folder.read("said"), "cleaned\n".repeat(16));
+    assert_eq!(trial.folder.read("output"), "cleaned\n".repeat(16));
 }
 
 #[test]
-fn everything_is_asked_to_end_once() {
-    // In the group, and out of it.
-    let count = "trap 'echo asked >> said' TERM; echo ready >> ready";
+fn every_process_gets_term_once() {
+    // In the group and outside it.
+    let count = "trap 'echo term >> output' TERM; echo ready >> ready";
     let script = "
         trap : TERM
         i=0
@@ -109,12 +112,12 @@ fn everything_is_asked_to_end_once() {
     trial.await_text("ready", &"ready\n".repeat(30));
     trial.disconnect();
     assert_eq!(trial.await_end(), 137);
-    assert_eq!(trial.folder.read("said"), "asked\n".repeat(30));
+    assert_eq!(trial.folder.read("output"), "term\n".repeat(30));
 }
 
 #[test]
-fn stopped_children_are_ended() {
-    let stopped = "trap 'echo asked >> said; exit' TERM; kill -STOP $$";
+fn suspended_children_are_ended() {
+    let stopped = "trap 'echo term >> output; exit' TERM; kill -STOP $$";
     let script = format!(
         "sh -c '{}' & setsid sh -c '{}' &
          trap 'wait; exit 0' TERM; echo > ready; while :; do sleep 0.01; done",
@@ -123,14 +126,14 @@ fn stopped_children_are_ended() {
     );
     let mut trial = Setup::sh(&script).run();
     trial.await_text("ready", "\n");
-    eventually("both are stopped", || trial.mark.stopped() == 2);
+    eventually("both are suspended", || trial.mark.suspended() == 2);
     trial.disconnect();
     assert_eq!(trial.await_end(), 0);
-    assert_eq!(trial.folder.read("said"), "asked\nasked\n");
+    assert_eq!(trial.folder.read("output"), "term\nterm\n");
 }
 
 #[test]
-fn a_crowd_is_ended() {
+fn many_processes_are_killed() {
     let script = "
         i=0
         while [ $i -lt 150 ]; do
@@ -138,13 +141,13 @@ fn a_crowd_is_ended() {
             i=$((i + 1))
         done
         wait";
-    ends_whole(script, 150);
+    assert_all_end(script, 150);
 }
 
 #[test]
-fn a_workload_that_forks_all_the_time_is_ended() {
-    // Each one starts another and ends; some in the group, some in sessions of their own. None of
-    // them outlives the folder, whatever becomes of this test.
+fn continuously_forking_workload_is_ended() {
+    // Each one starts another and exits; some in the group, some in separate sessions. They end when
+    // the folder is removed, even if this test fails.
     let folder = Folder::new();
     let flee = folder.script(
         "flee",
@@ -168,22 +171,22 @@ fn a_workload_that_forks_all_the_time_is_ended() {
         trial.await_text("ready", "\n");
         end(&mut trial);
         trial.await_exit();
-        trial.await_gone();
+        trial.await_workload_stopped();
     }
 }
 
 #[test]
-fn a_workload_that_leaves_its_own_group_is_told_nevertheless() {
-    // An interactive shell gives every job a group of its own, and leaves its own one to do so.
+fn program_outside_own_group_gets_term() {
+    // An interactive shell gives each job a separate group, and leaves its own for that.
     let script = "
         set -m
         trap 'wait; exit 0' TERM
-        sh -c 'trap \"echo asked >> said; exit\" TERM; echo > ready; while :; do sleep 0.01; done' &
+        sh -c 'trap \"echo term >> output; exit\" TERM; echo > ready; while :; do sleep 0.01; done' &
         while :; do sleep 0.01; done";
     let mut trial = Setup::sh(script).run();
     trial.await_text("ready", "\n");
-    trial.send(ToGuard::ValidUntil(in_time(LONG)));
+    trial.send(ToGuard::ValidUntil(from_now(LONG)));
     trial.disconnect();
     assert_eq!(trial.await_end(), 0);
-    assert_eq!(trial.folder.read("said"), "asked\n");
+    assert_eq!(trial.folder.read("output"), "term\n");
 }

@@ -1,7 +1,7 @@
-//! The guard with real processes: the test plays the elector.
+//! The guard with real processes, where the test takes the role of the elector.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-#![allow(unreachable_pub, reason = "one program, whose parts are files")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(unreachable_pub, reason = "one binary of several files")]
 
 mod deadline;
 mod ends;

@@ -1,5 +1,5 @@
-//! When the guard or the elector is killed or stopped. Each of these is a process of its own, as it
-//! reaps every child it has.
+//! Guards and electors that are killed or suspended. Each test runs in a separate process, because it reaps
+//! all its children.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -12,8 +12,9 @@ use elector::workload::process::reaping::{Remaining, reap_exited};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{PATIENCE, eventually};
-use crate::trial::{Folder, GRACE, LONG, Mark, SHORT_GRACE, Setup, alone, in_time, start};
+use crate::support::{
+    Folder, GRACE, LONG, Mark, SHORT_GRACE, Setup, TIMEOUT, alone, eventually, from_now, start,
+};
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -24,31 +25,27 @@ const STRAYS: &str = "
     trap '' TERM; echo > ready
     while :; do sleep 1; done";
 
-/// Kills everything below this process, and says what it reaped.
+/// Kills all descendants, and returns process id and exit code of each reaped child.
 fn clear_all() -> Vec<(i32, i32)> {
     let mut ended = Vec::new();
-    let done = kill_descendants(in_time(PATIENCE), |one| ended.push((one.pid, one.code)));
-    assert!(done.unwrap(), "something is left");
+    let done = kill_descendants(from_now(TIMEOUT), |one| ended.push((one.pid, one.code)));
+    assert!(done.unwrap(), "a descendant is left");
     ended
 }
 
 #[test]
-fn a_workload_dies_with_its_guard_and_the_rest_falls_to_the_elector() {
-    if !alone("orphaned::a_workload_dies_with_its_guard_and_the_rest_falls_to_the_elector") {
+fn elector_adopts_workload_of_killed_guard() {
+    if !alone("orphaned::elector_adopts_workload_of_killed_guard") {
         return;
     }
     become_subreaper().unwrap();
     let mut trial = Setup::sh(STRAYS).run();
     trial.await_text("ready", "\n");
     trial.signal_guard(Signal::SIGKILL);
-    assert_eq!(
-        trial.next_report(),
-        None,
-        "the end of a guard shows in its pipe"
-    );
-    // The guard, and CMD after it; the others live on, below this process.
+    assert_eq!(trial.next_report(), None, "the guard's pipe must end");
+    // The guard and then the program die. The others become children of this process.
     let mut ended = Vec::new();
-    eventually("CMD dies with its guard", || {
+    eventually("the program dies with its guard", || {
         ended.extend(reap_exited().unwrap().exited);
         ended.len() == 2
     });
@@ -60,7 +57,7 @@ fn a_workload_dies_with_its_guard_and_the_rest_falls_to_the_elector() {
     assert!(
         ended
             .iter()
-            .any(|one| one.pid == trial.command && one.code == 137)
+            .any(|one| one.pid == trial.program && one.code == 137)
     );
     let orphans = descendants().unwrap();
     assert!(orphans.len() >= 2, "{orphans:?}");
@@ -71,8 +68,8 @@ fn a_workload_dies_with_its_guard_and_the_rest_falls_to_the_elector() {
 }
 
 #[test]
-fn a_guard_that_was_stopped_is_killed_with_all_that_is_below() {
-    if !alone("orphaned::a_guard_that_was_stopped_is_killed_with_all_that_is_below") {
+fn suspended_guard_is_killed_with_workload() {
+    if !alone("orphaned::suspended_guard_is_killed_with_workload") {
         return;
     }
     become_subreaper().unwrap();
@@ -82,38 +79,38 @@ fn a_guard_that_was_stopped_is_killed_with_all_that_is_below() {
     trial.signal_guard(Signal::SIGSTOP);
     let codes = clear_all();
     assert!(codes.contains(&(trial.pid, 137)), "{codes:?}");
-    assert!(codes.contains(&(trial.command, 137)), "{codes:?}");
+    assert!(codes.contains(&(trial.program, 137)), "{codes:?}");
     assert_eq!(trial.living(), []);
     assert_eq!(trial.next_report(), None);
     trial.forget();
 }
 
 #[test]
-fn everything_below_is_killed_however_it_forks() {
-    if !alone("orphaned::everything_below_is_killed_however_it_forks") {
+fn continuously_forking_descendants_are_killed() {
+    if !alone("orphaned::continuously_forking_descendants_are_killed") {
         return;
     }
     become_subreaper().unwrap();
-    // Each one starts another and ends, and none of them outlives the folder.
+    // Each one starts another and exits. They end when the folder is removed.
     let folder = Folder::new();
     let flee = folder.script("flee", "#!/bin/sh\n[ -x \"$0\" ] && setsid \"$0\" &\n");
     let mut starts = (0..5).map(|_| Command::new(&flee).stdin(Stdio::null()).spawn());
     let mut first = starts.next().unwrap().unwrap();
     starts.for_each(|start| drop(start.unwrap()));
     let mut ended = 0;
-    eventually("they fork and end", || {
+    eventually("they fork and exit", || {
         ended += reap_exited().unwrap().exited.len();
         ended > 20
     });
     clear_all();
     assert_eq!(descendants().unwrap(), []);
-    // It was reaped with the others.
+    // It was reaped like the others.
     assert!(first.try_wait().is_err());
 }
 
 #[test]
-fn with_nothing_below_there_is_nothing_to_do() {
-    if !alone("orphaned::with_nothing_below_there_is_nothing_to_do") {
+fn kill_without_descendants_does_nothing() {
+    if !alone("orphaned::kill_without_descendants_does_nothing") {
         return;
     }
     assert_eq!(reap_exited().unwrap().remaining, Remaining::None);
@@ -121,22 +118,22 @@ fn with_nothing_below_there_is_nothing_to_do() {
 }
 
 #[test]
-fn patience_has_an_end() {
-    if !alone("orphaned::patience_has_an_end") {
+fn kill_returns_at_its_deadline() {
+    if !alone("orphaned::kill_returns_at_its_deadline") {
         return;
     }
-    // Killed, but not waited for: that is done below.
+    // It is reaped below.
     #[expect(clippy::zombie_processes)]
     Command::new("sleep").arg("1000").spawn().unwrap();
-    assert!(!kill_descendants(in_time(Duration::ZERO), |_| ()).unwrap());
+    assert!(!kill_descendants(from_now(Duration::ZERO), |_| ()).unwrap());
     eventually("it is killed", || {
         reap_exited().unwrap().remaining == Remaining::None
     });
 }
 
-/// An elector in a process of its own, whose workload is this script: it says where that runs, and
-/// nothing more to its guard after the first time.
-fn play_elector(script: &str, time: Duration, grace: Duration) {
+/// Acts as an elector in a separate process: starts the script, prints its folder, and sends nothing after the
+/// first deadline.
+fn act_as_elector(script: &str, time: Duration, grace: Duration) {
     let mut trial = Setup::sh(script).grace(grace).spawn();
     trial.begin(time);
     trial.await_text("ready", "\n");
@@ -146,8 +143,8 @@ fn play_elector(script: &str, time: Duration, grace: Duration) {
     }
 }
 
-/// Starts such an elector, does something to it, and waits until its workload has ended.
-fn torment(test: &str, signal: Signal) {
+/// Starts such an elector, sends it a signal, and waits until its workload has ended.
+fn signal_elector(test: &str, signal: Signal) {
     let mut elector = start(
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
@@ -161,7 +158,7 @@ fn torment(test: &str, signal: Signal) {
     let pid = Pid::from_raw(elector.id().cast_signed());
     kill(pid, signal).unwrap();
     let mark = Mark(folder.clone());
-    let deadline = in_time(PATIENCE);
+    let deadline = from_now(TIMEOUT);
     while !mark.living().is_empty() && BootClock::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -178,36 +175,36 @@ fn is_elector() -> bool {
 }
 
 #[test]
-fn a_workload_ends_when_its_elector_is_killed() {
+fn workload_ends_after_elector_is_killed() {
     if is_elector() {
-        // Nothing but the elector's death would end it while this test lives.
-        return play_elector(STRAYS, LONG, SHORT_GRACE);
+        // During this test, only the elector's death can end the workload.
+        return act_as_elector(STRAYS, LONG, SHORT_GRACE);
     }
-    torment(
-        "orphaned::a_workload_ends_when_its_elector_is_killed",
+    signal_elector(
+        "orphaned::workload_ends_after_elector_is_killed",
         Signal::SIGKILL,
     );
 }
 
 #[test]
-fn a_workload_ends_in_time_when_its_elector_is_stopped() {
+fn workload_ends_while_elector_is_suspended() {
     if is_elector() {
-        return play_elector(STRAYS, SOON, SHORT_GRACE);
+        return act_as_elector(STRAYS, SOON, SHORT_GRACE);
     }
-    torment(
-        "orphaned::a_workload_ends_in_time_when_its_elector_is_stopped",
+    signal_elector(
+        "orphaned::workload_ends_while_elector_is_suspended",
         Signal::SIGSTOP,
     );
 }
 
 #[test]
-fn a_polite_workload_gets_its_grace_when_its_elector_is_killed() {
+fn workload_of_killed_elector_gets_grace() {
     let script = "trap 'exit 0' TERM; echo > ready; while :; do sleep 0.01; done";
     if is_elector() {
-        return play_elector(script, LONG, GRACE);
+        return act_as_elector(script, LONG, GRACE);
     }
-    torment(
-        "orphaned::a_polite_workload_gets_its_grace_when_its_elector_is_killed",
+    signal_elector(
+        "orphaned::workload_of_killed_elector_gets_grace",
         Signal::SIGKILL,
     );
 }

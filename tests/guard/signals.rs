@@ -1,4 +1,4 @@
-//! Signals: those for the workload reach it, those at the guard do nothing.
+//! Signals to the program and to the guard.
 
 use std::io::ErrorKind;
 
@@ -6,21 +6,20 @@ use elector::workload::message::ToGuard;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::eventually;
-use crate::trial::{LONG, Setup, in_time};
+use crate::support::{LONG, Setup, eventually, from_now};
 
-/// Notes each signal that arrives.
-const NOTES: &str = "
-    for name in HUP INT QUIT USR1 USR2 WINCH TERM; do trap \"echo $name >> said\" $name; done
+/// A script that records each signal.
+const RECORDS_SIGNALS: &str = "
+    for name in HUP INT QUIT USR1 USR2 WINCH TERM; do trap \"echo $name >> output\" $name; done
     echo > ready
     while [ ! -e end ]; do sleep 0.01; done
     exit 9";
 
 #[test]
-fn signals_for_the_workload_reach_it() {
-    let mut trial = Setup::sh(NOTES).run();
+fn signals_reach_program() {
+    let mut trial = Setup::sh(RECORDS_SIGNALS).run();
     trial.await_text("ready", "\n");
-    let mut said = String::new();
+    let mut output = String::new();
     for signal in [
         Signal::SIGHUP,
         Signal::SIGINT,
@@ -30,21 +29,21 @@ fn signals_for_the_workload_reach_it() {
         Signal::SIGWINCH,
     ] {
         trial.send(ToGuard::Signal(signal as i32));
-        said += signal.as_str().trim_start_matches("SIG");
-        said += "\n";
-        trial.await_text("said", &said);
+        output += signal.as_str().trim_start_matches("SIG");
+        output += "\n";
+        trial.await_text("output", &output);
     }
     std::fs::write(trial.folder.file("end"), "").unwrap();
     assert_eq!(trial.await_end(), 9);
-    assert_eq!(trial.folder.read("said"), said, "each of them once");
+    assert_eq!(trial.folder.read("output"), output, "each once");
 }
 
 #[test]
-fn a_signal_reaches_the_whole_group_and_nobody_else() {
+fn signal_reaches_only_process_group() {
     let script = "
-        trap 'echo group >> said' HUP
-        (trap 'echo group >> said; exit' HUP; echo > in; while :; do sleep 0.01; done) &
-        setsid sh -c 'trap \"echo stranger >> said\" HUP; echo > out; while :; do sleep 0.01; done' &
+        trap 'echo group >> output' HUP
+        (trap 'echo group >> output; exit' HUP; echo > in; while :; do sleep 0.01; done) &
+        setsid sh -c 'trap \"echo outside >> output\" HUP; echo > out; while :; do sleep 0.01; done' &
         until [ -s in ] && [ -s out ]; do sleep 0.01; done
         echo > ready
         wait
@@ -52,63 +51,63 @@ fn a_signal_reaches_the_whole_group_and_nobody_else() {
     let mut trial = Setup::sh(script).run();
     trial.await_text("ready", "\n");
     trial.send(ToGuard::Signal(Signal::SIGHUP as i32));
-    trial.await_text("said", "group\ngroup\n");
+    trial.await_text("output", "group\ngroup\n");
     trial.send(ToGuard::Kill);
     trial.await_exit();
-    trial.await_gone();
-    assert_eq!(trial.folder.read("said"), "group\ngroup\n");
+    trial.await_workload_stopped();
+    assert_eq!(trial.folder.read("output"), "group\ngroup\n");
 }
 
 #[test]
-fn a_signal_reaches_the_group_also_when_its_first_process_has_ended() {
+fn signal_reaches_group_after_program_exit() {
     let script = "
-        (trap '' TERM; trap 'echo told > said; exit' USR1; echo > ready
+        (trap '' TERM; trap 'echo told > output; exit' USR1; echo > ready
          while :; do sleep 0.01; done) &
         until [ -s ready ]; do sleep 0.01; done";
     let mut trial = Setup::sh(script).run();
     assert_eq!(trial.await_exit(), 0);
     trial.send(ToGuard::Signal(Signal::SIGUSR1 as i32));
-    assert_eq!(trial.await_gone(), Some(0));
-    assert_eq!(trial.folder.read("said"), "told\n");
+    assert_eq!(trial.await_workload_stopped(), Some(0));
+    assert_eq!(trial.folder.read("output"), "told\n");
 }
 
 #[test]
-fn a_signal_that_stops_stops_it_until_it_is_continued() {
-    let script = "trap 'echo hup >> said' HUP; echo > ready; while :; do sleep 0.01; done";
+fn stop_signal_suspends_until_continue() {
+    let script = "trap 'echo hup >> output' HUP; echo > ready; while :; do sleep 0.01; done";
     let mut trial = Setup::sh(script).run();
     trial.await_text("ready", "\n");
     trial.send(ToGuard::Signal(Signal::SIGSTOP as i32));
     trial.send(ToGuard::Signal(Signal::SIGHUP as i32));
-    // A shell that has just forked may be waiting in the kernel for what it forked, which is stopped.
-    eventually("it is stopped", || trial.mark.stopped() > 0);
+    // A shell that has just forked may wait in the kernel for its suspended child.
+    eventually("it is suspended", || trial.mark.suspended() > 0);
     trial.send(ToGuard::Signal(Signal::SIGCONT as i32));
-    trial.await_text("said", "hup\n");
+    trial.await_text("output", "hup\n");
     trial.send(ToGuard::Kill);
     trial.await_end();
 }
 
 #[test]
-fn signals_at_the_guard_do_nothing() {
-    let mut trial = Setup::sh(NOTES).run();
+fn guard_ignores_signals() {
+    let mut trial = Setup::sh(RECORDS_SIGNALS).run();
     trial.await_text("ready", "\n");
     for signal in Signal::iterator() {
-        // Nobody can do anything about these two.
+        // No process can block these two.
         if ![Signal::SIGKILL, Signal::SIGSTOP].contains(&signal) {
             trial.signal_guard(signal);
         }
     }
-    // It is alive, and has read all that came before this.
+    // The guard lives, and has handled all earlier signals.
     trial.send(ToGuard::Signal(Signal::SIGUSR1 as i32));
-    trial.await_text("said", "USR1\n");
-    trial.stop(Signal::SIGTERM, in_time(LONG));
-    trial.await_text("said", "USR1\nTERM\n");
+    trial.await_text("output", "USR1\n");
+    trial.stop(Signal::SIGTERM, from_now(LONG));
+    trial.await_text("output", "USR1\nTERM\n");
     std::fs::write(trial.folder.file("end"), "").unwrap();
     assert_eq!(trial.await_end(), 9);
 }
 
 #[test]
-fn a_guard_that_is_stopped_does_not_stop_the_elector() {
-    let mut trial = Setup::sh(NOTES).run();
+fn suspended_guard_never_blocks_elector() {
+    let mut trial = Setup::sh(RECORDS_SIGNALS).run();
     trial.await_text("ready", "\n");
     trial.signal_guard(Signal::SIGSTOP);
     let mut sent = 0;
@@ -123,23 +122,25 @@ fn a_guard_that_is_stopped_does_not_stop_the_elector() {
         assert!(sent < 1_000_000);
     };
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
-    assert!(sent > 1_000, "there is room for much: {sent}");
+    assert!(sent > 1_000, "the pipe holds only {sent} messages");
     trial.signal_guard(Signal::SIGCONT);
-    // Whole lines were sent, so that it understands them all.
-    eventually("it goes on", || trial.control().send(ToGuard::Kill).is_ok());
+    // Only whole lines were sent, so that the guard can parse them.
+    eventually("the guard reads again", || {
+        trial.control().send(ToGuard::Kill).is_ok()
+    });
     trial.await_end();
 }
 
 #[test]
-fn a_terminals_signals_do_not_reach_guard_and_workload() {
-    let mut trial = Setup::sh(NOTES).run();
+fn guard_and_program_have_own_groups() {
+    let mut trial = Setup::sh(RECORDS_SIGNALS).run();
     let group = |pid: i32| nix::unistd::getpgid(Some(Pid::from_raw(pid))).unwrap();
-    let groups = [group(0), group(trial.pid), group(trial.command)];
+    let groups = [group(0), group(trial.pid), group(trial.program)];
     assert_eq!(groups[1].as_raw(), trial.pid);
-    assert_eq!(groups[2].as_raw(), trial.command);
+    assert_eq!(groups[2].as_raw(), trial.program);
     assert!(groups[0] != groups[1] && groups[1] != groups[2]);
-    // The elector's own mask is none of theirs.
+    // The guard's signal mask does not affect the elector.
     assert_eq!(SigSet::thread_get_mask().unwrap(), SigSet::empty());
-    kill(Pid::from_raw(trial.command), Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(trial.program), Signal::SIGKILL).unwrap();
     assert_eq!(trial.await_end(), 137);
 }

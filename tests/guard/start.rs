@@ -1,4 +1,4 @@
-//! What CMD starts with, and what is said when it cannot be started.
+//! State in which the program starts, and errors if it cannot be started.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -10,24 +10,24 @@ use elector::system::clock::BootClock;
 use nix::sys::signal::Signal;
 use nix::unistd::getpid;
 
-use crate::trial::{ELECTOR, Folder, LONG, SHORT_GRACE, Setup, in_time, output};
+use crate::support::{ELECTOR, Folder, LONG, SHORT_GRACE, Setup, from_now, output};
 
-/// What a shell script says here, without any guard.
+/// Returns the output of a shell script without a guard.
 fn without_guard(script: &str) -> String {
     let mut shell = Command::new("sh");
     shell.args(["-c", script]).stdin(Stdio::null());
     String::from_utf8(output(&mut shell).stdout).unwrap()
 }
 
-/// What a shell script says below a guard.
+/// Returns the output of a shell script under a guard.
 fn below_guard(script: &str) -> String {
-    let mut trial = Setup::sh(&format!("exec >said\n{script}")).run();
+    let mut trial = Setup::sh(&format!("exec >output\n{script}")).run();
     assert_eq!(trial.await_end(), 0);
-    trial.folder.read("said")
+    trial.folder.read("output")
 }
 
 #[test]
-fn the_workload_begins_with_the_signals_as_they_are_by_default() {
+fn program_starts_with_default_signals() {
     let script = "exec cat /proc/self/status";
     let field = |status: &str, name: &str| {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
@@ -37,7 +37,7 @@ fn the_workload_begins_with_the_signals_as_they_are_by_default() {
     assert_eq!(field(&status, "SigBlk"), 0);
     assert_eq!(field(&status, "SigPnd") | field(&status, "ShdPnd"), 0);
     assert_eq!(field(&status, "SigCgt"), 0);
-    // What this test has to ignore itself (of a `nohup`, say), the workload ignores too.
+    // The program inherits the signals that this test ignores, for example because of `nohup`.
     assert_eq!(field(&status, "SigIgn"), field(&expected, "SigIgn"));
     let pipe = 1 << (Signal::SIGPIPE as u64 - 1);
     let child = 1 << (Signal::SIGCHLD as u64 - 1);
@@ -45,23 +45,23 @@ fn the_workload_begins_with_the_signals_as_they_are_by_default() {
 }
 
 #[test]
-fn the_workload_inherits_no_files_of_ours() {
-    // The listing itself is one of them.
+fn program_inherits_no_extra_descriptors() {
+    // The listing is itself an open file.
     let script = "for fd in /proc/$$/fd/*; do echo ${fd##*/}; done";
     let numbers = |text: String| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let below = numbers(below_guard(script));
     let without = numbers(without_guard(script));
-    // The shell keeps what `exec >said` moved aside nowhere: both have the same.
+    // The shell does not keep the descriptor that `exec >output` replaced, so that both have the same ones.
     assert_eq!(below, without);
     assert!(below.contains("0") && below.contains("1") && below.contains("2"));
 }
 
 #[test]
-fn the_workload_gets_the_environment_and_the_arguments_unchanged() {
+fn program_gets_environment_and_arguments_unchanged() {
     let mut setup = Setup::of(&[
         "sh",
         "-c",
-        "env -0 > \"$DIR/said\"; printf '%s|' \"$@\" >> \"$DIR/said\"",
+        "env -0 > \"$DIR/output\"; printf '%s|' \"$@\" >> \"$DIR/output\"",
     ]);
     setup
         .command
@@ -73,8 +73,8 @@ fn the_workload_gets_the_environment_and_the_arguments_unchanged() {
     ];
     let mut trial = setup.run();
     assert_eq!(trial.await_end(), 0);
-    let said = trial.folder.read("said");
-    let (variables, arguments) = said.rsplit_once('\0').unwrap();
+    let output = trial.folder.read("output");
+    let (variables, arguments) = output.rsplit_once('\0').unwrap();
     assert_eq!(arguments, "--help||a b|--|-h|'\"$x\n|");
     let variables: BTreeSet<&str> = variables.split('\0').collect();
     assert!(variables.contains("ADDED=a b\n=c"), "{variables:?}");
@@ -83,7 +83,7 @@ fn the_workload_gets_the_environment_and_the_arguments_unchanged() {
             .iter()
             .any(|variable| variable.starts_with("HOME="))
     );
-    // Of what the shell adds itself, and of the trial's own, nothing more.
+    // Besides, only variables of the shell and of the trial.
     let names = variables
         .iter()
         .map(|variable| variable.split('=').next().unwrap());
@@ -105,18 +105,18 @@ fn the_workload_gets_the_environment_and_the_arguments_unchanged() {
 }
 
 #[test]
-fn the_workload_gets_standard_input() {
+fn program_gets_standard_input() {
     let folder = Folder::new();
     fs::write(folder.file("input"), "some input\n").unwrap();
-    let mut setup = Setup::sh("cat > said");
+    let mut setup = Setup::sh("cat > output");
     setup.stdin = File::open(folder.file("input")).unwrap().into();
     let mut trial = setup.run();
     assert_eq!(trial.await_end(), 0);
-    assert_eq!(trial.folder.read("said"), "some input\n");
+    assert_eq!(trial.folder.read("output"), "some input\n");
 }
 
 #[test]
-fn exit_codes_are_seen_where_the_ends_of_children_are_ignored() {
+fn ignored_sigchld_keeps_exit_codes() {
     let folder = Folder::new();
     let setup =
         Setup::sh("sleep 0.1 & exit 5").through(&folder, "exec env --ignore-signal=CHLD \"$@\"");
@@ -125,32 +125,32 @@ fn exit_codes_are_seen_where_the_ends_of_children_are_ignored() {
     assert_eq!(trial.await_end(), 5);
 }
 
-/// The exit code, and what was said on standard error.
+/// Returns the exit code and the standard error of a command that cannot be started.
 fn refused(command: &[&str], path: Option<&str>) -> (i32, String) {
     let folder = Folder::new();
-    let mut setup = Setup::of(command).through(&folder, "exec \"$@\" 2>\"$DIR/said\"");
+    let mut setup = Setup::of(command).through(&folder, "exec \"$@\" 2>\"$DIR/output\"");
     if let Some(path) = path {
         setup.environment.push(("PATH".into(), Some(path.into())));
     }
     let mut trial = setup.spawn_in(folder);
     trial.begin(LONG);
-    (trial.await_end(), trial.folder.read("said"))
+    (trial.await_end(), trial.folder.read("output"))
 }
 
 #[track_caller]
 fn assert_refused(command: &[&str], path: Option<&str>, code: i32, part: &str) {
-    let (told, said) = refused(command, path);
-    assert_eq!(told, code, "{command:?}: {said}");
+    let (told, output) = refused(command, path);
+    assert_eq!(told, code, "{command:?}: {output}");
     assert!(
-        said.starts_with("elector: ") && said.ends_with('\n'),
-        "{said}"
+        output.starts_with("elector: ") && output.ends_with('\n'),
+        "{output}"
     );
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains(part), "{command:?}: {said}");
+    assert_eq!(output.lines().count(), 1, "{output}");
+    assert!(output.contains(part), "{command:?}: {output}");
 }
 
 #[test]
-fn what_cannot_be_found_is_told_with_127() {
+fn missing_program_exits_127() {
     assert_refused(
         &["no-such-program"],
         None,
@@ -174,7 +174,7 @@ fn what_cannot_be_found_is_told_with_127() {
 }
 
 #[test]
-fn what_cannot_be_executed_is_told_with_126() {
+fn unexecutable_program_exits_126() {
     let folder = Folder::new();
     let file = |name: &str, text: &str| folder.script(name, text).display().to_string();
     let plain = file("plain", "no program\n");
@@ -204,7 +204,7 @@ fn what_cannot_be_executed_is_told_with_126() {
     assert_refused(&[&looped], None, 126, "symbolic links");
 }
 
-/// What `exec-workload` does when it is started by hand, so.
+/// Runs `exec-workload` directly.
 fn exec_workload(parent: i32, until: Instant) -> Output {
     let nanos = until.since_boot().as_nanos().to_string();
     let args = [
@@ -219,9 +219,9 @@ fn exec_workload(parent: i32, until: Instant) -> Output {
 }
 
 #[test]
-fn the_last_step_before_the_workload_looks_at_time_and_parent() {
+fn exec_workload_checks_deadline_and_parent() {
     let own = getpid().as_raw();
-    let good = exec_workload(own, in_time(LONG));
+    let good = exec_workload(own, from_now(LONG));
     assert_eq!(
         (good.status.code(), &good.stdout[..]),
         (Some(0), &b"ran\n"[..])
@@ -231,7 +231,7 @@ fn the_last_step_before_the_workload_looks_at_time_and_parent() {
         (late.status.code(), &late.stdout[..]),
         (Some(143), &b""[..])
     );
-    let orphan = exec_workload(own + 1, in_time(LONG));
+    let orphan = exec_workload(own + 1, from_now(LONG));
     assert_eq!(
         (orphan.status.code(), &orphan.stdout[..]),
         (Some(1), &b""[..])
@@ -239,7 +239,7 @@ fn the_last_step_before_the_workload_looks_at_time_and_parent() {
 }
 
 #[test]
-fn by_hand_the_hidden_commands_say_what_is_to_be_used() {
+fn hidden_commands_refuse_manual_use() {
     for args in [
         &["guard-workload"][..],
         &["guard-workload", "3", "4", "5"],
@@ -250,11 +250,11 @@ fn by_hand_the_hidden_commands_say_what_is_to_be_used() {
         &["exec-workload", "1", "2", "true", "x"],
     ] {
         let output = output(Command::new(ELECTOR).args(args));
-        let said = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(
-            said.contains("use `elector run -- CMD`"),
-            "{args:?}: {said}"
+            stderr.contains("use `elector run -- CMD`"),
+            "{args:?}: {stderr}"
         );
     }
     let args = ["guard-workload", "998", "999", "5", "--", "true"];
@@ -263,7 +263,7 @@ fn by_hand_the_hidden_commands_say_what_is_to_be_used() {
 }
 
 #[test]
-fn a_guard_is_small_and_has_one_thread() {
+fn guard_is_small_and_single_threaded() {
     let mut trial = Setup::sh("while :; do sleep 1; done")
         .grace(SHORT_GRACE)
         .run();
@@ -274,7 +274,7 @@ fn a_guard_is_small_and_has_one_thread() {
     };
     assert_eq!(field("Name:"), "elector-guard");
     assert_eq!(field("Threads:"), "1");
-    // What it does not share with every other elector here, in kB.
+    // Memory that it does not share with other electors, in kB.
     assert!(
         field("RssAnon:").parse::<u32>().unwrap() < 1_024,
         "{status}"

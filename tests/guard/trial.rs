@@ -1,7 +1,7 @@
-//! A guard with its workload, where the test plays the elector.
+//! A guard with its workload, where the test takes the role of the elector.
 //!
-//! Every process of a [`Trial`] has a mark in its environment, wherever it hides. When the guard says
-//! that nothing is left, there must be no process with that mark.
+//! Every process of a [`Trial`] has a mark in its environment. When the guard reports the end of the
+//! workload, no process may have that mark.
 
 use std::env;
 use std::ffi::OsString;
@@ -25,43 +25,54 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::support::PATIENCE;
+/// Longest wait on a busy machine. A test that waits longer fails.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A time that no test lives to see.
+/// Deadline that no test reaches.
 pub const LONG: Duration = Duration::from_secs(600);
 
-/// Between TERM and KILL, where nothing should need a KILL.
+/// Grace of tests that need no KILL.
 pub const GRACE: Duration = Duration::from_secs(120);
 
-/// Between TERM and KILL, where a KILL is to come.
+/// Grace of tests that expect KILL.
 pub const SHORT_GRACE: Duration = Duration::from_millis(300);
 
 pub const ELECTOR: &str = env!("CARGO_BIN_EXE_elector");
 
-/// What marks the processes of a trial.
+/// Variable that marks the processes of a trial.
 const MARK: &str = "ELECTOR_GUARD_TRIAL";
 
-pub fn in_time(time: Duration) -> Instant {
+pub fn from_now(time: Duration) -> Instant {
     BootClock::now() + time
 }
 
-/// Looks again and again until then: something must not happen.
+/// Waits until `condition` holds.
 #[track_caller]
-pub fn never_until(then: Instant, what: &str, mut is_so: impl FnMut() -> bool) {
-    while BootClock::now() < then {
-        assert!(!is_so(), "it came to be: {what}");
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = from_now(TIMEOUT);
+    while !condition() {
+        assert!(BootClock::now() < deadline, "timeout: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Starts a process, but not while a guard is being started by another test: it would inherit the pipes
-/// of that.
+/// Asserts that `condition` does not hold until `then`.
+#[track_caller]
+pub fn never_until(then: Instant, what: &str, mut condition: impl FnMut() -> bool) {
+    while BootClock::now() < then {
+        assert!(!condition(), "unexpected: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Starts a process. Not while another test starts a guard, because the process would inherit the guard's
+/// pipes.
 pub fn start(command: &mut Command) -> Child {
     let _one_at_a_time = STARTS.lock().unwrap_or_else(PoisonError::into_inner);
     command.spawn().unwrap()
 }
 
-/// Runs a process to its end.
+/// Runs a process until it exits.
 pub fn output(command: &mut Command) -> Output {
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     start(command).wait_with_output().unwrap()
@@ -69,8 +80,8 @@ pub fn output(command: &mut Command) -> Output {
 
 static STARTS: Mutex<()> = Mutex::new(());
 
-/// A folder of a test's own, removed with it.
-pub struct Folder(TempDir);
+/// A temporary folder.
+pub struct Folder(PathBuf);
 
 impl Folder {
     pub fn new() -> Folder {
@@ -86,15 +97,16 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// What stands in a file; nothing if there is none.
+    /// Returns the content of a file, or an empty text if it does not exist.
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.file(name)).unwrap_or_default()
     }
 
-    /// A file that can be executed.
+    /// Creates an executable file.
     pub fn script(&self, name: &str, text: &str) -> PathBuf {
         let path = self.file(name);
-        // Not held open by a process that another test starts in this moment: it would be busy.
+        // Written by a child, because a process that another test starts could inherit the open file, which
+        // then could not be executed.
         let mut write = Command::new("sh");
         write
             .args(["-c", "printf %s \"$1\" > \"$0\""])
@@ -106,7 +118,13 @@ impl Folder {
     }
 }
 
-/// What a guard is to be started with.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Options of a guard.
 pub struct Setup {
     pub program: PathBuf,
     pub command: Vec<OsString>,
@@ -126,7 +144,7 @@ impl Setup {
         }
     }
 
-    /// A shell script, which runs in `$DIR`.
+    /// Runs a shell script in `$DIR`.
     pub fn sh(script: &str) -> Setup {
         let script = format!("cd \"$DIR\"\n{script}");
         Setup::of(&["sh", "-c", &script])
@@ -137,7 +155,7 @@ impl Setup {
         self
     }
 
-    /// The guard is started by this shell script, with `exec "$@"` in it.
+    /// Starts the guard by this shell script, which must contain `exec "$@"`.
     pub fn through(mut self, folder: &Folder, script: &str) -> Setup {
         let text = format!("#!/bin/sh\nset -- '{ELECTOR}' \"$@\"\n{script}\n");
         self.program = folder.script("start-guard", &text);
@@ -152,7 +170,7 @@ impl Setup {
         Trial::spawn(self, folder)
     }
 
-    /// Starts it with a long time.
+    /// Starts the program with a deadline that no test reaches.
     pub fn run(self) -> Trial {
         let mut trial = self.spawn();
         trial.begin(LONG);
@@ -160,11 +178,11 @@ impl Setup {
     }
 }
 
-/// What all processes of a trial have in their environment: the path of its folder.
+/// Mark in the environment of a trial's processes: the path of its folder.
 pub struct Mark(pub String);
 
 impl Mark {
-    /// The processes that live.
+    /// Returns the living processes with this mark.
     pub fn living(&self) -> Vec<Process> {
         let mark = format!("{MARK}={}", self.0);
         let all = all_processes().unwrap();
@@ -179,8 +197,8 @@ impl Mark {
             .collect()
     }
 
-    /// How many of them are stopped.
-    pub fn stopped(&self) -> usize {
+    /// Returns how many of them are suspended.
+    pub fn suspended(&self) -> usize {
         let stats = self.living().into_iter().map(|process| {
             let path = format!("/proc/{}/stat", process.pid);
             fs::read_to_string(path).unwrap_or_default()
@@ -188,7 +206,7 @@ impl Mark {
         stats.filter(|stat| stat.contains(") T ")).count()
     }
 
-    /// Kills what is left.
+    /// Kills all processes with this mark.
     pub fn clear(&self) {
         loop {
             let left = self.living();
@@ -205,8 +223,8 @@ impl Mark {
 /// A guard and its workload.
 pub struct Trial {
     pub pid: i32,
-    /// CMD, once it was started.
-    pub command: i32,
+    /// Process id of the program, once it was started.
+    pub program: i32,
     pub folder: Folder,
     control: Option<ControlPipe>,
     report: io::PipeReader,
@@ -239,7 +257,7 @@ impl Trial {
         } = guard.unwrap();
         Trial {
             pid,
-            command: 0,
+            program: 0,
             folder,
             control: Some(control),
             report,
@@ -249,14 +267,14 @@ impl Trial {
         }
     }
 
-    /// Starts CMD.
+    /// Starts the program, with a deadline after `time`.
     #[track_caller]
     pub fn begin(&mut self, time: Duration) -> Instant {
-        let until = in_time(time);
+        let until = from_now(time);
         self.send(ToGuard::ValidUntil(until));
         match self.next_report() {
-            Some(FromGuard::Started(pid)) => self.command = pid,
-            other => panic!("it was not started: {other:?}"),
+            Some(FromGuard::Started(pid)) => self.program = pid,
+            other => panic!("not started: {other:?}"),
         }
         until
     }
@@ -275,15 +293,15 @@ impl Trial {
         self.send(ToGuard::Stop { signal, kill_at });
     }
 
-    /// As the end of an elector does.
+    /// Closes the control pipe, as the end of an elector does.
     pub fn disconnect(&mut self) {
         self.control = None;
     }
 
-    /// What the guard says next; none at the end of it.
+    /// Waits for the guard's next report. Returns `None` if it has exited.
     #[track_caller]
     pub fn next_report(&mut self) -> Option<FromGuard> {
-        let deadline = in_time(PATIENCE);
+        let deadline = from_now(TIMEOUT);
         let mut bytes = [0; 100];
         loop {
             if let Some(line) = self.lines.next_line() {
@@ -291,7 +309,10 @@ impl Trial {
             }
             let mut fds = [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)];
             let ready = poll(&mut fds, PollTimeout::from(1_000_u16)).unwrap();
-            assert!(BootClock::now() < deadline, "the guard says nothing");
+            assert!(
+                BootClock::now() < deadline,
+                "timeout: no report of the guard"
+            );
             if ready == 0 {
                 continue;
             }
@@ -302,43 +323,43 @@ impl Trial {
         }
     }
 
-    /// Waits until CMD itself has ended, by itself or because it was told to.
+    /// Waits until the program has exited, and returns its exit code.
     #[track_caller]
     pub fn await_exit(&mut self) -> i32 {
         match self.next_report() {
             Some(FromGuard::Exited(code) | FromGuard::Terminated(code)) => code,
-            other => panic!("it did not end: {other:?}"),
+            other => panic!("no exit: {other:?}"),
         }
     }
 
-    /// Waits until the guard says that nothing is left, looks whether that is so, and sees the guard's
-    /// own end.
+    /// Waits until the guard reports the end of the workload. Asserts that no process is left, and that the
+    /// guard exits.
     #[track_caller]
-    pub fn await_gone(&mut self) -> Option<i32> {
+    pub fn await_workload_stopped(&mut self) -> Option<i32> {
         let code = match self.next_report() {
             Some(FromGuard::WorkloadStopped(code)) => code,
-            other => panic!("it is not gone: {other:?}"),
+            other => panic!("workload has not stopped: {other:?}"),
         };
         let left: Vec<Process> = self
             .living()
             .into_iter()
             .filter(|process| process.pid != self.pid)
             .collect();
-        assert_eq!(left, [], "it said that nothing was left");
+        assert_eq!(left, [], "processes left");
         assert_eq!(self.next_report(), None);
-        assert_eq!(self.reap(), 0, "the guard's own exit code");
+        assert_eq!(self.reap(), 0, "exit code of the guard");
         code
     }
 
-    /// Waits until CMD has ended and nothing is left, and says with which code.
+    /// Waits until the whole workload has stopped, and returns the program's exit code.
     #[track_caller]
     pub fn await_end(&mut self) -> i32 {
         let code = self.await_exit();
-        assert_eq!(self.await_gone(), Some(code));
+        assert_eq!(self.await_workload_stopped(), Some(code));
         code
     }
 
-    /// Waits until the guard itself has ended; 128 + n when a signal killed it.
+    /// Waits until the guard has exited, and returns its exit code, or 128+n if signal n killed it.
     #[track_caller]
     pub fn reap(&mut self) -> i32 {
         self.reaped = true;
@@ -353,15 +374,15 @@ impl Trial {
         kill(Pid::from_raw(self.pid), signal).unwrap();
     }
 
-    /// The processes of this trial that live, with the guard.
+    /// Returns the living processes of this trial, including the guard.
     pub fn living(&self) -> Vec<Process> {
         self.mark.living()
     }
 
-    /// Waits until a file of the folder holds this.
+    /// Waits until a file in the folder has this content.
     #[track_caller]
     pub fn await_text(&self, name: &str, text: &str) {
-        let deadline = in_time(PATIENCE);
+        let deadline = from_now(TIMEOUT);
         while self.folder.read(name) != text {
             assert!(
                 BootClock::now() < deadline,
@@ -372,12 +393,12 @@ impl Trial {
         }
     }
 
-    /// There was a guard, and it has been reaped by somebody else.
+    /// Drops the trial of a guard that was reaped elsewhere.
     pub fn forget(mut self) {
         self.reaped = true;
     }
 
-    /// Kills whatever is left, for a test that has failed or has no more use for it.
+    /// Kills the guard and the workload.
     pub fn clear(&mut self) {
         if !self.reaped {
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
@@ -393,13 +414,13 @@ impl Drop for Trial {
             self.clear();
             return;
         }
-        assert!(self.reaped, "the test leaves its guard behind");
-        assert_eq!(self.living(), [], "the test leaves processes behind");
+        assert!(self.reaped, "the guard was not reaped");
+        assert_eq!(self.living(), [], "processes left");
     }
 }
 
-/// Runs the rest of a test in a process of its own, where nothing else has children: call it first,
-/// with the test's own name, and go on if it returns true.
+/// Runs a test in a separate process, where nothing else has children. Call it first, with the test's name,
+/// and continue if it returns true.
 pub fn alone(test: &str) -> bool {
     const ALONE: &str = "ELECTOR_GUARD_ALONE";
     if env::var(ALONE).as_deref() == Ok(test) {
@@ -413,6 +434,6 @@ pub fn alone(test: &str) -> bool {
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{out}\n{err}");
-    assert!(out.contains("1 passed"), "there is no test {test}: {out}");
+    assert!(out.contains("1 passed"), "no such test: {test}: {out}");
     false
 }

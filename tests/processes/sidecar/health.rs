@@ -1,4 +1,4 @@
-//! The prober: which answers of a workload make it fail, and that nothing it does holds the prober up.
+//! The prober: answers that make a program fail, and servers that try to block the prober.
 
 use crate::support::{PATIENCE, eventually, for_each, never_for};
 use std::sync::mpsc::{Receiver as Queue, channel};
@@ -9,7 +9,7 @@ use elector::workload::health::HealthConfig;
 
 use crate::sidecar::receiver::{Manner, Receiver};
 
-/// Ten times as fast as the default.
+/// Returns settings with a short period and timeout.
 fn config() -> HealthConfig {
     HealthConfig {
         period: Duration::from_millis(200),
@@ -18,48 +18,48 @@ fn config() -> HealthConfig {
     }
 }
 
-/// A prober, and what it says of a workload that failed.
+/// Starts a prober, and returns the queue that gets its failure.
 fn probe(url: &str) -> (Prober, Queue<String>) {
     let (sender, failed) = channel();
-    let tell = move |why| sender.send(why).unwrap();
+    let tell = move |reason| sender.send(reason).unwrap();
     let prober = Prober::start(url.parse().unwrap(), config(), tell).unwrap();
     (prober, failed)
 }
 
 #[test]
-fn a_workload_that_was_healthy_fails_after_three_bad_answers() {
+fn three_bad_answers_fail_healthy_workload() {
     let cases: [(Manner, &str); 8] = [
-        (Manner::Answer(500), "it answered 500"),
-        (Manner::Answer(404), "it answered 404"),
-        (Manner::Answer(429), "it answered 429"),
+        (Manner::Answer(500), "status 500"),
+        (Manner::Answer(404), "status 404"),
+        (Manner::Answer(429), "status 429"),
         (Manner::Hang, "did not answer within 500ms"),
         (Manner::Trickle, "did not answer within 500ms"),
         (Manner::Close, "closed the connection without an answer"),
         (Manner::Nonsense, "not speak valid HTTP"),
-        (Manner::Answer(400), "it answered 400"),
+        (Manner::Answer(400), "status 400"),
     ];
     for_each(&cases, |(manner, why)| {
         let workload = Receiver::start(Manner::Answer(200));
         let (_prober, failed) = probe(&workload.url("/s3cr3t"));
-        eventually("it was healthy", || workload.count() > 1);
+        eventually("healthy", || workload.count() > 1);
         workload.set(manner.clone());
         let said = failed.recv_timeout(PATIENCE).unwrap();
         assert!(said.contains("3 times in a row"), "{said}");
         assert!(said.contains(why), "{why} in {said}");
         assert!(!said.contains("s3cr3t"), "{said}");
         let asked = workload.count();
-        never_for(Duration::from_millis(600), "it is asked again", || {
+        never_for(Duration::from_millis(600), "another check", || {
             workload.count() > asked
         });
     });
 }
 
 #[test]
-fn a_workload_whose_port_is_closed_fails_once_it_had_been_healthy() {
+fn closed_port_fails_healthy_workload() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", free.local_addr().unwrap());
     let (_prober, failed) = probe(&url);
-    // One answer, by hand.
+    // One answer, without a server.
     let (mut stream, _) = free.accept().unwrap();
     std::io::Write::write_all(&mut stream, b"HTTP/1.1 204 X\r\n\r\n").unwrap();
     drop((stream, free));
@@ -68,60 +68,60 @@ fn a_workload_whose_port_is_closed_fails_once_it_had_been_healthy() {
 }
 
 #[test]
-fn what_fails_before_the_first_good_answer_counts_for_nothing() {
+fn failures_before_first_success_are_ignored() {
     for_each(&[Manner::Answer(503), Manner::Hang], |manner| {
         let workload = Receiver::start(manner.clone());
         let (_prober, failed) = probe(&workload.url("/"));
-        eventually("it was asked often enough", || workload.count() > 4);
+        eventually("enough checks", || workload.count() > 4);
         assert!(failed.try_recv().is_err());
         workload.set(Manner::Answer(200));
         let asked = workload.count();
-        eventually("it was healthy", || workload.count() > asked + 2);
+        eventually("healthy", || workload.count() > asked + 2);
         workload.set(Manner::Answer(503));
         failed.recv_timeout(PATIENCE).unwrap();
     });
 }
 
 #[test]
-fn bad_answers_that_are_not_in_a_row_are_forgiven() {
+fn scattered_bad_answers_are_forgiven() {
     let workload = Receiver::start(Manner::Answer(200));
     let (_prober, failed) = probe(&workload.url("/"));
     for _ in 0..3 {
         let asked = workload.count();
-        eventually("it is healthy", || workload.count() > asked + 1);
+        eventually("healthy", || workload.count() > asked + 1);
         workload.set(Manner::Close);
         let asked = workload.count();
-        eventually("it fails", || workload.count() > asked);
+        eventually("a check fails", || workload.count() > asked);
         workload.set(Manner::Answer(200));
     }
     assert!(failed.try_recv().is_err());
 }
 
 #[test]
-fn a_redirect_is_good_and_not_followed() {
+fn redirect_is_healthy_and_not_followed() {
     let elsewhere = Receiver::start(Manner::Answer(500));
     let workload = Receiver::start(Manner::Redirect(elsewhere.url("/")));
     let (_prober, failed) = probe(&workload.url("/"));
-    eventually("it is asked again and again", || workload.count() > 5);
+    eventually("repeated checks", || workload.count() > 5);
     assert_eq!(elsewhere.count(), 0);
     assert!(failed.try_recv().is_err());
 }
 
 #[test]
-fn a_long_answer_is_not_read() {
+fn long_answer_is_not_read() {
     let workload = Receiver::start(Manner::Huge);
     let (_prober, failed) = probe(&workload.url("/"));
-    eventually("it is asked again and again", || workload.count() > 5);
+    eventually("repeated checks", || workload.count() > 5);
     assert!(failed.try_recv().is_err());
-    // What lies in the buffers of sockets, of a gigabyte each.
+    // Each answer has a gigabyte; some of it is in socket buffers.
     assert!(workload.sent_bytes() < 500_000_000);
 }
 
 #[test]
-fn it_asks_as_a_plain_client_with_a_connection_each_time() {
+fn each_check_is_plain_request() {
     let workload = Receiver::start(Manner::Answer(200));
     let (_prober, _failed) = probe(&workload.url("/healthz?deep=1"));
-    eventually("it is asked", || workload.count() > 1);
+    eventually("a check", || workload.count() > 1);
     let asked = workload.received().remove(0);
     assert_eq!(asked.line, "GET /healthz?deep=1 HTTP/1.1");
     assert!(asked.head.contains("connection: close"), "{}", asked.head);
@@ -129,20 +129,20 @@ fn it_asks_as_a_plain_client_with_a_connection_each_time() {
 }
 
 #[test]
-fn nothing_is_asked_or_said_once_it_is_dropped() {
+fn dropped_prober_stays_silent() {
     let workload = Receiver::start(Manner::Answer(200));
     let (prober, failed) = probe(&workload.url("/"));
-    eventually("it was healthy", || workload.count() > 1);
+    eventually("healthy", || workload.count() > 1);
     workload.set(Manner::Hang);
     let asked = workload.count();
-    eventually("a question is under way", || workload.count() > asked);
+    eventually("a check is under way", || workload.count() > asked);
     let dropping = std::time::Instant::now();
     drop(prober);
-    assert!(dropping.elapsed() < config().timeout, "it does not wait");
+    assert!(dropping.elapsed() < config().timeout, "dropping waited");
     let asked = workload.count();
-    // Disconnected: what would say so is gone.
+    // Disconnected, because the failure function was dropped.
     assert!(failed.recv_timeout(PATIENCE).is_err());
-    never_for(Duration::from_millis(600), "it is asked again", || {
+    never_for(Duration::from_millis(600), "another check", || {
         workload.count() > asked
     });
 }

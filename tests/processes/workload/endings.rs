@@ -1,4 +1,4 @@
-//! How a program's end becomes the elector's, and the elector's the program's.
+//! Ends of the program that end the elector, and the reverse.
 
 use std::fs;
 use std::io::Write;
@@ -12,22 +12,22 @@ use crate::support::{eventually, for_each, never_for};
 use crate::workload::scene::{HANGS, IGNORES_TERM, NO_FAULTS, Scene, WORKS, is_running, read};
 
 #[test]
-fn a_program_runs_only_while_its_elector_leads() {
+fn program_runs_only_while_leading() {
     let scene = Scene::new();
     let mut first = scene.spawn(scene.with_script("first", WORKS));
-    assert_eq!(scene.await_noted("works").token, 0);
+    assert_eq!(scene.await_noted("works").fencing_token, 0);
     let second = scene.spawn(scene.with_script("second", WORKS));
     second.await_said("All hail first");
     never_for(LEASE, "the standby's program runs", || {
-        scene.journal().iter().any(|line| line.token > 0)
+        scene.journal().iter().any(|entry| entry.fencing_token > 0)
     });
     first.leave();
     assert_eq!(scene.count("termed"), 1);
-    assert_eq!(scene.await_noted_times("began", 2).token, 1);
+    assert_eq!(scene.await_noted_times("began", 2).fencing_token, 1);
 }
 
 #[test]
-fn a_program_gets_its_environment_and_input_and_nothing_of_the_electors_own() {
+fn program_gets_environment_without_secrets() {
     let scene = Scene::new();
     let out = scene.path("out");
     let script = "env >\"$OUT\".new; cat >\"$OUT\".in; mv \"$OUT\".new \"$OUT\"";
@@ -63,7 +63,7 @@ fn a_program_gets_its_environment_and_input_and_nothing_of_the_electors_own() {
 }
 
 #[test]
-fn a_program_that_ends_by_itself_gives_its_exit_code_and_the_lease_is_given_back() {
+fn program_exit_releases_lease() {
     let cases = [
         ("exit 0", 0),
         ("exit 3", 3),
@@ -87,7 +87,7 @@ fn a_program_that_ends_by_itself_gives_its_exit_code_and_the_lease_is_given_back
 }
 
 #[test]
-fn a_program_that_cannot_be_executed_is_named_with_what_is_wrong() {
+fn unexecutable_program_is_reported_before_leading() {
     let scene = Scene::new();
     let file = scene.path("no-program");
     fs::write(&file, "text").unwrap();
@@ -101,13 +101,13 @@ fn a_program_that_cannot_be_executed_is_named_with_what_is_wrong() {
         assert_eq!(
             scene.record()["holderIdentity"],
             Value::Null,
-            "nobody led for it"
+            "no candidate may lead"
         );
     }
 }
 
 #[test]
-fn a_polite_stop_keeps_the_lease_alive_until_the_program_has_gone() {
+fn graceful_shutdown_renews_until_program_exits() {
     let scene = Scene::new();
     let script = r#"
         trap 'note termed; for n in 1 2 3 4 5 6 7 8; do sleep 1; note busy; done; exit 7' TERM
@@ -122,13 +122,13 @@ fn a_polite_stop_keeps_the_lease_alive_until_the_program_has_gone() {
     scene.await_noted("termed");
     // Eight seconds are longer than a lease.
     assert_eq!(first.await_exit(), Some(0), "{}", first.text());
-    assert_eq!(scene.count("busy"), 8, "it had its time");
+    assert_eq!(scene.count("busy"), 8, "its shutdown was not cut short");
     assert!(first.said("gave the lease back"), "{}", first.text());
-    assert_eq!(scene.await_noted_times("began", 2).token, 1);
+    assert_eq!(scene.await_noted_times("began", 2).fencing_token, 1);
 }
 
 #[test]
-fn a_program_that_outlives_the_stop_timeout_is_killed_and_the_lease_given_back() {
+fn stop_timeout_kills_and_releases() {
     let scene = Scene::new();
     let start = scene.with_script("first", IGNORES_TERM);
     let mut elector = scene.spawn(start.with("STOP_TIMEOUT", "1s"));
@@ -141,14 +141,14 @@ fn a_program_that_outlives_the_stop_timeout_is_killed_and_the_lease_given_back()
 }
 
 #[test]
-fn a_second_signal_kills_the_program_and_ends_at_once() {
+fn second_signal_kills_program_and_exits() {
     let scene = Scene::new();
     let start = scene.with_script("first", IGNORES_TERM);
     let mut elector = scene.spawn(start.with("STOP_TIMEOUT", "1h"));
     let program = scene.await_noted("works").pid;
     elector.signal(Signal::SIGTERM);
     scene.await_noted("ignored");
-    // What comes within a moment is the same wish: after some rounds it is another.
+    // A signal shortly after the first is ignored as a duplicate, so wait some rounds.
     scene.await_noted_times("works", scene.count("works") + 3);
     elector.signal(Signal::SIGTERM);
     assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
@@ -156,20 +156,20 @@ fn a_second_signal_kills_the_program_and_ends_at_once() {
 }
 
 #[test]
-fn a_program_is_stopped_when_the_lease_is_lost_and_runs_again_in_the_next_term() {
+fn lost_lease_stops_program_until_reelected() {
     let scene = Scene::new();
     let elector = scene.spawn(scene.with_script("first", WORKS));
     scene.await_noted("works");
-    // Its requests hang for longer than its term lasts.
+    // Its requests hang until after its leadership deadline.
     scene.set_faults(HANGS);
     scene.await_noted("termed");
     elector.await_not_leading();
     scene.set_faults(NO_FAULTS);
-    assert!(scene.await_noted_times("began", 2).token > 0);
+    assert!(scene.await_noted_times("began", 2).fencing_token > 0);
 }
 
 #[test]
-fn a_program_that_ignores_term_is_killed_before_anybody_else_may_lead() {
+fn stubborn_program_dies_before_next_term() {
     let scene = Scene::new();
     let first = scene.spawn(scene.with_script("first", IGNORES_TERM));
     scene.await_noted("works");
@@ -179,12 +179,12 @@ fn a_program_that_ignores_term_is_killed_before_anybody_else_may_lead() {
     scene.await_noted("ignored");
     first.await_not_leading();
     scene.set_faults(NO_FAULTS);
-    // Whoever is next: that no two ran at once is checked at the end.
+    // Either candidate may be next. Dropping the scene checks that no two programs ran simultaneously.
     eventually("a program runs again", || scene.count("began") >= 2);
 }
 
 #[test]
-fn after_a_lost_lease_an_elector_that_is_to_exit_does_so_when_its_program_has_gone() {
+fn exit_on_lost_lease_awaits_program() {
     let scene = Scene::new();
     let start = scene.with_script("first", IGNORES_TERM);
     let mut elector = scene.spawn(start.with("EXIT_ON_LOST_LEASE", "true"));

@@ -1,4 +1,4 @@
-//! What is done to the elector and to its guard: the program is gone in time all the same.
+//! Electors and guards that are killed or suspended: the program ends in time.
 
 use crate::support::eventually;
 use nix::sys::signal::Signal;
@@ -8,7 +8,7 @@ use crate::workload::scene::{
 };
 
 #[test]
-fn a_program_ends_when_its_elector_is_killed_and_before_another_one_runs() {
+fn killed_electors_program_ends_before_next() {
     for script in [WORKS, IGNORES_TERM] {
         let scene = Scene::new();
         let mut first = scene.spawn(scene.with_script("first", script));
@@ -16,14 +16,14 @@ fn a_program_ends_when_its_elector_is_killed_and_before_another_one_runs() {
         let second = scene.spawn(scene.with_script("second", WORKS));
         second.await_said("All hail first");
         first.kill();
-        eventually("the program has gone", || !is_running(program));
+        eventually("the program has ended", || !is_running(program));
         assert_eq!(second.await_leading(), 1);
-        assert_eq!(scene.await_noted_times("began", 2).token, 1);
+        assert_eq!(scene.await_noted_times("began", 2).fencing_token, 1);
     }
 }
 
 #[test]
-fn a_program_ends_in_time_when_its_elector_is_stopped() {
+fn suspended_electors_program_ends_in_time() {
     for script in [WORKS, IGNORES_TERM] {
         let scene = Scene::new();
         scene.passed_over.set(true);
@@ -33,7 +33,7 @@ fn a_program_ends_in_time_when_its_elector_is_stopped() {
         second.await_said("All hail first");
         first.freeze();
         assert_eq!(second.await_leading(), 1);
-        assert!(!is_running(program), "the guard has ended it");
+        assert!(!is_running(program), "the guard has not ended it");
         first.signal(Signal::SIGCONT);
         first.await_said("All hail second");
         assert!(first.is_running());
@@ -42,7 +42,7 @@ fn a_program_ends_in_time_when_its_elector_is_stopped() {
 }
 
 #[test]
-fn a_guard_that_is_killed_takes_the_program_with_it_and_the_lease_is_given_back() {
+fn killed_guard_ends_program_releases_lease() {
     let scene = Scene::new();
     let script = r#"
         (trap '' TERM; note child; while true; do sleep 0.05; done) &
@@ -55,27 +55,27 @@ fn a_guard_that_is_killed_takes_the_program_with_it_and_the_lease_is_given_back(
     send(guard_of(elector.pid()), Signal::SIGKILL);
     assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
     assert!(elector.said("guard lost"), "{}", elector.text());
-    assert!(scene.journal().iter().all(|line| !is_running(line.pid)));
+    assert!(scene.journal().iter().all(|entry| !is_running(entry.pid)));
     assert_eq!(scene.holder(), "");
 }
 
 #[test]
-fn a_guard_that_is_stopped_when_the_lease_is_lost_is_killed_with_everything_below() {
+fn suspended_guard_is_killed_at_deadline() {
     let scene = Scene::new();
     let elector = scene.spawn(scene.with_script("first", WORKS));
     let program = scene.await_noted("works").pid;
     send(guard_of(elector.pid()), Signal::SIGSTOP);
     scene.set_faults(HANGS);
-    eventually("the program has gone", || !is_running(program));
+    eventually("the program has ended", || !is_running(program));
     elector.await_not_leading();
     scene.set_faults(NO_FAULTS);
-    // In the next term there is a guard that works.
-    assert!(scene.await_noted_times("began", 2).token > 0);
+    // The next term has a new guard.
+    assert!(scene.await_noted_times("began", 2).fencing_token > 0);
 }
 
 #[test]
-fn what_a_program_leaves_behind_is_gone_before_the_lease_is_given_back() {
-    // A child that holds on, one in a session of its own, and one that nobody waits for.
+fn leftovers_stop_before_release() {
+    // A child that ignores TERM, one in a separate session, and an orphan.
     let children = [
         "(trap '' TERM; note child; while true; do sleep 0.05; done) & ",
         "setsid sh -c 'trap \"\" TERM; echo \"$LEADER_ELECTION_FENCING_TOKEN child $$\" >>\"$JOURNAL\"; while true; do sleep 0.05; done' & ",
@@ -89,8 +89,11 @@ fn what_a_program_leaves_behind_is_gone_before_the_lease_is_given_back() {
         let mut elector = scene.spawn(scene.with_script("first", &script));
         assert_eq!(elector.await_exit(), Some(4), "{child}\n{}", elector.text());
         let journal = scene.journal();
-        assert!(journal.iter().any(|line| line.word == "child"));
-        assert!(journal.iter().all(|line| !is_running(line.pid)), "{child}");
+        assert!(journal.iter().any(|entry| entry.word == "child"));
+        assert!(
+            journal.iter().all(|entry| !is_running(entry.pid)),
+            "{child}"
+        );
         assert_eq!(scene.holder(), "");
     }
 }

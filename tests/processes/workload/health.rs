@@ -1,4 +1,4 @@
-//! A program whose health is bad is stopped, and the lease given back.
+//! Unhealthy programs are stopped and the lease is released.
 
 use crate::support::eventually;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use elector::http::{Limits, ListenAddr, Response, Server, ShutdownHandle};
 
 use crate::workload::scene::{IGNORES_TERM, Scene, WORKS, is_running};
 
-/// Answers with a status that can be changed, and counts who asks.
+/// A server that answers health checks with a variable status, and counts them.
 struct Health {
     status: Arc<AtomicU16>,
-    asked: Arc<AtomicU16>,
+    checks: Arc<AtomicU16>,
     url: String,
     server: ShutdownHandle,
 }
@@ -22,8 +22,8 @@ impl Health {
         let url = format!("http://{}/healthz", server.local_addr());
         let handle = server.handle();
         let status = Arc::new(AtomicU16::new(status));
-        let asked = Arc::new(AtomicU16::new(0));
-        let (answer, count) = (Arc::clone(&status), Arc::clone(&asked));
+        let checks = Arc::new(AtomicU16::new(0));
+        let (answer, count) = (Arc::clone(&status), Arc::clone(&checks));
         std::thread::spawn(move || {
             server.serve(move |_| {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -32,15 +32,15 @@ impl Health {
         });
         Health {
             status,
-            asked,
+            checks,
             url,
             server: handle,
         }
     }
 
-    fn await_asked(&self, times: u16) {
-        eventually(&format!("it is asked {times} times"), || {
-            self.asked.load(Ordering::SeqCst) >= times
+    fn await_checks(&self, times: u16) {
+        eventually(&format!("{times} health checks"), || {
+            self.checks.load(Ordering::SeqCst) >= times
         });
     }
 }
@@ -52,14 +52,14 @@ impl Drop for Health {
 }
 
 #[test]
-fn a_program_that_was_healthy_and_is_not_any_more_is_stopped_and_the_lease_given_back() {
+fn unhealthy_program_is_stopped_lease_released() {
     for script in [WORKS, IGNORES_TERM] {
         let scene = Scene::new();
         let health = Health::of(200);
         let start = scene.with_script("first", script);
         let mut elector = scene.spawn(start.with("WORKLOAD_HEALTH_URL", &health.url));
         let program = scene.await_noted("works").pid;
-        health.await_asked(1);
+        health.await_checks(1);
         health.status.store(500, Ordering::SeqCst);
         assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
         assert!(
@@ -73,7 +73,7 @@ fn a_program_that_was_healthy_and_is_not_any_more_is_stopped_and_the_lease_given
 }
 
 #[test]
-fn a_program_that_was_never_healthy_runs_on_and_a_standby_is_not_asked() {
+fn never_healthy_program_keeps_running() {
     let scene = Scene::new();
     let health = Health::of(500);
     let idle = Health::of(500);
@@ -83,9 +83,9 @@ fn a_program_that_was_never_healthy_runs_on_and_a_standby_is_not_asked() {
     let standby = scene.with_script("second", WORKS);
     let standby = scene.spawn(standby.with("WORKLOAD_HEALTH_URL", &idle.url));
     standby.await_said("All hail first");
-    // Four failures: one more than would do.
-    health.await_asked(4);
+    // Four failures, one more than the threshold.
+    health.await_checks(4);
     assert!(elector.is_running());
-    assert_eq!(idle.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(idle.checks.load(Ordering::SeqCst), 0);
     elector.leave();
 }

@@ -1,4 +1,4 @@
-//! `--try` and `--unless-led-within`: for scripts and for cron.
+//! `--try` and `--unless-led-within`, for scripts and cron.
 
 use crate::support::{eventually, never_for};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::workload::scene::{Scene, WORKS};
 
 #[test]
-fn a_candidate_that_does_not_lead_in_time_exits_75_and_says_if_that_time_is_short() {
+fn try_timeout_exits_75_with_warning() {
     let scene = Scene::new();
     let _leader = scene.spawn(scene.with_script("first", WORKS));
     scene.await_noted("works");
@@ -18,7 +18,7 @@ fn a_candidate_that_does_not_lead_in_time_exits_75_and_says_if_that_time_is_shor
 }
 
 #[test]
-fn a_candidate_that_leads_in_time_runs_its_program_however_long_that_takes() {
+fn try_timeout_does_not_limit_program() {
     let scene = Scene::new();
     let script = "note began; sleep 2; exit 3";
     let start = scene.with_options("first", &["--try", "1500ms"], script);
@@ -27,7 +27,7 @@ fn a_candidate_that_leads_in_time_runs_its_program_however_long_that_takes() {
 }
 
 #[test]
-fn a_job_that_ran_lately_does_not_run_again_and_later_it_does() {
+fn recent_job_is_skipped_until_later() {
     let scene = Scene::new();
     let job = "note ran; exit 0";
     let run = |name: &str, period: &str| {
@@ -37,8 +37,8 @@ fn a_job_that_ran_lately_does_not_run_again_and_later_it_does() {
     };
     assert_eq!(run("first", "1h"), Some(0));
     assert_eq!(run("second", "1h"), Some(75));
-    assert_eq!(run("first", "1h"), Some(75), "by whomever it ran");
-    // Dates have whole seconds: two more than the period are enough.
+    assert_eq!(run("first", "1h"), Some(75), "whichever candidate ran it");
+    // Dates are truncated to seconds, so that this takes at most 2 s longer than the period.
     let mut ran = None;
     eventually("it runs again", || {
         ran = run("third", "1s");
@@ -49,13 +49,13 @@ fn a_job_that_ran_lately_does_not_run_again_and_later_it_does() {
 }
 
 #[test]
-fn a_job_of_a_second_runs_once_on_three_hosts_that_start_within_twenty_seconds() {
+fn short_job_runs_once_across_hosts() {
     let scene = Scene::new();
     let job = "note began; sleep 1; note ended";
     let options = ["--unless-led-within", "5m"];
     let start = |name: &str| scene.spawn(scene.with_options(name, &options, job));
     let mut hosts = vec![start("first"), start("second")];
-    // At the same moment, and long after the job has ended.
+    // Two hosts start simultaneously, the third long after the job has ended.
     let apart = Duration::from_secs(20);
     never_for(apart, "the job runs twice", || scene.count("began") > 1);
     hosts.push(start("third"));

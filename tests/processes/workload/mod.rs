@@ -1,5 +1,5 @@
-//! `elector run -- CMD` with real processes: the program runs while its elector leads and never
-//! beside another one, whatever is done to the elector, to its guard and to the program.
+//! `elector run -- CMD` with real processes. The program runs only while its elector leads, and no two
+//! programs run simultaneously, whatever happens to the electors, guards and programs.
 
 mod endings;
 mod guards;

@@ -1,9 +1,8 @@
-//! A world in which electors run programs, and the journal that the programs keep.
+//! Electors that run programs, and the journal of the programs.
 //!
-//! Every program of a test writes lines to one file: what it is, and what happens to it. From them it
-//! is seen that no two ran at once: the tokens in the journal never fall.
+//! All programs of a test append their events to one file. No two ran simultaneously if the fencing tokens
+//! in it never decrease.
 
-use std::cell::Cell;
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -16,40 +15,41 @@ use crate::support::process::World;
 use crate::support::process::program::Start;
 use tempfile::TempDir;
 
-/// What programs of the tests begin with: `note WORD` writes a line with the token to the journal,
-/// and `idle` waits for a moment that a signal cuts short.
+/// Functions for the scripts: `note WORD` appends an entry with the fencing token to the journal, and `idle`
+/// waits for 50 ms or until a signal.
 const PRELUDE: &str = r#"
 note() { echo "$LEADER_ELECTION_FENCING_TOKEN $1 $$" >>"$JOURNAL"; }
 idle() { sleep 0.05 & wait $!; }
 "#;
 
-/// A program that works until it is told to end.
+/// A program that works until TERM.
 pub(crate) const WORKS: &str = r#"
 trap 'note termed; exit 0' TERM
 note began
 while true; do note works; idle; done
 "#;
 
-/// A program that does not end when it is told to.
+/// A program that ignores TERM.
 pub(crate) const IGNORES_TERM: &str = r#"
 trap 'note ignored' TERM
 note began
 while true; do note works; idle; done
 "#;
 
-/// The service answers nothing.
+/// Number of scenes so far, for the names of their folders.
+static SCENES: AtomicU32 = AtomicU32::new(0);
+
+/// Fault settings: the gist service answers no request.
 pub(crate) const HANGS: &str = r#"{"hang_reads": 1.0, "hang_writes": 1.0}"#;
 
-/// It answers again.
+/// Fault settings: the gist service works.
 pub(crate) const NO_FAULTS: &str = "{}";
 
-/// A world with a journal in a folder of its own.
+/// A world with a journal in a temporary folder.
 pub(crate) struct Scene {
-    // Dropped first: no elector outlives the folder.
+    // Dropped first, so that no elector outlives the folder.
     world: World,
-    folder: TempDir,
-    /// The journal is expected to show programs side by side.
-    pub(crate) overlaps: Cell<bool>,
+    folder: PathBuf,
 }
 
 impl Deref for Scene {
@@ -60,10 +60,10 @@ impl Deref for Scene {
     }
 }
 
-/// A line of the journal.
+/// An entry of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) token: u64,
+pub(crate) struct Entry {
+    pub(crate) fencing_token: u64,
     pub(crate) word: String,
     pub(crate) pid: i32,
 }
@@ -74,20 +74,19 @@ impl Scene {
     }
 
     pub(crate) fn of(world: World) -> Scene {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("journal"), "").unwrap();
-        Scene {
-            world,
-            folder,
-            overlaps: Cell::new(false),
-        }
+        let number = SCENES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("elector-workload-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("journal"), "").unwrap();
+        Scene { world, folder }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// An elector in front of a shell script, which has `note` and `idle`.
+    /// Returns an elector whose program is a shell script with `note` and `idle`.
     pub(crate) fn with_script(&self, name: &str, script: &str) -> Start {
         self.with_options(name, &[], script)
     }
@@ -98,18 +97,18 @@ impl Scene {
             .elector(name)
             .with("PATH", std::env::var_os("PATH").unwrap())
             .with("JOURNAL", self.path("journal"))
-            // Enough for a shell on a busy machine to say that it ends.
+            // Enough for a shell on a busy machine to note its end.
             .with("TERMINATION_GRACE", "1s")
             .args(options)
             .running(&["sh", "-c", &script])
     }
 
-    pub(crate) fn journal(&self) -> Vec<Line> {
+    pub(crate) fn journal(&self) -> Vec<Entry> {
         let text = read(&self.path("journal"));
         let lines = text.lines().map(|line| {
             let mut words = line.split(' ');
-            Line {
-                token: words.next().unwrap().parse().unwrap(),
+            Entry {
+                fencing_token: words.next().unwrap().parse().unwrap(),
                 word: words.next().unwrap().to_owned(),
                 pid: words.next().unwrap().parse().unwrap(),
             }
@@ -120,21 +119,21 @@ impl Scene {
     pub(crate) fn count(&self, word: &str) -> usize {
         self.journal()
             .iter()
-            .filter(|line| line.word == word)
+            .filter(|entry| entry.word == word)
             .count()
     }
 
-    pub(crate) fn await_noted(&self, word: &str) -> Line {
+    pub(crate) fn await_noted(&self, word: &str) -> Entry {
         self.await_noted_times(word, 1)
     }
 
-    /// Waits for the line, and gives the last of its kind.
-    pub(crate) fn await_noted_times(&self, word: &str, times: usize) -> Line {
-        eventually(&format!("the journal says {word} {times} times"), || {
+    /// Waits for this many entries of a word, and returns the last one.
+    pub(crate) fn await_noted_times(&self, word: &str, times: usize) -> Entry {
+        eventually(&format!("{times} entries {word} in the journal"), || {
             self.count(word) >= times
         });
         let journal = self.journal();
-        let mut of_kind = journal.into_iter().filter(|line| line.word == word);
+        let mut of_kind = journal.into_iter().filter(|entry| entry.word == word);
         of_kind.next_back().unwrap()
     }
 }
@@ -142,24 +141,21 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         let journal = self.journal();
-        // Whatever a failed test left.
-        for line in &journal {
-            if is_running(line.pid) && stat(line.pid).is_some_and(|stat| stat.contains("(sh)")) {
-                let _ = kill(Pid::from_raw(line.pid), Signal::SIGKILL);
+        // A failed test may leave programs behind.
+        for entry in &journal {
+            if is_running(entry.pid) && stat(entry.pid).is_some_and(|stat| stat.contains("(sh)")) {
+                let _ = kill(Pid::from_raw(entry.pid), Signal::SIGKILL);
             }
         }
         if std::thread::panicking() {
             let tail = journal.len().saturating_sub(20);
-            eprintln!("the journal ends: {:#?}", &journal[tail..]);
+            eprintln!("end of the journal: {:#?}", &journal[tail..]);
             return;
         }
         let fell = journal
             .windows(2)
-            .find(|pair| pair[1].token < pair[0].token);
-        assert!(
-            self.overlaps.get() || fell.is_none(),
-            "two programs ran at once: {fell:?}"
-        );
+            .find(|pair| pair[1].fencing_token < pair[0].fencing_token);
+        assert!(fell.is_none(), "two programs ran simultaneously: {fell:?}");
     }
 }
 
@@ -167,7 +163,7 @@ fn stat(pid: i32) -> Option<String> {
     fs::read_to_string(format!("/proc/{pid}/stat")).ok()
 }
 
-/// The letter of its state, and its parent.
+/// Returns the letter of a process's state, and its parent.
 fn state_and_parent(pid: i32) -> Option<(char, i32)> {
     let stat = stat(pid)?;
     let (_, rest) = stat.rsplit_once(") ")?;
@@ -175,7 +171,7 @@ fn state_and_parent(pid: i32) -> Option<(char, i32)> {
     Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
 }
 
-/// Whether it runs, or could: a zombie does not.
+/// Returns whether a process runs or is suspended, and is not a zombie.
 pub(crate) fn is_running(pid: i32) -> bool {
     state_and_parent(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
@@ -192,7 +188,7 @@ pub(crate) fn command_line(pid: i32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
-/// The guard of an elector that runs a program.
+/// Waits for the guard of an elector, and returns its process id.
 pub(crate) fn guard_of(elector: i32) -> i32 {
     let mut guard = None;
     eventually("there is a guard", || {

@@ -1,4 +1,4 @@
-//! Signals from outside reach the program, and orphans are reaped.
+//! Signals to the elector, and the reaping of orphans.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::support::process::Elector;
 use crate::workload::scene::{Scene, WORKS, children_of, command_line, guard_of, is_running, send};
 
 #[test]
-fn signals_that_are_meant_for_the_program_reach_it() {
+fn elector_passes_signals_to_program() {
     let scene = Scene::new();
     let script = r#"
         for name in HUP USR1 USR2 QUIT WINCH; do trap "note $name" $name; done
@@ -32,7 +32,7 @@ fn signals_that_are_meant_for_the_program_reach_it() {
 }
 
 #[test]
-fn a_standby_is_not_ended_by_a_signal_that_is_meant_for_the_program() {
+fn program_signals_do_not_end_standby() {
     let scene = Scene::new();
     let _leader = scene.spawn(scene.with_script("first", WORKS));
     scene.await_noted("began");
@@ -45,7 +45,7 @@ fn a_standby_is_not_ended_by_a_signal_that_is_meant_for_the_program() {
 }
 
 #[test]
-fn an_interrupt_is_passed_on_as_one() {
+fn interrupt_reaches_program_as_interrupt() {
     let scene = Scene::new();
     let script = r#"
         trap 'note interrupted; exit 0' INT
@@ -60,7 +60,7 @@ fn an_interrupt_is_passed_on_as_one() {
 }
 
 #[test]
-fn a_stopped_program_ends_politely_all_the_same() {
+fn suspended_program_shuts_down_gracefully() {
     let scene = Scene::new();
     let mut elector = scene.spawn(scene.with_script("first", WORKS));
     let program = scene.await_noted("works").pid;
@@ -70,10 +70,10 @@ fn a_stopped_program_ends_politely_all_the_same() {
     assert!(!is_running(program));
 }
 
-/// What follows is PID 1 of a namespace of its own, and does not outlive this.
+/// Runs a command as PID 1 of a new namespace that ends with the test.
 const UNSHARE: &[&str] = &["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
 
-/// As PID 1 of a namespace, by `unshare`; `None` where that is not permitted.
+/// Starts an elector as PID 1 of a namespace. Returns `None` if `unshare` is not permitted.
 fn as_pid_1(scene: &Scene, script: &str) -> Option<Elector> {
     let may = Command::new(UNSHARE[0])
         .args(&UNSHARE[1..])
@@ -88,14 +88,14 @@ fn as_pid_1(scene: &Scene, script: &str) -> Option<Elector> {
 }
 
 #[test]
-fn as_pid_1_it_reaps_orphans_that_are_none_of_its_program() {
+fn pid_1_reaps_foreign_orphans() {
     let scene = Scene::new();
     let Some(unshare) = as_pid_1(&scene, WORKS) else {
         return;
     };
     scene.await_noted("works");
     let elector = children_of(unshare.pid())[0];
-    // As `kubectl exec` does: a process in the namespace, whose child outlives it.
+    // Like `kubectl exec`: a process in the namespace whose child outlives it.
     let entered = Command::new("nsenter")
         .args(["--pid", "--target", &elector.to_string(), "sh", "-c"])
         .arg("sh -c 'exec sleep 0.3' & exit 0")
@@ -109,7 +109,7 @@ fn as_pid_1_it_reaps_orphans_that_are_none_of_its_program() {
 }
 
 #[test]
-fn as_pid_1_it_ends_with_its_program() {
+fn pid_1_exits_with_program() {
     let scene = Scene::new();
     let Some(mut unshare) = as_pid_1(&scene, "note began; exit 5") else {
         return;
