@@ -10,7 +10,7 @@ use elector::system::clock::BootClock;
 use elector::workload::message::ToGuard;
 use nix::sys::signal::Signal;
 
-use crate::support::{Folder, LONG, SHORT_GRACE, Setup, Trial, from_now, never_until};
+use crate::trial::{Folder, LONG, SHORT_GRACE, Setup, Trial, from_now, never_until};
 
 /// Deadline that lets a shell get ready, and that a test can wait for.
 const SOON: Duration = Duration::from_secs(1);

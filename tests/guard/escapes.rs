@@ -5,7 +5,8 @@ use std::time::Duration;
 use elector::workload::message::ToGuard;
 use nix::sys::signal::Signal;
 
-use crate::support::{Folder, LONG, SHORT_GRACE, Setup, Trial, eventually, from_now};
+use crate::support::eventually;
+use crate::trial::{Folder, LONG, SHORT_GRACE, Setup, Trial, from_now};
 
 /// Ways in which a workload is ended.
 const ENDS: [fn(&mut Trial); 3] = [

@@ -12,9 +12,8 @@ use elector::workload::process::reaping::{Remaining, reap_exited};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{
-    Folder, GRACE, LONG, Mark, SHORT_GRACE, Setup, TIMEOUT, alone, eventually, from_now, start,
-};
+use crate::support::{PATIENCE, eventually};
+use crate::trial::{Folder, GRACE, LONG, Mark, SHORT_GRACE, Setup, alone, from_now, start};
 
 const SOON: Duration = Duration::from_secs(1);
 
@@ -28,7 +27,7 @@ const STRAYS: &str = "
 /// Kills all descendants, and returns process id and exit code of each reaped child.
 fn clear_all() -> Vec<(i32, i32)> {
     let mut ended = Vec::new();
-    let done = kill_descendants(from_now(TIMEOUT), |one| ended.push((one.pid, one.code)));
+    let done = kill_descendants(from_now(PATIENCE), |one| ended.push((one.pid, one.code)));
     assert!(done.unwrap(), "a descendant is left");
     ended
 }
@@ -158,7 +157,7 @@ fn signal_elector(test: &str, signal: Signal) {
     let pid = Pid::from_raw(elector.id().cast_signed());
     kill(pid, signal).unwrap();
     let mark = Mark(folder.clone());
-    let deadline = from_now(TIMEOUT);
+    let deadline = from_now(PATIENCE);
     while !mark.living().is_empty() && BootClock::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -6,7 +6,8 @@ use elector::workload::message::ToGuard;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{LONG, Setup, eventually, from_now};
+use crate::support::eventually;
+use crate::trial::{LONG, Setup, from_now};
 
 /// A script that records each signal.
 const RECORDS_SIGNALS: &str = "

@@ -10,7 +10,7 @@ use elector::system::clock::BootClock;
 use nix::sys::signal::Signal;
 use nix::unistd::getpid;
 
-use crate::support::{ELECTOR, Folder, LONG, SHORT_GRACE, Setup, from_now, output};
+use crate::trial::{ELECTOR, Folder, LONG, SHORT_GRACE, Setup, from_now, output};
 
 /// Returns the output of a shell script without a guard.
 fn without_guard(script: &str) -> String {

@@ -25,8 +25,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-/// Longest wait on a busy machine. A test that waits longer fails.
-pub const TIMEOUT: Duration = Duration::from_secs(60);
+use crate::support::PATIENCE;
 
 /// Deadline that no test reaches.
 pub const LONG: Duration = Duration::from_secs(600);
@@ -44,16 +43,6 @@ const MARK: &str = "ELECTOR_GUARD_TRIAL";
 
 pub fn from_now(time: Duration) -> Instant {
     BootClock::now() + time
-}
-
-/// Waits until `condition` holds.
-#[track_caller]
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = from_now(TIMEOUT);
-    while !condition() {
-        assert!(BootClock::now() < deadline, "timeout: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Asserts that `condition` does not hold until `then`.
@@ -81,11 +70,11 @@ pub fn output(command: &mut Command) -> Output {
 static STARTS: Mutex<()> = Mutex::new(());
 
 /// A temporary folder.
-pub struct Folder(PathBuf);
+pub struct Folder(TempDir);
 
 impl Folder {
     pub fn new() -> Folder {
-        // Not in /tmp, from which some systems execute nothing.
+        // Not in /tmp, because some systems mount it noexec.
         Folder(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
     }
 
@@ -115,12 +104,6 @@ impl Folder {
         assert!(start(&mut write).wait().unwrap().success());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -301,7 +284,7 @@ impl Trial {
     /// Waits for the guard's next report. Returns `None` if it has exited.
     #[track_caller]
     pub fn next_report(&mut self) -> Option<FromGuard> {
-        let deadline = from_now(TIMEOUT);
+        let deadline = from_now(PATIENCE);
         let mut bytes = [0; 100];
         loop {
             if let Some(line) = self.lines.next_line() {
@@ -382,7 +365,7 @@ impl Trial {
     /// Waits until a file in the folder has this content.
     #[track_caller]
     pub fn await_text(&self, name: &str, text: &str) {
-        let deadline = from_now(TIMEOUT);
+        let deadline = from_now(PATIENCE);
         while self.folder.read(name) != text {
             assert!(
                 BootClock::now() < deadline,

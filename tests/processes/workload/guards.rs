@@ -1,8 +1,8 @@
 //! Electors and guards that are killed or suspended: the program ends in time.
 
-use crate::support::eventually;
 use nix::sys::signal::Signal;
 
+use crate::support::eventually;
 use crate::workload::scene::{
     HANGS, IGNORES_TERM, NO_FAULTS, Scene, WORKS, guard_of, is_running, send,
 };

@@ -1,11 +1,11 @@
 //! Unhealthy programs are stopped and the lease is released.
 
-use crate::support::eventually;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use elector::http::{Limits, ListenAddr, Response, Server, ShutdownHandle};
 
+use crate::support::eventually;
 use crate::workload::scene::{IGNORES_TERM, Scene, WORKS, is_running};
 
 /// A server that answers health checks with a variable status, and counts them.

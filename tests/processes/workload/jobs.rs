@@ -1,8 +1,8 @@
 //! `--try` and `--unless-led-within`, for scripts and cron.
 
-use crate::support::{eventually, never_for};
 use std::time::Duration;
 
+use crate::support::{eventually, never_for};
 use crate::workload::scene::{Scene, WORKS};
 
 #[test]

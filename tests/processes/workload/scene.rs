@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 use crate::support::eventually;
 use crate::support::process::World;
 use crate::support::process::program::Start;
-use tempfile::TempDir;
 
 /// Functions for the scripts: `note WORD` appends an entry with the fencing token to the journal, and `idle`
 /// waits for 50 ms or until a signal.
@@ -36,9 +36,6 @@ note began
 while true; do note works; idle; done
 "#;
 
-/// Number of scenes so far, for the names of their folders.
-static SCENES: AtomicU32 = AtomicU32::new(0);
-
 /// Fault settings: the gist service answers no request.
 pub(crate) const HANGS: &str = r#"{"hang_reads": 1.0, "hang_writes": 1.0}"#;
 
@@ -49,7 +46,7 @@ pub(crate) const NO_FAULTS: &str = "{}";
 pub(crate) struct Scene {
     // Dropped first, so that no elector outlives the folder.
     world: World,
-    folder: PathBuf,
+    folder: TempDir,
 }
 
 impl Deref for Scene {
@@ -74,11 +71,8 @@ impl Scene {
     }
 
     pub(crate) fn of(world: World) -> Scene {
-        let number = SCENES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("elector-workload-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("journal"), "").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("journal"), "").unwrap();
         Scene { world, folder }
     }
 
