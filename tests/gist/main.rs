@@ -5,9 +5,9 @@
 mod bodies;
 mod client;
 mod faults;
-mod history;
 mod lock;
 mod look;
+mod rule;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;

@@ -122,7 +122,7 @@ fn a_throttled_leader_works_until_its_limit_and_says_until_when_nobody_leads() {
     let world = World::new();
     let first = world.start_leader("first");
     world.set_faults(r#"{"secondary_per_minute":1,"retry_after_s":8}"#);
-    first.await_said("wants fewer requests");
+    first.await_said("rate limited");
     assert_eq!(first.leads(), Some(0), "it works on: {}", first.text());
     first.await_said("GitHub's limits keep everybody away for 8s");
     first.await_said("and then nobody can before 20");
@@ -143,7 +143,7 @@ fn told_to_wait_past_its_limit_a_leader_ends_without_an_attempt_to_release() {
     // Whoever asks first has the only request of this minute.
     world.set_faults(r#"{"primary_limit":1,"primary_window_s":60}"#);
     first.await_said("GitHub's limits keep everybody away for");
-    second.await_said("wants fewer requests");
+    second.await_said("rate limited");
     world.service.reset_requests();
     first.await_said("first does not lead any more");
     first.signal(Signal::SIGTERM);
@@ -178,7 +178,7 @@ fn where_requests_run_short_candidates_look_seldom_and_the_leader_renews() {
     first.kill();
     await_one_leading(&[&others[0], &others[1]]);
     for elector in [&first, &others[0], &others[1]] {
-        assert!(!elector.said("wants fewer requests"), "{}", elector.text());
+        assert!(!elector.said("rate limited"), "{}", elector.text());
     }
 }
 
@@ -216,7 +216,7 @@ fn a_token_that_the_service_does_not_know_is_refused_and_never_shown() {
         .with("GITHUB_API_TOKEN", "ghp_TheSecretOfSomebodyElse")
         .with("RUST_LOG", "trace");
     let error = refused(&mut world.spawn(start));
-    assert!(error.contains("does not take the token"), "{error}");
+    assert!(error.contains("access token rejected"), "{error}");
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl GistClient {
         };
         stats::count_request(&self.stats, request);
         let mut answer = self.authorized(request, &http, Deadline::after(timeout));
-        self.limits.heard((self.clock)(), &answer.reply);
+        self.limits.note_result((self.clock)(), &answer.reply);
         if let Err(error) = &mut answer.reply {
             self.censor(error);
         }

@@ -1,10 +1,9 @@
-//! Staying inside GitHub's limits: when the next request may be sent. Pure: the time is handed in.
+//! The rate limiter: when the next request may be sent. Pure: the caller passes the time.
 //!
-//! Two things hold a request back: a server that said to come back later (which holds back every
-//! request, as going on regardless may get the account banned), and our own count of writes, which
-//! are scarcer than reads and not announced in any header. Before the hour's writes are used up they
-//! are spread over what is left of it, so that a leader that had to try again often does not lose its
-//! lease for want of writes.
+//! Two things hold a request back. If the server demands a wait, every request waits, because sending more
+//! may get the account banned. Writes are also counted here, because their limits are lower and no header
+//! states them. Before the writes of an hour are used up, the remaining ones are spread over the rest of the
+//! hour, so that a leader with many retries does not lose its lease for lack of writes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,25 +15,26 @@ use crate::election::time::Instant;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The most writes that are remembered, whatever the settings say.
+/// Most writes that are remembered, whatever the limits are.
 const MOST_WRITES: u32 = 10_000;
 
-/// How many writes are sent at the most. Whatever a user's other programs write comes on top.
+/// Most writes that this process sends. Writes of the account's other programs are not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteLimits {
-    /// In any 60 seconds.
+    /// Writes in any 60 seconds.
     pub per_minute: u32,
-    /// In any 3600 seconds; 10,000 at the most.
+    /// Writes in any 3600 seconds; at most 10,000.
     pub per_hour: u32,
-    /// How long a leader can go without a write. Retries are let through as long as the hour's writes
+    /// Longest time that a leader can go without a write. Retries pass as long as the remaining writes
     /// suffice for one in each such time.
     pub longest_gap: Duration,
 }
 
 impl WriteLimits {
-    /// GitHub's limits for requests that generate content, per user. A leader with these settings can
-    /// do with a write in every three quarters of its renew deadline, or in every two fifths of its
-    /// usable lease, which the write after next has to extend.
+    /// Returns GitHub's limits per account for requests that generate content.
+    ///
+    /// A leader needs a write in every three quarters of its renew deadline, and in every two fifths of its
+    /// usable lease, because the write after next must extend that.
     #[must_use]
     pub fn github(election: &LeaderElectionConfig) -> Self {
         let deadline = election.renew_deadline * 3 / 4;
@@ -46,21 +46,21 @@ impl WriteLimits {
     }
 }
 
-/// Says when a request may be sent.
+/// Decides when a request may be sent.
 #[derive(Debug)]
 pub struct RequestLimiter {
-    /// `None`: writes are not counted.
+    /// Limits of writes; `None` does not count them.
     writes: Option<WriteLimits>,
-    /// When writes were sent, oldest first; none older than an hour.
+    /// Times of the writes of the last hour, oldest first.
     sent: VecDeque<Instant>,
-    /// Nothing is sent before this time, for the reason given.
+    /// Time before which nothing is sent, and the reason.
     held: Option<(Instant, String)>,
-    /// How many answers in a row said that a limit was reached.
+    /// Number of consecutive rate-limited answers.
     in_a_row: u32,
 }
 
 impl RequestLimiter {
-    /// Nothing was sent yet. `writes` bounds what is sent, `None` does not.
+    /// Creates a limiter before any request; `writes` limits the writes, `None` does not.
     #[must_use]
     pub fn new(writes: Option<WriteLimits>) -> Self {
         RequestLimiter {
@@ -74,13 +74,13 @@ impl RequestLimiter {
         }
     }
 
-    /// How many answers in a row, up to now, said that a limit was reached.
+    /// Returns the number of consecutive rate-limited answers up to now.
     #[must_use]
     pub fn in_a_row(&self) -> u32 {
         self.in_a_row
     }
 
-    /// Whether a request may be sent now.
+    /// Checks whether a request may be sent now.
     ///
     /// # Errors
     /// [`LockError::RateLimited`], with the time until it may.
@@ -113,7 +113,7 @@ impl RequestLimiter {
                 return Err(LockError::RateLimited {
                     retry_after,
                     why: format!(
-                        "this process has sent {most} writes within {name}, all that GitHub takes; use a longer RETRY_PERIOD, or fewer locks per user"
+                        "this process has sent {most} writes within {name}, GitHub's limit; use a longer RETRY_PERIOD, or fewer locks per account"
                     ),
                 });
             }
@@ -121,7 +121,7 @@ impl RequestLimiter {
         self.spread(now, limits)
     }
 
-    /// Holds a write back that would be missing later in the hour.
+    /// Holds a write back that would be needed later in the hour.
     fn spread(&self, now: Instant, limits: WriteLimits) -> Result<(), LockError> {
         let last = self.sent.back().copied().unwrap_or(Instant::BOOT);
         let next = last + limits.longest_gap;
@@ -131,7 +131,7 @@ impl RequestLimiter {
         Err(LockError::RateLimited {
             retry_after: next.since(now),
             why: format!(
-                "this process has sent {} of the {} writes within an hour that GitHub takes, and \
+                "this process has sent {} of the {} writes that GitHub accepts within an hour, and \
                  spreads the rest",
                 self.sent.len(),
                 limits.per_hour
@@ -139,8 +139,8 @@ impl RequestLimiter {
         })
     }
 
-    /// Whether after a write now there is still one for each `longest_gap`, whatever time it takes
-    /// until those already sent count no more.
+    /// Returns whether, after a write now, one write per `longest_gap` is left until earlier writes no
+    /// longer count.
     fn leaves_enough(&self, now: Instant, limits: WriteLimits) -> bool {
         let left = u64::from(limits.per_hour).saturating_sub(self.sent.len() as u64);
         let mut freed = self.sent.iter().zip(left..);
@@ -150,11 +150,11 @@ impl RequestLimiter {
         })
     }
 
-    /// The time until there are fewer than `most` writes in the last `window`; `None` for now.
+    /// Returns the time until fewer than `most` writes were sent in the last `window`; `None` for now.
     fn until_free(&self, now: Instant, most: u32, window: Duration) -> Option<Duration> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let oldest = self.sent.len().checked_sub(most)?;
-        // With a limit of zero nothing ever falls out of the window that would make room.
+        // With a limit of zero no write ever leaves the window.
         let falls_out = self.sent.get(oldest).map_or(now, |&sent| sent) + window;
         (now < falls_out).then(|| falls_out.since(now))
     }
@@ -167,8 +167,8 @@ impl RequestLimiter {
         }
     }
 
-    /// Notes what came of a request.
-    pub fn heard<T>(&mut self, now: Instant, reply: &Result<T, LockError>) {
+    /// Notes the result of a request.
+    pub fn note_result<T>(&mut self, now: Instant, reply: &Result<T, LockError>) {
         match reply {
             Ok(_) => self.in_a_row = 0,
             Err(LockError::RateLimited { retry_after, why }) => {
@@ -179,7 +179,7 @@ impl RequestLimiter {
         }
     }
 
-    /// Drops the writes that count no more.
+    /// Drops the writes that no longer count.
     fn forget(&mut self, now: Instant) {
         let most = self.writes.map_or(0, |limits| limits.per_hour);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -220,9 +220,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_before_the_time_the_server_gave() {
+    fn server_wait_holds_every_request() {
         let mut limits = RequestLimiter::new(None);
-        limits.heard(at(100), &throttled(60));
+        limits.note_result(at(100), &throttled(60));
         assert_eq!(wait(limits.admit(at(100), false)), Some(60));
         assert_eq!(wait(limits.admit(at(159), true)), Some(1));
         assert_eq!(wait(limits.admit(at(160), true)), None);
@@ -230,18 +230,18 @@ mod tests {
     }
 
     #[test]
-    fn answers_in_a_row_are_counted_until_a_good_one() {
+    fn good_answer_ends_limited_count() {
         let mut limits = RequestLimiter::new(None);
-        limits.heard(at(1), &throttled(1));
-        limits.heard::<()>(at(2), &Err(LockError::Unavailable("x".into())));
-        limits.heard(at(3), &throttled(1));
+        limits.note_result(at(1), &throttled(1));
+        limits.note_result::<()>(at(2), &Err(LockError::Unavailable("x".into())));
+        limits.note_result(at(3), &throttled(1));
         assert_eq!(limits.in_a_row(), 2);
-        limits.heard(at(9), &Ok(()));
+        limits.note_result(at(9), &Ok(()));
         assert_eq!(limits.in_a_row(), 0);
     }
 
     #[test]
-    fn writes_within_a_minute_and_an_hour_are_bounded_and_reads_are_not() {
+    fn writes_are_limited_and_reads_not() {
         let mut limits = RequestLimiter::new(Some(WriteLimits {
             per_minute: 2,
             per_hour: 3,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_settings_fit_the_limits_of_github() {
+    fn default_settings_fit_github_limits() {
         let mut limits = RequestLimiter::new(Some(github()));
         for write in 0..10_000 {
             let now = at(write * 8);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_counted_is_not_kept() {
+    fn uncounted_writes_are_not_kept() {
         let mut limits = RequestLimiter::new(None);
         for now in 0..1_000 {
             assert_eq!(wait(limits.admit(at(now), true)), None);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_zero_lets_no_write_through() {
+    fn zero_limit_admits_no_write() {
         let mut limits = RequestLimiter::new(Some(WriteLimits {
             per_minute: 0,
             per_hour: 0,
@@ -293,10 +293,10 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_had_to_try_again_often_never_waits_for_longer_than_the_gap() {
+    fn retrying_leader_waits_at_most_the_gap() {
         let mut random = fastrand::Rng::with_seed(7);
         let mut limits = RequestLimiter::new(Some(github()));
-        // A while without a term, so that nothing falls out of the window for as long.
+        // Gaps between terms, in which no write leaves the window.
         let (mut now, mut last) = (0, 0);
         for _ in 0..20_000 {
             match wait(limits.admit(at(now), true)) {
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn no_window_ever_holds_more_writes_than_it_may() {
+    fn no_window_exceeds_its_limit() {
         let mut random = fastrand::Rng::with_seed(3);
         let most = WriteLimits {
             per_minute: 5,

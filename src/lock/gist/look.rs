@@ -96,7 +96,7 @@ impl Looker {
     pub fn start(&mut self) -> LookStep {
         self.portions = 0;
         self.reader.begin(false);
-        LookStep::Ask(self.reader.look())
+        LookStep::Ask(self.reader.current())
     }
 
     /// Takes the answer to the request asked for last, handled at `now`.
@@ -138,7 +138,7 @@ impl Looker {
             let effect = match self.reader.read_head(now, true) {
                 Ok(Read::Ask(request)) => return Ok(LookStep::Ask(request)),
                 Ok(Read::Known(effect)) => effect,
-                Err(LockError::Unfinished(why)) => match self.reader.plain_on_top() {
+                Err(LockError::Unfinished(why)) => match self.reader.foreign_on_top() {
                     Some(effect) => return Ok(self.looked(effect)),
                     None if self.portions + 1 >= MOST_PORTIONS => {
                         return Err(LockError::Unfinished(why));

@@ -1,14 +1,14 @@
-//! The lease record in a GitHub gist, with a compare-and-swap by its history.
+//! A lock in a GitHub gist, with a compare-and-swap by the gist's history.
 //!
 //! ```text
-//!   GistLock ── calls ──▶ protocol ── which revision is in effect ──▶ history, stored
+//!   GistLock ── calls ──▶ protocol ── which revision is effective ──▶ rule, stored
 //!      │                     ▲ │
 //!      │             answers │ │ requests (wire)
 //!      └──────────────────▶ client ──▶ GitHub
 //! ```
 //!
-//! [`GistLock`] is the blocking shell: it carries the protocol's requests to the client and the
-//! answers back, within the time that it is given. It decides nothing.
+//! [`GistLock`] is the blocking shell: it passes the protocol's requests to the client and the answers
+//! back, within the timeout of the call. It decides nothing.
 
 pub mod admin;
 mod backend;
@@ -43,15 +43,15 @@ use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 use crate::lock::stats::StatsHandle;
 
-/// Carries requests to a gist service.
+/// Connection to a gist service.
 pub trait Transport {
-    /// Sends `request` and returns what came of it, within `timeout` or soon after.
+    /// Sends `request` and returns its answer or failure, within `timeout` or soon after.
     fn call(&mut self, request: &Request, timeout: Duration) -> Answer;
 
-    /// Says which file the requests are about, where that was not known at first.
+    /// Sets the file of later requests, if it was not known at first.
     fn set_file(&mut self, file: &str);
 
-    /// Where the requests go, for people.
+    /// Returns where the requests go, for display.
     fn describe(&self) -> String;
 }
 
@@ -64,7 +64,7 @@ impl Transport for GistClient {
         if self.target().file.as_deref() != Some(file)
             && let Err(error) = GistClient::set_file(self, file)
         {
-            log::error!("the file {file:?} of the gist cannot be used: {error}");
+            log::error!("file name unusable file={file:?} error={error}");
         }
     }
 
@@ -73,19 +73,19 @@ impl Transport for GistClient {
     }
 }
 
-/// Names the candidate, and says how its writes are confirmed.
+/// Settings of a gist lock.
 #[derive(Clone, Debug)]
 pub struct GistLockConfig {
-    /// The name under which this process stands for election.
+    /// Identity of the candidate.
     pub identity: String,
-    /// What names this process in its writes, and the file.
+    /// Settings of the protocol.
     pub protocol: ProtocolConfig,
-    /// How long a claim waits for the write that confirms it. Longer than the service takes from
-    /// reading the head of a gist to moving it, or commits that vanish may make two leaders.
+    /// Time between a claim and the write that confirms it. It must be longer than the service takes from
+    /// reading the head of a gist to moving it, or lost writes could lead to two leaders.
     pub confirm_delay: Duration,
 }
 
-/// A lock kept in a gist.
+/// A lock in a gist.
 pub struct GistLock<T> {
     identity: String,
     confirm_delay: Duration,
@@ -95,7 +95,7 @@ pub struct GistLock<T> {
 }
 
 impl<T: Transport> GistLock<T> {
-    /// A lock that has seen nothing yet. `clock` tells the time since boot.
+    /// Creates a lock that has read nothing yet. `clock` returns the time since boot.
     #[must_use]
     pub fn new(config: GistLockConfig, transport: T, clock: fn() -> Instant) -> Self {
         GistLock {
@@ -118,13 +118,13 @@ impl<T: Transport> GistLock<T> {
         }
     }
 
-    /// What is in effect, as of the last call.
+    /// Returns the effective content, as of the last call.
     #[must_use]
     pub fn stored(&self) -> Option<&Arc<Stored>> {
         self.protocol.stored()
     }
 
-    /// The file that holds the record, once it is known.
+    /// Returns the file that holds the record, once it is known.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.protocol.file()
@@ -145,7 +145,7 @@ impl<T: Transport> GistLock<T> {
         self.drive_write(step, timeout)
     }
 
-    /// Carries requests and answers until the call is done, or its time over.
+    /// Passes requests and answers on until the call is done or its time is over.
     fn drive(&mut self, mut step: Step, timeout: Duration) -> Outcome {
         let deadline = (self.clock)() + timeout;
         loop {
@@ -185,7 +185,7 @@ impl GistLock<GistClient> {
 }
 
 fn mixed_up() -> LockError {
-    LockError::OutcomeUnknown("the lock mixed up its calls".into())
+    LockError::OutcomeUnknown("internal error: the result belongs to another call".into())
 }
 
 impl<T: Transport> ResourceLock for GistLock<T> {

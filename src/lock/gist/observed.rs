@@ -1,4 +1,4 @@
-//! What the lock tells the elector of a revision in effect.
+//! Conversion of an effective revision into what the elector observes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use super::stored::{Moved, Stored};
 use crate::election::lock::{Content, LockError, Observed};
 use crate::election::time::Instant;
 
-/// Turns revisions in effect into observations, and keeps what has to be remembered from one to the
-/// next.
+/// Builds observations of effective revisions, and keeps what later ones depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ObservedBuilder {
-    /// What the write ids of this process begin with.
+    /// Prefix of this process's write ids.
     prefix: String,
-    /// The newest rule that this process goes by.
+    /// Newest protocol that this process follows.
     understands: u64,
-    /// The server's clock, as of the newest answer that told it, in seconds since the Unix epoch.
+    /// The server's clock in the newest answer with a date, in seconds since the Unix epoch.
     date: Option<i64>,
     highest_fencing_token: Option<u64>,
     resource_version: u64,
-    last_told: Option<Revision>,
+    last_observed: Option<Revision>,
 }
 
 impl ObservedBuilder {
+    /// Creates a builder for the process with this name, which follows protocols up to `understands`.
     pub(super) fn new(process: &str, understands: u64) -> Self {
         ObservedBuilder {
             prefix: format!("{process}-"),
@@ -32,66 +32,78 @@ impl ObservedBuilder {
             date: None,
             highest_fencing_token: None,
             resource_version: 0,
-            last_told: None,
+            last_observed: None,
         }
     }
 
-    /// The id of this process's write with this number.
+    /// Returns the id of this process's write with this number.
     pub(super) fn write_id(&self, number: u64) -> Arc<str> {
         format!("{}{number}", self.prefix).into()
     }
 
-    /// Remembers the server's clock, where an answer tells it.
+    /// Notes the server's clock, if an answer has a date.
     pub(super) fn note_date(&mut self, date: Option<i64>) {
         self.date = date.or(self.date);
     }
 
-    /// Remembers what any revision says of tokens, in effect or not.
+    /// Notes the fencing token of a revision, effective or not.
     pub(super) fn note(&mut self, stored: &Stored) {
         self.highest_fencing_token = self.highest_fencing_token.max(stored.token());
     }
 
-    /// What the elector is told of this revision in effect.
-    pub(super) fn observe(
+    /// Builds the observation of an effective revision.
+    ///
+    /// # Errors
+    /// [`LockError::Refused`] if the effective revision follows a newer protocol.
+    pub(super) fn build(
         &mut self,
-        effect: &EffectiveRevision,
+        effective: &EffectiveRevision,
         record_lost: bool,
         head_known_since: Option<Instant>,
     ) -> Result<Observed, LockError> {
-        self.understood(effect)?;
-        let revision = effect.commit.revision;
-        if self.last_told != Some(revision) {
-            self.last_told = Some(revision);
+        self.check_protocol(effective)?;
+        let revision = effective.commit.revision;
+        if self.last_observed != Some(revision) {
+            self.last_observed = Some(revision);
             self.resource_version += 1;
         }
-        let origin = effect.stored.origin();
-        let ours = origin.is_some();
+        let origin = effective.stored.origin();
+        let conditional = origin.is_some();
         Ok(Observed {
-            content: content(effect),
+            content: content(effective),
             resource_version: self.resource_version,
             mine: origin.and_then(|origin| self.number(&origin.write_id)),
-            age: if ours { self.age(effect) } else { None },
-            dated: self.age(effect).filter(|_| !is_checkpoint(&effect.stored)),
-            foreign_wait: (!ours).then_some(effect.longest_lease.unwrap_or_default()),
+            age: if conditional {
+                self.age(effective)
+            } else {
+                None
+            },
+            dated: self
+                .age(effective)
+                .filter(|_| !is_checkpoint(&effective.stored)),
+            foreign_wait: (!conditional).then_some(effective.longest_lease.unwrap_or_default()),
             record_lost,
             head_known_since,
             highest_fencing_token: self.highest_fencing_token,
         })
     }
 
-    /// Whether this process goes by the rule that decides what is in effect.
-    pub(super) fn goes_by(&self, effect: &EffectiveRevision) -> bool {
-        effect
+    /// Returns whether this process follows the rule that decides which revision is effective.
+    pub(super) fn understands(&self, effective: &EffectiveRevision) -> bool {
+        effective
             .newer_protocol
             .is_none_or(|newer| newer <= self.understands)
     }
 
-    /// Refuses what goes by a newer rule: which revision is in effect is not known then.
-    pub(super) fn understood(&self, effect: &EffectiveRevision) -> Result<(), LockError> {
-        if self.goes_by(effect) {
+    /// Refuses a revision that follows a newer protocol, because then the effective revision is unknown.
+    ///
+    /// # Errors
+    /// [`LockError::Refused`].
+    pub(super) fn check_protocol(&self, effective: &EffectiveRevision) -> Result<(), LockError> {
+        if self.understands(effective) {
             return Ok(());
         }
-        let moved = effect.stored.record().and_then(|it| it.moved.as_ref());
+        let moved = effective.stored.record().and_then(|it| it.moved.as_ref());
         Err(LockError::Refused(match moved {
             Some(Moved::To(place)) => format!(
                 "the lock was moved to {}: set that for every candidate, nobody leads by this one \
@@ -106,28 +118,30 @@ impl ObservedBuilder {
             None => format!(
                 "the gist is used by a newer elector (protocol {}), which this one does not \
                  understand: upgrade it, or look in the record for the gist that took over",
-                effect.newer_protocol.unwrap_or_default()
+                effective.newer_protocol.unwrap_or_default()
             ),
         }))
     }
 
-    /// Which write of this process has this id, if it is one.
+    /// Returns the number of this process's write with this id, if it is one.
     fn number(&self, write_id: &str) -> Option<u64> {
         write_id.strip_prefix(&self.prefix)?.parse().ok()
     }
 
-    /// How long ago it was written, by the server's clock. What is not ours may carry any date.
-    fn age(&self, effect: &EffectiveRevision) -> Option<Duration> {
-        let seconds = self.date?.checked_sub(effect.commit.committed_at?)?;
+    /// Returns how long ago it was written, by the server's clock. A foreign write may carry any date.
+    fn age(&self, effective: &EffectiveRevision) -> Option<Duration> {
+        let seconds = self.date?.checked_sub(effective.commit.committed_at?)?;
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
     }
 }
 
-/// What a revision in effect means.
-pub(super) fn content(effect: &EffectiveRevision) -> Content {
-    match &*effect.stored {
+/// Converts an effective revision to the core's terms.
+pub(super) fn content(effective: &EffectiveRevision) -> Content {
+    match &*effective.stored {
         Stored::Record(stored) => Content::Record(Arc::clone(&stored.record)),
-        Stored::Blank | Stored::Empty(_) if effect.longest_lease.is_none() => Content::NeverWritten,
+        Stored::Blank | Stored::Empty(_) if effective.longest_lease.is_none() => {
+            Content::NeverWritten
+        }
         Stored::Blank => Content::Deleted,
         Stored::Empty(_) => Content::Corrupt("it is a JSON object without a holder".into()),
         Stored::Corrupt { why, .. } | Stored::Unrelated(why) => Content::Corrupt(Arc::clone(why)),

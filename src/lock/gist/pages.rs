@@ -1,9 +1,8 @@
-//! Reading a long history page by page. Pure.
+//! Reading of a long history page by page. Pure.
 //!
-//! What a service shows may change between two pages: others write, so that every entry moves down, or
-//! an answer is an old one, so that it moves up. But what lies below a revision never changes. So only
-//! what follows our last entry on one and the same page is taken, and the page is cut so that as much
-//! as possible follows:
+//! The history may change between two pages. New revisions move every entry down; a stale answer moves them
+//! up. But the revisions below a revision never change. So only the entries that follow the last known one
+//! on the same page are taken, and the page size is chosen so that many entries follow it:
 //!
 //! ```text
 //!   known:   e0 e1 … e98 e99
@@ -14,53 +13,51 @@
 use super::revision::Revision;
 use super::wire::Commit;
 
-/// The most entries that GitHub puts on a page.
+/// Most entries on a page of GitHub's.
 const LARGEST: usize = 100;
 
-/// How many entries are to come before our last one on a page.
+/// Entries that should precede the last known one on a page, in case a stale answer has it further up.
 const BEFORE: usize = 5;
 
-/// What a page told.
+/// Conclusion from a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PageOutcome {
-    /// There may be more.
+    /// More entries may follow.
     More,
-    /// Our last entry is the oldest revision of all.
+    /// The last known entry is the oldest revision.
     Oldest,
-    /// Our last entry is not in the history any more.
+    /// The last known entry is no longer in the history.
     Changed,
 }
 
-/// How far the reading has come.
+/// Progress of the reading.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pages {
-    /// How many entries the service puts on a page at the most, as far as is known.
+    /// Most entries that the service puts on a page, as far as is known.
     largest: usize,
-    /// The page asked for last, counted from 1, and its size.
+    /// Number of the page requested last, from 1, and its size.
     asked: (u32, usize),
-    /// How many entries it had.
-    length: usize,
-    /// Our last entry was not on it, so it is looked for on the next one.
+    /// Whether the last known entry was not on that page, so that it is searched on the next one.
     missed: bool,
-    /// Our last entry ended it, and is the oldest if no page follows.
-    ending: bool,
-    /// How far our entries have moved down since they were learned.
+    /// Length of that page if the last known entry ended it; the entry is the oldest if no page follows.
+    ending: Option<usize>,
+    /// Number of entries by which the known ones have moved down.
     moved: usize,
 }
 
 impl Pages {
+    /// Creates the progress before any page.
     pub(super) fn new() -> Pages {
         Pages {
             largest: LARGEST,
             asked: (0, 0),
-            length: 0,
             missed: false,
-            ending: false,
+            ending: None,
             moved: 0,
         }
     }
 
-    /// A call begins anew with what it knows.
+    /// Begins a call, which keeps only the size of the service's pages.
     pub(super) fn begin(&mut self) {
         *self = Pages {
             largest: self.largest,
@@ -68,10 +65,10 @@ impl Pages {
         };
     }
 
-    /// The page to ask for when so many entries are known, and its size.
+    /// Returns the number and the size of the page to request when `known` entries are known.
     pub(super) fn next(&mut self, known: usize) -> (u32, usize) {
         let (page, size) = self.asked;
-        self.asked = if self.missed || self.ending {
+        self.asked = if self.missed || self.ending.is_some() {
             (page.saturating_add(1), size)
         } else {
             self.page_of(known.saturating_sub(1) + self.moved)
@@ -79,8 +76,7 @@ impl Pages {
         self.asked
     }
 
-    /// The page with the entry of this number on which most entries follow it, and some come before,
-    /// in case that an old answer has it further up.
+    /// Returns the page with this entry on which most entries follow it and some precede it.
     fn page_of(&self, entry: usize) -> (u32, usize) {
         let sizes = self.largest / 2 + 1..=self.largest;
         let before = BEFORE.min(self.largest / 4).min(entry);
@@ -89,37 +85,38 @@ impl Pages {
         (u32::try_from(entry / size + 1).unwrap_or(u32::MAX), size)
     }
 
-    /// Takes in the page that was asked for, and puts what follows our last entry below it.
+    /// Takes the requested page, and appends the entries that follow the last known one.
     pub(super) fn take(&mut self, commits: &mut Vec<Commit>, page: &[Commit]) -> PageOutcome {
-        let length = std::mem::replace(&mut self.length, page.len());
         let last = commits.last().map(|commit| commit.revision);
         match last.and_then(|last| position(page, last)) {
             Some(at) => {
                 self.found(commits, page, at);
                 PageOutcome::More
             }
-            None if self.ending && page.is_empty() => PageOutcome::Oldest,
-            None if self.ending => {
-                self.ending = false;
-                if length < self.asked.1 {
-                    // That page was full after all: the service gives fewer than were asked for.
-                    self.largest = length.max(1);
-                } else {
-                    // On pages this small nothing follows ours on any; this is all that can be had.
-                    commits.extend_from_slice(page);
-                }
-                self.moved = 0;
-                PageOutcome::More
-            }
-            None if page.is_empty() => PageOutcome::Changed,
-            None => {
-                self.missed = true;
-                PageOutcome::More
-            }
+            None => self.not_found(commits, page),
         }
     }
 
-    /// Whether nothing follows our last entry on a page of any size.
+    fn not_found(&mut self, commits: &mut Vec<Commit>, page: &[Commit]) -> PageOutcome {
+        match self.ending.take() {
+            Some(_) if page.is_empty() => return PageOutcome::Oldest,
+            Some(length) => {
+                if length < self.asked.1 {
+                    // That page was full: the service returns fewer entries than requested.
+                    self.largest = length.max(1);
+                } else {
+                    // On pages this small no entry ever follows the last known one.
+                    commits.extend_from_slice(page);
+                }
+                self.moved = 0;
+            }
+            None if page.is_empty() => return PageOutcome::Changed,
+            None => self.missed = true,
+        }
+        PageOutcome::More
+    }
+
+    /// Returns whether no entry follows the last known one on a page of any size.
     fn is_stuck(&self, known: usize) -> bool {
         let entry = known.saturating_sub(1) + self.moved;
         let (_, size) = self.page_of(entry);
@@ -132,7 +129,8 @@ impl Pages {
         self.moved = above.saturating_add(at + 1).saturating_sub(commits.len());
         self.missed = false;
         let follows = &page[at + 1..];
-        self.ending = follows.is_empty() && (page.len() < size || self.is_stuck(commits.len()));
+        let ends = follows.is_empty() && (page.len() < size || self.is_stuck(commits.len()));
+        self.ending = ends.then_some(page.len());
         commits.extend_from_slice(follows);
     }
 }
@@ -153,7 +151,7 @@ mod tests {
         range.map(commit).collect()
     }
 
-    /// Reads a history to its end; `shows` says where the newest entry shown is, for each request.
+    /// Reads a history to its end; `shows` returns the index of the newest entry for each request.
     fn read(
         known: usize,
         all: usize,
@@ -178,11 +176,11 @@ mod tests {
                 return (ours, told, requests);
             }
         }
-        panic!("it does not end");
+        panic!("the reading does not end");
     }
 
     #[test]
-    fn a_history_that_stands_still_is_read_to_its_end() {
+    fn unchanged_history_is_read_to_its_end() {
         for known in [1, 30, 99, 100, 101, 300] {
             let (ours, told, requests) = read(known, 1050, 100, || 50);
             assert_eq!(
@@ -195,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_gives_fewer_than_were_asked_for_is_read_too() {
+    fn smaller_pages_than_requested_are_read() {
         for cap in [1, 2, 3, 30, 99] {
             let (ours, told, _) = read(30, 350, cap, || 50);
             assert_eq!(
@@ -207,11 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn whatever_moves_between_two_pages_nothing_is_missed_and_nothing_ends_too_early() {
+    fn moving_entries_are_neither_missed_nor_cut() {
         let mut rng = fastrand::Rng::with_seed(11);
         let mut ended = 0;
         for _ in 0..2000 {
-            // Others write, and answers are old or new: the newest entry shown is any of these.
+            // New revisions appear and answers may be stale, so the newest entry varies.
             let spread = rng.usize(1..=50);
             let mut shows = rng.clone();
             rng.u64(..);

@@ -1,15 +1,15 @@
 //! Each call of the gist lock as requests out and answers in.
 //!
 //! ```text
-//!   get ────────▶ ask for the gist ──▶ walk the history as far as needed ──▶ Observed
+//!   get ────────▶ read the gist ──▶ scan the history as far as needed ──▶ Observed
 //!   create ─────▶ (get, unless there was one) ─┐
-//!   update ────────────────────────────────────┴▶ write ─▶ find our write in the history of the
+//!   update ────────────────────────────────────┴▶ write ─▶ find the write in the history of the
 //!                                                          answer ─▶ Ok, Conflict or OutcomeUnknown
 //! ```
 //!
-//! All decisions are made here, in `reader.rs` and in [`history`](super::rule); nothing is sent,
-//! waited for or measured. The caller starts a call, carries each request out, hands its answer in,
-//! and does so until the call is done. One call at a time.
+//! All decisions are made here, in `reader.rs` and in [`rule`](super::rule). This module sends nothing, waits
+//! for nothing and reads no clock. The caller starts a call, sends each request, passes its answer in, and
+//! repeats that until the call is done. One call runs at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,34 +27,34 @@ use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
 use crate::election::time::Instant;
 use crate::fmt::one_line;
 
-/// What the protocol must be told of its surroundings.
+/// Settings of the protocol.
 #[derive(Clone, Debug)]
 pub struct ProtocolConfig {
-    /// Names this process in every write, unlike any other process's: random, without `-`.
+    /// Name of this process in its writes, unique among all processes: random, without `-`.
     pub process: String,
-    /// The file that holds the record; `None` for the gist's only file.
+    /// File that holds the record; `None` for the gist's only file.
     pub file: Option<String>,
-    /// The elector's renew deadline: an answer counts as stale for at most half of it.
+    /// Renew deadline of the elector: an answer counts as stale for at most half of it.
     pub renew_deadline: Duration,
-    /// How far apart its looks are to be, and which requests are left to the leader.
+    /// Interval between reads, and the leader's reserve of requests.
     pub budget: Budget,
 }
 
-/// What is to be done next in a call.
+/// Next step of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Send this, and hand in the answer.
+    /// Send this request, then pass its answer to [`GistProtocol::handle_answer`].
     Ask(Request),
     /// The call is done.
     Done(Outcome),
 }
 
-/// What came of a call.
+/// Result of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// Of a `get`.
+    /// Result of a `get`.
     Got(Result<Observed, LockError>),
-    /// Of a `create` or `update`.
+    /// Result of a `create` or `update`.
     Wrote(Result<Written, LockError>),
 }
 
@@ -62,7 +62,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Call {
     Get,
-    /// A look before the first write, when there was no `get` yet.
+    /// A read before the first write, without a `get` so far.
     ReadThenCreate(Box<LeaderElectionRecord>),
     /// The write was sent.
     Write(Sent),
@@ -72,30 +72,30 @@ enum Call {
 struct Sent {
     write_id: Arc<str>,
     supersedes: Revision,
-    /// What was known to be the newest revision, of any file, and since when.
+    /// Newest known revision, of any file, and the time since when it was known.
     newest: Option<(Revision, Instant)>,
-    /// The answer to the write has come, and the history is being read.
+    /// Whether the answer to the write has come, so that only the history is read.
     answered: bool,
 }
 
-/// The gist lock's state and decisions.
+/// State and decisions of the gist lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GistProtocol {
     file: Option<String>,
-    /// How many `create` and `update` calls there were.
+    /// Number of `create` and `update` calls so far.
     writes: u64,
     reader: Reader,
-    observer: ObservedBuilder,
+    builder: ObservedBuilder,
     budget: Budget,
-    /// The next `get` is answered from what the answer to a write showed.
+    /// Whether the next `get` is answered from the answer to the last write.
     serve_next: bool,
-    /// A first answer was taken, and the file is one that may be written.
+    /// Whether the first answer showed a file that may be written.
     accepted: bool,
     call: Option<Call>,
 }
 
 impl GistProtocol {
-    /// A lock that has seen nothing yet.
+    /// Creates a lock that has read nothing yet.
     #[must_use]
     pub fn new(config: ProtocolConfig) -> Self {
         GistProtocol::understanding(config, PROTOCOL)
@@ -110,7 +110,7 @@ impl GistProtocol {
 
     fn understanding(config: ProtocolConfig, protocol: u64) -> Self {
         GistProtocol {
-            observer: ObservedBuilder::new(&config.process, protocol),
+            builder: ObservedBuilder::new(&config.process, protocol),
             reader: Reader::new(config.renew_deadline),
             budget: config.budget,
             file: config.file,
@@ -121,30 +121,32 @@ impl GistProtocol {
         }
     }
 
-    /// The file that holds the record, once it is known.
+    /// Returns the file that holds the record, once it is known.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.file.as_deref()
     }
 
-    /// The newest revision up to which everything is known, and the one in effect there: what all
-    /// who know that revision agree on.
+    /// Returns the newest revision up to which everything is known, and the effective revision there.
+    ///
+    /// All processes that know that revision agree on it.
     #[must_use]
     pub fn effective(&self) -> Option<(Revision, Revision)> {
         self.reader.known()
     }
 
-    /// Returns the shortest time between a candidate's read at `now` and the next; zero if there is no restriction.
+    /// Returns the shortest time between a candidate's read at `now` and the next; zero if there is no
+    /// restriction.
     #[must_use]
     pub fn min_poll_interval(&self, now: Instant) -> Duration {
         self.budget
             .min_poll_interval(now, self.effective().is_some())
     }
 
-    /// What is in effect, as far as it is known.
+    /// Returns the effective content, as far as it is known.
     #[must_use]
     pub fn stored(&self) -> Option<&Arc<Stored>> {
-        Some(&self.reader.effect()?.stored)
+        Some(&self.reader.effective()?.stored)
     }
 
     /// Begins a `get`.
@@ -153,17 +155,17 @@ impl GistProtocol {
             return self.got();
         }
         self.begin(Call::Get);
-        Step::Ask(self.reader.look())
+        Step::Ask(self.reader.current())
     }
 
     /// Begins a `create`.
     pub fn start_create(&mut self, record: &LeaderElectionRecord) -> Step {
         self.writes += 1;
-        if self.reader.effect().is_some() {
+        if self.reader.effective().is_some() {
             return self.create(record);
         }
         self.begin(Call::ReadThenCreate(Box::new(record.clone())));
-        Step::Ask(self.reader.look())
+        Step::Ask(self.reader.current())
     }
 
     /// Begins an `update`.
@@ -171,19 +173,19 @@ impl GistProtocol {
         self.start_marked(record, &Mark::None)
     }
 
-    /// Begins an `update` by a record that says more, in place of whatever was last seen, be it none.
+    /// Begins an `update` with a marked record, which may replace anything that was observed last.
     pub fn start_marked(&mut self, record: &LeaderElectionRecord, mark: &Mark) -> Step {
         self.writes += 1;
         self.write(record, mark)
     }
 
-    /// Takes the answer to the request asked for last, handled at `now`.
+    /// Takes the answer to the last request, handled at `now`.
     pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> Step {
-        self.observer.note_date(answer.date);
+        self.builder.note_date(answer.date);
         self.budget.note(now, answer.rate);
-        self.reader.running_low = self.budget.only_reserve(now);
+        self.reader.only_reserve = self.budget.only_reserve(now);
         let reply = match answer.reply {
-            // Not the gist is missing, but a revision that it listed.
+            // The gist exists; a revision that it listed is missing.
             Err(LockError::NotFound(_)) if self.reader.awaits_text() => Err(unavailable(
                 "the gist service does not show a revision that it listed a moment ago",
             )),
@@ -194,13 +196,13 @@ impl GistProtocol {
         step.unwrap_or_else(|error| self.fail(error))
     }
 
-    /// Ends the call under way because its time is over; `why` says so.
+    /// Ends the call under way because its time is over, with `why` as the error's text.
     pub fn give_up(&mut self, why: &str) -> Step {
         let error = self.cut_short(unavailable(why));
         self.fail(error)
     }
 
-    /// A look that read some of the history before this ended it goes on from there.
+    /// Replaces the error of a read that made progress in the history: the next read continues.
     fn cut_short(&self, error: LockError) -> LockError {
         match (error, &self.call) {
             (LockError::Unavailable(_), Some(Call::Get)) if self.reader.has_read() => {
@@ -221,10 +223,10 @@ impl GistProtocol {
             Reply::Gist(page) => self.take_page(now, page)?,
             Reply::Revision(text) => {
                 let stored = self.reader.take_text(text)?;
-                self.observer.note(&stored);
+                self.builder.note(&stored);
             }
             Reply::Commits(commits) => self.reader.take_older(&commits)?,
-            Reply::Created(_) => return Err(unavailable("an answer came that was not asked for")),
+            Reply::Created(_) => return Err(unavailable("unexpected answer: no gist was created")),
         }
         match &self.call {
             Some(Call::Write(sent)) => {
@@ -241,19 +243,19 @@ impl GistProtocol {
             sent.answered = true;
         }
         let stored = self.reader.take_page(now, page)?;
-        self.observer.note(&stored);
+        self.builder.note(&stored);
         Ok(())
     }
 
-    // ---- looking ----
+    // ---- reads ----
 
     fn read_on(&mut self, now: Instant) -> Result<Step, LockError> {
-        let effect = match self.reader.read_head(now, false)? {
-            Read::Known(effect) => effect,
+        let effective = match self.reader.read_head(now, false)? {
+            Read::Known(effective) => effective,
             Read::Ask(request) => return Ok(Step::Ask(request)),
         };
-        self.accept(&effect)?;
-        self.reader.settle(now, effect)?;
+        self.accept(&effective)?;
+        self.reader.settle(now, effective)?;
         Ok(match self.call.take() {
             Some(Call::ReadThenCreate(record)) => self.create(&record),
             _ => self.got(),
@@ -262,9 +264,9 @@ impl GistProtocol {
 
     fn got(&mut self) -> Step {
         let record_lost = self.reader.record_lost;
-        let observed = match self.reader.effect() {
-            Some(effect) => self.observer.observe(
-                effect,
+        let observed = match self.reader.effective() {
+            Some(effective) => self.builder.build(
+                effective,
                 record_lost,
                 self.reader.newest().map(|(_, since)| since),
             ),
@@ -276,10 +278,10 @@ impl GistProtocol {
         Step::Done(Outcome::Got(observed))
     }
 
-    // ---- writing ----
+    // ---- writes ----
 
     fn create(&mut self, record: &LeaderElectionRecord) -> Step {
-        let content = self.reader.effect().map(content);
+        let content = self.reader.effective().map(content);
         if let Some(Content::Record(_)) = content {
             self.serve_next = true;
             return wrote(Err(LockError::Conflict));
@@ -288,13 +290,13 @@ impl GistProtocol {
     }
 
     fn write(&mut self, record: &LeaderElectionRecord, mark: &Mark) -> Step {
-        let Some(effect) = self.reader.effect() else {
-            // Also when a look found that all that was known is gone, and had no time to read on.
+        let Some(effective) = self.reader.effective() else {
+            // Also if a read found the known history replaced and had no time to read the new one.
             return wrote(Err(LockError::Unfinished(
-                "the lock is not initialized, call get or create first".to_owned(),
+                "nothing is known of the gist: read it first".to_owned(),
             )));
         };
-        if let Err(error) = self.observer.understood(effect) {
+        if let Err(error) = self.builder.check_protocol(effective) {
             return wrote(Err(error));
         }
         if record.leader_transitions > HIGHEST_TOKEN {
@@ -303,11 +305,11 @@ impl GistProtocol {
             ))));
         }
         let origin = Origin {
-            write_id: self.observer.write_id(self.writes),
-            supersedes: effect.commit.revision,
+            write_id: self.builder.write_id(self.writes),
+            supersedes: effective.commit.revision,
         };
         let request = Request::Write {
-            content: stored::to_marked_text(record, effect.stored.kept(), &origin, mark),
+            content: stored::to_marked_text(record, effective.stored.kept(), &origin, mark),
             until: origin.supersedes,
         };
         self.serve_next = false;
@@ -320,13 +322,13 @@ impl GistProtocol {
         Step::Ask(request)
     }
 
-    /// Finds our write in the history of its answer, and whether it took effect.
+    /// Finds this process's write in the history of its answer, and whether it is effective.
     fn judge_write(&mut self, now: Instant, sent: &Sent) -> Result<Step, LockError> {
-        let observer = &self.observer;
-        let goes_by = |effect: &EffectiveRevision| observer.goes_by(effect);
+        let builder = &self.builder;
+        let understands = |effective: &EffectiveRevision| builder.understands(effective);
         let written = self
             .reader
-            .read_write(now, &sent.write_id, sent.supersedes, goes_by)?;
+            .read_write(now, &sent.write_id, sent.supersedes, understands)?;
         let written = match written {
             Read::Known(Some(written)) => written,
             Read::Known(None) => {
@@ -334,30 +336,30 @@ impl GistProtocol {
             }
             Read::Ask(request) => return Ok(Step::Ask(request)),
         };
-        if written.in_effect {
+        if written.is_effective {
             let undisturbed = sent
                 .newest
-                .filter(|(newest, _)| written.below == Some(*newest));
+                .filter(|(newest, _)| written.parent == Some(*newest));
             self.reader.settle_write(now, written)?;
             self.call = None;
             return Ok(wrote(Ok(Written {
                 head_known_since: undisturbed.map(|(_, since)| since),
             })));
         }
-        // What is in effect by now is what the get after a conflict will be told.
-        let effect = match self.reader.read_head(now, true)? {
-            Read::Known(effect) => effect,
+        // The get after a conflict is answered with the revision that is effective now.
+        let effective = match self.reader.read_head(now, true)? {
+            Read::Known(effective) => effective,
             Read::Ask(request) => return Ok(Step::Ask(request)),
         };
-        self.reader.settle(now, effect)?;
+        self.reader.settle(now, effective)?;
         self.serve_next = true;
         self.call = None;
         Ok(wrote(Err(LockError::Conflict)))
     }
 
-    // ---- the first look, and failures ----
+    // ---- the first read, and failures ----
 
-    /// Fixes the file at the first answer, and refuses a token that cannot write.
+    /// Sets the file at the first answer, and refuses an access token that cannot write.
     fn fix_file(&mut self, page: &GistPage) -> Result<(), LockError> {
         if self.file.is_none() {
             self.file = Some(only_file(&page.files)?);
@@ -365,24 +367,23 @@ impl GistProtocol {
         match &page.scopes {
             Some(scopes) if !self.accepted && !scopes.is_empty() && !has_gist_scope(scopes) => {
                 Err(LockError::Unauthorized(format!(
-                    "the token may not write gists, its scopes are `{scopes}`: give \
-                     GITHUB_API_TOKEN a token with the scope gist"
+                    "GITHUB_API_TOKEN: the access token may not write gists, its scopes are `{scopes}`; use \
+                     a token with the scope gist"
                 )))
             }
             _ => Ok(()),
         }
     }
 
-    /// Refuses a file that holds other people's text: at the first look, and ever after where there
-    /// never was a record.
-    fn accept(&mut self, effect: &EffectiveRevision) -> Result<(), LockError> {
-        if let Stored::Unrelated(why) = &*effect.stored
-            && !(self.accepted && effect.longest_lease.is_some())
+    /// Refuses a file with unrelated text at the first read, and later if there never was a record.
+    fn accept(&mut self, effective: &EffectiveRevision) -> Result<(), LockError> {
+        if let Stored::Unrelated(why) = &*effective.stored
+            && !(self.accepted && effective.longest_lease.is_some())
         {
             let file = self.file.as_deref().unwrap_or_default();
             return Err(LockError::Refused(format!(
-                "the file {file:?} of the gist holds something else, {why}: name another file with \
-                 GIST_FILE, or have elector init make one"
+                "GIST_FILE: the file {file:?} of the gist is not a lease record, {why}; name another file, or \
+                 run `elector init`"
             )));
         }
         self.accepted = true;
@@ -392,7 +393,7 @@ impl GistProtocol {
     fn fail(&mut self, error: LockError) -> Step {
         match self.call.take() {
             Some(Call::Write(sent)) if sent.answered => {
-                // The write landed, but what became of it could not be read.
+                // The write landed, but its result could not be read.
                 self.reader.forget();
                 wrote(Err(LockError::OutcomeUnknown(error.to_string())))
             }
@@ -406,28 +407,31 @@ fn wrote(result: Result<Written, LockError>) -> Step {
     Step::Done(Outcome::Wrote(result))
 }
 
-/// The gist's only file.
+/// Returns the gist's only file.
+///
+/// # Errors
+/// [`LockError::Refused`] if there is another number of files, or its name cannot be used.
 pub(super) fn only_file(files: &[String]) -> Result<String, LockError> {
     match files {
         [file] => match check_file_name(file) {
             Ok(_) => Ok(file.clone()),
             Err(_) => Err(LockError::Refused(format!(
-                "the gist's only file, {}, has a name that cannot be used: name another file with \
-                 GIST_FILE, it is made",
+                "GIST_FILE: the gist's only file, {}, has a name that cannot be used; name another file, it \
+                 will be created",
                 one_line(file)
             ))),
         },
         [] => Err(LockError::Refused(
-            "the gist has no file: name one with GIST_FILE, it is made".into(),
+            "GIST_FILE: the gist has no file; name one, it will be created".into(),
         )),
         files => Err(LockError::Refused(format!(
-            "the gist has several files ({}): say with GIST_FILE which of them holds the record",
+            "GIST_FILE: the gist has several files ({}); name the one that holds the record",
             one_line(&files.join(", "))
         ))),
     }
 }
 
-/// Whether a token with these scopes (`X-OAuth-Scopes`) may write gists.
+/// Returns whether an access token with these scopes (`X-OAuth-Scopes`) may write gists.
 #[must_use]
 pub fn has_gist_scope(scopes: &str) -> bool {
     scopes.split(',').any(|scope| scope.trim() == "gist")

@@ -1,8 +1,8 @@
-//! What is known of the gist's history, and what has to be read next.
+//! The known part of a gist's history, and which request must come next.
 //!
-//! The reader keeps the newest revisions, as far down as they were needed, and the point (the base)
-//! up to which the revision in effect is known. A long history is read in portions: each call has a
-//! budget of requests, and the next one goes on where it ended.
+//! The reader keeps the newest revisions, as far down as they were needed, and the point (the base) up to
+//! which the effective revision is known. A long history is scanned in parts: each call may send a limited
+//! number of requests, and the next call continues.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,124 +11,122 @@ use std::time::Duration;
 use super::pages::{PageOutcome, Pages};
 use super::revision::Revision;
 use super::rule::{
-    Base, EffectiveRevision, Known, Progress, RevisionContent, RevisionContents, Walk, resolve_on,
+    Base, EffectiveRevision, HistoryScan, Known, Missing, RevisionContent, RevisionContents,
+    resolve_with,
 };
 use super::stored::Stored;
 use super::wire::{Commit, GistPage, Request, Text};
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
 
-/// How many requests one call may spend on reading the history, so that a long history is read in
-/// portions over several calls and takes no part of the limits that renewals need.
+/// Most requests of one call for the history, so that a long history takes several calls and leaves
+/// renewals their requests.
 const READS_PER_CALL: u32 = 20;
 
-/// How many of them while only the leader's requests are left: enough for the usual look, in which
-/// one revision is new.
+/// The same while only the leader's reserve is left: enough for the usual poll with one new revision.
 const READS_WHEN_LOW: u32 = 2;
 
-/// How many revisions of the history are kept at the most while it is walked. A day of renewals at
-/// the default settings makes 11,000.
+/// Most revisions that are kept during a scan. A day of renewals at the defaults makes 11,000.
 const MOST_COMMITS: usize = 100_000;
 
-/// How far down, in revisions, a known one is looked for before it counts as gone. The leader adds
-/// some 450 an hour; whoever was away for longer than that starts over.
+/// Depth, in revisions, at which a known revision is searched before it counts as lost. A leader adds
+/// some 450 an hour; a candidate that was away for longer starts over.
 const SEARCH_DEPTH: usize = 200;
 
-/// How many of the newest revisions our own write is looked for in after its answer came.
+/// Depth, in revisions, at which this process's own write is searched in the answer to it.
 const WRITE_DEPTH: usize = 10;
 
-/// For how long after a revision was first seen an answer without it counts as stale: reports of
-/// stale reads speak of some ten seconds.
+/// Time after a revision was first observed in which an answer without it counts as stale: reports of
+/// stale reads mention some ten seconds.
 const STALE_FOR: Duration = Duration::from_secs(12);
 
-/// What is known, or what has to be asked for first.
+/// A result, or the request that must come first.
 pub(super) enum Read<T> {
     Known(T),
     Ask(Request),
 }
 
-/// How far this call has come.
+/// Progress of the call under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Cursor {
-    /// The call is to write: what it reads decides whether a leader may go on.
+    /// The call writes: its result decides whether the leader may continue.
     write: bool,
     reads: u32,
-    /// The revision whose content was asked for last.
+    /// Revision whose content was requested last.
     asked: Option<Revision>,
 }
 
-/// The known part of the history.
+/// Known part of the history.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Reader {
-    /// An answer counts as stale for at most this long.
+    /// Longest time for which an answer counts as stale.
     stale_for: Duration,
-    /// The newest revisions, newest first without a gap, as far down as they were needed.
+    /// Newest revisions, newest first without a gap, as far down as they were needed.
     commits: Vec<Commit>,
-    /// The last of `commits` is the oldest revision of all.
+    /// Whether the last of `commits` is the oldest revision of the gist.
     complete: bool,
-    seen: RevisionContents,
-    /// What was learned last.
-    learned: Option<RevisionContent>,
-    /// How far the search in them has come.
-    walk: Walk,
-    /// What `commits` begins with answers to this tag.
+    contents: RevisionContents,
+    /// Content that was read last.
+    last_content: Option<RevisionContent>,
+    scan: HistoryScan,
+    /// Entity tag of the answer that `commits` begins with.
     etag: Option<Arc<str>>,
-    /// The newest point at which the revision in effect is known, and since when.
+    /// Newest revision at which the effective revision is known, and the time when that was found.
     base: Option<Base>,
     base_since: Instant,
-    /// The newest revision that an answer showed, and since when it is known.
+    /// Newest revision in any answer, and the time of the first answer that showed it.
     newest: Option<(Revision, Instant)>,
     cursor: Cursor,
-    /// Of the hour's requests none are left but the leader's.
-    pub(super) running_low: bool,
-    /// How far its pages were read.
+    /// Whether only the leader's reserve of requests is left.
+    pub(super) only_reserve: bool,
     pages: Pages,
-    /// The base was lost, and this has not been told yet.
+    /// Whether the base was lost and the elector does not know it yet.
     pub(super) record_lost: bool,
 }
 
 impl Reader {
+    /// Creates a reader that knows nothing; `renew_deadline` bounds how long an answer counts as stale.
     pub(super) fn new(renew_deadline: Duration) -> Self {
         Reader {
             stale_for: STALE_FOR.min(renew_deadline / 2),
             commits: Vec::new(),
             complete: false,
-            seen: RevisionContents::new(),
-            learned: None,
-            walk: Walk::default(),
+            contents: RevisionContents::new(),
+            last_content: None,
+            scan: HistoryScan::default(),
             etag: None,
             base: None,
             base_since: Instant::BOOT,
             newest: None,
             cursor: Cursor::default(),
-            running_low: false,
+            only_reserve: false,
             pages: Pages::new(),
             record_lost: false,
         }
     }
 
-    /// What is in effect, as far as it is known.
-    pub(super) fn effect(&self) -> Option<&EffectiveRevision> {
-        Some(&self.base.as_ref()?.effect)
+    /// Returns the effective revision, as far as it is known.
+    pub(super) fn effective(&self) -> Option<&EffectiveRevision> {
+        Some(&self.base.as_ref()?.effective)
     }
 
-    /// Up to which revision everything is known, and which is in effect there.
+    /// Returns the newest revision up to which everything is known, and the effective revision there.
     pub(super) fn known(&self) -> Option<(Revision, Revision)> {
         let base = self.base.as_ref()?;
-        Some((base.at, base.effect.commit.revision))
+        Some((base.at, base.effective.commit.revision))
     }
 
-    /// The newest revision that an answer showed, and since when it is known.
+    /// Returns the newest revision in any answer, and the time of the first answer that showed it.
     pub(super) fn newest(&self) -> Option<(Revision, Instant)> {
         self.newest
     }
 
-    /// Whether the answer to come is that of one revision.
+    /// Returns whether the next answer is that of one revision.
     pub(super) fn awaits_text(&self) -> bool {
         self.cursor.asked.is_some()
     }
 
-    /// A new call begins, to write or to look.
+    /// Begins a call.
     pub(super) fn begin(&mut self, write: bool) {
         self.cursor = Cursor {
             write,
@@ -137,15 +135,15 @@ impl Reader {
         self.pages.begin();
     }
 
-    /// The request that shows the gist as it is.
-    pub(super) fn look(&self) -> Request {
+    /// Returns the request for the current state of the gist.
+    pub(super) fn current(&self) -> Request {
         Request::Gist {
             etag: self.etag.clone(),
-            until: self.effect().map(|effect| effect.commit.revision),
+            until: self.effective().map(|effective| effective.commit.revision),
         }
     }
 
-    /// What is in effect at the newest revision. `fresh`: the last answer cannot be an old one.
+    /// Finds the effective revision at the newest revision. `fresh`: the last answer cannot be stale.
     pub(super) fn read_head(
         &mut self,
         now: Instant,
@@ -154,7 +152,7 @@ impl Reader {
         if let Some(base) = &self.base
             && self.is_settled()
         {
-            return Ok(Read::Known(base.effect.clone()));
+            return Ok(Read::Known(base.effective.clone()));
         }
         if let Some(request) = self.find_base(now, fresh)? {
             return Ok(Read::Ask(request));
@@ -162,38 +160,39 @@ impl Reader {
         self.read_from(0)
     }
 
-    /// Makes the newest revision the point up to which all is known, with `effect` in effect there.
+    /// Makes the newest revision the base, with this effective revision.
     pub(super) fn settle(
         &mut self,
         now: Instant,
-        effect: EffectiveRevision,
+        effective: EffectiveRevision,
     ) -> Result<(), LockError> {
         if self.is_settled() {
             return Ok(());
         }
-        self.settle_at(now, 0, effect)
+        self.settle_at(now, 0, effective)
     }
 
-    /// Everything up to the newest revision known is settled, as after every 304.
+    /// Returns whether the newest revision is the base, as after every 304.
     fn is_settled(&self) -> bool {
         let head = self.commits.first().map(|commit| commit.revision);
         head.is_some() && head == self.base.as_ref().map(|base| base.at)
     }
 
-    // ---- our own write ----
+    // ---- this process's own write ----
 
-    /// Finds our write, and what is in effect once it was applied; it counts as ours only if this
-    /// process `goes_by` the rule for that. `None`: it is not there.
+    /// Finds this process's write and the effective revision right after it; `None` if it is not there.
+    ///
+    /// The write counts as effective only if this process `understands` the revisions that decide that.
     pub(super) fn read_write(
         &mut self,
         now: Instant,
         write_id: &str,
         supersedes: Revision,
-        goes_by: impl Fn(&EffectiveRevision) -> bool,
-    ) -> Result<Read<Option<Written>>, LockError> {
-        let Some(index) = self.find_ours(write_id) else {
-            return match self.first_unseen(supersedes) {
-                Some(revision) => self.ask(&Progress::NeedText(revision)).map(Read::Ask),
+        understands: impl Fn(&EffectiveRevision) -> bool,
+    ) -> Result<Read<Option<FoundWrite>>, LockError> {
+        let Some(index) = self.find_write(write_id) else {
+            return match self.first_unread(supersedes) {
+                Some(revision) => self.ask(Missing::Text(revision)).map(Read::Ask),
                 None => Ok(Read::Known(None)),
             };
         };
@@ -202,42 +201,46 @@ impl Reader {
             return Ok(Read::Ask(request));
         }
         Ok(match self.read_from(index)? {
-            // By its id, not by its place: a write that was carried out twice stands there twice.
-            Read::Known(effect) => Read::Known(Some(Written {
-                in_effect: goes_by(&effect) && is_write(&effect.stored, write_id),
-                below: self.commits.get(index + 1).map(|commit| commit.revision),
+            // By its id, not by its place: a write that was carried out twice is there twice.
+            Read::Known(effective) => Read::Known(Some(FoundWrite {
+                is_effective: understands(&effective) && is_write(&effective.stored, write_id),
+                parent: self.commits.get(index + 1).map(|commit| commit.revision),
                 index,
-                effect,
+                effective,
             })),
             Read::Ask(request) => Read::Ask(request),
         })
     }
 
-    /// Our write took effect. What came after it is left to the next look.
-    pub(super) fn settle_write(&mut self, now: Instant, written: Written) -> Result<(), LockError> {
-        self.settle_at(now, written.index, written.effect)
+    /// Makes this process's effective write the base. The next read deals with newer revisions.
+    pub(super) fn settle_write(
+        &mut self,
+        now: Instant,
+        written: FoundWrite,
+    ) -> Result<(), LockError> {
+        self.settle_at(now, written.index, written.effective)
     }
 
-    fn find_ours(&self, write_id: &str) -> Option<usize> {
+    fn find_write(&self, write_id: &str) -> Option<usize> {
         self.commits.iter().position(|commit| {
-            let seen = self.seen.get(&commit.revision);
-            seen.is_some_and(|seen| is_write(&seen.stored, write_id))
+            let content = self.contents.get(&commit.revision);
+            content.is_some_and(|content| is_write(&content.stored, write_id))
         })
     }
 
-    /// The newest revision above what we superseded whose content is not known: ours may be there.
-    fn first_unseen(&self, supersedes: Revision) -> Option<Revision> {
+    /// Returns the newest unread revision above the superseded one: it may be this process's write.
+    fn first_unread(&self, supersedes: Revision) -> Option<Revision> {
         self.commits
             .iter()
             .map(|commit| commit.revision)
             .take(WRITE_DEPTH)
             .take_while(|revision| *revision != supersedes)
-            .find(|revision| !self.seen.contains_key(revision))
+            .find(|revision| !self.contents.contains_key(revision))
     }
 
     // ---- answers ----
 
-    /// Takes in the gist as an answer that came `now` shows it; returns what its newest revision holds.
+    /// Takes the gist from an answer that came at `now`; returns the content of its newest revision.
     pub(super) fn take_page(
         &mut self,
         now: Instant,
@@ -258,14 +261,15 @@ impl Reader {
         Ok(self.learn(head.revision, page.text))
     }
 
-    /// Takes in the content of the revision that was asked for; returns what it holds.
+    /// Takes the text of the requested revision; returns its content.
     pub(super) fn take_text(&mut self, text: Text) -> Result<Arc<Stored>, LockError> {
         let asked = self.cursor.asked.take();
-        let revision = asked.ok_or_else(|| unavailable("an answer came that was not asked for"))?;
+        let revision =
+            asked.ok_or_else(|| unavailable("unexpected answer: no text was requested"))?;
         Ok(self.learn(revision, text))
     }
 
-    /// Takes in a page of the history.
+    /// Takes a page of the history.
     pub(super) fn take_older(&mut self, page: &[Commit]) -> Result<(), LockError> {
         match self.pages.take(&mut self.commits, page) {
             PageOutcome::More => {}
@@ -277,41 +281,39 @@ impl Reader {
         }
         if self.commits.len() > MOST_COMMITS {
             self.forget();
-            return Err(unavailable(
-                "the gist's history is too long to be read: use another gist (elector init --from)",
-            ));
+            return Err(unavailable(format!(
+                "the gist's history has more than {MOST_COMMITS} revisions: use a new gist"
+            )));
         }
         Ok(())
     }
 
-    /// What is in effect, where the newest revisions show it by themselves: a plain change takes effect
-    /// whatever came before it. What it overwrote is not known.
-    pub(super) fn plain_on_top(&self) -> Option<EffectiveRevision> {
+    /// Finds the effective revision where the newest revisions alone show it: a foreign change is effective
+    /// whatever came before it. The leases that it overwrote remain unknown.
+    pub(super) fn foreign_on_top(&self) -> Option<EffectiveRevision> {
         let differ = |pair: &[Commit]| {
-            let seen = |at: usize| self.seen.get(&pair[at].revision);
-            Some(seen(0)?.text != seen(1)?.text)
+            let content = |at: usize| self.contents.get(&pair[at].revision);
+            Some(content(0)?.text != content(1)?.text)
         };
         let mut pairs = self.commits.windows(2).map(differ);
         let at = pairs.position(|differs| differs != Some(false))?;
-        let changed = self.seen.get(&self.commits[at].revision)?;
+        let changed = self.contents.get(&self.commits[at].revision)?;
         if changed.stored.origin().is_some() {
             return None;
         }
         let top = Known {
             commits: &self.commits[..=at + 1],
             complete: true,
-            seen: &self.seen,
+            contents: &self.contents,
         };
-        match resolve_on(top, None, &mut Walk::default()) {
-            Progress::Resolved(effect) => Some(EffectiveRevision {
-                settled: false,
-                ..effect
-            }),
-            _ => None,
-        }
+        let effective = resolve_with(top, None, &mut HistoryScan::default()).ok()?;
+        Some(EffectiveRevision {
+            settled: false,
+            ..effective
+        })
     }
 
-    /// What was known of the history does not hold any more, or is of no use.
+    /// Drops the known history, because it does not hold any more or is of no use.
     pub(super) fn forget(&mut self) {
         self.commits.clear();
         self.complete = false;
@@ -319,7 +321,7 @@ impl Reader {
         self.pages = Pages::new();
     }
 
-    /// Puts a newer list of revisions on top of what is known, or in its place.
+    /// Puts a newer list of revisions on top of the known ones, or in their place.
     fn join(&mut self, mut newer: Vec<Commit>) {
         let old_head = self.commits.first().map(|commit| commit.revision);
         let Some(overlap) = old_head.and_then(|head| position(&newer, head)) else {
@@ -337,49 +339,50 @@ impl Reader {
     }
 
     fn learn(&mut self, revision: Revision, text: Text) -> Arc<Stored> {
-        if self.seen.len() >= self.commits.len() + SEARCH_DEPTH {
-            // A service that shows ever other revisions must not fill the memory with them. Some
-            // are kept for the answer that brings them back.
+        if self.contents.len() >= self.commits.len() + SEARCH_DEPTH {
+            // A service that keeps showing other revisions must not fill the memory with them. The
+            // known ones are kept for the answer that shows them again.
             let kept: HashSet<Revision> = self.commits.iter().map(|c| c.revision).collect();
-            self.seen.retain(|revision, _| kept.contains(revision));
+            self.contents.retain(|revision, _| kept.contains(revision));
         }
-        // Other files' revisions repeat the text that was learned last.
-        let seen = match &self.learned {
+        // Writes to other files repeat the text that was read last.
+        let content = match &self.last_content {
             Some(last) if last.text == text => last.clone(),
             _ => RevisionContent::new(text),
         };
-        self.learned = Some(seen.clone());
-        let stored = Arc::clone(&seen.stored);
-        self.seen.insert(revision, seen);
+        self.last_content = Some(content.clone());
+        let stored = Arc::clone(&content.stored);
+        self.contents.insert(revision, content);
         stored
     }
 
-    // ---- walking ----
+    // ---- the history scan ----
 
-    /// What is in effect at the revision with this index.
+    /// Finds the effective revision at the revision with this index.
     fn read_from(&mut self, index: usize) -> Result<Read<EffectiveRevision>, LockError> {
         let known = Known {
             commits: &self.commits[index..],
             complete: self.complete,
-            seen: &self.seen,
+            contents: &self.contents,
         };
-        match resolve_on(known, self.base.as_ref(), &mut self.walk) {
-            Progress::Resolved(effect) => Ok(Read::Known(effect)),
-            missing => self.ask(&missing).map(Read::Ask),
+        match resolve_with(known, self.base.as_ref(), &mut self.scan) {
+            Ok(effective) => Ok(Read::Known(effective)),
+            Err(missing) => self.ask(missing).map(Read::Ask),
         }
     }
 
-    /// Makes sure that the base is in the known history, or gone for good. Returns what has to be
-    /// asked for first.
+    /// Makes sure that the known history contains the base, or that the base is lost.
+    ///
+    /// Returns the request that must come first.
     fn find_base(&mut self, now: Instant, fresh: bool) -> Result<Option<Request>, LockError> {
         if self.base.is_none() || self.base_is_known() {
             return Ok(None);
         }
-        // First of all: an answer may show only the newest of its revisions.
+        // This comes first: an answer may show only the newest of its revisions.
         if !self.complete && self.commits.len() < SEARCH_DEPTH {
-            return self.ask(&Progress::NeedOlder).map(Some);
+            return self.ask(Missing::Older).map(Some);
         }
-        // An answer without what was seen a moment ago is an old one.
+        // An answer without a revision that was observed a moment ago is stale.
         if !fresh && now.since(self.base_since) < self.stale_for {
             self.forget();
             return Err(unavailable(
@@ -392,49 +395,51 @@ impl Reader {
         Ok(None)
     }
 
-    /// Whether the rule can be applied from the base on.
+    /// Returns whether the rule can be applied from the base on.
     fn base_is_known(&mut self) -> bool {
         let Some(base) = &mut self.base else {
             return false;
         };
-        let effect = base.effect.commit.revision;
-        if position(&self.commits, base.at).is_none() && position(&self.commits, effect).is_some() {
-            // Only what stood above the revision in effect is gone: another file's write, say.
-            base.at = effect;
+        let effective = base.effective.commit.revision;
+        if position(&self.commits, base.at).is_none()
+            && position(&self.commits, effective).is_some()
+        {
+            // Only revisions above the effective one are lost, such as another file's write.
+            base.at = effective;
         }
         position(&self.commits, base.at).is_some()
     }
 
-    /// A call that came further than the one before, but not to the end.
+    /// Returns the error of a call that made progress but did not finish the scan.
     pub(super) fn unfinished(&self) -> LockError {
-        let far = self.seen.len();
+        let read = self.contents.len();
         LockError::Unfinished(format!(
-            "the gist's history is long and still being read, {far} revisions so far"
+            "the gist's history is long, {read} revisions read so far; reading continues"
         ))
     }
 
-    /// Whether this call has read some of the history.
+    /// Returns whether this call has read a part of the history.
     pub(super) fn has_read(&self) -> bool {
         // The last request has no answer yet.
         self.cursor.reads > 1
     }
 
-    fn ask(&mut self, missing: &Progress) -> Result<Request, LockError> {
+    fn ask(&mut self, missing: Missing) -> Result<Request, LockError> {
         let cursor = &mut self.cursor;
-        let far = self.seen.len();
-        if self.running_low && !cursor.write && cursor.reads >= READS_WHEN_LOW {
+        let read = self.contents.len();
+        if self.only_reserve && !cursor.write && cursor.reads >= READS_WHEN_LOW {
             return Err(unavailable(format!(
-                "few of the hour's requests are left, and are kept for renewals: the gist's history \
-                 is read on later, {far} revisions are read so far"
+                "only the leader's reserve of requests is left: the scan of the gist's history continues \
+                 later, {read} revisions read so far"
             )));
         }
         if cursor.reads == READS_PER_CALL {
             return Err(self.unfinished());
         }
         cursor.reads += 1;
-        if let Progress::NeedText(revision) = missing {
-            cursor.asked = Some(*revision);
-            return Ok(Request::Revision(*revision));
+        if let Missing::Text(revision) = missing {
+            cursor.asked = Some(revision);
+            return Ok(Request::Revision(revision));
         }
         let (page, per_page) = self.pages.next(self.commits.len());
         Ok(Request::Commits { page, per_page })
@@ -444,7 +449,7 @@ impl Reader {
         &mut self,
         now: Instant,
         index: usize,
-        effect: EffectiveRevision,
+        effective: EffectiveRevision,
     ) -> Result<(), LockError> {
         let at = self
             .commits
@@ -458,30 +463,30 @@ impl Reader {
         if self.base.as_ref().is_none_or(|old| old.at != at) {
             self.base_since = now;
         }
-        // What lies below the revision in effect is not needed any more.
-        if let Some(last) = position(&self.commits, effect.commit.revision) {
+        // Revisions below the effective one are not needed any more.
+        if let Some(last) = position(&self.commits, effective.commit.revision) {
             self.complete &= last + 1 == self.commits.len();
             self.commits.truncate(last + 1);
         }
-        // Other files' writes may have piled up on top of it without end.
+        // Writes to other files may have piled up on top of it without limit.
         self.complete &= self.commits.len() <= SEARCH_DEPTH;
         self.commits.truncate(SEARCH_DEPTH);
         let commits = &self.commits;
-        self.seen
+        self.contents
             .retain(|revision, _| position(commits, *revision).is_some());
-        self.base = Some(Base { at, effect });
+        self.base = Some(Base { at, effective });
         Ok(())
     }
 }
 
-/// Our write, found in the history.
-pub(super) struct Written {
-    /// Whether it took effect when it was made.
-    pub(super) in_effect: bool,
-    /// The revision right below it.
-    pub(super) below: Option<Revision>,
+/// This process's write, found in the history.
+pub(super) struct FoundWrite {
+    /// Whether it became effective when it was made.
+    pub(super) is_effective: bool,
+    /// Revision right below it.
+    pub(super) parent: Option<Revision>,
     index: usize,
-    effect: EffectiveRevision,
+    effective: EffectiveRevision,
 }
 
 pub(super) fn unavailable(why: impl Into<String>) -> LockError {

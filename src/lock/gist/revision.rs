@@ -1,29 +1,29 @@
-//! The name of a gist revision.
+//! Names of gist revisions.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A revision of a gist: the name of a git commit, 40 hexadecimal digits.
+/// Name of a gist revision: the id of a git commit, 40 hexadecimal digits.
 ///
-/// A commit's name covers its parent's, so a revision also names everything below it.
+/// A commit id covers its parents' ids, so a revision also identifies everything below it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision([u8; 20]);
 
 impl Revision {
-    /// The revision with this name.
+    /// Creates the revision with this id.
     #[must_use]
     pub const fn from_bytes(name: [u8; 20]) -> Self {
         Revision(name)
     }
 
-    /// Its name.
+    /// Returns the id.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 20] {
         &self.0
     }
 }
 
-/// The text was not 40 hexadecimal digits.
+/// Error for a text that is not 40 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotARevision;
 
@@ -79,13 +79,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_revision_reads_back_what_it_prints() {
+    fn revision_round_trips() {
         let text = "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6";
         assert_eq!(text.parse::<Revision>().unwrap().to_string(), text);
     }
 
     #[test]
-    fn anything_but_40_hexadecimal_digits_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "923d",

@@ -1,24 +1,25 @@
-//! Which revision of a gist is in effect.
+//! The compare-and-swap rule: which revision of a gist is effective.
 //!
-//! A gist takes every write that is sent to it, so that a write alone decides nothing. But every
-//! write becomes a revision, and everybody reads the revisions in one order. So each write is taken
-//! for a command, "replace revision S by this record", and everybody applies the same rule, oldest
-//! first:
+//! A gist accepts every write, so the answer to a write decides nothing. But every write becomes a
+//! revision, and all candidates read the revisions in the same order. Each write is therefore a command,
+//! "replace revision S by this record", and every candidate applies one rule to the revisions, oldest first:
 //!
-//! - A revision whose content for our file equals that of the one right below it (another file was
-//!   written) is passed over.
-//! - One of ours (it says what it supersedes) takes effect only if that is the revision in effect.
-//! - A plain one (a person's, or client-go's) always takes effect.
-//! - The oldest revision is in effect whatever it carries.
+//! - A revision whose content for the lock's file equals that of its parent is passed over: it wrote
+//!   another file.
+//! - A write of an elector (it names the revision that it supersedes) becomes effective only if that revision
+//!   is effective.
+//! - A foreign write (an operator's, or client-go's) always becomes effective.
+//! - The oldest revision is effective whatever it holds.
 //!
-//! What a revision does depends only on its own past, so all who see the same past agree.
+//! Whether a revision becomes effective depends on its own past only, so all candidates that see the same
+//! past agree.
 //!
-//! Nobody needs the whole history for it. What one of ours supersedes did take effect once, as its
-//! writer applied the same rule to the same past. So did a plain change. [`resolve`] walks down to the
-//! nearest of these and applies the rule forward from there; one of ours right on top of what it
-//! supersedes, the usual case, is in effect itself. Under a plain overwrite it looks further back, to
-//! the newest revision of ours that took effect, to know which leases were overwritten. It reads
-//! nothing itself: it says what it has to see next.
+//! Nobody needs the whole history for that. A revision that a write supersedes was effective once, because
+//! the writer applied the same rule to the same past. So was every foreign change. [`resolve`] scans down to
+//! the nearest of these and applies the rule forward from there. In the usual case, a write right on top of
+//! the revision that it supersedes, that is one step. Under a foreign write the scan continues to the newest
+//! effective write of an elector, because the leases in between may have been overwritten. The functions here
+//! send no requests: they return what must be read next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,17 +29,17 @@ use super::revision::Revision;
 use super::stored::{PROTOCOL, Stored};
 use super::wire::{Commit, Text};
 
-/// What our file held in a revision, as text and as read.
+/// Content of the lock's file in one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RevisionContent {
-    /// The text, to be compared with its neighbours'.
+    /// The text, compared with the parent's.
     pub text: Text,
-    /// What it means.
+    /// The parsed text.
     pub stored: Arc<Stored>,
 }
 
 impl RevisionContent {
-    /// Reads a text.
+    /// Parses a text.
     #[must_use]
     pub fn new(text: Text) -> RevisionContent {
         let stored = Arc::new(Stored::read(&text));
@@ -46,27 +47,28 @@ impl RevisionContent {
     }
 }
 
-/// The revisions whose content is known.
+/// Contents of the revisions that were read.
 pub type RevisionContents = BTreeMap<Revision, RevisionContent>;
 
-/// The revision in effect, and what it may have overwritten.
+/// The effective revision, and the leases that it may have overwritten.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EffectiveRevision {
-    /// Its name: where its content was written.
+    /// Entry of the revision in the history.
     pub commit: Commit,
-    /// What it holds.
+    /// Content of the revision.
     pub stored: Arc<Stored>,
-    /// Whether it and everything back to the newest revision of ours that took effect was seen.
+    /// Whether every revision back to the newest effective write of an elector was read.
     pub settled: bool,
-    /// The longest lease of any record from that one up to this; `None` if there is no record.
+    /// Longest lease of the effective records from that write up to this one; `None` without any record.
     pub longest_lease: Option<Duration>,
-    /// A revision on the way here goes by a newer rule, so that what is in effect is not known.
+    /// Protocol of a revision on the way here that follows a newer rule: the effective revision is unknown.
     pub newer_protocol: Option<u64>,
 }
 
 impl EffectiveRevision {
-    /// Where the rule is begun: a revision that took effect, whatever came before it. `settled` says
-    /// that nothing below it matters, as is so for every one of ours and for every floor.
+    /// Begins with a revision that became effective, whatever came before it.
+    ///
+    /// `settled` says that nothing below it matters, as for every write of an elector and every checkpoint.
     fn beginning(commit: Commit, stored: &Arc<Stored>, settled: bool) -> EffectiveRevision {
         EffectiveRevision {
             commit,
@@ -77,35 +79,35 @@ impl EffectiveRevision {
         }
     }
 
-    /// Applies the rule to the revision that comes next.
-    fn apply(&mut self, commit: Commit, seen: &RevisionContent, below: &RevisionContent) {
-        if seen.text == below.text {
+    /// Applies the rule to the next revision.
+    fn apply(&mut self, commit: Commit, content: &RevisionContent, parent: &RevisionContent) {
+        if content.text == parent.text {
             return;
         }
-        match seen.stored.origin() {
+        let stored = &content.stored;
+        match stored.origin() {
             Some(origin) if origin.supersedes == self.commit.revision => {
-                // What it replaces its writer understood; what was passed over, perhaps not.
+                // The writer understood what it replaced, but perhaps not what it passed over.
                 let replaced = newer_protocol(&self.stored);
                 let newer = self
                     .newer_protocol
                     .filter(|_| self.newer_protocol != replaced);
-                *self = EffectiveRevision::beginning(commit, &seen.stored, false);
+                *self = EffectiveRevision::beginning(commit, stored, false);
                 self.newer_protocol = self.newer_protocol.or(newer);
             }
-            Some(_) => {
-                self.newer_protocol = self.newer_protocol.or(newer_protocol(&seen.stored));
-            }
+            Some(_) => self.newer_protocol = self.newer_protocol.or(newer_protocol(stored)),
             None => {
                 self.commit = commit;
-                self.stored = Arc::clone(&seen.stored);
-                self.settled |= is_checkpoint(&seen.stored);
-                self.newer_protocol = newer_protocol(&seen.stored);
-                self.longest_lease = self.longest_lease.max(seen.stored.lease());
+                self.stored = Arc::clone(stored);
+                self.settled |= is_checkpoint(stored);
+                self.newer_protocol = newer_protocol(stored);
+                self.longest_lease = self.longest_lease.max(stored.lease());
             }
         }
     }
 }
 
+/// Returns whether the record ends a history scan.
 pub(super) fn is_checkpoint(stored: &Stored) -> bool {
     stored.record().is_some_and(|stored| stored.checkpoint)
 }
@@ -115,161 +117,137 @@ fn newer_protocol(stored: &Stored) -> Option<u64> {
     (protocol > PROTOCOL).then_some(protocol)
 }
 
-/// A point of the history up to which the rule was applied before.
+/// A revision at which the effective revision is known from an earlier scan.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Base {
-    /// Up to and with this revision.
+    /// Name of the revision.
     pub at: Revision,
-    /// What is in effect there.
-    pub effect: EffectiveRevision,
+    /// Effective revision there.
+    pub effective: EffectiveRevision,
 }
 
-/// The part of the history that is known: its newest revisions, newest first, without a gap.
+/// Known part of the history: its newest revisions, newest first, without a gap.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     /// The revisions.
     pub commits: &'a [Commit],
-    /// Whether the last one of them is the oldest of all.
+    /// Whether the last of them is the oldest of the gist.
     pub complete: bool,
-    /// Those whose content is known.
-    pub seen: &'a RevisionContents,
+    /// Contents that were read.
+    pub contents: &'a RevisionContents,
 }
 
-/// What came of [`resolve`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// This is in effect.
-    Resolved(EffectiveRevision),
-    /// The content of this revision has to be seen first.
-    NeedText(Revision),
-    /// Revisions older than the last one known have to be seen first.
-    NeedOlder,
-}
-
-/// Finds the revision in effect at the newest revision known.
-///
-/// `base` is a shortcut, and one that is not among `known.commits` is not used.
-#[must_use]
-pub fn resolve(known: Known<'_>, base: Option<&Base>) -> Progress {
-    resolve_on(known, base, &mut Walk::default())
-}
-
-/// As [`resolve`]; `walk` remembers from one call to the next how far the search has come, so that a
-/// long history is not searched from its top each time that one more revision is known.
-#[must_use]
-pub fn resolve_on(known: Known<'_>, base: Option<&Base>, walk: &mut Walk) -> Progress {
-    match try_resolve(known, base, walk) {
-        Ok(effect) => Progress::Resolved(effect),
-        Err(missing) => missing.into(),
-    }
-}
-
-/// As [`resolve`], but does not look below a plain overwrite for what it may have replaced.
-#[must_use]
-pub fn resolve_effective(known: Known<'_>, base: Option<&Base>) -> Progress {
-    match try_resolve_in_effect(known, base, &mut Walk::default()) {
-        Ok((effect, _)) => Progress::Resolved(effect),
-        Err(missing) => missing.into(),
-    }
-}
-
-enum Missing {
+/// What must be read before the effective revision is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Content of this revision.
     Text(Revision),
+    /// Revisions older than the last known one.
     Older,
 }
 
-impl From<Missing> for Progress {
-    fn from(missing: Missing) -> Progress {
-        match missing {
-            Missing::Text(revision) => Progress::NeedText(revision),
-            Missing::Older => Progress::NeedOlder,
-        }
+/// Finds the effective revision at the newest known revision.
+///
+/// `base` is a shortcut; it is ignored if `known.commits` does not contain it.
+///
+/// # Errors
+/// What must be read first.
+pub fn resolve(known: Known<'_>, base: Option<&Base>) -> Result<EffectiveRevision, Missing> {
+    resolve_with(known, base, &mut HistoryScan::default())
+}
+
+/// Like [`resolve`], but continues the `scan` of the previous call: a long history is not scanned again
+/// from its newest revision each time one more content is known.
+///
+/// # Errors
+/// What must be read first.
+pub fn resolve_with(
+    known: Known<'_>,
+    base: Option<&Base>,
+    scan: &mut HistoryScan,
+) -> Result<EffectiveRevision, Missing> {
+    let base = base.filter(|base| known.position(base.at).is_some());
+    let start = known.next_start(0, Purpose::Effective, base, &mut scan.for_effective)?;
+    let mut parent = start.index + 1;
+    let mut effective = known.fold(start)?;
+    // A newer protocol further back does not matter to a foreign write.
+    let newer_protocol = effective.newer_protocol;
+    while !effective.settled {
+        let start = known.next_start(parent, Purpose::Settled, base, &mut scan.for_settled)?;
+        parent = start.index + 1;
+        effective = known.fold(start)?;
     }
+    effective.newer_protocol = newer_protocol;
+    Ok(effective)
 }
 
-/// How far the search for a start has come.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Walk {
-    to_effect: Scan,
-    to_settled: Scan,
+/// Like [`resolve`], but does not scan below a foreign write for the leases that it may have overwritten.
+///
+/// # Errors
+/// What must be read first.
+pub fn resolve_unsettled(
+    known: Known<'_>,
+    base: Option<&Base>,
+) -> Result<EffectiveRevision, Missing> {
+    let start = known.next_start(0, Purpose::Effective, base, &mut Search::default())?;
+    known.fold(start)
 }
 
+/// Progress of a scan through the history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Scan {
-    /// The newest revision, the place below it where the search began, and the base.
+pub struct HistoryScan {
+    for_effective: Search,
+    for_settled: Search,
+}
+
+/// Progress of the search for a revision to apply the rule from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Search {
+    /// Newest revision, index at which the search began, and base; another search begins if they change.
     began: Option<(Revision, usize, Option<Revision>)>,
-    /// The first place that is not known to be no start.
+    /// First index that is not known to be unsuitable.
     next: usize,
-    /// What those above it say they supersede.
-    named: BTreeSet<Revision>,
-    named_last: Option<Revision>,
+    /// Revisions that those above it supersede.
+    superseded: BTreeSet<Revision>,
+    last_superseded: Option<Revision>,
 }
 
-impl Scan {
+impl Search {
     fn resume(&mut self, head: Revision, from: usize, base: Option<&Base>) {
         let began = Some((head, from, base.map(|base| base.at)));
         if self.began != began {
-            *self = Scan {
+            *self = Search {
                 began,
                 next: from,
-                ..Scan::default()
+                ..Search::default()
             };
         }
     }
 
-    /// The place has been passed, and says that it supersedes this.
-    fn pass(&mut self, supersedes: Option<Revision>) {
+    /// Skips an index whose revision supersedes `superseded`.
+    fn pass(&mut self, superseded: Option<Revision>) {
         self.next += 1;
-        // Other files' revisions repeat what the one below them says.
-        if supersedes != self.named_last {
-            self.named.extend(supersedes);
-            self.named_last = supersedes;
+        // Writes to other files repeat the content of their parents.
+        if superseded != self.last_superseded {
+            self.superseded.extend(superseded);
+            self.last_superseded = superseded;
         }
     }
 }
 
-/// A place in the history from which the rule can be applied forward.
+/// A revision from which the rule can be applied forward.
 struct Start {
     index: usize,
-    effect: EffectiveRevision,
+    effective: EffectiveRevision,
 }
 
-/// Which places a search for a start takes.
+/// Purpose of a search for a start.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Search {
-    /// Any from which the revision in effect can be found.
-    EffectiveRevision,
-    /// Those from which all that was overwritten may be known as well.
+enum Purpose {
+    /// Find the effective revision.
+    Effective,
+    /// Find every lease that a foreign write may have overwritten.
     Settled,
-}
-
-fn try_resolve(
-    known: Known<'_>,
-    base: Option<&Base>,
-    walk: &mut Walk,
-) -> Result<EffectiveRevision, Missing> {
-    let base = base.filter(|base| known.position(base.at).is_some());
-    let (mut effect, mut below) = try_resolve_in_effect(known, base, walk)?;
-    // A newer rule further back does not matter to what a plain overwrite says.
-    let newer_protocol = effect.newer_protocol;
-    while !effect.settled {
-        let start = known.next_start(below, Search::Settled, base, &mut walk.to_settled)?;
-        below = start.index + 1;
-        effect = known.fold(start)?;
-    }
-    effect.newer_protocol = newer_protocol;
-    Ok(effect)
-}
-
-/// What is in effect, and the place below the one that it was found from.
-fn try_resolve_in_effect(
-    known: Known<'_>,
-    base: Option<&Base>,
-    walk: &mut Walk,
-) -> Result<(EffectiveRevision, usize), Missing> {
-    let start = known.next_start(0, Search::EffectiveRevision, base, &mut walk.to_effect)?;
-    let below = start.index + 1;
-    Ok((known.fold(start)?, below))
 }
 
 impl Known<'_> {
@@ -283,58 +261,58 @@ impl Known<'_> {
         self.commits.get(index).copied().ok_or(Missing::Older)
     }
 
-    fn seen(&self, index: usize) -> Result<&RevisionContent, Missing> {
+    fn content(&self, index: usize) -> Result<&RevisionContent, Missing> {
         let revision = self.commit(index)?.revision;
-        self.seen.get(&revision).ok_or(Missing::Text(revision))
+        self.contents.get(&revision).ok_or(Missing::Text(revision))
     }
 
     fn is_oldest(&self, index: usize) -> bool {
         self.complete && index + 1 == self.commits.len()
     }
 
-    /// The newest place at or below `from` where a revision is known to have taken effect.
+    /// Finds the newest revision at or below index `from` that is known to have become effective.
     fn next_start(
         &self,
         from: usize,
-        search: Search,
+        purpose: Purpose,
         base: Option<&Base>,
-        scan: &mut Scan,
+        search: &mut Search,
     ) -> Result<Start, Missing> {
-        scan.resume(self.commit(0)?.revision, from, base);
-        for index in scan.next.. {
+        search.resume(self.commit(0)?.revision, from, base);
+        for index in search.next.. {
             let commit = self.commit(index)?;
-            let seen = self.seen(index)?;
+            let content = self.content(index)?;
             if let Some(base) = base
                 && base.at == commit.revision
             {
-                let effect = base.effect.clone();
-                return Ok(Start { index, effect });
+                let effective = base.effective.clone();
+                return Ok(Start { index, effective });
             }
             let oldest = self.is_oldest(index);
             let starts = oldest
-                || scan.named.contains(&commit.revision)
-                || self.took_effect(index, search)?;
+                || search.superseded.contains(&commit.revision)
+                || self.became_effective(index, purpose)?;
             if starts {
-                let effect = EffectiveRevision::beginning(commit, &seen.stored, oldest);
-                return Ok(Start { index, effect });
+                let effective = EffectiveRevision::beginning(commit, &content.stored, oldest);
+                return Ok(Start { index, effective });
             }
-            let supersedes = seen.stored.origin().map(|origin| origin.supersedes);
+            let superseded = content.stored.origin().map(|origin| origin.supersedes);
             if index + 1 == self.commits.len() {
-                // It may turn out to be the oldest of all.
+                // It may turn out to be the oldest revision.
                 break;
             }
-            scan.pass(supersedes);
+            search.pass(superseded);
         }
         Err(Missing::Older)
     }
 
-    /// Whether this revision shows by itself, and the one right below it, that it took effect.
-    fn took_effect(&self, index: usize, search: Search) -> Result<bool, Missing> {
-        let seen = self.seen(index)?;
-        match seen.stored.origin() {
+    /// Returns whether this revision and its parent alone prove that it became effective.
+    fn became_effective(&self, index: usize, purpose: Purpose) -> Result<bool, Missing> {
+        let content = self.content(index)?;
+        match content.stored.origin() {
             Some(origin) => Ok(origin.supersedes == self.commit(index + 1)?.revision),
-            None if search == Search::EffectiveRevision || is_checkpoint(&seen.stored) => {
-                Ok(self.seen(index + 1)?.text != seen.text)
+            None if purpose == Purpose::Effective || is_checkpoint(&content.stored) => {
+                Ok(self.content(index + 1)?.text != content.text)
             }
             None => Ok(false),
         }
@@ -342,14 +320,11 @@ impl Known<'_> {
 
     /// Applies the rule from `start` up to the newest revision.
     fn fold(&self, start: Start) -> Result<EffectiveRevision, Missing> {
-        let mut effect = start.effect;
+        let mut effective = start.effective;
         for index in (0..start.index).rev() {
-            effect.apply(
-                self.commit(index)?,
-                self.seen(index)?,
-                self.seen(index + 1)?,
-            );
+            let (commit, content) = (self.commit(index)?, self.content(index)?);
+            effective.apply(commit, content, self.content(index + 1)?);
         }
-        Ok(effect)
+        Ok(effective)
     }
 }

@@ -34,7 +34,7 @@ use super::pages::{PageOutcome, Pages};
 use super::protocol::only_file;
 use super::revision::Revision;
 use super::rule::{
-    Base, EffectiveRevision, Known, Progress, RevisionContent, RevisionContents, resolve_effective,
+    Base, EffectiveRevision, Known, Missing, RevisionContent, RevisionContents, resolve_unsettled,
 };
 use super::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 use crate::election::lock::LockError;
@@ -200,7 +200,7 @@ impl Survey {
         })?;
         self.commits = page.history;
         self.learn(head.revision, page.text);
-        if let Progress::Resolved(effect) = self.look_at(0) {
+        if let Ok(effect) = self.look_at(0) {
             // As mostly it does: nothing more has to be asked for that.
             self.settle(0, effect);
         }
@@ -276,34 +276,34 @@ impl Survey {
             };
             self.target = None;
             match self.look_at(place) {
-                Progress::Resolved(effect) => self.settle(place, effect),
-                Progress::NeedText(revision)
+                Ok(effect) => self.settle(place, effect),
+                Err(Missing::Text(revision))
                     if cost < TEXTS_PER_PLACE && !self.unreadable.contains(&revision) =>
                 {
                     self.target = Some((place, cost + 1));
                     return Some(revision);
                 }
-                Progress::NeedText(_) | Progress::NeedOlder => {
+                Err(Missing::Text(_) | Missing::Older) => {
                     self.doubtful.insert(place);
                 }
             }
         }
     }
 
-    fn look_at(&self, place: usize) -> Progress {
+    fn look_at(&self, place: usize) -> Result<EffectiveRevision, Missing> {
         if let Some(replaced) = self.replaced_at(place) {
             return self.named(replaced);
         }
         let known = Known {
             commits: &self.commits[place..],
             complete: self.complete,
-            seen: &self.seen,
+            contents: &self.seen,
         };
         let base = self.known.range(place..).next().map(|(at, effect)| Base {
             at: self.commits[*at].revision,
-            effect: effect.clone(),
+            effective: effect.clone(),
         });
-        resolve_effective(known, base.as_ref())
+        resolve_unsettled(known, base.as_ref())
     }
 
     /// One of ours that took effect says what was in effect right below it, and so down to where that
@@ -316,17 +316,17 @@ impl Survey {
     }
 
     /// The revision at this place is in effect by its own name.
-    fn named(&self, place: usize) -> Progress {
+    fn named(&self, place: usize) -> Result<EffectiveRevision, Missing> {
         let commit = self.commits[place];
         let Some(seen) = self.seen.get(&commit.revision) else {
-            return Progress::NeedText(commit.revision);
+            return Err(Missing::Text(commit.revision));
         };
         let only = Known {
             commits: &[commit],
             complete: true,
-            seen: &RevisionContents::from([(commit.revision, seen.clone())]),
+            contents: &RevisionContents::from([(commit.revision, seen.clone())]),
         };
-        resolve_effective(only, None)
+        resolve_unsettled(only, None)
     }
 
     /// What is in effect at a place is so from where it was written.

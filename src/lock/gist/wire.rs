@@ -1,8 +1,8 @@
-//! What the gist lock says to GitHub's gist API and hears from it, apart from any connection.
+//! Requests to GitHub's gist API and their answers, apart from any connection.
 //!
-//! The protocol asks with a [`Request`] and is told with an [`Answer`]. Which HTTP that is, which
-//! status means which error and how a body is read stands here; who sends it, and how long that may
-//! take, is the client's business. Nothing here knows a socket, a clock or the environment.
+//! The protocol sends a [`Request`] and receives an [`Answer`]. This module converts them to and from HTTP
+//! and JSON. Connections and timeouts are left to the client. Nothing here uses a socket, a clock or the
+//! environment.
 //!
 //! ```text
 //! Request --to_http--> method, URL, headers, JSON  ~~client~~>  Head, body --answer--> Answer
@@ -23,124 +23,120 @@ use crate::election::lock::LockError;
 use head::{Asked, Head};
 use parse::{History, Unusable, Want};
 pub use rate::RateLimit;
-
 pub use target::{GistId, Target};
 
 /// A request to the gist API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
-    /// The gist as it is: `GET /gists/{id}`.
+    /// Read the gist: `GET /gists/{id}`.
     Gist {
-        /// The entity tag of the answer that is known already: a 304 says that it still holds.
+        /// Entity tag of an earlier answer: a 304 says that it still holds.
         etag: Option<Arc<str>>,
-        /// The history need not be read further back than to this revision.
+        /// Revision down to which the history is needed.
         until: Option<Revision>,
     },
-    /// The gist with as much of its history as the answer shows: `GET /gists/{id}`. To be asked by
-    /// whoever wants all of it; of a long one this may be megabytes.
+    /// Read the gist with all of the history that the answer shows: `GET /gists/{id}`. A long history may
+    /// have megabytes.
     History,
-    /// Our file as of a revision: `GET /gists/{id}/{sha}`.
+    /// Read the lock's file in a revision: `GET /gists/{id}/{sha}`.
     Revision(Revision),
-    /// A page of the history, the first has number 1: `GET /gists/{id}/commits`.
+    /// Read a page of the history: `GET /gists/{id}/commits`.
     Commits {
-        /// Which page.
+        /// Number of the page, from 1.
         page: u32,
-        /// How many entries it is to have, at most 100; a service may give fewer.
+        /// Entries per page, at most 100; a service may return fewer.
         per_page: usize,
     },
-    /// A new content of our file: `PATCH /gists/{id}`.
+    /// Write the lock's file: `PATCH /gists/{id}`.
     Write {
-        /// The whole text of the file.
+        /// Whole text of the file.
         content: String,
-        /// The history in the answer need not be read further back than to this revision.
+        /// Revision down to which the history in the answer is needed.
         until: Revision,
     },
-    /// A new, secret gist with our file alone: `POST /gists`. Which gist the client is for does not
-    /// matter.
+    /// Create a secret gist with only the lock's file: `POST /gists`. The client's own gist does not matter.
     Create {
-        /// A line about the gist.
+        /// Description of the gist, one line.
         description: String,
-        /// The whole text of the file.
+        /// Whole text of the file.
         content: String,
     },
 }
 
-/// What came of a request.
+/// Answer to a request, or its failure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Answer {
-    /// The server's own clock (the `Date` header), in seconds since the Unix epoch.
+    /// The server's clock (the `Date` header), in seconds since the Unix epoch.
     pub date: Option<i64>,
-    /// How many of the hour's requests are left, which all of a user's programs share; `None` if it
-    /// does not say.
+    /// Rate limit of the account; `None` if the answer does not state it.
     pub rate: Option<RateLimit>,
-    /// What it said.
+    /// Content of the answer.
     pub reply: Result<Reply, LockError>,
 }
 
-/// A good answer.
+/// Content of a successful answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {
-    /// 304: what the entity tag stood for still holds.
+    /// 304: the answer with the entity tag still holds.
     NotModified,
-    /// To [`Request::Gist`], [`Request::History`] and [`Request::Write`].
+    /// Answer to [`Request::Gist`], [`Request::History`] and [`Request::Write`].
     Gist(GistPage),
-    /// To [`Request::Revision`].
+    /// Answer to [`Request::Revision`].
     Revision(Text),
-    /// To [`Request::Commits`]: newest first; an empty page lies beyond the oldest revision.
+    /// Answer to [`Request::Commits`], newest first; a page beyond the oldest revision is empty.
     Commits(Vec<Commit>),
-    /// To [`Request::Create`]: the gist that was made.
+    /// Answer to [`Request::Create`]: id of the new gist.
     Created(GistId),
 }
 
-/// The gist as an answer shows it, as far as it was read.
+/// The read part of a gist in an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GistPage {
-    /// The entity tag for the next conditional request.
+    /// Entity tag for the next conditional request.
     pub etag: Option<Arc<str>>,
-    /// The names of the gist's files, a few of them where there are many.
+    /// Names of the gist's files, a few of them if there are many.
     pub files: Vec<String>,
-    /// What our file holds; where no file was named, the first one.
+    /// Text of the lock's file; of the first file if none was named.
     pub text: Text,
-    /// The newest revisions, newest first. There may be more below the last one.
+    /// Newest revisions, newest first. More may exist below the last one.
     pub history: Vec<Commit>,
-    /// What the token may do (`X-OAuth-Scopes`), where the server says so.
+    /// Scopes of the access token (`X-OAuth-Scopes`), if the server states them.
     pub scopes: Option<Arc<str>>,
-    /// Whose it is, and who sees it.
+    /// Owner and visibility.
     pub about: About,
 }
 
-/// What an answer says of the gist as a whole, for people. `None` for what was not read.
+/// Owner and visibility of a gist, for display; `None` for values that were not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct About {
-    /// Whether everybody finds it.
+    /// Whether the gist is public.
     pub public: Option<bool>,
-    /// The login of its owner.
+    /// Login of the owner.
     pub owner: Option<Arc<str>>,
 }
 
-/// An entry of the history.
+/// Entry of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Commit {
-    /// Its name.
+    /// Name of the revision.
     pub revision: Revision,
-    /// When it was made by the server's clock, in seconds since the Unix epoch.
+    /// Time of the commit by the server's clock, in seconds since the Unix epoch.
     pub committed_at: Option<i64>,
 }
 
-/// What a file holds.
+/// Text of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Text {
-    /// There is no such file.
+    /// The file does not exist.
     #[default]
     Missing,
-    /// This is all of it.
+    /// The whole text.
     Whole(Arc<str>),
-    /// It is too large for the API to show, this is its beginning.
+    /// The beginning of a text that is too large for the API.
     Cut(Arc<str>),
 }
 
-/// What came of `request`: the meaning of an answer's status, headers and body, of which no more is
-/// read than is needed.
+/// Converts an HTTP answer to `request`. Reads no more of the body than needed.
 pub fn answer(
     request: &Request,
     target: &Target,
@@ -173,7 +169,7 @@ fn reply(
             return Ok(Reply::NotModified);
         }
         304 => {
-            let why = "says that nothing changed, though it was not asked that; check any proxy on the way";
+            let why = "answered 304 to an unconditional request; check any proxy on the way";
             return Err(asked.unclear(format!("{} {why}", target.api.host())));
         }
         _ => return Err(asked.failure(head, &parse::read_message(body))),

@@ -94,7 +94,7 @@ fn update_before_any_look_fails_without_a_request() {
     let Err(LockError::Unfinished(why)) = result else {
         panic!("{result:?}");
     };
-    assert_eq!(why, "the lock is not initialized, call get or create first");
+    assert_eq!(why, "nothing is known of the gist: read it first");
     assert_eq!(requests, 0);
 }
 

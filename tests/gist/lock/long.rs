@@ -20,7 +20,7 @@ fn look_back(rig: &Rig, lock: &mut Lock) -> (Observed, u32) {
             Ok(observed) => return (observed, calls),
             Err(LockError::Unavailable(why)) if far.is_empty() && why.contains("renewals") => {}
             Err(LockError::Unfinished(why)) => {
-                assert!(why.contains("still being read"), "{why}");
+                assert!(why.contains("reading continues"), "{why}");
                 assert_ne!(why, far, "it does not come on");
                 far = why;
             }
@@ -62,11 +62,11 @@ fn a_walk_leaves_the_rest_of_the_hours_requests_to_renewals() {
     let mut fresh = rig.lock("fresh");
     rig.faults(r#"{"primary_limit":1000}"#);
     let why = (0..100).find_map(|_| match try_get(&mut fresh) {
-        Err(LockError::Unavailable(why)) if why.contains("kept for renewals") => Some(why),
+        Err(LockError::Unavailable(why)) if why.contains("leader's reserve") => Some(why),
         Err(LockError::Unfinished(_)) => None,
         other => panic!("{other:?}"),
     });
-    assert!(why.is_some_and(|why| why.contains("revisions are read so far")));
+    assert!(why.is_some_and(|why| why.contains("revisions read so far")));
     // Each further look is a few requests, and a write still gets through.
     let (_, requests) = rig.counting(|| try_get(&mut fresh));
     assert_eq!(requests, 3);
@@ -110,7 +110,7 @@ fn an_answer_of_ours_on_top_ends_every_walk_at_once() {
     paste_many(&rig, 10_000);
     let mut lock = rig.lock("a");
     let (why, requests) = rig.counting(|| assert_unfinished(try_get(&mut lock)));
-    assert!(why.contains("still being read"), "{why}");
+    assert!(why.contains("reading continues"), "{why}");
     assert!(requests <= READS + 1, "{requests}");
     let (_, requests) = rig.counting(|| lock.create(&record("baz", 1), PATIENCE));
     assert!(requests <= READS + 1, "{requests}");

@@ -125,7 +125,7 @@ pub(crate) struct Trouble {
 pub(crate) const TROUBLES: [Trouble; 7] = [
     Trouble {
         name: "a bad token",
-        parts: &["does not take the token", "GITHUB_API_TOKEN"],
+        parts: &["access token rejected", "GITHUB_API_TOKEN"],
         run: |_, run| run.with("GITHUB_API_TOKEN", "ghp_TheSecretThatNobodyKnows"),
     },
     Trouble {
@@ -148,7 +148,7 @@ pub(crate) const TROUBLES: [Trouble; 7] = [
     },
     Trouble {
         name: "no request left",
-        parts: &["wants fewer requests", "to be tried again in"],
+        parts: &["rate limited", "to be tried again in"],
         run: |world, run| {
             world.set_faults(r#"{"primary_limit": 0}"#);
             run

@@ -171,7 +171,7 @@ fn what_goes_wrong_before_the_write_is_told_and_nothing_is_written() {
 fn a_write_that_is_refused_is_told_with_what_to_do() {
     for_each(
         &[
-            (r#"{"forbidden_writes": 1}"#, "has no right to this"),
+            (r#"{"forbidden_writes": 1}"#, "lacks the permission"),
             (
                 r#"{"not_found_writes": 1}"#,
                 "must belong to the gist's owner",

@@ -118,7 +118,7 @@ const ILLNESSES: [Illness; 15] = [
         make: |_, run| run.with("GITHUB_API_TOKEN", "ghp_TheSecretThatNobodyKnows"),
         check: "token",
         level: "FAIL",
-        parts: &["does not take the token (401", "GITHUB_API_TOKEN"],
+        parts: &["access token rejected (401", "GITHUB_API_TOKEN"],
         skipped: &["rights", "gist", "file", "record", "history"],
     },
     Illness {
@@ -195,7 +195,7 @@ const ILLNESSES: [Illness; 15] = [
         make: |world, run| after_fault(r#"{"primary_limit": 0}"#)(world, run),
         check: "limit",
         level: "FAIL",
-        parts: &["wants fewer requests", "to be tried again in"],
+        parts: &["rate limited", "to be tried again in"],
         skipped: &["gist", "file", "record", "history"],
     },
     Illness {

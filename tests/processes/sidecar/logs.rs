@@ -114,7 +114,7 @@ fn what_needs_a_person_is_a_warning_from_the_first_time_on() {
     let world = World::new();
     let first = world.start_leader("first");
     world.set_faults(r#"{"unauthorized":1}"#);
-    first.await_said("does not take the token");
+    first.await_said("access token rejected");
     let lines = of_level(&first, "WARN");
     assert!(lines[0].contains("set GITHUB_API_TOKEN"), "{lines:?}");
     assert!(lines[0].contains("trying again in "), "{lines:?}");

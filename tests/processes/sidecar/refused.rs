@@ -70,7 +70,7 @@ fn what_is_not_ours_is_neither_overwritten_nor_removed() {
         let path = folder.path().join("leader");
         fs::write(&path, content).unwrap();
         let said = refused(&path);
-        assert!(said.contains("holds something else"), "{said}");
+        assert!(said.contains("is not a lease record"), "{said}");
         assert_eq!(&fs::read(&path).unwrap(), content);
         assert_eq!(file_names(&folder), ["leader"]);
     });

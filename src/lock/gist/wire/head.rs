@@ -1,5 +1,4 @@
-//! What the status and the headers of an answer mean: which failure they are, and how long one is
-//! to wait.
+//! Status and headers of an answer: which failure they mean, and how long to wait after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,37 +11,37 @@ use super::target::ApiUrl;
 use crate::election::lock::LockError;
 use crate::fmt::one_line;
 
-/// The longest wait that is taken from a server: GitHub's windows are an hour long, and a little is
-/// left for rounding. A mistaken header must not silence a candidate for a day.
+/// Longest wait that a server can demand: GitHub's windows are an hour long, plus a minute for rounding.
+/// A wrong header must not silence a candidate for a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_660);
 
-/// GitHub: without any other word, wait at least a minute, and longer every further time.
+/// Wait after an answer without a time: GitHub demands at least a minute, and more each time.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 
-/// The shortest wait: `retry-after: 0` still says that something was too much.
+/// Shortest wait: `retry-after: 0` still means that a limit was reached.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The longest header value that is kept, in bytes.
+/// Longest header value that is kept, in bytes.
 const LONGEST_HEADER: usize = 1024;
 
-/// The status and those headers of an answer that mean something here.
+/// Status and relevant headers of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
-    /// The status code.
+    /// Status code.
     pub status: u16,
     /// The server's clock, in seconds since the Unix epoch.
     pub date: Option<i64>,
-    /// The entity tag.
+    /// Entity tag.
     pub etag: Option<Arc<str>>,
-    /// What the token may do.
+    /// Scopes of the access token.
     pub scopes: Option<Arc<str>>,
-    /// How long one is asked to wait.
+    /// Demanded wait.
     pub retry_after: Option<Duration>,
-    /// How many requests an hour may have.
+    /// Requests per hour.
     pub limit: Option<u64>,
-    /// How many of them are left.
+    /// Requests that are left of them.
     pub remaining: Option<u64>,
-    /// When all of them are there again, in seconds since the Unix epoch.
+    /// Time of the reset, in seconds since the Unix epoch.
     pub reset: Option<i64>,
 }
 
@@ -63,7 +62,7 @@ impl Head {
         }
     }
 
-    /// What it says of the user's requests, if it does.
+    /// Returns the rate limit of the account, if the answer states it.
     #[must_use]
     pub fn rate(&self) -> Option<RateLimit> {
         Some(RateLimit {
@@ -89,8 +88,7 @@ impl Head {
         }
     }
 
-    /// How long to wait, when this is the answer to a request too many and there were `before` such
-    /// answers in a row before it.
+    /// Returns how long to wait after this rate-limited answer, the `before`-th consecutive one from 0.
     fn wait(&self, before: u32) -> Duration {
         let asked = self.retry_after.or_else(|| self.until_reset());
         let wait = asked.unwrap_or_else(|| {
@@ -99,7 +97,7 @@ impl Head {
         wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)
     }
 
-    /// The time until the limit's window ends, where it is used up.
+    /// Returns the time to the reset, if no requests are left.
     fn until_reset(&self) -> Option<Duration> {
         if self.remaining != Some(0) {
             return None;
@@ -114,7 +112,7 @@ impl Head {
     }
 }
 
-/// A header that can be kept, and sent back.
+/// Returns whether a header value can be kept and sent back.
 fn is_plain(text: &str) -> bool {
     let graphic = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
     !text.is_empty() && text.len() <= LONGEST_HEADER && text.bytes().all(graphic)
@@ -124,13 +122,13 @@ fn number(text: Option<&str>) -> Option<u64> {
     text?.parse().ok()
 }
 
-/// Seconds since the Unix epoch of an HTTP date.
+/// Parses an HTTP date; returns seconds since the Unix epoch.
 fn unix_seconds(text: &str) -> Option<i64> {
     let date = OffsetDateTime::parse(text, &Rfc2822).ok()?;
     Some(date.unix_timestamp())
 }
 
-/// `retry-after` has seconds, or a date, which is compared with the same answer's.
+/// Parses `retry-after`: seconds, or a date that is compared with the answer's own.
 fn retry_after(text: &str, date: Option<i64>) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -140,19 +138,19 @@ fn retry_after(text: &str, date: Option<i64>) -> Option<Duration> {
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
-/// What a status is judged by, apart from the answer itself.
+/// Context in which a status is interpreted.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// The API that was asked.
+    /// API that received the request.
     pub api: &'a ApiUrl,
-    /// Whether it was asked to write.
+    /// Whether the request was a write.
     pub write: bool,
-    /// How many answers in a row, right before this one, said that a limit was reached.
+    /// Number of consecutive rate-limited answers right before this one.
     pub limits_before: u32,
 }
 
 impl Asked<'_> {
-    /// The failure of a request that the server may have carried out, or may yet.
+    /// Returns the failure of a request that the server may have carried out or may still carry out.
     #[must_use]
     pub fn unclear(&self, why: String) -> LockError {
         if self.write {
@@ -162,7 +160,7 @@ impl Asked<'_> {
         }
     }
 
-    /// Which failure an answer is that is neither 200, 201 nor 304. `message` is what its body says.
+    /// Returns the failure that an answer other than 200, 201 and 304 means. `message` is from its body.
     #[must_use]
     pub fn failure(&self, head: &Head, message: &str) -> LockError {
         let host = self.api.host();
@@ -171,26 +169,26 @@ impl Asked<'_> {
         if head.is_limit(message) {
             return LockError::RateLimited {
                 retry_after: head.wait(self.limits_before),
-                why: format!("{host} wants fewer requests ({said})"),
+                why: format!("{host}: rate limited ({said})"),
             };
         }
         match status {
             301 | 302 | 303 | 307 | 308 => LockError::Unavailable(format!(
-                "{host} sends us elsewhere ({said}), where the token will not be taken; set GITHUB_API_URL to the API's own address, such as https://HOST/api/v3"
+                "GITHUB_API_URL: redirected by {host} ({said}), access token not sent there; set the API's own address, such as https://HOST/api/v3"
             )),
             401 => LockError::Unauthorized(format!(
-                "{host} does not take the token ({said}); set GITHUB_API_TOKEN or GITHUB_API_TOKEN_FILE to a valid one that has not expired"
+                "GITHUB_API_TOKEN: access token rejected ({said}) by {host}; set GITHUB_API_TOKEN or GITHUB_API_TOKEN_FILE to a valid one that has not expired"
             )),
             403 => LockError::Unauthorized(format!(
-                "the token has no right to this at {host} ({said}); it needs the scope gist, or the permission Gists (write) if it is fine-grained; the GITHUB_TOKEN of Actions cannot have it"
+                "GITHUB_API_TOKEN: the access token lacks the permission at {host} ({said}); give it the scope gist, or the permission Gists (write) if it is fine-grained; the GITHUB_TOKEN of Actions cannot have it"
             )),
             404 | 410 | 451 => self.not_found(&said),
-            409 => self.unclear(format!("{host} met another change of the gist ({said})")),
-            422 => LockError::Unavailable(format!("{host} refuses the request ({said})")),
-            400 => self.unclear(format!("{host} does not understand the request ({said})")),
+            409 => self.unclear(format!("{host} reported a conflicting change of the gist ({said})")),
+            422 => LockError::Unavailable(format!("{host} refused the request ({said})")),
+            400 => self.unclear(format!("{host} could not parse the request ({said})")),
             500..=599 => self.unclear(format!("{host} failed ({said})")),
             _ => self.unclear(format!(
-                "{host} gave an answer that GitHub's API does not give ({said}); check GITHUB_API_URL and any proxy on the way"
+                "GITHUB_API_URL: {host} gave an answer unlike GitHub's API ({said}); check the address and any proxy on the way"
             )),
         }
     }
@@ -199,17 +197,17 @@ impl Asked<'_> {
         let host = self.api.host();
         LockError::NotFound(if self.write {
             format!(
-                "{host} does not let this token write the gist ({said}), or the gist is gone; the token must belong to the gist's owner and have the scope gist, or the permission Gists (write)"
+                "GIST_ID: {host} does not let this access token write the gist ({said}), or the gist was deleted; the token must belong to the gist's owner and have the scope gist, or the permission Gists (write)"
             )
         } else {
             format!(
-                "{host} shows no such gist ({said}); check GIST_ID, and that the token has the scope gist and belongs where a secret gist does"
+                "GIST_ID: {host} shows no such gist ({said}); check the id, and that the access token has the scope gist"
             )
         })
     }
 }
 
-/// A status with the server's own words, as `404 Not Found`.
+/// Formats a status with the server's message: `404 Not Found`.
 fn quote(status: u16, message: &str) -> String {
     let message = one_line(message);
     if message.is_empty() {
@@ -252,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_of_a_recorded_answer_are_understood() {
+    fn recorded_headers_are_parsed() {
         let head = head(
             200,
             &[
@@ -281,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn spoilt_headers_count_as_absent() {
+    fn corrupt_headers_count_as_absent() {
         let long: &'static str = Box::leak("x".repeat(2000).into_boxed_str());
         let head = head(
             200,
@@ -303,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_is_its_own_failure() {
+    fn each_status_has_its_failure() {
         type Kind = fn(&LockError) -> bool;
         let unauthorized: Kind = |error| matches!(error, LockError::Unauthorized(_));
         let not_found: Kind = |error| matches!(error, LockError::NotFound(_));
@@ -340,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_say_what_to_do() {
+    fn failures_state_the_fix() {
         for (status, write, hint) in [
             (401, false, "GITHUB_API_TOKEN"),
             (403, true, "scope gist"),
@@ -356,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_told_from_a_refusal() {
+    fn limit_and_refusal_differ() {
         let secondary = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
         for error in [
             judge(true, &head(429, &[]), ""),
@@ -380,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_goes_before_the_reset_and_the_reset_before_a_minute() {
+    fn retry_after_precedes_reset_precedes_minute() {
         let date = ("date", "Mon, 27 Apr 2020 17:24:06 GMT");
         let (none_left, reset) = (
             ("x-ratelimit-remaining", "0"),
@@ -405,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_without_another_word_and_have_bounds() {
+    fn undated_waits_double_within_bounds() {
         let bare = head(429, &[]);
         for (before, seconds) in [
             (0, 60),

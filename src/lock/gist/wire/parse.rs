@@ -1,8 +1,7 @@
-//! Reads the bodies of answers as a stream: of a gist with a long history, megabytes may follow
-//! what is needed. Only what is asked for is kept, and reading stops as soon as it is complete.
+//! Streaming parser of answers' bodies: with a long history, megabytes may follow the needed part. Only the
+//! requested part is kept, and reading stops when it is complete.
 //!
-//! No order of keys is relied upon. Whatever is not as it should be makes the whole answer
-//! unusable; nothing is guessed.
+//! The keys may come in any order. Any malformed part makes the whole answer unusable; nothing is guessed.
 
 mod about;
 
@@ -24,68 +23,67 @@ use super::target::GistId;
 use super::{About, Commit, Revision, Text};
 use crate::fmt::one_line;
 
-/// The longest body that is read, in bytes after decompression: more than a day of history at
-/// 1 kB an entry, and little enough to be read within a request's time.
+/// Longest body that is read, in bytes after decompression: more than a day of history at 1 kB an entry,
+/// and small enough for a request's timeout.
 pub const LONGEST_BODY: u64 = 16 * 1024 * 1024;
 
-/// How much of the history is kept when nobody said how far back it is needed.
+/// Entries of the history that are kept if no revision is named.
 pub const USUAL_HISTORY: usize = 30;
 
-/// The most of the history that is kept of one answer; whoever needs more asks for pages.
+/// Most entries of the history that are kept of one answer; more are read by pages.
 pub const LONGEST_HISTORY: usize = 300;
 
-/// The most of the history that is kept of one answer for whoever wants all of it: the longest body
-/// holds no more.
+/// Most entries that are kept if the whole history is requested: the longest body holds no more.
 pub const WHOLE_HISTORY: usize = 20_000;
 
-/// The most files that GitHub shows of a gist. Beyond them, a file that is not listed may exist.
+/// Most files that GitHub lists of a gist. Beyond them, an unlisted file may exist.
 const MOST_FILES: usize = 300;
 
-/// How many file names are kept: enough to say which ones there are.
+/// File names that are kept, enough for a message.
 const NAMES_KEPT: usize = 16;
 
-/// How much of the body of a failure is read in search of its message.
+/// Most bytes of a failure's body that are searched for its message.
 const LONGEST_FAILURE: u64 = 64 * 1024;
 
-/// The text of the error that ends the reading of what is complete. Nobody gets to see it.
+/// Text of the internal error that ends the reading of a complete answer.
 const ENOUGH: &str = "nothing more is needed";
 
-/// What is wanted of a gist's body.
+/// The requested part of a gist's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Want<'a> {
-    /// Our file; the first one listed if none is named.
+    /// Name of the file; `None` for the first one listed.
     pub file: Option<&'a str>,
-    /// How much of the history.
+    /// Part of the history.
     pub history: History,
 }
 
-/// How much of the history is wanted.
+/// The requested part of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum History {
-    /// None of it.
+    /// No entries.
     Nothing,
     /// The newest [`USUAL_HISTORY`] entries.
     Newest,
-    /// Down to this one, but not more than [`LONGEST_HISTORY`] entries.
+    /// The entries down to this one, at most [`LONGEST_HISTORY`].
     Until(Revision),
-    /// All that is shown, but not more than [`WHOLE_HISTORY`] entries.
+    /// All entries, at most [`WHOLE_HISTORY`].
     Shown,
 }
 
-/// What was read of a gist's body.
+/// The read part of a gist's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gist {
-    /// The names of files, a few of them where there are many.
+    /// Names of files, a few of them if there are many.
     pub files: Vec<String>,
-    /// What our file holds.
+    /// Text of the file.
     pub text: Text,
-    /// The history, newest first.
+    /// Entries of the history, newest first.
     pub history: Vec<Commit>,
-    /// What stands before all that is needed; GitHub has it in front of the history.
+    /// Owner and visibility, if they precede the other parts, as in GitHub's answers.
     pub about: About,
 }
 
-/// Why a body could not be used, for people.
+/// Reason for which a body could not be used, for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable(String);
 
@@ -100,32 +98,32 @@ impl std::error::Error for Unusable {}
 /// Reads a gist.
 ///
 /// # Errors
-/// [`Unusable`] if the body breaks off, is too long or not what GitHub sends.
+/// [`Unusable`] if the body is incomplete, too long or not in GitHub's format.
 pub fn read_gist(body: impl Read, want: Want<'_>) -> Result<Gist, Unusable> {
     let mut state = State::new(want);
     let read = GistSeed(&mut state).deserialize(&mut json(body));
     if !state.is_complete() {
         read.map_err(|error| unusable(&error))?;
         return Err(Unusable(
-            "the answer is no gist: it has no files or no history; check GITHUB_API_URL".into(),
+            "the answer is not a gist: it has no files or no history; check GITHUB_API_URL".into(),
         ));
     }
     let gist = state.gist;
     if gist.history.is_empty() && want.history != History::Nothing {
-        return Err(Unusable("the gist shows no revision at all".into()));
+        return Err(Unusable("the gist has no revision".into()));
     }
     if gist.text == Text::Missing && state.listed >= MOST_FILES {
         return Err(Unusable(format!(
-            "the gist has more files than GitHub lists ({MOST_FILES}), and ours is not among these; use a gist with fewer files"
+            "the gist has more files than GitHub lists ({MOST_FILES}), and the lock's file is not among them; use a gist with fewer files"
         )));
     }
     Ok(gist)
 }
 
-/// Reads a page of the history, [`LONGEST_HISTORY`] entries of it at the most.
+/// Reads a page of the history, at most [`LONGEST_HISTORY`] entries of it.
 ///
 /// # Errors
-/// As [`read_gist`].
+/// As for [`read_gist`].
 pub fn read_commits(body: impl Read) -> Result<Vec<Commit>, Unusable> {
     let mut commits = Vec::new();
     let mut done = false;
@@ -146,7 +144,7 @@ pub fn read_commits(body: impl Read) -> Result<Vec<Commit>, Unusable> {
 /// Reads the id of a gist.
 ///
 /// # Errors
-/// As [`read_gist`], and if there is no id.
+/// As for [`read_gist`], and if the body has no valid id.
 pub fn read_id(body: impl Read) -> Result<GistId, Unusable> {
     #[derive(Deserialize)]
     struct Made {
@@ -155,10 +153,10 @@ pub fn read_id(body: impl Read) -> Result<GistId, Unusable> {
     let mut json = json(body);
     let Object(made) = Object::<Made>::deserialize(&mut json).map_err(|error| unusable(&error))?;
     let id = made.id.parse();
-    id.map_err(|_| Unusable("the answer names the gist in a way that no gist is named".into()))
+    id.map_err(|_| Unusable("the answer has no valid gist id".into()))
 }
 
-/// The `message` in the body of a failure, or else the body's text, unless that is HTML.
+/// Returns the `message` in the body of a failure, or else the body's text, unless that is HTML.
 #[must_use]
 pub fn read_message(body: impl Read) -> String {
     #[derive(Deserialize)]
@@ -166,7 +164,7 @@ pub fn read_message(body: impl Read) -> String {
         message: String,
     }
     let mut bytes = Vec::new();
-    // Whatever came before an error is as good as it gets.
+    // After an error the part before it is used.
     let _ = body.take(LONGEST_FAILURE).read_to_end(&mut bytes);
     if let Ok(failure) = serde_json::from_slice::<Object<Failure>>(&bytes) {
         return failure.0.message;
@@ -178,21 +176,21 @@ pub fn read_message(body: impl Read) -> String {
     text.into_owned()
 }
 
-/// Seconds since the Unix epoch of a time such as `2020-04-27T17:24:06Z`.
+/// Parses a time such as `2020-04-27T17:24:06Z`; returns seconds since the Unix epoch.
 fn unix_seconds(text: &str) -> Option<i64> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     Some(time.unix_timestamp())
 }
 
 fn json<R: Read>(body: R) -> serde_json::Deserializer<IoRead<BufReader<Bounded<R>>>> {
-    // serde_json asks for single bytes.
+    // serde_json reads single bytes.
     serde_json::Deserializer::from_reader(BufReader::new(Bounded {
         body,
         left: LONGEST_BODY,
     }))
 }
 
-/// A body that fails, rather than ends, where it becomes too long.
+/// A body that fails, rather than ends, at its longest length.
 struct Bounded<R> {
     body: R,
     left: u64,
@@ -214,19 +212,22 @@ fn unusable(error: &serde_json::Error) -> Unusable {
     Unusable(match (error.classify(), error.io_error_kind()) {
         (_, Some(io::ErrorKind::TimedOut)) => "the answer did not arrive in time".into(),
         (_, Some(io::ErrorKind::FileTooLarge)) => format!(
-            "the answer is longer than {} MiB; start with a new gist (`elector init --from OLD`)",
+            "the answer is longer than {} MiB; use a new gist",
             LONGEST_BODY / 1024 / 1024
         ),
-        (Category::Eof, _) => "the answer broke off".into(),
-        (Category::Io, _) => format!("the answer broke off ({})", one_line(&error.to_string())),
+        (Category::Eof, _) => "the answer is incomplete".into(),
+        (Category::Io, _) => format!(
+            "the answer is incomplete ({})",
+            one_line(&error.to_string())
+        ),
         (Category::Syntax | Category::Data, _) => format!(
-            "the answer is not what GitHub's API sends ({}); check GITHUB_API_URL and any proxy on the way",
+            "the answer is not in the format of GitHub's API ({}); check GITHUB_API_URL and any proxy on the way",
             one_line(&error.to_string())
         ),
     })
 }
 
-/// What has to be a JSON object: serde takes a list of its fields' values for it as well.
+/// A value that must be a JSON object: serde would also accept a list of the fields' values.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -249,7 +250,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
     }
 }
 
-/// What has been read of a gist so far.
+/// Progress in reading a gist.
 struct State<'a> {
     want: Want<'a>,
     gist: Gist,
@@ -271,8 +272,8 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Whether nothing more is needed. Without a named file all names are: the caller wants to know
-    /// whether it is the only one.
+    /// Returns whether nothing more is needed. Without a named file all names are needed, because the
+    /// caller checks whether the file is the only one.
     fn is_complete(&self) -> bool {
         self.history_read && self.has_file()
     }
@@ -281,7 +282,7 @@ impl<'a> State<'a> {
         self.files_read || (self.text_read && self.want.file.is_some())
     }
 
-    /// Ends the reading, by way of an error, if nothing more is needed.
+    /// Ends the reading with an error if nothing more is needed.
     fn go_on<E: Error>(&self) -> Result<(), E> {
         if self.is_complete() {
             return Err(E::custom(ENOUGH));
@@ -347,7 +348,7 @@ impl<'de> DeserializeSeed<'de> for FilesSeed<'_, '_> {
     }
 }
 
-/// A file as the API shows it.
+/// A file in the API's format.
 #[derive(Deserialize)]
 struct File {
     content: Option<String>,
@@ -358,7 +359,7 @@ impl From<File> for Text {
     fn from(file: File) -> Text {
         match (file.content, file.truncated) {
             (Some(content), None | Some(false)) => Text::Whole(content.into()),
-            // A file whose content is not shown is there all the same.
+            // A file without content in the answer still exists.
             (content, _) => Text::Cut(content.unwrap_or_default().into()),
         }
     }
@@ -394,8 +395,8 @@ impl<'de> Visitor<'de> for FilesSeed<'_, '_> {
     }
 }
 
-/// Reads the history into `state`; when it has what is needed and the files were read too, it stops
-/// there and then.
+/// Returns a reader of the history into `state`, which stops when it has the requested part and the files
+/// were read.
 fn history_seed<'s>(state: &'s mut State<'_>) -> CommitsSeed<'s> {
     let (until, limit) = match state.want.history {
         History::Until(until) => (Some(until), LONGEST_HISTORY),
@@ -411,13 +412,13 @@ fn history_seed<'s>(state: &'s mut State<'_>) -> CommitsSeed<'s> {
     }
 }
 
-/// Reads history entries: down to `until`, if that is given, and never more than `limit`.
+/// Reader of history entries: down to `until`, if it is set, and at most `limit`.
 struct CommitsSeed<'s> {
     until: Option<Revision>,
     limit: usize,
     stop_when_full: bool,
     commits: &'s mut Vec<Commit>,
-    /// Set when all that is needed was read.
+    /// Set when the requested part was read.
     done: &'s mut bool,
 }
 
@@ -439,7 +440,7 @@ impl<'de> DeserializeSeed<'de> for CommitsSeed<'_> {
     }
 }
 
-/// An entry of the history as the API shows it.
+/// An entry of the history in the API's format.
 #[derive(Deserialize)]
 struct Entry {
     version: String,

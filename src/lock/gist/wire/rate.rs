@@ -1,24 +1,23 @@
-//! GitHub's primary rate limit, as an answer's headers tell it.
+//! GitHub's primary rate limit in the headers of an answer.
 
 use std::time::Duration;
 
-/// How many requests a user may still send, with all programs together. A 304 costs none, and tells
-/// this as well.
+/// Requests that an account may send, over all of its programs. A 304 costs none and states this too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RateLimit {
-    /// The requests that an hour may have.
+    /// Requests per hour.
     pub limit: u64,
-    /// How many of them are left.
+    /// Requests that are left of them.
     pub remaining: u64,
-    /// When all are there again, by the server's clock, in seconds since the Unix epoch.
+    /// Time of the reset by the server's clock, in seconds since the Unix epoch.
     pub reset: i64,
-    /// The server's clock when it said so.
+    /// The server's clock in this answer.
     pub date: Option<i64>,
 }
 
 impl RateLimit {
-    /// How long after the answer all requests are there again, by the server's clock alone; `None` if
-    /// that is over, or it does not say. A second more than the difference, as both have whole ones.
+    /// Returns the time from the answer to the reset, by the server's clock alone; `None` if it has passed
+    /// or is unknown. A second is added because both times are in whole seconds.
     #[must_use]
     pub fn resets_in(&self) -> Option<Duration> {
         let seconds = self.reset.checked_sub(self.date?)?;
@@ -39,7 +38,7 @@ mod tests {
     };
 
     #[test]
-    fn the_time_until_the_reset_is_the_servers() {
+    fn reset_is_measured_by_server_clock() {
         assert_eq!(RATE.resets_in(), Some(Duration::from_secs(2700)));
         let without = |reset, date| RateLimit {
             reset,

@@ -1,27 +1,26 @@
-//! A request of the protocol as HTTP: method, URL, headers and body. The token is not in it; who
-//! sends the request adds that.
+//! Conversion of a request to HTTP: method, URL, headers and body. The client adds the access token.
 
 use serde_json::json;
 
 use super::{Request, Target};
 use crate::election::lock::LockError;
 
-/// The version of the API that this was written for; GitHub keeps it as it is.
+/// Version of the API; GitHub keeps it unchanged.
 const API_VERSION: &str = "2022-11-28";
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Method {
-    /// Reads.
+    /// Method of reads.
     Get,
-    /// Writes.
+    /// Method of writes.
     Patch,
-    /// Makes a gist.
+    /// Method that creates a gist.
     Post,
 }
 
 impl Method {
-    /// Its name on the wire.
+    /// Returns the name in HTTP.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -32,30 +31,30 @@ impl Method {
     }
 }
 
-/// A request, ready to be sent but for the token.
+/// An HTTP request without the access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRequest {
-    /// The method.
+    /// Method.
     pub method: Method,
-    /// The whole URL.
+    /// Whole URL.
     pub url: String,
-    /// Names (lower case) and values.
+    /// Headers: lower-case names and values.
     pub headers: Vec<(&'static str, String)>,
-    /// JSON, for a write.
+    /// JSON body of a write.
     pub body: Option<String>,
 }
 
 impl Request {
-    /// Whether this changes the gist, or makes one.
+    /// Returns whether the request changes or creates a gist.
     #[must_use]
     pub fn is_write(&self) -> bool {
         matches!(self, Request::Write { .. } | Request::Create { .. })
     }
 
-    /// This request as HTTP.
+    /// Converts the request to HTTP.
     ///
     /// # Errors
-    /// [`LockError::Refused`] for a write as long as no file is chosen.
+    /// [`LockError::Refused`] for a write before a file is chosen.
     pub fn to_http(&self, target: &Target) -> Result<HttpRequest, LockError> {
         let gist = format!("{}/gists/{}", target.api.as_str(), target.gist.as_str());
         let mut headers = vec![
@@ -76,8 +75,7 @@ impl Request {
                 (Method::Get, url, None)
             }
             Request::Write { content, .. } => {
-                // GitHub answers a conditional write with 400, and some servers say 412 and write
-                // all the same: never an If-Match here.
+                // No If-Match: GitHub answers 400, and some servers answer 412 and still write.
                 headers.push(("content-type", "application/json".to_owned()));
                 (Method::Patch, gist, Some(write_body(target, content)?))
             }
@@ -117,7 +115,7 @@ fn create_body(target: &Target, description: &str, content: &str) -> Result<Stri
 
 fn chosen_file(target: &Target) -> Result<&str, LockError> {
     target.file.as_deref().ok_or_else(|| {
-        LockError::Refused("no file of the gist is chosen to be written; set GIST_FILE".into())
+        LockError::Refused("GIST_FILE: no file of the gist is chosen; name the one to write".into())
     })
 }
 
@@ -142,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_names_itself_and_the_version_of_the_api() {
+    fn read_names_agent_and_api_version() {
         let request = Request::Gist {
             etag: Some("W/\"1\"".into()),
             until: None,
@@ -161,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn revisions_and_pages_have_their_own_urls() {
+    fn revisions_and_pages_have_urls() {
         let target = target("https://api.github.com", Some("x"));
         let revision = "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6";
         let http = Request::Revision(revision.parse().unwrap())
@@ -184,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_unconditional_and_names_only_our_file() {
+    fn write_is_unconditional_and_names_one_file() {
         let request = Request::Write {
             content: "{\"a\":\"ü\n\"}".into(),
             until: "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6".parse().unwrap(),
@@ -206,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_gist_is_secret_and_holds_our_file_alone() {
+    fn new_gist_is_secret_with_one_file() {
         let request = Request::Create {
             description: "a lease".into(),
             content: "{}".into(),
@@ -225,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_without_a_chosen_file_is_refused() {
+    fn write_without_file_is_refused() {
         let request = Request::Write {
             content: "x".into(),
             until: "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6".parse().unwrap(),

@@ -281,7 +281,7 @@ impl World {
     fn hear(&mut self, node: usize, answer: &Answer) {
         let told = self.told(node);
         let candidate = &mut self.nodes[node];
-        candidate.limits.heard(told, &answer.reply);
+        candidate.limits.note_result(told, &answer.reply);
         if let Err(LockError::RateLimited { retry_after, .. }) = &answer.reply {
             candidate.told_to_wait_until = told + *retry_after;
         }

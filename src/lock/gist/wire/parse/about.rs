@@ -1,20 +1,20 @@
-//! What a gist's body says for people: who sees it, and whose it is. No decision rests on it, so
-//! whatever stands in its place spoils no answer.
+//! The part of a gist's body for display: visibility and owner. No decision depends on it, so any value
+//! in its place is accepted.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The longest login that is kept, in characters; GitHub's have at most 39.
+/// Most characters of a login that are kept; GitHub's have at most 39.
 const LONGEST_LOGIN: usize = 100;
 
-/// A value of any kind, of which a flag, a text and an owner's login are kept.
+/// A value of any kind; a flag, a text and an owner's login are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Loose {
     Flag(bool),
     Text(String),
-    /// An object.
+    /// An object, with the login in it.
     Owner(Option<String>),
     Other,
 }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_kind_counts_as_absent() {
+    fn other_kinds_count_as_unknown() {
         assert_eq!(read("true").flag(), Some(true));
         assert_eq!(
             read(r#"{"id":1,"login":"someone"}"#).owner().as_deref(),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_without_end_is_cut() {
+    fn long_login_is_cut() {
         let long = format!(r#"{{"login":"{}"}}"#, "é".repeat(10_000));
         assert_eq!(read(&long).owner().unwrap().chars().count(), LONGEST_LOGIN);
     }

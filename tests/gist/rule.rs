@@ -1,11 +1,11 @@
-//! The walk over a gist's history, held against the full rule applied to all of it.
+//! The history scan, compared with the rule applied to the whole history.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::rule::{
-    Base, EffectiveRevision, Known, Progress, RevisionContent, resolve,
+    Base, EffectiveRevision, Known, Missing, RevisionContent, resolve,
 };
 use elector::lock::gist::stored::Stored;
 use elector::lock::gist::wire::{Commit, Text};
@@ -47,36 +47,36 @@ impl Gist {
         &self.revisions[index].1
     }
 
-    /// The rule, applied to everything up to and with `last`; its state as the index of the revision
-    /// in effect.
-    fn in_effect(&self, last: usize) -> usize {
-        let mut effect = 0;
+    /// Applies the rule to every revision up to `last`; returns the index of the effective one.
+    fn effective(&self, last: usize) -> usize {
+        let mut effective = 0;
         for index in 1..=last {
             if self.text(index) == self.text(index - 1) {
                 continue;
             }
             match Stored::read(self.text(index)).origin() {
-                Some(origin) if origin.supersedes != self.revisions[effect].0 => {}
-                _ => effect = index,
+                Some(origin) if origin.supersedes != self.revisions[effective].0 => {}
+                _ => effective = index,
             }
         }
-        effect
+        effective
     }
 
-    /// The longest lease of any record that took effect, from the newest of ours up to the one in
-    /// effect.
+    /// Returns the longest lease of the effective records since the newest effective write of an elector.
     fn backlog(&self, last: usize) -> Option<Duration> {
-        let effect = self.in_effect(last);
-        let is_ours = |index: &usize| Stored::read(self.text(*index)).origin().is_some();
-        let took_effect = |index: &usize| self.in_effect(*index) == *index;
-        let from = (0..=effect)
+        let effective = self.effective(last);
+        let conditional = |index: &usize| Stored::read(self.text(*index)).origin().is_some();
+        let became_effective = |index: &usize| self.effective(*index) == *index;
+        let from = (0..=effective)
             .rev()
-            .find(|index| is_ours(index) && took_effect(index))
+            .find(|index| conditional(index) && became_effective(index))
             .unwrap_or(0);
-        let records = (from..=effect).filter(took_effect).filter_map(|index| {
-            let stored = Stored::read(self.text(index));
-            stored.lease()
-        });
+        let records = (from..=effective)
+            .filter(became_effective)
+            .filter_map(|index| {
+                let stored = Stored::read(self.text(index));
+                stored.lease()
+            });
         records.max()
     }
 
@@ -90,12 +90,12 @@ impl Gist {
             .collect()
     }
 
-    /// Resolves the history up to `last`, handing out what is asked for; counts that.
+    /// Resolves the history up to `last`, provides what is missing, and counts the contents that were read.
     fn resolve(
         &self,
         last: usize,
         base: Option<&Base>,
-        seen: &mut BTreeMap<Revision, RevisionContent>,
+        contents: &mut BTreeMap<Revision, RevisionContent>,
     ) -> (EffectiveRevision, usize) {
         let commits = self.commits(last);
         let mut known = 2.min(commits.len());
@@ -104,28 +104,28 @@ impl Gist {
             let view = Known {
                 commits: &commits[..known],
                 complete: known == commits.len(),
-                seen,
+                contents,
             };
             match resolve(view, base) {
-                Progress::Resolved(effect) => return (effect, asked),
-                Progress::NeedOlder => {
-                    assert!(known < commits.len(), "it asks for more than there is");
+                Ok(effective) => return (effective, asked),
+                Err(Missing::Older) => {
+                    assert!(known < commits.len(), "it asks for more than exists");
                     known += 1;
                 }
-                Progress::NeedText(revision) => {
+                Err(Missing::Text(revision)) => {
                     asked += 1;
                     let text = self.revisions.iter().find(|(name, _)| *name == revision);
-                    let fresh =
-                        seen.insert(revision, RevisionContent::new(text.unwrap().1.clone()));
-                    assert!(fresh.is_none(), "it asks for what it knows");
+                    let content = RevisionContent::new(text.unwrap().1.clone());
+                    let old = contents.insert(revision, content);
+                    assert!(old.is_none(), "it asks for a known content");
                 }
             }
         }
     }
 }
 
-/// A history as it may come about: writers that go by what was in effect when they last looked, late
-/// and repeated writes, other files' revisions, reverts, edits by hand with and without our fields.
+/// Draws a history: writes on top of the effective revision that was read last, late and repeated writes,
+/// writes to other files, reverts, manual edits with and without the electors' fields.
 fn random_gist(rng: &mut Rng) -> Gist {
     let mut gist = Gist::default();
     gist.push(match rng.u8(..4) {
@@ -147,12 +147,12 @@ fn random_gist(rng: &mut Rng) -> Gist {
             3 => Text::Missing,
             4 => Text::Whole("not json".into()),
             _ => {
-                let looked_at = if rng.f64() < honesty {
+                let read_at = if rng.f64() < honesty {
                     last
                 } else {
                     rng.usize(..=last)
                 };
-                ours(writer, lease, gist.revisions[gist.in_effect(looked_at)].0)
+                ours(writer, lease, gist.revisions[gist.effective(read_at)].0)
             }
         };
         gist.push(text);
@@ -161,46 +161,46 @@ fn random_gist(rng: &mut Rng) -> Gist {
 }
 
 #[test]
-fn a_walk_agrees_with_the_rule_applied_to_everything() {
+fn scan_agrees_with_full_rule() {
     for seed in 0..HISTORIES {
         let mut rng = Rng::with_seed(seed);
         let gist = random_gist(&mut rng);
         let last = gist.revisions.len() - 1;
-        let (effect, _) = gist.resolve(last, None, &mut BTreeMap::new());
-        let expected = gist.in_effect(last);
-        assert_eq!(effect.commit.revision, name(expected), "seed {seed}");
-        if effect.stored.origin().is_none() {
-            assert_eq!(effect.longest_lease, gist.backlog(last), "seed {seed}");
+        let (effective, _) = gist.resolve(last, None, &mut BTreeMap::new());
+        let expected = gist.effective(last);
+        assert_eq!(effective.commit.revision, name(expected), "seed {seed}");
+        if effective.stored.origin().is_none() {
+            assert_eq!(effective.longest_lease, gist.backlog(last), "seed {seed}");
         }
     }
 }
 
 #[test]
-fn going_on_from_what_was_known_agrees_with_the_rule_applied_to_everything() {
+fn continued_scan_agrees_with_full_rule() {
     for seed in 0..HISTORIES {
         let mut rng = Rng::with_seed(seed);
         let gist = random_gist(&mut rng);
-        let mut seen = BTreeMap::new();
+        let mut contents = BTreeMap::new();
         let mut base: Option<Base> = None;
         let mut at = 0;
         while at < gist.revisions.len() {
-            let (effect, _) = gist.resolve(at, base.as_ref(), &mut seen);
-            let expected = gist.in_effect(at);
+            let (effective, _) = gist.resolve(at, base.as_ref(), &mut contents);
+            let expected = gist.effective(at);
             assert_eq!(
-                effect.commit.revision,
+                effective.commit.revision,
                 name(expected),
                 "seed {seed} at {at}"
             );
-            if effect.stored.origin().is_none() {
+            if effective.stored.origin().is_none() {
                 assert_eq!(
-                    effect.longest_lease,
+                    effective.longest_lease,
                     gist.backlog(at),
                     "seed {seed} at {at}"
                 );
             }
             base = Some(Base {
                 at: gist.revisions[at].0,
-                effect,
+                effective,
             });
             at += rng.usize(1..6);
         }
@@ -208,39 +208,39 @@ fn going_on_from_what_was_known_agrees_with_the_rule_applied_to_everything() {
 }
 
 #[test]
-fn a_head_on_top_of_what_it_supersedes_needs_nothing_more() {
+fn head_on_superseded_revision_needs_nothing_more() {
     let mut gist = Gist::default();
     gist.push(plain(0, 30));
     gist.push(ours(1, 30, name(0)));
     gist.push(ours(2, 30, name(1)));
     let head = RevisionContent::new(gist.text(2).clone());
-    let mut seen = BTreeMap::from([(name(2), head)]);
-    let (effect, asked) = gist.resolve(2, None, &mut seen);
-    assert_eq!(effect.commit.revision, name(2));
+    let mut contents = BTreeMap::from([(name(2), head)]);
+    let (effective, asked) = gist.resolve(2, None, &mut contents);
+    assert_eq!(effective.commit.revision, name(2));
     assert_eq!(asked, 0);
 }
 
 #[test]
-fn another_files_revisions_do_not_take_the_name_over() {
+fn other_files_revisions_are_passed_over() {
     let mut gist = Gist::default();
     gist.push(Text::Missing);
     gist.push(ours(1, 30, name(0)));
     for _ in 0..5 {
         gist.push(gist.text(1).clone());
     }
-    let (effect, _) = gist.resolve(6, None, &mut BTreeMap::new());
-    assert_eq!(effect.commit.revision, name(1));
+    let (effective, _) = gist.resolve(6, None, &mut BTreeMap::new());
+    assert_eq!(effective.commit.revision, name(1));
     gist.push(ours(2, 30, name(1)));
-    let (effect, _) = gist.resolve(7, None, &mut BTreeMap::new());
-    assert_eq!(effect.commit.revision, name(7));
+    let (effective, _) = gist.resolve(7, None, &mut BTreeMap::new());
+    assert_eq!(effective.commit.revision, name(7));
 }
 
 #[test]
-fn locks_that_share_a_gist_do_not_make_each_other_read_everything() {
+fn shared_gist_needs_few_reads() {
     let mut gist = Gist::default();
     gist.push(Text::Missing);
     let mut last = 0;
-    // Two other locks renew between any two writes of this one.
+    // Two other locks renew between every two writes of this one.
     for writer in 1..200 {
         gist.push(ours(writer, 30, name(last)));
         last = gist.revisions.len() - 1;
@@ -248,24 +248,24 @@ fn locks_that_share_a_gist_do_not_make_each_other_read_everything() {
         gist.push(gist.text(last).clone());
     }
     let newest = gist.revisions.len() - 1;
-    let (effect, asked) = gist.resolve(newest, None, &mut BTreeMap::new());
-    assert_eq!(effect.commit.revision, name(last));
+    let (effective, asked) = gist.resolve(newest, None, &mut BTreeMap::new());
+    assert_eq!(effective.commit.revision, name(last));
     assert!(asked <= 6, "{asked}");
 }
 
 #[test]
-fn a_late_write_by_an_old_leader_cannot_depose_a_new_one() {
+fn late_write_cannot_depose_new_leader() {
     let mut gist = Gist::default();
     gist.push(plain(0, 30));
     gist.push(ours(1, 30, name(0)));
     gist.push(ours(2, 30, name(1)));
     gist.push(ours(3, 30, name(1)));
-    let (effect, _) = gist.resolve(3, None, &mut BTreeMap::new());
-    assert_eq!(effect.commit.revision, name(2));
+    let (effective, _) = gist.resolve(3, None, &mut BTreeMap::new());
+    assert_eq!(effective.commit.revision, name(2));
 }
 
 #[test]
-fn an_edit_by_hand_that_keeps_our_fields_does_not_take_effect() {
+fn manual_edit_with_electors_fields_is_ineffective() {
     let mut gist = Gist::default();
     gist.push(plain(0, 30));
     gist.push(ours(1, 30, name(0)));
@@ -275,12 +275,12 @@ fn an_edit_by_hand_that_keeps_our_fields_does_not_take_effect() {
     gist.push(Text::Whole(
         text.replace("\"1\"", "\"somebody else\"").into(),
     ));
-    let (effect, _) = gist.resolve(2, None, &mut BTreeMap::new());
-    assert_eq!(effect.commit.revision, name(1));
+    let (effective, _) = gist.resolve(2, None, &mut BTreeMap::new());
+    assert_eq!(effective.commit.revision, name(1));
 }
 
 #[test]
-fn a_look_back_ends_at_a_floor() {
+fn scan_ends_at_checkpoint() {
     let mut gist = Gist::default();
     for number in 0..50 {
         gist.push(plain(number, 1));
@@ -290,17 +290,17 @@ fn a_look_back_ends_at_a_floor() {
             .into(),
     ));
     gist.push(plain(51, 3));
-    let mut seen = BTreeMap::new();
-    let (effect, asked) = gist.resolve(51, None, &mut seen);
+    let mut contents = BTreeMap::new();
+    let (effective, asked) = gist.resolve(51, None, &mut contents);
     assert_eq!(
         asked, 3,
-        "the head, the floor, and that it changed what was below it"
+        "the head, the checkpoint, and the content below it"
     );
-    assert_eq!(effect.longest_lease, Some(Duration::from_secs(7)));
+    assert_eq!(effective.longest_lease, Some(Duration::from_secs(7)));
 }
 
 #[test]
-fn a_newer_rule_is_noticed_until_a_plain_overwrite_settles_it() {
+fn newer_protocol_lasts_until_foreign_write() {
     let newer = |supersedes: Revision| {
         Text::Whole(
             format!(
@@ -313,22 +313,22 @@ fn a_newer_rule_is_noticed_until_a_plain_overwrite_settles_it() {
     gist.push(plain(0, 30));
     gist.push(ours(1, 30, name(0)));
     gist.push(newer(name(1)));
-    let (effect, _) = gist.resolve(2, None, &mut BTreeMap::new());
-    assert_eq!(effect.newer_protocol, Some(2));
+    let (effective, _) = gist.resolve(2, None, &mut BTreeMap::new());
+    assert_eq!(effective.newer_protocol, Some(2));
     gist.push(ours(3, 30, name(1)));
-    let (effect, _) = gist.resolve(3, None, &mut BTreeMap::new());
+    let (effective, _) = gist.resolve(3, None, &mut BTreeMap::new());
     assert_eq!(
-        effect.newer_protocol,
+        effective.newer_protocol,
         Some(2),
-        "who knows what it means to them"
+        "the newer rule may make another revision effective"
     );
     gist.push(plain(4, 30));
-    let (effect, _) = gist.resolve(4, None, &mut BTreeMap::new());
-    assert_eq!(effect.newer_protocol, None);
+    let (effective, _) = gist.resolve(4, None, &mut BTreeMap::new());
+    assert_eq!(effective.newer_protocol, None);
 }
 
 #[test]
-fn a_newer_rule_ends_with_a_write_of_who_understood_it() {
+fn newer_protocol_ends_with_understanding_write() {
     let mut gist = Gist::default();
     gist.push(plain(0, 30));
     gist.push(Text::Whole(
@@ -338,18 +338,18 @@ fn a_newer_rule_ends_with_a_write_of_who_understood_it() {
         )
         .into(),
     ));
-    let mut seen = BTreeMap::new();
-    let (effect, _) = gist.resolve(1, None, &mut seen);
-    assert_eq!(effect.newer_protocol, Some(2));
+    let mut contents = BTreeMap::new();
+    let (effective, _) = gist.resolve(1, None, &mut contents);
+    assert_eq!(effective.newer_protocol, Some(2));
     let base = Base {
         at: name(1),
-        effect,
+        effective,
     };
     gist.push(ours(2, 30, name(1)));
-    // Whoever saw all of it agrees with whoever comes later.
+    // A scan from the base agrees with a scan from nothing.
     for base in [Some(&base), None] {
-        let (effect, _) = gist.resolve(2, base, &mut seen.clone());
-        assert_eq!(effect.commit.revision, name(2));
-        assert_eq!(effect.newer_protocol, None);
+        let (effective, _) = gist.resolve(2, base, &mut contents.clone());
+        assert_eq!(effective.commit.revision, name(2));
+        assert_eq!(effective.newer_protocol, None);
     }
 }
