@@ -41,17 +41,25 @@
 //! }
 //! ```
 
+// Modules get time, files and threads from their callers. Those that do not are marked.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod cli;
+#[expect(clippy::disallowed_methods, reason = "a command reads its files and environment")]
 pub mod commands;
 pub mod election;
 pub mod emulator;
 #[doc(hidden)]
 pub mod fmt;
+#[expect(clippy::disallowed_methods, reason = "a server has threads and deadlines")]
 pub mod http;
 pub mod lock;
+#[expect(clippy::disallowed_methods, reason = "a client has threads, deadlines and files")]
 pub mod net;
 pub mod observe;
+#[expect(clippy::disallowed_methods, reason = "threads, files and the environment are its task")]
 pub mod runtime;
+#[expect(clippy::disallowed_methods, reason = "the clocks that other modules use")]
 pub mod system;
 pub mod workload;
 

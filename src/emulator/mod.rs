@@ -22,9 +22,13 @@ mod history;
 mod limits;
 mod render;
 mod revision;
+#[expect(clippy::disallowed_methods, reason = "it delays answers")]
 mod routes;
+#[expect(clippy::disallowed_methods, reason = "it serves in threads of its own")]
 mod server;
+#[expect(clippy::disallowed_methods, reason = "it serves in threads of its own")]
 mod service;
+#[expect(clippy::disallowed_methods, reason = "it keeps its state in a file")]
 mod state;
 mod store;
 mod write;

@@ -9,10 +9,13 @@
 //!           ◄─── started, exited, workload-stopped ──
 //! ```
 
+#[expect(clippy::disallowed_methods, reason = "it starts the wrapped program")]
 pub mod exec;
+#[expect(clippy::disallowed_methods, reason = "it is a process")]
 pub mod guard;
 pub mod guard_state;
 pub mod health;
 pub mod message;
+#[expect(clippy::disallowed_methods, reason = "it starts and finds processes")]
 pub mod process;
 pub mod supervisor;

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conformance;
-mod house;
+mod dependency_rule;
 mod properties;
 mod runtime;
 #[path = "../support/mod.rs"]
