@@ -45,21 +45,21 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod cli;
-#[expect(clippy::disallowed_methods, reason = "a command reads its files and environment")]
+#[expect(clippy::disallowed_methods, reason = "files, environment, threads")]
 pub mod commands;
 pub mod election;
 pub mod emulator;
 #[doc(hidden)]
 pub mod fmt;
-#[expect(clippy::disallowed_methods, reason = "a server has threads and deadlines")]
+#[expect(clippy::disallowed_methods, reason = "threads and deadlines")]
 pub mod http;
 pub mod lock;
-#[expect(clippy::disallowed_methods, reason = "a client has threads, deadlines and files")]
+#[expect(clippy::disallowed_methods, reason = "threads, deadlines and files")]
 pub mod net;
 pub mod observe;
-#[expect(clippy::disallowed_methods, reason = "threads, files and the environment are its task")]
+#[expect(clippy::disallowed_methods, reason = "threads, files, environment")]
 pub mod runtime;
-#[expect(clippy::disallowed_methods, reason = "the clocks that other modules use")]
+#[expect(clippy::disallowed_methods, reason = "clocks and timers")]
 pub mod system;
 pub mod workload;
 

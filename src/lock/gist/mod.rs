@@ -10,6 +10,7 @@
 //! [`GistLock`] is the blocking shell: it passes the protocol's requests to the client and the answers
 //! back, within the timeout of the call. It decides nothing.
 
+#[expect(clippy::disallowed_methods, reason = "waits between requests")]
 pub mod admin;
 mod backend;
 pub mod budget;
@@ -18,6 +19,7 @@ pub mod client;
 pub mod limiter;
 pub mod look;
 mod observed;
+#[expect(clippy::disallowed_methods, reason = "reads the environment")]
 pub mod options;
 mod pages;
 pub mod protocol;
