@@ -1,7 +1,7 @@
 //! One connection, from its first request to its end, on its own thread.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown as Direction, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::limits::Limits;
 use super::receive::{Receiver, RequestError};
 use super::request::{Message, Request};
 use super::response::{Reply, Response};
-use super::shutdown::Shutdown;
+use super::shutdown::ShutdownFlag;
 use super::slots::Slot;
 
 /// Time for which input is discarded after a response that ends the connection.
@@ -33,7 +33,7 @@ pub(super) struct Connection {
     pub(super) stream: Arc<TcpStream>,
     pub(super) peer: SocketAddr,
     pub(super) limits: Limits,
-    pub(super) shutdown: Arc<Shutdown>,
+    pub(super) shutdown: Arc<ShutdownFlag>,
 }
 
 impl Connection {
@@ -61,7 +61,7 @@ impl Connection {
             }
             idle = self.limits.idle_timeout;
         }
-        let _ = self.stream.shutdown(Direction::Both);
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Handles one request; returns whether the connection stays open.
@@ -98,7 +98,7 @@ impl Connection {
                 if self.send(&response, head_only, true) {
                     self.linger(slot);
                 }
-                let _ = self.stream.shutdown(Direction::Both);
+                let _ = self.stream.shutdown(Shutdown::Both);
                 slot.set_busy();
                 if catch_unwind(AssertUnwindSafe(task)).is_err() {
                     log::error!(
@@ -170,7 +170,7 @@ impl Connection {
     /// Gives the client time to read the last response before the connection closes.
     fn linger(&self, slot: &Slot) {
         slot.set_waiting(Duration::ZERO);
-        if self.stream.shutdown(Direction::Write).is_err() {
+        if self.stream.shutdown(Shutdown::Write).is_err() {
             return;
         }
         let deadline = Instant::now() + LINGER;

@@ -1,6 +1,6 @@
 //! Requests as a handler receives them, and what a handler can do with their connection.
 
-use std::net::{Shutdown as Direction, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::shutdown::Shutdown;
+use super::shutdown::ShutdownFlag;
 
 /// Reason why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Request {
     message: Message,
     peer: SocketAddr,
     stream: Arc<TcpStream>,
-    shutdown: Arc<Shutdown>,
+    shutdown: Arc<ShutdownFlag>,
 }
 
 impl Request {
@@ -47,7 +47,7 @@ impl Request {
         message: Message,
         peer: SocketAddr,
         stream: Arc<TcpStream>,
-        shutdown: Arc<Shutdown>,
+        shutdown: Arc<ShutdownFlag>,
     ) -> Self {
         Self {
             message,
@@ -138,7 +138,7 @@ impl Request {
 
     /// Closes the connection without a response; the handler may continue.
     pub fn hang_up(&self) {
-        let _ = self.stream.shutdown(Direction::Both);
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Returns a [`pause`](Self::pause) that outlives the request, for a task after the response.

@@ -1,7 +1,6 @@
 //! Responses: what a handler returns, and their bytes on the connection.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 /// A handler's instruction for the connection.
@@ -15,17 +14,6 @@ pub enum Reply {
     Drop,
     /// Send about half of this response, then close the connection.
     Truncate(Response),
-}
-
-impl fmt::Debug for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Answer(response) => write!(f, "Answer({})", response.status),
-            Self::Afterwards(response, _) => write!(f, "Afterwards({})", response.status),
-            Self::Drop => f.write_str("Drop"),
-            Self::Truncate(response) => write!(f, "Truncate({})", response.status),
-        }
-    }
 }
 
 impl From<Response> for Reply {

@@ -1,7 +1,7 @@
 //! Listening, accepting connections into a bounded table, and shutdown.
 
 use std::io::{self, Write};
-use std::net::{Shutdown as Direction, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::limits::Limits;
 use super::request::Request;
 use super::response::{Reply, Response};
-use super::shutdown::Shutdown;
+use super::shutdown::ShutdownFlag;
 use super::slots::Slots;
 
 /// Pause after an `accept` that failed for lack of descriptors or memory: long enough to avoid a busy
@@ -36,10 +36,12 @@ const BACKLOG: i32 = 1024;
 /// Maximum number of connections accepted from one listener before the others get their turn.
 const ACCEPTS_PER_ROUND: usize = 64;
 
+type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
+
 /// Shuts a server down from another thread.
 #[derive(Debug, Clone)]
 pub struct ShutdownHandle {
-    shutdown: Arc<Shutdown>,
+    shutdown: Arc<ShutdownFlag>,
     wake: Arc<UnixStream>,
 }
 
@@ -64,7 +66,7 @@ impl ShutdownHandle {
 pub struct Server {
     listeners: Vec<TcpListener>,
     limits: Limits,
-    shutdown: Arc<Shutdown>,
+    shutdown: Arc<ShutdownFlag>,
     wake: Arc<UnixStream>,
     woken: UnixStream,
     local: SocketAddr,
@@ -122,7 +124,7 @@ impl Server {
         self,
         handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<()> {
-        let handler: Arc<dyn Fn(&Request) -> Reply + Send + Sync> = Arc::new(handler);
+        let handler: Handler = Arc::new(handler);
         let slots = Arc::new(Slots::default());
         let result = self.accept_all(&slots, &handler);
         self.shutdown.set();
@@ -134,15 +136,16 @@ impl Server {
 
     fn accept_all(&self, slots: &Arc<Slots>, handler: &Handler) -> io::Result<()> {
         while !self.shutdown.is_set() {
-            let ready = self.poll_listeners()?;
-            for (listener, _) in self.listeners.iter().zip(ready).filter(|(_, ready)| *ready) {
+            self.poll_listeners()?;
+            for listener in &self.listeners {
                 self.accept_some(listener, slots, handler);
             }
         }
         Ok(())
     }
 
-    fn poll_listeners(&self) -> io::Result<Vec<bool>> {
+    /// Waits for connections or shutdown.
+    fn poll_listeners(&self) -> io::Result<()> {
         let mut fds: Vec<PollFd<'_>> = self
             .listeners
             .iter()
@@ -150,13 +153,9 @@ impl Server {
             .collect();
         fds.push(PollFd::new(self.woken.as_fd(), PollFlags::POLLIN));
         match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(e) => return Err(e.into()),
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(e) => Err(e.into()),
         }
-        Ok(fds[..self.listeners.len()]
-            .iter()
-            .map(|fd| fd.any().unwrap_or(false))
-            .collect())
     }
 
     fn accept_some(&self, listener: &TcpListener, slots: &Arc<Slots>, handler: &Handler) {
@@ -166,20 +165,18 @@ impl Server {
                     self.failing.store(false, Ordering::Relaxed);
                     self.start(stream, peer, slots, handler);
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e)
-                    if matches!(
-                        e.kind(),
-                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
-                    ) => {}
-                Err(e) => {
-                    // Logged once, not ten times a second.
-                    if !self.failing.swap(true, Ordering::Relaxed) {
-                        log::warn!("http: accepting connections failed, retrying: {e}");
+                Err(e) => match e.kind() {
+                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    _ => {
+                        // Logged once, not ten times a second.
+                        if !self.failing.swap(true, Ordering::Relaxed) {
+                            log::warn!("http: accepting connections failed, retrying: {e}");
+                        }
+                        let _ = self.shutdown.wait(ACCEPT_PAUSE);
+                        return;
                     }
-                    let _ = self.shutdown.wait(ACCEPT_PAUSE);
-                    return;
-                }
+                },
             }
         }
     }
@@ -218,8 +215,6 @@ impl Server {
     }
 }
 
-type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
-
 /// Answers 503. The response fits a new socket's buffer, so it does not block the accept thread.
 fn reject(mut stream: &TcpStream) {
     let response = Response::text(503, "too many connections\n");
@@ -228,5 +223,5 @@ fn reject(mut stream: &TcpStream) {
     if stream.set_nonblocking(true).is_ok() {
         let _ = stream.write(&bytes);
     }
-    let _ = stream.shutdown(Direction::Write);
+    let _ = stream.shutdown(Shutdown::Write);
 }

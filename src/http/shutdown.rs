@@ -6,9 +6,9 @@ use crate::system::monitor::Monitor;
 
 /// Flag that is set once, when the server shuts down; setting it wakes every waiting thread.
 #[derive(Debug, Default)]
-pub(super) struct Shutdown(Monitor<bool>);
+pub(super) struct ShutdownFlag(Monitor<bool>);
 
-impl Shutdown {
+impl ShutdownFlag {
     pub(super) fn is_set(&self) -> bool {
         *self.0.lock()
     }

@@ -41,7 +41,7 @@ pub struct Journal {
     pub terms_started: u64,
     /// Number of terms of this candidate that stopped.
     pub terms_stopped: u64,
-    /// Number of observed changes of the holder, including to this candidate and to nobody.
+    /// Number of observed changes of the holder, including to this candidate and to no holder.
     pub holder_changes: u64,
     /// Duration of the renewals.
     pub renewals: RenewalTimes,

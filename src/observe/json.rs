@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::observed_terms::ObservedTerm;
 use super::snapshot::Snapshot;
-use super::workload_counts::{ExitClass, WorkloadCounts};
+use super::workload_counts::WorkloadCounts;
 use crate::election::lock::Content;
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
@@ -304,11 +304,10 @@ fn requests(snapshot: &Snapshot) -> Requests {
 }
 
 fn workload(counts: &WorkloadCounts) -> Workload {
-    let exits = ExitClass::ALL.map(|class| (class.codes(), counts.exits(class)));
     Workload {
         running: counts.is_running(),
         starts: counts.starts(),
-        exits: exits.into_iter().collect(),
+        exits: counts.exits().into(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt::{Display, Write};
 
 use super::journal::BUCKETS;
 use super::snapshot::Snapshot;
-use super::workload_counts::{ExitClass, WorkloadCounts};
+use super::workload_counts::WorkloadCounts;
 
 /// Content type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -228,8 +228,8 @@ fn workload(text: &mut Text, counts: &WorkloadCounts) {
     let name = "elector_workload_exits_total";
     let help = "Exits of the workload by exit code: 126 not executable, 127 not found, 128+n killed by signal n.";
     text.metric(name, "counter", help);
-    for class in ExitClass::ALL {
-        text.sample(name, &[("code", class.codes())], counts.exits(class));
+    for (codes, count) in counts.exits() {
+        text.sample(name, &[("code", codes)], count);
     }
 }
 

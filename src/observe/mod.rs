@@ -22,4 +22,4 @@ pub mod snapshot;
 mod workload_counts;
 
 pub use snapshot::{CandidateInfo, ReadyWhen, Snapshot};
-pub use workload_counts::{ExitClass, WorkloadCounts};
+pub use workload_counts::WorkloadCounts;

@@ -63,16 +63,8 @@ pub enum EndReason {
     Replaced,
     /// The record was overwritten or deleted by a foreign write.
     Overwritten,
-    /// Own term: this candidate was asked to stop.
-    Stopped,
-    /// Own term: it was asked to step down.
-    SteppedDown,
-    /// Own term: the wrapped program ended.
-    WorkloadEnded,
-    /// Own term: the lease was not renewed before the renew deadline.
-    NotRenewed,
-    /// Own term: another candidate took the lease over, or the record was lost.
-    Deposed,
+    /// A term of this process stopped.
+    Stopped(StopReason),
 }
 
 impl EndReason {
@@ -84,23 +76,11 @@ impl EndReason {
             EndReason::Expired => "expired",
             EndReason::Replaced => "replaced",
             EndReason::Overwritten => "overwritten",
-            EndReason::Stopped => "stopped",
-            EndReason::SteppedDown => "steppedDown",
-            EndReason::WorkloadEnded => "workloadEnded",
-            EndReason::NotRenewed => "notRenewed",
-            EndReason::Deposed => "deposed",
-        }
-    }
-}
-
-impl From<StopReason> for EndReason {
-    fn from(reason: StopReason) -> Self {
-        match reason {
-            StopReason::Cancelled => EndReason::Stopped,
-            StopReason::SteppedDown => EndReason::SteppedDown,
-            StopReason::WorkloadEnded => EndReason::WorkloadEnded,
-            StopReason::RenewDeadline => EndReason::NotRenewed,
-            StopReason::Deposed => EndReason::Deposed,
+            EndReason::Stopped(StopReason::Cancelled) => "stopped",
+            EndReason::Stopped(StopReason::SteppedDown) => "steppedDown",
+            EndReason::Stopped(StopReason::WorkloadEnded) => "workloadEnded",
+            EndReason::Stopped(StopReason::RenewDeadline) => "notRenewed",
+            EndReason::Stopped(StopReason::Deposed) => "deposed",
         }
     }
 }
@@ -184,7 +164,7 @@ impl ObservedTerms {
     pub fn end_own(&mut self, now: Instant, fencing_token: u64, reason: StopReason) {
         let mut own = self.terms.iter_mut().rev().filter(|term| term.mine);
         if let Some(term) = own.find(|term| term.fencing_token == fencing_token) {
-            let reason = reason.into();
+            let reason = EndReason::Stopped(reason);
             term.end.get_or_insert(TermEnd { at: now, reason });
         }
     }
@@ -348,7 +328,10 @@ mod tests {
         terms.observe(at(22), &record("", 4), true, false);
         assert_eq!(
             ends(&terms),
-            [("me 4".to_owned(), Some((at(20), EndReason::SteppedDown)))]
+            [(
+                "me 4".to_owned(),
+                Some((at(20), EndReason::Stopped(StopReason::SteppedDown)))
+            )]
         );
         let term = terms.last().unwrap();
         assert!(term.mine && term.from == at(3));

@@ -1,54 +1,20 @@
 //! Counters of the workload's starts and exits, which its supervisor updates.
 
+use std::array;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Class of an exit code, so that a metric has five values instead of 256.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitClass {
-    /// Code 0.
-    Success,
-    /// Codes 1 to 125, which the program defines.
-    Failure,
-    /// Code 126: the program could not be executed.
-    NotExecutable,
-    /// Code 127: the program was not found.
-    NotFound,
-    /// Codes from 128: killed by a signal, unless the program itself uses such codes.
-    Signal,
-}
+/// Classes of exit codes, so that a metric has five values instead of 256: success, failures that the
+/// program defines, not executable, not found, and killed by a signal.
+const CLASSES: [&str; 5] = ["0", "1-125", "126", "127", "128+"];
 
-impl ExitClass {
-    /// All classes.
-    pub const ALL: [ExitClass; 5] = [
-        ExitClass::Success,
-        ExitClass::Failure,
-        ExitClass::NotExecutable,
-        ExitClass::NotFound,
-        ExitClass::Signal,
-    ];
-
-    /// Returns the class of an exit code.
-    #[must_use]
-    pub fn of(code: i32) -> Self {
-        match code {
-            0 => ExitClass::Success,
-            126 => ExitClass::NotExecutable,
-            127 => ExitClass::NotFound,
-            128.. => ExitClass::Signal,
-            _ => ExitClass::Failure,
-        }
-    }
-
-    /// Returns the codes of the class, as in metrics and JSON.
-    #[must_use]
-    pub fn codes(self) -> &'static str {
-        match self {
-            ExitClass::Success => "0",
-            ExitClass::Failure => "1-125",
-            ExitClass::NotExecutable => "126",
-            ExitClass::NotFound => "127",
-            ExitClass::Signal => "128+",
-        }
+/// Returns the index of an exit code's class in [`CLASSES`].
+fn class_of(code: i32) -> usize {
+    match code {
+        0 => 0,
+        126 => 2,
+        127 => 3,
+        128.. => 4,
+        _ => 1,
     }
 }
 
@@ -57,7 +23,7 @@ impl ExitClass {
 pub struct WorkloadCounts {
     starts: AtomicU64,
     running: AtomicBool,
-    exits: [AtomicU64; ExitClass::ALL.len()],
+    exits: [AtomicU64; CLASSES.len()],
 }
 
 impl WorkloadCounts {
@@ -71,7 +37,7 @@ impl WorkloadCounts {
     /// code is unknown or the start failed.
     pub fn ended(&self, code: Option<i32>) {
         if let Some(code) = code {
-            self.exits[ExitClass::of(code) as usize].fetch_add(1, Ordering::Relaxed);
+            self.exits[class_of(code)].fetch_add(1, Ordering::Relaxed);
         }
         self.running.store(false, Ordering::Relaxed);
     }
@@ -88,10 +54,10 @@ impl WorkloadCounts {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of exits with a code of this class.
+    /// Returns the number of exits for each class of exit codes.
     #[must_use]
-    pub fn exits(&self, class: ExitClass) -> u64 {
-        self.exits[class as usize].load(Ordering::Relaxed)
+    pub fn exits(&self) -> [(&'static str, u64); CLASSES.len()] {
+        array::from_fn(|n| (CLASSES[n], self.exits[n].load(Ordering::Relaxed)))
     }
 }
 
@@ -109,7 +75,7 @@ mod tests {
             assert!(!counts.is_running());
         }
         counts.ended(None);
-        let exits = ExitClass::ALL.map(|class| counts.exits(class));
+        let exits = counts.exits().map(|(_, count)| count);
         assert_eq!(exits, [1, 125, 1, 1, 128]);
         assert_eq!(counts.starts(), 256);
     }

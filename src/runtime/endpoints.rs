@@ -79,7 +79,7 @@ impl Source for LiveSource {
     }
 }
 
-/// Serves the endpoints of an election at `addr`, on threads of their own.
+/// Serves the endpoints of an election at `addr`, on separate threads.
 ///
 /// # Errors
 /// If the address cannot be bound or the system starts no thread; the message says what to do.

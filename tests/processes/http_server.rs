@@ -451,8 +451,8 @@ fn handler_drops_truncates_and_hangs_up() {
 
 #[test]
 fn waiting_handler_notices_closed_client() {
-    let gone = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&gone);
+    let closed = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&closed);
     let server = serve(Limits::default(), move |request| {
         if request.wait_while_connected(PATIENCE) == Waited::PeerGone {
             counted.fetch_add(1, Ordering::SeqCst);
@@ -462,9 +462,11 @@ fn waiting_handler_notices_closed_client() {
     let mut wire = Wire::connect(server.addr);
     // More requests on the same connection do not count as a close.
     wire.send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(gone.load(Ordering::SeqCst), 0);
+    assert_eq!(closed.load(Ordering::SeqCst), 0);
     drop(wire);
-    eventually("the handler came back", || gone.load(Ordering::SeqCst) == 1);
+    eventually("the handler returned", || {
+        closed.load(Ordering::SeqCst) == 1
+    });
 }
 
 #[test]

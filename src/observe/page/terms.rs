@@ -65,13 +65,15 @@ fn list_item(snapshot: &Snapshot, term: &ObservedTerm) -> String {
     let shown =
         |at: Option<OffsetDateTime>| at.map_or("…".to_owned(), |at| time(at, snapshot.wall));
     let from = start_of(snapshot, term);
-    let (to, shown_to, class, reason) = match term.end {
+    let (class, to, shown_to, reason) = match term.end {
+        None => ("term now", Some(snapshot.wall), "now".to_owned(), None),
         Some(end) => {
             let to = snapshot.wall_at(end.at);
-            (to, shown(to), "term", describe(end.reason))
+            ("term", to, shown(to), Some(describe(end.reason)))
         }
-        None => (Some(snapshot.wall), "now".to_owned(), "term now", ""),
     };
+    let reason = reason.map(|reason| format!(" · {reason}"));
+    let reason = reason.unwrap_or_default();
     let lasted = from.zip(to).map(|(from, to)| to - from);
     let lasted = lasted.and_then(|lasted| Duration::try_from(lasted).ok());
     let chip = if term.mine {
@@ -91,17 +93,13 @@ fn list_item(snapshot: &Snapshot, term: &ObservedTerm) -> String {
     )
 }
 
-fn describe(reason: EndReason) -> &'static str {
+fn describe(reason: EndReason) -> String {
     match reason {
-        EndReason::Released => " · released the lease",
-        EndReason::Expired => " · its lease expired",
-        EndReason::Replaced => " · another leader followed",
-        EndReason::Overwritten => " · overwritten by a foreign write",
-        EndReason::Stopped => " · stopped",
-        EndReason::SteppedDown => " · stepped down",
-        EndReason::WorkloadEnded => " · its workload ended",
-        EndReason::NotRenewed => " · could not renew in time",
-        EndReason::Deposed => " · deposed",
+        EndReason::Released => "released the lease".to_owned(),
+        EndReason::Expired => "its lease expired".to_owned(),
+        EndReason::Replaced => "another leader followed".to_owned(),
+        EndReason::Overwritten => "overwritten by a foreign write".to_owned(),
+        EndReason::Stopped(reason) => reason.to_string(),
     }
 }
 

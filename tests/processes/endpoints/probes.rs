@@ -12,7 +12,7 @@ fn outage_keeps_candidates_healthy_and_ready() {
     let second = watch(&world, "second");
     second.await_said("All hail first");
     world.set_faults(r#"{"outage":true}"#);
-    never_for(LEASE * 2, "somebody is not well", || {
+    never_for(LEASE * 2, "a probe failed", || {
         [&first, &second].iter().any(|elector| {
             elector.get("/healthz").status != 200 || elector.get("/readyz").status != 200
         })
@@ -26,12 +26,12 @@ fn candidate_is_ready_after_answer_or_lease() {
     world.set_faults(r#"{"outage":true}"#);
     let start = world.elector("patient").with("LEASE_DURATION", "1h");
     let patient = spawn(&world, start);
-    eventually("it has looked", || patient.said("failed"));
+    eventually("a read failed", || patient.said("failed"));
     let refused = patient.get("/readyz");
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains("no answer"), "{}", refused.text());
     let other = watch(&world, "other");
-    eventually("it is ready although nobody answers", || {
+    eventually("it is ready without an answer", || {
         other.get("/readyz").status == 200
     });
     assert_eq!(
@@ -40,7 +40,7 @@ fn candidate_is_ready_after_answer_or_lease() {
     );
     assert_eq!(patient.get("/readyz").status, 503);
     world.set_faults("{}");
-    eventually("it is ready once it was answered", || {
+    eventually("it is ready after an answer", || {
         patient.get("/readyz").status == 200
     });
 }

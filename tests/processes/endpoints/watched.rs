@@ -86,7 +86,7 @@ impl Watched {
     }
 
     /// Returns whether `/healthz` answers 200.
-    pub fn is_well(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         let asked = request("GET", "/healthz", &[("Connection", "close")], "");
         exchange(self.addr, asked).is_some_and(|answer| answer.status == 200)
     }

@@ -2,6 +2,6 @@
 //! names, and without its elector.
 
 mod chromium;
-mod looks;
+mod layout;
 mod picture;
-mod refreshed;
+mod updates;

@@ -48,12 +48,12 @@ fn lease_bar_runs_down_between_updates() {
     // Far more values than requests, so the page computes them.
     let falls = browser.evaluate(
         "new Promise(done => { \
-           const seen = []; \
-           const look = () => { \
+           const values = []; \
+           const sample = () => { \
              const value = document.querySelector('progress').value; \
-             if (seen.at(-1) !== value) seen.push(value); \
-             seen.length < 60 ? setTimeout(look, 20) : done(seen.at(-1) < seen[0]); }; \
-           look(); })",
+             if (values.at(-1) !== value) values.push(value); \
+             values.length < 60 ? setTimeout(sample, 20) : done(values.at(-1) < values[0]); }; \
+           sample(); })",
     );
     assert_eq!(falls, true);
 }

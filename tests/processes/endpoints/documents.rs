@@ -155,7 +155,7 @@ fn status_lists_terms_with_end_reason() {
     again.await_said("All hail watcher");
     assert_eq!(watcher.ask("POST", "/step-down", &[]).status, 202);
     again.await_leading();
-    eventually("the watcher has seen the third term", || {
+    eventually("the watcher observed the third term", || {
         watcher.status()["terms"][0]["holder"] == "again"
     });
     let status = watcher.status();
@@ -252,7 +252,7 @@ fn metrics_follow_the_election() {
     let failure = first.status()["lastFailure"]["message"].clone();
     assert!(failure.as_str().unwrap().contains("failed"), "{failure}");
     world.set_faults("{}");
-    eventually("somebody leads again", || {
+    eventually("a candidate leads again", || {
         [&first, &second].map(leads).contains(&true)
     });
     first.leave();
@@ -315,7 +315,7 @@ fn no_address_means_no_endpoints() {
     ] {
         let mut elector = world.spawn(start);
         elector.await_said("stands for election");
-        eventually("it has looked", || {
+        eventually("it has read the lease", || {
             elector.said("claimed") || elector.said("hail")
         });
         assert!(!elector.said("status endpoints"));
