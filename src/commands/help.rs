@@ -77,6 +77,20 @@ Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.
     text
 }
 
+/// Returns the settings as a Markdown table.
+#[must_use]
+pub fn settings_table() -> String {
+    let mut table = String::from("| variable | default | meaning |\n|---|---|---|\n");
+    for setting in settings::all() {
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {} |",
+            setting.name, setting.default, setting.text
+        );
+    }
+    table
+}
+
 /// Returns the default of a setting as a phrase.
 fn default(default: &str) -> String {
     match default.starts_with("required") {
@@ -165,6 +179,13 @@ mod tests {
         }
         for setting in settings::all() {
             assert!(text.contains(&format!("\n  {} (", setting.name)));
+        }
+    }
+
+    #[test]
+    fn settings_table_has_three_columns() {
+        for line in settings_table().lines() {
+            assert_eq!(line.matches('|').count(), 4, "{line}");
         }
     }
 

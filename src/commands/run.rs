@@ -105,7 +105,7 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
         log::warn!("{warning}");
     }
     warn_of_short_try(&config, backend.confirm_delay().unwrap_or_default());
-    let health = settings.outside.workload_health_url.clone();
+    let health = settings.workload_health_url.clone();
     if health.is_some() && options.program.is_empty() {
         log::warn!(
             "WORKLOAD_HEALTH_URL: there is no program to check; use `elector run -- PROGRAM`"
@@ -131,10 +131,10 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
         lock: handle.describe().to_owned(),
         config,
         confirm_delay: backend.confirm_delay(),
-        ready_when: settings.outside.ready_when,
+        ready_when: settings.ready_when,
         workload: workload.as_ref().map(Workload::counts),
     };
-    let addr = settings.outside.http_addr.as_ref();
+    let addr = settings.http_addr.as_ref();
     let serve = |addr| endpoints::serve(addr, handle.clone(), opened.stats, candidate);
     let _endpoints = addr.map(serve).transpose().map_err(CommandError::failed)?;
     let log_leader = move |transition: &Transition| transitions::new_leader(&identity, transition);
@@ -159,8 +159,8 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
 fn sidecar_options(settings: &Settings) -> SidecarOptions {
     SidecarOptions {
         identity: settings.election.identity.clone(),
-        leader_file: settings.outside.leader_file.clone(),
-        webhook_url: settings.outside.webhook_url.clone(),
+        leader_file: settings.leader_file.clone(),
+        webhook_url: settings.webhook_url.clone(),
         ca_file: settings.ca_file.clone(),
         proxy: ProxySettings::read(|name| std::env::var(name).ok()),
     }

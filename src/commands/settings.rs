@@ -1,11 +1,8 @@
-//! The settings: which environment variables there are, and what follows from them.
+//! Settings: the environment variables of `elector`, checked.
 //!
-//! [`Settings::read`] is pure: it asks a lookup for each variable, and returns either settings that
-//! can be worked with or every problem in one message. It opens no file and no connection; whether
-//! the token is good and the gist exists is found out by those who use them. Rules between the times
-//! stand in [`LeaderElectionConfig::validate`].
+//! A setting that works but is probably not intended becomes a warning. The rules for the times are in
+//! [`LeaderElectionConfig::validate`], and those of a lock in its own folder.
 
-mod outside;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -17,49 +14,57 @@ use std::time::Duration;
 
 use crate::commands::command::CommandError;
 use crate::election::config::{ConfigError, LeaderElectionConfig};
+use crate::http::ListenAddr;
 use crate::lock::LockSpec;
-use crate::lock::settings::{Noted, Reader, shown};
+use crate::lock::settings::{Noted, Reader};
+use crate::net::{Url, is_loopback};
+use crate::observe::ReadyWhen;
 use crate::runtime::logging::LogFormat;
-pub use outside::{Outside, ReadyWhen};
 pub use table::all;
 
-/// The most that candidates wait beyond the end of a lease, at random: enough to keep the writes of
-/// a handful of them apart, little against the lease.
+/// Default of `TAKEOVER_STAGGER` at most: enough to separate the writes of a few candidates, and short
+/// compared with the lease.
 const LONGEST_STAGGER: Duration = Duration::from_millis(400);
 
-/// A candidate that polls fast must not wait for many polls' time: a part of one is enough.
-const STAGGER_OF_POLL: u32 = 4;
+/// Part of the poll period that `TAKEOVER_STAGGER` is at most by default. A candidate that polls often
+/// need not wait for several polls.
+const STAGGER_DIVISOR: u32 = 4;
 
-/// What a workload's own settings may be called too.
-const SHARED_NAMES: &[&str] = &["HTTP_ADDR", "WEBHOOK_URL", "LOG_FORMAT"];
-
-/// Everything that the environment decides.
+/// Settings of the program.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Lock that holds the record.
     pub lock: LockSpec,
-    /// Name and times, valid together with the lock's confirm delay. The seed is 0: the caller that runs
-    /// the election draws one.
+    /// Identity and times, valid together with the lock's confirm delay. The seed is 0: a caller that runs
+    /// an election sets its own.
     pub election: LeaderElectionConfig,
-    /// How people and machines look in.
-    pub outside: Outside,
-    /// PEM file with certificates to trust in place of the built-in ones.
+    /// PEM file with the roots to trust in place of the built-in ones.
     pub ca_file: Option<PathBuf>,
-    /// What is logged, in the syntax of `RUST_LOG`; not checked here.
+    /// Address of the status endpoints; `None` for none.
+    pub http_addr: Option<ListenAddr>,
+    /// Role in which `/readyz` reports ready.
+    pub ready_when: ReadyWhen,
+    /// File that exists while this candidate leads.
+    pub leader_file: Option<PathBuf>,
+    /// Health check of the workload.
+    pub workload_health_url: Option<Url>,
+    /// Receiver of transitions.
+    pub webhook_url: Option<Url>,
+    /// Log filter in the syntax of `RUST_LOG`, not checked.
     pub log_filter: String,
     /// Form of the log's lines.
     pub log_format: LogFormat,
     warnings: Vec<String>,
 }
 
-/// Why there are no settings: every problem, each a sentence that says what to do.
+/// Problems of the settings. Each is one line that names the variable and the fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsError {
     problems: Vec<String>,
 }
 
 impl SettingsError {
-    /// The problems, in the order of the table of settings.
+    /// Returns the problems, in the order in which the settings are read.
     #[must_use]
     pub fn problems(&self) -> &[String] {
         &self.problems
@@ -68,11 +73,11 @@ impl SettingsError {
 
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings cannot be used:")?;
+        f.write_str("wrong settings:")?;
         for problem in &self.problems {
             write!(f, "\n  {problem}")?;
         }
-        f.write_str("\nsee `elector help` for all settings")
+        f.write_str("\nSee `elector help` for all settings.")
     }
 }
 
@@ -85,32 +90,30 @@ impl From<SettingsError> for CommandError {
 }
 
 impl Settings {
-    /// Reads the environment of this process. With a command that shares it, settings whose names the
-    /// command may use for its own count only with `ELECTOR_` in front.
+    /// Reads the environment of this process. Beside a wrapped program, names that it may use itself count
+    /// only with `ELECTOR_`.
     ///
     /// # Errors
-    /// [`SettingsError`] with every problem.
-    pub fn from_environment(with_command: bool) -> Result<Self, SettingsError> {
-        let lookup = |name: &str| {
-            let shared = with_command && SHARED_NAMES.contains(&name);
-            std::env::var_os(name).filter(|_| !shared)
-        };
+    /// Returns [`SettingsError`] with every problem.
+    pub fn from_environment(with_program: bool) -> Result<Self, SettingsError> {
+        let shared = |name: &str| all().any(|setting| setting.shared && setting.name == name);
+        let lookup = |name: &str| std::env::var_os(name).filter(|_| !with_program || !shared(name));
         read(&lookup, host_name().as_deref(), false)
     }
 
     /// Reads the environment of this process for a lock whose place may not exist yet.
     ///
     /// # Errors
-    /// [`SettingsError`] with every problem.
+    /// Returns [`SettingsError`] with every problem.
     pub fn for_new_lock() -> Result<Self, SettingsError> {
         read(&|name| std::env::var_os(name), host_name().as_deref(), true)
     }
 
     /// Reads settings through `lookup`, which is asked for `ELECTOR_<NAME>` and then for `<NAME>`.
-    /// `host_name` is the identity where no other is given.
+    /// `host_name` is the identity if no other is set.
     ///
     /// # Errors
-    /// [`SettingsError`] with every problem.
+    /// Returns [`SettingsError`] with every problem.
     pub fn read(
         lookup: &dyn Fn(&str) -> Option<OsString>,
         host_name: Option<&str>,
@@ -118,26 +121,11 @@ impl Settings {
         read(lookup, host_name, false)
     }
 
-    /// What works, but probably not as wished: sentences that say what to change. To be shown once,
-    /// at start.
+    /// Returns warnings about settings that work but are probably not intended.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
-}
-
-fn log_format(reader: &mut Reader<'_>) -> LogFormat {
-    let Ok(Some(found)) = reader.text("LOG_FORMAT") else {
-        return LogFormat::default();
-    };
-    found.value.parse().unwrap_or_else(|_| {
-        reader.problem(format!(
-            "{} is {}: give text or json",
-            found.variable,
-            shown(&found.value)
-        ));
-        LogFormat::default()
-    })
 }
 
 fn host_name() -> Option<String> {
@@ -154,9 +142,19 @@ fn read(
     let (lock, confirm_delay) = LockSpec::read(&mut reader, ca_file.as_deref(), new_lock);
     let identity = identity(&mut reader, host_name);
     let election = election(&mut reader, identity, lock.as_ref().ok(), confirm_delay);
-    let outside = outside::read(&mut reader);
-    let log_filter = reader.text("RUST_LOG");
-    let log_format = log_format(&mut reader);
+    let http_addr = http_addr(&mut reader);
+    let ready_when = reader.parsed("READY_WHEN", "use candidate or leader", |text| {
+        match text.to_ascii_lowercase().as_str() {
+            "candidate" => Some(ReadyWhen::Candidate),
+            "leader" => Some(ReadyWhen::Leader),
+            _ => None,
+        }
+    });
+    let leader_file = reader.path("LEADER_FILE");
+    let workload_health_url = workload_health_url(&mut reader);
+    let webhook_url = url(&mut reader, "WEBHOOK_URL");
+    let log_filter = reader.text("RUST_LOG").ok().flatten();
+    let log_format = reader.parsed("LOG_FORMAT", "use text or json", |text| text.parse().ok());
     match lock {
         Ok(lock) if reader.problem_count() == 0 => {
             for warning in lock.backend().warnings(&election) {
@@ -165,13 +163,14 @@ fn read(
             Ok(Settings {
                 lock,
                 election,
-                outside,
                 ca_file,
-                log_filter: log_filter
-                    .ok()
-                    .flatten()
-                    .map_or_else(|| "info".to_owned(), |found| found.value),
-                log_format,
+                http_addr,
+                ready_when: ready_when.unwrap_or_default(),
+                leader_file,
+                workload_health_url,
+                webhook_url,
+                log_filter: log_filter.map_or_else(|| "info".to_owned(), |found| found.value),
+                log_format: log_format.unwrap_or_default(),
                 warnings: reader.into_warnings(),
             })
         }
@@ -181,41 +180,38 @@ fn read(
     }
 }
 
-/// `LEADER_NAME`, or what the cluster calls this pod, or the host's name.
+/// Returns `LEADER_NAME`, or else the pod's name in its cluster, or else the host's name.
 fn identity(reader: &mut Reader<'_>, host_name: Option<&str>) -> Result<String, Noted> {
     let mut part = |name: &str| match reader.text(name)? {
-        Some(found) => reader.no_secret(found).map(Some),
+        Some(found) => reader.no_secret(found).map(|found| Some(found.value)),
         None => Ok(None),
     };
     if let Some(name) = part("LEADER_NAME")? {
-        return Ok(name.value);
+        return Ok(name);
     }
-    let (cluster, namespace, pod) = (
+    let parts = [
         part("CLUSTER_NAME"),
         part("POD_NAMESPACE"),
         part("POD_NAME"),
-    );
+    ];
+    // All are read first, so that all problems are noted.
+    let [cluster, namespace, pod] = parts;
     let parts = [cluster?, namespace?, pod?];
     if parts[0].is_none() && parts[2].is_some() {
         reader.warning(
-            "CLUSTER_NAME is not set: pods of one name in two clusters cannot be told apart in logs \
+            "CLUSTER_NAME is not set: pods with the same name in two clusters look the same in logs \
              and in the record; set it to the cluster's name"
                 .to_owned(),
         );
     }
-    let joined = parts
-        .into_iter()
-        .flatten()
-        .map(|found| found.value)
-        .collect::<Vec<_>>()
-        .join("/");
+    let joined = parts.into_iter().flatten().collect::<Vec<_>>().join("/");
     match host_name {
         _ if !joined.is_empty() => Ok(joined),
         Some(name) if !name.is_empty() => Ok(name.to_owned()),
         _ => {
             reader.problem(
-                "LEADER_NAME is not set, and this machine has no name: give this candidate a name \
-                 of its own"
+                "LEADER_NAME is not set, and this machine has no host name; give this candidate a \
+                 name that no other one has"
                     .to_owned(),
             );
             Err(Noted)
@@ -223,14 +219,14 @@ fn identity(reader: &mut Reader<'_>, host_name: Option<&str>) -> Result<String, 
     }
 }
 
-/// Name and times; what is wrong with them, one by one and together, is noted.
+/// Reads identity and times, and notes all that is wrong with them.
 fn election(
     reader: &mut Reader<'_>,
     identity: Result<String, Noted>,
     lock: Option<&LockSpec>,
     confirm_delay: Option<Duration>,
 ) -> LeaderElectionConfig {
-    // A name that could not be read is complained about already.
+    // A bad identity is noted already.
     let mut config = LeaderElectionConfig::new(identity.unwrap_or_else(|Noted| "?".to_owned()));
     if let Some(times) = lock.map(|lock| lock.backend().default_times()) {
         config.lease_duration = times.lease_duration;
@@ -243,7 +239,7 @@ fn election(
     config.renew_deadline = reader.duration("RENEW_DEADLINE", config.renew_deadline);
     config.retry_period = reader.duration("RETRY_PERIOD", config.retry_period);
     config.poll_period = reader.duration("POLL_PERIOD", config.poll_period);
-    let stagger = LONGEST_STAGGER.min(config.poll_period / STAGGER_OF_POLL);
+    let stagger = LONGEST_STAGGER.min(config.poll_period / STAGGER_DIVISOR);
     config.takeover_stagger = reader.duration("TAKEOVER_STAGGER", stagger);
     config.termination_grace = reader.duration("TERMINATION_GRACE", config.termination_grace);
     config.stop_timeout = reader.duration("STOP_TIMEOUT", config.stop_timeout);
@@ -251,7 +247,7 @@ fn election(
     config.release_on_cancel = reader.boolean("RELEASE_ON_CANCEL", config.release_on_cancel);
     config.exit_on_lost_lease = reader.boolean("EXIT_ON_LOST_LEASE", config.exit_on_lost_lease);
     for error in config.validate(confirm_delay).err().unwrap_or_default() {
-        // A relation to a time that could not be read would be a relation to its default.
+        // If a time is bad, its default takes part in the relations.
         if times_are_known || !is_relation(&error) {
             reader.problem(error.to_string());
         }
@@ -267,4 +263,41 @@ fn is_relation(error: &ConfigError) -> bool {
             | ConfigError::ShortRenewDeadline { .. }
             | ConfigError::LongConfirmDelay { .. }
     )
+}
+
+fn http_addr(reader: &mut Reader<'_>) -> Option<ListenAddr> {
+    let fix = "use `off`, `:PORT`, `HOST:PORT` or `[IPV6]:PORT`";
+    let addr = reader.parsed("HTTP_ADDR", fix, |text| {
+        match text.eq_ignore_ascii_case("off") {
+            true => Some(None),
+            false => text.parse().ok().map(Some),
+        }
+    });
+    addr.flatten()
+}
+
+/// Reads the address of the health check, which must be on this machine, as the workload is.
+fn workload_health_url(reader: &mut Reader<'_>) -> Option<Url> {
+    let url = url(reader, "WORKLOAD_HEALTH_URL")?;
+    if !url.is_https() && is_loopback(url.host()) {
+        return Some(url);
+    }
+    reader.problem(format!(
+        "WORKLOAD_HEALTH_URL is {url}, but the workload runs on this machine; use a loopback \
+         address of this machine with http://, like http://127.0.0.1:8080/healthz"
+    ));
+    None
+}
+
+fn url(reader: &mut Reader<'_>, name: &str) -> Option<Url> {
+    let found = reader.text(name).ok()??;
+    let url = found.value.parse().ok();
+    if url.is_none() {
+        // The value is not shown: it may contain a secret.
+        reader.problem(format!(
+            "{} is not a URL; use one that begins with http:// or https://",
+            found.variable
+        ));
+    }
+    url
 }

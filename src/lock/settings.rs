@@ -17,8 +17,11 @@ pub struct Setting {
     pub name: &'static str,
     /// Value if it is not set, or a word on that.
     pub default: &'static str,
-    /// Meaning.
+    /// Meaning: a phrase without a full stop.
     pub text: &'static str,
+    /// Whether only the name with `ELECTOR_` counts beside a wrapped program, which may have a setting of
+    /// the same name.
+    pub shared: bool,
 }
 
 impl Setting {
@@ -29,7 +32,15 @@ impl Setting {
             name,
             default,
             text,
+            shared: false,
         }
+    }
+
+    /// Returns the setting, marked as [`shared`](Self::shared).
+    #[must_use]
+    pub const fn shared(mut self) -> Setting {
+        self.shared = true;
+        self
     }
 }
 
@@ -132,7 +143,7 @@ impl<'a> Reader<'a> {
         let Ok(value) = found.value.into_string() else {
             // The bytes are not shown: they may be a broken secret.
             self.problem(format!(
-                "{} is not valid UTF-8: write its value in UTF-8",
+                "{} is not valid UTF-8; write its value in UTF-8",
                 found.variable
             ));
             return Err(Noted);
@@ -164,40 +175,47 @@ impl<'a> Reader<'a> {
         let Ok(Some(found)) = self.text(name) else {
             return default;
         };
-        match duration::parse(&found.value) {
-            Ok(duration) => duration,
-            Err(_) if looks_secret(&found.value) => {
-                self.problem(format!(
-                    "{} holds what looks like an access token; give a duration like 30s",
-                    found.variable
-                ));
-                default
-            }
-            Err(error) => {
-                self.problem(format!("{}: {error}", found.variable));
-                default
-            }
+        if looks_secret(&found.value) {
+            self.problem(format!(
+                "{} holds what looks like an access token (not shown); use a duration like 30s",
+                found.variable
+            ));
+            return default;
         }
+        duration::parse(&found.value).unwrap_or_else(|error| {
+            self.problem(format!("{}: {error}", found.variable));
+            default
+        })
+    }
+
+    /// Returns the value as `parse` reads it, or `None` if it is unset or bad. A bad value is noted, with
+    /// `fix`.
+    pub fn parsed<T>(
+        &mut self,
+        name: &str,
+        fix: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let found = self.text(name).ok()??;
+        let parsed = parse(&found.value);
+        if parsed.is_none() {
+            let value = shown(&found.value);
+            self.problem(format!("{} is {value}; {fix}", found.variable));
+        }
+        parsed
     }
 
     /// Returns whether the value is `true` or `1` rather than `false` or `0`, in any case, or the default
     /// if it is unset or bad. A bad value is noted.
     pub fn boolean(&mut self, name: &str, default: bool) -> bool {
-        let Ok(Some(found)) = self.text(name) else {
-            return default;
-        };
-        match found.value.to_ascii_lowercase().as_str() {
-            "true" | "1" => true,
-            "false" | "0" => false,
-            _ => {
-                self.problem(format!(
-                    "{} is {}: give true or false",
-                    found.variable,
-                    shown(&found.value)
-                ));
-                default
+        let value = self.parsed(name, "use true or false", |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "true" | "1" => Some(true),
+                "false" | "0" => Some(false),
+                _ => None,
             }
-        }
+        });
+        value.unwrap_or(default)
     }
 }
 

@@ -1,27 +1,24 @@
-//! The settings as people read about them: name, default, meaning.
-//!
-//! `elector help` prints this table, and a test holds the one in the README against it. What a
-//! setting does to the program stands in the parent module.
+//! Table of all settings. The reader, `elector help` and the documentation use it.
 
 use crate::lock;
 use crate::lock::settings::Setting;
 
-/// Returns every setting of the program: those of its locks first.
+/// Returns every setting of the program, those of its locks first.
 pub fn all() -> impl Iterator<Item = Setting> {
     lock::settings().chain(SETTINGS.iter().copied())
 }
 
-/// Settings that no lock contributes.
+/// Settings that do not depend on the kind of lock.
 const SETTINGS: &[Setting] = &[
     Setting::new(
         "SSL_CERT_FILE",
         "built-in roots",
-        "trusted root certificates (PEM) instead; read again when the file changes",
+        "PEM file with trusted roots, in place of the built-in ones",
     ),
     Setting::new(
         "LEADER_NAME",
         "the next three, or the host name",
-        "this candidate's identity, unlike every other one's",
+        "identity of this candidate, different from that of every other one",
     ),
     Setting::new("CLUSTER_NAME", "none", "first part of the identity"),
     Setting::new("POD_NAMESPACE", "none", "second part of the identity"),
@@ -29,75 +26,78 @@ const SETTINGS: &[Setting] = &[
     Setting::new(
         "LEASE_DURATION",
         "30s",
-        "how long a lease lasts for those who wait for it",
+        "time without a renewal after which standbys take over",
     ),
     Setting::new(
         "RENEW_DEADLINE",
         "16s",
-        "a leader that could not renew for so long stops leading",
+        "time without a renewal after which the leader stops leading",
     ),
-    Setting::new("RETRY_PERIOD", "8s", "between two renewals"),
-    Setting::new("POLL_PERIOD", "2s", "how often a candidate looks"),
+    Setting::new("RETRY_PERIOD", "8s", "interval between two renewals"),
+    Setting::new("POLL_PERIOD", "2s", "interval between a candidate's reads"),
     Setting::new(
         "TAKEOVER_STAGGER",
         "400ms",
-        "a free lease is taken up to so much later, at random",
+        "longest random delay before acquiring a free lease",
     ),
     Setting::new(
         "TERMINATION_GRACE",
         "5s",
-        "between TERM and KILL for the workload when the lease is being lost",
+        "time from SIGTERM to SIGKILL for the workload if the lease is being lost",
     ),
     Setting::new(
         "STOP_TIMEOUT",
         "25s",
-        "the same on a polite stop, with the lease kept alive meanwhile",
+        "the same on a graceful shutdown, while the lease is still renewed",
     ),
     Setting::new(
         "RELEASE_ON_CANCEL",
         "true",
-        "give the lease back on SIGTERM and SIGINT",
+        "release the lease on SIGTERM and SIGINT",
     ),
     Setting::new(
         "EXIT_ON_LOST_LEASE",
         "false",
-        "exit with code 1 rather than stand again",
+        "exit with code 1 instead of running for election again",
     ),
     Setting::new(
         "HTTP_ADDR",
         "off",
-        "status endpoints: :PORT is every address, or HOST:PORT",
-    ),
+        "address of the status endpoints: :PORT (every interface) or HOST:PORT",
+    )
+    .shared(),
     Setting::new(
         "READY_WHEN",
         "candidate",
-        "or leader: what /readyz answers 200 for",
+        "or leader: role in which /readyz answers 200",
     ),
     Setting::new(
         "LEADER_FILE",
         "none",
-        "one line of JSON while leading: identity, token, until when",
+        "file with one line of JSON while leading: identity, token, deadline",
     ),
     Setting::new(
         "WORKLOAD_HEALTH_URL",
         "none",
-        "asked while leading; a workload that fails is stopped",
+        "URL to check while leading; a workload that fails is stopped",
     ),
     Setting::new(
         "WEBHOOK_URL",
         "none",
-        "gets a JSON POST at every transition",
-    ),
+        "URL that gets a JSON POST at every transition",
+    )
+    .shared(),
     Setting::new(
         "RUST_LOG",
         "info",
-        "what is logged: error, warn, info, debug, or module=level,...",
+        "log filter: error, warn, info, debug, or module=level,...",
     ),
     Setting::new(
         "LOG_FORMAT",
         "text",
         "or json: one object per line, for programs that read the log",
-    ),
+    )
+    .shared(),
 ];
 
 #[cfg(test)]
@@ -107,8 +107,8 @@ mod tests {
 
     use super::*;
 
-    /// The names in the README's table of settings: those that its first column lists, and those
-    /// that any of its columns mentions.
+    /// Returns the names in the README's table of settings: those in its first column, and those in any
+    /// column.
     fn names_in(readme: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         let rows = readme
             .lines()
@@ -133,7 +133,7 @@ mod tests {
             .map(str::to_owned)
     }
 
-    /// What is wrong with a README, one line for each name.
+    /// Returns the differences of a README, one line per name.
     fn differences(readme: &str) -> Vec<String> {
         let (listed, mentioned) = names_in(readme);
         let known: BTreeSet<String> = all().map(|setting| setting.name.to_owned()).collect();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_lists_the_settings_that_exist() {
+    fn readme_lists_every_setting() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
         if let Ok(readme) = std::fs::read_to_string(path) {
             assert_eq!(differences(&readme), Vec::<String>::new());
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_readme_that_lacks_a_setting_or_has_one_too_many_is_found_out() {
+    fn missing_and_unknown_settings_are_found() {
         let rows: String = all()
             .map(|row| format!("| `{}` | `x` | text |\n", row.name))
             .collect();

@@ -1,4 +1,4 @@
-//! Tests of the settings, on made-up environments.
+//! Tests the settings with environments of their own.
 
 use std::os::unix::ffi::OsStringExt;
 
@@ -11,7 +11,7 @@ fn gist(settings: &Settings) -> &GistOptions {
     options
 }
 
-/// What every good environment needs.
+/// Settings without a default.
 const MINIMUM: &[(&str, &str)] = &[("GIST_ID", "923dcb52"), ("GITHUB_API_TOKEN", "ghp_abc123")];
 
 fn read_os(variables: &[(&str, OsString)]) -> Result<Settings, SettingsError> {
@@ -30,7 +30,7 @@ fn read_only(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     read_os(&variables)
 }
 
-/// The minimum, and `variables` over it.
+/// Reads the minimum, overridden by `variables`.
 fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     read_only(&[MINIMUM, variables].concat())
 }
@@ -39,7 +39,7 @@ fn problems(variables: &[(&str, &str)]) -> Vec<String> {
     read(variables).unwrap_err().problems
 }
 
-/// Asserts that exactly one problem is reported, and that it holds all of `parts`.
+/// Asserts that exactly one problem is reported, and that it contains all `parts`.
 fn assert_problem(variables: &[(&str, &str)], parts: &[&str]) {
     let problems = problems(variables);
     assert_eq!(problems.len(), 1, "{problems:?}");
@@ -49,7 +49,7 @@ fn assert_problem(variables: &[(&str, &str)], parts: &[&str]) {
 }
 
 #[test]
-fn the_minimum_gives_the_defaults() {
+fn minimum_gives_defaults() {
     let settings = read(&[]).unwrap();
     assert_eq!(
         gist(&settings).gist_id.as_ref().unwrap().as_str(),
@@ -68,7 +68,7 @@ fn the_minimum_gives_the_defaults() {
 }
 
 #[test]
-fn the_defaults_in_the_table_are_the_defaults() {
+fn table_shows_the_real_defaults() {
     let given: Vec<_> = all()
         .filter(|row| !row.default.contains(' ') && !["none", "required"].contains(&row.default))
         .map(|row| (row.name, row.default))
@@ -79,7 +79,7 @@ fn the_defaults_in_the_table_are_the_defaults() {
 }
 
 #[test]
-fn every_setting_in_the_table_is_asked_for_in_both_forms() {
+fn every_setting_is_read_in_both_forms() {
     let asked = std::cell::RefCell::new(Vec::new());
     let lookup = |name: &str| {
         asked.borrow_mut().push(name.to_owned());
@@ -97,7 +97,7 @@ fn every_setting_in_the_table_is_asked_for_in_both_forms() {
 }
 
 #[test]
-fn the_longer_form_of_a_name_counts_first_and_an_empty_value_not_at_all() {
+fn prefixed_name_wins_and_empty_is_unset() {
     let settings = read(&[
         ("ELECTOR_GIST_FILE", "ours"),
         ("GIST_FILE", "theirs"),
@@ -114,7 +114,7 @@ fn the_longer_form_of_a_name_counts_first_and_an_empty_value_not_at_all() {
 }
 
 #[test]
-fn every_setting_is_taken() {
+fn every_setting_is_used() {
     let settings = read_only(&[
         ("GIST_ID", "abc"),
         ("GIST_FILE", "lease.json"),
@@ -162,7 +162,7 @@ fn every_setting_is_taken() {
 }
 
 #[test]
-fn all_problems_are_reported_at_once() {
+fn all_problems_are_in_one_error() {
     let error = read_only(&[
         ("GITHUB_API_URL", "ftp://x"),
         ("LEASE_DURATION", "10"),
@@ -173,7 +173,7 @@ fn all_problems_are_reported_at_once() {
     .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the settings cannot be used:
+        "wrong settings:
   GIST_ID is not set: give the id of the gist that holds the record, the last part of its address \
 on the web
   neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set: give an access token that may write gists, \
@@ -181,13 +181,13 @@ or a file that holds one
   GITHUB_API_URL is `ftp://x`, which starts with neither https:// nor http://
   LEASE_DURATION: unknown duration `10`; write it like 30s, 1m30s or 500ms
   ELECTOR_RETRY_PERIOD: negative duration `-8s`; remove the minus sign
-  RELEASE_ON_CANCEL is `yes`: give true or false
-see `elector help` for all settings"
+  RELEASE_ON_CANCEL is `yes`; use true or false
+See `elector help` for all settings."
     );
 }
 
 #[test]
-fn broken_relations_are_reported_with_the_other_problems() {
+fn broken_relations_are_reported_too() {
     let problems = problems(&[
         ("LEASE_DURATION", "20s"),
         ("CONFIRM_DELAY", "5s"),
@@ -200,7 +200,7 @@ fn broken_relations_are_reported_with_the_other_problems() {
 }
 
 #[test]
-fn a_gist_id_may_be_given_by_its_address() {
+fn gist_id_may_be_a_web_address() {
     let settings = read(&[("GIST_ID", "https://gist.github.com/me/923dcb53")]).unwrap();
     assert_eq!(
         gist(&settings).gist_id.as_ref().unwrap().as_str(),
@@ -213,7 +213,7 @@ fn a_gist_id_may_be_given_by_its_address() {
 }
 
 #[test]
-fn a_file_name_has_no_folder_no_control_character_and_an_end() {
+fn bad_file_name_is_refused() {
     for bad in ["/", "a/b", "a\nb", "\u{7f}", &"é".repeat(128)] {
         assert_problem(&[("GIST_FILE", bad)], &["GIST_FILE is `"]);
     }
@@ -223,7 +223,7 @@ fn a_file_name_has_no_folder_no_control_character_and_an_end() {
 }
 
 #[test]
-fn a_token_and_a_token_file_are_one_too_many() {
+fn access_token_and_its_file_conflict() {
     let file = ("GITHUB_API_TOKEN_FILE", "/t");
     assert_problem(
         &[file],
@@ -237,7 +237,7 @@ fn a_token_and_a_token_file_are_one_too_many() {
 }
 
 #[test]
-fn a_token_is_not_taken_for_what_is_logged_sent_or_stored() {
+fn access_token_in_wrong_setting_is_refused() {
     for (variable, value) in [
         ("GIST_ID", "ghp_abc123"),
         ("GIST_FILE", "ghp_abc123"),
@@ -255,7 +255,7 @@ fn a_token_is_not_taken_for_what_is_logged_sent_or_stored() {
 }
 
 #[test]
-fn a_token_in_place_of_the_path_to_its_file_is_not_shown() {
+fn access_token_as_path_is_not_shown() {
     for (variable, rest) in [
         ("GITHUB_API_TOKEN_FILE", None),
         (
@@ -275,7 +275,7 @@ fn a_token_in_place_of_the_path_to_its_file_is_not_shown() {
 }
 
 #[test]
-fn the_longer_form_of_one_token_outranks_the_shorter_of_the_other_aloud() {
+fn prefixed_access_token_wins_with_warning() {
     let settings = read(&[("ELECTOR_GITHUB_API_TOKEN_FILE", "/t")]).unwrap();
     assert!(matches!(
         &gist(&settings).access_token,
@@ -295,7 +295,7 @@ fn the_longer_form_of_one_token_outranks_the_shorter_of_the_other_aloud() {
 }
 
 #[test]
-fn a_token_loses_the_white_space_around_it_and_may_hold_none() {
+fn white_space_around_access_token_is_removed() {
     let settings = read(&[("GITHUB_API_TOKEN", " ghp_x\n")]).unwrap();
     assert!(
         matches!(&gist(&settings).access_token, AccessTokenSource::Value(token) if token.trim() == "ghp_x")
@@ -306,7 +306,7 @@ fn a_token_loses_the_white_space_around_it_and_may_hold_none() {
 }
 
 #[test]
-fn no_secret_is_ever_printed() {
+fn no_secret_is_printed() {
     let secret = "ghp_S3cr3tS3cr3t";
     let settings = read(&[("GITHUB_API_TOKEN", secret)]).unwrap();
     assert!(!format!("{settings:?}").contains("S3cr3t"));
@@ -327,7 +327,7 @@ fn no_secret_is_ever_printed() {
 }
 
 #[test]
-fn a_value_that_is_not_utf_8_is_an_error_that_names_the_variable() {
+fn non_utf_8_value_names_its_variable() {
     let broken = OsString::from_vec(vec![b'a', 0xff]);
     for row in all() {
         let mut variables: Vec<_> = MINIMUM
@@ -340,7 +340,7 @@ fn a_value_that_is_not_utf_8_is_an_error_that_names_the_variable() {
         if ["GITHUB_API_TOKEN_FILE", "SSL_CERT_FILE", "LEADER_FILE"].contains(&row.name) {
             assert!(
                 read.is_ok(),
-                "{} is a path, which may be anything",
+                "{} is a path, which may hold any bytes",
                 row.name
             );
         } else {
@@ -352,7 +352,7 @@ fn a_value_that_is_not_utf_8_is_an_error_that_names_the_variable() {
 }
 
 #[test]
-fn the_name_is_what_the_cluster_calls_the_pod_or_the_host() {
+fn identity_comes_from_pod_or_host() {
     let name = |variables: &[(&str, &str)]| read(variables).unwrap().election.identity;
     let (cluster, namespace, pod) = (
         ("CLUSTER_NAME", "napoleon"),
@@ -379,7 +379,7 @@ fn the_name_is_what_the_cluster_calls_the_pod_or_the_host() {
 }
 
 #[test]
-fn a_name_may_hold_any_character() {
+fn identity_may_hold_any_character() {
     for name in ["a \"b\"\n\u{1b}[31m", "Клеопатра/😀", &"x".repeat(10_000)] {
         let settings = read(&[("LEADER_NAME", name)]).unwrap();
         assert_eq!(settings.election.identity, name);
@@ -391,13 +391,13 @@ fn a_name_may_hold_any_character() {
 }
 
 #[test]
-fn a_pod_without_a_cluster_name_is_warned_about() {
+fn pod_without_cluster_name_is_warned_about() {
     let settings = read(&[("POD_NAME", "elector-0")]).unwrap();
     assert!(settings.warnings()[0].starts_with("CLUSTER_NAME is not set"));
 }
 
 #[test]
-fn an_insecure_address_needs_to_be_allowed_and_is_warned_about() {
+fn insecure_address_needs_permission_and_warns() {
     let plain = ("GITHUB_API_URL", "http://ghe.example.org");
     assert_problem(
         &[plain],
@@ -411,7 +411,7 @@ fn an_insecure_address_needs_to_be_allowed_and_is_warned_about() {
 }
 
 #[test]
-fn settings_that_cannot_fit_githubs_limits_are_warned_about_there_only() {
+fn settings_beyond_github_limits_are_warned_about() {
     let hasty = [
         ("RETRY_PERIOD", "5s"),
         ("POLL_PERIOD", "100ms"),
@@ -432,31 +432,27 @@ fn settings_that_cannot_fit_githubs_limits_are_warned_about_there_only() {
 }
 
 #[test]
-fn how_people_look_in_is_read() {
-    let outside = read(&[
+fn endpoints_and_files_are_read() {
+    let settings = read(&[
         ("HTTP_ADDR", ":4040"),
         ("READY_WHEN", "Leader"),
         ("LEADER_FILE", "/run/leader"),
         ("WORKLOAD_HEALTH_URL", "http://127.0.0.1:8080/healthz"),
         ("WEBHOOK_URL", "https://hooks.example.com/s3cr3t"),
     ])
-    .unwrap()
-    .outside;
-    assert_eq!(outside.http_addr, Some(":4040".parse().unwrap()));
-    assert_eq!(outside.ready_when, ReadyWhen::Leader);
-    assert_eq!(outside.leader_file, Some(PathBuf::from("/run/leader")));
-    assert!(outside.workload_health_url.is_some());
-    let webhook = outside.webhook_url.unwrap();
+    .unwrap();
+    assert_eq!(settings.http_addr, Some(":4040".parse().unwrap()));
+    assert_eq!(settings.ready_when, ReadyWhen::Leader);
+    assert_eq!(settings.leader_file, Some(PathBuf::from("/run/leader")));
+    assert!(settings.workload_health_url.is_some());
+    let webhook = settings.webhook_url.unwrap();
     assert_eq!(webhook.uri(), "https://hooks.example.com/s3cr3t");
     assert!(!format!("{webhook:?} {webhook}").contains("s3cr3t"));
-    assert_eq!(
-        read(&[("HTTP_ADDR", "off")]).unwrap().outside,
-        Outside::default()
-    );
+    assert_eq!(read(&[("HTTP_ADDR", "off")]).unwrap().http_addr, None);
 }
 
 #[test]
-fn what_is_no_way_to_look_in_is_told() {
+fn bad_addresses_are_refused() {
     assert_problem(&[("HTTP_ADDR", "4040")], &["HTTP_ADDR", "`4040`", ":PORT"]);
     assert_problem(&[("READY_WHEN", "soon")], &["READY_WHEN", "candidate"]);
     assert_problem(&[("LOG_FORMAT", "xml")], &["LOG_FORMAT", "json"]);
