@@ -221,8 +221,6 @@ pub struct Arguments {
     options: Vec<(&'static str, OsString)>,
     operand: Option<OsString>,
     program: Option<Vec<OsString>>,
-    /// All of them, unsorted.
-    pub raw: Vec<OsString>,
 }
 
 impl Arguments {
@@ -231,12 +229,8 @@ impl Arguments {
     /// # Errors
     /// Returns [`CommandError::HelpRequested`] if `-h` or `--help` is among them, and
     /// [`CommandError::Usage`] if the command does not take one of them.
-    pub fn parse(command: &Command, args: Vec<OsString>) -> Result<Arguments, CommandError> {
-        let mut parsed = Arguments {
-            raw: args.clone(),
-            ..Arguments::default()
-        };
-        let mut args = args;
+    pub fn parse(command: &Command, mut args: Vec<OsString>) -> Result<Arguments, CommandError> {
+        let mut parsed = Arguments::default();
         if command.operands == Operands::Program
             && let Some(dashes) = args.iter().position(|arg| arg == "--")
         {

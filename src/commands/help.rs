@@ -155,18 +155,6 @@ fn sentence(summary: &str) -> String {
     first.into_iter().chain(rest).chain(['.']).collect()
 }
 
-/// Returns the help of a command by its name; transitional.
-#[must_use]
-pub fn topic(name: &str) -> Option<&'static Command> {
-    super::table::find(name)
-}
-
-/// Returns the help of a command, or the overview; transitional.
-#[must_use]
-pub fn text(command: Option<&Command>) -> String {
-    command.map_or_else(overview, of_command)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

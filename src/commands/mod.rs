@@ -1,5 +1,6 @@
-//! One file per subcommand, and what they share: the settings, how durations are written, and how
-//! wrong arguments are told.
+//! Commands of the program, one file each, and the settings.
+//!
+//! `command` and `settings` are below the commands; `table` and `help` are above them.
 
 pub mod command;
 pub mod demo;
@@ -10,10 +11,8 @@ pub mod help;
 pub mod history;
 pub mod init;
 pub mod install;
-mod output;
 pub mod run;
 pub mod settings;
 pub mod status;
 pub mod step_down;
 pub mod table;
-pub mod usage;

@@ -2,88 +2,69 @@
 //!
 //! It sends one request over loopback, never through a proxy. The elector defines what stepping down means.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lexopt::prelude::*;
 use serde_json::Value as Json;
 
-use super::help;
-use super::output::{failed, print, wrong_settings};
-use super::usage::{self, UsageError};
+use super::command::{
+    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, print,
+};
 use crate::fmt::{one_line, quoted};
 use crate::http::ListenAddr;
 use crate::net::{CallError, ProxySettings, Url, UrlError, WebClient};
 
-/// Details for the help.
-pub(super) const DETAILS: &str = "\
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "step-down",
+    summary: "make the elector on this machine hand the lease to another candidate",
+    details: "\
 Asks the elector on this machine, over its status endpoint, to stop its workload, to
 release the lease, and not to acquire for one lease, so that another cluster acquires
 it. HTTP_ADDR determines the endpoint's port, so run it with the elector's own
 environment, for example with `kubectl exec POD -- elector step-down`. It needs neither
-the lock nor its access token.
-
-Options:
-  --port N   the endpoint's port, if HTTP_ADDR does not name it
-
+the lock nor its access token.",
+    options: &[CommandOption::value(
+        PORT,
+        "N",
+        "the endpoint's port, if HTTP_ADDR does not name it",
+    )],
+    operands: Operands::None,
+    notes: "\
 Exit codes: 0 it steps down; 1 it does not, or cannot be reached; 2 wrong usage or
-settings.";
+settings.",
+    run,
+};
 
-const NAME: &str = "step-down";
+const PORT: &str = "--port";
 
 /// Greatest duration of the request, connection included. The elector answers immediately, and steps down
 /// afterwards.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs the command with the arguments after its name.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let port = match parse(args) {
-        Ok(Some(port)) => port,
-        Ok(None) => return print(NAME, &help::text(help::topic(NAME)), ExitCode::SUCCESS),
-        Err(error) => return usage::refuse(NAME, &error),
+fn run(args: &Arguments) -> CommandResult {
+    let addresses = match port(args)? {
+        Some(port) => loopback(port),
+        None => addresses(http_addr().as_deref()).map_err(|error| match error {
+            AddressError::Off => CommandError::failed(error),
+            error => CommandError::settings(error),
+        })?,
     };
-    let addresses = match port {
-        Some(port) => Ok(loopback(port)),
-        None => addresses(http_addr().as_deref()),
-    };
-    let addresses = match addresses {
-        Ok(addresses) => addresses,
-        Err(error @ AddressError::Off) => return failed(NAME, &error),
-        Err(error) => return wrong_settings(NAME, &error),
-    };
-    match ask(&addresses) {
-        Ok(answer) => match answer.meaning() {
-            Ok(text) => print(NAME, &text, ExitCode::SUCCESS),
-            Err(why) => failed(NAME, &why),
-        },
-        Err(why) => failed(NAME, &why),
-    }
+    let answer = ask(&addresses).map_err(CommandError::failed)?;
+    print(&answer.meaning().map_err(CommandError::failed)?)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the port of `--port`, if it is given. The outer `None` means that help is requested.
-fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Option<Option<u16>>, UsageError> {
-    let mut port = None;
-    let mut parser = lexopt::Parser::from_args(args);
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Short('h') | Long("help") => return Ok(None),
-            Long("port") => port = Some(port_of(&parser.value()?.string()?)?),
-            arg => return Err(usage::unexpected(&arg, &["--port", "--help"])),
-        }
-    }
-    Ok(Some(port))
-}
-
-fn port_of(text: &str) -> Result<u16, UsageError> {
+fn port(args: &Arguments) -> Result<Option<u16>, UsageError> {
+    let Some(text) = args.parsed::<String>(PORT)? else {
+        return Ok(None);
+    };
     let port = text.parse().ok().filter(|port| *port > 0);
-    port.ok_or_else(|| {
-        UsageError::Value(format!(
-            "--port is {}: give a number from 1 to 65535",
-            quoted(text)
-        ))
+    port.map(Some).ok_or_else(|| {
+        let text = quoted(&text);
+        UsageError::Value(format!("{PORT} is {text}; use a number from 1 to 65535"))
     })
 }
 
@@ -238,16 +219,20 @@ impl Answer {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Option<Option<u16>>, UsageError> {
-        parse(line.split_whitespace().map(OsString::from))
+    fn parsed(line: &str) -> Result<Option<u16>, String> {
+        let args = line.split_whitespace().map(Into::into).collect();
+        match Arguments::parse(&COMMAND, args).and_then(|args| Ok(port(&args)?)) {
+            Ok(port) => Ok(port),
+            Err(CommandError::Usage(error)) => Err(error.to_string()),
+            Err(other) => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn port_option_is_parsed() {
-        assert_eq!(parsed(""), Ok(Some(None)));
-        assert_eq!(parsed("--port 4040"), Ok(Some(Some(4040))));
-        assert_eq!(parsed("--port=4040"), Ok(Some(Some(4040))));
-        assert_eq!(parsed("-h"), Ok(None));
+        assert_eq!(parsed(""), Ok(None));
+        assert_eq!(parsed("--port 4040"), Ok(Some(4040)));
+        assert_eq!(parsed("--port=4040"), Ok(Some(4040)));
         for (line, part) in [
             ("--port 0", "1 to 65535"),
             ("--port 70000", "1 to 65535"),
@@ -255,7 +240,7 @@ mod tests {
             ("--prot 1", "did you mean `--port`?"),
             ("now", "`now`"),
         ] {
-            let error = parsed(line).unwrap_err().to_string();
+            let error = parsed(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");
         }
     }

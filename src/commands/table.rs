@@ -1,6 +1,6 @@
 //! Table of all commands. Help, dispatch and suggestions come from it.
 
-use super::command::{Command, CommandOption, Operands};
+use super::command::Command;
 use super::{demo, depose, doctor, gist_server, history, init, install, run, status, step_down};
 
 /// Every command, in the order of the help.
@@ -12,7 +12,7 @@ pub const COMMANDS: &[&Command] = &[
     &history::COMMAND,
     &init::COMMAND,
     &doctor::COMMAND,
-    &STEP_DOWN,
+    &step_down::COMMAND,
     &depose::COMMAND,
     &install::COMMAND,
 ];
@@ -25,13 +25,3 @@ pub fn find(name: &str) -> Option<&'static Command> {
         .copied()
         .find(|command| command.name == name)
 }
-
-const STEP_DOWN: Command = Command {
-    name: "step-down",
-    summary: "have the elector on this machine give the lease to another",
-    details: step_down::DETAILS,
-    options: &[CommandOption::value("--port", "N", "")],
-    operands: Operands::None,
-    notes: "",
-    run: |args| Ok(step_down::run(args.raw.clone())),
-};
