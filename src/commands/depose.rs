@@ -12,6 +12,7 @@
 //! Some stores lose acknowledged writes that race with others. So the write counts only once a later
 //! read shows it.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread;
@@ -70,24 +71,47 @@ fn run(args: &Arguments) -> CommandResult {
     }
     let settings = Settings::from_environment(false)?;
     let backend = settings.lock.backend();
-    let mut deposing = Deposing {
-        admin: backend.admin(&settings.election)?,
-        election: &settings.election,
-        confirm_delay: backend.confirm_delay().unwrap_or_default(),
-    };
+    let admin = backend.admin(&settings.election)?;
+    let mut deposing = Deposing::new(admin, &settings.election, backend.confirm_delay());
     print(&deposing.run(yes).map_err(CommandError::failed)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-struct Deposing<'a> {
+/// Deposition of a lock's holder.
+pub struct Deposing<'a> {
     admin: Box<dyn Admin>,
     election: &'a LeaderElectionConfig,
     confirm_delay: Duration,
 }
 
-impl Deposing<'_> {
-    /// Deposes the holder. Returns the result, or the reason why the holder was not deposed.
-    fn run(&mut self, yes: bool) -> Result<String, String> {
+impl fmt::Debug for Deposing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Deposing")
+            .field(&self.admin.describe())
+            .finish()
+    }
+}
+
+impl<'a> Deposing<'a> {
+    /// Prepares the deposition. Candidates with the times of `election` are assumed.
+    #[must_use]
+    pub fn new(
+        admin: Box<dyn Admin>,
+        election: &'a LeaderElectionConfig,
+        confirm_delay: Option<Duration>,
+    ) -> Deposing<'a> {
+        Deposing {
+            admin,
+            election,
+            confirm_delay: confirm_delay.unwrap_or_default(),
+        }
+    }
+
+    /// Deposes the holder, after asking unless `yes`. Returns the result for display.
+    ///
+    /// # Errors
+    /// Returns the reason if the holder was not deposed.
+    pub fn run(&mut self, yes: bool) -> Result<String, String> {
         let nothing = |error: LockError| format!("{error}; nothing was written");
         let first = self.admin.inspect().map_err(nothing)?;
         if let Some(text) = nothing_to_depose(&first)? {

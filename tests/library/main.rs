@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod backend;
 mod conformance;
 mod dependency_rule;
 mod properties;

@@ -95,6 +95,25 @@ impl Store {
         self.inner().events.clone()
     }
 
+    /// Returns the record, its version, and whether a lock wrote it.
+    pub fn stored(&self) -> (Option<Arc<LeaderElectionRecord>>, u64, bool) {
+        let inner = self.inner();
+        (inner.record.clone(), inner.version, inner.writer.is_some())
+    }
+
+    /// Writes a record past the locks if `version` is the current one.
+    pub fn replace(&self, version: u64, record: &LeaderElectionRecord) -> Result<(), LockError> {
+        let mut inner = self.enter(true)?;
+        if inner.version != version {
+            return Err(LockError::Conflict);
+        }
+        inner.version += 1;
+        inner.record = Some(Arc::new(record.clone()));
+        inner.writer = None;
+        inner.writes.push(record.clone());
+        Ok(())
+    }
+
     /// Enters a call: `Err` when it is to fail, and not at all while it hangs.
     fn enter(&self, write: bool) -> Result<MutexGuard<'_, Inner>, LockError> {
         let mut inner = self.inner();
@@ -159,7 +178,10 @@ impl ResourceLock for MemoryLock {
                 .and_then(|(process, call)| (process == self.process).then_some(call)),
             age: None,
             dated: None,
-            foreign_wait: None,
+            foreign_wait: match (&inner.record, inner.writer) {
+                (Some(record), None) => Some(record.lease_duration()),
+                _ => None,
+            },
             record_lost: false,
             head_known_since: None,
             highest_fencing_token: tokens.max(),
