@@ -45,6 +45,7 @@ start_elector() {
   local name=$1 gist=$2
   shift 2
   run --name "$RUN-$name" --env LEADER_NAME="$name" --env GIST_ID="$gist" --env GITHUB_API_TOKEN=none \
+    --env LOG_FORMAT=json \
     --env "GITHUB_API_URL=http://$RUN-gist:4041" --env ALLOW_INSECURE_HTTP=true "$IMAGE" "$@"
 }
 
@@ -70,7 +71,7 @@ start_up_time() {
     echo $((${EPOCHREALTIME/[.,]/} - from))
     kill -KILL $!
     exec {elector}<&-
-    [[ $line == *'stands for election'* ]] || fail "the program does not start: $line"
+    [[ $line == *'"event":"running"'* ]] || fail "the program does not start: $line"
   done | sort -n | awk 'NR == 1 { printf "%.1f", $1 / 1000 }'
 }
 
@@ -120,7 +121,7 @@ main() {
   start_elector leader dd01
   await leader 'I will lead'
   start_elector candidate dd01
-  await candidate 'All hail'
+  await candidate '"event":"new_leader"'
   start_elector wrapped dd02 run -- /elector gist-server --listen 127.0.0.1:0 --quiet
   await wrapped 'listening on'
   # After some renewals and looks.

@@ -80,7 +80,7 @@ seconds() {
   printf '%s%d.%ds' "$sign" $((time / 10)) $((time % 10))
 }
 
-# --- The electors' lines ---
+# --- The electors' logs ---
 
 # Follows what the electors of a cluster say, through the ends and the beginnings of containers, and writes
 # each line once, after the cluster's name. Two pods may be followed at once.
@@ -120,21 +120,20 @@ follow_all() {
   done
 }
 
-# Takes in the lines that have come since the last time, and shows those since the kill.
+# Reads the lines that have come since the last time, and shows those since the kill.
 read_lines() {
-  local cluster line at text
+  local cluster line at time
   while IFS=' ' read -r cluster line <&3; do
-    [[ $line =~ ^([0-9T:.-]{23}Z)\ ([A-Z]+)\ +(.*)$ ]] || continue
-    at=$(millis "${BASH_REMATCH[1]}")
-    text=${BASH_REMATCH[3]}
-    if [[ ${BASH_REMATCH[2]} != INFO ]]; then text="${BASH_REMATCH[2]}  $text"; fi
+    time=$(log_field "$line" time)
+    [[ $time =~ ^[0-9T:.-]{23}Z$ ]] || continue
+    at=$(millis "$time")
     if ((at < KILLED_AT)); then continue; fi
-    printf '%8s  %-10s %s\n' "+$(seconds $((at - KILLED_AT)))" "$cluster" "$text"
-    if [[ $text =~ I\ will\ lead\ you\ to\ greatness!\ \(token\ ([0-9]+)\)$ ]]; then
-      term_begins "$cluster" "${BASH_REMATCH[1]}" "$at"
-    elif [[ $text =~ \ does\ not\ lead\ any\ more\ \(token\ ([0-9]+)\):\ (.*)$ ]]; then
-      term_ends "${BASH_REMATCH[1]}" "$at" "${BASH_REMATCH[2]}"
-    fi
+    printf '%8s  %-10s %s\n' "+$(seconds $((at - KILLED_AT)))" "$cluster" "$(log_text "$line")"
+    case $(log_field "$line" event) in
+      started_leading) term_begins "$cluster" "$(log_field "$line" fencing_token)" "$at" ;;
+      stopped_leading) term_reason "$(log_field "$line" fencing_token)" "$(log_field "$line" reason)" ;;
+      workload_stopped) term_ends "$(log_field "$line" fencing_token)" "$at" '' ;;
+    esac
   done
 }
 
@@ -145,13 +144,21 @@ term_begins() {
   LEADERS+=("$1") TOKENS+=("$2") BEGINS+=("$3") ENDS+=('') ENDINGS+=('still leads')
 }
 
-# term_ends TOKEN MILLIS HOW: the first end that is told of counts.
+# term_reason TOKEN REASON: how a term will end.
+term_reason() {
+  local index
+  for index in "${!TOKENS[@]}"; do
+    if [[ ${TOKENS[index]} == "$1" && -z ${ENDS[index]} ]]; then ENDINGS[index]=$2; fi
+  done
+}
+
+# term_ends TOKEN MILLIS HOW: the first end that is reported counts. Without HOW the reason is known.
 term_ends() {
   local index
   for index in "${!TOKENS[@]}"; do
     if [[ ${TOKENS[index]} == "$1" && -z ${ENDS[index]} ]]; then
       ENDS[index]=$2
-      ENDINGS[index]=$3
+      ENDINGS[index]=${3:-${ENDINGS[index]}}
     fi
   done
 }

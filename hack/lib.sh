@@ -177,6 +177,32 @@ field() {
     }' <<<"$1"
 }
 
+# A field of a line of an elector's log in JSON (LOG_FORMAT=json): a string without its quotes, escapes as
+# they are written. Empty if the line has no such field.
+# log_field LINE KEY
+log_field() {
+  local pattern='[{,]"'$2'":("(([^"\\]|\\.)*)"|[^,}]*)'
+  [[ $1 =~ $pattern ]] || return 0
+  if [[ ${BASH_REMATCH[1]} == \"* ]]; then
+    printf '%s' "${BASH_REMATCH[2]}"
+  else
+    printf '%s' "${BASH_REMATCH[1]}"
+  fi
+}
+
+# A line of an elector's log in JSON, for people: its level unless it is info, its message, and its fields.
+log_text() {
+  local text key value
+  text=$(log_field "$1" message)
+  value=$(log_field "$1" level)
+  if [[ $value != info ]]; then text="${value^^}  $text"; fi
+  for key in fencing_token leader holder reason error wait age expires_in retry_in; do
+    value=$(log_field "$1" "$key")
+    if [[ -n $value ]]; then text+=" $key=$value"; fi
+  done
+  printf '%s' "$text"
+}
+
 # The pods of a cluster, a line each: name|phase|restarts|since when its elector runs|since when it is being
 # deleted.
 pods_of() {

@@ -168,7 +168,7 @@ start_gist_service() {
 # The environment of an elector, over TLS or plain HTTP, on this gist.
 environment() {
   local scheme=$1 gist=$2 setting
-  for setting in "${TIMES[@]}" "GIST_ID=$gist" GITHUB_API_TOKEN_FILE=/tls/token; do
+  for setting in "${TIMES[@]}" "GIST_ID=$gist" GITHUB_API_TOKEN_FILE=/tls/token LOG_FORMAT=json; do
     printf -- '--env=%s\n' "$setting"
   done
   printf -- '--volume=%s\n' "$work/tls:/tls:ro"
@@ -205,13 +205,16 @@ now() { date --utc +%Y-%m-%dT%H:%M:%S.%3NZ; }
 
 # --- terms, as the electors tell of them ---
 
-# When each one began to lead and stopped: a line of time, name, "start" or "stop", and token.
+# When each one began to lead and stopped: a line of time, name, "start" or "stop", and fencing token.
 terms() {
-  local name=$1 time='^([0-9T:.-]+Z) +[A-Z]+ +'
+  local name=$1 time='^[{]"time":"([0-9T:.-]+Z)",.*' token='.*"fencing_token":([0-9]+)[,}].*'
   lines "$name" | sed -nE \
-    -e "s/${time}I am [^ ]+! I will lead you to greatness! \\(token ([0-9]+)\\)\$/\\1 $name start \\2/p" \
-    -e "s/${time}[^ ]+ does not lead any more \\(token ([0-9]+)\\).*/\\1 $name stop \\2/p"
+    -e "s/$time\"event\":\"started_leading\"$token/\\1 $name start \\2/p" \
+    -e "s/$time\"event\":\"workload_stopped\"$token/\\1 $name stop \\2/p"
 }
+
+# logged NAME EVENT [FIELDS]: whether an elector has logged this event, with these fields right before its message.
+logged() { lines "$1" | grep -E -- "\"event\":\"$2\".*${3-}" >/dev/null; }
 
 # All that is known: what the electors of this round said, and who was gone (killed, frozen) from when on.
 all_terms() {
@@ -369,7 +372,7 @@ kill_leader() {
   is_gone "$old" "$at"
   await_takeover "$old is killed" "$at"
   docker start "$RUN-$scheme-$old" >/dev/null
-  eventually "$old is back" says_times "$scheme-$old" 'stands for election' 2
+  eventually "$old is back" says_times "$scheme-$old" '"event":"running"' 2
 }
 
 pause_leader() {
@@ -380,8 +383,8 @@ pause_leader() {
   await_takeover "$old is paused" "$at"
   docker unpause "$RUN-$scheme-$old" >/dev/null
   eventually "$old, thawed, knows that its term is over" \
-    says "$scheme-$old" "$old does not lead any more (token $old_token)"
-  eventually "$old, thawed, follows $leader" says "$scheme-$old" "All hail $leader (token $token)"
+    logged "$scheme-$old" workload_stopped "\"fencing_token\":$old_token,"
+  eventually "$old, thawed, follows $leader" logged "$scheme-$old" new_leader "\"leader\":\"$leader\",\"fencing_token\":$token,"
 }
 
 disconnect_leader() {
@@ -390,9 +393,9 @@ disconnect_leader() {
   docker network disconnect "$RUN-$old" "$RUN-$scheme-$old"
   await_takeover "$old is cut off" "$at"
   # By its own clock, and long before: the check of all terms compares.
-  says "$scheme-$old" "$old does not lead any more (token $old_token)" || fail "$old, cut off, did not stop"
+  logged "$scheme-$old" workload_stopped "\"fencing_token\":$old_token," || fail "$old, cut off, did not stop"
   docker network connect "$RUN-$old" "$RUN-$scheme-$old"
-  eventually "$old, back on the network, follows $leader" says "$scheme-$old" "All hail $leader (token $token)"
+  eventually "$old, back on the network, follows $leader" logged "$scheme-$old" new_leader "\"leader\":\"$leader\",\"fencing_token\":$token,"
 }
 
 stop_leader() {
@@ -400,7 +403,7 @@ stop_leader() {
   at=$(now)
   docker stop --time 30 "$RUN-$scheme-$old" >/dev/null
   [[ $(docker inspect --format '{{.State.ExitCode}}' "$RUN-$scheme-$old") == 0 ]] || fail "$old, stopped, did not exit 0"
-  says "$scheme-$old" 'gave the lease back' || fail "$old, stopped, did not give the lease back"
+  logged "$scheme-$old" released || fail "$old, stopped, did not give the lease back"
   await_takeover "$old is stopped" "$at"
 }
 

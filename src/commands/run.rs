@@ -2,7 +2,6 @@
 
 mod options;
 mod signals;
-mod transitions;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::ResourceLock;
 use crate::net::ProxySettings;
 use crate::observe::CandidateInfo;
-use crate::runtime::election::{LeaderElection, Transition};
+use crate::runtime::election::LeaderElection;
 use crate::runtime::endpoints;
 use crate::runtime::logging::{self, LogGuard};
 use crate::runtime::sidecar::{Sidecar, SidecarError, SidecarOptions};
@@ -100,7 +99,11 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let opened = backend.open(&config)?;
     log.identify(&identity, &opened.lock.describe());
     let sidecar = Sidecar::start(sidecar_options(settings))?;
-    transitions::started(&identity, &opened.lock.describe());
+    log::info!(
+        event = "running", identity = identity, lock = opened.lock.describe(),
+        version = env!("CARGO_PKG_VERSION");
+        "running for election"
+    );
     for warning in settings.warnings() {
         log::warn!("{warning}");
     }
@@ -119,10 +122,7 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
             Some(workload.map_err(CommandError::failed)?)
         }
     };
-    let callbacks = Callbacks {
-        identity: identity.clone(),
-        workload: workload.clone(),
-    };
+    let callbacks = WorkloadCallbacks(workload.clone());
     let election = LeaderElection::new(config.clone(), opened.lock, callbacks);
     let mut election = election.map_err(CommandError::failed)?;
     let handle = election.handle();
@@ -137,17 +137,15 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let addr = settings.http_addr.as_ref();
     let serve = |addr| endpoints::serve(addr, handle.clone(), opened.stats, candidate);
     let _endpoints = addr.map(serve).transpose().map_err(CommandError::failed)?;
-    let log_leader = move |transition: &Transition| transitions::new_leader(&identity, transition);
-    let following = sidecar.follow(&mut election, log_leader);
-    let following = following.map_err(CommandError::failed)?;
+    sidecar.follow(&mut election);
     if let Some(workload) = &workload {
         workload.set_election(handle.clone());
     }
     let killed = Arc::new(AtomicBool::new(false));
-    let threads = signals::handle_all(log, &handle, workload.as_ref(), sidecar, &killed);
+    let threads = signals::handle_all(log, &handle, workload.as_ref(), &sidecar, &killed);
     let _threads = threads.map_err(CommandError::failed)?;
     let finish = election.run();
-    following.finish();
+    sidecar.finish();
     let finish = finish.map_err(CommandError::failed)?;
     if killed.load(Ordering::Relaxed) {
         return Ok(ExitCode::from(signals::KILLED));
@@ -178,21 +176,15 @@ fn warn_of_short_try(config: &LeaderElectionConfig, confirm_delay: Duration) {
     }
 }
 
-/// Logs the terms of this candidate, and runs the workload in them.
-struct Callbacks {
-    identity: String,
-    workload: Option<Workload>,
-}
+/// Runs the workload, if there is one, during each term.
+struct WorkloadCallbacks(Option<Workload>);
 
-impl LeaderCallbacks for Callbacks {
+impl LeaderCallbacks for WorkloadCallbacks {
     fn on_started_leading(&self, term: &Term) {
-        transitions::started_leading(&self.identity, term);
-        if let Some(workload) = &self.workload {
+        if let Some(workload) = &self.0 {
             workload.run(term);
         }
         term.wait_until_over();
-        // On this thread, so that it is logged after the start of the term.
-        transitions::stopped_leading(&self.identity, term);
     }
 }
 

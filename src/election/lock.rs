@@ -176,6 +176,17 @@ pub enum LockError {
     Refused(String),
 }
 
+impl LockError {
+    /// Returns whether only an operator can fix the error, so that retries are of no use.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            LockError::NotFound(_) | LockError::Unauthorized(_) | LockError::Refused(_)
+        )
+    }
+}
+
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -17,11 +17,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::announcer::Announcer;
 use super::callbacks::{CallbackThreads, LeaderCallbacks, Stop, Term};
 use super::lock_thread::{self, LockCall, LockResult};
 use super::notices::Reporter;
 use super::timer_thread::TimerThread;
+use super::transitions::Transitions;
 use crate::election::action::{Action, Finish, StopReason};
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::election::elector::LeaderElector;
@@ -32,7 +32,7 @@ use crate::election::time::Instant;
 use crate::observe::journal::Journal;
 use crate::system::clock::{BootClock, utc_timestamp};
 
-pub use super::announcer::Transition;
+pub use super::transitions::Transition;
 
 /// Few events can be under way at once: each sender has at most one or two.
 const QUEUE: usize = 64;
@@ -49,8 +49,8 @@ enum Event {
     Timer,
     /// What came of a call, and how far apart a candidate's looks are to be.
     Lock(LockResult, Duration),
-    /// Nothing is left of what worked in the term with this token.
-    WorkloadGone(u64),
+    /// The workload of the term has stopped.
+    WorkloadStopped,
     Cancel,
     StepDown,
 }
@@ -180,7 +180,7 @@ pub struct LeaderElection {
     callbacks: Arc<dyn LeaderCallbacks>,
     handle: Handle,
     events: Receiver<Event>,
-    announcer: Announcer,
+    transitions: Transitions,
 }
 
 impl LeaderElection {
@@ -215,16 +215,14 @@ impl LeaderElection {
                 shared: Arc::new(shared),
             },
             events,
-            announcer: Announcer::default(),
+            transitions: Transitions::default(),
         })
     }
 
-    /// Every change that may interest those who watch from outside, in order. Up to `capacity` of them
-    /// wait to be read; what finds no room is left out, with a warning. Disconnected when the election
-    /// is over.
-    #[must_use]
-    pub fn watch(&mut self, capacity: usize) -> Receiver<Transition> {
-        self.announcer.watch(capacity)
+    /// Calls `listener` for every transition, in order, on the election's own thread. It must not
+    /// block: the leadership deadline depends on that thread.
+    pub fn on_transition(&mut self, listener: impl FnMut(&Transition) + Send + 'static) {
+        self.transitions.listen(Box::new(listener));
     }
 
     /// Stops the election from another thread, and shows how it is.
@@ -252,7 +250,7 @@ struct Owner {
     timer: TimerThread,
     /// The last term; it may be over.
     term: Option<Term>,
-    announcer: Announcer,
+    transitions: Transitions,
     entrance: Entrance,
     reporter: Reporter,
     handle: Handle,
@@ -267,9 +265,10 @@ impl Owner {
             callbacks,
             handle,
             events,
-            announcer,
+            transitions,
         } = election;
         let confirmation = lock.confirm_delay();
+        let reporter = Reporter::new(config.lease_duration);
         let (sender, alarm) = (handle.events.clone(), handle.events.clone());
         let calls = lock_thread::start(lock, move |result, advice| {
             let _ = sender.send(Event::Lock(result, advice));
@@ -280,9 +279,9 @@ impl Owner {
             callbacks: CallbackThreads::start(callbacks)?,
             timer: TimerThread::start(move || alarm.send(Event::Timer).is_ok())?,
             term: None,
-            announcer,
+            transitions,
             entrance: Entrance::default(),
-            reporter: Reporter::default(),
+            reporter,
             handle,
             events,
         })
@@ -318,20 +317,18 @@ impl Owner {
             Event::Timer | Event::Cancel => {}
             Event::StepDown => {
                 if self.elector.handle_step_down(now) {
-                    log::info!("asked to let another one lead: stepping down");
+                    log::info!(event = "stepping_down"; "stepping down on request");
                 }
             }
-            Event::WorkloadGone(token) => {
-                log::debug!("the term {token}: nothing of it runs since {now} after boot");
-                self.elector.handle_workload_gone(now);
-            }
+            Event::WorkloadStopped => self.elector.handle_workload_gone(now),
             Event::Lock(LockResult::Got(result), interval) => {
                 self.handle.seen().journal.read_finished(now, &result);
                 self.entrance.check_get(result.as_ref().err())?;
                 if let Ok(observed) = &result {
                     self.reporter.succeeded(now, false);
                     let leads = self.elector.is_leader();
-                    self.announcer.looked(now, observed, leads);
+                    self.reporter.observed(now, observed, leads);
+                    self.transitions.observed(observed);
                 }
                 self.elector.handle_min_poll_interval(interval);
                 self.elector.handle_got(now, result);
@@ -378,12 +375,8 @@ impl Owner {
                 }
                 Action::ExtendLease { valid_until: until } => {
                     if let Some(term) = &self.term {
-                        log::debug!(
-                            "the term {}: lasts until {until} after boot",
-                            term.fencing_token()
-                        );
                         term.extend(until);
-                        self.announcer.renewed(term.fencing_token(), until);
+                        self.transitions.renewed(term.fencing_token(), until);
                     }
                 }
                 Action::StopLeading { reason, kill_at } => {
@@ -392,17 +385,17 @@ impl Owner {
                 Action::NewLeader(identity) => {
                     self.handle.seen().journal.holder_changed();
                     let leads = self.elector.is_leader();
-                    self.announcer.new_leader(&identity, leads);
+                    self.transitions.new_leader(&identity, leads);
                     self.callbacks.new_leader(identity);
                 }
                 Action::Notice(notice) => {
                     let now = BootClock::now();
                     self.handle.seen().journal.notice(now, &notice);
-                    self.reporter.tell(now, &notice);
+                    self.reporter.notice(now, &notice);
                 }
             }
         }
-        self.announcer.settle(self.elector.is_leader());
+        self.transitions.settle(self.elector.is_leader());
         Ok(())
     }
 
@@ -420,10 +413,6 @@ impl Owner {
     }
 
     fn start_leading(&mut self, token: u64, until: Instant) -> Result<(), ElectionError> {
-        log::debug!(
-            "the term {token}: begins at {} after boot, and lasts until {until}",
-            BootClock::now()
-        );
         let identity = self.elector.identity();
         let mut seen = self.handle.seen();
         seen.journal
@@ -432,41 +421,45 @@ impl Owner {
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
-        self.announcer.started(token, until);
+        self.transitions.started(token, until);
         self.callbacks.started_leading(term, move || {
-            let _ = events.send(Event::WorkloadGone(token));
+            log::info!(
+                event = "workload_stopped", fencing_token = token, uptime:% = BootClock::now();
+                "workload stopped"
+            );
+            let _ = events.send(Event::WorkloadStopped);
         })?;
         Ok(())
     }
 
-    /// Ends the term, or has it end sooner.
+    /// Ends the term, or makes an ended one stop sooner.
     fn stop_leading(&mut self, stop: Stop) {
         let Some(term) = &self.term else { return };
-        if !term.end(stop) {
-            return;
+        let (fencing_token, reason) = (term.fencing_token(), stop.reason);
+        let first = !term.is_over();
+        if first {
+            // Before the workload hears of it, so that the log is in order.
+            self.transitions.stopped(fencing_token, reason);
         }
-        let (token, reason) = (term.fencing_token(), stop.reason);
-        let now = BootClock::now();
-        self.handle
-            .seen()
-            .journal
-            .stopped_leading(now, token, reason);
-        log::debug!("the term {token}: ends, {reason}");
-        self.callbacks.stopped_leading(term.clone());
-        self.announcer.stopped(token, reason);
-        self.announcer.settle(self.elector.is_leader());
+        term.end(stop);
+        if first {
+            let now = BootClock::now();
+            let mut seen = self.handle.seen();
+            seen.journal.stopped_leading(now, fencing_token, reason);
+            drop(seen);
+            self.callbacks.stopped_leading(term.clone());
+            self.transitions.settle(self.elector.is_leader());
+        }
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
         // Whatever ends the election ends the term.
-        if let Some(term) = self.term.take() {
-            term.end(Stop {
-                reason: StopReason::Cancelled,
-                kill_at: BootClock::now(),
-            });
-        }
+        self.stop_leading(Stop {
+            reason: StopReason::Cancelled,
+            kill_at: BootClock::now(),
+        });
     }
 }
 
@@ -482,7 +475,7 @@ impl Entrance {
     fn check_get(&mut self, error: Option<&LockError>) -> Result<(), ElectionError> {
         match error {
             None => self.looked = true,
-            Some(error) if !self.looked && needs_a_person(error) => {
+            Some(error) if !self.looked && error.is_permanent() => {
                 return Err(ElectionError::Lock(error.clone()));
             }
             Some(_) => {}
@@ -493,7 +486,7 @@ impl Entrance {
     fn check_write(&mut self, error: Option<&LockError>) -> Result<(), ElectionError> {
         match error {
             None | Some(LockError::Conflict) => self.wrote = true,
-            Some(error) if !self.wrote && needs_a_person(error) => {
+            Some(error) if !self.wrote && error.is_permanent() => {
                 self.refused_writes += 1;
                 if self.refused_writes >= REFUSED_WRITES {
                     return Err(ElectionError::Lock(error.clone()));
@@ -507,12 +500,4 @@ impl Entrance {
 
 fn busy() -> LockError {
     LockError::Unavailable("the lock's thread is busy".into())
-}
-
-/// What no retry mends.
-pub(super) fn needs_a_person(error: &LockError) -> bool {
-    matches!(
-        error,
-        LockError::NotFound(_) | LockError::Unauthorized(_) | LockError::Refused(_)
-    )
 }

@@ -115,7 +115,7 @@ pub fn serve(
             );
         }
     })?;
-    log::info!("serving status endpoints at http://{local}");
+    log::info!(event = "listening", url = format!("http://{local}"); "serving status endpoints");
     Ok(endpoints)
 }
 

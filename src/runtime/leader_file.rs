@@ -1,15 +1,15 @@
-//! The leader file: one line of JSON that is there while this candidate leads.
+//! The leader file: one line of JSON that exists while this candidate leads.
 //!
 //! ```text
-//!   {"identity":"napoleon","token":7,"until":12345.67,"bootId":"898abfae-…"}
+//!   {"identity":"napoleon","fencingToken":7,"validUntil":12345.67,"bootId":"898abfae-…"}
 //!
-//!   tell(transition) ──▶ what is wanted, the latest only ──▶ "leader-file" thread ──▶ the disk
+//!   transition ──▶ wanted line, the latest only ──▶ "leader-file" thread ──▶ disk
 //! ```
 //!
-//! This file owns when it is written and removed; how, and what stands in it, is the business of
-//! [`place`]. A disk that is slow or full holds up the thread and nobody else.
+//! This file owns when the line is written and removed, [`disk`] how. A disk that is slow or full
+//! delays only the thread.
 
-mod place;
+mod disk;
 
 use std::io;
 use std::path::Path;
@@ -17,30 +17,30 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use self::place::{Line, Place};
-use super::election::Transition;
+use self::disk::{Disk, Line, LinePath};
+use super::transitions::Transition;
 use crate::election::time::Instant;
 use crate::system::clock::BootClock;
 use crate::system::monitor::Monitor;
 
-/// What could not be written or removed is tried again after this time.
-const RETRY: Duration = Duration::from_secs(1);
+/// Pause before another try to write or remove the file.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A term, as the file tells it.
+/// A term, as the file shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Leading {
-    token: u64,
-    until: Instant,
+    fencing_token: u64,
+    valid_until: Instant,
 }
 
-/// What the thread is told.
+/// What the election wants of the thread.
 #[derive(Debug, Default)]
 struct State {
-    /// What the file is to tell; `None`: it is not to be there.
+    /// Term that the file must show; `None` means no file.
     wanted: Option<Leading>,
-    /// Nothing further is to come.
+    /// Whether the file must be removed for good.
     closing: bool,
-    /// The thread has done what it could.
+    /// Whether the thread has ended.
     done: bool,
 }
 
@@ -49,15 +49,14 @@ struct State {
 pub(super) struct LeaderFile(Arc<Monitor<State>>);
 
 impl LeaderFile {
-    /// Removes what an earlier process left at `path`, and starts the thread that writes there.
+    /// Removes the file of an earlier process at `path`, and starts the thread that writes there.
     ///
     /// # Errors
-    /// When the file could not be written, or something else stands there; the text says what to do.
+    /// If the file cannot be written, or a foreign file is in its place. The text says what to do.
     pub(super) fn start(path: &Path, identity: &str) -> Result<Self, String> {
-        let place = Place::prepare(path, identity)?;
-        let line = Line::of(identity);
-        Self::start_on(place, line)
-            .map_err(|error| format!("the system gives no further thread: {error}"))
+        let path = LinePath::prepare(path, identity)?;
+        Self::start_on(path, Line::new(identity))
+            .map_err(|error| format!("no thread left: {error}"))
     }
 
     fn start_on(disk: impl Disk, line: Line) -> io::Result<Self> {
@@ -66,8 +65,8 @@ impl LeaderFile {
             disk,
             line,
             shared: Arc::clone(&shared),
-            settled: None,
-            standing: None,
+            done: None,
+            shown_until: None,
             failed: None,
         };
         thread::Builder::new()
@@ -76,12 +75,20 @@ impl LeaderFile {
         Ok(LeaderFile(shared))
     }
 
-    /// Takes note of a transition. Never blocks.
-    pub(super) fn tell(&self, transition: &Transition) {
+    /// Takes note of a transition, without blocking.
+    pub(super) fn transition(&self, transition: &Transition) {
         let wanted = match *transition {
-            Transition::StartedLeading { token, until } | Transition::Renewed { token, until } => {
-                Some(Leading { token, until })
+            Transition::StartedLeading {
+                fencing_token,
+                valid_until,
             }
+            | Transition::Renewed {
+                fencing_token,
+                valid_until,
+            } => Some(Leading {
+                fencing_token,
+                valid_until,
+            }),
             Transition::TermOver { .. } => None,
             Transition::StoppedLeading { .. } | Transition::NewLeader { .. } => return,
         };
@@ -92,13 +99,13 @@ impl LeaderFile {
         });
     }
 
-    /// Removes the file, for good, and waits until that is done, for `patience` at the most.
-    pub(super) fn finish(&self, patience: Duration) {
+    /// Removes the file for good, and waits for that at most `timeout`.
+    pub(super) fn finish(&self, timeout: Duration) {
         self.0.change(|state| {
             state.wanted = None;
             state.closing = true;
         });
-        drop(self.0.wait_while_for(patience, |state| !state.done));
+        drop(self.0.wait_while_for(timeout, |state| !state.done));
     }
 }
 
@@ -108,29 +115,16 @@ impl Drop for LeaderFile {
     }
 }
 
-/// Where the line is kept.
-trait Disk: Send + 'static {
-    /// Puts the line in place of the one before, unless it is not wanted any more when everything but
-    /// that is done. Returns whether it did.
-    fn write(&self, line: &str, is_wanted: &dyn Fn() -> bool) -> io::Result<bool>;
-
-    /// Removes the line; none is as good.
-    fn remove(&self) -> io::Result<()>;
-
-    /// Its name, for people.
-    fn describe(&self) -> String;
-}
-
 /// The thread that writes.
 struct Writer<D> {
     disk: D,
     line: Line,
     shared: Arc<Monitor<State>>,
-    /// What was brought about last.
-    settled: Option<Leading>,
-    /// Until when we lead by the line that is there.
-    standing: Option<Instant>,
-    /// What could not be brought about, and when it is tried again.
+    /// Wanted state that was reached last.
+    done: Option<Leading>,
+    /// Leadership deadline in the line on the disk; `None` if there is no line.
+    shown_until: Option<Instant>,
+    /// Wanted state that could not be reached, and the time of the next try.
     failed: Option<(Option<Leading>, Instant)>,
 }
 
@@ -138,22 +132,24 @@ impl<D: Disk> Writer<D> {
     fn run(&mut self) {
         loop {
             let (wanted, closing) = self.await_work();
-            let done = self.bring_about(wanted);
-            if closing {
-                if let Err(error) = done {
-                    log::warn!("{} cannot be removed: {error}", self.disk.describe());
-                }
-                return self.shared.change(|state| state.done = true);
+            let result = self.show(wanted);
+            if let Err(error) = &result {
+                self.log_failure(wanted, error);
+                self.failed = Some((wanted, BootClock::now() + RETRY_AFTER));
+            } else if self.failed.take().is_some() {
+                log::info!(
+                    event = "leader_file_recovered", path = self.disk.path();
+                    "leader file is written again"
+                );
             }
-            match done {
-                Ok(()) => self.recover(),
-                Err(error) => self.complain(wanted, &error),
+            if closing {
+                return self.shared.change(|state| state.done = true);
             }
         }
     }
 
-    /// Waits until there is something to do. Std's waits stand still while the machine is suspended; the
-    /// election's own timer does not, and tells of the end of the term on resume.
+    /// Waits until there is something to do. The waits do not advance while the machine is suspended;
+    /// the election's own timer does, and ends the term on resume.
     fn await_work(&self) -> (Option<Leading>, bool) {
         let mut state = self.shared.lock();
         loop {
@@ -166,46 +162,41 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// When there is something to do.
+    /// Returns the time at which there is something to do.
     fn due(&self, wanted: Option<Leading>, now: Instant) -> Option<Instant> {
         match self.failed {
             Some((failed, retry_at)) if failed == wanted => Some(retry_at),
-            _ if self.settled != wanted => Some(now),
-            // A line whose time is over goes, whatever became of the election.
-            _ => self.standing,
+            _ if self.done != wanted => Some(now),
+            // An expired line is removed, whatever the election does.
+            _ => self.shown_until,
         }
     }
 
-    fn bring_about(&mut self, wanted: Option<Leading>) -> io::Result<()> {
+    /// Writes the line of a term, or removes the line if there is no term or it has expired.
+    fn show(&mut self, wanted: Option<Leading>) -> io::Result<()> {
         let now = BootClock::now();
-        match wanted.filter(|leading| leading.until > now) {
-            Some(leading) => self.write(leading, now)?,
-            None => {
-                self.remove()?;
-                self.settled = wanted;
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, leading: Leading, now: Instant) -> io::Result<()> {
-        let line = self.line.tell(leading.token, leading.until);
+        let Some(leading) = wanted.filter(|leading| leading.valid_until > now) else {
+            self.remove()?;
+            self.done = wanted;
+            return Ok(());
+        };
+        let line = self.line.text(leading.fencing_token, leading.valid_until);
         let shared = &self.shared;
         let is_wanted = || {
             let state = shared.lock();
             state.wanted == Some(leading) && !state.closing
         };
         match self.disk.write(&line, &is_wanted) {
-            // What came meanwhile is next.
+            // The next pass shows the newer state.
             Ok(false) => Ok(()),
             Ok(true) => {
-                self.settled = Some(leading);
-                self.standing = Some(leading.until);
+                self.done = Some(leading);
+                self.shown_until = Some(leading.valid_until);
                 Ok(())
             }
             Err(error) => {
-                // The line before stays true for as long as it says.
-                if self.standing.is_some_and(|until| until <= now) {
+                // The line before stays true until its deadline.
+                if self.shown_until.is_some_and(|until| until <= now) {
                     let _ = self.remove();
                 }
                 Err(error)
@@ -213,34 +204,27 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// Removes the line that is there, if there is one of ours.
+    /// Removes this process's line, if there is one.
     fn remove(&mut self) -> io::Result<()> {
-        if self.standing.is_some() {
+        if self.shown_until.is_some() {
             self.disk.remove()?;
-            self.standing = None;
+            self.shown_until = None;
         }
         Ok(())
     }
 
-    fn complain(&mut self, wanted: Option<Leading>, error: &io::Error) {
+    /// Logs the first of several failures.
+    fn log_failure(&self, wanted: Option<Leading>, error: &io::Error) {
         if self.failed.is_none() {
-            let what = if wanted.is_some() {
+            let action = if wanted.is_some() {
                 "written"
             } else {
                 "removed"
             };
             log::warn!(
-                "{} cannot be {what}: {error}; tried again each second, and what it says counts no \
-                 longer than its `until`",
-                self.disk.describe()
+                event = "leader_file_failed", path = self.disk.path(), error:%;
+                "leader file cannot be {action}, trying each second; it counts only until its validUntil"
             );
-        }
-        self.failed = Some((wanted, BootClock::now() + RETRY));
-    }
-
-    fn recover(&mut self) {
-        if self.failed.take().is_some() {
-            log::info!("{} works again", self.disk.describe());
         }
     }
 }

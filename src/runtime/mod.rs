@@ -1,6 +1,5 @@
 //! Threads, signals and the real clock: the only place where the pure rooms are put together.
 
-mod announcer;
 mod callbacks;
 pub mod election;
 pub mod endpoints;
@@ -12,6 +11,7 @@ mod notices;
 pub mod sidecar;
 pub mod signals;
 mod timer_thread;
+mod transitions;
 mod webhook;
 pub mod workload;
 

@@ -1,109 +1,127 @@
-//! What the elector has to say, as log lines: each thing once, not at every retry.
+//! Log lines for notices of the elector: each fact once, not at every retry.
 
 use std::time::Duration;
 
 use log::Level;
 
-use super::election::needs_a_person;
 use crate::election::action::Notice;
-use crate::election::lock::LockError;
+use crate::election::lock::{LockError, Observed};
 use crate::election::time::Instant;
 use crate::fmt::brief;
 use crate::system::clock::utc_timestamp_after;
 
-/// A failure that goes on is told again after this time.
+/// Interval between warnings about calls that keep failing.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
-/// Failures that are further apart do not belong together. Those that are not count as one spell, also
-/// if some calls succeed in between.
-const SPELL: Duration = Duration::from_secs(120);
+/// Interval between reports of a poll interval that changes.
+const REPEAT_PAUSE_AFTER: Duration = Duration::from_secs(600);
 
-/// A passing fault is none that needs a person: it is one from this many failures in a row on.
+/// Interval between reports of a long history scan.
+const REPEAT_SCAN_AFTER: Duration = Duration::from_secs(10);
+
+/// Longest pause between two failures of one streak. Calls that succeed in between do not end it.
+const STREAK_GAP: Duration = Duration::from_secs(120);
+
+/// Number of failures in a row from which on they are warnings. Why: a single one is usually a passing
+/// fault that needs no operator.
 const WARN_FROM: u32 = 2;
 
-/// How many kinds of failures are told apart in one spell; further ones are kept for debugging.
-const KINDS: usize = 8;
+/// Largest number of different errors that are logged in one streak; further ones are logged at debug.
+const MAX_ERRORS: usize = 8;
+
+/// Part of a lease after which a missing renewal is logged, as a divisor. A healthy leader renews
+/// before a third of its lease has passed.
+const LATE_DIVISOR: u32 = 2;
 
 /// Writes notices to the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reporter {
-    failing: Option<Failing>,
-    /// When it was last told that a long history is being read.
-    reading_told_at: Option<Instant>,
-    /// When it was last told that looks are put off, or are not any more.
-    pause_told_at: Option<Instant>,
-    /// By what was told last, they are.
-    put_off: bool,
+    /// This candidate's own `LEASE_DURATION`.
+    lease: Duration,
+    failures: Option<Streak>,
+    observed: Option<ObservedLease>,
+    scan_reported_at: Option<Instant>,
+    pause_reported_at: Option<Instant>,
+    /// Whether the last report of the poll interval said that it is longer than usual.
+    pause_reported: bool,
 }
 
-/// Calls fail, again and again.
+/// The lease of the observed record.
 #[derive(Debug)]
-struct Failing {
+struct ObservedLease {
+    version: u64,
+    first_observed: Instant,
+    /// Whether its age needs no further report.
+    reported: bool,
+}
+
+/// Failed calls without a long pause between them.
+#[derive(Debug)]
+struct Streak {
     since: Instant,
-    /// When it is over if no further one fails.
+    /// Time at which the streak is over if no call fails before.
     until: Instant,
-    times: u32,
-    /// The last one failed, and that was told.
-    fails: bool,
-    /// Some of these were to write.
+    failures: u32,
+    /// Whether the last call failed and that was logged.
+    open: bool,
+    /// Whether a write was among the failed calls.
     write: bool,
-    /// What was told of them.
-    told: Vec<String>,
+    /// Errors that were logged.
+    logged: Vec<String>,
     warned_at: Option<Instant>,
 }
 
-impl Failing {
+impl Streak {
     fn begin(now: Instant) -> Self {
-        Failing {
+        Streak {
             since: now,
             until: now,
-            times: 0,
-            fails: false,
+            failures: 0,
+            open: false,
             write: false,
-            told: Vec::new(),
+            logged: Vec::new(),
             warned_at: None,
         }
     }
 
-    /// One more call failed: how loud that is to be said.
-    fn count(&mut self, now: Instant, what: &str, serious: bool) -> Level {
-        self.times = self.times.saturating_add(1);
-        let new = self.told.len() < KINDS && !self.told.iter().any(|told| told == what);
+    /// Counts a failed call, and returns the level at which it must be logged.
+    fn count(&mut self, now: Instant, error: &str, serious: bool) -> Level {
+        self.failures = self.failures.saturating_add(1);
+        let new = self.logged.len() < MAX_ERRORS && !self.logged.iter().any(|it| it == error);
         if new {
-            self.told.push(what.to_owned());
+            self.logged.push(error.to_owned());
         }
         let due = self
             .warned_at
             .is_none_or(|at| now.since(at) >= REPEAT_AFTER);
-        if (serious && new) || (due && (serious || self.times >= WARN_FROM)) {
+        if (serious && new) || (due && (serious || self.failures >= WARN_FROM)) {
             self.warned_at = Some(now);
             return Level::Warn;
         }
         if new { Level::Info } else { Level::Debug }
     }
-
-    fn so_far(&self, now: Instant) -> String {
-        let failures = if self.times == 1 {
-            "failure"
-        } else {
-            "failures"
-        };
-        format!(
-            "{} {failures} in {}",
-            self.times,
-            brief(now.since(self.since))
-        )
-    }
 }
 
 impl Reporter {
-    /// Tells a notice that came `now`.
-    pub(super) fn tell(&mut self, now: Instant, notice: &Notice) {
+    /// Creates a reporter for a candidate with this `LEASE_DURATION`.
+    pub(super) fn new(lease: Duration) -> Self {
+        Reporter {
+            lease,
+            failures: None,
+            observed: None,
+            scan_reported_at: None,
+            pause_reported_at: None,
+            pause_reported: false,
+        }
+    }
+
+    /// Logs a notice.
+    pub(super) fn notice(&mut self, now: Instant, notice: &Notice) {
         match notice {
             Notice::Failed {
-                error: LockError::Unfinished(how_far),
+                error: LockError::Unfinished(progress),
                 ..
-            } => self.unfinished(now, how_far),
+            } => self.unfinished(now, progress),
             Notice::Failed {
                 call,
                 error,
@@ -113,74 +131,124 @@ impl Reporter {
             Notice::RateLimitedPastDeadline {
                 leads_for,
                 retry_after,
-            } => log::warn!(
-                "GitHub's limits keep everybody away for {}s, longer than the lease lasts: this \
-                 candidate leads for {leads_for:.1?} more, and then nobody can before {}, as the \
-                 others share the limits",
-                retry_after.as_secs(),
-                utc_timestamp_after(*retry_after)
-            ),
+            } => self.rate_limited(*leads_for, *retry_after),
             Notice::Claimed { fencing_token } => {
-                log::info!("claimed the lease for the term {fencing_token}");
+                log::info!(event = "claimed", fencing_token; "claimed lease");
             }
-            Notice::ClaimLost => log::info!("another candidate's claim came first"),
+            Notice::ClaimLost => {
+                log::info!(event = "claim_lost"; "lost claim to another candidate");
+            }
             Notice::RecordLost { pause } => log::warn!(
-                "what was last seen in effect is gone: claiming nothing for {}s",
-                pause.as_secs()
+                event = "record_lost", wait = brief(*pause);
+                "observed record lost from history, not acquiring for {}", brief(*pause)
             ),
             Notice::ForeignWrite { what, wait } => log::warn!(
-                "{what}: it is waited for, {}s from now, as somebody may still lead",
-                wait.as_secs()
+                event = "foreign_write", wait = brief(*wait), reason = what;
+                "observed foreign write, not acquiring for {} because its holder may lead",
+                brief(*wait)
             ),
             Notice::SameName => log::info!(
-                "the lease is held under this candidate's own name, by another process or by one \
-                 that was here before: it is waited for like any other"
+                event = "same_name";
+                "observed lease of another process under this identity, waiting until it expires"
             ),
             Notice::BackingOff { pause } => log::info!(
-                "stepped down: claiming nothing for {}s, so that another one can lead",
-                pause.as_secs()
+                event = "backing_off", wait = brief(*pause);
+                "backing off, so that another candidate can acquire"
             ),
-            Notice::Released => log::info!("gave the lease back"),
+            Notice::Released => log::info!(event = "released"; "released lease"),
         }
     }
 
-    /// A call came back well; that a look does says nothing of writes that fail.
-    pub(super) fn succeeded(&mut self, now: Instant, write: bool) {
-        let Some(failing) = &mut self.failing else {
+    /// Takes note of a successful read, and logs a lease that is not renewed in time.
+    pub(super) fn observed(&mut self, now: Instant, observed: &Observed, leads: bool) {
+        let Some(record) = observed.content.record() else {
+            self.observed = None;
             return;
         };
-        if failing.fails && (write || !failing.write) {
-            (failing.fails, failing.write) = (false, false);
-            log::info!("works again, after {}", failing.so_far(now));
-        }
-    }
-
-    /// The store wants a candidate's looks to be so far apart; zero for as usual. That goes up and down
-    /// all the time, and is told now and then.
-    pub(super) fn poll_pause(&mut self, now: Instant, pause: Duration) {
-        let told_lately = |at: Instant| now.since(at) < REPEAT_AFTER * 10;
-        if self.pause_told_at.is_some_and(told_lately) || (pause.is_zero() && !self.put_off) {
-            return;
-        }
-        self.pause_told_at = Some(now);
-        self.put_off = !pause.is_zero();
-        if self.put_off {
-            return log::info!(
-                "the hour's requests run short, and are kept for the leader's renewals: looking at \
-                 the lease every {pause:.1?}"
+        let version = observed.resource_version;
+        let known = self.observed.take();
+        let known = known.filter(|known| known.version == version);
+        let mut known = known.unwrap_or_else(|| ObservedLease {
+            version,
+            first_observed: now,
+            // Foreign writes and own terms have notices of their own.
+            reported: record.holder_identity.is_empty()
+                || observed.foreign_wait.is_some()
+                || observed.mine.is_some(),
+        });
+        let age = now.since(known.first_observed);
+        let (holder, lease) = (record.holder_identity.as_str(), record.lease_duration());
+        log::debug!(
+            event = "polled", holder, fencing_token = record.leader_transitions, age = brief(age);
+            "read lease"
+        );
+        if !leads && !known.reported && age >= lease / LATE_DIVISOR {
+            known.reported = true;
+            log::info!(
+                event = "lease_not_renewed", holder, fencing_token = record.leader_transitions,
+                age = brief(age), expires_in = brief(lease.saturating_sub(age));
+                "observed lease without renewal"
             );
         }
-        log::info!("the hour's requests suffice again: looking at the lease as usual");
+        self.observed = Some(known);
     }
 
-    /// A long history is being read, in many calls.
-    fn unfinished(&mut self, now: Instant, how_far: &str) {
-        let told_lately = |at: Instant| now.since(at) < REPEAT_AFTER / 6;
-        if self.reading_told_at.is_some_and(told_lately) {
-            return log::debug!("{how_far}");
+    /// Takes note of a call that succeeded. A read that does says nothing about failing writes.
+    pub(super) fn succeeded(&mut self, now: Instant, write: bool) {
+        let Some(streak) = &mut self.failures else {
+            return;
+        };
+        if streak.open && (write || !streak.write) {
+            (streak.open, streak.write) = (false, false);
+            log::info!(
+                event = "calls_recovered", failures = streak.failures,
+                after = brief(now.since(streak.since));
+                "calls to the store succeed again"
+            );
         }
-        self.reading_told_at = Some(now);
-        log::info!("{how_far}");
+    }
+
+    /// Takes note of the smallest interval between polls that the store asks for; zero means none. It
+    /// is logged rarely, because it changes all the time.
+    pub(super) fn poll_pause(&mut self, now: Instant, pause: Duration) {
+        let reported_lately = |at: Instant| now.since(at) < REPEAT_PAUSE_AFTER;
+        if self.pause_reported_at.is_some_and(reported_lately)
+            || (pause.is_zero() && !self.pause_reported)
+        {
+            return;
+        }
+        self.pause_reported_at = Some(now);
+        self.pause_reported = !pause.is_zero();
+        if self.pause_reported {
+            log::info!(
+                event = "polling_slowed", interval = brief(pause);
+                "polling less often, to leave the request budget to the leader"
+            );
+        } else {
+            log::info!(event = "polling_restored"; "polling at POLL_PERIOD again");
+        }
+    }
+
+    fn rate_limited(&self, leader_for: Duration, retry_after: Duration) {
+        log::warn!(
+            event = "rate_limited", retry_after = brief(retry_after), lease = brief(self.lease),
+            leader_for = brief(leader_for);
+            "rate limited for longer than the lease, from {} on no candidate can renew or acquire until {}",
+            utc_timestamp_after(leader_for),
+            utc_timestamp_after(retry_after)
+        );
+    }
+
+    /// Logs the progress of a history scan that takes several calls.
+    fn unfinished(&mut self, now: Instant, progress: &str) {
+        let reported_lately = |at: Instant| now.since(at) < REPEAT_SCAN_AFTER;
+        let level = if self.scan_reported_at.is_some_and(reported_lately) {
+            Level::Debug
+        } else {
+            self.scan_reported_at = Some(now);
+            Level::Info
+        };
+        log::log!(level, event = "scanning_history"; "{progress}");
     }
 
     fn failed(
@@ -191,25 +259,28 @@ impl Reporter {
         write: bool,
         retry_in: Duration,
     ) {
-        let what = match error {
-            // When it is tried again is said below.
-            LockError::RateLimited { why, .. } => format!("{call} failed: {why}"),
-            other => format!("{call} failed: {other}"),
+        let serious = error.is_permanent() || matches!(error, LockError::RateLimited { .. });
+        let error = match error {
+            // The field `retry_in` says when it is tried again.
+            LockError::RateLimited { why, .. } => why.clone(),
+            other => other.to_string(),
         };
-        let serious = needs_a_person(error) || matches!(error, LockError::RateLimited { .. });
-        let spell = self.failing.take().filter(|failing| now < failing.until);
-        let failing = self
-            .failing
-            .insert(spell.unwrap_or_else(|| Failing::begin(now)));
-        failing.until = now + retry_in + SPELL;
-        failing.write |= write;
-        let level = failing.count(now, &what, serious);
-        failing.fails |= level < Level::Debug;
-        let so_far = match failing.times {
-            1 => String::new(),
-            _ => format!(" ({})", failing.so_far(now)),
-        };
-        log::log!(level, "{what}; trying again in {}{so_far}", brief(retry_in));
+        let streak = self.failures.take().filter(|streak| now < streak.until);
+        let streak = self
+            .failures
+            .insert(streak.unwrap_or_else(|| Streak::begin(now)));
+        streak.until = now + retry_in + STREAK_GAP;
+        streak.write |= write;
+        let level = streak.count(now, &format!("{call}: {error}"), serious);
+        streak.open |= level < Level::Debug;
+        let repeated = streak.failures > 1;
+        log::log!(
+            level,
+            event = "call_failed", error, retry_in = brief(retry_in),
+            failures = repeated.then_some(streak.failures),
+            failing_for = repeated.then(|| brief(now.since(streak.since)));
+            "{call} failed"
+        );
     }
 }
 
@@ -222,36 +293,36 @@ mod tests {
     }
 
     #[test]
-    fn a_passing_fault_is_no_warning_and_the_second_one_in_a_row_is() {
-        let mut failing = Failing::begin(at(0));
-        assert_eq!(failing.count(at(0), "away", false), Level::Info);
-        assert_eq!(failing.count(at(1), "away", false), Level::Warn);
+    fn second_failure_in_row_is_warning() {
+        let mut streak = Streak::begin(at(0));
+        assert_eq!(streak.count(at(0), "away", false), Level::Info);
+        assert_eq!(streak.count(at(1), "away", false), Level::Warn);
         for second in 2..61 {
-            assert_eq!(failing.count(at(second), "away", false), Level::Debug);
+            assert_eq!(streak.count(at(second), "away", false), Level::Debug);
         }
-        assert_eq!(failing.count(at(61), "away", false), Level::Warn, "again");
-        assert_eq!(failing.so_far(at(61)), "62 failures in 61s");
+        assert_eq!(streak.count(at(61), "away", false), Level::Warn, "again");
+        assert_eq!(streak.failures, 62);
     }
 
     #[test]
-    fn what_needs_a_person_is_a_warning_at_once_and_each_kind_once() {
-        let mut failing = Failing::begin(at(0));
-        assert_eq!(failing.count(at(0), "no token", true), Level::Warn);
-        assert_eq!(failing.count(at(1), "no token", true), Level::Debug);
-        assert_eq!(failing.count(at(2), "no gist", true), Level::Warn);
-        assert_eq!(failing.count(at(3), "away", false), Level::Info);
-        assert_eq!(failing.count(at(4), "away", false), Level::Debug);
+    fn permanent_error_is_warned_about_once() {
+        let mut streak = Streak::begin(at(0));
+        assert_eq!(streak.count(at(0), "no token", true), Level::Warn);
+        assert_eq!(streak.count(at(1), "no token", true), Level::Debug);
+        assert_eq!(streak.count(at(2), "no gist", true), Level::Warn);
+        assert_eq!(streak.count(at(3), "away", false), Level::Info);
+        assert_eq!(streak.count(at(4), "away", false), Level::Debug);
     }
 
     #[test]
-    fn failures_of_ever_new_kinds_do_not_fill_the_log_or_the_memory() {
-        let mut failing = Failing::begin(at(0));
+    fn number_of_logged_errors_is_bounded() {
+        let mut streak = Streak::begin(at(0));
         let levels: Vec<Level> = (0..50)
-            .map(|number| failing.count(at(1), &format!("after {number}ms"), false))
+            .map(|number| streak.count(at(1), &format!("after {number}ms"), false))
             .collect();
-        let told = levels.iter().filter(|level| **level < Level::Debug);
-        assert!(told.count() <= KINDS + 1);
-        assert!(failing.told.len() <= KINDS);
+        let logged = levels.iter().filter(|level| **level < Level::Debug);
+        assert!(logged.count() <= MAX_ERRORS + 1);
+        assert!(streak.logged.len() <= MAX_ERRORS);
     }
 
     fn fails(reporter: &mut Reporter, now: Instant, write: bool) {
@@ -260,24 +331,28 @@ mod tests {
     }
 
     #[test]
-    fn failures_belong_together_also_where_some_calls_succeed_in_between() {
-        let mut reporter = Reporter::default();
+    fn streak_continues_past_successful_calls() {
+        let mut reporter = Reporter::new(Duration::from_secs(30));
         for second in 0..30 {
             fails(&mut reporter, at(second * 2), false);
             reporter.succeeded(at(second * 2 + 1), false);
         }
-        assert_eq!(reporter.failing.as_ref().unwrap().times, 30);
+        assert_eq!(reporter.failures.as_ref().unwrap().failures, 30);
         fails(&mut reporter, at(10_000), false);
-        assert_eq!(reporter.failing.as_ref().unwrap().times, 1, "another spell");
+        assert_eq!(
+            reporter.failures.as_ref().unwrap().failures,
+            1,
+            "another streak"
+        );
     }
 
     #[test]
-    fn a_look_that_succeeds_says_nothing_of_writes_that_fail() {
-        let mut reporter = Reporter::default();
+    fn successful_read_does_not_end_failing_writes() {
+        let mut reporter = Reporter::new(Duration::from_secs(30));
         fails(&mut reporter, at(0), true);
         reporter.succeeded(at(1), false);
-        assert!(reporter.failing.as_ref().unwrap().fails);
+        assert!(reporter.failures.as_ref().unwrap().open);
         reporter.succeeded(at(2), true);
-        assert!(!reporter.failing.as_ref().unwrap().fails);
+        assert!(!reporter.failures.as_ref().unwrap().open);
     }
 }

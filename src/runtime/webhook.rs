@@ -1,24 +1,24 @@
-//! The webhook: every transition as a JSON POST to an address of somebody's choice.
+//! The webhook: every transition as a JSON POST to the URL of an operator's choice.
 //!
 //! ```text
-//!   tell(transition) ──▶ queue (bounded, the oldest goes) ──▶ "webhook" thread ──▶ POST
-//!                                                                 ▲   │ failed, a few times
+//!   transition ──▶ queue (bounded, the oldest is dropped) ──▶ "webhook" thread ──▶ POST
+//!                                                                 ▲   │ failed: up to three tries
 //!                                                                 └───┘
 //! ```
 //!
-//! What is sent, each key in every message and null where it does not apply:
+//! Every message has the same keys, with null where a key does not apply:
 //!
 //! | key | |
 //! |---|---|
-//! | `event` | `startedLeading`, `stoppedLeading`, `newLeader` |
-//! | `identity` | this candidate |
-//! | `leader` | who leads now, as far as it is known: this candidate for `startedLeading`, anybody (empty for nobody) for `newLeader` |
-//! | `token` | the fencing token of the term that began, ended, or was seen |
-//! | `reason` | why a term ended |
-//! | `time` | when it came to be known, by this machine's clock (RFC 3339) |
+//! | `event` | `started_leading`, `stopped_leading`, `new_leader` |
+//! | `identity` | identity of this candidate |
+//! | `leader` | identity of the leader as far as known: this candidate for `started_leading`, any holder (empty for none) for `new_leader` |
+//! | `fencingToken` | fencing token of the term that began, ended or was observed |
+//! | `reason` | reason for the end of a term |
+//! | `time` | time of the transition by this machine's clock (RFC 3339) |
 //!
-//! In order, and at least once: an answer that is lost makes it come twice. The address is a secret, and
-//! is logged without its path.
+//! Messages come in order. After a lost answer a message comes twice. The URL is a secret, and is logged
+//! without its path.
 
 use std::collections::VecDeque;
 use std::io;
@@ -29,38 +29,39 @@ use std::time::{Duration, Instant as Monotonic};
 
 use serde::Serialize;
 
-use super::election::Transition;
+use super::transitions::{NEW_LEADER, STARTED_LEADING, STOPPED_LEADING, Transition};
 use crate::net::{ProxySettings, SetupError, Url, WebClient};
 use crate::system::clock::utc_timestamp_millis;
 use crate::system::monitor::Monitor;
 
-/// How many messages wait at the most: a day of an election that is well, minutes of one that is not.
+/// Largest number of queued messages: a day of a healthy election, minutes of an unhealthy one.
 const QUEUE: usize = 64;
 
-/// How often a message is sent, and how long one try may take: with the pauses, some ten seconds.
-const TRIES: u32 = 3;
-const LONGEST_TRY: Duration = Duration::from_secs(3);
+/// Largest number of tries for a message, and the timeout of one. With the pauses they take about ten
+/// seconds.
+const MAX_TRIES: u32 = 3;
+const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Before the second try; before each further one it is doubled.
+/// Pause before the second try. It doubles before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// How a message fared.
-enum Fate {
-    Taken,
-    /// It may be taken later.
+/// Result of one try.
+enum Delivery {
+    Accepted,
+    /// Another try may succeed.
     Failed(String),
-    /// There is no use in trying again.
-    Refused(String),
+    /// Another try would fail too.
+    Rejected(String),
 }
 
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<String>,
-    /// How many were dropped since that was told last.
+    /// Number of messages dropped since the last report.
     dropped: u64,
-    /// What is not sent by then is not sent at all.
-    end: Option<Monotonic>,
-    /// The thread has come to its end.
+    /// Time after which nothing is sent.
+    deadline: Option<Monotonic>,
+    /// Whether the thread has ended.
     done: bool,
 }
 
@@ -71,20 +72,20 @@ pub(super) struct Webhook {
     identity: String,
 }
 
-/// Why there is no webhook.
+/// Error for a webhook that cannot be started.
 #[derive(Debug)]
 pub(super) enum WebhookError {
     /// The certificates or the proxy cannot be used.
     Settings(SetupError),
-    /// The system gives no thread.
+    /// The system has no thread left.
     System(io::Error),
 }
 
 impl Webhook {
-    /// Starts the thread that sends to `url`. Nothing is sent yet.
+    /// Starts the thread that sends to `url`.
     ///
     /// # Errors
-    /// When the certificates or the proxy cannot be used, or there is no thread.
+    /// If the certificates or the proxy cannot be used, or the system has no thread left.
     pub(super) fn start(
         url: Url,
         ca_file: Option<&Path>,
@@ -109,13 +110,13 @@ impl Webhook {
         })
     }
 
-    /// Queues the message for a transition. Never blocks.
-    pub(super) fn tell(&self, transition: &Transition) {
+    /// Queues the message for a transition, without blocking.
+    pub(super) fn transition(&self, transition: &Transition) {
         let Some(message) = message(&self.identity, transition, utc_timestamp_millis()) else {
             return;
         };
         self.shared.change(|state| {
-            if state.end.is_some() {
+            if state.deadline.is_some() {
                 return;
             }
             if state.queue.len() >= QUEUE {
@@ -126,15 +127,15 @@ impl Webhook {
         });
     }
 
-    /// Has what is queued sent, once each, and waits for that, for `patience` at the most.
-    pub(super) fn finish(&self, patience: Duration) {
+    /// Sends the queued messages, with one try each, and waits for that at most `timeout`.
+    pub(super) fn finish(&self, timeout: Duration) {
         self.shared
-            .change(|state| state.end = Some(Monotonic::now() + patience));
-        let left = self.shared.wait_while_for(patience, |state| !state.done);
+            .change(|state| state.deadline = Some(Monotonic::now() + timeout));
+        let left = self.shared.wait_while_for(timeout, |state| !state.done);
         if !left.done {
             log::warn!(
-                "the webhook does not answer: it was not told of the end, nor of {} changes before",
-                left.queue.len()
+                event = "webhook_failed", lost = left.queue.len() + 1;
+                "webhook does not answer, its last messages are lost"
             );
         }
     }
@@ -143,47 +144,51 @@ impl Webhook {
 impl Drop for Webhook {
     fn drop(&mut self) {
         self.shared.change(|state| {
-            state.end.get_or_insert_with(Monotonic::now);
+            state.deadline.get_or_insert_with(Monotonic::now);
         });
     }
 }
 
-/// What is sent.
+/// Body of a POST.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Message<'a> {
     event: &'static str,
     identity: &'a str,
     leader: Option<&'a str>,
-    token: Option<u64>,
+    fencing_token: Option<u64>,
     reason: Option<String>,
     time: String,
 }
 
-/// What is sent for a transition in JSON, if anything is.
+/// Returns the message for a transition, if it has one.
 fn message(identity: &str, transition: &Transition, time: String) -> Option<String> {
-    let (event, leader, token, reason) = match transition {
-        Transition::StartedLeading { token, .. } => {
-            ("startedLeading", Some(identity), Some(*token), None)
+    let (event, leader, fencing_token, reason) = match transition {
+        Transition::StartedLeading { fencing_token, .. } => {
+            (STARTED_LEADING, Some(identity), Some(*fencing_token), None)
         }
-        Transition::StoppedLeading { token, reason } => {
+        Transition::StoppedLeading {
+            fencing_token,
+            reason,
+        } => {
             let reason = Some(reason.to_string());
-            ("stoppedLeading", None, Some(*token), reason)
+            (STOPPED_LEADING, None, Some(*fencing_token), reason)
         }
         Transition::NewLeader {
             identity: leader,
-            token,
-        } => ("newLeader", Some(leader.as_str()), *token, None),
+            fencing_token,
+        } => (NEW_LEADER, Some(leader.as_str()), *fencing_token, None),
         Transition::Renewed { .. } | Transition::TermOver { .. } => return None,
     };
     let message = Message {
         event,
         identity,
         leader,
-        token,
+        fencing_token,
         reason,
         time,
     };
-    // Texts and numbers always make JSON.
+    // Strings and numbers always serialize.
     serde_json::to_string(&message).ok()
 }
 
@@ -192,7 +197,7 @@ struct Sender {
     client: WebClient,
     url: Url,
     shared: Arc<Monitor<State>>,
-    /// How many messages were lost since the last one that was taken.
+    /// Number of messages lost since the last accepted one.
     lost: u64,
 }
 
@@ -201,105 +206,104 @@ impl Sender {
         while let Some((message, dropped)) = self.next() {
             if dropped > 0 {
                 log::warn!(
-                    "the webhook at {} does not keep up: {dropped} changes are not told to it",
-                    self.url
+                    event = "webhook_failed", url:% = self.url, lost = dropped;
+                    "webhook is too slow, its oldest messages are lost"
                 );
             }
             match self.deliver(&message) {
-                Ok(()) => self.recover(),
-                Err(why) => self.complain(&why),
+                Ok(()) => self.delivered(),
+                Err(error) => self.failed(&error),
             }
         }
         self.shared.change(|state| state.done = true);
     }
 
-    /// The next message, and how many before it were dropped; `None` when no more is to be sent.
+    /// Waits for the next message. Also returns the number of messages dropped before it. `None` means
+    /// that there will be no more.
     fn next(&self) -> Option<(String, u64)> {
-        let waits = |state: &mut State| state.queue.is_empty() && state.end.is_none();
+        let waits = |state: &mut State| state.queue.is_empty() && state.deadline.is_none();
         let mut state = self.shared.wait_while(waits);
         let message = state.queue.pop_front()?;
         Some((message, std::mem::take(&mut state.dropped)))
     }
 
-    /// Sends a message, a few times if need be.
+    /// Sends a message, with several tries if necessary.
     fn deliver(&mut self, message: &str) -> Result<(), String> {
         let (mut tries, mut pause) = (0, FIRST_PAUSE);
         loop {
-            let why = match self.post(message) {
-                Fate::Taken => return Ok(()),
-                Fate::Refused(why) => return Err(why),
-                Fate::Failed(why) => why,
+            let error = match self.post(message) {
+                Delivery::Accepted => return Ok(()),
+                Delivery::Rejected(error) => return Err(error),
+                Delivery::Failed(error) => error,
             };
             tries += 1;
-            log::debug!("the webhook at {}, try {tries}: {why}", self.url);
-            if tries == TRIES || !self.pause(pause) {
-                return Err(why);
+            log::debug!(url:% = self.url, tries, error; "webhook try failed");
+            if tries == MAX_TRIES || !self.pause(pause) {
+                return Err(error);
             }
             pause *= 2;
         }
     }
 
-    fn post(&mut self, message: &str) -> Fate {
-        let timeout = self.longest_try();
+    fn post(&mut self, message: &str) -> Delivery {
+        let timeout = self.try_timeout();
         if timeout.is_zero() {
-            return Fate::Failed("no time was left".to_owned());
+            return Delivery::Failed("no time left".to_owned());
         }
         match self.client.post_json(message, timeout) {
-            Ok(200..=299) => Fate::Taken,
-            // Of these, trying again is known to help.
-            Ok(status @ (408 | 425 | 429 | 500..=599)) => Fate::Failed(answered(status)),
+            Ok(200..=299) => Delivery::Accepted,
+            // Another try is known to help with these.
+            Ok(status @ (408 | 425 | 429 | 500..=599)) => Delivery::Failed(answered(status)),
             Ok(status @ 300..=399) => {
-                let why = format!("{}, and redirects are not followed", answered(status));
-                Fate::Refused(why)
+                let error = format!("{}; redirects are not followed", answered(status));
+                Delivery::Rejected(error)
             }
-            Ok(status) => Fate::Refused(answered(status)),
-            Err(why) => Fate::Failed(why),
+            Ok(status) => Delivery::Rejected(answered(status)),
+            Err(error) => Delivery::Failed(error),
         }
     }
 
-    /// How long a try may take now.
-    fn longest_try(&self) -> Duration {
-        let end = self.shared.lock().end;
-        end.map_or(LONGEST_TRY, |end| {
-            LONGEST_TRY.min(end.saturating_duration_since(Monotonic::now()))
+    /// Returns the timeout of a try that begins now.
+    fn try_timeout(&self) -> Duration {
+        let deadline = self.shared.lock().deadline;
+        deadline.map_or(TRY_TIMEOUT, |deadline| {
+            TRY_TIMEOUT.min(deadline.saturating_duration_since(Monotonic::now()))
         })
     }
 
-    /// Waits before a further try. At the end there is none.
+    /// Waits before another try. Returns `false` if there must be none, because the election ended.
     fn pause(&self, pause: Duration) -> bool {
-        let goes_on = |state: &mut State| state.end.is_none();
-        self.shared.wait_while_for(pause, goes_on).end.is_none()
+        let running = |state: &mut State| state.deadline.is_none();
+        let state = self.shared.wait_while_for(pause, running);
+        state.deadline.is_none()
     }
 
-    /// Tells of a message that was lost, unless the one before was lost as well.
-    fn complain(&mut self, why: &str) {
+    /// Logs a lost message, as a warning unless the one before was lost too.
+    fn failed(&mut self, error: &str) {
         self.lost += 1;
-        if self.lost == 1 {
-            log::warn!(
-                "the webhook at {} was not told of a change: {why}; told again when it works",
-                self.url
-            );
-        } else {
-            log::debug!(
-                "the webhook at {} was not told of a change: {why}",
-                self.url
-            );
-        }
+        let level = match self.lost {
+            1 => log::Level::Warn,
+            _ => log::Level::Debug,
+        };
+        log::log!(
+            level, event = "webhook_failed", url:% = self.url, error, lost = self.lost;
+            "webhook message lost"
+        );
     }
 
-    fn recover(&mut self) {
+    fn delivered(&mut self) {
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
             log::info!(
-                "the webhook at {} works again; it was not told of {lost} changes",
-                self.url
+                event = "webhook_recovered", url:% = self.url, lost;
+                "webhook accepts messages again"
             );
         }
     }
 }
 
 fn answered(status: u16) -> String {
-    format!("it answered {status}")
+    format!("answered {status}")
 }
 
 #[cfg(test)]
@@ -313,52 +317,53 @@ mod tests {
         Webhook::start(url, None, &ProxySettings::default(), "me").unwrap()
     }
 
-    fn leader(token: u64) -> Transition {
+    fn leader(fencing_token: u64) -> Transition {
         Transition::NewLeader {
             identity: "you".into(),
-            token: Some(token),
+            fencing_token: Some(fencing_token),
         }
     }
 
     #[test]
-    fn of_too_many_messages_the_oldest_go_and_nobody_waits() {
-        // Connections are taken by the system, and nobody answers.
+    fn full_queue_drops_oldest_without_blocking() {
+        // The kernel accepts connections, and nothing answers.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let webhook = webhook(&format!("http://{}/", listener.local_addr().unwrap()));
         let started = Monotonic::now();
-        for token in 0..200 {
-            webhook.tell(&leader(token));
+        for fencing_token in 0..200 {
+            webhook.transition(&leader(fencing_token));
         }
         assert!(
-            started.elapsed() < LONGEST_TRY,
-            "it does not wait for answers"
+            started.elapsed() < TRY_TIMEOUT,
+            "transition() waits for answers"
         );
         let state = webhook.shared.lock();
-        // One may be on its way already.
+        // One message may be under way already.
         assert!((QUEUE - 1..=QUEUE).contains(&state.queue.len()));
         let (oldest, newest) = (state.queue.front().unwrap(), state.queue.back().unwrap());
-        assert!(newest.contains("\"token\":199,"), "{newest}");
-        let is_136_or_next = oldest.contains("\"token\":136,") || oldest.contains("\"token\":137,");
+        assert!(newest.contains("\"fencingToken\":199,"), "{newest}");
+        let is_136_or_next =
+            oldest.contains("\"fencingToken\":136,") || oldest.contains("\"fencingToken\":137,");
         assert!(is_136_or_next, "{oldest}");
     }
 
     #[test]
-    fn the_end_waits_no_longer_than_it_may_and_nothing_is_taken_after_it() {
+    fn finish_is_bounded_and_final() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let webhook = webhook(&format!("http://{}/", listener.local_addr().unwrap()));
-        for token in 0..10 {
-            webhook.tell(&leader(token));
+        for fencing_token in 0..10 {
+            webhook.transition(&leader(fencing_token));
         }
         let started = Monotonic::now();
         webhook.finish(Duration::from_millis(50));
-        assert!(started.elapsed() < LONGEST_TRY);
+        assert!(started.elapsed() < TRY_TIMEOUT);
         let waiting = webhook.shared.lock().queue.len();
-        webhook.tell(&leader(10));
+        webhook.transition(&leader(10));
         assert!(webhook.shared.lock().queue.len() <= waiting);
     }
 
     #[test]
-    fn the_end_of_an_idle_webhook_takes_no_time() {
+    fn idle_webhook_finishes_immediately() {
         let webhook = webhook("http://127.0.0.1:9/");
         let started = Monotonic::now();
         webhook.finish(Duration::from_secs(60));

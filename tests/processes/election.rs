@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 fn hails(electors: &[&Elector], leader: &str) {
     for elector in electors {
-        elector.await_said(&format!("All hail {leader}"));
+        elector.await_observed(leader);
     }
 }
 
@@ -50,8 +50,8 @@ fn a_signal_hands_the_lease_over() {
         hails(&[&second], "first");
         first.signal(signal);
         assert_eq!(first.await_exit(), Some(0), "{}", first.text());
-        assert!(first.said("gave the lease back"), "{}", first.text());
-        assert_eq!(first.count("first does not lead any more"), 1);
+        assert!(first.has_logged("released"), "{}", first.text());
+        assert_eq!(first.count_logged("workload_stopped"), 1);
         let records = world.records();
         let release = records.iter().find(|record| record["holderIdentity"] == "");
         let release = release.expect("the lease was given back");
@@ -70,7 +70,7 @@ fn a_leader_that_keeps_the_lease_on_leaving_is_waited_for() {
     hails(&[&second], "first");
     first.leave();
     assert_eq!(
-        first.count("first does not lead any more"),
+        first.count_logged("workload_stopped"),
         1,
         "{}",
         first.text()
@@ -86,7 +86,7 @@ fn a_candidate_leaves_without_a_write() {
     let mut second = world.start("second");
     hails(&[&second], "first");
     second.leave();
-    assert!(!second.said("gave the lease back"));
+    assert!(!second.has_logged("released"));
     assert_eq!(world.holder(), "first");
     assert!(first.leads().is_some());
 }
@@ -101,8 +101,8 @@ fn a_second_signal_ends_it_at_once_with_1() {
     first.await_leading();
     world.set_faults(r#"{"hang_writes":1,"hang_reads":1}"#);
     first.signal(Signal::SIGTERM);
-    first.await_said("SIGTERM: stopping");
-    first.await_said("first does not lead any more");
+    first.await_logged("stopping");
+    first.await_logged("workload_stopped");
     never_for(LEASE / 4, "it ends although the release hangs", || {
         !first.is_running()
     });
@@ -120,7 +120,7 @@ fn a_frozen_leader_has_lost_the_lease_when_it_thaws() {
     first.freeze();
     assert_eq!(second.await_leading(), 1);
     first.signal(Signal::SIGCONT);
-    first.await_said("first does not lead any more");
+    first.await_logged("workload_stopped");
     hails(&[&first], "second");
     never_for(LEASE, "the second loses the lease", || {
         first.leads().is_some() || second.leads().is_none()
@@ -138,7 +138,7 @@ fn a_leader_that_was_frozen_alone_leads_again_with_a_higher_token() {
         std::time::Instant::now() > frozen_until
     });
     first.signal(Signal::SIGCONT);
-    first.await_said("first does not lead any more");
+    first.await_logged("workload_stopped");
     eventually("it leads again", || first.leads() == Some(1));
 }
 
@@ -213,7 +213,7 @@ fn a_leader_in_an_outage_ends_with_1_where_that_is_wished() {
 
 fn lost_its_lease(elector: &mut Elector) {
     assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
-    let stopped = elector.count("first does not lead any more");
+    let stopped = elector.count_logged("workload_stopped");
     assert_eq!(stopped, 1, "{}", elector.text());
-    assert!(elector.said("the lease was lost: ending"));
+    assert!(elector.has_text("the lease was lost: ending"));
 }

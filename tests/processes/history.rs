@@ -64,7 +64,7 @@ fn after_real_elections_it_tells_what_the_electors_told() {
     let world = World::new();
     let mut first = world.start_leader("napoleon");
     let mut second = world.start("cleopatra");
-    second.await_said("All hail napoleon");
+    second.await_observed("napoleon");
     first.leave();
     second.await_leading();
     let renewals = world.records().len() + 5;

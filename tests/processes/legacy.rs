@@ -164,7 +164,7 @@ fn both_kinds_lead_in_turn_and_never_at_once() {
     assert_eq!(legacy.await_leading(), 0);
     let mut ours = [world.start("one"), world.start("two")];
     for elector in &ours {
-        elector.await_said("All hail legacy");
+        elector.await_observed("legacy");
     }
     never_for(LEASE * 3 / 2, "the living leader is deposed", || {
         world.holder() != "legacy"
@@ -184,7 +184,7 @@ fn both_kinds_lead_in_turn_and_never_at_once() {
     assert!(legacy.await_leading() >= 2);
 
     let mut third = world.start("three");
-    third.await_said("All hail legacy two");
+    third.await_observed("legacy two");
     let last = legacy.kill();
     let token = third.await_leading();
     took_over_in_time(last);
@@ -202,7 +202,7 @@ fn when_both_kinds_wait_for_one_lease_one_of_them_gets_it() {
     let world = World::new();
     let mut first = world.start_leader("first");
     let second = world.start("second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     let legacy = Legacy::start(&world, "legacy");
     first.kill();
     eventually("one of them leads", || {

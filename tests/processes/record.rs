@@ -143,17 +143,17 @@ fn whatever_people_do_to_the_record_somebody_leads_again_with_a_higher_token() {
         let mut zeroth = world.spawn(of("zeroth"));
         zeroth.await_leading();
         let first = world.spawn(of("first"));
-        first.await_said("All hail zeroth");
+        first.await_observed("zeroth");
         zeroth.leave();
         assert_eq!(first.await_leading(), 1, "{}", deed.name);
         let second = world.spawn(of("second"));
-        second.await_said("All hail first");
+        second.await_observed("first");
         let old = world.records()[1].clone();
         assert_eq!(old["leaderTransitions"], 0);
         let now = world.record();
         let act = |files: &mut Files| (deed.act)(files, &old, &now);
         world.service.edit(&world.gist, act).unwrap();
-        first.await_said("first does not lead any more");
+        first.await_logged("workload_stopped");
         eventually(deed.name, || some_token(&[&first, &second]) == Some(2));
         assert_eq!(world.record()["leaderTransitions"], 2, "{}", deed.name);
     });
@@ -164,7 +164,7 @@ fn a_record_pasted_with_its_write_id_deposes_nobody() {
     let world = World::new();
     let mut zeroth = world.start_leader("zeroth");
     let first = world.start("first");
-    first.await_said("All hail zeroth");
+    first.await_observed("zeroth");
     zeroth.leave();
     first.await_leading();
     let old = world.records()[1].clone();
@@ -176,11 +176,7 @@ fn a_record_pasted_with_its_write_id_deposes_nobody() {
         world.records().len() > before + 2 && world.holder() == "first"
     });
     assert_eq!(first.leads(), Some(1));
-    assert!(
-        !first.said("first does not lead any more"),
-        "{}",
-        first.text()
-    );
+    assert!(!first.has_logged("workload_stopped"), "{}", first.text());
 }
 
 #[test]
@@ -188,7 +184,7 @@ fn history_that_vanishes_makes_no_two_leaders() {
     let world = World::new();
     let first = world.start_leader("first");
     let second = world.start("second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     let before = world.records().len();
     eventually("there is a history", || world.records().len() > before + 2);
     world.service.remove_newest(&world.gist, 2).unwrap();
@@ -214,9 +210,9 @@ fn names_of_every_kind_are_stored_faithfully() {
         let world = World::new();
         let mut first = world.start(name);
         world.await_holder(name);
-        eventually("it leads", || first.said("I am ") || first.said("I will"));
+        first.await_leading();
         let second = world.start("second");
-        second.await_said("All hail ");
+        second.await_logged("new_leader");
         let records = world.records().len();
         eventually("it renews", || world.records().len() > records + 1);
         assert_eq!(world.holder(), *name);

@@ -37,7 +37,7 @@ fn refused(elector: &mut Elector) -> String {
     let lines = elector.lines();
     let errors: Vec<_> = lines
         .iter()
-        .filter(|line| line.contains(" ERROR "))
+        .filter(|line| line.contains(r#""level":"error""#))
         .collect();
     assert_eq!(errors.len(), 1, "one sentence says it: {lines:#?}");
     errors[0].clone()
@@ -50,11 +50,11 @@ fn a_service_that_is_away_at_start_is_waited_for() {
     world.gist = "demo".into();
     let address = format!("http://127.0.0.1:{port}");
     let mut first = world.spawn(world.elector("first").with("GITHUB_API_URL", &address));
-    first.await_said("reading the lease failed");
+    first.await_text("reading the lease failed");
     never_for(LEASE, "it gives up", || !first.is_running());
     world.restart(service_at(port));
     assert_eq!(first.await_leading(), 0);
-    assert!(first.said("works again"), "{}", first.text());
+    assert!(first.has_logged("calls_recovered"), "{}", first.text());
     first.leave();
 }
 
@@ -66,7 +66,7 @@ fn a_name_that_does_not_resolve_is_tried_for_ever() {
         .with("GITHUB_API_URL", "http://nowhere.invalid")
         .with("ALLOW_INSECURE_HTTP", "true");
     let mut first = world.spawn(start);
-    first.await_said("nowhere.invalid");
+    first.await_text("nowhere.invalid");
     never_for(LEASE, "it gives up", || !first.is_running());
     first.leave();
 }
@@ -84,9 +84,9 @@ fn in_an_outage_the_leader_stops_by_its_deadline_and_leads_again_after() {
             let world = World::new();
             let first = world.start_leader("first");
             let second = world.start("second");
-            second.await_said("All hail first");
+            second.await_observed("first");
             world.set_faults(faults);
-            first.await_said("first does not lead any more");
+            first.await_logged("workload_stopped");
             never_for(LEASE * 3 / 2, "somebody leads", || {
                 first.leads().or(second.leads()).is_some()
             });
@@ -108,13 +108,13 @@ fn a_leader_outlives_an_outage_that_is_shorter_than_its_deadline() {
     let first = world.spawn(start);
     first.await_leading();
     world.set_faults(r#"{"outage":true}"#);
-    first.await_said("renewing the lease failed");
+    first.await_text("renewing the lease failed");
     world.set_faults("{}");
-    first.await_said("works again");
+    first.await_logged("calls_recovered");
     let records = world.records().len();
     eventually("it renews", || world.records().len() > records + 1);
     assert_eq!(first.leads(), Some(0));
-    assert!(!first.said("does not lead any more"), "{}", first.text());
+    assert!(!first.has_logged("workload_stopped"), "{}", first.text());
 }
 
 #[test]
@@ -122,15 +122,22 @@ fn a_throttled_leader_works_until_its_limit_and_says_until_when_nobody_leads() {
     let world = World::new();
     let first = world.start_leader("first");
     world.set_faults(r#"{"secondary_per_minute":1,"retry_after_s":8}"#);
-    first.await_said("rate limited");
+    first.await_text("rate limited");
     assert_eq!(first.leads(), Some(0), "it works on: {}", first.text());
-    first.await_said("GitHub's limits keep everybody away for 8s");
-    first.await_said("and then nobody can before 20");
+    first.await_logged("rate_limited");
+    let limited = first.last_logged("rate_limited");
+    assert_eq!(limited.text("retry_after"), "8s");
+    assert_eq!(limited.text("lease"), "5s");
+    assert!(
+        limited
+            .message()
+            .contains("no candidate can renew or acquire until 20")
+    );
     world.service.reset_requests();
     world.set_faults("{}");
-    first.await_said("first does not lead any more");
+    first.await_logged("workload_stopped");
     assert_eq!(world.service.requests().total(), 0, "it was told to wait");
-    assert!(first.text().contains("trying again in 8s"));
+    assert_eq!(first.last_logged("call_failed").text("retry_in"), "8s");
     eventually("it leads again", || first.leads() == Some(1));
 }
 
@@ -139,16 +146,20 @@ fn told_to_wait_past_its_limit_a_leader_ends_without_an_attempt_to_release() {
     let world = World::new();
     let mut first = world.start_leader("first");
     let second = world.start("second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     // Whoever asks first has the only request of this minute.
     world.set_faults(r#"{"primary_limit":1,"primary_window_s":60}"#);
-    first.await_said("GitHub's limits keep everybody away for");
-    second.await_said("rate limited");
+    first.await_logged("rate_limited");
+    second.await_text("rate limited");
     world.service.reset_requests();
-    first.await_said("first does not lead any more");
+    first.await_logged("workload_stopped");
     first.signal(Signal::SIGTERM);
     assert_eq!(first.await_exit(), Some(0), "{}", first.text());
-    assert!(first.said("could not be given back"), "{}", first.text());
+    assert!(
+        first.has_text("could not be given back"),
+        "{}",
+        first.text()
+    );
     let asked = world.service.requests().total();
     assert_eq!(asked, 0, "{}", world.everything_said());
     assert_eq!(world.holder(), "first");
@@ -160,7 +171,7 @@ fn where_requests_run_short_candidates_look_seldom_and_the_leader_renews() {
     let mut first = world.start_leader("first");
     let others = [world.start("second"), world.start("third")];
     for other in &others {
-        other.await_said("All hail first");
+        other.await_observed("first");
     }
     // 4,500 renewals an hour, a quarter more and a twentieth of the limit are the leader's: what is
     // left does not suffice for two candidates that look every 150 ms.
@@ -173,12 +184,12 @@ fn where_requests_run_short_candidates_look_seldom_and_the_leader_renews() {
         world.service.requests().of("GET", "", "") <= 8
     });
     for other in &others {
-        assert!(other.said("the hour's requests run short"));
+        assert!(other.has_logged("polling_slowed"));
     }
     first.kill();
     await_one_leading(&[&others[0], &others[1]]);
     for elector in [&first, &others[0], &others[1]] {
-        assert!(!elector.said("rate limited"), "{}", elector.text());
+        assert!(!elector.has_text("rate limited"), "{}", elector.text());
     }
 }
 
@@ -232,9 +243,9 @@ fn rights_that_are_lost_later_are_waited_for() {
             let mut first = world.start_leader("first");
             // One that never wrote ends when it finds that it may not.
             let second = world.start("second");
-            second.await_said("All hail first");
+            second.await_observed("first");
             world.set_faults(faults);
-            first.await_said("first does not lead any more");
+            first.await_logged("workload_stopped");
             never_for(LEASE, "it ends", || !first.is_running());
             world.set_faults("{}");
             eventually("somebody leads again", || {
@@ -284,7 +295,7 @@ fn a_stop_in_an_outage_ends_within_the_deadline_with_0() {
     assert_eq!(first.await_exit(), Some(0), "{}", first.text());
     assert!(asked.elapsed() < Duration::from_secs(20));
     assert!(
-        first.said("the lease could not be given back"),
+        first.has_text("the lease could not be given back"),
         "{}",
         first.text()
     );

@@ -276,12 +276,26 @@ test_help_and_wrong_usage() {
 
 # --- kill-leader.sh ---
 
-# What the electors say when another one takes over as it should; napoleon's own line where it has one.
+# event LEVEL EVENT FIELDS MESSAGE: the end of a line of an elector's log, after its time.
+event() { printf '"level":"%s","event":"%s",%s"message":"%s"}' "$1" "$2" "$3" "$4"; }
+
+starts() { event info started_leading "\"fencing_token\":$1," 'started leading'; }
+
+# The two events of a term of napoleon's that ends after so many milliseconds.
+napoleon_ends() {
+  printf 'napoleon %s %s\n' "$1" "$(event "$2" stopped_leading "\"fencing_token\":6,\"reason\":\"$3\"," 'stopped leading')" \
+    "$1" "$(event info workload_stopped '"fencing_token":6,' 'workload stopped')"
+}
+
+# What the electors log when another one takes over as it should, after the given lines.
 good_takeover() {
-  printf '%s\n' "$@" 'stalin 900 INFO  claimed the lease for the term 8' \
-    'cleopatra 1000 INFO  claimed the lease for the term 7' \
-    'cleopatra 1400 INFO  I am cleopatra/leader-election/elector-cleopatra! I will lead you to greatness! (token 7)' \
-    'stalin 1500 INFO  All hail cleopatra/leader-election/elector-cleopatra (token 7)' >"$FAKE/lines"
+  {
+    if (($# > 0)); then printf '%s\n' "$@"; fi
+    printf '%s\n' "stalin 900 $(event info claimed '"fencing_token":8,' 'claimed lease')" \
+      "cleopatra 1000 $(event info claimed '"fencing_token":7,' 'claimed lease')" \
+      "cleopatra 1400 $(starts 7)" \
+      "stalin 1500 $(event info new_leader '"leader":"cleopatra/leader-election/elector-cleopatra","fencing_token":7,' 'observed new leader')"
+  } >"$FAKE/lines"
 }
 
 test_a_killed_pod_is_followed() {
@@ -290,14 +304,14 @@ test_a_killed_pod_is_followed() {
   run 0 kill-leader.sh
   called 1 '^docker exec napoleon-control-plane ctr --namespace k8s.io tasks kill --signal SIGKILL id-napoleon$'
   says 'napoleon leads (token 6)'
-  says 'I am cleopatra'
+  says 'cleopatra  started leading fencing_token=7'
   grep -Eq '^cleopatra took over [0-9]+\.[0-9]s after the kill, ' "$FAKE/said" || fail 'no word of the takeover'
   [[ $(tail -n 1 "$FAKE/said") == 'No two terms overlapped.' ]] || fail 'the verdict is not the last line'
 }
 
 test_a_pod_that_left_politely_is_followed() {
   have napoleon cleopatra
-  good_takeover 'napoleon 300 INFO  napoleon/leader-election/elector-napoleon does not lead any more (token 6): asked to stop'
+  good_takeover "$(napoleon_ends 300 info 'asked to stop')"
   run 0 kill-leader.sh --polite
   called 1 ' delete pod elector-napoleon --wait=false$'
   says 'asked to stop'
@@ -316,7 +330,7 @@ test_a_killed_cluster_is_followed_and_started_again() {
 
 test_a_leader_that_is_cut_off_is_followed_and_connected_again() {
   have napoleon cleopatra stalin
-  good_takeover 'napoleon 800 WARN  napoleon/leader-election/elector-napoleon does not lead any more (token 6): the lease could not be renewed in time'
+  good_takeover "$(napoleon_ends 800 warn 'the lease could not be renewed in time')"
   run 0 kill-leader.sh --partition
   called 1 '^docker exec napoleon-control-plane iptables .*--insert FORWARD --protocol tcp --dport 4041 .*DROP$'
   [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
@@ -327,7 +341,7 @@ test_a_leader_that_is_cut_off_is_followed_and_connected_again() {
 
 test_an_overlap_is_noticed() {
   have napoleon cleopatra stalin
-  good_takeover 'napoleon 1401 WARN  napoleon/leader-election/elector-napoleon does not lead any more (token 6): the lease could not be renewed in time'
+  good_takeover "$(napoleon_ends 1401 warn 'the lease could not be renewed in time')"
   run 1 kill-leader.sh --partition
   says 'cleopatra (token 7) led 0.0s before the term of napoleon (token 6) was over'
   says 'NOT as promised'
@@ -337,7 +351,7 @@ test_an_overlap_is_noticed() {
 
 test_two_terms_at_once_and_a_token_that_falls_are_noticed() {
   have napoleon cleopatra stalin
-  good_takeover 'cleopatra 1300 INFO  I am cleopatra/leader-election/another! I will lead you to greatness! (token 8)'
+  good_takeover "cleopatra 1300 $(starts 8)"
   run 1 kill-leader.sh
   says 'and the end of the term of cleopatra (token 8) was not seen'
   says 'the token did not rise: cleopatra had 8, and cleopatra after it 7'
@@ -353,7 +367,7 @@ test_a_leader_that_does_not_stop_is_noticed() {
 
 test_it_is_told_when_nobody_takes_over() {
   have napoleon cleopatra
-  echo 'cleopatra 100 INFO  nobody leads' >"$FAKE/lines"
+  echo "cleopatra 100 $(event info new_leader '"leader":"",' 'observed no leader')" >"$FAKE/lines"
   TAKEOVER_TIMEOUT=1 run 1 kill-leader.sh --cluster
   says 'nobody took over within 1 s'
   says_not 'No two terms'

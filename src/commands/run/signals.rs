@@ -48,7 +48,7 @@ pub(super) fn handle_all(
     log: &LogGuard,
     election: &Handle,
     workload: Option<&Workload>,
-    sidecar: Sidecar,
+    sidecar: &Sidecar,
     killed: &Arc<AtomicBool>,
 ) -> io::Result<Vec<SignalThread>> {
     let mut threads = Vec::new();
@@ -63,7 +63,7 @@ pub(super) fn handle_all(
         log.clone(),
         election.clone(),
         workload.cloned(),
-        sidecar,
+        sidecar.clone(),
         Arc::clone(killed),
     )?);
     Ok(threads)
@@ -82,7 +82,7 @@ fn stop_on_signals(
         let now = BootClock::now();
         let Some(first) = first else {
             first = Some(now);
-            log::info!(event = "stopping"; "{signal}: stopping; a second signal exits immediately");
+            log::info!(event = "stopping", signal:%; "stopping on {signal}, a second signal exits immediately");
             if let Some(workload) = &workload {
                 workload.set_stop_signal(signal);
             }
@@ -92,8 +92,8 @@ fn stop_on_signals(
             return;
         }
         log::warn!(
-            event = "exiting";
-            "{signal} again: exiting immediately, the lease may not be released"
+            event = "exiting", signal:%;
+            "exiting on a second {signal}, perhaps without releasing the lease"
         );
         killed.store(true, Ordering::Relaxed);
         if let Some(workload) = &workload {

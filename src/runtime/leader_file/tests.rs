@@ -1,4 +1,4 @@
-//! A disk that is slow, full or broken, and what is to be read on it meanwhile.
+//! Lines on a disk that is slow, full or broken.
 
 use std::time::Instant as Monotonic;
 
@@ -7,12 +7,12 @@ use super::*;
 /// Long enough for the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a disk is to do with the next write, step by step.
+/// Behaviour of the disk at the next write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mood {
     #[default]
     Works,
-    /// Blocks before it is asked whether the line is still wanted.
+    /// Blocks before it asks whether the line is still wanted.
     SlowToWrite,
     /// Blocks after that.
     SlowToRename,
@@ -22,10 +22,10 @@ enum Mood {
 #[derive(Debug, Default)]
 struct FakeState {
     mood: Mood,
-    /// Something is blocked.
+    /// Whether a write is blocked.
     blocked: bool,
     line: Option<String>,
-    /// Every line that was to be read, ever.
+    /// Every line that was ever readable.
     lines: Vec<String>,
     failures: u32,
 }
@@ -38,7 +38,7 @@ impl FakeDisk {
         self.0.change(|state| state.mood = mood);
     }
 
-    /// Blocks as long as the mood is this.
+    /// Blocks while the disk has this mood.
     fn block(&self, mood: Mood) {
         let mut state = self.0.wait_while(|state| {
             state.blocked = state.mood == mood;
@@ -56,7 +56,7 @@ impl FakeDisk {
     }
 
     fn await_token(&self, token: u64) {
-        let part = format!("\"token\":{token},");
+        let part = format!("\"fencingToken\":{token},");
         self.await_it(&part, |state| {
             state.line.as_ref().is_some_and(|line| line.contains(&part))
         });
@@ -70,7 +70,7 @@ impl FakeDisk {
         let state = self.0.lock();
         let token = |line: &String| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            line["token"].as_u64().unwrap()
+            line["fencingToken"].as_u64().unwrap()
         };
         state.lines.iter().map(token).collect()
     }
@@ -98,48 +98,48 @@ impl Disk for FakeDisk {
         Ok(())
     }
 
-    fn describe(&self) -> String {
-        "the fake".to_owned()
+    fn path(&self) -> String {
+        "fake".to_owned()
     }
 }
 
 fn file() -> (LeaderFile, FakeDisk) {
     let disk = FakeDisk::default();
-    let file = LeaderFile::start_on(disk.clone(), Line::of("me")).unwrap();
+    let file = LeaderFile::start_on(disk.clone(), Line::new("me")).unwrap();
     (file, disk)
 }
 
 fn leads(token: u64, lasts: Duration) -> Transition {
     Transition::Renewed {
-        token,
-        until: BootClock::now() + lasts,
+        fencing_token: token,
+        valid_until: BootClock::now() + lasts,
     }
 }
 
 const LONG: Duration = Duration::from_secs(3600);
-const OVER: Transition = Transition::TermOver { token: 1 };
+const OVER: Transition = Transition::TermOver { fencing_token: 1 };
 
 #[test]
-fn a_line_that_was_overtaken_on_a_slow_disk_is_never_read() {
+fn slow_disk_never_shows_superseded_line() {
     let (file, disk) = file();
     disk.set(Mood::SlowToWrite);
-    file.tell(&leads(1, LONG));
+    file.transition(&leads(1, LONG));
     disk.await_it("it writes", |state| state.blocked);
-    // Neither waits for the disk.
-    file.tell(&OVER);
-    file.tell(&leads(2, LONG));
+    // Neither call waits for the disk.
+    file.transition(&OVER);
+    file.transition(&leads(2, LONG));
     disk.set(Mood::Works);
     disk.await_token(2);
     assert_eq!(disk.tokens(), [2]);
 }
 
 #[test]
-fn a_line_of_a_lost_term_on_a_slow_disk_is_never_read() {
+fn slow_disk_never_shows_lost_term() {
     let (file, disk) = file();
     disk.set(Mood::SlowToWrite);
-    file.tell(&leads(1, LONG));
+    file.transition(&leads(1, LONG));
     disk.await_it("it writes", |state| state.blocked);
-    file.tell(&OVER);
+    file.transition(&OVER);
     disk.set(Mood::Works);
     disk.await_it("it is done", |state| !state.blocked);
     file.finish(PATIENCE);
@@ -147,23 +147,23 @@ fn a_line_of_a_lost_term_on_a_slow_disk_is_never_read() {
 }
 
 #[test]
-fn what_a_slow_disk_shows_too_late_goes_at_once() {
+fn line_shown_too_late_is_removed() {
     let (file, disk) = file();
     disk.set(Mood::SlowToRename);
-    file.tell(&leads(1, LONG));
+    file.transition(&leads(1, LONG));
     disk.await_it("it renames", |state| state.blocked);
-    file.tell(&OVER);
+    file.transition(&OVER);
     disk.set(Mood::Works);
     disk.await_it("it is shown", |state| !state.lines.is_empty());
     disk.await_none();
 }
 
 #[test]
-fn of_many_renewals_on_a_slow_disk_the_last_one_counts() {
+fn slow_disk_shows_latest_renewal() {
     let (file, disk) = file();
     disk.set(Mood::SlowToWrite);
     for token in 0..100 {
-        file.tell(&leads(token, LONG));
+        file.transition(&leads(token, LONG));
     }
     disk.set(Mood::Works);
     disk.await_token(99);
@@ -171,32 +171,35 @@ fn of_many_renewals_on_a_slow_disk_the_last_one_counts() {
 }
 
 #[test]
-fn a_line_goes_when_its_time_is_over_whatever_becomes_of_the_election() {
+fn expired_line_is_removed_without_transition() {
     let (file, disk) = file();
-    file.tell(&leads(1, Duration::from_millis(200)));
+    file.transition(&leads(1, Duration::from_millis(200)));
     disk.await_it("it is shown", |state| !state.lines.is_empty());
     disk.await_none();
-    // Renewed after all.
-    file.tell(&leads(1, LONG));
+    // The term is renewed late.
+    file.transition(&leads(1, LONG));
     disk.await_token(1);
 }
 
 #[test]
-fn what_is_over_when_it_is_told_is_not_written() {
+fn expired_term_is_not_written() {
     let (file, disk) = file();
-    file.tell(&leads(1, Duration::ZERO));
+    file.transition(&leads(1, Duration::ZERO));
     file.finish(PATIENCE);
     assert_eq!(disk.tokens(), [0; 0]);
 }
 
 #[test]
-fn on_a_full_disk_the_line_before_stays_for_as_long_as_it_is_true() {
+fn full_disk_keeps_line_until_deadline() {
     let (file, disk) = file();
     let until = BootClock::now() + Duration::from_secs(2);
-    file.tell(&Transition::StartedLeading { token: 1, until });
+    file.transition(&Transition::StartedLeading {
+        fencing_token: 1,
+        valid_until: until,
+    });
     disk.await_token(1);
     disk.set(Mood::Full);
-    file.tell(&leads(2, LONG));
+    file.transition(&leads(2, LONG));
     disk.await_it("it fails", |state| state.failures > 0);
     let shown = disk.0.lock().line.clone();
     assert!(shown.is_some() || BootClock::now() >= until);
@@ -209,26 +212,26 @@ fn on_a_full_disk_the_line_before_stays_for_as_long_as_it_is_true() {
 }
 
 #[test]
-fn the_end_waits_for_a_disk_that_hangs_but_not_for_ever() {
+fn finish_on_hanging_disk_is_bounded() {
     let (file, disk) = file();
     disk.set(Mood::SlowToWrite);
-    file.tell(&leads(1, LONG));
+    file.transition(&leads(1, LONG));
     disk.await_it("it writes", |state| state.blocked);
     let started = Monotonic::now();
     file.finish(Duration::from_millis(50));
     assert!(started.elapsed() < PATIENCE);
-    // Nothing is taken any more, and what is under way comes to nothing.
-    file.tell(&leads(2, LONG));
+    // A later transition is ignored, and the blocked write is not completed.
+    file.transition(&leads(2, LONG));
     disk.set(Mood::Works);
     file.finish(PATIENCE);
     assert_eq!(disk.tokens(), [0; 0]);
 }
 
 #[test]
-fn until_is_cut_and_never_rounded_up() {
+fn deadline_is_cut_to_hundredths() {
     let line = |nanos| {
         let until = Instant::from_boot(Duration::new(12_345, nanos));
-        Line::of("me").tell(7, until)
+        Line::new("me").text(7, until)
     };
     for (nanos, shown) in [
         (0, "12345.00"),
@@ -238,6 +241,6 @@ fn until_is_cut_and_never_rounded_up() {
         (999_999_999, "12345.99"),
     ] {
         let line = line(nanos);
-        assert!(line.contains(&format!("\"until\":{shown},")), "{line}");
+        assert!(line.contains(&format!("\"validUntil\":{shown},")), "{line}");
     }
 }

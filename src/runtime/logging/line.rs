@@ -78,7 +78,11 @@ impl Formatter {
     }
 
     fn json(&self, record: &Record<'_>) -> String {
-        let mut line = Json(String::from("{"));
+        let candidate = self.candidate.get();
+        let mut line = Json {
+            line: String::from("{"),
+            identified: candidate.is_some(),
+        };
         line.field("time", &clock::utc_timestamp_millis());
         line.field("level", &record.level().as_str().to_ascii_lowercase());
         if !is_own(record.target()) {
@@ -88,15 +92,15 @@ impl Formatter {
         if let Some(event) = fields.get(Key::from("event")) {
             line.field("event", &event);
         }
-        if let Some(candidate) = self.candidate.get() {
+        if let Some(candidate) = candidate {
             line.field("identity", &candidate.identity);
             line.field("lock", &candidate.lock);
         }
         // Neither visitor returns an error.
         let _ = fields.visit(&mut line);
         line.field("message", record.args());
-        line.0.push('}');
-        line.0
+        line.line.push('}');
+        line.line
     }
 }
 
@@ -152,7 +156,11 @@ impl<'kvs> VisitSource<'kvs> for Text {
 }
 
 /// A JSON object under construction, up to its closing brace.
-struct Json(String);
+struct Json {
+    line: String,
+    /// Whether identity and lock have been written.
+    identified: bool,
+}
 
 impl Json {
     /// Adds a string. It may take half of the space that is left, so that later fields fit.
@@ -160,25 +168,25 @@ impl Json {
         if let Some(available) = self.key(key, 0) {
             // The message is the last field, and may take all of it.
             let share = if key == "message" { 1 } else { 2 };
-            let limit = self.0.len() + available / share;
-            self.0.push('"');
-            append(&mut self.0, limit, escape_json, value);
-            self.0.push('"');
+            let limit = self.line.len() + available / share;
+            self.line.push('"');
+            append(&mut self.line, limit, escape_json, value);
+            self.line.push('"');
         }
     }
 
     /// Adds a key and its colon. Returns the space for the value, or `None` if it is less than
     /// `needed`, both in bytes.
     fn key(&mut self, key: &str, needed: usize) -> Option<usize> {
-        let used = self.0.len() + key.len() + RESERVED;
+        let used = self.line.len() + key.len() + RESERVED;
         let available = MAX_LENGTH.checked_sub(used)?;
         if available < needed {
             return None;
         }
-        if self.0.len() > 1 {
-            self.0.push(',');
+        if self.line.len() > 1 {
+            self.line.push(',');
         }
-        let _ = write!(self.0, "\"{key}\":");
+        let _ = write!(self.line, "\"{key}\":");
         Some(available)
     }
 }
@@ -187,12 +195,13 @@ impl<'kvs> VisitSource<'kvs> for Json {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
         let key = key.as_str();
         match Kind::of(&value) {
-            // The event has been written already.
+            // Written already.
             _ if key == "event" => {}
+            _ if self.identified && matches!(key, "identity" | "lock") => {}
             Kind::Absent => {}
             Kind::Literal => {
                 if self.key(key, LONGEST_LITERAL).is_some() {
-                    let _ = write!(self.0, "{value}");
+                    let _ = write!(self.line, "{value}");
                 }
             }
             Kind::Text => self.field(key, &value),

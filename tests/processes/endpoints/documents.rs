@@ -88,7 +88,7 @@ fn status_describes_leader_and_standby() {
     let first = watch(&world, "first");
     first.await_leading();
     let second = watch(&world, "second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     let status = first.status();
     assert_eq!(status["identity"], "first");
     assert_eq!(status["role"], "leader");
@@ -148,11 +148,11 @@ fn status_lists_terms_with_end_reason() {
     let mut first = watch(&world, "first");
     first.await_leading();
     let watcher = watch(&world, "watcher");
-    watcher.await_said("All hail first");
+    watcher.await_observed("first");
     first.kill();
     watcher.await_leading();
     let again = watch(&world, "again");
-    again.await_said("All hail watcher");
+    again.await_observed("watcher");
     assert_eq!(watcher.ask("POST", "/step-down", &[]).status, 202);
     again.await_leading();
     eventually("the watcher observed the third term", || {
@@ -224,7 +224,7 @@ fn metrics_follow_the_election() {
     let mut first = watch(&world, "first");
     first.await_leading();
     let second = watch(&world, "second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     let name = format!("{{name=\"{}\"}}", world.gist);
     let master = format!("leader_election_master_status{name}");
     let slow = format!("leader_election_slowpath_total{name}");
@@ -295,7 +295,7 @@ fn no_endpoint_causes_store_requests() {
     world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":3600}"#);
     let start = world.elector("second").with("POLL_PERIOD", "1h");
     let second = spawn(&world, start);
-    second.await_said("All hail somebody");
+    second.await_observed("somebody");
     let before = world.service.requests().total();
     for path in ENDPOINTS {
         for accept in ["*/*", BROWSER] {
@@ -314,11 +314,11 @@ fn no_address_means_no_endpoints() {
         world.elector("none"),
     ] {
         let mut elector = world.spawn(start);
-        elector.await_said("stands for election");
+        elector.await_logged("running");
         eventually("it has read the lease", || {
-            elector.said("claimed") || elector.said("hail")
+            elector.has_logged("claimed") || elector.has_logged("new_leader")
         });
-        assert!(!elector.said("status endpoints"));
+        assert!(!elector.has_logged("listening"));
         let threads = elector.threads();
         assert!(!threads.iter().any(|name| name == "http"), "{threads:?}");
         elector.leave();

@@ -16,7 +16,7 @@ fn standby_names_the_leader() {
     let first = watch(&world, "first");
     first.await_leading();
     let second = watch(&world, "second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     let leads = first.get("/leader");
     assert_eq!(leads.status, 200);
     let body = leads.json();
@@ -50,7 +50,7 @@ fn outage_never_extends_reported_leadership() {
     first.await_leading();
     world.set_faults(r#"{"outage":true}"#);
     // A renewal under way may still have succeeded.
-    first.await_said("failed");
+    first.await_text("failed");
     // The leadership deadline, by the earlier responses.
     let mut until = Instant::now() + LEASE;
     loop {
@@ -75,7 +75,7 @@ fn thawed_leader_reports_not_leading() {
     let first = watch(&world, "first");
     first.await_leading();
     let second = watch(&world, "second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     first.freeze();
     // They wait in the kernel's queue for the threads of the thawed process.
     let mut waiting: Vec<_> = ["/leader", "/isLeader", "/"]
@@ -108,7 +108,7 @@ fn stopping_leader_reports_it_immediately() {
     // Releasing the lease takes a while.
     world.set_faults(r#"{"hang_reads":1,"hang_writes":1,"hang_ms":3000}"#);
     first.signal(Signal::SIGTERM);
-    first.await_said("SIGTERM: stopping");
+    first.await_logged("stopping");
     eventually("it does not lead any more", || {
         first.get("/leader").status == 503
     });

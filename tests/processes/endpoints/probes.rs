@@ -10,7 +10,7 @@ fn outage_keeps_candidates_healthy_and_ready() {
     let first = watch(&world, "first");
     first.await_leading();
     let second = watch(&world, "second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     world.set_faults(r#"{"outage":true}"#);
     never_for(LEASE * 2, "a probe failed", || {
         [&first, &second].iter().any(|elector| {
@@ -26,7 +26,7 @@ fn candidate_is_ready_after_answer_or_lease() {
     world.set_faults(r#"{"outage":true}"#);
     let start = world.elector("patient").with("LEASE_DURATION", "1h");
     let patient = spawn(&world, start);
-    eventually("a read failed", || patient.said("failed"));
+    eventually("a read failed", || patient.has_text("failed"));
     let refused = patient.get("/readyz");
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains("no answer"), "{}", refused.text());
@@ -52,7 +52,7 @@ fn ready_when_leader_follows_leadership() {
     let first = spawn(&world, of_leaders("first"));
     first.await_leading();
     let second = spawn(&world, of_leaders("second"));
-    second.await_said("All hail first");
+    second.await_observed("first");
     assert_eq!(first.get("/readyz").status, 200);
     assert_eq!(second.get("/readyz").status, 503);
     assert_eq!(first.ask("POST", "/step-down", &[]).status, 202);

@@ -10,7 +10,7 @@ fn step_down_lets_standby_lead() {
     let first = watch(&world, "first");
     first.await_leading();
     let second = watch(&world, "second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     let refused = second.ask("POST", "/step-down", &[]);
     assert_eq!(refused.status, 409);
     assert!(refused.json()["error"].is_string(), "{}", refused.text());
@@ -23,11 +23,7 @@ fn step_down_lets_standby_lead() {
     eventually("it does not lead any more", || {
         first.ask("POST", "/step-down", &[]).status == 409
     });
-    assert!(
-        first.said("asked to let another one lead"),
-        "{}",
-        first.text()
-    );
+    assert!(first.has_logged("stepping_down"), "{}", first.text());
 }
 
 #[test]
@@ -69,11 +65,7 @@ fn browsers_proxies_and_foreign_names_are_rejected() {
             answer.status
         );
     }
-    assert!(
-        first.said("asked to let another one lead"),
-        "{}",
-        first.text()
-    );
+    assert!(first.has_logged("stepping_down"), "{}", first.text());
 }
 
 #[test]
@@ -86,13 +78,8 @@ fn step_down_needs_loopback_peer() {
     let start = world.elector("first").with("HTTP_ADDR", format!("{own}:0"));
     let first = world.spawn(start);
     first.await_leading();
-    let said = "status endpoints at http://";
-    let lines = first.lines();
-    let addr = lines
-        .iter()
-        .find_map(|line| line.split_once(said))
-        .unwrap()
-        .1;
+    let listening = first.last_logged("listening");
+    let addr = listening.text("url").strip_prefix("http://").unwrap();
     let addr = addr.parse().unwrap();
     // A client of this address has the same address.
     let asked = "POST /step-down HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
@@ -112,7 +99,7 @@ fn step_down_command_matches_endpoint() {
     let first = watch(&world, "first");
     first.await_leading();
     let second = watch(&world, "second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     let ask = |elector: &Watched| {
         let port = elector.addr.port().to_string();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_elector"));

@@ -15,9 +15,6 @@ use crate::support::process::program::Start;
 use crate::support::process::{Elector, World};
 use crate::support::wire::{Answer, Wire, exchange, request};
 
-/// Text before the address in the log.
-const ADDRESS_PREFIX: &str = "status endpoints at http://";
-
 pub struct Watched {
     elector: Elector,
     pub addr: SocketAddr,
@@ -45,12 +42,10 @@ pub fn watch(world: &World, name: &str) -> Watched {
 /// Starts an elector with endpoints on a free port.
 pub fn spawn(world: &World, start: Start) -> Watched {
     let elector = world.spawn(start.with("HTTP_ADDR", "127.0.0.1:0"));
-    elector.await_said(ADDRESS_PREFIX);
-    let lines = elector.lines();
-    let said = lines
-        .iter()
-        .find_map(|line| line.split_once(ADDRESS_PREFIX));
-    let addr = said.unwrap().1.parse().unwrap();
+    elector.await_logged("listening");
+    let listening = elector.last_logged("listening");
+    let addr = listening.text("url").strip_prefix("http://").unwrap();
+    let addr = addr.parse().unwrap();
     Watched { elector, addr }
 }
 

@@ -40,7 +40,7 @@ fn leader_and_standby(world: &World) -> (Watched, Watched) {
     let first = watch(world, "first");
     first.await_leading();
     let second = watch(world, "second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     (first, second)
 }
 

@@ -37,8 +37,8 @@ fn draw_picture_for_readme() {
     napoleon.await_leading();
     let stalin = start(&world, "stalin/default/elector-5c8bd");
     let cleopatra = start(&world, "cleopatra/default/elector-9fk2x");
-    stalin.await_said("All hail napoleon");
-    cleopatra.await_said("All hail napoleon");
+    stalin.await_observed("napoleon");
+    cleopatra.await_observed("napoleon");
     await_term(&stalin, 8.0);
     napoleon.kill();
     eventually("another one leads", || {

@@ -16,7 +16,7 @@ fn page_updates_without_reload() {
     let first = watch(&world, "first");
     first.await_leading();
     let second = watch(&world, "second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     browser.resize(1000, 900, 1.0);
     browser.open(&second.url());
     assert_eq!(browser.text("h2.name"), "first");
@@ -41,7 +41,7 @@ fn lease_bar_runs_down_between_updates() {
     world
         .put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":3600,"leaderTransitions":41}"#);
     let waiting = watch(&world, "waiting");
-    waiting.await_said("All hail somebody");
+    waiting.await_observed("somebody");
     browser.open(&waiting.url());
     assert_eq!(browser.text("h2.name"), "somebody");
     assert!(browser.text(".leader").contains("fencing token 41"));
@@ -67,7 +67,7 @@ fn page_without_scripts_is_complete() {
     let first = watch(&world, "first");
     first.await_leading();
     let second = watch(&world, "second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     browser.forbid_scripts();
     browser.open(&second.url());
     assert_eq!(browser.text("h2.name"), "first");

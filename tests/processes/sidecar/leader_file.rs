@@ -34,8 +34,8 @@ fn told(path: &Path) -> Option<Told> {
     let line: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(line["identity"], "first");
     Some(Told {
-        token: line["token"].as_u64().unwrap(),
-        until: line["until"].as_f64().unwrap(),
+        token: line["fencingToken"].as_u64().unwrap(),
+        until: line["validUntil"].as_f64().unwrap(),
     })
 }
 
@@ -140,12 +140,10 @@ fn until_is_the_limit_of_the_term_cut_to_hundredths() {
         read.len() > 4
     });
     first.leave();
-    let (begins, lasts) = ("and lasts until ", ": lasts until ");
-    let said: Vec<f64> = first
-        .lines()
-        .iter()
-        .filter_map(|line| line.split_once(begins).or(line.split_once(lasts)))
-        .filter_map(|(_, time)| time.split('s').next()?.parse().ok())
+    let logged = first.log();
+    let deadlines = logged.iter().map(|line| line.text("valid_until"));
+    let said: Vec<f64> = deadlines
+        .filter_map(|deadline| deadline.strip_suffix('s')?.parse().ok())
         .collect();
     for hundredths in read {
         // The log rounds to thousandths.
@@ -187,14 +185,14 @@ fn a_reader_believes_it_while_the_elector_leads_and_no_longer_after_a_crash() {
     assert!(uptime() >= left.until);
     // A new boot begins to count anew.
     let text = fs::read_to_string(&stage.path).unwrap();
-    let later = text.replace("\"until\":", "\"until\":9");
+    let later = text.replace("\"validUntil\":", "\"validUntil\":9");
     fs::write(&stage.path, &later).unwrap();
     assert!(stage.reader_says(), "{later}");
     let id = later.split("\"bootId\":\"").nth(1).unwrap();
     let other = later.replace(&id[..8], "00000000");
     fs::write(&stage.path, &other).unwrap();
     assert!(!stage.reader_says(), "{other}");
-    for broken in ["", "{", "{\"until\":99999999.00}\n"] {
+    for broken in ["", "{", "{\"validUntil\":99999999.00}\n"] {
         fs::write(&stage.path, broken).unwrap();
         assert!(!stage.reader_says(), "{broken}");
     }
@@ -235,7 +233,7 @@ fn no_reader_believes_a_frozen_leader_while_the_next_one_leads() {
     let stage = Stage::new();
     let first = stage.leader();
     let second = stage.world.start("second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     stage.world.passed_over.set(true);
     first.freeze();
     assert!(stage.path.exists());
@@ -250,7 +248,7 @@ fn no_reader_believes_a_frozen_leader_while_the_next_one_leads() {
     assert!(!stage.reader_says());
     first.signal(Signal::SIGCONT);
     stage.await_no_file();
-    first.await_said("All hail second");
+    first.await_observed("second");
 }
 
 #[test]
@@ -258,13 +256,16 @@ fn it_goes_as_soon_as_the_lease_is_lost() {
     let stage = Stage::new();
     let first = stage.leader();
     let second = stage.world.start("second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     stage
         .world
         .put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
     stage.await_no_file();
     assert!(second.leads().is_none(), "long before the next one leads");
-    first.await_said("does not lead any more (token 0): the lease is not ours any more");
+    first.await_logged("stopped_leading");
+    let stopped = first.last_logged("stopped_leading");
+    assert_eq!(stopped.fencing_token(), Some(0));
+    assert_eq!(stopped.text("reason"), "the lease is not ours any more");
 }
 
 #[test]
@@ -303,7 +304,7 @@ fn an_end_at_once_removes_it() {
         .set_faults(r#"{"hang_reads":1,"hang_writes":1}"#);
     first.signal(Signal::SIGTERM);
     stage.await_no_file();
-    first.await_said("first does not lead any more");
+    first.await_logged("workload_stopped");
     // Well after what counts as the same signal.
     never_for(Duration::from_millis(200), "it ends", || {
         !first.is_running()
@@ -318,15 +319,20 @@ fn a_directory_that_vanishes_is_told_of_once_and_changes_nothing_for_the_electio
     let stage = Stage::new();
     let first = stage.leader();
     fs::remove_dir_all(stage.folder.path()).unwrap();
-    first.await_said("cannot be written");
+    first.await_logged("leader_file_failed");
     let renewals = stage.world.records().len();
     eventually("it renews on", || {
         stage.world.records().len() > renewals + 5
     });
-    assert_eq!(first.count("cannot be written"), 1, "{}", first.text());
+    assert_eq!(
+        first.count_logged("leader_file_failed"),
+        1,
+        "{}",
+        first.text()
+    );
     fs::create_dir(stage.folder.path()).unwrap();
     stage.await_file();
-    first.await_said("works again");
+    first.await_logged("leader_file_recovered");
     assert_eq!(first.leads(), Some(0));
 }
 
@@ -342,6 +348,7 @@ fn everybody_may_read_it_whatever_the_umask() {
         .with("GITHUB_API_URL", stage.world.service.url())
         .with("GITHUB_API_TOKEN", crate::support::process::TOKEN)
         .with("LEADER_NAME", "first")
+        .with("LOG_FORMAT", "json")
         .with("LEADER_FILE", &stage.path);
     let first = stage.world.spawn(start);
     first.await_leading();

@@ -1,71 +1,85 @@
-//! The log of a whole election, as an operator reads it.
+//! The log of a whole election, in both forms.
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use crate::support::process::{Elector, LEASE, World};
 use crate::support::{eventually, never_for};
 
-/// What it said, without times: `INFO  text`.
-fn said(elector: &Elector) -> Vec<String> {
-    let lines = elector.lines();
-    let texts = lines.iter().filter_map(|line| line.split_once(' '));
-    texts.map(|(_, text)| text.to_owned()).collect()
-}
-
-fn of_level(elector: &Elector, level: &str) -> Vec<String> {
-    let said = said(elector);
-    said.into_iter()
-        .filter(|text| text.starts_with(level))
-        .collect()
+/// Returns the events logged at a level, in order.
+fn logged_at(elector: &Elector, level: &str) -> Vec<String> {
+    let log = elector.log();
+    let lines = log.iter().filter(|line| line.level() == level);
+    lines.map(|line| line.event().to_owned()).collect()
 }
 
 #[test]
-fn each_transition_is_one_line_with_identity_token_and_reason() {
+fn each_transition_is_one_event() {
     let world = World::new();
     let mut first = world.start_leader("first");
     let second = world.start("second");
-    second.await_said("All hail first (token 0)");
+    second.await_observed_term("first", 0);
     first.leave();
     assert_eq!(second.await_leading(), 1);
-    let mut lines = said(&first).into_iter();
-    let start = lines.next().unwrap();
-    assert!(start.starts_with("INFO  elector ") && start.contains("stands for election as first"));
+    let log = first.log();
+    let mut events: Vec<_> = log.iter().map(|line| line.event()).collect();
     let expected = [
-        "INFO  claimed the lease for the term 0",
-        "INFO  I am first! I will lead you to greatness! (token 0) fencing_token=0",
-        "INFO  SIGTERM: stopping; a second signal exits immediately",
-        "INFO  first does not lead any more (token 0): asked to stop fencing_token=0 reason=\"asked to stop\"",
+        "running",
+        "claimed",
+        "started_leading",
+        "stopping",
+        "stopped_leading",
+        "workload_stopped",
     ];
-    assert_eq!(lines.by_ref().take(4).collect::<Vec<_>>(), expected);
-    let mut last: Vec<_> = lines.collect();
-    last.sort();
-    assert_eq!(
-        last,
-        [
-            "INFO  gave the lease back",
-            "INFO  nobody leads leader=\"\""
-        ]
-    );
-    let of_second = said(&second);
-    let hails = of_second.iter().filter(|text| text.contains("All hail"));
-    assert_eq!(hails.count(), 1, "{of_second:?}");
+    assert_eq!(events[..6], expected, "{}", first.text());
+    events[6..].sort_unstable();
+    assert_eq!(events[6..], ["new_leader", "released"]);
+    for line in &log {
+        assert_eq!(line.text("identity"), "first");
+        assert!(line.text("lock").contains(&world.gist), "{line:?}");
+        assert!(!line.message().is_empty(), "{line:?}");
+        assert_eq!(line.level(), "info");
+    }
+    for event in ["started_leading", "stopped_leading", "workload_stopped"] {
+        assert_eq!(first.last_logged(event).fencing_token(), Some(0), "{event}");
+    }
+    let stopped = first.last_logged("stopped_leading");
+    assert_eq!(stopped.text("reason"), "asked to stop");
+    assert_eq!(first.last_logged("new_leader").get("leader"), &json!(""));
+    assert_eq!(second.count_logged("new_leader"), 2, "first, then nobody");
 }
 
 #[test]
-fn who_leads_and_who_waits_is_silent() {
+fn text_line_is_phrase_with_fields() {
+    let world = World::new();
+    let start = world.elector("first").with("ELECTOR_LOG_FORMAT", "text");
+    let mut first = world.spawn(start);
+    first.await_text(" INFO  started leading fencing_token=0 uptime=");
+    world.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
+    world.passed_over.set(true);
+    first.await_text(" INFO  observed new leader leader=\"a person\" fencing_token=0");
+    first.await_text(" WARN  stopped leading fencing_token=0 reason=\"the lease is ");
+    first.await_text(" INFO  workload stopped fencing_token=0 uptime=");
+    first.leave();
+    assert!(first.lines()[0].contains(" INFO  running for election identity=first lock="));
+    assert!(first.log().is_empty(), "{}", first.text());
+}
+
+#[test]
+fn steady_election_logs_nothing() {
     let world = World::new();
     let first = world.start_leader("first");
     let second = world.start("second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     let (lines, records) = ((first.lines(), second.lines()), world.records().len());
     eventually("it renews", || world.records().len() > records + 6);
     assert_eq!((first.lines(), second.lines()), lines);
 }
 
 #[test]
-fn who_reads_warnings_only_is_told_of_nothing_that_goes_as_it_should() {
+fn healthy_election_logs_no_warning() {
     let world = World::new();
     let quiet = |name: &str| world.spawn(world.elector(name).with("RUST_LOG", "warn"));
     let mut first = quiet("first");
@@ -83,77 +97,88 @@ fn who_reads_warnings_only_is_told_of_nothing_that_goes_as_it_should() {
 }
 
 #[test]
-fn a_lease_that_is_lost_is_a_warning_with_the_reason_and_an_outage_is_told_of_once() {
+fn lost_lease_and_outage_are_warned_once() {
     let world = World::new();
     let first = world.start_leader("first");
     world.set_faults(r#"{"outage":true}"#);
-    first.await_said("first does not lead any more (token 0)");
+    first.await_logged("workload_stopped");
     never_for(LEASE, "it leads", || first.leads().is_some());
     world.set_faults("{}");
     eventually("it leads again", || first.leads() == Some(1));
-    let warnings = of_level(&first, "WARN");
-    let lost = "WARN  first does not lead any more (token 0): the lease could not be renewed in time \
-         fencing_token=0 reason=\"the lease could not be renewed in time\"";
-    assert_eq!(warnings.iter().filter(|text| *text == lost).count(), 1);
-    // A dozen and more calls failed: one warning, and one more line for each kind.
-    let failures = warnings.iter().filter(|text| text.contains(" failed: "));
-    assert_eq!(failures.count(), 1, "{warnings:#?}");
-    let told = said(&first);
-    let failures = told.iter().filter(|text| text.contains(" failed: "));
-    assert!((1..=4).contains(&failures.count()), "{told:#?}");
-    let again: Vec<_> = told
-        .iter()
-        .filter(|text| text.contains("works again"))
-        .collect();
-    assert_eq!(again.len(), 1, "{told:#?}");
-    assert!(again[0].contains("failures in "), "{}", again[0]);
+    let warnings = logged_at(&first, "warn");
+    let lost = warnings.iter().filter(|event| *event == "stopped_leading");
+    assert_eq!(lost.count(), 1, "{}", first.text());
+    let lost = first.last_logged("stopped_leading");
+    assert_eq!(lost.fencing_token(), Some(0));
+    assert_eq!(
+        lost.text("reason"),
+        "the lease could not be renewed in time"
+    );
+    // A dozen and more calls failed: one warning, and one more line for each error.
+    let failures = warnings.iter().filter(|event| *event == "call_failed");
+    assert_eq!(failures.count(), 1, "{}", first.text());
+    assert!((1..=4).contains(&first.count_logged("call_failed")));
+    assert_eq!(first.count_logged("calls_recovered"), 1, "{}", first.text());
+    let recovered = first.last_logged("calls_recovered");
+    assert!(
+        recovered.get("failures").as_u64() > Some(1),
+        "{recovered:?}"
+    );
 }
 
 #[test]
-fn what_needs_a_person_is_a_warning_from_the_first_time_on() {
+fn permanent_error_is_warning_immediately() {
     let world = World::new();
     let first = world.start_leader("first");
     world.set_faults(r#"{"unauthorized":1}"#);
-    first.await_said("access token rejected");
-    let lines = of_level(&first, "WARN");
-    assert!(lines[0].contains("set GITHUB_API_TOKEN"), "{lines:?}");
-    assert!(lines[0].contains("trying again in "), "{lines:?}");
+    first.await_logged("call_failed");
+    let log = first.log();
+    let failed = log.iter().find(|line| line.event() == "call_failed");
+    let failed = failed.unwrap();
+    assert_eq!(failed.level(), "warn");
+    let error = failed.text("error");
+    assert!(error.contains("GITHUB_API_TOKEN"), "{error}");
+    assert!(failed.get("retry_in").is_string(), "{failed:?}");
 }
 
 #[test]
-fn a_leader_that_died_is_waited_for_aloud() {
+fn dead_leader_is_reported_once() {
     let world = World::new();
     let mut first = world.start_leader("first");
     let second = world.start("second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     first.kill();
-    second.await_said("first has not renewed its lease for ");
+    second.await_logged("lease_not_renewed");
+    assert_eq!(
+        second.last_logged("lease_not_renewed").text("holder"),
+        "first"
+    );
     assert!(second.leads().is_none());
     assert_eq!(second.await_leading(), 1);
-    assert_eq!(second.count("has not renewed its lease"), 1);
-    assert_eq!(of_level(&second, "WARN"), [""; 0], "it goes as it should");
+    assert_eq!(second.count_logged("lease_not_renewed"), 1);
+    assert_eq!(logged_at(&second, "warn"), [""; 0], "{}", second.text());
 }
 
 #[test]
-fn a_term_of_the_same_leader_is_hailed_as_well() {
+fn new_term_of_same_leader_is_reported() {
     let world = World::new();
     let first = world.start_leader("first");
     let second = world.start("second");
-    second.await_said("All hail first (token 0)");
+    second.await_observed_term("first", 0);
     world.passed_over.set(true);
-    // The first takes the lease again as soon as it may, and the second has not noticed.
+    // The first acquires again as soon as it may, and the frozen second does not notice.
     second.freeze();
     first.freeze();
     let thaw = std::time::Instant::now() + LEASE;
-    eventually("its lease has run out", || std::time::Instant::now() > thaw);
+    eventually("its lease has expired", || std::time::Instant::now() > thaw);
     first.signal(Signal::SIGCONT);
     eventually("it leads again", || first.leads() == Some(1));
     second.signal(Signal::SIGCONT);
-    second.await_said("All hail first (token 1)");
+    second.await_observed_term("first", 1);
 }
 
 #[test]
-fn debugging_shows_the_elector_and_not_every_step_of_http() {
+fn debug_level_leaves_out_http() {
     let world = World::new();
     let debug = |filter: &str| {
         let start = world.elector("first").with("RUST_LOG", filter);
@@ -166,8 +191,8 @@ fn debugging_shows_the_elector_and_not_every_step_of_http() {
         first
     };
     let plain = debug("debug");
-    assert!(plain.said("DEBUG looked at the lease"), "{}", plain.text());
-    assert!(!plain.said("ureq"), "{}", plain.text());
+    assert!(plain.has_logged("polled"), "{}", plain.text());
+    assert!(!plain.has_text("ureq"), "{}", plain.text());
     let chatty = debug("debug,ureq=debug");
-    assert!(chatty.said("DEBUG ureq"), "{}", chatty.text());
+    assert!(chatty.has_text("\"target\":\"ureq"), "{}", chatty.text());
 }

@@ -30,10 +30,10 @@ fn a_path_at_which_no_file_can_be_written_is_refused() {
     let cases = [
         (folder.path().join("nowhere/leader"), "No such file"),
         (folder.path().join("file/leader"), "Not a directory"),
-        (folder.path().join("leader/"), "names no file"),
-        ("/".into(), "names no file"),
+        (folder.path().join("leader/"), "not the path of a file"),
+        ("/".into(), "not the path of a file"),
         ("/proc/leader".into(), "cannot be written"),
-        (folder.path().to_owned(), "no regular file"),
+        (folder.path().to_owned(), "not a regular file"),
         (long, "too long"),
     ];
     for_each(&cases, |(path, why)| {
@@ -45,17 +45,17 @@ fn a_path_at_which_no_file_can_be_written_is_refused() {
 
 #[test]
 fn what_is_not_ours_is_neither_overwritten_nor_removed() {
-    let ours = r#"{"identity":"me","token":1,"until":1.00}"#;
+    let ours = r#"{"identity":"me","fencingToken":1,"validUntil":1.00}"#;
     let cases: Vec<Vec<u8>> = [
         "precious",
         "\n",
         "{}",
         "null",
         "[1]",
-        r#"{"identity":"me","token":1}"#,
-        r#"{"identity":"me","token":-1,"until":1.00}"#,
-        r#"{"identity":7,"token":1,"until":1.00}"#,
-        r#"{"identity":"me","token":1,"until":"1"}"#,
+        r#"{"identity":"me","fencingToken":1}"#,
+        r#"{"identity":"me","fencingToken":-1,"validUntil":1.00}"#,
+        r#"{"identity":7,"fencingToken":1,"validUntil":1.00}"#,
+        r#"{"identity":"me","fencingToken":1,"validUntil":"1"}"#,
     ]
     .iter()
     .map(|text| text.as_bytes().to_vec())
@@ -70,7 +70,7 @@ fn what_is_not_ours_is_neither_overwritten_nor_removed() {
         let path = folder.path().join("leader");
         fs::write(&path, content).unwrap();
         let said = refused(&path);
-        assert!(said.contains("is not a lease record"), "{said}");
+        assert!(said.contains("is not a leader file"), "{said}");
         assert_eq!(&fs::read(&path).unwrap(), content);
         assert_eq!(file_names(&folder), ["leader"]);
     });
@@ -80,7 +80,7 @@ fn what_is_not_ours_is_neither_overwritten_nor_removed() {
 fn a_link_or_a_pipe_is_refused_and_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("target");
-    let ours = "{\"identity\":\"me\",\"token\":1,\"until\":1.00}\n";
+    let ours = "{\"identity\":\"me\",\"fencingToken\":1,\"validUntil\":1.00}\n";
     fs::write(&target, ours).unwrap();
     let (link, dangling, pipe) = (
         folder.path().join("link"),
@@ -91,7 +91,7 @@ fn a_link_or_a_pipe_is_refused_and_not_followed() {
     std::os::unix::fs::symlink(folder.path().join("none"), &dangling).unwrap();
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     for path in [&link, &dangling, &pipe] {
-        assert!(refused(path).contains("no regular file"));
+        assert!(refused(path).contains("not a regular file"));
     }
     assert_eq!(file_names(&folder), ["dangling", "link", "pipe", "target"]);
     assert_eq!(fs::read_to_string(&target).unwrap(), ours);
@@ -99,8 +99,8 @@ fn a_link_or_a_pipe_is_refused_and_not_followed() {
 
 #[test]
 fn what_a_crash_left_is_removed_at_start() {
-    let ours = "{\"identity\":\"me\",\"token\":1,\"until\":1.00}\n";
-    let others = "{\"until\":99999999.5,\"token\":1,\"identity\":\"you\"}";
+    let ours = "{\"identity\":\"me\",\"fencingToken\":1,\"validUntil\":1.00}\n";
+    let others = "{\"validUntil\":99999999.5,\"fencingToken\":1,\"identity\":\"you\"}";
     let empty = "";
     for_each(&[ours, others, empty], |left| {
         let world = World::new();
@@ -110,9 +110,12 @@ fn what_a_crash_left_is_removed_at_start() {
         // Another one leads: nothing new is written.
         let other = world.start_leader("other");
         let me = world.spawn(world.elector("me").with("LEADER_FILE", &path));
-        me.await_said("All hail other");
+        me.await_observed("other");
         assert_eq!(file_names(&folder), [""; 0]);
-        let warned = me.said("WARN  ") && me.said("you leads: removed");
+        let log = me.log();
+        let warned = log
+            .iter()
+            .any(|line| line.level() == "warn" && line.text("holder") == "you");
         assert_eq!(warned, *left == others, "{}", me.text());
         drop(other);
     });
@@ -128,7 +131,7 @@ fn a_name_that_is_no_text_is_as_good_as_any() {
     let mut me = world.spawn(world.elector("me").with("LEADER_FILE", &path));
     me.await_leading();
     crate::support::eventually("the file is written", || {
-        fs::read_to_string(&path).is_ok_and(|text| text.contains("\"token\":0"))
+        fs::read_to_string(&path).is_ok_and(|text| text.contains("\"fencingToken\":0"))
     });
     me.leave();
     assert!(!path.exists());

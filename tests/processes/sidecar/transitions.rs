@@ -69,11 +69,11 @@ impl Stage {
         let handle = election.handle();
         let told = Arc::new(Mutex::new(Vec::new()));
         let teller = Arc::clone(&told);
-        let tell = move |transition: &Transition| teller.lock().unwrap().push(transition.clone());
-        let following = sidecar.follow(&mut election, tell).unwrap();
+        sidecar.follow(&mut election);
+        election.on_transition(move |transition| teller.lock().unwrap().push(transition.clone()));
         let thread = thread::spawn(move || {
             let finish = election.run().unwrap();
-            following.finish();
+            sidecar.finish();
             finish
         });
         Stage {
@@ -116,7 +116,7 @@ impl Stage {
     fn until(&self) -> Option<f64> {
         let text = fs::read_to_string(&self.path).ok()?;
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-        line["until"].as_f64()
+        line["validUntil"].as_f64()
     }
 
     fn let_end(&self) {
@@ -138,11 +138,17 @@ impl Drop for Stage {
 
 fn name(transition: &Transition) -> String {
     match transition {
-        Transition::StartedLeading { token, .. } => format!("started {token}"),
+        Transition::StartedLeading { fencing_token, .. } => format!("started {fencing_token}"),
         Transition::Renewed { .. } => "renewed".into(),
-        Transition::StoppedLeading { token, reason } => format!("stopped {token}: {reason}"),
-        Transition::TermOver { token } => format!("over {token}"),
-        Transition::NewLeader { identity, token } => format!("leader {identity} {token:?}"),
+        Transition::StoppedLeading {
+            fencing_token,
+            reason,
+        } => format!("stopped {fencing_token}: {reason}"),
+        Transition::TermOver { fencing_token } => format!("over {fencing_token}"),
+        Transition::NewLeader {
+            identity,
+            fencing_token,
+        } => format!("leader {identity} {fencing_token:?}"),
         other => panic!("{other:?} is not known here"),
     }
 }
@@ -242,7 +248,8 @@ fn a_workload_that_does_not_end_leaves_no_file_behind() {
 fn another_leader_is_told_with_its_token_and_every_term_of_it() {
     let stage = Stage::leading(false);
     let mut other = LeaderElection::new(config("other"), stage.store.lock("other"), Idle).unwrap();
-    let transitions = other.watch(1000);
+    let (sender, transitions) = channel();
+    other.on_transition(move |transition| drop(sender.send(transition.clone())));
     let handle = other.handle();
     let (done, ended) = channel();
     thread::spawn(move || done.send(other.run().unwrap()).unwrap());

@@ -42,7 +42,7 @@ fn events(receiver: &Receiver) -> Vec<String> {
     let text = |message: &Value| {
         let name = message["event"].as_str().unwrap();
         let leader = message["leader"].as_str().unwrap_or("-");
-        format!("{name} {leader} {}", message["token"])
+        format!("{name} {leader} {}", message["fencingToken"])
     };
     messages.iter().map(text).collect()
 }
@@ -55,17 +55,17 @@ fn every_transition_is_told_in_order_and_renewals_are_not() {
     let renewals = world.records().len();
     eventually("it renews", || world.records().len() > renewals + 3);
     let second = world.start("second");
-    second.await_said("All hail first");
+    second.await_observed("first");
     world.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
-    first.await_said("All hail a person");
+    first.await_observed("a person");
     first.leave();
     assert_eq!(
         events(&receiver)[..4],
         [
-            "startedLeading first 0",
-            "newLeader first 0",
-            "stoppedLeading - 0",
-            "newLeader a person 0"
+            "started_leading first 0",
+            "new_leader first 0",
+            "stopped_leading - 0",
+            "new_leader a person 0"
         ]
     );
     let told = receiver.received().remove(2);
@@ -90,10 +90,10 @@ fn the_last_words_of_a_polite_stop_arrive() {
     first.leave();
     assert_eq!(
         events(&receiver)[2..],
-        ["stoppedLeading - 0", "newLeader  null"]
+        ["stopped_leading - 0", "new_leader  null"]
     );
     assert_eq!(receiver.messages()[2]["reason"], "asked to stop");
-    assert!(!first.said("WARN"), "{}", first.text());
+    assert!(!first.has_text(r#""level":"warn""#), "{}", first.text());
 }
 
 #[test]
@@ -112,15 +112,15 @@ fn what_fails_for_a_moment_is_tried_again() {
             eventually("it was told", || receiver.count() > 0);
             receiver.set(Manner::Answer(200));
             eventually("the next one is told too", || {
-                events(&receiver).contains(&"newLeader first 0".to_owned())
+                events(&receiver).contains(&"new_leader first 0".to_owned())
             });
             let events = events(&receiver);
             let tries = events
                 .iter()
-                .take_while(|one| **one == "startedLeading first 0");
+                .take_while(|one| **one == "started_leading first 0");
             let tries = tries.count();
             assert!((2..=3).contains(&tries), "{events:?}");
-            assert!(!first.said("was not told"), "{}", first.text());
+            assert!(!first.has_logged("webhook_failed"), "{}", first.text());
             first.leave();
             assert_secret(&first);
         },
@@ -133,40 +133,44 @@ fn what_goes_on_failing_is_tried_three_times_and_complained_of_once() {
     let receiver = Receiver::start(Manner::Answer(503));
     let mut first = leader(&world, &receiver);
     eventually("both are given up", || receiver.count() == 6);
-    first.await_said("was not told of a change: it answered 503");
     eventually("both are lost", || {
-        first.count("was not told of a change") == 2
+        first.count_logged("webhook_failed") == 2
     });
+    let failed = first.last_logged("webhook_failed");
+    assert_eq!(failed.text("error"), "answered 503");
     assert_eq!(warnings(&first), 1, "{}", first.text());
     receiver.set(Manner::Answer(200));
     world.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
-    first.await_said("works again; it was not told of 2 changes");
+    first.await_logged("webhook_recovered");
+    assert_eq!(first.last_logged("webhook_recovered").get("lost"), 2);
     first.leave();
     assert_secret(&first);
 }
 
 fn warnings(elector: &Elector) -> usize {
-    let lines = elector.lines();
-    let warnings = lines.iter().filter(|line| line.contains(" WARN "));
-    warnings.filter(|line| line.contains("webhook")).count()
+    let log = elector.log();
+    let warnings = log.iter().filter(|line| line.level() == "warn");
+    warnings
+        .filter(|line| line.event().starts_with("webhook"))
+        .count()
 }
 
 #[test]
 fn what_no_repetition_mends_is_not_repeated() {
     let elsewhere = Receiver::start(Manner::Answer(200));
     let cases = [
-        (Manner::Answer(404), "it answered 404"),
-        (Manner::Answer(401), "it answered 401"),
+        (Manner::Answer(404), "answered 404"),
+        (Manner::Answer(401), "answered 401"),
         (
             Manner::Redirect(elsewhere.url("/")),
-            "it answered 307, and redirects are not followed",
+            "answered 307; redirects are not followed",
         ),
     ];
     for_each(&cases, |(manner, why)| {
         let world = World::new();
         let receiver = Receiver::start(manner.clone());
         let first = leader(&world, &receiver);
-        first.await_said(why);
+        first.await_text(why);
         eventually("both were told", || receiver.count() == 2);
         never_for(Duration::from_secs(2), "it is tried again", || {
             receiver.count() > 2
@@ -186,11 +190,11 @@ fn a_receiver_that_hangs_delays_neither_the_election_nor_its_end_for_long() {
         eventually("it renews", || world.records().len() > renewals + 5);
         assert_eq!(first.leads(), Some(0));
         first.signal(Signal::SIGTERM);
-        first.await_said("gave the lease back");
+        first.await_logged("released");
         let released = Instant::now();
         assert_eq!(first.await_exit(), Some(0));
         assert!(released.elapsed() < Duration::from_secs(8));
-        first.await_said("it was not told of the end");
+        first.await_logged("webhook_failed");
         assert_secret(&first);
     });
 }
@@ -210,8 +214,8 @@ fn an_address_that_leads_nowhere_changes_nothing() {
         let start = world.elector("first").with("WEBHOOK_URL", url);
         let mut first = world.spawn(start.with("RUST_LOG", "debug,ureq=debug"));
         first.await_leading();
-        first.await_said("was not told of a change");
-        assert!(first.said(why), "{}", first.text());
+        first.await_logged("webhook_failed");
+        assert!(first.has_text(why), "{}", first.text());
         first.leave();
         assert_secret(&first);
     });
@@ -251,7 +255,7 @@ fn the_way_leads_through_the_proxy_of_the_environment() {
         .with("HTTPS_PROXY", format!("http://{address}"));
     let first = world.spawn(start);
     first.await_leading();
-    first.await_said("the proxy does not connect to hooks.invalid");
+    first.await_text("the proxy does not connect to hooks.invalid");
     let asked = asked.recv().unwrap();
     assert!(asked.starts_with("CONNECT hooks.invalid:443 "), "{asked}");
     assert_secret(&first);
@@ -287,7 +291,7 @@ fn a_receiver_is_trusted_by_the_file_of_further_certificates_and_not_without() {
     let world = World::new();
     let start = world.elector("first").with("WEBHOOK_URL", &url);
     let mut distrustful = world.spawn(start);
-    distrustful.await_said("SSL_CERT_FILE");
+    distrustful.await_text("SSL_CERT_FILE");
     distrustful.leave();
     assert!(bodies.try_recv().is_err(), "nothing was said to a stranger");
     let start = world.elector("second").with("WEBHOOK_URL", &url);
@@ -313,7 +317,7 @@ fn a_proxy_or_a_certificate_that_is_of_no_use_is_refused_at_start() {
             .with(variable, value);
         let mut first = world.spawn(start);
         assert_eq!(first.await_exit(), Some(2), "{}", first.text());
-        assert!(first.said(why), "{}", first.text());
+        assert!(first.has_text(why), "{}", first.text());
         assert_eq!(first.lines().len(), 1, "{}", first.text());
         assert_secret(&first);
     });

@@ -17,7 +17,7 @@ fn program_runs_only_while_leading() {
     let mut first = scene.spawn(scene.with_script("first", WORKS));
     assert_eq!(scene.await_noted("works").fencing_token, 0);
     let second = scene.spawn(scene.with_script("second", WORKS));
-    second.await_said("All hail first");
+    second.await_observed("first");
     never_for(LEASE, "the standby's program runs", || {
         scene.journal().iter().any(|entry| entry.fencing_token > 0)
     });
@@ -82,7 +82,7 @@ fn program_exit_releases_lease() {
             elector.text()
         );
         assert_eq!(scene.holder(), "", "{script}");
-        assert!(elector.said("gave the lease back"), "{}", elector.text());
+        assert!(elector.has_logged("released"), "{}", elector.text());
     });
 }
 
@@ -97,7 +97,7 @@ fn unexecutable_program_is_reported_before_leading() {
         let start = scene.elector("first").with("PATH", "/usr/bin:/bin");
         let mut elector = scene.spawn(start.running(&[program]));
         assert_eq!(elector.await_exit(), Some(code), "{}", elector.text());
-        assert!(elector.said(program), "{}", elector.text());
+        assert!(elector.has_text(program), "{}", elector.text());
         assert_eq!(
             scene.record()["holderIdentity"],
             Value::Null,
@@ -117,13 +117,13 @@ fn graceful_shutdown_renews_until_program_exits() {
     let mut first = scene.spawn(scene.with_script("first", script));
     scene.await_noted("began");
     let second = scene.spawn(scene.with_script("second", WORKS));
-    second.await_said("All hail first");
+    second.await_observed("first");
     first.signal(Signal::SIGTERM);
     scene.await_noted("termed");
     // Eight seconds are longer than a lease.
     assert_eq!(first.await_exit(), Some(0), "{}", first.text());
     assert_eq!(scene.count("busy"), 8, "its shutdown was not cut short");
-    assert!(first.said("gave the lease back"), "{}", first.text());
+    assert!(first.has_logged("released"), "{}", first.text());
     assert_eq!(scene.await_noted_times("began", 2).fencing_token, 1);
 }
 
@@ -174,7 +174,7 @@ fn stubborn_program_dies_before_next_term() {
     let first = scene.spawn(scene.with_script("first", IGNORES_TERM));
     scene.await_noted("works");
     let second = scene.spawn(scene.with_script("second", WORKS));
-    second.await_said("All hail first");
+    second.await_observed("first");
     scene.set_faults(HANGS);
     scene.await_noted("ignored");
     first.await_not_leading();

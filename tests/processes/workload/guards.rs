@@ -14,7 +14,7 @@ fn killed_electors_program_ends_before_next() {
         let mut first = scene.spawn(scene.with_script("first", script));
         let program = scene.await_noted("works").pid;
         let second = scene.spawn(scene.with_script("second", WORKS));
-        second.await_said("All hail first");
+        second.await_observed("first");
         first.kill();
         eventually("the program has ended", || !is_running(program));
         assert_eq!(second.await_leading(), 1);
@@ -30,12 +30,12 @@ fn suspended_electors_program_ends_in_time() {
         let mut first = scene.spawn(scene.with_script("first", script));
         let program = scene.await_noted("works").pid;
         let second = scene.spawn(scene.with_script("second", WORKS));
-        second.await_said("All hail first");
+        second.await_observed("first");
         first.freeze();
         assert_eq!(second.await_leading(), 1);
         assert!(!is_running(program), "the guard has not ended it");
         first.signal(Signal::SIGCONT);
-        first.await_said("All hail second");
+        first.await_observed("second");
         assert!(first.is_running());
         first.leave();
     }
@@ -54,7 +54,7 @@ fn killed_guard_ends_program_releases_lease() {
     scene.await_noted("began");
     send(guard_of(elector.pid()), Signal::SIGKILL);
     assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
-    assert!(elector.said("guard lost"), "{}", elector.text());
+    assert!(elector.has_text("guard lost"), "{}", elector.text());
     assert!(scene.journal().iter().all(|entry| !is_running(entry.pid)));
     assert_eq!(scene.holder(), "");
 }

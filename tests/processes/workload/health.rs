@@ -63,7 +63,7 @@ fn unhealthy_program_is_stopped_lease_released() {
         health.status.store(500, Ordering::SeqCst);
         assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
         assert!(
-            elector.said("failed 3 times in a row"),
+            elector.has_text("failed 3 times in a row"),
             "{}",
             elector.text()
         );
@@ -82,7 +82,7 @@ fn never_healthy_program_keeps_running() {
     scene.await_noted("works");
     let standby = scene.with_script("second", WORKS);
     let standby = scene.spawn(standby.with("WORKLOAD_HEALTH_URL", &idle.url));
-    standby.await_said("All hail first");
+    standby.await_observed("first");
     // Four failures, one more than the threshold.
     health.await_checks(4);
     assert!(elector.is_running());

@@ -13,7 +13,7 @@ fn try_timeout_exits_75_with_warning() {
     let start = scene.with_options("second", &["--try", "500ms"], WORKS);
     let mut second = scene.spawn(start);
     assert_eq!(second.await_exit(), Some(75), "{}", second.text());
-    assert!(second.said("too short to outlast"), "{}", second.text());
+    assert!(second.has_text("too short to outlast"), "{}", second.text());
     assert_eq!(scene.count("began"), 1);
 }
 

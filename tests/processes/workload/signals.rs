@@ -37,7 +37,7 @@ fn program_signals_do_not_end_standby() {
     let _leader = scene.spawn(scene.with_script("first", WORKS));
     scene.await_noted("began");
     let mut standby = scene.spawn(scene.with_script("second", WORKS));
-    standby.await_said("All hail first");
+    standby.await_observed("first");
     for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGQUIT] {
         standby.signal(signal);
     }

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use time::OffsetDateTime;
 
-use super::terms::{self, Saying};
+use super::terms::LogLine;
 use super::{SECRET, TIMES};
 use crate::support::eventually;
 
@@ -52,6 +52,15 @@ impl Output {
     pub fn lines_from(&self, read: usize) -> Vec<String> {
         let state = self.state.lock().unwrap();
         state.lines.get(read..).unwrap_or_default().to_vec()
+    }
+
+    /// Returns the lines that belong to an elector's log in JSON.
+    pub fn log(&self) -> Vec<LogLine> {
+        let lines = self.lines();
+        lines
+            .iter()
+            .filter_map(|line| LogLine::parse(line))
+            .collect()
     }
 
     pub fn silent_since(&self) -> Option<OffsetDateTime> {
@@ -117,6 +126,8 @@ impl Start {
         Start::of(name, command)
             .with_all(TIMES)
             .with("LEADER_NAME", name)
+            // With the prefix it also counts in front of a wrapped program.
+            .with("ELECTOR_LOG_FORMAT", "json")
     }
 
     /// Of another program, whose output is read as an elector's is.
@@ -258,7 +269,7 @@ impl Elector {
         Arc::clone(&self.output)
     }
 
-    // ---- what it said ----
+    // ---- its output ----
 
     pub fn lines(&self) -> Vec<String> {
         self.output.lines()
@@ -268,38 +279,86 @@ impl Elector {
         self.lines().join("\n")
     }
 
-    pub fn count(&self, text: &str) -> usize {
-        self.lines()
-            .iter()
-            .filter(|line| line.contains(text))
-            .count()
+    pub fn count_text(&self, text: &str) -> usize {
+        let lines = self.lines();
+        lines.iter().filter(|line| line.contains(text)).count()
     }
 
-    pub fn said(&self, text: &str) -> bool {
-        self.count(text) > 0
+    pub fn has_text(&self, text: &str) -> bool {
+        self.count_text(text) > 0
     }
 
-    pub fn await_said(&self, text: &str) {
-        self.await_said_times(text, 1);
+    pub fn await_text(&self, text: &str) {
+        self.await_text_times(text, 1);
     }
 
-    pub fn await_said_times(&self, text: &str, times: usize) {
-        eventually(&format!("it says {text:?} {times} times"), || {
-            self.count(text) >= times
+    pub fn await_text_times(&self, text: &str, times: usize) {
+        eventually(&format!("it prints {text:?} {times} times"), || {
+            self.count_text(text) >= times
         });
     }
 
-    /// The token of the present term, by what it said last.
+    // ---- its log ----
+
+    pub fn log(&self) -> Vec<LogLine> {
+        self.output.log()
+    }
+
+    pub fn count_logged(&self, event: &str) -> usize {
+        let log = self.log();
+        log.iter().filter(|line| line.event() == event).count()
+    }
+
+    pub fn has_logged(&self, event: &str) -> bool {
+        self.count_logged(event) > 0
+    }
+
+    pub fn await_logged(&self, event: &str) {
+        eventually(&format!("it logs {event}"), || self.has_logged(event));
+    }
+
+    /// Returns the last line with this event.
+    pub fn last_logged(&self, event: &str) -> LogLine {
+        let mut log = self.log();
+        log.retain(|line| line.event() == event);
+        log.pop()
+            .unwrap_or_else(|| panic!("{event} was not logged:\n{}", self.text()))
+    }
+
+    /// Returns whether it has observed this leader.
+    pub fn has_observed(&self, holder: &str) -> bool {
+        let log = self.log();
+        let mut leaders = log.iter().filter(|line| line.event() == "new_leader");
+        leaders.any(|line| line.text("leader") == holder)
+    }
+
+    pub fn await_observed(&self, holder: &str) {
+        eventually(&format!("it observes {holder:?} as leader"), || {
+            self.has_observed(holder)
+        });
+    }
+
+    pub fn await_observed_term(&self, holder: &str, fencing_token: u64) {
+        eventually(
+            &format!("it observes term {fencing_token} of {holder:?}"),
+            || {
+                let log = self.log();
+                let mut leaders = log.iter().filter(|line| line.event() == "new_leader");
+                leaders.any(|line| {
+                    line.text("leader") == holder && line.fencing_token() == Some(fencing_token)
+                })
+            },
+        );
+    }
+
+    /// Returns the fencing token of the present term, by its log.
     pub fn leads(&self) -> Option<u64> {
-        let lines = self.lines();
-        let last = lines
+        let log = self.log();
+        let last = log
             .iter()
-            .filter_map(|line| terms::understand(line))
-            .next_back();
-        match last {
-            Some((_, Saying::Leads(token))) => Some(token),
-            _ => None,
-        }
+            .rfind(|line| ["started_leading", "workload_stopped"].contains(&line.event()))?;
+        let leads = last.event() == "started_leading";
+        leads.then(|| last.fencing_token().expect("a term has a fencing token"))
     }
 
     pub fn await_leading(&self) -> u64 {
