@@ -72,18 +72,6 @@ impl fmt::Debug for AccessTokenSource {
     }
 }
 
-/// Error for a source without a usable access token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessTokenError(String);
-
-impl fmt::Display for AccessTokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for AccessTokenError {}
-
 /// Current access token of a source.
 #[derive(Debug)]
 pub struct AccessTokenReader {
@@ -96,22 +84,18 @@ impl AccessTokenReader {
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, or if its content or the value is not an access token.
-    pub fn open(
-        source: &AccessTokenSource,
-        setting: &str,
-    ) -> Result<AccessTokenReader, AccessTokenError> {
+    pub fn open(source: &AccessTokenSource, setting: &str) -> Result<AccessTokenReader, String> {
         match source {
             AccessTokenSource::Value(value) => {
                 let token = AccessToken::parse(value);
-                let token =
-                    token.map_err(|problem| AccessTokenError(format!("{setting}: {problem}")))?;
+                let token = token.map_err(|problem| format!("{setting}: {problem}"))?;
                 Ok(AccessTokenReader { token, file: None })
             }
             AccessTokenSource::File(path) => {
                 let mut file = WatchedFile::new(path, MAX_FILE_SIZE);
-                let token = read(&mut file).map_err(|problem| {
-                    AccessTokenError(format!("{setting}_FILE: {path:?} {problem}"))
-                })?;
+                let token = read(&mut file);
+                let token =
+                    token.map_err(|problem| format!("{setting}_FILE: {path:?} {problem}"))?;
                 Ok(AccessTokenReader {
                     token,
                     file: Some(file),
@@ -142,7 +126,6 @@ impl AccessTokenReader {
         };
         match read(file) {
             Ok(token) => {
-                file.recovered();
                 let differs = token != self.token;
                 if differs {
                     log::info!(path:? = file.path(); "access token changed");
@@ -151,7 +134,10 @@ impl AccessTokenReader {
                 differs
             }
             Err(problem) => {
-                file.keep_previous("access token", &problem);
+                log::warn!(
+                    path:? = file.path(), error = problem;
+                    "access token file unusable, keeping the previous access token"
+                );
                 false
             }
         }
@@ -167,45 +153,32 @@ fn read(file: &mut WatchedFile) -> Result<AccessToken, String> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
     const SETTING: &str = "GITHUB_API_TOKEN";
 
-    /// A folder of its own for each test.
-    struct Folder(PathBuf);
+    /// Temporary folder.
+    struct Folder(tempfile::TempDir);
 
     impl Folder {
         fn new() -> Folder {
-            static NEXT: AtomicUsize = AtomicUsize::new(0);
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("token-{}-{number}", std::process::id()));
-            std::fs::create_dir_all(&path).unwrap();
-            Folder(path)
+            Folder(tempfile::tempdir().unwrap())
         }
 
         fn path(&self, name: &str) -> PathBuf {
-            self.0.join(name)
+            self.0.path().join(name)
         }
 
         fn write(&self, name: &str, text: &str) -> PathBuf {
             let path = self.path(name);
-            if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent).unwrap();
-            }
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, text).unwrap();
             path
         }
     }
 
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn from_value(value: &str) -> Result<AccessTokenReader, AccessTokenError> {
+    fn from_value(value: &str) -> Result<AccessTokenReader, String> {
         AccessTokenReader::open(&AccessTokenSource::Value(value.into()), SETTING)
     }
 
@@ -302,7 +275,7 @@ mod tests {
         let folder = Folder::new();
         folder.write("binary", "x");
         std::fs::write(folder.path("binary"), [0xff, 0xfe]).unwrap();
-        for path in [folder.path("none"), folder.0.clone(), folder.path("binary")] {
+        for path in [folder.path("none"), folder.path(""), folder.path("binary")] {
             let error =
                 AccessTokenReader::open(&AccessTokenSource::File(path), SETTING).unwrap_err();
             let said = error.to_string();

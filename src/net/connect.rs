@@ -9,9 +9,7 @@
 //! connection that could not be made from one that broke. It also resolves names before each request, even if
 //! a connection is open. Hence [`NoResolver`]: only opening a connection needs an address.
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::Error;
@@ -31,111 +29,77 @@ const RESOLVE_SHARE: f64 = 0.4;
 /// Share of a call's time after which TCP must be connected. The rest is for TLS and the request.
 const CONNECT_SHARE: f64 = 0.6;
 
-/// Step at which a connection could not be made. Nothing was sent.
-#[derive(Debug)]
-pub(super) enum Failure {
-    Resolve { host: String, why: String },
-    Connect { to: String, why: String },
-    Tls { host: String, why: String },
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Resolve { host, why } => {
-                write!(f, "cannot resolve {host}: {why}; check the name and DNS")
-            }
-            Failure::Connect { to, why } => write!(
-                f,
-                "cannot connect to {to}: {why}; check the network, firewalls and proxies"
-            ),
-            Failure::Tls { host, why } => write!(f, "cannot set up TLS with {host}: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Error {
-        Error::Other(Box::new(failure))
-    }
-}
-
 /// State of an agent's call, shared with its connections. There is never more than one call.
 #[derive(Debug)]
 pub(super) struct CallState {
     /// Whether connections to a proxy lie below those to the server.
     has_proxy: bool,
-    times: Mutex<Times>,
-    sent: AtomicBool,
-    connected: AtomicBool,
+    call: Mutex<Call>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Times {
+/// Limits and progress of a call, or of one attempt.
+#[derive(Debug)]
+struct Call {
     /// Connections that were last used before this are not used again.
     reuse_after: Instant,
     resolve_by: Instant,
     connect_by: Instant,
     end: Instant,
+    /// Whether any part of the request was given to a connection.
+    sent: bool,
+    /// Whether a connection was opened for it.
+    connected: bool,
+}
+
+impl Call {
+    fn new(end: Instant, max_idle: Duration) -> Self {
+        let now = Instant::now();
+        let left = end.saturating_duration_since(now);
+        Call {
+            reuse_after: now.checked_sub(max_idle).unwrap_or(now),
+            resolve_by: now + left.mul_f64(RESOLVE_SHARE),
+            connect_by: now + left.mul_f64(CONNECT_SHARE),
+            end,
+            sent: false,
+            connected: false,
+        }
+    }
 }
 
 impl CallState {
     pub(super) fn new(has_proxy: bool) -> Self {
-        let now = Instant::now();
         CallState {
             has_proxy,
-            times: Mutex::new(Times {
-                reuse_after: now,
-                resolve_by: now,
-                connect_by: now,
-                end: now,
-            }),
-            sent: AtomicBool::new(false),
-            connected: AtomicBool::new(false),
+            call: Mutex::new(Call::new(Instant::now(), Duration::ZERO)),
         }
     }
 
     /// Begins a call, or another attempt, that ends at `end`. It uses no connection that was idle for
     /// longer than `max_idle`.
     pub(super) fn begin(&self, end: Instant, max_idle: Duration) {
-        let now = Instant::now();
-        let left = end.saturating_duration_since(now);
-        self.set(Times {
-            reuse_after: now.checked_sub(max_idle).unwrap_or(now),
-            resolve_by: now + left.mul_f64(RESOLVE_SHARE),
-            connect_by: now + left.mul_f64(CONNECT_SHARE),
-            end,
-        });
-        self.sent.store(false, Ordering::Relaxed);
-        self.connected.store(false, Ordering::Relaxed);
+        *self.call() = Call::new(end, max_idle);
     }
 
     /// Ends the call after `longest`, unless it ends earlier.
     pub(super) fn shorten(&self, longest: Duration) {
-        let mut times = self.times();
-        times.end = times.end.min(Instant::now() + longest);
-        self.set(times);
+        let mut call = self.call();
+        call.end = call.end.min(Instant::now() + longest);
     }
 
     /// Returns whether any part of the request was given to a connection. If not, the server has
     /// certainly received nothing.
     pub(super) fn sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed)
+        self.call().sent
     }
 
     /// Returns whether the request was sent over a connection that had served an earlier one.
     pub(super) fn reused(&self) -> bool {
-        self.sent() && !self.connected.load(Ordering::Relaxed)
+        let call = self.call();
+        call.sent && !call.connected
     }
 
-    fn times(&self) -> Times {
-        *self.times.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, times: Times) {
-        *self.times.lock().unwrap_or_else(PoisonError::into_inner) = times;
+    fn call(&self) -> MutexGuard<'_, Call> {
+        self.call.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,24 +154,23 @@ impl BoundedTcp {
     }
 
     /// Opens a connection to the server, or to the proxy if ureq asks for that.
-    fn open(&self, details: &ConnectionDetails<'_>) -> Result<Bounded, Failure> {
+    fn open(&self, details: &ConnectionDetails<'_>) -> Result<Bounded, String> {
         let (host, port) = (details.uri.host().unwrap_or(""), port_of(details.uri));
-        let times = self.state.times();
-        let found = self.resolver.addresses(host, port, times.resolve_by);
-        let found = found.map_err(|why| Failure::Resolve {
-            host: host.to_owned(),
-            why,
-        })?;
+        let resolve_by = self.state.call().resolve_by;
+        let found = self.resolver.addresses(host, port, resolve_by);
+        let found =
+            found.map_err(|why| format!("cannot resolve {host}: {why}; check the name and DNS"))?;
         let mut addrs = details.resolver.empty();
         found.into_iter().for_each(|address| addrs.push(address));
-        let inner = self.open_any(details, addrs, times.connect_by);
-        let inner = inner.map_err(|error| Failure::Connect {
-            to: format!("{host}:{port}"),
-            why: match error {
+        let inner = self.open_any(details, addrs).map_err(|error| {
+            let why = match error {
                 Error::Timeout(_) => "no answer in time".to_owned(),
                 Error::Io(error) => error.to_string(),
                 other => other.to_string(),
-            },
+            };
+            format!(
+                "cannot connect to {host}:{port}: {why}; check the network, firewalls and proxies"
+            )
         })?;
         Ok(Bounded {
             inner,
@@ -220,7 +183,6 @@ impl BoundedTcp {
         &self,
         details: &ConnectionDetails<'_>,
         addrs: ResolvedSocketAddrs,
-        connect_by: Instant,
     ) -> Result<Box<dyn Transport>, Error> {
         let details = ConnectionDetails {
             uri: details.uri,
@@ -229,7 +191,7 @@ impl BoundedTcp {
             request_level: details.request_level,
             resolver: details.resolver,
             now: (details.current_time)(),
-            timeout: cap(details.timeout, connect_by)?,
+            timeout: cap(details.timeout, self.state.call().connect_by)?,
             current_time: Arc::clone(&details.current_time),
             run_connector: Arc::clone(&details.run_connector),
             register_shutdown: Arc::clone(&details.register_shutdown),
@@ -251,7 +213,9 @@ impl<In: Transport> Connector<In> for BoundedTcp {
         if let Some(tunnel) = chained {
             return Ok(Some(Either::A(tunnel)));
         }
-        Ok(Some(Either::B(self.open(details)?)))
+        let opened = self.open(details);
+        let opened = opened.map_err(|message| Error::Other(message.into()))?;
+        Ok(Some(Either::B(opened)))
     }
 }
 
@@ -268,12 +232,12 @@ impl Transport for Bounded {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = cap(timeout, self.state.times().end)?;
+        let timeout = cap(timeout, self.state.call().end)?;
         self.inner.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let timeout = cap(timeout, self.state.times().end)?;
+        let timeout = cap(timeout, self.state.call().end)?;
         self.inner.await_input(timeout)
     }
 
@@ -297,7 +261,7 @@ impl<In: Transport> Connector<In> for Tracker {
         // ureq also runs the whole chain for the connection to the proxy, then without a proxy set.
         let to_server = !self.0.has_proxy || details.config.proxy().is_some();
         if to_server {
-            self.0.connected.store(true, Ordering::Relaxed);
+            self.0.call().connected = true;
         }
         Ok(chained.map(|inner| Tracked {
             inner,
@@ -325,7 +289,7 @@ impl<T: Transport> Transport for Tracked<T> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         if self.to_server {
-            self.state.sent.store(true, Ordering::Relaxed);
+            self.state.call().sent = true;
         }
         self.inner.transmit_output(amount, timeout)
     }
@@ -338,7 +302,8 @@ impl<T: Transport> Transport for Tracked<T> {
 
     /// Returns whether ureq may use this connection for the current call.
     fn is_open(&mut self) -> bool {
-        self.last_used >= self.state.times().reuse_after && self.inner.is_open()
+        let reuse_after = self.state.call().reuse_after;
+        self.last_used >= reuse_after && self.inner.is_open()
     }
 
     fn is_tls(&self) -> bool {

@@ -10,7 +10,7 @@
 
 mod access_token;
 pub(crate) mod agent;
-pub(crate) mod connect;
+mod connect;
 mod proxy;
 mod resolver;
 mod tls;
@@ -20,7 +20,7 @@ mod web;
 
 use std::net::IpAddr;
 
-pub use self::access_token::{AccessToken, AccessTokenError, AccessTokenReader, AccessTokenSource};
+pub use self::access_token::{AccessToken, AccessTokenReader, AccessTokenSource};
 pub use self::agent::{CallError, SetupError};
 pub use self::proxy::ProxySettings;
 pub use self::url::{Url, UrlError};

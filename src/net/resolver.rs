@@ -9,7 +9,6 @@
 //! far more often a DNS outage than a moved server. If a server did move, one connection attempt fails, and
 //! the next one uses the addresses that the refresh found.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +28,9 @@ pub(super) struct CachingResolver(Arc<Mutex<Cache>>);
 
 #[derive(Debug, Default)]
 struct Cache {
-    hosts: HashMap<Name, Cached>,
+    /// An agent connects to its server or its proxy, so there are few.
+    hosts: Vec<Host>,
+    /// Number of lookups that run now.
     lookups: usize,
 }
 
@@ -37,9 +38,16 @@ struct Cache {
 type Name = (String, u16);
 
 #[derive(Debug)]
-struct Cached {
+struct Host {
+    name: Name,
     addresses: Vec<SocketAddr>,
     refreshing: bool,
+}
+
+impl Cache {
+    fn find(&mut self, name: &Name) -> Option<&mut Host> {
+        self.hosts.iter_mut().find(|host| host.name == *name)
+    }
 }
 
 type LookupResult = Result<Vec<SocketAddr>, String>;
@@ -73,9 +81,9 @@ impl CachingResolver {
     fn cached(&self, name: &Name) -> Option<Vec<SocketAddr>> {
         let (addresses, refreshing) = {
             let mut cache = self.lock();
-            let cached = cache.hosts.get_mut(name)?;
-            let refreshing = std::mem::replace(&mut cached.refreshing, true);
-            (cached.addresses.clone(), refreshing)
+            let host = cache.find(name)?;
+            let refreshing = std::mem::replace(&mut host.refreshing, true);
+            (host.addresses.clone(), refreshing)
         };
         if !refreshing && let Err(error) = self.look_up(name.clone()) {
             self.finish(name, &Err(error));
@@ -109,20 +117,21 @@ impl CachingResolver {
     /// Caches what a lookup found. If it failed, the earlier addresses stay.
     fn finish(&self, name: &Name, found: &LookupResult) {
         let mut cache = self.lock();
-        match found {
-            Ok(addresses) => {
-                let cached = Cached {
-                    addresses: addresses.clone(),
-                    refreshing: false,
-                };
-                cache.hosts.insert(name.clone(), cached);
+        match (found, cache.find(name)) {
+            (Ok(addresses), Some(host)) => {
+                host.addresses.clone_from(addresses);
+                host.refreshing = false;
             }
-            Err(error) => {
-                if let Some(cached) = cache.hosts.get_mut(name) {
-                    cached.refreshing = false;
-                    log::debug!(host = name.0, error; "DNS lookup failed, keeping the cached addresses");
-                }
+            (Ok(addresses), None) => cache.hosts.push(Host {
+                name: name.clone(),
+                addresses: addresses.clone(),
+                refreshing: false,
+            }),
+            (Err(error), Some(host)) => {
+                host.refreshing = false;
+                log::debug!(host = name.0, error; "DNS lookup failed, keeping the cached addresses");
             }
+            (Err(_), None) => {}
         }
     }
 
@@ -221,7 +230,7 @@ mod tests {
             let cached = resolver.addresses("nowhere.invalid", 443, now);
             assert_eq!(cached, Ok(found.clone()));
             let end = soon();
-            while resolver.lock().hosts[&name].refreshing {
+            while resolver.lock().hosts[0].refreshing {
                 assert!(Instant::now() < end, "the refresh ends");
                 thread::yield_now();
             }
@@ -237,7 +246,7 @@ mod tests {
         resolver.finish(&name, &Ok(old.clone()));
         assert_eq!(resolver.addresses("localhost", 1, soon()), Ok(old.clone()));
         let end = soon();
-        while resolver.lock().hosts[&name].addresses == old {
+        while resolver.lock().hosts[0].addresses == old {
             assert!(Instant::now() < end, "the refresh ends");
             thread::yield_now();
         }

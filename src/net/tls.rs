@@ -13,7 +13,6 @@ use ureq::Error;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, RustlsConnector, Transport};
 
-use super::connect::Failure;
 use super::watched_file::WatchedFile;
 
 /// Greatest size of a file of certificates, in bytes. A whole system's has about 250 kB.
@@ -55,13 +54,15 @@ impl Roots {
         };
         match read(file) {
             Ok(certificates) => {
-                file.recovered();
                 log::info!(path:? = file.path(); "root certificates read again");
                 self.certificates = certificates;
                 true
             }
             Err(problem) => {
-                file.keep_previous("root certificate", &problem);
+                log::warn!(
+                    path:? = file.path(), error = problem;
+                    "SSL_CERT_FILE unusable, keeping the previous root certificates"
+                );
                 false
             }
         }
@@ -120,7 +121,7 @@ fn read(file: &mut WatchedFile) -> Result<RootCerts, String> {
     Ok(RootCerts::from(certificates))
 }
 
-/// ureq's connector, whose errors become [`Failure::Tls`].
+/// ureq's connector, with errors that say what to do.
 #[derive(Debug, Default)]
 pub(super) struct TlsConnector(RustlsConnector);
 
@@ -133,11 +134,9 @@ impl<In: Transport> Connector<In> for TlsConnector {
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
         self.0.connect(details, chained).map_err(|error| {
-            let failure = Failure::Tls {
-                host: details.uri.host().unwrap_or("").to_owned(),
-                why: explain(&error),
-            };
-            failure.into()
+            let host = details.uri.host().unwrap_or_default();
+            let why = explain(&error);
+            Error::Other(format!("cannot set up TLS with {host}: {why}").into())
         })
     }
 }
@@ -196,10 +195,9 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::default();
         let pem = params.self_signed(&key).unwrap().pem();
-        let path = std::env::temp_dir().join(format!("replaces-{}.pem", std::process::id()));
-        std::fs::write(&path, pem).unwrap();
-        let roots = Roots::open(Some(&path)).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, pem).unwrap();
+        let roots = Roots::open(Some(file.path())).unwrap();
         let RootCerts::Specific(certificates) = &roots.certificates else {
             panic!("{roots:?}");
         };
@@ -208,8 +206,7 @@ mod tests {
 
     #[test]
     fn unusable_file_error_names_setting_and_path() {
-        let folder = std::env::temp_dir().join(format!("roots-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
         for (name, text) in [
             ("empty", ""),
@@ -217,13 +214,12 @@ mod tests {
             ("broken", broken),
             ("cut", "-----BEGIN CERTIFICATE-----\nMIIB\n"),
         ] {
-            let path = folder.join(name);
+            let path = folder.path().join(name);
             std::fs::write(&path, text).unwrap();
             let error = Roots::open(Some(&path)).unwrap_err();
             assert!(error.contains("SSL_CERT_FILE"), "{error}");
             assert!(error.contains(name), "{error}");
         }
-        assert!(Roots::open(Some(&folder.join("none"))).is_err());
-        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(Roots::open(Some(&folder.path().join("none"))).is_err());
     }
 }

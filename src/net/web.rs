@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use ureq::http::{Method, Request, Response, Uri};
+use ureq::http::{Method, Request, Response};
 use ureq::{AsSendBody, Body};
 
 use super::agent::{Agent, CallError, Deadline, Effect, SetupError};
@@ -19,7 +19,7 @@ const MAX_BODY: u64 = 64 * 1024;
 /// Client for one address. It makes one request at a time, each over its own connection.
 #[derive(Debug)]
 pub struct WebClient {
-    uri: Uri,
+    url: Url,
     agent: Agent,
 }
 
@@ -36,7 +36,7 @@ impl WebClient {
     ) -> Result<WebClient, SetupError> {
         let host = url.host().to_ascii_lowercase();
         Ok(WebClient {
-            uri: url.uri().clone(),
+            url: url.clone(),
             agent: Agent::new(url.destination(&host), ca_file, proxy)?,
         })
     }
@@ -91,7 +91,7 @@ impl WebClient {
     ) -> Result<Response<Body>, CallError> {
         let mut request = Request::builder()
             .method(method)
-            .uri(&self.uri)
+            .uri(self.url.uri())
             .header("connection", "close");
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -30,9 +30,7 @@ use crate::election::lock::LockError;
 use crate::election::time::Instant;
 use crate::lock::stats::{StatsHandle, StoreStats};
 use crate::net::agent::{Agent, CallError, Deadline, Destination, Effect, PlainBody};
-use crate::net::{
-    AccessToken, AccessTokenError, AccessTokenReader, AccessTokenSource, ProxySettings, SetupError,
-};
+use crate::net::{AccessToken, AccessTokenReader, AccessTokenSource, ProxySettings, SetupError};
 
 pub use super::limiter::WriteLimits;
 pub use super::wire::rate::RateLimit;
@@ -75,7 +73,7 @@ pub enum ClientError {
     /// The gist is not named properly.
     Target(TargetError),
     /// There is no access token.
-    AccessToken(AccessTokenError),
+    AccessToken(String),
     /// The root certificates or the proxy cannot be used.
     Setup(SetupError),
 }
@@ -84,7 +82,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ClientError::Target(error) => error.fmt(f),
-            ClientError::AccessToken(error) => error.fmt(f),
+            ClientError::AccessToken(message) => f.write_str(message),
             ClientError::Setup(error) => error.fmt(f),
         }
     }
