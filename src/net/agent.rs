@@ -15,10 +15,11 @@ use super::connect::{BoundedTcp, CallState, NoResolver, Tracker};
 use super::proxy::ProxySettings;
 use super::resolver::CachingResolver;
 use super::tls::{Roots, TlsConnector};
+use super::url::Destination;
 use crate::fmt::{brief, one_line};
 
 /// Value of the `user-agent` header. GitHub requires one, and its operators can tell whom to ask.
-pub(crate) const USER_AGENT: &str = concat!("elector/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: &str = concat!("elector/", env!("CARGO_PKG_VERSION"));
 
 /// Greatest duration of a call. A longer one is a mistake, and arithmetic with it could overflow.
 const MAX_CALL: Duration = Duration::from_secs(3_600);
@@ -49,15 +50,6 @@ const INPUT_BUFFER: usize = MAX_HEAD + 8 * 1024;
 
 /// Size of the output buffer, in bytes. A request's head must fit in, a body may be longer.
 const OUTPUT_BUFFER: usize = 16 * 1024;
-
-/// Server of an agent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Destination<'a> {
-    pub(crate) https: bool,
-    /// Name or address, in lower case and without brackets.
-    pub(crate) host: &'a str,
-    pub(crate) port: u16,
-}
 
 /// Error for network settings that cannot be used.
 #[non_exhaustive]

@@ -22,6 +22,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::resolver::CachingResolver;
+use super::url::port_of;
 
 /// Share of a call's time after which the host must be resolved.
 const RESOLVE_SHARE: f64 = 0.4;
@@ -124,16 +125,6 @@ impl Resolver for NoResolver {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         Ok(self.empty())
     }
-}
-
-/// Returns the port of `uri`, which its scheme determines if it names none.
-pub(super) fn port_of(uri: &Uri) -> u16 {
-    let of_scheme = if uri.scheme_str() == Some("https") {
-        443
-    } else {
-        80
-    };
-    uri.port_u16().unwrap_or(of_scheme)
 }
 
 /// Opens TCP connections whose every read and write ends with the call.

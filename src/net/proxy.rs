@@ -8,8 +8,7 @@ use std::net::IpAddr;
 
 use ureq::{Proxy, ProxyProtocol};
 
-use super::agent::Destination;
-use super::is_loopback;
+use super::url::{Destination, is_loopback};
 
 /// Proxies that the environment sets. A value may contain a password and is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -1,12 +1,10 @@
 //! URLs that may contain secrets: checked once, displayed without path and query.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use ureq::http::Uri;
-
-use super::agent::Destination;
-use super::connect::port_of;
 
 /// An `http://` or `https://` URL. Its path may be a secret, as for many webhooks, so the URL is
 /// displayed without it.
@@ -83,6 +81,35 @@ impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Url({self})")
     }
+}
+
+/// Server of an agent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Destination<'a> {
+    pub(crate) https: bool,
+    /// Name or address, in lower case and without brackets.
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+}
+
+/// Returns the port of `uri`, which its scheme determines if it names none.
+pub(super) fn port_of(uri: &Uri) -> u16 {
+    let of_scheme = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    uri.port_u16().unwrap_or(of_scheme)
+}
+
+/// Returns whether `host` is this machine. An IPv6 address may be in brackets.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

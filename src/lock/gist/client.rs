@@ -29,8 +29,10 @@ use super::wire::{self, Answer, Request, Target};
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
 use crate::lock::stats::{StatsHandle, StoreStats};
-use crate::net::agent::{Agent, CallError, Deadline, Destination, Effect, PlainBody};
-use crate::net::{AccessToken, AccessTokenReader, AccessTokenSource, ProxySettings, SetupError};
+use crate::net::{
+    AccessToken, AccessTokenReader, AccessTokenSource, Agent, CallError, Deadline, Destination,
+    Effect, PlainBody, ProxySettings, SetupError,
+};
 
 pub use super::limiter::WriteLimits;
 pub use super::wire::rate::RateLimit;
