@@ -164,7 +164,7 @@ mend() {
 
 # --- Electors ---
 
-# A field of an elector's /status document: `role`, or `lease.token`. Empty for null, and if it is not there.
+# A field of an elector's /status document: `role`, or `lease.fencingToken`. Empty for null, and if it is not there.
 field() {
   awk -v want="$2" '
     /^  "[A-Za-z]+": [{]$/ { split($0, part, "\""); object = part[2] "."; next }

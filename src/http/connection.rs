@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::limits::Limits;
 use super::receive::{Receiver, RequestError};
-use super::request::{Message, Request};
+use super::request::{Request, RequestContent};
 use super::response::{Reply, Response};
 use super::shutdown::ShutdownFlag;
 use super::slots::Slot;
@@ -44,7 +44,7 @@ impl Connection {
         let mut idle = self.limits.request_timeout;
         while !self.shutdown.is_set() {
             let keep_open = match receiver.next(idle) {
-                Ok(message) => self.respond(message, handler, slot),
+                Ok(content) => self.respond(content, handler, slot),
                 Err(RequestError::Rejected(status, reason)) => {
                     log::debug!(
                         "http: request rejected peer={} status={status}: {reason}",
@@ -65,12 +65,17 @@ impl Connection {
     }
 
     /// Handles one request; returns whether the connection stays open.
-    fn respond(&self, message: Message, handler: &dyn Fn(&Request) -> Reply, slot: &Slot) -> bool {
+    fn respond(
+        &self,
+        content: RequestContent,
+        handler: &dyn Fn(&Request) -> Reply,
+        slot: &Slot,
+    ) -> bool {
         slot.set_busy();
-        let keep_alive = message.keep_alive;
-        let head_only = message.method == "HEAD";
+        let keep_alive = content.keep_alive;
+        let head_only = content.method == "HEAD";
         let request = Request::new(
-            message,
+            content,
             self.peer,
             Arc::clone(&self.stream),
             Arc::clone(&self.shutdown),

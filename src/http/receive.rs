@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::limits::Limits;
-use super::request::Message;
+use super::request::RequestContent;
 
 /// Size of one read from the socket, in bytes; a usual request fits.
 const READ_BYTES: usize = 4096;
@@ -59,23 +59,23 @@ impl<'a> Receiver<'a> {
 
     /// Returns the next request, if its first byte arrives within `idle`. The deadline for the whole
     /// request starts with that byte.
-    pub(super) fn next(&mut self, idle: Duration) -> Result<Message> {
+    pub(super) fn next(&mut self, idle: Duration) -> Result<RequestContent> {
         self.await_first_byte(idle)?;
         let deadline = Instant::now() + self.limits.request_timeout;
-        let Head {
-            mut message,
+        let RequestHead {
+            mut content,
             framing,
             expects_continue,
         } = self.head(deadline)?;
         if expects_continue && framing != Framing::None && self.buffer.is_empty() {
             self.send_continue()?;
         }
-        message.body = match framing {
+        content.body = match framing {
             Framing::None => Vec::new(),
             Framing::Length(length) => self.take(length, deadline)?,
             Framing::Chunked => self.chunked(deadline)?,
         };
-        Ok(message)
+        Ok(content)
     }
 
     fn send_continue(&self) -> Result<()> {
@@ -140,7 +140,7 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    fn head(&mut self, deadline: Instant) -> Result<Head> {
+    fn head(&mut self, deadline: Instant) -> Result<RequestHead> {
         let mut searched = 0;
         loop {
             if let Some(end) = end_of_head(&self.buffer, searched) {
@@ -222,8 +222,8 @@ fn end_of_head(buffer: &[u8], from: usize) -> Option<usize> {
         })
 }
 
-struct Head {
-    message: Message,
+struct RequestHead {
+    content: RequestContent,
     framing: Framing,
     expects_continue: bool,
 }
@@ -235,7 +235,7 @@ enum Framing {
     Chunked,
 }
 
-fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Head> {
+fn parse_head(bytes: &[u8], limits: &Limits) -> Result<RequestHead> {
     let mut slots = vec![httparse::EMPTY_HEADER; limits.headers];
     let mut parsed = httparse::Request::new(&mut slots);
     match parsed.parse(bytes) {
@@ -265,7 +265,7 @@ fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Head> {
     let (path, query) = target(parsed.path.unwrap_or_default())?;
     let keep_alive = keep_alive(&headers, http_1_1);
     let method = parsed.method.unwrap_or_default().to_owned();
-    let message = Message {
+    let content = RequestContent {
         method,
         path,
         query,
@@ -273,8 +273,8 @@ fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Head> {
         body: Vec::new(),
         keep_alive,
     };
-    Ok(Head {
-        message,
+    Ok(RequestHead {
+        content,
         framing,
         expects_continue,
     })

@@ -23,7 +23,7 @@ pub enum Waited {
 
 /// Content of a request.
 #[derive(Debug, Clone)]
-pub(super) struct Message {
+pub(super) struct RequestContent {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) query: Option<String>,
@@ -36,7 +36,7 @@ pub(super) struct Message {
 /// A completely received request.
 #[derive(Debug)]
 pub struct Request {
-    message: Message,
+    content: RequestContent,
     peer: SocketAddr,
     stream: Arc<TcpStream>,
     shutdown: Arc<ShutdownFlag>,
@@ -44,13 +44,13 @@ pub struct Request {
 
 impl Request {
     pub(super) fn new(
-        message: Message,
+        content: RequestContent,
         peer: SocketAddr,
         stream: Arc<TcpStream>,
         shutdown: Arc<ShutdownFlag>,
     ) -> Self {
         Self {
-            message,
+            content,
             peer,
             stream,
             shutdown,
@@ -60,19 +60,19 @@ impl Request {
     /// Returns the method, in the client's case.
     #[must_use]
     pub fn method(&self) -> &str {
-        &self.message.method
+        &self.content.method
     }
 
     /// Returns the path without the query, not decoded.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.message.path
+        &self.content.path
     }
 
     /// Returns the first value of a query parameter, decoded; in `?a` it is empty.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<String> {
-        let pairs = self.message.query.as_deref()?.split('&');
+        let pairs = self.content.query.as_deref()?.split('&');
         pairs
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
             .find(|(key, _)| percent_decode(key) == name)
@@ -83,7 +83,7 @@ impl Request {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self
-            .message
+            .content
             .headers
             .iter()
             .find(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -93,7 +93,7 @@ impl Request {
     /// Returns the body; empty if there is none.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.message.body
+        &self.content.body
     }
 
     /// Returns the client's address.

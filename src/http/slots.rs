@@ -29,13 +29,13 @@ pub(super) struct Slots(Monitor<Table>);
 #[derive(Debug, Default)]
 struct Table {
     last_key: u64,
-    entries: HashMap<u64, Entry>,
+    entries: HashMap<u64, OpenConnection>,
     /// A new connection waits for a slot.
     wanted: bool,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct OpenConnection {
     stream: Arc<TcpStream>,
     peer: IpAddr,
     /// Time from which a new connection may replace this one; `None` while a handler works for it.
@@ -61,7 +61,7 @@ impl Slots {
         }
         table.last_key += 1;
         let key = table.last_key;
-        let entry = Entry {
+        let entry = OpenConnection {
             stream: Arc::clone(stream),
             peer,
             replaceable_from: Some(Instant::now()),
@@ -115,7 +115,8 @@ impl Table {
             *by_peer.entry(entry.peer).or_default() += 1;
         }
         let entries = self.entries.values_mut();
-        let mut waiting: Vec<&mut Entry> = entries.filter(|e| e.is_replaceable(now)).collect();
+        let mut waiting: Vec<&mut OpenConnection> =
+            entries.filter(|e| e.is_replaceable(now)).collect();
         waiting.sort_by_key(|entry| (Reverse(by_peer[&entry.peer]), entry.replaceable_from));
         // A connection with unread input does not keep the server waiting: its thread is late.
         let mut waiting = waiting.into_iter();
@@ -135,7 +136,7 @@ impl Table {
     }
 }
 
-impl Entry {
+impl OpenConnection {
     fn is_replaceable(&self, now: Instant) -> bool {
         !self.closing && self.replaceable_from.is_some_and(|from| from <= now)
     }
@@ -182,7 +183,7 @@ impl Slot {
         })
     }
 
-    fn update(&self, change: impl FnOnce(&mut Entry)) {
+    fn update(&self, change: impl FnOnce(&mut OpenConnection)) {
         let mut table = self.slots.0.lock();
         if let Some(entry) = table.entries.get_mut(&self.key) {
             change(entry);

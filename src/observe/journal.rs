@@ -30,7 +30,7 @@ pub struct Journal {
     /// Start of this candidate's current term, while it leads.
     pub leading_since: Option<Instant>,
     /// Last call that failed, also if later ones succeeded.
-    pub last_failure: Option<Failure>,
+    pub last_failure: Option<CallFailure>,
     /// Progress of a history scan under way.
     pub history_scan: Option<String>,
     /// Number of calls that failed.
@@ -46,7 +46,7 @@ pub struct Journal {
     /// Duration of the renewals.
     pub renewals: RenewalTimes,
     /// Write under way.
-    write: Option<Write>,
+    write: Option<PendingWrite>,
     /// Version of the last read; `None` after a write of this candidate.
     version: Option<u64>,
 }
@@ -62,7 +62,7 @@ pub struct EffectiveContent {
 
 /// A call that failed.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct CallFailure {
     /// Time of the failure.
     pub at: Instant,
     /// The call and its error.
@@ -70,7 +70,7 @@ pub struct Failure {
 }
 
 #[derive(Clone, Debug)]
-struct Write {
+struct PendingWrite {
     record: LeaderElectionRecord,
     sent_at: Instant,
     is_renewal: bool,
@@ -134,7 +134,7 @@ impl Journal {
 
     /// Notes that a write is sent; `is_renewal` if it extends a leader's term.
     pub fn write_started(&mut self, now: Instant, record: &LeaderElectionRecord, is_renewal: bool) {
-        self.write = Some(Write {
+        self.write = Some(PendingWrite {
             record: record.clone(),
             sent_at: now,
             is_renewal,
@@ -198,7 +198,7 @@ impl Journal {
             Notice::Failed { call, error, .. } => {
                 self.failed_calls += 1;
                 let message = format!("{call} failed: {error}");
-                self.last_failure = Some(Failure { at: now, message });
+                self.last_failure = Some(CallFailure { at: now, message });
             }
             _ => {}
         }

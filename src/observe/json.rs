@@ -20,7 +20,7 @@ use crate::fmt;
 /// Document of `/leader`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Leader<'a> {
+struct LeaderDocument<'a> {
     leading: bool,
     identity: &'a str,
     leader: &'a str,
@@ -33,7 +33,7 @@ struct Leader<'a> {
 /// Document of `/status`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Status<'a> {
+struct StatusDocument<'a> {
     identity: &'a str,
     role: &'static str,
     /// The candidate was told to stop or to step down.
@@ -42,8 +42,8 @@ struct Status<'a> {
     leading: bool,
     leader: &'a str,
     /// This candidate's term, while it leads.
-    term: Option<OwnTerm>,
-    lease: Option<Lease<'a>>,
+    term: Option<OwnTermFields>,
+    lease: Option<LeaseFields<'a>>,
     /// `neverWritten`, `deleted`, `corrupt`, `record`, or `unknown` before the first answer.
     content: &'static str,
     corrupt_reason: Option<&'a str>,
@@ -51,19 +51,19 @@ struct Status<'a> {
     /// Seconds until this candidate acquires the lease, unless a read shows a change before.
     acquires_in: Option<f64>,
     answered_seconds_ago: Option<f64>,
-    call: Option<Call>,
+    call: Option<CallFields>,
     consecutive_failures: u32,
     /// Last call that failed, also if later ones succeeded.
-    last_failure: Option<Failure<'a>>,
+    last_failure: Option<FailureFields<'a>>,
     /// Progress of a history scan under way.
     history_scan: Option<&'a str>,
     rate_limited_seconds: Option<f64>,
-    terms: Vec<Term<'a>>,
-    requests: Requests,
-    rate_limit: Option<RateLimit>,
-    workload: Option<Workload>,
+    terms: Vec<TermFields<'a>>,
+    requests: RequestFields,
+    rate_limit: Option<RateLimitFields>,
+    workload: Option<WorkloadFields>,
     lock: &'a str,
-    settings: Settings,
+    settings: SettingsFields,
     version: &'static str,
     uptime_seconds: f64,
     /// Time of this document.
@@ -72,7 +72,7 @@ struct Status<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OwnTerm {
+struct OwnTermFields {
     fencing_token: u64,
     since: Option<String>,
     seconds: Option<f64>,
@@ -81,7 +81,7 @@ struct OwnTerm {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Lease<'a> {
+struct LeaseFields<'a> {
     holder: &'a str,
     fencing_token: u64,
     /// Time at which the record in effect was first observed.
@@ -91,21 +91,21 @@ struct Lease<'a> {
 }
 
 #[derive(Serialize)]
-struct Call {
+struct CallFields {
     name: &'static str,
     seconds: f64,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Failure<'a> {
+struct FailureFields<'a> {
     message: &'a str,
     seconds_ago: f64,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Term<'a> {
+struct TermFields<'a> {
     holder: &'a str,
     fencing_token: u64,
     /// Whether it is a term of this process.
@@ -120,7 +120,7 @@ struct Term<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Requests {
+struct RequestFields {
     /// By method and status, as in `"GET 304"`.
     answers: BTreeMap<String, u64>,
     unanswered: u64,
@@ -133,7 +133,7 @@ struct Requests {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RateLimit {
+struct RateLimitFields {
     limit: u64,
     remaining: u64,
     /// By the store's clock.
@@ -141,7 +141,7 @@ struct RateLimit {
 }
 
 #[derive(Serialize)]
-struct Workload {
+struct WorkloadFields {
     running: bool,
     starts: u64,
     /// By classes of exit codes.
@@ -150,7 +150,7 @@ struct Workload {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Settings {
+struct SettingsFields {
     lease_duration_seconds: f64,
     renew_deadline_seconds: f64,
     retry_period_seconds: f64,
@@ -175,7 +175,7 @@ pub(super) fn error(message: &str) -> String {
 /// Returns the document of `/leader`.
 pub(super) fn leader(snapshot: &Snapshot) -> String {
     let leadership = snapshot.leadership();
-    text(&Leader {
+    text(&LeaderDocument {
         leading: leadership.is_some(),
         identity: snapshot.identity(),
         leader: snapshot.leader(),
@@ -197,7 +197,7 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
     let ahead = |then: Instant| seconds(then.since(snapshot.now));
     let rate_limited_until = status.rate_limited_until;
     let terms = journal.terms.newest_first();
-    let document = Status {
+    let document = StatusDocument {
         identity: snapshot.identity(),
         role: status.role.as_str(),
         stopping: status.stopping,
@@ -220,12 +220,12 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
         record: content.and_then(Content::record),
         acquires_in: snapshot.acquire_at().map(ahead),
         answered_seconds_ago: journal.answered_at.map(ago),
-        call: status.call.map(|call| Call {
+        call: status.call.map(|call| CallFields {
             name: call.name,
             seconds: ago(call.since),
         }),
         consecutive_failures: status.failures,
-        last_failure: journal.last_failure.as_ref().map(|failure| Failure {
+        last_failure: journal.last_failure.as_ref().map(|failure| FailureFields {
             message: &failure.message,
             seconds_ago: ago(failure.at),
         }),
@@ -234,7 +234,7 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
             .then(|| ahead(rate_limited_until)),
         terms: terms.map(|observed| term(snapshot, observed)).collect(),
         requests: requests(snapshot),
-        rate_limit: snapshot.store.rate_limit.map(|rate| RateLimit {
+        rate_limit: snapshot.store.rate_limit.map(|rate| RateLimitFields {
             limit: rate.limit,
             remaining: rate.remaining,
             resets_at: fmt::utc(rate.resets_at),
@@ -250,10 +250,10 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
 
-fn own_term(snapshot: &Snapshot) -> Option<OwnTerm> {
+fn own_term(snapshot: &Snapshot) -> Option<OwnTermFields> {
     let leadership = snapshot.leadership()?;
     let since = snapshot.journal.leading_since;
-    Some(OwnTerm {
+    Some(OwnTermFields {
         fencing_token: leadership.fencing_token,
         since: since.and_then(|since| snapshot.time_at(since)),
         seconds: since.map(|since| seconds(snapshot.ago(since))),
@@ -261,10 +261,10 @@ fn own_term(snapshot: &Snapshot) -> Option<OwnTerm> {
     })
 }
 
-fn lease(snapshot: &Snapshot) -> Option<Lease<'_>> {
+fn lease(snapshot: &Snapshot) -> Option<LeaseFields<'_>> {
     let lease = snapshot.lease()?;
     let effective = snapshot.journal.effective.as_ref()?;
-    Some(Lease {
+    Some(LeaseFields {
         holder: &lease.record.holder_identity,
         fencing_token: lease.record.leader_transitions,
         observed_since: snapshot.time_at(effective.known_since),
@@ -273,9 +273,9 @@ fn lease(snapshot: &Snapshot) -> Option<Lease<'_>> {
     })
 }
 
-fn term<'a>(snapshot: &Snapshot, term: &'a ObservedTerm) -> Term<'a> {
+fn term<'a>(snapshot: &Snapshot, term: &'a ObservedTerm) -> TermFields<'a> {
     let end = term.end.map_or(snapshot.now, |end| end.at);
-    Term {
+    TermFields {
         holder: &term.holder,
         fencing_token: term.fencing_token,
         mine: term.mine,
@@ -287,10 +287,10 @@ fn term<'a>(snapshot: &Snapshot, term: &'a ObservedTerm) -> Term<'a> {
     }
 }
 
-fn requests(snapshot: &Snapshot) -> Requests {
+fn requests(snapshot: &Snapshot) -> RequestFields {
     let store = &snapshot.store;
     let answers = store.answers.iter();
-    Requests {
+    RequestFields {
         answers: answers
             .map(|((method, status), count)| (format!("{method} {status}"), *count))
             .collect(),
@@ -303,17 +303,17 @@ fn requests(snapshot: &Snapshot) -> Requests {
     }
 }
 
-fn workload(counts: &WorkloadCounts) -> Workload {
-    Workload {
+fn workload(counts: &WorkloadCounts) -> WorkloadFields {
+    WorkloadFields {
         running: counts.is_running(),
         starts: counts.starts(),
         exits: counts.exits().into(),
     }
 }
 
-fn settings(snapshot: &Snapshot) -> Settings {
+fn settings(snapshot: &Snapshot) -> SettingsFields {
     let config = &snapshot.candidate.config;
-    Settings {
+    SettingsFields {
         lease_duration_seconds: seconds(config.lease_duration),
         renew_deadline_seconds: seconds(config.renew_deadline),
         retry_period_seconds: seconds(config.retry_period),

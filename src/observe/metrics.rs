@@ -14,9 +14,9 @@ pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 
 /// The text of all metrics. Writing to it cannot fail.
 #[derive(Default)]
-struct Text(String);
+struct MetricsText(String);
 
-impl Text {
+impl MetricsText {
     /// Starts a metric of the given kind; its samples follow.
     fn metric(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -56,7 +56,7 @@ fn escaped(value: &str) -> String {
 
 /// Returns all metrics.
 pub(super) fn text(snapshot: &Snapshot) -> String {
-    let mut text = Text::default();
+    let mut text = MetricsText::default();
     election(&mut text, snapshot);
     lease(&mut text, snapshot);
     renewals(&mut text, snapshot);
@@ -76,7 +76,7 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     text.0
 }
 
-fn election(text: &mut Text, snapshot: &Snapshot) {
+fn election(text: &mut MetricsText, snapshot: &Snapshot) {
     let labels = [("name", snapshot.candidate.lease_name.as_str())];
     let journal = &snapshot.journal;
     let name = "leader_election_master_status";
@@ -119,7 +119,7 @@ fn election(text: &mut Text, snapshot: &Snapshot) {
     );
 }
 
-fn lease(text: &mut Text, snapshot: &Snapshot) {
+fn lease(text: &mut MetricsText, snapshot: &Snapshot) {
     let lease = snapshot.lease();
     let left = lease.map_or(0.0, |lease| {
         lease.valid_until.since(snapshot.now).as_secs_f64()
@@ -138,7 +138,7 @@ fn lease(text: &mut Text, snapshot: &Snapshot) {
     }
 }
 
-fn renewals(text: &mut Text, snapshot: &Snapshot) {
+fn renewals(text: &mut MetricsText, snapshot: &Snapshot) {
     let renewals = &snapshot.journal.renewals;
     text.metric(
         "elector_renew_duration_seconds",
@@ -156,7 +156,7 @@ fn renewals(text: &mut Text, snapshot: &Snapshot) {
     text.sample("elector_renew_duration_seconds_count", &[], renewals.count);
 }
 
-fn requests(text: &mut Text, snapshot: &Snapshot) {
+fn requests(text: &mut MetricsText, snapshot: &Snapshot) {
     let store = &snapshot.store;
     let name = "elector_requests_total";
     let help = "Answered requests to the store, by method and status.";
@@ -187,7 +187,7 @@ fn requests(text: &mut Text, snapshot: &Snapshot) {
     );
 }
 
-fn rate_limit(text: &mut Text, snapshot: &Snapshot) {
+fn rate_limit(text: &mut MetricsText, snapshot: &Snapshot) {
     let limited_until = snapshot.status.rate_limited_until;
     text.gauge(
         "elector_rate_limited_seconds",
@@ -214,7 +214,7 @@ fn rate_limit(text: &mut Text, snapshot: &Snapshot) {
     );
 }
 
-fn workload(text: &mut Text, counts: &WorkloadCounts) {
+fn workload(text: &mut MetricsText, counts: &WorkloadCounts) {
     text.gauge(
         "elector_workload_running",
         "Whether the workload runs (1) or not (0).",
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn label_values_are_escaped() {
-        let mut text = Text::default();
+        let mut text = MetricsText::default();
         text.metric("x", "gauge", "A thing.");
         text.sample("x", &[("a", "b\"c\\d\ne"), ("f", "ü")], 1.5);
         assert_eq!(

@@ -35,7 +35,7 @@ pub struct ObservedTerm {
     /// Start by the holder's clock, from the record; set only if the start was not observed.
     pub acquire_time: Option<String>,
     /// End of the term, if it has ended.
-    pub end: Option<TermEnd>,
+    pub end: Option<ObservedEnd>,
     /// Time at which the last renewal was first observed.
     renewed_at: Instant,
     /// Time at which the term was last observed.
@@ -45,7 +45,7 @@ pub struct ObservedTerm {
 
 /// End of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TermEnd {
+pub struct ObservedEnd {
     /// Time of the end, as far as observed.
     pub at: Instant,
     /// Reason of the end.
@@ -165,7 +165,7 @@ impl ObservedTerms {
         let mut own = self.terms.iter_mut().rev().filter(|term| term.mine);
         if let Some(term) = own.find(|term| term.fencing_token == fencing_token) {
             let reason = EndReason::Stopped(reason);
-            term.end.get_or_insert(TermEnd { at: now, reason });
+            term.end.get_or_insert(ObservedEnd { at: now, reason });
         }
     }
 
@@ -216,7 +216,7 @@ impl ObservedTerms {
 
     fn end(&mut self, at: Instant, reason: EndReason) {
         if let Some(term) = self.terms.back_mut() {
-            term.end.get_or_insert(TermEnd { at, reason });
+            term.end.get_or_insert(ObservedEnd { at, reason });
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{accept, json, local_client, metrics, page};
 use crate::http::{Body, Request, Response};
 
 /// The candidate that the endpoints show.
-pub trait Source: Send + Sync {
+pub trait StatusSource: Send + Sync {
     /// Returns a snapshot of the candidate.
     fn snapshot(&self) -> Snapshot;
 
@@ -29,7 +29,7 @@ const ENDPOINTS: &str = "\
 ";
 
 /// Returns the response to a request.
-pub fn respond(request: &Request, source: &dyn Source) -> Response {
+pub fn respond(request: &Request, source: &dyn StatusSource) -> Response {
     let response = match (request.path(), request.method()) {
         ("/step-down", "POST") => step_down(request, source),
         ("/step-down", _) => wrong_method("POST"),
@@ -60,7 +60,7 @@ fn wrong_method(allowed: &'static str) -> Response {
     Response::text(405, body).header("Allow", allowed)
 }
 
-fn get(path: &str, request: &Request, source: &dyn Source) -> Option<Response> {
+fn get(path: &str, request: &Request, source: &dyn StatusSource) -> Option<Response> {
     let snapshot = || source.snapshot();
     Some(match path {
         "/" => front(request, &snapshot()),
@@ -100,7 +100,7 @@ fn json(status: u16, body: impl Into<Body>) -> Response {
     Response::with_body(status, "application/json", body)
 }
 
-fn step_down(request: &Request, source: &dyn Source) -> Response {
+fn step_down(request: &Request, source: &dyn StatusSource) -> Response {
     let peer = request.peer().ip();
     if let Err(reason) = local_client::check(peer, |name| request.header(name)) {
         // Not a warning, because any client could fill the log with them.

@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 use super::election::Handle;
 use crate::http::{Limits, ListenAddr, Server, ShutdownHandle};
 use crate::lock::stats::StatsHandle;
-use crate::observe::routes::{self, Source};
+use crate::observe::routes::{self, StatusSource};
 use crate::observe::{CandidateInfo, Snapshot};
 use crate::system::clock::BootClock;
 
@@ -60,7 +60,7 @@ struct LiveSource {
     candidate: Arc<CandidateInfo>,
 }
 
-impl Source for LiveSource {
+impl StatusSource for LiveSource {
     fn snapshot(&self) -> Snapshot {
         let (status, journal) = self.handle.look();
         Snapshot {

@@ -139,7 +139,7 @@ fn requests(snapshot: &Snapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::journal::Failure;
+    use crate::observe::journal::CallFailure;
     use crate::observe::snapshot::tests::{at, lead_until, snapshot};
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn problem_is_shown_while_it_lasts() {
         let mut snapshot = snapshot();
-        snapshot.journal.last_failure = Some(Failure {
+        snapshot.journal.last_failure = Some(CallFailure {
             at: at(1),
             message: "reading the lease failed: <no route>".into(),
         });
