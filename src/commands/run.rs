@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use self::options::RunOptions;
-use super::command::{
-    Arguments, Command, CommandError, CommandOption, CommandResult, FAILED, Operands,
-};
+use super::command::{Arguments, Command, CommandError, CommandResult, FAILED, Operands};
 use super::settings::Settings;
 use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
@@ -35,18 +33,7 @@ pub const COMMAND: Command = Command {
 Runs for election until SIGTERM or SIGINT. All settings are environment variables,
 see `elector help`. With a PROGRAM, it runs that program while this candidate leads,
 and only then.",
-    options: &[
-        CommandOption::value(
-            options::TRY,
-            "D",
-            "exit if this candidate does not lead within D",
-        ),
-        CommandOption::value(
-            options::UNLESS_LED_WITHIN,
-            "D",
-            "exit if any candidate has led within D: for cron\nin several clusters",
-        ),
-    ],
+    options: options::OPTIONS,
     operands: Operands::Program,
     notes: "\
 Exit codes: 0 stopped on request, 1 failed while running, 2 wrong usage or settings,

@@ -24,8 +24,8 @@ pub const COMMAND: Command = Command {
 Asks the elector on this machine, over its status endpoint, to stop its workload, to
 release the lease, and not to acquire for one lease, so that another cluster acquires
 it. HTTP_ADDR determines the endpoint's port, so run it with the elector's own
-environment, for example with `kubectl exec POD -- elector step-down`. It needs neither
-the lock nor its access token.",
+environment, as with `kubectl exec POD -- elector step-down`. It needs neither the
+lock nor its access token.",
     options: &[CommandOption::value(
         PORT,
         "N",

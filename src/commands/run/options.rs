@@ -3,11 +3,21 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::commands::command::{Arguments, UsageError};
+use crate::commands::command::{Arguments, CommandOption, UsageError};
 use crate::fmt::duration;
 
-pub(super) const TRY: &str = "--try";
-pub(super) const UNLESS_LED_WITHIN: &str = "--unless-led-within";
+const TRY: &str = "--try";
+const UNLESS_LED_WITHIN: &str = "--unless-led-within";
+
+/// The options.
+pub(super) const OPTIONS: &[CommandOption] = &[
+    CommandOption::value(TRY, "D", "exit if this candidate does not lead within D"),
+    CommandOption::value(
+        UNLESS_LED_WITHIN,
+        "D",
+        "exit if any candidate has led within D: for cron\nin several clusters",
+    ),
+];
 
 /// Options of `elector run`, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,8 +62,17 @@ fn period(args: &Arguments, option: &str) -> Result<Option<Duration>, UsageError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::command::CommandError;
-    use crate::commands::run::COMMAND;
+    use crate::commands::command::{Command, CommandError, Operands};
+
+    const COMMAND: Command = Command {
+        name: "run",
+        summary: "",
+        details: "",
+        options: OPTIONS,
+        operands: Operands::Program,
+        notes: "",
+        run: |_| Err(CommandError::HelpRequested),
+    };
 
     fn parsed(args: Vec<OsString>) -> Result<RunOptions, CommandError> {
         let args = Arguments::parse(&COMMAND, args)?;
