@@ -43,19 +43,6 @@ pub struct Term {
     shared: Arc<SharedTerm>,
 }
 
-/// Progress of a term.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// `on_started_leading` has not been called yet.
-    Pending,
-    /// `on_started_leading` has been called.
-    Begun,
-    Over {
-        /// `on_started_leading` was called before the term ended.
-        begun: bool,
-    },
-}
-
 /// Reason and deadline with which a term ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
@@ -67,7 +54,8 @@ pub(super) struct Stop {
 /// Snapshot of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TermView {
-    phase: Phase,
+    /// `on_started_leading` was called before the term ended.
+    begun: bool,
     /// Leadership deadline. It may still be extended, also during a graceful shutdown.
     pub(super) valid_until: Instant,
     /// Set once the term has ended.
@@ -93,7 +81,7 @@ impl fmt::Debug for SharedTerm {
 impl Term {
     pub(super) fn new(fencing_token: u64, valid_until: Instant) -> Self {
         let view = TermView {
-            phase: Phase::Pending,
+            begun: false,
             valid_until,
             stop: None,
         };
@@ -123,7 +111,7 @@ impl Term {
     /// Returns whether the term has ended. If so, stop working.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self.lock().phase, Phase::Over { .. })
+        self.lock().stop.is_some()
     }
 
     /// Returns why the term has ended, or `None` while it lasts.
@@ -134,7 +122,7 @@ impl Term {
 
     /// Blocks until the term has ended.
     pub fn wait_until_over(&self) {
-        let lasts = |view: &mut TermView| !matches!(view.phase, Phase::Over { .. });
+        let lasts = |view: &mut TermView| view.stop.is_none();
         drop(self.shared.view.wait_while(lasts));
     }
 
@@ -152,25 +140,18 @@ impl Term {
         self.change(|view| view.valid_until = valid_until);
     }
 
-    /// Begins the term, unless it is already over. Returns whether it has begun.
+    /// Begins the term, unless it is already over. Returns whether it has begun and lasts.
     fn begin(&self) -> bool {
         let mut view = self.lock();
-        if view.phase == Phase::Pending {
-            view.phase = Phase::Begun;
-        }
-        view.phase == Phase::Begun
+        view.begun |= view.stop.is_none();
+        view.begun && view.stop.is_none()
     }
 
     /// Ends the term, or changes when its work must have been killed. Returns whether the term lasted
     /// until this call.
     pub(super) fn end(&self, stop: Stop) -> bool {
         self.change(|view| {
-            let (begun, first) = match view.phase {
-                Phase::Pending => (false, true),
-                Phase::Begun => (true, true),
-                Phase::Over { begun } => (begun, false),
-            };
-            view.phase = Phase::Over { begun };
+            let first = view.stop.is_none();
             view.stop = Some(stop);
             first
         })
@@ -178,7 +159,8 @@ impl Term {
 
     /// Returns whether the term has ended after `on_started_leading` was called.
     fn ended_after_begin(&self) -> bool {
-        self.lock().phase == Phase::Over { begun: true }
+        let view = self.lock();
+        view.begun && view.stop.is_some()
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut TermView) -> R) -> R {

@@ -4,7 +4,7 @@
 //! Rust ignores it at start-up.
 
 use std::io;
-use std::thread::{Builder, JoinHandle};
+use std::thread;
 
 use nix::sys::signal::Signal;
 use signal_hook::iterator::{Handle, Signals};
@@ -12,11 +12,10 @@ use signal_hook::iterator::{Handle, Signals};
 /// Signals that ask a program to end.
 pub const STOP_SIGNALS: &[Signal] = &[Signal::SIGTERM, Signal::SIGINT];
 
-/// A thread that handles signals. Dropping it ends the thread, as [`close`](Self::close) does.
+/// A thread that handles signals. Dropping it ends the thread, without waiting for a running call.
 #[derive(Debug)]
 pub struct SignalThread {
     handle: Handle,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl SignalThread {
@@ -41,32 +40,22 @@ impl SignalThread {
         }
         let mut caught = Signals::new(signals.iter().map(|signal| *signal as i32))?;
         let handle = caught.handle();
-        let thread = Builder::new().name("signals".to_owned()).spawn(move || {
-            for number in &mut caught {
-                if let Ok(signal) = Signal::try_from(number) {
-                    on_signal(signal);
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for number in &mut caught {
+                    if let Ok(signal) = Signal::try_from(number) {
+                        on_signal(signal);
+                    }
                 }
-            }
-        })?;
-        Ok(SignalThread {
-            handle,
-            thread: Some(thread),
-        })
-    }
-
-    /// Ends the thread and waits for a running call. Do not call this from `on_signal`.
-    pub fn close(mut self) {
-        self.handle.close();
-        if let Some(thread) = self.thread.take() {
-            // The panic hook has reported a panic of `on_signal`.
-            let _ = thread.join();
-        }
+            })?;
+        Ok(SignalThread { handle })
     }
 }
 
 impl Drop for SignalThread {
     fn drop(&mut self) {
-        // Does not wait, because `on_signal` may hold the value that is being dropped.
+        // Not joined, because `on_signal` may hold the value that is being dropped.
         self.handle.close();
     }
 }
@@ -83,7 +72,7 @@ mod tests {
     // Both tests use signals that are ignored unless caught, so that none can end the test process.
 
     #[test]
-    fn signals_arrive_until_close() {
+    fn signals_arrive_until_drop() {
         let (sender, signals) = channel();
         let thread = SignalThread::start(&[Signal::SIGWINCH, Signal::SIGURG], move |signal| {
             sender.send(signal).unwrap();
@@ -94,7 +83,7 @@ mod tests {
             let arrived = signals.recv_timeout(Duration::from_secs(20));
             assert_eq!(arrived, Ok(signal));
         }
-        thread.close();
+        drop(thread);
         // The function and its sender were dropped.
         assert!(signals.recv().is_err());
     }

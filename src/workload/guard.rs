@@ -13,12 +13,11 @@
 //! for the program. Only SIGKILL and SIGSTOP affect a guard. The elector kills what a killed guard leaves,
 //! and kills a stopped guard in time.
 
-mod output;
-
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -33,9 +32,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, close};
 
-use self::output::{Reports, print_error};
 use super::guard_state::{GuardAction, GuardState};
-use super::message::{LONGEST_LINE, LineBuffer, ToGuard};
+use super::message::{FromGuard, LONGEST_LINE, LineBuffer, ToGuard};
 use super::process::descendants::{self, kill_descendants};
 use super::process::reaping::{Remaining, reap_exited};
 use super::process::{
@@ -118,7 +116,7 @@ struct Guard<'a> {
     /// `None` once the elector has ended or sent an invalid message.
     control: Option<File>,
     lines: LineBuffer,
-    reports: Reports,
+    report: File,
     signals: SignalFd,
     timer: Timer,
 }
@@ -144,7 +142,7 @@ impl<'a> Guard<'a> {
             escaping: false,
             control: Some(control),
             lines: LineBuffer::new(),
-            reports: Reports::to(report),
+            report,
             signals,
             timer: Timer::new()?,
         })
@@ -158,7 +156,6 @@ impl<'a> Guard<'a> {
             if self.act() {
                 return Ok(());
             }
-            self.reports.flush();
             if more {
                 continue;
             }
@@ -250,14 +247,17 @@ impl<'a> Guard<'a> {
                 GuardAction::ContinueGroup => signal_group(self.program, Signal::SIGCONT),
                 GuardAction::TerminateAll => self.terminate_all(),
                 GuardAction::KillAll => self.kill_all(),
-                GuardAction::Report(report) => self.reports.push(report),
-                GuardAction::Exit => {
-                    self.reports.flush();
-                    return true;
-                }
+                GuardAction::Report(report) => self.report(report),
+                GuardAction::Exit => return true,
             }
         }
         false
+    }
+
+    /// Sends a report. The pipe never blocks, because it has room for more than the three short reports of a
+    /// guard. If the elector has ended, the report is lost.
+    fn report(&mut self, report: FromGuard) {
+        let _ = self.report.write_all(report.to_line().as_bytes());
     }
 
     fn start(&mut self) {
@@ -311,16 +311,11 @@ impl<'a> Guard<'a> {
             .control
             .as_ref()
             .map(|pipe| (pipe.as_fd(), PollFlags::POLLIN));
-        let reports = self
-            .reports
-            .blocked_pipe()
-            .map(|pipe| (pipe, PollFlags::POLLOUT));
         let events = [
             Some((self.signals.as_fd(), PollFlags::POLLIN)),
             // A fired timer stays readable until it is set again before the next wait.
             Some((self.timer.as_fd(), PollFlags::POLLIN)),
             control,
-            reports,
         ];
         let mut fds: Vec<PollFd> = events
             .into_iter()
@@ -355,5 +350,18 @@ fn signal_group(program: Option<Program>, signal: Signal) {
     } else if killpg(program.pid, signal) == Err(Errno::ESRCH) {
         // The program has left its own group.
         let _ = kill(program.pid, signal);
+    }
+}
+
+/// Writes an error to standard error, unless that would block.
+///
+/// Why: it is reopened because all processes that share an open file also share its blocking mode.
+fn print_error(text: &str) {
+    let stderr = OpenOptions::new()
+        .append(true)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+        .open("/proc/self/fd/2");
+    if let Ok(mut stderr) = stderr {
+        let _ = stderr.write_all(format!("elector: {text}\n").as_bytes());
     }
 }

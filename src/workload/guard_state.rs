@@ -22,7 +22,7 @@
 //! | `kill` message | | now |
 //!
 //! The earliest KILL counts, and the one at deadline + grace always applies. A later deadline moves that
-//! one even during a `stop`, because the elector renews its lease meanwhile. Nothing cancels an end that
+//! one even during a `stop`, because the elector keeps renewing its lease. Nothing cancels an end that
 //! has begun.
 
 use std::collections::VecDeque;

@@ -21,7 +21,7 @@ use crate::workload::supervisor::{Supervisor, SupervisorAction, WorkloadEnd};
 /// Time in which the processes of a lost guard should die before that is logged.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Pause between further attempts to kill them.
+/// Pause between later attempts to kill them.
 const KILL_PAUSE: Duration = Duration::from_millis(200);
 
 /// One run of the wrapped program.
@@ -219,7 +219,7 @@ fn read_reports(
 }
 
 /// Kills and reaps all descendants, until none is left. If the kernel does not let one die, this waits
-/// without limit, because no other candidate may start its program meanwhile.
+/// without limit, because no other candidate may start its program before.
 fn kill_all_descendants() {
     let mut timeout = KILL_TIMEOUT;
     loop {
