@@ -1,4 +1,5 @@
-//! The gist client over real sockets, against a server that misbehaves on command.
+//! Gist client over real sockets, against a server that misbehaves on command.
+
 mod secrets;
 mod server;
 mod tls;
@@ -16,13 +17,13 @@ use elector::lock::gist::wire::{Answer, Reply, Request, Text};
 use elector::net::{AccessTokenSource, ProxySettings};
 use server::{Server, Step, gist, gzip, http, proxy, sha};
 
-/// Long enough for a slow machine; the tests that wait for it to end use less.
+/// Timeout that no call reaches on a slow machine. Tests that wait for a timeout use less.
 const AMPLE: Duration = Duration::from_secs(20);
 
-/// Looks like a token, and is found wherever it should not be.
+/// Access token that is easy to find in texts.
 pub(crate) const TOKEN: &str = "ghp_SECRETSECRET";
 
-/// A clock that is set by hand, in seconds.
+/// Clock that tests set, in seconds.
 #[derive(Clone, Default)]
 struct Clock(Arc<AtomicU64>);
 

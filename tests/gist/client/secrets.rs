@@ -1,4 +1,4 @@
-//! Nothing that is logged, shown or returned ever holds the token or a proxy's password.
+//! No log line, error or debug text contains the access token or a proxy's password.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, Once};
@@ -24,7 +24,7 @@ impl Log for Capture {
     fn flush(&self) {}
 }
 
-/// Keeps everything that is logged from now on, at every level.
+/// Records everything that is logged from now on, at every level.
 pub(crate) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -33,12 +33,12 @@ pub(crate) fn listen() {
     });
 }
 
-/// All of it so far.
+/// Returns the recorded lines.
 pub(crate) fn heard() -> String {
     LINES.lock().unwrap().clone()
 }
 
-/// Whether any part of the token that a dump would show stands in `text`, plain or in hex.
+/// Returns whether `text` contains a part of a secret, plain or in hex.
 fn tells(text: &str) -> bool {
     let hex: String = text.chars().filter(|c| c.is_ascii_hexdigit()).collect();
     let hex = hex.to_ascii_lowercase();
