@@ -1,4 +1,4 @@
-//! Answers that are not as they should be: statuses, limits, silence, halves.
+//! Faulty answers: statuses, limits, timeouts, incomplete bodies.
 
 use std::time::{Duration, Instant as Monotonic};
 
@@ -11,7 +11,7 @@ use crate::lock::support::{
     update,
 };
 
-/// A leader that has written once.
+/// Returns a leader's lock after one write.
 fn leader() -> (Rig, Lock) {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
@@ -20,7 +20,7 @@ fn leader() -> (Rig, Lock) {
 }
 
 #[test]
-fn a_single_401_is_a_passing_fault_for_reads_and_writes() {
+fn single_401_is_a_passing_fault() {
     for write in [false, true] {
         let (rig, mut lock) = leader();
         let once = (0..200).any(|seed| {
@@ -39,7 +39,7 @@ fn a_single_401_is_a_passing_fault_for_reads_and_writes() {
 }
 
 #[test]
-fn a_second_401_means_the_token_is_bad_and_nothing_is_written() {
+fn second_401_means_bad_access_token() {
     let (rig, mut lock) = leader();
     let depth = rig.depth();
     rig.faults(r#"{"unauthorized":1}"#);
@@ -55,7 +55,7 @@ fn a_second_401_means_the_token_is_bad_and_nothing_is_written() {
 }
 
 #[test]
-fn a_write_without_the_right_to_it_says_so() {
+fn write_without_permission_is_unauthorized() {
     let (rig, mut lock) = leader();
     rig.faults(r#"{"forbidden_writes":true}"#);
     let result = try_update(&mut lock, "baz", 1);
@@ -72,7 +72,7 @@ fn a_write_without_the_right_to_it_says_so() {
 }
 
 #[test]
-fn a_gist_that_is_not_there_is_not_found_rather_than_absent() {
+fn missing_gist_is_not_found() {
     let rig = Rig::new();
     let mut lock = lock(&rig.service, "0123456789abcdef", "a", Some(FILE));
     let result = try_get(&mut lock);
@@ -83,7 +83,7 @@ fn a_gist_that_is_not_there_is_not_found_rather_than_absent() {
 }
 
 #[test]
-fn a_token_without_the_scope_gist_is_refused_at_the_first_look() {
+fn token_without_gist_scope_is_refused() {
     let options = Options {
         tokens: vec!["ghp_notasecret:repo,workflow".parse().unwrap()],
         ..Options::default()
@@ -100,7 +100,7 @@ fn a_token_without_the_scope_gist_is_refused_at_the_first_look() {
 }
 
 #[test]
-fn a_token_whose_scopes_are_not_told_is_tried() {
+fn token_with_unknown_scopes_is_tried() {
     let options = Options {
         tokens: vec!["ghp_notasecret:".parse().unwrap()],
         ..Options::default()
@@ -113,7 +113,7 @@ fn a_token_whose_scopes_are_not_told_is_tried() {
 }
 
 #[test]
-fn a_write_over_a_file_that_was_removed_meanwhile_conflicts() {
+fn write_over_removed_file_conflicts() {
     let (rig, mut lock) = leader();
     rig.service
         .edit(&rig.id, |files| {
@@ -127,7 +127,7 @@ fn a_write_over_a_file_that_was_removed_meanwhile_conflicts() {
 }
 
 #[test]
-fn a_failing_server_leaves_reads_unavailable_and_writes_unknown() {
+fn server_errors_leave_writes_unknown() {
     let (rig, mut lock) = leader();
     rig.faults(r#"{"error_5xx":1,"error_status":503}"#);
     assert_unavailable(try_get(&mut lock));
@@ -143,7 +143,7 @@ fn a_failing_server_leaves_reads_unavailable_and_writes_unknown() {
 }
 
 #[test]
-fn a_lost_answer_is_unknown_and_the_next_look_finds_the_write() {
+fn read_after_lost_answer_finds_write() {
     let (rig, mut lock) = leader();
     rig.faults(r#"{"lost_answers":1}"#);
     assert_unknown(try_update(&mut lock, "baz", 2));
@@ -154,7 +154,7 @@ fn a_lost_answer_is_unknown_and_the_next_look_finds_the_write() {
 }
 
 #[test]
-fn writing_again_without_a_look_after_a_lost_answer_conflicts_with_oneself() {
+fn write_after_lost_answer_conflicts() {
     let (rig, mut lock) = leader();
     rig.faults(r#"{"lost_answers":1}"#);
     assert_unknown(try_update(&mut lock, "baz", 2));
@@ -164,7 +164,7 @@ fn writing_again_without_a_look_after_a_lost_answer_conflicts_with_oneself() {
 }
 
 #[test]
-fn half_an_answer_is_none() {
+fn incomplete_answer_is_a_failure() {
     let (rig, mut lock) = leader();
     rig.faults(r#"{"truncated_answers":1}"#);
     assert_unknown(try_update(&mut lock, "baz", 1));
@@ -174,7 +174,7 @@ fn half_an_answer_is_none() {
 }
 
 #[test]
-fn a_dropped_connection_did_nothing_but_nobody_can_know() {
+fn dropped_connection_leaves_write_unknown() {
     let (rig, mut lock) = leader();
     rig.faults(r#"{"drop":1}"#);
     assert_unknown(try_update(&mut lock, "baz", 1));
@@ -185,7 +185,7 @@ fn a_dropped_connection_did_nothing_but_nobody_can_know() {
 }
 
 #[test]
-fn a_server_that_is_away_wrote_nothing() {
+fn unreachable_server_wrote_nothing() {
     let (rig, mut lock) = leader();
     let Rig { service, .. } = rig;
     service.stop();
@@ -194,7 +194,7 @@ fn a_server_that_is_away_wrote_nothing() {
 }
 
 #[test]
-fn a_hung_request_ends_with_its_time() {
+fn hung_request_ends_at_its_timeout() {
     let (rig, mut lock) = leader();
     rig.faults(r#"{"hang_reads":1,"hang_writes":1}"#);
     let time = Duration::from_millis(300);
@@ -208,7 +208,7 @@ fn a_hung_request_ends_with_its_time() {
 }
 
 #[test]
-fn a_slow_walk_ends_with_the_time_of_its_call_and_goes_on_in_the_next() {
+fn slow_scan_continues_in_next_call() {
     let rig = Rig::new();
     for n in 0..15 {
         rig.paste(&plain_text(n));
@@ -223,7 +223,7 @@ fn a_slow_walk_ends_with_the_time_of_its_call_and_goes_on_in_the_next() {
     rig.heal();
     let (observed, requests) = rig.counting(|| get(&mut lock));
     assert_eq!(held(&observed), ("p", 14));
-    // The look comes once more, and so does the request that the end of the time cut off.
+    // The first read and the request that timed out are repeated.
     assert!(
         requests + first <= whole + 2,
         "it began anew: {requests} after {first}, of {whole}"
@@ -235,7 +235,7 @@ fn plain_text(token: u64) -> String {
 }
 
 #[test]
-fn with_no_time_left_nothing_is_sent() {
+fn nothing_is_sent_without_time() {
     let (rig, mut lock) = leader();
     let (_, requests) = rig.counting(|| {
         assert_unavailable(lock.get(Duration::ZERO));
@@ -246,7 +246,7 @@ fn with_no_time_left_nothing_is_sent() {
 }
 
 #[test]
-fn the_primary_limit_holds_back_every_request_until_its_reset() {
+fn primary_limit_holds_requests_until_reset() {
     let (rig, mut lock) = leader();
     for status in [403, 429] {
         rig.faults(&format!(
@@ -281,7 +281,7 @@ fn every_answer_sets_poll_interval() {
         Duration::ZERO,
         "nothing is said of limits"
     );
-    // With renewals every 8 s nothing is left of these but what is the leader's.
+    // With renewals every 8 s the leader's reserve is larger than that.
     rig.faults(r#"{"primary_limit":100}"#);
     rig.service.reset_requests();
     get(&mut lock);
@@ -305,7 +305,7 @@ fn every_answer_sets_poll_interval() {
 }
 
 #[test]
-fn the_secondary_limit_is_waited_for_as_long_as_it_says_or_a_minute_doubling() {
+fn secondary_limit_waits_as_stated_or_doubling() {
     let (rig, mut lock) = leader();
     let wait = |lock: &mut Lock| match try_update(lock, "baz", 1) {
         Err(LockError::RateLimited { retry_after, .. }) => retry_after.as_secs(),
@@ -330,7 +330,7 @@ fn the_secondary_limit_is_waited_for_as_long_as_it_says_or_a_minute_doubling() {
 }
 
 #[test]
-fn looks_at_an_unchanged_gist_are_free() {
+fn reads_of_unchanged_gist_are_free() {
     let (rig, mut lock) = leader();
     let mut candidate = rig.lock("b");
     let first = get(&mut candidate);
@@ -344,7 +344,7 @@ fn looks_at_an_unchanged_gist_are_free() {
 }
 
 #[test]
-fn a_poll_after_a_renewal_costs_one_request() {
+fn poll_after_renewal_costs_one_request() {
     let (rig, mut lock) = leader();
     let mut candidate = rig.lock("b");
     get(&mut candidate);
@@ -356,7 +356,7 @@ fn a_poll_after_a_renewal_costs_one_request() {
 }
 
 #[test]
-fn without_entity_tags_every_look_is_a_whole_one_and_shows_the_same() {
+fn missing_entity_tags_change_no_observation() {
     let (rig, mut lock) = leader();
     rig.faults(r#"{"no_etag":true}"#);
     let first = get(&mut lock);
@@ -370,7 +370,7 @@ fn without_entity_tags_every_look_is_a_whole_one_and_shows_the_same() {
 }
 
 #[test]
-fn the_age_is_told_by_the_servers_clock_alone_and_not_without_it() {
+fn age_uses_server_clock_only() {
     let (rig, _) = leader();
     rig.faults(r#"{"clock_offset_s":86400}"#);
     let age = rig.fresh_look().age.unwrap();
@@ -382,7 +382,7 @@ fn the_age_is_told_by_the_servers_clock_alone_and_not_without_it() {
 }
 
 #[test]
-fn an_answer_without_our_acknowledged_write_is_stale_for_a_while() {
+fn answer_without_acknowledged_write_is_stale() {
     let (rig, mut lock) = leader();
     update(&mut lock, "baz", 1);
     rig.faults(r#"{"stale_reads":1,"stale_age_ms":3600000}"#);
@@ -403,14 +403,14 @@ fn an_answer_without_our_acknowledged_write_is_stale_for_a_while() {
 }
 
 #[test]
-fn a_write_on_top_of_a_stale_look_conflicts() {
+fn write_after_stale_read_conflicts() {
     let rig = Rig::new();
     let mut leader = rig.lock("a");
     create(&mut leader, "baz", 1);
     rig.faults(r#"{"stale_reads":1,"stale_age_ms":3600000}"#);
     let mut candidate = rig.lock("b");
     assert_eq!(get(&mut candidate).content, Content::NeverWritten);
-    // What stands below its write is read back from a server that does not know it yet.
+    // The revision below its write is requested from a server that does not have it yet.
     let result = candidate.create(&record("bing", 1), PATIENCE);
     let Err(LockError::OutcomeUnknown(why)) = result else {
         panic!("{result:?}");

@@ -1,4 +1,4 @@
-//! What client-go's tests check of its `LeaseLock`, for the gist lock.
+//! The checks of client-go's tests for its `LeaseLock`, applied to the gist lock.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::lock::support::{
 };
 
 #[test]
-fn a_missing_record_is_absent() {
+fn missing_record_was_never_written() {
     let rig = Rig::new();
     let observed = get(&mut rig.lock("a"));
     assert_eq!(observed.content, Content::NeverWritten);
@@ -20,7 +20,7 @@ fn a_missing_record_is_absent() {
 }
 
 #[test]
-fn every_field_is_read_and_unknown_ones_survive_a_rewrite() {
+fn unknown_fields_survive_rewrite() {
     let rig = Rig::new();
     rig.paste(
         r#"{"holderIdentity":"bing","leaseDurationSeconds":7,"acquireTime":"2026-11-22T10:00:00Z","renewTime":"2026-11-22T10:04:08Z","leaderTransitions":3,"preferredHolder":"cleo","strategy":"OldestEmulationVersion","x":{"y":[1,null,"z"]}}"#,
@@ -52,7 +52,7 @@ fn every_field_is_read_and_unknown_ones_survive_a_rewrite() {
 }
 
 #[test]
-fn a_record_comes_back_as_it_was_written() {
+fn record_round_trips() {
     let rig = Rig::new();
     let mut written = record("nap/\"oleon\"\n皇帝", HIGHEST_TOKEN);
     written.acquire_time = "2026-11-22T10:00:00Z".into();
@@ -70,7 +70,7 @@ fn a_record_comes_back_as_it_was_written() {
 }
 
 #[test]
-fn create_over_a_record_conflicts_and_writes_nothing() {
+fn create_over_record_conflicts() {
     let rig = Rig::new();
     rig.paste(&plain("bing", 15, 1));
     for looked_before in [true, false] {
@@ -87,7 +87,7 @@ fn create_over_a_record_conflicts_and_writes_nothing() {
 }
 
 #[test]
-fn update_before_any_look_fails_without_a_request() {
+fn update_before_read_sends_nothing() {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
     let (result, requests) = rig.counting(|| try_update(&mut lock, "baz", 1));
@@ -99,7 +99,7 @@ fn update_before_any_look_fails_without_a_request() {
 }
 
 #[test]
-fn create_needs_no_look_before_and_update_goes_on_from_it() {
+fn create_needs_no_earlier_read() {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
     create(&mut lock, "baz", 0);
@@ -111,7 +111,7 @@ fn create_needs_no_look_before_and_update_goes_on_from_it() {
 }
 
 #[test]
-fn failed_calls_are_counted_among_the_writes() {
+fn failed_calls_count_as_writes() {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
     assert!(try_update(&mut lock, "baz", 0).is_err());
@@ -123,7 +123,7 @@ fn failed_calls_are_counted_among_the_writes() {
 }
 
 #[test]
-fn another_process_of_the_same_name_is_another_writer() {
+fn same_name_is_another_writer() {
     let rig = Rig::new();
     let (mut one, mut other) = (rig.lock("a"), rig.lock("aa"));
     create(&mut one, "baz", 0);
@@ -133,7 +133,7 @@ fn another_process_of_the_same_name_is_another_writer() {
 }
 
 #[test]
-fn events_do_not_panic_and_describe_says_where_the_lock_is() {
+fn describe_names_the_gist() {
     let rig = Rig::new();
     let mut lock = rig.lock_on("a", None);
     lock.record_event("baz became leader");
@@ -149,7 +149,7 @@ fn events_do_not_panic_and_describe_says_where_the_lock_is() {
 }
 
 #[test]
-fn nothing_is_claimed_beyond_the_highest_token() {
+fn highest_fencing_token_ends_claims() {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
     get(&mut lock);

@@ -1,4 +1,4 @@
-//! What people and client-go do to the record, and which token is the highest afterwards.
+//! Foreign writes to the record, and the highest fencing token after them.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::lock::support::{
     FILE, Lock, PATIENCE, Rig, create, get, held, plain, record, try_get, try_update, update,
 };
 
-/// A leader with token 7 and a lease of 40 s, a candidate that has seen it.
+/// Returns a leader with fencing token 7 and a lease of 40 s, and a candidate that observed it.
 fn leader() -> (Rig, Lock, Lock) {
     let rig = Rig::new();
     let (mut a, mut b) = (rig.lock("a"), rig.lock("b"));
@@ -19,13 +19,13 @@ fn leader() -> (Rig, Lock, Lock) {
     (rig, a, b)
 }
 
-/// What the candidate, the leader and a lock that was just started see.
+/// Returns the observations of the candidate, the leader and a new lock.
 fn all_see(rig: &Rig, a: &mut Lock, b: &mut Lock) -> [Observed; 3] {
     [get(b), get(a), rig.fresh_look()]
 }
 
 #[test]
-fn a_record_of_client_go_takes_effect_and_waits_for_the_longest_lease_it_overwrote() {
+fn foreign_record_waits_for_overwritten_lease() {
     let (rig, mut a, mut b) = leader();
     rig.paste(&plain("go", 15, 8));
     for observed in all_see(&rig, &mut a, &mut b) {
@@ -43,7 +43,7 @@ fn a_record_of_client_go_takes_effect_and_waits_for_the_longest_lease_it_overwro
 }
 
 #[test]
-fn a_leader_that_was_overwritten_learns_it_from_its_next_write() {
+fn overwritten_leader_notices_at_next_write() {
     let (rig, mut a, _) = leader();
     rig.paste(&plain("go", 15, 8));
     assert_eq!(try_update(&mut a, "baz", 7), Err(LockError::Conflict));
@@ -53,7 +53,7 @@ fn a_leader_that_was_overwritten_learns_it_from_its_next_write() {
 }
 
 #[test]
-fn a_record_without_holder_that_a_person_wrote_is_no_release() {
+fn foreign_empty_holder_is_not_a_release() {
     let (rig, mut a, mut b) = leader();
     rig.paste(&plain("", 1, 7));
     for observed in all_see(&rig, &mut a, &mut b) {
@@ -63,7 +63,7 @@ fn a_record_without_holder_that_a_person_wrote_is_no_release() {
 }
 
 #[test]
-fn an_edit_that_keeps_our_fields_has_no_effect() {
+fn edit_with_electors_fields_is_ineffective() {
     let (rig, mut a, mut b) = leader();
     let before = get(&mut b);
     rig.paste(&rig.text().replace("\"baz\"", "\"mallory\""));
@@ -77,7 +77,7 @@ fn an_edit_that_keeps_our_fields_has_no_effect() {
 }
 
 #[test]
-fn an_edit_that_drops_one_of_our_fields_is_an_overwrite() {
+fn edit_without_electors_field_is_foreign() {
     for field in ["writeId", "supersedes"] {
         let (rig, mut a, mut b) = leader();
         let mut json = rig.json();
@@ -109,7 +109,7 @@ fn loses_its_record(spoil: impl Fn(&Rig), gone: bool) {
 }
 
 #[test]
-fn a_record_that_was_deleted_is_gone_and_its_token_is_remembered() {
+fn deleted_record_keeps_its_fencing_token() {
     loses_its_record(
         |rig| {
             rig.service
@@ -124,7 +124,7 @@ fn a_record_that_was_deleted_is_gone_and_its_token_is_remembered() {
 }
 
 #[test]
-fn a_record_whose_file_was_renamed_is_gone_and_its_token_is_remembered() {
+fn renamed_record_keeps_its_fencing_token() {
     loses_its_record(
         |rig| {
             rig.service
@@ -139,12 +139,12 @@ fn a_record_whose_file_was_renamed_is_gone_and_its_token_is_remembered() {
 }
 
 #[test]
-fn a_record_that_was_blanked_is_gone_and_its_token_is_remembered() {
+fn blanked_record_keeps_its_fencing_token() {
     loses_its_record(|rig| rig.paste(" \n"), true);
 }
 
 #[test]
-fn a_spoilt_record_is_unreadable_and_its_token_is_remembered() {
+fn corrupt_record_keeps_its_fencing_token() {
     for spoilt in [
         "{}",
         r#"{"leaderTransitions":1}"#,
@@ -159,7 +159,7 @@ fn a_spoilt_record_is_unreadable_and_its_token_is_remembered() {
 }
 
 #[test]
-fn a_spoilt_record_keeps_what_else_it_held_when_it_is_replaced() {
+fn replaced_corrupt_record_keeps_unknown_fields() {
     let (rig, _, mut b) = leader();
     rig.paste(r#"{"note":"keep me","holderIdentity":7}"#);
     get(&mut b);
@@ -168,7 +168,7 @@ fn a_spoilt_record_keeps_what_else_it_held_when_it_is_replaced() {
 }
 
 #[test]
-fn the_token_survives_a_whole_row_of_overwrites() {
+fn fencing_token_survives_foreign_writes() {
     let (rig, mut a, mut b) = leader();
     update(&mut a, "baz", 9);
     rig.paste("{}");
@@ -184,7 +184,7 @@ fn the_token_survives_a_whole_row_of_overwrites() {
 }
 
 #[test]
-fn an_old_record_that_is_pasted_does_not_lower_the_token() {
+fn pasted_record_cannot_lower_fencing_token() {
     let (rig, mut a, mut b) = leader();
     let old = rig.text();
     for token in 8..12 {
@@ -205,7 +205,7 @@ fn an_old_record_that_is_pasted_does_not_lower_the_token() {
 }
 
 #[test]
-fn the_highest_plain_token_counts_and_one_more_does_not() {
+fn highest_foreign_fencing_token_counts() {
     let (rig, mut a, mut b) = leader();
     let highest = 1 << 52;
     rig.paste(&plain("x", 15, highest));
@@ -220,7 +220,7 @@ fn the_highest_plain_token_counts_and_one_more_does_not() {
 }
 
 #[test]
-fn a_lease_of_centuries_counts_as_an_hour() {
+fn century_lease_counts_as_an_hour() {
     let (rig, mut a, mut b) = leader();
     rig.paste(&plain("x", u64::MAX, 8));
     for observed in all_see(&rig, &mut a, &mut b) {
@@ -229,7 +229,7 @@ fn a_lease_of_centuries_counts_as_an_hour() {
 }
 
 #[test]
-fn a_record_of_a_newer_protocol_is_refused_and_never_overwritten() {
+fn newer_protocol_is_never_overwritten() {
     let plain = plain("new", 15, 8).replace('}', r#","protocol":2}"#);
     let (rig, mut a, mut b) = leader();
     for supersedes in [None, Some(true), Some(false)] {
@@ -240,7 +240,7 @@ fn a_record_of_a_newer_protocol_is_refused_and_never_overwritten() {
             json["supersedes"] = if in_effect { head } else { "0".repeat(40) }.into();
         }
         rig.paste(&json.to_string());
-        // The leader learns of it from its write, the others by looking.
+        // The leader notices it at its write, the other locks at a read.
         assert_eq!(try_update(&mut a, "baz", 7), Err(LockError::Conflict));
         let depth = rig.depth();
         for lock in [&mut a, &mut b, &mut rig.lock("fresh")] {
@@ -257,11 +257,11 @@ fn a_record_of_a_newer_protocol_is_refused_and_never_overwritten() {
     }
 }
 
-/// A person takes the newer record away again.
+/// Removes the newer record by a foreign write.
 fn return_to_protocol_1(rig: &Rig, a: &mut Lock, b: &mut Lock) {
     rig.paste(&plain("person", 15, 8));
     for lock in [&mut *a, b] {
-        // The look after the conflict of a `create` is about what that met.
+        // The read after a conflict of a `create` shows the conflicting record.
         assert!(try_get(lock).is_err());
         assert_eq!(held(&get(lock)).0, "person");
     }
@@ -269,7 +269,7 @@ fn return_to_protocol_1(rig: &Rig, a: &mut Lock, b: &mut Lock) {
 }
 
 #[test]
-fn a_floor_that_was_passed_over_ends_no_look_back() {
+fn ineffective_checkpoint_ends_no_scan() {
     let (rig, mut a, mut b) = leader();
     let mut floor: serde_json::Value = serde_json::from_str(&plain("x", 15, 1)).unwrap();
     floor["writeId"] = "somebody-1".into();
@@ -287,7 +287,7 @@ fn a_floor_that_was_passed_over_ends_no_look_back() {
 }
 
 #[test]
-fn creating_over_a_record_that_is_gone_works() {
+fn create_over_deleted_record_works() {
     let (rig, _, mut b) = leader();
     rig.paste(" ");
     assert_eq!(get(&mut b).content, Content::Deleted);

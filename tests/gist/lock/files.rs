@@ -1,4 +1,4 @@
-//! Which file of the gist holds the record, and what it held before there was one.
+//! The file of the gist that holds the record, and its content before the first record.
 
 use elector::election::lock::{Content, LockError, ResourceLock};
 
@@ -7,7 +7,7 @@ use crate::lock::support::{
 };
 
 #[test]
-fn a_named_file_that_is_missing_is_made_and_the_others_stay() {
+fn missing_named_file_is_created() {
     let rig = Rig::with(&[("notes.txt", "hello"), ("z.json", "{}")]);
     let mut lock = rig.lock("a");
     assert_eq!(get(&mut lock).content, Content::NeverWritten);
@@ -21,7 +21,7 @@ fn a_named_file_that_is_missing_is_made_and_the_others_stay() {
 }
 
 #[test]
-fn a_blank_file_is_absent_and_gets_the_record() {
+fn blank_file_was_never_written() {
     for blank in ["", " \n\t"] {
         let rig = Rig::new();
         rig.paste(blank);
@@ -33,7 +33,7 @@ fn a_blank_file_is_absent_and_gets_the_record() {
 }
 
 #[test]
-fn an_object_without_a_record_gets_one_and_keeps_its_fields() {
+fn empty_object_keeps_its_fields() {
     let rig = Rig::with(&[(
         FILE,
         r#"{"note":"keep me","writeId":"x","checkpoint":true,"n":{"a":1}}"#,
@@ -54,7 +54,7 @@ fn an_object_without_a_record_gets_one_and_keeps_its_fields() {
 }
 
 #[test]
-fn a_file_with_other_peoples_text_is_refused_at_the_first_look() {
+fn unrelated_text_is_refused_first() {
     for text in ["dear diary", "[]", "{\"holderIdentity\":", "\"x\"", "null"] {
         let rig = Rig::with(&[(FILE, text)]);
         let mut lock = rig.lock("a");
@@ -69,7 +69,7 @@ fn a_file_with_other_peoples_text_is_refused_at_the_first_look() {
 }
 
 #[test]
-fn text_that_comes_before_there_ever_was_a_record_is_refused_too() {
+fn unrelated_text_before_record_is_refused() {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
     get(&mut lock);
@@ -79,7 +79,7 @@ fn text_that_comes_before_there_ever_was_a_record_is_refused_too() {
 }
 
 #[test]
-fn text_in_place_of_a_record_is_unreadable_to_those_who_knew_it() {
+fn unrelated_text_over_record_is_corrupt() {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
     create(&mut lock, "baz", 4);
@@ -95,7 +95,7 @@ fn text_in_place_of_a_record_is_unreadable_to_those_who_knew_it() {
 }
 
 #[test]
-fn the_only_file_is_found_and_kept_when_others_come() {
+fn only_file_is_kept() {
     let rig = Rig::with(&[("any name.json", "{}")]);
     let mut lock = rig.lock_on("a", None);
     create(&mut lock, "baz", 1);
@@ -111,7 +111,7 @@ fn the_only_file_is_found_and_kept_when_others_come() {
 }
 
 #[test]
-fn several_files_without_a_name_are_refused_and_nothing_is_guessed() {
+fn several_files_need_a_name() {
     let rig = Rig::with(&[("a.json", "{}"), ("b.json", "{}")]);
     let mut lock = rig.lock_on("a", None);
     for result in [
@@ -136,13 +136,13 @@ fn several_files_without_a_name_are_refused_and_nothing_is_guessed() {
 }
 
 #[test]
-fn locks_in_one_gist_do_not_disturb_each_other() {
+fn locks_in_one_gist_are_independent() {
     const FILES: [&str; 3] = ["a.json", "b.json", "c.json"];
     let rig = Rig::with(&[("notes.txt", "hello")]);
     let lock = |role: &str, file| rig.lock_on(&format!("{role}{file}"), Some(file));
     let mut leaders = FILES.map(|file| lock("l", file));
     let mut candidates = FILES.map(|file| lock("c", file));
-    // The third file's leader dies at once: its candidate's walk must stay short nevertheless.
+    // The third file's leader dies immediately: its candidate's scan must stay short all the same.
     for (index, leader) in leaders.iter_mut().enumerate() {
         create(leader, FILES[index], 1);
         get(&mut candidates[index]);
@@ -170,7 +170,7 @@ fn locks_in_one_gist_do_not_disturb_each_other() {
 }
 
 #[test]
-fn a_lock_that_is_started_among_others_writes_finds_its_record_soon() {
+fn new_lock_among_others_reads_little() {
     let rig = Rig::with(&[("notes.txt", "hello")]);
     let files = ["a.json", "b.json", "c.json"];
     let mut leaders = files.map(|file| rig.lock_on(&format!("l{file}"), Some(file)));
@@ -191,7 +191,7 @@ fn a_lock_that_is_started_among_others_writes_finds_its_record_soon() {
 }
 
 #[test]
-fn racing_writes_to_other_files_cost_nobody_the_lease() {
+fn racing_other_files_cost_no_lease() {
     let rig = Rig::with(&[("notes.txt", "hello")]);
     let (mut a, mut b) = (
         rig.lock_on("a", Some("a.json")),

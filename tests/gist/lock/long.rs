@@ -1,4 +1,4 @@
-//! Long histories: every call reads a bounded amount, and yet they come to an end.
+//! Long histories: every call reads a limited amount, and the scan still ends.
 
 use elector::election::lock::{LockError, Observed, ResourceLock};
 
@@ -7,11 +7,11 @@ use crate::lock::support::{
     update,
 };
 
-/// The reads that a call may make beyond the one it begins with.
+/// Most reads of a call after its first one.
 const READS: u64 = 20;
 
-/// Looks until it is answered, each time within the bound; says how often.
-fn look_back(rig: &Rig, lock: &mut Lock) -> (Observed, u32) {
+/// Reads until the scan ends, each call within the limit; returns the number of calls.
+fn scan_all(rig: &Rig, lock: &mut Lock) -> (Observed, u32) {
     let mut far = String::new();
     for calls in 1..1000 {
         let (result, requests) = rig.counting(|| try_get(lock));
@@ -30,7 +30,7 @@ fn look_back(rig: &Rig, lock: &mut Lock) -> (Observed, u32) {
     panic!("{far}");
 }
 
-/// Every text differs from its neighbours'.
+/// Makes foreign writes whose texts all differ.
 fn paste_many(rig: &Rig, count: u64) {
     for n in 0..count {
         rig.paste(&plain(&format!("p{n}"), 15, n % 7));
@@ -38,7 +38,7 @@ fn paste_many(rig: &Rig, count: u64) {
 }
 
 #[test]
-fn thousands_of_plain_revisions_are_looked_through_in_portions() {
+fn thousands_of_foreign_writes_are_scanned() {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
     let mut first = record("baz", 50);
@@ -46,7 +46,7 @@ fn thousands_of_plain_revisions_are_looked_through_in_portions() {
     lock.create(&first, PATIENCE).unwrap();
     paste_many(&rig, 2000);
     rig.faults(r#"{"history_cap":30}"#);
-    let (observed, calls) = look_back(&rig, &mut rig.lock("fresh"));
+    let (observed, calls) = scan_all(&rig, &mut rig.lock("fresh"));
     assert_eq!(held(&observed).0, "p1999");
     assert_eq!(observed.highest_fencing_token, Some(50));
     assert_eq!(observed.foreign_wait.unwrap().as_secs(), 33);
@@ -54,7 +54,7 @@ fn thousands_of_plain_revisions_are_looked_through_in_portions() {
 }
 
 #[test]
-fn a_walk_leaves_the_rest_of_the_hours_requests_to_renewals() {
+fn scan_leaves_the_leaders_reserve() {
     let rig = Rig::new();
     let mut leader = rig.lock("a");
     create(&mut leader, "baz", 50);
@@ -67,7 +67,7 @@ fn a_walk_leaves_the_rest_of_the_hours_requests_to_renewals() {
         other => panic!("{other:?}"),
     });
     assert!(why.is_some_and(|why| why.contains("revisions read so far")));
-    // Each further look is a few requests, and a write still gets through.
+    // Every additional read sends few requests, and a write still passes.
     let (_, requests) = rig.counting(|| try_get(&mut fresh));
     assert_eq!(requests, 3);
     let written = try_update(&mut leader, "baz", 50);
@@ -76,15 +76,15 @@ fn a_walk_leaves_the_rest_of_the_hours_requests_to_renewals() {
         Err(LockError::Conflict | LockError::OutcomeUnknown(_))
     );
     assert!(sent, "{written:?}");
-    // Once there is enough again, it goes on and comes to an end.
+    // After the reset the scan continues to its end.
     rig.faults("{}");
     rig.faults(r#"{"primary_limit":5000}"#);
-    let (observed, _) = look_back(&rig, &mut fresh);
+    let (observed, _) = scan_all(&rig, &mut fresh);
     assert_eq!(observed.highest_fencing_token, Some(50));
 }
 
 #[test]
-fn a_walk_goes_on_while_others_write() {
+fn scan_continues_beside_new_writes() {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
     create(&mut lock, "baz", 50);
@@ -100,12 +100,12 @@ fn a_walk_goes_on_while_others_write() {
         paste_many(&rig, calls % 4);
     };
     assert_eq!(observed.highest_fencing_token, Some(50));
-    let (late, _) = look_back(&rig, &mut rig.lock("late"));
+    let (late, _) = scan_all(&rig, &mut rig.lock("late"));
     assert_eq!(observed.content, late.content);
 }
 
 #[test]
-fn an_answer_of_ours_on_top_ends_every_walk_at_once() {
+fn checkpoint_on_top_ends_every_scan() {
     let rig = Rig::new();
     paste_many(&rig, 10_000);
     let mut lock = rig.lock("a");
@@ -115,7 +115,7 @@ fn an_answer_of_ours_on_top_ends_every_walk_at_once() {
     let (_, requests) = rig.counting(|| lock.create(&record("baz", 1), PATIENCE));
     assert!(requests <= READS + 1, "{requests}");
     assert_eq!(rig.patches(), 0);
-    // A floor, as `elector init` makes one.
+    // A checkpoint, as `elector init` writes one.
     let floor = plain("", 1, 77).replace('}', r#","checkpoint":true}"#);
     rig.paste(&floor);
     let (observed, requests) = rig.counting(|| get(&mut lock));
@@ -137,7 +137,7 @@ fn an_answer_of_ours_on_top_ends_every_walk_at_once() {
 }
 
 #[test]
-fn a_floor_below_overwrites_ends_the_look_back() {
+fn checkpoint_below_foreign_writes_ends_scan() {
     let rig = Rig::new();
     paste_many(&rig, 300);
     rig.paste(&plain("", 25, 77).replace('}', r#","checkpoint":true}"#));
@@ -154,7 +154,7 @@ fn a_floor_below_overwrites_ends_the_look_back() {
 }
 
 #[test]
-fn whoever_was_away_for_long_starts_over_within_bounds() {
+fn long_absence_starts_over_within_bounds() {
     let rig = Rig::new();
     let (mut leader, mut away) = (rig.lock("a"), rig.lock("b"));
     create(&mut leader, "baz", 1);

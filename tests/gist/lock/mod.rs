@@ -1,7 +1,7 @@
-//! The gist lock over real sockets, against the embedded gist service and all that it can get wrong.
+//! The gist lock over real sockets, with the embedded gist service and its faults.
 //!
-//! One file for each kind of trouble; `support.rs` builds the locks, `rule.rs` is the rule of the
-//! revision in effect once more, written apart from the lock's own.
+//! One file per kind of fault. `support.rs` builds the locks; `rule.rs` is a second implementation of the
+//! rule.
 mod answers;
 mod conformance;
 mod contents;

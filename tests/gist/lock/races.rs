@@ -1,4 +1,4 @@
-//! Writes that meet: at once, late, twice, or built on the same head so that one of them vanishes.
+//! Concurrent writes: simultaneous, late, duplicate, or on the same head so that one of them is lost.
 
 use crate::support::eventually;
 use std::thread;
@@ -8,7 +8,7 @@ use elector::election::lock::LockError;
 use crate::lock::rule;
 use crate::lock::support::{Lock, Rig, assert_unknown, create, get, held, try_update, update};
 
-/// Two locks that have seen the same revision in effect.
+/// Returns two locks that observed the same effective revision.
 fn pair() -> (Rig, Lock, Lock) {
     let rig = Rig::new();
     let (mut a, mut b) = (rig.lock("a"), rig.lock("b"));
@@ -17,7 +17,7 @@ fn pair() -> (Rig, Lock, Lock) {
     (rig, a, b)
 }
 
-/// Both write, the second one inside of the first one's window.
+/// Makes both locks write, the second within the first one's race window.
 fn race(rig: &Rig, mode: &str, a: Lock, b: Lock, token: u64) -> [(Lock, Result<(), LockError>); 2] {
     rig.faults(&format!(
         r#"{{"race":"{mode}","race_window_ms":[200,300]}}"#
@@ -34,7 +34,7 @@ fn race(rig: &Rig, mode: &str, a: Lock, b: Lock, token: u64) -> [(Lock, Result<(
 }
 
 #[test]
-fn of_two_racers_the_one_that_is_refused_does_not_know() {
+fn refused_racer_has_unknown_outcome() {
     let (rig, a, b) = pair();
     let racers = race(&rig, "conflict", a, b, 2);
     let won = racers.iter().filter(|(_, result)| result.is_ok()).count();
@@ -48,7 +48,7 @@ fn of_two_racers_the_one_that_is_refused_does_not_know() {
     assert_eq!(try_update(&mut loser, "l", 3), Err(LockError::Conflict));
 }
 
-/// The winner first.
+/// Sorts the results, the winner first.
 fn sorted<const N: usize>(
     mut racers: [(Lock, Result<(), LockError>); N],
 ) -> [(Lock, Result<(), LockError>); N] {
@@ -57,7 +57,7 @@ fn sorted<const N: usize>(
 }
 
 #[test]
-fn of_two_writes_that_stand_on_each_other_exactly_one_takes_effect() {
+fn one_of_two_stacked_writes_wins() {
     let (rig, mut a, mut b) = pair();
     for round in 2..8 {
         let racers = race(&rig, "stack", a, b, round);
@@ -77,14 +77,14 @@ fn of_two_writes_that_stand_on_each_other_exactly_one_takes_effect() {
 }
 
 #[test]
-fn writes_one_after_the_other_leave_one_winner() {
+fn sequential_writes_leave_one_winner() {
     let (rig, a, b) = pair();
     let [winner, loser] = sorted(race(&rig, "serial", a, b, 2));
     assert_eq!((winner.1, loser.1), (Ok(()), Err(LockError::Conflict)));
 }
 
 #[test]
-fn of_two_acknowledged_writes_of_which_one_vanished_only_one_is_confirmed() {
+fn lost_write_is_never_confirmed() {
     for survivor_first in [true, false] {
         let (rig, a, b) = pair();
         let racers = race(&rig, "vanish", a, b, 2);
@@ -115,7 +115,7 @@ fn of_two_acknowledged_writes_of_which_one_vanished_only_one_is_confirmed() {
 }
 
 #[test]
-fn a_late_write_cannot_replace_a_newer_one_of_ours() {
+fn late_write_cannot_replace_newer_one() {
     let (rig, mut a, mut b) = pair();
     rig.faults(r#"{"late_writes":1,"late_ms":700}"#);
     assert_unknown(try_update(&mut a, "late", 1));
@@ -134,7 +134,7 @@ fn a_late_write_cannot_replace_a_newer_one_of_ours() {
 }
 
 #[test]
-fn a_late_write_cannot_depose_a_new_leader() {
+fn late_write_cannot_depose_new_leader() {
     let (rig, mut old, mut new) = pair();
     rig.faults(r#"{"late_writes":1,"late_ms":700}"#);
     assert_unknown(try_update(&mut old, "old", 1));
@@ -151,7 +151,7 @@ fn a_late_write_cannot_depose_a_new_leader() {
 }
 
 #[test]
-fn a_late_write_that_nobody_overtook_takes_effect() {
+fn late_write_without_rival_is_effective() {
     let (rig, mut a, mut b) = pair();
     rig.faults(r#"{"late_writes":1,"late_ms":400}"#);
     assert_unknown(try_update(&mut a, "late", 2));
@@ -163,7 +163,7 @@ fn a_late_write_that_nobody_overtook_takes_effect() {
 }
 
 #[test]
-fn a_write_that_was_done_twice_is_done_once() {
+fn duplicate_write_counts_once() {
     let (rig, mut a, mut b) = pair();
     rig.faults(r#"{"duplicate_writes":1}"#);
     for round in 2..5 {
@@ -176,22 +176,22 @@ fn a_write_that_was_done_twice_is_done_once() {
     }
     rig.heal();
     update(&mut a, "once", 5);
-    update_from_look(&mut b, 6);
+    read_then_update(&mut b, 6);
 }
 
-/// Takes what is there over.
-fn update_from_look(lock: &mut Lock, token: u64) {
+/// Reads the record, then updates it.
+fn read_then_update(lock: &mut Lock, token: u64) {
     get(lock);
     update(lock, "over", token);
 }
 
 #[test]
-fn the_second_time_of_a_write_may_come_after_others_and_does_no_harm() {
+fn late_duplicate_is_harmless() {
     let (rig, mut a, mut b) = pair();
     rig.faults(r#"{"duplicate_writes":1,"duplicate_ms":500}"#);
     update(&mut a, "twice", 2);
     rig.heal();
-    update_from_look(&mut b, 3);
+    read_then_update(&mut b, 3);
     assert_eq!(rig.depth(), 4, "the second time is still to come");
     eventually("the second time", || rig.depth() == 5);
     for lock in [&mut a, &mut b] {
@@ -202,12 +202,12 @@ fn the_second_time_of_a_write_may_come_after_others_and_does_no_harm() {
 }
 
 #[test]
-fn a_write_that_was_overtaken_before_its_answer_came_is_told_what_is_in_effect_now() {
+fn overtaken_write_observes_effective_record() {
     let (rig, mut a, mut b) = pair();
     rig.faults(r#"{"lost_answers":1}"#);
     assert_unknown(try_update(&mut a, "a", 2));
     rig.heal();
-    update_from_look(&mut b, 3);
+    read_then_update(&mut b, 3);
     let observed = get(&mut a);
     assert_eq!((held(&observed), observed.mine), (("over", 3), None));
     assert_eq!(observed.highest_fencing_token, Some(3));

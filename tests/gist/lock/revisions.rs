@@ -1,4 +1,4 @@
-//! How the history is told: cut short, in small pages, and rewritten.
+//! Variants of the history in answers: cut short, in small pages, and rewritten.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::lock::support::{
     put_clock_forward, settled, try_get, try_update, update,
 };
 
-/// Two leaders in turn, a person, other files' writes and passed-over writes.
+/// Writes as two leaders in turn, with foreign, other files' and ineffective writes between.
 fn a_lively_history(rig: &Rig, a: &mut Lock, b: &mut Lock) {
     let observer = &mut rig.lock("observer");
     for round in 0..6 {
@@ -31,7 +31,7 @@ fn a_lively_history(rig: &Rig, a: &mut Lock, b: &mut Lock) {
             rig.paste(&plain("person", 20, token + 2));
             rig.paste(&plain("person", 10, token + 3));
         }
-        // The first look after a conflict shows what that conflict was about.
+        // The first read after a conflict shows the conflicting record.
         settled(a);
         let expected = rule::holder_in_effect(rig);
         for lock in [&mut *a, &mut *b, &mut *observer, &mut rig.lock("fresh")] {
@@ -41,7 +41,7 @@ fn a_lively_history(rig: &Rig, a: &mut Lock, b: &mut Lock) {
 }
 
 #[test]
-fn however_short_the_history_is_cut_the_same_is_in_effect() {
+fn short_histories_give_same_effective_record() {
     for cap in [1, 2, 5, 30] {
         for page in [1, 2, 7, 100] {
             let rig = Rig::new();
@@ -56,7 +56,7 @@ fn however_short_the_history_is_cut_the_same_is_in_effect() {
 }
 
 #[test]
-fn a_history_that_is_not_shown_at_all_names_nothing() {
+fn missing_history_is_unavailable() {
     let rig = Rig::new();
     let mut lock = rig.lock("a");
     create(&mut lock, "baz", 1);
@@ -67,7 +67,7 @@ fn a_history_that_is_not_shown_at_all_names_nothing() {
 }
 
 #[test]
-fn small_pages_do_not_keep_a_long_look_back_from_its_end() {
+fn small_pages_do_not_stop_scan() {
     for page in [3, 30] {
         let rig = Rig::new();
         let mut lock = rig.lock("a");
@@ -92,7 +92,7 @@ fn small_pages_do_not_keep_a_long_look_back_from_its_end() {
     }
 }
 
-/// A leader with four writes behind it, a candidate that saw the last.
+/// Returns a leader after four writes, and a candidate that observed the last one.
 fn with_candidate() -> (Rig, Lock, Lock) {
     let rig = Rig::new();
     let (mut leader, mut candidate) = (rig.lock("a"), rig.lock("b"));
@@ -105,7 +105,7 @@ fn with_candidate() -> (Rig, Lock, Lock) {
 }
 
 #[test]
-fn a_leader_whose_newest_write_is_gone_learns_it_from_its_next_one() {
+fn leader_notices_lost_write_at_next() {
     let (rig, mut leader, _) = with_candidate();
     rig.service.remove_newest(&rig.id, 1).unwrap();
     assert_eq!(try_update(&mut leader, "baz", 5), Err(LockError::Conflict));
@@ -123,7 +123,7 @@ fn a_leader_whose_newest_write_is_gone_learns_it_from_its_next_one() {
 }
 
 #[test]
-fn a_candidate_finds_that_what_it_knew_is_gone_once_it_cannot_be_a_stale_answer() {
+fn candidate_reports_lost_record_after_stale_time() {
     let (rig, mut leader, mut candidate) = with_candidate();
     rig.service.remove_newest(&rig.id, 1).unwrap();
     assert_unavailable(try_get(&mut candidate));
@@ -139,7 +139,7 @@ fn a_candidate_finds_that_what_it_knew_is_gone_once_it_cannot_be_a_stale_answer(
 }
 
 #[test]
-fn a_rewind_is_told_even_if_the_lock_could_not_tell_it_at_once() {
+fn delayed_report_of_lost_record_arrives() {
     let (rig, _, mut candidate) = with_candidate();
     rig.service.remove_newest(&rig.id, 1).unwrap();
     for n in 0..50 {
@@ -151,7 +151,7 @@ fn a_rewind_is_told_even_if_the_lock_could_not_tell_it_at_once() {
 }
 
 #[test]
-fn when_only_other_files_writes_are_gone_nothing_is_rewound() {
+fn losing_other_files_writes_is_harmless() {
     let (rig, mut leader, mut candidate) = with_candidate();
     for n in 0..3 {
         rig.service
@@ -171,7 +171,7 @@ fn when_only_other_files_writes_are_gone_nothing_is_rewound() {
 }
 
 #[test]
-fn a_history_that_is_gone_but_for_its_beginning_is_absent_with_the_token_remembered() {
+fn truncated_history_keeps_fencing_token() {
     let (rig, _, mut candidate) = with_candidate();
     rig.service.remove_newest(&rig.id, 100).unwrap();
     put_clock_forward(RENEW_DEADLINE);
@@ -184,10 +184,10 @@ fn a_history_that_is_gone_but_for_its_beginning_is_absent_with_the_token_remembe
 }
 
 #[test]
-fn a_revision_that_vanished_does_not_come_back_by_a_write_on_top_of_it() {
+fn lost_revision_cannot_return() {
     let (rig, mut leader, mut candidate) = with_candidate();
     rig.service.remove_newest(&rig.id, 1).unwrap();
-    // The candidate still believes in the one that is gone.
+    // The candidate still knows the lost one.
     assert_eq!(try_update(&mut candidate, "b", 5), Err(LockError::Conflict));
     let observed = get(&mut candidate);
     assert_eq!((held(&observed), observed.record_lost), (("baz", 3), true));

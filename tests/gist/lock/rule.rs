@@ -1,5 +1,5 @@
-//! The rule of the revision in effect, applied to the whole history: written apart from the lock,
-//! and as plainly as it can be.
+//! The rule applied to the whole history: a second, simple implementation, independent of the
+//! lock's own.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use serde_json::Value;
 
 use crate::lock::support::{FILE, Rig};
 
-/// A write of the lock, as it stands in the history.
+/// A write of a lock in the history.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
     pub(crate) id: String,
     pub(crate) supersedes: String,
 }
 
-/// The history of a file with what took effect in it.
+/// The history of a file with its effective revisions.
 pub(crate) struct Judged {
-    /// Oldest first: the name and the text.
+    /// Names and texts, oldest first.
     pub(crate) revisions: Vec<(String, Option<String>)>,
-    /// The indices of those that took effect, oldest first.
+    /// Indices of the effective revisions, oldest first.
     pub(crate) effects: Vec<usize>,
 }
 
@@ -53,13 +53,13 @@ pub(crate) fn judge(history: &[SeenRevision], file: &str) -> Judged {
 }
 
 impl Judged {
-    /// The text in effect at the end.
+    /// Returns the effective text at the end.
     pub(crate) fn last_text(&self) -> Option<&str> {
         let last = *self.effects.last().unwrap();
         self.revisions[last].1.as_deref()
     }
 
-    /// The lock's writes that took effect: by their id, what each superseded.
+    /// Returns the effective writes of locks: the superseded revision by write id.
     pub(crate) fn writes_in_effect(&self) -> BTreeMap<String, String> {
         let texts = self
             .effects
@@ -71,7 +71,7 @@ impl Judged {
             .collect()
     }
 
-    /// The tokens of what took effect, in order.
+    /// Returns the fencing tokens of the effective records, in order.
     pub(crate) fn tokens(&self) -> Vec<u64> {
         let texts = self
             .effects
@@ -84,7 +84,7 @@ impl Judged {
     }
 }
 
-/// Who holds the lease by the rule.
+/// Holder and fencing token of a record.
 pub(crate) fn holder_in_effect(rig: &Rig) -> String {
     let judged = judge(&rig.service.history(&rig.id), FILE);
     let record: Value = serde_json::from_str(judged.last_text().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Many locks that write all at once, held against the whole rule.
+//! Many locks that write simultaneously, compared with the full rule.
 
 use crate::support::eventually;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use elector::election::lock::{LockError, Observed, ResourceLock};
 use crate::lock::rule::{self, Judged};
 use crate::lock::support::{FILE, Lock, PATIENCE, Rig, record, settled, try_get};
 
-/// What one lock did: its writes by number, and whether each was acknowledged.
+/// Writes of one lock by number, and whether each was acknowledged.
 struct Course {
     process: String,
     lock: Lock,
@@ -17,7 +17,7 @@ struct Course {
     writes: u64,
 }
 
-/// Looks and writes until it has written so often.
+/// Reads and writes until the lock has made `writes` writes.
 fn run(process: &str, mut lock: Lock, writes: u64) -> Course {
     let mut course_writes = 0;
     let mut acknowledged = Vec::new();
@@ -62,7 +62,7 @@ fn storm(locks: usize, writes: u64, faults: &str) -> (Rig, Vec<Course>) {
     (rig, courses)
 }
 
-/// No write was acknowledged that did not take effect, and no two in place of the same revision.
+/// Checks that every acknowledged write became effective, and that no two superseded the same revision.
 fn check_acknowledged(judged: &Judged, courses: &[Course]) {
     let in_effect = judged.writes_in_effect();
     let mut replaced: BTreeMap<&str, String> = BTreeMap::new();
@@ -80,7 +80,7 @@ fn check_acknowledged(judged: &Judged, courses: &[Course]) {
     assert!(judged.tokens().windows(2).all(|pair| pair[0] < pair[1]));
 }
 
-/// Every lock, and one that was just started, sees what the whole rule says.
+/// Checks that every lock, and a new one, agree with the full rule.
 fn check_agreement(rig: &Rig, courses: &mut [Course]) {
     eventually("a time without late writes", || {
         let before = rig.service.history(&rig.id);
@@ -102,7 +102,7 @@ fn check_agreement(rig: &Rig, courses: &mut [Course]) {
     });
 }
 
-/// What is in effect now: the first look after a conflict shows what that conflict was about.
+/// Observes the effective record: the first read after a conflict shows the conflicting record.
 fn look(course: &mut Course) -> Observed {
     settled(&mut course.lock);
     settled(&mut course.lock)
@@ -133,22 +133,22 @@ fn check_all(mode: &str) {
 }
 
 #[test]
-fn racing_locks_whose_losers_are_refused_never_both_win() {
+fn refused_racers_never_both_win() {
     check_all("conflict");
 }
 
 #[test]
-fn racing_locks_whose_writes_stack_never_both_win() {
+fn stacking_racers_never_both_win() {
     check_all("stack");
 }
 
 #[test]
-fn racing_locks_whose_writes_are_put_in_a_row_never_both_win() {
+fn queued_racers_never_both_win() {
     check_all("serial");
 }
 
 #[test]
-fn late_and_doubled_writes_and_short_histories_make_no_second_winner() {
+fn late_duplicates_make_no_second_winner() {
     for cap in [1, 3] {
         check(
             3,

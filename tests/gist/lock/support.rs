@@ -1,4 +1,4 @@
-//! Builds gist locks on a gist service, with a clock that can be put forward.
+//! Gist locks on a gist service, with a clock that tests can set forward.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -16,12 +16,12 @@ use elector::lock::gist::protocol::ProtocolConfig;
 use elector::lock::gist::{GistLock, GistLockConfig};
 use elector::net::{AccessTokenSource, ProxySettings};
 
-/// Long enough for a busy machine; a test that gets here has failed.
+/// Timeout, long enough for a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const FILE: &str = "leader.json";
 
-/// Half of it is how long an answer may count as stale.
+/// Renew deadline; an answer counts as stale for half of it.
 pub(crate) const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) type Lock = GistLock<GistClient>;
@@ -32,7 +32,7 @@ thread_local! {
     static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// A clock that runs, and that each test can put forward for itself.
+/// Returns the time of a running clock, which each test can set forward.
 pub(crate) fn now() -> Instant {
     Instant::from_boot(Duration::from_secs(1000) + START.elapsed() + AHEAD.get())
 }
@@ -41,14 +41,14 @@ pub(crate) fn put_clock_forward(by: Duration) {
     AHEAD.set(AHEAD.get() + by);
 }
 
-/// A gist on a service of its own.
+/// A gist on its own service.
 pub(crate) struct Rig {
     pub(crate) service: GistService,
     pub(crate) id: String,
 }
 
 impl Rig {
-    /// A gist as people make one for the lock.
+    /// Creates a gist with an empty object in it.
     pub(crate) fn new() -> Rig {
         Rig::with(&[(FILE, "{}")])
     }
@@ -72,7 +72,7 @@ impl Rig {
         self.faults("{}");
     }
 
-    /// A lock on the usual file, of a process with this name.
+    /// Creates a lock on the usual file for a process with this name.
     pub(crate) fn lock(&self, process: &str) -> Lock {
         self.lock_on(process, Some(FILE))
     }
@@ -81,12 +81,12 @@ impl Rig {
         lock(&self.service, &self.id, process, file)
     }
 
-    /// A new lock's first look, which must succeed.
+    /// Returns the first observation of a new lock.
     pub(crate) fn fresh_look(&self) -> Observed {
         get(&mut self.lock("fresh"))
     }
 
-    /// A person writes the file on the web.
+    /// Makes a foreign write.
     pub(crate) fn paste(&self, text: &str) {
         self.service
             .edit(&self.id, |files| {
@@ -95,7 +95,7 @@ impl Rig {
             .unwrap();
     }
 
-    /// What the file holds now.
+    /// Returns the text of the file.
     pub(crate) fn text(&self) -> String {
         self.service.history(&self.id)[0].files[FILE].clone()
     }
@@ -104,12 +104,12 @@ impl Rig {
         serde_json::from_str(&self.text()).unwrap()
     }
 
-    /// How many revisions there are.
+    /// Returns the number of revisions.
     pub(crate) fn depth(&self) -> usize {
         self.service.history(&self.id).len()
     }
 
-    /// Runs `act` and counts the requests that it made.
+    /// Runs `act` and counts its requests.
     pub(crate) fn counting<T>(&self, act: impl FnOnce() -> T) -> (T, u64) {
         let before = self.service.requests().total();
         let done = act();
@@ -145,7 +145,7 @@ pub(crate) fn lock(service: &GistService, id: &str, process: &str, file: Option<
     GistLock::new(config, client.unwrap(), now)
 }
 
-/// A record with a lease of 15 s.
+/// Returns a record with a lease of 15 s.
 pub(crate) fn record(holder: &str, token: u64) -> LeaderElectionRecord {
     LeaderElectionRecord {
         holder_identity: holder.into(),
@@ -155,7 +155,7 @@ pub(crate) fn record(holder: &str, token: u64) -> LeaderElectionRecord {
     }
 }
 
-/// What a person or client-go writes.
+/// Returns the text of a foreign record.
 pub(crate) fn plain(holder: &str, lease: u64, token: u64) -> String {
     format!(
         r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":{lease},"acquireTime":"2026-11-22T10:00:00Z","renewTime":"2026-11-22T10:04:08Z","leaderTransitions":{token}}}"#
@@ -167,7 +167,7 @@ pub(crate) fn get(lock: &mut Lock) -> Observed {
     lock.get(PATIENCE).unwrap()
 }
 
-/// Looks until the walk is done.
+/// Reads until the scan ends.
 #[track_caller]
 pub(crate) fn settled(lock: &mut Lock) -> Observed {
     for _ in 0..60 {
@@ -198,7 +198,7 @@ pub(crate) fn create(lock: &mut Lock, holder: &str, token: u64) {
     lock.create(&record(holder, token), PATIENCE).unwrap();
 }
 
-/// Who holds the lease, and with which token.
+/// Returns the holder and the fencing token.
 #[track_caller]
 pub(crate) fn held(observed: &Observed) -> (&str, u64) {
     let Content::Record(record) = &observed.content else {
@@ -223,7 +223,7 @@ pub(crate) fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, LockError
     }
 }
 
-/// A long history was not read to its end; says how far.
+/// Asserts that a long history was not read to its end; returns the error's text.
 #[track_caller]
 pub(crate) fn assert_unfinished<T: Debug>(result: Result<T, LockError>) -> String {
     match result {
