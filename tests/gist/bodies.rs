@@ -1,10 +1,10 @@
-//! The gist service's bodies and headers against GitHub's: keys, their order, their types.
+//! The gist service's bodies and headers, compared with GitHub's: keys, order and types.
 
 use crate::support::wire::{call, get, put, start};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// JSON reduced to what must be the same: keys in their order, and types.
+/// JSON reduced to the compared part: keys in their order, and types.
 #[derive(Debug, PartialEq)]
 enum Shape {
     Null,
@@ -126,7 +126,7 @@ const USER_KEYS: &[&str] = &[
 ];
 
 #[test]
-fn a_gists_body_has_githubs_keys_in_githubs_order_and_of_githubs_types() {
+fn body_has_github_keys_and_types() {
     let (_service, addr, id) = start();
     put(addr, &id, "two");
     let shape: Shape = serde_json::from_slice(&get(addr, &format!("/gists/{id}")).body).unwrap();
@@ -170,7 +170,7 @@ fn a_gists_body_has_githubs_keys_in_githubs_order_and_of_githubs_types() {
 }
 
 #[test]
-fn the_answers_to_a_write_and_to_a_read_are_the_same_body_with_the_same_etag() {
+fn write_and_read_answers_are_equal() {
     let (_service, addr, id) = start();
     let written = put(addr, &id, "one");
     let read = get(addr, &format!("/gists/{id}"));
@@ -181,7 +181,7 @@ fn the_answers_to_a_write_and_to_a_read_are_the_same_body_with_the_same_etag() {
 }
 
 #[test]
-fn an_answer_has_githubs_headers() {
+fn answer_has_github_headers() {
     let (_service, addr, id) = start();
     let answer = get(addr, &format!("/gists/{id}"));
     for (name, start) in [
@@ -210,7 +210,7 @@ fn an_answer_has_githubs_headers() {
 }
 
 #[test]
-fn large_content_is_kept_whole_and_shown_cut() {
+fn large_content_is_shown_truncated() {
     let (service, addr, id) = start();
     let large = "é".repeat(700_000);
     let file = put(addr, &id, &large).json()["files"]["leader.json"].clone();
@@ -223,7 +223,7 @@ fn large_content_is_kept_whole_and_shown_cut() {
 }
 
 #[test]
-fn a_history_of_ten_thousand_revisions_is_an_ordinary_body() {
+fn ten_thousand_revisions_fit_one_body() {
     let (service, addr, id) = start();
     for n in 0..10_000 {
         service

@@ -178,7 +178,7 @@ fn all_problems_are_in_one_error() {
 on the web
   neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set: give an access token that may write gists, \
 or a file that holds one
-  GITHUB_API_URL is `ftp://x`, which starts with neither https:// nor http://
+  GITHUB_API_URL: `ftp://x` starts with neither https:// nor http://; set the API's address
   LEASE_DURATION: unknown duration `10`; write it like 30s, 1m30s or 500ms
   ELECTOR_RETRY_PERIOD: negative duration `-8s`; remove the minus sign
   RELEASE_ON_CANCEL is `yes`; use true or false
@@ -322,7 +322,7 @@ fn no_secret_is_printed() {
     }
     assert_problem(
         &[("GITHUB_API_URL", "https://me:hunter2@ghe.example.org")],
-        &["GITHUB_API_URL holds a user name or password"],
+        &["GITHUB_API_URL: it contains a user name or password"],
     );
 }
 

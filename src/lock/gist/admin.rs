@@ -11,7 +11,7 @@ use super::client::GistClient;
 use super::options::GistOptions;
 use super::revision::Revision;
 use super::session::{Session, inspected};
-use super::stored::{Mark, Stored, to_first_text};
+use super::stored::{Stored, to_first_text};
 use super::terms::Survey;
 use super::wire::{Reply, Request};
 use crate::election::config::LeaderElectionConfig;
@@ -83,7 +83,7 @@ impl GistAdmin {
             .map_err(|error| LockError::Unavailable(format!("/dev/urandom: {error}")))?;
         let request = Request::Create {
             description: DESCRIPTION.to_owned(),
-            content: to_first_text(&free_record(0), &format!("{process}-1"), &Mark::Checkpoint),
+            content: to_first_text(&free_record(0), &format!("{process}-1")),
         };
         let set = self.0.client.set_file(file);
         set.map_err(|error| LockError::Refused(error.to_string()))?;
@@ -117,7 +117,7 @@ impl GistAdmin {
             let token = observed.highest_fencing_token.unwrap_or_default();
             let message = match &observed.content {
                 Content::NeverWritten => {
-                    match lock.mark(&free_record(token), &Mark::Checkpoint, CALL_TIMEOUT) {
+                    match lock.write_checkpoint(&free_record(token), CALL_TIMEOUT) {
                         Ok(_) => format!("created {place}"),
                         Err(LockError::Conflict) => continue,
                         Err(LockError::OutcomeUnknown(_) | LockError::Unavailable(_)) => {

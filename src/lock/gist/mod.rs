@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
-use self::stored::{Mark, Stored};
+use self::stored::Stored;
 use self::wire::{Answer, Request};
 use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
@@ -109,17 +109,6 @@ impl<T: Transport> GistLock<T> {
         }
     }
 
-    /// The same for who moves a lock, or makes one: it also reads records that say that a lock is being
-    /// moved, on which no elector acts.
-    #[must_use]
-    pub fn for_moving(config: GistLockConfig, transport: T, clock: fn() -> Instant) -> Self {
-        let protocol = GistProtocol::for_moving(config.protocol.clone());
-        GistLock {
-            protocol,
-            ..GistLock::new(config, transport, clock)
-        }
-    }
-
     /// Returns the effective content, as of the last call.
     #[must_use]
     pub fn stored(&self) -> Option<&Arc<Stored>> {
@@ -132,18 +121,16 @@ impl<T: Transport> GistLock<T> {
         self.protocol.file()
     }
 
-    /// As [`update`](ResourceLock::update), by a record that says more, in place of whatever was last
-    /// seen, be it none.
+    /// Like [`update`](ResourceLock::update), but writes a checkpoint, also as the first record.
     ///
     /// # Errors
     /// As for `update`.
-    pub fn mark(
+    pub fn write_checkpoint(
         &mut self,
         record: &LeaderElectionRecord,
-        mark: &Mark,
         timeout: Duration,
     ) -> Result<Written, LockError> {
-        let step = self.protocol.start_marked(record, mark);
+        let step = self.protocol.start_checkpoint(record);
         self.drive_write(step, timeout)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::revision::Revision;
 use super::rule::{EffectiveRevision, is_checkpoint};
-use super::stored::{Moved, Stored};
+use super::stored::Stored;
 use crate::election::lock::{Content, LockError, Observed};
 use crate::election::time::Instant;
 
@@ -14,8 +14,6 @@ use crate::election::time::Instant;
 pub(super) struct ObservedBuilder {
     /// Prefix of this process's write ids.
     prefix: String,
-    /// Newest protocol that this process follows.
-    understands: u64,
     /// The server's clock in the newest answer with a date, in seconds since the Unix epoch.
     date: Option<i64>,
     highest_fencing_token: Option<u64>,
@@ -24,11 +22,10 @@ pub(super) struct ObservedBuilder {
 }
 
 impl ObservedBuilder {
-    /// Creates a builder for the process with this name, which follows protocols up to `understands`.
-    pub(super) fn new(process: &str, understands: u64) -> Self {
+    /// Creates a builder for the process with this name.
+    pub(super) fn new(process: &str) -> Self {
         ObservedBuilder {
             prefix: format!("{process}-"),
-            understands,
             date: None,
             highest_fencing_token: None,
             resource_version: 0,
@@ -61,7 +58,7 @@ impl ObservedBuilder {
         record_lost: bool,
         head_known_since: Option<Instant>,
     ) -> Result<Observed, LockError> {
-        self.check_protocol(effective)?;
+        Self::check_protocol(effective)?;
         let revision = effective.commit.revision;
         if self.last_observed != Some(revision) {
             self.last_observed = Some(revision);
@@ -88,39 +85,19 @@ impl ObservedBuilder {
         })
     }
 
-    /// Returns whether this process follows the rule that decides which revision is effective.
-    pub(super) fn understands(&self, effective: &EffectiveRevision) -> bool {
-        effective
-            .newer_protocol
-            .is_none_or(|newer| newer <= self.understands)
-    }
-
     /// Refuses a revision that follows a newer protocol, because then the effective revision is unknown.
     ///
     /// # Errors
     /// [`LockError::Refused`].
-    pub(super) fn check_protocol(&self, effective: &EffectiveRevision) -> Result<(), LockError> {
-        if self.understands(effective) {
+    pub(super) fn check_protocol(effective: &EffectiveRevision) -> Result<(), LockError> {
+        if effective.newer_protocol.is_none() {
             return Ok(());
         }
-        let moved = effective.stored.record().and_then(|it| it.moved.as_ref());
-        Err(LockError::Refused(match moved {
-            Some(Moved::To(place)) => format!(
-                "the lock was moved to {}: set that for every candidate, nobody leads by this one \
-                 any more",
-                place
-            ),
-            Some(Moved::From(place)) => format!(
-                "the lock is being moved here from {}, and nobody may lead by this one yet: have \
-                 `elector init --from {}` come to its end",
-                place, place.gist
-            ),
-            None => format!(
-                "the gist is used by a newer elector (protocol {}), which this one does not \
-                 understand: upgrade it, or look in the record for the gist that took over",
-                effective.newer_protocol.unwrap_or_default()
-            ),
-        }))
+        Err(LockError::Refused(format!(
+            "the gist's record follows protocol {}, which this elector does not understand; upgrade \
+             this elector",
+            effective.newer_protocol.unwrap_or_default()
+        )))
     }
 
     /// Returns the number of this process's write with this id, if it is one.

@@ -19,7 +19,7 @@ use super::observed::{ObservedBuilder, content};
 use super::reader::{Read, Reader, unavailable};
 use super::revision::Revision;
 use super::rule::EffectiveRevision;
-use super::stored::{self, Mark, Origin, PROTOCOL, PROTOCOL_MOVED, Stored};
+use super::stored::{self, Origin, Stored};
 use super::wire::target::check_file_name;
 use super::wire::{Answer, GistPage, Reply, Request};
 use crate::election::lock::{Content, LockError, Observed, Written};
@@ -98,19 +98,8 @@ impl GistProtocol {
     /// Creates a lock that has read nothing yet.
     #[must_use]
     pub fn new(config: ProtocolConfig) -> Self {
-        GistProtocol::understanding(config, PROTOCOL)
-    }
-
-    /// The same for who moves a lock: it reads and writes records that say so, on which every other
-    /// refuses to act.
-    #[must_use]
-    pub fn for_moving(config: ProtocolConfig) -> Self {
-        GistProtocol::understanding(config, PROTOCOL_MOVED)
-    }
-
-    fn understanding(config: ProtocolConfig, protocol: u64) -> Self {
         GistProtocol {
-            builder: ObservedBuilder::new(&config.process, protocol),
+            builder: ObservedBuilder::new(&config.process),
             reader: Reader::new(config.renew_deadline),
             budget: config.budget,
             file: config.file,
@@ -170,13 +159,14 @@ impl GistProtocol {
 
     /// Begins an `update`.
     pub fn start_update(&mut self, record: &LeaderElectionRecord) -> Step {
-        self.start_marked(record, &Mark::None)
+        self.writes += 1;
+        self.write(record, false)
     }
 
-    /// Begins an `update` with a marked record, which may replace anything that was observed last.
-    pub fn start_marked(&mut self, record: &LeaderElectionRecord, mark: &Mark) -> Step {
+    /// Begins an `update` with a checkpoint, which may also be the first record.
+    pub fn start_checkpoint(&mut self, record: &LeaderElectionRecord) -> Step {
         self.writes += 1;
-        self.write(record, mark)
+        self.write(record, true)
     }
 
     /// Takes the answer to the last request, handled at `now`.
@@ -286,17 +276,17 @@ impl GistProtocol {
             self.serve_next = true;
             return wrote(Err(LockError::Conflict));
         }
-        self.write(record, &Mark::None)
+        self.write(record, false)
     }
 
-    fn write(&mut self, record: &LeaderElectionRecord, mark: &Mark) -> Step {
+    fn write(&mut self, record: &LeaderElectionRecord, checkpoint: bool) -> Step {
         let Some(effective) = self.reader.effective() else {
             // Also if a read found the known history replaced and had no time to read the new one.
             return wrote(Err(LockError::Unfinished(
                 "nothing is known of the gist: read it first".to_owned(),
             )));
         };
-        if let Err(error) = self.builder.check_protocol(effective) {
+        if let Err(error) = ObservedBuilder::check_protocol(effective) {
             return wrote(Err(error));
         }
         if record.leader_transitions > HIGHEST_TOKEN {
@@ -309,7 +299,7 @@ impl GistProtocol {
             supersedes: effective.commit.revision,
         };
         let request = Request::Write {
-            content: stored::to_marked_text(record, effective.stored.kept(), &origin, mark),
+            content: stored::to_text(record, effective.stored.kept(), &origin, checkpoint),
             until: origin.supersedes,
         };
         self.serve_next = false;
@@ -324,11 +314,9 @@ impl GistProtocol {
 
     /// Finds this process's write in the history of its answer, and whether it is effective.
     fn judge_write(&mut self, now: Instant, sent: &Sent) -> Result<Step, LockError> {
-        let builder = &self.builder;
-        let understands = |effective: &EffectiveRevision| builder.understands(effective);
         let written = self
             .reader
-            .read_write(now, &sent.write_id, sent.supersedes, understands)?;
+            .read_write(now, &sent.write_id, sent.supersedes)?;
         let written = match written {
             Read::Known(Some(written)) => written,
             Read::Known(None) => {

@@ -182,13 +182,12 @@ impl Reader {
 
     /// Finds this process's write and the effective revision right after it; `None` if it is not there.
     ///
-    /// The write counts as effective only if this process `understands` the revisions that decide that.
+    /// The write counts as effective only if no newer protocol decides that.
     pub(super) fn read_write(
         &mut self,
         now: Instant,
         write_id: &str,
         supersedes: Revision,
-        understands: impl Fn(&EffectiveRevision) -> bool,
     ) -> Result<Read<Option<FoundWrite>>, LockError> {
         let Some(index) = self.find_write(write_id) else {
             return match self.first_unread(supersedes) {
@@ -203,7 +202,8 @@ impl Reader {
         Ok(match self.read_from(index)? {
             // By its id, not by its place: a write that was carried out twice is there twice.
             Read::Known(effective) => Read::Known(Some(FoundWrite {
-                is_effective: understands(&effective) && is_write(&effective.stored, write_id),
+                is_effective: effective.newer_protocol.is_none()
+                    && is_write(&effective.stored, write_id),
                 parent: self.commits.get(index + 1).map(|commit| commit.revision),
                 index,
                 effective,

@@ -107,7 +107,7 @@ fn refuse(reader: &mut Reader<'_>, found: &Found<String>, error: &TargetError) -
         variable, value, ..
     } = found;
     reader.problem(match error {
-        TargetError::ApiUrl(why) => format!("{variable} {why}"),
+        TargetError::ApiUrl(why) => format!("{variable}: {why}"),
         TargetError::GistId(why) | TargetError::FileName(why) => {
             format!("{variable} is {}, but {why}", shown(value))
         }

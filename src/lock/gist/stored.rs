@@ -1,131 +1,93 @@
-//! What our file held in one revision: a record and where it came from, or something else.
+//! Content of the lock's file in one revision: a record and its origin, or something else.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::revision::Revision;
-use super::wire::target::check_file_name;
-use super::wire::{GistId, Text};
+use super::wire::Text;
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord, RecordError};
-use crate::fmt::one_line;
 
-/// The version of the rule by which everybody computes the revision in effect.
+/// Version of the rule by which every process computes the effective revision.
 pub const PROTOCOL: u64 = 1;
 
-/// What a record of a lock that is being moved carries in its place: nobody claims on top of it, and
-/// only who moves the lock writes on.
-pub const PROTOCOL_MOVED: u64 = 2;
+/// Revision that the first record of a new gist supersedes: git's name for no commit.
+///
+/// The record is effective as the oldest revision; the same text, pasted later, never is.
+const NO_REVISION: Revision = Revision::from_bytes([0; 20]);
 
-/// What the first record of a new gist supersedes: git's name for no commit at all. It is in effect
-/// as the oldest revision, and its text, pasted later, never is.
-const NOTHING_BEFORE: Revision = Revision::from_bytes([0; 20]);
-
-/// A token above this in a plain record is a slip of the hand, and does not count: it would leave
-/// too few to go on with. One of ours may go up to [`HIGHEST_TOKEN`].
-const HIGHEST_PLAIN_TOKEN: u64 = 1 << 52;
+/// Highest fencing token that counts in a foreign record: a higher one is a mistake and would leave too
+/// few to continue with. A record of an elector may have up to [`HIGHEST_TOKEN`].
+const HIGHEST_FOREIGN_TOKEN: u64 = 1 << 52;
 
 const WRITE_ID: &str = "writeId";
 const SUPERSEDES: &str = "supersedes";
 const PROTOCOL_FIELD: &str = "protocol";
 const CHECKPOINT: &str = "checkpoint";
-const MOVED_TO: &str = "movedTo";
-const MOVED_TO_FILE: &str = "movedToFile";
-const MOVED_FROM: &str = "movedFrom";
-const MOVED_FROM_FILE: &str = "movedFromFile";
 
-/// The content of our file in one revision, as read.
+/// Fields that client-go lets an operator set before there is a holder.
+const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
+
+/// Fields that every write sets anew.
+const OWN_FIELDS: [&str; 9] = [
+    "holderIdentity",
+    "leaseDurationSeconds",
+    "acquireTime",
+    "renewTime",
+    "leaderTransitions",
+    PROTOCOL_FIELD,
+    WRITE_ID,
+    SUPERSEDES,
+    CHECKPOINT,
+];
+
+/// Parsed content of the lock's file in one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Stored {
     /// The file is missing or blank.
     Blank,
-    /// Other people's text: no JSON object, one with nothing of a record in it, or cut off.
+    /// Text that is not a record: not a JSON object, without any field of a record, or truncated.
     Unrelated(Arc<str>),
-    /// A JSON object that holds nothing, or nothing but what a record may be prepared with.
+    /// A JSON object that is empty or holds only fields that an operator may prepare.
     Empty(Map<String, Value>),
     /// A record that cannot be read.
     Corrupt {
-        /// What is wrong with it.
+        /// Reason, for display.
         why: Arc<str>,
-        /// Its token, if that much can be read.
+        /// Fencing token, if it can be read.
         token: Option<u64>,
-        /// All that it holds.
+        /// All fields.
         fields: Map<String, Value>,
     },
     /// A record.
     Record(StoredRecord),
 }
 
-/// A record, and what the gist lock wrote beside it.
+/// A record and the fields of the gist lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StoredRecord {
     /// The record, without the fields of the gist lock.
     pub record: Arc<LeaderElectionRecord>,
-    /// Set if the gist lock wrote it, absent for a plain overwrite.
+    /// Origin of an elector's write; `None` for a foreign write.
     pub origin: Option<Origin>,
-    /// The rule its writer goes by.
+    /// Protocol that the writer follows.
     pub protocol: u64,
-    /// It stands for all that came before it: its token is at least as high as any below.
+    /// Whether the record ends a history scan: its fencing token is at least as high as any below.
     pub checkpoint: bool,
-    /// The lock is being moved.
-    pub moved: Option<Moved>,
 }
 
-/// Where a lock is kept, beside the API.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// The gist.
-    pub gist: GistId,
-    /// The file in it.
-    pub file: Arc<str>,
-}
-
-/// By the settings that lead there.
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "GIST_ID={} GIST_FILE={}",
-            self.gist,
-            one_line(&self.file)
-        )
-    }
-}
-
-/// What is said of a lock that is being moved.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Moved {
-    /// Nobody leads by this record any more, but by the one there.
-    To(Place),
-    /// Nobody leads by this record yet, but perhaps still by the one there.
-    From(Place),
-}
-
-/// What a record says beyond who holds the lease.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Mark {
-    /// Nothing.
-    #[default]
-    None,
-    /// That it stands for all that came before it.
-    Checkpoint,
-    /// That the lock is being moved.
-    Moved(Moved),
-}
-
-/// Which write of the gist lock a record is.
+/// Origin of a write of the gist lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// Unique for each write; up to the last `-`, it names the process.
+    /// Unique id of the write; up to the last `-`, it names the process.
     pub write_id: Arc<str>,
-    /// The revision that this write replaces.
+    /// Revision that the write replaces.
     pub supersedes: Revision,
 }
 
 impl Stored {
-    /// Reads what a revision holds.
+    /// Parses the text of a revision.
     #[must_use]
     pub fn read(text: &Text) -> Stored {
         let text = match text {
@@ -147,22 +109,22 @@ impl Stored {
             Ok(record) => return Stored::Record(record),
             Err(error) => error,
         };
-        let holds = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
-        if holds(&OWN_FIELDS) {
+        let has = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
+        if has(&OWN_FIELDS) {
             let token = fields.get("leaderTransitions").and_then(Value::as_u64);
             return Stored::Corrupt {
                 why: error.to_string().into(),
-                token: token.filter(|token| *token <= HIGHEST_PLAIN_TOKEN),
+                token: token.filter(|token| *token <= HIGHEST_FOREIGN_TOKEN),
                 fields,
             };
         }
-        if fields.is_empty() || holds(&PREPARED_FIELDS) {
+        if fields.is_empty() || has(&PREPARED_FIELDS) {
             return Stored::Empty(fields);
         }
-        Stored::Unrelated("it is a JSON object with nothing of a lease record in it".into())
+        Stored::Unrelated("it is a JSON object without any field of a lease record".into())
     }
 
-    /// The token that it shows, readable as a whole or not.
+    /// Returns the fencing token, also of a corrupt record if it can be read.
     #[must_use]
     pub fn token(&self) -> Option<u64> {
         match self {
@@ -172,7 +134,7 @@ impl Stored {
         }
     }
 
-    /// The lease that it stands for; `None` if there is no record.
+    /// Returns the lease of a record, zero if it is corrupt; `None` without a record.
     #[must_use]
     pub fn lease(&self) -> Option<Duration> {
         match self {
@@ -182,7 +144,7 @@ impl Stored {
         }
     }
 
-    /// The fields that a rewrite keeps, unless it has its own.
+    /// Returns the fields that a rewrite keeps unless it sets them.
     #[must_use]
     pub fn kept(&self) -> Option<&Map<String, Value>> {
         match self {
@@ -192,7 +154,7 @@ impl Stored {
         }
     }
 
-    /// The record, if it is one.
+    /// Returns the record, if it is one.
     #[must_use]
     pub fn record(&self) -> Option<&StoredRecord> {
         match self {
@@ -201,7 +163,7 @@ impl Stored {
         }
     }
 
-    /// Which write of the gist lock it is; `None` for a plain overwrite of whatever kind.
+    /// Returns the origin of an elector's write; `None` for a foreign write.
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {
         self.record()?.origin.as_ref()
@@ -218,12 +180,11 @@ fn read_record(mut fields: Map<String, Value>) -> Result<StoredRecord, RecordErr
             .ok_or(RecordError::BadField(PROTOCOL_FIELD))?,
     };
     let checkpoint = fields.remove(CHECKPOINT) == Some(Value::Bool(true));
-    let moved = read_moved(&mut fields, protocol);
     let record = LeaderElectionRecord::from_fields(fields)?;
     let origin = read_origin(write_id, supersedes);
     let highest = match origin {
         Some(_) => HIGHEST_TOKEN,
-        None => HIGHEST_PLAIN_TOKEN,
+        None => HIGHEST_FOREIGN_TOKEN,
     };
     if record.leader_transitions > highest {
         return Err(RecordError::BadField("leaderTransitions"));
@@ -233,23 +194,6 @@ fn read_record(mut fields: Map<String, Value>) -> Result<StoredRecord, RecordErr
         origin,
         protocol,
         checkpoint,
-        moved,
-    })
-}
-
-/// What is said of a move counts only where the protocol is the one for that.
-fn read_moved(fields: &mut Map<String, Value>, protocol: u64) -> Option<Moved> {
-    let to = read_place(fields, MOVED_TO, MOVED_TO_FILE);
-    let from = read_place(fields, MOVED_FROM, MOVED_FROM_FILE);
-    let moved = to.map(Moved::To).or(from.map(Moved::From));
-    moved.filter(|_| protocol == PROTOCOL_MOVED)
-}
-
-fn read_place(fields: &mut Map<String, Value>, gist: &str, file: &str) -> Option<Place> {
-    let (gist, file) = (fields.remove(gist), fields.remove(file));
-    Some(Place {
-        gist: gist?.as_str()?.parse().ok()?,
-        file: check_file_name(file?.as_str()?).ok()?,
     })
 }
 
@@ -264,102 +208,44 @@ fn read_origin(write_id: Option<Value>, supersedes: Option<Value>) -> Option<Ori
     })
 }
 
-/// The text that stores `record` as the first write to a new gist.
-#[must_use]
-pub fn to_first_text(record: &LeaderElectionRecord, write_id: &str, mark: &Mark) -> String {
-    let origin = Origin {
-        write_id: write_id.into(),
-        supersedes: NOTHING_BEFORE,
-    };
-    to_marked_text(record, None, &origin, mark)
-}
-
-/// The text that stores `record` as a write of the gist lock. `kept` are further fields, which give
-/// way to those of the record.
+/// Returns the text of `record` as a write of the gist lock.
+///
+/// `kept` are additional fields; those of the record take precedence.
 #[must_use]
 pub fn to_text(
     record: &LeaderElectionRecord,
     kept: Option<&Map<String, Value>>,
     origin: &Origin,
-) -> String {
-    to_marked_text(record, kept, origin, &Mark::None)
-}
-
-/// The same for a record that says more.
-#[must_use]
-pub fn to_marked_text(
-    record: &LeaderElectionRecord,
-    kept: Option<&Map<String, Value>>,
-    origin: &Origin,
-    mark: &Mark,
+    checkpoint: bool,
 ) -> String {
     let mut record = record.clone();
     for (name, value) in kept.into_iter().flatten() {
         if !OWN_FIELDS.contains(&name.as_str()) {
-            record
-                .other
-                .entry(name.clone())
-                .or_insert_with(|| value.clone());
+            let field = record.other.entry(name.clone());
+            field.or_insert_with(|| value.clone());
         }
     }
-    for name in MARKS {
-        record.other.remove(name);
-    }
-    let protocol = match mark {
-        Mark::Moved(_) => PROTOCOL_MOVED,
-        Mark::None | Mark::Checkpoint => PROTOCOL,
-    };
-    let mut own = vec![
-        (PROTOCOL_FIELD, Value::from(protocol)),
-        (WRITE_ID, Value::from(origin.write_id.as_ref())),
-        (SUPERSEDES, Value::from(origin.supersedes.to_string())),
-    ];
-    own.extend(mark_fields(mark));
-    for (name, value) in own {
-        record.other.insert(name.to_owned(), value);
+    let supersedes = origin.supersedes.to_string();
+    let other = &mut record.other;
+    other.remove(CHECKPOINT);
+    other.insert(PROTOCOL_FIELD.to_owned(), PROTOCOL.into());
+    other.insert(WRITE_ID.to_owned(), (*origin.write_id).into());
+    other.insert(SUPERSEDES.to_owned(), supersedes.into());
+    if checkpoint {
+        other.insert(CHECKPOINT.to_owned(), true.into());
     }
     record.to_json()
 }
 
-fn mark_fields(mark: &Mark) -> Vec<(&'static str, Value)> {
-    let (names, place) = match mark {
-        Mark::None => return Vec::new(),
-        Mark::Checkpoint => return vec![(CHECKPOINT, Value::Bool(true))],
-        Mark::Moved(Moved::To(place)) => ([MOVED_TO, MOVED_TO_FILE], place),
-        Mark::Moved(Moved::From(place)) => ([MOVED_FROM, MOVED_FROM_FILE], place),
+/// Returns the text of `record` as the first write of a new gist, a checkpoint.
+#[must_use]
+pub fn to_first_text(record: &LeaderElectionRecord, write_id: &str) -> String {
+    let origin = Origin {
+        write_id: write_id.into(),
+        supersedes: NO_REVISION,
     };
-    let (gist, file) = (place.gist.as_str(), place.file.as_ref());
-    vec![(names[0], gist.into()), (names[1], file.into())]
+    to_text(record, None, &origin, true)
 }
-
-/// What client-go lets a record be prepared with before there is a holder.
-const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
-
-/// The fields of [`Mark`].
-const MARKS: [&str; 5] = [
-    CHECKPOINT,
-    MOVED_TO,
-    MOVED_TO_FILE,
-    MOVED_FROM,
-    MOVED_FROM_FILE,
-];
-
-/// The fields that every write sets anew.
-const OWN_FIELDS: [&str; 13] = [
-    "holderIdentity",
-    "leaseDurationSeconds",
-    "acquireTime",
-    "renewTime",
-    "leaderTransitions",
-    PROTOCOL_FIELD,
-    WRITE_ID,
-    SUPERSEDES,
-    CHECKPOINT,
-    MOVED_TO,
-    MOVED_TO_FILE,
-    MOVED_FROM,
-    MOVED_FROM_FILE,
-];
 
 #[cfg(test)]
 mod tests {
@@ -377,14 +263,14 @@ mod tests {
     }
 
     #[test]
-    fn a_write_reads_back_as_ours_with_the_fields_it_does_not_know() {
+    fn write_round_trips_with_unknown_fields() {
         let mut record = LeaderElectionRecord {
             holder_identity: "napoleon".into(),
             leader_transitions: HIGHEST_TOKEN,
             ..LeaderElectionRecord::default()
         };
         record.other.insert("strategy".into(), "x".into());
-        let stored = read(&to_text(&record, None, &origin()));
+        let stored = read(&to_text(&record, None, &origin(), false));
         let stored = stored.record().unwrap();
         assert_eq!(stored.origin, Some(origin()));
         assert_eq!(stored.protocol, PROTOCOL);
@@ -392,12 +278,12 @@ mod tests {
     }
 
     #[test]
-    fn a_rewrite_keeps_foreign_fields_but_none_of_the_lock() {
-        let spoilt = read(
+    fn rewrite_keeps_only_unknown_fields() {
+        let corrupt = read(
             r#"{"writeId":"x","checkpoint":true,"leaderTransitions":"many","note":"keep me"}"#,
         );
         let record = LeaderElectionRecord::default();
-        let text = to_text(&record, spoilt.kept(), &origin());
+        let text = to_text(&record, corrupt.kept(), &origin(), false);
         let stored = read(&text);
         let stored = stored.record().unwrap();
         assert_eq!(stored.record.other["note"], "keep me");
@@ -406,60 +292,30 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_it_does_not_know_do_not_drift_with_every_rewrite() {
+    fn unknown_numbers_survive_rewrites() {
         let mut stored = read(r#"{"holderIdentity":"a","x":123965478012345678901234567890}"#);
         let first = stored.kept().unwrap()["x"].clone();
         for _ in 0..100 {
             let record = Arc::clone(&stored.record().unwrap().record);
-            stored = read(&to_text(&record, stored.kept(), &origin()));
+            stored = read(&to_text(&record, stored.kept(), &origin(), false));
         }
         assert_eq!(stored.kept().unwrap()["x"], first);
     }
 
-    fn marked(mark: &Mark) -> StoredRecord {
+    #[test]
+    fn checkpoint_mark_does_not_outlive_its_write() {
         let record = LeaderElectionRecord::default();
-        let text = to_marked_text(&record, None, &origin(), mark);
-        read(&text).record().unwrap().clone()
+        let checkpoint = read(&to_text(&record, None, &origin(), true));
+        assert!(checkpoint.record().unwrap().checkpoint);
+        let next = read(&to_text(&record, checkpoint.kept(), &origin(), false));
+        assert!(!next.record().unwrap().checkpoint);
+        let first = read(&to_first_text(&record, "a-1"));
+        assert!(first.record().unwrap().checkpoint);
+        assert_eq!(first.origin().unwrap().supersedes, NO_REVISION);
     }
 
     #[test]
-    fn marks_read_back_and_do_not_outlive_their_write() {
-        let place = Place {
-            gist: "aa5a".parse().unwrap(),
-            file: "b.json".into(),
-        };
-        assert!(marked(&Mark::Checkpoint).checkpoint);
-        for moved in [Moved::To(place.clone()), Moved::From(place)] {
-            let stored = marked(&Mark::Moved(moved.clone()));
-            assert_eq!(stored.protocol, PROTOCOL_MOVED);
-            assert_eq!(stored.moved, Some(moved));
-            assert!(stored.record.other.is_empty(), "{stored:?}");
-        }
-        assert_eq!(marked(&Mark::None).moved, None);
-        let first = to_first_text(&LeaderElectionRecord::default(), "a-1", &Mark::Checkpoint);
-        let first = read(&first);
-        assert_eq!(first.origin().unwrap().supersedes, NOTHING_BEFORE);
-    }
-
-    #[test]
-    fn what_is_said_of_a_move_counts_only_under_its_protocol_and_whole() {
-        for (text, counts) in [
-            (r#""protocol":2,"movedTo":"aa","movedToFile":"b""#, true),
-            (r#""protocol":1,"movedTo":"aa","movedToFile":"b""#, false),
-            (r#""protocol":3,"movedTo":"aa","movedToFile":"b""#, false),
-            (r#""protocol":2,"movedTo":"a/a","movedToFile":"b""#, false),
-            (r#""protocol":2,"movedTo":"aa","movedToFile":"a/b""#, false),
-            (r#""protocol":2,"movedTo":"aa""#, false),
-            (r#""protocol":2,"movedTo":7,"movedToFile":"b""#, false),
-        ] {
-            let stored = read(&format!(r#"{{"holderIdentity":"",{text}}}"#));
-            let stored = stored.record().unwrap();
-            assert_eq!(stored.moved.is_some(), counts, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_record_without_both_fields_of_ours_is_plain() {
+    fn record_without_both_fields_is_foreign() {
         let supersedes = "7".repeat(40);
         for text in [
             r#"{"holderIdentity":"a"}"#.to_owned(),
@@ -475,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_token_that_leaves_no_room_is_unreadable() {
+    fn too_high_foreign_token_is_corrupt() {
         let text = format!(
             r#"{{"holderIdentity":"a","leaderTransitions":{}}}"#,
             (1u64 << 52) + 1
@@ -485,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_foreign_and_cut_texts_are_told_apart() {
+    fn blank_unrelated_and_cut_texts_differ() {
         assert_eq!(Stored::read(&Text::Missing), Stored::Blank);
         assert_eq!(read(" \n\t"), Stored::Blank);
         assert!(matches!(read("hello"), Stored::Unrelated(_)));
@@ -493,9 +349,9 @@ mod tests {
         assert!(matches!(read("{}"), Stored::Empty(_)));
         assert!(matches!(read(r#"{"strategy":"x"}"#), Stored::Empty(_)));
         assert!(matches!(read(r#"{"name":"my-app"}"#), Stored::Unrelated(_)));
-        let spoilt =
+        let corrupt =
             read(r#"{"holderIdentity":"x","leaseDurationSeconds":1.5,"leaderTransitions":9}"#);
-        assert_eq!(spoilt.token(), Some(9));
+        assert_eq!(corrupt.token(), Some(9));
         assert!(matches!(
             Stored::read(&Text::Cut("{".into())),
             Stored::Unrelated(_)

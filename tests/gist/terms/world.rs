@@ -213,17 +213,14 @@ impl Wild {
     fn disturb(&self, rng: &mut Rng, last: usize) -> Text {
         let old = rng.usize(..=last);
         match rng.u8(..10) {
-            // The lock is moved away.
+            // A record of a newer protocol.
             9 => {
                 let effect = self.gist.in_effect(last);
                 let token = self.highest_fencing_token(effect, last).unwrap_or(0);
                 let says = says("", token, self.now, self.now);
                 let text = ours(&says, &format!("init{last}-1"), name(effect));
                 let Text::Whole(text) = text else { return text };
-                whole(text.replace(
-                    r#""protocol":1"#,
-                    r#""protocol":2,"movedTo":"aa","movedToFile":"b""#,
-                ))
+                whole(text.replace(r#""protocol":1"#, r#""protocol":2"#))
             }
             // Another file's revision.
             0 | 1 => self.gist.text(last).clone(),

@@ -84,7 +84,7 @@ fn a_record_reads_back_as_it_was_written() {
             write_id: text(&mut rng).into(),
             supersedes: Revision::from_bytes([rng.u8(..); 20]),
         };
-        let stored = Stored::read(&Text::Whole(to_text(&record, None, &origin).into()));
+        let stored = Stored::read(&Text::Whole(to_text(&record, None, &origin, false).into()));
         let stored = stored.record().expect("a record");
         assert_eq!(stored.origin, Some(origin));
         assert_eq!(stored.record, Arc::new(record));

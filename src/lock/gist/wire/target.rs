@@ -1,5 +1,5 @@
-//! Where the gist is: the API's address, the gist's id and the file in it, each checked once at the
-//! edge and trusted inside. Who reads them from the environment is the settings' business.
+//! The place of a gist: the API's address, the gist's id and the file in it, each checked once. The settings
+//! read them from the environment.
 
 use core::net::Ipv6Addr; // addresses only: unlike std's, this module has no sockets
 use std::fmt;
@@ -8,47 +8,47 @@ use std::sync::Arc;
 
 use crate::net::is_loopback;
 
-/// The API of github.com, whose limits are known.
+/// Host of github.com's API, whose rate limits are known.
 const GITHUB_COM: &str = "api.github.com";
 
-/// Where people read gists, but no API is.
+/// GitHub's web sites, which do not serve the API.
 const WEB_SITES: [&str; 3] = ["github.com", "www.github.com", "gist.github.com"];
 
-/// No URL that is meant is longer; what is longer would only fill a log.
+/// Longest address of an API, in bytes; a longer one is a mistake and would fill a log.
 const LONGEST_URL: usize = 512;
 
-/// Gist ids are 20 or 32 characters today; this leaves room and keeps a request line short.
+/// Longest gist id: ids have 20 or 32 characters today, and request lines must stay short.
 const LONGEST_GIST_ID: usize = 64;
 
-/// The longest file name, in bytes: git hosts stand on file systems with this limit.
+/// Longest file name, in bytes: the limit of git hosts' file systems.
 const LONGEST_FILE_NAME: usize = 255;
 
-/// Something is wrong with where the gist should be.
+/// Error in the place of a gist.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetError {
-    /// The address of the API.
+    /// Wrong address of the API.
     ApiUrl(String),
-    /// The id of the gist.
+    /// Wrong id of the gist.
     GistId(String),
-    /// The name of the file.
+    /// Wrong name of the file.
     FileName(String),
 }
 
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TargetError::ApiUrl(why) => write!(f, "GITHUB_API_URL {why}"),
-            TargetError::GistId(why) => write!(f, "GIST_ID {why}"),
-            TargetError::FileName(why) => write!(f, "GIST_FILE {why}"),
+            TargetError::ApiUrl(why) => write!(f, "GITHUB_API_URL: {why}"),
+            TargetError::GistId(why) => write!(f, "GIST_ID: {why}"),
+            TargetError::FileName(why) => write!(f, "GIST_FILE: {why}"),
         }
     }
 }
 
 impl std::error::Error for TargetError {}
 
-/// The address of a GitHub API, without a trailing slash: `https://api.github.com`,
-/// `https://HOST/api/v3`. It never carries a user name or a password.
+/// Address of a GitHub API, without a trailing slash, such as `https://api.github.com` or
+/// `https://HOST/api/v3`. It never contains a user name or a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiUrl {
     text: String,
@@ -57,19 +57,19 @@ pub struct ApiUrl {
 }
 
 impl ApiUrl {
-    /// The whole address, to which paths such as `/gists/ID` are appended.
+    /// Returns the whole address, to which paths such as `/gists/ID` are appended.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The host's name or address, without port and brackets.
+    /// Returns the host's name or address, without port and brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, the scheme's own if none is given.
+    /// Returns the port; the scheme's default if none is given.
     #[must_use]
     pub fn port(&self) -> u16 {
         let rest = self.text.split_once("://").map_or("", |(_, rest)| rest);
@@ -79,13 +79,13 @@ impl ApiUrl {
             .unwrap_or(if self.https { 443 } else { 80 })
     }
 
-    /// Whether what is said there is encrypted.
+    /// Returns whether the connection is encrypted.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.https
     }
 
-    /// Whether this is github.com's own API, so that its limits apply.
+    /// Returns whether this is github.com's API, so that its rate limits apply.
     #[must_use]
     pub fn is_github_com(&self) -> bool {
         self.host == GITHUB_COM
@@ -98,22 +98,25 @@ impl fmt::Display for ApiUrl {
     }
 }
 
-/// Checks the address of an API. Plain `http://` is taken for loopback only, or for every host if
-/// `allow_insecure`: whoever listens would read the token.
+/// Checks the address of an API.
+///
+/// Plain `http://` is accepted for loopback only, or for every host if `allow_insecure`, because an
+/// eavesdropper could read the access token.
 ///
 /// # Errors
-/// [`TargetError::ApiUrl`], which shows the address unless a password may stand in it.
+/// [`TargetError::ApiUrl`], which shows the address unless it may contain a password.
 pub fn check_api_url(url: &str, allow_insecure: bool) -> Result<ApiUrl, TargetError> {
     let refuse = |why: String| Err(TargetError::ApiUrl(why));
     let url = url.trim();
     if url.contains('@') {
         return refuse(
-            "holds a user name or password; give the token in GITHUB_API_TOKEN instead".into(),
+            "it contains a user name or password; set the access token in GITHUB_API_TOKEN instead"
+                .into(),
         );
     }
     if url.len() > LONGEST_URL || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
         return refuse(format!(
-            "is longer than {LONGEST_URL} characters or holds blanks or other characters that no URL has"
+            "it is longer than {LONGEST_URL} characters or contains characters that no URL has; set the API's address"
         ));
     }
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -122,13 +125,13 @@ pub fn check_api_url(url: &str, allow_insecure: bool) -> Result<ApiUrl, TargetEr
         "http" => false,
         _ => {
             return refuse(format!(
-                "is `{url}`, which starts with neither https:// nor http://"
+                "`{url}` starts with neither https:// nor http://; set the API's address"
             ));
         }
     };
     if rest.contains(['?', '#', '\\', '"', '<', '>', '^', '`', '{', '|', '}']) {
         return refuse(format!(
-            "is `{url}`; it must end with the path, as https://HOST/api/v3 does"
+            "`{url}` does not end with the path; set an address such as https://HOST/api/v3"
         ));
     }
     let (authority, path) = match rest.find('/') {
@@ -136,17 +139,19 @@ pub fn check_api_url(url: &str, allow_insecure: bool) -> Result<ApiUrl, TargetEr
         None => (rest, ""),
     };
     let Some((host, _)) = split_port(authority) else {
-        return refuse(format!("is `{url}`, in which no host can be read"));
+        return refuse(format!(
+            "`{url}` has no valid host; set an address such as https://HOST/api/v3"
+        ));
     };
     let host = host.to_ascii_lowercase();
     if WEB_SITES.contains(&host.as_str()) {
         return refuse(format!(
-            "is `{url}`, the web site; the API is at https://api.github.com"
+            "`{url}` is the web site; the API is at https://api.github.com"
         ));
     }
     if !https && !allow_insecure && !is_loopback(&host) {
         return refuse(format!(
-            "is `{url}`, and would send the token unencrypted; use https://, or set ALLOW_INSECURE_HTTP=true"
+            "`{url}` would send the access token unencrypted; use https://, or set ALLOW_INSECURE_HTTP=true"
         ));
     }
     Ok(ApiUrl {
@@ -161,7 +166,7 @@ pub fn check_api_url(url: &str, allow_insecure: bool) -> Result<ApiUrl, TargetEr
     })
 }
 
-/// The host (without brackets) and the port of an authority, if that is what it is.
+/// Splits an authority into the host (without brackets) and the port; `None` if it is malformed.
 fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let (host, after) = match authority.strip_prefix('[') {
         Some(inside) => {
@@ -187,7 +192,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     plain.then_some((host, Some(port)))
 }
 
-/// The id of a gist.
+/// Id of a gist.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GistId(String);
 
@@ -198,7 +203,7 @@ impl GistId {
         GistId("unnamed".to_owned())
     }
 
-    /// The id itself.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -214,7 +219,7 @@ impl fmt::Display for GistId {
 impl FromStr for GistId {
     type Err = TargetError;
 
-    /// Takes an id, or the address of a gist as a browser shows it, whose id is then taken out.
+    /// Accepts an id, or the address of a gist as a browser shows it.
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let text = text.trim();
         let id = match text.split_once("://") {
@@ -226,12 +231,12 @@ impl FromStr for GistId {
             return Ok(GistId(id.to_owned()));
         }
         Err(TargetError::GistId(format!(
-            "must be a gist's id, 1 to {LONGEST_GIST_ID} letters, digits, `-` or `_`: the last part of https://gist.github.com/USER/ID"
+            "it must be a gist's id, 1 to {LONGEST_GIST_ID} letters, digits, `-` or `_`: the last part of https://gist.github.com/USER/ID"
         )))
     }
 }
 
-/// The id in `gist.github.com/USER/ID`, `…/ID.git`, `…/ID#file-x` or `…/USER/ID/REVISION`.
+/// Returns the id in `gist.github.com/USER/ID`, `…/ID.git`, `…/ID#file-x` or `…/USER/ID/REVISION`.
 fn id_in_url(rest: &str) -> &str {
     let path = rest.split(['?', '#']).next().unwrap_or("");
     let mut parts = path.trim_end_matches('/').rsplit('/');
@@ -253,25 +258,25 @@ fn id_in_url(rest: &str) -> &str {
 pub fn check_file_name(name: &str) -> Result<Arc<str>, TargetError> {
     if name.is_empty() || name.len() > LONGEST_FILE_NAME {
         return Err(TargetError::FileName(format!(
-            "must be a file name of 1 to {LONGEST_FILE_NAME} bytes"
+            "it must be a file name of 1 to {LONGEST_FILE_NAME} bytes"
         )));
     }
     if name.contains(['/', '\\']) || name.contains(char::is_control) {
         return Err(TargetError::FileName(
-            "must be a plain file name: a gist has no folders".into(),
+            "it must be a plain file name; a gist has no folders".into(),
         ));
     }
     Ok(name.into())
 }
 
-/// A gist, and the file in it.
+/// A gist and the file in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The API that serves it.
+    /// Address of the API.
     pub api: ApiUrl,
-    /// Its id.
+    /// Id of the gist.
     pub gist: GistId,
-    /// Our file, once it is chosen.
+    /// The lock's file, once it is chosen.
     pub file: Option<Arc<str>>,
 }
 
@@ -280,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_api_url_keeps_its_path_and_loses_a_trailing_slash() {
+    fn api_url_loses_trailing_slash() {
         for (given, kept, host, port) in [
             (
                 "https://api.github.com",
@@ -321,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn only_github_com_has_github_coms_limits() {
+    fn only_github_com_has_known_limits() {
         let is = |url: &str| check_api_url(url, false).unwrap().is_github_com();
         assert!(is("https://api.github.com/"));
         assert!(!is("https://api.github.com.example/"));
@@ -329,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_needs_loopback_or_leave() {
+    fn plain_http_needs_loopback_or_setting() {
         for url in [
             "http://ghe.example",
             "http://10.0.0.1",
@@ -342,13 +347,13 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_the_api_url_is_refused_and_not_shown() {
+    fn password_in_api_url_is_not_shown() {
         let error = check_api_url("https://me:hunter2@ghe.example", true).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 
     #[test]
-    fn what_is_no_url_is_refused() {
+    fn malformed_url_is_refused() {
         for url in [
             "",
             "api.github.com",
@@ -374,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gist_id_is_taken_bare_or_from_its_address() {
+    fn gist_id_is_read_from_address() {
         let id = "11a257b91982aafd6370089ef877a682";
         let revision = "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6";
         for given in [
@@ -394,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_gist_id_is_refused() {
+    fn malformed_gist_id_is_refused() {
         let long = "a".repeat(65);
         for text in [
             "",
@@ -414,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_name_is_plain() {
+    fn file_name_must_be_plain() {
         assert!(check_file_name("lease.json").is_ok());
         for name in ["", "a/b", "a\nb", "a\\b", &"x".repeat(256)] {
             assert!(check_file_name(name).is_err(), "{name}");

@@ -5,9 +5,7 @@ use std::time::Duration;
 use elector::LeaderElectionRecord;
 use elector::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
 use elector::lock::gist::revision::Revision;
-use elector::lock::gist::stored::{
-    Origin, PROTOCOL, PROTOCOL_MOVED, Stored, StoredRecord, to_text,
-};
+use elector::lock::gist::stored::{Origin, PROTOCOL, Stored, StoredRecord, to_text};
 use elector::lock::gist::wire::Text;
 use serde_json::{Map, Value};
 
@@ -16,7 +14,7 @@ use super::assert_for_people;
 const HIGHEST_PLAIN_TOKEN: u64 = 1 << 52;
 
 /// The fields that client-go and the gist lock give a meaning, and that every write sets anew.
-const OWN: [&str; 13] = [
+const OWN: [&str; 9] = [
     "holderIdentity",
     "leaseDurationSeconds",
     "acquireTime",
@@ -26,10 +24,6 @@ const OWN: [&str; 13] = [
     "writeId",
     "supersedes",
     "checkpoint",
-    "movedTo",
-    "movedToFile",
-    "movedFrom",
-    "movedFromFile",
 ];
 
 /// Reads `data` as the content of the file. What is no UTF-8 never gets so far: the gist's JSON
@@ -141,10 +135,6 @@ fn means_what_it_says(stored: &StoredRecord, fields: &Map<String, Value>) {
         stored.checkpoint,
         fields.get("checkpoint") == Some(&Value::Bool(true))
     );
-    let says = |name: &str| fields.get(name).is_some_and(Value::is_string);
-    let moves =
-        says("movedTo") && says("movedToFile") || says("movedFrom") && says("movedFromFile");
-    assert!(stored.moved.is_none() || moves && stored.protocol == PROTOCOL_MOVED);
     assert_eq!(stored.origin.is_some(), is_ours(fields));
     if let Some(origin) = &stored.origin {
         assert_eq!(*origin.write_id, *fields["writeId"].as_str().unwrap());
@@ -167,13 +157,13 @@ fn survives_a_rewrite(stored: &Stored, length: usize) {
         write_id: "process-1".into(),
         supersedes: Revision::from_bytes([0xa7; 20]),
     };
-    let text = to_text(&record, stored.kept(), &origin);
+    let text = to_text(&record, stored.kept(), &origin, false);
     assert!(text.len() <= 8 * length + 512, "{length} became {text}");
     let again = read(&text);
     let ours = again.record().expect("what we write is a record");
     assert_eq!(ours.origin.as_ref(), Some(&origin));
     assert_eq!(ours.protocol, PROTOCOL);
-    assert!(!ours.checkpoint && ours.moved.is_none());
+    assert!(!ours.checkpoint);
     assert_eq!(ours.record.leader_transitions, record.leader_transitions);
     let unknown: Map<String, Value> = stored
         .kept()
@@ -186,7 +176,7 @@ fn survives_a_rewrite(stored: &Stored, length: usize) {
         ours.record.other, unknown,
         "a rewrite changed what it does not know"
     );
-    let twice = to_text(&ours.record, again.kept(), &origin);
+    let twice = to_text(&ours.record, again.kept(), &origin, false);
     assert_eq!(twice, text);
 }
 
@@ -196,7 +186,7 @@ fn is_ours_when_written(record: &LeaderElectionRecord) {
         write_id: "process-2".into(),
         supersedes: Revision::from_bytes([0x7a; 20]),
     };
-    let stored = read(&to_text(record, None, &origin));
+    let stored = read(&to_text(record, None, &origin, false));
     if record.leader_transitions <= HIGHEST_TOKEN {
         let ours = stored.record().expect("what we write is a record");
         assert_eq!(

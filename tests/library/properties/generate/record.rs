@@ -36,10 +36,6 @@ pub fn text(rng: &mut Rng) -> String {
     let supersedes = revision(rng);
     put(rng, "supersedes", 60, supersedes);
     put(rng, "checkpoint", 10, "true".into());
-    for name in ["movedTo", "movedToFile", "movedFrom", "movedFromFile"] {
-        let place = one(rng, &["\"aa5a\"", "\"b.json\"", "\"a/b\"", "7"]);
-        put(rng, name, 15, place.into());
-    }
     put(rng, "strategy", 10, "\"OldestEmulationVersion\"".into());
     for _ in 0..rng.usize(..3) {
         let name = json::text(rng);

@@ -75,7 +75,7 @@ fn read(body: &str, want: Want<'_>) -> Result<Gist, Unusable> {
 }
 
 #[test]
-fn a_gist_is_read_whatever_the_order_of_its_keys() {
+fn gist_is_read_in_any_key_order() {
     for parts in [[ours(), history(3)], [history(3), ours()]] {
         let body = gist(&[&parts[0], &parts[1]]);
         let gist = read(&body, want(Some("lease.json"), History::Newest)).unwrap();
@@ -88,7 +88,7 @@ fn a_gist_is_read_whatever_the_order_of_its_keys() {
 }
 
 #[test]
-fn a_file_that_is_not_listed_is_missing_and_the_others_are_named() {
+fn unlisted_file_is_missing() {
     for parts in [[ours(), history(3)], [history(3), ours()]] {
         let body = gist(&[&parts[0], &parts[1]]);
         let gist = read(&body, want(Some("LEASE.json"), History::Newest)).unwrap();
@@ -101,7 +101,7 @@ fn a_file_that_is_not_listed_is_missing_and_the_others_are_named() {
 }
 
 #[test]
-fn without_a_name_the_first_file_counts_and_all_are_named() {
+fn first_file_counts_without_name() {
     for parts in [[ours(), history(40)], [history(40), ours()]] {
         let body = gist(&[&parts[0], &parts[1]]);
         let gist = read(&body, want(None, History::Newest)).unwrap();
@@ -111,7 +111,7 @@ fn without_a_name_the_first_file_counts_and_all_are_named() {
 }
 
 #[test]
-fn what_is_not_shown_whole_is_cut_and_never_missing() {
+fn truncated_file_is_cut() {
     for (entry, text) in [
         (file("f", r#""begin""#, r#","truncated":true"#), "begin"),
         (file("f", "null", ""), ""),
@@ -129,7 +129,7 @@ fn what_is_not_shown_whole_is_cut_and_never_missing() {
 }
 
 #[test]
-fn of_a_long_history_only_the_beginning_is_read() {
+fn long_history_is_read_partly() {
     let body = gist(&[&ours(), &history(10_000)]);
     assert!(body.len() > 2_000_000, "{}", body.len());
     let mut counted = Counted {
@@ -142,7 +142,7 @@ fn of_a_long_history_only_the_beginning_is_read() {
 }
 
 #[test]
-fn the_history_is_read_down_to_what_is_known_and_not_beyond() {
+fn history_is_read_to_known_revision() {
     let body = gist(&[&ours(), &history(10_000)]);
     let mut counted = Counted {
         body: Cursor::new(&body),
@@ -156,7 +156,7 @@ fn the_history_is_read_down_to_what_is_known_and_not_beyond() {
 }
 
 #[test]
-fn no_more_of_the_history_is_kept_than_the_bound() {
+fn kept_history_is_bounded() {
     let until = History::Until(revision(123_456));
     for parts in [[ours(), history(1_000)], [history(1_000), ours()]] {
         let body = gist(&[&parts[0], &parts[1]]);
@@ -170,7 +170,7 @@ fn no_more_of_the_history_is_kept_than_the_bound() {
 }
 
 #[test]
-fn whose_a_gist_is_is_read_and_nothing_odd_there_spoils_the_answer() {
+fn odd_owner_does_not_fail_answer() {
     let body = gist(&[&ours(), &history(3)]);
     let about = read(&body, want(None, History::Newest)).unwrap().about;
     assert_eq!(about.public, Some(false));
@@ -186,7 +186,7 @@ fn whose_a_gist_is_is_read_and_nothing_odd_there_spoils_the_answer() {
 }
 
 #[test]
-fn a_revision_needs_no_history() {
+fn revision_needs_no_history() {
     let mut counted = Counted {
         body: Cursor::new(gist(&[&ours(), &history(1_000)])),
         taken: 0,
@@ -204,7 +204,7 @@ fn gist_of_nothing_but(part: &str) -> String {
 }
 
 #[test]
-fn other_files_are_skipped_however_large() {
+fn large_other_files_are_skipped() {
     let huge = format!("\"{}\"", "x".repeat(4_000_000));
     let inside = [
         file("a", &huge, ""),
@@ -219,7 +219,7 @@ fn other_files_are_skipped_however_large() {
 }
 
 #[test]
-fn a_body_without_end_is_given_up() {
+fn endless_body_is_refused() {
     let start = r#"{"files":{"a":{"content":""#.as_bytes();
     let body = start.chain(io::repeat(b'x'));
     let error = read_gist(body, want(Some("lease.json"), History::Newest)).unwrap_err();
@@ -227,7 +227,7 @@ fn a_body_without_end_is_given_up() {
 }
 
 #[test]
-fn many_files_are_not_all_named_and_too_many_are_an_error() {
+fn too_many_files_are_an_error() {
     let many = |count: usize| {
         let list: Vec<String> = (0..count)
             .map(|number| file(&format!("f{number}"), "\"\"", ""))
@@ -243,7 +243,7 @@ fn many_files_are_not_all_named_and_too_many_are_an_error() {
 }
 
 #[test]
-fn what_is_no_gist_is_unusable() {
+fn other_json_is_unusable() {
     let version = entry(1);
     let spoilt = |from: &str, to: &str| {
         gist(&[
@@ -295,7 +295,7 @@ fn what_is_no_gist_is_unusable() {
 }
 
 #[test]
-fn a_time_that_cannot_be_read_is_left_out() {
+fn malformed_time_is_unknown() {
     for time in ["\"yesterday\"", "null"] {
         let one = entry(1).replace("\"2020-04-27T17:24:09Z\"", time);
         let body = gist(&[&ours(), &format!("\"history\":[{one}]")]);
@@ -305,7 +305,7 @@ fn a_time_that_cannot_be_read_is_left_out() {
 }
 
 #[test]
-fn deep_nesting_is_survived() {
+fn deep_nesting_is_accepted() {
     let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
     let body = gist(&[&format!("\"deep\":{deep}"), &ours(), &history(1)]);
     let gist = read(&body, want(Some("lease.json"), History::Newest));
@@ -314,7 +314,7 @@ fn deep_nesting_is_survived() {
 }
 
 #[test]
-fn a_body_that_breaks_off_is_unusable_unless_all_was_there() {
+fn incomplete_body_is_unusable_unless_sufficient() {
     let body = gist(&[&ours(), &history(3)]);
     let until = want(Some("lease.json"), History::Until(revision(0)));
     let needed = body.find(&revision(0).to_string()).unwrap();
@@ -331,7 +331,7 @@ fn a_body_that_breaks_off_is_unusable_unless_all_was_there() {
 }
 
 #[test]
-fn what_the_connection_says_is_told() {
+fn connection_error_is_reported() {
     struct Late;
     impl Read for Late {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -344,7 +344,7 @@ fn what_the_connection_says_is_told() {
 }
 
 #[test]
-fn pages_of_the_history_are_read() {
+fn history_pages_are_read() {
     let list = history(3);
     let page = &list[list.find('[').unwrap()..];
     let commits = read_commits(page.as_bytes()).unwrap();
@@ -363,7 +363,7 @@ fn pages_of_the_history_are_read() {
 }
 
 #[test]
-fn a_failure_says_its_message() {
+fn failure_message_is_read() {
     let json = br#"{"message":"Not Found","documentation_url":"https://x"}"#;
     assert_eq!(read_message(&json[..]), "Not Found");
     assert_eq!(read_message(&b"upstream broke"[..]), "upstream broke");
@@ -394,7 +394,7 @@ fn mutate(random: &mut fastrand::Rng, body: &mut Vec<u8>) {
 }
 
 #[test]
-fn spoilt_bodies_never_panic_and_never_break_the_bounds() {
+fn corrupt_bodies_never_panic() {
     let mut random = fastrand::Rng::with_seed(20_201);
     let good = [
         gist(&[&ours(), &history(6)]).into_bytes(),
