@@ -1,4 +1,4 @@
-//! What the elector asks its owner to do, and what it says of itself.
+//! Actions that the elector asks of its owner, and notices about what happened.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,72 +7,73 @@ use super::lock::LockError;
 use super::record::LeaderElectionRecord;
 use super::time::Instant;
 
-/// What the owner is to do.
+/// Action that the owner of an elector must carry out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Call [`ResourceLock::get`](super::lock::ResourceLock::get) and hand the result to
     /// [`handle_got`](super::elector::LeaderElector::handle_got).
     Get {
-        /// For how long at the most.
+        /// Longest time that the call may take.
         timeout: Duration,
     },
     /// Call [`ResourceLock::create`](super::lock::ResourceLock::create) and hand the result to
     /// [`handle_wrote`](super::elector::LeaderElector::handle_wrote).
     Create {
-        /// What to write.
+        /// Record to write.
         record: LeaderElectionRecord,
-        /// For how long at the most.
+        /// Longest time that the call may take.
         timeout: Duration,
     },
     /// Call [`ResourceLock::update`](super::lock::ResourceLock::update) and hand the result to
     /// [`handle_wrote`](super::elector::LeaderElector::handle_wrote).
     Update {
-        /// What to write.
+        /// Record to write.
         record: LeaderElectionRecord,
-        /// For how long at the most.
+        /// Longest time that the call may take.
         timeout: Duration,
     },
-    /// Start the workload. Say so with [`handle_workload_gone`](super::elector::LeaderElector::handle_workload_gone) once nothing of it
-    /// is left, whenever that is.
+    /// Start the workload. Call
+    /// [`handle_workload_gone`](super::elector::LeaderElector::handle_workload_gone) once nothing of it
+    /// runs any more.
     StartLeading {
-        /// The fencing token of this term.
+        /// Fencing token of this term.
         fencing_token: u64,
-        /// Until when it may run, unless that is extended.
+        /// Leadership deadline, unless it is extended.
         valid_until: Instant,
     },
-    /// The workload may run until then.
+    /// Let the workload run until the new leadership deadline.
     ExtendLease {
-        /// Until when.
+        /// Leadership deadline.
         valid_until: Instant,
     },
-    /// Stop the workload now. May come a second time with an earlier `kill_at`.
+    /// Stop the workload now. May be repeated with an earlier `kill_at`.
     StopLeading {
-        /// Why.
+        /// Reason for the stop.
         reason: StopReason,
-        /// When it must be killed at the latest.
+        /// Latest time at which the workload must be killed.
         kill_at: Instant,
     },
-    /// Somebody else holds the lease by now, or nobody: then the name is empty.
+    /// Report a new holder of the lease; an empty name stands for nobody.
     NewLeader(String),
     /// Call [`ResourceLock::record_event`](super::lock::ResourceLock::record_event).
     Event(String),
-    /// Something that people may want to read.
+    /// Report a notice to operators.
     Notice(Notice),
 }
 
-/// Why a workload has to stop.
+/// Reason why a workload must stop.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {
     /// The elector was asked to stop.
     Cancelled,
-    /// It was asked to let another one lead.
+    /// The leader was asked to let another candidate lead.
     SteppedDown,
-    /// What worked in the term has ended by itself.
+    /// The workload has ended by itself.
     WorkloadEnded,
     /// The lease could not be renewed in time.
     RenewDeadline,
-    /// The lease is somebody else's, or what was written is gone.
+    /// The lease is held by another process, or its record was lost.
     Deposed,
 }
 
@@ -80,81 +81,81 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             StopReason::Cancelled => "asked to stop",
-            StopReason::SteppedDown => "asked to let another one lead",
+            StopReason::SteppedDown => "asked to step down",
             StopReason::WorkloadEnded => "the workload has ended",
             StopReason::RenewDeadline => "the lease could not be renewed in time",
-            StopReason::Deposed => "the lease is not ours any more",
+            StopReason::Deposed => "the lease is held by another candidate",
         })
     }
 }
 
-/// Something that people may want to read.
+/// Event in an election that operators may want to know.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
-    /// A call to the store failed, and is to be tried again.
+    /// A call to the store failed, and will be tried again.
     Failed {
-        /// Which call.
+        /// Name of the call, such as "renewing the lease".
         call: &'static str,
-        /// How.
+        /// Cause.
         error: LockError,
-        /// Whether it was to write.
+        /// Whether the call was a write.
         write: bool,
-        /// After how long it is tried again.
+        /// Time until the next try.
         retry_in: Duration,
     },
-    /// The store told a leader to stay away for longer than its lease lasts: it leads to the end of
-    /// that, and then nobody can, as the others share the store's limits.
+    /// The store refuses the leader's calls for longer than its lease lasts. The leader leads until its
+    /// deadline; after that nobody can, because the standbys share the rate limit.
     RateLimitedPastDeadline {
-        /// How long it still leads.
+        /// Time until the leadership deadline.
         leads_for: Duration,
-        /// For how long nobody is to ask the store.
+        /// Time for which the store refuses calls.
         retry_after: Duration,
     },
-    /// A claim took effect, and is to be confirmed.
+    /// A claim is effective, and must be confirmed.
     Claimed {
-        /// The token of the term that it is to begin.
+        /// Fencing token of the term that the claim begins.
         fencing_token: u64,
     },
     /// Another candidate's claim came first.
     ClaimLost,
-    /// What was written last is gone from the store: nothing is claimed for so long.
+    /// The observed record was lost from the store: this candidate does not claim for a while.
     RecordLost {
-        /// For how long.
+        /// Time for which nothing is claimed.
         pause: Duration,
     },
-    /// What stands in the store came past the elections, and is waited for.
+    /// The effective record is a foreign write, and its lease must expire.
     ForeignWrite {
-        /// What it is.
+        /// Description of the foreign write.
         what: String,
-        /// For how long.
+        /// Time until the lease may be acquired.
         wait: Duration,
     },
-    /// Another process holds the lease under this candidate's name, or an earlier one of its own did.
+    /// Another process, or an earlier one, holds the lease under this candidate's name.
     SameName,
-    /// The lease was given back.
+    /// The lease was released.
     Released,
-    /// It stepped down, and claims nothing for so long.
+    /// This candidate stepped down, and does not claim for a while.
     BackingOff {
-        /// For how long.
+        /// Time for which nothing is claimed.
         pause: Duration,
     },
 }
 
-/// How an election ended for this candidate.
+/// End of an election for this candidate.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Finish {
     /// It was stopped, and holds nothing.
     Stopped,
-    /// It was stopped, and could not give the lease back: others wait until it has run out.
+    /// It was stopped, and could not release the lease: other candidates wait until it expires.
     NotReleased,
-    /// It lost the lease, and was told to end then.
+    /// It lost the lease, and its configuration says to end then.
     LostLease,
-    /// It did not lead within the time that it was given for that.
+    /// It did not lead within the time given for that.
     DidNotLead,
-    /// Another candidate leads, or did too lately for this one to lead.
+    /// Another candidate leads, or led too recently for this one to lead.
     LedRecently,
-    /// Its workload did not end in time. The lease is not given back.
+    /// Its workload did not stop in time. The lease is not released.
     WorkloadStuck,
 }

@@ -1,4 +1,4 @@
-//! What a candidate knows of the lease, when it may take it, and what it then writes.
+//! What a candidate has observed, when it may acquire the lease, and what it then writes.
 
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
@@ -13,43 +13,43 @@ use super::record::LeaderElectionRecord;
 use super::status::ObservedStatus;
 use super::time::Instant;
 
-/// A record is a leader's long gone, and may be claimed on the first look, when it is older than
-/// this by the store's own clock, and than [`LONG_GONE_LEASES`] of its leases.
-const LONG_GONE: Duration = Duration::from_secs(600);
-const LONG_GONE_LEASES: u32 = 10;
+/// A record that is older than this by the store's clock, and than [`LONG_EXPIRED_LEASES`] of its leases,
+/// may be claimed after the first read.
+const LONG_EXPIRED: Duration = Duration::from_secs(600);
+const LONG_EXPIRED_LEASES: u32 = 10;
 
-/// Dates have whole seconds, and those of a write and of an answer come from two clocks.
+/// Dates have whole seconds, and the dates of a write and of an answer come from two clocks.
 const DATE_SLACK: Duration = Duration::from_secs(2);
 
-/// Polls are spread by up to this part of their period, either way, so that candidates started
-/// together do not look together for ever.
+/// Polls vary by up to this part of their period, so that candidates that start together do not poll
+/// together for ever.
 pub(super) const POLL_JITTER: f64 = 0.1;
 
-/// The part of a poll period by which the look after a renewal may come sooner: not more, or looks
-/// that show nothing new would come close upon one that did.
+/// The part of a poll period by which the read after a renewal may come sooner. With more, reads that
+/// show nothing new would follow too soon on one that did.
 const MOST_SPREAD: f64 = 0.75;
 
-/// After so many times the longest stagger the last candidate writes of those that start at once, where
-/// nobody has to be waited for.
+/// Factor for the longest stagger after the first read, when a lease may be acquired immediately.
 const START_STAGGERS: u32 = 3;
 
-/// How steeply these grow more towards the end. So however many there are, few are the first.
+/// Steepness of the staggers after the first read. Most are late, so that however many candidates start
+/// simultaneously, few write first.
 const START_STEEPNESS: f64 = 4.0;
 
-/// What was last observed, and since when that is in effect.
+/// Last observed content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Observation {
     observed: Observed,
-    /// When the answer came in which it was first seen in effect.
+    /// Time of the answer that first showed the content as effective.
     since: Instant,
-    /// It was seen on the first look, and its leader is long gone.
-    long_gone: bool,
-    /// How long after the end of the lease this candidate takes it.
+    /// Whether the first read showed it, long expired by the store's clock.
+    long_expired: bool,
+    /// Random delay of this candidate's claim after the lease may be acquired.
     stagger: Duration,
 }
 
-/// What is drawn at random. It decides nothing that matters, so candidates that differ only in what
-/// they will draw count as equal.
+/// Source of the random delays. They decide nothing that matters for safety, so candidates that differ
+/// only in them are equal.
 #[derive(Clone, Debug)]
 struct Dice(Rng);
 
@@ -65,15 +65,15 @@ impl Hash for Dice {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
-/// The observations of one candidate.
+/// Observations of one candidate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Candidacy {
-    /// The lease that it would write itself: as long as the record will say.
+    /// Lease duration of this candidate's own records.
     own_lease: Duration,
     longest_stagger: Duration,
     dice: Dice,
     observation: Option<Observation>,
-    /// Nothing is claimed before this.
+    /// Time before which this candidate does not claim.
     not_before: Instant,
     highest_fencing_token: Option<u64>,
 }
@@ -90,7 +90,7 @@ impl Candidacy {
         }
     }
 
-    /// Takes in what a look that was answered `now` showed, and says what of it is remarkable.
+    /// Takes in the result of a read that was answered `now`, and returns notices about it.
     pub(super) fn observe(&mut self, now: Instant, observed: Observed) -> Vec<Notice> {
         let mut notices = Vec::new();
         self.highest_fencing_token = self
@@ -101,7 +101,7 @@ impl Candidacy {
             self.not_before = self.not_before.max(now + pause);
             notices.push(Notice::RecordLost { pause });
         }
-        let first_look = self.observation.is_none();
+        let first_read = self.observation.is_none();
         let same = self
             .observation
             .take()
@@ -109,11 +109,11 @@ impl Candidacy {
         self.observation = Some(match same {
             Some(old) => Observation { observed, ..old },
             None => {
-                notices.extend(self.overwritten_notice(&observed));
+                notices.extend(self.foreign_write_notice(&observed));
                 Observation {
                     since: now,
-                    long_gone: first_look && is_long_gone(&observed),
-                    stagger: self.draw_stagger(first_look),
+                    long_expired: first_read && is_long_expired(&observed),
+                    stagger: self.draw_stagger(first_read),
                     observed,
                 }
             }
@@ -121,10 +121,10 @@ impl Candidacy {
         notices
     }
 
-    /// How long after the lease is free a candidate that sees it so writes.
-    fn draw_stagger(&mut self, first_look: bool) -> Duration {
+    /// Draws the delay between when the lease may be acquired and the claim.
+    fn draw_stagger(&mut self, first_read: bool) -> Duration {
         let chance = self.dice.0.f64();
-        if first_look {
+        if first_read {
             let late = (chance * START_STEEPNESS.exp_m1()).ln_1p() / START_STEEPNESS;
             return self
                 .longest_stagger
@@ -134,24 +134,24 @@ impl Candidacy {
         self.longest_stagger.mul_f64(chance)
     }
 
-    fn overwritten_notice(&self, observed: &Observed) -> Option<Notice> {
+    fn foreign_write_notice(&self, observed: &Observed) -> Option<Notice> {
         let longest = observed.foreign_wait?;
         let what = match &observed.content {
             Content::NeverWritten => return None,
-            Content::Deleted => "the record is gone".to_owned(),
-            Content::Corrupt(why) => format!("the record cannot be read, {why}"),
-            Content::Record(_) => "the record was written past the elections".to_owned(),
+            Content::Deleted => "the record was deleted".to_owned(),
+            Content::Corrupt(why) => format!("the record is corrupt, {why}"),
+            Content::Record(_) => "the record was written by hand or by another program".to_owned(),
         };
         let wait = longest.max(self.own_lease);
         Some(Notice::ForeignWrite { what, wait })
     }
 
-    /// What is in effect; `None` before the first look.
+    /// Returns the effective content; `None` before the first read.
     pub(super) fn content(&self) -> Option<&Content> {
         Some(&self.observation.as_ref()?.observed.content)
     }
 
-    /// What is known, for those who look in from outside.
+    /// Returns what was observed, for operators.
     pub(super) fn status(&self) -> Option<ObservedStatus> {
         let observation = self.observation.as_ref()?;
         Some(ObservedStatus {
@@ -161,22 +161,22 @@ impl Candidacy {
         })
     }
 
-    /// Who holds the lease, empty for nobody.
+    /// Returns the holder of the lease; empty for nobody.
     pub(super) fn holder(&self) -> &str {
         self.content().map_or("", Content::holder)
     }
 
-    /// Which of this process's writes is in effect, if one is.
+    /// Returns the number of this process's write that is effective, if one is.
     pub(super) fn mine(&self) -> Option<u64> {
         self.observation.as_ref()?.observed.mine
     }
 
-    /// Since when the newest state of the store is known, by the last look.
+    /// Returns when the newest state of the store, by the last read, was first known.
     pub(super) fn head_known_since(&self) -> Option<Instant> {
         self.observation.as_ref()?.observed.head_known_since
     }
 
-    /// When this candidate takes the lease, unless something else is observed before.
+    /// Returns when this candidate acquires the lease, unless it observes something else before.
     pub(super) fn acquire_at(&self) -> Instant {
         let Some(observation) = &self.observation else {
             return Instant::from_boot(Duration::MAX);
@@ -184,33 +184,33 @@ impl Candidacy {
         let wait = self.wait(observation);
         let free_at = (observation.since + wait).max(self.not_before);
         if wait.is_zero() && self.mine().is_some() {
-            // Nobody else takes it now.
+            // No other candidate acquires it now.
             return free_at;
         }
         free_at + observation.stagger
     }
 
-    /// Whether a lease has to run out.
+    /// Returns whether a lease must expire first.
     pub(super) fn waits(&self) -> bool {
         self.observation
             .as_ref()
             .is_some_and(|observation| !self.wait(observation).is_zero())
     }
 
-    /// Whether what is in effect was first seen in the answer that came `now`.
+    /// Returns whether the answer that came `now` was the first to show the effective content.
     pub(super) fn is_news(&self, now: Instant) -> bool {
         self.observation
             .as_ref()
             .is_some_and(|observation| observation.since == now)
     }
 
-    /// Claims nothing before then.
+    /// Prevents claims before `until`.
     pub(super) fn back_off(&mut self, until: Instant) {
         self.not_before = self.not_before.max(until);
     }
 
-    /// Whether another candidate's term was alive within `period` before `now`, by the store's own
-    /// clock. Of a record that names a holder, the lease counts as used to its end.
+    /// Returns whether another candidate led within `period` before `now`, by the store's clock. A record
+    /// that names a holder counts until its lease expires.
     pub(super) fn led_within(&self, now: Instant, period: Duration) -> bool {
         let Some(observation) = &self.observation else {
             return false;
@@ -225,12 +225,12 @@ impl Candidacy {
         if record.holder_identity.is_empty() {
             return observed.dated.is_some_and(|age| age < period + DATE_SLACK);
         }
-        // Without a date it may have been written just before it was first seen.
+        // Without a date it may have been written just before it was first observed.
         let age = observed.dated.unwrap_or(now.since(observation.since));
         age < record.lease_duration() + period + DATE_SLACK
     }
 
-    /// How long after it was first seen this may be taken.
+    /// Returns the time from the first observation until the lease may be acquired.
     fn wait(&self, observation: &Observation) -> Duration {
         let observed = &observation.observed;
         match (&observed.content, observed.foreign_wait) {
@@ -239,7 +239,7 @@ impl Candidacy {
             (Content::Deleted | Content::Corrupt(_), None) => self.own_lease,
             (Content::Record(record), None) => {
                 let free = record.holder_identity.is_empty();
-                if free || self.mine().is_some() || observation.long_gone {
+                if free || self.mine().is_some() || observation.long_expired {
                     return Duration::ZERO;
                 }
                 record.lease_duration()
@@ -247,25 +247,25 @@ impl Candidacy {
         }
     }
 
-    /// A factor for the time from a look that showed a renewal to the next one. All see it at about
-    /// the same time, and are not to look at the same times for ever: who gives the lease back is to be
-    /// seen soon, and by few at once.
+    /// Returns a random factor for the time from a read that showed a renewal to the next read. All
+    /// standbys observe a renewal at about the same time. With different times for the next read, one of
+    /// them observes a release early, and few do simultaneously.
     pub(super) fn spread(&mut self) -> f64 {
         1.0 - MOST_SPREAD * self.dice.0.f64()
     }
 
-    /// A factor for the time between two looks, up to `POLL_JITTER` above or below one.
+    /// Returns a random factor for the time between two reads: 1 ± `POLL_JITTER`.
     pub(super) fn poll_jitter(&mut self) -> f64 {
         1.0 - POLL_JITTER + 2.0 * POLL_JITTER * self.dice.0.f64()
     }
 
-    /// The token of a term that is claimed now: one more than every one seen.
+    /// Returns the fencing token of a claim: one more than the highest one read.
     pub(super) fn next_fencing_token(&self) -> u64 {
         self.highest_fencing_token
             .map_or(0, |token| token.saturating_add(1))
     }
 
-    /// The fields of the record in effect that are not ours to change.
+    /// Returns the fields of the effective record that a claim or renewal keeps.
     pub(super) fn other_fields(&self) -> Map<String, Value> {
         let record = self.content().and_then(Content::record);
         record
@@ -273,7 +273,7 @@ impl Candidacy {
             .unwrap_or_default()
     }
 
-    /// The record that gives the lease back: client-go's, for one second, with the token kept.
+    /// Returns the record of a release, as client-go writes it: one second, with the fencing token kept.
     pub(super) fn release_record(&self, wall: String) -> LeaderElectionRecord {
         let transitions = self
             .content()
@@ -290,16 +290,16 @@ impl Candidacy {
     }
 }
 
-/// The longest lease that may stand behind what was observed.
+/// Returns the longest lease that the observed content may have replaced or still grants.
 fn longest_lease(observed: &Observed) -> Duration {
     let record = observed.content.record();
     let lease = record.map_or(Duration::ZERO, LeaderElectionRecord::lease_duration);
     lease.max(observed.foreign_wait.unwrap_or_default())
 }
 
-fn is_long_gone(observed: &Observed) -> bool {
+fn is_long_expired(observed: &Observed) -> bool {
     let (Some(age), Some(record)) = (observed.age, observed.content.record()) else {
         return false;
     };
-    age > LONG_GONE && age > record.lease_duration() * LONG_GONE_LEASES
+    age > LONG_EXPIRED && age > record.lease_duration() * LONG_EXPIRED_LEASES
 }

@@ -1,4 +1,4 @@
-//! How an election is timed, and the relations between the times that keep it safe.
+//! Timing of an election, and the relations between the times that keep it safe.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,59 +8,56 @@ use super::record::LONGEST_LEASE;
 /// client-go's `JitterFactor`: the renew deadline must leave room for more than one retry period.
 const JITTER_FACTOR: f64 = 1.2;
 
-/// Which part of the lease is kept back for reaping processes and for clocks that drift.
+/// The part of the lease that is reserved for reaping processes and for clock drift.
 const MARGIN_DIVISOR: u32 = 30;
 
-/// The shortest duration that is taken for a setting.
+/// Shortest duration of a setting.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The longest duration that is taken for a setting that the lease does not bound.
+/// Longest duration of a setting that the lease does not bound.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// The longest identity that is taken, in bytes: the record must stay far below what a gist shows
-/// uncut.
+/// Longest identity in bytes. Why: a store may return a long record truncated.
 const LONGEST_IDENTITY: usize = 64 * 1024;
 
-/// How an election is timed. See [`validate`](Self::validate) for what must hold between the times.
+/// Configuration of a candidate. [`validate`](Self::validate) checks the relations between the times.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeaderElectionConfig {
-    /// The name of this candidate, unlike that of every other one; not empty.
+    /// Name of this candidate, unique in the election; not empty.
     pub identity: String,
-    /// How long a lease lasts for those who see it: a candidate may take it over this long after it
-    /// first saw the newest renewal. At most one hour. Longer: steadier, and a longer gap when a
-    /// leader dies.
+    /// Lease duration, at most one hour: a candidate may take over this long after it first observed the
+    /// newest renewal. A longer lease tolerates longer outages of the store, and delays the takeover
+    /// after a crash.
     pub lease_duration: Duration,
-    /// A leader that could not renew for this long stops leading.
+    /// Time without a successful renewal after which a leader stops leading.
     pub renew_deadline: Duration,
-    /// The time between two renewals.
+    /// Interval between renewals.
     pub retry_period: Duration,
-    /// The time between two looks of a candidate at the lease.
+    /// Interval between a candidate's reads.
     pub poll_period: Duration,
-    /// How long a workload gets from TERM to KILL when the lease is being lost.
+    /// Time from SIGTERM to SIGKILL for a workload whose lease is lost.
     pub termination_grace: Duration,
-    /// How long the lease is kept alive for a workload that is stopped politely.
+    /// Longest time for a graceful shutdown of the workload, during which the leader renews.
     pub stop_timeout: Duration,
-    /// Whether the lease is given back when this candidate is stopped.
+    /// Whether this candidate releases the lease when it is stopped.
     pub release_on_cancel: bool,
-    /// Whether this candidate ends when it lost the lease, rather than stand again.
+    /// Whether this candidate finishes after it lost the lease. Otherwise it rejoins.
     pub exit_on_lost_lease: bool,
-    /// A candidate that does not lead within this time gives up; `None`: never.
+    /// Time within which this candidate must lead, or it finishes; `None` for no limit.
     pub give_up_after: Option<Duration>,
-    /// A candidate gives up as soon as it sees another one lead, or that one did within this time by
-    /// the store's own clock (to whole seconds, in favour of not leading); `None`: it stands on.
+    /// This candidate finishes as soon as it observes that another candidate leads, or led within this
+    /// time by the store's clock (whole seconds, in favour of not leading); `None` for never.
     pub unless_led_within: Option<Duration>,
-    /// How long a candidate waits beyond the end of a lease at the most, drawn at random, so that not
-    /// all of them write at once; at most the lease. It is for three candidates: each further one that
-    /// the lock knows of adds twice as much, up to ten candidates; and it is three times as long on the
-    /// first look after start. Where the lock cannot know, 0.6 s for each candidate keep them apart.
+    /// Longest random delay before a candidate claims a lease that it may acquire, so that standbys do
+    /// not all write simultaneously. At most the lease duration; three times as long after the first
+    /// read. The default of 0.4 s suits three candidates.
     pub takeover_stagger: Duration,
-    /// Seeds what is drawn at random: staggers, when to look, and who looks on where requests run
-    /// short. Another one for each candidate.
+    /// Seed of the random delays. Use another one for each candidate.
     pub seed: u64,
 }
 
 impl LeaderElectionConfig {
-    /// The default times, for a candidate of this name.
+    /// Returns the default configuration of a candidate with this name.
     #[must_use]
     pub fn new(identity: impl Into<String>) -> Self {
         LeaderElectionConfig {
@@ -80,14 +77,14 @@ impl LeaderElectionConfig {
         }
     }
 
-    /// What is kept back of the lease for reaping processes and for clocks that drift: a thirtieth.
+    /// Returns the part of the lease that is reserved for reaping processes and for clock drift: a thirtieth.
     #[must_use]
     pub fn margin(&self) -> Duration {
         self.lease_duration / MARGIN_DIVISOR
     }
 
-    /// How long after a confirmed write was sent its writer may lead: the lease less what stopping
-    /// takes.
+    /// Returns the time from sending a confirmed write to the leadership deadline: the lease less the
+    /// time that stopping takes.
     #[must_use]
     pub fn usable_lease(&self) -> Duration {
         self.lease_duration
@@ -95,21 +92,19 @@ impl LeaderElectionConfig {
             .saturating_sub(self.margin())
     }
 
-    /// The lease duration as it is written to the record: whole seconds, rounded up, so that nobody
-    /// waits for less than the setting.
+    /// Returns the lease duration of the record in seconds, rounded up, so that no candidate waits for
+    /// less than the setting.
     #[must_use]
     pub fn lease_duration_seconds(&self) -> u64 {
         self.lease_duration.as_secs() + u64::from(self.lease_duration.subsec_nanos() > 0)
     }
 
-    /// Checks every rule, and returns all that are broken.
-    ///
-    /// `confirmation` is what [`ResourceLock::confirm_delay`](super::lock::ResourceLock::confirm_delay)
-    /// says of the store.
+    /// Checks every rule. `confirm_delay` is that of the store
+    /// ([`ResourceLock::confirm_delay`](super::lock::ResourceLock::confirm_delay)).
     ///
     /// # Errors
-    /// One [`ConfigError`] for each broken rule.
-    pub fn validate(&self, confirmation: Option<Duration>) -> Result<(), Vec<ConfigError>> {
+    /// Returns one [`ConfigError`] for each broken rule.
+    pub fn validate(&self, confirm_delay: Option<Duration>) -> Result<(), Vec<ConfigError>> {
         let mut errors = Vec::new();
         if self.identity.is_empty() {
             errors.push(ConfigError::EmptyIdentity);
@@ -118,7 +113,7 @@ impl LeaderElectionConfig {
             errors.push(ConfigError::LongIdentity(self.identity.len()));
         }
         self.validate_ranges(&mut errors);
-        self.validate_relations(confirmation, &mut errors);
+        self.validate_relations(confirm_delay, &mut errors);
         if errors.is_empty() {
             Ok(())
         } else {
@@ -155,9 +150,9 @@ impl LeaderElectionConfig {
         }
     }
 
-    fn validate_relations(&self, confirmation: Option<Duration>, errors: &mut Vec<ConfigError>) {
-        // client-go's two rules, the first of them tightened: a leader must have stopped, its
-        // workload killed and reaped, before anybody else may take the lease.
+    fn validate_relations(&self, confirm_delay: Option<Duration>, errors: &mut Vec<ConfigError>) {
+        // client-go's two rules. The first is stricter: a leader must have stopped, and its workload must
+        // be killed and reaped, before another candidate may acquire the lease.
         let needed = [
             self.renew_deadline,
             self.retry_period,
@@ -169,7 +164,7 @@ impl LeaderElectionConfig {
         if needed > self.lease_duration {
             errors.push(ConfigError::ShortLease {
                 lease_duration: self.lease_duration,
-                // In a form that can be read; up, so that what is shown is enough.
+                // Rounded up to milliseconds, so that the value shown is enough.
                 needed: Duration::from_millis(needed.as_micros().div_ceil(1000) as u64),
             });
         }
@@ -179,7 +174,7 @@ impl LeaderElectionConfig {
                 retry_period: self.retry_period,
             });
         }
-        if let Some(confirm_delay) = confirmation
+        if let Some(confirm_delay) = confirm_delay
             && confirm_delay > self.retry_period / 2
         {
             errors.push(ConfigError::LongConfirmDelay {
@@ -190,8 +185,7 @@ impl LeaderElectionConfig {
     }
 }
 
-/// A broken rule of [`LeaderElectionConfig`]. The texts name the settings as they stand in the
-/// environment.
+/// Broken rule of [`LeaderElectionConfig`]. The texts name the settings of the environment.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
@@ -201,41 +195,41 @@ pub enum ConfigError {
     LongIdentity(usize),
     /// A duration is below a millisecond.
     TooShort {
-        /// The setting.
+        /// Name of the setting.
         name: &'static str,
-        /// Its value.
+        /// Value of the setting.
         value: Duration,
     },
     /// A duration is above a day.
     TooLong {
-        /// The setting.
+        /// Name of the setting.
         name: &'static str,
-        /// Its value.
+        /// Value of the setting.
         value: Duration,
     },
-    /// The lease is longer than anybody would wait for.
+    /// The lease is longer than a candidate waits for.
     LongLease(Duration),
-    /// Candidates wait longer for each other than for a leader.
+    /// The takeover stagger is longer than the lease.
     LongStagger(Duration),
-    /// The lease is shorter than what has to fit into it.
+    /// The lease is shorter than the times that must fit into it.
     ShortLease {
-        /// The setting.
+        /// Value of the setting.
         lease_duration: Duration,
-        /// The sum that has to fit.
+        /// Sum of the times that must fit.
         needed: Duration,
     },
     /// The renew deadline leaves no room for a second try.
     ShortRenewDeadline {
-        /// The setting.
+        /// Value of the setting.
         renew_deadline: Duration,
-        /// What it has to exceed, times 1.2.
+        /// Setting that it must exceed by a factor of 1.2.
         retry_period: Duration,
     },
-    /// Waiting for confirmations would slow the renewals down.
+    /// The confirm delay would slow down the renewals.
     LongConfirmDelay {
-        /// The setting.
+        /// Value of the setting.
         confirm_delay: Duration,
-        /// Half of this is the most.
+        /// Setting of which it may be at most half.
         retry_period: Duration,
     },
 }
@@ -244,25 +238,25 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConfigError::EmptyIdentity => {
-                f.write_str("LEADER_NAME is empty: give this candidate a name of its own")
+                f.write_str("LEADER_NAME is empty; give this candidate a unique name")
             }
             ConfigError::LongIdentity(length) => write!(
                 f,
-                "LEADER_NAME has {length} bytes: give a name of at most {LONGEST_IDENTITY}"
+                "LEADER_NAME has {length} bytes; give at most {LONGEST_IDENTITY}"
             ),
             ConfigError::TooShort { name, value } => {
-                write!(f, "{name} is {value:?}: give at least 1ms")
+                write!(f, "{name} is {value:?}; give at least 1ms")
             }
             ConfigError::TooLong { name, value } => {
-                write!(f, "{name} is {value:?}: give at most 24h")
+                write!(f, "{name} is {value:?}; give at most 24h")
             }
             ConfigError::LongLease(value) => write!(
                 f,
-                "LEASE_DURATION is {value:?}: a lease lasts at most 1h, longer ones are not waited for"
+                "LEASE_DURATION is {value:?}; give at most 1h, because no candidate waits longer"
             ),
             ConfigError::LongStagger(value) => write!(
                 f,
-                "TAKEOVER_STAGGER is {value:?}: give at most LEASE_DURATION, and a second is enough for most"
+                "TAKEOVER_STAGGER is {value:?}; give at most LEASE_DURATION, one second is usually enough"
             ),
             ConfigError::ShortLease {
                 lease_duration,
@@ -270,8 +264,8 @@ impl fmt::Display for ConfigError {
             } => write!(
                 f,
                 "LEASE_DURATION is {lease_duration:?}, but RENEW_DEADLINE + RETRY_PERIOD + \
-                 TERMINATION_GRACE + a thirtieth of the lease are {needed:?}: a leader would not be \
-                 gone in time; lengthen the lease or shorten the others"
+                 TERMINATION_GRACE + a thirtieth of the lease are {needed:?}, so a leader could not stop \
+                 in time; lengthen the lease or shorten the others"
             ),
             ConfigError::ShortRenewDeadline {
                 renew_deadline,
@@ -279,15 +273,14 @@ impl fmt::Display for ConfigError {
             } => write!(
                 f,
                 "RENEW_DEADLINE is {renew_deadline:?}, but must be more than {JITTER_FACTOR} times \
-                 RETRY_PERIOD ({retry_period:?}), or one failed renewal loses the lease"
+                 RETRY_PERIOD ({retry_period:?}), because otherwise one failed renewal loses the lease"
             ),
             ConfigError::LongConfirmDelay {
                 confirm_delay,
                 retry_period,
             } => write!(
                 f,
-                "CONFIRM_DELAY is {confirm_delay:?}, but may be at most half of RETRY_PERIOD \
-                 ({retry_period:?})"
+                "CONFIRM_DELAY is {confirm_delay:?}; give at most half of RETRY_PERIOD ({retry_period:?})"
             ),
         }
     }

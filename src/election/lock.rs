@@ -1,9 +1,8 @@
-//! What the core asks of a store: the lock interface, what a look at the store shows, and how calls
-//! fail.
+//! The lock interface: calls to a store, what a read shows, and how calls fail.
 //!
-//! This is client-go's `resourcelock.Interface` with the differences that a store needs which is
-//! neither transactional nor always honest: what is seen is an [`Observed`], not just a record, and
-//! a [`LockError`] keeps apart what the elector must treat differently.
+//! This is client-go's `resourcelock.Interface` with two differences, for stores that are neither
+//! transactional nor always up to date: a read returns an [`Observed`], which says more than the
+//! record, and a [`LockError`] tells apart what the elector must treat differently.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,47 +11,47 @@ use std::time::Duration;
 use super::record::LeaderElectionRecord;
 use super::time::Instant;
 
-/// A place where the lease record is kept, seen by one process.
+/// Store of one lease record, as one process uses it.
 ///
-/// The elector makes one call at a time. Each call must come back within its `timeout`, or soon
-/// after; the elector does not wait for it to decide that its own lease has run out.
+/// The elector makes one call at a time. Each call should return within its `timeout`. If it does not,
+/// the elector still ends its own lease in time.
 pub trait ResourceLock {
-    /// Looks at the store.
+    /// Reads the effective record.
     ///
     /// # Errors
-    /// Every kind but [`LockError::Conflict`] and [`LockError::OutcomeUnknown`].
+    /// Returns every kind except [`LockError::Conflict`] and [`LockError::OutcomeUnknown`].
     fn get(&mut self, timeout: Duration) -> Result<Observed, LockError>;
 
     /// Writes the first record.
     ///
     /// # Errors
-    /// [`LockError::Conflict`] when there is a record, or when somebody else's came first; else as
-    /// for [`update`](Self::update).
+    /// Returns [`LockError::Conflict`] if there is a record; otherwise as [`update`](Self::update).
     fn create(
         &mut self,
         record: &LeaderElectionRecord,
         timeout: Duration,
     ) -> Result<Written, LockError>;
 
-    /// Writes `record` in place of what this lock last saw or wrote, and only then: it is a
-    /// compare-and-swap.
+    /// Replaces what this lock last read or wrote by `record`, if that is still effective
+    /// (compare-and-swap).
     ///
     /// # Errors
-    /// [`LockError::Conflict`] when something else is in its place by now;
-    /// [`LockError::OutcomeUnknown`] when the write may or may not have landed, or may still;
-    /// [`LockError::Unavailable`] and the others only when it certainly did not.
+    /// Returns [`LockError::Conflict`] if something else is effective by now,
+    /// [`LockError::OutcomeUnknown`] if the write may have landed or may still land, and the other
+    /// kinds only if it certainly did not.
     fn update(
         &mut self,
         record: &LeaderElectionRecord,
         timeout: Duration,
     ) -> Result<Written, LockError>;
 
-    /// Whether an acknowledged write can be lost afterwards.
+    /// Returns the confirm delay of a store that can lose acknowledged writes; `None` for a store that
+    /// cannot.
     ///
-    /// `None`: what is acknowledged stays. `Some(d)`: a write counts only once a later one of this
-    /// process took effect too that was sent at least `d` after the state right below it was first
-    /// known ([`Written::head_known_since`]). The store takes less than `d` from reading its state
-    /// to changing it.
+    /// With a delay `d`, a write counts only once a later write of this process is effective too that
+    /// was sent at least `d` after the state right below it was first known
+    /// ([`Written::head_known_since`]). The store must take less than `d` from reading its state to
+    /// changing it.
     fn confirm_delay(&self) -> Option<Duration>;
 
     /// Returns the shortest interval between a candidate's reads that the store's rate limits leave;
@@ -61,72 +60,69 @@ pub trait ResourceLock {
         Duration::ZERO
     }
 
-    /// Notes an event ("baz became leader") where people look for such things.
+    /// Records an event ("baz became leader") where operators of the store find it.
     fn record_event(&mut self, event: &str);
 
-    /// The name under which this process stands for election.
+    /// Returns the name of this candidate.
     fn identity(&self) -> &str;
 
-    /// Where the record is kept, for people.
+    /// Returns where the record is kept, for messages.
     fn describe(&self) -> String;
 }
 
-/// What the store said of a write that took effect.
+/// Result of an effective write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Written {
-    /// Since when this lock had known the state of the store on which the write stands: an answer
-    /// that came then showed it as the newest one. `None` if that is not known, or if anybody wrote
-    /// in between, be it beside the record. Without [`confirmation`](ResourceLock::confirm_delay) it
-    /// does not matter.
+    /// Time of the first answer that showed the state right below the write as the newest. `None` if it
+    /// is not known, or if there was another write in between, even beside the record. Ignored without
+    /// a [`confirm_delay`](ResourceLock::confirm_delay).
     pub head_known_since: Option<Instant>,
 }
 
-/// What a look at the store showed.
+/// Result of a read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Observed {
-    /// What is in effect.
+    /// Effective content.
     pub content: Content,
-    /// Names the write that is in effect: equal for two observations of one lock if and only if
-    /// they saw the same write (Kubernetes' `resourceVersion`, which is opaque too).
+    /// Number of the effective write: equal for two observations of one lock if and only if they saw
+    /// the same write (like Kubernetes' `resourceVersion`).
     pub resource_version: u64,
-    /// Which `create` or `update` call of this lock wrote it, counted from 1 over both, failed calls
-    /// included; `None` if another process did, even one of the same name.
+    /// Number of this lock's `create` or `update` call that wrote it, counted from 1 over both, failed
+    /// calls included; `None` if another process wrote it, even one of the same name.
     pub mine: Option<u64>,
-    /// How long ago it was written, by the store's own clock, where that can be trusted.
+    /// Time since it was written, by the store's clock, if that can be trusted.
     pub age: Option<Duration>,
-    /// The same, but of any record that was in a term, also one that may carry any date. Used where a
-    /// wrong one makes no second leader; `None` for what begins a history (a floor).
+    /// Like `age`, but also set for records whose date may be forged. Use only where a wrong age cannot
+    /// cause a second leader. `None` for a checkpoint.
     pub dated: Option<Duration>,
-    /// It came past the compare-and-swap (a person, or client-go on a gist): nobody may take an
-    /// empty holder for a release, and it is waited for at least this long, the longest lease that
-    /// it may have overwritten.
+    /// Set for a foreign write, one without compare-and-swap: an empty holder is no release, and a
+    /// candidate waits at least this long, the longest lease that the write may have replaced.
     pub foreign_wait: Option<Duration>,
-    /// The write seen before this one is gone from the store, as if it had never been: what it
-    /// showed may come back, and nothing is to be claimed for a lease from now.
+    /// Whether the write observed before was lost from the store. It may come back, so a candidate must
+    /// not claim for one lease from now.
     pub record_lost: bool,
-    /// Since when the newest state of the store that this look showed is known, whoever wrote it and
-    /// be it beside the record; `None` for since this look.
+    /// Time of the first answer that showed the newest state of this read, which may be a write beside
+    /// the record; `None` for this read itself.
     pub head_known_since: Option<Instant>,
-    /// The highest token in any write seen or looked up, in effect or not; `None` if there was
-    /// none.
+    /// Highest fencing token in any write read so far, effective or not; `None` if there was none.
     pub highest_fencing_token: Option<u64>,
 }
 
-/// What is in effect in the store.
+/// Effective content of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
-    /// There is no record, and there never was.
+    /// No record was ever written.
     NeverWritten,
-    /// There was a record, and it is gone.
+    /// The record was deleted.
     Deleted,
-    /// What stands there is no readable record, for the reason given.
+    /// The content is not a readable record, for the reason given.
     Corrupt(Arc<str>),
-    /// A record, with or without a holder.
+    /// Record, with or without a holder.
     Record(Arc<LeaderElectionRecord>),
 }
 
 impl Content {
-    /// The record, if it is one.
+    /// Returns the record, if it is one.
     #[must_use]
     pub fn record(&self) -> Option<&LeaderElectionRecord> {
         match self {
@@ -135,7 +131,7 @@ impl Content {
         }
     }
 
-    /// Who holds the lease by this content; empty for nobody.
+    /// Returns the holder of the lease; empty for nobody.
     #[must_use]
     pub fn holder(&self) -> &str {
         self.record()
@@ -143,36 +139,33 @@ impl Content {
     }
 }
 
-/// How a call to the store failed.
+/// Failure of a call to the store.
 ///
-/// Each text is one clause for people that says what happened and what to do about it, and holds no
-/// secret.
+/// Each text is one clause that says what happened and what to do. It contains no secret.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LockError {
-    /// The place where the record should be does not exist, or is hidden from us.
+    /// The store does not exist, or is hidden from this client.
     NotFound(String),
-    /// Somebody else wrote since this lock last saw the store; what is there now is known.
+    /// Another process wrote since this lock last read the store.
     Conflict,
-    /// The store does not take our credentials, or they do not permit this.
+    /// The store rejects the credentials, or they do not permit the call.
     Unauthorized(String),
-    /// We are to come back later.
+    /// The store refuses calls for a while.
     RateLimited {
-        /// After how long.
+        /// Time until the next call may be made.
         retry_after: Duration,
-        /// Which limit it was.
+        /// Description of the limit.
         why: String,
     },
-    /// The store cannot be reached, does not work, or does not yet show what it should; nothing was
-    /// written.
+    /// The store cannot be reached, does not work, or gives an outdated answer. Nothing was written.
     Unavailable(String),
-    /// There is more to be read than one call has time for: the next one goes on where this one
-    /// ended, and may be made soon. Of an update: nothing is known on top of which it could be written,
-    /// so that a [`get`](ResourceLock::get) has to come first.
+    /// There is more to read than one call has time for. The next call continues, and may be made soon.
+    /// For an update: a [`get`](ResourceLock::get) must come first.
     Unfinished(String),
-    /// A write may or may not have landed, or may still land later.
+    /// The write may have landed, or may still land.
     OutcomeUnknown(String),
-    /// What is there is not ours to touch, or not ours to understand.
+    /// The content must not be changed by this version, or cannot be understood by it.
     Refused(String),
 }
 
@@ -190,12 +183,12 @@ impl LockError {
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LockError::Conflict => f.write_str("somebody else wrote first"),
+            LockError::Conflict => f.write_str("another process wrote first"),
             LockError::RateLimited { retry_after, why } => {
-                write!(f, "{why}; to be tried again in {}s", retry_after.as_secs())
+                write!(f, "{why}; retry in {}s", retry_after.as_secs())
             }
             LockError::OutcomeUnknown(why) => {
-                write!(f, "it is not known whether the write landed: {why}")
+                write!(f, "the write may have landed: {why}")
             }
             LockError::NotFound(why)
             | LockError::Unauthorized(why)

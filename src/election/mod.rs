@@ -1,4 +1,4 @@
-//! The pure core of an election: no I/O, no threads, no clock, no environment, no global randomness.
+//! The pure core of an election, without I/O, threads, clocks, environment or global randomness.
 
 pub mod action;
 mod candidacy;

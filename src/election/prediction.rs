@@ -1,55 +1,54 @@
-//! When the leader's next renewal is to be seen, so that a candidate looks just then.
+//! Renewal prediction: a standby reads just when the leader's next renewal becomes visible.
 //!
-//! A lease is taken so long after its last renewal was first *seen*: what passes before it is seen is
-//! lost when the leader dies. But renewals come at even intervals, and a candidate's own looks tell
-//! when: the last one that was sent too early, and the first that was not.
+//! A lease expires one lease duration after its last renewal was first *observed*. The time until a
+//! renewal is observed is lost when the leader dies. But renewals come at even intervals, and a
+//! standby's own reads show when: the last read that was too early, and the first that was not.
 //!
 //! ```text
-//!   looks         ×           ×           ×           ●           ×        (× shows nothing new)
-//!                                         ├───────────┤                    a renewal was there to be seen
-//!   next time                                         ├──┬──┬──┬──┤        is looked for in quarters,
+//!   reads         ×           ×           ×           ●           ×        (× shows nothing new)
+//!                                         ├───────────┤                    a renewal became visible here
+//!   next time                                         ├──┬──┬──┬──┤        is searched in quarters,
 //!   after that                                                     ├┤      until it is known well enough
 //! ```
 //!
-//! It decides nothing but when to look, and so nothing that is promised rests on it. Looks that show
-//! nothing new are free at GitHub.
+//! It decides only when to read, so no promise depends on it.
 
 use std::time::Duration;
 
 use super::time::Instant;
 
-/// How exactly it is wanted to be known when a renewal can be seen, as a part of the poll period:
-/// exact enough not to matter. Nothing is known more exactly than a look takes.
+/// Precision of the prediction, as a part of the poll period. It is never better than the duration of a
+/// read.
 const EXACT: u32 = 32;
 
-/// Into how many parts an interval is divided that is not known so exactly: with more, more looks
-/// come too early; with fewer, it takes more renewals.
+/// Number of parts into which a less precise interval is divided. With more, more reads come too early;
+/// with fewer, the search takes more renewals.
 const PARTS: u32 = 4;
 
-/// How much later than usual a look may be for the sake of a renewal, in the same parts: a quarter of
-/// a poll.
+/// Delay of a read for the sake of a renewal, as a multiple of the precision: a quarter of a poll
+/// period.
 const LATER: u32 = EXACT / 4;
 
-/// By how much sooner than last time a renewal may be there, as a part of that exactness: what is looked
-/// for in the same interval for ever would never be found to come sooner.
+/// Widening of the searched interval towards the past, as a part of the precision. Without it, a renewal
+/// that comes sooner than last time would never be found.
 const SOONER: u32 = 16;
 
-/// By how much later it may be: the leader's timer is late by some of a millisecond each time.
+/// Widening towards the future, as a part of the precision: the leader's timer is a fraction of a
+/// millisecond late each time.
 const SLACK: u32 = 32;
 
-/// When renewals can be seen, by one candidate's looks.
+/// Prediction of the next renewal from one candidate's reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RenewalPrediction {
-    /// From one renewal to the next: one's own setting, as all have the same.
+    /// Interval between renewals: this candidate's own setting, because all should use the same.
     period: Duration,
-    /// Zero: nothing is to be gained.
+    /// Zero turns the prediction off.
     exact: Duration,
-    /// When the last look was sent.
+    /// Time at which the last read was sent.
     last: Option<Instant>,
-    /// How long it took.
+    /// Duration of the last read.
     took: Duration,
-    /// When the looks were sent between which the newest renewal came to be seen: the later one
-    /// showed it.
+    /// Send times of the two reads between which the newest renewal became visible.
     seen: Option<(Instant, Instant)>,
 }
 
@@ -58,7 +57,7 @@ impl RenewalPrediction {
         RenewalPrediction {
             period: retry_period,
             exact: match poll_period > retry_period {
-                // Whoever looks as seldom wants few requests.
+                // With such a long poll period, few requests matter more.
                 true => Duration::ZERO,
                 false => poll_period / EXACT,
             },
@@ -68,7 +67,7 @@ impl RenewalPrediction {
         }
     }
 
-    /// A look that was sent and answered then showed a renewal, or nothing new.
+    /// Takes in a read and whether it showed a renewal.
     pub(super) fn note_read(&mut self, sent: Instant, answered: Instant, renewed: bool) {
         if self.exact.is_zero() {
             return;
@@ -87,8 +86,8 @@ impl RenewalPrediction {
         self.seen = Some((from, sent));
     }
 
-    /// When to look instead of at `usual`, for the sake of the next renewal: before that, or a little
-    /// later if it is known well enough that nothing is to be seen earlier.
+    /// Returns when to read instead of at `usual`: earlier, or a little later if the next renewal is
+    /// known to become visible only then.
     pub(super) fn next_read(&self, usual: Instant) -> Instant {
         match self.aim() {
             Some((at, true)) if at < usual + self.exact * LATER => at,
@@ -97,12 +96,12 @@ impl RenewalPrediction {
         }
     }
 
-    /// When the next renewal is looked for next, and whether it is known when it comes.
+    /// Returns the next time to search for the next renewal, and whether its time is known.
     fn aim(&self) -> Option<(Instant, bool)> {
         let (from, to) = self.expected()?;
         let last = self.last?;
         if last >= to {
-            // It does not come, or later: looked for at growing intervals.
+            // It is late or does not come: search at growing intervals.
             return Some((last + last.since(to).max(self.exact), false));
         }
         let interval = to.since(from);
@@ -113,7 +112,7 @@ impl RenewalPrediction {
         Some((next.min(to), false))
     }
 
-    /// Between which looks the renewal after the newest one is to be seen.
+    /// Returns the interval in which the renewal after the newest one becomes visible.
     fn expected(&self) -> Option<(Instant, Instant)> {
         let (from, to) = self.seen?;
         Some((from + self.period, to + self.period))
@@ -131,16 +130,16 @@ mod tests {
         Instant::from_boot(Duration::from_millis(millis))
     }
 
-    /// A candidate that looks at renewals that can be seen at these times, each look taking so long:
-    /// how late it sees each of them, and how many looks it needs, in milliseconds.
+    /// Reads renewals that become visible at these times (ms); each read takes `took` ms. Returns for
+    /// each renewal how late it was observed (ms), and the number of reads.
     fn follow(renewals: &[u64], took: u64) -> Vec<(u64, usize)> {
         let took = Duration::from_millis(took);
         let mut prediction = RenewalPrediction::new(PERIOD, POLL);
-        let (mut now, mut seen, mut looks) = (at(0), 0, 0);
+        let (mut now, mut seen, mut reads) = (at(0), 0, 0);
         let mut followed = Vec::new();
         while seen < renewals.len() {
             let sent = now;
-            looks += 1;
+            reads += 1;
             let there = renewals
                 .iter()
                 .filter(|&&renewal| at(renewal) <= sent)
@@ -149,9 +148,9 @@ mod tests {
             if there > seen {
                 followed.push((
                     sent.since(at(renewals[there - 1])).as_millis() as u64,
-                    looks,
+                    reads,
                 ));
-                (seen, looks) = (there, 0);
+                (seen, reads) = (there, 0);
             }
             now = prediction.next_read(sent + POLL).max(sent + took);
         }
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_few_renewals_each_is_seen_at_once() {
+    fn renewals_are_soon_observed_immediately() {
         let followed = follow(&even(40), 1);
         let late = |n: usize| followed[n].0;
         assert!(late(0) > 1_000, "{followed:?}");
@@ -171,17 +170,17 @@ mod tests {
     }
 
     #[test]
-    fn that_costs_hardly_any_look_more() {
+    fn prediction_costs_few_reads() {
         let followed = follow(&even(100), 1);
-        let looks: usize = followed[10..].iter().map(|(_, looks)| looks).sum();
-        // Four an interval of 8 s were to be made anyway.
-        assert!(looks < 90 * 5, "{looks}");
-        let most = followed.iter().map(|(_, looks)| looks).max();
+        let reads: usize = followed[10..].iter().map(|(_, reads)| reads).sum();
+        // Four reads in 8 s come without prediction.
+        assert!(reads < 90 * 5, "{reads}");
+        let most = followed.iter().map(|(_, reads)| reads).max();
         assert!(most <= Some(&9), "{followed:?}");
     }
 
     #[test]
-    fn it_follows_renewals_that_drift_or_come_by_leaps() {
+    fn prediction_follows_drift_and_leaps() {
         let drifting = |by: i64| -> Vec<u64> {
             let times = (1..=60_i64).map(|n| n * (8_000 + by) + 700);
             times.map(|time| time as u64).collect()
@@ -191,7 +190,7 @@ mod tests {
             let late: u64 = followed[10..].iter().map(|(late, _)| late).sum();
             assert!(late / 50 <= 60, "{by}: {followed:?}");
         }
-        // A leader had to try again, and another one came.
+        // A leader retries, and another one takes over.
         let mut leaps = even(20);
         leaps.extend((1..=20).map(|n| 163_400 + n * 8_000));
         leaps.extend((1..=20).map(|n| 350_000 + n * 8_000));
@@ -201,14 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn where_a_look_takes_long_it_is_not_much_later_than_that() {
+    fn slow_reads_delay_by_their_duration() {
         let followed = follow(&even(60), 150);
         let late: u64 = followed[10..].iter().map(|(late, _)| late).sum();
         assert!(late / 50 <= 150, "{followed:?}");
     }
 
     #[test]
-    fn renewals_at_random_times_cost_no_more_than_some_looks() {
+    fn random_renewals_cost_few_reads() {
         let mut random = fastrand::Rng::with_seed(3);
         let mut time = 0;
         let renewals: Vec<u64> = std::iter::repeat_with(|| {
@@ -219,12 +218,12 @@ mod tests {
         .collect();
         let followed = follow(&renewals, 20);
         assert!(followed.iter().all(|(late, _)| *late <= 2_000));
-        let looks: usize = followed.iter().map(|(_, looks)| looks).sum();
-        assert!(looks < 200 * 11, "{looks}");
+        let reads: usize = followed.iter().map(|(_, reads)| reads).sum();
+        assert!(reads < 200 * 11, "{reads}");
     }
 
     #[test]
-    fn where_looks_are_as_many_as_can_be_none_is_aimed() {
+    fn tiny_poll_period_predicts_nothing() {
         let mut prediction = RenewalPrediction::new(PERIOD, Duration::from_nanos(1));
         prediction.note_read(at(0), at(1), false);
         prediction.note_read(at(1), at(2), true);
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_more_seldom_than_the_leader_renews_is_to_save_requests() {
+    fn long_poll_period_predicts_nothing() {
         let mut prediction = RenewalPrediction::new(PERIOD, PERIOD + Duration::from_nanos(1));
         prediction.note_read(at(0), at(1), false);
         prediction.note_read(at(9_000), at(9_001), true);

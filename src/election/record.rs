@@ -1,9 +1,8 @@
 //! The record that candidates share: its fields, and the JSON it is stored as.
 //!
 //! The names are those of client-go's `resourcelock.LeaderElectionRecord`, so that candidates of
-//! both kinds can share one store. What a store adds for its own use (see the gist lock) travels in
-//! [`LeaderElectionRecord::other`], as does every field that this project does not know: a rewrite
-//! keeps them.
+//! both kinds can share one store. Fields that a store adds for its own use, and all unknown fields,
+//! are kept in [`LeaderElectionRecord::other`] and survive a rewrite.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,42 +11,42 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-/// No record keeps a lease longer than this, whatever it says: a slip of the hand in the store must
-/// not lock everybody out for years.
+/// Longest lease that a candidate waits for, whatever the record says. Why: a typing error in the store
+/// must not lock out all candidates for years.
 pub const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
-/// The highest token that anybody claims with: the largest integer that survives every JSON reader,
-/// those that keep numbers as doubles included.
+/// Highest fencing token of a claim: the largest integer that every JSON reader keeps, including those
+/// that store numbers as doubles.
 pub const HIGHEST_TOKEN: u64 = (1 << 53) - 1;
 
-/// A lease record: who holds the lease, for how long, and since when.
+/// Lease record: holder, lease duration and times.
 ///
-/// The times are for people. No decision compares them with a clock.
+/// The times are for operators. No decision compares them with a clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LeaderElectionRecord {
-    /// Who holds the lease; empty when nobody does.
+    /// Holder of the lease; empty if nobody holds it.
     pub holder_identity: String,
-    /// How long the lease lasts from the moment a candidate sees this record, in whole seconds.
+    /// Lease duration in seconds, counted from when a candidate first observes this record.
     pub lease_duration_seconds: u64,
-    /// When the holder took the lease, as RFC 3339 text; empty when unknown.
+    /// Time of the acquisition, as RFC 3339 text; empty if unknown.
     pub acquire_time: String,
-    /// When the holder last renewed it, as RFC 3339 text; empty when unknown.
+    /// Time of the last renewal, as RFC 3339 text; empty if unknown.
     pub renew_time: String,
-    /// How often the lease changed hands: the fencing token of this record's term.
+    /// Number of changes of the holder, which is the fencing token of this record's term.
     pub leader_transitions: u64,
-    /// Every other field of the stored object, kept as it was.
+    /// All other fields of the stored object, unchanged.
     pub other: Map<String, Value>,
 }
 
-/// Why a text is not a readable record.
+/// Reason why a text is not a readable record.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordError {
     /// The text is not JSON, or not a JSON object.
     NotAnObject,
-    /// A JSON object without a `holderIdentity` text: somebody else's, or an empty one.
+    /// The text is a JSON object without a `holderIdentity` text.
     NoHolder,
-    /// The named field has a value of another kind than it should.
+    /// The named field has a value of the wrong type.
     BadField(&'static str),
 }
 
@@ -56,7 +55,7 @@ impl fmt::Display for RecordError {
         match self {
             RecordError::NotAnObject => f.write_str("it is not a JSON object"),
             RecordError::NoHolder => f.write_str("it is a JSON object without a holderIdentity"),
-            RecordError::BadField(name) => write!(f, "its field {name} is not what it should be"),
+            RecordError::BadField(name) => write!(f, "its field {name} has the wrong type"),
         }
     }
 }
@@ -67,7 +66,8 @@ impl LeaderElectionRecord {
     /// Reads a record from its JSON.
     ///
     /// # Errors
-    /// Says why `json` is no readable record. A field that is absent or null counts as empty or 0.
+    /// Returns the reason why `json` is not a readable record. An absent or null field counts as empty
+    /// or 0.
     pub fn from_json(json: &str) -> Result<Self, RecordError> {
         match serde_json::from_str(json) {
             Ok(Value::Object(fields)) => Self::from_fields(fields),
@@ -75,10 +75,10 @@ impl LeaderElectionRecord {
         }
     }
 
-    /// Reads a record from the fields of a JSON object; those it does not know go to `other`.
+    /// Reads a record from the fields of a JSON object. Unknown fields are kept in `other`.
     ///
     /// # Errors
-    /// As for [`from_json`](Self::from_json).
+    /// As [`from_json`](Self::from_json).
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Self, RecordError> {
         let Some(Value::String(holder_identity)) = fields.remove("holderIdentity") else {
             return Err(RecordError::NoHolder);
@@ -93,14 +93,14 @@ impl LeaderElectionRecord {
         })
     }
 
-    /// The record as the JSON text that is stored.
+    /// Returns the record as the JSON text that is stored.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // A map with text keys and values that came from JSON cannot fail to be written.
+        // Serializing text keys and values that came from JSON cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// How long the lease lasts, at most [`LONGEST_LEASE`].
+    /// Returns the lease duration, at most [`LONGEST_LEASE`].
     #[must_use]
     pub fn lease_duration(&self) -> Duration {
         Duration::from_secs(self.lease_duration_seconds).min(LONGEST_LEASE)
@@ -124,8 +124,7 @@ fn take_text(fields: &mut Map<String, Value>, name: &'static str) -> Result<Stri
 
 impl Serialize for LeaderElectionRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // client-go's order first, so that the stored text reads the same; a time that is unknown
-        // is null there.
+        // The order and the null for an unknown time are client-go's.
         let time = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("holderIdentity", &self.holder_identity)?;
@@ -145,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_survives_being_stored_with_the_fields_it_does_not_know() {
+    fn unknown_fields_survive_storing() {
         let json = r#"{"holderIdentity":"napoleon/\"quoted\"\n皇帝","leaseDurationSeconds":30,"acquireTime":"2026-11-22T10:00:00Z","renewTime":"2026-11-22T10:04:08Z","leaderTransitions":3,"preferredHolder":"cleopatra","strategy":"OldestEmulationVersion","x":{"y":[1,null]}}"#;
         let record = LeaderElectionRecord::from_json(json).unwrap();
         assert_eq!(record.holder_identity, "napoleon/\"quoted\"\n皇帝");
@@ -160,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn absent_and_null_fields_count_as_empty() {
+    fn absent_and_null_fields_are_empty() {
         let record =
             LeaderElectionRecord::from_json(r#"{"holderIdentity":"","renewTime":null}"#).unwrap();
         assert_eq!(record, LeaderElectionRecord::default());
     }
 
     #[test]
-    fn a_lease_of_more_than_an_hour_counts_as_one_hour() {
+    fn lease_is_capped_at_one_hour() {
         let record = LeaderElectionRecord {
             lease_duration_seconds: u64::MAX,
             ..LeaderElectionRecord::default()
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_says_why() {
+    fn unreadable_text_gives_reason() {
         let cases = [
             ("", RecordError::NotAnObject),
             ("hello", RecordError::NotAnObject),

@@ -1,4 +1,4 @@
-//! What is known of a candidate at a moment, for probes and people, and whether that is healthy.
+//! State of a candidate for operators and probes, and the health check.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,54 +6,54 @@ use std::time::Duration;
 use super::lock::Content;
 use super::time::Instant;
 
-/// A call to the store that outlives its timeout by this much will not come back: the process needs
-/// to be restarted.
+/// A call to the store that exceeds its timeout by this much never returns: the process must be
+/// restarted.
 const STUCK_CALL: Duration = Duration::from_secs(30);
 
-/// A candidate at a moment.
+/// State of a candidate at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// What it is doing in the election.
+    /// Role in the election.
     pub role: RoleName,
-    /// It was asked to stop or to step down, or ends for another reason: what works in its term is to
-    /// stop, if it is not gone yet.
+    /// Whether it leaves, for good or for a while: it was asked to stop or to step down, or ends for
+    /// another reason.
     pub stopping: bool,
-    /// It will not stand again.
+    /// Whether it leaves for good.
     pub finishing: bool,
-    /// Who holds the lease, as last observed; empty for nobody.
+    /// Holder of the lease, as last observed; empty for nobody.
     pub leader: String,
-    /// Set while this candidate leads, also while it is stopping.
+    /// Set while this candidate leads, even while it is stopping.
     pub leading: Option<LeaderStatus>,
-    /// What its last look at the store showed; `None` before the first answer. A leader rarely looks.
+    /// Result of the last read; `None` before the first answer. A leader rarely reads.
     pub observed: Option<ObservedStatus>,
-    /// The call to the store that is under way.
+    /// Call to the store that is in flight.
     pub call: Option<CallStatus>,
-    /// How many calls failed in a row, up to now.
+    /// Number of calls that failed in a row.
     pub failures: u32,
-    /// The store wants no call before this; past, if it has nothing against one.
+    /// Time until which the store refuses calls; in the past if it accepts them.
     pub rate_limited_until: Instant,
-    /// How often a leader had to look before it could write.
+    /// Number of times that a leader had to read before it could write.
     pub slow_paths: u64,
 }
 
-/// What a candidate is doing in the election.
+/// Role of a candidate in the election.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RoleName {
-    /// It looks, and waits for the lease to be free.
+    /// It polls, and waits until the lease may be acquired.
     #[default]
     Candidate,
     /// It has claimed the lease, and waits for the claim to be confirmed.
     Acquiring,
     /// It leads.
     Leader,
-    /// It gives the lease back.
+    /// It releases the lease.
     Leaving,
     /// It has left the election.
     Finished,
 }
 
 impl RoleName {
-    /// The name, in lower case.
+    /// Returns the name in lower case.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -66,49 +66,49 @@ impl RoleName {
     }
 }
 
-/// What a look at the store showed.
+/// Result of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedStatus {
-    /// What is in effect.
+    /// Effective content.
     pub content: Content,
-    /// When it was first seen in effect.
+    /// Time at which it was first observed.
     pub since: Instant,
-    /// When this candidate takes the lease, unless something else is seen before.
+    /// Time at which this candidate acquires the lease, unless it observes something else before.
     pub acquire_at: Instant,
 }
 
-/// A term of this candidate's own.
+/// Term of this candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaderStatus {
-    /// The fencing token.
+    /// Fencing token.
     pub fencing_token: u64,
-    /// Until when it leads, unless that is extended.
+    /// Leadership deadline, unless it is extended.
     pub valid_until: Instant,
 }
 
-/// A call to the store.
+/// Call to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallStatus {
-    /// What is done.
+    /// Name of the call, such as "renewing the lease".
     pub name: &'static str,
-    /// When it was made.
+    /// Time at which it was sent.
     pub since: Instant,
-    /// When it should have come back.
+    /// Time by which it should have returned.
     pub overdue_at: Instant,
 }
 
-/// Why a candidate is not healthy.
+/// Reason why a candidate is not healthy.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unhealthy {
-    /// Its term should long have ended, and was not ended.
+    /// Its term is past the leadership deadline and has not ended.
     NotRenewed {
-        /// The lock, as it describes itself.
+        /// Description of the lock.
         lock: String,
     },
-    /// A call to the store does not come back.
+    /// A call to the store does not return.
     StuckCall {
-        /// What is done.
+        /// Name of the call, such as "renewing the lease".
         name: &'static str,
     },
 }
@@ -120,10 +120,7 @@ impl fmt::Display for Unhealthy {
                 write!(f, "failed election to renew leadership on lease {lock}")
             }
             Unhealthy::StuckCall { name } => {
-                write!(
-                    f,
-                    "{name} did not come back within its timeout: restart the process"
-                )
+                write!(f, "{name} exceeded its timeout by 30s; restart the process")
             }
         }
     }
@@ -132,7 +129,7 @@ impl fmt::Display for Unhealthy {
 impl std::error::Error for Unhealthy {}
 
 impl Default for Status {
-    /// That of a candidate that knows nothing yet.
+    /// Returns the state of a candidate before its first read.
     fn default() -> Self {
         Status {
             role: RoleName::Candidate,
@@ -150,12 +147,12 @@ impl Default for Status {
 }
 
 impl Status {
-    /// client-go's `HealthzAdaptor`: unhealthy when this candidate leads although its lease ran out
-    /// more than `tolerance` ago, and when a call to the store does not come back. A store that
-    /// cannot be reached is healthy, or an outage would restart every candidate.
+    /// Checks the health as client-go's `HealthzAdaptor` does: a candidate is unhealthy if it leads more
+    /// than `tolerance` after its leadership deadline, or if a call to the store does not return. An
+    /// unreachable store is healthy, because otherwise an outage would restart every candidate.
     ///
     /// # Errors
-    /// Says why it is not healthy.
+    /// Returns the reason why it is not healthy.
     pub fn check(&self, lock: &str, now: Instant, tolerance: Duration) -> Result<(), Unhealthy> {
         if let Some(leading) = self.leading
             && now > leading.valid_until + tolerance
@@ -195,12 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn a_candidate_that_knows_nothing_yet_is_healthy() {
+    fn new_candidate_is_healthy() {
         assert_eq!(Status::default().check("foo", at(0), TOLERANCE), Ok(()));
     }
 
     #[test]
-    fn the_lease_of_another_is_none_of_our_health() {
+    fn lease_of_another_is_healthy() {
         let status = Status {
             leader: "bar".into(),
             ..Status::default()
@@ -209,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_of_our_own_that_should_long_have_ended_is_unhealthy() {
+    fn term_past_deadline_is_unhealthy() {
         let status = leading_until(at(60));
         assert_eq!(status.check("foo", at(0), TOLERANCE), Ok(()), "fresh");
         assert_eq!(status.check("foo", at(61), TOLERANCE), Ok(()), "tolerated");
@@ -221,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_never_comes_back_is_unhealthy_half_a_minute_after_its_timeout() {
+    fn call_past_timeout_is_unhealthy() {
         let status = Status {
             call: Some(CallStatus {
                 name: "reading the lease",

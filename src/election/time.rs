@@ -1,16 +1,16 @@
 //! Points in time for the core: time since boot, handed in by the caller.
 //!
-//! The core never reads a clock. Whoever drives it measures with one that keeps counting while the
-//! machine is suspended (`CLOCK_BOOTTIME` on Linux); `std::time::Instant` stands still then, and a
-//! leader that slept through its lease would not know.
+//! The core never reads a clock. Its owner must use one that counts while the machine is suspended
+//! (`CLOCK_BOOTTIME` on Linux). `std::time::Instant` stops then, so that a leader would not notice that
+//! it was suspended for longer than its lease.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A point in time, as the time passed since the machine booted.
+/// Point in time, as the time since the machine booted.
 ///
-/// Arithmetic saturates: a deadline too far away to be represented is simply never reached.
+/// Arithmetic saturates: a deadline that cannot be represented is never reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(Duration);
 
@@ -18,19 +18,19 @@ impl Instant {
     /// The moment of boot, before every other instant.
     pub const BOOT: Instant = Instant(Duration::ZERO);
 
-    /// The instant at which the machine has been up for `since_boot`.
+    /// Returns the instant at which the machine has been up for `since_boot`.
     #[must_use]
     pub const fn from_boot(since_boot: Duration) -> Self {
         Instant(since_boot)
     }
 
-    /// How long after boot this is.
+    /// Returns the time since boot.
     #[must_use]
     pub const fn since_boot(self) -> Duration {
         self.0
     }
 
-    /// The time from `earlier` to `self`; zero if `earlier` is the later one.
+    /// Returns the time from `earlier` to `self`; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Instant) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arithmetic_saturates_instead_of_panicking() {
+    fn arithmetic_saturates() {
         let late = Instant::from_boot(Duration::MAX);
         assert_eq!(late + Duration::from_secs(1), late);
         assert_eq!(

@@ -143,7 +143,7 @@ fn told_to_wait_it_shows_what_it_knows_and_says_until_when() {
     world.set_faults(&format!(r#"{{"primary_limit":{limit}}}"#));
     let (code, out, err) = said(&mut command(&world, &[]));
     assert_eq!(code, Some(1));
-    for part in ["rate limited", "to be tried again in", " UTC\n"] {
+    for part in ["rate limited", "retry in", " UTC\n"] {
         assert!(err.contains(part), "{part} in {err}");
     }
     for part in ["napoleon", "Stopped after 3 requests"] {

@@ -148,7 +148,7 @@ pub(crate) const TROUBLES: [Trouble; 7] = [
     },
     Trouble {
         name: "no request left",
-        parts: &["rate limited", "to be tried again in"],
+        parts: &["rate limited", "retry in"],
         run: |world, run| {
             world.set_faults(r#"{"primary_limit": 0}"#);
             run

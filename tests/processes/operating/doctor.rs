@@ -195,7 +195,7 @@ const ILLNESSES: [Illness; 15] = [
         make: |world, run| after_fault(r#"{"primary_limit": 0}"#)(world, run),
         check: "limit",
         level: "FAIL",
-        parts: &["rate limited", "to be tried again in"],
+        parts: &["rate limited", "retry in"],
         skipped: &["gist", "file", "record", "history"],
     },
     Illness {

@@ -74,7 +74,7 @@ fn every_transition_is_told_in_order_and_renewals_are_not() {
     assert!(!told.head.contains("authorization") && !told.head.contains(&TOKEN.to_lowercase()));
     let message: Value = serde_json::from_str(&told.body).unwrap();
     assert_eq!(message["identity"], "first");
-    assert_eq!(message["reason"], "the lease is not ours any more");
+    assert_eq!(message["reason"], "the lease is held by another candidate");
     let time = message["time"].as_str().unwrap();
     assert!(time.ends_with('Z') && time.len() == 24, "{time}");
     let first_key = told.body.starts_with("{\"event\":");
