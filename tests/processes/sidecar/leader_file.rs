@@ -265,7 +265,10 @@ fn it_goes_as_soon_as_the_lease_is_lost() {
     first.await_logged("stopped_leading");
     let stopped = first.last_logged("stopped_leading");
     assert_eq!(stopped.fencing_token(), Some(0));
-    assert_eq!(stopped.text("reason"), "the lease is held by another candidate");
+    assert_eq!(
+        stopped.text("reason"),
+        "the lease is held by another candidate"
+    );
 }
 
 #[test]
