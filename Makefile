@@ -94,44 +94,77 @@ status: ## show each cluster's view of the election
 undeploy: ## remove the kind clusters
 	hack/down.sh
 
-# The tests of programs wait more than they compute; meanwhile the worlds of the simulation and the models
-# are computed, on what is left of the processors.
-.PHONY: test
-test: lint ## run every check: format, lints, documentation, tests
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
-	$(CARGO) test --locked --no-run
-	$(CARGO) test --locked --package simulation --package model --package bench --profile simulation --no-run
-	@$(MAKE) --no-print-directory --jobs=2 test-programs test-worlds test-scripts
+# Three tiers: `make check` while editing, `make test` before a commit and in CI, `make test-all`
+# before a release. Each target below also runs alone.
 
-# What a shell had ignored (under nohup, in the background) programs would ignore as well, and signals are
-# sent to them here.
+# Signals that the shell ignores, as under nohup or in the background, would be ignored by the tests'
+# programs too.
 DEFAULT_SIGNALS := $(shell env --default-signal=HUP,INT,QUIT true 2>/dev/null \
   && echo env --default-signal=HUP,INT,QUIT)
 
-# Without this make's number of jobs, which cargo would take for its own and not get.
-APART := env -u MAKEFLAGS -u MFLAGS
+# Without MAKEFLAGS, because cargo would take this make's jobs for its own.
+TEST = env -u MAKEFLAGS -u MFLAGS $(DEFAULT_SIGNALS) $(CARGO) test --locked
 
-.PHONY: test-programs
-test-programs: need-cargo need-cc
-	@$(APART) $(DEFAULT_SIGNALS) hack/test-programs.sh
+.PHONY: check
+check: lint ## quick checks: lints, unit tests, conformance, gist lock, history rule, 200 runs
+	$(TEST) --lib --bins
+	$(TEST) --test library -- conformance:: dependency_rule::
+	$(TEST) --test gist -- lock:: history::
+	$(SIMULATION) --bin soak -- 0 200 drawn
+
+.PHONY: test
+test: lint ## every test but the long ones
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	$(TEST) --no-run
+	$(SIMULATION) --bin soak -- 0 200 drawn
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going \
+	  test-processes test-library test-guard test-bench test-scripts
+
+.PHONY: test-all
+test-all: test ## every test: also simulations, models, chaos, image, kind, chart
+	@$(MAKE) --no-print-directory --keep-going \
+	  test-simulation test-model test-chaos test-image test-kind test-chart
+
+.PHONY: test-library
+test-library: need-cargo need-cc
+	@$(TEST) --no-fail-fast --lib --bins --test library --test gist
+	@$(TEST) --doc
+
+# More threads than processors, because these tests spend their time waiting.
+.PHONY: test-processes
+test-processes: need-cargo need-cc
+	@$(TEST) --test processes -- --test-threads=6
+
+.PHONY: test-guard
+test-guard: need-cargo need-cc
+	@$(TEST) --test guard
+
+.PHONY: test-bench
+test-bench: need-cargo need-cc
+	@$(TEST) --package bench
 
 .PHONY: test-scripts
-test-scripts: ## test the scripts in hack/ against stand-ins for docker, kind and kubectl
+test-scripts: ## test the scripts in hack/ with stubs of docker, kind and kubectl
 	@tests/scripts/run.sh
 
+.PHONY: test-simulation
+test-simulation: need-cargo need-cc ## the large simulations
+	$(TEST) --package simulation --profile simulation
+
+.PHONY: test-model
+test-model: need-cargo need-cc ## the models, without the largest
+	$(TEST) --package model --profile simulation
+
+.PHONY: test-chaos
+test-chaos: need-cargo need-cc ## one short round of `make chaos`
+	$(TEST) --test chaos
+
 .PHONY: test-kind
-test-kind: ## test the demonstration on three real kind clusters, where there is kind
+test-kind: ## test the demonstration on three kind clusters, if kind is installed
 	@hack/test-kind.sh
 
-# Shown when they are through, not among the others.
-.PHONY: test-worlds
-test-worlds: need-cargo need-cc
-	@mkdir -p target
-	@$(APART) nice $(CARGO) test --locked --package simulation --package model --package bench --profile simulation \
-	  >target/test-worlds.log 2>&1; passed=$$?; cat target/test-worlds.log; exit $$passed
-
-# The worlds of `make soak`: how many seeds, from which on, and of which kind (drawn,
-# racing, scarce, calm, shared, rewritten). One seed alone is shown with every event.
+# Runs of `make soak`: number of seeds, first seed, and kind (drawn, racing, scarce, calm, shared,
+# rewritten). A single seed is shown with every event.
 SEEDS ?= 2000
 FROM ?= 0
 WORLDS ?= drawn

@@ -13,7 +13,7 @@ set -o errexit -o nounset -o pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: hack/build-static.sh [--install | --prepare]
+Usage: hack/build-static.sh [--install | --prepare | --check]
 
 Builds elector as a static program for this machine's architecture (x86_64 or aarch64), with musl,
 and puts it at target/static/elector. Its path is the last line on standard output.
@@ -26,6 +26,7 @@ fifth larger. What is missing is named with where to get it.
 Options:
   --install  get what is missing first: with rustup, and as root with apt-get or apk
   --prepare  get what is missing, and build nothing
+  --check    print what is missing, and build nothing
   --help     this text
 
 Environment: CARGO_BUILD_JOBS, CARGO_HOME and the like as cargo takes them.
@@ -221,7 +222,7 @@ verify() {
 main() {
   local mode=${1:-} toolchain way cc
   case $#:$mode in
-    0: | 1:--install | 1:--prepare) ;;
+    0: | 1:--install | 1:--prepare | 1:--check) ;;
     1:--help | 1:-h)
       usage
       exit
@@ -242,12 +243,12 @@ main() {
   readonly TARGET=${machine#Linux }-unknown-linux-musl
   readonly OUT=target/static BUILD=target/static-build
 
-  [[ -z $mode ]] || install
+  case $mode in --install | --prepare) install ;; esac
   is_ready || {
     explain
     exit 1
   }
-  [[ $mode != --prepare ]] || exit 0
+  case $mode in --prepare | --check) exit 0 ;; esac
   read -r way toolchain < <(find_toolchain)
   cc=$(musl_cc)
   mkdir -p "$OUT"

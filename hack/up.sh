@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 ## usage: hack/up.sh [N]
 ##
-## Makes N kind clusters (1 to 3: napoleon, cleopatra, stalin; all three unless told), puts the elector
-## into each of them, and says who leads. It can be run again at any time: what is there stays, what has
-## changed is put in place, and a cluster that was stopped is started.
+## Creates N kind clusters (1 to 3: napoleon, cleopatra, stalin; default 3), deploys the elector to each,
+## and prints the leader. A second run keeps existing clusters, updates what has changed, and starts
+## stopped clusters.
 ##
-## With GITHUB_API_TOKEN and GIST_ID the clusters share that gist. Without them they share one of a gist
-## service that runs beside them as a container, and no account is needed.
+## With GITHUB_API_TOKEN and GIST_ID the clusters share that gist. Without them they share a gist of a gist
+## server in a container, which needs no account.
 ##
-##   IMAGE              the elector's image, which has to be there (make image builds it)
-##   KIND_NODE_IMAGE    the image of the nodes [default: that of your kind]
+##   IMAGE              the elector's image [default: the one of this version, built if it is missing]
+##   KIND_NODE_IMAGE    the image of the nodes [default: the one of your kind]
 ##   GITHUB_API_URL, GIST_FILE, LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, POLL_PERIOD, CONFIRM_DELAY,
 ##   TAKEOVER_STAGGER, TERMINATION_GRACE, STOP_TIMEOUT, RUST_LOG
 ##                      settings of the electors, as `elector help` explains them
 ##
-## hack/status.sh shows how things are, hack/kill-leader.sh kills the leader, hack/down.sh removes it all.
+## hack/status.sh shows the status, hack/kill-leader.sh kills the leader, hack/down.sh removes everything.
 
 set -o errexit -o nounset -o pipefail
 
@@ -24,58 +24,71 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 IMAGE=${IMAGE:-$(default_image)}
 MANIFESTS=$ROOT/hack/manifests
 
-# What candidates read beside their gist, if it is set here.
+# Settings that are passed on to the electors.
 SETTINGS=(GIST_FILE LEASE_DURATION RENEW_DEADLINE RETRY_PERIOD POLL_PERIOD CONFIRM_DELAY TAKEOVER_STAGGER
   TERMINATION_GRACE STOP_TIMEOUT RUST_LOG)
 
-# The gist of the account-free demonstration. Its service takes every token.
+# The gist of the demonstration without an account. Its server accepts every access token.
 DEMO_GIST=e1ec70de1ec70de1ec70de1ec70de1ec
 DEMO_TOKEN=any-will-do
 
-# An annotation of the Deployment: what its pods were started with. They do not notice by themselves that
-# the image or the ConfigMap is another one.
+# Annotation of the Deployment: image and settings that its pods were started with. Pods do not notice a
+# new image or ConfigMap by themselves.
 STARTED_WITH=multi-cluster-leader-election/started-with
 
-# The cluster that is being made: half of one is of no use.
+# The cluster that is being created. It is removed after a failure.
 HALF_MADE=''
-# Those that this run has made.
+# Clusters that this run has created.
 NEW=()
 
-# Whatever happens: half a cluster goes, the user's kubectl context stays, and a failure has a name.
+# Removes a half-created cluster, restores the user's kubectl context, and names the step that failed.
 CONTEXT=''
 finish() {
   local code=$?
   trap - EXIT INT TERM
   if [[ -n $HALF_MADE ]]; then
-    complain "removing what there is of the cluster $HALF_MADE"
+    complain "removing the half-created cluster $HALF_MADE"
     quietly kind delete cluster --name "$HALF_MADE" || complain "remove it by hand: kind delete cluster --name $HALF_MADE"
   fi
   if [[ -n $CONTEXT ]]; then kubectl config use-context "$CONTEXT" >/dev/null 2>&1 || true; fi
   if ((code != 0)); then
-    complain "failed at: ${STEP:-the very beginning}"
-    if ((${#NEW[@]} > 0)); then complain "these clusters were made and stay: ${NEW[*]}"; fi
-    printf 'Run %s again to go on from here, or hack/down.sh to remove it all.\n' "$0" >&2
+    complain "failed at: ${STEP:-the start}"
+    if ((${#NEW[@]} > 0)); then complain "these clusters were created and are kept: ${NEW[*]}"; fi
+    printf 'Run %s again to continue, or hack/down.sh to remove everything.\n' "$0" >&2
   fi
   exit "$code"
 }
 
-check_image() {
-  docker image inspect "$IMAGE" >/dev/null 2>&1 ||
-    die "there is no image $IMAGE: make image builds it, IMAGE names another one"
+# The default image is built from this tree if it is missing. Any other image must exist.
+ensure_image() {
+  if docker image inspect "$IMAGE" >/dev/null 2>&1; then return; fi
+  [[ $IMAGE == "$(default_image)" ]] || die "IMAGE: $IMAGE does not exist; build or pull it, or unset IMAGE"
+  step "building the image $IMAGE"
+  ensure_build_tools
+  quietly make --directory "$ROOT" image IMAGE="$IMAGE" || die "cannot build $IMAGE, see above"
 }
 
-# A real gist needs both; one alone is a slip of the pen.
+# Without a terminal to ask on, nothing is installed.
+ensure_build_tools() {
+  local build_static=${BUILD_STATIC:-$ROOT/hack/build-static.sh} answer=''
+  if "$build_static" --check; then return; fi
+  if [[ -t 0 ]]; then read -r -p 'Install the missing tools now? [y/N] ' answer || true; fi
+  [[ $answer == [yY]* ]] || die 'tools to build the image are missing; run hack/build-static.sh --install'
+  "$build_static" --prepare || die 'cannot install the missing tools, see above'
+}
+
+# A real gist needs both; one alone is a mistake.
 choose_gist() {
   if [[ -n ${GITHUB_API_TOKEN:-} && -n ${GIST_ID:-} ]]; then
     DEMO=false
     return
   fi
-  [[ -z ${GITHUB_API_TOKEN:-} ]] || die 'GITHUB_API_TOKEN is set and GIST_ID is not: a gist needs both, and the demonstration neither'
-  [[ -z ${GIST_ID:-} ]] || die 'GIST_ID is set and GITHUB_API_TOKEN is not: a gist needs both, and the demonstration neither'
+  [[ -z ${GITHUB_API_TOKEN:-} ]] || die 'GIST_ID: not set, but GITHUB_API_TOKEN is; set both, or neither for the demonstration'
+  [[ -z ${GIST_ID:-} ]] || die 'GITHUB_API_TOKEN: not set, but GIST_ID is; set both, or neither for the demonstration'
   DEMO=true
 }
 
-# ensure_cluster NAME: makes it, starts it, or leaves it alone.
+# ensure_cluster NAME: creates or starts it if necessary.
 ensure_cluster() {
   local cluster=$1 options=()
   if ! is_made "$cluster"; then
@@ -103,7 +116,7 @@ load_image() {
   quietly kind load docker-image "$IMAGE" --name "$1"
 }
 
-# The gist service: one that runs this image is left alone, as the record is in its memory.
+# A gist server that runs this image is kept, because the record is in its memory.
 ensure_gist_server() {
   local want has
   want=$(docker image inspect --format '{{.Id}}' "$IMAGE")
@@ -166,7 +179,7 @@ config_map() {
   cluster_settings "$1"
 }
 
-# The token is written by the shell itself: it stands in no command line, and in no file.
+# The shell writes the token itself, so that no command line and no file contains it.
 secret() {
   local token=$DEMO_TOKEN
   $DEMO || token=$GITHUB_API_TOKEN
@@ -175,7 +188,7 @@ secret() {
   printf '\n'
 }
 
-# What is applied, with the image that is wanted.
+# The manifest with the wanted image.
 manifest() {
   sed "s|^\( *image: \)g1g1/multi-cluster-leader-election:.*|\1$IMAGE|" "$MANIFESTS/elector.yaml"
 }
@@ -193,7 +206,7 @@ deploy() {
   } | cksum | tr ' ' -)
   namespace | quietly kube "$cluster" apply --filename -
   config_map "$cluster" | quietly kube "$cluster" apply --filename -
-  # Not by a plain apply: that keeps what was applied in an annotation.
+  # A plain apply would keep a copy of the token in an annotation.
   secret | quietly kube "$cluster" apply --server-side --force-conflicts --filename -
   if $DEMO; then
     quietly kube "$cluster" apply --filename "$MANIFESTS/gist-server-egress.yaml"
@@ -211,7 +224,7 @@ deploy() {
 await_rollout() {
   step "waiting for the elector of $1"
   quietly kube "$1" rollout status deployment/elector --timeout=120s && return
-  complain "the elector of $1 does not get ready. Its pods, and what it said last:"
+  complain "the elector of $1 is not ready; its pods, events and last lines:"
   kube "$1" get pods --selector "$SELECTOR" >&2 || true
   kube "$1" get events --field-selector type=Warning 2>/dev/null | tail -n 5 >&2 || true
   kube "$1" logs --selector "$SELECTOR" --tail=5 >&2 || true
@@ -220,7 +233,7 @@ await_rollout() {
 
 main() {
   local number=${#ALL_CLUSTERS[@]} cluster wanted
-  (($# <= 1)) || misused "one number at the most, not: $*"
+  (($# <= 1)) || misused "at most one number, not: $*"
   case ${1:-} in
     -h | --help) usage && exit 0 ;;
     '') ;;
@@ -230,12 +243,12 @@ main() {
   esac
   need_tools
   choose_gist
-  check_image
 
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
   CONTEXT=$(kubectl config current-context 2>/dev/null) || CONTEXT=''
+  ensure_image
   wanted=("${ALL_CLUSTERS[@]:0:number}")
   step 'looking for clusters'
   find_clusters
@@ -248,7 +261,7 @@ main() {
 
   step 'waiting for a leader'
   find_clusters
-  await_leader 120 || die 'nobody leads. What the electors say: hack/status.sh'
+  await_leader 120 || die 'no elector leads; run hack/status.sh'
   say "$LEADER leads (token $TOKEN)"
 }
 

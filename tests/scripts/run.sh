@@ -51,7 +51,7 @@ in_order() {
 # Each test has an image, no clusters, and a leader as soon as something is deployed.
 set_up() {
   FAKE=$(mktemp -d)
-  export FAKE
+  export FAKE BUILD_STATIC=$STUBS/build-static
   mkdir "$FAKE/clusters" "$FAKE/deployed" "$FAKE/applied" "$FAKE/cut"
   echo 1234 >"$FAKE/image"
   echo napoleon >"$FAKE/leader"
@@ -152,9 +152,9 @@ test_up_uses_a_real_gist_and_keeps_its_token_secret() {
 
 test_up_wants_both_of_token_and_gist() {
   GIST_ID=0123abcd run 1 up.sh
-  says 'GITHUB_API_TOKEN is not'
+  says 'GITHUB_API_TOKEN: not set'
   GITHUB_API_TOKEN=ghp_secret run 1 up.sh
-  says 'GIST_ID is not'
+  says 'GIST_ID: not set'
   says_not ghp_secret
   called 0 '^kind create '
 }
@@ -166,11 +166,26 @@ test_up_takes_other_images() {
   grep -q 'image: mine/elector:2$' "$FAKE"/applied/*-napoleon || fail 'the manifest names another image'
 }
 
-test_up_without_the_image_says_how_to_make_it() {
+test_up_builds_the_missing_image() {
   rm "$FAKE/image"
+  run 0 up.sh
+  in_order '^build-static --check' '^make --directory .* image IMAGE=g1g1/multi-cluster-leader-election:' '^kind create '
+  called 0 '^build-static --prepare'
+}
+
+test_up_offers_to_install_build_tools() {
+  rm "$FAKE/image"
+  echo 'build-static --check' >"$FAKE/fails"
   run 1 up.sh
-  says 'make image'
-  called 0 '^kind create '
+  says 'run hack/build-static.sh --install'
+  called 0 '^(make|kind create|build-static --prepare) '
+}
+
+test_up_fails_if_a_chosen_image_is_missing() {
+  rm "$FAKE/image"
+  IMAGE=mine/elector:2 run 1 up.sh
+  says 'IMAGE: mine/elector:2 does not exist'
+  called 0 '^make '
 }
 
 test_up_removes_half_a_cluster_and_names_the_step() {
@@ -178,7 +193,7 @@ test_up_removes_half_a_cluster_and_names_the_step() {
   run 1 up.sh
   says 'the stub stops half way'
   says 'failed at: making the cluster cleopatra'
-  says 'were made and stay: napoleon'
+  says 'were created and are kept: napoleon'
   called 1 '^kind delete cluster --name cleopatra$'
   called 1 '^kind delete '
   [[ ! -f $FAKE/clusters/cleopatra && -f $FAKE/clusters/napoleon ]] || fail 'the wrong things stay'
