@@ -124,6 +124,7 @@ fn scarce_descriptors_are_reserved_for_election() {
     shell.args(["-c", "ulimit -n 48; exec \"$0\" run", elector]);
     let start = Start::of("poor", shell)
         .with_all(TIMES)
+        .with("LOG_FORMAT", "json")
         .with("LEADER_NAME", "poor")
         .with("GIST_ID", &world.gist)
         .with("GITHUB_API_URL", world.service.url())
