@@ -349,7 +349,7 @@ impl Demo {
             ("workload_stopped", _) => self.summary.end(name, at, self.end_of_term(name)),
             ("new_leader", _) => {
                 self.observed.retain(|(observer, _)| *observer != name);
-                self.observed.push((name, log.holder));
+                self.observed.push((name, log.leader));
             }
             _ => {}
         }

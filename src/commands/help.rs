@@ -60,8 +60,16 @@ Without a command, elector does the same as `elector run`.
 
 Settings are environment variables. Each is read as ELECTOR_<NAME> first, then as
 <NAME>; an empty value means unset. Durations are written like 30s, 1m30s or 500ms.
-
 ",
+    );
+    let shared: Vec<_> = settings::all()
+        .filter(|setting| setting.shared)
+        .map(|setting| setting.name)
+        .collect();
+    let _ = writeln!(
+        text,
+        "With a PROGRAM, {} count only as ELECTOR_<NAME>.\n",
+        shared.join(", ")
     );
     for setting in settings::all() {
         let _ = writeln!(text, "  {} ({})", setting.name, default(setting.default));

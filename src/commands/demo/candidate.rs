@@ -42,8 +42,7 @@ pub(super) struct LogEntry {
     pub(super) event: String,
     pub(super) fencing_token: Option<u64>,
     /// Leader that the candidate observed.
-    #[serde(alias = "leader")]
-    pub(super) holder: String,
+    pub(super) leader: String,
     pub(super) message: String,
     pub(super) reason: String,
     pub(super) error: String,
@@ -54,7 +53,7 @@ impl Line {
     pub(super) fn text(&self) -> String {
         let LogEntry {
             level,
-            holder,
+            leader,
             message,
             reason,
             error,
@@ -65,7 +64,7 @@ impl Line {
                 let name = self.candidate;
                 format!("I am {name}! I will lead you to greatness!")
             }
-            "new_leader" if !holder.is_empty() => format!("All hail {holder}!"),
+            "new_leader" if !leader.is_empty() => format!("All hail {leader}!"),
             _ if level.is_empty() || level == "info" => message.clone(),
             _ => format!("{level}: {message}"),
         };
@@ -207,11 +206,11 @@ mod tests {
                 "I am napoleon! I will lead you to greatness! (fencing token 7)",
             ),
             (
-                r#"{"level":"info","event":"new_leader","holder":"stalin","message":"x"}"#,
+                r#"{"level":"info","event":"new_leader","leader":"stalin","message":"x"}"#,
                 "All hail stalin!",
             ),
             (
-                r#"{"level":"info","event":"new_leader","holder":"","message":"no leader"}"#,
+                r#"{"level":"info","event":"new_leader","leader":"","message":"no leader"}"#,
                 "no leader",
             ),
             (
