@@ -62,7 +62,7 @@ are shown); 2 wrong usage or settings.",
 const JSON: &str = "--json";
 const REQUESTS: &str = "--requests";
 
-/// Default number of requests: two percent of what GitHub grants per hour, which the electors need too.
+/// Default number of requests: two percent of the largest one, because the electors need the rest.
 const DEFAULT_REQUESTS: u32 = 100;
 
 fn run(args: &Arguments) -> CommandResult {

@@ -13,14 +13,13 @@ pub const COMMAND: Command = Command {
     name: "init",
     summary: "create the place of a lock and its first record",
     details: "\
-Without GIST_ID it creates a secret gist with one file, GIST_FILE or leader.json,
-that holds a record without a holder. With GIST_ID it creates the file in that gist,
-unless it holds a record already. Other content is left unchanged.
+Creates a place for the record if the settings name none, and writes a record without
+a holder there, unless it holds a record already. Other content is left unchanged.
 
 Standard output gets the settings for every candidate, for `eval \"$(elector init)\"`.",
     options: &[CommandOption::flag(
         QUIET,
-        "print only the gist's id, and no messages but errors",
+        "print only the lock's name, and no messages but errors",
     )],
     operands: Operands::None,
     notes: "Exit codes: 0 created, or it exists; 1 failed; 2 wrong usage or settings.",

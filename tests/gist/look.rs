@@ -10,7 +10,7 @@ mod gist_world;
 
 use elector::election::lock::LockError;
 use elector::election::time::Instant;
-use elector::lock::gist::look::{LookStep, Looked, Looker};
+use elector::lock::gist::inspect::{InspectStep, Inspected, Inspector};
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
 use fastrand::Rng;
@@ -35,13 +35,13 @@ fn plain(writer: usize) -> Text {
 }
 
 /// Looks once, and counts the requests.
-fn look(looker: &mut Looker, world: &World) -> (Result<Looked, LockError>, u32) {
+fn look(looker: &mut Inspector, world: &World) -> (Result<Inspected, LockError>, u32) {
     let mut requests = 0;
     let mut step = looker.start();
     loop {
         let request = match step {
-            LookStep::Done(looked) => return (looked, requests),
-            LookStep::Ask(request) => request,
+            InspectStep::Done(looked) => return (looked, requests),
+            InspectStep::Ask(request) => request,
         };
         requests += 1;
         assert!(requests < 200, "it does not end");
@@ -88,12 +88,12 @@ fn a_look_shows_what_is_in_effect_by_the_rule_applied_to_everything() {
     for seed in 0..HISTORIES {
         let mut rng = Rng::with_seed(seed);
         let mut world = World::new(plain(0), 30, 100);
-        let mut looker = Looker::new(Some(FILE.to_owned()));
+        let mut looker = Inspector::new(Some(FILE.to_owned()));
         for number in 1..rng.usize(2..25) {
             push(&mut world, &mut rng, number);
             if rng.bool() {
                 let (looked, _) = look(&mut looker, &world);
-                let effect = looked.unwrap().effect;
+                let effect = looked.unwrap().effective;
                 assert_eq!(effect.commit.revision, world.effective(), "seed {seed}");
                 assert!(effect.settled, "seed {seed}");
             }
@@ -119,8 +119,8 @@ fn a_look_that_is_cut_short_shows_the_same() {
                 }
             }
         }
-        let (looked, _) = look(&mut Looker::new(None), &world);
-        let effect = looked.unwrap().effect;
+        let (looked, _) = look(&mut Inspector::new(None), &world);
+        let effect = looked.unwrap().effective;
         assert_eq!(effect.commit.revision, world.effective(), "seed {seed}");
         cut_short += u32::from(!effect.settled);
     }
@@ -133,14 +133,14 @@ fn the_usual_look_is_one_request_and_so_is_the_next() {
     for number in 1..500 {
         world.push(ours(number, world.head()));
     }
-    let mut looker = Looker::new(None);
+    let mut looker = Inspector::new(None);
     for _ in 0..2 {
         let (looked, requests) = look(&mut looker, &world);
         assert_eq!(requests, 1);
         let looked = looked.unwrap();
         assert_eq!(looked.file, FILE);
         assert_eq!(looked.date, Some(NOW));
-        assert_eq!(looked.effect.commit.revision, world.head());
+        assert_eq!(looked.effective.commit.revision, world.head());
         world.push(ours(1_000, world.head()));
     }
 }
@@ -154,11 +154,11 @@ fn what_overwrote_a_history_too_long_to_be_read_is_shown_all_the_same() {
     // Another file was written since.
     let newest = world.head();
     world.push(world.head_text());
-    let mut looker = Looker::new(None);
+    let mut looker = Inspector::new(None);
     let (looked, requests) = look(&mut looker, &world);
     let looked = looked.unwrap();
-    assert_eq!(looked.effect.commit.revision, newest);
-    assert!(!looked.effect.settled);
+    assert_eq!(looked.effective.commit.revision, newest);
+    assert!(!looked.effective.settled);
     assert!(requests <= 22, "{requests}");
 }
 
@@ -170,7 +170,7 @@ fn nothing_is_guessed_where_the_newest_revisions_do_not_tell() {
         // Another file's revisions over a write that may have come too late.
         world.push(late.clone());
     }
-    let mut looker = Looker::new(None);
+    let mut looker = Inspector::new(None);
     let (looked, requests) = look(&mut looker, &world);
     assert!(
         matches!(looked, Err(LockError::Unfinished(_))),
@@ -184,7 +184,7 @@ fn nothing_is_guessed_where_the_newest_revisions_do_not_tell() {
 #[test]
 fn the_file_has_to_be_named_where_there_are_several() {
     let world = World::new(plain(0), 30, 100);
-    let mut looker = Looker::new(None);
+    let mut looker = Inspector::new(None);
     looker.start();
     let page = GistPage {
         files: vec!["a".to_owned(), "b".to_owned()],
@@ -199,7 +199,7 @@ fn the_file_has_to_be_named_where_there_are_several() {
         },
     );
     assert!(
-        matches!(step, LookStep::Done(Err(LockError::Refused(_)))),
+        matches!(step, InspectStep::Done(Err(LockError::Refused(_)))),
         "{step:?}"
     );
     assert_eq!(looker.files(), ["a", "b"]);
@@ -209,7 +209,7 @@ fn the_file_has_to_be_named_where_there_are_several() {
 fn a_revision_that_is_not_shown_is_no_missing_gist() {
     let mut world = World::new(plain(0), 30, 100);
     world.push(plain(1));
-    let mut looker = Looker::new(None);
+    let mut looker = Inspector::new(None);
     looker.start();
     let page = Answer {
         date: None,
@@ -218,7 +218,7 @@ fn a_revision_that_is_not_shown_is_no_missing_gist() {
     };
     let step = looker.handle_answer(Instant::BOOT, page);
     assert!(
-        matches!(step, LookStep::Ask(Request::Revision(_))),
+        matches!(step, InspectStep::Ask(Request::Revision(_))),
         "{step:?}"
     );
     let gone = Answer {
@@ -228,7 +228,7 @@ fn a_revision_that_is_not_shown_is_no_missing_gist() {
     };
     let step = looker.handle_answer(Instant::BOOT, gone);
     assert!(
-        matches!(step, LookStep::Done(Err(LockError::Unavailable(_)))),
+        matches!(step, InspectStep::Done(Err(LockError::Unavailable(_)))),
         "{step:?}"
     );
 }

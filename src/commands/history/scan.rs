@@ -15,7 +15,7 @@ use crate::lock::term_history::{Progress, TermHistory};
 use crate::runtime::signals::{STOP_SIGNALS, SignalThread};
 use crate::system::clock;
 
-/// Upper bound of the number of requests: GitHub grants no more per hour.
+/// Largest number of requests: stores with a rate limit grant no more per hour.
 pub(super) const MOST_REQUESTS: u32 = 5_000;
 
 /// Exit code after a second Ctrl-C, as shells have it.

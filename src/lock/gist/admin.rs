@@ -10,9 +10,9 @@ use super::checks;
 use super::client::GistClient;
 use super::options::GistOptions;
 use super::revision::Revision;
-use super::session::{Session, inspected};
+use super::scan::HistoryScan;
+use super::session::{Session, neutral};
 use super::stored::{Stored, to_first_text};
-use super::terms::Survey;
 use super::wire::{Reply, Request};
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::{Content, LockError, Observed, ResourceLock};
@@ -63,7 +63,7 @@ impl GistAdmin {
 
     /// Adds to the error of an unfinished history scan what the newest revision says.
     fn explain(&self, error: LockError) -> LockError {
-        let newest = self.0.looker.newest().and_then(Stored::record);
+        let newest = self.0.inspector.newest().and_then(Stored::record);
         match (error, newest) {
             (LockError::Unfinished(why), Some(newest)) => LockError::Unfinished(format!(
                 "{why}, after {} requests. The newest revision names {:?} (fencing token {}), but \
@@ -166,7 +166,7 @@ impl Admin for GistAdmin {
 
     fn inspect(&mut self) -> Result<InspectedRecord, LockError> {
         match self.0.read() {
-            Ok(looked) => Ok(inspected(&looked)),
+            Ok(inspected) => Ok(neutral(&inspected)),
             Err(error) => Err(self.explain(error)),
         }
     }
@@ -201,33 +201,33 @@ impl Admin for GistAdmin {
         max_requests: u32,
         progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
     ) -> TermHistory {
-        let mut survey = Survey::new(self.0.options.file.clone(), max_requests);
-        let error = self.scan(&mut survey, progress).err();
-        if let Some(file) = survey.file() {
+        let mut scan = HistoryScan::new(self.0.options.file.clone(), max_requests);
+        let error = self.run_scan(&mut scan, progress).err();
+        if let Some(file) = scan.file() {
             // The name was checked when it was read.
             let _ = self.0.client.set_file(file);
         }
         TermHistory {
             error,
-            ..survey.history()
+            ..scan.history()
         }
     }
 }
 
 impl GistAdmin {
-    fn scan(
+    fn run_scan(
         &mut self,
-        survey: &mut Survey,
+        scan: &mut HistoryScan,
         progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<(), LockError> {
         let mut failures = 0;
-        while let Some(request) = survey.poll_request() {
-            if progress(&survey.progress()).is_break() {
+        while let Some(request) = scan.poll_request() {
+            if progress(&scan.progress()).is_break() {
                 return Ok(());
             }
             let answer = self.0.call(&request);
-            let taken = survey.handle_answer(answer);
-            if let Some(file) = survey.file() {
+            let taken = scan.handle_answer(answer);
+            if let Some(file) = scan.file() {
                 let _ = self.0.client.set_file(file);
             }
             match taken {

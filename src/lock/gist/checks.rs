@@ -7,9 +7,9 @@ mod limits;
 
 use std::time::Duration;
 
-use super::look::Looked;
+use super::inspect::Inspected;
 use super::protocol::has_gist_scope;
-use super::session::{Clocks, Session, inspected};
+use super::session::{Clocks, Session, neutral};
 use super::stored::Stored;
 use super::token::AccessTokenKind;
 use super::wire::{About, Reply, Request};
@@ -53,11 +53,11 @@ const FAR_PAGES: [u32; 3] = [11, 101, 1_001];
 
 /// Runs all checks, each of which depends on those before it.
 pub(super) fn run(session: &mut Session) -> Checks {
-    let looked = session.read();
+    let inspected = session.read();
     let mut run = Run {
         start: session.requests,
         session,
-        looked,
+        inspected,
         findings: Vec::new(),
     };
     run.check_connection();
@@ -65,7 +65,7 @@ pub(super) fn run(session: &mut Session) -> Checks {
     run.check_gist();
     run.check_limits();
     Checks {
-        record: run.looked.as_ref().ok().map(inspected),
+        record: run.inspected.as_ref().ok().map(neutral),
         findings: run.findings,
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn run(session: &mut Session) -> Checks {
 /// Checks that are under way.
 struct Run<'a> {
     session: &'a mut Session,
-    looked: Result<Looked, LockError>,
+    inspected: Result<Inspected, LockError>,
     /// Number of requests of the first read, as of a candidate's start.
     start: u32,
     findings: Vec<Finding>,
@@ -91,7 +91,7 @@ impl Run<'_> {
 
     /// Returns the error of the read, if it is of this kind.
     fn error(&self, of: impl Fn(&LockError) -> bool) -> Option<String> {
-        let error = self.looked.as_ref().err();
+        let error = self.inspected.as_ref().err();
         error.filter(|error| of(error)).map(LockError::to_string)
     }
 
@@ -148,31 +148,31 @@ impl Run<'_> {
             return self.skip(&["file", "history"]);
         }
         let refused = self.error(|error| matches!(error, LockError::Refused(_)));
-        if refused.is_none() && self.session.looker.newest().is_none() {
+        if refused.is_none() && self.session.inspector.newest().is_none() {
             return self.skip(&["gist", "file", "history"]);
         }
-        self.add(gist(self.session.looker.about()));
+        self.add(gist(self.session.inspector.about()));
         if let Some(error) = refused {
             self.add(Finding::fail("file", error));
             return self.skip(&["history"]);
         }
-        let looker = &self.session.looker;
-        let name = looker.file().unwrap_or_default();
+        let inspector = &self.session.inspector;
+        let name = inspector.file().unwrap_or_default();
         let named = self.session.options.file.is_some();
-        let file = file(name, named, looker.files(), looker.newest());
+        let file = file(name, named, inspector.files(), inspector.newest());
         self.add(file);
         self.check_history();
     }
 
     fn check_history(&mut self) {
-        match &self.looked {
+        match &self.inspected {
             Err(LockError::Unfinished(error)) => {
                 let text = format!("{error}, after {} requests; {NEW_GIST}", self.start);
                 self.add(Finding::fail("history", text));
             }
             Err(_) => self.skip(&["history"]),
-            Ok(looked) => {
-                let whole = looked.effect.settled;
+            Ok(inspected) => {
+                let whole = inspected.effective.settled;
                 let length = length(|page| self.session.entries(page)).ok();
                 self.add(history(self.start, whole, length));
             }

@@ -16,8 +16,8 @@ mod backend;
 pub mod budget;
 mod checks;
 pub mod client;
+pub mod inspect;
 pub mod limiter;
-pub mod look;
 mod observed;
 #[expect(clippy::disallowed_methods, reason = "reads the environment")]
 pub mod options;
@@ -26,10 +26,10 @@ pub mod protocol;
 mod reader;
 pub mod revision;
 pub mod rule;
+pub mod scan;
 mod session;
 pub mod settings;
 pub mod stored;
-pub mod terms;
 pub mod token;
 pub mod wire;
 

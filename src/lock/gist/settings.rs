@@ -11,7 +11,11 @@ use crate::net::{AccessToken, AccessTokenSource};
 
 /// Settings of a gist lock, as `elector help` shows them.
 pub const SETTINGS: &[Setting] = &[
-    Setting::new("GIST_ID", "required", "the gist that holds the record"),
+    Setting::new(
+        "GIST_ID",
+        "required",
+        "the gist that holds the record; elector init creates one",
+    ),
     Setting::new(
         "GIST_FILE",
         "the gist's only file",

@@ -1,6 +1,6 @@
 //! How terms end, and what lies between them.
 
-use elector::lock::gist::terms::Survey;
+use elector::lock::gist::scan::HistoryScan;
 use elector::lock::gist::wire::{Request, Text};
 use elector::lock::term_history::{Gap, TermEnd as End, TermHistory};
 
@@ -181,7 +181,7 @@ fn a_gist_of_one_revision_and_one_without_records_have_no_terms() {
 
 /// As the survey sees it if the service does not show one revision.
 fn without(told: &Told, hidden: usize) -> TermHistory {
-    let mut survey = Survey::new(None, USUAL_REQUESTS);
+    let mut survey = HistoryScan::new(None, USUAL_REQUESTS);
     while let Some(request) = survey.poll_request() {
         let request = match request {
             Request::Revision(revision) if revision == name(hidden) => Request::Revision(name(999)),

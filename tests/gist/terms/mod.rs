@@ -4,7 +4,7 @@
 mod ends;
 mod world;
 
-use elector::lock::gist::terms::{Piece, Survey};
+use elector::lock::gist::scan::{HistoryScan, Piece};
 use elector::lock::gist::wire::Request;
 use elector::lock::term_history::{PastTerm, TermEnd, TermHistory};
 use fastrand::Rng;
@@ -23,14 +23,14 @@ struct Found {
     length: usize,
 }
 
-/// Surveys a gist in which more may be written meanwhile.
+/// HistoryScans a gist in which more may be written meanwhile.
 fn survey(
     gist: &mut Gist,
     budget: u32,
     shows: usize,
     mut meanwhile: impl FnMut(&mut Gist),
 ) -> Found {
-    let mut survey = Survey::new(None, budget);
+    let mut survey = HistoryScan::new(None, budget);
     let (mut pages, mut texts, mut length) = (0, 0, 0);
     while let Some(request) = survey.poll_request() {
         match request {
@@ -70,7 +70,7 @@ fn check(gist: &Gist, found: &Found) -> bool {
     for piece in pieces {
         assert_eq!(piece.oldest + 1, next, "the pieces do not fit together");
         next = piece.newest;
-        let Some(holding) = &piece.holding else {
+        let Some(holding) = &piece.leadership else {
             whole = false;
             continue;
         };
@@ -194,7 +194,7 @@ fn whatever_a_service_answers_it_comes_to_an_end() {
         for _ in 0..rng.usize(0..60) {
             wild.step(&mut rng);
         }
-        let mut survey = Survey::new(None, rng.u32(2..60));
+        let mut survey = HistoryScan::new(None, rng.u32(2..60));
         while survey.poll_request().is_some() {
             // An answer to another request, or of another time.
             let request = match rng.u8(..5) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use elector::election::lock::LockError;
 use elector::lock::gist::revision::Revision;
+use elector::lock::gist::scan::Leadership;
 use elector::lock::gist::stored::Stored;
-use elector::lock::gist::terms::Holding;
 use elector::lock::gist::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 use fastrand::Rng;
 use serde_json::json;
@@ -89,8 +89,8 @@ impl Gist {
     }
 
     /// Who leads at this revision, by the full rule.
-    pub(crate) fn holding(&self, index: usize) -> Holding {
-        Holding::of(&self.stored(self.in_effect(index)))
+    pub(crate) fn holding(&self, index: usize) -> Leadership {
+        Leadership::of(&self.stored(self.in_effect(index)))
     }
 
     pub(crate) fn push(&mut self, text: Text, at: Option<i64>) -> usize {
@@ -251,11 +251,11 @@ impl Wild {
         };
         let effect = self.gist.in_effect(looked_at);
         let stored = self.gist.stored(effect);
-        let Holding::Term {
+        let Leadership::Term {
             holder,
-            token,
+            fencing_token: token,
             process,
-        } = Holding::of(&stored)
+        } = Leadership::of(&stored)
         else {
             return self.claim(rng, effect, looked_at);
         };

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use elector::lock::gist::revision::Revision;
+use elector::lock::gist::scan::{HistoryScan, Leadership};
 use elector::lock::gist::stored::Stored;
-use elector::lock::gist::terms::{Holding, Survey};
 use elector::lock::gist::wire::Text;
 
 use super::World;
@@ -16,7 +16,7 @@ const REQUESTS: u32 = 100;
 impl World {
     /// A survey of the whole history tells nothing that is not true.
     pub(super) fn check_history(&mut self) {
-        let mut survey = Survey::new(Some(crate::service::FILE.to_owned()), REQUESTS);
+        let mut survey = HistoryScan::new(Some(crate::service::FILE.to_owned()), REQUESTS);
         while let Some(request) = survey.poll_request() {
             let answer = self
                 .service
@@ -29,7 +29,9 @@ impl World {
         let pieces = survey.pieces();
         let holdings = self.holdings();
         for piece in pieces.iter().filter(|piece| !piece.assumed) {
-            let Some(said) = &piece.holding else { continue };
+            let Some(said) = &piece.leadership else {
+                continue;
+            };
             let mut truths = holdings[piece.newest..=piece.oldest].iter();
             if let Some(truth) = truths.find(|truth| *truth != said) {
                 let told = format!("the history tells {piece:?}, but there is {truth:?}");
@@ -39,17 +41,17 @@ impl World {
     }
 
     /// Who leads at each revision by the full rule, newest first.
-    fn holdings(&self) -> Vec<Holding> {
+    fn holdings(&self) -> Vec<Leadership> {
         let revisions = self.service.revisions();
         let texts: HashMap<_, _> = revisions.iter().cloned().collect();
-        let mut last: Option<(Revision, Holding)> = None;
+        let mut last: Option<(Revision, Leadership)> = None;
         let of = |(revision, _): &(Revision, Text)| {
             let effect = self.service.effect_at(*revision);
             let effect = effect.map_or(*revision, |standing| standing.revision);
             match &last {
                 Some((same, holding)) if *same == effect => holding.clone(),
                 _ => {
-                    let holding = Holding::of(&Stored::read(&texts[&effect]));
+                    let holding = Leadership::of(&Stored::read(&texts[&effect]));
                     last = Some((effect, holding.clone()));
                     holding
                 }

@@ -1,8 +1,7 @@
-//! A look at the record by somebody who does not stand for election: who holds it, by which revision,
-//! and what else the answers tell. Pure: requests out, answers in, like the protocol.
+//! Reads of the record outside of an election. Pure: requests out, answers in, like the protocol.
 //!
-//! It shows more than a candidate may act on (a file with other people's text in it, a record by a
-//! newer rule), and so it never writes: that is left to who asked for it.
+//! An inspection shows more than a candidate may act on, such as another program's content and records of
+//! a newer protocol. So it never writes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,34 +14,34 @@ use super::wire::{About, Answer, GistPage, Reply, Request};
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
 
-/// How many portions of the history a look reads at the most, each of some twenty requests: a person
-/// waits for it, and it must take no large part of the hour's requests.
+/// Most portions of the history that one inspection reads, each of about twenty requests. Why: an operator
+/// waits for it, and the electors need the hour's requests.
 const MOST_PORTIONS: u32 = 5;
 
-/// What a look came to.
+/// Result of an inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Looked {
-    /// The file that holds the record.
+pub struct Inspected {
+    /// File that holds the record.
     pub file: String,
-    /// What is in effect. It is not settled where the history was too long to be read as far back as
-    /// to what was overwritten.
-    pub effect: EffectiveRevision,
-    /// The server's clock, in seconds since the Unix epoch.
+    /// Effective revision. It is not settled if the history was too long to read back to everything that
+    /// it replaced.
+    pub effective: EffectiveRevision,
+    /// Service's clock, in seconds since the Unix epoch.
     pub date: Option<i64>,
 }
 
-/// What is to be done next.
+/// Next step of an inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LookStep {
-    /// Send this, and hand in the answer.
+pub enum InspectStep {
+    /// Send this request, and pass the answer to [`Inspector::handle_answer`].
     Ask(Request),
-    /// The look is over.
-    Done(Result<Looked, LockError>),
+    /// The inspection has ended.
+    Done(Result<Inspected, LockError>),
 }
 
-/// One who looks, as often as is wished; what was read before is not read again.
+/// Reader of the effective revision. It can be started repeatedly and keeps what it has read.
 #[derive(Clone, Debug)]
-pub struct Looker {
+pub struct Inspector {
     reader: Reader,
     file: Option<String>,
     files: Vec<String>,
@@ -52,12 +51,12 @@ pub struct Looker {
     portions: u32,
 }
 
-impl Looker {
-    /// Nothing was seen yet. Without a file, it is the gist's only one.
+impl Inspector {
+    /// Returns an inspector that has read nothing. Without `file`, the gist's only file holds the record.
     #[must_use]
-    pub fn new(file: Option<String>) -> Looker {
-        Looker {
-            // Nothing is decided by comparing one look with another, so none counts as stale.
+    pub fn new(file: Option<String>) -> Inspector {
+        Inspector {
+            // Inspections are not compared with each other, so no answer counts as stale.
             reader: Reader::new(Duration::ZERO),
             file,
             files: Vec::new(),
@@ -68,49 +67,49 @@ impl Looker {
         }
     }
 
-    /// The file that holds the record, once it is known.
+    /// Returns the file that holds the record, once it is known.
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.file.as_deref()
     }
 
-    /// The names of the gist's files, a few of them where there are many, as far as they were read.
+    /// Returns the names of the gist's files, or of a few if there are many.
     #[must_use]
     pub fn files(&self) -> &[String] {
         &self.files
     }
 
-    /// Whose gist it is, as far as that was read.
+    /// Returns the gist's owner and visibility, as far as they are known.
     #[must_use]
     pub fn about(&self) -> &About {
         &self.about
     }
 
-    /// What the file holds in the newest revision, in effect or not.
+    /// Returns the content of the newest revision, effective or not.
     #[must_use]
     pub fn newest(&self) -> Option<&Stored> {
         self.newest.as_deref()
     }
 
-    /// Begins a look.
-    pub fn start(&mut self) -> LookStep {
+    /// Starts an inspection.
+    pub fn start(&mut self) -> InspectStep {
         self.portions = 0;
         self.reader.begin(false);
-        LookStep::Ask(self.reader.current())
+        InspectStep::Ask(self.reader.current())
     }
 
-    /// Takes the answer to the request asked for last, handled at `now`.
-    pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> LookStep {
+    /// Handles the answer to the last request at `now`.
+    pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> InspectStep {
         self.date = answer.date.or(self.date);
         let step = match answer.reply {
-            // Not the gist is missing, but a revision that it listed.
+            // A listed revision is missing, not the gist.
             Err(LockError::NotFound(_)) if self.reader.awaits_text() => Err(unavailable(
                 "the gist service does not show a revision that it listed a moment ago",
             )),
             Err(error) => Err(error),
             Ok(reply) => self.take(now, reply).and_then(|()| self.read_on(now)),
         };
-        step.unwrap_or_else(|error| LookStep::Done(Err(error)))
+        step.unwrap_or_else(|error| InspectStep::Done(Err(error)))
     }
 
     fn take(&mut self, now: Instant, reply: Reply) -> Result<(), LockError> {
@@ -118,7 +117,7 @@ impl Looker {
             Reply::Gist(page) => self.take_page(now, page),
             Reply::Revision(text) => self.reader.take_text(text).map(drop),
             Reply::Commits(commits) => self.reader.take_older(&commits),
-            // What is known holds.
+            // Nothing has changed.
             _ => Ok(()),
         }
     }
@@ -133,13 +132,13 @@ impl Looker {
         Ok(())
     }
 
-    fn read_on(&mut self, now: Instant) -> Result<LookStep, LockError> {
+    fn read_on(&mut self, now: Instant) -> Result<InspectStep, LockError> {
         loop {
-            let effect = match self.reader.read_head(now, true) {
-                Ok(Read::Ask(request)) => return Ok(LookStep::Ask(request)),
-                Ok(Read::Known(effect)) => effect,
+            let effective = match self.reader.read_head(now, true) {
+                Ok(Read::Ask(request)) => return Ok(InspectStep::Ask(request)),
+                Ok(Read::Known(effective)) => effective,
                 Err(LockError::Unfinished(why)) => match self.reader.foreign_on_top() {
-                    Some(effect) => return Ok(self.looked(effect)),
+                    Some(effective) => return Ok(self.inspected(effective)),
                     None if self.portions + 1 >= MOST_PORTIONS => {
                         return Err(LockError::Unfinished(why));
                     }
@@ -151,15 +150,15 @@ impl Looker {
                 },
                 Err(error) => return Err(error),
             };
-            self.reader.settle(now, effect.clone())?;
-            return Ok(self.looked(effect));
+            self.reader.settle(now, effective.clone())?;
+            return Ok(self.inspected(effective));
         }
     }
 
-    fn looked(&self, effect: EffectiveRevision) -> LookStep {
-        LookStep::Done(Ok(Looked {
+    fn inspected(&self, effective: EffectiveRevision) -> InspectStep {
+        InspectStep::Done(Ok(Inspected {
             file: self.file.clone().unwrap_or_default(),
-            effect,
+            effective,
             date: self.date,
         }))
     }

@@ -1,25 +1,26 @@
-//! Where a survey looks next: which span between two places is open, and where in it a border should
-//! be.
+//! Choice of the revision to examine next: which span between two known ones is open, and where in it a
+//! border between terms should be.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Holding, Survey};
+use super::known::KnownHistory;
+use super::leadership::Leadership;
 use crate::lock::gist::rule::EffectiveRevision;
 use crate::lock::gist::wire::Commit;
 
-/// How many places of a span may be in doubt before it is left as it is.
+/// Number of doubtful revisions at which a span is left open.
 const DOUBTS_PER_SPAN: usize = 4;
 
-impl Survey {
-    /// The place to be looked at next; `None` if everything listed is settled, or cannot be.
-    pub(super) fn choose(&self) -> Option<usize> {
+impl KnownHistory {
+    /// Returns the index to examine next; `None` if every listed revision is settled, or cannot be.
+    pub(super) fn choose(&self, requests_left: u32) -> Option<usize> {
         if self.known.is_empty() && !self.doubtful.contains(&0) {
             return Some(0);
         }
-        let bottom = self.bottom();
-        if !self.reaches(bottom) && !self.doubtful.contains(&bottom) {
-            return Some(bottom);
+        let oldest = self.oldest();
+        if !self.reaches(oldest) && !self.doubtful.contains(&oldest) {
+            return Some(oldest);
         }
         let spans = || self.spans();
         let open = spans().find_map(|span| match span.state {
@@ -27,34 +28,22 @@ impl Survey {
             SpanState::Assumed | SpanState::Settled => None,
         });
         open.or_else(|| {
-            // Last of all, those that only reading them as a whole can settle.
+            // Spans that only reading all of them can settle come last.
             spans().find_map(|span| match span.state {
-                SpanState::Assumed if span.inside() <= self.left() as usize => self.split(&span),
+                SpanState::Assumed if span.inside() <= requests_left as usize => self.split(&span),
                 _ => None,
             })
         })
     }
 
-    /// The lowest place of which something can be found out: below one of ours the one it superseded
-    /// has to be listed.
-    fn bottom(&self) -> usize {
-        let below = if self.complete { 1 } else { 2 };
-        self.commits.len().saturating_sub(below)
-    }
-
-    /// Whether something is known of this place or one below it.
-    fn reaches(&self, place: usize) -> bool {
-        self.known.range(place..).next().is_some()
-    }
-
-    /// The spans between places that were looked at, newest first.
+    /// Returns the spans between known revisions, newest first.
     fn spans(&self) -> impl Iterator<Item = Span<'_>> {
-        let bottom = self.bottom();
-        let unknown = (!self.reaches(bottom)).then_some((bottom, None));
+        let oldest = self.oldest();
+        let unknown = (!self.reaches(oldest)).then_some((oldest, None));
         let ends = self
             .known
             .iter()
-            .map(|(place, effect)| (*place, Some(effect)));
+            .map(|(index, effective)| (*index, Some(effective)));
         let older = ends.clone().skip(1).chain(unknown);
         ends.zip(older)
             .filter_map(|((newer, above), (older, below))| {
@@ -67,43 +56,44 @@ impl Survey {
             })
     }
 
-    /// Where to look inside a span: where the term at its newer end should have begun, then further and
-    /// further away from there, and in its middle once that leads too far.
+    /// Returns the index to examine inside a span: where the term at its newer end should have begun, then
+    /// ever farther from there, and finally any.
     fn split(&self, span: &Span<'_>) -> Option<usize> {
         if span.inside() == 0 {
             return None;
         }
-        let wish = self.wish(span);
+        let guess = self.guess_border(span);
         let inside = span.newer + 1..span.older;
         let doubts = self.doubtful.range(inside.clone()).count();
         if doubts > DOUBTS_PER_SPAN {
             return None;
         }
-        let free = |place: &usize| inside.contains(place) && !self.doubtful.contains(place);
-        let around = (0..=doubts + 1).flat_map(|off| [wish.saturating_sub(off), wish + off]);
+        let free = |index: &usize| inside.contains(index) && !self.doubtful.contains(index);
+        let around = (0..=doubts + 1).flat_map(|off| [guess.saturating_sub(off), guess + off]);
         let mut around = around.filter(free);
         around
             .next()
-            .or_else(|| inside.clone().find(|place| free(place)))
+            .or_else(|| inside.clone().find(|index| free(index)))
     }
 
-    fn wish(&self, span: &Span<'_>) -> usize {
+    /// Returns the likeliest index of a border in a span.
+    fn guess_border(&self, span: &Span<'_>) -> usize {
         let middle = span.newer + (span.older - span.newer) / 2;
         if span.state == SpanState::Assumed {
             return middle;
         }
         let Some(guess) = self.beginning_of(span.above) else {
-            // What has no leader rarely lasts for long.
+            // A time without a leader is usually short.
             let first = self.known.range(..span.newer).next_back();
             let first = first.is_none_or(|(_, newer)| !is_same(newer, span.above));
-            let short = first && Holding::of(&span.above.stored).leader().is_none();
+            let short = first && Leadership::of(&span.above.stored).leader().is_none();
             return if short { span.newer + 1 } else { middle };
         };
         let near = if guess <= span.newer {
-            // It goes further down than was guessed.
+            // The term began before the guess.
             span.newer + (span.newer - guess).max(1)
         } else if guess >= span.older {
-            // It does not go so far down.
+            // The term began after the guess.
             span.older.saturating_sub(guess - span.older + 1)
         } else {
             guess
@@ -112,47 +102,47 @@ impl Survey {
         if inside { near } else { middle }
     }
 
-    /// Where the term of this record should have begun, by its own times and the server's: both say
-    /// how long it had lasted when the record was written.
-    fn beginning_of(&self, effect: &EffectiveRevision) -> Option<usize> {
-        let record = &effect.stored.record()?.record;
+    /// Returns the index at which the term of this record should have begun, by its own times and the
+    /// service's. Both tell how long it had lasted when the record was written.
+    fn beginning_of(&self, effective: &EffectiveRevision) -> Option<usize> {
+        let record = &effective.stored.record()?.record;
         if record.holder_identity.is_empty() {
             return None;
         }
         let lasted = unix_seconds(&record.renew_time)? - unix_seconds(&record.acquire_time)?;
-        let began = effect.commit.committed_at?.checked_sub(lasted)?;
+        let began = effective.commit.committed_at?.checked_sub(lasted)?;
         let off = |commit: &Commit| commit.committed_at.map(|at| at.abs_diff(began));
-        let places = self.commits.iter().enumerate();
-        let dated = places.filter_map(|(place, commit)| Some((off(commit)?, place)));
-        dated.min().map(|(_, place)| place)
+        let commits = self.commits.iter().enumerate();
+        let dated = commits.filter_map(|(index, commit)| Some((off(commit)?, index)));
+        dated.min().map(|(_, index)| index)
     }
 }
 
-/// What lies between two places that were looked at, and next to each other.
+/// Revisions between two neighbouring known ones.
 #[derive(Clone, Copy, Debug)]
 struct Span<'a> {
     newer: usize,
     older: usize,
     state: SpanState,
-    /// What is in effect at its newer end.
+    /// Effective revision at its newer end.
     above: &'a EffectiveRevision,
 }
 
 impl Span<'_> {
-    /// How many places lie between its ends.
+    /// Returns the number of revisions between its ends.
     fn inside(&self) -> usize {
         self.older - self.newer - 1
     }
 }
 
-/// What is known of the places between two that were looked at.
+/// Knowledge of the revisions between two known ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SpanState {
-    /// At all of them the same is in effect as at both ends.
+    /// The same leadership applies to all of them as at both ends.
     Settled,
-    /// The same is in effect at both ends, and something else may have been in between.
+    /// The same leadership applies at both ends, and another may have applied between.
     Assumed,
-    /// A border lies there, or several.
+    /// There is at least one border.
     Open,
 }
 
@@ -164,12 +154,12 @@ impl SpanState {
         let Some(below) = below else {
             return SpanState::Open;
         };
-        // What takes effect is a newer revision: the same one at both ends was in effect all along.
+        // A revision that becomes effective is newer, so the same one at both ends was always effective.
         if above.commit.revision == below.commit.revision {
             return SpanState::Settled;
         }
         match is_same(above, below) {
-            true if Holding::of(&above.stored).cannot_return() => SpanState::Settled,
+            true if Leadership::of(&above.stored).cannot_return() => SpanState::Settled,
             true => SpanState::Assumed,
             false => SpanState::Open,
         }
@@ -177,7 +167,7 @@ impl SpanState {
 }
 
 fn is_same(one: &EffectiveRevision, other: &EffectiveRevision) -> bool {
-    Holding::of(&one.stored) == Holding::of(&other.stored)
+    Leadership::of(&one.stored) == Leadership::of(&other.stored)
 }
 
 fn unix_seconds(text: &str) -> Option<i64> {

@@ -1,0 +1,51 @@
+//! Listed revisions of a gist, and the effective revision at those that were examined.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::lock::gist::revision::Revision;
+use crate::lock::gist::rule::EffectiveRevision;
+use crate::lock::gist::wire::Commit;
+
+/// History as far as a scan knows it. Revisions are addressed by their index in `commits`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KnownHistory {
+    /// Revisions as of the first answer, newest first.
+    pub(super) commits: Vec<Commit>,
+    /// Whether the last one is the oldest of all.
+    pub(super) complete: bool,
+    /// Effective revision at each examined index.
+    pub(super) known: BTreeMap<usize, EffectiveRevision>,
+    /// Indexes at which the effective revision could not be found.
+    pub(super) doubtful: BTreeSet<usize>,
+    /// Service's clock when it showed the newest revision, in seconds since the Unix epoch.
+    pub(super) date: Option<i64>,
+}
+
+impl KnownHistory {
+    /// Records the effective revision at an index. It has been effective since it was written.
+    pub(super) fn settle(&mut self, index: usize, effective: EffectiveRevision) {
+        if let Some(written) = self.index_of(effective.commit.revision) {
+            self.known.insert(written, effective.clone());
+            self.doubtful.remove(&written);
+        }
+        self.known.insert(index, effective);
+    }
+
+    pub(super) fn index_of(&self, revision: Revision) -> Option<usize> {
+        self.commits
+            .iter()
+            .position(|commit| commit.revision == revision)
+    }
+
+    /// Returns the oldest index at which the effective revision can be found. Why not the last one: the
+    /// revision that a write supersedes must be listed too.
+    pub(super) fn oldest(&self) -> usize {
+        let below = if self.complete { 1 } else { 2 };
+        self.commits.len().saturating_sub(below)
+    }
+
+    /// Returns whether the effective revision is known at this index or an older one.
+    pub(super) fn reaches(&self, index: usize) -> bool {
+        self.known.range(index..).next().is_some()
+    }
+}

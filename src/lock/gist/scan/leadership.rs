@@ -1,0 +1,148 @@
+//! Leader that an effective revision names.
+
+use std::sync::Arc;
+
+use crate::lock::gist::stored::{PROTOCOL, Stored};
+
+/// Meaning of an effective revision for who leads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Leadership {
+    /// Record of an elector with a holder.
+    Term {
+        /// The leader.
+        holder: String,
+        /// Fencing token of the term.
+        fencing_token: u64,
+        /// Name of the process that wrote it.
+        process: Arc<str>,
+    },
+    /// Record of an elector without a holder: a release or a checkpoint.
+    Free {
+        /// Fencing token of the released term.
+        fencing_token: u64,
+        /// Name of the process that wrote it.
+        process: Arc<str>,
+    },
+    /// Foreign write.
+    Foreign {
+        /// The holder; empty for none.
+        holder: String,
+        /// Fencing token.
+        fencing_token: u64,
+    },
+    /// Record of a newer protocol.
+    Newer,
+    /// No readable record.
+    Nothing,
+}
+
+impl Leadership {
+    /// Returns the meaning of an effective revision.
+    #[must_use]
+    pub fn of(stored: &Stored) -> Leadership {
+        let Some(stored) = stored.record() else {
+            return Leadership::Nothing;
+        };
+        if stored.protocol > PROTOCOL {
+            return Leadership::Newer;
+        }
+        let holder = stored.record.holder_identity.clone();
+        let fencing_token = stored.record.leader_transitions;
+        let Some(origin) = &stored.origin else {
+            return Leadership::Foreign {
+                holder,
+                fencing_token,
+            };
+        };
+        let process = process_of(&origin.write_id);
+        if holder.is_empty() {
+            return Leadership::Free {
+                fencing_token,
+                process,
+            };
+        }
+        Leadership::Term {
+            holder,
+            fencing_token,
+            process,
+        }
+    }
+
+    /// Returns whether every revision between two with this meaning has the same meaning.
+    ///
+    /// That is so for writes of electors. The first write of a term has a fencing token above that of
+    /// every earlier effective write of an elector. Its process writes with that token only as long as
+    /// its own write is effective. So no token of an elector returns once another is effective, nor does
+    /// a holder that released the lease. A foreign write can return by hand, or by a late write.
+    #[must_use]
+    pub fn cannot_return(&self) -> bool {
+        matches!(self, Leadership::Term { .. } | Leadership::Free { .. })
+    }
+
+    /// Returns the leader and its fencing token.
+    #[must_use]
+    pub fn leader(&self) -> Option<(&str, u64)> {
+        match self {
+            Leadership::Term {
+                holder,
+                fencing_token,
+                ..
+            } => Some((holder, *fencing_token)),
+            Leadership::Foreign {
+                holder,
+                fencing_token,
+            } if !holder.is_empty() => Some((holder, *fencing_token)),
+            _ => None,
+        }
+    }
+
+    /// Returns the name of the elector's process that wrote the record.
+    #[must_use]
+    pub fn process(&self) -> Option<&str> {
+        match self {
+            Leadership::Term { process, .. } | Leadership::Free { process, .. } => Some(process),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the name of a write's process: its id up to the last `-`.
+fn process_of(write_id: &Arc<str>) -> Arc<str> {
+    match write_id.rsplit_once('-') {
+        Some((process, _)) => process.into(),
+        None => Arc::clone(write_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::gist::wire::Text;
+
+    fn leadership(fields: &str) -> Leadership {
+        let text = format!("{{{fields}}}");
+        Leadership::of(&Stored::read(&Text::Whole(text.into())))
+    }
+
+    #[test]
+    fn record_means_term_release_or_foreign_write() {
+        let ours = format!(
+            r#""leaderTransitions":3,"writeId":"9f-2-17","supersedes":"{}""#,
+            "a".repeat(40)
+        );
+        let term = leadership(&format!(r#""holderIdentity":"a",{ours}"#));
+        assert_eq!(term.leader(), Some(("a", 3)));
+        assert_eq!(term.process(), Some("9f-2"));
+        assert!(term.cannot_return());
+        let free = leadership(&format!(r#""holderIdentity":"",{ours}"#));
+        assert_eq!((free.leader(), free.process()), (None, Some("9f-2")));
+        let foreign = leadership(r#""holderIdentity":"a","leaderTransitions":3"#);
+        assert_eq!(foreign.leader(), Some(("a", 3)));
+        assert!(!foreign.cannot_return() && foreign.process().is_none());
+        let cleared = leadership(r#""holderIdentity":"""#);
+        assert_eq!(cleared.leader(), None);
+        let newer = leadership(&format!(r#""holderIdentity":"a","protocol":2,{ours}"#));
+        assert_eq!(newer, Leadership::Newer);
+        assert_eq!(leadership(""), Leadership::Nothing);
+    }
+}
