@@ -5,10 +5,10 @@
 mod bodies;
 mod client;
 mod faults;
+mod inspect;
 mod lock;
-mod look;
 mod rule;
+mod scan;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
-mod terms;

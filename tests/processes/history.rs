@@ -60,7 +60,7 @@ fn term(holder: &str, token: u64, end: &str) -> (String, u64, String) {
 }
 
 #[test]
-fn after_real_elections_it_tells_what_the_electors_told() {
+fn history_matches_real_elections() {
     let world = World::new();
     let mut first = world.start_leader("napoleon");
     let mut second = world.start("cleopatra");
@@ -117,7 +117,7 @@ fn led() -> World {
 }
 
 #[test]
-fn with_few_requests_it_says_where_it_stopped() {
+fn too_few_requests_are_reported() {
     let world = led();
     let (code, out, err) = said(&mut command(&world, &["--requests", "2"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
@@ -130,7 +130,7 @@ fn with_few_requests_it_says_where_it_stopped() {
 }
 
 #[test]
-fn told_to_wait_it_shows_what_it_knows_and_says_until_when() {
+fn rate_limit_ends_scan_early() {
     let world = led();
     // Two requests are left of the hour's.
     world.set_faults(r#"{"primary_limit":5000}"#);
@@ -152,7 +152,7 @@ fn told_to_wait_it_shows_what_it_knows_and_says_until_when() {
 }
 
 #[test]
-fn interrupted_it_shows_what_it_knows() {
+fn interrupted_scan_shows_known_terms() {
     let world = led();
     world.service.reset_requests();
     world.set_faults(r#"{"read_ms":300}"#);
@@ -182,7 +182,7 @@ fn interrupted_it_shows_what_it_knows() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_what_to_do() {
+fn errors_name_fix() {
     let world = World::with_files(&[("a.json", "{}"), ("b.json", "{}")]);
     let (code, out, err) = said(&mut command(&world, &[]));
     assert_eq!((code, out.as_str()), (Some(1), ""));

@@ -52,7 +52,7 @@ fn record(world: &World, gist: &str, file: &str) -> Value {
 }
 
 #[test]
-fn without_a_gist_one_is_made_and_a_shell_can_take_what_is_to_be_set() {
+fn new_gist_is_printed_for_shell() {
     let world = World::new();
     let made = said(&mut command(&world, &[]));
     assert_eq!(made.code, Some(0), "{}", made.err);
@@ -78,7 +78,7 @@ fn without_a_gist_one_is_made_and_a_shell_can_take_what_is_to_be_set() {
 }
 
 #[test]
-fn a_file_is_made_beside_others_and_in_place_of_nothing() {
+fn file_is_created_beside_others() {
     let cases = [("missing", ""), ("blank", "\n"), ("empty", "{}")];
     for_each(&cases, |(name, content)| {
         let world = World::with_files(&[("other.txt", "something else")]);
@@ -102,7 +102,7 @@ fn a_file_is_made_beside_others_and_in_place_of_nothing() {
 }
 
 #[test]
-fn run_again_it_changes_nothing() {
+fn second_run_changes_nothing() {
     let world = World::new();
     assert_eq!(init(&world, &[], &world.gist).code, Some(0));
     let revisions = world.service.history(&world.gist).len();
@@ -129,7 +129,7 @@ fn run_again_it_changes_nothing() {
 }
 
 #[test]
-fn what_others_wrote_is_left_alone() {
+fn foreign_content_is_left_unchanged() {
     for_each(&["dear diary", "[1]", r#"{"name":"x"}"#], |text| {
         let world = World::with_files(&[("leader.json", text)]);
         let refused = init(&world, &[], &world.gist);
@@ -143,7 +143,7 @@ fn what_others_wrote_is_left_alone() {
 }
 
 #[test]
-fn candidates_that_come_at_the_same_time_do_not_mind() {
+fn init_may_race_with_candidates() {
     for_each(&[1, 2, 3], |_| {
         let world = World::new();
         // Of those that race, one takes effect.
@@ -165,7 +165,7 @@ fn candidates_that_come_at_the_same_time_do_not_mind() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_what_to_do() {
+fn errors_name_fix() {
     let world = World::new();
     let newer = world
         .service
@@ -185,7 +185,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
 }
 
 #[test]
-fn a_token_that_may_not_write_gists_and_limits_are_told() {
+fn missing_rights_and_limits_are_reported() {
     let options = Options {
         tokens: vec![format!("{TOKEN}:repo").parse().unwrap()],
         ..Options::default()

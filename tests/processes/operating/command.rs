@@ -192,7 +192,7 @@ pub(crate) fn free_address() -> std::net::SocketAddr {
 }
 
 #[test]
-fn wrong_usage_is_told_with_the_nearest_option_and_code_2() {
+fn wrong_usage_names_nearest_option() {
     for (args, part) in [
         (["status", "--jsno"], "did you mean `--json`?"),
         (["status", "now"], "`now`"),
@@ -210,7 +210,7 @@ fn wrong_usage_is_told_with_the_nearest_option_and_code_2() {
 }
 
 #[test]
-fn help_is_shown_wherever_it_is_asked_for() {
+fn help_is_shown_on_request() {
     for command in ["status", "doctor", "depose", "step-down"] {
         let usage = format!("Usage: elector {command}");
         for args in [["help", command], [command, "--help"], [command, "-h"]] {
@@ -224,7 +224,7 @@ fn help_is_shown_wherever_it_is_asked_for() {
 }
 
 #[test]
-fn missing_settings_are_told_all_at_once_with_code_2() {
+fn missing_settings_are_listed_together() {
     for args in [&["status"][..], &["doctor"], &["depose", "--yes"]] {
         let said = Run::new(args).with("LEADER_NAME", "x").ran().failed(2);
         for part in ["GIST_ID is not set", "GITHUB_API_TOKEN"] {

@@ -30,7 +30,7 @@ fn is_deposed(record: &Value) -> bool {
 }
 
 #[test]
-fn a_deposed_leader_stops_and_nobody_leads_before_the_lease_has_run_out() {
+fn standby_leads_a_lease_after_deposition() {
     let world = World::with_files(&[("leader.json", r#"{"strategy":"x"}"#)]);
     let first = world.start_leader("first");
     let second = world.start("second");
@@ -63,7 +63,7 @@ fn a_deposed_leader_stops_and_nobody_leads_before_the_lease_has_run_out() {
 type Text = fn(&World) -> String;
 
 #[test]
-fn where_nobody_holds_the_lease_nothing_is_written() {
+fn lease_without_holder_is_not_written() {
     let cases: [(&str, Text); 6] = [
         ("nobody yet: no record was ever written", |_| "{}".into()),
         ("nobody: the lease was released", |world| {
@@ -101,7 +101,7 @@ fn where_nobody_holds_the_lease_nothing_is_written() {
 }
 
 #[test]
-fn what_is_no_record_of_this_rule_is_left_alone() {
+fn foreign_content_is_left_unchanged() {
     for (part, text) in [
         ("not a lease record", "dear diary".to_owned()),
         (
@@ -121,7 +121,7 @@ fn what_is_no_record_of_this_rule_is_left_alone() {
 }
 
 #[test]
-fn a_holder_that_is_no_elector_is_deposed_with_a_word_on_client_go() {
+fn foreign_holder_is_deposed_with_warning() {
     let world = World::new();
     world.put(
         &json!({"holderIdentity": "me", "leaseDurationSeconds": 40, "leaderTransitions": 9})
@@ -138,7 +138,7 @@ fn a_holder_that_is_no_elector_is_deposed_with_a_word_on_client_go() {
 }
 
 #[test]
-fn what_was_overwritten_before_is_waited_for_as_well() {
+fn overwritten_lease_counts_in_wait() {
     let world = World::new();
     let mut record = ours(&world, "napoleon", 3);
     record["leaseDurationSeconds"] = 60.into();
@@ -154,7 +154,7 @@ fn what_was_overwritten_before_is_waited_for_as_well() {
 // ---- what goes wrong ----
 
 #[test]
-fn what_goes_wrong_before_the_write_is_told_and_nothing_is_written() {
+fn failed_read_writes_nothing() {
     for_each(&TROUBLES, |trouble| {
         let world = held();
         let run = trouble.make(&world, depose(&world));
@@ -168,7 +168,7 @@ fn what_goes_wrong_before_the_write_is_told_and_nothing_is_written() {
 }
 
 #[test]
-fn a_write_that_is_refused_is_told_with_what_to_do() {
+fn refused_write_names_fix() {
     for_each(
         &[
             (r#"{"forbidden_writes": 1}"#, "lacks the permission"),
@@ -193,7 +193,7 @@ fn a_write_that_is_refused_is_told_with_what_to_do() {
 }
 
 #[test]
-fn a_write_whose_answer_is_lost_is_looked_for() {
+fn lost_answer_is_followed_by_read() {
     let world = held();
     world.set_faults(r#"{"lost_answers": 1}"#);
     let said = depose(&world).ran().well();
@@ -205,7 +205,7 @@ fn a_write_whose_answer_is_lost_is_looked_for() {
 }
 
 #[test]
-fn a_write_that_may_still_land_is_told_as_such() {
+fn unknown_outcome_is_reported() {
     let world = held();
     world.set_faults(r#"{"late_writes": 1, "late_ms": 600000}"#);
     let said = depose(&world).ran().failed(1);
@@ -219,7 +219,7 @@ fn a_write_that_may_still_land_is_told_as_such() {
 }
 
 #[test]
-fn a_write_that_vanishes_in_a_race_is_noticed() {
+fn lost_write_is_reported() {
     let world = held();
     let times = [
         ("LEASE_DURATION", "30s"),
@@ -249,7 +249,7 @@ fn a_write_that_vanishes_in_a_race_is_noticed() {
 // ---- asking ----
 
 #[test]
-fn without_a_terminal_it_has_to_be_told_yes() {
+fn yes_is_required_without_terminal() {
     let world = held();
     let said = Run::on(&world, &["depose"]).ran().failed(2);
     assert!(said.contains("--yes"), "{said}");
@@ -295,7 +295,7 @@ impl Asking {
 }
 
 #[test]
-fn on_a_terminal_it_shows_the_holder_and_asks() {
+fn terminal_shows_holder_and_asks() {
     for (answer, yes) in [
         ("y\n", true),
         (" YES \n", true),
@@ -325,7 +325,7 @@ fn on_a_terminal_it_shows_the_holder_and_asks() {
 }
 
 #[test]
-fn who_took_over_while_it_asked_is_not_deposed() {
+fn new_holder_is_not_deposed() {
     let world = held();
     let asking = Asking::start(&world);
     world.put(&ours(&world, "stalin", 4).to_string());
@@ -336,7 +336,7 @@ fn who_took_over_while_it_asked_is_not_deposed() {
 }
 
 #[test]
-fn a_renewal_while_it_asked_changes_nothing() {
+fn renewal_during_question_is_ignored() {
     let world = held();
     let asking = Asking::start(&world);
     let mut renewal = ours(&world, "napoleon", 3);

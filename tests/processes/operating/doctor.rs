@@ -63,7 +63,7 @@ fn diagnosis(world: &World) -> Diagnosis {
 }
 
 #[test]
-fn where_all_is_well_every_check_says_so_and_nothing_is_written() {
+fn healthy_lock_passes_every_check() {
     let world = World::new();
     world.put(&ours(&world, "napoleon", 3).to_string());
     let before = revisions(&world);
@@ -142,7 +142,7 @@ const ILLNESSES: [Illness; 15] = [
         make: |_, run| run.with("GIST_ID", "0123456789abcdef"),
         check: "gist",
         level: "FAIL",
-        parts: &["no such gist", "check GIST_ID"],
+        parts: &["no such gist", "check the id"],
         skipped: NEEDS_A_GIST,
     },
     Illness {
@@ -255,7 +255,7 @@ const ILLNESSES: [Illness; 15] = [
 ];
 
 #[test]
-fn what_is_not_as_it_should_be_is_found_with_what_to_do_and_what_could_not_be_checked() {
+fn each_problem_is_found_and_explained() {
     for_each(&ILLNESSES, |illness| {
         let world = World::new();
         let found = Diagnosis::of((illness.make)(&world, doctor(&world)));
@@ -285,7 +285,7 @@ fn with_token(token: &str) -> (World, Run) {
 }
 
 #[test]
-fn what_a_token_may_do_is_told_as_far_as_it_shows() {
+fn rights_follow_token_scopes() {
     for (token, level, part) in [
         ("ghp_TheSecretOne", "ok", "may write gists"),
         ("ghp_TheSecretOne:gist,repo", "warn", "gist, repo"),
@@ -299,7 +299,7 @@ fn what_a_token_may_do_is_told_as_far_as_it_shows() {
 }
 
 #[test]
-fn the_token_may_be_in_a_file() {
+fn token_file_is_named() {
     let world = World::new();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_owned();
@@ -311,7 +311,7 @@ fn the_token_may_be_in_a_file() {
 }
 
 #[test]
-fn a_public_gist_is_a_warning() {
+fn public_gist_warns() {
     let mut world = World::new();
     let address = world.service.url();
     let address = address.strip_prefix("http://").unwrap().parse().unwrap();
@@ -331,7 +331,7 @@ fn a_public_gist_is_a_warning() {
 }
 
 #[test]
-fn a_file_that_is_not_there_yet_will_be_made() {
+fn missing_file_is_ok() {
     let world = World::new();
     let found = Diagnosis::of(doctor(&world).with("GIST_FILE", "new.json"));
     found.assert("file", "ok", "\"new.json\" does not exist yet");
@@ -341,7 +341,7 @@ fn a_file_that_is_not_there_yet_will_be_made() {
 }
 
 #[test]
-fn a_history_that_makes_every_start_cost_many_requests_says_what_to_do() {
+fn costly_history_names_fix() {
     let world = World::new();
     for number in 0..1_100 {
         world.put(&json!({"holderIdentity": format!("client-go-{number}")}).to_string());
@@ -362,7 +362,7 @@ fn a_history_that_makes_every_start_cost_many_requests_says_what_to_do() {
 }
 
 #[test]
-fn the_warnings_of_a_start_are_told_as_well() {
+fn settings_warnings_are_listed() {
     let world = World::new();
     let run = doctor(&world)
         .without("LEADER_NAME")

@@ -18,7 +18,7 @@ fn shown(world: &World) -> Value {
 }
 
 #[test]
-fn a_leader_is_shown_at_the_cost_of_one_request() {
+fn leader_is_shown_with_one_request() {
     let world = World::new();
     // A lease that does not run out before this test has looked.
     let start = world.elector("napoleon/default/elector-7d4f");
@@ -61,7 +61,7 @@ fn a_leader_is_shown_at_the_cost_of_one_request() {
 }
 
 #[test]
-fn what_is_left_of_the_limit_is_shown() {
+fn rate_limit_is_shown() {
     let world = World::new();
     world.set_faults(r#"{"primary_limit": 5000}"#);
     world.put(&ours(&world, "napoleon", 3).to_string());
@@ -106,7 +106,7 @@ fn case(
 }
 
 #[test]
-fn where_nobody_leads_the_reason_is_shown_and_the_leader_is_empty() {
+fn missing_leader_is_shown_with_reason() {
     let cases = [
         case(
             |_| "{}".into(),
@@ -195,7 +195,7 @@ fn where_nobody_leads_the_reason_is_shown_and_the_leader_is_empty() {
 }
 
 #[test]
-fn a_lease_has_run_out_by_the_servers_clock_alone() {
+fn lease_expires_by_service_clock() {
     let world = World::new();
     world.put(&ours(&world, "napoleon", 3).to_string());
     assert_eq!(shown(&world)["leader"], "napoleon");
@@ -214,7 +214,7 @@ fn a_lease_has_run_out_by_the_servers_clock_alone() {
 }
 
 #[test]
-fn a_write_that_came_too_late_does_not_lead() {
+fn late_write_does_not_lead() {
     let world = World::new();
     world.put(&ours(&world, "napoleon", 3).to_string());
     let late = ours(&world, "stalin", 4);
@@ -229,7 +229,7 @@ fn a_write_that_came_too_late_does_not_lead() {
 }
 
 #[test]
-fn a_long_history_of_plain_writes_costs_no_more_than_a_few_requests() {
+fn many_foreign_writes_cost_few_requests() {
     let world = World::new();
     for number in 0..300 {
         world.put(&json!({"holderIdentity": format!("client-go-{number}")}).to_string());
@@ -243,7 +243,7 @@ fn a_long_history_of_plain_writes_costs_no_more_than_a_few_requests() {
 }
 
 #[test]
-fn without_dates_it_cannot_be_found_out_who_leads() {
+fn missing_dates_exit_1() {
     let world = World::new();
     world.put(&ours(&world, "napoleon", 3).to_string());
     world.set_faults(r#"{"no_date": true}"#);
@@ -258,7 +258,7 @@ fn without_dates_it_cannot_be_found_out_who_leads() {
 }
 
 #[test]
-fn what_goes_wrong_is_told_with_code_1_and_nothing_on_standard_output() {
+fn failure_exits_1_without_output() {
     for_each(&TROUBLES, |trouble| {
         let world = World::new();
         let said = trouble.make(&world, status(&world)).ran().failed(1);
@@ -270,7 +270,7 @@ fn what_goes_wrong_is_told_with_code_1_and_nothing_on_standard_output() {
 }
 
 #[test]
-fn names_that_would_upset_a_terminal_are_shown_without_what_does() {
+fn control_characters_are_not_shown() {
     let world = World::new();
     world.put(&ours(&world, "nap\n\u{1b}[31mo\u{202e}leon", 3).to_string());
     let text = Run::on(&world, &["status"]).ran().well();
@@ -282,7 +282,7 @@ fn names_that_would_upset_a_terminal_are_shown_without_what_does() {
 }
 
 #[test]
-fn an_output_that_nobody_reads_is_no_failure_and_one_that_cannot_be_written_is() {
+fn closed_output_succeeds_full_output_fails() {
     let world = World::new();
     let (read, write) = std::io::pipe().unwrap();
     drop(read);

@@ -14,19 +14,19 @@ use crate::service::FILE;
 const REQUESTS: u32 = 100;
 
 impl World {
-    /// A survey of the whole history tells nothing that is not true.
+    /// Checks that a history scan tells only the truth.
     pub(super) fn check_history(&mut self) {
-        let mut survey = HistoryScan::new(Some(crate::service::FILE.to_owned()), REQUESTS);
-        while let Some(request) = survey.poll_request() {
+        let mut scan = HistoryScan::new(Some(crate::service::FILE.to_owned()), REQUESTS);
+        while let Some(request) = scan.poll_request() {
             let answer = self
                 .service
                 .read(&request, self.now, self.now, usize::MAX, FILE);
-            if let Err(error) = survey.handle_answer(answer) {
+            if let Err(error) = scan.handle_answer(answer) {
                 return self.break_rule(|_| format!("the history cannot be read: {error}"));
             }
         }
         // What is given up is left open; what is said must be so.
-        let pieces = survey.pieces();
+        let pieces = scan.pieces();
         let holdings = self.holdings();
         for piece in pieces.iter().filter(|piece| !piece.assumed) {
             let Some(said) = &piece.leadership else {

@@ -145,7 +145,7 @@ impl Gist {
                 Some(index) => Ok(Reply::Revision(self.text(*index).clone())),
                 None => Err(LockError::NotFound("no such revision".into())),
             },
-            Request::Write { .. } | Request::Create { .. } => panic!("a survey does not write"),
+            Request::Write { .. } | Request::Create { .. } => panic!("a scan does not write"),
         };
         let newest = self.revisions.last().and_then(|(_, at)| *at);
         Answer {

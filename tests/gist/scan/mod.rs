@@ -1,5 +1,4 @@
-//! Who led when, as a survey of a gist's history finds out with few requests, held against the full
-//! rule applied to every revision of it.
+//! History scans with few requests, compared with the full rule applied to every revision.
 
 mod ends;
 mod world;
@@ -11,9 +10,9 @@ use fastrand::Rng;
 use world::{Gist, Wild, calm, name};
 
 /// Requests of a scan, as the command makes them by default.
-const USUAL_REQUESTS: u32 = 100;
+const REQUESTS: u32 = 100;
 
-/// What a survey found out, and what it cost.
+/// Result of a scan, and its cost.
 struct Found {
     report: TermHistory,
     pieces: Vec<Piece>,
@@ -24,39 +23,34 @@ struct Found {
 }
 
 /// HistoryScans a gist in which more may be written meanwhile.
-fn survey(
-    gist: &mut Gist,
-    budget: u32,
-    shows: usize,
-    mut meanwhile: impl FnMut(&mut Gist),
-) -> Found {
-    let mut survey = HistoryScan::new(None, budget);
+fn scan(gist: &mut Gist, budget: u32, shows: usize, mut meanwhile: impl FnMut(&mut Gist)) -> Found {
+    let mut scan = HistoryScan::new(None, budget);
     let (mut pages, mut texts, mut length) = (0, 0, 0);
-    while let Some(request) = survey.poll_request() {
+    while let Some(request) = scan.poll_request() {
         match request {
             Request::Commits { .. } => pages += 1,
             Request::Revision(_) => texts += 1,
             _ => length = gist.len(),
         }
-        survey.handle_answer(gist.answer(&request, shows)).unwrap();
+        scan.handle_answer(gist.answer(&request, shows)).unwrap();
         meanwhile(gist);
     }
-    let made = survey.progress().requests;
+    let made = scan.progress().requests;
     assert!(made <= budget && made as usize <= pages + texts + 2);
     Found {
-        report: survey.history(),
-        pieces: survey.pieces(),
+        report: scan.history(),
+        pieces: scan.pieces(),
         pages,
         texts,
         length,
     }
 }
 
-fn survey_at_rest(gist: &Gist, budget: u32, shows: usize) -> Found {
-    survey(&mut gist.clone(), budget, shows, |_| {})
+fn scan_at_rest(gist: &Gist, budget: u32, shows: usize) -> Found {
+    scan(&mut gist.clone(), budget, shows, |_| {})
 }
 
-/// Whatever it says must be true. Returns whether it left nothing open.
+/// Checks every statement of a scan. Returns whether it left nothing open.
 fn check(gist: &Gist, found: &Found) -> bool {
     let Found {
         report,
@@ -128,7 +122,7 @@ fn check_term(gist: &Gist, length: usize, term: &PastTerm) {
 }
 
 #[test]
-fn with_requests_enough_everything_is_settled_and_true() {
+fn enough_requests_settle_everything() {
     let (mut whole, mut disturbed) = (0, 0);
     for seed in 0..3_000 {
         let mut rng = Rng::with_seed(seed);
@@ -138,7 +132,7 @@ fn with_requests_enough_everything_is_settled_and_true() {
         }
         let gist = wild.gist;
         let shows = [1000, 30, 3][rng.usize(..3)];
-        let found = survey_at_rest(&gist, 1000, shows);
+        let found = scan_at_rest(&gist, 1000, shows);
         match check(&gist, &found) {
             true => whole += 1,
             false => disturbed += 1,
@@ -148,7 +142,7 @@ fn with_requests_enough_everything_is_settled_and_true() {
 }
 
 #[test]
-fn with_too_few_requests_what_is_said_is_true_all_the_same() {
+fn few_requests_show_only_truth() {
     let (mut whole, mut open) = (0, 0);
     for seed in 0..3_000 {
         let mut rng = Rng::with_seed(seed);
@@ -158,7 +152,7 @@ fn with_too_few_requests_what_is_said_is_true_all_the_same() {
         }
         let budget = rng.u32(2..60);
         let shows = [1000, 30, 3][rng.usize(..3)];
-        let found = survey_at_rest(&wild.gist, budget, shows);
+        let found = scan_at_rest(&wild.gist, budget, shows);
         match check(&wild.gist, &found) {
             true => whole += 1,
             false => open += 1,
@@ -168,7 +162,7 @@ fn with_too_few_requests_what_is_said_is_true_all_the_same() {
 }
 
 #[test]
-fn what_is_written_meanwhile_disturbs_nothing() {
+fn concurrent_writes_do_not_disturb() {
     for seed in 0..500 {
         let mut rng = Rng::with_seed(seed);
         let mut wild = Wild::new(&mut rng);
@@ -176,7 +170,7 @@ fn what_is_written_meanwhile_disturbs_nothing() {
             wild.step(&mut rng);
         }
         let mut gist = wild.gist.clone();
-        let found = survey(&mut gist, 80, 30, |gist| {
+        let found = scan(&mut gist, 80, 30, |gist| {
             if rng.bool() {
                 wild.step(&mut rng);
                 *gist = wild.gist.clone();
@@ -187,15 +181,15 @@ fn what_is_written_meanwhile_disturbs_nothing() {
 }
 
 #[test]
-fn whatever_a_service_answers_it_comes_to_an_end() {
+fn any_answers_end_the_scan() {
     for seed in 0..700 {
         let mut rng = Rng::with_seed(seed);
         let mut wild = Wild::new(&mut rng);
         for _ in 0..rng.usize(0..60) {
             wild.step(&mut rng);
         }
-        let mut survey = HistoryScan::new(None, rng.u32(2..60));
-        while survey.poll_request().is_some() {
+        let mut scan = HistoryScan::new(None, rng.u32(2..60));
+        while scan.poll_request().is_some() {
             // An answer to another request, or of another time.
             let request = match rng.u8(..5) {
                 0 => Request::History,
@@ -210,20 +204,20 @@ fn whatever_a_service_answers_it_comes_to_an_end() {
                 wild.step(&mut rng);
                 gist = wild.gist.clone();
             }
-            let _ = survey.handle_answer(gist.answer(&request, rng.usize(1..50)));
-            assert!(survey.pieces().len() <= survey.history().revisions);
+            let _ = scan.handle_answer(gist.answer(&request, rng.usize(1..50)));
+            assert!(scan.pieces().len() <= scan.history().revisions);
         }
     }
 }
 
 #[test]
-fn calm_histories_of_ten_thousand_revisions_are_settled_within_the_usual_requests() {
+fn calm_history_needs_few_requests() {
     let mut most = 0;
     for seed in 0..40 {
         let mut rng = Rng::with_seed(seed);
         let terms = rng.usize(1..=8);
         let gist = calm(&mut rng, 10_000, terms);
-        let found = survey_at_rest(&gist, USUAL_REQUESTS, usize::MAX);
+        let found = scan_at_rest(&gist, REQUESTS, usize::MAX);
         assert!(
             check(&gist, &found),
             "seed {seed}: {:?}",
@@ -235,12 +229,12 @@ fn calm_histories_of_ten_thousand_revisions_are_settled_within_the_usual_request
 }
 
 #[test]
-fn where_the_list_comes_by_pages_alone_the_borders_cost_no_more() {
+fn paged_list_needs_few_texts() {
     for seed in 0..10 {
         let mut rng = Rng::with_seed(seed);
         let terms = rng.usize(1..=8);
         let gist = calm(&mut rng, 10_000, terms);
-        let found = survey_at_rest(&gist, 400, 30);
+        let found = scan_at_rest(&gist, 400, 30);
         assert!(
             check(&gist, &found),
             "seed {seed}: {:?}",
@@ -253,7 +247,7 @@ fn where_the_list_comes_by_pages_alone_the_borders_cost_no_more() {
             found.pages
         );
         // With the usual number it says how far it came.
-        let found = survey_at_rest(&gist, USUAL_REQUESTS, 30);
+        let found = scan_at_rest(&gist, REQUESTS, 30);
         assert!(!check(&gist, &found));
         let report = found.report;
         assert!(
@@ -271,14 +265,14 @@ fn where_the_list_comes_by_pages_alone_the_borders_cost_no_more() {
 }
 
 #[test]
-fn without_dates_the_borders_are_found_by_halving() {
+fn borders_are_found_without_dates() {
     for seed in 0..10 {
         let mut rng = Rng::with_seed(seed);
         let mut gist = calm(&mut rng, 10_000, 5);
         for (_, at) in &mut gist.revisions {
             *at = None;
         }
-        let found = survey_at_rest(&gist, USUAL_REQUESTS, usize::MAX);
+        let found = scan_at_rest(&gist, REQUESTS, usize::MAX);
         assert!(
             check(&gist, &found),
             "seed {seed}: {:?}",

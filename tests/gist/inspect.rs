@@ -1,4 +1,4 @@
-//! The look of somebody who does not stand for election, held against the rule applied to everything.
+//! Inspections, compared with the rule applied to the whole history.
 
 #[path = "../library/properties/checks/gist_world.rs"]
 #[allow(
@@ -34,13 +34,13 @@ fn plain(writer: usize) -> Text {
     Text::Whole(format!(r#"{{"holderIdentity":"p{writer}","leaseDurationSeconds":9}}"#).into())
 }
 
-/// Looks once, and counts the requests.
-fn look(looker: &mut Inspector, world: &World) -> (Result<Inspected, LockError>, u32) {
+/// Inspects once, and counts the requests.
+fn inspect(inspector: &mut Inspector, world: &World) -> (Result<Inspected, LockError>, u32) {
     let mut requests = 0;
-    let mut step = looker.start();
+    let mut step = inspector.start();
     loop {
         let request = match step {
-            InspectStep::Done(looked) => return (looked, requests),
+            InspectStep::Done(inspected) => return (inspected, requests),
             InspectStep::Ask(request) => request,
         };
         requests += 1;
@@ -50,7 +50,7 @@ fn look(looker: &mut Inspector, world: &World) -> (Result<Inspected, LockError>,
             rate: None,
             reply: Ok(reply(world, &request)),
         };
-        step = looker.handle_answer(Instant::BOOT, answer);
+        step = inspector.handle_answer(Instant::BOOT, answer);
     }
 }
 
@@ -62,7 +62,7 @@ fn reply(world: &World, request: &Request) -> Reply {
         Request::Gist { .. } => Reply::Gist(world.page()),
         Request::Revision(revision) => Reply::Revision(world.text_of(*revision).unwrap()),
         Request::Commits { page, per_page } => Reply::Commits(world.commits(*page, *per_page)),
-        other => panic!("a look asks for {other:?}"),
+        other => panic!("an inspection asks for {other:?}"),
     }
 }
 
@@ -84,16 +84,16 @@ fn push(world: &mut World, rng: &mut Rng, number: usize) {
 }
 
 #[test]
-fn a_look_shows_what_is_in_effect_by_the_rule_applied_to_everything() {
+fn inspection_agrees_with_full_rule() {
     for seed in 0..HISTORIES {
         let mut rng = Rng::with_seed(seed);
         let mut world = World::new(plain(0), 30, 100);
-        let mut looker = Inspector::new(Some(FILE.to_owned()));
+        let mut inspector = Inspector::new(Some(FILE.to_owned()));
         for number in 1..rng.usize(2..25) {
             push(&mut world, &mut rng, number);
             if rng.bool() {
-                let (looked, _) = look(&mut looker, &world);
-                let effect = looked.unwrap().effective;
+                let (inspected, _) = inspect(&mut inspector, &world);
+                let effect = inspected.unwrap().effective;
                 assert_eq!(effect.commit.revision, world.effective(), "seed {seed}");
                 assert!(effect.settled, "seed {seed}");
             }
@@ -102,7 +102,7 @@ fn a_look_shows_what_is_in_effect_by_the_rule_applied_to_everything() {
 }
 
 #[test]
-fn a_look_that_is_cut_short_shows_the_same() {
+fn split_inspection_agrees_with_full_rule() {
     let mut cut_short = 0;
     for seed in 0..500 {
         let mut rng = Rng::with_seed(seed);
@@ -119,8 +119,8 @@ fn a_look_that_is_cut_short_shows_the_same() {
                 }
             }
         }
-        let (looked, _) = look(&mut Inspector::new(None), &world);
-        let effect = looked.unwrap().effective;
+        let (inspected, _) = inspect(&mut Inspector::new(None), &world);
+        let effect = inspected.unwrap().effective;
         assert_eq!(effect.commit.revision, world.effective(), "seed {seed}");
         cut_short += u32::from(!effect.settled);
     }
@@ -128,25 +128,25 @@ fn a_look_that_is_cut_short_shows_the_same() {
 }
 
 #[test]
-fn the_usual_look_is_one_request_and_so_is_the_next() {
+fn usual_inspection_takes_one_request() {
     let mut world = World::new(plain(0), 30, 100);
     for number in 1..500 {
         world.push(ours(number, world.head()));
     }
-    let mut looker = Inspector::new(None);
+    let mut inspector = Inspector::new(None);
     for _ in 0..2 {
-        let (looked, requests) = look(&mut looker, &world);
+        let (inspected, requests) = inspect(&mut inspector, &world);
         assert_eq!(requests, 1);
-        let looked = looked.unwrap();
-        assert_eq!(looked.file, FILE);
-        assert_eq!(looked.date, Some(NOW));
-        assert_eq!(looked.effective.commit.revision, world.head());
+        let inspected = inspected.unwrap();
+        assert_eq!(inspected.file, FILE);
+        assert_eq!(inspected.date, Some(NOW));
+        assert_eq!(inspected.effective.commit.revision, world.head());
         world.push(ours(1_000, world.head()));
     }
 }
 
 #[test]
-fn what_overwrote_a_history_too_long_to_be_read_is_shown_all_the_same() {
+fn foreign_write_shows_despite_long_history() {
     let mut world = World::new(plain(0), 30, 100);
     for number in 1..500 {
         world.push(plain(number));
@@ -154,43 +154,43 @@ fn what_overwrote_a_history_too_long_to_be_read_is_shown_all_the_same() {
     // Another file was written since.
     let newest = world.head();
     world.push(world.head_text());
-    let mut looker = Inspector::new(None);
-    let (looked, requests) = look(&mut looker, &world);
-    let looked = looked.unwrap();
-    assert_eq!(looked.effective.commit.revision, newest);
-    assert!(!looked.effective.settled);
+    let mut inspector = Inspector::new(None);
+    let (inspected, requests) = inspect(&mut inspector, &world);
+    let inspected = inspected.unwrap();
+    assert_eq!(inspected.effective.commit.revision, newest);
+    assert!(!inspected.effective.settled);
     assert!(requests <= 22, "{requests}");
 }
 
 #[test]
-fn nothing_is_guessed_where_the_newest_revisions_do_not_tell() {
+fn unfinished_history_is_not_guessed() {
     let mut world = World::new(plain(0), 30, 100);
     let late = ours(1, gist_world::name(777));
     for _ in 0..500 {
         // Another file's revisions over a write that may have come too late.
         world.push(late.clone());
     }
-    let mut looker = Inspector::new(None);
-    let (looked, requests) = look(&mut looker, &world);
+    let mut inspector = Inspector::new(None);
+    let (inspected, requests) = inspect(&mut inspector, &world);
     assert!(
-        matches!(looked, Err(LockError::Unfinished(_))),
-        "{looked:?}"
+        matches!(inspected, Err(LockError::Unfinished(_))),
+        "{inspected:?}"
     );
     assert!((50..=110).contains(&requests), "{requests}");
-    let holder = looker.newest().unwrap().record().unwrap();
+    let holder = inspector.newest().unwrap().record().unwrap();
     assert_eq!(holder.record.holder_identity, "1");
 }
 
 #[test]
-fn the_file_has_to_be_named_where_there_are_several() {
+fn several_files_need_a_name() {
     let world = World::new(plain(0), 30, 100);
-    let mut looker = Inspector::new(None);
-    looker.start();
+    let mut inspector = Inspector::new(None);
+    inspector.start();
     let page = GistPage {
         files: vec!["a".to_owned(), "b".to_owned()],
         ..world.page()
     };
-    let step = looker.handle_answer(
+    let step = inspector.handle_answer(
         Instant::BOOT,
         Answer {
             date: None,
@@ -202,21 +202,21 @@ fn the_file_has_to_be_named_where_there_are_several() {
         matches!(step, InspectStep::Done(Err(LockError::Refused(_)))),
         "{step:?}"
     );
-    assert_eq!(looker.files(), ["a", "b"]);
+    assert_eq!(inspector.files(), ["a", "b"]);
 }
 
 #[test]
-fn a_revision_that_is_not_shown_is_no_missing_gist() {
+fn hidden_revision_is_not_missing_gist() {
     let mut world = World::new(plain(0), 30, 100);
     world.push(plain(1));
-    let mut looker = Inspector::new(None);
-    looker.start();
+    let mut inspector = Inspector::new(None);
+    inspector.start();
     let page = Answer {
         date: None,
         rate: None,
         reply: Ok(Reply::Gist(world.page())),
     };
-    let step = looker.handle_answer(Instant::BOOT, page);
+    let step = inspector.handle_answer(Instant::BOOT, page);
     assert!(
         matches!(step, InspectStep::Ask(Request::Revision(_))),
         "{step:?}"
@@ -226,7 +226,7 @@ fn a_revision_that_is_not_shown_is_no_missing_gist() {
         rate: None,
         reply: Err(LockError::NotFound("no".into())),
     };
-    let step = looker.handle_answer(Instant::BOOT, gone);
+    let step = inspector.handle_answer(Instant::BOOT, gone);
     assert!(
         matches!(step, InspectStep::Done(Err(LockError::Unavailable(_)))),
         "{step:?}"

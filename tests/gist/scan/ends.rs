@@ -5,9 +5,9 @@ use elector::lock::gist::wire::{Request, Text};
 use elector::lock::term_history::{Gap, TermEnd as End, TermHistory};
 
 use super::world::{EPOCH, Gist, Says, name, ours, plain};
-use super::{USUAL_REQUESTS, check, survey_at_rest};
+use super::{REQUESTS, check, scan_at_rest};
 
-/// A history that is told write by write.
+/// History under construction, write by write.
 struct Told {
     gist: Gist,
     writes: usize,
@@ -29,7 +29,7 @@ impl Told {
         }
     }
 
-    /// A process writes on top of what is in effect, so many seconds after the beginning.
+    /// Adds a process's write over the effective revision, `at` seconds after the beginning.
     fn write(mut self, process: &str, holder: &str, token: u64, at: i64) -> Told {
         self.writes += 1;
         let effect = self.gist.in_effect(self.gist.len() - 1);
@@ -45,12 +45,12 @@ impl Told {
     }
 
     fn report(&self) -> TermHistory {
-        let found = survey_at_rest(&self.gist, USUAL_REQUESTS, 1000);
+        let found = scan_at_rest(&self.gist, REQUESTS, 1000);
         assert!(check(&self.gist, &found));
         found.report
     }
 
-    /// Each term: who, token, from, to, end; in seconds after the beginning.
+    /// Returns holder, fencing token, from, to and end of each term, in seconds after the beginning.
     fn terms(&self) -> Vec<(String, u64, i64, Option<i64>, End)> {
         let report = self.report();
         report
@@ -78,7 +78,7 @@ fn led(
     (holder.to_owned(), token, from, to.into(), end)
 }
 
-/// A term of a, claimed at 10 and renewed up to 40.
+/// Returns a term of `a`, claimed at 10 and last renewed at 40.
 fn begun() -> Told {
     let told = Told::new();
     let told = told.write("p", "a", 0, 10).write("p", "a", 0, 12);
@@ -86,7 +86,7 @@ fn begun() -> Told {
 }
 
 #[test]
-fn a_term_that_is_renewed_is_alive_until_its_lease_has_run_out() {
+fn renewed_term_lasts_until_expiry() {
     assert_eq!(begun().terms(), [led("a", 0, 10, None, End::Alive)]);
     // Something else of the gist was written much later.
     let later = begun();
@@ -101,7 +101,7 @@ fn a_term_that_is_renewed_is_alive_until_its_lease_has_run_out() {
 }
 
 #[test]
-fn a_lease_that_is_given_back_ends_there_and_the_gap_with_the_next_claim() {
+fn release_ends_term_claim_ends_gap() {
     let told = begun().write("p", "", 0, 45).write("q", "b", 1, 47);
     let told = told.write("q", "b", 1, 49);
     let expected = [
@@ -117,7 +117,7 @@ fn a_lease_that_is_given_back_ends_there_and_the_gap_with_the_next_claim() {
 }
 
 #[test]
-fn a_lease_that_another_took_ran_out_before() {
+fn takeover_follows_expiry() {
     let told = begun().write("q", "b", 1, 71).write("q", "b", 1, 73);
     let expected = [
         led("a", 0, 10, 70, End::Expired),
@@ -127,7 +127,7 @@ fn a_lease_that_another_took_ran_out_before() {
 }
 
 #[test]
-fn a_process_may_claim_its_own_lease_again() {
+fn process_may_claim_again() {
     let told = begun().write("p", "a", 1, 55).write("p", "a", 1, 57);
     let expected = [
         led("a", 0, 10, 55, End::ClaimedAgain),
@@ -138,7 +138,7 @@ fn a_process_may_claim_its_own_lease_again() {
 }
 
 #[test]
-fn what_comes_past_the_elections_ends_a_term_unless_it_was_over_before() {
+fn foreign_write_ends_unexpired_term() {
     let cleared = || plain(&Told::says("", 0, 42));
     let legacy = plain(&Told::says("legacy", 1, 42));
     let deposed = [led("a", 0, 10, 42, End::Deposed)];
@@ -163,7 +163,7 @@ fn newer_protocol_ends_term() {
 }
 
 #[test]
-fn a_claim_without_a_second_write_never_led() {
+fn unconfirmed_claim_never_led() {
     let told = begun().write("q", "b", 1, 75).write("r", "c", 2, 110);
     let report = told.report();
     let confirmed: Vec<bool> = report.terms().map(|term| term.confirmed).collect();
@@ -171,7 +171,7 @@ fn a_claim_without_a_second_write_never_led() {
 }
 
 #[test]
-fn a_gist_of_one_revision_and_one_without_records_have_no_terms() {
+fn history_without_records_has_no_terms() {
     let told = Told::new();
     assert_eq!(told.terms(), []);
     let told = told.put(Text::Missing, 5).put(Text::Whole("{}".into()), 6);
@@ -179,23 +179,22 @@ fn a_gist_of_one_revision_and_one_without_records_have_no_terms() {
     assert_eq!(told.report().unsettled().count(), 0);
 }
 
-/// As the survey sees it if the service does not show one revision.
+/// Returns the history if the service does not show one revision.
 fn without(told: &Told, hidden: usize) -> TermHistory {
-    let mut survey = HistoryScan::new(None, USUAL_REQUESTS);
-    while let Some(request) = survey.poll_request() {
+    let mut scan = HistoryScan::new(None, REQUESTS);
+    while let Some(request) = scan.poll_request() {
         let request = match request {
             Request::Revision(revision) if revision == name(hidden) => Request::Revision(name(999)),
             request => request,
         };
-        survey
-            .handle_answer(told.gist.answer(&request, 1000))
+        scan.handle_answer(told.gist.answer(&request, 1000))
             .unwrap();
     }
-    survey.history()
+    scan.history()
 }
 
 #[test]
-fn where_something_is_not_known_nobody_is_said_to_have_led() {
+fn unknown_span_has_no_gap() {
     let told = begun().write("p", "", 0, 45).write("q", "b", 1, 47);
     let told = told.write("q", "", 1, 50).write("r", "c", 2, 52);
     let known = led("b", 1, 47, 50, End::Released);
@@ -208,7 +207,7 @@ fn where_something_is_not_known_nobody_is_said_to_have_led() {
 }
 
 #[test]
-fn a_revision_that_is_listed_and_not_shown_leaves_its_span_open() {
+fn hidden_revision_leaves_span_open() {
     let told = begun().write("q", "b", 1, 71).write("q", "b", 1, 73);
     let report = without(&told, 4);
     let terms: Vec<_> = report.terms().map(|term| term.end).collect();
