@@ -1,5 +1,5 @@
-//! Electors in one gist with candidates that behave as client-go does on a lock that reads, compares
-//! and patches: their records have no `writeId`, and their writes are plain overwrites.
+//! Electors in one gist with candidates that behave like client-go on a lock that reads, compares
+//! and patches: their records have no `writeId`, so all their writes are foreign.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +12,14 @@ use crate::support::wire::{exchange, request};
 use crate::support::{eventually, never_for};
 use serde_json::{Value, json};
 
-/// client-go's 2 s, scaled as the lease is.
+/// Retry period: client-go's 2 s, scaled like the lease.
 const RETRY_PERIOD: Duration = Duration::from_millis(250);
 
-/// A candidate on a thread of its own, which dies without a word.
+/// A candidate on its own thread, which ends without a release.
 struct Legacy {
     name: &'static str,
     killed: Arc<AtomicBool>,
-    /// When its last write was sent that was acknowledged, and with which token.
+    /// Time and fencing token of the last acknowledged write.
     renewed: Arc<Mutex<Option<(Instant, u64)>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -53,7 +53,7 @@ impl Legacy {
         }
     }
 
-    /// The token of its term, and when it last wrote; `None` before it led.
+    /// Returns the fencing token of its term and the time of its last write; `None` before it led.
     fn renewed(&self) -> Option<(Instant, u64)> {
         *self.renewed.lock().unwrap()
     }
@@ -64,7 +64,7 @@ impl Legacy {
         self.renewed().unwrap().1
     }
 
-    /// Kills it, and says when it wrote last.
+    /// Kills the candidate; returns the time of its last write.
     fn kill(mut self) -> Instant {
         self.end();
         self.renewed().unwrap().0
@@ -84,12 +84,12 @@ impl Drop for Legacy {
     }
 }
 
-/// client-go's `tryAcquireOrRenew`.
+/// Port of client-go's `tryAcquireOrRenew`.
 struct Candidate {
     name: &'static str,
     address: SocketAddr,
     path: String,
-    /// The record seen last, and since when.
+    /// Record observed last, and the time of its first observation.
     observed: Option<(String, Instant)>,
 }
 
@@ -109,7 +109,7 @@ impl Candidate {
         text.unwrap().to_owned()
     }
 
-    /// The token of the term that it leads in, if it does.
+    /// Returns the fencing token of its term, if it leads.
     fn try_acquire_or_renew(&mut self) -> Option<u64> {
         let text = self.read();
         if self.observed.as_ref().is_none_or(|(seen, _)| *seen != text) {
@@ -152,13 +152,13 @@ impl Candidate {
     }
 }
 
-/// That an elector leads by now, and not before the lease written at `renewed` was over.
+/// Asserts that an elector leads now, after the lease written at `renewed` has expired.
 fn took_over_in_time(renewed: Instant) {
     assert!(renewed.elapsed() >= LEASE, "an unexpired lease was taken");
 }
 
 #[test]
-fn both_kinds_lead_in_turn_and_never_at_once() {
+fn both_kinds_lead_in_turn() {
     let world = World::new();
     let legacy = Legacy::start(&world, "legacy");
     assert_eq!(legacy.await_leading(), 0);
@@ -196,9 +196,9 @@ fn both_kinds_lead_in_turn_and_never_at_once() {
     tokens_never_fell(&world);
 }
 
-/// Where both wait for the same lease: whoever gets it, there is one.
+/// Both kinds wait for the same lease, and exactly one acquires it.
 #[test]
-fn when_both_kinds_wait_for_one_lease_one_of_them_gets_it() {
+fn one_of_both_kinds_acquires_lease() {
     let world = World::new();
     let mut first = world.start_leader("first");
     let second = world.start("second");

@@ -159,10 +159,10 @@ mod tests {
         mut shows: impl FnMut() -> usize,
     ) -> (Vec<Commit>, PageOutcome, usize) {
         let history = commits(0..all);
-        let mut ours = history[50..50 + known].to_vec();
+        let mut known_entries = history[50..50 + known].to_vec();
         let mut pages = Pages::new();
         for requests in 1..1000 {
-            let (number, size) = pages.next(ours.len());
+            let (number, size) = pages.next(known_entries.len());
             let size = size.min(cap);
             let shown = &history[shows()..];
             let page: Vec<Commit> = shown
@@ -171,9 +171,9 @@ mod tests {
                 .take(size)
                 .copied()
                 .collect();
-            let told = pages.take(&mut ours, &page);
-            if told != PageOutcome::More {
-                return (ours, told, requests);
+            let outcome = pages.take(&mut known_entries, &page);
+            if outcome != PageOutcome::More {
+                return (known_entries, outcome, requests);
             }
         }
         panic!("the reading does not end");
@@ -182,9 +182,9 @@ mod tests {
     #[test]
     fn unchanged_history_is_read_to_its_end() {
         for known in [1, 30, 99, 100, 101, 300] {
-            let (ours, told, requests) = read(known, 1050, 100, || 50);
+            let (known_entries, outcome, requests) = read(known, 1050, 100, || 50);
             assert_eq!(
-                (ours, told),
+                (known_entries, outcome),
                 (commits(50..1050), PageOutcome::Oldest),
                 "{known}"
             );
@@ -195,9 +195,9 @@ mod tests {
     #[test]
     fn smaller_pages_than_requested_are_read() {
         for cap in [1, 2, 3, 30, 99] {
-            let (ours, told, _) = read(30, 350, cap, || 50);
+            let (known_entries, outcome, _) = read(30, 350, cap, || 50);
             assert_eq!(
-                (ours, told),
+                (known_entries, outcome),
                 (commits(50..350), PageOutcome::Oldest),
                 "{cap}"
             );
@@ -215,10 +215,10 @@ mod tests {
             rng.u64(..);
             let all = rng.usize(150..700);
             let newest = || shows.usize(50 - spread..=50 + spread / 10);
-            let (ours, told, _) = read(30, all, 100, newest);
-            assert_eq!(ours, commits(50..ours.len() + 50));
-            if told == PageOutcome::Oldest {
-                assert_eq!(ours.len() + 50, all);
+            let (known_entries, outcome, _) = read(30, all, 100, newest);
+            assert_eq!(known_entries, commits(50..known_entries.len() + 50));
+            if outcome == PageOutcome::Oldest {
+                assert_eq!(known_entries.len() + 50, all);
                 ended += 1;
             }
         }

@@ -57,7 +57,7 @@ fn ten_candidates_never_slow_down() {
 }
 
 #[test]
-fn unpaced_crowd_costs_leader_its_lease() {
+fn unpaced_candidates_cost_leader_its_lease() {
     for candidates in [12, 30] {
         let outcome = outcome(&Scenario::steady(1, candidates), false);
         assert!(outcome.reads > 4_450);

@@ -1,7 +1,7 @@
 //! An answer of the gist API: status, headers and body.
 //!
-//! The input is the request's kind, the file's name, and how far the history is wanted, on one line;
-//! then the answer as HTTP writes it, with bare line feeds:
+//! The input's first line has the request's kind, the file's name, and the end of the requested history;
+//! the answer follows in HTTP's format, with bare line feeds:
 //!
 //! ```text
 //! GET leader.json 923dcb52ebb92dfa1d1db75f11e7ef15336f69a6
@@ -26,16 +26,16 @@ use serde_json::Value;
 
 use super::{assert_error_for_people, json};
 
-/// The longest that a server may have us wait.
+/// Longest wait that a server may demand.
 const LONGEST_WAIT: Duration = Duration::from_secs(3660);
 
-/// The most that may be taken from a body: the bound, and what is read ahead.
+/// Most bytes that may be read of a body: the limit and the buffer.
 const MOST_READ: u64 = LONGEST_BODY + 64 * 1024;
 
-/// How many file names are kept at the most.
+/// Most file names that are kept.
 const NAMES: usize = 16;
 
-/// Beyond this many files the service shows no more.
+/// Most files that the service lists.
 const SHOWN_FILES: usize = 300;
 
 pub fn check(data: &[u8]) {
@@ -50,7 +50,7 @@ pub fn check(data: &[u8]) {
     agrees_with_the_tree(&heard, &said);
 }
 
-/// The same answer with its last byte over and over again, for ever.
+/// The answer with its last byte repeated without end.
 pub fn check_endless(data: &[u8]) {
     let Some(heard) = Heard::parse(data) else {
         return;
@@ -60,7 +60,7 @@ pub fn check_endless(data: &[u8]) {
     keeps_its_bounds(&said);
 }
 
-/// An input, taken apart.
+/// Parsed input.
 struct Heard<'a> {
     request: Request,
     target: Target,
@@ -107,7 +107,7 @@ impl<'a> Heard<'a> {
         };
         let (status, headers) = split(head, b"\n").unwrap_or((head, b""));
         let status = std::str::from_utf8(status).ok()?.parse().ok()?;
-        // As the HTTP client hands them over: what is no ASCII counts as absent.
+        // As the HTTP client passes them: a value that is not ASCII counts as absent.
         let header = |name: &str| {
             headers.split(|byte| *byte == b'\n').find_map(|line| {
                 let (key, value) = split(line, b":")?;
@@ -124,7 +124,7 @@ impl<'a> Heard<'a> {
         })
     }
 
-    /// What it means.
+    /// Returns the meaning of the answer.
     fn answer(&self, body: impl Read) -> Answer {
         answer(
             &self.request,
@@ -159,7 +159,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// A few bytes at a time.
+/// A body that arrives a few bytes at a time.
 struct Drops<'a>(&'a [u8]);
 
 impl Read for Drops<'_> {
@@ -186,8 +186,8 @@ fn keeps_its_bounds(said: &Answer) {
     }
 }
 
-/// A write that the server may have carried out is never said to have failed, and a read never
-/// leaves anything in doubt.
+/// Checks that a write that the server may have carried out never counts as failed, and that a read
+/// never has an unknown outcome.
 fn fails_as_it_should(heard: &Heard<'_>, said: &Answer) {
     let Err(error) = &said.reply else { return };
     let doubtful = matches!(error, LockError::OutcomeUnknown(_));
@@ -202,7 +202,7 @@ fn fails_as_it_should(heard: &Heard<'_>, said: &Answer) {
     }
 }
 
-/// Where the whole body can be read as a tree, the stream was read alike.
+/// Checks that the streaming parser agrees with a parser of the whole body.
 fn agrees_with_the_tree(heard: &Heard<'_>, said: &Answer) {
     if !heard.is_good() {
         return;
@@ -248,7 +248,7 @@ struct Expected {
     history: Vec<Commit>,
 }
 
-/// What a body without a flaw says; `None` if there is one.
+/// Returns the content of a well-formed body; `None` for others.
 fn expected(heard: &Heard<'_>, tree: &Value) -> Option<Expected> {
     let (until, most) = match &heard.request {
         Request::Gist { until: None, .. } => (None, USUAL_HISTORY),
@@ -276,7 +276,7 @@ fn text(heard: &Heard<'_>, tree: &Value) -> Option<Text> {
     if files.len() >= SHOWN_FILES {
         return None;
     }
-    // Without a name the first one counts, and a tree does not keep the order.
+    // Without a name the first file counts, and a tree does not keep the order.
     let file = match &heard.target.file {
         Some(name) => files.get(&**name),
         None if files.len() < 2 => files.values().next(),

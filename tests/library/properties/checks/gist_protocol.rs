@@ -1,7 +1,7 @@
-//! Whole sequences of answers into the gist lock's protocol: a gist that others write to, answers
-//! that are lost, and, if the input says so, a service that lies.
+//! Sequences of answers to the gist lock's protocol: a gist with concurrent writes, lost answers
+//! and, if the input demands it, a service that gives false answers.
 //!
-//! The input is drawn from, byte by byte; any input is a sequence.
+//! Every input is a sequence: the bytes are consumed one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,18 +22,18 @@ use super::assert_error_for_people;
 use super::gist_texts::{failure, files, odd, ours, plain, scopes, token};
 use super::gist_world::{EPOCH, FILE, World, name};
 
-/// The name of our process in its writes.
+/// Name of the tested process in its writes.
 const PROCESS: &str = "me";
 
-/// A look begins with one request, and may spend 20 more on the history; so does a write. A `create`
-/// that comes first looks before it writes.
+/// Most requests of a call: a read or a write is one request plus up to 20 for the history. A first
+/// `create` reads before it writes.
 const REQUESTS: u32 = 21;
 
-/// Long enough for every state; longer inputs only repeat themselves.
+/// Most steps, enough for every state.
 const MOST_STEPS: usize = 80;
 
 pub fn check(data: &[u8]) {
-    // Only an input that has ended makes it fail.
+    // It fails only at the end of the input.
     let _ = play(&mut Unstructured::new(data));
 }
 
@@ -52,26 +52,26 @@ struct Session {
     world: World,
     protocol: GistProtocol,
     now: Duration,
-    /// The service may say anything.
+    /// Whether the service may give any answer.
     lies: bool,
-    /// Every answer so far was true, if perhaps an old one.
+    /// Whether every answer so far was true, perhaps stale.
     lied: bool,
-    /// How many writes were begun.
+    /// Number of writes that were begun.
     writes: u64,
-    /// The id of the write under way.
+    /// Id of the write under way.
     writing: Option<String>,
-    /// Whether that took effect as it was made, if it landed.
+    /// Whether that write became effective, if it landed.
     took_effect: Option<bool>,
-    /// On which revision it landed.
+    /// Revision on which it landed.
     landed_on: Option<Revision>,
-    /// Which revision answers showed as the newest one, and when they came.
+    /// Newest revision in each answer, and the time of the answer.
     heads: BTreeSet<(Revision, Instant)>,
-    /// Our writes that any answer has shown.
+    /// The process's writes in any answer.
     shown: BTreeSet<String>,
     seen: Told,
 }
 
-/// What the elector has been told.
+/// Latest observation of the elector.
 #[derive(Default)]
 struct Told {
     highest_fencing_token: Option<u64>,
@@ -119,7 +119,7 @@ impl Session {
         }
     }
 
-    // ---- what happens to the gist ----
+    // ---- changes of the gist ----
 
     fn others(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let text = match u.int_in_range(0..=7)? {
@@ -189,7 +189,7 @@ impl Session {
         }
     }
 
-    /// The truth was told, and so it is what the elector hears.
+    /// Checks that true answers lead to a true observation.
     fn is_what_is_there(&self, observed: &Observed, effect: Revision) {
         let stored = Stored::read(&self.world.text_of(effect).unwrap());
         match (&observed.content, &stored) {
@@ -238,7 +238,7 @@ impl Session {
                     "it was passed over"
                 );
             }
-            // Under a newer rule nobody knows what is in effect.
+            // Under a newer protocol the effective revision is unknown.
             Err(LockError::Conflict)
                 if self.writing.is_some() && !self.lied && !self.world.has_newer_rule() =>
             {
@@ -248,7 +248,7 @@ impl Session {
         }
     }
 
-    /// What a write is said to stand on undisturbed was right below it, and shown to us then.
+    /// Checks that a reported known head was the write's parent and was shown at that time.
     fn is_undisturbed(&self, written: Written) {
         let Some(since) = written.head_known_since else {
             return;
@@ -337,7 +337,7 @@ impl Session {
         Ok(self.protocol.handle_answer(now, answer))
     }
 
-    /// What the gist holds, or that there is no answer.
+    /// Returns the gist's state, or a failure.
     fn truth(
         &mut self,
         u: &mut Unstructured<'_>,
@@ -374,7 +374,7 @@ impl Session {
         }))
     }
 
-    /// Anything at all that the wire can make of an answer.
+    /// Returns any answer that the parser can produce.
     fn lie(
         &mut self,
         u: &mut Unstructured<'_>,
@@ -410,7 +410,7 @@ impl Session {
         }))
     }
 
-    /// Known and unknown revisions in any order, the same one twice, or none.
+    /// Returns known and unknown revisions in any order, with duplicates, or none.
     fn history(&self, u: &mut Unstructured<'_>) -> Result<Vec<Commit>> {
         let mut history = Vec::new();
         for _ in 0..u.int_in_range(0..=6)? {

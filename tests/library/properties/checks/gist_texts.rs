@@ -1,4 +1,4 @@
-//! What a gist's file may hold, and what else an answer may say, drawn from bytes.
+//! Texts of a gist's file, and other parts of answers, drawn from bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ pub fn scopes(u: &mut Unstructured<'_>) -> Result<Option<Arc<str>>> {
     Ok(u.choose(&scopes)?.map(Arc::from))
 }
 
-/// A failure as the wire tells of it: what is not known of a write is so.
+/// Returns a failure as the parser reports it; only a write has an unknown outcome.
 pub fn failure(u: &mut Unstructured<'_>, write: bool) -> Result<LockError> {
     let why = || "it failed".to_owned();
     Ok(match u.int_in_range(0..=5)? {

@@ -1,5 +1,5 @@
-//! A gist as small as it can be, for the protocol to talk to: its revisions, the rule of effect
-//! applied to all of them, and what the API would show of them.
+//! A minimal gist for tests of the protocol: its revisions, the rule applied to all of them, and
+//! the API's view of them.
 
 use std::collections::BTreeSet;
 
@@ -7,21 +7,21 @@ use elector::lock::gist::revision::Revision;
 use elector::lock::gist::stored::{PROTOCOL, Stored};
 use elector::lock::gist::wire::{Commit, GistPage, Text};
 
-/// The file that holds the record.
+/// Name of the file that holds the record.
 pub const FILE: &str = "leader.json";
 
-/// The server's clock: the first revision is this old, each later one a second younger.
+/// The server's clock: age of the first revision; each later one is a second younger.
 pub const EPOCH: i64 = 1_800_000_000;
 
 pub struct World {
-    /// Oldest first.
+    /// Revisions, oldest first.
     revisions: Vec<(Revision, Text)>,
-    /// All that ever were in effect, of which others may know.
+    /// Revisions that were effective at some time, which other processes may know.
     once_effective: BTreeSet<Revision>,
     made: u64,
-    /// How many entries of its history the gist shows.
+    /// Most entries of the history in the gist's own answer.
     pub shown: usize,
-    /// How many entries a page of the history has.
+    /// Most entries on a page of the history.
     pub per_page: usize,
 }
 
@@ -52,13 +52,13 @@ impl World {
         revision
     }
 
-    /// Makes the newest revisions vanish; the first one stays.
+    /// Removes the newest revisions; the first one stays.
     pub fn remove_newest(&mut self, count: usize) {
         let left = self.revisions.len().saturating_sub(count).max(1);
         self.revisions.truncate(left);
     }
 
-    /// Whether any revision goes by a rule that is not ours.
+    /// Returns whether any revision follows a newer protocol.
     pub fn has_newer_rule(&self) -> bool {
         self.revisions.iter().any(|(_, text)| {
             let stored = Stored::read(text);
@@ -76,13 +76,13 @@ impl World {
         self.revisions[self.revisions.len() - 1].1.clone()
     }
 
-    /// One that was in effect at some time, the oldest first.
+    /// Returns a revision that was effective at some time, by index, the oldest first.
     pub fn once_effective(&self, index: usize) -> Revision {
         let count = self.once_effective.len();
         *self.once_effective.iter().nth(index % count).unwrap()
     }
 
-    /// The rule, applied to everything.
+    /// Applies the rule to all revisions.
     pub fn effective(&self) -> Revision {
         let mut effect = self.revisions[0].0;
         for pair in self.revisions.windows(2) {
@@ -105,7 +105,7 @@ impl World {
         found.map(|(_, text)| text.clone())
     }
 
-    /// The gist as `GET` and `PATCH` show it.
+    /// Returns the gist as `GET` and `PATCH` show it.
     pub fn page(&self) -> GistPage {
         let mut history = self.history();
         history.truncate(self.shown);

@@ -1,4 +1,4 @@
-//! The record: any text in our file.
+//! The record: any text in the lock's file.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::assert_for_people;
 
 const HIGHEST_PLAIN_TOKEN: u64 = 1 << 52;
 
-/// The fields that client-go and the gist lock give a meaning, and that every write sets anew.
+/// Fields that client-go and the gist lock define, and that every write sets anew.
 const OWN: [&str; 9] = [
     "holderIdentity",
     "leaseDurationSeconds",
@@ -26,8 +26,8 @@ const OWN: [&str; 9] = [
     "checkpoint",
 ];
 
-/// Reads `data` as the content of the file. What is no UTF-8 never gets so far: the gist's JSON
-/// would have been refused.
+/// Parses `data` as the content of the file. Other encodings than UTF-8 never occur, because the
+/// gist's JSON would be refused.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -50,7 +50,7 @@ fn read(text: &str) -> Stored {
     Stored::read(&Text::Whole(text.into()))
 }
 
-/// The kinds, told apart once more by the words of the design rather than by our code.
+/// Checks the classification with a second implementation.
 fn is_what_it_is(stored: &Stored, text: &str, fields: Option<&Map<String, Value>>) {
     let Some(fields) = fields else {
         let blank = text.trim().is_empty();
@@ -99,7 +99,7 @@ fn is_record(fields: &Map<String, Value>) -> bool {
         && text("renewTime")
 }
 
-/// Both fields, both well formed.
+/// Returns whether both of the lock's fields are well-formed.
 fn is_ours(fields: &Map<String, Value>) -> bool {
     let supersedes = fields.get("supersedes").and_then(Value::as_str);
     fields.get("writeId").is_some_and(Value::is_string)
@@ -145,8 +145,8 @@ fn means_what_it_says(stored: &StoredRecord, fields: &Map<String, Value>) {
     assert!(record.other.keys().eq(fields.keys().filter(unknown)));
 }
 
-/// What a rewrite of this file stores is ours, and keeps every field that it does not know; however
-/// often it is rewritten.
+/// Checks that a rewrite is an elector's write and keeps every unknown field, also when it is
+/// repeated.
 fn survives_a_rewrite(stored: &Stored, length: usize) {
     let record = stored
         .record()
@@ -180,7 +180,7 @@ fn survives_a_rewrite(stored: &Stored, length: usize) {
     assert_eq!(twice, text);
 }
 
-/// Whatever fields of ours came with it, they are set anew.
+/// Checks that a write sets all of the lock's fields anew.
 fn is_ours_when_written(record: &LeaderElectionRecord) {
     let origin = Origin {
         write_id: "process-2".into(),
@@ -197,7 +197,7 @@ fn is_ours_when_written(record: &LeaderElectionRecord) {
     }
 }
 
-/// The core's own view of it, without what the gist lock adds.
+/// Checks the core's parser, without the gist lock's fields.
 fn reads_back(text: &str) {
     match LeaderElectionRecord::from_json(text) {
         Ok(record) => {
