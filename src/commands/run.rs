@@ -13,7 +13,6 @@ use super::command::{Arguments, Command, CommandError, CommandResult, FAILED, Op
 use super::settings::Settings;
 use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
-use crate::election::lock::ResourceLock;
 use crate::net::ProxySettings;
 use crate::observe::CandidateInfo;
 use crate::runtime::election::LeaderElection;

@@ -15,6 +15,66 @@ use super::time::Instant;
 ///
 /// The elector makes one call at a time. Each call should return within its `timeout`. If it does not,
 /// the elector still ends its own lease in time.
+///
+/// # Examples
+/// A store that can refuse a stale write needs no confirm delay, and reports the version that it read:
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use elector::{Content, LeaderElectionRecord, LockError, Observed, ResourceLock, Written};
+/// /// Record in memory, for the only candidate.
+/// #[derive(Default)]
+/// struct MemoryLock {
+///     record: Option<Arc<LeaderElectionRecord>>,
+///     writes: u64,
+/// }
+///
+/// impl ResourceLock for MemoryLock {
+///     fn get(&mut self, _timeout: Duration) -> Result<Observed, LockError> {
+///         let record = self.record.clone();
+///         Ok(Observed {
+///             highest_fencing_token: record.as_ref().map(|record| record.leader_transitions),
+///             content: record.map_or(Content::NeverWritten, Content::Record),
+///             resource_version: self.writes,
+///             mine: (self.writes > 0).then_some(self.writes),
+///             ..Observed::default()
+///         })
+///     }
+///
+///     fn create(
+///         &mut self,
+///         record: &LeaderElectionRecord,
+///         timeout: Duration,
+///     ) -> Result<Written, LockError> {
+///         self.update(record, timeout)
+///     }
+///
+///     fn update(
+///         &mut self,
+///         record: &LeaderElectionRecord,
+///         _timeout: Duration,
+///     ) -> Result<Written, LockError> {
+///         self.record = Some(Arc::new(record.clone()));
+///         self.writes += 1;
+///         Ok(Written::default())
+///     }
+///
+///     fn confirm_delay(&self) -> Option<Duration> {
+///         None
+///     }
+///
+///     fn record_event(&mut self, _event: &str) {}
+///
+///     fn identity(&self) -> &str {
+///         "napoleon"
+///     }
+///
+///     fn describe(&self) -> String {
+///         "a record in memory".to_owned()
+///     }
+/// }
+/// ```
+/// `examples/custom_lock.rs` has one for several candidates.
 pub trait ResourceLock {
     /// Reads the effective record.
     ///
@@ -80,7 +140,7 @@ pub struct Written {
 }
 
 /// Result of a read.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Observed {
     /// Effective content.
     pub content: Content,
@@ -109,9 +169,10 @@ pub struct Observed {
 }
 
 /// Effective content of the store.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Content {
     /// No record was ever written.
+    #[default]
     NeverWritten,
     /// The record was deleted.
     Deleted,

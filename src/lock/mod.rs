@@ -16,8 +16,6 @@ use std::time::Duration;
 use self::backend::Backend;
 use self::gist::options::GistOptions;
 use self::settings::{Noted, Reader, Setting};
-use crate::election::lock::{LockError, Observed, ResourceLock, Written};
-use crate::election::record::LeaderElectionRecord;
 
 /// Lock that the settings describe.
 #[derive(Clone, Debug)]
@@ -52,46 +50,4 @@ impl LockSpec {
 /// Returns the settings of all kinds of locks, as `elector help` shows them.
 pub fn settings() -> impl Iterator<Item = Setting> {
     gist::settings::SETTINGS.iter().copied()
-}
-
-impl ResourceLock for Box<dyn ResourceLock + Send> {
-    fn get(&mut self, timeout: Duration) -> Result<Observed, LockError> {
-        (**self).get(timeout)
-    }
-
-    fn create(
-        &mut self,
-        record: &LeaderElectionRecord,
-        timeout: Duration,
-    ) -> Result<Written, LockError> {
-        (**self).create(record, timeout)
-    }
-
-    fn update(
-        &mut self,
-        record: &LeaderElectionRecord,
-        timeout: Duration,
-    ) -> Result<Written, LockError> {
-        (**self).update(record, timeout)
-    }
-
-    fn confirm_delay(&self) -> Option<Duration> {
-        (**self).confirm_delay()
-    }
-
-    fn min_poll_interval(&self) -> Duration {
-        (**self).min_poll_interval()
-    }
-
-    fn record_event(&mut self, event: &str) {
-        (**self).record_event(event);
-    }
-
-    fn identity(&self) -> &str {
-        (**self).identity()
-    }
-
-    fn describe(&self) -> String {
-        (**self).describe()
-    }
 }

@@ -37,6 +37,18 @@ pub trait LeaderCallbacks: Send + Sync + 'static {
 }
 
 /// One term of leadership, as passed to [`LeaderCallbacks::on_started_leading`].
+///
+/// # Examples
+/// ```
+/// # use std::time::Duration;
+/// # fn write(_value: &str, _fencing_token: u64) {}
+/// fn work(term: &elector::Term) {
+///     while !term.is_over() {
+///         write("value", term.fencing_token()); // refused if a later leader has written
+///         std::thread::sleep(Duration::from_secs(1));
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Term {
     fencing_token: u64,

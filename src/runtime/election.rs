@@ -173,7 +173,32 @@ impl Handle {
     }
 }
 
-/// An election with one candidate of ours.
+/// Election in which this process is one candidate.
+///
+/// # Examples
+/// ```no_run
+/// # use elector::{AccessTokenSource, GistOptions, LeaderCallbacks, LeaderElection};
+/// # use elector::{LeaderElectionConfig, Term};
+/// struct Work;
+///
+/// impl LeaderCallbacks for Work {
+///     fn on_started_leading(&self, term: &Term) {
+///         println!("leading, fencing token {}", term.fencing_token());
+///         term.wait_until_over();
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = LeaderElectionConfig::new("napoleon");
+/// let access_token = AccessTokenSource::File("/run/secrets/gist-token".into());
+/// let lock = GistOptions::new("1fa0cfa3f1f0d1a4c7e7a5b2e0d3c9f8", access_token)?.open(&config)?;
+/// let election = LeaderElection::new(config, Box::new(lock), Work)?;
+/// let handle = election.handle();
+/// std::thread::spawn(move || election.run());
+/// handle.stop(); // from any thread: the work stops, then the lease is released
+/// # Ok(())
+/// # }
+/// ```
 pub struct LeaderElection {
     config: LeaderElectionConfig,
     lock: Box<dyn ResourceLock + Send>,
@@ -190,7 +215,7 @@ impl LeaderElection {
     /// [`ElectionError::Config`] when `config` breaks a rule.
     pub fn new(
         config: LeaderElectionConfig,
-        lock: impl ResourceLock + Send + 'static,
+        lock: Box<dyn ResourceLock + Send>,
         callbacks: impl LeaderCallbacks,
     ) -> Result<Self, ElectionError> {
         config
@@ -208,7 +233,7 @@ impl LeaderElection {
         };
         Ok(LeaderElection {
             config,
-            lock: Box::new(lock),
+            lock,
             callbacks: Arc::new(callbacks),
             handle: Handle {
                 events: sender,

@@ -106,7 +106,7 @@ fn prepare(config: LeaderElectionConfig, store: &Store, habit: Habit) -> (Leader
         habit,
         let_go: Arc::clone(&let_go),
     };
-    let election = LeaderElection::new(config, lock, callbacks).unwrap();
+    let election = LeaderElection::new(config, Box::new(lock), callbacks).unwrap();
     let running = Running {
         handle: election.handle(),
         calls,

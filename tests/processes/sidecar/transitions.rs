@@ -65,7 +65,7 @@ impl Stage {
             let_end: Arc::clone(&let_end),
         };
         let lock = store.lock(&config.identity);
-        let mut election = LeaderElection::new(config, lock, work).unwrap();
+        let mut election = LeaderElection::new(config, Box::new(lock), work).unwrap();
         let handle = election.handle();
         let told = Arc::new(Mutex::new(Vec::new()));
         let teller = Arc::clone(&told);
@@ -247,7 +247,8 @@ fn a_workload_that_does_not_end_leaves_no_file_behind() {
 #[test]
 fn another_leader_is_told_with_its_token_and_every_term_of_it() {
     let stage = Stage::leading(false);
-    let mut other = LeaderElection::new(config("other"), stage.store.lock("other"), Idle).unwrap();
+    let mut other =
+        LeaderElection::new(config("other"), Box::new(stage.store.lock("other")), Idle).unwrap();
     let (sender, transitions) = channel();
     other.on_transition(move |transition| drop(sender.send(transition.clone())));
     let handle = other.handle();
