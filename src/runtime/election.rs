@@ -1,4 +1,4 @@
-//! An election under real threads and the real clock.
+//! An election with real threads and the real clock.
 //!
 //! ```text
 //!   timer thread ──┐                        ┌──▶ lock thread ─────▶ the store
@@ -7,8 +7,8 @@
 //!   Handle::stop ──┘    events              └──▶ timer
 //! ```
 //!
-//! The owner of the [`LeaderElector`] is the timer as well: it never does anything that may block,
-//! so that a request that hangs or a callback that does not return cannot delay stepping down.
+//! The owner of the [`LeaderElector`] never does anything that may block. So a request that hangs or a
+//! callback that does not return cannot delay the leadership deadline.
 
 use std::fmt;
 use std::io;
@@ -34,20 +34,21 @@ use crate::system::clock::{BootClock, utc_timestamp};
 
 pub use super::transitions::Transition;
 
-/// Few events can be under way at once: each sender has at most one or two.
-const QUEUE: usize = 64;
+/// Largest number of queued events. Each sender has at most one or two under way.
+const QUEUE_LENGTH: usize = 64;
 
-/// A write that is refused this often in a row, before any was taken, shows that this process may
-/// not write at all.
-const REFUSED_WRITES: u32 = 2;
+/// Number of permanent errors of writes, before any write succeeded, that end the election. Why: they show
+/// that this process may not write at all.
+const MAX_REFUSED_WRITES: u32 = 2;
 
-/// How long the end waits for the callbacks that are due, so that whoever ran the election has heard
-/// that a term is over before it ends. One that does not return is left behind.
+/// Longest wait for due callbacks when the election ends, so that the caller hears of the end of its term
+/// first.
 const LAST_CALLBACKS: Duration = Duration::from_secs(1);
 
+/// Input of the owner thread.
 enum Event {
     Timer,
-    /// What came of a call, and how far apart a candidate's looks are to be.
+    /// Result of a call, and the store's minimal interval between polls.
     Lock(LockResult, Duration),
     /// The workload of the term has stopped.
     WorkloadStopped,
@@ -55,15 +56,15 @@ enum Event {
     StepDown,
 }
 
-/// Why an election could not be begun.
+/// Error that ends an election.
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum ElectionError {
     /// The configuration breaks rules.
     Config(Vec<ConfigError>),
-    /// The store does not let this candidate take part: a person has to mend something first.
+    /// The store does not let this candidate take part until an operator fixes something.
     Lock(LockError),
-    /// The system gave no thread or timer.
+    /// The system has no thread or timer left.
     System(io::Error),
 }
 
@@ -76,7 +77,7 @@ impl fmt::Display for ElectionError {
             }
             ElectionError::Lock(error) => error.fmt(f),
             ElectionError::System(error) => {
-                write!(f, "the system gives no further thread or timer: {error}")
+                write!(f, "no thread or timer left: {error}")
             }
         }
     }
@@ -90,23 +91,24 @@ impl From<io::Error> for ElectionError {
     }
 }
 
-/// What is shared with the handles.
+/// State shared with the handles.
 struct Shared {
-    seen: Mutex<Seen>,
+    view: Mutex<View>,
     lock: String,
-    /// It was asked to stop. The event only wakes the owner: it may find no room, and this does.
+    /// Whether the election must stop. [`Event::Cancel`] only wakes the owner, and is dropped if the queue
+    /// is full.
     stopping: AtomicBool,
-    /// It was asked to because what was to run has ended.
+    /// Whether it must stop because the workload has ended by itself.
     workload_ended: AtomicBool,
 }
 
-/// What the owner leaves for those who look in. Whoever locks it comes back at once.
-struct Seen {
+/// The owner's state as handles see it. It is locked only briefly.
+struct View {
     status: Status,
     journal: Journal,
 }
 
-/// Stops an election from another thread, and shows how it is.
+/// Stops an election from another thread, and shows its status.
 #[derive(Clone)]
 pub struct Handle {
     events: SyncSender<Event>,
@@ -114,62 +116,60 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Asks the election to stop: the workload first, then the lease is given back.
+    /// Stops the election: the workload first, then the lease is released. Does not wait for that.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Release);
-        // Without waiting for room: where there is none, other events wake the owner, if it runs. An
-        // election that has ended does not listen any more, and needs not to.
+        // If the queue is full, another event wakes the owner. If the election has ended, nothing must.
         let _ = self.events.try_send(Event::Cancel);
     }
 
-    /// Asks the election to stop because what was to run while this candidate leads has ended.
+    /// Stops the election because the workload has ended by itself.
     pub(super) fn workload_ended(&self) {
         self.shared.workload_ended.store(true, Ordering::Release);
         self.stop();
     }
 
-    /// Asks a leader to let another candidate lead: its workload ends, the lease is given back, and it
-    /// claims nothing for a lease. Returns whether it leads, by what is known here; one that does not
-    /// is not asked.
+    /// Asks a leader to step down: it stops its workload, releases the lease and backs off for a lease.
+    /// Returns `false` if this candidate does not lead.
     #[must_use]
     pub fn step_down(&self) -> bool {
-        let leads = self.seen().status.leading.is_some();
+        let leads = self.view().status.leading.is_some();
         leads && self.events.try_send(Event::StepDown).is_ok()
     }
 
-    /// How it is.
+    /// Returns the current status.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.seen().status.clone()
+        self.view().status.clone()
     }
 
-    /// How it is, and what it did and saw so far.
+    /// Returns the current status and the journal.
     #[must_use]
-    pub fn look(&self) -> (Status, Journal) {
-        let seen = self.seen();
-        (seen.status.clone(), seen.journal.clone())
+    pub fn snapshot(&self) -> (Status, Journal) {
+        let view = self.view();
+        (view.status.clone(), view.journal.clone())
     }
 
-    /// Where the record is kept, for people.
+    /// Returns the name of the lock, for display.
     #[must_use]
     pub fn describe(&self) -> &str {
         &self.shared.lock
     }
 
-    /// Whether it is healthy, as client-go's `HealthzAdaptor` says it: a lease of our own that ran
-    /// out more than `tolerance` ago is not, nor is a call to the store that does not come back.
+    /// Checks the health as client-go's `HealthzAdaptor` does.
     ///
     /// # Errors
-    /// Says why it is not healthy.
+    /// If this candidate's own lease expired more than `tolerance` ago, or a call to the store does not
+    /// return.
     pub fn check(&self, tolerance: Duration) -> Result<(), Unhealthy> {
-        self.seen()
+        self.view()
             .status
             .check(&self.shared.lock, BootClock::now(), tolerance)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        let seen = &self.shared.seen;
-        seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn view(&self) -> MutexGuard<'_, View> {
+        let view = &self.shared.view;
+        view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -209,10 +209,10 @@ pub struct LeaderElection {
 }
 
 impl LeaderElection {
-    /// An election that is decided in `lock`. Nothing is done before [`run`](Self::run).
+    /// Creates an election over `lock`. It begins with [`run`](Self::run).
     ///
     /// # Errors
-    /// [`ElectionError::Config`] when `config` breaks a rule.
+    /// [`ElectionError::Config`] if `config` breaks a rule.
     pub fn new(
         config: LeaderElectionConfig,
         lock: Box<dyn ResourceLock + Send>,
@@ -221,9 +221,9 @@ impl LeaderElection {
         config
             .validate(lock.confirm_delay())
             .map_err(ElectionError::Config)?;
-        let (sender, events) = sync_channel(QUEUE);
+        let (sender, events) = sync_channel(QUEUE_LENGTH);
         let shared = Shared {
-            seen: Mutex::new(Seen {
+            view: Mutex::new(View {
                 status: Status::default(),
                 journal: Journal::new(BootClock::now()),
             }),
@@ -250,18 +250,18 @@ impl LeaderElection {
         self.transitions.listen(Box::new(listener));
     }
 
-    /// Stops the election from another thread, and shows how it is.
+    /// Returns a handle for other threads.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Stands for election until it is stopped, or loses the lease and is configured to end then.
+    /// Runs for election until it is stopped, or until it loses the lease and is configured to end then.
     /// The calling thread becomes the owner of the election's state.
     ///
     /// # Errors
-    /// [`ElectionError::Lock`] when the store does not let this candidate take part at all, as its
-    /// first answers show; later failures are tried again for ever.
+    /// [`ElectionError::Lock`] if the first calls show that the store does not let this candidate take part.
+    /// Later failures are retried without end.
     pub fn run(self) -> Result<Finish, ElectionError> {
         Owner::start(self)?.run()
     }
@@ -273,10 +273,10 @@ struct Owner {
     calls: SyncSender<LockCall>,
     callbacks: CallbackThreads,
     timer: TimerThread,
-    /// The last term; it may be over.
+    /// The latest term, which may be over.
     term: Option<Term>,
     transitions: Transitions,
-    entrance: Entrance,
+    startup: StartupCheck,
     reporter: Reporter,
     handle: Handle,
     events: Receiver<Event>,
@@ -305,7 +305,7 @@ impl Owner {
             timer: TimerThread::start(move || alarm.send(Event::Timer).is_ok())?,
             term: None,
             transitions,
-            entrance: Entrance::default(),
+            startup: StartupCheck::default(),
             reporter,
             handle,
             events,
@@ -315,13 +315,13 @@ impl Owner {
     fn run(mut self) -> Result<Finish, ElectionError> {
         loop {
             self.act()?;
-            self.handle.seen().status = self.elector.status();
+            self.handle.view().status = self.elector.status();
             if let Some(finish) = self.elector.finished() {
                 self.callbacks.finish(LAST_CALLBACKS);
                 return Ok(finish);
             }
             self.timer.set(self.elector.poll_timeout())?;
-            // This owner holds a sender itself, so that there always is another event to come.
+            // It cannot fail, because this owner holds a sender itself.
             if let Ok(event) = self.events.recv() {
                 self.handle_event(event)?;
             }
@@ -347,8 +347,8 @@ impl Owner {
             }
             Event::WorkloadStopped => self.elector.handle_workload_gone(now),
             Event::Lock(LockResult::Got(result), interval) => {
-                self.handle.seen().journal.read_finished(now, &result);
-                self.entrance.check_get(result.as_ref().err())?;
+                self.handle.view().journal.read_finished(now, &result);
+                self.startup.check_read(result.as_ref().err())?;
                 if let Ok(observed) = &result {
                     self.reporter.succeeded(now, false);
                     let leads = self.elector.is_leader();
@@ -362,8 +362,8 @@ impl Owner {
                 }
             }
             Event::Lock(LockResult::Wrote(result), interval) => {
-                self.handle.seen().journal.write_finished(now, &result);
-                self.entrance.check_write(result.as_ref().err())?;
+                self.handle.view().journal.write_finished(now, &result);
+                self.startup.check_write(result.as_ref().err())?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.succeeded(now, true);
                 }
@@ -390,7 +390,7 @@ impl Owner {
                     self.note_write(&record);
                     self.write(LockCall::Update(record, timeout));
                 }
-                // An event that finds no room is left out.
+                // If the lock thread is busy, the event is dropped.
                 Action::Event(event) => drop(self.calls.try_send(LockCall::Event(event))),
                 Action::StartLeading {
                     fencing_token,
@@ -408,14 +408,14 @@ impl Owner {
                     self.stop_leading(Stop { reason, kill_at });
                 }
                 Action::NewLeader(identity) => {
-                    self.handle.seen().journal.holder_changed();
+                    self.handle.view().journal.holder_changed();
                     let leads = self.elector.is_leader();
                     self.transitions.new_leader(&identity, leads);
                     self.callbacks.new_leader(identity);
                 }
                 Action::Notice(notice) => {
                     let now = BootClock::now();
-                    self.handle.seen().journal.notice(now, &notice);
+                    self.handle.view().journal.notice(now, &notice);
                     self.reporter.notice(now, &notice);
                 }
             }
@@ -426,8 +426,8 @@ impl Owner {
 
     fn note_write(&self, record: &LeaderElectionRecord) {
         let renewal = self.elector.is_leader();
-        let mut seen = self.handle.seen();
-        seen.journal
+        let mut view = self.handle.view();
+        view.journal
             .write_started(BootClock::now(), record, renewal);
     }
 
@@ -439,10 +439,10 @@ impl Owner {
 
     fn start_leading(&mut self, token: u64, until: Instant) -> Result<(), ElectionError> {
         let identity = self.elector.identity();
-        let mut seen = self.handle.seen();
-        seen.journal
+        let mut view = self.handle.view();
+        view.journal
             .started_leading(BootClock::now(), identity, token);
-        drop(seen);
+        drop(view);
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
@@ -469,9 +469,9 @@ impl Owner {
         term.end(stop);
         if first {
             let now = BootClock::now();
-            let mut seen = self.handle.seen();
-            seen.journal.stopped_leading(now, fencing_token, reason);
-            drop(seen);
+            let mut view = self.handle.view();
+            view.journal.stopped_leading(now, fencing_token, reason);
+            drop(view);
             self.callbacks.stopped_leading(term.clone());
             self.transitions.settle(self.elector.is_leader());
         }
@@ -480,7 +480,7 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // Whatever ends the election ends the term.
+        // An election that ends with an error must end its term too.
         self.stop_leading(Stop {
             reason: StopReason::Cancelled,
             kill_at: BootClock::now(),
@@ -488,19 +488,20 @@ impl Drop for Owner {
     }
 }
 
-/// Watches the first calls: what a person has to mend is said at once, instead of tried for ever.
+/// Check of the first calls. Why: an error that an operator must fix ends the process at start, where it is
+/// noticed, instead of being retried without end.
 #[derive(Debug, Default)]
-struct Entrance {
-    looked: bool,
-    wrote: bool,
+struct StartupCheck {
+    has_read: bool,
+    has_written: bool,
     refused_writes: u32,
 }
 
-impl Entrance {
-    fn check_get(&mut self, error: Option<&LockError>) -> Result<(), ElectionError> {
+impl StartupCheck {
+    fn check_read(&mut self, error: Option<&LockError>) -> Result<(), ElectionError> {
         match error {
-            None => self.looked = true,
-            Some(error) if !self.looked && error.is_permanent() => {
+            None => self.has_read = true,
+            Some(error) if !self.has_read && error.is_permanent() => {
                 return Err(ElectionError::Lock(error.clone()));
             }
             Some(_) => {}
@@ -510,10 +511,10 @@ impl Entrance {
 
     fn check_write(&mut self, error: Option<&LockError>) -> Result<(), ElectionError> {
         match error {
-            None | Some(LockError::Conflict) => self.wrote = true,
-            Some(error) if !self.wrote && error.is_permanent() => {
+            None | Some(LockError::Conflict) => self.has_written = true,
+            Some(error) if !self.has_written && error.is_permanent() => {
                 self.refused_writes += 1;
-                if self.refused_writes >= REFUSED_WRITES {
+                if self.refused_writes >= MAX_REFUSED_WRITES {
                     return Err(ElectionError::Lock(error.clone()));
                 }
             }
@@ -524,5 +525,5 @@ impl Entrance {
 }
 
 fn busy() -> LockError {
-    LockError::Unavailable("the lock's thread is busy".into())
+    LockError::Unavailable("the lock thread is busy".into())
 }

@@ -62,7 +62,7 @@ struct LiveSource {
 
 impl StatusSource for LiveSource {
     fn snapshot(&self) -> Snapshot {
-        let (status, journal) = self.handle.look();
+        let (status, journal) = self.handle.snapshot();
         Snapshot {
             // Read after the status, because an earlier time would overstate the time left.
             now: BootClock::now(),

@@ -1,4 +1,4 @@
-//! Threads, signals and the real clock: the only place where the pure rooms are put together.
+//! Threads, signals and the real clock: the only module that combines the pure modules with them.
 
 mod callbacks;
 pub mod election;
