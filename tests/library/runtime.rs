@@ -1,5 +1,5 @@
-//! `LeaderElection` with real threads, on a lock in memory: what blocks, panics or fails beside the
-//! owner of the state delays nothing.
+//! Tests `LeaderElection` with real threads on a lock in memory: callbacks and calls that block, panic or fail
+//! delay nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -18,17 +18,17 @@ use elector::system::clock::BootClock;
 
 const LEASE: Duration = Duration::from_secs(2);
 
-/// What callbacks do besides telling that they were called.
+/// Behaviour of the callbacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Habit {
-    /// The work ends with the term.
+    /// The workload ends with the term.
     #[default]
     Works,
-    /// It comes back at once.
+    /// The callback returns immediately.
     ComesBack,
-    /// It goes on until the test lets it go.
+    /// The workload runs until the test ends it.
     GoesOn,
-    /// Hearing of a new leader blocks until the test lets it go.
+    /// `on_new_leader` blocks until the test ends it.
     BlocksOnNewLeader,
     /// Every callback panics.
     Panics,
@@ -167,7 +167,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn it_leads_renews_and_gives_the_lease_back() {
+fn candidate_leads_renews_and_releases() {
     let store = Store::default();
     let mut running = run(&store, Habit::Works);
     let term = running.await_term(0);
@@ -192,7 +192,7 @@ fn it_leads_renews_and_gives_the_lease_back() {
 }
 
 #[test]
-fn everybody_is_told_that_a_term_is_over_before_run_comes_back() {
+fn callbacks_finish_before_run_returns() {
     for release in [true, false] {
         let store = Store::default();
         let config = LeaderElectionConfig {
@@ -209,7 +209,7 @@ fn everybody_is_told_that_a_term_is_over_before_run_comes_back() {
 }
 
 #[test]
-fn a_call_that_hangs_for_ever_keeps_nobody_in_power() {
+fn hanging_call_does_not_extend_term() {
     let store = Store::default();
     let mut running = run(&store, Habit::Works);
     let term = running.await_term(0);
@@ -217,7 +217,7 @@ fn a_call_that_hangs_for_ever_keeps_nobody_in_power() {
     term.wait_until_over();
     running.await_call(&Call::Stopped);
     assert_eq!(running.handle.check(LEASE), Ok(()), "it stepped down");
-    // The owner of the state hears of that after those whom it concerns.
+    // The status follows the end of the term.
     let handle = running.handle.clone();
     eventually("it knows that", || handle.status().leading.is_none());
     let status = handle.status();
@@ -231,7 +231,7 @@ fn a_call_that_hangs_for_ever_keeps_nobody_in_power() {
 }
 
 #[test]
-fn a_call_that_comes_back_at_last_is_gone_on_from() {
+fn late_call_result_is_used() {
     let store = Store::default();
     let mut running = run(&store, Habit::Works);
     let term = running.await_term(0);
@@ -243,7 +243,7 @@ fn a_call_that_comes_back_at_last_is_gone_on_from() {
 }
 
 #[test]
-fn nothing_is_claimed_or_released_before_the_work_has_ended() {
+fn nothing_is_written_before_workload_stopped() {
     let store = Store::default();
     let mut running = run(&store, Habit::GoesOn);
     let term = running.await_term(0);
@@ -259,7 +259,7 @@ fn nothing_is_claimed_or_released_before_the_work_has_ended() {
 }
 
 #[test]
-fn work_that_does_not_end_is_waited_for_with_the_lease_kept_alive_and_then_given_up() {
+fn stuck_workload_keeps_lease_until_timeout() {
     let store = Store::default();
     let mut running = run(&store, Habit::GoesOn);
     let term = running.await_term(0);
@@ -275,7 +275,7 @@ fn work_that_does_not_end_is_waited_for_with_the_lease_kept_alive_and_then_given
 }
 
 #[test]
-fn work_that_comes_back_early_does_not_end_the_term() {
+fn early_return_does_not_end_term() {
     let store = Store::default();
     let mut running = run(&store, Habit::ComesBack);
     let term = running.await_term(0);
@@ -287,7 +287,7 @@ fn work_that_comes_back_early_does_not_end_the_term() {
 }
 
 #[test]
-fn a_callback_that_blocks_delays_nothing() {
+fn blocking_callback_delays_nothing() {
     let store = Store::default();
     let mut running = run(&store, Habit::BlocksOnNewLeader);
     let term = running.await_term(0);
@@ -301,7 +301,7 @@ fn a_callback_that_blocks_delays_nothing() {
 }
 
 #[test]
-fn callbacks_that_panic_end_nothing() {
+fn panicking_callback_ends_nothing() {
     let store = Store::default();
     let mut running = run(&store, Habit::Panics);
     running.await_term(0);
@@ -314,7 +314,7 @@ fn callbacks_that_panic_end_nothing() {
 }
 
 #[test]
-fn a_lock_that_panics_counts_as_a_failure() {
+fn panicking_lock_counts_as_failure() {
     let store = Store::default();
     let mut running = run(&store, Habit::Works);
     let term = running.await_term(0);
@@ -326,7 +326,7 @@ fn a_lock_that_panics_counts_as_a_failure() {
 }
 
 #[test]
-fn stopping_from_many_threads_stops_once() {
+fn concurrent_stops_release_once() {
     let store = Store::default();
     let mut running = run(&store, Habit::Works);
     running.await_term(0);
@@ -337,7 +337,7 @@ fn stopping_from_many_threads_stops_once() {
         }
     });
     assert_eq!(running.ending().unwrap(), Finish::Stopped);
-    // And afterwards, when nobody listens any more.
+    // A stop after the end must not block either.
     for _ in 0..100 {
         running.handle.stop();
     }
@@ -347,12 +347,12 @@ fn stopping_from_many_threads_stops_once() {
 }
 
 #[test]
-fn an_election_that_is_stopped_before_it_runs_never_leads() {
+fn election_stopped_before_run_never_leads() {
     let store = Store::default();
     let (election, running) = prepare(config("me"), &store, Habit::Works);
     let (done, stopped) = channel();
     let handle = running.handle.clone();
-    // More often than the queue of events is long.
+    // More often than the event queue is long.
     thread::spawn(move || {
         for _ in 0..200 {
             handle.stop();
@@ -367,7 +367,7 @@ fn an_election_that_is_stopped_before_it_runs_never_leads() {
 }
 
 #[test]
-fn an_election_that_never_runs_can_be_dropped() {
+fn election_can_be_dropped_before_run() {
     let store = Store::default();
     let (election, running) = prepare(config("me"), &store, Habit::Works);
     drop(election);
@@ -377,7 +377,7 @@ fn an_election_that_never_runs_can_be_dropped() {
 }
 
 #[test]
-fn an_election_needs_no_handle_to_go_on() {
+fn election_runs_without_handle() {
     let store = Store::default();
     let (election, running) = prepare(config("me"), &store, Habit::Works);
     let handle = election.handle();
@@ -390,7 +390,7 @@ fn an_election_needs_no_handle_to_go_on() {
 }
 
 #[test]
-fn health_can_be_asked_for_at_any_time() {
+fn concurrent_health_checks_succeed() {
     let store = Store::default();
     let mut running = run(&store, Habit::Works);
     let until = Instant::now() + Duration::from_secs(2);
@@ -419,7 +419,7 @@ fn refusals() -> [LockError; 3] {
 }
 
 #[test]
-fn a_first_look_that_needs_a_person_ends_it_and_a_later_one_does_not() {
+fn permanent_error_ends_only_first_read() {
     for error in refusals() {
         let store = Store::default();
         store.set_mood(Mood::Fails(error.clone()));
@@ -443,7 +443,7 @@ fn a_first_look_that_needs_a_person_ends_it_and_a_later_one_does_not() {
 }
 
 #[test]
-fn two_writes_refused_before_any_was_taken_end_it() {
+fn two_refused_first_writes_end_election() {
     for error in refusals() {
         let store = Store::default();
         store.set_mood(Mood::RefusesWrites(error.clone()));
@@ -455,7 +455,7 @@ fn two_writes_refused_before_any_was_taken_end_it() {
 }
 
 #[test]
-fn a_store_that_is_away_at_start_is_tried_for_ever() {
+fn unavailable_store_at_start_is_retried() {
     let store = Store::default();
     store.set_mood(Mood::Fails(LockError::Unavailable("away".into())));
     let mut running = run(&store, Habit::Works);
@@ -466,7 +466,7 @@ fn a_store_that_is_away_at_start_is_tried_for_ever() {
 }
 
 #[test]
-fn a_lost_lease_ends_it_where_that_is_wished() {
+fn lost_lease_ends_election_if_configured() {
     let store = Store::default();
     let config = LeaderElectionConfig {
         exit_on_lost_lease: true,
@@ -480,7 +480,7 @@ fn a_lost_lease_ends_it_where_that_is_wished() {
 }
 
 #[test]
-fn of_several_candidates_one_leads_at_a_time() {
+fn one_of_several_candidates_leads() {
     let store = Store::default();
     let mut running: Vec<_> = ["a", "b", "c"]
         .map(|name| run_with(config(name), &store, Habit::Works))

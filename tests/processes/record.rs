@@ -1,5 +1,4 @@
-//! `elector run` and the file it shares: what it refuses at start, what people do to the record while
-//! it runs, and names of every kind.
+//! Tests `elector run` and the gist's file: refusals at start, edits of the record, unusual names.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +13,7 @@ fn refused(world: &World) -> String {
 }
 
 #[test]
-fn a_file_with_other_text_is_refused_and_left_alone() {
+fn file_with_other_text_is_refused() {
     for_each(&["dear diary", "[1,2]", "\"text\"", "17"], |text| {
         let world = World::with_files(&[("leader.json", text)]);
         let said = refused(&world);
@@ -26,7 +25,7 @@ fn a_file_with_other_text_is_refused_and_left_alone() {
 }
 
 #[test]
-fn of_several_files_one_has_to_be_named() {
+fn several_files_need_gist_file() {
     let world = World::with_files(&[("a.json", "{}"), ("leader.json", "{}")]);
     let said = refused(&world);
     for part in ["GIST_FILE", "a.json", "leader.json"] {
@@ -38,7 +37,7 @@ fn of_several_files_one_has_to_be_named() {
 }
 
 #[test]
-fn a_file_that_is_missing_or_blank_is_made() {
+fn missing_or_blank_file_is_created() {
     for_each(&["\n", " \t ", "{}", "missing"], |content| {
         let world = World::with_files(&[("other.txt", "something else")]);
         if *content != "missing" {
@@ -52,7 +51,7 @@ fn a_file_that_is_missing_or_blank_is_made() {
     });
 }
 
-/// A record as a person pastes it: without what makes it ours.
+/// Returns a record as an operator pastes it, without protocol fields.
 fn plain(record: &Value) -> String {
     let mut record = record.clone();
     let fields = record.as_object_mut().unwrap();
@@ -64,7 +63,7 @@ fn plain(record: &Value) -> String {
 
 type Files = BTreeMap<String, String>;
 
-/// What a person does, with the first record ever and the present one.
+/// Edit of the record, given the first record and the present one.
 struct Deed {
     name: &'static str,
     act: fn(&mut Files, &Value, &Value),
@@ -135,11 +134,11 @@ fn some_token(electors: &[&Elector]) -> Option<u64> {
 }
 
 #[test]
-fn whatever_people_do_to_the_record_somebody_leads_again_with_a_higher_token() {
+fn edited_record_leads_to_new_term() {
     for_each(&DEEDS, |deed| {
         let world = World::with_files(&[("leader.json", "{}"), ("other.txt", "stays")]);
         let of = |name| world.elector(name).with("GIST_FILE", "leader.json");
-        // A second term, so that there is an older token to paste.
+        // A second term, so that an older fencing token can be pasted.
         let mut zeroth = world.spawn(of("zeroth"));
         zeroth.await_leading();
         let first = world.spawn(of("first"));
@@ -160,7 +159,7 @@ fn whatever_people_do_to_the_record_somebody_leads_again_with_a_higher_token() {
 }
 
 #[test]
-fn a_record_pasted_with_its_write_id_deposes_nobody() {
+fn pasted_write_id_deposes_nobody() {
     let world = World::new();
     let mut zeroth = world.start_leader("zeroth");
     let first = world.start("first");
@@ -180,7 +179,7 @@ fn a_record_pasted_with_its_write_id_deposes_nobody() {
 }
 
 #[test]
-fn history_that_vanishes_makes_no_two_leaders() {
+fn vanished_history_makes_no_second_leader() {
     let world = World::new();
     let first = world.start_leader("first");
     let second = world.start("second");
@@ -195,7 +194,7 @@ fn history_that_vanishes_makes_no_two_leaders() {
 }
 
 #[test]
-fn names_of_every_kind_are_stored_faithfully() {
+fn unusual_names_are_stored_unchanged() {
     let long = "ten thousand letters ".repeat(500);
     let names = [
         "say \"hello\" \\ 'you'",
@@ -222,7 +221,7 @@ fn names_of_every_kind_are_stored_faithfully() {
 }
 
 #[test]
-fn a_name_of_blanks_alone_is_a_name_or_refused() {
+fn blank_name_is_kept_or_refused() {
     let world = World::new();
     let mut first = world.start(" ");
     let mut code = None;
@@ -236,7 +235,7 @@ fn a_name_of_blanks_alone_is_a_name_or_refused() {
 }
 
 #[test]
-fn several_locks_in_one_gist_leave_each_other_alone() {
+fn locks_in_one_gist_are_independent() {
     let world = World::with_files(&[("README.md", "locks")]);
     let of = |name: &str, file: &str| world.spawn(world.elector(name).with("GIST_FILE", file));
     world.several_locks.set(true);

@@ -1,5 +1,5 @@
-//! `elector run` when the service is away, fails, throttles, or takes rights away: what ends it, what
-//! is tried again for ever, and that nobody leads past a deadline.
+//! Tests `elector run` with a service that fails, limits rates or revokes rights: which errors end it, which
+//! are retried, and that no candidate leads past its deadline.
 
 use std::fs;
 use std::net::TcpListener;
@@ -11,13 +11,13 @@ use elector::emulator::{Options, StartGist};
 use elector::http::ListenAddr;
 use nix::sys::signal::Signal;
 
-/// A port that is free at present.
+/// Returns a port that is free at present.
 fn free_port() -> u16 {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     taken.local_addr().unwrap().port()
 }
 
-/// A service at a port of our choice, with the gist `demo`.
+/// Returns the options of a service at this port, with the gist `demo`.
 fn service_at(port: u16) -> Options {
     Options {
         listen: ListenAddr::loopback(port),
@@ -31,7 +31,7 @@ fn service_at(port: u16) -> Options {
     }
 }
 
-/// Waits until the elector has ended because it cannot take part, and gives the sentence.
+/// Waits until the elector has ended because it cannot take part, and returns its error.
 fn refused(elector: &mut Elector) -> String {
     assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
     let lines = elector.lines();
@@ -44,7 +44,7 @@ fn refused(elector: &mut Elector) -> String {
 }
 
 #[test]
-fn a_service_that_is_away_at_start_is_waited_for() {
+fn unavailable_service_at_start_is_waited_for() {
     let port = free_port();
     let mut world = World::new();
     world.gist = "demo".into();
@@ -59,7 +59,7 @@ fn a_service_that_is_away_at_start_is_waited_for() {
 }
 
 #[test]
-fn a_name_that_does_not_resolve_is_tried_for_ever() {
+fn unresolvable_name_is_retried() {
     let world = World::new();
     let start = world
         .elector("first")
@@ -72,7 +72,7 @@ fn a_name_that_does_not_resolve_is_tried_for_ever() {
 }
 
 #[test]
-fn in_an_outage_the_leader_stops_by_its_deadline_and_leads_again_after() {
+fn outage_stops_leader_by_deadline() {
     for_each(
         &[
             r#"{"outage":true}"#,
@@ -99,7 +99,7 @@ fn in_an_outage_the_leader_stops_by_its_deadline_and_leads_again_after() {
 }
 
 #[test]
-fn a_leader_outlives_an_outage_that_is_shorter_than_its_deadline() {
+fn leader_survives_short_outage() {
     let world = World::new();
     let start = world
         .elector("first")
@@ -118,7 +118,7 @@ fn a_leader_outlives_an_outage_that_is_shorter_than_its_deadline() {
 }
 
 #[test]
-fn a_throttled_leader_works_until_its_limit_and_says_until_when_nobody_leads() {
+fn rate_limited_leader_leads_until_deadline() {
     let world = World::new();
     let first = world.start_leader("first");
     world.set_faults(r#"{"secondary_per_minute":1,"retry_after_s":8}"#);
@@ -142,12 +142,12 @@ fn a_throttled_leader_works_until_its_limit_and_says_until_when_nobody_leads() {
 }
 
 #[test]
-fn told_to_wait_past_its_limit_a_leader_ends_without_an_attempt_to_release() {
+fn rate_limited_leader_skips_release() {
     let world = World::new();
     let mut first = world.start_leader("first");
     let second = world.start("second");
     second.await_observed("first");
-    // Whoever asks first has the only request of this minute.
+    // The first request is the only one of this minute.
     world.set_faults(r#"{"primary_limit":1,"primary_window_s":60}"#);
     first.await_logged("rate_limited");
     second.await_text("rate limited");
@@ -156,17 +156,17 @@ fn told_to_wait_past_its_limit_a_leader_ends_without_an_attempt_to_release() {
     first.signal(Signal::SIGTERM);
     assert_eq!(first.await_exit(), Some(0), "{}", first.text());
     assert!(
-        first.has_text("could not be given back"),
+        first.has_logged("release_failed"),
         "{}",
         first.text()
     );
     let asked = world.service.requests().total();
-    assert_eq!(asked, 0, "{}", world.everything_said());
+    assert_eq!(asked, 0, "{}", world.all_output());
     assert_eq!(world.holder(), "first");
 }
 
 #[test]
-fn where_requests_run_short_candidates_look_seldom_and_the_leader_renews() {
+fn scarce_requests_slow_standbys_only() {
     let world = World::new();
     let mut first = world.start_leader("first");
     let others = [world.start("second"), world.start("third")];
@@ -174,7 +174,7 @@ fn where_requests_run_short_candidates_look_seldom_and_the_leader_renews() {
         other.await_observed("first");
     }
     // 4,500 renewals an hour, a quarter more and a twentieth of the limit are the leader's: what is
-    // left does not suffice for two candidates that look every 150 ms.
+    // left does not suffice for two candidates that poll every 150 ms.
     world.set_faults(r#"{"primary_limit":6100}"#);
     eventually("they look less often than the leader renews", || {
         world.service.reset_requests();
@@ -194,13 +194,13 @@ fn where_requests_run_short_candidates_look_seldom_and_the_leader_renews() {
 }
 
 #[test]
-fn without_the_right_to_take_part_it_ends_at_once_and_says_what_to_do() {
+fn missing_rights_end_process_at_start() {
     let cases: [(&str, &[&str]); 4] = [
         (
             r#"{"unauthorized":1}"#,
             &["Bad credentials", "GITHUB_API_TOKEN"],
         ),
-        (r#"{"forbidden_writes":1}"#, &["no right", "scope gist"]),
+        (r#"{"forbidden_writes":1}"#, &["lacks the permission", "scope gist"]),
         (r#"{"not_found_writes":1}"#, &["write the gist", "owner"]),
         ("{}", &["no such gist", "GIST_ID"]),
     ];
@@ -220,7 +220,7 @@ fn without_the_right_to_take_part_it_ends_at_once_and_says_what_to_do() {
 }
 
 #[test]
-fn a_token_that_the_service_does_not_know_is_refused_and_never_shown() {
+fn unknown_access_token_is_never_shown() {
     let world = World::new();
     let start = world
         .elector("first")
@@ -231,7 +231,7 @@ fn a_token_that_the_service_does_not_know_is_refused_and_never_shown() {
 }
 
 #[test]
-fn rights_that_are_lost_later_are_waited_for() {
+fn rights_lost_later_are_waited_for() {
     for_each(
         &[
             r#"{"unauthorized":1}"#,
@@ -241,7 +241,7 @@ fn rights_that_are_lost_later_are_waited_for() {
         |faults| {
             let world = World::new();
             let mut first = world.start_leader("first");
-            // One that never wrote ends when it finds that it may not.
+            // A candidate that never wrote ends when its first writes are refused.
             let second = world.start("second");
             second.await_observed("first");
             world.set_faults(faults);
@@ -257,7 +257,7 @@ fn rights_that_are_lost_later_are_waited_for() {
 }
 
 #[test]
-fn a_token_file_that_is_replaced_is_read_again() {
+fn replaced_access_token_file_is_reread() {
     let later = "ghp_TheSecretThatCameLater";
     let folder = tempfile::tempdir().unwrap();
     let (file, new) = (folder.path().join("token"), folder.path().join("new"));
@@ -286,7 +286,7 @@ fn a_token_file_that_is_replaced_is_read_again() {
 }
 
 #[test]
-fn a_stop_in_an_outage_ends_within_the_deadline_with_0() {
+fn stop_during_outage_exits_with_0() {
     let world = World::new();
     let mut first = world.start_leader("first");
     world.set_faults(r#"{"outage":true}"#);
@@ -295,7 +295,7 @@ fn a_stop_in_an_outage_ends_within_the_deadline_with_0() {
     assert_eq!(first.await_exit(), Some(0), "{}", first.text());
     assert!(asked.elapsed() < Duration::from_secs(20));
     assert!(
-        first.has_text("the lease could not be given back"),
+        first.has_logged("release_failed"),
         "{}",
         first.text()
     );

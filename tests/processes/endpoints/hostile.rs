@@ -126,6 +126,7 @@ fn scarce_descriptors_are_reserved_for_election() {
         .with_all(TIMES)
         .with("LOG_FORMAT", "json")
         .with("LEADER_NAME", "poor")
+        .with("LOG_FORMAT", "json")
         .with("GIST_ID", &world.gist)
         .with("GITHUB_API_URL", world.service.url())
         .with("GITHUB_API_TOKEN", TOKEN)

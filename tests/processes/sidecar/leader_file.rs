@@ -1,4 +1,4 @@
-//! `LEADER_FILE`: there while the elector leads, true whatever happens, and gone after.
+//! Tests `LEADER_FILE`: it exists while the elector leads, and its deadline always holds.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,14 +17,14 @@ use crate::support::process::program::Start;
 use crate::support::process::{Elector, TIMES, World};
 use crate::support::{eventually, never_for};
 
-/// What stands in a leader file.
+/// Content of a leader file.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
 struct Told {
     token: u64,
     until: f64,
 }
 
-/// The file, which must be whole whenever it is there.
+/// Reads the file, which must be complete whenever it exists.
 fn told(path: &Path) -> Option<Told> {
     let text = fs::read_to_string(path).ok()?;
     assert!(
@@ -66,7 +66,7 @@ impl Stage {
             .with("RUST_LOG", "debug")
     }
 
-    /// An elector that leads, and says so in its file.
+    /// Starts an elector, and waits until its file shows that it leads.
     fn leader(&self) -> Elector {
         let elector = self.world.spawn(self.start());
         elector.await_leading();
@@ -88,7 +88,7 @@ impl Stage {
         assert_eq!(file_names(&self.folder), [""; 0], "nothing else is left");
     }
 
-    /// What the reader in the documentation says.
+    /// Returns the result of the documented reader.
     fn reader_says(&self) -> bool {
         let output = Command::new("sh")
             .args(["-c", &reader()])
@@ -101,7 +101,7 @@ impl Stage {
     }
 }
 
-/// The shell script in `docs/sidecar.md`.
+/// Returns the shell script in `docs/sidecar.md`.
 fn reader() -> String {
     let text = include_str!("../../../docs/sidecar.md");
     let (_, script) = text.split_once("```sh\n").unwrap();
@@ -109,7 +109,7 @@ fn reader() -> String {
 }
 
 #[test]
-fn it_is_there_while_this_candidate_leads_and_says_until_when() {
+fn file_exists_while_leading() {
     let stage = Stage::new();
     let mut first = stage.leader();
     let before = stage.told().unwrap();
@@ -122,7 +122,7 @@ fn it_is_there_while_this_candidate_leads_and_says_until_when() {
     eventually("nothing but the file is there", || {
         file_names(&stage.folder) == ["leader"]
     });
-    // Not long, with a renew deadline of 2.5 s; and it does not say so while it has not led for long.
+    // The renew deadline is 2.5 s.
     let told = stage.told().unwrap();
     assert!(told.until < uptime() + 2.5, "{told:?}");
     first.leave();
@@ -131,7 +131,7 @@ fn it_is_there_while_this_candidate_leads_and_says_until_when() {
 }
 
 #[test]
-fn until_is_the_limit_of_the_term_cut_to_hundredths() {
+fn valid_until_is_deadline_cut_to_hundredths() {
     let stage = Stage::new();
     let mut first = stage.leader();
     let mut read = BTreeSet::new();
@@ -156,7 +156,7 @@ fn until_is_the_limit_of_the_term_cut_to_hundredths() {
 }
 
 #[test]
-fn the_uptime_is_the_time_by_which_the_election_goes() {
+fn uptime_matches_boot_clock() {
     for _ in 0..100 {
         let before = BootClock::now().since_boot().as_millis() / 10;
         let text = fs::read_to_string("/proc/uptime").unwrap();
@@ -169,7 +169,7 @@ fn the_uptime_is_the_time_by_which_the_election_goes() {
 }
 
 #[test]
-fn a_reader_believes_it_while_the_elector_leads_and_no_longer_after_a_crash() {
+fn documented_reader_rejects_expired_file() {
     let stage = Stage::new();
     assert!(!stage.reader_says(), "there is no file");
     let mut first = stage.leader();
@@ -183,7 +183,7 @@ fn a_reader_believes_it_while_the_elector_leads_and_no_longer_after_a_crash() {
         );
     }
     assert!(uptime() >= left.until);
-    // A new boot begins to count anew.
+    // Another boot restarts the count.
     let text = fs::read_to_string(&stage.path).unwrap();
     let later = text.replace("\"validUntil\":", "\"validUntil\":9");
     fs::write(&stage.path, &later).unwrap();
@@ -199,7 +199,7 @@ fn a_reader_believes_it_while_the_elector_leads_and_no_longer_after_a_crash() {
 }
 
 #[test]
-fn the_short_reader_believes_it_as_long() {
+fn readme_reader_rejects_expired_file() {
     let text = include_str!("../../../README.md");
     let (_, function) = text.split_once("```sh\nleads() {").unwrap();
     let (function, _) = function.split_once("```").unwrap();
@@ -216,7 +216,7 @@ fn the_short_reader_believes_it_as_long() {
     };
     assert!(!says(), "there is no file");
     let mut first = stage.leader();
-    // It goes by whole seconds, and so may say no in the last one.
+    // It compares whole seconds, and so may reject the file during the last one.
     eventually("it believes it", &says);
     first.kill();
     let left = stage.told().expect("a crash leaves the file");
@@ -229,7 +229,7 @@ fn the_short_reader_believes_it_as_long() {
 }
 
 #[test]
-fn no_reader_believes_a_frozen_leader_while_the_next_one_leads() {
+fn reader_rejects_frozen_leader_before_takeover() {
     let stage = Stage::new();
     let first = stage.leader();
     let second = stage.world.start("second");
@@ -252,7 +252,7 @@ fn no_reader_believes_a_frozen_leader_while_the_next_one_leads() {
 }
 
 #[test]
-fn it_goes_as_soon_as_the_lease_is_lost() {
+fn lost_lease_removes_file_immediately() {
     let stage = Stage::new();
     let first = stage.leader();
     let second = stage.world.start("second");
@@ -272,7 +272,7 @@ fn it_goes_as_soon_as_the_lease_is_lost() {
 }
 
 #[test]
-fn it_goes_at_the_limit_of_a_term_that_is_not_renewed_and_comes_back_with_the_next() {
+fn outage_removes_file_at_deadline() {
     let stage = Stage::new();
     let first = stage.leader();
     stage
@@ -285,18 +285,18 @@ fn it_goes_at_the_limit_of_a_term_that_is_not_renewed_and_comes_back_with_the_ne
         told.is_none()
     });
     let limit = last.unwrap().until;
-    // Whatever it said, it held: the file goes at its limit, not before.
+    // The file is removed at its deadline, not before.
     assert!(uptime() >= limit, "{limit}");
     stage.world.set_faults("{}");
     eventually("it leads again, and says so", || {
         stage.told().is_some_and(|told| told.token == 1)
     });
-    // The log is another thread's.
+    // Another thread writes the log.
     eventually("the log says so", || first.leads() == Some(1));
 }
 
 #[test]
-fn an_end_at_once_removes_it() {
+fn immediate_exit_removes_file() {
     let stage = Stage::new();
     let start = stage.start().with("RENEW_DEADLINE", "20s");
     let mut first = stage.world.spawn(start.with("LEASE_DURATION", "30s"));
@@ -308,7 +308,7 @@ fn an_end_at_once_removes_it() {
     first.signal(Signal::SIGTERM);
     stage.await_no_file();
     first.await_logged("workload_stopped");
-    // Well after what counts as the same signal.
+    // Longer than the window in which a second signal counts as a duplicate.
     never_for(Duration::from_millis(200), "it ends", || {
         !first.is_running()
     });
@@ -318,7 +318,7 @@ fn an_end_at_once_removes_it() {
 }
 
 #[test]
-fn a_directory_that_vanishes_is_told_of_once_and_changes_nothing_for_the_election() {
+fn vanished_directory_is_logged_once() {
     let stage = Stage::new();
     let first = stage.leader();
     fs::remove_dir_all(stage.folder.path()).unwrap();
@@ -340,7 +340,7 @@ fn a_directory_that_vanishes_is_told_of_once_and_changes_nothing_for_the_electio
 }
 
 #[test]
-fn everybody_may_read_it_whatever_the_umask() {
+fn file_is_readable_despite_umask() {
     let stage = Stage::new();
     let mut command = Command::new("sh");
     let elector = env!("CARGO_BIN_EXE_elector");
@@ -361,7 +361,7 @@ fn everybody_may_read_it_whatever_the_umask() {
 }
 
 #[test]
-fn a_name_with_every_character_is_told_as_it_is() {
+fn identity_with_special_characters_is_kept() {
     let stage = Stage::new();
     let name = "Käthe \"the\\great\" \u{1F451}";
     let start = stage.start().with("LEADER_NAME", name);

@@ -1,4 +1,4 @@
-//! What runs beside an elector: the leader file, the webhook, the health of a workload, and the log.
+//! Tests what serves programs beside an elector: leader file, webhook, health check and log.
 
 mod health;
 mod leader_file;

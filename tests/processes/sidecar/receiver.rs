@@ -1,4 +1,4 @@
-//! An HTTP server that receives what others send, and answers as it is told.
+//! An HTTP server that records requests, and answers as the test wants.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,27 +7,27 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What is done about a request.
+/// Reaction to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Manner {
     Answer(u16),
-    /// To that address.
+    /// Redirects to this URL.
     Redirect(String),
-    /// Says nothing until the client has gone.
+    /// Sends nothing until the client closes the connection.
     Hang,
     /// Closes the connection.
     Close,
-    /// A good answer, whose body has a gigabyte and comes as fast as it is read.
+    /// Accepts, with a body of a gigabyte.
     Huge,
-    /// A head that never ends, byte by byte.
+    /// Sends an endless head, byte by byte.
     Trickle,
-    /// Something else than HTTP.
+    /// Sends something other than HTTP.
     Nonsense,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
-    /// The request line and the headers, in lower case.
+    /// Request line and headers, in lower case.
     pub(crate) head: String,
     pub(crate) line: String,
     pub(crate) body: String,
@@ -36,7 +36,7 @@ pub(crate) struct Received {
 struct Shared {
     manner: Mutex<Manner>,
     received: Mutex<Vec<Received>>,
-    /// Of bodies.
+    /// Number of body bytes sent.
     sent_bytes: AtomicU64,
 }
 
@@ -80,7 +80,7 @@ impl Receiver {
         self.received().len()
     }
 
-    /// The JSON of what was received.
+    /// Returns the received bodies, parsed.
     pub(crate) fn messages(&self) -> Vec<serde_json::Value> {
         let received = self.received();
         let bodies = received.iter().map(|received| &received.body);
@@ -107,7 +107,7 @@ fn serve(mut stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             "HTTP/1.1 307 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"
         ),
         Manner::Hang => {
-            // Comes back when the client has closed its end.
+            // Returns when the client has closed its end.
             let _ = stream.read(&mut [0; 1]);
             Ok(())
         }

@@ -1,4 +1,4 @@
-//! What stands at the path of the leader file when the elector starts.
+//! Tests what may be at the path of the leader file when the elector starts.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,7 @@ use crate::support::file_names;
 use crate::support::for_each;
 use crate::support::process::World;
 
-/// Starts an elector that must not start, and gives what it says.
+/// Runs an elector that must refuse to start, and returns its output.
 fn refused(path: &Path) -> String {
     let world = World::new();
     let mut elector = world.spawn(world.elector("me").with("LEADER_FILE", path));
@@ -23,7 +23,7 @@ fn refused(path: &Path) -> String {
 }
 
 #[test]
-fn a_path_at_which_no_file_can_be_written_is_refused() {
+fn unwritable_path_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "x").unwrap();
     let long = folder.path().join("x".repeat(300));
@@ -44,7 +44,7 @@ fn a_path_at_which_no_file_can_be_written_is_refused() {
 }
 
 #[test]
-fn what_is_not_ours_is_neither_overwritten_nor_removed() {
+fn foreign_file_is_left_alone() {
     let ours = r#"{"identity":"me","fencingToken":1,"validUntil":1.00}"#;
     let cases: Vec<Vec<u8>> = [
         "precious",
@@ -77,7 +77,7 @@ fn what_is_not_ours_is_neither_overwritten_nor_removed() {
 }
 
 #[test]
-fn a_link_or_a_pipe_is_refused_and_not_followed() {
+fn link_or_pipe_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("target");
     let ours = "{\"identity\":\"me\",\"fencingToken\":1,\"validUntil\":1.00}\n";
@@ -98,7 +98,7 @@ fn a_link_or_a_pipe_is_refused_and_not_followed() {
 }
 
 #[test]
-fn what_a_crash_left_is_removed_at_start() {
+fn file_of_crashed_process_is_removed() {
     let ours = "{\"identity\":\"me\",\"fencingToken\":1,\"validUntil\":1.00}\n";
     let others = "{\"validUntil\":99999999.5,\"fencingToken\":1,\"identity\":\"you\"}";
     let empty = "";
@@ -107,7 +107,7 @@ fn what_a_crash_left_is_removed_at_start() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("leader");
         fs::write(&path, left).unwrap();
-        // Another one leads: nothing new is written.
+        // Another candidate leads, so that no file is written.
         let other = world.start_leader("other");
         let me = world.spawn(world.elector("me").with("LEADER_FILE", &path));
         me.await_observed("other");
@@ -122,7 +122,7 @@ fn what_a_crash_left_is_removed_at_start() {
 }
 
 #[test]
-fn a_name_that_is_no_text_is_as_good_as_any() {
+fn path_without_utf8_works() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(std::ffi::OsStr::from_bytes(b"l\xff"));

@@ -1,5 +1,4 @@
-//! What whoever watches an election is told, and what the leader file makes of it: on a lock in memory,
-//! with work that the test lets end.
+//! Tests transitions and the leader file on a lock in memory, with a workload that the test ends.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,7 +20,7 @@ use crate::support::eventually;
 use crate::support::file_names;
 use crate::support::memory::{Mood, Store, config};
 
-/// Works until the term is over and the test lets it end.
+/// A workload that runs until the term is over and the test lets it end.
 struct Work {
     begun: Arc<AtomicBool>,
     let_end: Arc<AtomicBool>,
@@ -89,7 +88,7 @@ impl Stage {
     }
 
     fn leading(works_on: bool) -> Stage {
-        // Ample time for work to end.
+        // Long enough for the workload to stop.
         let config = LeaderElectionConfig {
             stop_timeout: Duration::from_secs(60),
             ..config("me")
@@ -99,13 +98,13 @@ impl Stage {
         stage
     }
 
-    /// The file and the work have threads of their own: which of them comes first is open.
+    /// Waits for the file and the workload, in any order, because each has its own thread.
     fn await_leading(&self) {
         eventually("the file is there", || self.path.exists());
         eventually("the work begins", || self.begun.load(Ordering::SeqCst));
     }
 
-    /// What was told so far, by name, renewals as one.
+    /// Returns the names of the transitions so far, consecutive renewals as one.
     fn names(&self) -> Vec<String> {
         let told = self.told.lock().unwrap();
         let mut names: Vec<String> = told.iter().map(name).collect();
@@ -154,7 +153,7 @@ fn name(transition: &Transition) -> String {
 }
 
 #[test]
-fn on_a_polite_stop_the_file_tells_of_renewals_until_the_work_has_ended() {
+fn graceful_stop_renews_file_until_workload_stopped() {
     let mut stage = Stage::leading(true);
     stage.handle.stop();
     eventually("the work is told to end", || {
@@ -186,7 +185,7 @@ fn on_a_polite_stop_the_file_tells_of_renewals_until_the_work_has_ended() {
 }
 
 #[test]
-fn a_lease_that_is_lost_is_over_at_once_also_while_the_work_goes_on() {
+fn lost_lease_ends_term_before_workload() {
     let stage = Stage::leading(true);
     stage
         .store
@@ -218,7 +217,7 @@ fn a_lease_that_is_lost_is_over_at_once_also_while_the_work_goes_on() {
 }
 
 #[test]
-fn a_lease_that_is_lost_during_a_polite_stop_is_over_at_once() {
+fn lost_lease_cuts_graceful_stop_short() {
     let stage = Stage::leading(true);
     stage.handle.stop();
     eventually("the work is told to end", || {
@@ -236,7 +235,7 @@ fn a_lease_that_is_lost_during_a_polite_stop_is_over_at_once() {
 }
 
 #[test]
-fn a_workload_that_does_not_end_leaves_no_file_behind() {
+fn stuck_workload_leaves_no_file() {
     let mut stage = Stage::start(true, config("me"));
     stage.await_leading();
     stage.handle.stop();
@@ -245,7 +244,7 @@ fn a_workload_that_does_not_end_leaves_no_file_behind() {
 }
 
 #[test]
-fn another_leader_is_told_with_its_token_and_every_term_of_it() {
+fn every_term_of_other_leader_is_announced() {
     let stage = Stage::leading(false);
     let mut other =
         LeaderElection::new(config("other"), Box::new(stage.store.lock("other")), Idle).unwrap();
@@ -262,7 +261,7 @@ fn another_leader_is_told_with_its_token_and_every_term_of_it() {
         });
     };
     await_told("leader me Some(0)");
-    // It leads again after an outage: the name is the same, the term is not.
+    // After an outage the same candidate leads in another term.
     stage
         .store
         .set_mood(Mood::RefusesWrites(LockError::Unavailable("away".into())));
@@ -279,7 +278,7 @@ fn another_leader_is_told_with_its_token_and_every_term_of_it() {
     assert!(!told.contains(&"leader me None".to_owned()), "{told:?}");
 }
 
-/// Has nothing to do.
+/// Callbacks without a workload.
 struct Idle;
 
 impl LeaderCallbacks for Idle {

@@ -1,4 +1,4 @@
-//! `WEBHOOK_URL`: what is sent, and that no receiver can delay, grow or betray anything.
+//! Tests `WEBHOOK_URL`: the messages, and that no receiver delays the election, costs memory or leaks the URL.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use crate::support::process::program::Start;
 use crate::support::process::{Elector, TOKEN, World};
 use crate::support::{eventually, for_each, never_for};
 
-/// No output may hold it.
+/// Secret path, which no output may contain.
 const PATH: &str = "/hooks/s3cr3t?key=s3cr3t";
 
 fn start(world: &World, receiver: &Receiver) -> Start {
@@ -26,7 +26,7 @@ fn start(world: &World, receiver: &Receiver) -> Start {
         .with("RUST_LOG", "debug,ureq=debug")
 }
 
-/// An elector that tells `receiver`, and leads.
+/// Starts an elector with `receiver` as webhook, and waits until it leads.
 fn leader(world: &World, receiver: &Receiver) -> Elector {
     let first = world.spawn(start(world, receiver));
     first.await_leading();
@@ -48,7 +48,7 @@ fn events(receiver: &Receiver) -> Vec<String> {
 }
 
 #[test]
-fn every_transition_is_told_in_order_and_renewals_are_not() {
+fn transitions_are_posted_in_order() {
     let world = World::new();
     let receiver = Receiver::start(Manner::Answer(204));
     let mut first = leader(&world, &receiver);
@@ -83,7 +83,7 @@ fn every_transition_is_told_in_order_and_renewals_are_not() {
 }
 
 #[test]
-fn the_last_words_of_a_polite_stop_arrive() {
+fn messages_of_graceful_stop_arrive() {
     let world = World::new();
     let receiver = Receiver::start(Manner::Answer(200));
     let mut first = leader(&world, &receiver);
@@ -97,7 +97,7 @@ fn the_last_words_of_a_polite_stop_arrive() {
 }
 
 #[test]
-fn what_fails_for_a_moment_is_tried_again() {
+fn passing_failure_is_retried() {
     for_each(
         &[
             Manner::Answer(500),
@@ -128,7 +128,7 @@ fn what_fails_for_a_moment_is_tried_again() {
 }
 
 #[test]
-fn what_goes_on_failing_is_tried_three_times_and_complained_of_once() {
+fn lasting_failure_is_warned_about_once() {
     let world = World::new();
     let receiver = Receiver::start(Manner::Answer(503));
     let mut first = leader(&world, &receiver);
@@ -156,7 +156,7 @@ fn warnings(elector: &Elector) -> usize {
 }
 
 #[test]
-fn what_no_repetition_mends_is_not_repeated() {
+fn permanent_refusal_is_not_retried() {
     let elsewhere = Receiver::start(Manner::Answer(200));
     let cases = [
         (Manner::Answer(404), "answered 404"),
@@ -181,7 +181,7 @@ fn what_no_repetition_mends_is_not_repeated() {
 }
 
 #[test]
-fn a_receiver_that_hangs_delays_neither_the_election_nor_its_end_for_long() {
+fn hanging_receiver_does_not_delay_election() {
     for_each(&[Manner::Hang, Manner::Trickle], |manner| {
         let world = World::new();
         let receiver = Receiver::start(manner.clone());
@@ -200,7 +200,7 @@ fn a_receiver_that_hangs_delays_neither_the_election_nor_its_end_for_long() {
 }
 
 #[test]
-fn an_address_that_leads_nowhere_changes_nothing() {
+fn unreachable_receiver_does_not_affect_election() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/s3cr3t", closed.local_addr().unwrap());
     drop(closed);
@@ -222,19 +222,19 @@ fn an_address_that_leads_nowhere_changes_nothing() {
 }
 
 #[test]
-fn an_answer_of_a_gigabyte_is_not_read() {
+fn huge_answer_is_not_read() {
     let world = World::new();
     let receiver = Receiver::start(Manner::Huge);
     let mut first = leader(&world, &receiver);
     eventually("both were told", || receiver.count() == 2);
     first.leave();
     assert_eq!(warnings(&first), 0, "it was a good answer");
-    // What lies in the buffers of sockets.
+    // Some of it is in socket buffers.
     assert!(receiver.sent_bytes() < 500_000_000);
 }
 
 #[test]
-fn the_way_leads_through_the_proxy_of_the_environment() {
+fn webhook_uses_proxy_of_environment() {
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = proxy.local_addr().unwrap();
     let (sender, asked) = std::sync::mpsc::channel();
@@ -262,7 +262,7 @@ fn the_way_leads_through_the_proxy_of_the_environment() {
 }
 
 #[test]
-fn a_receiver_is_trusted_by_the_file_of_further_certificates_and_not_without() {
+fn receiver_needs_trusted_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     let authority = Authority::for_name("localhost");
@@ -304,7 +304,7 @@ fn a_receiver_is_trusted_by_the_file_of_further_certificates_and_not_without() {
 }
 
 #[test]
-fn a_proxy_or_a_certificate_that_is_of_no_use_is_refused_at_start() {
+fn unusable_proxy_or_certificate_is_refused() {
     let cases = [
         ("HTTPS_PROXY", "socks5://me:s3cr3t@proxy:1", "SOCKS"),
         ("SSL_CERT_FILE", "/nowhere/ca.pem", "SSL_CERT_FILE"),

@@ -1,9 +1,8 @@
-//! Electors as processes, on a gist service in the test's own: how they are started, what they said,
-//! and a check over all of it.
+//! Electors as processes, on a gist service in the test's process: start, output, and a check of all output.
 //!
 //! A [`World`] is a service with one gist. When it is dropped, after the electors in it, it checks
-//! what must hold whatever a test does: no two terms overlapped, every token rose, nobody panicked,
-//! and the API token stands in no output.
+//! the invariants: terms do not overlap, fencing tokens rise, no process panics, and no output contains the
+//! access token.
 
 #![allow(
     dead_code,
@@ -26,14 +25,14 @@ use crate::support::eventually;
 pub use program::Elector;
 use program::{Output, Start};
 
-/// The API token of every elector. No output may hold it.
+/// Access token of every elector. No output may contain it.
 pub const TOKEN: &str = "ghp_TheSecretOfTheTests0123456789abcdef";
 
-/// Every token of the tests holds this, and nothing else does.
+/// Part of every access token in the tests, and of nothing else.
 pub const SECRET: &str = "TheSecret";
 
-/// Short, but a starved process has 2.5 s from its limit to the end of its lease: `elector run` has no
-/// guard here that would end its term for it.
+/// Short timings. They leave a starved process 2.5 s from its deadline to the end of its lease, because
+/// `elector run` without a program has no guard.
 pub const TIMES: [(&str, &str); 7] = [
     ("LEASE_DURATION", "5s"),
     ("RENEW_DEADLINE", "2500ms"),
@@ -51,16 +50,16 @@ pub const LEASE: Duration = Duration::from_secs(5);
 pub struct World {
     pub service: GistService,
     pub gist: String,
-    /// A record of ours may stand in the history without effect (pasted, or written late by a
-    /// process that was frozen): its token is none that fell.
+    /// Whether the history may contain records without effect (pasted, or written late by a thawed process),
+    /// whose fencing tokens may fall.
     pub passed_over: Cell<bool>,
-    /// The electors do not all compete.
+    /// Whether the electors use several locks.
     pub several_locks: Cell<bool>,
     outputs: RefCell<Vec<Arc<Output>>>,
 }
 
 impl World {
-    /// A gist with the one file `leader.json`, which holds no record yet.
+    /// Creates a gist with one file, `leader.json`, without a record.
     pub fn new() -> World {
         World::with_files(&[("leader.json", "{}")])
     }
@@ -71,7 +70,7 @@ impl World {
         world
     }
 
-    /// On a service with these options, whose gist has this id.
+    /// Starts a service with these options, whose gist has this id.
     pub fn on(mut options: Options, gist: &str) -> World {
         if options.tokens.is_empty() {
             options.tokens.push(TOKEN.parse().unwrap());
@@ -85,14 +84,14 @@ impl World {
         }
     }
 
-    /// Ends the service, and starts one with these options.
+    /// Stops the service, and starts one with these options.
     pub fn restart(&mut self, options: Options) {
-        // A port must be free before it is taken again.
+        // The port must be free before it is used again.
         self.service = GistService::start(Options::default()).unwrap();
         self.service = GistService::start(options).unwrap();
     }
 
-    /// What it takes to start an elector here; change it, and spawn it.
+    /// Returns the settings of an elector on this service, to change and spawn.
     pub fn elector(&self, name: &str) -> Start {
         Start::new(name)
             .with("GIST_ID", &self.gist)
@@ -122,7 +121,7 @@ impl World {
             .set_faults(Faults::from_json(faults.as_bytes()).unwrap());
     }
 
-    /// The file `leader.json` as it is.
+    /// Returns the present content of `leader.json`.
     pub fn content(&self) -> String {
         let history = self.service.history(&self.gist);
         history
@@ -131,7 +130,7 @@ impl World {
             .unwrap_or_default()
     }
 
-    /// The record as it is; null if there is none.
+    /// Returns the present record, or null if there is none.
     pub fn record(&self) -> Value {
         serde_json::from_str(&self.content()).unwrap_or(Value::Null)
     }
@@ -143,7 +142,7 @@ impl World {
             .to_owned()
     }
 
-    /// Changes the file as a person does on the web.
+    /// Edits the file as an operator does on the web.
     pub fn put(&self, content: &str) {
         self.service
             .edit(&self.gist, |files| {
@@ -152,7 +151,7 @@ impl World {
             .unwrap();
     }
 
-    /// Every record ever, oldest first, whether it was in effect or not.
+    /// Returns every record in the history, oldest first, effective or not.
     pub fn records(&self) -> Vec<Value> {
         let mut history = self.service.history(&self.gist);
         history.reverse();
@@ -164,8 +163,7 @@ impl World {
             .collect()
     }
 
-    /// Where the token of a record of ours is below that of one before it. (What was passed over
-    /// counts as well; there is no test here with writes that land late.)
+    /// Returns the records of electors whose fencing token is below that of an earlier one, effective or not.
     fn falling_tokens(&self) -> Vec<String> {
         let records = self.records();
         let ours: Vec<_> = records
@@ -177,7 +175,7 @@ impl World {
             .windows(2)
             .filter(|pair| token(pair[1]) < token(pair[0]));
         falls
-            .map(|pair| format!("the token falls from {} to {}", pair[0], pair[1]))
+            .map(|pair| format!("the fencing token falls from {} to {}", pair[0], pair[1]))
             .collect()
     }
 
@@ -187,8 +185,8 @@ impl World {
         });
     }
 
-    /// What everybody said, for a message about a failure.
-    pub fn everything_said(&self) -> String {
+    /// Returns the output of all electors, for a failure message.
+    pub fn all_output(&self) -> String {
         let outputs = self.outputs.borrow();
         outputs.iter().map(|output| output.report()).collect()
     }
@@ -197,7 +195,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.everything_said());
+            eprintln!("{}", self.all_output());
             return;
         }
         let outputs = self.outputs.borrow();
@@ -211,11 +209,11 @@ impl Drop for World {
         if !self.passed_over.get() {
             flaws.extend(self.falling_tokens());
         }
-        assert!(flaws.is_empty(), "{flaws:#?}\n{}", self.everything_said());
+        assert!(flaws.is_empty(), "{flaws:#?}\n{}", self.all_output());
     }
 }
 
-/// Waits until one of them leads, and says which.
+/// Waits until one of the electors leads, and returns its index.
 pub fn await_one_leading(electors: &[&Elector]) -> usize {
     let mut leader = None;
     eventually("one of them leads", || {

@@ -1,7 +1,6 @@
-//! One elector as a process: its settings, its signals, and what it wrote.
+//! One elector as a process: settings, signals, output.
 //!
-//! What else a test runs as a process (the gist service, a program of its own) is started and watched
-//! the same way.
+//! Other processes of a test (the gist service, another program) use the same types.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -19,17 +18,17 @@ use super::terms::LogLine;
 use super::{SECRET, TIMES};
 use crate::support::eventually;
 
-/// The process groups of electors that are not reaped yet, for [`kill_all_groups`].
+/// Process groups of electors that have not been reaped, for [`kill_all_groups`].
 static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// Kills everything that was started in a group of its own: Ctrl-C does not reach it.
+/// Kills every process in a separate group, because Ctrl-C does not reach it.
 pub fn kill_all_groups() {
     for &group in GROUPS.lock().unwrap().iter() {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
 }
 
-/// What an elector wrote to standard error and output, and when it ended.
+/// Output of an elector on standard error and standard output.
 #[derive(Debug)]
 pub struct Output {
     name: String,
@@ -39,7 +38,7 @@ pub struct Output {
 #[derive(Debug, Default)]
 struct State {
     lines: Vec<String>,
-    /// It does nothing after this: it was killed, ended or frozen.
+    /// Time at which it ended, or was killed or frozen.
     silent_since: Option<OffsetDateTime>,
 }
 
@@ -48,7 +47,7 @@ impl Output {
         self.lines_from(0)
     }
 
-    /// What came after that many lines.
+    /// Returns the lines after the first `read` ones.
     pub fn lines_from(&self, read: usize) -> Vec<String> {
         let state = self.state.lock().unwrap();
         state.lines.get(read..).unwrap_or_default().to_vec()
@@ -87,10 +86,10 @@ impl Output {
         shown.collect()
     }
 
-    /// What must hold for every output.
+    /// Checks what must hold for every output.
     pub fn check(&self) {
         for line in self.lines() {
-            assert!(!line.contains(SECRET), "the token is shown: {line}");
+            assert!(!line.contains(SECRET), "the access token is shown: {line}");
             assert!(
                 !line.contains("panicked") && !line.contains("is a bug in elector"),
                 "{line}"
@@ -99,17 +98,17 @@ impl Output {
     }
 }
 
-/// What becomes of an elector's standard error.
+/// Treatment of an elector's standard error.
 #[derive(Debug, PartialEq, Eq)]
 enum Stderr {
     Read,
     /// A pipe that is kept open and never read.
     Unread,
-    /// A pipe whose reader has gone.
+    /// A pipe without a reader.
     Closed,
 }
 
-/// An elector to be started.
+/// Settings of an elector to start.
 #[derive(Debug)]
 pub struct Start {
     name: String,
@@ -119,7 +118,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// With the times of the tests, and nothing else of this process's environment.
+    /// Creates the settings of `elector run` with the timings of the tests and an empty environment.
     pub fn new(name: &str) -> Start {
         let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
         command.arg("run");
@@ -130,7 +129,7 @@ impl Start {
             .with("ELECTOR_LOG_FORMAT", "json")
     }
 
-    /// Of another program, whose output is read as an elector's is.
+    /// Creates the settings of another program.
     pub fn of(name: &str, mut command: Command) -> Start {
         command
             .env_clear()
@@ -144,7 +143,7 @@ impl Start {
         }
     }
 
-    /// In a process group of its own, which gets every signal whole.
+    /// Uses a separate process group, all of which gets each signal.
     pub fn in_own_group(mut self) -> Start {
         self.command.process_group(0);
         self.own_group = true;
@@ -169,18 +168,18 @@ impl Start {
         self
     }
 
-    /// Further arguments: options of `run`, then what [`running`](Self::running) adds.
+    /// Adds arguments.
     pub fn args(mut self, args: &[&str]) -> Start {
         self.command.args(args);
         self
     }
 
-    /// In front of this program.
+    /// Wraps this program.
     pub fn running(self, command: &[&str]) -> Start {
         self.args(&["--"]).args(command)
     }
 
-    /// Started by this other program, which runs what follows.
+    /// Starts it through this launcher.
     pub fn under(mut self, launcher: &[&str]) -> Start {
         let mut command = Command::new(launcher[0]);
         command.args(&launcher[1..]).arg(self.command.get_program());
@@ -194,7 +193,7 @@ impl Start {
         self
     }
 
-    /// With this to read on its standard input.
+    /// Sets its standard input.
     pub fn reading(mut self, from: impl Into<Stdio>) -> Start {
         self.command.stdin(from);
         self
@@ -374,7 +373,7 @@ impl Elector {
         eventually("it does not lead any more", || self.leads().is_none());
     }
 
-    // ---- what is done to it ----
+    // ---- signals and exit ----
 
     pub fn signal(&self, signal: Signal) {
         match self.own_group {
@@ -387,9 +386,9 @@ impl Elector {
         pid(&self.child)
     }
 
-    /// Kills what there is of it, and reaps it.
+    /// Kills its processes, and reaps it.
     fn kill_all(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         if self.status().is_some() {
             return;
         }
@@ -401,7 +400,7 @@ impl Elector {
         self.forget_group();
     }
 
-    /// How it ended, if it has.
+    /// Returns its exit status, if it has ended.
     pub fn status(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().unwrap();
         if status.is_some() {
@@ -410,20 +409,20 @@ impl Elector {
         status
     }
 
-    /// From when it is reaped, its number may be somebody else's.
+    /// Forgets the group of a reaped process, because its id may be reused.
     fn forget_group(&mut self) {
         if let Some(group) = self.own_group.take() {
             GROUPS.lock().unwrap().remove(&group);
         }
     }
 
-    /// SIGSTOP: from now on it does nothing.
+    /// Sends SIGSTOP.
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
         self.output.fall_silent();
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         self.kill_all();
         self.end();
@@ -436,7 +435,7 @@ impl Elector {
         }
     }
 
-    /// The names of its threads.
+    /// Returns the names of its threads.
     pub fn threads(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
         let names = tasks.flatten().map(|task| task.path().join("comm"));
@@ -448,7 +447,7 @@ impl Elector {
         self.status().is_none()
     }
 
-    /// Waits until it has ended, and gives its exit code.
+    /// Waits until it has ended, and returns its exit code.
     pub fn await_exit(&mut self) -> Option<i32> {
         let mut status = None;
         eventually("it ends", || {
@@ -459,13 +458,13 @@ impl Elector {
         status.unwrap().code()
     }
 
-    /// SIGTERM, to which it ends politely.
+    /// Sends SIGTERM, and checks that it exits with 0.
     pub fn leave(&mut self) {
         self.signal(Signal::SIGTERM);
         assert_eq!(self.await_exit(), Some(0), "{}", self.text());
     }
 
-    /// Takes what lies in the pipe that was never read.
+    /// Reads the pipe that was not read so far.
     pub fn read_at_last(&mut self) {
         if let Some(unread) = self.unread.take() {
             self.readers
@@ -476,7 +475,7 @@ impl Elector {
 
 impl Drop for Elector {
     fn drop(&mut self) {
-        // A frozen process dies of SIGKILL as well.
+        // SIGKILL ends a frozen process too.
         self.kill_all();
         self.read_at_last();
         self.output.fall_silent();
@@ -486,7 +485,7 @@ impl Drop for Elector {
     }
 }
 
-/// A setting that is no text.
+/// Returns a setting that is not UTF-8.
 pub fn bytes(bytes: &[u8]) -> OsString {
     std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec())
 }
