@@ -155,11 +155,7 @@ fn rate_limited_leader_skips_release() {
     first.await_logged("workload_stopped");
     first.signal(Signal::SIGTERM);
     assert_eq!(first.await_exit(), Some(0), "{}", first.text());
-    assert!(
-        first.has_logged("release_failed"),
-        "{}",
-        first.text()
-    );
+    assert!(first.has_logged("release_failed"), "{}", first.text());
     let asked = world.service.requests().total();
     assert_eq!(asked, 0, "{}", world.all_output());
     assert_eq!(world.holder(), "first");
@@ -200,7 +196,10 @@ fn missing_rights_end_process_at_start() {
             r#"{"unauthorized":1}"#,
             &["Bad credentials", "GITHUB_API_TOKEN"],
         ),
-        (r#"{"forbidden_writes":1}"#, &["lacks the permission", "scope gist"]),
+        (
+            r#"{"forbidden_writes":1}"#,
+            &["lacks the permission", "scope gist"],
+        ),
         (r#"{"not_found_writes":1}"#, &["write the gist", "owner"]),
         ("{}", &["no such gist", "GIST_ID"]),
     ];
@@ -294,9 +293,5 @@ fn stop_during_outage_exits_with_0() {
     first.signal(Signal::SIGTERM);
     assert_eq!(first.await_exit(), Some(0), "{}", first.text());
     assert!(asked.elapsed() < Duration::from_secs(20));
-    assert!(
-        first.has_logged("release_failed"),
-        "{}",
-        first.text()
-    );
+    assert!(first.has_logged("release_failed"), "{}", first.text());
 }
