@@ -62,7 +62,7 @@ pub(crate) fn run() {
         records,
         writer: Mutex::new(Writer::new(fence)),
     };
-    let election = LeaderElection::new(config, Box::new(lock.lock), work).unwrap();
+    let election = LeaderElection::new(config, lock.lock, work).unwrap();
     let handle = election.handle();
     let _signals = SignalThread::start(STOP_SIGNALS, move |_| handle.stop()).unwrap();
     let ended = election.run();
