@@ -39,6 +39,7 @@ pub(crate) fn start(process: &str, fence: SocketAddr, records: &Path) -> Start {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", "a_worker", "--ignored", "--nocapture"]);
     Start::of(process, command)
+        .with("LOG_FORMAT", "json")
         .with(PROCESS, process)
         .with(FENCE, fence.to_string())
         .with(RECORDS, records)
