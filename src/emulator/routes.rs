@@ -106,10 +106,8 @@ impl Service {
         let modified = render::http_time(view.updated_at());
         let key = representation(view, call, faults);
         let answer = || {
-            Response::json(
-                200,
-                cache.get(key, || render::gist(view, &call.base, faults.history_cap)),
-            )
+            let body = cache.get(key, || render::gist(view, &call.base, faults.history_cap));
+            Response::json(200, body.to_vec())
         };
         let response = conditional(call, faults, key, answer);
         Ok(response.header("Last-Modified", modified))
@@ -301,7 +299,7 @@ fn written(inner: &mut Inner, call: &Call<'_>, id: &str, status: u16) -> Result<
     let view = store.read(id).ok_or_else(Refusal::not_found)?;
     let key = representation(view, call, faults);
     let body = cache.get(key, || render::gist(view, &call.base, faults.history_cap));
-    let response = Response::json(status, body).header("Cache-Control", PRIVATE);
+    let response = Response::json(status, body.to_vec()).header("Cache-Control", PRIVATE);
     // A new gist's ETag was seen to be a strong one, all others weak.
     let weak = if status == 201 { "" } else { "W/" };
     Ok(match faults.no_etag {

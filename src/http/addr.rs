@@ -16,34 +16,13 @@ pub struct ListenAddr {
     port: u16,
 }
 
-/// Reason why a text is not a listen address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AddrError {
-    /// The text does not end in `:PORT`.
-    NoPort(String),
-    /// The text after the last colon is not a number from 0 to 65535.
-    BadPort(String),
-    /// The host is malformed; an IPv6 address needs brackets.
-    BadHost(String),
-}
+/// The text is not a listen address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddrError;
 
 impl fmt::Display for AddrError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoPort(text) => write!(
-                f,
-                "`{text}` has no port: write `:PORT`, `HOST:PORT` or `[IPV6]:PORT`"
-            ),
-            Self::BadPort(text) => write!(
-                f,
-                "`{text}` has no port from 0 to 65535 after its last colon"
-            ),
-            Self::BadHost(text) => write!(
-                f,
-                "`{text}` has no valid host: write `:PORT`, `HOST:PORT` or `[IPV6]:PORT`"
-            ),
-        }
+        f.write_str("give `:PORT`, `HOST:PORT` or `[IPV6]:PORT`, with a port from 0 to 65535")
     }
 }
 
@@ -53,26 +32,20 @@ impl FromStr for ListenAddr {
     type Err = AddrError;
 
     fn from_str(text: &str) -> Result<Self, AddrError> {
-        let (host, port) = text
-            .rsplit_once(':')
-            .ok_or_else(|| AddrError::NoPort(text.to_owned()))?;
+        let (host, port) = text.rsplit_once(':').ok_or(AddrError)?;
         // Digits only, because `u16::from_str` also accepts `+80`.
-        if port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(AddrError::BadPort(text.to_owned()));
+        if !port.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(AddrError);
         }
-        let port = port
-            .parse()
-            .map_err(|_| AddrError::BadPort(text.to_owned()))?;
-        let bad_host = || AddrError::BadHost(text.to_owned());
+        let port = port.parse().map_err(|_| AddrError)?;
         let host = match host.strip_prefix('[') {
             Some(rest) => {
-                let inner = rest.strip_suffix(']').ok_or_else(bad_host)?;
-                inner.parse::<Ipv6Addr>().map_err(|_| bad_host())?;
+                let inner = rest.strip_suffix(']').ok_or(AddrError)?;
+                inner.parse::<Ipv6Addr>().map_err(|_| AddrError)?;
                 Some(inner.to_owned())
             }
-            None if host.is_empty() => None,
-            None if host.contains([':', '[', ']', '/', ' ']) => return Err(bad_host()),
-            None => Some(host.to_owned()),
+            None if host.contains([':', '[', ']', '/', ' ']) => return Err(AddrError),
+            None => (!host.is_empty()).then(|| host.to_owned()),
         };
         Ok(Self { host, port })
     }

@@ -27,5 +27,5 @@ mod slots;
 pub use addr::{AddrError, ListenAddr};
 pub use limits::Limits;
 pub use request::{Request, Waited};
-pub use response::{Body, Reply, Response};
+pub use response::{Reply, Response};
 pub use server::{Server, ShutdownHandle};

@@ -149,11 +149,7 @@ impl Request {
 }
 
 /// Poll events of a client's close, without those of its next requests.
-#[cfg(any(target_os = "linux", target_os = "android"))]
 const PEER_GONE: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
-/// Other systems report only a full close (POLLHUP and POLLERR are always reported).
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const PEER_GONE: PollFlags = PollFlags::empty();
 
 /// Decodes `+` and `%XX` of a query; keeps malformed escapes and replaces invalid UTF-8.
 fn percent_decode(text: &str) -> String {

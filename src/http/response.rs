@@ -1,8 +1,5 @@
 //! Responses: what a handler returns, and their bytes on the connection.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
 /// A handler's instruction for the connection.
 #[non_exhaustive]
 pub enum Reply {
@@ -22,57 +19,12 @@ impl From<Response> for Reply {
     }
 }
 
-/// Bytes of a response's body.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Body {
-    /// A constant, or bytes of this response alone.
-    Bytes(Cow<'static, [u8]>),
-    /// Bytes that other responses share; sent without a copy.
-    Shared(Arc<Vec<u8>>),
-}
-
-impl Body {
-    /// Returns the bytes.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Body::Bytes(bytes) => bytes,
-            Body::Shared(bytes) => bytes,
-        }
-    }
-}
-
-impl From<&'static str> for Body {
-    fn from(text: &'static str) -> Self {
-        Self::Bytes(text.as_bytes().into())
-    }
-}
-
-impl From<String> for Body {
-    fn from(text: String) -> Self {
-        Self::Bytes(text.into_bytes().into())
-    }
-}
-
-impl From<Vec<u8>> for Body {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Bytes(bytes.into())
-    }
-}
-
-impl From<Arc<Vec<u8>>> for Body {
-    fn from(bytes: Arc<Vec<u8>>) -> Self {
-        Self::Shared(bytes)
-    }
-}
-
 /// An HTTP response. The server adds `Content-Length` and `Connection`.
 #[derive(Debug, Clone)]
 pub struct Response {
     status: u16,
-    headers: Vec<(&'static str, Cow<'static, str>)>,
-    body: Body,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
 }
 
 impl Response {
@@ -82,13 +34,13 @@ impl Response {
         Self {
             status,
             headers: Vec::new(),
-            body: Body::from(""),
+            body: Vec::new(),
         }
     }
 
     /// Creates a response with a body of the given type.
     #[must_use]
-    pub fn with_body(status: u16, content_type: &'static str, body: impl Into<Body>) -> Self {
+    pub fn with_body(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             body: body.into(),
             ..Self::new(status)
@@ -98,29 +50,21 @@ impl Response {
 
     /// Creates a response with plain text.
     #[must_use]
-    pub fn text(status: u16, body: impl Into<Body>) -> Self {
+    pub fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self::with_body(status, "text/plain; charset=utf-8", body)
     }
 
     /// Creates a response with a JSON document.
     #[must_use]
-    pub fn json(status: u16, body: impl Into<Body>) -> Self {
+    pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self::with_body(status, "application/json; charset=utf-8", body)
     }
 
     /// Adds a header; a name may occur more than once. Control characters of `value` become spaces.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        let value = value.into();
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         // A line end in a value could forge headers or a second response.
-        let value = if value.bytes().any(|b| b.is_ascii_control()) {
-            value
-                .chars()
-                .map(|c| if c.is_ascii_control() { ' ' } else { c })
-                .collect()
-        } else {
-            value
-        };
+        let value = value.into().replace(|c: char| c.is_ascii_control(), " ");
         self.headers.push((name, value));
         self
     }
@@ -134,7 +78,7 @@ impl Response {
     /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        self.body.as_bytes()
+        &self.body
     }
 
     /// Returns whether the status excludes a body and a length (RFC 9110, 8.6).

@@ -53,12 +53,6 @@ impl ShutdownHandle {
         // A full buffer means that the accept thread is already woken.
         let _ = (&*self.wake).write(&[1]);
     }
-
-    /// Returns whether the server was told to shut down.
-    #[must_use]
-    pub fn is_shut_down(&self) -> bool {
-        self.shutdown.is_set()
-    }
 }
 
 /// A server that listens but does not serve yet.

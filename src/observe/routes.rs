@@ -5,7 +5,7 @@
 
 use super::snapshot::Snapshot;
 use super::{accept, json, local_client, metrics, page};
-use crate::http::{Body, Request, Response};
+use crate::http::{Request, Response};
 
 /// The candidate that the endpoints show.
 pub trait StatusSource: Send + Sync {
@@ -96,7 +96,7 @@ fn front(request: &Request, snapshot: &Snapshot) -> Response {
 }
 
 /// Returns a JSON response without a charset, as the leader-elector sidecar sends it.
-fn json(status: u16, body: impl Into<Body>) -> Response {
+fn json(status: u16, body: impl Into<Vec<u8>>) -> Response {
     Response::with_body(status, "application/json", body)
 }
 

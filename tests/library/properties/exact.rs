@@ -40,13 +40,6 @@ fn what_is_beyond_a_limit_is_refused_and_what_is_just_within_it_is_not() {
             body.len()
         )
     };
-    let chunked = |first: usize, second: usize| {
-        let (one, two) = ("x".repeat(first), "y".repeat(second));
-        format!(
-            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
-             {first:x}\r\n{one}\r\n{second:x}\r\n{two}\r\n0\r\n\r\n"
-        )
-    };
     let lead = "GET / HTTP/1.1\r\nHost: h\r\n";
     let head = |bytes: usize| {
         let rest = bytes - lead.len() - "X: \r\n\r\n".len();
@@ -55,9 +48,6 @@ fn what_is_beyond_a_limit_is_refused_and_what_is_just_within_it_is_not() {
     let headers = |count: usize| format!("{lead}{}\r\n", "X: y\r\n".repeat(count - 1));
     assert_eq!(status(sized(BODY_BYTES)), 200);
     assert_eq!(status(sized(BODY_BYTES + 1)), 413);
-    assert_eq!(status(chunked(BODY_BYTES - 1, 1)), 200);
-    assert_eq!(status(chunked(BODY_BYTES - 1, 2)), 413);
-    assert_eq!(status(chunked(1, BODY_BYTES)), 413);
     assert_eq!(status(head(HEAD_BYTES)), 200);
     assert_eq!(status(head(HEAD_BYTES + 1)), 431);
     assert_eq!(status(headers(HEADERS)), 200);

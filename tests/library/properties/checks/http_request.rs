@@ -24,7 +24,7 @@ const MOST_BYTES: usize = 16 * 1024;
 const MOST_PIECES: usize = 64;
 
 /// What the server says by itself; a 500 would be a handler that panicked.
-const STATUSES: [u16; 8] = [200, 400, 413, 417, 431, 501, 505, 408];
+const STATUSES: [u16; 8] = [200, 400, 408, 411, 413, 417, 431, 505];
 
 pub fn check(data: &[u8]) {
     let data = &data[..data.len().min(MOST_BYTES)];
