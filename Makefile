@@ -167,15 +167,15 @@ test-kind: ## test the demonstration on three kind clusters, if kind is installe
 # rewritten). A single seed is shown with every event.
 SEEDS ?= 2000
 FROM ?= 0
-WORLDS ?= drawn
+KIND ?= drawn
 SIMULATION = $(CARGO) run --locked --quiet --package simulation --profile simulation
 
 .PHONY: soak
-soak: need-cargo need-cc ## simulate elections: make soak SEEDS=20000 FROM=0 WORLDS=racing
-	$(SIMULATION) --bin soak -- $(FROM) $(SEEDS) $(WORLDS)
+soak: need-cargo need-cc ## simulate elections: make soak SEEDS=20000 FROM=0 KIND=racing
+	$(SIMULATION) --bin soak -- $(FROM) $(SEEDS) $(KIND)
 
 .PHONY: bench-simulation
-bench-simulation: need-cargo need-cc ## how many candidate-hours a second the simulation makes
+bench-simulation: need-cargo need-cc ## candidate-hours per CPU second of the simulation
 	$(SIMULATION) --bin soak -- 0 600 drawn | tail -1
 	$(SIMULATION) --bin soak -- 0 300 calm | tail -1
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use simulation::clock::Time;
 
-use super::worlds::{HOUR, World};
+use super::runs::{HOUR, MeasuredRun};
 use super::{Table, figure, number, seconds};
 use crate::figure::{Aim, Figure, Spread};
 
@@ -48,8 +48,8 @@ pub fn measure(hours: u32) -> Result<(Vec<Figure>, Vec<Table>), String> {
 
 fn steady(candidates: usize, hours: u32) -> Result<Hours, String> {
     let lasts = HOUR * (hours + 1);
-    let world = World::new(candidates, lasts);
-    let outcome = world.run()?;
+    let run = MeasuredRun::new(candidates, lasts);
+    let outcome = run.run()?;
     let ledger = &outcome.ledger;
     let shares = (1..=hours).map(|hour| ledger.between(HOUR * hour, HOUR * (hour + 1)));
     let shares: Vec<_> = shares.collect();
@@ -72,7 +72,7 @@ fn steady(candidates: usize, hours: u32) -> Result<Hours, String> {
         points: most(60, |requests| requests.points()),
         writes_a_minute: most(60, |requests| requests.writes),
         writes_an_hour: most(3600, |requests| requests.writes),
-        at_once: f64::from(ledger.most_at_once),
+        at_once: f64::from(ledger.most_simultaneous),
         refused: outcome.tally.leaders_refused as f64,
     })
 }
@@ -201,7 +201,7 @@ struct Start {
 /// what that costs.
 ///
 /// # Errors
-/// If a promise is broken in that world.
+/// If a promise is broken in that run.
 pub fn herd() -> Result<(Vec<Figure>, Vec<Table>), String> {
     let mut table = Table::new(
         "herd",
@@ -263,12 +263,12 @@ pub fn herd() -> Result<(Vec<Figure>, Vec<Table>), String> {
 }
 
 fn start(candidates: usize, seed: u64) -> Result<Start, String> {
-    let world = World {
+    let run = MeasuredRun {
         starts_within: Duration::from_secs(1),
         seed,
-        ..World::new(candidates, HOUR)
+        ..MeasuredRun::new(candidates, HOUR)
     };
-    let ledger = world.run()?.ledger;
+    let ledger = run.run()?.ledger;
     let led = ledger.first_led_at.map(|at| at.since(Time(0)).min(HOUR));
     let leads_after = led.unwrap_or(HOUR);
     let early = ledger.between(Duration::ZERO, EARLY).all();

@@ -14,10 +14,10 @@
 mod hours;
 mod plan;
 mod processes;
+mod runs;
 mod speed;
 mod table;
 mod takeovers;
-mod worlds;
 
 use std::path::{Path, PathBuf};
 use std::thread;

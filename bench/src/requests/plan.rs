@@ -10,7 +10,7 @@ use std::time::Duration;
 use elector::election::config::LeaderElectionConfig;
 use simulation::ledger::{Change, End};
 
-use super::worlds::{CONFIRM_DELAY, HOUR, Outcome, World, gap, took};
+use super::runs::{CONFIRM_DELAY, HOUR, MeasuredRun, Outcome, gap, took};
 use super::{Table, figure, number, seconds};
 use crate::figure::{Figure, Spread};
 
@@ -178,16 +178,16 @@ impl Row {
         (renewals * (self.candidates - 1) as f64, renewals)
     }
 
-    fn world(&self, lasts: Duration, ends: Option<End>) -> Result<World, String> {
+    fn measured_run(&self, lasts: Duration, ends: Option<End>) -> Result<MeasuredRun, String> {
         let config = self.config()?;
         let (reads, writes) = self.an_hour();
         let others = f64::from(self.locks - 1);
-        Ok(World {
+        Ok(MeasuredRun {
             ends: ends.map(|end| (end, config.lease_duration * REIGN_IN_LEASES)),
             config,
             limits: self.limits,
             others: (reads * others, writes * others),
-            ..World::new(self.candidates, lasts)
+            ..MeasuredRun::new(self.candidates, lasts)
         })
     }
 
@@ -247,7 +247,7 @@ impl Row {
 
 fn give(row: &Row, takeovers: u32) -> Result<Given, String> {
     let lasts = HOUR * (HOURS + 1);
-    let steady = row.world(lasts, None)?.run()?;
+    let steady = row.measured_run(lasts, None)?.run()?;
     let killed = ended(row, End::Killed, takeovers)?;
     let stopped = ended(row, End::Stopped, takeovers)?;
     let all = steady.ledger.between(HOUR, lasts).all();
@@ -283,6 +283,6 @@ fn ended(row: &Row, end: End, takeovers: u32) -> Result<Outcome, String> {
     } else {
         takeovers
     };
-    row.world(lease * (REIGN_IN_LEASES + 1) * most, Some(end))?
+    row.measured_run(lease * (REIGN_IN_LEASES + 1) * most, Some(end))?
         .run()
 }

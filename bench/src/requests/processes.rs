@@ -10,7 +10,7 @@ use elector::emulator::{Faults, GistService, Options, Span, Token};
 use simulation::faults::Latency;
 use simulation::ledger::Requests;
 
-use super::worlds::{GITHUB, World};
+use super::runs::{GITHUB, MeasuredRun};
 use super::{Table, figure};
 use crate::figure::{Figure, Spread};
 
@@ -144,12 +144,12 @@ fn compare(
 /// The same, by the simulation.
 fn simulate(candidates: usize, started_within: Duration) -> Result<Vec<Requests>, String> {
     let simulate = |seed| {
-        let world = World {
+        let run = MeasuredRun {
             starts_within: started_within,
             seed,
-            ..World::new(candidates, COUNTED)
+            ..MeasuredRun::new(candidates, COUNTED)
         };
-        let outcome = world.run()?;
+        let outcome = run.run()?;
         Ok(outcome.ledger.between(Duration::ZERO, COUNTED).all())
     };
     (0..SEEDS).map(simulate).collect()

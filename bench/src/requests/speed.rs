@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use nix::time::ClockId;
+use simulation::run::{Checks, run};
 use simulation::scenario::Scenario;
-use simulation::world::{Checks, run};
 
 use super::figure;
 use crate::figure::{Figure, Spread};
 
 /// How often it is measured, and how many worlds each time.
 const TIMES: u64 = 5;
-const WORLDS: u64 = 40;
+const RUNS: u64 = 40;
 
 /// Candidate-hours that are simulated in a second of one core, with every fault and every check.
 ///
@@ -20,7 +20,7 @@ const WORLDS: u64 = 40;
 pub fn measure() -> Result<Figure, String> {
     let mut speeds = Vec::new();
     for time in 0..TIMES {
-        speeds.push(once(time * WORLDS)?);
+        speeds.push(once(time * RUNS)?);
     }
     let spread = Spread::of(speeds).ok_or("nothing was simulated")?;
     Ok(figure(
@@ -36,9 +36,9 @@ pub fn measure() -> Result<Figure, String> {
 fn once(from: u64) -> Result<f64, String> {
     let mut hours = 0.0;
     let began = cpu_time()?;
-    for seed in from..from + WORLDS {
-        let world = run(&Scenario::draw(seed), Checks::All);
-        hours += world
+    for seed in from..from + RUNS {
+        let run = run(&Scenario::draw(seed), Checks::All);
+        hours += run
             .map_err(|violation| violation.what.clone())?
             .candidate_hours;
     }

@@ -10,7 +10,7 @@ use simulation::faults::Latency;
 use simulation::ledger::{Change, End};
 
 use super::hours::SIZES;
-use super::worlds::{CONFIRM_DELAY, GITHUB, NEAR, World, name_of, took};
+use super::runs::{CONFIRM_DELAY, GITHUB, MeasuredRun, NEAR, name_of, took};
 use super::{Measured, Table, figure, seconds};
 use crate::figure::{Aim, Figure, Spread};
 use crate::plot::{self, Axis, Series};
@@ -89,19 +89,19 @@ fn kills(
 ) -> Result<Kills, String> {
     let count = if candidates > MANY { count / 2 } else { count };
     let reign = if limits { REIGN_WITH_LIMITS } else { REIGN };
-    let mut world = World {
+    let mut run = MeasuredRun {
         latency,
         limits,
         ends: Some((End::Killed, reign)),
-        ..World::new(candidates, (reign + BESIDE) * count)
+        ..MeasuredRun::new(candidates, (reign + BESIDE) * count)
     };
     if let Some(stagger) = stagger {
-        world.config = LeaderElectionConfig {
+        run.config = LeaderElectionConfig {
             takeover_stagger: Duration::from_secs_f64(stagger),
-            ..world.config
+            ..run.config
         };
     }
-    let outcome = world.run()?;
+    let outcome = run.run()?;
     Ok(Kills {
         candidates,
         latency,

@@ -1,5 +1,4 @@
-//! What goes wrong in a simulated world: drawn anew for each seed, so that each world has its own mix
-//! (swarm testing).
+//! Faults of a simulated run, drawn for each seed so that each run has its own mix (swarm testing).
 
 pub mod workloads;
 
@@ -8,18 +7,17 @@ use std::time::Duration;
 use elector::emulator::Race;
 use fastrand::Rng;
 
-/// GitHub's limit for the user that all candidates are.
+/// GitHub's hourly rate limit of the account that all candidates share.
 pub const REQUESTS_AN_HOUR: u32 = 5000;
 
-/// Times that all requests take, split at random between the way there and the way back, as the
-/// emulator's are.
+/// Duration of each request, split at random between request and answer, as in the emulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
     pub read: Duration,
     pub write: Duration,
 }
 
-/// How likely and how bad each fault is. Probabilities are per request, rates per hour.
+/// Probabilities (per request) and rates (per hour) of the faults, and how severe they are.
 #[derive(Clone, Debug)]
 pub struct Faults {
     pub lost_requests: f64,
@@ -27,56 +25,56 @@ pub struct Faults {
     pub refused: f64,
     pub server_errors: f64,
     pub duplicates: f64,
-    /// Writes whose duplicate, or which themselves, arrive up to a quarter of an hour later.
+    /// Writes that arrive up to 15 minutes late, or that are duplicated with such a delay.
     pub very_late: f64,
-    /// Requests that are on their way for up to half a minute.
+    /// Requests that take up to 30 s to arrive.
     pub slow_requests: f64,
     pub slow_answers: f64,
-    /// Answers that come just before the request times out.
+    /// Answers that arrive just before the request times out.
     pub sluggish_answers: f64,
     pub stale_reads: f64,
     pub stale_by: Duration,
     pub throttled: f64,
-    /// The service has GitHub's limits, and refuses what is beyond them.
+    /// The service enforces GitHub's rate limits.
     pub limits: bool,
-    /// How many requests it takes in an hour, where it has limits.
+    /// Requests that the service accepts per hour, if it enforces limits.
     pub requests_an_hour: u32,
-    /// How many of them the user's other programs send.
-    pub outsiders: f64,
-    /// How many reads and writes an hour they send beside, at equal distances.
-    pub outside: (f64, f64),
-    /// The longest that a message is on its way where nothing is wrong.
+    /// Requests per hour that other programs of the account send, in bursts.
+    pub foreign_requests_an_hour: f64,
+    /// Reads and writes per hour that other programs of the account send, evenly spaced.
+    pub foreign_reads_and_writes: (f64, f64),
+    /// Longest time that a message takes without a fault.
     pub usual_way: Duration,
-    /// How long a request takes instead, where that is fixed.
+    /// Fixed duration of a request, if it is not drawn.
     pub latency: Option<Latency>,
     pub race: Race,
-    /// The longest time between reading and moving the head.
+    /// Longest time between reading and moving the head.
     pub race_window: Duration,
     pub history_cap: usize,
     pub drift_ppm: i64,
     pub crashes: f64,
-    pub polite_stops: f64,
+    pub graceful_stops: f64,
     pub pauses: f64,
     pub suspends: f64,
     pub wall_jumps: f64,
     pub partitions: f64,
     pub outages: f64,
     pub other_files: f64,
-    pub people: f64,
-    pub stubborn_workloads: f64,
-    /// Several candidates have one name.
+    pub operator_edits: f64,
+    pub term_ignored: f64,
+    /// Several candidates share one identity.
     pub same_names: bool,
-    /// What people write carries a date of long ago, as a pushed commit can.
+    /// Edits by operators carry an old date, as a pushed commit can.
     pub forged_dates: bool,
-    /// Troubles come together at a few moments, rather than alone.
+    /// Faults cluster at a few times instead of being spread evenly.
     pub bursts: bool,
-    /// How often an hour the newest revisions are removed, as by `git push --force`: nothing is
-    /// promised then, and no drawn world has it.
+    /// Rate per hour at which the newest revisions are removed, as by `git push --force`. No
+    /// promise holds then, and no drawn run has it.
     pub rewrites: f64,
 }
 
 impl Faults {
-    /// A world without any.
+    /// Returns no faults.
     pub fn none() -> Faults {
         Faults {
             lost_requests: 0.0,
@@ -93,8 +91,8 @@ impl Faults {
             throttled: 0.0,
             limits: false,
             requests_an_hour: REQUESTS_AN_HOUR,
-            outsiders: 0.0,
-            outside: (0.0, 0.0),
+            foreign_requests_an_hour: 0.0,
+            foreign_reads_and_writes: (0.0, 0.0),
             usual_way: Duration::from_millis(400),
             latency: None,
             race: Race::Stack,
@@ -102,15 +100,15 @@ impl Faults {
             history_cap: usize::MAX,
             drift_ppm: 0,
             crashes: 0.0,
-            polite_stops: 0.0,
+            graceful_stops: 0.0,
             pauses: 0.0,
             suspends: 0.0,
             wall_jumps: 0.0,
             partitions: 0.0,
             outages: 0.0,
             other_files: 0.0,
-            people: 0.0,
-            stubborn_workloads: 0.0,
+            operator_edits: 0.0,
+            term_ignored: 0.0,
             same_names: false,
             forged_dates: false,
             bursts: false,
@@ -118,7 +116,7 @@ impl Faults {
         }
     }
 
-    /// Writes that race and vanish, and candidates that are cut off or stand still while they do.
+    /// Draws racing and lost writes, with candidates that are partitioned or paused in between.
     pub fn racing(rng: &mut Rng, confirm_delay: Duration) -> Faults {
         Faults {
             lost_answers: 0.1 * rng.f64(),
@@ -130,15 +128,15 @@ impl Faults {
             crashes: 30.0 * rng.f64(),
             pauses: 60.0 * rng.f64(),
             partitions: 120.0 * rng.f64(),
-            polite_stops: 20.0 * rng.f64(),
-            stubborn_workloads: 0.5 * rng.f64(),
+            graceful_stops: 20.0 * rng.f64(),
+            term_ignored: 0.5 * rng.f64(),
             drift_ppm: if rng.bool() { 14_000 } else { 0 },
             bursts: rng.bool(),
             ..Faults::none()
         }
     }
 
-    /// Candidates that come and go, and few other troubles: each of them costs requests.
+    /// Draws restarts and few other faults; each of them costs requests.
     pub fn scarce(rng: &mut Rng) -> Faults {
         Faults {
             lost_answers: 0.05 * rng.f64(),
@@ -149,7 +147,7 @@ impl Faults {
                 0.0
             },
             crashes: 20.0 * rng.f64(),
-            polite_stops: 20.0 * rng.f64(),
+            graceful_stops: 20.0 * rng.f64(),
             pauses: 20.0 * rng.f64(),
             partitions: 10.0 * rng.f64(),
             outages: if rng.bool() { 2.0 * rng.f64() } else { 0.0 },
@@ -158,7 +156,7 @@ impl Faults {
         }
     }
 
-    /// A mix of them; about half of the kinds are there in any one world.
+    /// Draws a mix; each kind of fault occurs in about half of the runs.
     pub fn draw(rng: &mut Rng, confirm_delay: Duration) -> Faults {
         let mut none = Faults::none();
         let mut chance = |most: f64| {
@@ -177,15 +175,15 @@ impl Faults {
         none.stale_by = Duration::from_secs_f64(chance(15.0));
         none.throttled = chance(0.02);
         none.crashes = chance(40.0);
-        none.polite_stops = chance(20.0);
+        none.graceful_stops = chance(20.0);
         none.pauses = chance(20.0);
         none.suspends = chance(10.0);
         none.wall_jumps = chance(20.0);
         none.partitions = chance(10.0);
         none.outages = chance(4.0);
         none.other_files = chance(500.0);
-        none.people = chance(30.0);
-        none.stubborn_workloads = chance(1.0);
+        none.operator_edits = chance(30.0);
+        none.term_ignored = chance(1.0);
         none.drift_ppm = chance(14_000.0) as i64;
         if rng.u8(..5) == 0 {
             none.sluggish_answers = 0.9 * rng.f64();
@@ -195,7 +193,7 @@ impl Faults {
         none.forged_dates = rng.bool();
         none.bursts = rng.bool();
         none.race = [Race::Conflict, Race::Stack, Race::Vanish, Race::Vanish][rng.usize(..4)];
-        // Just under the delay that is assumed to be longer.
+        // Just below the delay that the protocol assumes to be longer.
         none.race_window = confirm_delay.mul_f64(0.05 + 0.93 * rng.f64());
         none.history_cap = if rng.u8(..4) == 0 {
             rng.usize(1..10)

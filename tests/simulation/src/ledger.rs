@@ -1,20 +1,20 @@
-//! What a world's requests were, second by second, and how each change of its leader went: for who
-//! measures. Nothing is checked here, and worlds that are not measured keep no ledger.
+//! Requests of a run, second by second, and its changes of leader, for benchmarks. This module
+//! checks nothing. Only measured runs keep a ledger.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::clock::Time;
 
-/// Requests of one kind of sender.
+/// Requests of one group of candidates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
-    /// Looks that showed nothing new (304), which are free.
+    /// Reads answered with 304, which are free.
     pub free: u32,
-    /// Reads that count.
+    /// Reads that count towards the rate limit.
     pub reads: u32,
     pub writes: u32,
-    /// Requests beyond a limit.
+    /// Requests refused because of a rate limit.
     pub refused: u32,
 }
 
@@ -26,21 +26,21 @@ impl Requests {
         self.refused += other.refused;
     }
 
-    /// All of them.
+    /// Returns the number of all requests.
     #[must_use]
     pub fn total(&self) -> u32 {
         self.free + self.reads + self.writes + self.refused
     }
 
-    /// What GitHub's limit for the minute counts: one for a read, five for a write. That free ones
-    /// count there too is assumed.
+    /// Returns the points that GitHub's limit per minute counts: one for a read, five for a write.
+    /// It is an assumption that a 304 counts as a read.
     #[must_use]
     pub fn points(&self) -> u32 {
         self.free + self.reads + self.refused + self.writes * 5
     }
 }
 
-/// The requests of a while.
+/// Requests within a span of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
     pub leader: Requests,
@@ -48,7 +48,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Of the leader and the candidates together.
+    /// Returns the sum of the leader's and the candidates' requests.
     #[must_use]
     pub fn all(&self) -> Requests {
         let mut all = self.leader;
@@ -57,7 +57,7 @@ impl Share {
     }
 }
 
-/// How a leader's term was ended.
+/// How a term was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Its process was killed.
@@ -66,34 +66,34 @@ pub enum End {
     Stopped,
 }
 
-/// From the end of one leader to the next one.
+/// A change from one leader to the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Change {
     pub how: End,
-    /// When the leader was killed, or nothing was left of its workload any more.
+    /// When the leader was killed, or when its workload had stopped.
     pub ended_at: Time,
-    /// The earliest moment at which a lease may be taken that was not given back: its last write's
-    /// landing, and its length.
+    /// Earliest time at which the lease expired, if it was not released: the landing of its last
+    /// write plus its duration.
     pub free_at: Option<Time>,
-    /// When the first write was sent that was to take the lease.
+    /// When the first claim was sent.
     pub claimed_at: Option<Time>,
-    /// When another led.
+    /// When the next leader started leading.
     pub led_at: Option<Time>,
-    /// Writes that were to take the lease, and how many of them others had forestalled.
+    /// Claims, and how many of them lost.
     pub claims: u32,
     pub lost: u32,
-    /// Writes that were to confirm a claim.
+    /// Writes that confirm a claim.
     pub confirmations: u32,
 }
 
 impl Change {
-    /// All writes that it took.
+    /// Returns the number of writes of the change.
     #[must_use]
     pub fn writes(&self) -> u32 {
         self.claims + self.confirmations
     }
 
-    /// How long nobody led for whom somebody could have led.
+    /// Returns the time without a leader after the lease became free.
     #[must_use]
     pub fn took(&self) -> Option<Duration> {
         let from = match self.how {
@@ -104,41 +104,41 @@ impl Change {
     }
 }
 
-/// Why something is written.
+/// Reason for a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Claim,
     Confirmation,
-    /// Of a leader, or to give the lease back.
+    /// A leader's renewal or a release.
     Other,
 }
 
-/// The book of one world.
+/// Measurements of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    /// Requests as they reach the service, for each second.
+    /// Requests that reached the service, per second.
     seconds: Vec<Share>,
-    /// The fewest that were left of the primary limit, for each hour of it.
+    /// Lowest remaining primary limit in each hour.
     pub least_left: Vec<u32>,
-    /// Requests under way now, and at the most.
+    /// Requests in flight now, and the maximum.
     under_way: u32,
-    pub most_at_once: u32,
+    pub most_simultaneous: u32,
     pub changes: Vec<Change>,
-    /// When the first of all led.
+    /// When the first leader started leading.
     pub first_led_at: Option<Time>,
-    /// Terms that nobody ended and which ended all the same.
+    /// Terms that ended although the run did not end them.
     pub lost_terms: u32,
 }
 
 impl Ledger {
-    /// What came in between two moments, in whole seconds.
+    /// Returns the requests between two times, in whole seconds.
     #[must_use]
     pub fn between(&self, from: Duration, to: Duration) -> Share {
         let seconds = self.seconds.iter().take(to.as_secs() as usize);
         sum(seconds.skip(from.as_secs() as usize))
     }
 
-    /// The most of something within any so many seconds of a span.
+    /// Returns the maximum of a figure over any window of `seconds` seconds within a span.
     #[must_use]
     pub fn most_within(
         &self,
@@ -177,14 +177,14 @@ impl Ledger {
 
     pub(crate) fn note_sent(&mut self) {
         self.under_way += 1;
-        self.most_at_once = self.most_at_once.max(self.under_way);
+        self.most_simultaneous = self.most_simultaneous.max(self.under_way);
     }
 
     pub(crate) fn note_answered(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
 
-    /// The change that is under way, or was the last.
+    /// Returns the current or the last change.
     fn change(&mut self) -> Option<&mut Change> {
         self.changes.last_mut()
     }
@@ -214,13 +214,13 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn note_forestalled(&mut self) {
+    pub(crate) fn note_lost_claim(&mut self) {
         if let Some(change) = self.change() {
             change.lost += 1;
         }
     }
 
-    /// A claim took effect, on top of something that could be taken from then on.
+    /// Notes an effective claim on a lease that was free from `free_at` on.
     pub(crate) fn note_taken(&mut self, free_at: Time) {
         if let Some(change) = self.change()
             && change.led_at.is_none()
@@ -234,7 +234,7 @@ impl Ledger {
         match self.change() {
             Some(change) if change.led_at.is_none() => change.led_at = Some(now),
             Some(_) => self.lost_terms += 1,
-            // The first term of all ends nobody's.
+            // The first term follows no other.
             None => {}
         }
     }

@@ -1,14 +1,14 @@
-//! Whole elections under virtual time: the real elector, the real decisions of the gist lock and the
+//! Whole elections in virtual time: the real elector, the real decisions of the gist lock and the
 //! pure gist store, with every fault, checked at every step.
 
 pub mod clock;
 pub mod faults;
 pub mod ledger;
 pub mod many;
-pub mod missing;
 pub mod node;
+pub mod run;
 pub mod scenario;
 pub mod service;
+pub mod surroundings;
 pub mod tally;
 pub mod workload;
-pub mod world;

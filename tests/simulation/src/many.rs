@@ -1,16 +1,16 @@
-//! Many worlds on all cores.
+//! Many runs on all cores.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::missing::{Rule, leave_out};
+use crate::run::{Checks, Violation, run};
 use crate::scenario::Scenario;
-use crate::world::{Checks, Violation, run};
+use crate::surroundings::{Rule, disable};
 
-/// Makes a world of a seed.
+/// Function that makes a scenario from a seed.
 pub type Draw = fn(u64) -> Scenario;
 
-/// The kinds of worlds, by the names that the programs take.
+/// Returns the kind of scenario with this name, as the command line takes it.
 pub fn draw_by_name(name: &str) -> Option<Draw> {
     match name {
         "drawn" => Some(Scenario::draw),
@@ -23,23 +23,23 @@ pub fn draw_by_name(name: &str) -> Option<Draw> {
     }
 }
 
-/// The violation in the world with the lowest seed, if there is one; without one rule of the
-/// surroundings, if that is named.
+/// Returns the violation with the lowest seed, if any. `surroundings` names a rule of the
+/// surroundings to disable.
 pub fn first_violation(
     draw: Draw,
     seeds: Range<u64>,
     checks: Checks,
-    missing: Option<Rule>,
+    surroundings: Option<Rule>,
 ) -> Option<Box<Violation>> {
     let next = AtomicU64::new(seeds.start);
     let lowest = AtomicU64::new(seeds.end);
     let search = || {
-        leave_out(missing);
+        disable(surroundings);
         let mut found = None;
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= lowest.load(Ordering::Relaxed) {
-                leave_out(None);
+                disable(None);
                 return found;
             }
             if let Err(violation) = run(&draw(seed), checks) {
@@ -53,7 +53,7 @@ pub fn first_violation(
         let searches: Vec<_> = (0..cores).map(|_| scope.spawn(search)).collect();
         let found = searches
             .into_iter()
-            .filter_map(|search| search.join().expect("a world panicked"));
+            .filter_map(|search| search.join().expect("a run panicked"));
         found.min_by_key(|violation| violation.seed)
     })
 }

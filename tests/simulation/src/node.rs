@@ -1,5 +1,5 @@
-//! A candidate of a simulated world: the real elector, the real lock protocol and the real counting of
-//! writes on a clock of their own, and what it runs while it leads.
+//! A candidate of a simulated run: the real elector, lock protocol and request limiter on clocks of
+//! their own, and the workload that it runs while it leads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::Answer;
 
 use crate::clock::{Clock, Time};
-use crate::workload::{self, Guard, Leading, Word};
+use crate::workload::{self, Guard, Leading, Message};
 
-/// What was frozen together with its guard runs for an instant after the thaw before it is stopped;
-/// nothing else is promised.
-const THAW: Duration = Duration::from_millis(50);
+/// Time that a workload may run on after its machine resumes: its guard, resumed with it, needs a
+/// moment to stop it. The promises allow for that.
+const RESUME_DELAY: Duration = Duration::from_millis(50);
 
-/// A call to the store under way.
+/// A call to the store in flight.
 #[derive(Debug)]
 pub struct Call {
-    /// When the lock gives up on it, by the candidate's clock.
+    /// When the lock times out the call, by the candidate's clock.
     pub deadline: Instant,
-    /// Answers to earlier requests of the candidate are not for this one.
+    /// Number of the request; answers to earlier requests are ignored.
     pub request: u64,
-    /// The request is a write, whose failure leaves its outcome open.
+    /// The request is a write, so a failure leaves its outcome open.
     pub write: bool,
 }
 
 impl Call {
-    /// What the client makes of an answer that does not come.
+    /// Returns the answer that the client makes up if none arrives.
     pub fn timed_out(&self) -> Answer {
         let late = "no answer came in time".to_owned();
         let error = match self.write {
@@ -57,18 +57,18 @@ pub enum Power {
     Off,
     /// The process is stopped (SIGSTOP); its guard is not.
     Paused,
-    /// The machine is suspended, all of it.
+    /// The whole machine is suspended.
     Suspended,
 }
 
-/// A write of the present term, and what truly became of it; in the time since boot.
+/// A write of the current term and its true outcome. Times are times since boot.
 #[derive(Debug)]
 pub struct TermWrite {
     pub id: Arc<str>,
     pub sent: Instant,
-    /// As which revision it took effect; more than one if it was doubled and the first vanished.
+    /// Revisions as which it became effective; several if it was duplicated and the first was lost.
     pub landed: Vec<Revision>,
-    /// It cannot vanish any more.
+    /// It can no longer be lost.
     pub confirmed: bool,
 }
 
@@ -77,9 +77,9 @@ pub struct Node {
     pub config: LeaderElectionConfig,
     pub clock: Clock,
     pub power: Power,
-    /// Counts its processes; what was meant for an earlier one is dropped.
-    pub life: u64,
-    /// Names the process among all.
+    /// Number of process starts; events for an earlier process are dropped.
+    pub generation: u64,
+    /// Number of the process, unique in the run.
     pub process: u64,
     pub elector: LeaderElector,
     pub protocol: GistProtocol,
@@ -88,26 +88,26 @@ pub struct Node {
     pub requests: u64,
     /// The elector's thread that leads.
     pub leading: Option<Leading>,
-    /// What has reached the elector while it stood still.
-    pub unheard: Vec<Word>,
-    /// The guards on this machine, of earlier processes too.
+    /// Messages that arrived while the elector was paused or suspended.
+    pub pending_messages: Vec<Message>,
+    /// Guards on this machine, including those of earlier processes.
     pub guards: Vec<Guard>,
-    /// What runs of workloads.
+    /// Running processes of workloads.
     pub workload: Vec<workload::Process>,
-    /// When its machine was last resumed.
-    pub thawed: Time,
+    /// When its machine last resumed.
+    pub resumed_at: Time,
     pub cut_off: bool,
     pub suspended_at: Time,
-    /// The true time at which it wakes.
+    /// True time at which the elector wakes next.
     pub wake: Option<Time>,
-    /// The token of the newest claim, and the writes under it.
+    /// Fencing token of the newest claim, and the writes with it.
     pub term: (u64, Vec<TermWrite>),
-    /// From when on the lease could be taken that the last claim took over, if it had to run out.
+    /// When the lease that the last claim took over had expired.
     pub takeover_from: Option<Time>,
-    /// When writes were sent in the last hour, to be held against the limits.
+    /// When writes were sent in the last hour, to check them against the limits.
     pub sent_writes: VecDeque<Time>,
-    /// The service has told it to send nothing before this.
-    pub told_to_wait_until: Instant,
+    /// Time before which the service told it to send nothing.
+    pub rate_limited_until: Instant,
 }
 
 /// A new process.
@@ -152,7 +152,7 @@ impl Node {
             config,
             clock,
             power: Power::On,
-            life: 0,
+            generation: 0,
             process: process.number,
             elector: process.elector,
             protocol: process.protocol,
@@ -160,21 +160,21 @@ impl Node {
             call: None,
             requests: 0,
             leading: None,
-            unheard: Vec::new(),
+            pending_messages: Vec::new(),
             guards: Vec::new(),
             workload: Vec::new(),
-            thawed: Time(0),
+            resumed_at: Time(0),
             cut_off: false,
             suspended_at: Time(0),
             wake: None,
             term: (0, Vec::new()),
             takeover_from: None,
             sent_writes: VecDeque::new(),
-            told_to_wait_until: Instant::BOOT,
+            rate_limited_until: Instant::BOOT,
         }
     }
 
-    /// A new process takes the place of the last one.
+    /// Replaces the process by a new one.
     pub fn restart(&mut self, process: Process) {
         self.process = process.number;
         self.elector = process.elector;
@@ -183,14 +183,14 @@ impl Node {
         self.power = Power::On;
         self.term = (0, Vec::new());
         self.sent_writes.clear();
-        self.told_to_wait_until = Instant::BOOT;
+        self.rate_limited_until = Instant::BOOT;
     }
 
-    /// What runs of a workload at a moment.
+    /// Returns a running process of a workload, if any.
     pub fn running(&self, now: Time) -> Option<&workload::Process> {
         let mut processes = self.workload.iter();
         let first = processes.find(|process| process.becomes_cmd.is_none())?;
-        let thaws = self.thawed != Time(0) && now.since(self.thawed) < THAW;
+        let thaws = self.resumed_at != Time(0) && now.since(self.resumed_at) < RESUME_DELAY;
         (self.power != Power::Suspended && !thaws).then_some(first)
     }
 

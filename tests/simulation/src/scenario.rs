@@ -1,4 +1,4 @@
-//! What is simulated: drawn from a seed, so that the same seed makes the same world.
+//! Scenarios drawn from a seed; the same seed gives the same scenario.
 
 use std::time::Duration;
 
@@ -9,54 +9,54 @@ use crate::faults::workloads::WorkloadFaults;
 use crate::faults::{Faults, Latency};
 use crate::ledger::End;
 
-/// How terms are ended, one after the other, in worlds that measure what follows.
+/// How terms are ended, one after the other, in measured runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Ends {
     pub how: End,
-    /// How long each leader leads before, at the least and at the most.
+    /// Shortest and longest time that each leader leads.
     pub after: (Duration, Duration),
-    /// How long its process is away then.
+    /// Shortest and longest time until its process restarts.
     pub away: (Duration, Duration),
 }
 
-/// A world before it begins.
+/// Everything that determines a run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub seed: u64,
-    /// The kind of world, as the programs take it.
+    /// Kind of scenario, as the command line takes it.
     pub kind: &'static str,
-    /// How each candidate is set up.
+    /// Settings of each candidate.
     pub candidates: Vec<LeaderElectionConfig>,
-    /// How many client-go candidates, whose lock overwrites plainly, stand beside them.
-    pub legacy: usize,
-    /// How long things go wrong.
-    pub troubled: Duration,
+    /// Number of client-go candidates, whose lock overwrites the record without comparing.
+    pub client_go: usize,
+    /// Time during which faults occur.
+    pub fault_period: Duration,
     pub faults: Faults,
     pub workload_faults: WorkloadFaults,
     pub confirm_delay: Duration,
-    /// How long before the world began the hour of the service's limit did.
+    /// Time since the rate limit's last reset when the run begins.
     pub phase: Duration,
-    /// Nobody but the electors sends requests, and there are enough for a leader.
+    /// Only the electors send requests, and the limit is enough for a leader.
     pub suffices: bool,
-    /// Bursts of requests of the account's other programs: when they come, and how many.
+    /// Bursts of requests of the account's other programs: start, and number of requests.
     pub foreign_bursts: Vec<(Duration, u32)>,
-    /// Writes are counted as the client counts them for GitHub: the settings fit its limits.
+    /// The client counts writes for GitHub's limits, which the settings fit.
     pub counted: bool,
-    /// How many other locks the gist holds, each with an elector of its own.
+    /// Number of other locks in the gist, each with an elector of its own.
     pub neighbours: usize,
-    /// What the file holds at first; `None` if it is not there.
+    /// Initial content of the file; `None` if it does not exist.
     pub content: Option<String>,
-    /// How old that is, in seconds by the server's clock.
+    /// Age of the content in seconds, by the server's clock.
     pub content_age: i64,
-    /// Requests and changes of the leader are written down, for who measures them.
+    /// The run keeps a ledger of requests and changes of leader.
     pub measured: bool,
     pub ends: Option<Ends>,
-    /// The processes start at random moments of this time, not all at once.
+    /// Processes start at random times within this span instead of simultaneously.
     pub starts_within: Duration,
 }
 
 impl Scenario {
-    /// A world drawn from a seed.
+    /// Draws a scenario from a seed.
     pub fn draw(seed: u64) -> Scenario {
         let mut rng = Rng::with_seed(seed);
         let tight = rng.bool();
@@ -93,12 +93,12 @@ impl Scenario {
             seed,
             kind: "drawn",
             candidates,
-            legacy: if rng.u8(..10) == 0 {
+            client_go: if rng.u8(..10) == 0 {
                 rng.usize(1..=2)
             } else {
                 0
             },
-            troubled: Duration::from_secs(3600),
+            fault_period: Duration::from_secs(3600),
             counted: !tight && alike,
             faults,
             workload_faults: WorkloadFaults::draw(seed),
@@ -118,8 +118,8 @@ impl Scenario {
         scenario
     }
 
-    /// Some worlds keep their candidates apart by the setting, and one in so many not at all, so that
-    /// they claim together.
+    /// Sets the stagger to a setting or, in one of `one_in` runs, to zero, so that candidates claim
+    /// simultaneously.
     fn draw_staggers(&mut self, one_in: u8) {
         let mut rng = Rng::with_seed(self.seed ^ 0x57a66e);
         let stagger = if rng.u8(..one_in) == 0 {
@@ -132,9 +132,8 @@ impl Scenario {
         }
     }
 
-    /// Half of the services with limits have others than GitHub's, which hardly suffice, and other
-    /// programs that use them too. From a generator of its own: that was not always there, and all
-    /// other worlds are to stay what they are.
+    /// Gives half of the services with limits a tight limit, which other programs may use too. The
+    /// draws come from a separate generator, so that other scenarios stay the same.
     fn draw_requests(&mut self) {
         let mut rng = Rng::with_seed(self.seed ^ 0x1ea5e);
         if !self.faults.limits || rng.bool() {
@@ -142,28 +141,29 @@ impl Scenario {
         }
         let spare = self.limit_requests(&mut rng);
         if rng.bool() {
-            self.faults.outsiders = spare * rng.f64();
+            self.faults.foreign_requests_an_hour = spare * rng.f64();
         }
     }
 
-    /// A limit that suffices for a leader, and for some candidates; returns what is not the leader's.
+    /// Sets a limit that is enough for a leader and some candidates. Returns what is left beside
+    /// the leader's part.
     fn limit_requests(&mut self, rng: &mut Rng) -> f64 {
         let spare = 200.0 + 2000.0 * rng.f64();
         self.faults.limits = true;
-        // A quarter more than the renewals and a twentieth of the limit is the leader's.
+        // The leader's part is 1.25 requests per renewal and a twentieth of the limit.
         let limit = (self.renewals_an_hour() * 1.25 + spare) / 0.95;
         self.faults.requests_an_hour = limit as u32;
         spare
     }
 
-    /// How often a leader renews in an hour, at the most.
+    /// Returns the highest number of renewals per hour.
     pub fn renewals_an_hour(&self) -> f64 {
         let periods = self.candidates.iter().map(|config| config.retry_period);
         3600.0 / periods.min().unwrap_or_default().as_secs_f64()
     }
 
-    /// A world in which the hour's requests hardly suffice: up to ten candidates that look often, and
-    /// in half of the worlds other programs that use the same limit.
+    /// Draws a run with a tight hourly limit: up to ten candidates that poll often, and in half of
+    /// the runs other programs that use the same limit.
     pub fn scarce(seed: u64) -> Scenario {
         let mut rng = Rng::with_seed(seed ^ 0x5ca2ce);
         let lease_duration = Duration::from_secs(rng.u64(34..60));
@@ -184,7 +184,7 @@ impl Scenario {
         let mut scenario = Scenario {
             kind: "scarce",
             candidates: candidates.collect(),
-            legacy: 0,
+            client_go: 0,
             confirm_delay: Duration::from_secs(2),
             phase: Duration::from_secs(rng.u64(..3600)),
             counted: true,
@@ -193,26 +193,26 @@ impl Scenario {
         };
         let spare = scenario.limit_requests(&mut rng);
         if rng.bool() {
-            scenario.faults.outsiders = spare * rng.f64();
+            scenario.faults.foreign_requests_an_hour = spare * rng.f64();
         } else {
             scenario.suffices = true;
         }
         scenario
     }
 
-    /// A world in which writes race all the time, and the second of two replaces the first.
+    /// Draws a run in which writes race constantly and the second of two replaces the first.
     pub fn racing(seed: u64) -> Scenario {
         let mut scenario = Scenario::draw(seed);
         let mut rng = Rng::with_seed(seed ^ 0xace);
         scenario.kind = "racing";
         scenario.draw_staggers(1);
         scenario.faults = Faults::racing(&mut rng, scenario.confirm_delay);
-        scenario.legacy = 0;
+        scenario.client_go = 0;
         scenario
     }
 
-    /// So many candidates with the default times at GitHub's own limits, for three hours without any
-    /// fault.
+    /// Makes a run of three hours without faults: `candidates` candidates with the default timings
+    /// at GitHub's own limits.
     pub fn steady(seed: u64, candidates: usize) -> Scenario {
         let mut rng = Rng::with_seed(seed ^ 0x57ead);
         let candidates = (0..candidates).map(|number| LeaderElectionConfig {
@@ -222,8 +222,8 @@ impl Scenario {
         Scenario {
             kind: "steady",
             candidates: candidates.collect(),
-            legacy: 0,
-            troubled: Duration::from_secs(3 * 3600),
+            client_go: 0,
+            fault_period: Duration::from_secs(3 * 3600),
             faults: Faults {
                 limits: true,
                 ..Faults::none()
@@ -236,8 +236,8 @@ impl Scenario {
         }
     }
 
-    /// A world that is measured: so many candidates with these times, without any fault, at a service
-    /// whose answers take as long as this, for a while.
+    /// Makes a measured run without faults: `candidates` candidates with the timings of `config`,
+    /// at a service with this latency.
     pub fn measured(
         seed: u64,
         config: &LeaderElectionConfig,
@@ -254,7 +254,7 @@ impl Scenario {
         Scenario {
             kind: "measured",
             candidates: candidates.collect(),
-            troubled: lasts,
+            fault_period: lasts,
             faults: Faults {
                 limits: true,
                 latency: Some(latency),
@@ -269,19 +269,19 @@ impl Scenario {
         }
     }
 
-    /// A world without any fault.
+    /// Draws a run without faults.
     pub fn calm(seed: u64) -> Scenario {
         Scenario {
             kind: "calm",
             faults: Faults::none(),
             workload_faults: WorkloadFaults::none(),
-            legacy: 0,
+            client_go: 0,
             ..Scenario::draw(seed)
         }
     }
 
-    /// A world without any fault, whose gist holds one to three locks beside ours, with as much more
-    /// time for all of them as GitHub's limit for writes demands.
+    /// Draws a run without faults whose gist holds one to three other locks. All periods are longer
+    /// by the number of locks, as GitHub's write limit demands.
     pub fn shared(seed: u64) -> Scenario {
         let mut rng = Rng::with_seed(seed ^ 0x54a2ed);
         let neighbours = rng.usize(1..=3);
@@ -310,7 +310,8 @@ impl Scenario {
         scenario
     }
 
-    /// A world in which the gist's history is rewritten now and then, for which nothing is promised.
+    /// Draws a run in which the gist's history is rewritten from time to time. No promise holds in
+    /// it.
     pub fn rewritten(seed: u64) -> Scenario {
         let mut scenario = Scenario::draw(seed);
         scenario.kind = "rewritten";
@@ -319,22 +320,22 @@ impl Scenario {
             crashes: 20.0,
             pauses: 20.0,
             partitions: 20.0,
-            polite_stops: 20.0,
+            graceful_stops: 20.0,
             ..Faults::none()
         };
         scenario.workload_faults = WorkloadFaults::none();
-        scenario.legacy = 0;
+        scenario.client_go = 0;
         scenario
     }
 
-    /// The longest lease that any of them takes.
+    /// Returns the longest lease of the candidates.
     pub fn longest_lease(&self) -> Duration {
         let leases = self.candidates.iter().map(|config| config.lease_duration);
         leases.max().unwrap_or_default()
     }
 }
 
-/// The default times, or others that are as tight as the rules allow.
+/// Draws the default timings, or timings as tight as the rules allow.
 fn draw_config(rng: &mut Rng, tight: bool, confirm_delay: Duration) -> LeaderElectionConfig {
     let default = LeaderElectionConfig {
         exit_on_lost_lease: rng.u8(..8) == 0,

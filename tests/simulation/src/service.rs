@@ -1,5 +1,5 @@
-//! The gist service of a simulated world: the pure store, asked as the wire would ask it; and what
-//! truly became of every write, which nobody in that world knows.
+//! The gist service of a simulated run: the pure store behind the wire types, and the true outcome
+//! of every write, which no candidate knows.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -16,79 +16,79 @@ use elector::lock::gist::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 
 use crate::clock::Time;
 
-/// The gist, and the file in it that holds the record.
+/// Names of the gist and of the file that holds the record.
 pub const GIST: &str = "gist";
 pub const FILE: &str = "leader.json";
-/// Another file of the gist, which others write.
+/// Another file of the gist.
 pub const OTHER_FILE: &str = "other.txt";
 
 /// The server's clock when the simulation begins, in seconds since 1970.
 const EPOCH: i64 = 1_800_000_000;
 
-/// How old a forged date is, in seconds.
-const LONG_AGO: i64 = 30 * 24 * 3600;
+/// Age of a forged date, in seconds.
+const FORGED_AGE: i64 = 30 * 24 * 3600;
 
-/// A record of ours that is older than this, in seconds, is nobody's any more.
-const LONG_GONE: i64 = 600;
+/// Age in seconds above which an initial record counts as expired.
+const EXPIRED_LONG_AGO: i64 = 600;
 
-/// As the client does: how much of a history is read where no end is given, and at the most.
+/// Length of the history that the client reads if it names no end, and at most.
 const FIRST_ENTRIES: usize = 30;
 const MOST_ENTRIES: usize = 300;
 
-/// What a revision that is in effect means for whoever would claim the lease.
+/// An effective revision and what it means for the next claim.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing {
-    /// The name of the revision.
+pub struct Effective {
+    /// The revision.
     pub revision: Revision,
-    /// One of ours.
-    pub ours: bool,
-    /// The process that wrote it, for one of ours.
+    /// It follows the protocol; it is not a foreign write.
+    pub own_protocol: bool,
+    /// Number of the process that wrote it, if it follows the protocol.
     pub process: Option<u64>,
-    /// When it was sent, for one of ours; when it landed, for any other; `None` for long ago.
+    /// When it was sent if it follows the protocol, otherwise when it landed; `None` for long ago.
     pub since: Option<Time>,
-    /// The holder gave the lease back by it.
+    /// It released the lease.
     pub released: bool,
-    /// The longest lease from the newest of ours that took effect up to this; `None` if there is no
-    /// record at all.
+    /// Longest lease since the newest effective write that follows the protocol; `None` without a
+    /// record.
     pub lease: Option<Duration>,
 }
 
-/// A write of ours as it was sent.
+/// A candidate's write as it was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
     pub process: u64,
     pub at: Time,
 }
 
-/// What a write came to when it landed.
+/// Outcome of a write that landed.
 #[derive(Clone, Debug)]
 pub struct Landed {
     pub revision: Revision,
-    /// What it found in effect.
-    pub before: Standing,
-    pub took_effect: bool,
-    /// Its id, for one of ours that took effect.
+    /// Effective revision before it.
+    pub before: Effective,
+    pub is_effective: bool,
+    /// Its `writeId`, if it follows the protocol and is effective.
     pub write_id: Option<Arc<str>>,
-    /// Since when the revision right below it had been the head.
+    /// When its parent revision had become the head.
     pub head_since: Time,
-    pub vanished: bool,
+    pub lost_write: bool,
     pub stacked: bool,
 }
 
-/// The service, and what nobody knows: for every revision ever made, which one is in effect there.
+/// The service, and the effective revision at every revision ever made.
 pub struct Service {
     store: Store,
-    in_effect: HashMap<Revision, Standing, Quickly>,
+    effective: HashMap<Revision, Effective, Quickly>,
     /// When each revision became the head.
     landed_at: HashMap<Revision, Time, Quickly>,
-    /// Revisions that carry a date of long ago.
+    /// Revisions with a forged date.
     forged: HashSet<Revision>,
     pub writes: u64,
 }
 
 type Quickly = BuildHasherDefault<FirstBytes>;
 
-/// Revisions are random: their first bytes are a good hash.
+/// Hasher that uses the first bytes of a revision, which are random.
 #[derive(Default)]
 struct FirstBytes(u64);
 
@@ -99,9 +99,9 @@ impl Hasher for FirstBytes {
 
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 ^= u64::from_le_bytes(word);
+            let mut message = [0; 8];
+            message[..chunk.len()].copy_from_slice(chunk);
+            self.0 ^= u64::from_le_bytes(message);
         }
     }
 }
@@ -110,19 +110,20 @@ fn stamp(now: Time) -> Timestamp {
     Timestamp(EPOCH * 1000 + (now.0 / 1_000_000) as i64)
 }
 
-/// The server's clock, in seconds since 1970.
+/// Returns the server's clock in seconds since 1970.
 pub fn seconds_of(now: Time) -> i64 {
     stamp(now).0 / 1000
 }
 
 impl Service {
-    /// A gist whose file holds `content`, written so many seconds before the beginning.
+    /// Creates a gist whose file holds `content`, written `age` seconds before the simulation
+    /// began.
     pub fn new(seed: u64, content: Option<&str>, age: i64) -> Service {
         let mut store = Store::new(seed);
-        let ours = content.map(|content| (Arc::from(FILE), Arc::from(content)));
+        let own_protocol = content.map(|content| (Arc::from(FILE), Arc::from(content)));
         let files: Files = [(Arc::from(OTHER_FILE), Arc::from("0"))]
             .into_iter()
-            .chain(ours)
+            .chain(own_protocol)
             .collect();
         let gist = NewGist {
             description: String::new(),
@@ -133,17 +134,17 @@ impl Service {
         store.create(Some(GIST), gist, then).expect("a new gist");
         let mut service = Service {
             store,
-            in_effect: HashMap::default(),
+            effective: HashMap::default(),
             landed_at: HashMap::default(),
             forged: HashSet::new(),
             writes: 0,
         };
-        service.note_effect(Time(0), None);
+        service.note_effective(Time(0), None);
         let oldest = service.head();
-        if let Some(standing) = service.in_effect.get_mut(&oldest)
-            && age > LONG_GONE
+        if let Some(effective) = service.effective.get_mut(&oldest)
+            && age > EXPIRED_LONG_AGO
         {
-            standing.since = None;
+            effective.since = None;
         }
         service
     }
@@ -156,13 +157,13 @@ impl Service {
         self.view().head().revision()
     }
 
-    /// The content of our file at the head, and its history of contents.
+    /// Returns the content of the record's file at the head.
     pub fn head_text(&self) -> Option<Arc<str>> {
         self.view().head().files().get(FILE).cloned()
     }
 
-    pub fn text_in_effect(&self) -> Option<Arc<str>> {
-        let view = self.view().at(self.standing().revision)?;
+    pub fn effective_text(&self) -> Option<Arc<str>> {
+        let view = self.view().at(self.effective().revision)?;
         view.head().files().get(FILE).cloned()
     }
 
@@ -171,46 +172,45 @@ impl Service {
         commit.files().get(FILE).cloned()
     }
 
-    /// What is in effect as of a head, by the full rule.
-    pub fn effect_at(&self, head: Revision) -> Option<Standing> {
-        self.in_effect.get(&head).copied()
+    /// Returns the effective revision as of a head, by the full rule.
+    pub fn effective_at(&self, head: Revision) -> Option<Effective> {
+        self.effective.get(&head).copied()
     }
 
-    /// When a revision became the head.
+    /// Returns when a revision became the head.
     pub fn landed_at(&self, revision: Revision) -> Option<Time> {
         self.landed_at.get(&revision).copied()
     }
 
-    /// What is in effect at the head.
-    pub fn standing(&self) -> Standing {
-        self.in_effect[&self.head()]
+    /// Returns the effective revision at the head.
+    pub fn effective(&self) -> Effective {
+        self.effective[&self.head()]
     }
 
-    /// How many revisions a stranger has to see: down to the second newest of ours that took effect,
-    /// which the newest one names, or to the first of all.
-    pub fn depth_of_effect(&self) -> usize {
-        let ours = |revision: &Revision| {
-            let standing = self.in_effect[revision];
-            standing.process.is_some() && standing.revision == *revision
+    /// Returns how many revisions a new candidate has to read: down to the second newest effective
+    /// protocol write, which the newest one names, or to the first revision.
+    pub fn effective_depth(&self) -> usize {
+        let own_protocol = |revision: &Revision| {
+            let effective = self.effective[revision];
+            effective.process.is_some() && effective.revision == *revision
         };
         let mut found = 0;
         let history = self.view().history();
         1 + history
             .take_while(|commit| {
-                found += usize::from(ours(&commit.revision()));
+                found += usize::from(own_protocol(&commit.revision()));
                 found < 2
             })
             .count()
     }
 
-    /// Whether `below` is among the revisions that lead up to the head.
+    /// Returns whether `below` is an ancestor of the head.
     pub fn leads_to_head(&self, below: Revision) -> bool {
         self.view().at(below).is_some()
     }
 
-    /// Applies the rule to the newest revision, which is new. `sent` says who sent it, for one of
-    /// ours.
-    fn note_effect(&mut self, now: Time, sent: Option<Sent>) -> (bool, Option<Arc<str>>) {
+    /// Applies the rule to the newest revision. `sent` names the sender if it is a candidate.
+    fn note_effective(&mut self, now: Time, sent: Option<Sent>) -> (bool, Option<Arc<str>>) {
         let view = self.view();
         let (head, below) = (view.head(), view.history().nth(1));
         let text = head.files().get(FILE);
@@ -219,10 +219,10 @@ impl Service {
         };
         let revision = head.revision();
         let mut write_id = None;
-        let standing = match below {
+        let effective = match below {
             None => beginning(revision, &read(text)),
             Some(below) => {
-                let before = self.in_effect[&below.revision()];
+                let before = self.effective[&below.revision()];
                 if text == below.files().get(FILE) {
                     before
                 } else {
@@ -232,9 +232,9 @@ impl Service {
                 }
             }
         };
-        self.in_effect.insert(revision, standing);
+        self.effective.insert(revision, effective);
         self.landed_at.insert(revision, now);
-        (standing.revision == revision, write_id)
+        (effective.revision == revision, write_id)
     }
 
     // ---- writes ----
@@ -243,7 +243,7 @@ impl Service {
         self.store.begin_write(GIST, edit)
     }
 
-    /// A write moves the head. `sent` says who sent it, if it is one of ours.
+    /// Moves the head to a write. `sent` names the sender if it is a candidate.
     pub fn finish_write(
         &mut self,
         write: &PendingWrite,
@@ -252,25 +252,25 @@ impl Service {
         sent: Option<Sent>,
     ) -> Result<Landed, WriteError> {
         let head = self.head();
-        let before = self.in_effect[&head];
+        let before = self.effective[&head];
         let revision = self
             .store
             .finish_write(&write.clone().forced(), race, stamp(now))?;
         self.writes += 1;
         let below = self.view().history().nth(1).map(|commit| commit.revision());
-        let (took_effect, write_id) = self.note_effect(now, sent);
+        let (is_effective, write_id) = self.note_effective(now, sent);
         Ok(Landed {
             revision,
-            before: below.map_or(before, |below| self.in_effect[&below]),
-            took_effect,
+            before: below.map_or(before, |below| self.effective[&below]),
+            is_effective,
             write_id,
             head_since: below.map_or(now, |below| self.landed_at[&below]),
-            vanished: below != Some(head),
+            lost_write: below != Some(head),
             stacked: below == Some(head) && write.base() != head,
         })
     }
 
-    /// A person edits the gist on the web; `None` deletes our file.
+    /// Edits the gist as an operator would; `None` deletes the record's file.
     pub fn edit_by_hand(&mut self, content: Option<&str>, now: Time, forged: bool) {
         let other = self.view().head().files().get(OTHER_FILE).cloned();
         let mut files = vec![(
@@ -290,7 +290,7 @@ impl Service {
                 self.forged.insert(revision);
             }
             self.writes += 1;
-            self.note_effect(now, None);
+            self.note_effective(now, None);
         }
     }
 
@@ -303,7 +303,7 @@ impl Service {
 
     // ---- reads ----
 
-    /// What a read is answered with, as of `then`, for a candidate whose record is in `file`.
+    /// Returns the answer to a read as of `then`, for a candidate whose record is in `file`.
     pub fn read(&self, request: &Request, then: Time, now: Time, cap: usize, file: &str) -> Answer {
         let view = self
             .store
@@ -342,7 +342,7 @@ impl Service {
         view.history().map(|entry| self.commit(entry)).collect()
     }
 
-    /// Every revision that leads up to the head, newest first, with what the record's file holds.
+    /// Returns every revision up to the head, newest first, with the content of the record's file.
     pub fn revisions(&self) -> Vec<(Revision, Text)> {
         let history = self.view().history();
         history
@@ -350,7 +350,7 @@ impl Service {
             .collect()
     }
 
-    /// What a write that was put into effect just now is answered with.
+    /// Returns the answer to a write that has just landed.
     pub fn written(&self, until: Revision, now: Time, cap: usize, file: &str) -> Answer {
         answer(
             now,
@@ -361,7 +361,7 @@ impl Service {
     fn commit(&self, commit: &elector::emulator::Commit) -> Commit {
         let revision = commit.revision();
         let old = if self.forged.contains(&revision) {
-            LONG_AGO
+            FORGED_AGE
         } else {
             0
         };
@@ -400,11 +400,11 @@ impl Service {
     }
 }
 
-/// The oldest revision is in effect whatever it carries.
-fn beginning(revision: Revision, stored: &Stored) -> Standing {
-    Standing {
+/// Returns the state after the oldest revision, which is always effective.
+fn beginning(revision: Revision, stored: &Stored) -> Effective {
+    Effective {
         revision,
-        ours: stored.origin().is_some(),
+        own_protocol: stored.origin().is_some(),
         process: None,
         since: Some(Time(0)),
         released: stored.origin().is_some() && is_free(stored),
@@ -412,27 +412,27 @@ fn beginning(revision: Revision, stored: &Stored) -> Standing {
     }
 }
 
-/// The rule of effect, and what it means for the lease.
+/// Applies the rule of effective revisions, and returns what it means for the lease.
 fn apply(
-    before: Standing,
+    before: Effective,
     revision: Revision,
     stored: &Stored,
     now: Time,
     sent: Option<Sent>,
-) -> Standing {
+) -> Effective {
     match stored.origin() {
         Some(origin) if origin.supersedes != before.revision => before,
-        Some(_) => Standing {
+        Some(_) => Effective {
             revision,
-            ours: true,
+            own_protocol: true,
             process: sent.map(|sent| sent.process),
             since: Some(sent.map_or(now, |sent| sent.at)),
             released: is_free(stored),
             lease: stored.lease(),
         },
-        None => Standing {
+        None => Effective {
             revision,
-            ours: false,
+            own_protocol: false,
             process: None,
             since: Some(now),
             released: false,

@@ -1,4 +1,4 @@
-//! What was tried: how often each kind of fault came about, and what the elections made of it.
+//! Statistics of runs: how often each kind of fault occurred, and what the elections did.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::ledger::Ledger;
 
 macro_rules! kinds {
     ($($kind:ident $name:literal,)*) => {
-        /// A kind of fault, counted when it comes about.
+        /// A kind of fault, counted when it occurs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Kind { $(#[doc = $name] $kind,)* }
 
@@ -26,40 +26,40 @@ kinds! {
     LostAnswer "answers lost",
     Refused "connections refused",
     ServerError "errors 5xx",
-    Duplicate "requests doubled",
+    Duplicate "requests duplicated",
     VeryLate "requests minutes late",
     SlowRequest "requests slow",
     SlowAnswer "answers slow",
     StaleRead "stale reads",
-    ToldToWait "told to wait",
+    RateLimited "rate limited",
     LimitReached "GitHub's limits reached",
     Conflict "409",
     Stacked "races, both kept",
-    Vanished "commits vanished",
+    LostWrite "writes lost",
     Crash "processes killed",
     MachineCrash "machines lost",
-    PoliteStop "polite stops",
+    GracefulStop "graceful stops",
     Pause "processes stopped (SIGSTOP)",
     Suspend "machines suspended",
     WallJump "jumps of the wall clock",
     Partition "partitions",
     Outage "outages",
     OtherFile "writes to another file",
-    Person "edits by a person",
-    Legacy "writes of client-go",
-    Stubborn "workloads that ignore TERM",
+    OperatorEdit "edits by operators",
+    ClientGo "writes of client-go",
+    TermIgnored "workloads that ignore TERM",
     GuardKilled "guards killed",
     GuardStopped "guards stopped (SIGSTOP)",
     GuardOverdue "guards killed by their elector",
-    GuardLost "lost guards cleared up after",
+    GuardLost "cleanups after lost guards",
     SlowStart "starts that took seconds",
-    EndedItself "workloads that ended by themselves",
-    Leftover "workloads with something to leave behind",
+    EndedItself "workloads that exited by themselves",
+    Leftover "workloads that leave processes behind",
     StartedAgain "workloads started again in a term",
     SecondSignal "second signals to a stop",
 }
 
-/// How often each kind came about.
+/// Number of occurrences per kind.
 #[derive(Clone, Debug)]
 struct Counts([u64; Kind::ALL.len()]);
 
@@ -69,32 +69,32 @@ impl Default for Counts {
     }
 }
 
-/// What came of one world, or of many.
+/// Statistics of one or many runs.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     faults: Counts,
-    pub worlds: u64,
+    pub runs: u64,
     pub candidate_hours: f64,
     pub events: u64,
     pub writes: u64,
     pub terms: u64,
-    /// Reads of candidates that counted as requests, where these are limited.
+    /// Candidates' reads that counted as requests, in runs with limits.
     pub reads: u64,
-    /// How often a candidate looked later for want of requests.
-    pub put_off: u64,
-    /// How often a leader was refused for want of requests, in worlds where others use them too.
+    /// How often the request budget delayed a standby's poll.
+    pub polls_delayed: u64,
+    /// How often a leader was refused because the hourly limit was used up.
     pub leaders_refused: u64,
-    /// Terms that followed one whose lease had to run out.
+    /// Terms that followed an expired lease.
     pub takeovers: u64,
-    /// How long after the earliest moment the lease could be taken they began; the worst includes
-    /// outages and whatever else was wrong at the time.
+    /// Sum of the delays between expiry and the next term. The longest includes outages and other
+    /// faults of that time.
     pub takeover_sum: Duration,
-    pub worst_takeover: Duration,
-    pub worst_takeover_seed: u64,
-    /// How long after the healing somebody led, at the worst.
-    pub worst_recovery: Duration,
-    pub worst_recovery_seed: u64,
-    /// Of a world that was measured; of many it is the first one's.
+    pub longest_takeover: Duration,
+    pub longest_takeover_seed: u64,
+    /// Longest time from the end of the faults to a leader.
+    pub longest_recovery: Duration,
+    pub longest_recovery_seed: u64,
+    /// Ledger of a measured run.
     pub ledger: Option<Box<Ledger>>,
 }
 
@@ -117,14 +117,14 @@ impl Tally {
     pub fn takeover(&mut self, seed: u64, late: Duration) {
         self.takeovers += 1;
         self.takeover_sum += late;
-        if late > self.worst_takeover {
-            (self.worst_takeover, self.worst_takeover_seed) = (late, seed);
+        if late > self.longest_takeover {
+            (self.longest_takeover, self.longest_takeover_seed) = (late, seed);
         }
     }
 
     pub fn recovery(&mut self, seed: u64, took: Duration) {
-        if took >= self.worst_recovery {
-            (self.worst_recovery, self.worst_recovery_seed) = (took, seed);
+        if took >= self.longest_recovery {
+            (self.longest_recovery, self.longest_recovery_seed) = (took, seed);
         }
     }
 
@@ -132,60 +132,56 @@ impl Tally {
         for (mine, others) in self.faults.0.iter_mut().zip(other.faults.0) {
             *mine += others;
         }
-        self.worlds += other.worlds;
+        self.runs += other.runs;
         self.candidate_hours += other.candidate_hours;
         self.events += other.events;
         self.writes += other.writes;
         self.terms += other.terms;
         self.reads += other.reads;
-        self.put_off += other.put_off;
+        self.polls_delayed += other.polls_delayed;
         self.leaders_refused += other.leaders_refused;
         self.takeovers += other.takeovers;
         self.takeover_sum += other.takeover_sum;
-        if other.worst_takeover > self.worst_takeover {
-            self.worst_takeover = other.worst_takeover;
-            self.worst_takeover_seed = other.worst_takeover_seed;
+        if other.longest_takeover > self.longest_takeover {
+            self.longest_takeover = other.longest_takeover;
+            self.longest_takeover_seed = other.longest_takeover_seed;
         }
-        self.recovery(other.worst_recovery_seed, other.worst_recovery);
+        self.recovery(other.longest_recovery_seed, other.longest_recovery);
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mean = self.takeover_sum.as_secs_f64() / self.takeovers.max(1) as f64;
-        writeln!(f, "{:>12}  worlds", self.worlds)?;
+        writeln!(f, "{:>12}  runs", self.runs)?;
         writeln!(f, "{:>12.0}  candidate-hours", self.candidate_hours)?;
         writeln!(f, "{:>12}  events", self.events)?;
         writeln!(f, "{:>12}  revisions of the gist", self.writes)?;
         writeln!(f, "{:>12}  terms of leadership", self.terms)?;
         writeln!(
             f,
-            "{:>12}  looks put off for want of requests",
-            self.put_off
+            "{:>12}  polls delayed by the request budget",
+            self.polls_delayed
         )?;
         writeln!(
             f,
-            "{:>12}  leaders refused for want of requests",
+            "{:>12}  leaders refused by the hourly limit",
             self.leaders_refused
         )?;
+        writeln!(f, "{:>12}  takeovers of an expired lease", self.takeovers)?;
         writeln!(
             f,
-            "{:>12}  takeovers of a lease that had run out",
-            self.takeovers
+            "{mean:>11.1}s  after expiry on average, {:.1} s at most (seed {}), faults included",
+            self.longest_takeover.as_secs_f64(),
+            self.longest_takeover_seed
         )?;
         writeln!(
             f,
-            "{mean:>11.1}s  after the limit on average, {:.1} s at the worst (seed {}), faults included",
-            self.worst_takeover.as_secs_f64(),
-            self.worst_takeover_seed
+            "{:>11.1}s  from the end of the faults to a leader at most (seed {})",
+            self.longest_recovery.as_secs_f64(),
+            self.longest_recovery_seed
         )?;
-        writeln!(
-            f,
-            "{:>11.1}s  from the healing to a leader at the worst (seed {})",
-            self.worst_recovery.as_secs_f64(),
-            self.worst_recovery_seed
-        )?;
-        writeln!(f, "faults that came about:")?;
+        writeln!(f, "faults:")?;
         for kind in Kind::ALL {
             writeln!(f, "{:>12}  {}", self.of(*kind), kind.name())?;
         }

@@ -1,6 +1,6 @@
-//! What runs while a candidate leads: the elector's thread for it, the guard, and the guard's processes.
-//! The decisions are the program's own ([`Supervisor`], [`GuardState`]); threads, pipes and processes are
-//! played.
+//! Everything that runs while a candidate leads: the elector's thread, the guard and the guard's
+//! processes. The program's own [`Supervisor`] and [`GuardState`] decide; threads, pipes and
+//! processes are simulated.
 
 use std::time::Duration;
 
@@ -11,62 +11,62 @@ use elector::workload::supervisor::Supervisor;
 
 use crate::clock::Time;
 
-/// What a workload is asked to stop with.
+/// Signal that asks a workload to stop.
 const TERM: i32 = 15;
 
-/// The thread of an elector that leads, for the length of a term. It ends with its process.
+/// The elector's thread that leads, for the length of a term. It ends with its process.
 #[derive(Debug)]
 pub struct Leading {
-    pub token: u64,
-    /// Until when the term lasts.
-    pub until: Instant,
-    /// Set once it has ended: when everything of it is killed at the latest.
+    pub fencing_token: u64,
+    /// End of the term, as known so far.
+    pub valid_until: Instant,
+    /// Once the term has ended: latest time at which the workload is killed.
     pub kill_at: Option<Instant>,
-    /// A second signal came: nothing is started any more.
+    /// A second signal came, so nothing is started any more.
     pub killed: bool,
-    /// How long what it runs takes to stop when it is told to.
+    /// Time that the workload takes to stop when asked.
     pub takes: Duration,
     pub phase: Phase,
 }
 
-/// How far it is.
+/// Phase of the thread.
 #[derive(Debug)]
 pub enum Phase {
     /// The thread starts.
     Begins,
-    Runs(Box<Run>),
-    /// The program was stopped although the term lasts, by what is known: what comes next shows.
+    Runs(Box<ProgramRun>),
+    /// The program was stopped although the term may last; the next message decides.
     Waits,
-    /// Nothing is left; that is about to be said.
+    /// Everything has stopped; the report is on its way.
     Over,
 }
 
-/// One run of the program.
+/// One run of the wrapped program.
 #[derive(Debug)]
-pub struct Run {
-    /// The number of its guard.
+pub struct ProgramRun {
+    /// Number of its guard.
     pub guard: u64,
     pub supervisor: Supervisor,
-    /// What of the term the supervisor knows.
-    pub until: Instant,
+    /// End of the term, as the supervisor knows it.
+    pub valid_until: Instant,
     pub kill_at: Option<Instant>,
-    /// It hears of changes also while the guard is being spawned; the runtime does that on the same
-    /// thread.
+    /// The supervisor hears of changes even while the guard is being spawned; the runtime does both
+    /// on the same thread.
     pub follows: bool,
-    /// What the guard has said and nobody has read.
+    /// Reports of the guard that were not read yet.
     pub reports: LineBuffer,
     pub unread: bool,
 }
 
-impl Run {
-    /// Tells the supervisor what has changed of the term.
-    pub fn follow(&mut self, until: Instant, kill_at: Option<Instant>) {
+impl ProgramRun {
+    /// Tells the supervisor about changes of the term.
+    pub fn follow(&mut self, valid_until: Instant, kill_at: Option<Instant>) {
         if !self.follows {
             return;
         }
-        if self.until != until {
-            self.until = until;
-            self.supervisor.extend(until);
+        if self.valid_until != valid_until {
+            self.valid_until = valid_until;
+            self.supervisor.extend(valid_until);
         }
         if let Some(at) = kill_at
             && self.kill_at != kill_at
@@ -78,27 +78,27 @@ impl Run {
 }
 
 impl Leading {
-    /// What has changed of the term reaches the run.
+    /// Passes changes of the term on to the program run.
     pub fn follow(&mut self) {
-        let (until, kill_at) = (self.until, self.kill_at);
+        let (valid_until, kill_at) = (self.valid_until, self.kill_at);
         if let Some(run) = self.run() {
-            run.follow(until, kill_at);
+            run.follow(valid_until, kill_at);
         }
     }
 
-    pub fn run(&mut self) -> Option<&mut Run> {
+    pub fn run(&mut self) -> Option<&mut ProgramRun> {
         match &mut self.phase {
             Phase::Runs(run) => Some(run),
             _ => None,
         }
     }
 
-    /// The run with this guard.
-    pub fn run_of(&mut self, guard: u64) -> Option<&mut Run> {
+    /// Returns the program run with this guard.
+    pub fn run_of(&mut self, guard: u64) -> Option<&mut ProgramRun> {
         self.run().filter(|run| run.guard == guard)
     }
 
-    /// When the elector has to look after the run at the latest.
+    /// Returns the time at which the elector must check the program run.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Runs(run) => run.supervisor.poll_timeout(),
@@ -107,53 +107,54 @@ impl Leading {
     }
 }
 
-/// What reaches an elector from its threads and children.
+/// Message to an elector from its threads and children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// The thread that leads runs.
+pub enum Message {
+    /// The thread that leads has started.
     LeadingBegins,
     /// The term has changed.
     TermChanged,
     /// The guard with this number was started.
     Spawned(u64),
-    /// It has said something.
+    /// The guard with this number has sent a report.
     Reports(u64),
-    /// It has ended, and was reaped.
+    /// The guard with this number has exited and was reaped.
     GuardEnded(u64),
-    /// Everything that it left was killed and reaped.
+    /// Everything that the guard left behind was killed and reaped.
     Cleared(u64),
-    /// The program has ended by itself, or failed: the election is to stop.
+    /// The program exited by itself or failed, so the election must stop.
     Stop,
-    /// The thread that led has come back.
-    Gone,
+    /// The thread that led has ended.
+    WorkloadStopped,
 }
 
 /// A guard's process.
 #[derive(Debug)]
 pub struct Guard {
     pub number: u64,
-    /// Of which process of the candidate it is a child.
-    pub life: u64,
-    pub token: u64,
-    pub watch: GuardState,
-    /// It does not run before this.
+    /// Generation of the candidate's process that started it.
+    pub generation: u64,
+    pub fencing_token: u64,
+    pub state: GuardState,
+    /// Time at which it starts running.
     pub ready_at: Time,
-    /// By a signal; none of its processes are.
+    /// It is stopped by a signal; its processes are not.
     pub stopped: bool,
-    /// What the elector has said and it has not read.
+    /// Messages of the elector that it has not read yet.
     pub pipe: LineBuffer,
-    /// It has seen the end of the elector.
+    /// It has noticed that the elector exited.
     pub cut: bool,
-    /// It was told to end, or its program has: from then on its end does not rest on `until` alone.
+    /// It was told to stop the program, or the program has exited; its end no longer depends on the
+    /// deadline alone.
     pub ending: bool,
-    pub looks_at: Option<Time>,
+    pub runs_at: Option<Time>,
     pub timer_at: Option<Time>,
-    /// CMD has been started and was not reaped yet.
+    /// CMD was started and not reaped yet.
     pub unreaped: bool,
     pub code: i32,
-    /// How long CMD takes to stop when it is told to.
+    /// Time that CMD takes to stop when asked.
     pub takes: Duration,
-    /// Nothing of it may run after this.
+    /// Latest time at which anything of it may run.
     pub limit: Time,
 }
 
@@ -161,21 +162,21 @@ pub struct Guard {
 #[derive(Debug)]
 pub struct Process {
     pub guard: u64,
-    pub life: u64,
-    pub token: u64,
-    /// CMD itself, and not something that it started.
+    pub generation: u64,
+    pub fencing_token: u64,
+    /// It is CMD itself, not a descendant.
     pub main: bool,
-    /// It is not CMD yet: the program that becomes CMD at this time, unless the guard's time is over by
-    /// then.
+    /// Time at which the process becomes CMD, and the end of the term by which it must have; `None`
+    /// once it has.
     pub becomes_cmd: Option<(Time, Instant)>,
     /// It is in CMD's process group.
     pub grouped: bool,
-    /// It was forked while its like were killed: the first KILL does not find it.
+    /// It was forked while the others were killed, so the first SIGKILL misses it.
     pub escapes: bool,
-    /// How long it takes to stop when it is told to.
+    /// Time that it takes to stop when asked.
     pub takes: Duration,
     pub termed: bool,
-    /// When it ends, unless it is killed before.
+    /// When it exits, unless it is killed before.
     pub ends_at: Option<Time>,
     pub limit: Time,
 }

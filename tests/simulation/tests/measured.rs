@@ -1,13 +1,13 @@
-//! What is written down of a world is what happened in it, and changes nothing of it.
+//! Measuring a run reports what happened and does not change it.
 
 use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
 use simulation::faults::Latency;
 use simulation::ledger::{End, Ledger};
+use simulation::run::{Checks, run};
 use simulation::scenario::{Ends, Scenario};
 use simulation::tally::Tally;
-use simulation::world::{Checks, run};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -20,7 +20,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Two hours of so many candidates whose leaders end again and again.
+/// Runs two hours in which leaders are ended again and again.
 fn ended(how: End, candidates: usize) -> (Tally, Box<Ledger>) {
     let config = LeaderElectionConfig::new("?");
     let mut scenario = Scenario::measured(3, &config, candidates, LATENCY, HOUR * 2);
@@ -35,22 +35,27 @@ fn ended(how: End, candidates: usize) -> (Tally, Box<Ledger>) {
 }
 
 #[test]
-fn a_world_that_is_measured_is_the_one_that_is_not() {
+fn measuring_does_not_change_a_run() {
     for seed in 0..30 {
         let scenario = Scenario::draw(seed);
         let measured = Scenario {
             measured: true,
             ..scenario.clone()
         };
-        let told = |scenario: &Scenario| run(scenario, Checks::All).map(|tally| tally.to_string());
-        assert_eq!(told(&scenario).ok(), told(&measured).ok(), "seed {seed}");
+        let local_now =
+            |scenario: &Scenario| run(scenario, Checks::All).map(|tally| tally.to_string());
+        assert_eq!(
+            local_now(&scenario).ok(),
+            local_now(&measured).ok(),
+            "seed {seed}"
+        );
     }
 }
 
 #[test]
-fn requests_are_counted_as_the_service_counts_them() {
+fn ledger_counts_requests_like_the_service() {
     let (tally, ledger) = ended(End::Killed, 3);
-    // Limits end with the faults.
+    // The limits end with the faults.
     let limited = ledger.between(Duration::ZERO, HOUR * 2);
     assert_eq!(u64::from(limited.candidates.reads), tally.reads);
     let all = ledger.between(Duration::ZERO, HOUR * 100);
@@ -58,13 +63,13 @@ fn requests_are_counted_as_the_service_counts_them() {
     let hour = ledger.between(Duration::ZERO, HOUR).all();
     assert_eq!(ledger.least_left[0], 5000 - hour.reads - hour.writes);
     assert_eq!(hour.refused, 0);
-    assert!((1..=3).contains(&ledger.most_at_once));
+    assert!((1..=3).contains(&ledger.most_simultaneous));
     let most = ledger.most_within(3600, Duration::ZERO..HOUR, |requests| requests.writes);
     assert_eq!(most, hour.writes);
 }
 
 #[test]
-fn every_leader_that_is_killed_is_followed_after_its_lease_and_a_confirmed_claim() {
+fn killed_leader_is_replaced_after_expiry() {
     for candidates in [3, 10] {
         let (tally, ledger) = ended(End::Killed, candidates);
         let followed = ledger
@@ -74,7 +79,7 @@ fn every_leader_that_is_killed_is_followed_after_its_lease_and_a_confirmed_claim
         assert!(followed.clone().count() > 15 && ledger.lost_terms == 0);
         assert!(tally.terms as usize <= ledger.changes.len() + 1);
         for change in followed {
-            // The claim, its confirmation a delay later, and what lies between them.
+            // The claim, its confirmation after the delay, and the requests between them.
             assert!(change.took() > Some(seconds(2)), "{change:?}");
             assert!(change.took() < Some(seconds(12)), "{change:?}");
             assert!(change.writes() == 2 + change.lost, "{change:?}");
@@ -84,7 +89,7 @@ fn every_leader_that_is_killed_is_followed_after_its_lease_and_a_confirmed_claim
 }
 
 #[test]
-fn a_leader_that_stops_is_followed_without_waiting_for_its_lease() {
+fn stopped_leader_is_replaced_before_expiry() {
     let (_, ledger) = ended(End::Stopped, 3);
     let followed: Vec<_> = ledger
         .changes

@@ -6,10 +6,10 @@ use std::time::Duration;
 use elector::election::config::LeaderElectionConfig;
 use simulation::faults::{Faults, Latency};
 use simulation::ledger::{Change, End};
-use simulation::missing::{Rule, leave_out};
+use simulation::run::{Checks, run};
 use simulation::scenario::{Ends, Scenario};
+use simulation::surroundings::{Rule, disable};
 use simulation::tally::Tally;
-use simulation::world::{Checks, run};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -21,12 +21,12 @@ struct Outcome {
 
 /// Runs a scenario; `paced` says whether the candidates heed the request budget.
 fn outcome(scenario: &Scenario, paced: bool) -> Outcome {
-    let hours = scenario.troubled.as_secs() / 3600;
-    leave_out((!paced).then_some(Rule::LooksPutOff));
+    let hours = scenario.fault_period.as_secs() / 3600;
+    disable((!paced).then_some(Rule::PollsDelayed));
     // Unpaced candidates break rules; the promises hold.
     let checks = if paced { Checks::All } else { Checks::Promises };
     let tally = run(scenario, checks);
-    leave_out(None);
+    disable(None);
     let tally = tally.unwrap_or_else(|violation| panic!("{violation}"));
     let reads = tally.reads / hours;
     let late = tally.takeover_sum.as_secs_f64() / tally.takeovers.max(1) as f64;
@@ -35,11 +35,11 @@ fn outcome(scenario: &Scenario, paced: bool) -> Outcome {
          leader refused {:>3} times, {:>3} terms; {:>2} takeovers {late:>5.1} s after the lease on \
          average, {:>5.1} s at most",
         scenario.candidates.len(),
-        tally.put_off / hours,
+        tally.polls_delayed / hours,
         tally.leaders_refused,
         tally.terms,
         tally.takeovers,
-        tally.worst_takeover.as_secs_f64()
+        tally.longest_takeover.as_secs_f64()
     );
     Outcome { reads, tally }
 }
@@ -51,7 +51,7 @@ fn ten_candidates_never_slow_down() {
         let renewals = LeaderElectionConfig::new("?").retry_period;
         let renewals = HOUR.div_duration_f64(renewals) as u64;
         assert!(outcome.reads <= renewals * (candidates as u64 - 1) + 100);
-        assert_eq!((outcome.tally.put_off, outcome.tally.terms), (0, 1));
+        assert_eq!((outcome.tally.polls_delayed, outcome.tally.terms), (0, 1));
         assert_eq!(outcome.tally.leaders_refused, 0);
     }
 }
@@ -77,7 +77,7 @@ fn killed_leader_is_replaced_among_ten() {
     assert!(outcome.tally.takeovers > 10);
     let late = outcome.tally.takeover_sum / outcome.tally.takeovers as u32;
     assert!(late < Duration::from_secs(20), "{late:?}");
-    assert!(outcome.tally.worst_takeover < Duration::from_secs(30));
+    assert!(outcome.tally.longest_takeover < Duration::from_secs(30));
 }
 
 /// Three hours with three candidates whose leaders are killed, while another program of the account

@@ -1,10 +1,10 @@
-//! Without a rule of its surroundings an election is unsafe, and the simulation notices within so many
-//! runs: by one of its checks, and, where such runs are not too rare, by a broken promise.
+//! Without a rule of its surroundings an election is unsafe. The simulation notices that within a
+//! bounded number of runs, by a check and, unless too rare, by a broken promise.
 
 use simulation::many::{Draw, first_violation};
-use simulation::missing::Rule;
+use simulation::run::Checks;
 use simulation::scenario::Scenario;
-use simulation::world::Checks;
+use simulation::surroundings::Rule;
 
 /// Runs in which a missing rule is noticed.
 #[derive(Clone, Copy)]
@@ -23,12 +23,12 @@ use Within::{Drawn, Racing, Rare, Scarce};
 
 /// Each rule, where any check notices that it is missing, and where a promise is broken.
 const BOUNDS: [(Rule, Within, Within); 5] = [
-    (Rule::NotWallClock, Drawn(10), Drawn(10)),
-    (Rule::TimeRunsOnInSuspend, Drawn(10), Drawn(10)),
-    (Rule::GuardHoldsDeadline, Drawn(10), Drawn(20)),
-    (Rule::GuardSeesElectorsEnd, Drawn(5), Racing(115)),
+    (Rule::ClockIgnoresTimeOfDay, Drawn(10), Drawn(10)),
+    (Rule::ClockCountsSuspend, Drawn(10), Drawn(10)),
+    (Rule::GuardEnforcesDeadline, Drawn(10), Drawn(20)),
+    (Rule::GuardNoticesElectorExit, Drawn(5), Racing(115)),
     (
-        Rule::LooksPutOff,
+        Rule::PollsDelayed,
         Scarce(10),
         Rare("a leader is lost without it, and no second one made"),
     ),

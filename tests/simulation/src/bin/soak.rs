@@ -1,6 +1,7 @@
-//! Runs many worlds on all cores, and says what was tried and what came of it.
+//! Runs many simulations on all cores, and prints statistics and violations.
 //!
-//! `soak [FROM [SEEDS [drawn|racing|scarce|calm|shared|rewritten]]]`; one seed alone is shown with every event.
+//! `soak [FROM [SEEDS [drawn|racing|scarce|calm|shared|rewritten]]]`; a single seed is shown with
+//! every event.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -9,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use nix::time::ClockId;
 use simulation::many::{Draw, draw_by_name};
+use simulation::run::{Checks, Violation, run, show};
 use simulation::tally::Tally;
-use simulation::world::{Checks, Violation, run, show};
 
-/// How many failures are shown with their last events.
+/// Number of failures that are shown with their last events.
 const SHOWN: usize = 3;
 
 fn main() -> ExitCode {
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     let kind = args.next().unwrap_or_else(|| "drawn".to_owned());
     let Some(draw) = draw_by_name(&kind) else {
         eprintln!(
-            "soak: no such kind of world: {kind} (drawn, racing, scarce, calm, shared, rewritten)"
+            "soak: unknown kind {kind}; use one of (drawn, racing, scarce, calm, shared, rewritten)"
         );
         return ExitCode::from(2);
     };
@@ -63,10 +64,10 @@ fn soak(from: u64, seeds: u64, draw: Draw) -> ExitCode {
                         break;
                     }
                     match run(&draw(seed), Checks::All) {
-                        Ok(world) => tally.add(&world),
-                        Err(violation) => tell_failure(&failures, *violation),
+                        Ok(one) => tally.add(&one),
+                        Err(violation) => report_failure(&failures, *violation),
                     }
-                    tell_progress(done.fetch_add(1, Ordering::Relaxed) + 1, seeds, began);
+                    report_progress(done.fetch_add(1, Ordering::Relaxed) + 1, seeds, began);
                 }
                 total.lock().expect("no panic").add(&tally);
             });
@@ -77,7 +78,7 @@ fn soak(from: u64, seeds: u64, draw: Draw) -> ExitCode {
     eprintln!();
     println!("{total}");
     println!(
-        "{} of {seeds} worlds failed; {:.0} s, {:.0} candidate-hours in a second of one core",
+        "{} of {seeds} runs failed; {:.0} s, {:.0} candidate-hours per CPU second",
         failures.len(),
         began.elapsed().as_secs_f64(),
         total.candidate_hours / cpu_time().as_secs_f64()
@@ -85,13 +86,13 @@ fn soak(from: u64, seeds: u64, draw: Draw) -> ExitCode {
     ExitCode::from(u8::from(!failures.is_empty()))
 }
 
-/// The time that this process has had of all cores, which does not depend on what else they do.
+/// Returns the CPU time of this process, which does not depend on the load of the machine.
 fn cpu_time() -> Duration {
     let clock = ClockId::CLOCK_PROCESS_CPUTIME_ID;
     clock.now().map_or(Duration::MAX, Duration::from)
 }
 
-fn tell_failure(failures: &Mutex<Vec<Violation>>, violation: Violation) {
+fn report_failure(failures: &Mutex<Vec<Violation>>, violation: Violation) {
     let mut failures = failures.lock().expect("no panic");
     if failures.len() < SHOWN {
         println!("\n{violation}");
@@ -101,11 +102,11 @@ fn tell_failure(failures: &Mutex<Vec<Violation>>, violation: Violation) {
     failures.push(violation);
 }
 
-fn tell_progress(done: u64, of: u64, began: Instant) {
+fn report_progress(done: u64, of: u64, began: Instant) {
     if done.is_multiple_of(100) || done == of {
         let seconds = began.elapsed().as_secs_f64();
         eprint!(
-            "\r{done} of {of} worlds, {:.0} a second ",
+            "\r{done} of {of} runs, {:.0} a second ",
             done as f64 / seconds
         );
     }

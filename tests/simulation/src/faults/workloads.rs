@@ -1,30 +1,30 @@
-//! What goes wrong with workloads and their guards. Drawn from a generator of its own, so that the rest
-//! of a seed's world stays what it was before there were guards.
+//! Faults of workloads and their guards. They come from a separate generator, so that the rest of a
+//! seed's run stays the same.
 
 use fastrand::Rng;
 
-/// How likely and how bad each fault is: probabilities, and rates per hour.
+/// Probabilities and rates per hour of the faults.
 #[derive(Clone, Debug)]
 pub struct WorkloadFaults {
-    /// Guards that are killed (SIGKILL), per hour; each while its elector runs.
+    /// Guards killed (SIGKILL) per hour, each while its elector runs.
     pub guards_killed: f64,
-    /// Guards that are stopped (SIGSTOP) for a while or for ever, per hour; each while its elector runs.
+    /// Guards stopped (SIGSTOP) per hour, for a while or forever, each while its elector runs.
     pub guards_stopped: f64,
-    /// Threads and processes that take seconds to start, on a machine that is starved.
+    /// Threads and processes that take seconds to start because the machine is overloaded.
     pub slow_starts: f64,
-    /// Workloads that end by themselves after some minutes.
+    /// Workloads that exit by themselves after some minutes.
     pub ends: f64,
-    /// Workloads that leave something behind, which may ignore TERM.
+    /// Workloads that leave processes behind, which may ignore SIGTERM.
     pub leftovers: f64,
-    /// Polite stops that are followed by a second signal.
+    /// Graceful stops followed by a second signal.
     pub impatience: f64,
-    /// Electors that start again while the guard of their last process still runs, as none would in a
-    /// container.
+    /// Electors that restart while the guard of their last process still runs, which a container
+    /// prevents.
     pub uncontained: bool,
 }
 
 impl WorkloadFaults {
-    /// None.
+    /// Returns no faults.
     pub fn none() -> WorkloadFaults {
         WorkloadFaults {
             guards_killed: 0.0,
@@ -37,7 +37,7 @@ impl WorkloadFaults {
         }
     }
 
-    /// A mix of them; about half of the kinds are there in any one world.
+    /// Draws a mix; each kind of fault occurs in about half of the runs.
     pub fn draw(seed: u64) -> WorkloadFaults {
         let mut rng = Rng::with_seed(seed ^ 0x9a4d);
         let mut chance = |most: f64| {

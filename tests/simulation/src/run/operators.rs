@@ -1,23 +1,23 @@
-//! People who edit the gist on the web, and who rewrite its history.
+//! Operators who edit the gist on the web and rewrite its history.
 
 use std::time::Duration;
 
 use elector::lock::gist::stored::Stored;
 use elector::lock::gist::wire::Text;
 
-use super::World;
+use super::Run;
 use crate::tally::Kind;
 
-impl World {
-    pub(super) fn person(&mut self) {
-        self.tally.count(Kind::Person);
+impl Run {
+    pub(super) fn operator_edit(&mut self) {
+        self.tally.count(Kind::OperatorEdit);
         let head = self.service.head_text().unwrap_or_default();
-        let plain = |holder: &str, lease: u64, token: u64| {
+        let plain = |holder: &str, lease: u64, fencing_token: u64| {
             format!(
-                r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":{lease},"leaderTransitions":{token}}}"#
+                r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":{lease},"leaderTransitions":{fencing_token}}}"#
             )
         };
-        let token = self.highest_fencing_token.unwrap_or(0);
+        let fencing_token = self.highest_fencing_token.unwrap_or(0);
         let what = self.rng.u8(..12);
         let back = self.rng.usize(1..400);
         let text = match what {
@@ -29,7 +29,7 @@ impl World {
             5 => self.service.old_text(back).map(|text| text.to_string()),
             6 => Some(head.replace("holderIdentity\":\"c", "holderIdentity\":\"d")),
             7 => Some(head.replace("supersedes", "superseded")),
-            8 => Some(plain("somebody", 0, token + 5)),
+            8 => Some(plain("somebody", 0, fencing_token + 5)),
             9 => Some(without_origin(&head)),
             10 => Some(without_origin(&head).replace("holderIdentity\":\"c", "was\":\"")),
             _ => Some("{}".to_owned()),
@@ -37,13 +37,13 @@ impl World {
         if text.as_deref() == Some("") {
             return;
         }
-        self.note(|_| format!("a PERSON writes {text:?}"));
+        self.note(|_| format!("an OPERATOR writes {text:?}"));
         self.note_foreign(text.as_deref());
         let forged = self.faults.forged_dates;
         self.service.edit_by_hand(text.as_deref(), self.now, forged);
     }
 
-    /// Remembers how long a lease others wrote.
+    /// Records the longest lease of a foreign write.
     pub(super) fn note_foreign(&mut self, text: Option<&str>) {
         let stored = Stored::read(&text.map_or(Text::Missing, |text| Text::Whole(text.into())));
         let lease = stored.lease().unwrap_or(Duration::ZERO);
@@ -52,12 +52,12 @@ impl World {
 
     pub(super) fn rewrite(&mut self) {
         let count = self.rng.usize(1..6);
-        self.note(|_| format!("somebody REMOVES the newest {count} revisions"));
+        self.note(|_| format!("an operator REMOVES the newest {count} revisions"));
         self.service.rewrite(count, self.now);
     }
 }
 
-/// The text without what makes it one of ours.
+/// Returns the text without the fields of the protocol.
 fn without_origin(text: &str) -> String {
     text.replace("writeId", "wasWriteId")
         .replace("supersedes", "superseded")

@@ -1,11 +1,11 @@
-//! GitHub's limits for the user that all candidates are, what is used of them, and by whom.
+//! GitHub's limits for the account that all candidates share, and who used how much of them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use elector::lock::gist::wire::RateLimit;
 
-use super::{Sender, World};
+use super::{Run, Sender};
 use crate::clock::Time;
 use crate::scenario::Scenario;
 use crate::service::seconds_of;
@@ -16,28 +16,28 @@ const HOUR: Duration = Duration::from_secs(3600);
 const WRITES_A_MINUTE: usize = 80;
 const WRITES_AN_HOUR: usize = 500;
 
-/// What is used of the limits.
+/// Use of the limits.
 pub(super) struct Quota {
     writes: VecDeque<Time>,
-    /// How many requests an hour may have.
+    /// Requests allowed per hour.
     limit: u32,
-    /// How long before the beginning of the world the first hour began.
+    /// Time since the last reset when the run began.
     phase: Duration,
-    /// The hour of the primary limit, and the requests in it.
+    /// Number of the current hour of the primary limit, and the requests in it.
     hour: u64,
     requests: u32,
-    /// The renewals of a leader in an hour.
+    /// Renewals of a leader per hour.
     renewals: f64,
-    /// What candidates have read in this hour of what is kept for the leader, while there was one.
-    intrusions: u32,
+    /// Reads in this hour that candidates took from the leader's reserve while a leader was there.
+    reserve_reads: u32,
 }
 
-/// A request too many.
+/// A refused request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused {
-    /// How long to wait.
+    /// Time to wait.
     pub(super) wait: Duration,
-    /// None of the hour's requests is left.
+    /// The hourly limit is used up.
     pub(super) none_left: bool,
 }
 
@@ -50,11 +50,11 @@ impl Quota {
             hour: 0,
             requests: 0,
             renewals: scenario.renewals_an_hour(),
-            intrusions: 0,
+            reserve_reads: 0,
         }
     }
 
-    /// Counts a request, or says how long to wait.
+    /// Counts a request, or returns how long to wait.
     pub(super) fn take(&mut self, now: Time, write: bool) -> Result<(), Refused> {
         self.begin_hour(now);
         if self.requests >= self.limit {
@@ -81,23 +81,23 @@ impl Quota {
         Ok(())
     }
 
-    /// A 304 costs nothing.
+    /// Gives back a request that was answered with 304.
     pub(super) fn give_back(&mut self) {
         self.requests = self.requests.saturating_sub(1);
     }
 
-    /// Other programs of the user send so many requests, as far as they are taken.
-    pub(super) fn outsiders(&mut self, now: Time, requests: u32) {
+    /// Counts a burst of requests of other programs, as far as the limit allows.
+    pub(super) fn foreign_burst(&mut self, now: Time, requests: u32) {
         self.begin_hour(now);
         self.requests = self.limit.min(self.requests + requests);
     }
 
-    /// A request of another program of the user, if it is taken.
-    pub(super) fn outside(&mut self, now: Time, write: bool) {
+    /// Counts a request of another program, if the limit allows it.
+    pub(super) fn foreign_request(&mut self, now: Time, write: bool) {
         let _ = self.take(now, write);
     }
 
-    /// Which hour of the limit it is, and how many requests are left of it.
+    /// Returns the number of the current hour, and the requests left in it.
     pub(super) fn left(&self) -> (usize, u32) {
         let left = self.limit.saturating_sub(self.requests);
         (self.hour as usize, left)
@@ -106,7 +106,7 @@ impl Quota {
     fn begin_hour(&mut self, now: Time) {
         let hour = now.after(self.phase).0 / HOUR.as_nanos() as u64;
         if hour != self.hour {
-            (self.hour, self.requests, self.intrusions) = (hour, 0, 0);
+            (self.hour, self.requests, self.reserve_reads) = (hour, 0, 0);
         }
     }
 
@@ -115,7 +115,7 @@ impl Quota {
         next.since(now.after(self.phase))
     }
 
-    /// What answers say of it; without limits, as if nothing had been used.
+    /// Returns the rate limit that answers state; without limits, as if nothing had been used.
     pub(super) fn rate(&self, now: Time, limits: bool) -> RateLimit {
         let used = if limits { self.requests } else { 0 };
         RateLimit {
@@ -126,43 +126,45 @@ impl Quota {
         }
     }
 
-    // ---- what is kept for the leader: said here once more ----
+    // ---- the leader's reserve, computed independently of the program ----
 
-    /// A quarter more than its renewals, and a twentieth of the limit.
+    /// Returns a quarter of the renewals plus a twentieth of the limit.
     fn slack(&self, hours: f64) -> f64 {
         self.renewals * hours / 4.0 + f64::from(self.limit) / 20.0
     }
 
-    /// A candidate's read was counted while another one led: was it of what is the leader's?
+    /// Notes a candidate's read that counted while another candidate led, and whether it used the
+    /// reserve.
     pub(super) fn note_read(&mut self, now: Time) {
         let left = f64::from(self.limit.saturating_sub(self.requests));
         let hours = self.resets_in(now).as_secs_f64() / HOUR.as_secs_f64();
         let kept = self.renewals * hours + self.slack(hours);
-        self.intrusions += u32::from(left < kept);
+        self.reserve_reads += u32::from(left < kept);
     }
 
-    /// Candidates have read as much of it in this hour as the leader can spare.
-    fn overread(&self) -> bool {
-        f64::from(self.intrusions) > self.slack(1.0)
+    /// Returns whether candidates have read more of the reserve in this hour than the leader can
+    /// spare.
+    fn reserve_overused(&self) -> bool {
+        f64::from(self.reserve_reads) > self.slack(1.0)
     }
 }
 
-impl World {
-    /// A request was refused. Where nobody but the electors sends any, and the limit suffices for a
-    /// leader, that never comes for want of requests; and no leader ever lacks those that candidates
-    /// took while somebody led.
+impl Run {
+    /// Checks a refused request. If only the electors send requests and the limit is enough for a
+    /// leader, the hourly limit is never used up. A leader never lacks requests that candidates
+    /// took while a leader was there.
     pub(super) fn check_requests_left(&mut self, from: Sender, leads: bool, refused: Refused) {
         if !refused.none_left {
             return;
         }
         self.tally.leaders_refused += u64::from(leads);
-        if self.scenario.suffices || (leads && self.quota.overread()) {
-            self.break_rule(|w| {
+        if self.scenario.suffices || (leads && self.quota.reserve_overused()) {
+            self.break_rule(|run| {
                 format!(
-                    "{} finds none of the hour's {} requests left, {} of the leader's read by others",
-                    w.name_of(from.who),
-                    w.quota.limit,
-                    w.quota.intrusions
+                    "{} has none of the {} hourly requests left; other candidates read {} of the leader's reserve",
+                    run.name_of(from.requester),
+                    run.quota.limit,
+                    run.quota.reserve_reads
                 )
             });
         }

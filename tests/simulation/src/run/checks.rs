@@ -1,28 +1,28 @@
-//! What is promised, checked at every step; and the rules that are to bring it about, held against
-//! what truly happened, which no candidate knows.
+//! Checks of every step: the promises, and the rules that ensure them, compared with the true
+//! events, which no candidate knows.
 
 use std::time::Duration;
 
 use elector::election::action::{Finish, StopReason};
 use elector::election::time::Instant;
 
-use super::{Checks, Sender, World};
+use super::{Checks, Run, Sender};
 use crate::clock::Time;
 use crate::node::{Node, Power, TermWrite};
-use crate::service::{Landed, Standing};
+use crate::service::{Effective, Landed};
 use crate::workload::Process;
 
-/// What the conversion of one clock's time to another's may be off by.
+/// Error of converting one clock's time to another's.
 const ROUNDING: Duration = Duration::from_nanos(3);
 
-impl World {
-    /// A promise to users is broken.
+impl Run {
+    /// Notes that a promise to users is broken.
     pub(super) fn violate(&mut self, what: String) {
         self.violation.get_or_insert(what);
     }
 
-    /// A rule is broken that is to bring the promises about.
-    pub(super) fn break_rule(&mut self, what: impl FnOnce(&World) -> String) {
+    /// Notes that a rule behind the promises is broken.
+    pub(super) fn break_rule(&mut self, what: impl FnOnce(&Run) -> String) {
         if self.checks == Checks::All {
             let what = what(self);
             self.violate(what);
@@ -34,108 +34,118 @@ impl World {
         let runs = |node: &&Node| node.running(now).is_some();
         let mut workloads = self.nodes.iter().filter(runs);
         if let (Some(one), Some(other)) = (workloads.next(), workloads.next()) {
-            let token = |node: &Node| node.running(now).map_or(0, |process| process.token);
+            let fencing_token =
+                |node: &Node| node.running(now).map_or(0, |process| process.fencing_token);
             let what = format!(
-                "two workloads run: of {} (token {}) and of {} (token {})",
+                "two workloads run: of {} (fencing token {}) and of {} (fencing token {})",
                 one.name(),
-                token(one),
+                fencing_token(one),
                 other.name(),
-                token(other)
+                fencing_token(other)
             );
             self.violate(what);
         }
         if self.checks == Checks::All {
             self.check_deadlines();
-            self.check_limits();
+            self.check_end_times();
         }
     }
 
-    /// A workload starts: nothing else runs on its machine.
+    /// Checks at the start of a workload that nothing else runs on its machine.
     pub(super) fn check_start(&mut self, node: usize, index: usize) {
         let Node { workload, .. } = &self.nodes[node];
         let mut others = workload.iter().enumerate();
         let other = others.find(|(other, it)| *other != index && it.becomes_cmd.is_none());
         if let Some((_, other)) = other {
             let name = self.nodes[node].name();
-            let (old, new) = (other.token, workload[index].token);
+            let (old, new) = (other.fencing_token, workload[index].fencing_token);
             let what = format!("two workloads run, both of {name}: of the terms {old} and {new}");
             self.violate(what);
         }
     }
 
-    /// Nothing of a workload runs when it must have been killed and reaped, by its machine's clock.
-    fn check_limits(&mut self) {
+    /// Checks that each process of a workload was killed and reaped by its latest time.
+    fn check_end_times(&mut self) {
         let now = self.now;
         let overdue = |node: &Node| {
             let mut processes = node.workload.iter();
             node.running(now).is_some() && processes.any(|process| process.limit < now)
         };
         if let Some(node) = self.nodes.iter().position(overdue) {
-            self.break_rule(|w| {
-                let Node { workload, .. } = &w.nodes[node];
+            self.break_rule(|run| {
+                let Node { workload, .. } = &run.nodes[node];
                 format!(
-                    "something of {} runs that must be gone: {workload:?}",
-                    w.nodes[node].name()
+                    "a process of {} runs that must have stopped: {workload:?}",
+                    run.nodes[node].name()
                 )
             });
         }
     }
 
-    /// An elector is told that nothing is left of its workload.
-    pub(super) fn check_gone(&mut self, node: usize) {
-        let Node { workload, life, .. } = &self.nodes[node];
-        if workload.iter().any(|process| process.life == *life) {
-            self.break_rule(|w| {
-                let name = w.nodes[node].name();
-                format!("{name} is told that its workload is gone while something of it runs")
+    /// Checks that nothing is left when an elector hears that its workload has stopped.
+    pub(super) fn check_workload_stopped(&mut self, node: usize) {
+        let Node {
+            workload,
+            generation,
+            ..
+        } = &self.nodes[node];
+        if workload
+            .iter()
+            .any(|process| process.generation == *generation)
+        {
+            self.break_rule(|run| {
+                let name = run.nodes[node].name();
+                format!("{name} hears that its workload has stopped, but a process of it runs")
             });
         }
     }
 
-    /// An elector ends because its election has.
+    /// Checks an elector that exits because its election has ended.
     pub(super) fn check_leaving(&mut self, node: usize, finish: Finish) {
-        // Whatever runs here can be killed.
+        // Every process of a simulation can be killed.
         if finish == Finish::WorkloadStuck {
-            self.break_rule(|w| format!("{} gives its workload up", w.nodes[node].name()));
+            self.break_rule(|run| format!("{} gives up its workload", run.nodes[node].name()));
         }
         self.check_left_behind(node);
     }
 
-    /// An elector ends: what still runs is in the hands of a guard that runs.
+    /// Checks that a running guard owns everything that an exiting elector leaves behind.
     pub(super) fn check_left_behind(&mut self, node: usize) {
         let Node {
             workload,
             guards,
-            life,
+            generation,
             ..
         } = &self.nodes[node];
         let guarded = |process: &Process| {
             let mut guards = guards.iter().filter(|guard| !guard.stopped);
             guards.any(|guard| guard.number == process.guard)
         };
-        let mut own = workload.iter().filter(|process| process.life == *life);
+        let mut own = workload
+            .iter()
+            .filter(|process| process.generation == *generation);
         if own.any(|process| !guarded(process)) {
-            self.break_rule(|w| {
-                let name = w.nodes[node].name();
-                format!("{name} ends, and nobody ends what it leaves behind")
+            self.break_rule(|run| {
+                let name = run.nodes[node].name();
+                format!("{name} exits, and no guard owns what it leaves behind")
             });
         }
     }
 
-    /// A leader that could not renew has stopped by its deadline.
+    /// Checks that a leader that could not renew has stopped by its leadership deadline.
     fn check_deadlines(&mut self) {
         for index in 0..self.nodes.len() {
             let node = &self.nodes[index];
             let Some(leading) = &node.leading else {
                 continue;
             };
-            let told = node.clock.told(self.now);
-            let late = told.since(leading.until) > ROUNDING;
+            let local_now = node.clock.local_now(self.now);
+            let late = local_now.since(leading.valid_until) > ROUNDING;
             if node.power == Power::On && node.elector.is_leader() && late {
-                self.break_rule(|w| {
-                    let node = &w.nodes[index];
+                self.break_rule(|run| {
+                    let node = &run.nodes[index];
                     format!(
-                        "{} leads at {told}, its workload was told {:?}: {:?}",
+                        "{} leads at {local_now}, its workload knows {:?}: {:?}",
                         node.name(),
                         node.leading,
                         node.elector.status()
@@ -145,85 +155,88 @@ impl World {
         }
     }
 
-    /// Until when a term may last, by what truly happened: the time since boot.
+    /// Returns the time since boot until which a term may last, judged by the true outcome of its
+    /// writes.
     fn deadline(&self, node: usize) -> Option<Instant> {
         let Node { config, term, .. } = &self.nodes[node];
-        let in_effect = term.1.iter().filter(|write| !write.landed.is_empty());
-        let newest = in_effect.clone().map(|write| write.sent).max()?;
-        let confirmed = in_effect.filter(|write| write.confirmed);
+        let effective = term.1.iter().filter(|write| !write.landed.is_empty());
+        let newest = effective.clone().map(|write| write.sent).max()?;
+        let confirmed = effective.filter(|write| write.confirmed);
         let confirmed = confirmed.map(|write| write.sent).max()?;
-        // Said here once more: the grace and a thirtieth of the lease are kept back.
+        // Repeats the rule of the program independently: the grace and a thirtieth of the lease are
+        // kept back.
         let kept = config.termination_grace + config.lease_duration / 30;
         let usable = config.lease_duration - kept;
         Some((newest + config.renew_deadline).min(confirmed + usable))
     }
 
-    /// A term is told to last until then.
-    pub(super) fn check_until(&mut self, node: usize, until: Instant) {
+    /// Checks the end of a term that an elector announces.
+    pub(super) fn check_valid_until(&mut self, node: usize, until: Instant) {
         if self.checks == Checks::Promises {
             return;
         }
         let clock = self.nodes[node].clock;
-        let until = clock.local(clock.true_time(until).max(Time(0)));
+        let until = clock.boot_time(clock.true_time(until).max(Time(0)));
         let deadline = self.deadline(node);
         let late = deadline.is_none_or(|deadline| until.since(deadline) > ROUNDING);
         if late {
-            self.break_rule(|w| {
+            self.break_rule(|run| {
                 format!(
-                    "{} is to lead until {until}, by its writes that are confirmed it may until {}",
-                    w.nodes[node].name(),
+                    "{} leads until {until}, but its confirmed writes allow only {}",
+                    run.nodes[node].name(),
                     deadline.map_or("never".to_owned(), |deadline| deadline.to_string())
                 )
             });
         }
     }
 
-    /// A workload is told to stop, and when it is killed; a polite stop keeps the lease meanwhile.
+    /// Checks when a stopping workload is killed. A graceful stop keeps the lease until then.
     pub(super) fn check_kill(&mut self, node: usize, reason: StopReason, kill_at: Instant) {
         let candidate = &self.nodes[node];
         let Some(leading) = &candidate.leading else {
             return;
         };
-        let latest = leading.until + candidate.config.termination_grace;
+        let latest = leading.valid_until + candidate.config.termination_grace;
         if reason != StopReason::Cancelled && kill_at.since(latest) > ROUNDING {
-            self.break_rule(|w| {
+            self.break_rule(|run| {
                 format!(
                     "the workload of {} is killed at {kill_at}, later than {latest}",
-                    w.nodes[node].name()
+                    run.nodes[node].name()
                 )
             });
         }
     }
 
-    /// Where nothing goes wrong, a leader leads on.
+    /// Checks that a leader keeps leading in a run without faults.
     pub(super) fn check_loss(&mut self, node: usize, reason: StopReason) {
         if matches!(self.scenario.kind, "calm" | "shared") {
             let name = self.nodes[node].name();
-            self.violate(format!("{name} loses its lead: {reason}"));
+            self.violate(format!("{name} loses its lease: {reason}"));
         }
     }
 
-    /// A write is sent.
+    /// Checks a write before it is sent.
     pub(super) fn check_sending(&mut self, node: usize, holder: &str) {
         let candidate = &self.nodes[node];
         let runs = candidate.leading.is_some() || !candidate.workload.is_empty();
         if runs && holder.is_empty() {
-            self.break_rule(|w| {
+            self.break_rule(|run| {
                 format!(
-                    "{} gives the lease back while its workload runs",
-                    w.nodes[node].name()
+                    "{} releases the lease while its workload runs",
+                    run.nodes[node].name()
                 )
             });
         }
     }
 
-    /// A write of one of ours took effect: over nothing that may still be somebody's.
-    pub(super) fn check_landing(&mut self, node: usize, from: Sender, before: Standing) {
+    /// Checks that a candidate's effective write replaced no lease that another candidate may still
+    /// hold.
+    pub(super) fn check_landing(&mut self, node: usize, from: Sender, before: Effective) {
         if before.process == Some(from.process) {
             return;
         }
         self.nodes[node].takeover_from = None;
-        self.check_all_gone(node);
+        self.check_no_workload_left(node);
         if before.released {
             return;
         }
@@ -231,46 +244,46 @@ impl World {
             return;
         };
         let candidate = &self.nodes[node];
-        let lease = if before.ours {
+        let lease = if before.own_protocol {
             lease
         } else {
             lease.max(candidate.config.lease_duration)
         };
         let clock = candidate.clock;
         self.nodes[node].takeover_from = Some(since.after(lease));
-        let passed = clock.local(from.sent).since(clock.local(since));
+        let passed = clock.boot_time(from.sent).since(clock.boot_time(since));
         if passed < lease {
-            self.break_rule(|w| {
+            self.break_rule(|run| {
                 format!(
                     "{} writes over a lease of {lease:?} after {passed:?}",
-                    w.nodes[node].name()
+                    run.nodes[node].name()
                 )
             });
         }
     }
 
-    /// The lease is taken: nothing of anybody's workload is left.
-    fn check_all_gone(&mut self, taker: usize) {
+    /// Checks that no workload of another candidate is left when a lease is acquired.
+    fn check_no_workload_left(&mut self, acquirer: usize) {
         let now = self.now;
         let runs = |node: &Node| node.running(now).is_some();
         let Some(left) = self.nodes.iter().position(runs) else {
             return;
         };
-        self.break_rule(|w| {
-            let (taker, left) = (w.nodes[taker].name(), w.nodes[left].name());
-            format!("{taker} takes the lease while the workload of {left} still runs")
+        self.break_rule(|run| {
+            let (acquirer, left) = (run.nodes[acquirer].name(), run.nodes[left].name());
+            format!("{acquirer} acquires the lease while the workload of {left} still runs")
         });
     }
 
-    /// Keeps what truly became of a write of the present term.
+    /// Records the true outcome of a write of the current term.
     pub(super) fn note_landing(&mut self, node: usize, id: &str, landed: &Landed) {
         let delay = self.scenario.confirm_delay;
         let clock = self.nodes[node].clock;
         let mut writes = std::mem::take(&mut self.nodes[node].term.1);
         if let Some(write) = writes.iter_mut().find(|write| &*write.id == id) {
             write.landed.push(landed.revision);
-            // Whatever was built on an older head than the one right below has been carried out.
-            if clock.local(landed.head_since) + delay <= write.sent {
+            // Any write that was based on an older head than the parent has landed by now.
+            if clock.boot_time(landed.head_since) + delay <= write.sent {
                 let stands_below = |write: &TermWrite| {
                     let mut landings = write.landed.iter();
                     landings.any(|revision| self.service.leads_to_head(*revision))
@@ -281,7 +294,7 @@ impl World {
                 }
             }
         }
-        // Only the newest matter, from the newest that is confirmed on.
+        // Only the writes since the newest confirmed one matter.
         if let Some(confirmed) = writes.iter().rposition(|write| write.confirmed)
             && writes.len() > 50
         {
@@ -290,7 +303,7 @@ impl World {
         self.nodes[node].term.1 = writes;
     }
 
-    /// What is confirmed stays: the newest confirmed write of every term leads to the head.
+    /// Checks that the newest confirmed write of every term is an ancestor of the head.
     pub(super) fn check_confirmed(&mut self) {
         if self.checks == Checks::Promises {
             return;
@@ -303,14 +316,14 @@ impl World {
             let mut landings = write.landed.iter();
             if !landings.any(|revision| self.service.leads_to_head(*revision)) {
                 let id = write.id.clone();
-                self.break_rule(|w| {
-                    format!("{} loses its confirmed write {id}", w.nodes[index].name())
+                self.break_rule(|run| {
+                    format!("{} loses its confirmed write {id}", run.nodes[index].name())
                 });
             }
         }
     }
 
-    /// Every candidate agrees with the full rule about the head that it knows.
+    /// Checks that a candidate agrees with the full rule about the head that it knows.
     pub(super) fn check_agreement(&mut self, node: usize) {
         if self.checks == Checks::Promises {
             return;
@@ -318,13 +331,13 @@ impl World {
         let Some((head, effect)) = self.nodes[node].protocol.effective() else {
             return;
         };
-        let expected = self.service.effect_at(head);
-        let expected = expected.map(|standing| standing.revision);
+        let expected = self.service.effective_at(head);
+        let expected = expected.map(|effective| effective.revision);
         if expected != Some(effect) {
-            self.break_rule(|w| {
+            self.break_rule(|run| {
                 format!(
-                    "{} takes {effect} to be in effect, by the rule it is {expected:?}",
-                    w.nodes[node].name()
+                    "{} considers {effect} effective, by the rule it is {expected:?}",
+                    run.nodes[node].name()
                 )
             });
         }

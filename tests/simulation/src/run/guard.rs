@@ -1,12 +1,12 @@
-//! Guards and what they run: a guard is the program's [`GuardState`] in a process of its own, which may be
-//! late, stopped or killed.
+//! Guards and the processes that they run. A guard is the program's [`GuardState`] in a simulated
+//! process, which may be late, stopped or killed.
 //!
-//! What Linux does is played here: a guard sees the end of its elector; CMD dies with its guard (the
-//! parent-death signal); what CMD leaves behind falls to the guard, and to the elector if the guard has
-//! died. If both died together outside a container, nobody would be left to kill it. For that nothing is
-//! promised, so it does not happen here: a guard is killed or stopped only while its elector runs, and
-//! its elector is killed or stopped only once it has cleared up after a guard that was killed, and after
-//! a guard that was stopped was continued.
+//! The simulation models Linux: a guard notices that its elector exited, and CMD dies with its
+//! guard (parent-death signal). Processes that CMD leaves behind are reparented to the guard, or to
+//! the elector if the guard has died. Nothing is promised if both die together outside a container,
+//! so this does not happen here. A guard is killed or stopped only while its elector runs. The
+//! elector is killed or stopped only after it has cleared up after a killed guard, and after a
+//! stopped guard was continued.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use elector::election::time::Instant;
 use elector::workload::guard_state::{GuardAction, GuardState};
 use elector::workload::message::{FromGuard, LineBuffer, ToGuard};
 
-use super::{Event, World};
-use crate::missing::{Rule, rule_holds};
+use super::{Event, Run};
 use crate::node::Power;
-use crate::workload::{Guard, Process, Word};
+use crate::surroundings::{Rule, is_kept};
+use crate::workload::{Guard, Message, Process};
 
-impl World {
-    // ---- its life ----
+impl Run {
+    // ---- start and end ----
 
     pub(super) fn spawn_guard(&mut self, node: usize, number: u64) {
         let spawning = self.start_delay();
@@ -31,15 +31,15 @@ impl World {
         };
         candidate.guards.push(Guard {
             number,
-            life: candidate.life,
-            token: leading.token,
-            watch: GuardState::new(candidate.config.termination_grace),
+            generation: candidate.generation,
+            fencing_token: leading.fencing_token,
+            state: GuardState::new(candidate.config.termination_grace),
             ready_at,
             stopped: false,
             pipe: LineBuffer::new(),
             cut: false,
             ending: false,
-            looks_at: None,
+            runs_at: None,
             timer_at: None,
             unreaped: false,
             code: 0,
@@ -47,7 +47,7 @@ impl World {
             limit: self.now,
         });
         self.limit_run(node);
-        self.send_word(node, spawning, Word::Spawned(number));
+        self.send_message(node, spawning, Message::Spawned(number));
     }
 
     pub(super) fn guard(&mut self, node: usize, number: u64) -> Option<&mut Guard> {
@@ -55,7 +55,7 @@ impl World {
         guards.iter_mut().find(|guard| guard.number == number)
     }
 
-    /// SIGKILL, with what follows at once: CMD dies as well.
+    /// Kills a guard (SIGKILL). CMD dies with it.
     pub(super) fn kill_guard(&mut self, node: usize, number: u64) {
         let candidate = &mut self.nodes[node];
         let Some(index) = candidate.guards.iter().position(|it| it.number == number) else {
@@ -64,14 +64,14 @@ impl World {
         let guard = candidate.guards.swap_remove(index);
         let dies = |process: &Process| process.main && process.guard == number;
         candidate.workload.retain(|process| !dies(process));
-        self.note(|w| format!("the guard of {} is KILLED", w.nodes[node].name()));
-        self.tell_guard_ended(node, &guard);
+        self.note(|run| format!("the guard of {} is KILLED", run.nodes[node].name()));
+        self.report_guard_ended(node, &guard);
     }
 
-    fn tell_guard_ended(&mut self, node: usize, guard: &Guard) {
-        if guard.life == self.nodes[node].life {
+    fn report_guard_ended(&mut self, node: usize, guard: &Guard) {
+        if guard.generation == self.nodes[node].generation {
             let delay = self.latency();
-            self.send_word(node, delay, Word::GuardEnded(guard.number));
+            self.send_message(node, delay, Message::GuardEnded(guard.number));
         }
     }
 
@@ -80,12 +80,12 @@ impl World {
             return;
         };
         guard.stopped = false;
-        self.note(|w| format!("the guard of {} goes on", w.nodes[node].name()));
+        self.note(|run| format!("the guard of {} continues", run.nodes[node].name()));
         let delay = self.latency();
-        self.look_soon(node, number, delay);
+        self.run_guard_soon(node, number, delay);
     }
 
-    /// Whether something of the elector's guards waits for the elector to kill it.
+    /// Returns whether processes of a killed guard still wait for the elector to kill them.
     pub(super) fn has_orphans(&self, node: usize) -> bool {
         let candidate = &self.nodes[node];
         let guarded = |process: &Process| {
@@ -95,35 +95,35 @@ impl World {
         candidate.workload.iter().any(|process| !guarded(process))
     }
 
-    pub(super) fn numbers_of_guards(&self, node: usize) -> Vec<u64> {
+    pub(super) fn guard_numbers(&self, node: usize) -> Vec<u64> {
         let guards = self.nodes[node].guards.iter();
         guards.map(|guard| guard.number).collect()
     }
 
-    // ---- when it looks ----
+    // ---- when it runs ----
 
-    /// It looks at its pipe, its children and the time, after a while at the latest.
-    pub(super) fn look_soon(&mut self, node: usize, number: u64, delay: Duration) {
+    /// Schedules the guard to check its pipe, its children and the time after `delay`.
+    pub(super) fn run_guard_soon(&mut self, node: usize, number: u64, delay: Duration) {
         let soon = self.now.after(delay);
         let Some(guard) = self.guard(node, number) else {
             return;
         };
         let at = soon.max(guard.ready_at);
-        if guard.looks_at.is_some_and(|looks_at| looks_at <= at) {
+        if guard.runs_at.is_some_and(|runs_at| runs_at <= at) {
             return;
         }
-        guard.looks_at = Some(at);
+        guard.runs_at = Some(at);
         let guard = number;
-        self.at(at, Event::GuardLooks { node, guard });
+        self.at(at, Event::GuardRuns { node, guard });
     }
 
-    pub(super) fn guard_looks(&mut self, node: usize, number: u64) {
+    pub(super) fn guard_runs(&mut self, node: usize, number: u64) {
         let now = self.now;
         if let Some(guard) = self.guard(node, number)
-            && guard.looks_at == Some(now)
+            && guard.runs_at == Some(now)
         {
-            guard.looks_at = None;
-            self.look(node, number);
+            guard.runs_at = None;
+            self.run_guard(node, number);
         }
     }
 
@@ -137,22 +137,26 @@ impl World {
             return;
         }
         guard.timer_at = None;
-        let due = guard.watch.poll_timeout();
+        let due = guard.state.poll_timeout();
         if due.is_some_and(|due| clock.true_time(due) <= now) {
             let delay = self.latency();
-            return self.look_soon(node, number, delay);
+            return self.run_guard_soon(node, number, delay);
         }
         self.set_timer(node, number);
     }
 
-    /// The timer that is set may be earlier than what is due: then it is set anew when it fires.
+    /// Sets the timer. A timer that fires early is set again.
     fn set_timer(&mut self, node: usize, number: u64) {
         let now = self.now;
         let clock = self.nodes[node].clock;
         let Some(guard) = self.guard(node, number) else {
             return;
         };
-        let Some(due) = guard.watch.poll_timeout().filter(|_| minds_time(guard)) else {
+        let Some(due) = guard
+            .state
+            .poll_timeout()
+            .filter(|_| enforces_deadline(guard))
+        else {
             return;
         };
         let at = clock.true_time(due).max(now);
@@ -164,9 +168,9 @@ impl World {
         self.at(at, Event::GuardTimer { node, guard });
     }
 
-    /// The clock was set, or has stood still.
+    /// Resets the timers after the clock was set or the machine was suspended.
     pub(super) fn reset_timers(&mut self, node: usize) {
-        for number in self.numbers_of_guards(node) {
+        for number in self.guard_numbers(node) {
             if let Some(guard) = self.guard(node, number) {
                 guard.timer_at = None;
             }
@@ -174,28 +178,28 @@ impl World {
         }
     }
 
-    // ---- what it does then ----
+    // ---- what it does ----
 
-    /// It reaps what has ended, reads what was said and looks at the time, and then does what there is
-    /// to do.
-    pub(super) fn look(&mut self, node: usize, number: u64) {
+    /// Runs the guard: it reaps its children, reads its messages, checks the time and carries out
+    /// its actions.
+    pub(super) fn run_guard(&mut self, node: usize, number: u64) {
         let now = self.now;
         let suspended = self.nodes[node].power == Power::Suspended;
         let runs = |guard: &&mut Guard| !guard.stopped && guard.ready_at <= now && !suspended;
         if self.guard(node, number).filter(runs).is_none() {
             return;
         }
-        let told = self.told(node);
-        self.reap(node, number, told);
-        self.listen(node, number, told);
-        if let Some(guard) = self.guard(node, number).filter(|it| minds_time(it)) {
-            guard.watch.handle_timeout(told);
+        let local_now = self.local_now(node);
+        self.reap(node, number, local_now);
+        self.read_messages(node, number, local_now);
+        if let Some(guard) = self.guard(node, number).filter(|it| enforces_deadline(it)) {
+            guard.state.handle_timeout(local_now);
         }
         self.act_as_guard(node, number);
         self.set_timer(node, number);
     }
 
-    fn reap(&mut self, node: usize, number: u64, told: Instant) {
+    fn reap(&mut self, node: usize, number: u64, local_now: Instant) {
         let (mut main, mut any) = (false, false);
         for process in &self.nodes[node].workload {
             any |= process.guard == number;
@@ -207,15 +211,15 @@ impl World {
         if guard.unreaped && !main {
             guard.unreaped = false;
             guard.ending = true;
-            guard.watch.handle_exited(told, guard.code);
+            guard.state.handle_exited(local_now, guard.code);
         }
         if !any {
-            guard.watch.handle_workload_stopped();
+            guard.state.handle_workload_stopped();
         }
     }
 
-    fn listen(&mut self, node: usize, number: u64, told: Instant) {
-        let life = self.nodes[node].life;
+    fn read_messages(&mut self, node: usize, number: u64, local_now: Instant) {
+        let generation = self.nodes[node].generation;
         let Some(guard) = self.guard(node, number) else {
             return;
         };
@@ -223,20 +227,20 @@ impl World {
             match line.and_then(|line| ToGuard::parse(&line)) {
                 Ok(message) => {
                     guard.ending |= matches!(message, ToGuard::Stop { .. } | ToGuard::Kill);
-                    guard.watch.handle_message(told, message);
+                    guard.state.handle_message(local_now, message);
                 }
                 Err(error) => return self.break_rule(|_| error.to_string()),
             }
         }
-        let ended = guard.life != life && rule_holds(Rule::GuardSeesElectorsEnd);
+        let ended = guard.generation != generation && is_kept(Rule::GuardNoticesElectorExit);
         if ended && !std::mem::replace(&mut guard.cut, true) {
             guard.ending = true;
-            guard.watch.handle_disconnected(told);
+            guard.state.handle_disconnected(local_now);
         }
     }
 
     fn act_as_guard(&mut self, node: usize, number: u64) {
-        while let Some(action) = self.next_watch_action(node, number) {
+        while let Some(action) = self.next_guard_action(node, number) {
             match action {
                 GuardAction::Start => self.start_cmd(node, number),
                 GuardAction::SignalGroup(_) => self.terminate(node, number, true),
@@ -249,20 +253,20 @@ impl World {
         }
     }
 
-    fn next_watch_action(&mut self, node: usize, number: u64) -> Option<GuardAction> {
-        self.guard(node, number)?.watch.poll_action()
+    fn next_guard_action(&mut self, node: usize, number: u64) -> Option<GuardAction> {
+        self.guard(node, number)?.state.poll_action()
     }
 
     fn report(&mut self, node: usize, number: u64, report: FromGuard) {
         let leading = &mut self.nodes[node].leading;
-        // Whoever started it is gone otherwise, and nobody reads.
+        // Without that thread nobody reads the report.
         let Some(run) = leading.as_mut().and_then(|leading| leading.run_of(number)) else {
             return;
         };
         run.reports.push(report.to_line().as_bytes());
         if !std::mem::replace(&mut run.unread, true) {
             let delay = self.latency();
-            self.send_word(node, delay, Word::Reports(number));
+            self.send_message(node, delay, Message::Reports(number));
         }
     }
 
@@ -274,28 +278,29 @@ impl World {
         let guard = guards.swap_remove(index);
         let runs = |process: &Process| process.guard == number;
         if self.nodes[node].workload.iter().any(runs) {
-            self.break_rule(|w| {
-                let name = w.nodes[node].name();
-                format!("the guard of {name} ends while something of it runs")
+            self.break_rule(|run| {
+                let name = run.nodes[node].name();
+                format!("the guard of {name} exits while a process of it runs")
             });
         }
-        self.tell_guard_ended(node, &guard);
+        self.report_guard_ended(node, &guard);
     }
 
-    /// The machine goes on: whatever is due is done at once.
-    pub(super) fn thaw(&mut self, node: usize) {
-        self.nodes[node].thawed = self.now;
-        self.processes_go_on(node);
+    /// Resumes the machine: everything due happens immediately.
+    pub(super) fn resume_guards(&mut self, node: usize) {
+        self.nodes[node].resumed_at = self.now;
+        self.advance_processes(node);
         self.reset_timers(node);
-        for number in self.numbers_of_guards(node) {
-            self.look(node, number);
-            // One that was still starting goes on with that.
-            self.look_soon(node, number, Duration::ZERO);
+        for number in self.guard_numbers(node) {
+            self.run_guard(node, number);
+            // A guard that was still starting continues to do so.
+            self.run_guard_soon(node, number, Duration::ZERO);
         }
     }
 }
 
-/// Whether a guard acts when its time is over. With that rule left out, it acts on what it is told alone.
-fn minds_time(guard: &Guard) -> bool {
-    guard.ending || rule_holds(Rule::GuardHoldsDeadline)
+/// Returns whether a guard acts on its deadline. With that rule disabled, it acts on messages
+/// alone.
+fn enforces_deadline(guard: &Guard) -> bool {
+    guard.ending || is_kept(Rule::GuardEnforcesDeadline)
 }

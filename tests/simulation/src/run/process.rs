@@ -1,4 +1,4 @@
-//! A candidate's process: what it does when it is woken, its calls to the store, and their answers.
+//! A candidate's process: its wake-ups, its calls to the store, and the answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use elector::lock::gist::protocol::{Outcome, Step};
 use elector::lock::gist::stored::Stored;
 use elector::lock::gist::wire::{Answer, Request, Text};
 
-use super::{Event, Sender, Trouble, Who, World};
+use super::{Event, NodeFault, Requester, Run, Sender};
 use crate::clock::Time;
-use crate::missing::{Rule, rule_holds};
 use crate::node::{Call, Power, TermWrite};
+use crate::surroundings::{Rule, is_kept};
 use crate::tally::Kind;
 use crate::workload::Leading;
 
-/// GitHub's limits for writes, the hour's with what a fast clock lets through.
+/// GitHub's limits for writes. The hourly one includes what a fast clock allows.
 const MOST_AN_HOUR: usize = 510;
 const MOST_A_MINUTE: usize = 80;
 
-impl World {
-    /// Lets a process that runs do what there is to do.
+impl Run {
+    /// Lets a running process do everything that is due.
     pub(super) fn step(&mut self, node: usize) {
         if self.nodes[node].power != Power::On {
             return;
         }
-        let told = self.told(node);
-        self.nodes[node].elector.handle_timeout(told);
-        self.time_out_call(node, told);
+        let local_now = self.local_now(node);
+        self.nodes[node].elector.handle_timeout(local_now);
+        self.time_out_call(node, local_now);
         self.act(node);
         self.lead(node);
         if let Some(finish) = self.nodes[node].elector.finished() {
@@ -38,9 +38,9 @@ impl World {
         self.schedule_wake(node);
     }
 
-    /// The time as the candidate is told it.
-    pub(super) fn told(&self, node: usize) -> Instant {
-        self.nodes[node].clock.told(self.now)
+    /// Returns the time on the candidate's clock.
+    pub(super) fn local_now(&self, node: usize) -> Instant {
+        self.nodes[node].clock.local_now(self.now)
     }
 
     fn schedule_wake(&mut self, node: usize) {
@@ -50,44 +50,44 @@ impl World {
         let leading = candidate.leading.as_ref();
         let run = leading.and_then(Leading::poll_timeout);
         let next = [call, timeout, run].into_iter().flatten().min();
-        let wake = next.map(|told| candidate.clock.true_time(told).max(self.now));
+        let wake = next.map(|local_now| candidate.clock.true_time(local_now).max(self.now));
         self.nodes[node].wake = wake;
     }
 
     fn act(&mut self, node: usize) {
         loop {
-            let told = self.told(node);
+            let local_now = self.local_now(node);
             let wall = self.nodes[node].clock.set_forward;
             let time_of_day = || format!("{}", self.now.0 as i64 + wall);
-            let Some(action) = self.nodes[node].elector.poll_action(told, time_of_day) else {
+            let Some(action) = self.nodes[node].elector.poll_action(local_now, time_of_day) else {
                 return;
             };
             match action {
                 Action::Get { timeout } => {
                     let step = self.nodes[node].protocol.start_get();
-                    self.drive(node, step, told + timeout);
+                    self.drive(node, step, local_now + timeout);
                 }
                 Action::Create { record, timeout } => {
                     let step = self.nodes[node].protocol.start_create(&record);
-                    self.drive(node, step, told + timeout);
+                    self.drive(node, step, local_now + timeout);
                 }
                 Action::Update { record, timeout } => {
                     let step = self.nodes[node].protocol.start_update(&record);
-                    self.drive(node, step, told + timeout);
+                    self.drive(node, step, local_now + timeout);
                 }
                 Action::StartLeading {
-                    fencing_token: token,
+                    fencing_token,
                     valid_until: until,
-                } => self.start_workload(node, token, until),
+                } => self.start_workload(node, fencing_token, until),
                 Action::ExtendLease { valid_until: until } => self.extend(node, until),
                 Action::StopLeading { kill_at, reason } => {
-                    self.note(|w| format!("{} stops leading: {reason}", w.nodes[node].name()));
+                    self.note(|run| format!("{} stops leading: {reason}", run.nodes[node].name()));
                     self.check_kill(node, reason, kill_at);
                     self.check_loss(node, reason);
                     self.stop_workload(node, kill_at);
                 }
                 Action::Notice(notice) => {
-                    self.note(|w| format!("{}: {notice:?}", w.nodes[node].name()));
+                    self.note(|run| format!("{}: {notice:?}", run.nodes[node].name()));
                 }
                 Action::NewLeader(_) | Action::Event(_) => {}
             }
@@ -96,17 +96,17 @@ impl World {
 
     /// Carries out a step of a call, as the blocking shell of the lock does.
     fn drive(&mut self, node: usize, step: Step, deadline: Instant) {
-        let told = self.told(node);
+        let local_now = self.local_now(node);
         match step {
             Step::Done(outcome) => {
                 self.nodes[node].call = None;
                 self.check_agreement(node);
-                self.put_looks_off(node);
+                self.delay_polls(node);
                 match outcome {
-                    Outcome::Got(result) => self.nodes[node].elector.handle_got(told, result),
+                    Outcome::Got(result) => self.nodes[node].elector.handle_got(local_now, result),
                     Outcome::Wrote(result) => {
-                        self.note(|w| format!("{} wrote: {result:?}", w.nodes[node].name()));
-                        self.nodes[node].elector.handle_wrote(told, result);
+                        self.note(|run| format!("{} wrote: {result:?}", run.nodes[node].name()));
+                        self.nodes[node].elector.handle_wrote(local_now, result);
                     }
                 }
             }
@@ -114,28 +114,28 @@ impl World {
         }
     }
 
-    /// Tells the elector how far apart its looks are to be, as its owner does after each call.
-    fn put_looks_off(&mut self, node: usize) {
-        let told = self.told(node);
+    /// Tells the elector the shortest time between two polls, as its owner does after each call.
+    fn delay_polls(&mut self, node: usize) {
+        let local_now = self.local_now(node);
         let candidate = &mut self.nodes[node];
-        let mut interval = candidate.protocol.min_poll_interval(told);
-        if !rule_holds(Rule::LooksPutOff) {
+        let mut interval = candidate.protocol.min_poll_interval(local_now);
+        if !is_kept(Rule::PollsDelayed) {
             interval = Duration::ZERO;
         }
         candidate.elector.handle_min_poll_interval(interval);
-        let looks = !candidate.elector.is_leader();
-        self.tally.put_off += u64::from(looks && !interval.is_zero());
+        let standby = !candidate.elector.is_leader();
+        self.tally.polls_delayed += u64::from(standby && !interval.is_zero());
     }
 
-    /// What the client does with a request before it goes out.
+    /// Sends a request as the client does.
     fn send(&mut self, node: usize, request: Request, deadline: Instant) {
-        let told = self.told(node);
+        let local_now = self.local_now(node);
         let write = matches!(request, Request::Write { .. });
         let candidate = &mut self.nodes[node];
         candidate.requests += 1;
         let from = Sender {
-            who: Who::Candidate(node),
-            life: candidate.life,
+            requester: Requester::Candidate(node),
+            generation: candidate.generation,
             request: candidate.requests,
             process: candidate.process,
             sent: self.now,
@@ -146,13 +146,13 @@ impl World {
             request: from.request,
             write,
         });
-        if let Err(held_back) = candidate.limits.admit(told, write) {
+        if let Err(held_back) = candidate.limits.admit(local_now, write) {
             return self.fail(from, Duration::ZERO, held_back);
         }
         if let Request::Write { content, .. } = &request {
             self.note_write(node, content);
         }
-        self.check_manners(node, write);
+        self.check_request_rate(node, write);
         if self.nodes[node].cut_off || self.outage || self.fault(self.faults.refused, Kind::Refused)
         {
             let quickly = self.seconds(0.001, 2.0);
@@ -183,26 +183,26 @@ impl World {
             let request = request.clone();
             self.after(way + later, Event::Arrive { from, request });
             if most > 30.0 && self.rng.bool() {
-                // Late, and not only doubled.
+                // The write is late, not only duplicated.
                 return;
             }
         }
         self.after(way, Event::Arrive { from, request });
     }
 
-    /// Keeps what a write says, to be held against what becomes of it.
+    /// Records a write, to compare it with its outcome.
     fn note_write(&mut self, node: usize, content: &str) {
-        let told = self.told(node);
-        self.nodes[node].limits.sent_write(told);
+        let local_now = self.local_now(node);
+        self.nodes[node].limits.sent_write(local_now);
         let stored = Stored::read(&Text::Whole(content.into()));
         let (Some(origin), Some(record)) = (stored.origin(), stored.record()) else {
-            return self.break_rule(|_| format!("not a record of ours: {content}"));
+            return self.break_rule(|_| format!("not a record of the protocol: {content}"));
         };
         let record = &record.record;
         self.check_sending(node, &record.holder_identity);
         let write = TermWrite {
             id: Arc::clone(&origin.write_id),
-            sent: self.nodes[node].clock.local(self.now),
+            sent: self.nodes[node].clock.boot_time(self.now),
             landed: Vec::new(),
             confirmed: false,
         };
@@ -214,14 +214,16 @@ impl World {
         term.1.push(write);
     }
 
-    /// A process sends no more than it may, and nothing while it was told to wait.
-    fn check_manners(&mut self, node: usize, write: bool) {
-        let (now, told) = (self.now, self.told(node));
+    /// Checks that a process stays within the limits, and sends nothing before `retry_after` has
+    /// passed.
+    fn check_request_rate(&mut self, node: usize, write: bool) {
+        let (now, local_now) = (self.now, self.local_now(node));
         let counted = self.scenario.counted;
         let candidate = &mut self.nodes[node];
-        if told < candidate.told_to_wait_until {
-            return self
-                .break_rule(|w| format!("{} was told to wait and does not", w.nodes[node].name()));
+        if local_now < candidate.rate_limited_until {
+            return self.break_rule(|run| {
+                format!("{} was told to wait but sends", run.nodes[node].name())
+            });
         }
         if !write || !counted {
             return;
@@ -232,36 +234,36 @@ impl World {
             sent.pop_front();
         }
         sent.push_back(now);
-        // By true time, and the process counts by a clock that may run 1.4 % fast.
+        // By true time; the process counts by a clock that may run 1.4 % fast.
         let last_minute = |at: &&Time| now.since(**at) < Duration::from_secs(59);
         let in_a_minute = sent.iter().rev().take_while(last_minute).count();
         if sent.len() > MOST_AN_HOUR || in_a_minute > MOST_A_MINUTE {
-            self.break_rule(|w| format!("{} writes too much", w.nodes[node].name()));
+            self.break_rule(|run| format!("{} writes too often", run.nodes[node].name()));
         }
     }
 
     pub(super) fn deliver(&mut self, from: Sender, answer: Answer) {
         self.measure_answer(from);
-        if let Who::Neighbour(index) = from.who {
+        if let Requester::Neighbour(index) = from.requester {
             return self.deliver_to_neighbour(index, from.request, answer);
         }
-        let Who::Candidate(node) = from.who else {
+        let Requester::Candidate(node) = from.requester else {
             return;
         };
         let candidate = &self.nodes[node];
-        if candidate.life != from.life {
+        if candidate.generation != from.generation {
             return;
         }
         match candidate.power {
             Power::Off => return,
             Power::Paused | Power::Suspended => {
-                // It waits in the socket.
+                // The answer waits in the socket.
                 let answer = Box::new(answer);
                 return self.after(Duration::from_millis(500), Event::Answer { from, answer });
             }
             Power::On => {}
         }
-        // The elector's owner handles what is due before what came in.
+        // The elector's owner handles timeouts before answers.
         self.step(node);
         let Some(call) = &self.nodes[node].call else {
             return;
@@ -270,41 +272,41 @@ impl World {
             return;
         }
         let deadline = call.deadline;
-        self.hear(node, &answer);
-        let told = self.told(node);
-        let step = self.nodes[node].protocol.handle_answer(told, answer);
+        self.note_answer(node, &answer);
+        let local_now = self.local_now(node);
+        let step = self.nodes[node].protocol.handle_answer(local_now, answer);
         self.drive(node, step, deadline);
         self.step(node);
     }
 
-    /// What the client keeps of an answer.
-    fn hear(&mut self, node: usize, answer: &Answer) {
-        let told = self.told(node);
+    /// Notes the limits that an answer states, as the client does.
+    fn note_answer(&mut self, node: usize, answer: &Answer) {
+        let local_now = self.local_now(node);
         let candidate = &mut self.nodes[node];
-        candidate.limits.note_result(told, &answer.reply);
+        candidate.limits.note_result(local_now, &answer.reply);
         if let Err(LockError::RateLimited { retry_after, .. }) = &answer.reply {
-            candidate.told_to_wait_until = told + *retry_after;
+            candidate.rate_limited_until = local_now + *retry_after;
         }
     }
 
-    fn time_out_call(&mut self, node: usize, told: Instant) {
+    fn time_out_call(&mut self, node: usize, local_now: Instant) {
         let Some(call) = &self.nodes[node].call else {
             return;
         };
-        if told < call.deadline {
+        if local_now < call.deadline {
             return;
         }
         let (deadline, answer) = (call.deadline, call.timed_out());
-        let step = self.nodes[node].protocol.handle_answer(told, answer);
+        let step = self.nodes[node].protocol.handle_answer(local_now, answer);
         self.drive(node, step, deadline);
     }
 
     fn leave(&mut self, node: usize, finish: Finish) {
-        self.note(|w| format!("{} has left: {finish:?}", w.nodes[node].name()));
+        self.note(|run| format!("{} has left: {finish:?}", run.nodes[node].name()));
         self.check_leaving(node, finish);
         self.power_off(node);
         let back = self.seconds(0.5, 60.0);
-        let kind = Trouble::Crash;
-        self.after(back, Event::Relief { node, kind });
+        let kind = NodeFault::Crash;
+        self.after(back, Event::NodeFaultEnds { node, kind });
     }
 }

@@ -1,16 +1,17 @@
-//! What is written down of a world for who measures it, and the ends of terms that are measured. It
-//! draws nothing in worlds that are not.
+//! Measurements of a run, and the ends of measured terms. In runs that are not measured this draws
+//! nothing.
 
 use std::time::Duration;
 
-use super::{Event, Sender, Trouble, Who, World};
+use super::{Event, NodeFault, Requester, Run, Sender};
 use crate::faults::Latency;
 use crate::ledger::{End, Purpose, Requests};
 use crate::node::Power;
 use crate::service::Landed;
 
-impl World {
-    /// Draws which part of its time a request takes for the way there; the rest is for the way back.
+impl Run {
+    /// Draws the part of a request's duration that passes before it arrives; the rest passes before
+    /// the answer.
     pub(super) fn split(
         &mut self,
         latency: Latency,
@@ -29,7 +30,7 @@ impl World {
         (there, Sender { back, ..from })
     }
 
-    /// Where processes do not start all at once, this one does later.
+    /// Delays the start of a process, if the scenario spreads the starts.
     pub(super) fn starts_later(&mut self, node: usize) -> bool {
         let within = self.scenario.starts_within;
         if within.is_zero() {
@@ -37,14 +38,14 @@ impl World {
         }
         self.power_off(node);
         let after = self.between((Duration::ZERO, within));
-        let kind = Trouble::Crash;
-        self.after(after, Event::Relief { node, kind });
+        let kind = NodeFault::Crash;
+        self.after(after, Event::NodeFaultEnds { node, kind });
         true
     }
 
-    /// A request has reached the service.
+    /// Measures a request that has reached the service.
     pub(super) fn measure(&mut self, from: Sender, count: fn(&mut Requests)) {
-        if self.tally.ledger.is_none() || !matches!(from.who, Who::Candidate(_)) {
+        if self.tally.ledger.is_none() || !matches!(from.requester, Requester::Candidate(_)) {
             return;
         }
         let leads = self.leads(from);
@@ -66,12 +67,12 @@ impl World {
         }
     }
 
-    /// A write goes out, under this token.
-    pub(super) fn measure_write(&mut self, node: usize, token: u64, holder: &str) {
+    /// Measures a write that is sent with this fencing token.
+    pub(super) fn measure_write(&mut self, node: usize, fencing_token: u64, holder: &str) {
         let candidate = &self.nodes[node];
         let purpose = if candidate.elector.is_leader() || holder.is_empty() {
             Purpose::Other
-        } else if candidate.term.0 == token && !candidate.term.1.is_empty() {
+        } else if candidate.term.0 == fencing_token && !candidate.term.1.is_empty() {
             Purpose::Confirmation
         } else {
             Purpose::Claim
@@ -83,19 +84,19 @@ impl World {
     }
 
     pub(super) fn measure_landing(&mut self, from: Sender, landed: &Landed) {
-        if self.tally.ledger.is_none() || !matches!(from.who, Who::Candidate(_)) {
+        if self.tally.ledger.is_none() || !matches!(from.requester, Requester::Candidate(_)) {
             return;
         }
         let before = landed.before;
-        let taken = landed.took_effect && before.process != Some(from.process);
+        let taken = landed.is_effective && before.process != Some(from.process);
         let since = self.service.landed_at(before.revision);
         let free_at = before
             .lease
             .zip(since)
             .filter(|_| taken && !before.released);
         if let Some(ledger) = &mut self.tally.ledger {
-            if !landed.took_effect {
-                ledger.note_forestalled();
+            if !landed.is_effective {
+                ledger.note_lost_claim();
             }
             if let Some((lease, since)) = free_at {
                 ledger.note_taken(since.after(lease));
@@ -103,8 +104,8 @@ impl World {
         }
     }
 
-    /// A term begins, and is to end some time.
-    pub(super) fn measure_term(&mut self, node: usize, token: u64) {
+    /// Measures a term that begins, and plans its end.
+    pub(super) fn measure_term(&mut self, node: usize, fencing_token: u64) {
         let now = self.now;
         if let Some(ledger) = &mut self.tally.ledger {
             ledger.note_term(now);
@@ -112,22 +113,29 @@ impl World {
         let Some(ends) = self.scenario.ends else {
             return;
         };
-        let life = self.nodes[node].life;
+        let generation = self.nodes[node].generation;
         let after = self.between(ends.after);
-        self.after(after, Event::TermEnds { node, life, token });
+        self.after(
+            after,
+            Event::TermEnds {
+                node,
+                generation,
+                fencing_token,
+            },
+        );
     }
 
     fn between(&mut self, (least, most): (Duration, Duration)) -> Duration {
         self.seconds(least.as_secs_f64(), most.as_secs_f64())
     }
 
-    pub(super) fn end_term(&mut self, node: usize, life: u64, token: u64) {
+    pub(super) fn end_term(&mut self, node: usize, generation: u64, fencing_token: u64) {
         let candidate = &self.nodes[node];
-        let leads = candidate.life == life && candidate.elector.is_leader();
+        let leads = candidate.generation == generation && candidate.elector.is_leader();
         let Some(ends) = self.scenario.ends else {
             return;
         };
-        if !leads || candidate.term.0 != token || self.healing.is_some() {
+        if !leads || candidate.term.0 != fencing_token || self.recovery.is_some() {
             return;
         }
         match ends.how {
@@ -140,7 +148,7 @@ impl World {
         if self.nodes[node].power != Power::On || self.has_orphans(node) {
             return;
         }
-        self.note(|w| format!("{} is KILLED", w.nodes[node].name()));
+        self.note(|run| format!("{} is KILLED", run.nodes[node].name()));
         let now = self.now;
         if let Some(ledger) = &mut self.tally.ledger {
             ledger.note_end(End::Killed, now);
@@ -148,20 +156,20 @@ impl World {
         self.continue_guards(node);
         self.power_off(node);
         let away = self.between(away);
-        let kind = Trouble::Crash;
-        self.after(away, Event::Relief { node, kind });
+        let kind = NodeFault::Crash;
+        self.after(away, Event::NodeFaultEnds { node, kind });
     }
 
     fn stop(&mut self, node: usize) {
-        self.note(|w| format!("{} is to STOP", w.nodes[node].name()));
-        let told = self.told(node);
-        self.nodes[node].elector.handle_cancel(told);
+        self.note(|run| format!("{} is asked to STOP", run.nodes[node].name()));
+        let local_now = self.local_now(node);
+        self.nodes[node].elector.handle_cancel(local_now);
         self.step(node);
     }
 
-    /// Nothing is left of a workload: a leader that was asked to stop gives its lease back now.
-    pub(super) fn measure_gone(&mut self, node: usize) {
-        let stops = self.nodes[node].elector.is_leader() && self.healing.is_none();
+    /// Measures a stopped workload: a leader that was asked to stop releases its lease now.
+    pub(super) fn measure_workload_stopped(&mut self, node: usize) {
+        let stops = self.nodes[node].elector.is_leader() && self.recovery.is_none();
         let now = self.now;
         if let Some(ledger) = &mut self.tally.ledger
             && stops
@@ -170,18 +178,18 @@ impl World {
         }
     }
 
-    /// Another program of the user reads or writes, and will again.
-    pub(super) fn outside(&mut self, write: bool) {
-        self.quota.outside(self.now, write);
-        self.outside_again(write);
+    /// Handles one request of another program of the account, and plans the next.
+    pub(super) fn foreign_request(&mut self, write: bool) {
+        self.quota.foreign_request(self.now, write);
+        self.plan_foreign_request(write);
     }
 
-    pub(super) fn outside_again(&mut self, write: bool) {
-        let (reads, writes) = self.faults.outside;
+    pub(super) fn plan_foreign_request(&mut self, write: bool) {
+        let (reads, writes) = self.faults.foreign_reads_and_writes;
         let an_hour = if write { writes } else { reads };
         if an_hour > 0.0 {
             let period = Duration::from_secs_f64(3600.0 / an_hour);
-            self.after(period, Event::Outside { write });
+            self.after(period, Event::ForeignRequest { write });
         }
     }
 }

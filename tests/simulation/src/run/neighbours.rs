@@ -1,5 +1,6 @@
-//! Electors of other locks, whose records are in other files of the same gist: what they write disturbs
-//! ours, and ours disturb them. Nothing else befalls them, so they lead from the beginning to the end.
+//! Electors of other locks, whose records are in other files of the same gist. Their writes disturb
+//! the candidates, and the reverse. They have no faults of their own, so they lead from beginning
+//! to end.
 
 use elector::election::action::Action;
 use elector::election::config::LeaderElectionConfig;
@@ -9,8 +10,8 @@ use elector::lock::gist::budget::Budget;
 use elector::lock::gist::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use elector::lock::gist::wire::{Answer, Request};
 
-use super::{Event, Sender, Who, World};
-use crate::clock::{Clock, Shows, Time};
+use super::{Event, Requester, Run, Sender};
+use crate::clock::{Clock, Time, TimeSource};
 use crate::node::Call;
 use crate::tally::Kind;
 
@@ -25,15 +26,15 @@ pub(super) struct Neighbour {
     wake: Option<Time>,
 }
 
-impl World {
-    pub(super) fn populate_neighbours(&mut self) {
+impl Run {
+    pub(super) fn add_neighbours(&mut self) {
         for index in 0..self.scenario.neighbours {
             let clock = Clock {
                 offset: self.rng.u64(1..100_000) * 1_000_000_000,
                 drift_ppm: 0,
                 set_forward: 0,
-                stood_still: 0,
-                shows: Shows::Boot,
+                suspended_for: 0,
+                source: TimeSource::Boot,
             };
             let config = LeaderElectionConfig {
                 identity: format!("neighbour {index}"),
@@ -51,7 +52,7 @@ impl World {
             let delay = Some(self.scenario.confirm_delay);
             self.neighbours.push(Neighbour {
                 file,
-                elector: LeaderElector::new(config, delay, clock.told(start)),
+                elector: LeaderElector::new(config, delay, clock.local_now(start)),
                 clock,
                 protocol,
                 call: None,
@@ -68,7 +69,7 @@ impl World {
     }
 
     pub(super) fn neighbour_wakes(&mut self, index: usize) {
-        // Otherwise it has put that off.
+        // Otherwise the wake-up was rescheduled.
         if self.neighbours[index].wake == Some(self.now) {
             self.step_neighbour(index);
         }
@@ -78,55 +79,61 @@ impl World {
         let now = self.now;
         let neighbour = &mut self.neighbours[index];
         neighbour.wake = None;
-        let told = neighbour.clock.told(now);
-        neighbour.elector.handle_timeout(told);
+        let local_now = neighbour.clock.local_now(now);
+        neighbour.elector.handle_timeout(local_now);
         if let Some(call) = &neighbour.call
-            && told >= call.deadline
+            && local_now >= call.deadline
         {
             let deadline = call.deadline;
-            let step = neighbour.protocol.handle_answer(told, call.timed_out());
+            let step = neighbour
+                .protocol
+                .handle_answer(local_now, call.timed_out());
             self.drive_neighbour(index, step, deadline);
         }
-        self.act_neighbour(index, told);
+        self.act_neighbour(index, local_now);
         let neighbour = &self.neighbours[index];
         let call = neighbour.call.as_ref().map(|call| call.deadline);
         let next = [call, neighbour.elector.poll_timeout()];
-        if let Some(told) = next.into_iter().flatten().min() {
-            let at = neighbour.clock.true_time(told).max(now);
+        if let Some(local_now) = next.into_iter().flatten().min() {
+            let at = neighbour.clock.true_time(local_now).max(now);
             self.wake_neighbour(index, at);
         }
     }
 
-    fn act_neighbour(&mut self, index: usize, told: Instant) {
+    fn act_neighbour(&mut self, index: usize, local_now: Instant) {
         loop {
             let neighbour = &mut self.neighbours[index];
             let time_of_day = || format!("{}", self.now.0);
-            let Some(action) = neighbour.elector.poll_action(told, time_of_day) else {
+            let Some(action) = neighbour.elector.poll_action(local_now, time_of_day) else {
                 return;
             };
             match action {
                 Action::Get { timeout } => {
                     let step = neighbour.protocol.start_get();
-                    self.drive_neighbour(index, step, told + timeout);
+                    self.drive_neighbour(index, step, local_now + timeout);
                 }
                 Action::Create { record, timeout } => {
                     let step = neighbour.protocol.start_create(&record);
-                    self.drive_neighbour(index, step, told + timeout);
+                    self.drive_neighbour(index, step, local_now + timeout);
                 }
                 Action::Update { record, timeout } => {
                     let step = neighbour.protocol.start_update(&record);
-                    self.drive_neighbour(index, step, told + timeout);
+                    self.drive_neighbour(index, step, local_now + timeout);
                 }
-                Action::StartLeading {
-                    fencing_token: token,
-                    ..
-                } => {
-                    self.note(|w| format!("{} leads ({token})", w.name_of(Who::Neighbour(index))));
+                Action::StartLeading { fencing_token, .. } => {
+                    self.note(|run| {
+                        format!(
+                            "{} leads ({fencing_token})",
+                            run.name_of(Requester::Neighbour(index))
+                        )
+                    });
                 }
                 Action::StopLeading { reason, .. } => {
-                    let who = self.name_of(Who::Neighbour(index));
-                    self.violate(format!("{who} loses its lead: {reason}"));
-                    self.neighbours[index].elector.handle_workload_gone(told);
+                    let requester = self.name_of(Requester::Neighbour(index));
+                    self.violate(format!("{requester} loses its lease: {reason}"));
+                    self.neighbours[index]
+                        .elector
+                        .handle_workload_gone(local_now);
                 }
                 Action::Notice(_)
                 | Action::NewLeader(_)
@@ -139,15 +146,15 @@ impl World {
     fn drive_neighbour(&mut self, index: usize, step: Step, deadline: Instant) {
         let now = self.now;
         let neighbour = &mut self.neighbours[index];
-        let told = neighbour.clock.told(now);
+        let local_now = neighbour.clock.local_now(now);
         match step {
             Step::Done(outcome) => {
                 neighbour.call = None;
                 match outcome {
-                    Outcome::Got(result) => neighbour.elector.handle_got(told, result),
+                    Outcome::Got(result) => neighbour.elector.handle_got(local_now, result),
                     Outcome::Wrote(result) => {
                         let words = format!("neighbour {index} wrote: {result:?}");
-                        neighbour.elector.handle_wrote(told, result);
+                        neighbour.elector.handle_wrote(local_now, result);
                         self.note(|_| words);
                     }
                 }
@@ -155,8 +162,8 @@ impl World {
             Step::Ask(request) => {
                 neighbour.requests += 1;
                 let from = Sender {
-                    who: Who::Neighbour(index),
-                    life: 0,
+                    requester: Requester::Neighbour(index),
+                    generation: 0,
                     request: neighbour.requests,
                     process: 0,
                     sent: now,
@@ -180,8 +187,8 @@ impl World {
         let Some(call) = neighbour.call.take_if(|call| call.request == request) else {
             return;
         };
-        let told = neighbour.clock.told(now);
-        let step = neighbour.protocol.handle_answer(told, answer);
+        let local_now = neighbour.clock.local_now(now);
+        let step = neighbour.protocol.handle_answer(local_now, answer);
         self.drive_neighbour(index, step, call.deadline);
         self.step_neighbour(index);
     }

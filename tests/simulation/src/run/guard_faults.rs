@@ -1,22 +1,23 @@
-//! What befalls workloads and guards, and how long things take there: all drawn from a generator of their
-//! own.
+//! Faults of workloads and guards, and the time that their steps take, all from a separate
+//! generator.
 
 use std::time::Duration;
 
-use super::{Event, World};
+use super::{Event, Run};
 use crate::node::{Node, Power};
 use crate::tally::Kind;
 use crate::workload::Guard;
 
-impl World {
-    // ---- how long things take ----
+impl Run {
+    // ---- how long steps take ----
 
-    /// A thread or process that has something to do gets to run.
+    /// Draws the time until a runnable thread or process runs.
     pub(super) fn latency(&mut self) -> Duration {
         Duration::from_nanos(self.workload_rng.u64(50_000..5_000_000))
     }
 
-    /// One that is new: mostly soon, and seconds later on a starved machine.
+    /// Draws the time until a new thread or process runs: usually short, seconds on an overloaded
+    /// machine.
     pub(super) fn start_delay(&mut self) -> Duration {
         let probability = self.workload_faults.slow_starts;
         if probability > 0.0 && self.workload_rng.f64() < probability {
@@ -34,27 +35,27 @@ impl World {
         probability > 0.0 && self.workload_rng.f64() < probability
     }
 
-    // ---- troubles ----
+    // ---- faults ----
 
-    pub(super) fn plan_workload_troubles(&mut self) {
-        // With the moments drawn as those of other troubles are, but from another generator.
+    pub(super) fn plan_guard_faults(&mut self) {
+        // Times are drawn like those of other faults, but from the other generator.
         std::mem::swap(&mut self.rng, &mut self.workload_rng);
         for at in self.moments(self.workload_faults.guards_killed) {
-            self.at(at, Event::GuardTrouble { kills: true });
+            self.at(at, Event::GuardFault { kills: true });
         }
         for at in self.moments(self.workload_faults.guards_stopped) {
-            self.at(at, Event::GuardTrouble { kills: false });
+            self.at(at, Event::GuardFault { kills: false });
         }
         std::mem::swap(&mut self.rng, &mut self.workload_rng);
     }
 
-    /// One of the guards whose electors run is killed or stopped.
-    pub(super) fn guard_trouble(&mut self, kills: bool) {
-        if self.healing.is_some() {
+    /// Kills or stops one of the guards whose elector runs.
+    pub(super) fn guard_fault(&mut self, kills: bool) {
+        if self.recovery.is_some() {
             return;
         }
         let runs = |node: &Node, guard: &Guard| {
-            node.power == Power::On && guard.life == node.life && !guard.stopped
+            node.power == Power::On && guard.generation == node.generation && !guard.stopped
         };
         let guards = self.nodes.iter().enumerate().flat_map(|(index, node)| {
             let guards = node.guards.iter().filter(move |guard| runs(node, guard));
@@ -70,7 +71,7 @@ impl World {
             return self.kill_guard(node, number);
         }
         self.tally.count(Kind::GuardStopped);
-        self.note(|w| format!("the guard of {} is STOPPED", w.nodes[node].name()));
+        self.note(|run| format!("the guard of {} is STOPPED", run.nodes[node].name()));
         if let Some(guard) = self.guard(node, number) {
             guard.stopped = true;
         }
@@ -81,15 +82,15 @@ impl World {
         }
     }
 
-    /// Before its elector is stopped or killed, every guard goes on.
+    /// Continues every guard before its elector is stopped or killed.
     pub(super) fn continue_guards(&mut self, node: usize) {
-        for number in self.numbers_of_guards(node) {
+        for number in self.guard_numbers(node) {
             self.continue_guard(node, number);
         }
     }
 
-    /// Whatever runs behaves from now on.
-    pub(super) fn heal_workload(&mut self, node: usize) {
+    /// Ends all faults of a candidate's workload.
+    pub(super) fn end_workload_faults(&mut self, node: usize) {
         self.continue_guards(node);
         let most = Duration::from_secs(3);
         let candidate = &mut self.nodes[node];

@@ -6,9 +6,9 @@ use std::time::Duration;
 use elector::election::config::LeaderElectionConfig;
 use simulation::faults::Latency;
 use simulation::ledger::{Change, End, Ledger};
+use simulation::run::{Checks, run};
 use simulation::scenario::{Ends, Scenario};
 use simulation::tally::Tally;
-use simulation::world::{Checks, run};
 
 use crate::figure::Spread;
 
@@ -38,7 +38,7 @@ pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// What is simulated.
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct MeasuredRun {
     pub config: LeaderElectionConfig,
     pub candidates: usize,
     pub latency: Latency,
@@ -53,17 +53,17 @@ pub struct World {
     pub seed: u64,
 }
 
-/// What came of a world.
+/// What came of a run.
 pub struct Outcome {
     pub tally: Tally,
     pub ledger: Box<Ledger>,
 }
 
-impl World {
+impl MeasuredRun {
     /// With the default times and GitHub's limits and (assumed) latency; processes start within two
     /// minutes.
-    pub fn new(candidates: usize, lasts: Duration) -> World {
-        World {
+    pub fn new(candidates: usize, lasts: Duration) -> MeasuredRun {
+        MeasuredRun {
             config: LeaderElectionConfig::new("?"),
             candidates,
             latency: GITHUB,
@@ -87,7 +87,7 @@ impl World {
         );
         scenario.faults.limits = self.limits;
         scenario.counted = self.limits;
-        scenario.faults.outside = self.others;
+        scenario.faults.foreign_reads_and_writes = self.others;
         scenario.confirm_delay = CONFIRM_DELAY;
         scenario.starts_within = self.starts_within;
         scenario.ends = self.ends.map(|(how, mean)| Ends {

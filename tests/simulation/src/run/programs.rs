@@ -1,28 +1,28 @@
-//! What a guard runs: CMD, and what CMD starts and does not take with it. They end when they were told
-//! to, after a while or never, or by themselves; and what is killed does nothing any more.
+//! Processes that a guard runs: CMD, and the descendants that CMD leaves behind. They exit a while
+//! after SIGTERM, or by themselves, or never. A killed process does nothing any more.
 
 use std::time::Duration;
 
 use elector::election::time::Instant;
 
-use super::{Event, World};
+use super::{Event, Run};
 use crate::clock::Time;
 use crate::node::{Node, Power};
 use crate::tally::Kind;
 use crate::workload::{Phase, Process};
 
-/// What a workload's exit code is if it ends by itself.
+/// Exit code of a workload that exits by itself.
 pub(super) const EXIT_CODE: i32 = 3;
 
-/// That of one that was not started, as it was too late.
+/// Exit code of a workload that was not started because it was too late.
 pub(super) const NOT_STARTED: i32 = 126;
 
-/// Those of one that TERM or KILL ended.
+/// Exit codes of a workload that SIGTERM or SIGKILL ended.
 const TERMINATED: i32 = 128 + 15;
 const KILLED: i32 = 128 + 9;
 
-impl World {
-    /// It starts the program that becomes CMD.
+impl Run {
+    /// Starts the process that becomes CMD.
     pub(super) fn start_cmd(&mut self, node: usize, number: u64) {
         let begins_at = self.now.after(self.start_delay());
         let Some(guard) = self.guard(node, number) else {
@@ -30,13 +30,13 @@ impl World {
         };
         guard.unreaped = true;
         guard.code = EXIT_CODE;
-        guard.watch.handle_started(1);
+        guard.state.handle_started(1);
         let process = Process {
             guard: number,
-            life: guard.life,
-            token: guard.token,
+            generation: guard.generation,
+            fencing_token: guard.fencing_token,
             main: true,
-            becomes_cmd: Some((begins_at, guard.watch.valid_until())),
+            becomes_cmd: Some((begins_at, guard.state.valid_until())),
             grouped: true,
             escapes: false,
             takes: guard.takes,
@@ -48,14 +48,14 @@ impl World {
         self.at(begins_at, Event::Processes { node });
     }
 
-    /// CMD runs, if its time is not over and nobody wants it to end already.
+    /// Turns the process into CMD, unless its time is over or it was already asked to stop.
     fn become_cmd(&mut self, node: usize, index: usize, until: Instant) {
-        let told = self.told(node);
+        let local_now = self.local_now(node);
         let process = &self.nodes[node].workload[index];
-        let (number, token) = (process.guard, process.token);
-        if process.termed || until <= told {
+        let (number, fencing_token) = (process.guard, process.fencing_token);
+        if process.termed || until <= local_now {
             self.nodes[node].workload.swap_remove(index);
-            return self.tell_of_end(node, number, Some(NOT_STARTED));
+            return self.report_exit(node, number, Some(NOT_STARTED));
         }
         self.check_start(node, index);
         let ends = self.workload_chance(self.workload_faults.ends);
@@ -69,15 +69,15 @@ impl World {
         }
         self.note_leader();
         self.note_change();
-        self.note(|w| {
+        self.note(|run| {
             format!(
-                "the workload of {} RUNS, token {token}",
-                w.nodes[node].name()
+                "the workload of {} RUNS, fencing token {fencing_token}",
+                run.nodes[node].name()
             )
         });
     }
 
-    /// CMD starts something that it will not take with it.
+    /// Starts a child that CMD will leave behind.
     fn start_child(&mut self, node: usize, index: usize) {
         self.tally.count(Kind::Leftover);
         let takes = if self.workload_rng.bool() {
@@ -97,7 +97,7 @@ impl World {
         self.nodes[node].workload.push(child);
     }
 
-    /// TERM, to all of a guard's processes or to CMD's group.
+    /// Sends SIGTERM to all of a guard's processes or to CMD's group.
     pub(super) fn terminate(&mut self, node: usize, number: u64, group: bool) {
         let now = self.now;
         let mut ends = Vec::new();
@@ -107,7 +107,7 @@ impl World {
         for process in meant {
             process.termed = true;
             if process.becomes_cmd.is_some() {
-                // It notices when it does.
+                // It reacts when it becomes CMD.
                 continue;
             }
             let at = now.after(process.takes);
@@ -119,10 +119,10 @@ impl World {
         for at in ends {
             self.at(at, Event::Processes { node });
         }
-        self.note(|w| format!("TERM to the workload of {}", w.nodes[node].name()));
+        self.note(|run| format!("TERM to the workload of {}", run.nodes[node].name()));
     }
 
-    /// KILL, to all of a guard's processes: none of them does anything any more.
+    /// Sends SIGKILL to all of a guard's processes.
     pub(super) fn kill_all(&mut self, node: usize, number: u64) {
         let mut killed_cmd = false;
         self.nodes[node].workload.retain_mut(|process| {
@@ -131,12 +131,12 @@ impl World {
             killed_cmd |= meant && process.main;
             !meant || escapes
         });
-        self.note(|w| format!("KILL to the workload of {}", w.nodes[node].name()));
-        self.tell_of_end(node, number, killed_cmd.then_some(KILLED));
+        self.note(|run| format!("KILL to the workload of {}", run.nodes[node].name()));
+        self.report_exit(node, number, killed_cmd.then_some(KILLED));
     }
 
-    /// What was to begin or to end by now does.
-    pub(super) fn processes_go_on(&mut self, node: usize) {
+    /// Starts and ends the processes that are due.
+    pub(super) fn advance_processes(&mut self, node: usize) {
         if self.nodes[node].power == Power::Suspended {
             return;
         }
@@ -160,39 +160,39 @@ impl World {
                 true => TERMINATED,
                 false => EXIT_CODE,
             };
-            self.tell_of_end(node, process.guard, process.main.then_some(code));
+            self.report_exit(node, process.guard, process.main.then_some(code));
         }
     }
 
-    /// The guard is told that one of its processes has ended; if it was CMD, how.
-    fn tell_of_end(&mut self, node: usize, number: u64, code: Option<i32>) {
+    /// Reports to the guard that one of its processes exited; `code` is set for CMD.
+    fn report_exit(&mut self, node: usize, number: u64, code: Option<i32>) {
         if let (Some(guard), Some(code)) = (self.guard(node, number), code) {
             guard.code = code;
         }
         let delay = self.latency();
-        self.look_soon(node, number, delay);
+        self.run_guard_soon(node, number, delay);
     }
 
-    // ---- until when it may run ----
+    // ---- latest time at which it may run ----
 
-    /// Keeps until when anything of the present run may run, by what the thread that leads has heard
-    /// of: of a stop an elector that stands still right then cannot tell the guard.
+    /// Updates the latest time at which anything of the program run may run, by the messages that
+    /// its thread has received. Why: a paused elector cannot tell its guard about a stop.
     pub(super) fn limit_run(&mut self, node: usize) {
-        let told = self.told(node);
-        if let Some((guard, limit)) = self.limit_by(node, told) {
+        let local_now = self.local_now(node);
+        if let Some((guard, limit)) = self.limit_by(node, local_now) {
             self.limit_guard(node, guard, |last| *last = limit);
         }
     }
 
-    /// The same for a term that goes on, of which it has not heard yet.
+    /// Extends the latest time for a renewed term of which the thread has not heard yet.
     pub(super) fn extend_limit(&mut self, node: usize) {
-        let told = self.told(node);
-        if let Some((guard, limit)) = self.limit_by(node, told) {
+        let local_now = self.local_now(node);
+        if let Some((guard, limit)) = self.limit_by(node, local_now) {
             self.limit_guard(node, guard, |last| *last = limit.max(*last));
         }
     }
 
-    fn limit_by(&self, node: usize, told: Instant) -> Option<(u64, Time)> {
+    fn limit_by(&self, node: usize, local_now: Instant) -> Option<(u64, Time)> {
         let Node {
             leading,
             config,
@@ -203,8 +203,8 @@ impl World {
         let Phase::Runs(run) = &leading.phase else {
             return None;
         };
-        let end = leading.until + config.termination_grace;
-        let kill_at = leading.kill_at.map(|kill_at| kill_at.max(told));
+        let end = leading.valid_until + config.termination_grace;
+        let kill_at = leading.kill_at.map(|kill_at| kill_at.max(local_now));
         let end = kill_at.map_or(end, |kill_at| kill_at.min(end)) + config.margin();
         Some((run.guard, clock.true_time(end)))
     }
@@ -219,20 +219,20 @@ impl World {
         processes.for_each(|process| set(&mut process.limit));
     }
 
-    /// The elector's process has ended: its guards see that, once they run.
+    /// Disconnects the guards of an elector that exited; they notice when they run.
     pub(super) fn cut_guards(&mut self, node: usize) {
         let config = &self.nodes[node].config;
         let kept = config.termination_grace + config.margin();
-        for number in self.numbers_of_guards(node) {
+        for number in self.guard_numbers(node) {
             let now = self.now;
             let seen_at = self
                 .guard(node, number)
                 .map_or(now, |it| it.ready_at.max(now));
             let clock = self.nodes[node].clock;
-            let limit = clock.true_time(clock.told(seen_at) + kept);
+            let limit = clock.true_time(clock.local_now(seen_at) + kept);
             self.limit_guard(node, number, |last| *last = limit.min(*last));
             let delay = self.latency();
-            self.look_soon(node, number, delay);
+            self.run_guard_soon(node, number, delay);
         }
     }
 }

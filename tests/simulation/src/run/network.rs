@@ -7,12 +7,12 @@ use elector::emulator::{Edit, PendingWrite, Race};
 use elector::lock::gist::wire::{Answer, RateLimit, Reply, Request};
 
 use super::quota::Refused;
-use super::{Event, Sender, Who, World};
+use super::{Event, Requester, Run, Sender};
 use crate::clock::Time;
 use crate::service::{self, FILE, Landed, OTHER_FILE, Sent};
 use crate::tally::Kind;
 
-impl World {
+impl Run {
     pub(super) fn arrive(&mut self, from: Sender, request: Box<Request>) {
         let write = matches!(*request, Request::Write { .. });
         if self.faults.limits
@@ -24,7 +24,7 @@ impl World {
         if write {
             self.measure(from, |one| one.writes = 1);
         }
-        if self.fault(self.faults.throttled, Kind::ToldToWait) {
+        if self.fault(self.faults.throttled, Kind::RateLimited) {
             let retry_after = self.seconds(1.0, 60.0);
             return self.fail(from, Duration::from_millis(50), throttled(retry_after));
         }
@@ -39,7 +39,7 @@ impl World {
         let Request::Write { content, .. } = &*request else {
             return;
         };
-        let file = self.file_of(from.who);
+        let file = self.file_of(from.requester);
         match self
             .service
             .begin_write(Edit::put(&*file, content.as_str()))
@@ -65,9 +65,9 @@ impl World {
         };
         let then = Time(self.now.0.saturating_sub(back));
         let cap = self.faults.history_cap;
-        let mut answer = self
-            .service
-            .read(request, then, self.now, cap, &self.file_of(from.who));
+        let mut answer =
+            self.service
+                .read(request, then, self.now, cap, &self.file_of(from.requester));
         if matches!(answer.reply, Ok(Reply::NotModified)) {
             self.quota.give_back();
             self.measure(from, |one| one.free = 1);
@@ -79,7 +79,7 @@ impl World {
         self.answer(from, answer);
     }
 
-    /// GitHub has read the head, and moves it a little later.
+    /// Reads the head as GitHub does, and moves it a little later.
     fn begin(&mut self, from: Sender, request: Box<Request>, write: PendingWrite) {
         let longest = self.faults.race_window.as_secs_f64();
         let window = self.seconds(0.0, longest);
@@ -95,14 +95,14 @@ impl World {
     }
 
     pub(super) fn land(&mut self, from: Sender, request: &Request, write: &PendingWrite) {
-        let sent = matches!(from.who, Who::Candidate(_)).then_some(Sent {
+        let sent = matches!(from.requester, Requester::Candidate(_)).then_some(Sent {
             process: from.process,
             at: from.sent,
         });
         let race: Race = self.faults.race;
         let landed = self.service.finish_write(write, race, self.now, sent);
-        self.note(|w| w.landing_in_words(from, landed.as_ref().ok()));
-        if landed.as_ref().is_ok_and(|landed| landed.vanished) {
+        self.note(|run| run.describe_landing(from, landed.as_ref().ok()));
+        if landed.as_ref().is_ok_and(|landed| landed.lost_write) {
             self.check_confirmed();
         }
         let Request::Write { until, .. } = request else {
@@ -114,7 +114,7 @@ impl World {
             return self.fail(from, Duration::from_millis(50), failed);
         };
         for (kind, came) in [
-            (Kind::Vanished, landed.vanished),
+            (Kind::LostWrite, landed.lost_write),
             (Kind::Stacked, landed.stacked),
         ] {
             if came {
@@ -122,7 +122,7 @@ impl World {
             }
         }
         self.measure_landing(from, &landed);
-        if let (Who::Candidate(node), true) = (from.who, landed.took_effect) {
+        if let (Requester::Candidate(node), true) = (from.requester, landed.is_effective) {
             self.check_landing(node, from, landed.before);
             if let Some(id) = &landed.write_id
                 && self.nodes[node].process == from.process
@@ -137,7 +137,7 @@ impl World {
         let cap = self.faults.history_cap;
         let mut answer = self
             .service
-            .written(*until, self.now, cap, &self.file_of(from.who));
+            .written(*until, self.now, cap, &self.file_of(from.requester));
         answer.rate = self.rate();
         self.answer(from, answer);
     }
@@ -157,27 +157,27 @@ impl World {
         self.after(way, Event::Answer { from, answer });
     }
 
-    /// What an answer says of the hour's requests: where they were limited before the healing, that
-    /// all of them are there again.
+    /// Returns the rate limit that an answer states. After the faults have ended, the full limit is
+    /// left.
     fn rate(&self) -> Option<RateLimit> {
         let limited = self.scenario.faults.limits;
         limited.then(|| self.quota.rate(self.now, self.faults.limits))
     }
 
-    /// A candidate's read that counts as a request.
+    /// Counts a candidate's read that counts as a request.
     fn note_read(&mut self, from: Sender) {
         if !self.faults.limits || self.leads(from) {
             return;
         }
         self.tally.reads += 1;
-        // While nobody leads, they may take what they need to change that.
+        // While no candidate leads, candidates may use the requests that it takes to change that.
         if self.nodes.iter().any(|node| node.elector.is_leader()) {
             self.quota.note_read(self.now);
         }
     }
 
     pub(super) fn leads(&self, from: Sender) -> bool {
-        let Who::Candidate(node) = from.who else {
+        let Requester::Candidate(node) = from.requester else {
             return false;
         };
         let node = &self.nodes[node];
@@ -195,15 +195,15 @@ impl World {
         self.after(soon, Event::Answer { from, answer });
     }
 
-    /// The file that holds the record for whoever asks.
-    fn file_of(&self, who: Who) -> String {
-        match who {
-            Who::Neighbour(index) => self.neighbours[index].file.clone(),
+    /// Returns the name of the file that holds the requester's record.
+    fn file_of(&self, requester: Requester) -> String {
+        match requester {
+            Requester::Neighbour(index) => self.neighbours[index].file.clone(),
             _ => FILE.to_owned(),
         }
     }
 
-    /// How long a message is on its way.
+    /// Draws the time that a message takes.
     pub(super) fn way(&mut self, slow: f64, kind: Kind) -> Duration {
         if self.fault(slow, kind) {
             self.seconds(0.5, 30.0)
@@ -213,7 +213,7 @@ impl World {
         }
     }
 
-    /// An answer that says that it failed.
+    /// Answers that a request failed.
     pub(super) fn fail(&mut self, from: Sender, delay: Duration, error: LockError) {
         let answer = Box::new(service::answer(self.now, Err(error)));
         self.after(delay, Event::Answer { from, answer });
@@ -228,14 +228,14 @@ impl World {
         else {
             return;
         };
-        self.begin_others(Who::Other, write);
+        self.begin_others(Requester::Other, write);
     }
 
-    /// A write that is none of ours.
-    pub(super) fn begin_others(&mut self, who: Who, write: PendingWrite) {
+    /// Begins a write that no candidate made.
+    pub(super) fn begin_others(&mut self, requester: Requester, write: PendingWrite) {
         let from = Sender {
-            who,
-            life: 0,
+            requester,
+            generation: 0,
             request: 0,
             process: 0,
             sent: self.now,
@@ -248,34 +248,34 @@ impl World {
         self.begin(from, Box::new(request), write);
     }
 
-    fn landing_in_words(&self, from: Sender, landed: Option<&Landed>) -> String {
-        let who = self.name_of(from.who);
+    fn describe_landing(&self, from: Sender, landed: Option<&Landed>) -> String {
+        let requester = self.name_of(from.requester);
         let Some(landed) = landed else {
-            return format!("a write of {who} is refused: 409");
+            return format!("a write of {requester} is refused: 409");
         };
-        let what = match (landed.took_effect, from.who) {
-            (true, _) => "takes effect",
-            (false, Who::Other | Who::Neighbour(_)) => "lands",
-            (false, _) => "is passed over",
+        let what = match (landed.is_effective, from.requester) {
+            (true, _) => "is effective",
+            (false, Requester::Other | Requester::Neighbour(_)) => "lands",
+            (false, _) => "is ignored",
         };
-        let how = match (landed.vanished, landed.stacked) {
-            (true, _) => ", what came before it VANISHES",
+        let how = match (landed.lost_write, landed.stacked) {
+            (true, _) => ", the write before it is LOST",
             (_, true) => ", on top of another",
             _ => "",
         };
         format!(
-            "a write of {who}, sent at {:.3}s, {what}{how}: {:.8}",
+            "a write of {requester}, sent at {:.3}s, {what}{how}: {:.8}",
             from.sent.seconds(),
             landed.revision.to_string()
         )
     }
 
-    pub(super) fn name_of(&self, who: Who) -> String {
-        match who {
-            Who::Candidate(node) => self.nodes[node].name().to_owned(),
-            Who::Legacy(index) => format!("client-go {index}"),
-            Who::Neighbour(index) => format!("neighbour {index}"),
-            Who::Other => "somebody, to the other file,".to_owned(),
+    pub(super) fn name_of(&self, requester: Requester) -> String {
+        match requester {
+            Requester::Candidate(node) => self.nodes[node].name().to_owned(),
+            Requester::ClientGo(index) => format!("client-go {index}"),
+            Requester::Neighbour(index) => format!("neighbour {index}"),
+            Requester::Other => "another writer, to the other file,".to_owned(),
         }
     }
 }

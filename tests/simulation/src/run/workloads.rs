@@ -1,5 +1,5 @@
-//! The elector's thread that leads: it runs the program's [`Supervisor`] for the length of a term, and
-//! carries out what that asks for, as the runtime does.
+//! The elector's thread that leads: it runs the program's [`Supervisor`] for the length of a term
+//! and carries out its actions, as the runtime does.
 //!
 //! ```text
 //!   the term (begins, lasts, ends) ─┐                    ┌──▶ a guard's pipe, SIGKILL
@@ -14,21 +14,21 @@ use elector::workload::message::{FromGuard, LineBuffer, ToGuard};
 use elector::workload::supervisor::{Supervisor, SupervisorAction, WorkloadEnd};
 
 use super::programs::{EXIT_CODE, NOT_STARTED};
-use super::{Event, Trouble, World};
+use super::{Event, NodeFault, Run};
 use crate::node::Power;
 use crate::tally::Kind;
-use crate::workload::{Leading, Phase, Run, Word};
+use crate::workload::{Leading, Message, Phase, ProgramRun};
 
-/// How long a second signal waits for the workload to be killed, before the process ends all the same.
+/// Time that the process waits for its workload to be killed after a second signal.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
-impl World {
-    pub(super) fn start_workload(&mut self, node: usize, token: u64, until: Instant) {
-        let told = self.told(node);
-        self.note(|w| {
+impl Run {
+    pub(super) fn start_workload(&mut self, node: usize, fencing_token: u64, until: Instant) {
+        let local_now = self.local_now(node);
+        self.note(|run| {
             format!(
-                "{} LEADS, token {token}, until {until} (now {told})",
-                w.nodes[node].name()
+                "{} LEADS, fencing token {fencing_token}, until {until} (now {local_now})",
+                run.nodes[node].name()
             )
         });
         self.tally.terms += 1;
@@ -36,55 +36,55 @@ impl World {
             let late = self.now.since(from);
             self.tally.takeover(self.scenario.seed, late);
         }
-        self.measure_term(node, token);
+        self.measure_term(node, fencing_token);
         if self
             .highest_fencing_token
-            .is_some_and(|highest| token <= highest)
+            .is_some_and(|highest| fencing_token <= highest)
         {
             self.violate(format!(
-                "the token {token} does not rise above {:?}",
+                "the fencing token {fencing_token} does not rise above {:?}",
                 self.highest_fencing_token
             ));
         }
-        self.highest_fencing_token = self.highest_fencing_token.max(Some(token));
+        self.highest_fencing_token = self.highest_fencing_token.max(Some(fencing_token));
         self.note_change();
-        if told >= until {
-            self.break_rule(|_| "a term begins after its own end".into());
+        if local_now >= until {
+            self.break_rule(|_| "a term begins after its end".into());
         }
-        self.check_until(node, until);
+        self.check_valid_until(node, until);
         if let Some(old) = &self.nodes[node].leading {
-            let (name, old) = (self.nodes[node].name(), old.token);
+            let (name, old) = (self.nodes[node].name(), old.fencing_token);
             self.violate(format!(
-                "two workloads run, both of {name}: of the terms {old} and {token}"
+                "two workloads run, both of {name}: of the terms {old} and {fencing_token}"
             ));
         }
-        let takes = if self.fault(self.faults.stubborn_workloads, Kind::Stubborn) {
+        let takes = if self.fault(self.faults.term_ignored, Kind::TermIgnored) {
             Duration::from_secs(3600)
         } else {
             self.seconds(0.0, 6.0)
         };
         self.nodes[node].leading = Some(Leading {
-            token,
-            until,
+            fencing_token,
+            valid_until: until,
             kill_at: None,
             killed: false,
             takes,
             phase: Phase::Begins,
         });
         let delay = self.start_delay();
-        self.send_word(node, delay, Word::LeadingBegins);
+        self.send_message(node, delay, Message::LeadingBegins);
     }
 
     pub(super) fn extend(&mut self, node: usize, until: Instant) {
-        self.check_until(node, until);
+        self.check_valid_until(node, until);
         let Some(leading) = &mut self.nodes[node].leading else {
             return;
         };
-        leading.until = until;
+        leading.valid_until = until;
         self.extend_limit(node);
-        // A starved thread hears of it too late, or almost.
+        // On an overloaded machine the thread hears of it too late, or nearly.
         let delay = self.start_delay();
-        self.send_word(node, delay, Word::TermChanged);
+        self.send_message(node, delay, Message::TermChanged);
     }
 
     pub(super) fn stop_workload(&mut self, node: usize, kill_at: Instant) {
@@ -94,97 +94,104 @@ impl World {
         };
         leading.kill_at = Some(leading.kill_at.map_or(kill_at, |at| at.min(kill_at)));
         let delay = self.latency();
-        self.send_word(node, delay, Word::TermChanged);
+        self.send_message(node, delay, Message::TermChanged);
     }
 
-    /// A second signal: the workload is killed, and the process ends without giving the lease back.
-    pub(super) fn second_signal(&mut self, node: usize, life: u64) {
-        if self.nodes[node].life != life || self.nodes[node].power != Power::On {
+    /// Handles a second signal: kills the workload, and exits without releasing the lease.
+    pub(super) fn second_signal(&mut self, node: usize, generation: u64) {
+        if self.nodes[node].generation != generation || self.nodes[node].power != Power::On {
             return;
         }
-        self.note(|w| format!("a SECOND SIGNAL to {}", w.nodes[node].name()));
+        self.note(|run| format!("a SECOND SIGNAL to {}", run.nodes[node].name()));
         self.tally.count(Kind::SecondSignal);
-        let told = self.told(node);
+        let local_now = self.local_now(node);
         let Some(leading) = &mut self.nodes[node].leading else {
-            return self.exit(node, life);
+            return self.exit(node, generation);
         };
         leading.killed = true;
-        leading.kill_at = Some(leading.kill_at.map_or(told, |at| at.min(told)));
+        leading.kill_at = Some(leading.kill_at.map_or(local_now, |at| at.min(local_now)));
         if let Some(run) = leading.run() {
-            run.supervisor.kill(told);
+            run.supervisor.kill(local_now);
         }
         self.limit_run(node);
         self.follow_term(node);
-        self.after(KILL_PATIENCE, Event::Exit { node, life });
+        self.after(KILL_PATIENCE, Event::Exit { node, generation });
         self.step(node);
     }
 
-    /// The process ends itself.
-    pub(super) fn exit(&mut self, node: usize, life: u64) {
-        if self.nodes[node].life != life || self.nodes[node].power != Power::On {
+    /// Exits the process.
+    pub(super) fn exit(&mut self, node: usize, generation: u64) {
+        if self.nodes[node].generation != generation || self.nodes[node].power != Power::On {
             return;
         }
-        self.note(|w| format!("{} exits", w.nodes[node].name()));
+        self.note(|run| format!("{} exits", run.nodes[node].name()));
         self.check_left_behind(node);
         self.power_off(node);
         let back = self.seconds_of_workloads(0.5, 60.0);
-        let kind = Trouble::Crash;
-        self.after(back, Event::Relief { node, kind });
+        let kind = NodeFault::Crash;
+        self.after(back, Event::NodeFaultEnds { node, kind });
     }
 
-    /// Something reaches the elector from its threads and children after a while.
-    pub(super) fn send_word(&mut self, node: usize, delay: Duration, word: Word) {
-        let life = self.nodes[node].life;
-        self.after(delay, Event::Word { node, life, word });
+    /// Sends a message to the elector from its threads and children.
+    pub(super) fn send_message(&mut self, node: usize, delay: Duration, message: Message) {
+        let generation = self.nodes[node].generation;
+        self.after(
+            delay,
+            Event::Message {
+                node,
+                generation,
+                message,
+            },
+        );
     }
 
-    pub(super) fn hear_word(&mut self, node: usize, life: u64, word: Word) {
+    pub(super) fn receive_message(&mut self, node: usize, generation: u64, message: Message) {
         let candidate = &mut self.nodes[node];
-        if candidate.life != life {
+        if candidate.generation != generation {
             return;
         }
         match candidate.power {
             Power::Off => {}
-            Power::Paused | Power::Suspended => candidate.unheard.push(word),
-            Power::On => self.take_word(node, word),
+            Power::Paused | Power::Suspended => candidate.pending_messages.push(message),
+            Power::On => self.handle_message(node, message),
         }
     }
 
-    fn take_word(&mut self, node: usize, word: Word) {
-        let told = self.told(node);
-        match word {
-            Word::LeadingBegins => self.begin_run(node),
-            Word::TermChanged => {
+    fn handle_message(&mut self, node: usize, message: Message) {
+        let local_now = self.local_now(node);
+        match message {
+            Message::LeadingBegins => self.start_program_run(node),
+            Message::TermChanged => {
                 self.limit_run(node);
                 self.follow_term(node);
             }
-            Word::Spawned(guard) => self.hear_of_guard(node, guard),
-            Word::Reports(guard) => self.read_reports(node, guard),
-            Word::GuardEnded(guard) => {
-                // Its last words come first.
+            Message::Spawned(guard) => self.note_guard_spawned(node, guard),
+            Message::Reports(guard) => self.read_reports(node, guard),
+            Message::GuardEnded(guard) => {
+                // Its last reports come first.
                 self.read_reports(node, guard);
                 self.with_run(node, guard, |run| run.supervisor.handle_guard_exited());
             }
-            Word::Cleared(guard) => {
+            Message::Cleared(guard) => {
                 self.with_run(node, guard, |run| {
                     run.supervisor.handle_descendants_killed()
                 });
             }
-            Word::Stop => self.nodes[node].elector.handle_cancel(told),
-            Word::Gone => return self.tell_gone(node),
+            Message::Stop => self.nodes[node].elector.handle_cancel(local_now),
+            Message::WorkloadStopped => return self.report_workload_stopped(node),
         }
         self.step(node);
     }
 
-    fn with_run(&mut self, node: usize, guard: u64, happens: impl FnOnce(&mut Run)) {
+    fn with_run(&mut self, node: usize, guard: u64, happens: impl FnOnce(&mut ProgramRun)) {
         let leading = &mut self.nodes[node].leading;
         if let Some(run) = leading.as_mut().and_then(|leading| leading.run_of(guard)) {
             happens(run);
         }
     }
 
-    /// The guard was spawned. What has changed of the term meanwhile may come after that.
-    fn hear_of_guard(&mut self, node: usize, guard: u64) {
+    /// Notes that the guard was spawned. Changes of the term in the time before may follow.
+    fn note_guard_spawned(&mut self, node: usize, guard: u64) {
         self.with_run(node, guard, |run| {
             run.supervisor.handle_guard_spawned();
             run.follows = true;
@@ -193,13 +200,13 @@ impl World {
     }
 
     fn read_reports(&mut self, node: usize, guard: u64) {
-        let told = self.told(node);
+        let local_now = self.local_now(node);
         let mut nonsense = None;
         self.with_run(node, guard, |run| {
             run.unread = false;
             while let Some(line) = run.reports.next_line() {
                 match line.and_then(|line| FromGuard::parse(&line)) {
-                    Ok(report) => run.supervisor.handle_report(told, report),
+                    Ok(report) => run.supervisor.handle_report(local_now, report),
                     Err(error) => nonsense = Some(error),
                 }
             }
@@ -209,27 +216,27 @@ impl World {
         }
     }
 
-    /// Nothing is left of what the thread ran.
-    fn tell_gone(&mut self, node: usize) {
-        self.note(|w| format!("{}: its workload is gone", w.nodes[node].name()));
+    /// Reports that nothing is left of the thread's program.
+    fn report_workload_stopped(&mut self, node: usize) {
+        self.note(|run| format!("{}: its workload has stopped", run.nodes[node].name()));
         self.note_change();
-        self.check_gone(node);
-        self.measure_gone(node);
-        let told = self.told(node);
+        self.check_workload_stopped(node);
+        self.measure_workload_stopped(node);
+        let local_now = self.local_now(node);
         let candidate = &mut self.nodes[node];
         let killed = candidate.leading.take().is_some_and(|last| last.killed);
-        candidate.elector.handle_timeout(told);
-        candidate.elector.handle_workload_gone(told);
+        candidate.elector.handle_timeout(local_now);
+        candidate.elector.handle_workload_gone(local_now);
         if killed {
-            return self.exit(node, self.nodes[node].life);
+            return self.exit(node, self.nodes[node].generation);
         }
         self.step(node);
     }
 
     // ---- the thread ----
 
-    /// The program is started, unless the term is over by now.
-    fn begin_run(&mut self, node: usize) {
+    /// Starts the program, unless the term has ended.
+    fn start_program_run(&mut self, node: usize) {
         let candidate = &mut self.nodes[node];
         let grace = candidate.config.termination_grace;
         let margin = candidate.config.margin();
@@ -237,14 +244,14 @@ impl World {
             return;
         };
         if leading.killed || leading.kill_at.is_some() {
-            return self.come_back(node, false);
+            return self.end_thread(node, false);
         }
         self.guards += 1;
         let follows = self.workload_rng.bool();
-        leading.phase = Phase::Runs(Box::new(Run {
+        leading.phase = Phase::Runs(Box::new(ProgramRun {
             guard: self.guards,
-            supervisor: Supervisor::start(leading.until, grace, margin),
-            until: leading.until,
+            supervisor: Supervisor::start(leading.valid_until, grace, margin),
+            valid_until: leading.valid_until,
             kill_at: None,
             follows,
             reports: LineBuffer::new(),
@@ -252,14 +259,14 @@ impl World {
         }));
     }
 
-    /// Does what the supervisor asks for.
+    /// Carries out the supervisor's actions.
     pub(super) fn lead(&mut self, node: usize) {
-        let told = self.told(node);
+        let local_now = self.local_now(node);
         let candidate = &mut self.nodes[node];
         let Some(run) = candidate.leading.as_mut().and_then(Leading::run) else {
             return;
         };
-        run.supervisor.handle_timeout(told);
+        run.supervisor.handle_timeout(local_now);
         while let Some((guard, action)) = self.next_action(node) {
             match action {
                 SupervisorAction::SpawnGuard => self.spawn_guard(node, guard),
@@ -268,10 +275,10 @@ impl World {
                     self.tally.count(Kind::GuardOverdue);
                     self.kill_guard(node, guard);
                 }
-                SupervisorAction::KillDescendants => self.clear(node, guard),
+                SupervisorAction::KillDescendants => self.kill_descendants(node, guard),
             }
         }
-        self.end_run(node);
+        self.end_program_run(node);
     }
 
     fn next_action(&mut self, node: usize) -> Option<(u64, SupervisorAction)> {
@@ -285,24 +292,28 @@ impl World {
         if let Some(guard) = guards.iter_mut().find(|guard| guard.number == number) {
             guard.pipe.push(message.to_line().as_bytes());
             let delay = self.latency();
-            self.look_soon(node, number, delay);
+            self.run_guard_soon(node, number, delay);
         }
     }
 
-    /// Kills and reaps everything below the elector.
-    fn clear(&mut self, node: usize, guard: u64) {
-        self.note(|w| format!("{} clears up after its guard", w.nodes[node].name()));
+    /// Kills and reaps all descendants of the elector.
+    fn kill_descendants(&mut self, node: usize, guard: u64) {
+        self.note(|run| format!("{} kills what its guard left", run.nodes[node].name()));
         self.tally.count(Kind::GuardLost);
         let candidate = &mut self.nodes[node];
-        let life = candidate.life;
-        candidate.guards.retain(|guard| guard.life != life);
-        candidate.workload.retain(|process| process.life != life);
+        let generation = candidate.generation;
+        candidate
+            .guards
+            .retain(|guard| guard.generation != generation);
+        candidate
+            .workload
+            .retain(|process| process.generation != generation);
         let delay = self.latency() * 4;
-        self.send_word(node, delay, Word::Cleared(guard));
+        self.send_message(node, delay, Message::Cleared(guard));
     }
 
-    /// What follows when nothing of a run is left.
-    fn end_run(&mut self, node: usize) {
+    /// Continues after everything of a program run has stopped.
+    fn end_program_run(&mut self, node: usize) {
         let Some(leading) = &mut self.nodes[node].leading else {
             return;
         };
@@ -311,16 +322,17 @@ impl World {
         };
         match ended {
             WorkloadEnd::Exited(code) => {
-                // One that its machine could not start in time counts as one that could not be started.
+                // A program that an overloaded machine did not start in time counts as one that
+                // cannot be started.
                 if code != EXIT_CODE && code != NOT_STARTED {
-                    self.break_rule(|w| {
-                        let name = w.nodes[node].name();
-                        format!("the workload of {name}, which was told to end, is said to have ended by itself: {code}")
+                    self.break_rule(|run| {
+                        let name = run.nodes[node].name();
+                        format!("the workload of {name}, which was told to stop, is reported to have exited by itself: {code}")
                     });
                 }
-                self.come_back(node, true);
+                self.end_thread(node, true);
             }
-            WorkloadEnd::GuardLost if leading.kill_at.is_none() => self.come_back(node, true),
+            WorkloadEnd::GuardLost if leading.kill_at.is_none() => self.end_thread(node, true),
             WorkloadEnd::Stopped | WorkloadEnd::GuardOverdue | WorkloadEnd::GuardLost => {
                 leading.phase = Phase::Waits;
                 self.follow_term(node);
@@ -328,13 +340,13 @@ impl World {
         }
     }
 
-    /// The term has changed, or its program was stopped: then that is started again if the term turns
-    /// out to last.
+    /// Handles a changed term. If the program was stopped and the term lasts, the program starts
+    /// again.
     fn follow_term(&mut self, node: usize) {
         if let Some(leading) = &mut self.nodes[node].leading {
             leading.follow();
         }
-        let told = self.told(node);
+        let local_now = self.local_now(node);
         let Some(leading) = &self.nodes[node].leading else {
             return;
         };
@@ -342,26 +354,26 @@ impl World {
             return;
         }
         if leading.killed || leading.kill_at.is_some() {
-            return self.come_back(node, false);
+            return self.end_thread(node, false);
         }
-        if told < leading.until {
-            self.note(|w| format!("{} starts its workload again", w.nodes[node].name()));
+        if local_now < leading.valid_until {
+            self.note(|run| format!("{} starts its workload again", run.nodes[node].name()));
             self.tally.count(Kind::StartedAgain);
-            self.begin_run(node);
+            self.start_program_run(node);
             self.lead(node);
         }
     }
 
-    /// The thread comes back, and may stop the election before.
-    fn come_back(&mut self, node: usize, stop: bool) {
+    /// Ends the thread, and stops the election before if `stop` is set.
+    fn end_thread(&mut self, node: usize, stop: bool) {
         if let Some(leading) = &mut self.nodes[node].leading {
             leading.phase = Phase::Over;
         }
         let mut delay = self.latency();
         if stop {
-            self.send_word(node, delay, Word::Stop);
+            self.send_message(node, delay, Message::Stop);
             delay += self.latency();
         }
-        self.send_word(node, delay, Word::Gone);
+        self.send_message(node, delay, Message::WorkloadStopped);
     }
 }

@@ -1,20 +1,20 @@
-//! A simulated world: candidates, their networks, one gist service, people, and what goes wrong, under
-//! one queue of events in virtual time. The same scenario makes the same world.
+//! A simulated run: candidates, their networks, one gist service, operators and faults, driven by
+//! one event queue in virtual time. The same scenario always gives the same run.
 
 mod checks;
+mod client_go;
 mod guard;
-mod healing;
+mod guard_faults;
 mod history;
-mod legacy;
 mod measured;
 mod neighbours;
 mod network;
-mod people;
+mod node_faults;
+mod operators;
 mod process;
 mod programs;
 mod quota;
-mod troubles;
-mod workload_troubles;
+mod recovery;
 mod workloads;
 
 use std::cmp::Reverse;
@@ -27,36 +27,36 @@ use elector::emulator::PendingWrite;
 use elector::lock::gist::wire::{Answer, Request};
 use fastrand::Rng;
 
-use self::healing::Healing;
-use self::legacy::Legacy;
+use self::client_go::ClientGo;
 use self::neighbours::Neighbour;
 use self::quota::Quota;
+use self::recovery::Recovery;
 use crate::clock::{Clock, Time};
 use crate::faults::Faults;
 use crate::faults::workloads::WorkloadFaults;
-use crate::missing;
 use crate::node::{Node, Process};
 use crate::scenario::Scenario;
 use crate::service::Service;
+use crate::surroundings;
 use crate::tally::{Kind, Tally};
-use crate::workload::Word;
+use crate::workload::Message;
 
-/// How many of the last events a failure shows.
+/// Number of events that a failure shows.
 const TRACE: usize = 120;
 
-/// What is checked.
+/// Set of checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checks {
-    /// What is promised, and the rules that are to bring it about.
+    /// The promises, and the rules that ensure them.
     All,
-    /// What is promised to users only: one leader, and tokens that rise.
+    /// The promises to users only: one leader, and rising fencing tokens.
     Promises,
 }
 
-/// A promise that was broken, and what led to it.
+/// A broken promise or rule, with the events that led to it.
 pub struct Violation {
     pub seed: u64,
-    /// The kind of world.
+    /// Kind of scenario.
     pub kind: &'static str,
     pub what: String,
     pub trace: Vec<String>,
@@ -64,48 +64,45 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the last events of seed {}:", self.seed)?;
+        writeln!(f, "last events of seed {}:", self.seed)?;
         for line in &self.trace {
             writeln!(f, "  {line}")?;
         }
         writeln!(f, "seed {}: {}", self.seed, self.what)?;
         write!(
             f,
-            "to see it again: make soak WORLDS={} FROM={} SEEDS=1",
+            "to reproduce: make soak KIND={} FROM={} SEEDS=1",
             self.kind, self.seed
         )
     }
 }
 
-/// Runs a world to its end.
+/// Runs a scenario to its end.
 ///
 /// # Errors
-/// If something that is checked does not hold, with the events that led to it.
+/// Returns a violation if a check fails, with the events that led to it.
 pub fn run(scenario: &Scenario, checks: Checks) -> Result<Tally, Box<Violation>> {
-    // The words for what happens are made only when they are needed: in a second run, which must
-    // come to the same.
-    World::new(scenario.clone(), checks).run().map_err(|first| {
-        let mut again = World::new(scenario.clone(), checks);
+    // Events are only described in a second run, which must have the same outcome. Why: formatting
+    // them costs most of the time.
+    Run::new(scenario.clone(), checks).run().map_err(|first| {
+        let mut again = Run::new(scenario.clone(), checks);
         again.tracing = true;
         let second = again.run().err();
-        let second = second.expect("a world that failed once fails again");
-        assert_eq!(
-            first.what, second.what,
-            "the same seed makes the same world"
-        );
+        let second = second.expect("a run that failed once fails again");
+        assert_eq!(first.what, second.what, "the same seed gives the same run");
         second
     })
 }
 
-/// Runs a world and prints every event.
+/// Runs a scenario and prints every event.
 ///
 /// # Errors
-/// As `run`.
+/// Returns the same errors as [`run`].
 pub fn show(scenario: &Scenario, checks: Checks) -> Result<Tally, Box<Violation>> {
-    let mut world = World::new(scenario.clone(), checks);
-    world.tracing = true;
-    world.verbose = true;
-    world.run()
+    let mut run = Run::new(scenario.clone(), checks);
+    run.tracing = true;
+    run.verbose = true;
+    run.run()
 }
 
 #[derive(Debug)]
@@ -125,14 +122,14 @@ enum Event {
         from: Sender,
         answer: Box<Answer>,
     },
-    /// Something reaches an elector from its threads and children.
-    Word {
+    /// A message reaches an elector from its threads and children.
+    Message {
         node: usize,
-        life: u64,
-        word: Word,
+        generation: u64,
+        message: Message,
     },
-    /// A guard gets to run.
-    GuardLooks {
+    /// A guard runs.
+    GuardRuns {
         node: usize,
         guard: u64,
     },
@@ -140,12 +137,12 @@ enum Event {
         node: usize,
         guard: u64,
     },
-    /// A process of a workload begins or ends.
+    /// A process of a workload starts or ends.
     Processes {
         node: usize,
     },
-    /// A guard is killed, or stopped.
-    GuardTrouble {
+    /// A guard is killed or stopped.
+    GuardFault {
         kills: bool,
     },
     GuardContinues {
@@ -154,76 +151,76 @@ enum Event {
     },
     SecondSignal {
         node: usize,
-        life: u64,
+        generation: u64,
     },
-    /// An elector waits no longer for its workload to be killed.
+    /// An elector stops waiting for its workload to be killed.
     Exit {
         node: usize,
-        life: u64,
+        generation: u64,
     },
-    Trouble {
+    NodeFault {
         node: usize,
-        kind: Trouble,
+        kind: NodeFault,
     },
-    Relief {
+    NodeFaultEnds {
         node: usize,
-        kind: Trouble,
+        kind: NodeFault,
     },
-    /// A term is to end.
+    /// A measured term ends.
     TermEnds {
         node: usize,
-        life: u64,
-        token: u64,
+        generation: u64,
+        fencing_token: u64,
     },
     OutageEnds,
     Outage,
     OtherFile,
-    /// Other programs of the user send so many requests.
-    Outsiders(u32),
-    /// Another one.
-    Outside {
+    /// Other programs of the account send this many requests.
+    ForeignBurst(u32),
+    /// Another program of the account sends one request.
+    ForeignRequest {
         write: bool,
     },
-    Person,
+    OperatorEdit,
     Rewrite,
-    /// A client-go candidate looks at the record.
-    Legacy {
+    /// A client-go candidate reads the record.
+    ClientGo {
         index: usize,
     },
-    /// An elector of another lock has something to do.
+    /// An elector of another lock wakes.
     Neighbour {
         index: usize,
     },
-    Heal,
+    FaultsEnd,
     Settle,
 }
 
-/// Which request of which process, and when it was sent.
+/// Sender of a request: the process, the request's number, and when it was sent.
 #[derive(Clone, Copy, Debug)]
 struct Sender {
-    who: Who,
-    life: u64,
+    requester: Requester,
+    generation: u64,
     request: u64,
     process: u64,
     sent: Time,
-    /// How long the answer takes, where that is drawn with the request.
+    /// Time that the answer takes, if it was drawn with the request.
     back: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
+enum Requester {
     Candidate(usize),
-    Legacy(usize),
+    ClientGo(usize),
     /// An elector whose record is in another file of the gist.
     Neighbour(usize),
-    /// Who writes the gist's other file.
+    /// The writer of the gist's other file.
     Other,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+enum NodeFault {
     Crash,
-    PoliteStop,
+    GracefulStop,
     Pause,
     Suspend,
     WallJump,
@@ -256,33 +253,33 @@ impl Ord for Queued {
     }
 }
 
-/// A world that runs.
-struct World {
+/// State of a run.
+struct Run {
     scenario: Scenario,
     checks: Checks,
     faults: Faults,
     workload_faults: WorkloadFaults,
     rng: Rng,
-    /// For all that has to do with workloads.
+    /// Generator for everything that concerns workloads.
     workload_rng: Rng,
     now: Time,
     queue: BinaryHeap<Reverse<Queued>>,
     order: u64,
     processes: u64,
-    /// How many guards there were.
+    /// Number of guards so far.
     guards: u64,
     nodes: Vec<Node>,
-    legacy: Vec<Legacy>,
+    client_go: Vec<ClientGo>,
     neighbours: Vec<Neighbour>,
     service: Service,
     quota: Quota,
     outage: bool,
-    /// Moments at which troubles come together.
-    spots: Vec<Time>,
+    /// Times at which faults cluster.
+    burst_times: Vec<Time>,
     highest_fencing_token: Option<u64>,
-    /// The longest lease that a person or a client-go wrote.
+    /// Longest lease that an operator or a client-go candidate wrote.
     longest_foreign: Duration,
-    healing: Option<Healing>,
+    recovery: Option<Recovery>,
     tally: Tally,
     trace: VecDeque<String>,
     violation: Option<String>,
@@ -290,13 +287,13 @@ struct World {
     verbose: bool,
 }
 
-impl World {
-    fn new(scenario: Scenario, checks: Checks) -> World {
+impl Run {
+    fn new(scenario: Scenario, checks: Checks) -> Run {
         let mut rng = Rng::with_seed(scenario.seed ^ 0x5eed);
-        let spots = (0..rng.usize(1..8))
-            .map(|_| Time(rng.u64(..scenario.troubled.as_nanos() as u64)))
+        let burst_times = (0..rng.usize(1..8))
+            .map(|_| Time(rng.u64(..scenario.fault_period.as_nanos() as u64)))
             .collect();
-        let mut world = World {
+        let mut run = Run {
             faults: scenario.faults.clone(),
             workload_faults: scenario.workload_faults.clone(),
             workload_rng: Rng::with_seed(scenario.seed ^ 0x96a4d),
@@ -314,13 +311,13 @@ impl World {
             processes: 0,
             guards: 0,
             nodes: Vec::new(),
-            legacy: Vec::new(),
+            client_go: Vec::new(),
             neighbours: Vec::new(),
             outage: false,
-            spots,
+            burst_times,
             highest_fencing_token: None,
             longest_foreign: Duration::ZERO,
-            healing: None,
+            recovery: None,
             tally: Tally::new(scenario.measured),
             trace: VecDeque::new(),
             violation: None,
@@ -328,11 +325,11 @@ impl World {
             verbose: false,
             scenario,
         };
-        world.populate();
-        world
+        run.add_candidates();
+        run
     }
 
-    fn populate(&mut self) {
+    fn add_candidates(&mut self) {
         for index in 0..self.scenario.candidates.len() {
             let drift = self.faults.drift_ppm;
             let clock = Clock {
@@ -343,8 +340,8 @@ impl World {
                     self.rng.i64(-drift..=drift)
                 },
                 set_forward: 0,
-                stood_still: 0,
-                shows: missing::clock(),
+                suspended_for: 0,
+                source: surroundings::clock(),
             };
             let config = self.scenario.candidates[index].clone();
             let process = self.process(&config, clock);
@@ -353,14 +350,14 @@ impl World {
                 self.step(index);
             }
         }
-        self.populate_legacy();
-        self.populate_neighbours();
-        self.plan_troubles();
-        self.plan_workload_troubles();
-        self.at(self.now.after(self.scenario.troubled), Event::Heal);
+        self.add_client_go();
+        self.add_neighbours();
+        self.plan_faults();
+        self.plan_guard_faults();
+        self.at(self.now.after(self.scenario.fault_period), Event::FaultsEnd);
     }
 
-    /// A new process of a candidate.
+    /// Starts a new process of a candidate.
     fn process(&mut self, config: &LeaderElectionConfig, clock: Clock) -> Process {
         self.processes += 1;
         Process::start(
@@ -368,7 +365,7 @@ impl World {
             config,
             self.scenario.confirm_delay,
             self.scenario.counted,
-            clock.told(self.now),
+            clock.local_now(self.now),
         )
     }
 
@@ -385,17 +382,17 @@ impl World {
     }
 
     fn run(mut self) -> Result<Tally, Box<Violation>> {
-        while let Some(at) = self.next_moment() {
+        while let Some(at) = self.next_time() {
             if self
-                .healing
+                .recovery
                 .as_ref()
-                .is_some_and(|healing| at > healing.end)
+                .is_some_and(|recovery| at > recovery.end)
             {
                 break;
             }
             self.now = at;
             self.tally.events += 1;
-            self.happen_next();
+            self.handle_next();
             self.check();
             if let Some(what) = self.violation.take() {
                 return Err(self.broken(&what));
@@ -406,28 +403,28 @@ impl World {
         if let Some(what) = self.violation.take() {
             return Err(self.broken(&what));
         }
-        self.tally.worlds = 1;
+        self.tally.runs = 1;
         self.tally.writes = self.service.writes;
         self.tally.candidate_hours = self.now.seconds() / 3600.0 * self.nodes.len() as f64;
         Ok(self.tally)
     }
 
-    /// When something happens next: an event, or a candidate that wakes. The candidates are few, and
-    /// put off their next waking with all that they do, so that it has no place in the queue.
-    fn next_moment(&self) -> Option<Time> {
+    /// Returns the time of the next event or of the next candidate that wakes. Wake times stay out
+    /// of the queue because every step of a candidate changes its own.
+    fn next_time(&self) -> Option<Time> {
         let wakes = self.nodes.iter().filter_map(|node| node.wake);
         let queued = self.queue.peek().map(|Reverse(next)| next.at);
         wakes.chain(queued).min()
     }
 
-    fn happen_next(&mut self) {
+    fn handle_next(&mut self) {
         if self
             .queue
             .peek()
             .is_some_and(|Reverse(next)| next.at == self.now)
         {
             if let Some(Reverse(next)) = self.queue.pop() {
-                self.happen(next.event);
+                self.handle(next.event);
             }
             return;
         }
@@ -448,8 +445,8 @@ impl World {
         })
     }
 
-    /// Keeps a line about what happens, if anybody will read it.
-    fn note(&mut self, what: impl FnOnce(&World) -> String) {
+    /// Records a line about an event, if it will be shown.
+    fn note(&mut self, what: impl FnOnce(&Run) -> String) {
         if !self.tracing {
             return;
         }
@@ -463,7 +460,7 @@ impl World {
         self.trace.push_back(line);
     }
 
-    fn happen(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Arrive { from, request } => self.arrive(from, request),
             Event::Land {
@@ -472,30 +469,38 @@ impl World {
                 write,
             } => self.land(from, &request, &write),
             Event::Answer { from, answer } => self.deliver(from, *answer),
-            Event::Word { node, life, word } => self.hear_word(node, life, word),
-            Event::GuardLooks { node, guard } => self.guard_looks(node, guard),
+            Event::Message {
+                node,
+                generation,
+                message,
+            } => self.receive_message(node, generation, message),
+            Event::GuardRuns { node, guard } => self.guard_runs(node, guard),
             Event::GuardTimer { node, guard } => self.guard_timer(node, guard),
-            Event::Processes { node } => self.processes_go_on(node),
-            Event::GuardTrouble { kills } => self.guard_trouble(kills),
+            Event::Processes { node } => self.advance_processes(node),
+            Event::GuardFault { kills } => self.guard_fault(kills),
             Event::GuardContinues { node, guard } => self.continue_guard(node, guard),
-            Event::SecondSignal { node, life } => self.second_signal(node, life),
-            Event::Exit { node, life } => self.exit(node, life),
-            Event::Trouble { node, kind } => self.trouble(node, kind),
-            Event::Relief { node, kind } => self.relief(node, kind),
+            Event::SecondSignal { node, generation } => self.second_signal(node, generation),
+            Event::Exit { node, generation } => self.exit(node, generation),
+            Event::NodeFault { node, kind } => self.begin_fault(node, kind),
+            Event::NodeFaultEnds { node, kind } => self.end_fault(node, kind),
             Event::Outage => self.outage(),
             Event::OutageEnds => {
                 self.note(|_| "outage ends".into());
                 self.outage = false;
             }
-            Event::TermEnds { node, life, token } => self.end_term(node, life, token),
+            Event::TermEnds {
+                node,
+                generation,
+                fencing_token,
+            } => self.end_term(node, generation, fencing_token),
             Event::OtherFile => self.other_file(),
-            Event::Outsiders(requests) => self.quota.outsiders(self.now, requests),
-            Event::Outside { write } => self.outside(write),
-            Event::Person => self.person(),
+            Event::ForeignBurst(requests) => self.quota.foreign_burst(self.now, requests),
+            Event::ForeignRequest { write } => self.foreign_request(write),
+            Event::OperatorEdit => self.operator_edit(),
             Event::Rewrite => self.rewrite(),
-            Event::Legacy { index } => self.legacy_looks(index),
+            Event::ClientGo { index } => self.client_go_polls(index),
             Event::Neighbour { index } => self.neighbour_wakes(index),
-            Event::Heal => self.heal(),
+            Event::FaultsEnd => self.end_faults(),
             Event::Settle => self.settle(),
         }
     }
@@ -508,7 +513,7 @@ impl World {
         probability > 0.0 && self.rng.f64() < probability
     }
 
-    /// As `chance`, and counts what comes about.
+    /// Draws whether a fault occurs, and counts it.
     fn fault(&mut self, probability: f64, kind: Kind) -> bool {
         let comes = self.chance(probability);
         if comes {

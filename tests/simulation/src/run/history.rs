@@ -1,4 +1,4 @@
-//! What `elector history` says of a world, held against what truly was in effect.
+//! Comparison of the output of `elector history` with the truly effective revisions.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,14 @@ use elector::lock::gist::scan::{HistoryScan, Leadership};
 use elector::lock::gist::stored::Stored;
 use elector::lock::gist::wire::Text;
 
-use super::World;
+use super::Run;
 use crate::service::FILE;
 
-/// Requests of a scan, as the command makes them by default.
+/// Requests of a history scan, the command's default.
 const REQUESTS: u32 = 100;
 
-impl World {
-    /// Checks that a history scan tells only the truth.
+impl Run {
+    /// Checks that a history scan reports nothing untrue.
     pub(super) fn check_history(&mut self) {
         let mut scan = HistoryScan::new(Some(crate::service::FILE.to_owned()), REQUESTS);
         while let Some(request) = scan.poll_request() {
@@ -22,38 +22,39 @@ impl World {
                 .service
                 .read(&request, self.now, self.now, usize::MAX, FILE);
             if let Err(error) = scan.handle_answer(answer) {
-                return self.break_rule(|_| format!("the history cannot be read: {error}"));
+                return self.break_rule(|_| format!("reading the history failed: {error}"));
             }
         }
-        // What is given up is left open; what is said must be so.
+        // An assumed piece may be wrong, any other piece must be true.
         let pieces = scan.pieces();
-        let holdings = self.holdings();
+        let leaderships = self.leaderships();
         for piece in pieces.iter().filter(|piece| !piece.assumed) {
             let Some(said) = &piece.leadership else {
                 continue;
             };
-            let mut truths = holdings[piece.newest..=piece.oldest].iter();
+            let mut truths = leaderships[piece.newest..=piece.oldest].iter();
             if let Some(truth) = truths.find(|truth| *truth != said) {
-                let told = format!("the history tells {piece:?}, but there is {truth:?}");
-                return self.break_rule(|_| told);
+                let what =
+                    format!("the history scan reports {piece:?}, but the truth is {truth:?}");
+                return self.break_rule(|_| what);
             }
         }
     }
 
-    /// Who leads at each revision by the full rule, newest first.
-    fn holdings(&self) -> Vec<Leadership> {
+    /// Returns the leadership at each revision by the full rule, newest first.
+    fn leaderships(&self) -> Vec<Leadership> {
         let revisions = self.service.revisions();
         let texts: HashMap<_, _> = revisions.iter().cloned().collect();
         let mut last: Option<(Revision, Leadership)> = None;
         let of = |(revision, _): &(Revision, Text)| {
-            let effect = self.service.effect_at(*revision);
-            let effect = effect.map_or(*revision, |standing| standing.revision);
+            let effect = self.service.effective_at(*revision);
+            let effect = effect.map_or(*revision, |effective| effective.revision);
             match &last {
-                Some((same, holding)) if *same == effect => holding.clone(),
+                Some((same, leadership)) if *same == effect => leadership.clone(),
                 _ => {
-                    let holding = Leadership::of(&Stored::read(&texts[&effect]));
-                    last = Some((effect, holding.clone()));
-                    holding
+                    let leadership = Leadership::of(&Stored::read(&texts[&effect]));
+                    last = Some((effect, leadership.clone()));
+                    leadership
                 }
             }
         };
