@@ -1,4 +1,4 @@
-//! Who is measured: the programs, the settings that they all get, and the processes they are run as.
+//! Contenders: the programs, the settings that they share, and the commands that start them.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -6,34 +6,34 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The settings of all contenders: the elector's defaults.
+/// Settings of all contenders, the elector's defaults.
 pub const LEASE_DURATION: Duration = Duration::from_secs(30);
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(16);
 pub const RETRY_PERIOD: Duration = Duration::from_secs(8);
-/// The elector's alone, its defaults too.
+/// Settings of the elector alone, its defaults too.
 pub const POLL_PERIOD: Duration = Duration::from_secs(2);
 pub const CONFIRM_DELAY: Duration = Duration::from_secs(2);
 
-/// The programs that there are.
+/// Paths of the programs that are measured.
 #[derive(Clone, Debug)]
 pub struct Programs {
     pub elector: PathBuf,
-    /// The same, but with the system's libraries.
+    /// The elector linked with the system's libraries.
     pub shared_elector: PathBuf,
-    /// `None` where there is no Go to build it with.
+    /// The client-go program; `None` if Go is missing.
     pub client_go: Option<PathBuf>,
-    /// This program: it is the elector's workload.
+    /// This program, which is the elector's workload.
     pub bench: PathBuf,
-    /// Where the processes' standard errors go.
+    /// Directory for the standard errors of the processes.
     pub logs: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Contender {
     Elector,
-    /// With a lock that looks whether the record is as it was before it writes.
+    /// client-go with a lock that compares the record before it writes.
     ClientGo,
-    /// With a lock that writes over whatever is there.
+    /// client-go with a lock that overwrites any record.
     ClientGoBlind,
 }
 
@@ -47,7 +47,7 @@ impl Contender {
         }
     }
 
-    /// For names of files and candidates.
+    /// Returns a short name for files and candidates.
     fn short(self) -> &'static str {
         match self {
             Contender::Elector => "elector",
@@ -68,30 +68,30 @@ impl Contender {
     }
 }
 
-/// Where a candidate stands, and as whom.
+/// A candidate's service, gist and identity.
 #[derive(Clone, Debug)]
-pub struct Standing<'a> {
+pub struct Placement<'a> {
     pub url: &'a str,
     pub gist: &'a str,
     pub name: &'a str,
     pub beats: bool,
 }
 
-/// The command that starts one candidate. It inherits nothing of the environment.
+/// Returns the command that starts one candidate. It inherits no environment.
 ///
 /// # Errors
-/// If the program is not there or its log cannot be written.
+/// Returns an error if the program is missing or its log cannot be written.
 pub fn candidate(
     contender: Contender,
     programs: &Programs,
-    standing: &Standing<'_>,
+    placement: &Placement<'_>,
 ) -> Result<Command, String> {
     let mut command = contender.command(programs)?;
     let log = programs.logs.join(format!(
         "{}-{}-{}.log",
         contender.short(),
-        &standing.gist[..8.min(standing.gist.len())],
-        standing.name
+        &placement.gist[..8.min(placement.gist.len())],
+        placement.name
     ));
     let log = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
     let lock = match contender {
@@ -100,25 +100,26 @@ pub fn candidate(
     };
     command
         .env_clear()
-        .env("GITHUB_API_URL", standing.url)
-        .env("GIST_ID", standing.gist)
-        // No secret: the service takes any. One for each election, whose user has GitHub's limits alone.
-        .env("GITHUB_API_TOKEN", format!("ghp_{}", standing.gist))
-        .env("LEADER_NAME", standing.name)
+        .env("GITHUB_API_URL", placement.url)
+        .env("GIST_ID", placement.gist)
+        // The token is no secret because the service takes any. Each election has its own, and so
+        // its own rate limit.
+        .env("GITHUB_API_TOKEN", format!("ghp_{}", placement.gist))
+        .env("LEADER_NAME", placement.name)
         .env("LEASE_DURATION", seconds(LEASE_DURATION))
         .env("RENEW_DEADLINE", seconds(RENEW_DEADLINE))
         .env("RETRY_PERIOD", seconds(RETRY_PERIOD))
         .env("POLL_PERIOD", seconds(POLL_PERIOD))
         .env("CONFIRM_DELAY", seconds(CONFIRM_DELAY))
         .env("GIST_LOCK", lock)
-        .env("BEATS", standing.beats.to_string())
+        .env("BEATS", placement.beats.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log);
     Ok(command)
 }
 
-/// The settings as they are told.
+/// Returns the settings as environment variables.
 #[must_use]
 pub fn settings() -> Vec<(String, String)> {
     let all = [
@@ -134,12 +135,12 @@ pub fn settings() -> Vec<(String, String)> {
     all.collect()
 }
 
-/// As Go writes durations.
+/// Formats a duration as Go does.
 fn seconds(time: Duration) -> String {
     format!("{}s", time.as_secs())
 }
 
-/// What `elector --version` says, and which client-go the other program is built on.
+/// Returns the versions of the elector and of client-go.
 #[must_use]
 pub fn versions(programs: &Programs) -> Vec<(String, String)> {
     let mut versions = vec![("elector".to_owned(), elector_version(&programs.elector))];
@@ -151,7 +152,7 @@ pub fn versions(programs: &Programs) -> Vec<(String, String)> {
 
 fn elector_version(elector: &Path) -> String {
     let said = output(Command::new(elector).arg("--version")).unwrap_or_default();
-    // What asks for a loader names it.
+    // A dynamic program names its loader.
     let bytes = std::fs::read(elector).unwrap_or_default();
     let way = match bytes
         .windows(9)
@@ -163,7 +164,7 @@ fn elector_version(elector: &Path) -> String {
     format!("{} ({way})", said.trim())
 }
 
-/// Go writes into a program what it was built from.
+/// Reads the client-go version that Go embeds in a program.
 fn client_go_version(client_go: &Path) -> String {
     let mut command = Command::new(go());
     let said = output(command.args(["version", "-m"]).arg(client_go)).unwrap_or_default();

@@ -1,62 +1,62 @@
-//! A measured figure: what it is of, under which conditions, and the limit that it is held against.
+//! A measured figure: its quantity, its conditions, and the limit to compare it with.
 //!
-//! Every measurement gives a list of these; how they are shown is the report's business.
+//! Every measurement returns a list of figures, and the report shows them.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A text that stands in the code; read from a file it stays for as long as the program runs.
+/// A text constant; a text read from a file is leaked.
 pub type Word = &'static str;
 
 fn word<'de, D: Deserializer<'de>>(from: D) -> Result<Word, D::Error> {
     String::deserialize(from).map(|text| &*text.leak())
 }
 
-/// One figure, of one contender.
+/// One figure of one contender.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// Which table it belongs to, and what it measures: `takeover`, `handover`, `cold start`,
-    /// `overlap`, `requests`, `footprint`, `simulation`.
+    /// Table of the figure: `takeover`, `handover`, `cold start`, `overlap`, `requests`,
+    /// `footprint`, `simulation`.
     #[serde(deserialize_with = "word")]
     pub table: Word,
-    /// What was measured, in words: "takeover after SIGKILL, over the end of the lease".
+    /// Quantity in words: "takeover after SIGKILL, over the end of the lease".
     pub what: String,
-    /// Who was measured: `elector`, `client-go`.
+    /// Name of the contender: `elector`, `client-go`.
     pub contender: String,
-    /// Under which conditions: "no latency", "reads 150 ms, writes 500 ms", "30 candidates".
+    /// Conditions: "no latency", "reads 150 ms, writes 500 ms", "30 candidates".
     pub conditions: String,
-    /// `s`, `ms`, `requests/h`, `MB`, ...
+    /// Unit: `s`, `ms`, `requests/h`, `MB`, ...
     #[serde(deserialize_with = "word")]
     pub unit: Word,
     pub spread: Spread,
-    /// What it is to be below, in the same unit, and what of the spread that is about.
+    /// Limit in the same unit, and the value of the spread that must be below it.
     pub aim: Option<Aim>,
 }
 
-/// Several values of the same thing.
+/// Several values of one quantity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     pub count: usize,
     pub least: f64,
-    /// The value below which a tenth is.
+    /// The 10th percentile.
     pub p10: f64,
     pub median: f64,
     pub p90: f64,
     pub most: f64,
     pub mean: f64,
-    /// Every single one, sorted.
+    /// All values, sorted.
     pub values: Vec<f64>,
 }
 
-/// What a figure is to be.
+/// Limit that a figure should stay below.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Aim {
     pub about: About,
     pub below: f64,
-    /// Where the number comes from: "0.3 s + CONFIRM_DELAY".
+    /// Derivation of the limit: "0.3 s + CONFIRM_DELAY".
     pub why: String,
 }
 
-/// Which value of a spread an aim is about.
+/// Value of a spread that an aim applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum About {
@@ -65,7 +65,7 @@ pub enum About {
 }
 
 impl Spread {
-    /// Of at least one value; `None` of none.
+    /// Returns the spread of the values; `None` without values.
     #[must_use]
     pub fn of(mut values: Vec<f64>) -> Option<Spread> {
         values.sort_by(f64::total_cmp);
@@ -83,7 +83,7 @@ impl Spread {
         })
     }
 
-    /// Of a single value.
+    /// Returns the spread of a single value.
     #[must_use]
     pub fn single(value: f64) -> Spread {
         Spread {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spread_is_that_of_the_sorted_values() {
+    fn spread_sorts_its_values() {
         let spread = spread();
         assert_eq!((spread.count, spread.least, spread.most), (11, 0.0, 10.0));
         assert_eq!((spread.p10, spread.median, spread.p90), (1.0, 5.0, 9.0));
@@ -146,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn an_aim_is_about_the_median_or_the_worst_and_met_only_below() {
+    fn aim_is_met_only_below() {
         let met = |aim: Option<Aim>| aim.unwrap().is_met(&spread());
         assert!(met(Aim::median_below(5.1, "")) && !met(Aim::median_below(5.0, "")));
         assert!(met(Aim::worst_below(10.1, "")) && !met(Aim::worst_below(9.0, "")));
     }
 
     #[test]
-    fn a_figure_is_read_back_as_it_was_written() {
+    fn figure_survives_json_round_trip() {
         let figure = Figure {
             table: "takeover",
             what: "w".to_owned(),

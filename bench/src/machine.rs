@@ -1,4 +1,4 @@
-//! The machine that was measured on, and how busy it was meanwhile.
+//! The machine of a measurement, and its load.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This one, as the kernel describes it.
+    /// Returns this machine, as the kernel describes it.
     #[must_use]
     pub fn here() -> Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -31,20 +31,20 @@ impl Machine {
             memory_gb: field(&read("/proc/meminfo"), "MemTotal")
                 .and_then(|total| total.trim_end_matches(" kB").parse::<f64>().ok())
                 .map_or(0.0, |kilobytes| (kilobytes / 104_857.6).round() / 10.0),
-            // What a distribution adds to it says more of the distribution than of the kernel.
+            // The suffix of a distribution says little about the kernel.
             kernel: format!("Linux {}", release.trim().split('-').next().unwrap_or("")),
         }
     }
 }
 
-/// Of `name : value` lines, the first one's value.
+/// Returns the value of the first `name : value` line with this name.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
     let found = lines.find(|(key, _)| key.trim() == name);
     found.map(|(_, value)| value.trim())
 }
 
-/// Today, and the time, in UTC.
+/// Returns the date and time in UTC.
 #[must_use]
 pub fn date() -> String {
     clock::utc_timestamp()
@@ -52,20 +52,20 @@ pub fn date() -> String {
         .replace('Z', " UTC")
 }
 
-/// Which part of all processors' time was used, from 0 to 1.
+/// Share of all processors' time that was used, from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Busy {
     pub mean: f64,
-    /// The busiest five seconds.
+    /// Mean of the busiest five seconds.
     pub most: f64,
-    /// What of the mean was the bench's: this process and all that it ran.
+    /// Share of the mean that the bench itself used, including its children.
     pub own: f64,
 }
 
-/// Short enough to see a storm, long enough not to take each for one.
+/// Short enough to show a burst of load, long enough to ignore noise.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// Watches how busy the machine is, until it is asked.
+/// Measures the load of the machine until it is stopped.
 #[derive(Debug)]
 pub struct Watch {
     over: Arc<AtomicBool>,
@@ -88,7 +88,7 @@ impl Watch {
                 let now = ticks();
                 let mut busy = its_busy.lock().unwrap_or_else(PoisonError::into_inner);
                 busy.mean = part(first, now);
-                // A window that was cut short says little.
+                // A window that was cut short is not representative.
                 if !its_over.load(Ordering::Relaxed) {
                     busy.most = busy.most.max(part(last, now));
                 }
@@ -103,7 +103,8 @@ impl Watch {
         }
     }
 
-    /// To be asked when all that was run has ended and is reaped: before, it is not counted.
+    /// Ends the measurement. Call it when every child has ended and was reaped, because others are
+    /// not counted.
     #[must_use]
     pub fn end(self) -> Busy {
         self.over.store(true, Ordering::Relaxed);
@@ -118,7 +119,7 @@ impl Watch {
     }
 }
 
-/// The processor time of this process and of its children that have ended, in seconds.
+/// Returns the CPU time of this process and of its reaped children, in seconds.
 fn used() -> f64 {
     let of = |who| {
         getrusage(who).map_or(0.0, |usage| {
@@ -132,12 +133,12 @@ fn used() -> f64 {
     of(UsageWho::RUSAGE_SELF) + of(UsageWho::RUSAGE_CHILDREN)
 }
 
-/// Busy and all ticks of all processors since boot.
+/// Returns the busy and the total ticks of all processors since boot.
 fn ticks() -> (u64, u64) {
     parse(&fs::read_to_string("/proc/stat").unwrap_or_default()).unwrap_or_default()
 }
 
-/// The first line: user, nice, system, idle, waiting for I/O, interrupts, soft ones, stolen.
+/// Parses the first line: user, nice, system, idle, iowait, irq, softirq, steal.
 fn parse(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let all: Vec<u64> = line
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_neither_idle_nor_waiting_is_busy() {
+    fn non_idle_time_is_busy() {
         let before = parse("cpu  10 0 10 70 10 0 0 0 5 5\ncpu0 1\n").unwrap();
         assert_eq!(before, (20, 100));
         let after = parse("cpu  30 0 20 130 20 0 0 0 0 0\n").unwrap();
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn processor_time_is_counted() {
+    fn cpu_time_is_counted() {
         let before = used();
         let mut sum = 0_u64;
         while used() <= before {
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_found_by_its_name() {
+    fn field_is_found_by_name() {
         let text = "MemFree:  1 kB\nmodel name\t: A B\nmodel name : C\n";
         assert_eq!(field(text, "model name"), Some("A B"));
         assert_eq!(field(text, "none"), None);

@@ -1,10 +1,10 @@
-//! Measures the elector beside what else a user would take.
+//! Measures the elector side by side with client-go.
 //!
-//! `options` is the command line; each part of a run gives figures (`figure`), and `report` shows them by
-//! `table` and `plot`. `races` runs elections of real processes: `contender` says which, `process` sees
-//! to it that none is left, `workload` is what they run while they lead. `requests` counts in virtual
-//! hours what an election costs GitHub, and `footprint` what it costs its machine. `machine` is what all
-//! runs on.
+//! `options` is the command line. Each part of a run returns figures (`figure`), and `report` shows
+//! them with `table` and `plot`. `races` runs elections of real processes: `contender` starts them,
+//! `process` ends all of them, and `workload` is their workload. `requests` counts requests in
+//! simulated hours, and `footprint` measures the cost on the machine. `machine` describes the
+//! machine.
 
 mod contender;
 mod figure;
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Shows the last run's results anew.
+/// Shows the last run's results again.
 fn again(options: &Options) -> Result<(), String> {
     let results = report::read()?;
     report::write(&results, &[])?;
@@ -70,7 +70,7 @@ fn again(options: &Options) -> Result<(), String> {
     }
 }
 
-/// What the parts gave, as far as they came.
+/// Results of all parts that succeeded.
 #[derive(Debug, Default)]
 struct Gathered {
     figures: Vec<Figure>,
@@ -117,7 +117,7 @@ fn measure(options: &Options, parts: &[&'static str], write: bool) -> Result<(),
     }
 }
 
-/// One part after the other. What fails does not keep the others from being written.
+/// Runs one part after the other. A failing part does not discard the others.
 fn gather(options: &Options, parts: &[&'static str], programs: &Programs) -> Gathered {
     let mut gathered = Gathered::default();
     let races = Options::races(parts);
@@ -140,14 +140,14 @@ fn gather(options: &Options, parts: &[&'static str], programs: &Programs) -> Gat
         image: options.image.clone(),
     };
     let measures_footprint = parts.contains(&"footprint");
-    // What stands is watched for two minutes, while virtual hours pass.
-    let mut standing = None;
+    // Idle contenders are measured for two minutes while simulated hours pass.
+    let mut idle = None;
     if measures_footprint {
         eprintln!("bench: footprint, about 2 minutes, and 2 more beside the requests");
         gathered.attempt("footprint", || {
-            let mut watched = footprint::Standing::start(&contenders)?;
+            let mut watched = footprint::Idle::start(&contenders)?;
             watched.begin()?;
-            standing = Some(watched);
+            idle = Some(watched);
             Ok(Gathered::default())
         });
     }
@@ -157,7 +157,7 @@ fn gather(options: &Options, parts: &[&'static str], programs: &Programs) -> Gat
     }
     if measures_footprint {
         gathered.attempt("footprint", || {
-            let mut figures = standing.map_or(Ok(Vec::new()), footprint::Standing::finish)?;
+            let mut figures = idle.map_or(Ok(Vec::new()), footprint::Idle::finish)?;
             figures.extend(footprint::measure(&contenders)?);
             Ok(Gathered {
                 figures,
@@ -203,7 +203,7 @@ impl Gathered {
 
 fn programs(options: &Options) -> Result<Programs, String> {
     let logs = PathBuf::from("target/bench/logs");
-    // Of the last run; there may be none.
+    // Logs of the last run, if any.
     let _ = std::fs::remove_dir_all(&logs);
     std::fs::create_dir_all(&logs).map_err(|e| format!("{}: {e}", logs.display()))?;
     let first = |given: &Option<PathBuf>, usual: &[&str]| {

@@ -15,13 +15,13 @@ Usage: bench COMMAND [OPTIONS]
 Commands:
   all         everything; writes bench/results
   takeover    a leader is killed (SIGKILL)
-  handover    a leader is asked to leave (SIGTERM)
-  cold-start  three start on a gist that a leader long gone has left
-  overlap     answers are delayed, by up to 20 s: do two lead at once?
-  requests    what an election costs GitHub, in virtual hours, and two minutes of real processes
-  footprint   what it costs the machine: memory, processor time, sizes, start-up
-  report      writes the tables and plots anew, from bench/results/bench.json
-  workload    what the elector runs here; not to be called by hand
+  handover    a leader is stopped (SIGTERM)
+  cold-start  three start on a gist with an expired record
+  overlap     answers are delayed by up to 20 s: are there ever two leaders?
+  requests    requests of an election, in simulated hours and two minutes of real processes
+  footprint   what it costs the machine: memory, CPU time, sizes, start-up
+  report      writes the tables and plots again, from bench/results/bench.json
+  workload    internal: the workload of the electors
 
 Options:
   --only PART[,PART]   of `all`: only these parts, as they are named above
@@ -37,7 +37,7 @@ Options:
 What is measured alone is printed, and not written to bench/results.
 ";
 
-/// The parts of a run, by name.
+/// Parts of a run, by name.
 pub const PARTS: [&str; 6] = [
     "takeover",
     "handover",
@@ -47,18 +47,19 @@ pub const PARTS: [&str; 6] = [
     "footprint",
 ];
 
-/// As the Makefile calls it.
+/// Name of the image in the Makefile.
 const IMAGE: &str = "g1g1/multi-cluster-leader-election:0.1.0";
 
-/// Of 512 connections of a gist service, each of three candidates takes one or two.
+/// Most elections at a time: a gist service has 512 connections, and each of three candidates uses
+/// one or two.
 const MOST_ELECTIONS: usize = 80;
 
-/// It holds a thousand gists, and a cold start takes a new one.
+/// Most rounds: a gist service holds a thousand gists, and each cold start takes a new one.
 const MOST_GISTS: usize = 900;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// These parts; whether the results are written.
+    /// Measures these parts. `write` says whether the results are written.
     Measure {
         parts: Vec<&'static str>,
         write: bool,
@@ -81,10 +82,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// Of the arguments after the program's name.
+    /// Parses the arguments after the program's name.
     ///
     /// # Errors
-    /// If they make no sense; says what to do.
+    /// Returns a message that says what to do.
     pub fn parse<I>(args: I) -> Result<Options, String>
     where
         I: IntoIterator,
@@ -96,7 +97,7 @@ impl Options {
         raw.checked()
     }
 
-    /// Which of the races.
+    /// Returns the parts that `races` measures.
     #[must_use]
     pub fn races(parts: &[&'static str]) -> Parts {
         Parts {
@@ -107,7 +108,7 @@ impl Options {
         }
     }
 
-    /// How much of them.
+    /// Returns how much `races` measures.
     #[must_use]
     pub fn size(&self) -> Size {
         Size {
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_a_part_or_all_of_them() {
+    fn command_names_one_or_all_parts() {
         assert_eq!(parts(&["takeover"]).unwrap(), ["takeover"]);
         assert_eq!(parts(&["all"]).unwrap(), PARTS);
         let some = parts(&["all", "--only", "overlap,takeover"]);
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_has_more_rounds_and_what_is_asked_for_counts() {
+    fn long_run_has_more_rounds() {
         let rounds = |args: &[&str]| Options::parse(args.iter().copied()).unwrap().rounds;
         assert!(rounds(&["all", "--long"]) > 2 * rounds(&["all"]));
         assert_eq!(rounds(&["all", "--long", "--rounds", "2"]), 2);

@@ -1,7 +1,7 @@
-//! Plots as SVG: curves over two axes ([`curves`]), and distributions row by row ([`rows`]).
+//! Plots as SVG: curves over two axes ([`curves`]), and distributions per row ([`rows`]).
 //!
-//! Pure. What is drawn is readable on light and dark backgrounds: the colours follow the reader's
-//! `prefers-color-scheme`, also inside an `<img>`.
+//! Pure. The plots are readable on light and dark backgrounds: colours follow the reader's
+//! `prefers-color-scheme`, even inside an `<img>`.
 
 mod axis;
 
@@ -15,28 +15,28 @@ use crate::table;
 /// One curve.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// As the legend calls it.
+    /// Name in the legend.
     pub name: String,
-    /// In the order in which they are joined.
+    /// Points in drawing order.
     pub points: Vec<(f64, f64)>,
 }
 
-/// A limit, drawn as a dashed line across.
+/// A limit, drawn as a dashed horizontal line.
 #[derive(Clone, Debug)]
 pub struct Mark {
     pub at: f64,
     pub label: String,
 }
 
-/// One row of a plot of distributions: each value as a dot, the median as a bar.
+/// One row of a plot of distributions: a dot per value, and a bar for the median.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Rows of the same group stand together under it.
+    /// Heading shared by neighbouring rows.
     pub group: String,
-    /// Whose values these are: also decides the colour.
+    /// Name of the contender, which also selects the colour.
     pub name: String,
     pub values: Vec<f64>,
-    /// What the values are to be below, and as what it is shown.
+    /// Limit for the values, and its label.
     pub aim: Option<f64>,
 }
 
@@ -45,7 +45,7 @@ const MARGIN: f64 = 16.0;
 const TITLE: f64 = 44.0;
 const LEGEND: f64 = 20.0;
 
-/// As many as there are colours; further series begin again.
+/// Number of colours; additional series start again at the first.
 const COLOURS: usize = 6;
 
 const STYLE: &str = "\
@@ -61,7 +61,7 @@ stroke-dasharray:4 3;fill:none}.aimtext{fill:#cf222e}.line{fill:none;stroke-widt
 .c2{stroke:#3fb950;fill:#3fb950}.c3{stroke:#bc8cff;fill:#bc8cff}.c4{stroke:#d29922;fill:#d29922}\
 .c5{stroke:#f778ba;fill:#f778ba}.line{fill:none}.dot{stroke:none}.median{stroke:#e6edf3}}";
 
-/// Curves with their points, a legend, and limits across.
+/// Draws curves with points, a legend and limits.
 #[must_use]
 pub fn curves(title: &str, x: &Axis, y: &Axis, series: &[Series], marks: &[Mark]) -> String {
     const HEIGHT: f64 = 420.0;
@@ -100,7 +100,7 @@ pub fn curves(title: &str, x: &Axis, y: &Axis, series: &[Series], marks: &[Mark]
     svg.end()
 }
 
-/// Distributions, one in each row, on one axis.
+/// Draws distributions, one per row, on one axis.
 #[must_use]
 pub fn rows(title: &str, x: &Axis, rows: &[Row]) -> String {
     const ROW: f64 = 26.0;
@@ -142,7 +142,7 @@ pub fn rows(title: &str, x: &Axis, rows: &[Row]) -> String {
     svg.end()
 }
 
-/// Who there is, in the order of the first rows.
+/// Returns the names in the order of their first rows.
 fn names(rows: &[Row]) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for row in rows {
@@ -153,7 +153,7 @@ fn names(rows: &[Row]) -> Vec<&str> {
     names
 }
 
-/// A picture as it grows.
+/// A growing picture.
 struct Svg(String);
 
 impl Svg {
@@ -226,7 +226,7 @@ impl Svg {
         let colour = format!("c{}", colour % COLOURS);
         self.text("small", (MARGIN * 1.5, middle + 4.0), &row.name);
         for (n, value) in row.values.iter().enumerate() {
-            // Apart from each other, and the same in every drawing.
+            // Dots are spread vertically, identically in every drawing.
             let off = (n * 5 % 11) as f64 - 5.0;
             self.dot(
                 &format!("{colour} dot"),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn curves_have_a_line_and_a_dot_for_each_point_and_a_mark_for_each_limit() {
+    fn curves_show_points_and_limits() {
         let both = [
             series("one & all", &[(3.0, 1.0), (10.0, 2.0), (100.0, 4.0)]),
             series("two", &[(3.0, 5.0)]),
@@ -283,7 +283,7 @@ mod tests {
         }];
         let svg = curves("T", &Axis::log("n"), &Axis::linear("y"), &both, &marks);
         assert_eq!(svg.matches("<polyline").count(), 2);
-        // Each series has a dot in the legend as well.
+        // Each series also has a dot in the legend.
         assert_eq!(svg.matches("<circle").count(), 4 + 2);
         assert!(svg.contains("one &amp; all") && svg.contains("at most 3"));
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_keep_the_colour_of_a_name_and_show_its_median() {
+    fn rows_keep_colours_and_show_medians() {
         let row = |group: &str, name: &str, values: &[f64]| Row {
             group: group.to_owned(),
             name: name.to_owned(),
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_draw_is_no_reason_to_fail() {
+    fn empty_plot_is_drawn() {
         let svg = curves("T", &Axis::linear("x"), &Axis::linear("y"), &[], &[]);
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
         let svg = rows("T", &Axis::log("x"), &[]);

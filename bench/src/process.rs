@@ -1,8 +1,8 @@
-//! Processes and all that they start: run, watched, killed and reaped whatever happens.
+//! Process trees: run, watched, and always killed and reaped.
 //!
-//! This process is a child subreaper: what its descendants leave behind falls to it, so that whatever
-//! was started is found below it in `/proc`, and can be ended. Process groups would not do: a guard
-//! and its workload have some of their own.
+//! This process is a child subreaper: orphaned descendants are reparented to it, so every process
+//! of a run is found below it in `/proc` and can be ended. Process groups are not enough, because a
+//! guard and its workload have their own.
 //!
 //! ```text
 //!   keeper ── waits for ──▶ bench, which measures ──▶ electors ──▶ guards ──▶ workloads
@@ -21,18 +21,18 @@ use nix::unistd::{Pid, getpid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Set for the process that measures: another one waits for it.
+/// Set for the process that measures, because its parent waits for it.
 const KEPT: &str = "BENCH_KEPT";
 
-/// Runs this program once more and waits for it, unless this is that one already: then `None`. So also
-/// nothing is left when what measures is killed (SIGKILL), or its keeper is.
+/// Runs this program once more and waits for it. Returns `None` in that second process. Why: no
+/// process is left if either of them is killed (SIGKILL).
 ///
 /// # Errors
-/// If it cannot be run.
+/// Returns an error if the program cannot be run.
 pub fn keep() -> Result<Option<ExitCode>, String> {
     adopt_orphans()?;
     if std::env::var_os(KEPT).is_some() {
-        // Should the keeper have gone already, there is none to wait for.
+        // If the parent has already exited, nothing waits for this process.
         set_pdeathsig(Signal::SIGTERM).map_err(|e| format!("cannot be told of its end: {e}"))?;
         on_signal(|signal| {
             eprintln!("bench: ended by a signal; all that runs is killed");
@@ -61,7 +61,7 @@ fn adopt_orphans() -> Result<(), String> {
     set_child_subreaper(true).map_err(|e| format!("cannot adopt orphans: {e}"))
 }
 
-/// Has each signal that asks to end do this.
+/// Calls `act` on each signal that asks the process to end.
 fn on_signal(act: impl Fn(i32) + Send + 'static) -> Result<(), String> {
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|e| format!("signals: {e}"))?;
@@ -69,9 +69,10 @@ fn on_signal(act: impl Fn(i32) + Send + 'static) -> Result<(), String> {
     Ok(())
 }
 
-/// Kills everything below this process, until nothing is left, and reaps what has nobody else.
+/// Kills everything below this process, and reaps orphans, until nothing is left.
 pub fn end_all() {
-    // A process that forks meanwhile is found in the next turn; one in the kernel's hands takes time.
+    // A process that forks in between is found in the next turn; one in an uninterruptible call
+    // takes time.
     for _ in 0..200 {
         let below = descendants(getpid());
         let living = below.iter().filter(|process| process.lives);
@@ -88,14 +89,14 @@ pub fn end_all() {
     }
 }
 
-/// Kills this child and everything below it, all at once as when its machine fails, and reaps it all.
+/// Kills a child and everything below it simultaneously, as a machine failure would, and reaps it.
 pub fn kill_tree(root: Pid) {
     let mut below = vec![root];
     below.extend(descendants(root).iter().map(|process| process.pid));
     for pid in &below {
         let _ = kill(*pid, Signal::SIGKILL);
     }
-    // Parents first: what they leave falls to this process then, and can be waited for.
+    // Parents first: their children are then reparented to this process, which can wait for them.
     for pid in below {
         while waitpid(pid, None) == Err(Errno::EINTR) {}
     }
@@ -105,11 +106,11 @@ pub fn kill_tree(root: Pid) {
 struct Process {
     pid: Pid,
     parent: Pid,
-    /// It is no zombie.
+    /// It is not a zombie.
     lives: bool,
 }
 
-/// Everything below, parents before children.
+/// Returns everything below a process, parents before children.
 fn descendants(root: Pid) -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let stats = entries.filter_map(|entry| {
@@ -133,7 +134,7 @@ fn below(root: Pid, all: &[Process]) -> Vec<Process> {
     found
 }
 
-/// `/proc/PID/stat`: the name in parentheses may hold anything, also parentheses.
+/// Parses `/proc/PID/stat`. The name in parentheses may itself contain parentheses.
 fn parse(stat: &str) -> Option<Process> {
     let pid = stat.split_once(' ')?.0.parse().ok()?;
     let mut rest = stat.rsplit_once(')')?.1.split_ascii_whitespace();
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_may_be_called_anything() {
+    fn process_name_may_hold_parentheses() {
         let odd = parse("7 (a) S 1 (b)) Z 3 7 7 0").unwrap();
         assert_eq!((odd.pid, odd.parent), (Pid::from_raw(7), Pid::from_raw(3)));
         assert!(!odd.lives);
@@ -168,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn parents_come_before_their_children() {
+    fn parents_come_before_children() {
         let all = [process(5, 4), process(3, 1), process(4, 3), process(9, 2)];
         let found = below(Pid::from_raw(1), &all);
         assert_eq!(found, [process(3, 1), process(4, 3), process(5, 4)]);
     }
 
     #[test]
-    fn a_tree_is_killed_and_reaped_whole() {
+    fn whole_tree_is_killed_and_reaped() {
         let mut child = std::process::Command::new("sh")
             .args(["-c", "sleep 600 & sleep 600"])
             .spawn()
@@ -185,7 +186,8 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         }
         let before = descendants(root);
-        // Without a subreaper the sleeps fall to another; killed they are nevertheless.
+        // Without a subreaper the sleeping processes get another parent, but are killed all the
+        // same.
         kill_tree(root);
         assert!(child.try_wait().is_err(), "it is reaped already");
         let gone = |process: &Process| {

@@ -1,7 +1,7 @@
-//! What a run gave, written down: `bench.json` with every value, `bench.md` for people, plots, and the
-//! tables in the README and in docs/performance.md.
+//! Output of a run: `bench.json` with every value, `bench.md` to read, plots, and the tables in the
+//! README and in docs/performance.md.
 //!
-//! Each file is written beside its place and then moved there, so that nobody finds half of one.
+//! Each file is written under another name and then renamed, so that no reader sees half of it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::machine::{Busy, Machine};
 use crate::plot::{self, Axis, Row};
 use crate::table;
 
-/// From the root of the repository.
+/// Paths from the root of the repository.
 pub const FOLDER: &str = "bench/results";
 
 const README: &str = "README.md";
@@ -22,48 +22,48 @@ const PAGE: &str = "docs/performance.md";
 const BEGIN: &str = "<!-- bench:begin -->";
 const END: &str = "<!-- bench:end -->";
 
-/// Figures that are shown in a section's table: there are too many of them for a row each.
+/// Tables of figures that a section shows, because a row for each would be too many.
 const IN_SECTIONS: [&str; 4] = ["requests", "takeovers", "stagger", "plan"];
 
-/// Everything about a run.
+/// All results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// When it began, in UTC.
+    /// Start of the run in UTC.
     pub date: String,
     pub took_s: f64,
     pub machine: Machine,
-    /// How busy it was meanwhile, from 0 to 1.
+    /// Load during the run, from 0 to 1.
     pub busy: Busy,
-    /// Who was measured, and what exactly.
+    /// Contenders and their versions.
     pub versions: Vec<(String, String)>,
-    /// What all contenders were set to.
+    /// Settings of all contenders.
     pub settings: Vec<(String, String)>,
-    /// What was not measured, and why.
+    /// Parts that were not measured, with the reason.
     pub left_out: Vec<String>,
-    /// What went wrong.
+    /// Failures.
     pub failures: Vec<String>,
     pub figures: Vec<Figure>,
-    /// What is said beyond the figures' tables.
+    /// Sections beyond the figures' tables.
     pub sections: Vec<Section>,
 }
 
-/// A part of the report that is more than figures.
+/// A part of the report with text or tables of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Section {
     pub title: String,
-    /// The name of its place in docs/performance.md.
+    /// Name of its place in docs/performance.md.
     pub place: String,
-    /// Markdown.
+    /// Text in Markdown.
     pub text: String,
 }
 
-/// A further plot: the name of its file, and the SVG.
+/// An additional plot: file name and SVG.
 pub type Plot = (String, String);
 
-/// Writes them all.
+/// Writes all files.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// Returns an error if a file cannot be written.
 pub fn write(results: &Results, plots: &[Plot]) -> Result<(), String> {
     let folder = Path::new(FOLDER);
     fs::create_dir_all(folder).map_err(|e| format!("{FOLDER}: {e}"))?;
@@ -78,7 +78,8 @@ pub fn write(results: &Results, plots: &[Plot]) -> Result<(), String> {
     Ok(())
 }
 
-/// All of it, each figure on one line: thousands of values, each on its own, nobody could read.
+/// Formats the results as JSON with one figure per line, because a line per value would be
+/// unreadable.
 fn json(results: &Results) -> Result<String, String> {
     let failed = |e: serde_json::Error| e.to_string();
     let figures: Result<Vec<String>, _> = results
@@ -100,10 +101,10 @@ fn json(results: &Results) -> Result<String, String> {
     Ok(all + "\n")
 }
 
-/// What the last run gave.
+/// Reads the results of the last run.
 ///
 /// # Errors
-/// If there is none, or it is of another time.
+/// Returns an error if there are none, or they have an old format.
 pub fn read() -> Result<Results, String> {
     let path = Path::new(FOLDER).join("bench.json");
     let json = fs::read_to_string(&path);
@@ -116,7 +117,7 @@ pub fn read() -> Result<Results, String> {
     })
 }
 
-/// Puts the short table into the README, between its two marks, and every section that has a place in
+/// Puts the short table into the README, between its marks, and every section that has a place in
 /// docs/performance.md there:
 ///
 /// ```text
@@ -126,7 +127,7 @@ pub fn read() -> Result<Results, String> {
 /// ```
 ///
 /// # Errors
-/// If the README has no such marks, or one of them cannot be written.
+/// Returns an error if the README has no such marks, or a file cannot be written.
 pub fn put_into_docs(results: &Results) -> Result<(), String> {
     let text = fs::read_to_string(README).map_err(|e| format!("{README}: {e}"))?;
     let new = between_marks(&text, BEGIN, END, &short(results)).ok_or_else(|| {
@@ -156,7 +157,7 @@ fn between_marks(text: &str, from: &str, to: &str, inner: &str) -> Option<String
     Some(format!("{}\n{inner}{}", &text[..begin], &text[end..]))
 }
 
-/// The report for people.
+/// Returns the report in Markdown.
 #[must_use]
 pub fn markdown(results: &Results) -> String {
     let mut out = String::from("# Measured\n\n");
@@ -206,7 +207,7 @@ pub fn markdown(results: &Results) -> String {
     out
 }
 
-/// What the README shows.
+/// Returns the table that the README shows.
 #[must_use]
 pub fn short(results: &Results) -> String {
     let day = results.date.split(' ').next().unwrap_or_default();
@@ -234,12 +235,12 @@ fn machine(machine: &Machine) -> String {
     )
 }
 
-/// Takeover, handover and cold start of all contenders; `None` if none of them was measured.
+/// Plots takeover, handover and cold start of all contenders; `None` if none was measured.
 fn takeover_plot(results: &Results) -> Option<String> {
     const SUBJECTS: [&str; 3] = ["takeover", "handover", "cold start"];
     let mut rows: Vec<Row> = Vec::new();
     let shown = results.figures.iter().filter(|figure| {
-        // On a fresh gist there is no lease to wait for, and nothing to compare.
+        // A fresh gist has no lease to wait for, so there is nothing to compare.
         SUBJECTS.contains(&figure.table) && figure.unit == "s" && !figure.what.contains("fresh")
     });
     for figure in shown {
@@ -303,14 +304,14 @@ mod tests {
     }
 
     #[test]
-    fn results_are_read_back_as_they_were_written() {
+    fn results_survive_json_round_trip() {
         let json = json(&results()).unwrap();
         assert!(json.lines().count() < 60, "{json}");
         assert_eq!(serde_json::from_str::<Results>(&json).unwrap(), results());
     }
 
     #[test]
-    fn the_report_says_what_was_left_out_and_what_failed() {
+    fn report_lists_omissions_and_failures() {
         let text = markdown(&results());
         assert!(
             text.contains("- **left out:** client-go: no Go\n"),
@@ -326,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plot_has_a_row_for_each_contender_and_none_without_values() {
+    fn plot_has_row_per_contender() {
         let svg = takeover_plot(&results()).unwrap();
         assert!(svg.contains(">elector<") && svg.contains(">client-go<"));
         let mut none = results();
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_stands_between_the_marks_and_nothing_else_changes() {
+    fn only_text_between_marks_changes() {
         let text = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
         let put = |text: &str, inner| between_marks(text, BEGIN, END, inner);
         let new = put(&text, "new\n").unwrap();

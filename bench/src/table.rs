@@ -1,10 +1,10 @@
-//! Figures as Markdown tables: [`tables`] shows all of them, [`short`] those that say the most. Pure.
+//! Figures as Markdown tables: [`tables`] shows all of them, [`short`] the most important. Pure.
 
 use std::fmt::Write as _;
 
 use crate::figure::{About, Aim, Figure};
 
-/// All figures, a table for each subject, with what the aims are made of below.
+/// Returns all figures, one table per subject, followed by notes on the limits.
 #[must_use]
 pub fn tables(figures: &[Figure]) -> String {
     let mut subjects: Vec<&str> = Vec::new();
@@ -15,16 +15,17 @@ pub fn tables(figures: &[Figure]) -> String {
     }
     let mut out = String::new();
     for subject in subjects {
-        let of_it: Vec<&Figure> = figures
+        let matching: Vec<&Figure> = figures
             .iter()
             .filter(|figure| figure.table == subject)
             .collect();
-        let _ = write!(out, "\n## {}\n\n{}", capital(subject), table(&of_it));
+        let _ = write!(out, "\n## {}\n\n{}", capital(subject), table(&matching));
     }
     out
 }
 
-/// One table. Figures of the same thing under the same conditions share a row: each has an aim.
+/// Returns one table. Figures of the same quantity under the same conditions share a row, with one
+/// aim each.
 #[must_use]
 pub fn table(figures: &[&Figure]) -> String {
     let mut out = String::from(
@@ -36,7 +37,7 @@ pub fn table(figures: &[&Figure]) -> String {
         let figure = row[0];
         let what = match figure.what == last_what {
             true => String::new(),
-            // A unit that is counted stands in the name already.
+            // The name of a counted quantity already contains its unit.
             false
                 if figure.unit.is_empty()
                     || figure.unit.len() > 3 && figure.what.contains(figure.unit) =>
@@ -106,7 +107,7 @@ fn about(aim: &Aim) -> &'static str {
     }
 }
 
-/// So small that it is there to say "none".
+/// Returns whether a limit means "none".
 fn is_none(aim: &Aim) -> bool {
     aim.below < 1e-3
 }
@@ -128,7 +129,7 @@ fn met(row: &[&Figure]) -> &'static str {
     }
 }
 
-/// Where the numbers of the aims come from, each once.
+/// Returns the derivations of the limits, each once.
 fn notes(figures: &[&Figure]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     let aims = figures.iter().filter_map(|figure| {
@@ -151,14 +152,14 @@ fn span(count: usize, from: f64, to: f64) -> String {
     }
 }
 
-/// What the README shows: these figures, where they were measured, under these conditions.
+/// A row of the README's table.
 struct Pick {
     table: &'static str,
-    /// Begins what the figure is of.
+    /// Beginning of the quantity's name.
     what: &'static str,
-    /// Is in its conditions.
+    /// Part of the conditions.
     conditions: &'static str,
-    /// As the README calls it.
+    /// Name in the README.
     label: &'static str,
 }
 
@@ -177,7 +178,7 @@ impl Pick {
         }
     }
 
-    /// The first of each contender that fits.
+    /// Returns the first matching figure of each contender.
     fn from<'a>(&self, figures: &'a [Figure]) -> Vec<&'a Figure> {
         let mut found: Vec<&Figure> = Vec::new();
         for figure in figures {
@@ -192,7 +193,7 @@ impl Pick {
     }
 }
 
-/// Latency as at GitHub is what a user meets.
+/// Users meet the latency of GitHub.
 const PICKS: [Pick; 14] = [
     Pick::of(
         "takeover",
@@ -208,19 +209,19 @@ const PICKS: [Pick; 14] = [
     ),
     Pick::of(
         "cold start",
-        "cold start of three, after",
+        "cold start of three, expired",
         "reads",
-        "cold start after a leader long gone",
+        "cold start with an expired record",
     ),
     Pick::of(
         "overlap",
-        "two lead at once, longest",
+        "two leaders, longest",
         "reads",
-        "two lead at once meanwhile, longest time",
+        "two leaders, longest time",
     ),
     Pick::of(
         "overlap",
-        "two lead at once, longest",
+        "two leaders, longest",
         "0 to 8 s",
         "the same, answers delayed by 0 to 8 s, leaders killed",
     ),
@@ -232,9 +233,9 @@ const PICKS: [Pick; 14] = [
     ),
     Pick::of(
         "overlap",
-        "two lead at once, longest",
+        "two leaders, longest",
         "0 to 20 s",
-        "two lead at once, answers delayed by 0 to 20 s",
+        "two leaders, answers delayed by 0 to 20 s",
     ),
     Pick::of(
         "overlap",
@@ -250,15 +251,15 @@ const PICKS: [Pick; 14] = [
     ),
     Pick::of(
         "footprint",
-        "processor time, leader",
+        "CPU time, leader",
         "TLS",
-        "processor time of a leader",
+        "CPU time of a leader",
     ),
     Pick::of(
         "footprint",
-        "processor time, candidate",
+        "CPU time, candidate",
         "TLS",
-        "processor time of a candidate",
+        "CPU time of a candidate",
     ),
     Pick::of(
         "footprint",
@@ -270,7 +271,7 @@ const PICKS: [Pick; 14] = [
     Pick::of("footprint", "image", "", "size of the image"),
 ];
 
-/// The figures that say the most, contenders side by side, medians with the worst in brackets.
+/// Returns the most important figures, contenders side by side: medians, and the worst in brackets.
 #[must_use]
 pub fn short(figures: &[Figure]) -> String {
     let mut contenders: Vec<&str> = Vec::new();
@@ -288,8 +289,8 @@ pub fn short(figures: &[Figure]) -> String {
     out += &format!("|---|{}---|\n", "---:|".repeat(contenders.len()));
     for (pick, found) in picked {
         let cells = contenders.iter().map(|contender| {
-            let of_it = found.iter().find(|figure| figure.contender == *contender);
-            of_it.map_or(String::new(), |figure| cell(figure))
+            let matching = found.iter().find(|figure| figure.contender == *contender);
+            matching.map_or(String::new(), |figure| cell(figure))
         });
         let cells = cells.collect::<Vec<_>>().join(" | ");
         let _ = writeln!(out, "| {} | {cells} | {} |", pick.label, pick_aims(&found));
@@ -297,7 +298,7 @@ pub fn short(figures: &[Figure]) -> String {
     out
 }
 
-/// The median, and the worst if there are several.
+/// Formats the median, and the worst if there are several values.
 fn cell(figure: &Figure) -> String {
     let (spread, unit) = (&figure.spread, figure.unit);
     match spread.count {
@@ -314,7 +315,7 @@ fn pick_aims(found: &[&Figure]) -> String {
     aims(&row.copied().collect::<Vec<_>>())
 }
 
-/// Three digits that count, thousands apart.
+/// Formats three significant digits, with thousands separators.
 #[must_use]
 pub fn number(value: f64) -> String {
     let digits = match value.abs() {
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_the_same_thing_share_a_row_that_meets_all_of_its_aims_or_does_not() {
+    fn figures_of_same_quantity_share_row() {
         let values = [1.0, 2.0, 3.9];
         let all = [
             figure("t", "elector", &values, Aim::median_below(2.3, "0.3 s + D")),
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_table_has_a_column_for_each_contender() {
+    fn short_table_has_column_per_contender() {
         let mut all = [
             figure(
                 "takeover after SIGKILL, x",
@@ -401,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn an_aim_for_none_is_written_so() {
+    fn zero_aim_is_written_none() {
         let one = figure("o", "elector", &[0.0], Aim::worst_below(1e-6, "none"));
         let text = tables(&[one]);
         assert!(text.contains("| 0 |  | 0 | 1 | none | yes |"), "{text}");
@@ -409,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_show_three_digits_that_count() {
+    fn numbers_show_three_significant_digits() {
         let all = [
             0.0,
             0.012_34,

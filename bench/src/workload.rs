@@ -1,4 +1,4 @@
-//! The workload of every contender: it says when it begins, that it goes on, and when it has ended.
+//! Workload of every contender: it reports its start, that it runs, and its end.
 //!
 //! ```text
 //!   <nanoseconds of CLOCK_BOOTTIME> leads <token>
@@ -6,7 +6,8 @@
 //!   <nanoseconds of CLOCK_BOOTTIME> stops <token>     not when it is killed
 //! ```
 //!
-//! Here is what `elector run --` starts, and what reads these lines; client-go's is in its own program.
+//! This is what `elector run --` starts, and the parser of its lines; client-go's program prints
+//! the same lines.
 
 use std::io::Write as _;
 use std::thread;
@@ -16,12 +17,12 @@ use elector::system::clock::BootClock;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// How finely one knows until when a workload ran that was killed.
+/// Interval of the regular reports, and so the precision of a killed workload's end.
 const BEAT: Duration = Duration::from_millis(20);
 
-/// What a line tells.
+/// Kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum EventKind {
     Leads,
     Beats,
     Stops,
@@ -30,29 +31,29 @@ pub enum What {
 /// One line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Event {
-    /// In seconds since boot.
+    /// Time in seconds since boot.
     pub at: f64,
-    pub what: What,
-    pub token: u64,
+    pub what: EventKind,
+    pub fencing_token: u64,
 }
 
 impl Event {
-    /// `None` if the line is something else.
+    /// Returns the event of a line; `None` for any other line.
     #[must_use]
     pub fn parse(line: &str) -> Option<Event> {
         let mut words = line.split_ascii_whitespace();
         let nanos: u64 = words.next()?.parse().ok()?;
         let what = match words.next()? {
-            "leads" => What::Leads,
-            "beats" => What::Beats,
-            "stops" => What::Stops,
+            "leads" => EventKind::Leads,
+            "beats" => EventKind::Beats,
+            "stops" => EventKind::Stops,
             _ => return None,
         };
-        let token = words.next()?.parse().ok()?;
+        let fencing_token = words.next()?.parse().ok()?;
         words.next().is_none().then_some(Event {
             at: Duration::from_nanos(nanos).as_secs_f64(),
             what,
-            token,
+            fencing_token,
         })
     }
 }
@@ -60,31 +61,31 @@ impl Event {
 /// Runs as the workload until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// If signals cannot be had, or nobody reads what is written.
+/// Returns an error if signals cannot be handled or the output is closed.
 pub fn run() -> Result<(), String> {
     let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|e| format!("signals: {e}"))?;
-    let token = std::env::var("LEADER_ELECTION_FENCING_TOKEN").unwrap_or_default();
+    let fencing_token = std::env::var("LEADER_ELECTION_FENCING_TOKEN").unwrap_or_default();
     let beats = std::env::var("BEATS").is_ok_and(|beats| beats == "true");
-    say("leads", &token)?;
+    print_line("leads", &fencing_token)?;
     if beats {
-        let token = token.clone();
+        let fencing_token = fencing_token.clone();
         thread::spawn(move || {
-            while say("beats", &token).is_ok() {
+            while print_line("beats", &fencing_token).is_ok() {
                 thread::sleep(BEAT)
             }
         });
     }
     signals.forever().next();
-    say("stops", &token)
+    print_line("stops", &fencing_token)
 }
 
-/// One line in one piece.
-fn say(what: &str, token: &str) -> Result<(), String> {
+/// Writes one line with a single call.
+fn print_line(what: &str, fencing_token: &str) -> Result<(), String> {
     let nanos = BootClock::now().since_boot().as_nanos();
-    let line = format!("{nanos} {what} {token}\n");
+    let line = format!("{nanos} {what} {fencing_token}\n");
     let mut out = std::io::stdout().lock();
     let written = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-    written.map_err(|e| format!("nobody reads the workload's lines: {e}"))
+    written.map_err(|e| format!("writing to standard output failed: {e}"))
 }
 
 #[cfg(test)]
@@ -92,17 +93,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_time_what_happens_and_a_token() {
+    fn line_has_time_kind_and_token() {
         let event = Event::parse("61500000000 beats 7").unwrap();
-        assert_eq!((event.what, event.token), (What::Beats, 7));
+        assert_eq!((event.what, event.fencing_token), (EventKind::Beats, 7));
         assert!((event.at - 61.5).abs() < 1e-9);
-        for (word, what) in [("leads", What::Leads), ("stops", What::Stops)] {
+        for (word, what) in [("leads", EventKind::Leads), ("stops", EventKind::Stops)] {
             assert_eq!(Event::parse(&format!("1 {word} 0")).unwrap().what, what);
         }
     }
 
     #[test]
-    fn anything_else_is_no_event() {
+    fn other_lines_are_no_events() {
         for line in [
             "",
             "1 leads",

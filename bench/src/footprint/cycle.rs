@@ -1,10 +1,10 @@
-//! What one renewal of a leader costs, and one look of a candidate that finds nothing new: instructions,
-//! allocations and bytes, of the real program under valgrind.
+//! Cost of one renewal of a leader and of one read of a standby that returns 304: instructions,
+//! allocations and bytes, measured with valgrind.
 //!
-//! An elector runs with short periods until it has made a number of requests, and another one three times as
-//! many: what they differ by, divided by the requests that they differ by, is one cycle, start and end left
-//! out. Instructions are those of the program, not the kernel's. They differ from run to run by a percent or
-//! so: threads that meet wait for each other or do not.
+//! One elector runs with short periods until it has made a number of requests, and another runs
+//! three times as long. The difference divided by the additional requests is one cycle, without
+//! start and end. Kernel instructions are not counted. The figure varies by about a percent,
+//! because threads sometimes wait for each other.
 
 use std::fs;
 use std::path::Path;
@@ -15,17 +15,17 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::figure::{Figure, Spread};
 
-use super::process::{Process, Told};
-use super::way::Way;
-use super::{ELECTOR, Scene, await_that, elector, figure};
+use super::process::{Process, Settings};
+use super::proxy::Proxy;
+use super::{ELECTOR, Setup, await_that, elector, figure};
 
-/// Requests of the shorter run: enough that what is allocated once has been.
+/// Requests of the shorter run, enough for all one-time allocations.
 const FEW: u64 = 60;
 
-/// And of the longer one.
+/// Requests of the longer run.
 const MANY: u64 = 3 * FEW;
 
-/// A candidate looks seldom at a record this far from its end; an hour is the longest lease there is.
+/// Lease duration. A standby polls seldom if the lease expires this late; an hour is the maximum.
 const LONG_LEASE: u32 = 3600;
 
 struct Cycle {
@@ -45,7 +45,7 @@ const CYCLES: [Cycle; 2] = [
         is_led: false,
     },
     Cycle {
-        what: "a look at what has not changed",
+        what: "a read that returns 304",
         method: "GET",
         outcome: "304",
         settings: &[("POLL_PERIOD", "20ms")],
@@ -53,7 +53,7 @@ const CYCLES: [Cycle; 2] = [
     },
 ];
 
-/// Of one run, or of what two differ by.
+/// Cost of one run, or the difference of two.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
     cycles: f64,
@@ -124,25 +124,25 @@ impl Cycle {
         })
     }
 
-    /// Lets it make that many requests and a few more, which count as well.
+    /// Runs the elector until it has made this many requests; a few more count as well.
     fn run(&self, program: &Path, tool: &str, is_tls: bool, requests: u64) -> Result<Cost, String> {
-        let scene = Scene::new()?;
+        let setup = Setup::new()?;
         let content = if self.is_led {
             held_record()
         } else {
             "{}".to_owned()
         };
-        let gist = scene.gist(&content)?;
-        let way = Way::open(scene.address, is_tls.then_some(&scene.authority));
-        let way = way.map_err(|error| format!("a way cannot be opened: {error}"))?;
-        let told = Told {
-            url: &way.url(),
+        let gist = setup.gist(&content)?;
+        let proxy = Proxy::open(setup.address, is_tls.then_some(&setup.authority));
+        let proxy = proxy.map_err(|error| format!("a way cannot be opened: {error}"))?;
+        let settings = Settings {
+            url: &proxy.url(),
             gist: &gist,
             name: "counted",
-            roots: is_tls.then_some(scene.roots.as_path()),
+            roots: is_tls.then_some(setup.roots.as_path()),
             settings: self.settings,
         };
-        let log = scene.roots.with_extension("log");
+        let log = setup.roots.with_extension("log");
         let mut command = Command::new("valgrind");
         command
             .arg(format!("--tool={tool}"))
@@ -150,9 +150,9 @@ impl Cycle {
             .arg(format!("--log-file={}", log.display()))
             .arg(program)
             .args(elector(program).get_args());
-        let mut process = Process::start(command, &told)?;
+        let mut process = Process::start(command, &settings)?;
         let count = || {
-            let counters = scene.service.requests();
+            let counters = setup.service.requests();
             counters.of(self.method, "/gists/{id}", self.outcome)
         };
         await_that(&format!("{requests} times {}", self.what), || {
@@ -161,11 +161,11 @@ impl Cycle {
         process.leave()?;
         let said = fs::read_to_string(&log).unwrap_or_default();
         let _ = fs::remove_file(&log);
-        let way = way.counted();
+        let proxy = proxy.counted();
         Ok(Cost {
             cycles: count() as f64,
-            sent: way.sent as f64,
-            received: way.received as f64,
+            sent: proxy.sent as f64,
+            received: proxy.received as f64,
             instructions: optional(tool == "callgrind", || after(&said, "Collected :"))?,
             blocks: optional(tool == "dhat", || after(&said, "bytes in"))?,
             bytes: optional(tool == "dhat", || after(&said, "Total:"))?,
@@ -177,7 +177,7 @@ fn optional(is_there: bool, read: impl Fn() -> Result<f64, String>) -> Result<f6
     if is_there { read() } else { Ok(0.0) }
 }
 
-/// The number behind the first of these words: `==1== Total:     1,234 bytes in 56 blocks`.
+/// Returns the number after the first of these words: `==1== Total:     1,234 bytes in 56 blocks`.
 fn after(said: &str, words: &str) -> Result<f64, String> {
     let number = said
         .split_once(words)
@@ -187,7 +187,7 @@ fn after(said: &str, words: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("valgrind does not say {words:?}: {said}"))
 }
 
-/// A record by which somebody leads for longer than this lasts.
+/// Returns a record whose leader holds the lease for longer than the measurement.
 fn held_record() -> String {
     let now = OffsetDateTime::now_utc()
         .replace_nanosecond(0)
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_valgrind_says_is_read() {
+    fn valgrind_output_is_parsed() {
         let dhat = "==7== \n==7== Total:     1,234,567 bytes in 56 blocks\n==7== At t-gmax: 1";
         assert_eq!(after(dhat, "Total:"), Ok(1_234_567.0));
         assert_eq!(after(dhat, "bytes in"), Ok(56.0));

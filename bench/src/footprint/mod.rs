@@ -1,21 +1,20 @@
-//! What a contender costs the machine that it runs on: memory, threads, processor time, bytes on the
-//! network, the size of its program, the time to its first request, and the instructions and allocations
-//! of a cycle.
+//! Cost of a contender on its machine: memory, threads, CPU time, network bytes, program size, time
+//! to the first request, and instructions and allocations per cycle.
 //!
 //! ```text
 //!   Standing::start ─── two minutes, beside whatever else is measured ─── Standing::finish
 //!   measure: sizes, start-up, cycles (under valgrind), about two minutes by itself
 //! ```
 //!
-//! All contenders talk to a gist service in this process, each over a [`way::Way`] of its own that counts
-//! what goes over it. GitHub's answers are assumed to show the newest 30 revisions, and so do the service's
-//! here, from the first one on; they are not compressed, as GitHub's are.
+//! All contenders use a gist service in this process, each through a counting [`proxy::Proxy`].
+//! Answers show the newest 30 revisions, which is an assumption about GitHub. Unlike GitHub's, they
+//! are not compressed.
 
 mod cycle;
+mod idle;
 mod process;
-mod standing;
-mod still;
-mod way;
+mod proxy;
+mod sizes;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,57 +27,58 @@ use elector::emulator::{Faults, GistService, Options};
 
 use crate::figure::{Aim, Figure, Spread};
 
-use self::way::Authority;
+use self::proxy::Authority;
 
-pub use self::standing::Standing;
+pub use self::idle::Idle;
 
-/// How long anything may take that is waited for.
+/// Longest time to wait for any condition.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// How often it is looked for.
-const LOOK: Duration = Duration::from_millis(20);
+/// Interval between checks of a condition.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The service takes any token.
+/// Access token; the service takes any.
 const GIST_TOKEN: &str = "no-secret-of-anybody";
 
-/// How many revisions an answer shows. That GitHub's show no more is an assumption: a service that shows
-/// all of them sends half a megabyte after an hour of renewals, and what takes in the answer takes longer.
+/// Number of revisions in an answer. That GitHub shows at most these is an assumption: a service
+/// that showed all would send half a megabyte after an hour of renewals, and answers would cost
+/// more to parse.
 const SHOWN_REVISIONS: usize = 30;
 
-/// Who is measured.
+/// Programs that are measured.
 pub struct Contenders {
-    /// `target/static/elector`, as in the image, or where there is none a program that needs the system's
-    /// libraries.
+    /// `target/static/elector`, as in the image, or else a dynamically linked program.
     pub elector: PathBuf,
-    /// `target/release/elector`, whose allocations can be counted, as it uses the system's.
+    /// `target/release/elector`, whose allocations can be counted because it uses the system's
+    /// allocator.
     pub shared_elector: PathBuf,
-    /// Where there is one.
+    /// The client-go program, if there is one.
     pub client_go: Option<PathBuf>,
-    /// The image that is asked for its size, where an engine has it.
+    /// Name of the image whose size is measured, if a container engine has it.
     pub image: String,
 }
 
-/// Everything but what [`Standing`] measures. What cannot be measured here is told on standard error.
+/// Measures everything but [`Idle`]. Prints to standard error what cannot be measured here.
 ///
 /// # Errors
-/// When a contender does not start, or does not do what it is there for.
+/// Returns an error if a contender does not start or does not work.
 pub fn measure(contenders: &Contenders) -> Result<Vec<Figure>, String> {
-    let mut figures = still::sizes(contenders)?;
-    figures.extend(still::start_up(contenders)?);
+    let mut figures = sizes::sizes(contenders)?;
+    figures.extend(sizes::start_up(contenders)?);
     figures.extend(cycle::measure(&contenders.shared_elector)?);
     Ok(figures)
 }
 
-/// A service, and what contenders need to trust the encrypted ways to it.
-struct Scene {
+/// A service, and the certificate that contenders need for encrypted proxies.
+struct Setup {
     service: GistService,
     address: SocketAddr,
     authority: Authority,
     roots: PathBuf,
 }
 
-impl Scene {
-    fn new() -> Result<Scene, String> {
+impl Setup {
+    fn new() -> Result<Setup, String> {
         static SCENES: AtomicU64 = AtomicU64::new(0);
         let number = SCENES.fetch_add(1, Ordering::Relaxed);
         let authority = Authority::new()?;
@@ -95,7 +95,7 @@ impl Scene {
         .map_err(|error| error.to_string())?;
         let url = service.url();
         let address = url.trim_start_matches("http://").parse();
-        Ok(Scene {
+        Ok(Setup {
             address: address.map_err(|_| format!("{url} is no address"))?,
             service,
             authority,
@@ -103,7 +103,7 @@ impl Scene {
         })
     }
 
-    /// A gist with as many revisions as are shown, the last of which holds this.
+    /// Creates a gist with the shown number of revisions, the newest of which holds `content`.
     fn gist(&self, content: &str) -> Result<String, String> {
         let wrong = |error: &dyn std::fmt::Debug| format!("no gist can be made: {error:?}");
         let id = self.service.create_gist(&[("leader.json", "{ }")]);
@@ -124,7 +124,7 @@ impl Scene {
         Ok(id)
     }
 
-    /// Waits until somebody of this name holds the lease.
+    /// Waits until a candidate with this name holds the lease.
     fn await_holder(&self, gist: &str, name: &str) -> Result<(), String> {
         let holder = format!("\"holderIdentity\":\"{name}\"");
         await_that(&format!("{name} holds the lease"), || {
@@ -135,7 +135,7 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
+impl Drop for Setup {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.roots);
     }
@@ -145,9 +145,9 @@ fn await_that(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), String>
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         if Instant::now() > deadline {
-            return Err(format!("it never came to be: {what}"));
+            return Err(format!("timed out waiting: {what}"));
         }
-        thread::sleep(LOOK);
+        thread::sleep(CHECK_INTERVAL);
     }
     Ok(())
 }
@@ -159,7 +159,7 @@ fn elector(program: &Path) -> Command {
 }
 
 fn figure(
-    who: &str,
+    contender: &str,
     what: &str,
     conditions: &str,
     unit: &'static str,
@@ -169,12 +169,12 @@ fn figure(
     Figure {
         table: "footprint",
         what: what.to_owned(),
-        contender: who.to_owned(),
+        contender: contender.to_owned(),
         conditions: conditions.to_owned(),
         unit,
         spread,
-        // The aims are the elector's.
-        aim: aim.filter(|_| who == ELECTOR),
+        // Only the elector has aims.
+        aim: aim.filter(|_| contender == ELECTOR),
     }
 }
 

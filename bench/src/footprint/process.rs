@@ -1,4 +1,4 @@
-//! A contender as a process: started, looked at through /proc, ended.
+//! A contender as a process: started, measured through /proc, and ended.
 
 use std::fs;
 use std::path::Path;
@@ -11,34 +11,34 @@ use nix::unistd::Pid;
 
 use super::{GIST_TOKEN, PATIENCE};
 
-/// How long a process that is asked to leave may take before it is killed.
+/// Time that a process gets to exit after SIGTERM before it is killed.
 const LEAVING: Duration = Duration::from_secs(5);
 
-/// What a contender is told.
-pub(super) struct Told<'a> {
+/// Environment of a contender.
+pub(super) struct Settings<'a> {
     pub(super) url: &'a str,
     pub(super) gist: &'a str,
     pub(super) name: &'a str,
     pub(super) roots: Option<&'a Path>,
-    /// Further settings.
+    /// Additional settings.
     pub(super) settings: &'a [(&'a str, &'a str)],
 }
 
-/// A running contender. It ends when it is dropped.
+/// A running contender. Dropping it ends it.
 pub(super) struct Process(Child);
 
 impl Process {
-    /// Starts the command with these settings, and with nothing else of this process's environment.
-    pub(super) fn start(mut command: Command, told: &Told<'_>) -> Result<Process, String> {
+    /// Starts the command with only these settings in its environment.
+    pub(super) fn start(mut command: Command, settings: &Settings<'_>) -> Result<Process, String> {
         command
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .env("GITHUB_API_URL", told.url)
-            .env("GIST_ID", told.gist)
+            .env("GITHUB_API_URL", settings.url)
+            .env("GIST_ID", settings.gist)
             .env("GITHUB_API_TOKEN", GIST_TOKEN)
-            .env("LEADER_NAME", told.name)
-            .envs(told.roots.map(|roots| ("SSL_CERT_FILE", roots)))
-            .envs(told.settings.iter().copied())
+            .env("LEADER_NAME", settings.name)
+            .envs(settings.roots.map(|roots| ("SSL_CERT_FILE", roots)))
+            .envs(settings.settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -57,13 +57,13 @@ impl Process {
         matches!(self.0.try_wait(), Ok(None))
     }
 
-    /// Asks it to leave, and waits until it has.
+    /// Sends SIGTERM and waits for the exit.
     pub(super) fn leave(&mut self) -> Result<(), String> {
         self.signal(Signal::SIGTERM);
         let deadline = Instant::now() + PATIENCE;
         while self.is_running() {
             if Instant::now() > deadline {
-                return Err("a process that was asked to leave is still there".to_owned());
+                return Err("a process did not exit on SIGTERM".to_owned());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -79,7 +79,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Killed at once it would leave a workload to its guard.
+        // Why not SIGKILL: it would leave a workload to its guard.
         self.signal(Signal::SIGTERM);
         let deadline = Instant::now() + LEAVING;
         while self.is_running() && Instant::now() < deadline {
@@ -90,12 +90,12 @@ impl Drop for Process {
     }
 }
 
-/// What a process holds at present. In bytes.
+/// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Memory {
-    /// All its pages that are in memory, those of its program's file too.
+    /// All resident pages, including those of the program's file.
     pub(super) resident: f64,
-    /// Those that nobody else has: what one more such process costs a machine that runs some.
+    /// Pages that no other process shares: the cost of one more such process.
     pub(super) own: f64,
     pub(super) threads: f64,
 }
@@ -111,7 +111,7 @@ pub(super) fn memory(pid: u32) -> Result<Memory, String> {
     })
 }
 
-/// The processor time that a process has used so far, its threads that have ended included.
+/// Returns the CPU time of a process so far, including its ended threads.
 pub(super) fn processor_time(pid: u32) -> Result<Duration, String> {
     let gone = |error: nix::Error| format!("the clock of process {pid} cannot be read: {error}");
     let id = i32::try_from(pid).map_err(|error| error.to_string())?;
@@ -119,7 +119,7 @@ pub(super) fn processor_time(pid: u32) -> Result<Duration, String> {
     clock_gettime(clock).map(Duration::from).map_err(gone)
 }
 
-/// The processes whose parent this is.
+/// Returns the children of a process.
 pub(super) fn children(pid: u32) -> Vec<u32> {
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -136,7 +136,7 @@ fn read(pid: u32, file: &str) -> Result<String, String> {
     fs::read_to_string(&path).map_err(|error| format!("{path} cannot be read: {error}"))
 }
 
-/// The number that follows a key at the beginning of a line.
+/// Returns the number after a key at the beginning of a line.
 fn number(text: &str, key: &str) -> Result<f64, String> {
     let line = text.lines().find_map(|line| line.strip_prefix(key));
     let word = line.and_then(|rest| rest.split_whitespace().next());
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_seen() {
+    fn own_process_is_measured() {
         let pid = std::process::id();
         let Memory {
             resident,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_found_by_its_key() {
+    fn number_is_found_by_key() {
         let text = "Threads:\t7\nVmRSS:\t  2320 kB\n";
         assert_eq!(number(text, "VmRSS:"), Ok(2320.0));
         assert!(number(text, "Pss:").is_err());

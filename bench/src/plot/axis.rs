@@ -1,6 +1,6 @@
-//! An axis: its scale, its round numbers, and where a value lies on it.
+//! An axis: its scale, its ticks, and the position of a value.
 
-/// What an axis shows.
+/// Label and scale of an axis.
 #[derive(Clone, Debug)]
 pub struct Axis {
     pub label: String,
@@ -8,7 +8,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// From zero on.
+    /// Makes a linear axis that starts at zero.
     #[must_use]
     pub fn linear(label: &str) -> Axis {
         Axis {
@@ -17,7 +17,7 @@ impl Axis {
         }
     }
 
-    /// By factors; what is not above zero lies at its lower end.
+    /// Makes a logarithmic axis. Values of at most zero are drawn at its lower end.
     #[must_use]
     pub fn log(label: &str) -> Axis {
         Axis {
@@ -27,7 +27,7 @@ impl Axis {
     }
 }
 
-/// An axis with its values laid out between two places of the picture.
+/// An axis with its range of values and its ends in the picture.
 pub(super) struct Range<'a> {
     axis: &'a Axis,
     least: f64,
@@ -37,7 +37,7 @@ pub(super) struct Range<'a> {
 }
 
 impl<'a> Range<'a> {
-    /// Wide enough for all of these.
+    /// Makes a range wide enough for all values.
     pub(super) fn of(
         axis: &'a Axis,
         values: impl Iterator<Item = f64>,
@@ -67,7 +67,7 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// Where this value lies; at an end if it lies beyond.
+    /// Returns the position of a value, clamped to the ends.
     pub(super) fn place(&self, value: f64) -> f64 {
         let value = value.clamp(self.least, self.most);
         let part = match self.axis.log {
@@ -77,7 +77,7 @@ impl<'a> Range<'a> {
         self.from + (self.to - self.from) * part
     }
 
-    /// Round values, few enough to be read.
+    /// Returns a readable number of round values.
     pub(super) fn ticks(&self) -> Vec<f64> {
         if !self.axis.log {
             let step = round_step((self.most - self.least) / 6.0);
@@ -97,7 +97,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// The next of 1, 2, 5, 10, ...
+/// Returns the next of 1, 2, 5, 10, ...
 fn round_step(least: f64) -> f64 {
     let decade = 10_f64.powf(least.log10().floor());
     let steps = [1.0, 2.0, 5.0].map(|part| part * decade);
@@ -105,7 +105,7 @@ fn round_step(least: f64) -> f64 {
     fits.unwrap_or(decade * 10.0)
 }
 
-/// A number as it is read: no digits that say nothing, thousands apart.
+/// Formats a number without needless digits, with thousands separators.
 pub(super) fn number(value: f64) -> String {
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_linear_axis_begins_at_zero_and_has_round_ticks() {
+    fn linear_axis_starts_at_zero() {
         let axis = Axis::linear("");
         let range = Range::of(&axis, [3.0, 97.0].into_iter(), 0.0, 1000.0);
         assert_eq!(range.ticks(), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_axis_has_ticks_at_one_two_five_and_keeps_what_is_not_above_zero_at_its_end() {
+    fn log_axis_clamps_to_its_end() {
         let axis = Axis::log("");
         let range = Range::of(&axis, [0.0, 0.5, 40.0].into_iter(), 0.0, 100.0);
         assert_eq!(range.ticks(), [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_no_needless_digits() {
+    fn numbers_drop_needless_digits() {
         let all = [0.5, 2.0, 1234.0, 1_234_567.25, -1000.0, 0.0].map(number);
         assert_eq!(all, ["0.5", "2", "1,234", "1,234,567.25", "-1,000", "0"]);
     }

@@ -1,18 +1,19 @@
-//! The clocks of this machine, in seconds: workloads tell time since boot, the gist service wall time.
+//! Clocks of this machine in seconds: workloads report time since boot, the gist service reports
+//! wall time.
 
 use elector::system::clock::{BootClock, unix_millis};
 
-/// Seconds since boot.
+/// Returns the time since boot in seconds.
 #[must_use]
 pub fn now() -> f64 {
     BootClock::now().since_boot().as_secs_f64()
 }
 
-/// What is to be taken from a wall time to have it since boot. The wall clock is read in whole
-/// milliseconds, which is as good as the landing times are.
+/// Returns the difference between wall time and time since boot. The wall clock has whole
+/// milliseconds, like the landing times.
 #[must_use]
 pub fn wall_minus_boot() -> f64 {
-    // The closest of some: in between this thread may have to wait for a processor.
+    // Takes the closest of several readings, because the thread may be preempted in between.
     let one = |_| {
         let before = now();
         let wall = unix_millis() as f64 / 1000.0;

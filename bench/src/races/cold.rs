@@ -1,8 +1,7 @@
-//! Cold starts on a gist that a leader long gone has left.
+//! Cold starts on the gist of a leader that was killed long ago.
 //!
-//! The leader is real: it led while the service's clock was two hours behind, and was killed. So its
-//! record is what this contender writes, and two hours old by the server's clock when three others
-//! start.
+//! The leader is real: it led while the service's clock was two hours behind, and was killed. So
+//! its record is genuine, and two hours old by the server's clock when three others start.
 
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -13,10 +12,10 @@ use super::election::{Election, Setting};
 use super::{Latency, PATIENCE, Suite, clock, figures, limited, service};
 use crate::contender::Contender;
 
-/// Long gone: the elector takes a record for that from ten leases and ten minutes on.
+/// Age of the record. The elector considers a record expired after ten leases plus ten minutes.
 const GONE_S: i64 = 2 * 3600;
 
-/// Between the starts of two elections: each start takes some processor time.
+/// Time between the starts of two elections, because each start takes CPU time.
 const APART: Duration = Duration::from_millis(250);
 
 pub(super) fn run(suite: &Suite<'_>, contender: Contender, latency: Latency) {
@@ -34,7 +33,7 @@ fn measure(suite: &Suite<'_>, contender: Contender, latency: Latency) -> Result<
         contender,
         beats: false,
     };
-    // As many at a time as there are elections elsewhere.
+    // As many elections at a time as in the other groups.
     let mut times = Vec::new();
     for _ in 0..suite.size.rounds {
         times.extend(wave(suite, setting, latency)?);
@@ -66,14 +65,14 @@ fn join_all<T>(threads: Vec<ScopedJoinHandle<'_, Result<T, String>>>) -> Result<
         .collect()
 }
 
-/// A gist with the record of a leader that was killed.
+/// Creates a gist with the record of a leader that was killed.
 fn leave(setting: Setting<'_>, n: usize) -> Result<Election<'_>, String> {
     thread::sleep(APART * n as u32);
     let mut election = Election::new(setting)?;
     let begin = clock::now();
     election.start()?;
     let leader = election.await_leader(begin, PATIENCE)?;
-    election.kill(&leader.who)?;
+    election.kill(&leader.candidate)?;
     Ok(election)
 }
 

@@ -1,7 +1,7 @@
-//! What happens while every answer is delayed: who leads, and whether two ever do.
+//! Elections with delayed answers: the leader, and whether there are ever two.
 //!
-//! With up to 20 s hardly anything gets through, as no request waits for so long: nobody leads for long.
-//! With up to 8 s leaders last, and are killed, so that there is something to race for.
+//! With up to 20 s few requests succeed before their timeout, so leaders do not last. With up to 8
+//! s leaders last, and are killed so that candidates compete.
 
 use std::thread;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use super::terms::{self, Term};
 use super::{PATIENCE, Suite, clock, figures, limited, service};
 use crate::contender::Contender;
 
-/// How an election goes.
+/// Course of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Course {
     /// It has a leader before answers are delayed.
     Led,
-    /// Three start at once, when answers are delayed.
+    /// Three candidates start simultaneously once answers are delayed.
     Cold,
-    /// It has a leader before; that one and those who follow are killed.
+    /// It has a leader before; that leader and its successors are killed.
     Killed,
 }
 
@@ -36,7 +36,7 @@ impl Course {
     }
 }
 
-/// How long answers take at most, and what is done meanwhile.
+/// Longest delay of an answer, and the courses measured with it.
 #[derive(Debug)]
 pub(super) struct Delay {
     most: Duration,
@@ -54,10 +54,10 @@ pub(super) const DELAYS: [Delay; 2] = [
     },
 ];
 
-/// Between two kills: a lease, and time to take it over.
+/// Seconds between two kills: a lease, and time to take over.
 const KILLS: f64 = 60.0;
 
-/// For this long from the time when answers come late.
+/// Time span of the measurement.
 #[derive(Clone, Copy, Debug)]
 struct Time {
     from: f64,
@@ -83,7 +83,7 @@ fn measure(suite: &Suite<'_>, contender: Contender, delay: &Delay) -> Result<(),
         for _ in 0..suite.size.delayed_elections {
             let mut election = Election::new(setting)?;
             if *course != Course::Cold {
-                // One alone first, so that there is one leader, whoever this is.
+                // One candidate starts alone, so that there is exactly one leader.
                 election.start()?;
                 election.await_settled(PATIENCE)?;
                 election.fill()?;
@@ -102,8 +102,8 @@ fn measure(suite: &Suite<'_>, contender: Contender, delay: &Delay) -> Result<(),
     let time = Time { from, until };
     watch(suite, &mut elections, time)?;
     for course in delay.courses {
-        let of_it = elections.iter().filter(|(it, _)| it == course);
-        let terms: Vec<Vec<Term>> = of_it.map(|(_, it)| cut(it, time)).collect();
+        let matching = elections.iter().filter(|(it, _)| it == course);
+        let terms: Vec<Vec<Term>> = matching.map(|(_, it)| cut(it, time)).collect();
         let conditions = course.conditions(delay, suite.size.delayed);
         let figures = figures::of_delays(&terms, contender, suite.size.delayed, &conditions);
         suite.add(figures);
@@ -111,14 +111,15 @@ fn measure(suite: &Suite<'_>, contender: Contender, delay: &Delay) -> Result<(),
     Ok(())
 }
 
-/// Until the time is over. Who has ended by itself starts again, as a pod does in a cluster.
+/// Watches the elections until the time is over. A candidate that exits is restarted, as a pod is
+/// in a cluster.
 fn watch(
     suite: &Suite<'_>,
     elections: &mut [(Course, Election<'_>)],
     time: Time,
 ) -> Result<(), String> {
     let some = elections.len() as f64;
-    // The first kill of each at another time, in the first minute.
+    // The first kills are spread over the first minute.
     let mut kills: Vec<f64> = (0..elections.len())
         .map(|n| time.from + KILLS * (n as f64 + 1.0) / some)
         .collect();
@@ -127,12 +128,12 @@ fn watch(
         for ((course, election), next) in elections.iter_mut().zip(&mut kills) {
             if *course == Course::Killed && clock::now() > *next {
                 *next += KILLS;
-                for who in election.leading() {
-                    election.kill(&who)?;
+                for name in election.leading() {
+                    election.kill(&name)?;
                     suite.progress.count("kills while answers are delayed");
                 }
             }
-            election.lose_ended();
+            election.remove_ended();
             election.fill()?;
         }
     }

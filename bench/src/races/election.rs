@@ -1,4 +1,4 @@
-//! One election: a gist, its candidates as processes, and who led when.
+//! One election: a gist, its candidates as processes, and their terms.
 //!
 //! ```text
 //!   candidate process ── lines ──▶ reader thread ──▶ Board ◀── waits ── the election's own thread
@@ -15,56 +15,61 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::terms::Term;
-use crate::contender::{self, Contender, Programs, Standing};
+use crate::contender::{self, Contender, Placement, Programs};
 use crate::process;
 use crate::races::clock;
-use crate::workload::{Event, What};
+use crate::workload::{Event, EventKind};
 
-/// As many candidates as the demonstration has clusters.
+/// Number of candidates, the same as the demonstration's clusters.
 pub const CANDIDATES: usize = 3;
 
 /// The lock's only file, as `elector init` names it.
 pub const FILE: &str = "leader.json";
 
-/// All terms of an election, as its workloads told them.
+/// All terms of an election, as its workloads report them.
 #[derive(Debug, Default)]
-struct Board {
+struct TermLog {
     terms: Mutex<Vec<Term>>,
     changed: Condvar,
 }
 
-impl Board {
+impl TermLog {
     fn terms(&self) -> MutexGuard<'_, Vec<Term>> {
         self.terms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, who: &str, event: Event) {
+    fn note(&self, name: &str, event: Event) {
         let mut terms = self.terms();
-        let mut open = terms.iter_mut().filter(|it| it.who == who && !it.ended);
-        if event.what == What::Leads {
-            // One that was killed by its guard has not said that it ended.
+        let mut open = terms
+            .iter_mut()
+            .filter(|it| it.candidate == name && !it.ended);
+        if event.what == EventKind::Leads {
+            // A workload killed by its guard did not report its end.
             open.for_each(|term| term.ended = true);
             terms.push(Term {
-                who: who.to_owned(),
-                token: event.token,
+                candidate: name.to_owned(),
+                fencing_token: event.fencing_token,
                 from: event.at,
                 until: event.at,
                 ended: false,
             });
         } else if let Some(term) = open.next() {
             term.until = event.at;
-            term.ended = event.what == What::Stops;
+            term.ended = event.what == EventKind::Stops;
         }
         drop(terms);
-        if event.what != What::Beats {
+        if event.what != EventKind::Beats {
             self.changed.notify_all();
         }
     }
 
-    /// Ends the terms of one that is gone: when it is not known since when, at its last sign of life.
-    fn close(&self, who: &str, at: Option<f64>) {
+    /// Ends the open terms of a candidate at `at`, or at its last report if that is unknown.
+    fn close(&self, name: &str, at: Option<f64>) {
         let mut terms = self.terms();
-        for term in terms.iter_mut().filter(|it| it.who == who && !it.ended) {
+        for term in terms
+            .iter_mut()
+            .filter(|it| it.candidate == name && !it.ended)
+        {
             term.until = at.unwrap_or(term.until);
             term.ended = true;
         }
@@ -77,13 +82,13 @@ struct Candidate {
     child: Child,
 }
 
-/// What an election is made of.
+/// Configuration of an election.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting<'a> {
     pub service: &'a GistService,
     pub programs: &'a Programs,
     pub contender: Contender,
-    /// The workloads beat, so that it is known until when one ran that was killed.
+    /// Workloads report regularly, so that the end of a killed one is known.
     pub beats: bool,
 }
 
@@ -92,56 +97,56 @@ pub struct Election<'a> {
     setting: Setting<'a>,
     url: String,
     gist: String,
-    board: Arc<Board>,
+    term_log: Arc<TermLog>,
     candidates: Vec<Candidate>,
     started: usize,
 }
 
 impl<'a> Election<'a> {
-    /// On a gist of its own, as yet without candidates.
+    /// Creates an election with a new gist and no candidates.
     ///
     /// # Errors
-    /// If the service makes no gist.
+    /// Returns an error if the service creates no gist.
     pub fn new(setting: Setting<'a>) -> Result<Election<'a>, String> {
         let gist = setting.service.create_gist(&[(FILE, "{}")]);
         Ok(Election {
             setting,
             url: setting.service.url(),
             gist: gist.map_err(|e| format!("no gist: {e}"))?,
-            board: Arc::default(),
+            term_log: Arc::default(),
             candidates: Vec::new(),
             started: 0,
         })
     }
 
-    /// Starts one more candidate, under a name that none had before: a new pod has a new name too.
+    /// Starts one more candidate under a new name, as a new pod has one.
     ///
     /// # Errors
-    /// If it cannot be started.
+    /// Returns an error if it cannot be started.
     pub fn start(&mut self) -> Result<(), String> {
         let name = format!("candidate-{}", self.started);
         self.started += 1;
-        let standing = Standing {
+        let placement = Placement {
             url: &self.url,
             gist: &self.gist,
             name: &name,
             beats: self.setting.beats,
         };
         let mut command =
-            contender::candidate(self.setting.contender, self.setting.programs, &standing)?;
+            contender::candidate(self.setting.contender, self.setting.programs, &placement)?;
         let child = command.spawn();
         let mut child = child.map_err(|e| format!("{:?}: {e}", command.get_program()))?;
         if let Some(out) = child.stdout.take() {
-            read(out, name.clone(), Arc::clone(&self.board));
+            read(out, name.clone(), Arc::clone(&self.term_log));
         }
         self.candidates.push(Candidate { name, child });
         Ok(())
     }
 
-    /// Starts all that are missing.
+    /// Starts all missing candidates.
     ///
     /// # Errors
-    /// If one cannot be started.
+    /// Returns an error if one cannot be started.
     pub fn fill(&mut self) -> Result<(), String> {
         while self.candidates.len() < CANDIDATES {
             self.start()?;
@@ -149,31 +154,31 @@ impl<'a> Election<'a> {
         Ok(())
     }
 
-    /// Takes candidates that ended by themselves out, and gives their number.
-    pub fn lose_ended(&mut self) -> usize {
+    /// Removes candidates that exited by themselves, and returns their number.
+    pub fn remove_ended(&mut self) -> usize {
         let before = self.candidates.len();
-        let board = &self.board;
+        let term_log = &self.term_log;
         self.candidates.retain_mut(|one| {
             let ended = matches!(one.child.try_wait(), Ok(Some(_)));
             if ended {
-                board.close(&one.name, None);
+                term_log.close(&one.name, None);
             }
             !ended
         });
         before - self.candidates.len()
     }
 
-    /// Waits until a single one leads, and the record says the same: where two may lead, the election
-    /// has to settle before anything can be measured of its leader.
+    /// Waits until exactly one candidate leads and the record agrees. If two may lead, the election
+    /// must settle before its leader can be measured.
     ///
     /// # Errors
-    /// If it does not settle for that long.
+    /// Returns an error if it does not settle within `patience`.
     pub fn await_settled(&self, patience: Duration) -> Result<Term, String> {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             let open: Vec<Term> = self.terms().into_iter().filter(|it| !it.ended).collect();
             if let [leader] = open.as_slice()
-                && self.holder().as_ref() == Some(&leader.who)
+                && self.holder().as_ref() == Some(&leader.candidate)
             {
                 return Ok(leader.clone());
             }
@@ -182,19 +187,19 @@ impl<'a> Election<'a> {
         Err(self.complaint("it does not settle on a leader", patience))
     }
 
-    /// Whether this term goes on.
+    /// Returns whether this term continues.
     #[must_use]
     pub fn still_leads(&self, term: &Term) -> bool {
         let mut terms = self.terms().into_iter();
-        terms.any(|it| it.who == term.who && it.from == term.from && !it.ended)
+        terms.any(|it| it.candidate == term.candidate && it.from == term.from && !it.ended)
     }
 
-    /// Who leads: nobody, one, or more.
+    /// Returns the names of all leaders.
     #[must_use]
     pub fn leading(&self) -> Vec<String> {
         let open = |term: &Term| {
-            let runs = self.candidates.iter().any(|one| one.name == term.who);
-            (!term.ended && runs).then(|| term.who.clone())
+            let runs = self.candidates.iter().any(|one| one.name == term.candidate);
+            (!term.ended && runs).then(|| term.candidate.clone())
         };
         self.terms().iter().filter_map(open).collect()
     }
@@ -213,36 +218,36 @@ impl<'a> Election<'a> {
         )
     }
 
-    /// The first term that begins after that.
+    /// Waits for the first term that begins after a time.
     ///
     /// # Errors
-    /// If there is none for that long.
+    /// Returns an error if there is none within `patience`.
     pub fn await_leader(&self, after: f64, patience: Duration) -> Result<Term, String> {
         let deadline = Instant::now() + patience;
-        let mut terms = self.board.terms();
+        let mut terms = self.term_log.terms();
         loop {
             if let Some(term) = terms.iter().find(|term| term.from > after) {
                 return Ok(term.clone());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(self.complaint("nobody leads", patience));
+                return Err(self.complaint("no candidate leads", patience));
             }
-            let waited = self.board.changed.wait_timeout(terms, left);
+            let waited = self.term_log.changed.wait_timeout(terms, left);
             terms = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Every term so far.
+    /// Returns all terms so far.
     #[must_use]
     pub fn terms(&self) -> Vec<Term> {
-        self.board.terms().clone()
+        self.term_log.terms().clone()
     }
 
-    /// When the writes landed that carry a record of this candidate, in seconds since boot; of all
-    /// candidates with `None`.
+    /// Returns when the writes of this candidate landed, in seconds since boot; of all candidates
+    /// for `None`.
     #[must_use]
-    pub fn landed(&self, who: Option<&str>) -> Vec<f64> {
+    pub fn landed(&self, name: Option<&str>) -> Vec<f64> {
         let offset = clock::wall_minus_boot();
         let mut landed: Vec<f64> = self
             .setting
@@ -251,7 +256,7 @@ impl<'a> Election<'a> {
             .iter()
             .filter(|seen| {
                 let holder = seen.files.get(FILE).and_then(|text| holder(text));
-                holder.is_some_and(|holder| who.is_none_or(|who| who == holder))
+                holder.is_some_and(|holder| name.is_none_or(|name| name == holder))
             })
             .map(|seen| seen.landed.0 as f64 / 1000.0 - offset)
             .collect();
@@ -259,57 +264,57 @@ impl<'a> Election<'a> {
         landed
     }
 
-    /// SIGKILL to everything of this candidate, at once; when it is gone, it is so.
+    /// Kills every process of a candidate (SIGKILL) and reaps them.
     ///
     /// # Errors
-    /// If there is no such candidate.
-    pub fn kill(&mut self, who: &str) -> Result<(), String> {
-        let candidate = self.take(who)?;
+    /// Returns an error if there is no such candidate.
+    pub fn kill(&mut self, name: &str) -> Result<(), String> {
+        let candidate = self.take(name)?;
         process::kill_tree(pid(&candidate.child));
-        self.board.close(who, Some(clock::now()));
+        self.term_log.close(name, Some(clock::now()));
         Ok(())
     }
 
-    /// SIGTERM to the candidate, and when that was.
+    /// Sends SIGTERM to a candidate, and returns when.
     ///
     /// # Errors
-    /// If there is no such candidate or it is gone.
-    pub fn ask_to_leave(&self, who: &str) -> Result<f64, String> {
-        let candidate = self.candidates.iter().find(|one| one.name == who);
-        let candidate = candidate.ok_or_else(|| format!("there is no {who}"))?;
+    /// Returns an error if there is no such candidate or it has exited.
+    pub fn request_stop(&self, name: &str) -> Result<f64, String> {
+        let candidate = self.candidates.iter().find(|one| one.name == name);
+        let candidate = candidate.ok_or_else(|| format!("there is no {name}"))?;
         let now = clock::now();
         let sent = kill(pid(&candidate.child), Signal::SIGTERM);
-        sent.map_err(|e| format!("{who} is gone: {e}"))?;
+        sent.map_err(|e| format!("{name} has exited: {e}"))?;
         Ok(now)
     }
 
-    /// Waits until a candidate that was asked to leave has ended.
+    /// Waits for the exit of a candidate that got SIGTERM.
     ///
     /// # Errors
-    /// If it does not, or not well.
-    pub fn await_end(&mut self, who: &str, patience: Duration) -> Result<(), String> {
-        let mut candidate = self.take(who)?;
+    /// Returns an error if it does not exit, or fails.
+    pub fn await_end(&mut self, name: &str, patience: Duration) -> Result<(), String> {
+        let mut candidate = self.take(name)?;
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             match candidate.child.try_wait() {
                 Ok(Some(status)) if status.success() => return Ok(()),
-                Ok(Some(status)) => return Err(format!("{who} ended badly: {status}")),
+                Ok(Some(status)) => return Err(format!("{name} ended badly: {status}")),
                 Ok(None) => thread::sleep(Duration::from_millis(50)),
-                Err(e) => return Err(format!("{who}: {e}")),
+                Err(e) => return Err(format!("{name}: {e}")),
             }
         }
         process::kill_tree(pid(&candidate.child));
-        Err(format!("{who} does not end on SIGTERM"))
+        Err(format!("{name} does not end on SIGTERM"))
     }
 
-    /// SIGKILL to everything of all candidates.
+    /// Kills every process of all candidates (SIGKILL).
     pub fn stop(&mut self) {
         for candidate in self.candidates.drain(..) {
             process::kill_tree(pid(&candidate.child));
         }
     }
 
-    /// Every term so far; who leads and does not beat leads until now.
+    /// Returns all terms so far. An open term without regular reports lasts until now.
     #[must_use]
     pub fn finished_terms(&self) -> Vec<Term> {
         let now = clock::now();
@@ -320,10 +325,10 @@ impl<'a> Election<'a> {
         terms
     }
 
-    fn take(&mut self, who: &str) -> Result<Candidate, String> {
-        let at = self.candidates.iter().position(|one| one.name == who);
+    fn take(&mut self, name: &str) -> Result<Candidate, String> {
+        let at = self.candidates.iter().position(|one| one.name == name);
         at.map(|at| self.candidates.swap_remove(at))
-            .ok_or_else(|| format!("there is no {who}"))
+            .ok_or_else(|| format!("there is no {name}"))
     }
 }
 
@@ -337,19 +342,19 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
 }
 
-/// Until nothing of the candidate has its standard output any more.
-fn read(from: ChildStdout, who: String, board: Arc<Board>) {
+/// Reads events until no process of the candidate has its standard output open.
+fn read(from: ChildStdout, name: String, term_log: Arc<TermLog>) {
     let reads = move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             if let Some(event) = Event::parse(&line) {
-                board.note(&who, event);
+                term_log.note(&name, event);
             }
         }
     };
     thread::spawn(reads);
 }
 
-/// Who holds the lease by this text; `None` if it is no record, or one that nobody holds.
+/// Returns the holder of the lease in this text, if it is a held record.
 fn holder(text: &str) -> Option<String> {
     let record: serde_json::Value = serde_json::from_str(text).ok()?;
     let holder = record.get("holderIdentity")?.as_str()?;
@@ -361,27 +366,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_record_that_somebody_holds_has_a_holder() {
+    fn only_held_record_has_holder() {
         let held = r#"{"holderIdentity":"a","leaseDurationSeconds":30}"#;
         assert_eq!(holder(held).as_deref(), Some("a"));
-        for nobodys in [r#"{"holderIdentity":""}"#, "{}", "", "[]"] {
-            assert_eq!(holder(nobodys), None, "{nobodys:?}");
+        for unheld in [r#"{"holderIdentity":""}"#, "{}", "", "[]"] {
+            assert_eq!(holder(unheld), None, "{unheld:?}");
         }
     }
 
     #[test]
-    fn beats_prolong_a_term_and_stops_end_it() {
-        let board = Board::default();
-        let tell = |who: &str, at: f64, what| board.note(who, Event { at, what, token: 1 });
-        tell("a", 1.0, What::Leads);
-        tell("a", 1.5, What::Beats);
-        tell("b", 2.0, What::Leads);
-        tell("a", 3.0, What::Stops);
-        // What comes after its end belongs to no term.
-        tell("a", 4.0, What::Beats);
-        tell("b", 5.0, What::Beats);
-        tell("b", 6.0, What::Leads);
-        let terms = board.terms();
+    fn beats_extend_and_stops_end_terms() {
+        let term_log = TermLog::default();
+        let tell = |name: &str, at: f64, what| {
+            term_log.note(
+                name,
+                Event {
+                    at,
+                    what,
+                    fencing_token: 1,
+                },
+            )
+        };
+        tell("a", 1.0, EventKind::Leads);
+        tell("a", 1.5, EventKind::Beats);
+        tell("b", 2.0, EventKind::Leads);
+        tell("a", 3.0, EventKind::Stops);
+        // Events after the end belong to no term.
+        tell("a", 4.0, EventKind::Beats);
+        tell("b", 5.0, EventKind::Beats);
+        tell("b", 6.0, EventKind::Leads);
+        let terms = term_log.terms();
         let of = |n: usize| (terms[n].from, terms[n].until, terms[n].ended);
         assert_eq!((of(0), of(1)), ((1.0, 3.0, true), (2.0, 5.0, true)));
         assert_eq!(of(2), (6.0, 6.0, false));

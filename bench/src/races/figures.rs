@@ -1,54 +1,46 @@
-//! Figures of what was measured, with what is aimed at. Pure.
+//! Figures of the samples, with their limits. Pure.
 
 use std::time::Duration;
 
-use super::rounds::Samples;
+use super::samples::Samples;
 use super::terms::{self, Term};
 use super::{Latency, Parts};
 use crate::contender::{CONFIRM_DELAY, Contender, POLL_PERIOD};
 use crate::figure::{Aim, Figure, Spread, Word};
 
-/// What is measured: its table, what it is called, its unit. In the order in which it is read.
+/// A measured quantity: its table, its name, its unit. The constants are in reading order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct What(Word, &'static str, Word);
+struct Quantity(Word, &'static str, Word);
 
-const TAKEOVER: What = What(
+const TAKEOVER: Quantity = Quantity(
     "takeover",
     "takeover after SIGKILL, over the end of the lease",
     "s",
 );
-const WRITES: What = What("takeover", "writes for a takeover", "writes");
-const HANDOVER: What = What("handover", "handover after SIGTERM", "s");
-const COLD: What = What(
-    "cold start",
-    "cold start of three, after a leader long gone",
-    "s",
-);
-const FRESH: What = What("cold start", "cold start of three, on a fresh gist", "s");
-const LONGEST: What = What("overlap", "two lead at once, longest time", "s");
-const TOTAL: What = What("overlap", "two lead at once, in all", "s");
-const USELESS: What = What(
-    "overlap",
-    "terms whose token is not above all before",
-    "terms",
-);
-const LED: What = What("overlap", "time with a leader", "%");
-const TERMS: What = What("overlap", "terms", "terms");
-const CHANGES: What = What("overlap", "changes to another leader", "changes");
-const LOST: What = What(
+const WRITES: Quantity = Quantity("takeover", "writes for a takeover", "writes");
+const HANDOVER: Quantity = Quantity("handover", "handover after SIGTERM", "s");
+const COLD: Quantity = Quantity("cold start", "cold start of three, expired record", "s");
+const FRESH: Quantity = Quantity("cold start", "cold start of three, on a fresh gist", "s");
+const LONGEST: Quantity = Quantity("overlap", "two leaders, longest time", "s");
+const TOTAL: Quantity = Quantity("overlap", "two leaders, total time", "s");
+const STALE: Quantity = Quantity("overlap", "terms whose fencing token did not rise", "terms");
+const LED: Quantity = Quantity("overlap", "time with a leader", "%");
+const TERMS: Quantity = Quantity("overlap", "terms", "terms");
+const CHANGES: Quantity = Quantity("overlap", "changes to another leader", "changes");
+const LOST: Quantity = Quantity(
     "overlap",
     "leaders that lost their lease undisturbed",
     "leaders",
 );
 
-const ORDER: [What; 12] = [
-    TAKEOVER, WRITES, HANDOVER, COLD, FRESH, LONGEST, TOTAL, USELESS, LED, TERMS, CHANGES, LOST,
+const ORDER: [Quantity; 12] = [
+    TAKEOVER, WRITES, HANDOVER, COLD, FRESH, LONGEST, TOTAL, STALE, LED, TERMS, CHANGES, LOST,
 ];
 
-/// An aim for "none": what is measured is zero or far more.
+/// Limit that means "none"; the values are zero or far larger.
 const NONE: f64 = 1e-6;
 
-/// Finer than the clocks are compared, and short to read.
+/// Rounding: finer than the clocks, and short to read.
 const DIGITS: f64 = 1e4;
 
 pub(super) fn sort(figures: &mut [Figure]) {
@@ -60,7 +52,7 @@ pub(super) fn sort(figures: &mut [Figure]) {
     });
 }
 
-/// From those that trouble least to those that trouble most.
+/// Sorts by conditions, the least difficult first.
 fn conditions(figure: &Figure) -> (usize, String) {
     let delayed = Latency::BOTH.len();
     let latency = Latency::BOTH
@@ -69,29 +61,29 @@ fn conditions(figure: &Figure) -> (usize, String) {
     (latency.unwrap_or(delayed), figure.conditions.clone())
 }
 
-/// The elector first.
+/// Sorts the elector first.
 fn contender(figure: &Figure) -> (bool, String) {
     let name = figure.contender.clone();
     (name != Contender::Elector.name(), name)
 }
 
-struct Maker {
+struct FigureBuilder {
     contender: Contender,
     conditions: String,
     figures: Vec<Figure>,
 }
 
-impl Maker {
-    fn new(contender: Contender, conditions: &str) -> Maker {
-        Maker {
+impl FigureBuilder {
+    fn new(contender: Contender, conditions: &str) -> FigureBuilder {
+        FigureBuilder {
             contender,
             conditions: conditions.to_owned(),
             figures: Vec::new(),
         }
     }
 
-    /// Nothing is added of no values. Aims are the elector's; each makes a figure.
-    fn add(&mut self, what: What, values: &[f64], aims: Vec<Option<Aim>>) {
+    /// Adds the figures of a quantity, one per aim; none without values. Only the elector has aims.
+    fn add(&mut self, what: Quantity, values: &[f64], aims: Vec<Option<Aim>>) {
         let rounded = values.iter().map(|value| (value * DIGITS).round() / DIGITS);
         let Some(spread) = Spread::of(rounded.collect()) else {
             return;
@@ -123,7 +115,7 @@ pub(super) fn of_rounds(
     latency: Latency,
     parts: Parts,
 ) -> Vec<Figure> {
-    let mut maker = Maker::new(contender, latency.conditions());
+    let mut builder = FigureBuilder::new(contender, latency.conditions());
     let confirm = CONFIRM_DELAY.as_secs_f64();
     let poll = POLL_PERIOD.as_secs_f64();
     let (more, because) = latency.of_requests();
@@ -134,54 +126,54 @@ pub(super) fn of_rounds(
             Aim::median_below(0.3 + confirm + more, &soon),
             Aim::worst_below(poll + confirm + more, &late),
         ];
-        maker.add(TAKEOVER, &all.takeovers, aims);
-        // Whole writes: below three and a half is at most three.
+        builder.add(TAKEOVER, &all.takeovers, aims);
+        // Writes are whole numbers, so below 3.5 means at most 3.
         let why = "at most 3: the claim, its confirmation, one lost claim";
-        maker.add(WRITES, &all.writes, vec![Aim::worst_below(3.5, why)]);
+        builder.add(WRITES, &all.writes, vec![Aim::worst_below(3.5, why)]);
     }
     if parts.handover {
         let aim = Aim::median_below(poll + confirm + more, &late);
-        maker.add(HANDOVER, &all.handovers, vec![aim]);
+        builder.add(HANDOVER, &all.handovers, vec![aim]);
     }
-    maker.add(FRESH, &all.fresh, Vec::new());
-    maker.conditions += ", at start, takeover and handover";
-    maker.add(LONGEST, &all.overlaps, none());
-    maker.add(USELESS, &all.useless_tokens, none());
-    maker.add(LOST, &[all.lost as f64], none());
-    maker.figures
+    builder.add(FRESH, &all.fresh, Vec::new());
+    builder.conditions += ", at start, takeover and handover";
+    builder.add(LONGEST, &all.overlaps, none());
+    builder.add(STALE, &all.stale_tokens, none());
+    builder.add(LOST, &[all.lost as f64], none());
+    builder.figures
 }
 
 pub(super) fn of_cold_starts(times: &[f64], contender: Contender, latency: Latency) -> Vec<Figure> {
-    let mut maker = Maker::new(contender, latency.conditions());
+    let mut builder = FigureBuilder::new(contender, latency.conditions());
     let (more, because) = latency.of_requests();
     let below = 2.0 + CONFIRM_DELAY.as_secs_f64() + more;
     let why = format!("2 s + CONFIRM_DELAY{because}");
-    maker.add(COLD, times, vec![Aim::worst_below(below, &why)]);
-    maker.figures
+    builder.add(COLD, times, vec![Aim::worst_below(below, &why)]);
+    builder.figures
 }
 
-/// `conditions` is how these elections began.
+/// Returns the figures of elections with delayed answers; `conditions` says how they began.
 pub(super) fn of_delays(
     elections: &[Vec<Term>],
     contender: Contender,
     time: Duration,
     conditions: &str,
 ) -> Vec<Figure> {
-    let mut maker = Maker::new(contender, conditions);
+    let mut builder = FigureBuilder::new(contender, conditions);
     let of = |value: &dyn Fn(&[Term]) -> f64| -> Vec<f64> {
         elections.iter().map(|terms| value(terms)).collect()
     };
     let longest = of(&|terms| terms::overlap(terms).longest);
-    maker.add(LONGEST, &longest, none());
-    maker.add(TOTAL, &of(&|terms| terms::overlap(terms).total), none());
-    let useless = of(&|terms| terms::useless_tokens(terms) as f64);
-    maker.add(USELESS, &useless, none());
+    builder.add(LONGEST, &longest, none());
+    builder.add(TOTAL, &of(&|terms| terms::overlap(terms).total), none());
+    let stale = of(&|terms| terms::stale_tokens(terms) as f64);
+    builder.add(STALE, &stale, none());
     let led = of(&|terms| 100.0 * terms::led(terms) / time.as_secs_f64());
-    maker.add(LED, &led, Vec::new());
-    maker.add(TERMS, &of(&|terms| terms.len() as f64), Vec::new());
+    builder.add(LED, &led, Vec::new());
+    builder.add(TERMS, &of(&|terms| terms.len() as f64), Vec::new());
     let changes = of(&|terms| terms::changes(terms) as f64);
-    maker.add(CHANGES, &changes, Vec::new());
-    maker.figures
+    builder.add(CHANGES, &changes, Vec::new());
+    builder.figures
 }
 
 #[cfg(test)]
@@ -195,7 +187,7 @@ mod tests {
             handovers: vec![1.0],
             fresh: vec![2.5],
             overlaps: vec![0.0, 1.5],
-            useless_tokens: vec![0.0],
+            stale_tokens: vec![0.0],
             lost: 0,
         }
     }
@@ -208,7 +200,7 @@ mod tests {
     };
 
     #[test]
-    fn each_aim_has_a_figure_and_only_the_elector_has_aims() {
+    fn only_the_elector_has_aims() {
         let of = |contender| of_rounds(&samples(), contender, Latency::None, ALL);
         let ours = of(Contender::Elector);
         let takeovers: Vec<_> = ours.iter().filter(|it| it.unit == "s").collect();
@@ -230,15 +222,15 @@ mod tests {
     }
 
     #[test]
-    fn a_single_overlap_is_too_many() {
+    fn single_overlap_misses_the_aim() {
         let all = of_rounds(&samples(), Contender::Elector, Latency::None, ALL);
-        let of = |what: What| all.iter().find(|figure| figure.what == what.1).unwrap();
+        let of = |what: Quantity| all.iter().find(|figure| figure.what == what.1).unwrap();
         let met = |figure: &Figure| figure.aim.as_ref().unwrap().is_met(&figure.spread);
-        assert!(!met(of(LONGEST)) && met(of(USELESS)) && met(of(LOST)));
+        assert!(!met(of(LONGEST)) && met(of(STALE)) && met(of(LOST)));
     }
 
     #[test]
-    fn figures_are_in_the_order_in_which_they_are_read() {
+    fn figures_are_sorted_for_reading() {
         let mut all = Vec::new();
         for latency in [Latency::Assumed, Latency::None] {
             for contender in [Contender::ClientGo, Contender::Elector] {

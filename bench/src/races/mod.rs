@@ -1,12 +1,12 @@
-//! Elections as they are: real processes, many side by side, each on a gist of its own.
+//! Elections of real processes, many side by side, each with a gist of its own.
 //!
 //! ```text
 //!   group (contender × latency) ── one gist service ── elections, each with a thread and 3 processes
 //! ```
 //!
-//! All groups run at the same time, so that the machine's moods fall on all contenders alike: what is
-//! compared comes from one run. `rounds` takes leaders away, `cold` starts on what a leader long gone
-//! has left, `delayed` lets answers come late; `terms` and `figures` make numbers of it.
+//! All groups run simultaneously, so that the machine's load affects all contenders alike. `rounds`
+//! ends leaders, `cold` starts on the record of a long dead leader, `delayed` delays answers;
+//! `terms` and `figures` compute the figures.
 
 mod clock;
 mod cold;
@@ -15,6 +15,7 @@ mod election;
 mod figures;
 mod progress;
 mod rounds;
+mod samples;
 mod terms;
 
 use std::sync::{Mutex, PoisonError};
@@ -27,14 +28,14 @@ use crate::contender::{Contender, Programs};
 use crate::figure::Figure;
 use progress::Progress;
 
-/// Nobody is without a leader for longer: client-go with latency needs less than half of it.
+/// Longest time without a leader; client-go with latency needs less than half of it.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// How long answers take.
+/// Latency of the service's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latency {
     None,
-    /// What is assumed of GitHub.
+    /// Latency assumed of GitHub.
     Assumed,
 }
 
@@ -59,34 +60,34 @@ impl Latency {
         }
     }
 
-    /// What the service's answers add to the times that are aimed at, in seconds, and why.
+    /// Returns what the latency adds to the limits, in seconds, and why.
     fn of_requests(self) -> (f64, &'static str) {
         match self {
             Latency::None => (0.0, ""),
             Latency::Assumed => (
                 1.3,
-                " + 2 × 150 ms + 2 × 500 ms (look, look again, claim, confirm)",
+                " + 2 × 150 ms + 2 × 500 ms (read, read again, claim, confirm)",
             ),
         }
     }
 }
 
-/// How much is measured.
+/// Amount of measurements.
 #[derive(Clone, Debug)]
 pub struct Size {
     /// Elections side by side in each group.
     pub elections: usize,
-    /// Takeovers and handovers of each.
+    /// Takeovers and handovers of each election.
     pub rounds: usize,
-    /// How long answers are delayed.
+    /// Time for which answers are delayed.
     pub delayed: Duration,
     /// Elections of each contender with delayed answers.
     pub delayed_elections: usize,
 }
 
 impl Size {
-    /// About how long it takes: a round is two renewals, half a renew period, a lease and what follows
-    /// it, and a handover; before the first there is a start.
+    /// Returns the approximate duration. A round is two renewals, half a retry period, a lease, the
+    /// takeover and a handover; the first follows a start.
     #[must_use]
     pub fn minutes(&self) -> u64 {
         let rounds = 20 + 80 * self.rounds as u64;
@@ -94,7 +95,7 @@ impl Size {
     }
 }
 
-/// What is measured.
+/// Parts to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
     pub takeover: bool,
@@ -110,14 +111,14 @@ impl Parts {
     }
 }
 
-/// What came out, and what went wrong.
+/// Figures and failures.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub figures: Vec<Figure>,
     pub failures: Vec<String>,
 }
 
-/// What all groups share.
+/// Data that all groups share.
 struct Suite<'a> {
     programs: &'a Programs,
     size: &'a Size,
@@ -148,7 +149,7 @@ impl Suite<'_> {
     }
 }
 
-/// Runs them all, each group beside the others.
+/// Runs all groups side by side.
 #[must_use]
 pub fn measure(programs: &Programs, parts: Parts, size: &Size) -> Outcome {
     let suite = Suite {
@@ -182,7 +183,7 @@ pub fn measure(programs: &Programs, parts: Parts, size: &Size) -> Outcome {
                 }
             }
         }
-        let ticker = scope.spawn(|| suite.progress.tell());
+        let ticker = scope.spawn(|| suite.progress.report());
         for group in groups {
             if group.join().is_err() {
                 suite.failed("a measurement panicked; see above".to_owned());
@@ -196,7 +197,7 @@ pub fn measure(programs: &Programs, parts: Parts, size: &Size) -> Outcome {
     outcome
 }
 
-/// GitHub's limit for the hour, of each election's user.
+/// Returns GitHub's hourly limit, per election.
 fn limited() -> Faults {
     Faults {
         primary_limit: Some(5_000),
@@ -205,11 +206,11 @@ fn limited() -> Faults {
     }
 }
 
-/// A service for one group.
+/// Starts the service of one group.
 fn service(faults: Faults) -> Result<GistService, String> {
     let options = Options {
         faults,
-        // Gists of different services are to have different names: logs are named after them.
+        // Gists of different services need different names because logs are named after them.
         seed: fastrand::u64(..),
         ..Options::default()
     };

@@ -1,11 +1,11 @@
-//! What has been measured so far, told now and then.
+//! Progress of the measurements, printed at intervals.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Often enough to see that it goes on.
-const TELLS: Duration = Duration::from_secs(20);
+/// Time between two reports.
+const INTERVAL: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Default)]
 struct State {
@@ -31,12 +31,12 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// Until the end.
-    pub(super) fn tell(&self) {
+    /// Prints reports until the end.
+    pub(super) fn report(&self) {
         let begin = Instant::now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !state.over {
-            let waited = self.changed.wait_timeout(state, TELLS);
+            let waited = self.changed.wait_timeout(state, INTERVAL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             let done = state.done.iter().map(|(what, n)| format!("{n} {what}"));
             let done = match done.collect::<Vec<_>>().join(", ") {

@@ -1,11 +1,11 @@
-//! Takeovers and handovers: the leader is killed, or asked to leave, and another one leads.
+//! Takeovers and handovers: the leader is killed or stopped, and another candidate leads.
 //!
 //! ```text
 //!   leads ── two renewals ── any moment of a renew period ── SIGKILL ··· lease ··· leads (takeover)
 //!   leads ── any moment of a renew period ── SIGTERM ·· leads (handover)
 //! ```
 //!
-//! Who was taken away comes back as a new candidate. Each election goes through this some times.
+//! A new candidate replaces the leader. Each election repeats this.
 
 use std::thread;
 use std::time::Duration;
@@ -13,50 +13,20 @@ use std::time::Duration;
 use elector::emulator::GistService;
 
 use super::election::{Election, Setting};
+use super::samples::Samples;
 use super::terms::{self, Term};
 use super::{Latency, PATIENCE, Suite, clock, figures, service};
 use crate::contender::{Contender, LEASE_DURATION, RETRY_PERIOD};
 
-/// The dead leader's renewals that must have landed: the first may be the one that confirms a claim.
+/// Renewals of the leader that must have landed before the kill; the first may confirm its claim.
 const RENEWALS: usize = 2;
 
-/// A contender whose leaders lose their lease undisturbed is given more chances, but not for ever.
+/// Attempts for a contender whose leaders lose their lease undisturbed.
 const ATTEMPTS: usize = 5;
 
-/// Lost claims land this long after the new leader's confirmation at the latest: they were sent when
-/// the claim was. The new leader's own renewal comes later than that.
+/// Time after the new leader's confirmation within which lost claims land: they were sent together
+/// with the winning claim. The new leader renews later than that.
 const AFTERMATH: Duration = Duration::from_secs(1);
-
-/// What a group of elections measured.
-#[derive(Debug, Default)]
-pub(super) struct Samples {
-    /// In seconds over the earliest moment at which the lease could be taken.
-    pub(super) takeovers: Vec<f64>,
-    /// PATCHes that reached the gist for each.
-    pub(super) writes: Vec<f64>,
-    /// In seconds from SIGTERM.
-    pub(super) handovers: Vec<f64>,
-    /// In seconds from the start of three on a gist that holds `{}`.
-    pub(super) fresh: Vec<f64>,
-    /// The longest time that two ran at once, of each election.
-    pub(super) overlaps: Vec<f64>,
-    /// Terms whose token was not above all before, of each election.
-    pub(super) useless_tokens: Vec<f64>,
-    /// How many leaders lost their lease although nothing was done to them.
-    pub(super) lost: usize,
-}
-
-impl Samples {
-    fn merge(&mut self, other: Samples) {
-        self.takeovers.extend(other.takeovers);
-        self.writes.extend(other.writes);
-        self.handovers.extend(other.handovers);
-        self.fresh.extend(other.fresh);
-        self.overlaps.extend(other.overlaps);
-        self.useless_tokens.extend(other.useless_tokens);
-        self.lost += other.lost;
-    }
-}
 
 pub(super) fn run(suite: &Suite<'_>, contender: Contender, latency: Latency) {
     let service = match service(latency.faults()) {
@@ -101,7 +71,7 @@ fn live(
     samples: &mut Samples,
 ) -> Result<(), String> {
     let size = suite.size;
-    // Elections are not to run in step, nor processes to start all at once.
+    // Elections must not run in step, nor processes start simultaneously.
     thread::sleep(RETRY_PERIOD.mul_f64(n as f64 / size.elections as f64));
     let mut election = Election::new(setting)?;
     let begin = clock::now();
@@ -109,18 +79,18 @@ fn live(
     let first = election.await_leader(begin, PATIENCE)?;
     samples.fresh.push(first.from - begin);
     for round in 0..size.rounds {
-        let moment = moment(n + round * size.elections, fastrand::f64());
+        let phase = phase(n + round * size.elections, fastrand::f64());
         if suite.parts.takeover {
-            takeover(&mut election, moment, samples)?;
+            takeover(&mut election, phase, samples)?;
             suite.progress.count("takeovers");
             election.fill()?;
         }
         if suite.parts.handover {
-            handover(&mut election, moment, samples)?;
+            handover(&mut election, phase, samples)?;
             suite.progress.count("handovers");
             election.fill()?;
         }
-        let ended = election.lose_ended();
+        let ended = election.remove_ended();
         if ended > 0 {
             return Err(format!(
                 "{ended} of {} ended by themselves; see its log",
@@ -131,31 +101,34 @@ fn live(
     let terms = election.finished_terms();
     samples.overlaps.push(terms::overlap(&terms).longest);
     samples
-        .useless_tokens
-        .push(terms::useless_tokens(&terms) as f64);
+        .stale_tokens
+        .push(terms::stale_tokens(&terms) as f64);
     Ok(())
 }
 
-/// A moment of the renew period for each of many, evenly spread however many there are, and neither in
-/// step with the rounds nor with the elections: multiples of the golden ratio lie so.
-fn moment(n: usize, random: f64) -> Duration {
+/// Returns the phase of the retry period for measurement `n`. Multiples of the golden ratio are
+/// evenly spread for any number of measurements, and in step with neither rounds nor elections.
+fn phase(n: usize, random: f64) -> Duration {
     const GOLDEN: f64 = 0.618_034;
-    // Between two neighbours of the usual number.
+    // At most the distance between two neighbours of the usual number.
     let jitter = random / 64.0;
     RETRY_PERIOD.mul_f64((n as f64 * GOLDEN + jitter).fract())
 }
 
 fn takeover(
     election: &mut Election<'_>,
-    moment: Duration,
+    phase: Duration,
     samples: &mut Samples,
 ) -> Result<(), String> {
-    let leader = established(election, moment, samples)?;
+    let leader = established(election, phase, samples)?;
     let killed = clock::now();
-    election.kill(&leader.who)?;
+    election.kill(&leader.candidate)?;
     let next = election.await_leader(killed, PATIENCE)?;
-    // Now also what it had sent before it was killed has landed, if it ever does.
-    let last = election.landed(Some(&leader.who)).into_iter().next_back();
+    // By now every write sent before the kill has landed.
+    let last = election
+        .landed(Some(&leader.candidate))
+        .into_iter()
+        .next_back();
     let last = last.ok_or("the dead leader has left no record")?;
     let expiry = last + LEASE_DURATION.as_secs_f64();
     samples.takeovers.push(next.from - expiry);
@@ -166,21 +139,21 @@ fn takeover(
     Ok(())
 }
 
-/// A leader that has renewed its lease at least so often, at that moment of its renew period.
+/// Waits for a leader that has renewed often enough and is in this phase of its retry period.
 fn established(
     election: &Election<'_>,
-    moment: Duration,
+    phase: Duration,
     samples: &mut Samples,
 ) -> Result<Term, String> {
     for _ in 0..ATTEMPTS {
         let leader = election.await_settled(PATIENCE)?;
         let renewals = || {
-            let landed = election.landed(Some(&leader.who));
+            let landed = election.landed(Some(&leader.candidate));
             landed.iter().filter(|at| **at > leader.from).count()
         };
-        sleep_until(leader.from + (RETRY_PERIOD * RENEWALS as u32 + moment).as_secs_f64());
+        sleep_until(leader.from + (RETRY_PERIOD * RENEWALS as u32 + phase).as_secs_f64());
         while election.still_leads(&leader) && renewals() < RENEWALS {
-            // It renews a little later than expected.
+            // It renews slightly later than expected.
             thread::sleep(RETRY_PERIOD / 16);
         }
         if election.still_leads(&leader) {
@@ -195,15 +168,15 @@ fn established(
 
 fn handover(
     election: &mut Election<'_>,
-    moment: Duration,
+    phase: Duration,
     samples: &mut Samples,
 ) -> Result<(), String> {
     let leader = election.await_settled(PATIENCE)?;
-    sleep_until(leader.from + (RETRY_PERIOD / 2 + moment).as_secs_f64());
-    let asked = election.ask_to_leave(&leader.who)?;
+    sleep_until(leader.from + (RETRY_PERIOD / 2 + phase).as_secs_f64());
+    let asked = election.request_stop(&leader.candidate)?;
     let next = election.await_leader(asked, PATIENCE)?;
     samples.handovers.push(next.from - asked);
-    election.await_end(&leader.who, PATIENCE)
+    election.await_end(&leader.candidate, PATIENCE)
 }
 
 fn sleep_until(then: f64) {
@@ -218,11 +191,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_spread_evenly_over_the_renew_period() {
+    fn phases_spread_evenly_over_retry_period() {
         let parts = |random: f64| {
             let mut counts = [0; 8];
             for n in 0..64 {
-                let part = moment(n, random).as_secs_f64() / RETRY_PERIOD.as_secs_f64();
+                let part = phase(n, random).as_secs_f64() / RETRY_PERIOD.as_secs_f64();
                 counts[(part * 8.0) as usize] += 1;
             }
             counts

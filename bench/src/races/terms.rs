@@ -1,28 +1,28 @@
-//! Terms of leadership, and how they met: pure arithmetic on times.
+//! Terms of leadership and their overlaps: pure arithmetic on times.
 
-/// A time in which a workload ran.
+/// A span in which a workload ran.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Term {
-    /// The candidate; no two have one name.
-    pub who: String,
-    pub token: u64,
+    /// Name of the candidate, unique in the election.
+    pub candidate: String,
+    pub fencing_token: u64,
     /// In seconds since boot.
     pub from: f64,
-    /// When it was last known to run; its end, once it has ended.
+    /// End of the term, or when it was last known to run.
     pub until: f64,
     pub ended: bool,
 }
 
-/// How much of the time two or more ran at once.
+/// Time in which two or more terms overlapped.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Overlap {
-    /// In seconds.
+    /// Sum in seconds.
     pub total: f64,
-    /// The longest stretch of it.
+    /// Longest span in seconds.
     pub longest: f64,
 }
 
-/// Of all these terms.
+/// Returns the overlap of all terms.
 #[must_use]
 pub fn overlap(terms: &[Term]) -> Overlap {
     let mut edges: Vec<(f64, i32)> = Vec::new();
@@ -30,7 +30,7 @@ pub fn overlap(terms: &[Term]) -> Overlap {
         edges.push((term.from, 1));
         edges.push((term.until, -1));
     }
-    // Where one ends as the other begins, they did not run at once.
+    // A term that ends when another begins does not overlap with it.
     edges.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let mut overlap = Overlap::default();
     let (mut running, mut since) = (0, 0.0);
@@ -48,7 +48,7 @@ pub fn overlap(terms: &[Term]) -> Overlap {
     overlap
 }
 
-/// For how long somebody led.
+/// Returns the time with a leader, in seconds.
 #[must_use]
 pub fn led(terms: &[Term]) -> f64 {
     let mut spans: Vec<(f64, f64)> = terms.iter().map(|term| (term.from, term.until)).collect();
@@ -61,7 +61,7 @@ pub fn led(terms: &[Term]) -> f64 {
     led
 }
 
-/// What of the terms lies in that time.
+/// Returns the parts of the terms within a span.
 #[must_use]
 pub fn within(terms: &[Term], from: f64, until: f64) -> Vec<Term> {
     let cut = |term: &Term| Term {
@@ -73,24 +73,28 @@ pub fn within(terms: &[Term], from: f64, until: f64) -> Vec<Term> {
     cut.filter(|term| term.from <= term.until).collect()
 }
 
-/// How many terms have a token that is not above that of every earlier term of another candidate: a
-/// resource that checks tokens would let in whoever led before.
+/// Returns how many terms have a fencing token that does not exceed that of every earlier term of
+/// another candidate. A resource that checks tokens would accept the earlier leader.
 #[must_use]
-pub fn useless_tokens(terms: &[Term]) -> usize {
-    let useless = |term: &&Term| {
+pub fn stale_tokens(terms: &[Term]) -> usize {
+    let stale = |term: &&Term| {
         terms.iter().any(|other| {
-            other.who != term.who && other.from < term.from && other.token >= term.token
+            other.candidate != term.candidate
+                && other.from < term.from
+                && other.fencing_token >= term.fencing_token
         })
     };
-    terms.iter().filter(useless).count()
+    terms.iter().filter(stale).count()
 }
 
-/// How often the lead went to another candidate.
+/// Returns how often another candidate became the leader.
 #[must_use]
 pub fn changes(terms: &[Term]) -> usize {
     let mut sorted: Vec<&Term> = terms.iter().collect();
     sorted.sort_by(|a, b| a.from.total_cmp(&b.from));
-    let changes = sorted.windows(2).filter(|pair| pair[0].who != pair[1].who);
+    let changes = sorted
+        .windows(2)
+        .filter(|pair| pair[0].candidate != pair[1].candidate);
     changes.count()
 }
 
@@ -98,10 +102,10 @@ pub fn changes(terms: &[Term]) -> usize {
 mod tests {
     use super::*;
 
-    fn term(who: &str, token: u64, from: f64, until: f64) -> Term {
+    fn term(candidate: &str, fencing_token: u64, from: f64, until: f64) -> Term {
         Term {
-            who: who.to_owned(),
-            token,
+            candidate: candidate.to_owned(),
+            fencing_token,
             from,
             until,
             ended: true,
@@ -109,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn terms_that_only_touch_do_not_overlap() {
+    fn touching_terms_do_not_overlap() {
         let all = [term("b", 2, 5.0, 9.0), term("a", 1, 0.0, 5.0)];
         assert_eq!(overlap(&all), Overlap::default());
         assert_eq!(overlap(&[]), Overlap::default());
     }
 
     #[test]
-    fn an_overlap_lasts_while_two_or_more_run() {
+    fn overlap_lasts_while_two_run() {
         let all = [
             term("a", 1, 0.0, 10.0),
             term("b", 2, 4.0, 6.0),
@@ -129,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn time_with_two_leaders_is_time_with_a_leader_once() {
+    fn overlapping_terms_count_once() {
         let all = [
             term("b", 2, 4.0, 6.0),
             term("a", 1, 0.0, 5.0),
@@ -144,19 +148,19 @@ mod tests {
     }
 
     #[test]
-    fn a_token_must_be_above_all_that_others_had_before() {
+    fn token_must_exceed_earlier_ones() {
         let rising = [term("a", 1, 0.0, 1.0), term("b", 2, 2.0, 3.0)];
-        assert_eq!(useless_tokens(&rising), 0);
-        // client-go gives a candidate that takes its own lease again the token that it had.
+        assert_eq!(stale_tokens(&rising), 0);
+        // client-go keeps the token if a candidate acquires its own lease again.
         let own = [term("a", 1, 0.0, 1.0), term("a", 1, 2.0, 3.0)];
-        assert_eq!(useless_tokens(&own), 0);
+        assert_eq!(stale_tokens(&own), 0);
         let equal = [term("a", 1, 0.0, 1.0), term("b", 1, 2.0, 3.0)];
         let fallen = [term("a", 5, 0.0, 1.0), term("b", 4, 2.0, 3.0)];
-        assert_eq!((useless_tokens(&equal), useless_tokens(&fallen)), (1, 1));
+        assert_eq!((stale_tokens(&equal), stale_tokens(&fallen)), (1, 1));
     }
 
     #[test]
-    fn a_change_is_a_lead_after_that_of_another() {
+    fn change_needs_another_candidate() {
         let all = [
             term("b", 2, 5.0, 6.0),
             term("a", 1, 0.0, 1.0),

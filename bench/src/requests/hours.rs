@@ -1,4 +1,4 @@
-//! What an election costs in an hour, by kind, and how near it comes to GitHub's limits.
+//! Requests of an election per hour, by kind, and its distance from GitHub's limits.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use super::runs::{HOUR, MeasuredRun};
 use super::{Table, figure, number, seconds};
 use crate::figure::{Aim, Figure, Spread};
 
-/// GitHub's limits for one user.
+/// GitHub's limits for one account.
 const REQUESTS_AN_HOUR: f64 = 5000.0;
 const WRITES_AN_HOUR: f64 = 500.0;
 const WRITES_A_MINUTE: f64 = 80.0;
 const POINTS_A_MINUTE: f64 = 900.0;
 const AT_ONCE: f64 = 100.0;
 
-/// How many candidates there are.
+/// Numbers of candidates.
 pub const SIZES: [usize; 4] = [3, 10, 30, 100];
 
-/// One row: what was counted in the hours after the first, in which they start.
+/// One row, from the hours after the first, in which the candidates start.
 struct Hours {
     candidates: usize,
-    /// For each hour: of the leader, of one candidate, of all together.
+    /// Requests per hour: of the leader, of one candidate, of all.
     leader_writes: Spread,
     one_free: Spread,
     one_reads: Spread,
     all: Spread,
-    /// How many requests of the hour were used at the most.
+    /// Highest number of requests used in an hour.
     used: Spread,
     points: f64,
     writes_a_minute: f64,
@@ -35,10 +35,10 @@ struct Hours {
     refused: f64,
 }
 
-/// Steady hours of each size.
+/// Simulates undisturbed hours of each size.
 ///
 /// # Errors
-/// If a promise is broken in them.
+/// Returns an error if a promise is broken.
 pub fn measure(hours: u32) -> Result<(Vec<Figure>, Vec<Table>), String> {
     let rows = SIZES.map(|candidates| steady(candidates, hours));
     let rows = rows.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -53,7 +53,7 @@ fn steady(candidates: usize, hours: u32) -> Result<Hours, String> {
     let ledger = &outcome.ledger;
     let shares = (1..=hours).map(|hour| ledger.between(HOUR * hour, HOUR * (hour + 1)));
     let shares: Vec<_> = shares.collect();
-    let others = (candidates - 1) as f64;
+    let foreign_requests = (candidates - 1) as f64;
     let of = |value: &dyn Fn(&simulation::ledger::Share) -> f64| {
         Spread::of(shares.iter().map(value).collect()).ok_or("no hour was simulated")
     };
@@ -65,8 +65,8 @@ fn steady(candidates: usize, hours: u32) -> Result<Hours, String> {
     Ok(Hours {
         candidates,
         leader_writes: of(&|share| f64::from(share.leader.writes))?,
-        one_free: of(&|share| f64::from(share.candidates.free) / others)?,
-        one_reads: of(&|share| f64::from(share.candidates.reads) / others)?,
+        one_free: of(&|share| f64::from(share.candidates.free) / foreign_requests)?,
+        one_reads: of(&|share| f64::from(share.candidates.reads) / foreign_requests)?,
         all: of(&|share| f64::from(share.all().reads + share.all().writes))?,
         used: Spread::of(used.collect()).ok_or("no hour was simulated")?,
         points: most(60, |requests| requests.points()),
@@ -97,7 +97,7 @@ fn figures(row: &Hours) -> Vec<Figure> {
             None,
         ),
         one(
-            "a candidate's looks that are free (304)",
+            "a candidate's reads that are free (304)",
             "an hour",
             row.one_free.clone(),
             None,
@@ -121,7 +121,7 @@ fn figures(row: &Hours) -> Vec<Figure> {
             Aim::worst_below(1.0, "never"),
         ),
         one(
-            "points in any minute, free looks too",
+            "points in any minute, free reads too",
             "points",
             single(row.points),
             Aim::worst_below(POINTS_A_MINUTE + 1.0, "GitHub's limit for the minute"),
@@ -139,7 +139,7 @@ fn figures(row: &Hours) -> Vec<Figure> {
             Aim::worst_below(WRITES_AN_HOUR + 1.0, "GitHub's limit for the hour"),
         ),
         one(
-            "requests at once, with the start",
+            "simultaneous requests, with the start",
             "requests",
             single(row.at_once),
             Aim::worst_below(AT_ONCE + 1.0, "GitHub's limit"),
@@ -154,7 +154,7 @@ fn table(rows: &[Hours]) -> Table {
             "candidates",
             "leader: writes/h",
             "each candidate: reads/h",
-            "free looks/h",
+            "free reads/h",
             "all: requests/h (of 5,000)",
             "fewest left in an hour",
             "points in a minute (of 900)",
@@ -182,32 +182,32 @@ fn table(rows: &[Hours]) -> Table {
     table
 }
 
-/// How many simulations of a start there are.
+/// Number of simulated starts.
 const STARTS: u64 = 20;
 
-/// Requests are counted for so long after a start.
+/// Time after a start for which requests are counted.
 const EARLY: Duration = Duration::from_secs(600);
 
 /// One start.
 struct Start {
-    /// Until somebody leads; the whole time, if nobody ever does.
+    /// Seconds until a candidate leads, or the whole time if none does.
     leads_after: f64,
     writes: f64,
     early: f64,
     used: f64,
 }
 
-/// All start within a second, where the lease may be taken at once: how long until one leads, and
-/// what that costs.
+/// Simulates starts of all candidates within a second on a free lease: the time until one leads,
+/// and the requests.
 ///
 /// # Errors
-/// If a promise is broken in that run.
+/// Returns an error if a promise is broken.
 pub fn herd() -> Result<(Vec<Figure>, Vec<Table>), String> {
     let mut table = Table::new(
         "herd",
         &[
             "candidates that start within a second",
-            "somebody leads after, median / worst",
+            "a leader after, median / worst",
             "writes until then",
             "requests in ten minutes (of 5,000)",
             "fewest left in the first hour",
@@ -218,7 +218,7 @@ pub fn herd() -> Result<(Vec<Figure>, Vec<Table>), String> {
         let starts = (0..STARTS).map(|seed| start(candidates, seed));
         let starts = starts.collect::<Result<Vec<_>, _>>()?;
         let of = |value: fn(&Start) -> f64| {
-            Spread::of(starts.iter().map(value).collect()).ok_or("nobody starts")
+            Spread::of(starts.iter().map(value).collect()).ok_or("no candidate started")
         };
         let leads_after = of(|start| start.leads_after)?;
         let early = of(|start| start.early)?;
@@ -244,7 +244,7 @@ pub fn herd() -> Result<(Vec<Figure>, Vec<Table>), String> {
         };
         let hour = Aim::worst_below(REQUESTS_AN_HOUR, "GitHub's limit for the hour");
         figures.extend([
-            one("a new gist: until somebody leads", "s", leads_after, None),
+            one("a new gist: until a leader", "s", leads_after, None),
             one(
                 "a new gist: requests in ten minutes",
                 "requests",

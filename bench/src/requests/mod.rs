@@ -1,15 +1,15 @@
-//! What the elections cost GitHub, what its limits cost them, and which settings to choose: in virtual
-//! hours of the simulation, which is held against real processes for two minutes.
+//! Requests of elections, their distance from GitHub's limits, and recommended settings: in
+//! simulated hours, compared with real processes for two minutes.
 //!
 //! ```text
-//!   worlds ──▶ hours       requests an hour, by kind, and how near GitHub's limits are
-//!          ├─▶ takeovers   leaders killed by hundreds: time, writes, and both over the stagger
-//!          ├─▶ plan        the settings to choose for so many candidates and locks
-//!          └─▶ processes   the first two minutes, beside real electors at the real emulator
-//!   speed                  how fast all that is simulated
+//!   runs ─┬─▶ hours       requests an hour, by kind, and the distance from GitHub's limits
+//!         ├─▶ takeovers   hundreds of killed leaders: time, writes, and both over the stagger
+//!         ├─▶ plan        recommended settings for numbers of candidates and locks
+//!         └─▶ processes   the first two minutes, compared with real electors at the emulator
+//!   speed                 speed of the simulation
 //! ```
 //!
-//! Tables come as Markdown as well, for a text that has a place for each.
+//! Tables are also returned as Markdown, for a text that has a place for each.
 
 mod hours;
 mod plan;
@@ -28,21 +28,21 @@ use table::{number, seconds};
 use crate::figure::{Aim, Figure, Spread};
 use crate::report::Plot;
 
-/// How much is measured.
+/// Amount of measurements.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The program that is run as real processes.
     pub elector: PathBuf,
-    /// Virtual hours of each size.
+    /// Simulated hours of each size.
     pub hours: u32,
     /// Takeovers under each condition.
     pub takeovers: u32,
-    /// Whether real processes are run beside, for two minutes.
+    /// Whether real processes run side by side with it, for two minutes.
     pub processes: bool,
 }
 
 impl Options {
-    /// Sized for minutes; or for tighter figures.
+    /// Returns options for a run of minutes, or for tighter figures.
     #[must_use]
     pub fn new(elector: &Path, long: bool) -> Options {
         Options {
@@ -54,18 +54,18 @@ impl Options {
     }
 }
 
-/// What was measured.
+/// Results.
 pub struct Measured {
     pub figures: Vec<Figure>,
-    /// By their names they have a place in a text.
+    /// Tables by name; a text may have a place for each.
     pub tables: Vec<Table>,
     pub plots: Vec<Plot>,
 }
 
-/// Measures all of it. Real processes run meanwhile, mostly idle.
+/// Measures everything. Real processes run at the same time, mostly idle.
 ///
 /// # Errors
-/// If a simulated election breaks a promise, or processes cannot be run.
+/// Returns an error if a simulated election breaks a promise, or processes cannot be run.
 pub fn measure(options: &Options) -> Result<Measured, String> {
     let mut measured = Measured {
         figures: Vec::new(),

@@ -1,34 +1,34 @@
-//! The settings to choose for so many candidates and locks, and what each of them gives, with takeovers
-//! and handovers in it.
+//! Recommended settings for numbers of candidates and locks, with their requests, takeovers and
+//! handovers.
 //!
-//! The arithmetic: a leader writes `3600 / RETRY_PERIOD` times an hour, and each renewal costs every
-//! other candidate one read that counts; looks in between are free. Of a user's writes GitHub takes 500
-//! an hour, of requests 5,000, of points (one for a read, five for a write) 900 a minute.
+//! A leader writes `3600 / RETRY_PERIOD` times an hour, and each renewal costs every other
+//! candidate one read that counts; polls in between are free. GitHub accepts 500 writes and 5,000
+//! requests an hour per account, and 900 points a minute (one per read, five per write).
 
 use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
 use simulation::ledger::{Change, End};
 
-use super::runs::{CONFIRM_DELAY, HOUR, MeasuredRun, Outcome, gap, took};
+use super::runs::{CONFIRM_DELAY, HOUR, MeasuredRun, Outcome, delay_after_lease, leaderless};
 use super::{Table, figure, number, seconds};
 use crate::figure::{Figure, Spread};
 
-/// How long each leader leads on average, in leases: those who are put off are to have looked.
-const REIGN_IN_LEASES: u32 = 20;
+/// Mean time that each leader leads, in leases, so that slow candidates have polled by then.
+const LEAD_TIME_IN_LEASES: u32 = 20;
 
-/// The hours of the steady election, beside the first.
+/// Hours of the undisturbed election after the first.
 const HOURS: u32 = 2;
 
-/// Lease, deadline, retry and poll in seconds.
+/// Lease, deadline, retry and poll period in seconds.
 type Times = (u64, u64, u64, u64);
 
-/// One choice.
+/// One choice of settings.
 struct Row {
-    /// The table it stands in.
+    /// Table of the row.
     table: &'static str,
     candidates: usize,
-    /// How many locks one user has, each in a gist of its own.
+    /// Number of locks of one account, each in a gist of its own.
     locks: u32,
     times: Times,
     /// `TAKEOVER_STAGGER` in milliseconds; `None` for the default.
@@ -36,15 +36,15 @@ struct Row {
     limits: bool,
 }
 
-/// What a choice gives.
+/// Results of a choice.
 struct Given {
-    /// Of all locks together.
+    /// Sums over all locks.
     requests: f64,
     writes: f64,
     points: f64,
     left: f64,
     refused: u64,
-    gap: Spread,
+    leaderless: Spread,
     over: Spread,
     handover: Spread,
     takeover_writes: Spread,
@@ -111,7 +111,7 @@ const ROWS: &[Row] = &[
 /// Simulates every row.
 ///
 /// # Errors
-/// If its settings are refused or a promise is broken with them.
+/// Returns an error if settings are rejected or a promise is broken.
 pub fn measure(takeovers: u32) -> Result<(Vec<Figure>, Vec<Table>), String> {
     let mut figures = Vec::new();
     let mut tables: Vec<Table> = Vec::new();
@@ -136,7 +136,7 @@ const HEADS: [&str; 11] = [
     "writes/h",
     "points/min",
     "fewest left",
-    "killed: nobody leads for, median / worst",
+    "killed: time without a leader, median / worst",
     "of it after the lease, median / worst",
     "handover, median / worst",
     "writes of a takeover, mean",
@@ -164,7 +164,7 @@ impl Row {
         self.stagger.map_or(usual, Duration::from_millis)
     }
 
-    /// The settings as they stand in the environment.
+    /// Returns the settings as environment variables.
     fn settings(&self) -> String {
         let (lease, deadline, retry, poll) = self.times;
         let stagger = self.stagger.map(|millis| format!(", {millis}ms"));
@@ -172,7 +172,7 @@ impl Row {
         format!("{lease}s, {deadline}s, {retry}s, {poll}s{stagger}")
     }
 
-    /// What one lock costs in an hour by arithmetic: reads, and writes.
+    /// Returns the reads and writes of one lock per hour, by arithmetic.
     fn an_hour(&self) -> (f64, f64) {
         let renewals = 3600.0 / self.times.2 as f64;
         (renewals * (self.candidates - 1) as f64, renewals)
@@ -181,12 +181,12 @@ impl Row {
     fn measured_run(&self, lasts: Duration, ends: Option<End>) -> Result<MeasuredRun, String> {
         let config = self.config()?;
         let (reads, writes) = self.an_hour();
-        let others = f64::from(self.locks - 1);
+        let foreign_requests = f64::from(self.locks - 1);
         Ok(MeasuredRun {
-            ends: ends.map(|end| (end, config.lease_duration * REIGN_IN_LEASES)),
+            ends: ends.map(|end| (end, config.lease_duration * LEAD_TIME_IN_LEASES)),
             config,
             limits: self.limits,
-            others: (reads * others, writes * others),
+            foreign_requests: (reads * foreign_requests, writes * foreign_requests),
             ..MeasuredRun::new(self.candidates, lasts)
         })
     }
@@ -215,7 +215,7 @@ impl Row {
                 "an hour",
                 &Spread::single(given.requests),
             ),
-            one("killed: nobody leads", "s", &given.gap),
+            one("killed: time without a leader", "s", &given.leaderless),
             one("of it after the lease", "s", &given.over),
             one("handover", "s", &given.handover),
         ]
@@ -237,7 +237,7 @@ impl Row {
             number(given.writes),
             number(given.points),
             left,
-            both(&given.gap),
+            both(&given.leaderless),
             both(&given.over),
             both(&given.handover),
             format!("{:.1}", given.takeover_writes.mean),
@@ -253,7 +253,7 @@ fn give(row: &Row, takeovers: u32) -> Result<Given, String> {
     let all = steady.ledger.between(HOUR, lasts).all();
     let hours = f64::from(HOURS);
     let (reads, writes) = row.an_hour();
-    let others = f64::from(row.locks - 1);
+    let foreign_requests = f64::from(row.locks - 1);
     let left = |outcome: &Outcome| {
         let hours = outcome.ledger.least_left.iter().skip(1);
         hours.min().copied().unwrap_or_default()
@@ -262,20 +262,21 @@ fn give(row: &Row, takeovers: u32) -> Result<Given, String> {
         .ledger
         .most_within(60, HOUR..lasts, |requests| requests.points());
     Ok(Given {
-        requests: f64::from(all.reads + all.writes) / hours + others * (reads + writes),
-        writes: f64::from(all.writes) / hours + others * writes,
-        // Of the others as by arithmetic: what they look at for free is as much as ours.
+        requests: f64::from(all.reads + all.writes) / hours + foreign_requests * (reads + writes),
+        writes: f64::from(all.writes) / hours + foreign_requests * writes,
+        // The other locks' requests by arithmetic; they make as many free reads as the simulated
+        // one.
         points: f64::from(points * row.locks),
         left: f64::from(left(&steady).min(left(&killed))),
         refused: steady.tally.leaders_refused + killed.tally.leaders_refused,
-        gap: killed.each(gap)?,
-        over: killed.each(took)?,
+        leaderless: killed.each(leaderless)?,
+        over: killed.each(delay_after_lease)?,
         takeover_writes: killed.each(|change: &Change| f64::from(change.writes()))?,
-        handover: stopped.each(|change: &Change| took(change))?,
+        handover: stopped.each(|change: &Change| delay_after_lease(change))?,
     })
 }
 
-/// Leaders that end, one after the other.
+/// Simulates leaders that are ended one after the other.
 fn ended(row: &Row, end: End, takeovers: u32) -> Result<Outcome, String> {
     let lease = Duration::from_secs(row.times.0);
     let most = if row.candidates > 30 {
@@ -283,6 +284,6 @@ fn ended(row: &Row, end: End, takeovers: u32) -> Result<Outcome, String> {
     } else {
         takeovers
     };
-    row.measured_run(lease * (REIGN_IN_LEASES + 1) * most, Some(end))?
+    row.measured_run(lease * (LEAD_TIME_IN_LEASES + 1) * most, Some(end))?
         .run()
 }

@@ -1,5 +1,5 @@
-//! The first two minutes of an election as the simulation has them, beside real electors at the real
-//! emulator: requests by kind. It shows that the simulated hours are those of the program.
+//! The first two minutes of an election in the simulation and with real electors at the emulator:
+//! requests by kind. It shows that the simulated hours match the program.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,41 +14,41 @@ use super::runs::{GITHUB, MeasuredRun};
 use super::{Table, figure};
 use crate::figure::{Figure, Spread};
 
-/// The sizes that are run as processes.
+/// Numbers of candidates that are run as processes.
 const SIZES: [usize; 2] = [3, 30];
 
-/// How long they are counted.
+/// Time for which requests are counted.
 const COUNTED: Duration = Duration::from_secs(120);
 
-/// How many elections of each size are counted, side by side: they hardly do anything.
+/// Number of elections of each size, side by side; they are mostly idle.
 const ELECTIONS: usize = 3;
 
-/// With how many other seeds each of them is simulated.
+/// Number of seeds with which each size is simulated.
 const SEEDS: u64 = 20;
 
 const TOKEN: &str = "bench";
 
-/// Who counted what.
+/// Counts by source.
 struct Counts {
     candidates: usize,
     real: Vec<Requests>,
     simulated: Vec<Requests>,
 }
 
-/// A kind of requests, and how many there are of it.
+/// A kind of requests, and how to count it.
 type Kind = (&'static str, fn(&Requests) -> u32);
 
 const KINDS: [Kind; 4] = [
-    ("looks that are free (304)", |requests| requests.free),
+    ("reads that are free (304)", |requests| requests.free),
     ("reads that count", |requests| requests.reads),
     ("writes", |requests| requests.writes),
     ("requests that are refused", |requests| requests.refused),
 ];
 
-/// Runs the processes, all at the same time, and simulates the same.
+/// Runs the processes, all at the same time, and simulates the same elections.
 ///
 /// # Errors
-/// If the service or a process cannot be started, or an elector ends.
+/// Returns an error if the service or a process cannot be started, or an elector exits.
 pub fn measure(elector: &Path) -> Result<(Vec<Figure>, Vec<Table>), String> {
     let elections = SIZES.iter().flat_map(|size| [*size; ELECTIONS]);
     let runs = thread::scope(|scope| {
@@ -141,7 +141,7 @@ fn compare(
     Ok(())
 }
 
-/// The same, by the simulation.
+/// Counts the same in the simulation.
 fn simulate(candidates: usize, started_within: Duration) -> Result<Vec<Requests>, String> {
     let simulate = |seed| {
         let run = MeasuredRun {
@@ -155,7 +155,7 @@ fn simulate(candidates: usize, started_within: Duration) -> Result<Vec<Requests>
     (0..SEEDS).map(simulate).collect()
 }
 
-/// The emulator with GitHub's limits, and what is assumed of its latency.
+/// Starts the emulator with GitHub's limits and the assumed latency.
 fn service() -> Result<GistService, String> {
     let Latency { read, write } = GITHUB;
     let span = |time: Duration| Span::fixed(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
@@ -175,13 +175,13 @@ fn service() -> Result<GistService, String> {
     .map_err(|e| format!("cannot start the gist service: {e}"))
 }
 
-/// Processes that end with this.
+/// Processes that end when this is dropped.
 struct Electors(Vec<Child>);
 
 impl Drop for Electors {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // One that has ended already cannot be killed, and needs not.
+            // A process that has already exited cannot be killed.
             let _ = child.kill();
         }
         for child in &mut self.0 {
@@ -190,7 +190,7 @@ impl Drop for Electors {
     }
 }
 
-/// What real electors sent, and within which time they were started.
+/// Counts the requests of real electors, and measures the time within which they started.
 fn run(elector: &Path, candidates: usize) -> Result<(Requests, Duration), String> {
     let service = service()?;
     let gist = service
@@ -228,7 +228,7 @@ fn start(elector: &Path, url: &str, gist: &str, number: usize) -> Result<Child, 
         .map_err(|e| format!("cannot run {}: {e}", elector.display()))
 }
 
-/// What was answered by now.
+/// Returns the requests answered so far.
 fn counted(service: &GistService) -> Requests {
     let counters = service.requests();
     let of = |method, outcome| u32::try_from(counters.of(method, "", outcome)).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! How fast elections are simulated.
+//! Speed of the simulation.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use simulation::scenario::Scenario;
 use super::figure;
 use crate::figure::{Figure, Spread};
 
-/// How often it is measured, and how many worlds each time.
+/// Number of measurements, and of runs in each.
 const TIMES: u64 = 5;
 const RUNS: u64 = 40;
 
-/// Candidate-hours that are simulated in a second of one core, with every fault and every check.
+/// Measures the candidate-hours simulated per CPU second, with every fault and every check.
 ///
 /// # Errors
-/// If a promise is broken.
+/// Returns an error if a promise is broken.
 pub fn measure() -> Result<Figure, String> {
     let mut speeds = Vec::new();
     for time in 0..TIMES {
@@ -25,7 +25,7 @@ pub fn measure() -> Result<Figure, String> {
     let spread = Spread::of(speeds).ok_or("nothing was simulated")?;
     Ok(figure(
         "simulation",
-        "candidate-hours simulated in a second of one core",
+        "candidate-hours simulated per CPU second",
         "with every fault and check",
         "candidate-hours/s",
         spread,
@@ -45,7 +45,7 @@ fn once(from: u64) -> Result<f64, String> {
     Ok(hours / cpu_time()?.saturating_sub(began).as_secs_f64())
 }
 
-/// What this thread has had of the processors, whatever else they do.
+/// Returns the CPU time of this thread, which does not depend on the load of the machine.
 fn cpu_time() -> Result<Duration, String> {
     let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
     let now = clock.now().map_err(|e| format!("no processor time: {e}"))?;

@@ -1,4 +1,4 @@
-//! Tables in Markdown, and how numbers stand in them. Pure.
+//! Markdown tables and the numbers in them. Pure.
 
 /// A table with a name.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// What it is of.
+    /// Subject of the table.
     #[must_use]
     pub fn title(&self) -> &'static str {
         match self.name {
@@ -34,7 +34,7 @@ impl Table {
             "stagger-free" => "Takeovers over the stagger, without limits, simulated",
             "plan" => "Settings for so many candidates, simulated",
             "plan-locks" => "Settings for several locks of one user, simulated",
-            "plan-polls" => "What fewer looks cost, simulated",
+            "plan-polls" => "Cost of fewer polls, simulated",
             "plan-free" => "Settings without limits, simulated",
             other => other,
         }
@@ -50,14 +50,14 @@ impl Table {
     }
 }
 
-/// A whole number as people write it: with commas.
+/// Formats a whole number with commas.
 #[must_use]
 pub fn number(value: f64) -> String {
-    // Nothing is not less than nothing.
+    // Avoids "-0".
     crate::table::number(value.round() + 0.0)
 }
 
-/// A time in seconds, as exact as it matters.
+/// Formats a time in seconds with a sensible precision.
 #[must_use]
 pub fn seconds(value: f64) -> String {
     match value {
@@ -77,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_written_row_by_row() {
+    fn table_is_written_by_row() {
         let text = "| a | b |\n| --- | --- |\n| 1 | 2 |\n";
         assert_eq!(table().to_markdown(), text);
     }
 
     #[test]
-    fn numbers_have_commas_and_times_no_more_digits_than_matter() {
+    fn numbers_are_formatted_readably() {
         let whole = [0.0, 999.4, 1000.0, 1234567.0, -1500.0, -0.2].map(number);
         assert_eq!(whole, ["0", "999", "1,000", "1,234,567", "-1,500", "0"]);
         assert_eq!([4.06, 95.5].map(seconds), ["4.1 s", "96 s"]);

@@ -1,7 +1,7 @@
-//! Takeovers in virtual time: leaders are killed again and again, by hundreds.
+//! Takeovers in simulated time: leaders are killed hundreds of times.
 //!
-//! A takeover is measured from the moment at which the dead leader's last write had stood for a lease,
-//! by the service's clock: nobody may lead earlier, whoever saw that write when.
+//! A takeover is measured from the expiry of the dead leader's last write, by the service's clock.
+//! No candidate may lead earlier, whenever it observed that write.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use simulation::faults::Latency;
 use simulation::ledger::{Change, End};
 
 use super::hours::SIZES;
-use super::runs::{CONFIRM_DELAY, GITHUB, MeasuredRun, NEAR, name_of, took};
+use super::runs::{CONFIRM_DELAY, GITHUB, MeasuredRun, NEAR, delay_after_lease, name_of};
 use super::{Measured, Table, figure, seconds};
 use crate::figure::{Aim, Figure, Spread};
 use crate::plot::{self, Axis, Series};
 use crate::report::Plot;
 
-/// The staggers that are tried, in seconds.
+/// Staggers to try, in seconds.
 const STAGGERS: [f64; 8] = [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4];
 
-/// How long a leader leads on average before it is killed. Without limits nothing but its renewals is
-/// to recur; with them those put off are to have looked.
-const REIGN: Duration = Duration::from_secs(24);
-const REIGN_WITH_LIMITS: Duration = Duration::from_secs(600);
+/// Mean time that a leader leads before it is killed. With limits it is longer, so that slow
+/// candidates have polled by then.
+const LEAD_TIME: Duration = Duration::from_secs(24);
+const LEAD_TIME_WITH_LIMITS: Duration = Duration::from_secs(600);
 
-/// A cycle beside the reign: a lease, and the takeover.
+/// Time of a cycle beside the leader's: a lease and the takeover.
 const BESIDE: Duration = Duration::from_secs(35);
 
-/// At a larger election fewer are simulated: each takes longer.
+/// Larger elections are simulated less often because each takes longer.
 const MANY: usize = 30;
 
 /// Takeovers under one condition.
@@ -35,20 +35,20 @@ struct Kills {
     candidates: usize,
     latency: Latency,
     limits: bool,
-    /// `None`: as the settings have it.
+    /// Stagger; `None` for the default.
     stagger: Option<f64>,
-    took: Spread,
+    delay_after_lease: Spread,
     writes: Spread,
     lost: Spread,
-    /// Leaders that lost their lease, in spite of working ways.
+    /// Leaders that lost their lease without a fault.
     lost_terms: u32,
 }
 
-/// Takeovers with the default settings, with GitHub's latency and without, with its limits and without.
-/// Then with other staggers, and their curves.
+/// Simulates takeovers with the default settings, with and without GitHub's latency and limits.
+/// Then simulates other staggers, and plots them.
 ///
 /// # Errors
-/// If a promise is broken.
+/// Returns an error if a promise is broken.
 pub fn measure(count: u32) -> Result<Measured, String> {
     let mut figures = Vec::new();
     let mut usual = Vec::new();
@@ -88,12 +88,16 @@ fn kills(
     count: u32,
 ) -> Result<Kills, String> {
     let count = if candidates > MANY { count / 2 } else { count };
-    let reign = if limits { REIGN_WITH_LIMITS } else { REIGN };
+    let lead_time = if limits {
+        LEAD_TIME_WITH_LIMITS
+    } else {
+        LEAD_TIME
+    };
     let mut run = MeasuredRun {
         latency,
         limits,
-        ends: Some((End::Killed, reign)),
-        ..MeasuredRun::new(candidates, (reign + BESIDE) * count)
+        ends: Some((End::Killed, lead_time)),
+        ..MeasuredRun::new(candidates, (lead_time + BESIDE) * count)
     };
     if let Some(stagger) = stagger {
         run.config = LeaderElectionConfig {
@@ -107,7 +111,7 @@ fn kills(
         latency,
         limits,
         stagger,
-        took: outcome.each(took)?,
+        delay_after_lease: outcome.each(delay_after_lease)?,
         writes: outcome.each(|change: &Change| f64::from(change.writes()))?,
         lost: outcome.each(|change: &Change| f64::from(change.lost))?,
         lost_terms: outcome.ledger.lost_terms,
@@ -144,7 +148,7 @@ fn takeover_figures(kills: &Kills) -> Vec<Figure> {
             "from the last write's landing and a lease to the next leader",
             &conditions,
             "s",
-            kills.took.clone(),
+            kills.delay_after_lease.clone(),
             latest,
         ),
         figure(
@@ -191,13 +195,13 @@ fn stagger_figures(kills: &Kills) -> Vec<Figure> {
             "from the last write's landing and a lease to the next leader",
             &conditions,
             "s",
-            kills.took.clone(),
+            kills.delay_after_lease.clone(),
             None,
         ),
     ]
 }
 
-/// A plot: its file, its title, what is shown, and of what.
+/// A plot: file, title, and the plotted value.
 type Curves = (&'static str, &'static str, &'static str, fn(&Kills) -> f64);
 
 const PLOTS: [Curves; 2] = [
@@ -211,11 +215,11 @@ const PLOTS: [Curves; 2] = [
         "stagger-time",
         "How long a takeover takes",
         "s, median",
-        |kills| kills.took.median,
+        |kills| kills.delay_after_lease.median,
     ),
 ];
 
-/// The curves over the stagger: claims lost and time taken, with limits and without.
+/// Plots lost claims and takeover times over the stagger, with and without limits.
 fn draw(tried: &[Kills]) -> Vec<Plot> {
     let mut plots = Vec::new();
     for limits in [false, true] {
@@ -266,10 +270,10 @@ fn usual_table(rows: &[Kills]) -> Table {
         table.row(vec![
             row.candidates.to_string(),
             format!("{}, {}", name_of(row.latency), limits_in_words(row.limits)),
-            row.took.count.to_string(),
-            seconds(row.took.median),
-            seconds(row.took.p90),
-            seconds(row.took.most),
+            row.delay_after_lease.count.to_string(),
+            seconds(row.delay_after_lease.median),
+            seconds(row.delay_after_lease.p90),
+            seconds(row.delay_after_lease.most),
             format!("{:.2}", row.writes.mean),
             format!("{:.0}", row.writes.p90),
             format!("{:.0}", row.writes.most),
@@ -278,7 +282,7 @@ fn usual_table(rows: &[Kills]) -> Table {
     table
 }
 
-/// Lost claims and takeover times, sizes across.
+/// Tabulates lost claims and takeover times by stagger, with the sizes across.
 fn stagger_table(name: &'static str, tried: &[Kills], limits: bool) -> Table {
     let mut heads = vec!["stagger".to_owned()];
     for candidates in SIZES {
@@ -293,9 +297,9 @@ fn stagger_table(name: &'static str, tried: &[Kills], limits: bool) -> Table {
             cells.push(format!("{:.2} / {:.0}", kills.lost.mean, kills.lost.p90));
             cells.push(format!(
                 "{} / {} / {}",
-                seconds(kills.took.median),
-                seconds(kills.took.p90),
-                seconds(kills.took.most)
+                seconds(kills.delay_after_lease.median),
+                seconds(kills.delay_after_lease.p90),
+                seconds(kills.delay_after_lease.most)
             ));
         }
         table.row(cells);

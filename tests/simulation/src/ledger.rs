@@ -95,7 +95,7 @@ impl Change {
 
     /// Returns the time without a leader after the lease became free.
     #[must_use]
-    pub fn took(&self) -> Option<Duration> {
+    pub fn delay_after_lease(&self) -> Option<Duration> {
         let from = match self.how {
             End::Killed => self.free_at?,
             End::Stopped => self.ended_at,

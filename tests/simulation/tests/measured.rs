@@ -75,13 +75,13 @@ fn killed_leader_is_replaced_after_expiry() {
         let followed = ledger
             .changes
             .iter()
-            .filter(|change| change.took().is_some());
+            .filter(|change| change.delay_after_lease().is_some());
         assert!(followed.clone().count() > 15 && ledger.lost_terms == 0);
         assert!(tally.terms as usize <= ledger.changes.len() + 1);
         for change in followed {
             // The claim, its confirmation after the delay, and the requests between them.
-            assert!(change.took() > Some(seconds(2)), "{change:?}");
-            assert!(change.took() < Some(seconds(12)), "{change:?}");
+            assert!(change.delay_after_lease() > Some(seconds(2)), "{change:?}");
+            assert!(change.delay_after_lease() < Some(seconds(12)), "{change:?}");
             assert!(change.writes() == 2 + change.lost, "{change:?}");
             assert!(change.free_at > Some(change.ended_at), "{change:?}");
         }
@@ -94,7 +94,7 @@ fn stopped_leader_is_replaced_before_expiry() {
     let followed: Vec<_> = ledger
         .changes
         .iter()
-        .filter_map(|change| change.took())
+        .filter_map(|change| change.delay_after_lease())
         .collect();
     assert!(followed.len() > 10);
     assert!(

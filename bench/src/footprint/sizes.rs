@@ -1,4 +1,4 @@
-//! What can be measured without an election: sizes, and the time to the first request.
+//! Measurements without an election: sizes, and the time to the first request.
 
 use std::fs;
 use std::path::Path;
@@ -8,30 +8,30 @@ use std::time::{Duration, Instant};
 
 use crate::figure::{Aim, Figure, Spread};
 
-use super::process::{Process, Told};
-use super::way::Way;
-use super::{CLIENT_GO, Contenders, ELECTOR, PATIENCE, Scene, elector, figure};
+use super::process::{Process, Settings};
+use super::proxy::Proxy;
+use super::{CLIENT_GO, Contenders, ELECTOR, PATIENCE, Setup, elector, figure};
 
-/// How often each contender is started.
+/// Number of starts of each contender.
 const STARTS: usize = 40;
 
-/// How often it is looked whether a first request has come; when it came is noted by who got it.
+/// Interval between checks for a first request; the proxy notes the exact time.
 const GLANCE: Duration = Duration::from_millis(1);
 
 const MB: f64 = 1e6;
 
-/// The aim for the image.
+/// Limit for the image.
 const IMAGE_MB: f64 = 2.5;
 
-/// The programs as they are shipped, and the image.
+/// Measures the sizes of the shipped programs and of the image.
 pub(super) fn sizes(contenders: &Contenders) -> Result<Vec<Figure>, String> {
     let aim = || Aim::median_below(IMAGE_MB, "what the design aims at");
-    let program = |who, path: &Path, aim| {
+    let program = |contender, path: &Path, aim| {
         let size = fs::metadata(path)
-            .map_err(|error| format!("{} cannot be looked at: {error}", path.display()))?
+            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?
             .len();
         let spread = Spread::single(size as f64 / MB);
-        Ok::<_, String>(figure(who, "program", kind(path), "MB", spread, aim))
+        Ok::<_, String>(figure(contender, "program", kind(path), "MB", spread, aim))
     };
     let mut figures = vec![program(ELECTOR, &contenders.elector, aim())?];
     if let Some(path) = &contenders.client_go {
@@ -50,7 +50,7 @@ pub(super) fn sizes(contenders: &Contenders) -> Result<Vec<Figure>, String> {
     Ok(figures)
 }
 
-/// Whether a program is static: it then names no loader.
+/// Returns whether a program is static, which means that it names no loader.
 fn kind(path: &Path) -> &'static str {
     let Ok(bytes) = fs::read(path) else {
         return "";
@@ -79,44 +79,44 @@ fn image_size(image: &str) -> Result<f64, String> {
         .map_err(|_| format!("docker says {:?}", text.trim()))
 }
 
-/// From the start of the process to the first request at the service.
+/// Measures the time from process start to the first request.
 pub(super) fn start_up(contenders: &Contenders) -> Result<Vec<Figure>, String> {
-    let scene = Scene::new()?;
-    let gist = scene.gist("{}")?;
-    let mut figures = vec![one_start_up(ELECTOR, &scene, &gist, || {
+    let setup = Setup::new()?;
+    let gist = setup.gist("{}")?;
+    let mut figures = vec![one_start_up(ELECTOR, &setup, &gist, || {
         elector(&contenders.elector)
     })?];
     if let Some(program) = &contenders.client_go {
         let command = || Command::new(program);
-        figures.push(one_start_up(CLIENT_GO, &scene, &gist, command)?);
+        figures.push(one_start_up(CLIENT_GO, &setup, &gist, command)?);
     }
     Ok(figures)
 }
 
 fn one_start_up(
-    who: &str,
-    scene: &Scene,
+    contender: &str,
+    setup: &Setup,
     gist: &str,
     command: impl Fn() -> Command,
 ) -> Result<Figure, String> {
     let mut times = Vec::new();
     for _ in 0..STARTS {
-        let way = Way::open(scene.address, None).map_err(|error| error.to_string())?;
-        let told = Told {
-            url: &way.url(),
+        let proxy = Proxy::open(setup.address, None).map_err(|error| error.to_string())?;
+        let settings = Settings {
+            url: &proxy.url(),
             gist,
             name: "starter",
             roots: None,
             settings: &[],
         };
         let began = Instant::now();
-        let _process = Process::start(command(), &told)?;
+        let _process = Process::start(command(), &settings)?;
         let arrived = loop {
-            if let Some(arrived) = way.first_request() {
+            if let Some(arrived) = proxy.first_request() {
                 break arrived;
             }
             if began.elapsed() > PATIENCE {
-                return Err(format!("{who} makes no request"));
+                return Err(format!("{contender} makes no request"));
             }
             thread::sleep(GLANCE);
         };
@@ -124,5 +124,5 @@ fn one_start_up(
     }
     let spread = Spread::of(times).ok_or("nothing was started")?;
     let what = "start-up, to the first request";
-    Ok(figure(who, what, "plain HTTP", "ms", spread, None))
+    Ok(figure(contender, what, "plain HTTP", "ms", spread, None))
 }

@@ -1,4 +1,4 @@
-//! Leaders and candidates that just stand there, for minutes: what they hold and use.
+//! Leaders and standbys without events, for minutes: memory and CPU time.
 //!
 //! ```text
 //!   elector    plain, TLS    leader, candidate
@@ -13,37 +13,37 @@ use std::time::{Duration, Instant};
 
 use crate::figure::{Aim, Figure, Spread};
 
-use super::process::{Memory, Process, Told, children, memory, processor_time};
-use super::way::{Counted, Way};
-use super::{CLIENT_GO, Contenders, ELECTOR, Scene, await_that, elector, figure};
+use super::process::{Memory, Process, Settings, children, memory, processor_time};
+use super::proxy::{Proxy, Traffic};
+use super::{CLIENT_GO, Contenders, ELECTOR, Setup, await_that, elector, figure};
 
-/// From the last one's start to the first reading: by then all have made their first requests, and a
-/// leader has renewed.
+/// Time from the last start to the first reading. By then every process has made its first
+/// requests, and a leader has renewed.
 const SETTLING: Duration = Duration::from_secs(12);
 
-/// Between the two readings: fifteen renewals and sixty looks at the default settings.
+/// Time between the two readings: fifteen renewals and sixty polls at the default settings.
 const WATCHED: Duration = Duration::from_secs(120);
 
 const MB: f64 = 1e6;
 
-/// The aims for the elector.
+/// Limits for the elector.
 const RESIDENT_MB: f64 = 4.0;
 const CPU_SECONDS_AN_HOUR: f64 = 1.0;
 
-/// Contenders that stand for election while they are watched.
-pub struct Standing {
-    // Dropped in this order: those who ask, their ways, the service.
+/// Contenders whose resources are measured while nothing happens.
+pub struct Idle {
+    // Dropped in this order: contenders, proxies, service.
     watched: Vec<Watched>,
-    scene: Scene,
+    setup: Setup,
     settled_at: Instant,
 }
 
 struct Watched {
-    who: &'static str,
+    contender: &'static str,
     role: &'static str,
     conditions: &'static str,
-    /// `None` for a guard, whose process belongs to another one here.
-    process: Option<(Process, Way)>,
+    /// `None` for a guard, whose process belongs to another contender.
+    process: Option<(Process, Proxy)>,
     pid: u32,
     first: Option<Reading>,
 }
@@ -52,82 +52,82 @@ struct Watched {
 struct Reading {
     at: Instant,
     processor: Duration,
-    counted: Counted,
+    counted: Traffic,
 }
 
-impl Standing {
-    /// Starts them, and comes back once each leader leads.
+impl Idle {
+    /// Starts all contenders, and returns when each leader leads.
     ///
     /// # Errors
-    /// When one of them does not start, or a leader does not lead.
-    pub fn start(contenders: &Contenders) -> Result<Standing, String> {
-        let mut standing = Standing {
+    /// Returns an error if a contender does not start, or a leader does not lead.
+    pub fn start(contenders: &Contenders) -> Result<Idle, String> {
+        let mut idle = Idle {
             watched: Vec::new(),
-            scene: Scene::new()?,
+            setup: Setup::new()?,
             settled_at: Instant::now(),
         };
         let run = |program: &Path| elector(program);
         for (is_tls, conditions) in [(false, "plain HTTP"), (true, "TLS")] {
-            standing.pair(ELECTOR, conditions, is_tls, || run(&contenders.elector))?;
+            idle.pair(ELECTOR, conditions, is_tls, || run(&contenders.elector))?;
             if let Some(program) = &contenders.client_go {
-                standing.pair(CLIENT_GO, conditions, is_tls, || Command::new(program))?;
+                idle.pair(CLIENT_GO, conditions, is_tls, || Command::new(program))?;
             }
         }
-        standing.guarded(&contenders.elector)?;
-        standing.settled_at = Instant::now() + SETTLING;
-        Ok(standing)
+        idle.guarded(&contenders.elector)?;
+        idle.settled_at = Instant::now() + SETTLING;
+        Ok(idle)
     }
 
-    /// A leader and a candidate at a gist of their own.
+    /// Starts a leader and a standby with a gist of their own.
     fn pair(
         &mut self,
-        who: &'static str,
+        contender: &'static str,
         conditions: &'static str,
         is_tls: bool,
         command: impl Fn() -> Command,
     ) -> Result<(), String> {
-        let gist = self.scene.gist("{}")?;
+        let gist = self.setup.gist("{}")?;
         for role in ["leader", "candidate"] {
-            let way = Way::open(self.scene.address, is_tls.then_some(&self.scene.authority));
-            let way = way.map_err(|error| format!("a way cannot be opened: {error}"))?;
-            let told = Told {
-                url: &way.url(),
+            let proxy = Proxy::open(self.setup.address, is_tls.then_some(&self.setup.authority));
+            let proxy = proxy.map_err(|error| format!("a way cannot be opened: {error}"))?;
+            let settings = Settings {
+                url: &proxy.url(),
                 gist: &gist,
                 name: role,
-                roots: is_tls.then_some(self.scene.roots.as_path()),
+                roots: is_tls.then_some(self.setup.roots.as_path()),
                 settings: &[],
             };
-            let process = Process::start(command(), &told)?;
+            let process = Process::start(command(), &settings)?;
             if role == "leader" {
-                self.scene.await_holder(&gist, role)?;
+                self.setup.await_holder(&gist, role)?;
             }
             self.watched.push(Watched {
-                who,
+                contender,
                 role,
                 conditions,
                 pid: process.pid(),
-                process: Some((process, way)),
+                process: Some((process, proxy)),
                 first: None,
             });
         }
         Ok(())
     }
 
-    /// An elector in front of a program, and the guard between them.
+    /// Starts an elector with a wrapped program, and the guard between them.
     fn guarded(&mut self, program: &Path) -> Result<(), String> {
-        let gist = self.scene.gist("{}")?;
-        let way = Way::open(self.scene.address, None).map_err(|error| error.to_string())?;
-        let told = Told {
-            url: &way.url(),
+        let gist = self.setup.gist("{}")?;
+        let proxy = Proxy::open(self.setup.address, None).map_err(|error| error.to_string())?;
+        let settings = Settings {
+            url: &proxy.url(),
             gist: &gist,
             name: "leader",
             roots: None,
             settings: &[],
         };
         let mut command = elector(program);
-        // Longer than anybody measures.
+        // Longer than any measurement.
         command.args(["--", "sleep", "86400"]);
-        let process = Process::start(command, &told)?;
+        let process = Process::start(command, &settings)?;
         let leader = process.pid();
         let mut guard = None;
         await_that("a guard runs its program", || {
@@ -137,15 +137,15 @@ impl Standing {
         })?;
         let conditions = "plain HTTP, run -- PROGRAM";
         self.watched.push(Watched {
-            who: ELECTOR,
+            contender: ELECTOR,
             role: "leader",
             conditions,
             pid: leader,
-            process: Some((process, way)),
+            process: Some((process, proxy)),
             first: None,
         });
         self.watched.push(Watched {
-            who: ELECTOR,
+            contender: ELECTOR,
             role: "guard",
             conditions,
             pid: guard.unwrap_or(leader),
@@ -155,17 +155,17 @@ impl Standing {
         Ok(())
     }
 
-    /// When [`finish`](Self::finish) has to wait no more but for what it does itself.
+    /// Time from which [`finish`](Self::finish) does not have to wait any more.
     #[must_use]
     pub fn ready_at(&self) -> Instant {
         self.settled_at + WATCHED
     }
 
-    /// Takes the first reading once they have settled: to be called before anything that lasts longer than
-    /// that, or by [`finish`](Self::finish).
+    /// Takes the first reading after the settling time. Call it before anything that lasts longer
+    /// than that; otherwise [`finish`](Self::finish) calls it.
     ///
     /// # Errors
-    /// When one of them is gone.
+    /// Returns an error if a contender has exited.
     pub fn begin(&mut self) -> Result<(), String> {
         sleep_until(self.settled_at);
         for watched in &mut self.watched {
@@ -176,10 +176,10 @@ impl Standing {
         Ok(())
     }
 
-    /// Waits until they have been watched for long enough, and ends them.
+    /// Waits for the end of the measurement, and ends the contenders.
     ///
     /// # Errors
-    /// When one of them is gone, or never said anything.
+    /// Returns an error if a contender has exited or never sent a request.
     pub fn finish(mut self) -> Result<Vec<Figure>, String> {
         self.begin()?;
         sleep_until(self.ready_at());
@@ -196,7 +196,7 @@ impl Watched {
         if let Some((process, _)) = &mut self.process
             && !process.is_running()
         {
-            return Err(format!("a {} of {} has ended", self.role, self.who));
+            return Err(format!("a {} of {} has ended", self.role, self.contender));
         }
         Ok(Reading {
             at: Instant::now(),
@@ -204,7 +204,7 @@ impl Watched {
             counted: self
                 .process
                 .as_ref()
-                .map(|(_, way)| way.counted())
+                .map(|(_, proxy)| proxy.counted())
                 .unwrap_or_default(),
         })
     }
@@ -223,7 +223,7 @@ impl Watched {
         let one = |what: &str, unit, value, aim| {
             let what = format!("{what}, {}", self.role);
             let spread = Spread::single(value);
-            figure(self.who, &what, self.conditions, unit, spread, aim)
+            figure(self.contender, &what, self.conditions, unit, spread, aim)
         };
         let mut figures = vec![
             one("resident memory", "MB", resident / MB, below(RESIDENT_MB)),
@@ -240,7 +240,10 @@ impl Watched {
             let (now, then) = (last.counted, first.counted);
             let requests = now.requests - then.requests;
             if requests == 0 {
-                return Err(format!("a {} of {} asked for nothing", self.role, self.who));
+                return Err(format!(
+                    "a {} of {} asked for nothing",
+                    self.role, self.contender
+                ));
             }
             let hourly = |bytes: u64| bytes as f64 / 1e3 / hours;
             figures.extend([

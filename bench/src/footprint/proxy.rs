@@ -1,11 +1,11 @@
-//! A way to the gist service that counts what goes over it, plain or encrypted.
+//! A proxy to the gist service that counts requests and bytes, plain or encrypted.
 //!
 //! ```text
 //!   contender ── TCP, perhaps TLS ──▶ Way (counts here) ── TCP ──▶ gist service
 //! ```
 //!
-//! It carries one request at a time and its answer, as all contenders ask, and so it knows how many there
-//! were. Bytes are those of TCP's payload: TLS is in them, TCP's and IP's own headers are not.
+//! It forwards one request and its answer at a time, so it can count them. Bytes are the TCP
+//! payload: they include TLS, but no TCP or IP headers.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,10 +18,10 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// A head longer than this is none that a contender or the service sends.
+/// Longest accepted head; contenders and service send shorter ones.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// A certificate for `localhost`, and the authority to be trusted for it.
+/// A certificate for `localhost`, and the authority to trust for it.
 pub(super) struct Authority {
     pub(super) pem: String,
     server: Arc<ServerConfig>,
@@ -55,13 +55,13 @@ impl Authority {
     }
 }
 
-/// What went over a way so far.
+/// Traffic of a proxy so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counted {
+pub(super) struct Traffic {
     pub(super) requests: u64,
-    /// By the contender.
+    /// Bytes that the contender sent.
     pub(super) sent: u64,
-    /// By the contender.
+    /// Bytes that the contender received.
     pub(super) received: u64,
     pub(super) connections: u64,
 }
@@ -75,18 +75,18 @@ struct Counters {
     first: OnceLock<Instant>,
 }
 
-/// A way for one contender. It ends when it is dropped.
-pub(super) struct Way {
+/// A proxy for one contender. Dropping it ends it.
+pub(super) struct Proxy {
     address: SocketAddr,
     is_tls: bool,
     counters: Arc<Counters>,
     ended: Arc<AtomicBool>,
 }
 
-impl Way {
-    /// To the service at `target`, encrypted if there is an authority.
-    pub(super) fn open(target: SocketAddr, authority: Option<&Authority>) -> io::Result<Way> {
-        // `localhost` is what the certificate is for; it leads here before it leads to IPv6.
+impl Proxy {
+    /// Starts a proxy to the service at `target`, encrypted if there is an authority.
+    pub(super) fn open(target: SocketAddr, authority: Option<&Authority>) -> io::Result<Proxy> {
+        // The certificate is for `localhost`, which resolves to this address before IPv6.
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let (counters, ended) = (Arc::<Counters>::default(), Arc::<AtomicBool>::default());
@@ -98,11 +98,11 @@ impl Way {
                     return;
                 }
                 let (counts, tls) = (Arc::clone(&counts), tls.clone());
-                // A connection that breaks is the contender's business: it tries again.
+                // The contender retries if a connection breaks.
                 thread::spawn(move || serve(client, target, tls, &counts));
             }
         });
-        Ok(Way {
+        Ok(Proxy {
             address,
             is_tls: authority.is_some(),
             counters,
@@ -110,7 +110,7 @@ impl Way {
         })
     }
 
-    /// Where it begins.
+    /// Returns the proxy's address.
     pub(super) fn url(&self) -> String {
         let port = self.address.port();
         match self.is_tls {
@@ -119,7 +119,7 @@ impl Way {
         }
     }
 
-    pub(super) fn counted(&self) -> Counted {
+    pub(super) fn counted(&self) -> Traffic {
         let Counters {
             requests,
             sent,
@@ -128,7 +128,7 @@ impl Way {
             ..
         } = &*self.counters;
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        Counted {
+        Traffic {
             requests: read(requests),
             sent: read(sent),
             received: read(received),
@@ -136,16 +136,16 @@ impl Way {
         }
     }
 
-    /// When the first bytes of a request were there.
+    /// Returns when the first bytes of a request arrived.
     pub(super) fn first_request(&self) -> Option<Instant> {
         self.counters.first.get().copied()
     }
 }
 
-impl Drop for Way {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        // Wakes who accepts.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -158,7 +158,7 @@ fn serve(
 ) -> io::Result<()> {
     client.set_nodelay(true)?;
     counters.connections.fetch_add(1, Ordering::Relaxed);
-    let client = Counting {
+    let client = CountingStream {
         stream: client,
         counters: Arc::clone(counters),
     };
@@ -171,7 +171,7 @@ fn serve(
     }
 }
 
-/// Carries requests and answers until one side has had enough.
+/// Forwards requests and answers until one side closes.
 fn relay(client: impl Read + Write, target: SocketAddr, counters: &Counters) -> io::Result<()> {
     let mut client = BufReader::new(client);
     let server = TcpStream::connect(target)?;
@@ -188,7 +188,7 @@ fn relay(client: impl Read + Write, target: SocketAddr, counters: &Counters) -> 
     }
 }
 
-/// A whole request or answer. Neither side sends chunks to the other here.
+/// Reads a whole request or answer. Neither side uses chunks here.
 fn message(from: &mut impl BufRead, is_request: bool) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut length = 0;
@@ -219,13 +219,13 @@ fn message(from: &mut impl BufRead, is_request: bool) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The contender's socket, as seen from the other end.
-struct Counting {
+/// A stream that counts the bytes of the contender's socket.
+struct CountingStream {
     stream: TcpStream,
     counters: Arc<Counters>,
 }
 
-impl Read for Counting {
+impl Read for CountingStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.stream.read(buffer)?;
         self.counters.sent.fetch_add(read as u64, Ordering::Relaxed);
@@ -233,7 +233,7 @@ impl Read for Counting {
     }
 }
 
-impl Write for Counting {
+impl Write for CountingStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.stream.write(bytes)?;
         self.counters
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_ends_where_its_length_says() {
+    fn message_ends_at_content_length() {
         let head = "PATCH / HTTP/1.1\r\nContent-Length: 2\r\n\r\n";
         let request = format!("{head}{{}}GET");
         assert_eq!(whole(&request, true).ok(), Some(head.len() + 2));
