@@ -44,7 +44,7 @@ impl Url {
     }
 
     /// Returns the server, whose `host` in lower case the caller provides.
-    pub(super) fn destination<'a>(&self, host: &'a str) -> Destination<'a> {
+    pub(crate) fn destination<'a>(&self, host: &'a str) -> Destination<'a> {
         Destination {
             https: self.is_https(),
             host,

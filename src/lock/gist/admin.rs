@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::GistLock;
 use super::checks;
-use super::client::GistClient;
 use super::options::GistOptions;
 use super::revision::Revision;
 use super::scan::HistoryScan;
@@ -85,8 +84,7 @@ impl GistAdmin {
             description: DESCRIPTION.to_owned(),
             content: to_first_text(&free_record(0), &format!("{process}-1")),
         };
-        let set = self.0.client.set_file(file);
-        set.map_err(|error| LockError::Refused(error.to_string()))?;
+        self.0.client.set_file(file);
         match self.0.client.call(&request, CALL_TIMEOUT).reply {
             Ok(Reply::Created(gist)) => Ok(self.initialized(
                 gist.as_str(),
@@ -203,10 +201,6 @@ impl Admin for GistAdmin {
     ) -> TermHistory {
         let mut scan = HistoryScan::new(self.0.options.file.clone(), max_requests);
         let error = self.run_scan(&mut scan, progress).err();
-        if let Some(file) = scan.file() {
-            // The name was checked when it was read.
-            let _ = self.0.client.set_file(file);
-        }
         TermHistory {
             error,
             ..scan.history()
@@ -228,7 +222,7 @@ impl GistAdmin {
             let answer = self.0.call(&request);
             let taken = scan.handle_answer(answer);
             if let Some(file) = scan.file() {
-                let _ = self.0.client.set_file(file);
+                self.0.client.set_file(file);
             }
             match taken {
                 Ok(()) => failures = 0,
@@ -244,7 +238,7 @@ impl GistAdmin {
 }
 
 /// Reads until there is a usable answer, at most 15 times in a row.
-fn read_patiently(lock: &mut GistLock<GistClient>) -> Result<Observed, LockError> {
+fn read_patiently(lock: &mut GistLock) -> Result<Observed, LockError> {
     let mut failures = 0;
     loop {
         match lock.get(CALL_TIMEOUT) {

@@ -24,14 +24,15 @@ use super::limiter::RequestLimiter;
 use super::token::AccessTokenKind;
 use super::wire::head::{Asked, Head};
 use super::wire::request::{HttpRequest, Method};
-use super::wire::target::{ApiUrl, GistId, TargetError, check_file_name};
+use super::wire::target::{ApiUrl, GistId, check_file_name};
 use super::wire::{self, Answer, Request, Target};
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
+use crate::lock::backend::OpenError;
 use crate::lock::stats::{StatsHandle, StoreStats};
 use crate::net::{
-    AccessToken, AccessTokenReader, AccessTokenSource, Agent, CallError, Deadline, Destination,
-    Effect, PlainBody, ProxySettings, SetupError,
+    AccessToken, AccessTokenReader, AccessTokenSource, Agent, CallError, Deadline, Effect,
+    PlainBody, ProxySettings, SetupError,
 };
 
 pub use super::limiter::WriteLimits;
@@ -68,36 +69,6 @@ pub struct ClientConfig {
     pub clock: Clock,
 }
 
-/// Error for settings with which there cannot be a client.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientError {
-    /// The gist is not named properly.
-    Target(TargetError),
-    /// There is no access token.
-    AccessToken(String),
-    /// The root certificates or the proxy cannot be used.
-    Setup(SetupError),
-}
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ClientError::Target(error) => error.fmt(f),
-            ClientError::AccessToken(message) => f.write_str(message),
-            ClientError::Setup(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ClientError {}
-
-impl From<TargetError> for ClientError {
-    fn from(error: TargetError) -> Self {
-        ClientError::Target(error)
-    }
-}
-
 /// Client for one gist. It makes one request at a time.
 pub struct GistClient {
     target: Target,
@@ -128,15 +99,17 @@ impl GistClient {
     ///
     /// # Errors
     /// Returns an error if a setting is wrong, or if a file that one names cannot be used.
-    pub fn new(config: ClientConfig) -> Result<GistClient, ClientError> {
-        let file = config.file.as_deref().map(check_file_name).transpose()?;
+    pub fn new(config: ClientConfig) -> Result<GistClient, OpenError> {
+        let unusable = |check, why| OpenError::Settings { check, why };
+        let file = config.file.as_deref().map(check_file_name).transpose();
+        let file = file.map_err(|why| unusable("settings", format!("GIST_FILE: {why}")))?;
         let access_token = AccessTokenReader::open(&config.access_token, ACCESS_TOKEN_SETTING);
-        let destination = Destination {
-            https: config.api_url.is_https(),
-            host: config.api_url.host(),
-            port: config.api_url.port(),
-        };
+        let destination = config.api_url.destination();
         let agent = Agent::new(destination, config.ca_file.as_deref(), &config.proxy);
+        let agent = agent.map_err(|error| match error {
+            SetupError::Roots(why) => unusable("tls", why),
+            SetupError::Proxy(why) => unusable("proxy", why),
+        })?;
         let is_github_com = config.api_url.is_github_com();
         Ok(GistClient {
             target: Target {
@@ -144,9 +117,9 @@ impl GistClient {
                 gist: config.gist_id,
                 file,
             },
-            access_token: access_token.map_err(ClientError::AccessToken)?,
+            access_token: access_token.map_err(|why| unusable("token", why))?,
             rejected: None,
-            agent: agent.map_err(ClientError::Setup)?,
+            agent,
             limits: RequestLimiter::new(is_github_com.then_some(config.write_limits)),
             stats: StatsHandle::default(),
             rate_limit: None,
@@ -155,13 +128,11 @@ impl GistClient {
         })
     }
 
-    /// Chooses the file in the gist.
-    ///
-    /// # Errors
-    /// Returns an error if `name` is not a file name.
-    pub fn set_file(&mut self, name: &str) -> Result<(), TargetError> {
-        self.target.file = Some(check_file_name(name)?);
-        Ok(())
+    /// Chooses the file in the gist, whose name [`check_file_name`] accepts.
+    pub fn set_file(&mut self, name: &str) {
+        if self.target.file.as_deref() != Some(name) {
+            self.target.file = Some(name.into());
+        }
     }
 
     /// Returns the gist, and the file in it.

@@ -39,41 +39,10 @@ use std::time::Duration;
 use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::stored::Stored;
-use self::wire::{Answer, Request};
 use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 use crate::lock::stats::StatsHandle;
-
-/// Connection to a gist service.
-pub trait Transport {
-    /// Sends `request` and returns its answer or failure, within `timeout` or soon after.
-    fn call(&mut self, request: &Request, timeout: Duration) -> Answer;
-
-    /// Sets the file of later requests, if it was not known at first.
-    fn set_file(&mut self, file: &str);
-
-    /// Returns where the requests go, for display.
-    fn describe(&self) -> String;
-}
-
-impl Transport for GistClient {
-    fn call(&mut self, request: &Request, timeout: Duration) -> Answer {
-        GistClient::call(self, request, timeout)
-    }
-
-    fn set_file(&mut self, file: &str) {
-        if self.target().file.as_deref() != Some(file)
-            && let Err(error) = GistClient::set_file(self, file)
-        {
-            log::error!("file name unusable file={file:?} error={error}");
-        }
-    }
-
-    fn describe(&self) -> String {
-        GistClient::describe(self)
-    }
-}
 
 /// Settings of a gist lock.
 #[derive(Clone, Debug)]
@@ -88,23 +57,23 @@ pub struct GistLockConfig {
 }
 
 /// A lock in a gist.
-pub struct GistLock<T> {
+pub struct GistLock {
     identity: String,
     confirm_delay: Duration,
     protocol: GistProtocol,
-    transport: T,
+    client: GistClient,
     clock: fn() -> Instant,
 }
 
-impl<T: Transport> GistLock<T> {
+impl GistLock {
     /// Creates a lock that has read nothing yet. `clock` returns the time since boot.
     #[must_use]
-    pub fn new(config: GistLockConfig, transport: T, clock: fn() -> Instant) -> Self {
+    pub fn new(config: GistLockConfig, client: GistClient, clock: fn() -> Instant) -> Self {
         GistLock {
             identity: config.identity,
             confirm_delay: config.confirm_delay,
             protocol: GistProtocol::new(config.protocol),
-            transport,
+            client,
             clock,
         }
     }
@@ -149,10 +118,10 @@ impl<T: Transport> GistLock<T> {
                     .give_up("reading the gist's history took too long");
                 continue;
             }
-            let answer = self.transport.call(&request, left);
+            let answer = self.client.call(&request, left);
             step = self.protocol.handle_answer((self.clock)(), answer);
             if let Some(file) = self.protocol.file() {
-                self.transport.set_file(file);
+                self.client.set_file(file);
             }
         }
     }
@@ -163,13 +132,11 @@ impl<T: Transport> GistLock<T> {
             Outcome::Got(_) => Err(mixed_up()),
         }
     }
-}
 
-impl GistLock<GistClient> {
     /// Returns a handle that shows the statistics of the lock's requests to other threads.
     #[must_use]
     pub fn stats(&self) -> StatsHandle {
-        self.transport.stats_handle()
+        self.client.stats_handle()
     }
 }
 
@@ -177,7 +144,7 @@ fn mixed_up() -> LockError {
     LockError::OutcomeUnknown("internal error: the result belongs to another call".into())
 }
 
-impl<T: Transport> ResourceLock for GistLock<T> {
+impl ResourceLock for GistLock {
     fn get(&mut self, timeout: Duration) -> Result<Observed, LockError> {
         let step = self.protocol.start_get();
         match self.drive(step, timeout) {
@@ -221,6 +188,6 @@ impl<T: Transport> ResourceLock for GistLock<T> {
     }
 
     fn describe(&self) -> String {
-        self.transport.describe()
+        self.client.describe()
     }
 }

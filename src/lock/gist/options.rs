@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::client::{ClientConfig, ClientError, GistClient, WriteLimits};
+use super::client::{ClientConfig, GistClient, WriteLimits};
 use super::protocol::ProtocolConfig;
-use super::wire::target::{ApiUrl, GistId, TargetError, check_api_url};
+use super::wire::target::{ApiUrl, GistId, check_api_url};
 use super::{GistLock, GistLockConfig};
 use crate::election::config::LeaderElectionConfig;
 use crate::lock::backend::OpenError;
-use crate::net::{AccessTokenSource, ProxySettings, SetupError};
+use crate::net::{AccessTokenSource, ProxySettings};
 use crate::system::clock::BootClock;
 use crate::system::random::process_name;
 
@@ -45,12 +45,16 @@ impl GistOptions {
     ///
     /// # Errors
     /// If `gist` is neither an id nor an address.
-    pub fn new(gist: &str, access_token: AccessTokenSource) -> Result<Self, TargetError> {
+    pub fn new(gist: &str, access_token: AccessTokenSource) -> Result<Self, OpenError> {
+        let unusable = |why: String| OpenError::Settings {
+            check: "settings",
+            why: format!("GIST_ID: {why}"),
+        };
         Ok(GistOptions {
-            gist_id: Some(gist.parse()?),
+            gist_id: Some(gist.parse().map_err(unusable)?),
             file: None,
             access_token,
-            api_url: check_api_url(GITHUB_API_URL, false)?,
+            api_url: check_api_url(GITHUB_API_URL, false).map_err(unusable)?,
             ca_file: None,
             confirm_delay: CONFIRM_DELAY,
         })
@@ -61,7 +65,7 @@ impl GistOptions {
     ///
     /// # Errors
     /// If the access token, the certificates or a proxy cannot be used.
-    pub fn open(&self, election: &LeaderElectionConfig) -> Result<GistLock<GistClient>, OpenError> {
+    pub fn open(&self, election: &LeaderElectionConfig) -> Result<GistLock, OpenError> {
         let client = self.client(election)?;
         let config = GistLockConfig {
             identity: election.identity.clone(),
@@ -78,7 +82,7 @@ impl GistOptions {
 
     /// Opens a client for requests outside of an election.
     pub(super) fn client(&self, election: &LeaderElectionConfig) -> Result<GistClient, OpenError> {
-        let client = GistClient::new(ClientConfig {
+        GistClient::new(ClientConfig {
             api_url: self.api_url.clone(),
             gist_id: self.gist_id.clone().unwrap_or_else(GistId::unnamed),
             file: self.file.clone(),
@@ -87,15 +91,6 @@ impl GistOptions {
             proxy: ProxySettings::read(|name| std::env::var(name).ok()),
             write_limits: WriteLimits::github(election),
             clock: Box::new(BootClock::now),
-        });
-        client.map_err(|error| OpenError::Settings {
-            check: match error {
-                ClientError::AccessToken(_) => "token",
-                ClientError::Setup(SetupError::Roots(_)) => "tls",
-                ClientError::Setup(SetupError::Proxy(_)) => "proxy",
-                _ => "settings",
-            },
-            why: error.to_string(),
         })
     }
 }

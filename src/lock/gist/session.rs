@@ -73,8 +73,7 @@ impl Session {
             self.clocks = clocks.or(self.clocks);
             step = self.inspector.handle_answer(BootClock::now(), answer);
             if let Some(file) = self.inspector.file() {
-                // The name was checked when it was read.
-                let _ = self.client.set_file(file);
+                self.client.set_file(file);
             }
         }
     }

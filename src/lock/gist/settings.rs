@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::options::{CONFIRM_DELAY, GITHUB_API_URL, GistOptions};
-use super::wire::target::{ApiUrl, GistId, TargetError, check_api_url, check_file_name};
+use super::wire::target::{ApiUrl, GistId, check_api_url, check_file_name};
 use crate::lock::settings::{Found, Noted, Reader, Setting, looks_secret, shown};
 use crate::net::{AccessToken, AccessTokenSource};
 
@@ -90,7 +90,7 @@ fn gist_id(reader: &mut Reader<'_>, new: bool) -> Result<Option<GistId>, Noted> 
     let found = reader.no_secret(found)?;
     match found.value.parse() {
         Ok(id) => Ok(Some(id)),
-        Err(error) => Err(refuse(reader, &found, &error)),
+        Err(why) => Err(refuse(reader, &found, &why)),
     }
 }
 
@@ -101,21 +101,14 @@ fn gist_file(reader: &mut Reader<'_>) -> Result<Option<String>, Noted> {
     let found = reader.no_secret(found)?;
     match check_file_name(&found.value) {
         Ok(_) => Ok(Some(found.value)),
-        Err(error) => Err(refuse(reader, &found, &error)),
+        Err(why) => Err(refuse(reader, &found, &why)),
     }
 }
 
 /// Notes what is wrong with a variable, under the name that it was found by.
-fn refuse(reader: &mut Reader<'_>, found: &Found<String>, error: &TargetError) -> Noted {
-    let Found {
-        variable, value, ..
-    } = found;
-    reader.problem(match error {
-        TargetError::ApiUrl(why) => format!("{variable}: {why}"),
-        TargetError::GistId(why) | TargetError::FileName(why) => {
-            format!("{variable} is {}, but {why}", shown(value))
-        }
-    });
+fn refuse(reader: &mut Reader<'_>, found: &Found<String>, why: &str) -> Noted {
+    let shown = shown(&found.value);
+    reader.problem(format!("{} is {shown}, but {why}", found.variable));
     Noted
 }
 
@@ -189,5 +182,8 @@ fn api_url(reader: &mut Reader<'_>) -> Result<ApiUrl, Noted> {
         prefixed: false,
     });
     let found = reader.no_secret(found)?;
-    check_api_url(&found.value, allow_insecure).map_err(|error| refuse(reader, &found, &error))
+    check_api_url(&found.value, allow_insecure).map_err(|why| {
+        reader.problem(format!("{}: {why}", found.variable));
+        Noted
+    })
 }

@@ -205,7 +205,7 @@ fn file_can_be_chosen_later() {
     assert_eq!(text(&client.call(&read(), AMPLE)), "x");
     let refused = error(client.call(&write(), AMPLE));
     assert!(matches!(refused, LockError::Refused(_)), "{refused:?}");
-    client.set_file("lease.json").unwrap();
+    client.set_file("lease.json");
     let place = format!(
         "file \"lease.json\" of gist aa5a315d61ae9438b18d at {}",
         client.target().api

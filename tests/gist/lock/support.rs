@@ -24,7 +24,7 @@ pub(crate) const FILE: &str = "leader.json";
 /// Renew deadline; an answer counts as stale for half of it.
 pub(crate) const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 
-pub(crate) type Lock = GistLock<GistClient>;
+pub(crate) type Lock = GistLock;
 
 static START: LazyLock<Monotonic> = LazyLock::new(Monotonic::now);
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::net::is_loopback;
+use crate::net::{Destination, Url, is_loopback};
 
 /// Host of github.com's API, whose rate limits are known.
 const GITHUB_COM: &str = "api.github.com";
@@ -23,37 +23,12 @@ const LONGEST_GIST_ID: usize = 64;
 /// Longest file name, in bytes: the limit of git hosts' file systems.
 const LONGEST_FILE_NAME: usize = 255;
 
-/// Error in the place of a gist.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TargetError {
-    /// Wrong address of the API.
-    ApiUrl(String),
-    /// Wrong id of the gist.
-    GistId(String),
-    /// Wrong name of the file.
-    FileName(String),
-}
-
-impl fmt::Display for TargetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TargetError::ApiUrl(why) => write!(f, "GITHUB_API_URL: {why}"),
-            TargetError::GistId(why) => write!(f, "GIST_ID: {why}"),
-            TargetError::FileName(why) => write!(f, "GIST_FILE: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for TargetError {}
-
 /// Address of a GitHub API, without a trailing slash, such as `https://api.github.com` or
 /// `https://HOST/api/v3`. It never contains a user name or a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiUrl {
     text: String,
-    host: String,
-    https: bool,
+    url: Url,
 }
 
 impl ApiUrl {
@@ -63,32 +38,33 @@ impl ApiUrl {
         &self.text
     }
 
-    /// Returns the host's name or address, without port and brackets.
+    /// Returns the host's name or address in lower case, without port and brackets.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        self.url.host()
     }
 
     /// Returns the port; the scheme's default if none is given.
     #[must_use]
     pub fn port(&self) -> u16 {
-        let rest = self.text.split_once("://").map_or("", |(_, rest)| rest);
-        let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
-        split_port(authority)
-            .and_then(|(_, port)| port)
-            .unwrap_or(if self.https { 443 } else { 80 })
+        self.destination().port
+    }
+
+    /// Returns the server.
+    pub(crate) fn destination(&self) -> Destination<'_> {
+        self.url.destination(self.host())
     }
 
     /// Returns whether the connection is encrypted.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.https
+        self.url.is_https()
     }
 
     /// Returns whether this is github.com's API, so that its rate limits apply.
     #[must_use]
     pub fn is_github_com(&self) -> bool {
-        self.host == GITHUB_COM
+        self.host() == GITHUB_COM
     }
 }
 
@@ -104,92 +80,70 @@ impl fmt::Display for ApiUrl {
 /// eavesdropper could read the access token.
 ///
 /// # Errors
-/// [`TargetError::ApiUrl`], which shows the address unless it may contain a password.
-pub fn check_api_url(url: &str, allow_insecure: bool) -> Result<ApiUrl, TargetError> {
-    let refuse = |why: String| Err(TargetError::ApiUrl(why));
+/// Returns the problem and its fix. The text shows the address unless it may contain a password.
+pub fn check_api_url(url: &str, allow_insecure: bool) -> Result<ApiUrl, String> {
     let url = url.trim();
     if url.contains('@') {
-        return refuse(
+        return Err(
             "it contains a user name or password; set the access token in GITHUB_API_TOKEN instead"
                 .into(),
         );
     }
     if url.len() > LONGEST_URL || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return refuse(format!(
+        return Err(format!(
             "it is longer than {LONGEST_URL} characters or contains characters that no URL has; set the API's address"
         ));
     }
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let https = match scheme.to_ascii_lowercase().as_str() {
-        "https" => true,
-        "http" => false,
-        _ => {
-            return refuse(format!(
-                "`{url}` starts with neither https:// nor http://; set the API's address"
-            ));
-        }
-    };
+    let scheme = scheme.to_ascii_lowercase();
+    if !["http", "https"].contains(&scheme.as_str()) {
+        return Err(format!(
+            "`{url}` starts with neither https:// nor http://; set the API's address"
+        ));
+    }
     if rest.contains(['?', '#', '\\', '"', '<', '>', '^', '`', '{', '|', '}']) {
-        return refuse(format!(
+        return Err(format!(
             "`{url}` does not end with the path; set an address such as https://HOST/api/v3"
         ));
     }
-    let (authority, path) = match rest.find('/') {
-        Some(slash) => rest.split_at(slash),
-        None => (rest, ""),
-    };
-    let Some((host, _)) = split_port(authority) else {
-        return refuse(format!(
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (authority, path) = (authority.to_ascii_lowercase(), path.trim_end_matches('/'));
+    let text = format!("{scheme}://{authority}{path}");
+    let parsed = text.parse::<Url>().ok();
+    let Some(parsed) = parsed.filter(|parsed| is_plain(&authority, parsed.host())) else {
+        return Err(format!(
             "`{url}` has no valid host; set an address such as https://HOST/api/v3"
         ));
     };
-    let host = host.to_ascii_lowercase();
-    if WEB_SITES.contains(&host.as_str()) {
-        return refuse(format!(
+    if WEB_SITES.contains(&parsed.host()) {
+        return Err(format!(
             "`{url}` is the web site; the API is at https://api.github.com"
         ));
     }
-    if !https && !allow_insecure && !is_loopback(&host) {
-        return refuse(format!(
+    if scheme == "http" && !allow_insecure && !is_loopback(parsed.host()) {
+        return Err(format!(
             "`{url}` would send the access token unencrypted; use https://, or set ALLOW_INSECURE_HTTP=true"
         ));
     }
-    Ok(ApiUrl {
-        text: format!(
-            "{}://{}{}",
-            scheme.to_ascii_lowercase(),
-            authority.to_ascii_lowercase(),
-            path.trim_end_matches('/')
-        ),
-        host,
-        https,
-    })
+    Ok(ApiUrl { text, url: parsed })
 }
 
-/// Splits an authority into the host (without brackets) and the port; `None` if it is malformed.
-fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    let (host, after) = match authority.strip_prefix('[') {
-        Some(inside) => {
-            let (host, after) = inside.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
-            (host, after)
-        }
-        None => {
-            let (host, after) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-            if host.is_empty() || !host.bytes().all(fits) {
-                return None;
-            }
-            (host, after)
-        }
+/// Returns whether `authority` is a plain host, an IPv6 address in brackets, and perhaps a port.
+fn is_plain(authority: &str, host: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+    let is_ipv6 = host.parse::<Ipv6Addr>().is_ok();
+    let shown = if is_ipv6 {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
     };
-    if after.is_empty() {
-        return Some((host, None));
-    }
-    let digits = after.strip_prefix(':')?;
-    let port: u16 = digits.parse().ok()?;
-    let plain = port != 0 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then_some((host, Some(port)))
+    let Some(rest) = authority.strip_prefix(&shown) else {
+        return false;
+    };
+    let is_port = |port: &str| {
+        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|n| n != 0)
+    };
+    host.bytes().all(fits) && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
 }
 
 /// Id of a gist.
@@ -217,10 +171,10 @@ impl fmt::Display for GistId {
 }
 
 impl FromStr for GistId {
-    type Err = TargetError;
+    type Err = String;
 
-    /// Accepts an id, or the address of a gist as a browser shows it.
-    fn from_str(text: &str) -> Result<Self, TargetError> {
+    /// Accepts an id, or the address of a gist as a browser shows it. The error says what an id is.
+    fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let id = match text.split_once("://") {
             Some((_, rest)) => id_in_url(rest),
@@ -230,9 +184,9 @@ impl FromStr for GistId {
         if (1..=LONGEST_GIST_ID).contains(&id.len()) && id.bytes().all(fits) {
             return Ok(GistId(id.to_owned()));
         }
-        Err(TargetError::GistId(format!(
+        Err(format!(
             "it must be a gist's id, 1 to {LONGEST_GIST_ID} letters, digits, `-` or `_`: the last part of https://gist.github.com/USER/ID"
-        )))
+        ))
     }
 }
 
@@ -254,17 +208,15 @@ fn id_in_url(rest: &str) -> &str {
 /// Checks the name of a file in a gist.
 ///
 /// # Errors
-/// [`TargetError::FileName`].
-pub fn check_file_name(name: &str) -> Result<Arc<str>, TargetError> {
+/// Returns the name that a file must have.
+pub fn check_file_name(name: &str) -> Result<Arc<str>, String> {
     if name.is_empty() || name.len() > LONGEST_FILE_NAME {
-        return Err(TargetError::FileName(format!(
+        return Err(format!(
             "it must be a file name of 1 to {LONGEST_FILE_NAME} bytes"
-        )));
+        ));
     }
     if name.contains(['/', '\\']) || name.contains(char::is_control) {
-        return Err(TargetError::FileName(
-            "it must be a plain file name; a gist has no folders".into(),
-        ));
+        return Err("it must be a plain file name; a gist has no folders".into());
     }
     Ok(name.into())
 }
