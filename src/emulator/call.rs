@@ -1,22 +1,20 @@
-//! One call: which route it is for, who calls, and the edit that its body asks for.
+//! One call: route, caller, and the body as an edit.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::http::Request;
 
-use super::answer::Refusal;
-use super::caller::{Caller, Token};
+use super::api_error::ApiError;
+use super::caller::{AccessToken, Caller};
+use super::change::NewGist;
 use super::files::{Edit, FileEdit};
-use super::render::Base;
-use super::write::NewGist;
+use super::render::BaseUrl;
 
-/// Where GitHub Enterprise has its API.
+/// Path of the API at GitHub Enterprise.
 const ENTERPRISE_PREFIX: &str = "/api/v3";
 
-/// What a path stands for.
+/// Route of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     Root,
@@ -43,7 +41,7 @@ impl Route {
         }
     }
 
-    /// How it is counted.
+    /// Returns the name in the counters.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Root => "/",
@@ -62,14 +60,14 @@ impl Route {
 pub(super) struct Call<'r> {
     pub(super) request: &'r Request,
     pub(super) caller: Caller,
-    pub(super) base: Base,
+    pub(super) base: BaseUrl,
     pub(super) route: Route,
-    /// GET for HEAD as well, OTHER for methods that no route knows.
+    /// GET also for HEAD, OTHER for methods without a route.
     pub(super) method: &'static str,
 }
 
 impl<'r> Call<'r> {
-    pub(super) fn of(request: &'r Request, accepted: &[Token], own_origin: &str) -> Self {
+    pub(super) fn of(request: &'r Request, accepted: &[AccessToken], own_origin: &str) -> Self {
         let (prefix, path) = match request.path().strip_prefix(ENTERPRISE_PREFIX) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => (ENTERPRISE_PREFIX, rest),
             _ => ("", request.path()),
@@ -84,7 +82,7 @@ impl<'r> Call<'r> {
         Self {
             request,
             caller: Caller::of(request, accepted),
-            base: Base {
+            base: BaseUrl {
                 origin: origin(request, own_origin),
                 prefix,
             },
@@ -97,7 +95,7 @@ impl<'r> Call<'r> {
         self.method != "GET"
     }
 
-    /// A number from the query, from 1 to `most`; anything else is as if it were not there.
+    /// Returns a number of the query, from 1 to `most`. Ignores anything else.
     pub(super) fn number(&self, name: &str, default: usize, most: usize) -> usize {
         let given = self
             .request
@@ -108,7 +106,7 @@ impl<'r> Call<'r> {
     }
 }
 
-/// Under which name the client reached us: what links in our answers begin with.
+/// Returns the origin that the client used. Links in answers begin with it.
 fn origin(request: &Request, own_origin: &str) -> String {
     let plain = |host: &&str| {
         let fits = |b: u8| {
@@ -122,98 +120,40 @@ fn origin(request: &Request, own_origin: &str) -> String {
         .map_or_else(|| own_origin.to_owned(), |host| format!("http://{host}"))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PatchBody {
-    description: Option<String>,
-    files: Option<BTreeMap<String, Option<FileBody>>>,
+/// Returns the edit in the body of a PATCH.
+pub(super) fn edit(body: &[u8]) -> Result<Edit, ApiError> {
+    let edit: Edit = parse(body)?;
+    if edit.files.is_empty() && edit.description.is_none() {
+        return Err(invalid("files or description is needed"));
+    }
+    let unchanged = |file: &Option<FileEdit>| *file == Some(FileEdit::default());
+    match edit.files.iter().find(|(_, file)| unchanged(file)) {
+        Some((name, _)) => Err(ApiError::invalid(format!(
+            "the file `{name}` needs filename or content"
+        ))),
+        None => Ok(edit),
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileBody {
-    filename: Option<String>,
-    content: Option<String>,
+/// Returns the gist in the body of a POST.
+pub(super) fn new_gist(body: &[u8]) -> Result<NewGist, ApiError> {
+    parse(body)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CreateBody {
-    description: Option<String>,
-    #[serde(default)]
-    public: bool,
-    files: BTreeMap<String, NewFileBody>,
+fn invalid(why: &str) -> ApiError {
+    ApiError::invalid(why.to_owned())
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewFileBody {
-    content: String,
-}
-
-fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Refusal> {
-    let parsed = serde_json::from_slice(body).map_err(|e| match e.classify() {
-        serde_json::error::Category::Data => Refusal::invalid(&e.to_string()),
-        _ => Refusal::new(400, "Problems parsing JSON"),
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let parsed = serde_json::from_slice(body).map_err(|error| match error.classify() {
+        Category::Data => ApiError::invalid(error.to_string()),
+        _ => ApiError::new(400, "Problems parsing JSON"),
     })?;
-    // serde would take a list of the fields' values as well.
+    // serde also accepts a list of the fields' values.
     match body.trim_ascii_start().first() {
         Some(b'{') => Ok(parsed),
-        _ => Err(Refusal::invalid("the body is not a JSON object")),
+        _ => Err(invalid("the body is not a JSON object")),
     }
-}
-
-/// The edit that the body of a PATCH asks for.
-pub(super) fn edit(body: &[u8]) -> Result<Edit, Refusal> {
-    let body: PatchBody = parse(body)?;
-    let files = body.files.unwrap_or_default();
-    if files.is_empty() && body.description.is_none() {
-        return Err(Refusal::invalid("files or description is needed"));
-    }
-    let file = |(name, change): (String, Option<FileBody>)| {
-        let change = match change {
-            None => FileEdit::Delete,
-            Some(FileBody {
-                filename: Some(to),
-                content,
-            }) => FileEdit::Rename {
-                to: to.into(),
-                content: content.map(Into::into),
-            },
-            Some(FileBody {
-                filename: None,
-                content: Some(content),
-            }) => FileEdit::Put(content.into()),
-            Some(FileBody {
-                filename: None,
-                content: None,
-            }) => {
-                return Err(Refusal::invalid(&format!(
-                    "nothing is said about the file `{name}`"
-                )));
-            }
-        };
-        Ok((Arc::from(name), change))
-    };
-    let files = files.into_iter().map(file).collect::<Result<_, _>>()?;
-    Ok(Edit {
-        description: body.description,
-        files,
-    })
-}
-
-/// The gist that the body of a POST asks for.
-pub(super) fn new_gist(body: &[u8]) -> Result<NewGist, Refusal> {
-    let body: CreateBody = parse(body)?;
-    Ok(NewGist {
-        description: body.description.unwrap_or_default(),
-        public: body.public,
-        files: body
-            .files
-            .into_iter()
-            .map(|(name, file)| (name, file.content))
-            .collect(),
-    })
 }
 
 #[cfg(test)]
@@ -221,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_stand_for_routes() {
+    fn paths_lead_to_routes() {
         let id = || "abc".to_owned();
         for (path, route) in [
             ("/", Route::Root),
@@ -240,27 +180,27 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_edits_renames_and_deletes() {
+    fn patch_edits_renames_and_deletes() {
         let json = br#"{"files":{"a":null,"b":{"filename":"c"},"d":{"content":"x"},"e":{"filename":"f","content":"y"}}}"#;
         let files = edit(json).unwrap().files;
-        let changes: Vec<FileEdit> = files.into_iter().map(|(_, change)| change).collect();
+        let changes: Vec<Option<FileEdit>> = files.into_values().collect();
+        let file = |filename: Option<&str>, content: Option<&str>| {
+            Some(FileEdit {
+                filename: filename.map(Into::into),
+                content: content.map(Into::into),
+            })
+        };
         let expected = [
-            FileEdit::Delete,
-            FileEdit::Rename {
-                to: "c".into(),
-                content: None,
-            },
-            FileEdit::Put("x".into()),
-            FileEdit::Rename {
-                to: "f".into(),
-                content: Some("y".into()),
-            },
+            None,
+            file(Some("c"), None),
+            file(None, Some("x")),
+            file(Some("f"), Some("y")),
         ];
         assert_eq!(changes, expected);
     }
 
     #[test]
-    fn broken_json_is_400_and_json_of_another_shape_422() {
+    fn invalid_json_is_400_other_422() {
         for (body, status) in [
             ("", 400),
             ("{", 400),

@@ -1,46 +1,48 @@
-//! Who calls: tokens and what they may do.
+//! Callers of the API: access tokens and their permissions.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::http::Request;
 
-use super::limits::Client;
-use super::render;
+use super::rate_limit::Account;
+use super::render::digest;
 
-/// A token that the service accepts.
+/// Scopes of an access token that states none.
+const DEFAULT_SCOPES: &str = "gist";
+
+/// Access token that the service accepts.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token {
+pub struct AccessToken {
     secret: String,
-    /// `None` is a fine-grained token, which has permissions and no scopes.
+    /// Scopes; `None` for a fine-grained token, which has permissions instead.
     scopes: Option<String>,
 }
 
-/// Why a token cannot be given.
+/// Error for a text that is not an access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadToken;
+pub struct InvalidAccessToken;
 
-impl fmt::Display for BadToken {
+impl fmt::Display for InvalidAccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a token is written as TOKEN or TOKEN:SCOPE,SCOPE, without spaces")
+        f.write_str("write an access token as TOKEN or TOKEN:SCOPE,SCOPE, without spaces")
     }
 }
 
-impl std::error::Error for BadToken {}
+impl std::error::Error for InvalidAccessToken {}
 
-impl FromStr for Token {
-    type Err = BadToken;
+impl FromStr for AccessToken {
+    type Err = InvalidAccessToken;
 
-    /// `TOKEN` has the scope gist, `TOKEN:` none; one that starts with `github_pat_` is fine-grained.
-    fn from_str(text: &str) -> Result<Self, BadToken> {
-        let (secret, scopes) = text.split_once(':').unwrap_or((text, "gist"));
+    /// Parses `TOKEN:SCOPE,SCOPE`. `TOKEN` has the scope gist, `TOKEN:` none. A token that begins with
+    /// `github_pat_` is fine-grained.
+    fn from_str(text: &str) -> Result<Self, InvalidAccessToken> {
+        let (secret, scopes) = text.split_once(':').unwrap_or((text, DEFAULT_SCOPES));
         if secret.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(BadToken);
+            return Err(InvalidAccessToken);
         }
-        let scopes: Vec<&str> = scopes
-            .split(',')
-            .filter(|scope| !scope.is_empty())
-            .collect();
+        let scopes = scopes.split(',').filter(|scope| !scope.is_empty());
+        let scopes: Vec<&str> = scopes.collect();
         let fine_grained = secret.starts_with("github_pat_");
         Ok(Self {
             secret: secret.to_owned(),
@@ -49,70 +51,68 @@ impl FromStr for Token {
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No secret in a log, not even one of a test.
-        f.debug_struct("Token")
+        // Secrets are never printed, not even those of tests.
+        f.debug_struct("AccessToken")
             .field("scopes", &self.scopes)
             .finish_non_exhaustive()
     }
 }
 
-/// Who sent a request.
+/// Sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// No token was shown.
+    /// A caller without an access token.
     Anonymous,
-    /// A token that is not accepted.
+    /// A caller whose access token is not accepted.
     Unknown,
-    /// The user, with one of the accepted tokens.
+    /// The user.
     User {
-        /// A digest of the token: what ETags and limits differ by.
+        /// Digest of the access token, which determines ETags and rate limits.
         token: u64,
         scopes: Option<String>,
     },
 }
 
 impl Caller {
-    /// Without any accepted tokens every token is accepted, with the scope gist.
-    pub(super) fn of(request: &Request, accepted: &[Token]) -> Self {
+    /// Identifies the caller. If `accepted` is empty, every access token is accepted.
+    pub(super) fn of(request: &Request, accepted: &[AccessToken]) -> Self {
         let Some(value) = request.header("authorization") else {
             return Self::Anonymous;
         };
         let (scheme, secret) = value.split_once(' ').unwrap_or((value, ""));
         let secret = secret.trim();
-        let known_scheme =
-            scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token");
-        if !known_scheme || secret.is_empty() {
+        let schemes = ["bearer", "token"];
+        if !schemes
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+            || secret.is_empty()
+        {
             return Self::Unknown;
         }
         let found = match accepted.is_empty() {
-            true => secret
-                .parse::<Token>()
-                .ok()
-                .map(|token| token.scopes.map(|_| "gist".to_owned())),
+            true => secret.split(':').next().and_then(|text| text.parse().ok()),
             false => accepted
                 .iter()
                 .find(|token| token.secret == secret)
-                .map(|token| token.scopes.clone()),
+                .cloned(),
         };
-        let Some(scopes) = found else {
-            return Self::Unknown;
-        };
-        // The lower half is enough to tell tokens apart.
-        Self::User {
-            token: render::digest(secret.as_bytes()) as u64,
-            scopes,
+        match found {
+            // The lower half tells access tokens apart.
+            Some(AccessToken { scopes, .. }) => Self::User {
+                token: digest(secret.as_bytes()) as u64,
+                scopes,
+            },
+            None => Self::Unknown,
         }
     }
 
     pub(super) fn may_write_gists(&self) -> bool {
         match self {
-            Self::User {
-                scopes: Some(scopes),
-                ..
-            } => scopes.split(", ").any(|scope| scope == "gist"),
-            Self::User { scopes: None, .. } => true,
+            Self::User { scopes, .. } => scopes
+                .as_ref()
+                .is_none_or(|scopes| scopes.split(", ").any(|scope| scope == "gist")),
             Self::Anonymous | Self::Unknown => false,
         }
     }
@@ -121,6 +121,7 @@ impl Caller {
         matches!(self, Self::User { .. })
     }
 
+    /// Returns the digest of the access token, or 0 without one.
     pub(super) fn digest(&self) -> u64 {
         match self {
             Self::User { token, .. } => *token,
@@ -128,12 +129,12 @@ impl Caller {
         }
     }
 
-    /// Whose limit this request counts against.
-    pub(super) fn client(&self, request: &Request, per_token: bool) -> Client {
+    /// Returns the account whose rate limit the request counts against.
+    pub(super) fn account(&self, request: &Request, per_token: bool) -> Account {
         match self {
-            Self::User { token, .. } if per_token => Client::Token(*token),
-            Self::User { .. } => Client::User,
-            Self::Anonymous | Self::Unknown => Client::Anonymous(request.peer().ip()),
+            Self::User { token, .. } if per_token => Account::Token(*token),
+            Self::User { .. } => Account::User,
+            Self::Anonymous | Self::Unknown => Account::Anonymous(request.peer().ip()),
         }
     }
 }
@@ -143,19 +144,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_has_the_scope_gist_unless_it_says_otherwise() {
-        let scopes = |text: &str| text.parse::<Token>().map(|token| token.scopes);
+    fn access_token_has_scope_gist_by_default() {
+        let scopes = |text: &str| text.parse::<AccessToken>().map(|token| token.scopes);
         assert_eq!(scopes("abc"), Ok(Some("gist".to_owned())));
         assert_eq!(scopes("abc:repo,gist"), Ok(Some("repo, gist".to_owned())));
         assert_eq!(scopes("abc:"), Ok(Some(String::new())));
         assert_eq!(scopes("github_pat_abc"), Ok(None));
-        assert_eq!(scopes(":gist"), Err(BadToken));
-        assert_eq!(scopes("a b"), Err(BadToken));
+        assert_eq!(scopes(":gist"), Err(InvalidAccessToken));
+        assert_eq!(scopes("a b"), Err(InvalidAccessToken));
     }
 
     #[test]
-    fn a_token_is_not_shown_in_logs() {
-        let token: Token = "s3cret:gist".parse().unwrap();
+    fn access_token_is_not_logged() {
+        let token: AccessToken = "s3cret:gist".parse().unwrap();
         assert!(!format!("{token:?}").contains("s3cret"));
     }
 }

@@ -1,131 +1,125 @@
-//! What can be made to go wrong: the settings, and the draw of what goes wrong with one request. Pure.
+//! Faults of the service, and the draw of those that one request meets. Pure.
 //!
-//! As JSON all fields are optional; a field that is not there is at its default, which is a service
-//! that works. Chances are numbers from 0 to 1 (or `true`/`false`), times are milliseconds, fixed
-//! (`50`) or drawn from a range (`[10, 200]`).
+//! As JSON all fields are optional. By default nothing goes wrong. Probabilities are numbers from 0 to
+//! 1 (or `true`/`false`), delays are milliseconds, fixed (`50`) or drawn from a range (`[10, 200]`).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::chance::{Chance, LONGEST_MS, Span};
-use super::write::{Race, Rules};
+use super::change::{Race, Rules};
+use super::random::{Delay, LONGEST_MS, Probability};
 
-/// How long a hung request hangs if its client does not give up: longer than any client waits.
+/// Longest time that a hung request waits for its client to give up. Clients wait less.
 const HANG: Duration = Duration::from_secs(600);
 
-/// What becomes of writes that found the same head.
+/// Largest offset of the clock in seconds, ten years: dates keep a year of four digits.
+const MOST_OFFSET_S: i64 = 10 * 366 * 24 * 3600;
+
+/// Outcome of writes that are based on the same head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RaceMode {
-    /// The later one gets 409.
+    /// The later write gets 409.
     #[default]
     Conflict,
-    /// Both get 200, one on top of the other.
+    /// Both writes get 200, one on top of the other.
     Stack,
-    /// Both get 200, and the earlier one vanishes.
+    /// Both writes get 200, and the earlier one is lost.
     Vanish,
     /// Writes never overlap, whatever the window is.
     Serial,
 }
 
-impl RaceMode {
-    pub(super) fn race(self) -> Race {
-        match self {
-            Self::Conflict | Self::Serial => Race::Conflict,
-            Self::Stack => Race::Stack,
-            Self::Vanish => Race::Vanish,
-        }
-    }
-}
-
-/// Everything that can be made to go wrong, and how the service answers where GitHub's way is not known.
+/// All faults, and the service's behaviour where GitHub's is unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
-    /// Starts the draws anew from this seed when it is set.
+    /// Seed that restarts the draws when it is set.
     pub seed: Option<u64>,
-    /// Every API request has its connection dropped.
+    /// Drops the connection of every API request.
     pub outage: bool,
     /// Latency of reads, split at random between before and after the work.
-    pub read_ms: Span,
-    /// Latency of writes, likewise.
-    pub write_ms: Span,
-    /// Reads that are never handled nor answered.
-    pub hang_reads: Chance,
-    /// Writes that are never handled nor answered.
-    pub hang_writes: Chance,
-    /// How long those hang: `null` is until the client gives up, 10 minutes at most.
+    pub read_ms: Delay,
+    /// Latency of writes, split likewise.
+    pub write_ms: Delay,
+    /// Reads that are neither handled nor answered.
+    pub hang_reads: Probability,
+    /// Writes that are neither handled nor answered.
+    pub hang_writes: Probability,
+    /// Time for which they hang; `null`: until the client gives up, at most 10 minutes.
     pub hang_ms: Option<u64>,
     /// Requests whose connection is dropped before anything is done.
-    pub drop: Chance,
+    pub drop: Probability,
     /// Writes that are done and not answered.
-    pub lost_answers: Chance,
+    pub lost_answers: Probability,
     /// Answers that end half way.
-    pub truncated_answers: Chance,
-    /// Writes whose connection is dropped at once and that are done `late_ms` later.
-    pub late_writes: Chance,
-    /// How much later.
-    pub late_ms: Span,
+    pub truncated_answers: Probability,
+    /// Writes whose connection is dropped immediately and that are done `late_ms` later.
+    pub late_writes: Probability,
+    /// Delay of late writes.
+    pub late_ms: Delay,
     /// Writes that are done twice, as two revisions.
-    pub duplicate_writes: Chance,
-    /// How long after the answer the second time is; 0 is at once, before the answer.
-    pub duplicate_ms: Span,
-    /// What becomes of racing writes.
+    pub duplicate_writes: Probability,
+    /// Delay of the second time after the answer; 0: before the answer.
+    pub duplicate_ms: Delay,
+    /// Outcome of racing writes.
     pub race: RaceMode,
-    /// How long a write takes from reading the head to moving it.
-    pub race_window_ms: Span,
-    /// A write that took longer than this from reading the head makes no other one vanish but gets 409:
-    /// on a busy machine a window may last longer than it was drawn. `null` is no limit.
+    /// Time of a write between reading the head and moving it.
+    pub race_window_ms: Delay,
+    /// Longest such time after which a write may still replace another; later it gets 409. `null`: no
+    /// limit. On a busy machine a window may last longer than drawn.
     pub race_limit_ms: Option<u64>,
     /// Reads that are answered from an earlier state.
-    pub stale_reads: Chance,
-    /// How much earlier.
-    pub stale_age_ms: Span,
+    pub stale_reads: Probability,
+    /// Age of that state.
+    pub stale_age_ms: Delay,
     /// Requests that are answered with `error_status`.
-    pub error_5xx: Chance,
-    /// 500 to 599.
+    pub error_5xx: Probability,
+    /// Status from 500 to 599.
     pub error_status: u16,
-    /// Of the writes answered so: those that are done nevertheless.
-    pub error_write_landed: Chance,
+    /// Share of those writes that are done nevertheless.
+    pub error_write_landed: Probability,
     /// Requests that are answered 401 `Bad credentials`.
-    pub unauthorized: Chance,
+    pub unauthorized: Probability,
     /// Writes that are answered 403 `Resource not accessible by integration`.
-    pub forbidden_writes: Chance,
+    pub forbidden_writes: Probability,
     /// Writes that are answered 404.
-    pub not_found_writes: Chance,
-    /// Requests per window, of a user with all tokens together; `null` is no limit, and no headers about it.
+    pub not_found_writes: Probability,
+    /// Requests per window of a user with all access tokens together; `null`: no limit and no headers.
     pub primary_limit: Option<u32>,
-    /// Length of that window.
+    /// Length of that window in seconds.
     pub primary_window_s: u32,
-    /// Every token has a primary limit of its own (at GitHub the user's tokens share one).
+    /// Limits each access token separately. At GitHub all of a user's share one limit.
     pub primary_per_token: bool,
     /// Status of a request over the primary limit: 403 or 429.
     pub primary_status: u16,
-    /// Writes a minute.
+    /// Most writes per minute.
     pub secondary_per_minute: Option<u32>,
-    /// Writes an hour.
+    /// Most writes per hour.
     pub secondary_per_hour: Option<u32>,
-    /// Status of a write over those: 403 or 429.
+    /// Status of a write over those limits: 403 or 429.
     pub secondary_status: u16,
-    /// What `retry-after` then says; `null` is no such header.
+    /// Value of its header `Retry-After`; `null`: no such header.
     pub retry_after_s: Option<u32>,
-    /// Most entries in a gist's `history`; `/commits` goes further.
+    /// Most entries in a gist's `history`. `/commits` shows all.
     pub history_cap: Option<usize>,
     /// Most entries on a page of `/commits`.
     pub per_page_cap: Option<usize>,
-    /// No `ETag`, and so never 304.
+    /// Sends no `ETag`, and so never answers 304.
     pub no_etag: bool,
-    /// No `Date`.
+    /// Sends no `Date`.
     pub no_date: bool,
-    /// How far the server's clock is ahead.
+    /// Seconds by which the service's clock is ahead.
     pub clock_offset_s: i64,
-    /// Blank content is swallowed (200, nothing happens) rather than refused with 422.
+    /// Ignores blank content with 200 instead of refusing it with 422.
     pub swallow_blank: bool,
-    /// A write that changes nothing makes a revision.
+    /// Makes a revision of a write that changes nothing.
     pub identical_makes_revision: bool,
-    /// `GET /gists/{id}/{sha}` finds revisions that have vanished from history.
+    /// Shows lost revisions under `/gists/{id}/{sha}`.
     pub vanished_readable: bool,
 }
 
@@ -134,29 +128,29 @@ impl Default for Faults {
         Self {
             seed: None,
             outage: false,
-            read_ms: Span::default(),
-            write_ms: Span::default(),
-            hang_reads: Chance::NEVER,
-            hang_writes: Chance::NEVER,
+            read_ms: Delay::default(),
+            write_ms: Delay::default(),
+            hang_reads: Probability::NEVER,
+            hang_writes: Probability::NEVER,
             hang_ms: None,
-            drop: Chance::NEVER,
-            lost_answers: Chance::NEVER,
-            truncated_answers: Chance::NEVER,
-            late_writes: Chance::NEVER,
-            late_ms: Span::default(),
-            duplicate_writes: Chance::NEVER,
-            duplicate_ms: Span::default(),
+            drop: Probability::NEVER,
+            lost_answers: Probability::NEVER,
+            truncated_answers: Probability::NEVER,
+            late_writes: Probability::NEVER,
+            late_ms: Delay::default(),
+            duplicate_writes: Probability::NEVER,
+            duplicate_ms: Delay::default(),
             race: RaceMode::default(),
-            race_window_ms: Span::default(),
+            race_window_ms: Delay::default(),
             race_limit_ms: None,
-            stale_reads: Chance::NEVER,
-            stale_age_ms: Span::default(),
-            error_5xx: Chance::NEVER,
+            stale_reads: Probability::NEVER,
+            stale_age_ms: Delay::default(),
+            error_5xx: Probability::NEVER,
             error_status: 502,
-            error_write_landed: Chance::NEVER,
-            unauthorized: Chance::NEVER,
-            forbidden_writes: Chance::NEVER,
-            not_found_writes: Chance::NEVER,
+            error_write_landed: Probability::NEVER,
+            unauthorized: Probability::NEVER,
+            forbidden_writes: Probability::NEVER,
+            not_found_writes: Probability::NEVER,
             primary_limit: None,
             primary_window_s: 3600,
             primary_per_token: false,
@@ -177,48 +171,40 @@ impl Default for Faults {
     }
 }
 
-/// Why settings for faults were not taken.
+/// Error of faults that are not valid JSON or out of range.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FaultsError {
-    /// Not the JSON of such settings; says where.
-    Json(String),
-    /// A value that makes no sense; says which.
-    Value(&'static str),
-}
+pub struct FaultsError(String);
 
 impl fmt::Display for FaultsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Json(why) => write!(f, "these are no faults: {why}"),
-            Self::Value(why) => f.write_str(why),
-        }
+        write!(f, "invalid faults: {}", self.0)
     }
 }
 
 impl std::error::Error for FaultsError {}
 
+impl From<serde_json::Error> for FaultsError {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl Faults {
-    /// Reads settings from JSON; what is not there is at its default.
+    /// Reads faults from JSON. Missing fields have their default.
     ///
     /// # Errors
-    /// If it is malformed, names an unknown field or has a value out of range.
+    /// Returns an error if the JSON is malformed, names an unknown field or has a value out of range.
     pub fn from_json(json: &[u8]) -> Result<Self, FaultsError> {
         Self::default().merged(json)
     }
 
-    /// These settings with those fields changed that the JSON object names; `null` is the default.
+    /// Returns these faults with the fields of a JSON object changed; `null` restores the default.
     ///
     /// # Errors
-    /// As `from_json`.
+    /// Returns an error as [`from_json`](Self::from_json) does.
     pub fn merged(&self, json: &[u8]) -> Result<Self, FaultsError> {
-        let broken = |e: serde_json::Error| FaultsError::Json(e.to_string());
-        let changes: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(json).map_err(broken)?;
-        let mut all = match serde_json::to_value(self).map_err(broken)? {
-            serde_json::Value::Object(all) => all,
-            _ => serde_json::Map::new(),
-        };
+        let changes: BTreeMap<String, Value> = serde_json::from_slice(json)?;
+        let mut all: BTreeMap<String, Value> = serde_json::from_value(serde_json::to_value(self)?)?;
         for (name, value) in changes {
             if value.is_null() && all.contains_key(&name) {
                 all.remove(&name);
@@ -226,47 +212,39 @@ impl Faults {
                 all.insert(name, value);
             }
         }
-        serde_json::from_value::<Self>(all.into())
-            .map_err(broken)?
-            .checked()
+        let merged: Self = serde_json::from_value(all.into_iter().collect())?;
+        merged.check()?;
+        Ok(merged)
     }
 
-    /// The settings as pretty JSON, all fields.
+    /// Returns all fields as JSON, one per line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Numbers, strings and lists only: there is nothing that could fail.
+        // Numbers, texts and lists cannot fail.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    fn checked(self) -> Result<Self, FaultsError> {
-        let rules = [
-            (
-                (500..=599).contains(&self.error_status),
-                "error_status is a number from 500 to 599",
-            ),
-            (
-                matches!(self.primary_status, 403 | 429),
-                "primary_status is 403 or 429",
-            ),
-            (
-                matches!(self.secondary_status, 403 | 429),
-                "secondary_status is 403 or 429",
-            ),
-            (self.primary_window_s > 0, "primary_window_s is at least 1"),
-            (self.per_page_cap != Some(0), "per_page_cap is at least 1"),
-            (
-                (-MOST_OFFSET_S..=MOST_OFFSET_S).contains(&self.clock_offset_s),
-                "clock_offset_s is at most ten years",
-            ),
-            (
-                self.hang_ms.is_none_or(|ms| ms <= LONGEST_MS),
-                "hang_ms is at most a day",
-            ),
-        ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, why)) => Err(FaultsError::Value(why)),
-            None => Ok(self),
-        }
+    fn check(&self) -> Result<(), FaultsError> {
+        let limit_status = |status| matches!(status, 403 | 429);
+        let offsets = -MOST_OFFSET_S..=MOST_OFFSET_S;
+        let why = if !(500..=599).contains(&self.error_status) {
+            "error_status is a number from 500 to 599"
+        } else if !limit_status(self.primary_status) {
+            "primary_status is 403 or 429"
+        } else if !limit_status(self.secondary_status) {
+            "secondary_status is 403 or 429"
+        } else if self.primary_window_s == 0 {
+            "primary_window_s is at least 1"
+        } else if self.per_page_cap == Some(0) {
+            "per_page_cap is at least 1"
+        } else if !offsets.contains(&self.clock_offset_s) {
+            "clock_offset_s is at most ten years"
+        } else if self.hang_ms.is_some_and(|ms| ms > LONGEST_MS) {
+            "hang_ms is at most a day"
+        } else {
+            return Ok(());
+        };
+        Err(FaultsError(why.to_owned()))
     }
 
     pub(super) fn rules(&self) -> Rules {
@@ -278,12 +256,9 @@ impl Faults {
     }
 }
 
-/// A clock further off than this is no clock; and its dates stay within four digits of a year.
-const MOST_OFFSET_S: i64 = 10 * 366 * 24 * 3600;
-
-/// What goes wrong with one request, drawn before anything is done with it.
+/// Faults of one request, drawn before anything is done with it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Plan {
+pub(super) struct RequestFaults {
     pub(super) dropped: bool,
     pub(super) hang: Option<Duration>,
     pub(super) before: Duration,
@@ -303,8 +278,8 @@ pub(super) struct Plan {
     race_limit: Option<Duration>,
 }
 
-impl Plan {
-    /// Draws in a fixed order, so that one seed and one order of requests give one course of events.
+impl RequestFaults {
+    /// Draws in a fixed order, so that a seed and an order of requests determine all faults.
     pub(super) fn draw(faults: &Faults, rng: &mut fastrand::Rng, write: bool) -> Self {
         let (latency, hangs) = match write {
             true => (faults.write_ms, faults.hang_writes),
@@ -313,7 +288,8 @@ impl Plan {
         let latency = latency.draw(rng);
         let before = latency.mul_f64(rng.f64());
         let hangs = hangs.happens(rng);
-        let only_writes = |chance: Chance, rng: &mut fastrand::Rng| write && chance.happens(rng);
+        let only_writes =
+            |chance: Probability, rng: &mut fastrand::Rng| write && chance.happens(rng);
         Self {
             dropped: faults.outage || faults.drop.happens(rng),
             hang: hangs.then(|| faults.hang_ms.map_or(HANG, Duration::from_millis)),
@@ -335,12 +311,16 @@ impl Plan {
                 RaceMode::Serial => Duration::ZERO,
                 _ => faults.race_window_ms.draw(rng),
             },
-            race: faults.race.race(),
+            race: match faults.race {
+                RaceMode::Conflict | RaceMode::Serial => Race::Conflict,
+                RaceMode::Stack => Race::Stack,
+                RaceMode::Vanish => Race::Vanish,
+            },
             race_limit: faults.race_limit_ms.map(Duration::from_millis),
         }
     }
 
-    /// What becomes of the write if the head has moved, now that it took so long.
+    /// Returns the outcome of a race for a write that took this long since it read the head.
     pub(super) fn race_after(&self, took: Duration) -> Race {
         match self.race {
             Race::Vanish if self.race_limit.is_some_and(|limit| took > limit) => Race::Conflict,
@@ -353,27 +333,31 @@ impl Plan {
 mod tests {
     use super::*;
 
+    fn probability(p: f64) -> Probability {
+        serde_json::from_value(p.into()).unwrap()
+    }
+
     #[test]
-    fn fields_that_are_not_there_are_at_their_default() {
+    fn missing_fields_have_their_default() {
         assert_eq!(Faults::from_json(b"{}").unwrap(), Faults::default());
         let some = Faults::from_json(
             br#"{"drop":0.5,"read_ms":[1,9],"write_ms":7,"race":"vanish","hang_reads":true}"#,
         );
         let expected = Faults {
-            drop: Chance::of(0.5),
-            read_ms: Span::between(1, 9),
-            write_ms: Span::fixed(7),
+            drop: probability(0.5),
+            read_ms: Delay::between(1, 9),
+            write_ms: Delay::fixed(7),
             race: RaceMode::Vanish,
-            hang_reads: Chance::ALWAYS,
+            hang_reads: Probability::ALWAYS,
             ..Faults::default()
         };
         assert_eq!(some.unwrap(), expected);
     }
 
     #[test]
-    fn what_is_shown_can_be_set_again() {
+    fn shown_faults_can_be_read() {
         let faults = Faults {
-            read_ms: Span::between(1, 9),
+            read_ms: Delay::between(1, 9),
             history_cap: Some(3),
             ..Faults::default()
         };
@@ -384,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_faults_are_refused() {
         for json in [
             "",
             "[]",
@@ -413,14 +397,14 @@ mod tests {
     }
 
     #[test]
-    fn a_merge_changes_only_what_it_names_and_null_is_the_default() {
+    fn merge_changes_only_named_fields() {
         let faults =
             Faults::from_json(br#"{"drop":0.5,"error_status":503,"history_cap":4}"#).unwrap();
         let merged = faults
             .merged(br#"{"error_status":null,"history_cap":null,"outage":true}"#)
             .unwrap();
         let expected = Faults {
-            drop: Chance::of(0.5),
+            drop: probability(0.5),
             outage: true,
             ..Faults::default()
         };
@@ -428,17 +412,17 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_gives_one_course_of_events() {
+    fn seed_determines_faults() {
         let faults = Faults {
-            drop: Chance::of(0.3),
-            read_ms: Span::between(0, 99),
-            stale_reads: Chance::of(0.5),
+            drop: probability(0.3),
+            read_ms: Delay::between(0, 99),
+            stale_reads: probability(0.5),
             ..Faults::default()
         };
         let course = |seed| {
             let mut rng = fastrand::Rng::with_seed(seed);
             (0..50)
-                .map(|n| Plan::draw(&faults, &mut rng, n % 3 == 0))
+                .map(|n| RequestFaults::draw(&faults, &mut rng, n % 3 == 0))
                 .collect::<Vec<_>>()
         };
         assert_eq!(course(1), course(1));
@@ -446,10 +430,10 @@ mod tests {
     }
 
     #[test]
-    fn without_faults_nothing_goes_wrong() {
+    fn default_faults_never_happen() {
         let mut rng = fastrand::Rng::with_seed(1);
         for n in 0..1000 {
-            let plan = Plan::draw(&Faults::default(), &mut rng, n % 2 == 0);
+            let plan = RequestFaults::draw(&Faults::default(), &mut rng, n % 2 == 0);
             assert!(!plan.dropped && !plan.truncated && !plan.unauthorized && plan.error.is_none());
             assert!(
                 plan.hang.is_none()

@@ -1,52 +1,127 @@
-//! The files of one revision, edits to them, and how much an edit changes. Pure.
+//! Files of one revision, edits to them, and the number of lines that an edit changes. Pure.
 //!
-//! Contents and names are shared between revisions, so that tens of thousands of them fit in memory.
+//! Revisions share contents and names, so that tens of thousands of revisions fit in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::write::WriteError;
+use serde::{Deserialize, Serialize};
 
-/// More files than this no gist may have here. GitHub shows 300 and says no more.
+use super::error::WriteError;
+
+/// Most files of a gist. GitHub shows 300 and documents no maximum.
 const MOST_FILES: usize = 1000;
 
-/// The whole set of files of one revision, sorted by name.
+/// All files of one revision, sorted by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Files(Arc<[(Arc<str>, Arc<str>)]>);
 
+/// Files by name: the new content, or `None` for a deleted file.
+pub type FileChanges = BTreeMap<String, Option<String>>;
+
 impl Files {
-    /// The content of this file.
+    /// Returns the content of a file.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<str>> {
         let at = self.0.binary_search_by(|(key, _)| (**key).cmp(name)).ok()?;
         Some(&self.0[at].1)
     }
 
-    /// Names and contents, sorted by name.
+    /// Returns names and contents, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<str>)> {
         self.0.iter().map(|(name, content)| (&**name, content))
     }
 
-    /// How many there are.
+    /// Returns the number of files.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no files.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    fn to_map(&self) -> Map {
+    /// Returns what differs from `old`.
+    pub(super) fn changes_since(&self, old: &Files) -> FileChanges {
+        let deleted = old.iter().filter(|(name, _)| self.get(name).is_none());
+        let deleted = deleted.map(|(name, _)| (name.to_owned(), None));
+        let changed = self
+            .iter()
+            .filter(|(name, content)| old.get(name) != Some(content));
+        deleted
+            .chain(changed.map(|(name, content)| (name.to_owned(), Some(content.to_string()))))
+            .collect()
+    }
+
+    /// Returns these files with `changes` applied.
+    pub(super) fn changed(&self, changes: FileChanges) -> Files {
+        let mut all = self.to_map();
+        for (name, content) in changes {
+            match content {
+                Some(content) => all.insert(name.into(), content.into()),
+                None => all.remove(&*name),
+            };
+        }
+        all.into_iter().collect()
+    }
+
+    /// Returns these files after an edit.
+    ///
+    /// # Errors
+    /// Returns an error if the edit does not fit these files. Blank content is ignored or refused.
+    pub(super) fn edited(&self, edit: &Edit, ignore_blank: bool) -> Result<Files, WriteError> {
+        let mut new = self.to_map();
+        let mut put: Vec<(&str, Arc<str>)> = Vec::new();
+        for (name, change) in &edit.files {
+            let missing = || WriteError::Invalid(format!("there is no file `{name}`"));
+            let Some(change) = change else {
+                new.remove(&**name).ok_or_else(missing)?;
+                continue;
+            };
+            let content = change.content.as_deref();
+            if !ignore_blank && content.is_some_and(is_blank) {
+                return Err(WriteError::Invalid("contents can't be blank".to_owned()));
+            }
+            let content = content.filter(|content| !is_blank(content)).map(Arc::from);
+            match &change.filename {
+                Some(to) => {
+                    let old = new.remove(&**name);
+                    put.push((to, content.or(old).ok_or_else(missing)?));
+                }
+                None => put.extend(content.map(|content| (&**name, content))),
+            }
+        }
+        let mut written = BTreeSet::new();
+        for (name, content) in put {
+            check_name(name)?;
+            let onto_another = new.contains_key(name) && !edit.files.contains_key(name);
+            if !written.insert(name) || onto_another {
+                let why = format!("two files would be named `{name}`");
+                return Err(WriteError::Invalid(why));
+            }
+            new.insert(name.into(), content);
+        }
+        match new.len() {
+            0 => Err(WriteError::no_files()),
+            n if n > MOST_FILES => {
+                let why = format!("a gist has at most {MOST_FILES} files");
+                Err(WriteError::Invalid(why))
+            }
+            _ => Ok(Files(new.into_iter().collect())),
+        }
+    }
+
+    fn to_map(&self) -> BTreeMap<Arc<str>, Arc<str>> {
         self.0.iter().cloned().collect()
     }
 }
 
 impl<N: Into<Arc<str>>, C: Into<Arc<str>>> FromIterator<(N, C)> for Files {
     fn from_iter<I: IntoIterator<Item = (N, C)>>(iter: I) -> Self {
-        let sorted: Map = iter
+        let sorted: BTreeMap<Arc<str>, Arc<str>> = iter
             .into_iter()
             .map(|(name, content)| (name.into(), content.into()))
             .collect();
@@ -54,180 +129,100 @@ impl<N: Into<Arc<str>>, C: Into<Arc<str>>> FromIterator<(N, C)> for Files {
     }
 }
 
-type Map = BTreeMap<Arc<str>, Arc<str>>;
-
-/// What a PATCH does to one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileEdit {
-    /// New content; makes the file if it is not there.
-    Put(Arc<str>),
-    /// `null`.
-    Delete,
-    /// Another name, and perhaps new content.
-    Rename {
-        /// The new name.
-        to: Arc<str>,
-        /// The new content; `None` keeps the old one.
-        content: Option<Arc<str>>,
-    },
+/// Body of a PATCH: an edit of a gist. Files that it does not name stay.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// New description.
+    pub description: Option<String>,
+    /// Edits of files by name; `None` deletes the file.
+    #[serde(default)]
+    pub files: BTreeMap<String, Option<FileEdit>>,
 }
 
-/// What a PATCH does to a gist. Files it does not name stay.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Edit {
-    /// A new description.
-    pub description: Option<String>,
-    /// The files it names.
-    pub files: Vec<(Arc<str>, FileEdit)>,
+/// Edit of one file. A name or content that is `None` stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEdit {
+    /// New name.
+    pub filename: Option<String>,
+    /// New content.
+    pub content: Option<String>,
 }
 
 impl Edit {
-    /// The most common edit: new content for one file.
-    pub fn put(name: impl Into<Arc<str>>, content: impl Into<Arc<str>>) -> Self {
+    /// Creates an edit that writes one file.
+    pub fn put(name: impl Into<String>, content: impl Into<String>) -> Self {
+        let file = FileEdit {
+            filename: None,
+            content: Some(content.into()),
+        };
         Self {
             description: None,
-            files: vec![(name.into(), FileEdit::Put(content.into()))],
+            files: [(name.into(), Some(file))].into(),
         }
     }
 }
 
-/// The files after the edit.
-pub(super) fn apply(files: &Files, edit: &Edit, swallow_blank: bool) -> Result<Files, WriteError> {
-    let old = files.to_map();
-    let mut new = old.clone();
-    let mut put: Vec<(Arc<str>, Arc<str>)> = Vec::new();
-    for (name, change) in &edit.files {
-        let missing = || WriteError::Invalid(format!("there is no file `{name}`"));
-        match change {
-            FileEdit::Put(content) => {
-                if !is_swallowed(content, swallow_blank)? {
-                    put.push((Arc::clone(name), Arc::clone(content)));
-                }
-            }
-            FileEdit::Delete => {
-                new.remove(name).ok_or_else(missing)?;
-            }
-            FileEdit::Rename { to, content } => {
-                let was = new.remove(name);
-                let content = match content {
-                    Some(content) if !is_swallowed(content, swallow_blank)? => Arc::clone(content),
-                    _ => was.ok_or_else(missing)?,
-                };
-                put.push((Arc::clone(to), content));
-            }
-        }
-    }
-    let mut taken: Vec<&Arc<str>> = Vec::new();
-    for (name, content) in &put {
-        let renamed_onto =
-            new.contains_key(name) && !edit.files.iter().any(|(named, _)| named == name);
-        if taken.contains(&name) || renamed_onto {
-            return Err(WriteError::Invalid(format!(
-                "two files would be named `{name}`"
-            )));
-        }
-        taken.push(name);
-        check_name(name)?;
-        new.insert(Arc::clone(name), Arc::clone(content));
-    }
-    match new.len() {
-        0 => Err(WriteError::Invalid(
-            "a gist needs at least one file".to_owned(),
-        )),
-        n if n > MOST_FILES => Err(WriteError::Invalid(format!(
-            "a gist has at most {MOST_FILES} files"
-        ))),
-        _ => Ok(Files(new.into_iter().collect())),
-    }
-}
-
-/// Blank content is refused, or (as has been heard of) swallowed: nothing happens to that file.
-fn is_swallowed(content: &str, swallow_blank: bool) -> Result<bool, WriteError> {
-    match content.trim().is_empty() {
-        false => Ok(false),
-        true if swallow_blank => Ok(true),
-        true => Err(WriteError::Invalid("contents can't be blank".to_owned())),
-    }
+fn is_blank(content: &str) -> bool {
+    content.trim().is_empty()
 }
 
 fn check_name(name: &str) -> Result<(), WriteError> {
     if name.is_empty() || name.len() > 255 || name.chars().any(|c| c == '/' || c.is_control()) {
-        return Err(WriteError::Invalid(
-            "a file name has 1 to 255 characters and no `/`".to_owned(),
-        ));
+        let why = "a file name has 1 to 255 characters and no `/`";
+        return Err(WriteError::Invalid(why.to_owned()));
     }
     Ok(())
 }
 
-/// How many lines a revision adds and removes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ChangeStatus {
-    /// Lines that are new.
-    pub additions: u32,
-    /// Lines that are gone.
-    pub deletions: u32,
+/// Lines that a revision adds and deletes, as `change_status` shows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub(super) struct ChangeStatus {
+    /// Sum of the two.
+    total: usize,
+    /// New lines.
+    additions: usize,
+    /// Deleted lines.
+    deletions: usize,
 }
 
 impl ChangeStatus {
-    /// Both together.
-    #[must_use]
-    pub const fn total(self) -> u32 {
-        self.additions.saturating_add(self.deletions)
-    }
-
-    /// As git counts it for small edits: a mere rename changes nothing; of a changed file, what is
-    /// between its first and its last changed line counts as replaced.
+    /// Counts as git does for small edits. A mere rename changes nothing. In a changed file, everything
+    /// between the first and the last changed line counts as replaced.
     pub(super) fn between(old: &Files, new: &Files) -> Self {
         let mut status = Self::default();
-        let mut gone: Vec<&Arc<str>> = Vec::new();
-        for (name, was) in old.iter() {
+        let mut deleted: Vec<&Arc<str>> = Vec::new();
+        for (name, before) in old.iter() {
             match new.get(name) {
-                Some(is) => status.add_changed(was, is),
-                None => gone.push(was),
+                Some(after) => status.add(before, after),
+                None => deleted.push(before),
             }
         }
-        for (_, is) in new.iter().filter(|(name, _)| old.get(name).is_none()) {
-            match gone.iter().position(|was| *was == is) {
-                Some(renamed) => {
-                    gone.swap_remove(renamed);
-                }
-                None => status.additions = status.additions.saturating_add(count(is.lines())),
+        for (_, content) in new.iter().filter(|(name, _)| old.get(name).is_none()) {
+            match deleted.iter().position(|before| *before == content) {
+                Some(renamed) => drop(deleted.swap_remove(renamed)),
+                None => status.add("", content),
             }
         }
-        for was in gone {
-            status.deletions = status.deletions.saturating_add(count(was.lines()));
+        for content in deleted {
+            status.add(content, "");
         }
+        status.total = status.additions + status.deletions;
         status
     }
 
-    fn add_changed(&mut self, was: &Arc<str>, is: &Arc<str>) {
-        if Arc::ptr_eq(was, is) || was == is {
-            return;
-        }
-        let same_before = was
-            .lines()
-            .zip(is.lines())
-            .take_while(|(a, b)| a == b)
-            .count();
-        let was: Vec<&str> = was.lines().skip(same_before).collect();
-        let is: Vec<&str> = is.lines().skip(same_before).collect();
-        let same_after = was
-            .iter()
-            .rev()
-            .zip(is.iter().rev())
-            .take_while(|(a, b)| a == b)
-            .count();
-        self.deletions = self
-            .deletions
-            .saturating_add(count(was[..was.len() - same_after].iter()));
-        self.additions = self
-            .additions
-            .saturating_add(count(is[..is.len() - same_after].iter()));
+    fn add(&mut self, before: &str, after: &str) {
+        let before: Vec<&str> = before.lines().collect();
+        let after: Vec<&str> = after.lines().collect();
+        let pairs = before.iter().zip(&after);
+        let first = pairs.take_while(|(a, b)| a == b).count();
+        let (before, after) = (&before[first..], &after[first..]);
+        let pairs = before.iter().rev().zip(after.iter().rev());
+        let last = pairs.take_while(|(a, b)| a == b).count();
+        self.deletions += before.len() - last;
+        self.additions += after.len() - last;
     }
-}
-
-fn count<T>(lines: impl Iterator<Item = T>) -> u32 {
-    u32::try_from(lines.count()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -238,48 +233,51 @@ mod tests {
         pairs.iter().copied().collect()
     }
 
-    fn put(content: &str) -> FileEdit {
-        FileEdit::Put(content.into())
+    fn put(content: &str) -> Option<FileEdit> {
+        Some(FileEdit {
+            filename: None,
+            content: Some(content.into()),
+        })
     }
 
-    fn rename(to: &str, content: Option<&str>) -> FileEdit {
-        FileEdit::Rename {
-            to: to.into(),
+    fn rename(to: &str, content: Option<&str>) -> Option<FileEdit> {
+        Some(FileEdit {
+            filename: Some(to.into()),
             content: content.map(Into::into),
-        }
+        })
     }
 
-    fn edit(pairs: &[(&str, FileEdit)]) -> Edit {
-        let files = pairs
-            .iter()
-            .map(|(name, change)| (Arc::from(*name), change.clone()))
-            .collect();
+    const DELETE: Option<FileEdit> = None;
+
+    fn edit<const N: usize>(files: [(&str, Option<FileEdit>); N]) -> Edit {
+        let files = files.map(|(name, change)| (name.to_owned(), change));
         Edit {
             description: None,
-            files,
+            files: files.into(),
         }
     }
 
     #[test]
-    fn an_edit_changes_only_what_it_names() {
+    fn edit_changes_only_named_files() {
         let old = files(&[
             ("abc", "abc"),
             ("def", "def"),
             ("ghi", "ghi"),
             ("jkl", "jkl"),
         ]);
-        let change = edit(&[
+        let change = edit([
             ("abc", rename("ab", None)),
-            ("def", FileEdit::Delete),
+            ("def", DELETE),
             ("ghi", put("gh")),
             ("jkl", rename("klm", Some("nop"))),
         ]);
-        let new = apply(&old, &change, false).unwrap();
+        let new = old.edited(&change, false).unwrap();
         assert_eq!(new, files(&[("ab", "abc"), ("ghi", "gh"), ("klm", "nop")]));
         // The same edit at GitHub counted 2 and 3.
         assert_eq!(
             ChangeStatus::between(&old, &new),
             ChangeStatus {
+                total: 5,
                 additions: 2,
                 deletions: 3
             }
@@ -287,42 +285,54 @@ mod tests {
     }
 
     #[test]
-    fn edits_that_make_no_sense_are_refused() {
+    fn impossible_edits_are_refused() {
         let old = files(&[("a", "1"), ("b", "2")]);
         for wrong in [
-            edit(&[("a", FileEdit::Delete), ("b", FileEdit::Delete)]),
-            edit(&[("c", FileEdit::Delete)]),
-            edit(&[("c", rename("d", None))]),
-            edit(&[("a", rename("b", None))]),
-            edit(&[("a", put(" \n"))]),
-            edit(&[("a/b", put("x"))]),
-            edit(&[("", put("x"))]),
-            edit(&[("a", rename("c", None)), ("b", rename("c", None))]),
+            edit([("a", DELETE), ("b", DELETE)]),
+            edit([("c", DELETE)]),
+            edit([("c", rename("d", None))]),
+            edit([("a", rename("b", None))]),
+            edit([("a", put(" \n"))]),
+            edit([("a/b", put("x"))]),
+            edit([("", put("x"))]),
+            edit([("a", rename("c", None)), ("b", rename("c", None))]),
         ] {
             assert!(
-                matches!(apply(&old, &wrong, false), Err(WriteError::Invalid(_))),
+                matches!(old.edited(&wrong, false), Err(WriteError::Invalid(_))),
                 "{wrong:?}"
             );
         }
     }
 
     #[test]
-    fn swallowed_blank_content_leaves_the_file_as_it_is() {
+    fn ignored_blank_content_changes_nothing() {
         let old = files(&[("a", "1")]);
-        assert_eq!(apply(&old, &edit(&[("a", put(""))]), true), Ok(old));
+        assert_eq!(old.edited(&edit([("a", put(""))]), true), Ok(old));
     }
 
     #[test]
-    fn only_the_lines_between_the_first_and_the_last_change_count() {
+    fn only_lines_between_changes_count() {
         let old = files(&[("a", "1\n2\n3\n4")]);
         let new = files(&[("a", "1\n2b\n2c\n4")]);
         assert_eq!(
             ChangeStatus::between(&old, &new),
             ChangeStatus {
+                total: 4,
                 additions: 2,
                 deletions: 2
             }
         );
-        assert_eq!(ChangeStatus::between(&old, &old).total(), 0);
+        assert_eq!(ChangeStatus::between(&old, &old).total, 0);
+    }
+
+    #[test]
+    fn changes_turn_old_files_into_new() {
+        let (old, new) = (
+            files(&[("a", "1"), ("b", "2"), ("c", "3")]),
+            files(&[("a", "1"), ("b", "x"), ("d", "4")]),
+        );
+        let changes = new.changes_since(&old);
+        assert_eq!(changes.len(), 3);
+        assert_eq!(old.changed(changes), new);
     }
 }

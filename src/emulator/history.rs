@@ -1,52 +1,42 @@
-//! One gist: its commits, its reflog, and what is seen of it from a head. Pure.
+//! One gist: its commits, its reflog, and its history below a head. Pure.
 
 use std::collections::HashMap;
 
+use super::change::Change;
 use super::files::{ChangeStatus, Files};
 use super::revision::{Revision, Timestamp};
 
-/// One revision with all that belongs to it.
+/// One revision.
 #[derive(Debug, Clone)]
 pub struct Commit {
-    pub(super) revision: Revision,
+    revision: Revision,
     pub(super) parent: Option<usize>,
+    /// Number of revisions below this one.
     depth: usize,
-    pub(super) files: Files,
+    files: Files,
     committed_at: i64,
-    landed: Timestamp,
-    change: ChangeStatus,
+    /// Time at which the head moved to this commit, by this machine's clock.
+    pub(super) landed: Timestamp,
+    pub(super) change: ChangeStatus,
 }
 
 impl Commit {
-    /// Its name.
+    /// Returns the name of the revision.
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// The whole set of files as of this revision.
+    /// Returns all files of the revision.
     #[must_use]
     pub fn files(&self) -> &Files {
         &self.files
     }
 
-    /// When it was committed, in whole seconds since 1970 by the server's clock.
+    /// Returns the date in seconds since the Unix epoch, by the service's clock.
     #[must_use]
     pub fn committed_at(&self) -> i64 {
         self.committed_at
-    }
-
-    /// When the head was moved to it, to the millisecond and by this machine's clock: what the API
-    /// says ([`committed_at`](Self::committed_at)) has neither.
-    #[must_use]
-    pub fn landed(&self) -> Timestamp {
-        self.landed
-    }
-
-    /// How many lines it changed.
-    #[must_use]
-    pub fn change(&self) -> ChangeStatus {
-        self.change
     }
 }
 
@@ -57,33 +47,10 @@ pub(super) struct Gist {
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
     pub(super) commits: Vec<Commit>,
+    /// Indexes of the commits.
     pub(super) by_name: HashMap<Revision, usize>,
-    /// Where the head was from when on; never empty.
+    /// Every head with the time since when it was the head.
     pub(super) reflog: Vec<(Timestamp, usize)>,
-}
-
-impl Gist {
-    pub(super) fn head(&self) -> usize {
-        self.reflog.last().map_or(0, |(_, head)| *head)
-    }
-
-    pub(super) fn commit(&mut self, commit: NewCommit, at: Timestamp) {
-        let empty = Files::default();
-        let parent = commit.parent.map(|index| &self.commits[index]);
-        let index = self.commits.len();
-        self.commits.push(Commit {
-            revision: commit.revision,
-            parent: commit.parent,
-            depth: parent.map_or(0, |p| p.depth + 1),
-            change: ChangeStatus::between(parent.map_or(&empty, |p| &p.files), &commit.files),
-            files: commit.files,
-            committed_at: commit.committed_at,
-            landed: at,
-        });
-        self.by_name.insert(commit.revision, index);
-        self.reflog.push((at, index));
-        self.updated_at = commit.committed_at;
-    }
 }
 
 pub(super) struct NewCommit {
@@ -93,7 +60,62 @@ pub(super) struct NewCommit {
     pub(super) committed_at: i64,
 }
 
-/// A gist as seen from one head.
+impl Gist {
+    /// Creates a gist without commits.
+    pub(super) fn new(description: String, public: bool, created_at: i64) -> Self {
+        Self {
+            description,
+            public,
+            created_at,
+            updated_at: created_at,
+            commits: Vec::new(),
+            by_name: HashMap::new(),
+            reflog: Vec::new(),
+        }
+    }
+
+    pub(super) fn head(&self) -> usize {
+        self.reflog.last().map_or(0, |(_, head)| *head)
+    }
+
+    /// Adds a commit and moves the head to it.
+    pub(super) fn commit(&mut self, new: NewCommit, at: Timestamp) {
+        let parent = new.parent.map(|index| &self.commits[index]);
+        let commit = Commit {
+            revision: new.revision,
+            parent: new.parent,
+            depth: parent.map_or(0, |parent| parent.depth + 1),
+            change: ChangeStatus::between(&self.files_of(new.parent), &new.files),
+            files: new.files,
+            committed_at: new.committed_at,
+            landed: at,
+        };
+        let index = self.commits.len();
+        self.commits.push(commit);
+        self.by_name.insert(new.revision, index);
+        self.reflog.push((at, index));
+        self.updated_at = new.committed_at;
+    }
+
+    /// Returns the change that added the commit at the head.
+    pub(super) fn head_change(&self) -> Change {
+        let head = &self.commits[self.head()];
+        Change::Committed {
+            revision: head.revision,
+            parent: head.parent.map(|index| self.commits[index].revision),
+            committed_at: head.committed_at,
+            at: head.landed,
+            files: head.files.changes_since(&self.files_of(head.parent)),
+        }
+    }
+
+    /// Returns the files of a commit, or none for the parent of the first commit.
+    pub(super) fn files_of(&self, commit: Option<usize>) -> Files {
+        commit.map_or_else(Files::default, |index| self.commits[index].files.clone())
+    }
+}
+
+/// A gist with one of its revisions as the head.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     pub(super) id: &'a str,
@@ -103,49 +125,19 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The gist's id.
-    #[must_use]
-    pub fn id(&self) -> &'a str {
-        self.id
-    }
-
-    /// The head's commit.
+    /// Returns the head.
     #[must_use]
     pub fn head(&self) -> &'a Commit {
         &self.gist.commits[self.head]
     }
 
-    /// A line about the gist.
-    #[must_use]
-    pub fn description(&self) -> &'a str {
-        &self.gist.description
-    }
-
-    /// Whether it is listed for everybody.
-    #[must_use]
-    pub fn public(&self) -> bool {
-        self.gist.public
-    }
-
-    /// When it was made, in seconds.
-    #[must_use]
-    pub fn created_at(&self) -> i64 {
-        self.gist.created_at
-    }
-
-    /// When it was last changed, in seconds.
-    #[must_use]
-    pub fn updated_at(&self) -> i64 {
-        self.updated_at
-    }
-
-    /// How many revisions lead up to this head, itself included.
+    /// Returns the number of revisions up to the head.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.head().depth + 1
     }
 
-    /// All revisions from this head on, newest first.
+    /// Returns all revisions from the head down, newest first.
     pub fn history(&self) -> impl Iterator<Item = &'a Commit> + use<'a> {
         let commits = &self.gist.commits;
         std::iter::successors(commits.get(self.head), |commit| {
@@ -153,33 +145,27 @@ impl<'a> View<'a> {
         })
     }
 
-    /// One page of the history; the first page is 1.
+    /// Returns one page of the history, counted from 1.
     pub fn commits(
         &self,
         page: usize,
         per_page: usize,
     ) -> impl Iterator<Item = &'a Commit> + use<'a> {
-        self.history()
-            .skip(page.saturating_sub(1).saturating_mul(per_page))
-            .take(per_page)
+        let skipped = page.saturating_sub(1).saturating_mul(per_page);
+        self.history().skip(skipped).take(per_page)
     }
 
-    /// The gist as of one of the revisions that lead up to this head.
+    /// Returns the gist at a revision of this history.
     #[must_use]
     pub fn at(&self, revision: Revision) -> Option<View<'a>> {
-        let head = *self.gist.by_name.get(&revision)?;
-        let wanted = &self.gist.commits[head];
-        let reached = self.history().find(|commit| commit.depth <= wanted.depth)?;
-        (reached.revision == revision).then_some(View {
-            head,
-            updated_at: wanted.committed_at,
-            ..*self
-        })
+        let view = self.at_any(revision)?;
+        let depth = view.head().depth;
+        let reached = self.history().find(|commit| commit.depth <= depth)?;
+        (reached.revision == revision).then_some(view)
     }
 
-    /// The gist as of any revision ever made, also one that has vanished.
-    #[must_use]
-    pub fn at_any(&self, revision: Revision) -> Option<View<'a>> {
+    /// Returns the gist at any revision ever made, including lost ones.
+    pub(super) fn at_any(&self, revision: Revision) -> Option<View<'a>> {
         let head = *self.gist.by_name.get(&revision)?;
         Some(View {
             head,

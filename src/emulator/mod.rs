@@ -1,46 +1,50 @@
-//! A gist service that behaves like GitHub's, in memory or on a file, with every fault that a client
-//! must survive. It takes the names of revisions from the lock, and nothing else: it is what the
-//! lock is tested against.
+//! A gist service that behaves like GitHub's, in memory or with a state file, with every fault that a
+//! client must survive.
+//!
+//! The gist lock is tested against it, so that it takes only the names of revisions from the lock.
 //!
 //! ```text
-//!   pure:    revision  files  history  write  store    the gists; a simulator drives these
-//!            chance  faults  limits  render           what goes wrong, the limits, the bodies
-//!   server:  call  caller  answer  cache  counters
-//!            state                                     the file the gists are kept in
-//!            routes -> service -> server         one route, one request, the whole
+//!   pure:    revision  error  files  change  history  store    the gists; the simulation drives these
+//!            random  faults  rate_limit  render                faults, rate limits, bodies
+//!   server:  api_error  caller  call  counters
+//!            state_file                                        the changes of the gists in a file
+//!            service -> routes -> server                       one request, its route, the whole
 //! ```
 
-mod answer;
-mod cache;
+mod api_error;
 mod call;
 mod caller;
-mod chance;
+mod change;
 mod counters;
+mod error;
 mod faults;
 mod files;
 mod history;
-mod limits;
+mod random;
+mod rate_limit;
 mod render;
 mod revision;
-#[expect(clippy::disallowed_methods, reason = "it delays answers")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it measures how long writes take"
+)]
 mod routes;
-#[expect(clippy::disallowed_methods, reason = "it serves in threads of its own")]
+#[expect(clippy::disallowed_methods, reason = "it serves in its own threads")]
 mod server;
-#[expect(clippy::disallowed_methods, reason = "it serves in threads of its own")]
 mod service;
-#[expect(clippy::disallowed_methods, reason = "it keeps its state in a file")]
-mod state;
+#[expect(clippy::disallowed_methods, reason = "it keeps the gists in a file")]
+mod state_file;
 mod store;
-mod write;
 
-pub use caller::{BadToken, Token};
-pub use chance::{Chance, Span};
+pub use caller::{AccessToken, InvalidAccessToken};
+pub use change::{Change, GistChange, NewGist, PendingWrite, Race, Rules};
 pub use counters::Counters;
+pub use error::WriteError;
 pub use faults::{Faults, FaultsError, RaceMode};
-pub use files::{ChangeStatus, Edit, FileEdit, Files};
+pub use files::{Edit, FileChanges, FileEdit, Files};
 pub use history::{Commit, View};
+pub use random::{Delay, Probability};
 pub use revision::{Revision, Timestamp};
-pub use server::{BadStartGist, GistService, Options, SeenRevision, StartError, StartGist};
-pub use state::StateError;
+pub use server::{GistRevision, GistService, InitialGist, InvalidInitialGist, Options, StartError};
+pub use state_file::StateFileError;
 pub use store::Store;
-pub use write::{Event, NewGist, PendingWrite, Race, Rules, WriteError};

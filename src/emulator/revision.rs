@@ -1,33 +1,35 @@
-//! Names and times of the store: revisions and time stamps. Pure.
+//! Identifiers and times of a store. Pure.
+
+use serde::{Deserialize, Serialize};
 
 pub use crate::lock::gist::revision::Revision;
 
-/// A name for a new revision.
+/// Draws the name of a new revision.
 pub(super) fn random_revision(rng: &mut fastrand::Rng) -> Revision {
     let mut name = [0; 20];
     rng.fill(&mut name);
     Revision::from_bytes(name)
 }
 
-/// Milliseconds since 1970, as handed in by whoever owns a clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+/// Time in milliseconds since the Unix epoch. The caller reads the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Whole seconds, as GitHub writes its times.
+    /// Returns the time in whole seconds, GitHub's resolution.
     #[must_use]
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// This much later (earlier, if it is negative).
+    /// Returns the time `ms` milliseconds later, or earlier if `ms` is negative.
     #[must_use]
     pub const fn plus_ms(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 }
 
-/// Whether this can be a gist's id: it stands in paths and addresses as it is.
+/// Returns whether a text can be a gist's id, which is used unescaped in paths and URLs.
 pub(super) fn is_gist_id(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (1..=64).contains(&text.len()) && text.bytes().all(plain)

@@ -1,9 +1,9 @@
-//! The service as a whole: started with its options, used from tests as a library, stopped.
+//! The service as a whole: options, start, use from tests, stop.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,51 +12,61 @@ use std::time::Duration;
 
 use crate::http::{Limits, ListenAddr, Server, ShutdownHandle};
 
-use super::answer::Refusal;
-use super::caller::Token;
+use super::caller::AccessToken;
+use super::change::NewGist;
 use super::counters::Counters;
+use super::error::WriteError;
 use super::faults::Faults;
 use super::files::Files;
 use super::revision::{Revision, Timestamp, is_gist_id};
 use super::service::{Inner, Service, clock};
-use super::state::{Journal, StateError};
+use super::state_file::{StateFile, StateFileError};
 use super::store::Store;
-use super::write::{NewGist, WriteError};
 
-/// A gist that is made at the start unless it is there: `ID[:FILE[=CONTENT]]`.
+/// Most connections: some for each of a hundred candidates. A connection costs a thread with a small
+/// stack.
+const CONNECTIONS: usize = 512;
+
+/// Longest body of a request: more than the megabyte that GitHub shows, so that tests can exceed it.
+const BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// Longest time in which a request must arrive.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Gist that is created at the start unless it exists, written as `ID[:FILE[=CONTENT]]`.
 ///
-/// Without a content the file holds `{}`: GitHub has no gists without a file, nor blank files, and a
-/// gist with one file needs no `GIST_FILE` setting.
+/// By default the file is `leader.json` and holds `{}`, because GitHub refuses gists without files and
+/// blank files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StartGist {
-    /// Its id: letters, digits, `-` and `_`.
+pub struct InitialGist {
+    /// Id of letters, digits, `-` and `_`.
     pub id: String,
-    /// Its only file.
+    /// Name of the only file.
     pub file: String,
-    /// What is in it.
+    /// Content of the file.
     pub content: String,
 }
 
-/// Why a gist for the start cannot be understood.
+/// Error for a text that is not an [`InitialGist`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadStartGist;
+pub struct InvalidInitialGist;
 
-impl fmt::Display for BadStartGist {
+impl fmt::Display for InvalidInitialGist {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a gist is written as ID, ID:FILE or ID:FILE=CONTENT; an id has letters, digits, `-` and `_`")
+        f.write_str("write a gist as ID, ID:FILE or ID:FILE=CONTENT; an id has letters, digits, `-` and `_`")
     }
 }
 
-impl std::error::Error for BadStartGist {}
+impl std::error::Error for InvalidInitialGist {}
 
-impl FromStr for StartGist {
-    type Err = BadStartGist;
+impl FromStr for InitialGist {
+    type Err = InvalidInitialGist;
 
-    fn from_str(text: &str) -> Result<Self, BadStartGist> {
+    fn from_str(text: &str) -> Result<Self, InvalidInitialGist> {
         let (id, rest) = text.split_once(':').unwrap_or((text, "leader.json"));
         let (file, content) = rest.split_once('=').unwrap_or((rest, "{}"));
         if !is_gist_id(id) || file.is_empty() || content.trim().is_empty() {
-            return Err(BadStartGist);
+            return Err(InvalidInitialGist);
         }
         Ok(Self {
             id: id.to_owned(),
@@ -66,22 +76,22 @@ impl FromStr for StartGist {
     }
 }
 
-/// How a service is started.
+/// Options of a service.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where it listens; a free port of the loopback interface by default.
+    /// Address; a free port of the loopback interface by default.
     pub listen: ListenAddr,
-    /// Where it keeps its gists; in memory only by default.
+    /// State file; by default the gists end with the service.
     pub state: Option<PathBuf>,
-    /// The tokens it accepts; any with the scope gist by default.
-    pub tokens: Vec<Token>,
-    /// Gists it has from the start.
-    pub gists: Vec<StartGist>,
-    /// What goes wrong.
+    /// Accepted access tokens; if empty, every access token with the scope gist.
+    pub tokens: Vec<AccessToken>,
+    /// Gists that are created at the start.
+    pub gists: Vec<InitialGist>,
+    /// Faults from the start.
     pub faults: Faults,
-    /// Decides revisions, ids and what goes wrong when.
+    /// Seed of revisions, ids and faults.
     pub seed: u64,
-    /// Nothing is logged about single requests.
+    /// Whether requests are not logged.
     pub quiet: bool,
 }
 
@@ -99,24 +109,24 @@ impl Default for Options {
     }
 }
 
-/// Why a service did not start.
+/// Error of starting a service.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Its address or its thread cannot be had.
+    /// The service cannot listen or start its thread.
     Io(io::Error),
-    /// Its state file cannot be used.
-    State(StateError),
-    /// A gist for the start cannot be made.
-    Gist(String, String),
+    /// The state file cannot be used.
+    State(StateFileError),
+    /// An initial gist cannot be created: its id and the reason.
+    Gist(String, WriteError),
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(e) => e.fmt(f),
-            Self::State(e) => e.fmt(f),
-            Self::Gist(id, why) => write!(f, "cannot make the gist {id}: {why}"),
+            Self::Io(error) => error.fmt(f),
+            Self::State(error) => error.fmt(f),
+            Self::Gist(id, error) => write!(f, "cannot create the gist {id}: {error}"),
         }
     }
 }
@@ -124,42 +134,35 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 impl From<io::Error> for StartError {
-    fn from(e: io::Error) -> Self {
-        Self::Io(e)
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
     }
 }
 
 impl From<StartError> for io::Error {
-    fn from(e: StartError) -> Self {
-        match e {
-            StartError::Io(e) => e,
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Io(error) => error,
             other => Self::other(other.to_string()),
         }
     }
 }
 
-/// One revision as `GistService::history` shows it.
+/// Revision in [`GistService::history`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct SeenRevision {
-    /// Its name.
+pub struct GistRevision {
+    /// Name of the revision.
     pub revision: Revision,
-    /// In seconds since 1970.
+    /// Date in seconds since the Unix epoch, by the service's clock.
     pub committed_at: i64,
-    /// When it landed, by this machine's clock, whatever the server's clock is set to.
+    /// Time at which the head moved to the revision, by this machine's clock.
     pub landed: Timestamp,
-    /// All files with their whole contents.
+    /// Complete contents by file name.
     pub files: BTreeMap<String, String>,
 }
 
-/// For requests: a hundred candidates with some connections each. A connection costs a thread whose
-/// stack is only touched as far as it is used.
-const CONNECTIONS: usize = 512;
-
-/// More than the one megabyte that GitHub shows again, so that cut contents can be tried.
-const BODY_BYTES: usize = 4 * 1024 * 1024;
-
-/// A running service.
+/// Running service. Dropping it stops it.
 #[derive(Debug)]
 pub struct GistService {
     service: Arc<Service>,
@@ -169,15 +172,15 @@ pub struct GistService {
 }
 
 impl GistService {
-    /// Starts a service on threads of its own.
+    /// Starts a service on its own threads.
     ///
     /// # Errors
-    /// If the address, the state file or a gist of the options cannot be had.
+    /// Returns an error if the service cannot listen, use its state file or create an initial gist.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let limits = Limits {
             connections: CONNECTIONS,
             body_bytes: BODY_BYTES,
-            request_timeout: Duration::from_secs(15),
+            request_timeout: REQUEST_TIMEOUT,
             ..Limits::default()
         };
         let server = Server::bind(&options.listen, limits)?;
@@ -188,118 +191,99 @@ impl GistService {
         let shutdown = server.handle();
         let handler = Arc::clone(&service);
         let serve = move || server.serve(move |request| handler.handle(request));
-        let thread = thread::Builder::new()
-            .name("gist-server".to_owned())
-            .spawn(serve)?;
+        let thread = thread::Builder::new().name("gist-server".to_owned());
         Ok(Self {
             service,
             addr,
             shutdown,
-            thread: Some(thread),
+            thread: Some(thread.spawn(serve)?),
         })
     }
 
-    /// Where it is reached, without a slash at the end.
+    /// Returns the URL, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// What ends it from another thread.
+    /// Returns a handle that stops the service from another thread.
     #[must_use]
     pub fn handle(&self) -> ShutdownHandle {
         self.shutdown.clone()
     }
 
-    /// Changes what goes wrong, from the next request on.
+    /// Replaces the faults for all later requests.
     pub fn set_faults(&self, faults: Faults) {
         self.service.lock().set_faults(faults);
     }
 
-    /// What goes wrong at present.
+    /// Returns the present faults.
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.service.lock().faults.clone()
     }
 
-    /// Makes a gist and gives its id.
+    /// Creates a gist and returns its id.
     ///
     /// # Errors
-    /// If the files make no gist: none, or a blank one.
+    /// Returns an error if there are no files or a blank one.
     pub fn create_gist(&self, files: &[(&str, &str)]) -> Result<String, WriteError> {
         let new = NewGist {
             files: files.iter().copied().collect(),
             ..NewGist::default()
         };
-        self.change(|store| store.create(None, new, clock()))
+        let mut inner = self.service.lock();
+        inner.write(|store| store.create(None, new, clock()))
     }
 
-    /// Changes a gist past the API, as a person does on the web, on top of its head.
+    /// Edits a gist on top of its head without the API, as a person does on the web.
     ///
     /// # Errors
-    /// If the gist is not there or no file is left.
+    /// Returns an error if no such gist exists or no file is left.
     pub fn edit(
         &self,
         id: &str,
         edit: impl FnOnce(&mut BTreeMap<String, String>),
     ) -> Result<Revision, WriteError> {
-        self.change(|store| {
+        self.service.lock().write(|store| {
             let view = store.read(id).ok_or(WriteError::NotFound)?;
-            let mut files = plain(view.head().files());
+            let mut files = contents(view.head().files());
             edit(&mut files);
-            store.replace_files(id, files.into_iter().collect::<Files>(), clock())
+            store.replace_files(id, files.into_iter().collect(), clock())
         })
     }
 
-    /// Makes the newest revisions vanish, as a forced push does; the first one stays.
+    /// Removes the newest revisions from a history, as a forced push does. The first stays.
     ///
     /// # Errors
-    /// If the gist is not there.
+    /// Returns an error if no such gist exists.
     pub fn remove_newest(&self, id: &str, count: usize) -> Result<Revision, WriteError> {
-        self.change(|store| store.remove_newest(id, count, clock()))
-    }
-
-    /// Deletes a gist.
-    ///
-    /// # Errors
-    /// If it is not there.
-    pub fn delete_gist(&self, id: &str) -> Result<(), WriteError> {
-        self.change(|store| store.delete(id))
-    }
-
-    fn change<T>(
-        &self,
-        change: impl FnOnce(&mut Store) -> Result<T, WriteError>,
-    ) -> Result<T, WriteError> {
         let mut inner = self.service.lock();
-        let done = change(&mut inner.store)?;
-        inner.persist().map_err(|_| WriteError::Full)?;
-        Ok(done)
+        inner.write(|store| store.remove_newest(id, count, clock()))
     }
 
-    /// The revisions of a gist, newest first; none if it is not there.
+    /// Returns the revisions of a gist, newest first; none if no such gist exists.
     #[must_use]
-    pub fn history(&self, id: &str) -> Vec<SeenRevision> {
+    pub fn history(&self, id: &str) -> Vec<GistRevision> {
         let inner = self.service.lock();
-        let Some(view) = inner.store.read(id) else {
-            return Vec::new();
-        };
-        let seen = view.history().map(|commit| SeenRevision {
+        let history = inner.store.read(id).into_iter();
+        let history = history.flat_map(|view| view.history());
+        let revisions = history.map(|commit| GistRevision {
             revision: commit.revision(),
             committed_at: commit.committed_at(),
-            landed: commit.landed(),
-            files: plain(commit.files()),
+            landed: commit.landed,
+            files: contents(commit.files()),
         });
-        seen.collect()
+        revisions.collect()
     }
 
-    /// What was asked since the start or the last reset.
+    /// Returns the counters of requests since the start or the last reset.
     #[must_use]
     pub fn requests(&self) -> Counters {
         self.service.lock().counters.clone()
     }
 
-    /// Starts to count anew.
+    /// Sets the counters of requests to zero.
     pub fn reset_requests(&self) {
         self.service.lock().counters = Counters::default();
     }
@@ -307,14 +291,14 @@ impl GistService {
     /// Waits until the service has ended.
     ///
     /// # Errors
-    /// If it ended by itself.
+    /// Returns an error if it failed.
     pub fn wait(mut self) -> io::Result<()> {
         self.join()
     }
 
-    /// Ends the service and waits until it has.
+    /// Stops the service and waits until it has ended.
     pub fn stop(self) {
-        // Dropping does it.
+        drop(self);
     }
 
     fn join(&mut self) -> io::Result<()> {
@@ -329,61 +313,52 @@ impl GistService {
 impl Drop for GistService {
     fn drop(&mut self) {
         self.shutdown.shut_down();
-        if let Err(e) = self.join() {
-            log::warn!("the gist service ended badly: {e}");
+        if let Err(error) = self.join() {
+            log::warn!("gist service failed: {error}");
         }
     }
 }
 
 fn prepare(options: &Options) -> Result<Inner, StartError> {
     let mut store = Store::new(options.seed);
-    let journal = match &options.state {
-        Some(path) => Some(Journal::open(path, &mut store).map_err(StartError::State)?),
-        None => None,
-    };
-    if journal.is_some() {
-        store.keep_events();
+    let mut state_file = None;
+    if let Some(path) = &options.state {
+        let file = StateFile::open(path, &mut store).map_err(StartError::State)?;
+        state_file = Some(file);
+        store.record_changes();
     }
-    let mut inner = Inner::new(store, journal, options.seed);
+    let mut inner = Inner::new(store, state_file, options.seed);
     inner.set_faults(options.faults.clone());
     for gist in &options.gists {
-        let failed = |refusal: Refusal| StartError::Gist(gist.id.clone(), refusal.to_string());
         if inner.store.read(&gist.id).is_some() {
             continue;
         }
-        let files = [(gist.file.as_str(), gist.content.as_str())]
-            .into_iter()
-            .collect();
         let new = NewGist {
-            files,
+            files: [(&*gist.file, &*gist.content)].into_iter().collect(),
             ..NewGist::default()
         };
-        inner
-            .write(|store| store.create(Some(&gist.id), new, clock()))
-            .map_err(failed)?;
+        let created = inner.write(|store| store.create(Some(&gist.id), new, clock()));
+        created.map_err(|error| StartError::Gist(gist.id.clone(), error))?;
     }
     Ok(inner)
 }
 
-fn plain(files: &Files) -> BTreeMap<String, String> {
+fn contents(files: &Files) -> BTreeMap<String, String> {
+    let files = files.iter();
     files
-        .iter()
         .map(|(name, content)| (name.to_owned(), content.to_string()))
         .collect()
 }
 
-/// "Every address" is none that can be called: loopback stands for it.
+/// Replaces the unspecified address, which clients cannot use, by loopback.
 fn reachable(addr: SocketAddr) -> SocketAddr {
     let ip = match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => {
-            // A dual-stack socket is reached over IPv4 as well, wherever there is IPv4.
-            match std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)) {
-                Ok(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
-                Err(_) => Ipv6Addr::LOCALHOST.into(),
-            }
+        ip if !ip.is_unspecified() => ip,
+        // Wherever IPv4 exists, a dual-stack socket also accepts it.
+        IpAddr::V6(_) if UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).is_err() => {
+            Ipv6Addr::LOCALHOST.into()
         }
-        ip => ip,
+        _ => Ipv4Addr::LOCALHOST.into(),
     };
     SocketAddr::new(ip, addr.port())
 }
@@ -393,8 +368,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gist_for_the_start_is_an_id_perhaps_with_a_file_and_a_content() {
-        let parts = |text: &str| text.parse::<StartGist>().map(|g| (g.id, g.file, g.content));
+    fn initial_gist_parses_id_file_content() {
+        let parts = |text: &str| {
+            text.parse::<InitialGist>()
+                .map(|g| (g.id, g.file, g.content))
+        };
         let own = |a: &str, b: &str, c: &str| Ok((a.to_owned(), b.to_owned(), c.to_owned()));
         assert_eq!(parts("demo"), own("demo", "leader.json", "{}"));
         assert_eq!(parts("demo:x.json"), own("demo", "x.json", "{}"));
@@ -403,7 +381,7 @@ mod tests {
             own("demo", "x", "{\"a\":\"b=c\"}")
         );
         for wrong in ["", ":x", "a/b", "demo:", "demo:x=", "a b"] {
-            assert_eq!(parts(wrong), Err(BadStartGist), "{wrong:?}");
+            assert_eq!(parts(wrong), Err(InvalidInitialGist), "{wrong:?}");
         }
     }
 }

@@ -1,62 +1,60 @@
-//! One request from its arrival to its reply: the faults drawn for it, its delays, its counting.
+//! One request from arrival to reply: its faults, delays and counting.
 //!
 //! ```text
-//!   draw a plan -> dropped? hung? hung up on? -> pause -> routes::answer -> pause -> lost? truncated?
+//!   draw faults -> dropped? hung? late? -> pause -> admit, route -> pause -> lost? truncated?
 //! ```
 //!
-//! All state is behind one lock that is never held while anything waits.
+//! One lock protects all state. It is never held while a request waits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::http::{Reply, Request, Response};
+use crate::system::clock::unix_millis;
 
-use super::answer::{Dressing, Refusal};
-use super::cache::Cache;
-use super::call::Call;
-use super::caller::Token;
+use super::api_error::ApiError;
+use super::call::{Call, Route};
+use super::caller::{AccessToken, Caller};
 use super::counters::Counters;
-use super::faults::{Faults, Plan};
-use super::limits::Quota;
+use super::error::WriteError;
+use super::faults::{Faults, RequestFaults};
+use super::rate_limit::{Account, RateLimits};
+use super::render::http_date;
 use super::revision::Timestamp;
-use super::state::Journal;
+use super::state_file::StateFile;
 use super::store::Store;
-use super::write::WriteError;
 
-/// What the requests share.
+/// State that requests share.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) faults: Faults,
-    pub(super) quota: Quota,
+    pub(super) rate_limits: RateLimits,
     pub(super) counters: Counters,
-    pub(super) cache: Cache,
     rng: fastrand::Rng,
-    journal: Option<Journal>,
+    state_file: Option<StateFile>,
 }
 
 impl Inner {
-    pub(super) fn new(store: Store, journal: Option<Journal>, seed: u64) -> Self {
+    pub(super) fn new(store: Store, state_file: Option<StateFile>, seed: u64) -> Self {
         Self {
             store,
             faults: Faults::default(),
-            quota: Quota::default(),
+            rate_limits: RateLimits::default(),
             counters: Counters::default(),
-            cache: Cache::default(),
-            // Not the sequence that revisions are named from.
+            // Another sequence than that of the revisions' names.
             rng: fastrand::Rng::with_seed(seed.wrapping_add(1)),
-            journal,
+            state_file,
         }
     }
 
-    /// Replaces the faults; their seed, if there is one, starts the draws anew.
+    /// Replaces the faults. Their seed, if set, restarts the draws.
     pub(super) fn set_faults(&mut self, faults: Faults) {
         self.faults.seed = None;
         self.change_faults(faults);
     }
 
-    /// The same, but a seed that stays as it was starts nothing anew.
+    /// Changes the faults. Only another seed restarts the draws.
     pub(super) fn change_faults(&mut self, faults: Faults) {
         self.store.set_rules(faults.rules());
         if let Some(seed) = faults.seed.filter(|_| faults.seed != self.faults.seed) {
@@ -65,35 +63,43 @@ impl Inner {
         self.faults = faults;
     }
 
-    /// Writes what the store has done into the state file. Before this no write is answered.
-    pub(super) fn persist(&mut self) -> Result<(), Refusal> {
-        let Some(journal) = &mut self.journal else {
-            return Ok(());
-        };
-        let events = self.store.take_events();
-        journal
-            .append(&self.store, events)
-            .map_err(|e| Refusal::new(500, &format!("the state file: {e}")))
-    }
-
-    /// Does a write and persists it.
+    /// Changes the store, and appends the changes to the state file.
     pub(super) fn write<T>(
         &mut self,
         write: impl FnOnce(&mut Store) -> Result<T, WriteError>,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, WriteError> {
         let done = write(&mut self.store)?;
-        self.persist()?;
+        if let Some(file) = &mut self.state_file {
+            let saved = file.append(&self.store.take_changes());
+            saved.map_err(|error| WriteError::NotSaved(error.to_string()))?;
+        }
         Ok(done)
+    }
+
+    /// Returns the account of a call.
+    pub(super) fn account(&self, call: &Call<'_>) -> Account {
+        let per_token = self.faults.primary_per_token;
+        call.caller.account(call.request, per_token)
     }
 }
 
-/// A route's work: the answer, and what else is to be known of it.
+/// Result of a route.
 pub(super) struct Done {
     pub(super) response: Response,
-    /// Something was written.
+    /// Whether something was written.
     pub(super) landed: bool,
-    /// The same write once more, after the answer.
+    /// Repetition of the write after the answer.
     pub(super) again: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Done {
+    pub(super) fn write(response: Response) -> Self {
+        Self {
+            response,
+            landed: true,
+            again: None,
+        }
+    }
 }
 
 impl From<Response> for Done {
@@ -106,29 +112,34 @@ impl From<Response> for Done {
     }
 }
 
-/// The service behind the HTTP server.
+/// Handler of the HTTP server.
 #[derive(Debug)]
 pub(super) struct Service {
     inner: Mutex<Inner>,
-    pub(super) tokens: Vec<Token>,
+    tokens: Vec<AccessToken>,
     own_origin: String,
     quiet: bool,
-    served: AtomicU64,
+    answered: AtomicU64,
 }
 
 impl Service {
-    pub(super) fn new(inner: Inner, tokens: Vec<Token>, own_origin: String, quiet: bool) -> Self {
+    pub(super) fn new(
+        inner: Inner,
+        tokens: Vec<AccessToken>,
+        own_origin: String,
+        quiet: bool,
+    ) -> Self {
         Self {
             inner: Mutex::new(inner),
             tokens,
             own_origin,
             quiet,
-            served: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
         }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Should a handler panic, the store is still whole: it changes in single steps.
+        // The store changes in single steps, so that it is intact even after a panic.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -137,49 +148,47 @@ impl Service {
             return response.into();
         }
         let call = Call::of(request, &self.tokens, &self.own_origin);
-        let plan = {
+        let drawn = {
             let mut guard = self.lock();
             let inner = &mut *guard;
-            Plan::draw(&inner.faults, &mut inner.rng, call.is_write())
+            RequestFaults::draw(&inner.faults, &mut inner.rng, call.is_write())
         };
-        self.perform(&call, &plan)
+        self.perform(&call, &drawn)
     }
 
-    fn perform(self: &Arc<Self>, call: &Call<'_>, plan: &Plan) -> Reply {
-        if plan.dropped {
+    fn perform(self: &Arc<Self>, call: &Call<'_>, drawn: &RequestFaults) -> Reply {
+        if drawn.dropped {
             self.count(call, "dropped");
             return Reply::Drop;
         }
-        if let Some(time) = plan.hang {
+        if let Some(time) = drawn.hang {
             self.count(call, "hung");
             let _ = call.request.wait_while_connected(time);
             return Reply::Drop;
         }
-        if plan.late.is_some() {
+        if drawn.late.is_some() {
             self.count(call, "late");
             call.request.hang_up();
         }
-        if !call
-            .request
-            .pause(plan.before + plan.late.unwrap_or_default())
-        {
+        let before = drawn.before + drawn.late.unwrap_or_default();
+        if !call.request.pause(before) {
             return Reply::Drop;
         }
-        let done = self.answer(call, plan);
-        if plan.late.is_some() {
+        let done = self.answer(call, drawn);
+        if drawn.late.is_some() {
             if let Some(again) = done.again {
                 again();
             }
             return Reply::Drop;
         }
-        if !call.request.pause(plan.after) {
+        if !call.request.pause(drawn.after) {
             return Reply::Drop;
         }
-        self.reply(call, plan, done)
+        self.reply(call, drawn, done)
     }
 
-    fn reply(&self, call: &Call<'_>, plan: &Plan, done: Done) -> Reply {
-        if plan.lost && done.landed {
+    fn reply(&self, call: &Call<'_>, drawn: &RequestFaults, done: Done) -> Reply {
+        if drawn.lost && done.landed {
             self.count(call, "lost");
             if let Some(again) = done.again {
                 call.request.hang_up();
@@ -187,8 +196,8 @@ impl Service {
             }
             return Reply::Drop;
         }
-        // A write that was to be done twice is then done once: there is no "after" half an answer.
-        if plan.truncated {
+        // A duplicate write is then done once: nothing can follow a truncated answer.
+        if drawn.truncated {
             self.count(call, "truncated");
             return Reply::Truncate(done.response);
         }
@@ -199,123 +208,142 @@ impl Service {
         }
     }
 
-    fn answer(self: &Arc<Self>, call: &Call<'_>, plan: &Plan) -> Done {
-        let routed = self.admit(call, plan).and_then(|()| self.route(call, plan));
-        let mut done = routed.unwrap_or_else(|refusal| Response::from(refusal).into());
-        if let Some(status) = plan.error.filter(|_| done.landed) {
-            done.response = Refusal::server_error(status).into();
+    fn answer(self: &Arc<Self>, call: &Call<'_>, drawn: &RequestFaults) -> Done {
+        let admitted = self.admit(call, drawn);
+        let routed = admitted.and_then(|()| self.route(call, drawn));
+        let mut done = routed.unwrap_or_else(|error| Response::from(error).into());
+        if let Some(status) = drawn.error.filter(|_| done.landed) {
+            done.response = ApiError::server_error(status).into();
         }
-        done.response = self.dressed(call, done.response);
+        done.response = self.with_common_headers(call, done.response);
         done
     }
 
-    fn dressed(&self, call: &Call<'_>, response: Response) -> Response {
-        let mut guard = self.lock();
-        let inner = &mut *guard;
-        let client = call
-            .caller
-            .client(call.request, inner.faults.primary_per_token);
+    /// Adds the headers that every answer has.
+    fn with_common_headers(&self, call: &Call<'_>, mut response: Response) -> Response {
+        let mut inner = self.lock();
+        let account = inner.account(call);
         if response.status() == 304 && call.caller.is_user() {
-            inner.quota.refund(client);
+            inner.rate_limits.refund(account);
         }
         let now = clock();
-        let dressing = Dressing {
-            faults: &inner.faults,
-            caller: &call.caller,
-            standing: inner.quota.standing(&inner.faults, client, now),
-            now,
-            request_id: self.served.fetch_add(1, Ordering::Relaxed),
-        };
-        dressing.put_on(response)
+        let faults = &inner.faults;
+        if !faults.no_date {
+            let date = http_date(now.seconds() + faults.clock_offset_s);
+            response = response.header("Date", date);
+        }
+        response = response.header("Server", "elector-gist-server");
+        if let Some(limit) = inner.rate_limits.primary(faults, account, now) {
+            response = response
+                .header("X-RateLimit-Limit", limit.limit.to_string())
+                .header("X-RateLimit-Remaining", limit.remaining.to_string())
+                .header("X-RateLimit-Used", limit.used.to_string())
+                .header("X-RateLimit-Reset", limit.reset.to_string())
+                .header("X-RateLimit-Resource", "core");
+        }
+        if let Caller::User {
+            scopes: Some(scopes),
+            ..
+        } = &call.caller
+        {
+            response = response
+                .header("X-OAuth-Scopes", scopes.clone())
+                .header("X-Accepted-OAuth-Scopes", "");
+        }
+        let id = self.answered.fetch_add(1, Ordering::Relaxed);
+        response
+            .header("Vary", "Accept, Authorization, Cookie, X-GitHub-OTP")
+            .header("Vary", "Accept-Encoding, Accept, X-Requested-With")
+            .header("X-GitHub-Media-Type", "github.v3; format=json")
+            .header("X-Content-Type-Options", "nosniff")
+            .header("X-GitHub-Request-Id", format!("E1EC:{id:08X}"))
     }
 
-    /// Everything that can be said against a request before its route is looked at.
-    fn admit(&self, call: &Call<'_>, plan: &Plan) -> Result<(), Refusal> {
+    /// Checks everything that does not depend on the route.
+    fn admit(&self, call: &Call<'_>, drawn: &RequestFaults) -> Result<(), ApiError> {
         let request = call.request;
         if request.header("user-agent").is_none_or(str::is_empty) {
             let message = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.";
-            return Err(Refusal::new(403, message));
+            return Err(ApiError::new(403, message));
         }
-        if plan.unauthorized || call.caller == super::caller::Caller::Unknown {
-            return Err(Refusal::new(401, "Bad credentials"));
+        if drawn.unauthorized || call.caller == Caller::Unknown {
+            return Err(ApiError::new(401, "Bad credentials"));
         }
-        self.charge(call)?;
-        let error_now = plan.error.filter(|_| !plan.error_landed);
-        if let Some(status) = error_now {
-            return Err(Refusal::server_error(status));
+        // At GitHub, reading the rate limits is free.
+        if call.route != Route::RateLimit {
+            self.charge(call)?;
         }
-        if call.is_write() {
-            self.admit_write(call, plan)
-        } else {
-            Ok(())
+        if let Some(status) = drawn.error.filter(|_| !drawn.error_landed) {
+            return Err(ApiError::server_error(status));
+        }
+        match call.is_write() {
+            true => self.admit_write(call, drawn),
+            false => Ok(()),
         }
     }
 
-    fn charge(&self, call: &Call<'_>) -> Result<(), Refusal> {
-        // As at GitHub, asking for the limits costs nothing.
-        if call.route == super::call::Route::RateLimit {
+    fn charge(&self, call: &Call<'_>) -> Result<(), ApiError> {
+        let mut guard = self.lock();
+        let account = guard.account(call);
+        let inner = &mut *guard;
+        if inner.rate_limits.charge(&inner.faults, account, clock()) {
             return Ok(());
         }
-        let mut guard = self.lock();
-        let inner = &mut *guard;
-        let client = call
-            .caller
-            .client(call.request, inner.faults.primary_per_token);
-        let charged = inner.quota.charge(&inner.faults, client, clock());
-        charged.map_err(|_| Refusal::primary_limit(inner.faults.primary_status, &call.caller))
+        let message = match call.caller.is_user() {
+            true => "API rate limit exceeded for user ID 1.",
+            false => {
+                "API rate limit exceeded for your address. (But here's the good news: Authenticated requests get a higher rate limit.)"
+            }
+        };
+        Err(ApiError::new(inner.faults.primary_status, message))
     }
 
-    fn admit_write(&self, call: &Call<'_>, plan: &Plan) -> Result<(), Refusal> {
+    fn admit_write(&self, call: &Call<'_>, drawn: &RequestFaults) -> Result<(), ApiError> {
         let conditions = [
             "if-match",
             "if-none-match",
             "if-modified-since",
             "if-unmodified-since",
         ];
-        if conditions
-            .iter()
-            .any(|name| call.request.header(name).is_some())
-        {
+        let conditional = |name: &&str| call.request.header(name).is_some();
+        if conditions.iter().any(conditional) {
             let message = "Conditional request headers are not allowed in unsafe requests unless supported by the endpoint";
-            return Err(Refusal::new(400, message));
+            return Err(ApiError::new(400, message));
         }
         if !call.caller.is_user() {
-            return Err(Refusal::new(401, "Requires authentication"));
+            return Err(ApiError::new(401, "Requires authentication"));
         }
-        if plan.forbidden {
-            return Err(Refusal::new(403, "Resource not accessible by integration"));
+        if drawn.forbidden {
+            return Err(ApiError::new(403, "Resource not accessible by integration"));
         }
-        if plan.not_found || !call.caller.may_write_gists() {
-            return Err(Refusal::not_found());
+        if drawn.not_found || !call.caller.may_write_gists() {
+            return Err(ApiError::not_found());
         }
         let mut guard = self.lock();
         let inner = &mut *guard;
-        match inner.quota.take_write(&inner.faults, clock()) {
-            true => Ok(()),
-            false => Err(Refusal::secondary_limit(&inner.faults)),
+        if inner.rate_limits.charge_write(&inner.faults, clock()) {
+            return Ok(());
         }
+        let message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+        let error = ApiError::new(inner.faults.secondary_status, message);
+        Err(error.retry_after(inner.faults.retry_after_s))
     }
 
     fn count(&self, call: &Call<'_>, outcome: &str) {
-        self.lock()
-            .counters
-            .count(call.method, call.route.name(), outcome);
+        let (method, route) = (call.method, call.route.name());
+        self.lock().counters.count(method, route, outcome);
         if self.quiet {
             return;
         }
-        let level = if call.is_write() || !matches!(outcome, "200" | "304") {
-            log::Level::Info
-        } else {
-            log::Level::Debug
+        let level = match call.is_write() || !matches!(outcome, "200" | "304") {
+            true => log::Level::Info,
+            false => log::Level::Debug,
         };
-        log::log!(level, "{} {}: {outcome}", call.method, call.request.path());
+        log::log!(level, "{method} {}: {outcome}", call.request.path());
     }
 }
 
-/// The one place where the service reads a clock.
+/// Returns the current time by this machine's clock.
 pub(super) fn clock() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    Timestamp(unix_millis())
 }

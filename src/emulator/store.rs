@@ -1,131 +1,125 @@
-//! The gists themselves: revisions, heads, and what happens when writes race. Pure: time and seed are
-//! handed in; there is no thread, socket, clock or environment here, so that a simulator can drive it.
+//! The gists, their heads, and the outcome of racing writes. Pure: the caller hands in time and seed, so
+//! that a simulation can drive it.
 //!
-//! A gist is a git repository with one branch. Its commits stay for ever, also those that no head
-//! leads to any more; its reflog says where the head was when.
+//! A gist is a git repository with one branch. Commits are kept even if no head leads to them. The
+//! reflog records every head.
 //!
 //! ```text
 //!   commits:  A <- B <- C            reflog:  t1 A, t2 B, t3 C, t4 D
-//!               \- D   (built on A)  head D:  history D, A; B and C have vanished
+//!               \- D   (based on A)  head D:  history D, A; B and C are lost
 //! ```
 //!
-//! A write has two phases, since GitHub reads the head first and moves it later: what has happened
-//! to the head in between is where writers race.
+//! A write has two phases, as at GitHub: it reads the head and moves it later. Writers race between
+//! the two.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use super::files::{self, Edit, Files};
+use super::change::{Change, GistChange, NewGist, PendingWrite, Race, Rules};
+use super::error::WriteError;
+use super::files::{Edit, FileEdit, Files};
 use super::history::{Gist, NewCommit, View};
 use super::revision::{Revision, Timestamp, random_revision};
-use super::write::{Event, NewGist, PendingWrite, Race, Rules, WriteError};
 
-/// More gists than this no store holds: each request that makes one would take memory for ever.
+/// Most gists of a store, because each takes memory.
 const MOST_GISTS: usize = 1000;
 
-/// More revisions than this no gist gets: three months of renewals every 8 s, and some hundred
-/// megabytes for a record of the usual size.
+/// Most revisions of a gist: three months of renewals every 8 s, and some hundred megabytes for a
+/// record of the usual size.
 const MOST_REVISIONS: usize = 1_000_000;
 
-/// A set of gists.
+/// Set of gists.
 #[derive(Debug)]
 pub struct Store {
     gists: HashMap<String, Gist>,
-    /// Ids in the order they were made.
+    /// Ids by age, oldest first.
     order: Vec<String>,
     rng: fastrand::Rng,
     rules: Rules,
-    /// Kept only for whoever takes them.
-    journal: Option<Vec<(String, Event)>>,
+    /// Changes since the last call of `take_changes`, if they are recorded.
+    changes: Option<Vec<GistChange>>,
 }
 
 impl Store {
-    /// An empty store; the seed decides the names of revisions and gists.
+    /// Creates an empty store. The seed determines the names of revisions and gists.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let rng = fastrand::Rng::with_seed(seed);
         Self {
             gists: HashMap::new(),
             order: Vec::new(),
-            rng,
+            rng: fastrand::Rng::with_seed(seed),
             rules: Rules::default(),
-            journal: None,
+            changes: None,
         }
     }
 
-    /// Changes the rules from now on.
+    /// Sets the rules for all later writes.
     pub fn set_rules(&mut self, rules: Rules) {
         self.rules = rules;
     }
 
-    /// Starts to keep events for `take_events`.
-    pub fn keep_events(&mut self) {
-        self.journal = Some(Vec::new());
+    /// Starts to record changes for `take_changes`.
+    pub fn record_changes(&mut self) {
+        self.changes = Some(Vec::new());
     }
 
-    /// What happened since the last call, with the gist's id.
-    pub fn take_events(&mut self) -> Vec<(String, Event)> {
-        self.journal
+    /// Returns the changes recorded since the last call.
+    pub fn take_changes(&mut self) -> Vec<GistChange> {
+        self.changes
             .as_mut()
             .map(std::mem::take)
             .unwrap_or_default()
     }
 
-    /// Ids of all gists, oldest first.
+    /// Returns the ids of all gists, oldest first.
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.order.iter().map(String::as_str)
     }
 
-    /// The gist at its head.
+    /// Returns a gist at its head.
     #[must_use]
     pub fn read(&self, id: &str) -> Option<View<'_>> {
-        let gist = self.gist(id)?;
+        let (id, gist) = self.entry(id)?;
         Some(View {
-            id: self.key(id)?,
+            id,
             gist,
             head: gist.head(),
             updated_at: gist.updated_at,
         })
     }
 
-    /// The gist as it was then, also at a head that has vanished since. Before its first revision it
-    /// is at its first.
+    /// Returns a gist at its head of an earlier time, which may be lost since. Before its first
+    /// revision it has that revision as the head.
     #[must_use]
     pub fn read_as_of(&self, id: &str, then: Timestamp) -> Option<View<'_>> {
-        let gist = self.gist(id)?;
-        let at = gist
-            .reflog
-            .iter()
-            .rev()
-            .find(|(since, _)| *since <= then)
-            .or(gist.reflog.first());
-        let head = at.map_or(0, |(_, head)| *head);
-        let updated_at = if head == gist.head() {
-            gist.updated_at
-        } else {
-            gist.commits[head].committed_at()
-        };
-        Some(View {
-            id: self.key(id)?,
-            gist,
-            head,
-            updated_at,
-        })
+        let now = self.read(id)?;
+        let mut reflog = now.gist.reflog.iter();
+        let then = reflog.rfind(|(since, _)| *since <= then);
+        let (_, head) = then.or(now.gist.reflog.first())?;
+        if *head == now.head {
+            return Some(now);
+        }
+        now.at_any(now.gist.commits[*head].revision())
     }
 
-    /// A gist counts from its first revision on: what was read back from a file may end before it.
-    fn gist(&self, id: &str) -> Option<&Gist> {
-        self.gists.get(id).filter(|gist| !gist.commits.is_empty())
+    /// Ignores gists without a revision: a state file may end between the two lines of a new gist.
+    fn entry(&self, id: &str) -> Option<(&str, &Gist)> {
+        let (id, gist) = self.gists.get_key_value(id)?;
+        (!gist.commits.is_empty()).then_some((id, gist))
     }
 
-    fn key(&self, id: &str) -> Option<&str> {
-        self.gists.get_key_value(id).map(|(key, _)| key.as_str())
+    fn gist(&self, id: &str) -> Result<&Gist, WriteError> {
+        let found = self.entry(id).map(|(_, gist)| gist);
+        found.ok_or(WriteError::NotFound)
     }
 
-    /// Makes a gist under this id, or under a new one.
+    fn gist_mut(&mut self, id: &str) -> Result<&mut Gist, WriteError> {
+        self.gists.get_mut(id).ok_or(WriteError::NotFound)
+    }
+
+    /// Creates a gist with this id or with a new one, and returns the id.
     ///
     /// # Errors
-    /// If the id is taken, the files make no gist or the store is full.
+    /// Returns an error if the id is taken, the files are invalid or the store is full.
     pub fn create(
         &mut self,
         id: Option<&str>,
@@ -135,19 +129,22 @@ impl Store {
         if self.gists.len() >= MOST_GISTS {
             return Err(WriteError::Full);
         }
-        // Blank content is never swallowed here: there would be nothing left to make.
-        let put = new
-            .files
-            .iter()
-            .map(|(name, content)| (name.into(), files::FileEdit::Put(Arc::clone(content))));
+        let put = new.files.iter().map(|(name, content)| {
+            let file = FileEdit {
+                filename: None,
+                content: Some(content.to_string()),
+            };
+            (name.to_owned(), Some(file))
+        });
         let edit = Edit {
             description: None,
             files: put.collect(),
         };
-        let files = files::apply(&Files::default(), &edit, false)?;
+        // Blank content is always refused here: ignoring it could leave a gist without files.
+        let files = Files::default().edited(&edit, false)?;
         let id = id.map_or_else(|| self.new_id(), str::to_owned);
-        let at = self.stamp(now);
-        self.insert(&id, new.description, new.public, at)?;
+        let description = new.description.unwrap_or_default();
+        self.insert(&id, description, new.public, self.date(now))?;
         self.commit(&id, None, files, now)?;
         Ok(id)
     }
@@ -159,22 +156,14 @@ impl Store {
         public: bool,
         at: i64,
     ) -> Result<(), WriteError> {
-        if self.gist(id).is_some() {
+        if self.gist(id).is_ok() {
             return Err(WriteError::Exists);
         }
         self.order.retain(|other| other != id);
         self.order.push(id.to_owned());
-        let gist = Gist {
-            description: description.clone(),
-            public,
-            created_at: at,
-            updated_at: at,
-            commits: Vec::new(),
-            by_name: HashMap::new(),
-            reflog: Vec::new(),
-        };
+        let gist = Gist::new(description.clone(), public, at);
         self.gists.insert(id.to_owned(), gist);
-        self.note(id, || Event::Created {
+        self.record(id, || Change::Created {
             description,
             public,
             at,
@@ -182,119 +171,118 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a gist with all its revisions.
+    /// Deletes a gist with all its revisions.
     ///
     /// # Errors
-    /// If it is not there.
+    /// Returns an error if no such gist exists.
     pub fn delete(&mut self, id: &str) -> Result<(), WriteError> {
         self.gists.remove(id).ok_or(WriteError::NotFound)?;
         self.order.retain(|other| other != id);
-        self.note(id, || Event::Deleted);
+        self.record(id, || Change::Deleted);
         Ok(())
     }
 
-    /// First phase of a write: finds the head it will be built on.
+    /// Begins a write: reads the head that the write will be based on.
     ///
     /// # Errors
-    /// If the gist is not there or the edit makes no sense on that head.
+    /// Returns an error if no such gist exists or the edit does not fit its head.
     pub fn begin_write(&self, id: &str, edit: Edit) -> Result<PendingWrite, WriteError> {
-        let gist = self.gist(id).ok_or(WriteError::NotFound)?;
-        let base = gist.head();
-        files::apply(&gist.commits[base].files, &edit, self.rules.swallow_blank)?;
-        let base_revision = gist.commits[base].revision;
+        let gist = self.gist(id)?;
+        let base = &gist.commits[gist.head()];
+        base.files().edited(&edit, self.rules.swallow_blank)?;
         Ok(PendingWrite {
             id: id.to_owned(),
             edit,
-            base,
-            base_revision,
+            base: gist.head(),
+            base_revision: base.revision(),
             forced: false,
         })
     }
 
-    /// Second phase: moves the head. Gives the revision that the write made, or the head if nothing
-    /// was to be changed.
+    /// Finishes a write: moves the head. Returns the new revision, or the head if the write changes
+    /// nothing.
     ///
     /// # Errors
-    /// If the head has moved and `race` refuses that, the gist is gone, or the edit no longer makes sense.
+    /// Returns an error if `race` refuses the write because the head has moved, the gist was deleted,
+    /// or the edit no longer fits.
     pub fn finish_write(
         &mut self,
         write: &PendingWrite,
         race: Race,
         now: Timestamp,
     ) -> Result<Revision, WriteError> {
-        let rules = self.rules;
-        let gist = self.gist(&write.id).ok_or(WriteError::NotFound)?;
+        let gist = self.gist(&write.id)?;
         let head = gist.head();
-        // A gist that was deleted and made again under the same id shares nothing with the old one.
-        let found = gist.by_name.get(&write.base_revision) == Some(&write.base);
+        // A gist that was deleted and created again with the same id has other commits.
+        let base_exists = gist.by_name.get(&write.base_revision) == Some(&write.base);
         let base = match race {
-            _ if found && head == write.base => head,
+            _ if base_exists && head == write.base => head,
             Race::Conflict => return Err(WriteError::Conflict),
-            Race::Vanish if found => write.base,
+            Race::Vanish if base_exists => write.base,
             Race::Stack | Race::Vanish => head,
         };
-        let old = &gist.commits[base].files;
-        let new = files::apply(old, &write.edit, rules.swallow_blank)?;
+        let old = gist.commits[base].files();
+        let new = old.edited(&write.edit, self.rules.swallow_blank)?;
         let changes = new != *old
             || write.forced
-            || rules.identical_makes_revision && !write.edit.files.is_empty();
-        // Built on an older head, even the same content moves the head back.
+            || self.rules.identical_makes_revision && !write.edit.files.is_empty();
+        // On an older base, even identical content changes the head.
         let revision = if changes || base != head {
             self.commit(&write.id, Some(base), new, now)?
         } else {
-            gist.commits[head].revision
+            gist.commits[head].revision()
         };
         if let Some(description) = &write.edit.description {
-            self.describe(&write.id, description, self.stamp(now));
+            self.describe(&write.id, description.clone(), self.date(now))?;
         }
         Ok(revision)
     }
 
-    /// What a person does on the web: the whole set of files replaced, on top of the head.
+    /// Replaces all files on top of the head, as a person does on the web.
     ///
     /// # Errors
-    /// If the gist is not there or would have no file.
+    /// Returns an error if no such gist exists or there are no files.
     pub fn replace_files(
         &mut self,
         id: &str,
         files: Files,
         now: Timestamp,
     ) -> Result<Revision, WriteError> {
-        let gist = self.gist(id).ok_or(WriteError::NotFound)?;
+        let gist = self.gist(id)?;
         if files.is_empty() {
-            return Err(WriteError::Invalid(
-                "a gist needs at least one file".to_owned(),
-            ));
+            return Err(WriteError::no_files());
         }
         let head = gist.head();
-        if gist.commits[head].files == files {
-            return Ok(gist.commits[head].revision);
+        if *gist.commits[head].files() == files {
+            return Ok(gist.commits[head].revision());
         }
         self.commit(id, Some(head), files, now)
     }
 
-    /// Moves the head back by `count` revisions (not past the first), as a forced push does.
+    /// Moves the head back by `count` revisions, at most to the first, as a forced push does.
     ///
     /// # Errors
-    /// If the gist is not there.
+    /// Returns an error if no such gist exists.
     pub fn remove_newest(
         &mut self,
         id: &str,
         count: usize,
         now: Timestamp,
     ) -> Result<Revision, WriteError> {
-        let gist = self.gist(id).ok_or(WriteError::NotFound)?;
-        let mut head = gist.head();
-        for _ in 0..count {
-            let Some(parent) = gist.commits[head].parent else {
-                break;
-            };
-            head = parent;
-        }
-        let revision = gist.commits[head].revision;
-        self.replay(id, Event::HeadMoved { revision, at: now }, Files::default())?;
-        self.note(id, || Event::HeadMoved { revision, at: now });
+        let view = self.read(id).ok_or(WriteError::NotFound)?;
+        let older = view.history().take(count.saturating_add(1)).last();
+        let revision = older.map_or(view.head().revision(), |commit| commit.revision());
+        self.move_head(id, revision, now)?;
         Ok(revision)
+    }
+
+    fn move_head(&mut self, id: &str, revision: Revision, at: Timestamp) -> Result<(), WriteError> {
+        let gist = self.gist_mut(id)?;
+        let head = *gist.by_name.get(&revision).ok_or(WriteError::NotFound)?;
+        gist.reflog.push((at, head));
+        gist.updated_at = gist.commits[head].committed_at();
+        self.record(id, || Change::HeadMoved { revision, at });
+        Ok(())
     }
 
     fn commit(
@@ -304,129 +292,104 @@ impl Store {
         files: Files,
         now: Timestamp,
     ) -> Result<Revision, WriteError> {
-        let committed_at = self.stamp(now);
-        let gist = self.gists.get_mut(id).ok_or(WriteError::NotFound)?;
+        let committed_at = self.date(now);
+        let gist = self.gists.get(id).ok_or(WriteError::NotFound)?;
         if gist.commits.len() >= MOST_REVISIONS {
             return Err(WriteError::Full);
         }
         let revision = loop {
             let revision = random_revision(&mut self.rng);
-            // The seed may be that of a store whose revisions were read back from a file.
+            // The revisions of a state file may have been drawn from the same seed.
             if !gist.by_name.contains_key(&revision) {
                 break revision;
             }
         };
-        let parent_name = parent.map(|index| gist.commits[index].revision);
-        gist.commit(
-            NewCommit {
-                revision,
-                parent,
-                files,
-                committed_at,
-            },
-            now,
-        );
-        self.note(id, || Event::Committed {
+        let commit = NewCommit {
             revision,
-            parent: parent_name,
+            parent,
+            files,
             committed_at,
-            at: now,
-        });
+        };
+        self.add_commit(id, commit, now)?;
         Ok(revision)
     }
 
-    fn describe(&mut self, id: &str, description: &str, at: i64) {
-        let Some(gist) = self
-            .gists
-            .get_mut(id)
-            .filter(|gist| gist.description != description)
-        else {
-            return;
-        };
-        description.clone_into(&mut gist.description);
-        gist.updated_at = at;
-        self.note(id, || Event::Described {
-            description: description.to_owned(),
-            at,
-        });
-    }
-
-    /// Does what an event says; `files` are those of a committed revision.
-    ///
-    /// # Errors
-    /// If it does not fit what is here.
-    pub fn replay(&mut self, id: &str, event: Event, files: Files) -> Result<(), WriteError> {
-        if let Event::Created {
-            description,
-            public,
-            at,
-        } = event
-        {
-            let kept = self.journal.take();
-            let inserted = self.insert(id, description, public, at);
-            self.journal = kept;
-            return inserted;
-        }
+    fn add_commit(&mut self, id: &str, commit: NewCommit, at: Timestamp) -> Result<(), WriteError> {
         let gist = self.gists.get_mut(id).ok_or(WriteError::NotFound)?;
-        match event {
-            Event::Created { .. } => {}
-            Event::Committed {
-                revision,
-                parent,
-                committed_at,
-                at,
-            } => {
-                let find =
-                    |name: Revision| gist.by_name.get(&name).copied().ok_or(WriteError::NotFound);
-                let parent = parent.map(find).transpose()?;
-                if gist.by_name.contains_key(&revision)
-                    || parent.is_none() != gist.commits.is_empty()
-                {
-                    return Err(WriteError::Exists);
-                }
-                gist.commit(
-                    NewCommit {
-                        revision,
-                        parent,
-                        files,
-                        committed_at,
-                    },
-                    at,
-                );
-            }
-            Event::HeadMoved { revision, at } => {
-                let head = *gist.by_name.get(&revision).ok_or(WriteError::NotFound)?;
-                gist.reflog.push((at, head));
-                gist.updated_at = gist.commits[head].committed_at();
-            }
-            Event::Described { description, at } => {
-                gist.description = description;
-                gist.updated_at = at;
-            }
-            Event::Deleted => {
-                self.gists.remove(id);
-                self.order.retain(|other| other != id);
-            }
+        gist.commit(commit, at);
+        if let Some(changes) = &mut self.changes {
+            changes.push(GistChange {
+                gist: id.to_owned(),
+                change: gist.head_change(),
+            });
         }
         Ok(())
     }
 
-    /// The files of any revision ever made, also of one that has vanished.
-    #[must_use]
-    pub fn files_of(&self, id: &str, revision: Revision) -> Option<&Files> {
-        let gist = self.gist(id)?;
-        gist.by_name
-            .get(&revision)
-            .map(|index| &gist.commits[*index].files)
+    fn describe(&mut self, id: &str, description: String, at: i64) -> Result<(), WriteError> {
+        let gist = self.gist_mut(id)?;
+        if gist.description == description {
+            return Ok(());
+        }
+        gist.description.clone_from(&description);
+        gist.updated_at = at;
+        self.record(id, || Change::Described { description, at });
+        Ok(())
     }
 
-    fn note(&mut self, id: &str, event: impl FnOnce() -> Event) {
-        if let Some(journal) = &mut self.journal {
-            journal.push((id.to_owned(), event()));
+    /// Repeats a recorded change.
+    ///
+    /// # Errors
+    /// Returns an error if the change does not fit the gist.
+    pub fn replay(&mut self, line: GistChange) -> Result<(), WriteError> {
+        let id = &line.gist;
+        match line.change {
+            Change::Created {
+                description,
+                public,
+                at,
+            } => self.insert(id, description, public, at),
+            Change::Committed {
+                revision,
+                parent,
+                committed_at,
+                at,
+                files,
+            } => {
+                let gist = self.gist_mut(id)?;
+                let find = |name| gist.by_name.get(&name).copied();
+                let parent = match parent {
+                    Some(name) => Some(find(name).ok_or(WriteError::NotFound)?),
+                    None => None,
+                };
+                if find(revision).is_some() || parent.is_none() != gist.commits.is_empty() {
+                    return Err(WriteError::Exists);
+                }
+                let commit = NewCommit {
+                    revision,
+                    parent,
+                    files: gist.files_of(parent).changed(files),
+                    committed_at,
+                };
+                self.add_commit(id, commit, at)
+            }
+            Change::HeadMoved { revision, at } => self.move_head(id, revision, at),
+            Change::Described { description, at } => self.describe(id, description, at),
+            Change::Deleted => self.delete(id),
         }
     }
 
-    fn stamp(&self, now: Timestamp) -> i64 {
+    fn record(&mut self, id: &str, change: impl FnOnce() -> Change) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(GistChange {
+                gist: id.to_owned(),
+                change: change(),
+            });
+        }
+    }
+
+    /// Returns the date of a commit made now, in seconds by the service's clock.
+    fn date(&self, now: Timestamp) -> i64 {
         now.plus_ms(self.rules.clock_offset_ms).seconds()
     }
 

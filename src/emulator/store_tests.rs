@@ -1,7 +1,7 @@
-//! Tests of the store: one writer, racing writers, vanished revisions, replay.
+//! Tests of the store: one writer, racing writers, lost revisions, replay.
 
 use super::*;
-use crate::emulator::Commit;
+use crate::emulator::history::Commit;
 
 const T: Timestamp = Timestamp(1_000_000_000);
 
@@ -42,7 +42,7 @@ fn contents(view: View<'_>) -> Vec<String> {
         .collect()
 }
 
-/// Two writes that found the same head, the second finished in this way.
+/// Makes two writes with the same base, both finished with `race`.
 fn race(store: &mut Store, id: &str, race: Race) -> Result<Revision, WriteError> {
     let first = store
         .begin_write(id, Edit::put("leader.json", "first"))
@@ -56,7 +56,7 @@ fn race(store: &mut Store, id: &str, race: Race) -> Result<Revision, WriteError>
 }
 
 #[test]
-fn each_write_is_a_revision_on_top_of_the_last() {
+fn write_adds_revision_to_head() {
     let (mut store, id) = store();
     let one = write(&mut store, &id, "1", at(1));
     let two = write(&mut store, &id, "2", at(2));
@@ -71,7 +71,7 @@ fn each_write_is_a_revision_on_top_of_the_last() {
 }
 
 #[test]
-fn the_loser_of_a_race_gets_a_conflict_and_changes_nothing() {
+fn race_loser_gets_conflict() {
     let (mut store, id) = store();
     assert_eq!(
         race(&mut store, &id, Race::Conflict),
@@ -81,7 +81,7 @@ fn the_loser_of_a_race_gets_a_conflict_and_changes_nothing() {
 }
 
 #[test]
-fn stacked_racing_writes_are_both_in_history() {
+fn stacked_racing_writes_both_stay() {
     let (mut store, id) = store();
     race(&mut store, &id, Race::Stack).unwrap();
     assert_eq!(
@@ -91,7 +91,7 @@ fn stacked_racing_writes_are_both_in_history() {
 }
 
 #[test]
-fn a_vanishing_race_takes_the_first_write_out_of_history() {
+fn vanishing_race_loses_first_write() {
     let (mut store, id) = store();
     race(&mut store, &id, Race::Vanish).unwrap();
     assert_eq!(contents(store.read(&id).unwrap()), ["second", "{}"]);
@@ -103,7 +103,7 @@ fn a_vanishing_race_takes_the_first_write_out_of_history() {
 }
 
 #[test]
-fn a_stacked_edit_keeps_what_the_other_one_did_to_other_files() {
+fn stacked_edit_keeps_other_files() {
     let (mut store, id) = store();
     let mine = store.begin_write(&id, Edit::put("mine", "m")).unwrap();
     write(&mut store, &id, "theirs", at(1));
@@ -114,7 +114,7 @@ fn a_stacked_edit_keeps_what_the_other_one_did_to_other_files() {
 }
 
 #[test]
-fn a_stale_read_shows_the_head_of_that_time() {
+fn stale_read_shows_earlier_head() {
     let (mut store, id) = store();
     write(&mut store, &id, "1", at(10));
     write(&mut store, &id, "2", at(20));
@@ -128,7 +128,7 @@ fn a_stale_read_shows_the_head_of_that_time() {
 }
 
 #[test]
-fn identical_content_makes_a_revision_only_by_rule_or_force() {
+fn identical_write_adds_no_revision() {
     let (mut store, id) = store();
     let head = store.read(&id).unwrap().head().revision();
     assert_eq!(write(&mut store, &id, "{}", at(1)), head);
@@ -149,7 +149,7 @@ fn identical_content_makes_a_revision_only_by_rule_or_force() {
 }
 
 #[test]
-fn a_write_to_a_gist_deleted_meanwhile_is_not_found() {
+fn write_to_deleted_gist_fails() {
     let (mut store, id) = store();
     let pending = store
         .begin_write(&id, Edit::put("leader.json", "late"))
@@ -163,7 +163,7 @@ fn a_write_to_a_gist_deleted_meanwhile_is_not_found() {
 }
 
 #[test]
-fn the_newest_revisions_can_be_made_to_vanish_but_the_first_stays() {
+fn newest_revisions_can_be_removed() {
     let (mut store, id) = store();
     write(&mut store, &id, "1", at(1));
     write(&mut store, &id, "2", at(2));
@@ -174,7 +174,7 @@ fn the_newest_revisions_can_be_made_to_vanish_but_the_first_stays() {
 }
 
 #[test]
-fn one_seed_gives_one_sequence_of_revisions() {
+fn seed_determines_revisions() {
     let run = |seed| {
         let (store, id) = store_of(seed);
         (store.read(&id).unwrap().head().revision(), id)
@@ -184,7 +184,7 @@ fn one_seed_gives_one_sequence_of_revisions() {
 }
 
 #[test]
-fn when_a_revision_landed_is_known_to_the_millisecond_whatever_the_servers_clock_shows() {
+fn landing_time_ignores_clock_offset() {
     let (mut store, id) = store();
     store.set_rules(Rules {
         clock_offset_ms: -7_200_000,
@@ -192,14 +192,14 @@ fn when_a_revision_landed_is_known_to_the_millisecond_whatever_the_servers_clock
     });
     write(&mut store, &id, "first", T.plus_ms(1234));
     let head = store.read(&id).unwrap().head();
-    assert_eq!(head.landed(), T.plus_ms(1234));
+    assert_eq!(head.landed, T.plus_ms(1234));
     assert_eq!(head.committed_at(), T.seconds() - 7200 + 1);
 }
 
 #[test]
-fn events_build_the_same_store_again_with_vanished_revisions_vanished() {
+fn changes_rebuild_the_same_store() {
     let mut store = Store::new(1);
-    store.keep_events();
+    store.record_changes();
     let files = [("leader.json", "{}")].into_iter().collect();
     let id = store
         .create(
@@ -216,12 +216,8 @@ fn events_build_the_same_store_again_with_vanished_revisions_vanished() {
     store.remove_newest(&id, 1, at(4)).unwrap();
     write(&mut store, &id, "fourth", at(5));
     let mut again = Store::new(1);
-    for (id, event) in store.take_events() {
-        let files = match &event {
-            Event::Committed { revision, .. } => store.files_of(&id, *revision).unwrap().clone(),
-            _ => Files::default(),
-        };
-        again.replay(&id, event, files).unwrap();
+    for change in store.take_changes() {
+        again.replay(change).unwrap();
     }
     let revisions = |store: &Store| {
         store
@@ -236,13 +232,13 @@ fn events_build_the_same_store_again_with_vanished_revisions_vanished() {
         contents(again.read("abc").unwrap()),
         ["fourth", "second", "{}"]
     );
-    // The seed is the same, and still no revision is named twice.
+    // The seed is the same, but names stay unique.
     write(&mut again, "abc", "fifth", at(6));
     assert_eq!(again.read("abc").unwrap().depth(), 4);
 }
 
 #[test]
-fn many_thousand_revisions_of_one_small_file_are_no_burden() {
+fn store_holds_many_revisions() {
     let (mut store, id) = store();
     let pad = "x".repeat(300);
     for n in 0..20_000 {

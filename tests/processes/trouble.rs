@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::process::{Elector, LEASE, TOKEN, World, await_one_leading};
 use crate::support::{eventually, for_each, never_for};
-use elector::emulator::{Options, StartGist};
+use elector::emulator::{InitialGist, Options};
 use elector::http::ListenAddr;
 use nix::sys::signal::Signal;
 
@@ -21,7 +21,7 @@ fn free_port() -> u16 {
 fn service_at(port: u16) -> Options {
     Options {
         listen: ListenAddr::loopback(port),
-        gists: vec![StartGist {
+        gists: vec![InitialGist {
             id: "demo".into(),
             file: "leader.json".into(),
             content: "{}".into(),

@@ -6,7 +6,7 @@
 use std::thread;
 use std::time::Duration;
 
-use elector::emulator::{Faults, Span};
+use elector::emulator::{self, Faults};
 
 use super::election::{Election, Setting};
 use super::terms::{self, Term};
@@ -93,8 +93,8 @@ fn measure(suite: &Suite<'_>, contender: Contender, delay: &Delay) -> Result<(),
     }
     let most = u64::try_from(delay.most.as_millis()).unwrap_or(u64::MAX);
     service.set_faults(Faults {
-        read_ms: Span::between(0, most),
-        write_ms: Span::between(0, most),
+        read_ms: emulator::Delay::between(0, most),
+        write_ms: emulator::Delay::between(0, most),
         ..limited()
     });
     let from = clock::now();

@@ -22,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use elector::emulator::{Faults, GistService, Options, Span};
+use elector::emulator::{Delay, Faults, GistService, Options};
 
 use crate::contender::{Contender, Programs};
 use crate::figure::Figure;
@@ -53,8 +53,8 @@ impl Latency {
         match self {
             Latency::None => limited(),
             Latency::Assumed => Faults {
-                read_ms: Span::fixed(150),
-                write_ms: Span::fixed(500),
+                read_ms: Delay::fixed(150),
+                write_ms: Delay::fixed(500),
                 ..limited()
             },
         }

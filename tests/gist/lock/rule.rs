@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use elector::emulator::SeenRevision;
+use elector::emulator::GistRevision;
 use serde_json::Value;
 
 use crate::lock::support::{FILE, Rig};
@@ -32,7 +32,7 @@ pub(crate) fn write_of(text: Option<&str>) -> Option<Write> {
     (hex && supersedes.len() == 40).then_some(Write { id, supersedes })
 }
 
-pub(crate) fn judge(history: &[SeenRevision], file: &str) -> Judged {
+pub(crate) fn judge(history: &[GistRevision], file: &str) -> Judged {
     let oldest_first = history.iter().rev();
     let revisions: Vec<(String, Option<String>)> = oldest_first
         .map(|seen| (seen.revision.to_string(), seen.files.get(file).cloned()))

@@ -126,7 +126,7 @@ impl Service {
             .chain(own_protocol)
             .collect();
         let gist = NewGist {
-            description: String::new(),
+            description: None,
             public: false,
             files,
         };

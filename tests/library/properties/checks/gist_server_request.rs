@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use elector::emulator::{Chance, Faults, GistService, Options, Span, StartGist};
+use elector::emulator::{Delay, Faults, GistService, InitialGist, Options, Probability};
 use elector::lock::gist::wire::parse::{History, Want, read_commits, read_gist};
 
 use super::exchange::{Answer, answers, exchange};
@@ -46,7 +46,7 @@ pub fn check(data: &[u8]) {
 }
 
 fn service() -> GistService {
-    let gist = StartGist {
+    let gist = InitialGist {
         id: GIST.to_owned(),
         file: "leader.json".to_owned(),
         content: "{}".to_owned(),
@@ -184,7 +184,7 @@ fn faults_read_back(json: &[u8]) {
 fn tame(service: &GistService) {
     let faults = service.faults();
     faults_read_back(faults.to_json().as_bytes());
-    let (never, at_once) = (Chance::NEVER, Span::default());
+    let (never, at_once) = (Probability::NEVER, Delay::default());
     service.set_faults(Faults {
         outage: false,
         read_ms: at_once,

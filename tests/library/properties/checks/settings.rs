@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use elector::commands::settings::{Settings, SettingsError, all};
-use elector::emulator::StartGist;
+use elector::emulator::InitialGist;
 use elector::fmt::duration::{self, DurationError};
 use elector::http::ListenAddr;
 use elector::lock::LockSpec;
@@ -238,12 +238,12 @@ fn ids_and_names_are_plain(text: &str) {
         Ok(name) => assert!((1..=255).contains(&name.len()) && !name.contains(['/', '\n'])),
         Err(error) => assert_for_people(&error.to_string()),
     }
-    if let Ok(gist) = text.parse::<StartGist>() {
+    if let Ok(gist) = text.parse::<InitialGist>() {
         assert!(plain(&gist.id) && !gist.file.is_empty() && !gist.content.trim().is_empty());
     }
     if let Err(what) = AccessToken::parse(text) {
         assert_for_people(&what);
         assert!(text.trim().len() < 8 || !what.contains(text.trim()));
     }
-    let _ = text.parse::<elector::emulator::Token>();
+    let _ = text.parse::<elector::emulator::AccessToken>();
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::{env, fs};
 
-use elector::emulator::{GistService, Options, SeenRevision, StartError, StateError};
+use elector::emulator::{GistRevision, GistService, Options, StartError, StateFileError};
 use elector::lock::gist::wire::parse::{History, Want, read_gist};
 
 use super::exchange::{answers, exchange};
@@ -31,14 +31,14 @@ pub fn check(data: &[u8]) {
     fs::write(path, data).unwrap();
     match start(path) {
         Ok(service) => goes_on(service, path, data),
-        Err(StartError::State(StateError::NotOurs(_))) => {
+        Err(StartError::State(StateFileError::Foreign(_))) => {
             assert!(
                 !data.starts_with(HEADER),
                 "a file of ours is not known again"
             );
             assert_eq!(fs::read(path).unwrap(), data);
         }
-        Err(StartError::State(StateError::Corrupt(_, line, _))) => {
+        Err(StartError::State(StateFileError::Corrupt(_, line, _))) => {
             assert!(line > 1 && data.starts_with(HEADER), "line {line}");
             assert_eq!(fs::read(path).unwrap(), data);
         }
@@ -92,7 +92,7 @@ fn goes_on(service: GistService, path: &Path, data: &[u8]) {
     }
 }
 
-type Histories = BTreeMap<String, Vec<SeenRevision>>;
+type Histories = BTreeMap<String, Vec<GistRevision>>;
 
 fn histories(service: &GistService) -> Histories {
     let list = get(service, &format!("/gists?per_page={LISTED}"));
@@ -103,7 +103,7 @@ fn histories(service: &GistService) -> Histories {
 }
 
 /// Our own client can read it.
-fn is_shown(service: &GistService, id: &str, history: &[SeenRevision]) {
+fn is_shown(service: &GistService, id: &str, history: &[GistRevision]) {
     let body = get(service, &format!("/gists/{id}"));
     let newest = History::Newest;
     let want = Want {
