@@ -3,27 +3,27 @@
 //! This file owns the arguments; the other files of the folder scan and display.
 
 mod json;
-mod scan;
 mod table;
-mod timeline;
 mod words;
 
 use std::process::ExitCode;
 
-use self::scan::{MOST_REQUESTS, scan};
 use super::command::{
     Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, print,
 };
 use super::settings::Settings;
+use crate::election::lock::LockError;
+use crate::lock::term_history::TermHistory;
+use crate::system::clock;
 
 /// The command.
 pub const COMMAND: Command = Command {
     name: "history",
     summary: "show who led from when to when",
     details: "\
-Shows the terms, the gaps between them, and a timeline. Times are in UTC, by the
-store's clock. A term begins with its claim, and ends when the lease was released, or
-a lease after its last renewal.
+Shows the terms and the gaps between them. Times are in UTC, by the store's clock.
+A term begins with its claim, and ends when the lease was released, or a lease after
+its last renewal.
 
 The command searches for the borders between terms, so that it reads few of the
 revisions. Terms that it could not settle with its requests are shown as such.",
@@ -62,6 +62,9 @@ are shown); 2 wrong usage or settings.",
 const JSON: &str = "--json";
 const REQUESTS: &str = "--requests";
 
+/// Largest number of requests: stores with a rate limit grant no more per hour.
+const MOST_REQUESTS: u32 = 5_000;
+
 /// Default number of requests: two percent of the largest one, because the electors need the rest.
 const DEFAULT_REQUESTS: u32 = 100;
 
@@ -69,21 +72,45 @@ fn run(args: &Arguments) -> CommandResult {
     let requests = args.parsed(REQUESTS)?.unwrap_or(DEFAULT_REQUESTS);
     if !(2..=MOST_REQUESTS).contains(&requests) {
         let why = format!("{REQUESTS}: {requests} is not from 2 to {MOST_REQUESTS}");
-        return Err(UsageError::Value(why).into());
+        return Err(UsageError::new(why).into());
     }
     let settings = Settings::from_environment(false)?;
     let mut admin = settings.lock.backend().admin(&settings.election)?;
-    let scanned = scan(&mut *admin, requests);
-    let scanned = scanned
-        .map_err(|error| CommandError::failed(format!("signals cannot be caught: {error}")))?;
+    let history = admin.history(requests);
+    let scanned = Scanned {
+        lock: admin.describe(),
+        stopped: history.error.as_ref().map(reason),
+        history,
+    };
     let text = match args.has(JSON) {
         _ if scanned.history.revisions == 0 => String::new(),
         true => json::text(&scanned),
-        false => table::text(&scanned) + &timeline::text(&scanned.history),
+        false => table::text(&scanned),
     };
     print(&text)?;
     match scanned.stopped {
         Some(why) => Err(CommandError::failed(why)),
         None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// History as far as it was read.
+#[derive(Debug)]
+struct Scanned {
+    /// Where the record is kept.
+    lock: String,
+    history: TermHistory,
+    /// Reason why the scan ended early.
+    stopped: Option<String>,
+}
+
+/// Returns the reason for display, with the time at which a rate limit ends.
+fn reason(error: &LockError) -> String {
+    match error {
+        LockError::RateLimited { retry_after, .. } => {
+            let when = words::short(&clock::utc_timestamp_after(*retry_after));
+            format!("{error}, at {when} UTC")
+        }
+        error => error.to_string(),
     }
 }

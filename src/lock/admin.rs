@@ -1,11 +1,10 @@
 //! Interface between the commands for operators and one kind of lock.
 
 use std::fmt;
-use std::ops::ControlFlow;
 
 use super::inspection::InspectedRecord;
 use super::stats::StoreStats;
-use super::term_history::{Progress, TermHistory};
+use super::term_history::TermHistory;
 use crate::election::lock::LockError;
 use crate::election::record::LeaderElectionRecord;
 
@@ -46,13 +45,8 @@ pub trait Admin {
     /// If the place cannot be created, or if its content belongs to something else.
     fn init(&mut self) -> Result<Initialized, LockError>;
 
-    /// Reads who led when, with at most `max_requests` requests. `progress` is called before each
-    /// request and can end the scan.
-    fn history(
-        &mut self,
-        _max_requests: u32,
-        _progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> TermHistory {
+    /// Reads who led when, with at most `max_requests` requests.
+    fn history(&mut self, _max_requests: u32) -> TermHistory {
         TermHistory {
             error: Some(LockError::Refused(
                 "this kind of lock keeps no history of its records".to_owned(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::election::lock::LockError;
 
 /// Terms of a lock, in order of time, as far as they are known. Times are the store's, in seconds since
@@ -69,8 +71,9 @@ pub struct PastTerm {
     pub versions: (String, String),
 }
 
-/// Reason of a term's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Reason of a term's end, serialized by its name for scripts: `claimedAgain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum TermEnd {
     /// The term has not ended.
     Alive,
@@ -105,21 +108,6 @@ impl TermEnd {
             TermEnd::NotSettled => "not settled",
         }
     }
-
-    /// Returns the name for scripts.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            TermEnd::Alive => "alive",
-            TermEnd::Released => "released",
-            TermEnd::Expired => "expired",
-            TermEnd::ClaimedAgain => "claimedAgain",
-            TermEnd::Deposed => "deposed",
-            TermEnd::Overwritten => "overwritten",
-            TermEnd::NewerProtocol => "newerProtocol",
-            TermEnd::NotSettled => "notSettled",
-        }
-    }
 }
 
 /// Time in which nobody held the lease.
@@ -140,17 +128,6 @@ pub struct Unsettled {
     pub to: Option<i64>,
     /// Number of revisions.
     pub revisions: usize,
-}
-
-/// Progress of a history scan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Number of requests made, the next one included.
-    pub requests: u32,
-    /// Number of revisions listed so far.
-    pub listed: usize,
-    /// Number of revisions read so far.
-    pub read: usize,
 }
 
 impl TermHistory {

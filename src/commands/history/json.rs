@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::scan::Scanned;
+use super::Scanned;
 use crate::fmt::utc;
 use crate::lock::term_history::{Gap, PastTerm, Unsettled};
 
@@ -40,7 +40,7 @@ fn term(term: &PastTerm) -> Value {
         "to": time(term.to),
         "renewedAt": time(term.renewed),
         "leaseSeconds": term.lease.as_secs(),
-        "end": term.end.name(),
+        "end": term.end,
         "assumed": term.assumed,
         "firstVersion": term.versions.0,
         "lastVersion": term.versions.1,

@@ -2,21 +2,18 @@
 
 use std::fmt::Write;
 
-use super::scan::{MOST_REQUESTS, Scanned};
-use super::words::{between, date, day, name};
-use crate::fmt::count;
+use super::words::{between, date, day};
+use super::{MOST_REQUESTS, Scanned};
+use crate::fmt::{count, one_line, shortened};
 use crate::lock::term_history::{Entry, PastTerm, TermEnd, TermHistory};
 
 /// Length of a history, in seconds, above which every line shows the year.
 const SHORT_HISTORY: i64 = 300 * 86_400;
 
-/// Width in columns: that of an old terminal.
-const WIDTH: usize = 80;
+/// Longest description of the lock, in characters, so that its line fits an old terminal.
+const LONGEST_LOCK: usize = 79;
 
-/// Widest name of a leader, in columns.
-const LONGEST_NAME: usize = 60;
-
-/// Returns everything above the timeline.
+/// Returns the history for display.
 pub(super) fn text(scanned: &Scanned) -> String {
     let history = &scanned.history;
     let mut text = heading(scanned);
@@ -33,7 +30,7 @@ fn heading(scanned: &Scanned) -> String {
     let history = &scanned.history;
     format!(
         "{}\n{} from {} to {} (UTC)\n",
-        name(&scanned.lock, WIDTH),
+        shortened(&one_line(&scanned.lock), LONGEST_LOCK),
         revisions(history.revisions),
         date(history.oldest),
         date(history.newest),
@@ -123,7 +120,7 @@ fn leader(term: &PastTerm) -> String {
         (false, false) => " *",
         (false, true) => " **",
     };
-    name(&term.holder, LONGEST_NAME) + mark
+    one_line(&term.holder) + mark
 }
 
 /// Explains the marks in the table, and where the scan ended.

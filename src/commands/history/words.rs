@@ -1,8 +1,8 @@
-//! Times and names for the table and the timeline.
+//! Times for the table.
 
 use std::time::Duration;
 
-use crate::fmt::{one_line, span, utc};
+use crate::fmt::{span, utc};
 
 /// Shortens RFC 3339 text: `2026-11-22 10:00:00`.
 pub(super) fn short(rfc3339: &str) -> String {
@@ -35,52 +35,6 @@ pub(super) fn between(from: Option<i64>, to: Option<i64>) -> String {
     }
 }
 
-/// Returns the number of columns of a text. East Asian letters and pictures take two each.
-pub(super) fn columns(text: &str) -> usize {
-    text.chars().map(width).sum()
-}
-
-/// Approximates by Unicode blocks; combining characters count as one.
-fn width(letter: char) -> usize {
-    let wide = matches!(
-        letter,
-        '\u{1100}'..='\u{115f}'
-            | '\u{2e80}'..='\u{a4cf}'
-            | '\u{ac00}'..='\u{d7a3}'
-            | '\u{f900}'..='\u{faff}'
-            | '\u{fe30}'..='\u{fe6f}'
-            | '\u{ff00}'..='\u{ff60}'
-            | '\u{ffe0}'..='\u{ffe6}'
-            | '\u{1f300}'..='\u{1faff}'
-            | '\u{20000}'..='\u{3fffd}'
-    );
-    1 + usize::from(wide)
-}
-
-/// Shortens a foreign name to one line of at most `most` columns. It keeps the beginning and the end,
-/// which name the cluster and the pod.
-pub(super) fn name(text: &str, most: usize) -> String {
-    let text = one_line(text);
-    if columns(&text) <= most {
-        return text;
-    }
-    let room = most.saturating_sub(1);
-    let (mut front, mut back) = (String::new(), String::new());
-    for letter in text.chars() {
-        if columns(&front) + width(letter) > room / 2 {
-            break;
-        }
-        front.push(letter);
-    }
-    for letter in text.chars().rev() {
-        if columns(&front) + columns(&back) + width(letter) > room {
-            break;
-        }
-        back.insert(0, letter);
-    }
-    format!("{front}…{back}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,18 +48,5 @@ mod tests {
         assert_eq!(between(Some(5), Some(257)), "4m 12s");
         assert_eq!(between(Some(5), Some(4)), "0s");
         assert_eq!(between(None, Some(4)), "");
-    }
-
-    #[test]
-    fn long_name_keeps_both_ends() {
-        assert_eq!(name("napoleon", 8), "napoleon");
-        assert_eq!(name("napoleon/default/elector-7d4f", 13), "napole…r-7d4f");
-        assert_eq!(name("a\u{1b}[31m\n", 20), "a[31m");
-        for most in 1..30 {
-            assert!(
-                columns(&name("皇帝/拿破仑/波拿巴-七四", most)) <= most,
-                "{most}"
-            );
-        }
     }
 }

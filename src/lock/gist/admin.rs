@@ -1,7 +1,6 @@
 //! Gist lock as commands for operators use it: reads outside of an election, the write that deposes,
 //! and the creation of gists and files.
 
-use std::ops::ControlFlow;
 use std::thread;
 use std::time::Duration;
 
@@ -13,15 +12,13 @@ use super::scan::HistoryScan;
 use super::session::{Session, neutral};
 use super::stored::{Stored, to_first_text};
 use super::wire::{Reply, Request};
-use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::{Content, LockError, Observed, ResourceLock};
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::one_line;
 use crate::lock::admin::{Admin, Checks, Initialized};
-use crate::lock::backend::OpenError;
 use crate::lock::inspection::InspectedRecord;
 use crate::lock::stats::StoreStats;
-use crate::lock::term_history::{Progress, TermHistory};
+use crate::lock::term_history::TermHistory;
 use crate::system::clock;
 use crate::system::random::process_name;
 
@@ -48,26 +45,15 @@ const DEFAULT_FILE: &str = "leader.json";
 /// Description of a new gist, by which its owner recognises it.
 const DESCRIPTION: &str = "lease of an elector (multi-cluster-leader-election)";
 
-/// Access to a gist lock for operators.
-#[derive(Debug)]
-pub struct GistAdmin(Session);
-
-impl GistAdmin {
-    pub(super) fn open(
-        options: &GistOptions,
-        election: &LeaderElectionConfig,
-    ) -> Result<GistAdmin, OpenError> {
-        Session::open(options, election).map(GistAdmin)
-    }
-
+impl Session {
     /// Adds to the error of an unfinished history scan what the newest revision says.
     fn explain(&self, error: LockError) -> LockError {
-        let newest = self.0.inspector.newest().and_then(Stored::record);
+        let newest = self.inspector.newest().and_then(Stored::record);
         match (error, newest) {
             (LockError::Unfinished(why), Some(newest)) => LockError::Unfinished(format!(
                 "{why}, after {} requests. The newest revision names {:?} (fencing token {}), but \
                  may not be effective; create a new gist with elector init",
-                self.0.requests,
+                self.requests,
                 one_line(&newest.record.holder_identity),
                 newest.record.leader_transitions,
             )),
@@ -77,15 +63,15 @@ impl GistAdmin {
 
     /// Creates a secret gist whose only file holds a checkpoint.
     fn create_gist(&mut self) -> Result<Initialized, LockError> {
-        let file = self.0.options.file.as_deref().unwrap_or(DEFAULT_FILE);
+        let file = self.options.file.as_deref().unwrap_or(DEFAULT_FILE);
         let process = process_name()
             .map_err(|error| LockError::Unavailable(format!("/dev/urandom: {error}")))?;
         let request = Request::Create {
             description: DESCRIPTION.to_owned(),
             content: to_first_text(&free_record(0), &format!("{process}-1")),
         };
-        self.0.client.set_file(file);
-        match self.0.client.call(&request, CALL_TIMEOUT).reply {
+        self.client.set_file(file);
+        match self.client.call(&request, CALL_TIMEOUT).reply {
             Ok(Reply::Created(gist)) => Ok(self.initialized(
                 gist.as_str(),
                 file,
@@ -105,11 +91,11 @@ impl GistAdmin {
 
     /// Creates the file in an existing gist, unless it holds a record.
     fn create_file(&mut self) -> Result<Initialized, LockError> {
-        let lock = GistOptions::open(&self.0.options, &self.0.election);
+        let lock = GistOptions::open(&self.options, &self.election);
         let mut lock = lock.map_err(|error| LockError::Refused(error.to_string()))?;
         for _ in 0..CREATE_ATTEMPTS {
             let observed = read_patiently(&mut lock)?;
-            let gist = self.0.client.target().gist.clone();
+            let gist = self.client.target().gist.clone();
             let file = lock.file().unwrap_or_default().to_owned();
             let place = format!("file {:?} of gist {gist}", one_line(&file));
             let token = observed.highest_fencing_token.unwrap_or_default();
@@ -153,17 +139,17 @@ impl GistAdmin {
     }
 }
 
-impl Admin for GistAdmin {
+impl Admin for Session {
     fn describe(&self) -> String {
-        self.0.client.describe()
+        self.client.describe()
     }
 
     fn stats(&self) -> StoreStats {
-        self.0.client.stats()
+        self.client.stats()
     }
 
     fn inspect(&mut self) -> Result<InspectedRecord, LockError> {
-        match self.0.read() {
+        match self.read() {
             Ok(inspected) => Ok(neutral(&inspected)),
             Err(error) => Err(self.explain(error)),
         }
@@ -180,27 +166,23 @@ impl Admin for GistAdmin {
             .map_err(|_| LockError::Refused("the inspected record is of another store".into()))?;
         let content = record.to_json();
         let request = Request::Write { content, until };
-        self.0.call(&request).reply.map(drop)
+        self.call(&request).reply.map(drop)
     }
 
     fn check(&mut self) -> Checks {
-        checks::run(&mut self.0)
+        checks::run(self)
     }
 
     fn init(&mut self) -> Result<Initialized, LockError> {
-        match self.0.options.gist_id {
+        match self.options.gist_id {
             Some(_) => self.create_file(),
             None => self.create_gist(),
         }
     }
 
-    fn history(
-        &mut self,
-        max_requests: u32,
-        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> TermHistory {
-        let mut scan = HistoryScan::new(self.0.options.file.clone(), max_requests);
-        let error = self.run_scan(&mut scan, progress).err();
+    fn history(&mut self, max_requests: u32) -> TermHistory {
+        let mut scan = HistoryScan::new(self.options.file.clone(), max_requests);
+        let error = self.run_scan(&mut scan).err();
         TermHistory {
             error,
             ..scan.history()
@@ -208,21 +190,14 @@ impl Admin for GistAdmin {
     }
 }
 
-impl GistAdmin {
-    fn run_scan(
-        &mut self,
-        scan: &mut HistoryScan,
-        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<(), LockError> {
+impl Session {
+    fn run_scan(&mut self, scan: &mut HistoryScan) -> Result<(), LockError> {
         let mut failures = 0;
         while let Some(request) = scan.poll_request() {
-            if progress(&scan.progress()).is_break() {
-                return Ok(());
-            }
-            let answer = self.0.call(&request);
+            let answer = self.call(&request);
             let taken = scan.handle_answer(answer);
             if let Some(file) = scan.file() {
-                self.0.client.set_file(file);
+                self.client.set_file(file);
             }
             match taken {
                 Ok(()) => failures = 0,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::admin::GistAdmin;
 use super::checks;
 use super::options::{CONFIRM_DELAY, GistOptions};
+use super::session::Session;
 use crate::election::config::LeaderElectionConfig;
 use crate::lock::admin::Admin;
 use crate::lock::backend::{Backend, OpenError, Opened, Times};
@@ -27,7 +27,7 @@ impl Backend for GistOptions {
     }
 
     fn admin(&self, election: &LeaderElectionConfig) -> Result<Box<dyn Admin>, OpenError> {
-        Ok(Box::new(GistAdmin::open(self, election)?))
+        Ok(Box::new(Session::open(self, election)?))
     }
 
     fn checks(&self) -> &'static [&'static str] {

@@ -37,7 +37,7 @@ use super::rule::{
 };
 use super::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 use crate::election::lock::LockError;
-use crate::lock::term_history::{Progress, TermHistory};
+use crate::lock::term_history::TermHistory;
 
 pub use leadership::Leadership;
 pub use report::Piece;
@@ -103,16 +103,6 @@ impl HistoryScan {
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.file.as_deref()
-    }
-
-    /// Returns the progress.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        Progress {
-            requests: self.requests,
-            listed: self.history.commits.len(),
-            read: self.contents.len(),
-        }
     }
 
     /// Returns whether all requests are used up.

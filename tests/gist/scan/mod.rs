@@ -35,7 +35,7 @@ fn scan(gist: &mut Gist, budget: u32, shows: usize, mut meanwhile: impl FnMut(&m
         scan.handle_answer(gist.answer(&request, shows)).unwrap();
         meanwhile(gist);
     }
-    let made = scan.progress().requests;
+    let made = scan.history().requests;
     assert!(made <= budget && made as usize <= pages + texts + 2);
     Found {
         report: scan.history(),
