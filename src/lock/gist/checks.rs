@@ -12,9 +12,9 @@ use super::protocol::has_gist_scope;
 use super::session::{Clocks, Session, neutral};
 use super::stored::Stored;
 use super::token::AccessTokenKind;
-use super::wire::{About, Reply, Request};
+use super::wire::About;
 use crate::election::lock::LockError;
-use crate::fmt::{count, one_line, span};
+use crate::fmt::{one_line, span};
 use crate::lock::admin::{Checks, Finding, Level};
 use crate::net::AccessTokenSource;
 
@@ -26,15 +26,10 @@ pub(super) const ALL: &[&str] = &[
     "gist",
     "file",
     "history",
-    "writes",
     "requests",
-    "polls",
     "limit",
     "clock",
 ];
-
-/// Most entries on a page of the history.
-const PAGE: usize = 100;
 
 /// Clocks that differ by less agree well enough to compare two logs.
 const CLOSE_CLOCKS_MILLIS: i64 = 5_000;
@@ -42,14 +37,8 @@ const CLOSE_CLOCKS_MILLIS: i64 = 5_000;
 /// Requests of a start that need no warning: a little more than two locks in one gist cost each other.
 const CHEAP_START: u32 = 5;
 
-/// Revisions beyond which no candidate scans the history to its end.
-const LONG_HISTORY: u64 = 100_000;
-
 /// Fix for a history that costs too much.
 const NEW_GIST: &str = "create a new gist with elector init";
-
-/// Pages that show how long a history is, each ten times as far back as the one before.
-const FAR_PAGES: [u32; 3] = [11, 101, 1_001];
 
 /// Runs all checks, each of which depends on those before it.
 pub(super) fn run(session: &mut Session) -> Checks {
@@ -171,11 +160,7 @@ impl Run<'_> {
                 self.add(Finding::fail("history", text));
             }
             Err(_) => self.skip(&["history"]),
-            Ok(inspected) => {
-                let whole = inspected.effective.settled;
-                let length = length(|page| self.session.entries(page)).ok();
-                self.add(history(self.start, whole, length));
-            }
+            Ok(inspected) => self.add(history(self.start, inspected.effective.settled)),
         }
     }
 
@@ -183,11 +168,7 @@ impl Run<'_> {
         let election = &self.session.election;
         let github = self.session.options.api_url.is_github_com();
         let rate = self.session.client.rate_limit();
-        let mut found = vec![
-            limits::writes(election, github),
-            limits::requests(election, rate.as_ref(), github),
-            limits::polls(election, github),
-        ];
+        let mut found = vec![limits::requests(election, rate.as_ref(), github)];
         let limited = self.error(|error| matches!(error, LockError::RateLimited { .. }));
         let answered = self.answered(|_| true);
         found.push(match limited {
@@ -200,20 +181,6 @@ impl Run<'_> {
             false => Finding::skipped("clock"),
         });
         self.findings.append(&mut found);
-    }
-}
-
-impl Session {
-    /// Returns the number of entries on a page of the history.
-    fn entries(&mut self, page: u32) -> Result<usize, LockError> {
-        let request = Request::Commits {
-            page,
-            per_page: PAGE,
-        };
-        match self.call(&request).reply? {
-            Reply::Commits(commits) => Ok(commits.len()),
-            _ => Ok(0),
-        }
     }
 }
 
@@ -322,70 +289,21 @@ fn file(name: &str, named: bool, files: &[String], newest: Option<&Stored>) -> F
     Finding::ok("file", text)
 }
 
-/// Length of a gist's history, as far as a few requests show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Length {
-    Exactly(u64),
-    /// Bounds, both inclusive.
-    Between(u64, u64),
-    MoreThan(u64),
-}
-
-/// Measures a history with at most five requests. `entries` returns the number of entries on a page.
-fn length<E>(mut entries: impl FnMut(u32) -> Result<usize, E>) -> Result<Length, E> {
-    let size = entries(1)? as u64;
-    if entries(2)? == 0 {
-        return Ok(Length::Exactly(size));
-    }
-    let mut above = size;
-    for page in FAR_PAGES {
-        let before = u64::from(page - 1) * size;
-        if entries(page)? == 0 {
-            return Ok(Length::Between(above, before));
-        }
-        above = before;
-    }
-    Ok(Length::MoreThan(above))
-}
-
-impl Length {
-    fn text(self) -> String {
-        match self {
-            Length::Exactly(1) => "1 revision".to_owned(),
-            Length::Exactly(number) => format!("{} revisions", count(number)),
-            Length::Between(from, to) => format!("{} to {} revisions", count(from), count(to)),
-            Length::MoreThan(number) => format!("more than {} revisions", count(number)),
-        }
-    }
-}
-
 /// Judges what a start costs because of the history. `start` is the number of requests of the first
 /// read; `whole` tells whether that was all that a candidate must read.
-fn history(start: u32, whole: bool, length: Option<Length>) -> Finding {
-    let revisions = match length {
-        Some(length) => length.text(),
-        None => "an unknown number of revisions".to_owned(),
-    };
+fn history(start: u32, whole: bool) -> Finding {
     if !whole {
-        return Finding::warn(
-            "history",
-            format!(
-                "{revisions}; a start reads more than {start} of them, one request each; {NEW_GIST}"
-            ),
-        );
+        let text =
+            format!("a start reads more than {start} revisions, one request each; {NEW_GIST}");
+        return Finding::warn("history", text);
     }
     let cost = match start {
         1 => "1 request".to_owned(),
         _ => format!("{start} requests"),
     };
-    let text = format!("{revisions}; a start costs {cost}");
-    match length {
-        _ if start > CHEAP_START => Finding::warn("history", format!("{text}; {NEW_GIST}")),
-        Some(Length::MoreThan(number)) if number >= LONG_HISTORY => Finding::warn(
-            "history",
-            format!("{text}, but no candidate can read all of it if it must; {NEW_GIST}"),
-        ),
-        _ => Finding::ok("history", text),
+    match start > CHEAP_START {
+        true => Finding::warn("history", format!("a start costs {cost}; {NEW_GIST}")),
+        false => Finding::ok("history", format!("a start costs {cost}")),
     }
 }
 
@@ -498,53 +416,19 @@ mod tests {
         assert!(text("b.json", true, Some(&Stored::Blank)).contains("does not exist yet"));
     }
 
-    fn length_of(revisions: usize, size: usize) -> (Length, u32) {
-        let mut requests = 0;
-        let found = length(|page: u32| {
-            requests += 1;
-            let before = (page as usize - 1) * size;
-            Ok::<_, ()>(revisions.saturating_sub(before).min(size))
-        });
-        (found.unwrap(), requests)
-    }
-
-    #[test]
-    fn history_length_takes_few_requests() {
-        for (revisions, expected) in [
-            (1, Length::Exactly(1)),
-            (100, Length::Exactly(100)),
-            (101, Length::Between(100, 1_000)),
-            (1_000, Length::Between(100, 1_000)),
-            (1_001, Length::Between(1_000, 10_000)),
-            (11_000, Length::Between(10_000, 100_000)),
-            (400_000, Length::MoreThan(100_000)),
-        ] {
-            let (found, requests) = length_of(revisions, 100);
-            assert_eq!(found, expected, "{revisions}");
-            assert!(requests <= 5, "{requests}");
-        }
-        assert_eq!(length_of(400, 30).0, Length::Between(300, 3_000));
-        assert_eq!(length(|_| Err("no")), Err("no"));
-    }
-
     #[test]
     fn costly_start_names_fix() {
-        let long = Some(Length::MoreThan(100_000));
-        for (start, whole, length, level) in [
-            (1, true, Some(Length::Exactly(7)), Level::Ok),
-            (1, true, Some(Length::Between(10_000, 100_000)), Level::Ok),
-            (1, true, None, Level::Ok),
-            (1, true, long, Level::Warn),
-            (6, true, Some(Length::Exactly(7)), Level::Warn),
-            (21, false, long, Level::Warn),
+        for (start, whole, level) in [
+            (1, true, Level::Ok),
+            (6, true, Level::Warn),
+            (21, false, Level::Warn),
         ] {
-            let found = history(start, whole, length);
+            let found = history(start, whole);
             assert_eq!(found.level, level, "{}", found.text);
             let helps = found.text.contains("elector init");
             assert_eq!(helps, level == Level::Warn, "{}", found.text);
         }
-        let text = history(1, true, Some(Length::Exactly(1))).text;
-        assert_eq!(text, "1 revision; a start costs 1 request");
+        assert_eq!(history(1, true).text, "a start costs 1 request");
     }
 
     #[test]

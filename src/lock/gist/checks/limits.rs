@@ -1,19 +1,15 @@
-//! Rate limits of GitHub against the settings: how many locks and candidates one user can have. Pure.
-
-use std::time::Duration;
+//! Rate limits of GitHub against the settings: how many candidates one user can have. Pure.
+//!
+//! The warnings of the settings cover periods that a single leader or candidate may not use.
 
 use crate::election::config::LeaderElectionConfig;
 use crate::fmt::count;
 use crate::lock::admin::Finding;
-use crate::lock::gist::client::{RateLimit, WriteLimits};
+use crate::lock::gist::client::RateLimit;
 use crate::lock::stats;
 
 /// GitHub's primary limit: requests per hour and user.
 const GITHUB_REQUESTS: u64 = 5_000;
-
-/// GitHub's points per minute and user, and the points of a write. A read costs one.
-const POINTS_PER_MINUTE: f64 = 900.0;
-const POINTS_PER_WRITE: f64 = 5.0;
 
 /// Share of the requests to plan with: below a fifth, candidates poll less often.
 const USABLE: f64 = 0.8;
@@ -23,52 +19,10 @@ const FEW: f64 = 3.0;
 const MANY: f64 = 10.0;
 
 const HOUR: f64 = 3_600.0;
-const MINUTE: f64 = 60.0;
-
-/// Returns how often an event with this period happens within `window` seconds.
-fn times(period: Duration, window: f64) -> f64 {
-    window / period.as_secs_f64()
-}
 
 fn whole(number: f64) -> String {
     // Numbers of requests are neither negative nor beyond 64 bits.
     count(number.round() as u64)
-}
-
-/// Judges a leader's writes per hour. GitHub shows this limit in no header.
-pub(super) fn writes(election: &LeaderElectionConfig, github: bool) -> Finding {
-    let renewals = times(election.retry_period, HOUR);
-    let made = format!(
-        "a leader makes {} per hour (RETRY_PERIOD={:?})",
-        whole(renewals),
-        election.retry_period
-    );
-    if !github {
-        let text = format!("{made}; this service's limit is unknown, github.com accepts 500");
-        return Finding::ok("writes", text);
-    }
-    let limit = f64::from(WriteLimits::github(election).per_hour);
-    let locks = (limit / renewals).floor();
-    if locks < 1.0 {
-        return Finding::fail(
-            "writes",
-            format!(
-                "{made}, but GitHub accepts {limit} from one user; use RETRY_PERIOD=8s or more, with \
-                 RENEW_DEADLINE and LEASE_DURATION to match"
-            ),
-        );
-    }
-    let locks = match locks {
-        1.0 => "1 lock".to_owned(),
-        _ => format!("{} locks", whole(locks)),
-    };
-    Finding::ok(
-        "writes",
-        format!(
-            "{made}, GitHub accepts {limit} from one user: enough for {locks}; for n times as many, \
-             use n times the periods"
-        ),
-    )
 }
 
 /// Judges all candidates' requests per hour. Each renewal costs the leader a write, and every other
@@ -78,7 +32,7 @@ pub(super) fn requests(
     rate: Option<&RateLimit>,
     github: bool,
 ) -> Finding {
-    let each = times(election.retry_period, HOUR);
+    let each = HOUR / election.retry_period.as_secs_f64();
     let made = format!(
         "{FEW} candidates make {} per hour, {MANY} make {}",
         whole(FEW * each),
@@ -98,31 +52,6 @@ pub(super) fn requests(
         ..2.0 => Finding::fail("requests", text),
         ..FEW => Finding::warn("requests", text),
         _ => Finding::ok("requests", text),
-    }
-}
-
-/// Judges all candidates' points per minute, to which a 304 counts as well.
-pub(super) fn polls(election: &LeaderElectionConfig, github: bool) -> Finding {
-    let each = times(election.poll_period, MINUTE);
-    let leader = POINTS_PER_WRITE * times(election.retry_period, MINUTE);
-    let of = |candidates: f64| whole(candidates * each + leader);
-    let made = format!(
-        "{FEW} candidates use {} points per minute, {MANY} use {} (POLL_PERIOD={:?})",
-        of(FEW),
-        of(MANY),
-        election.poll_period
-    );
-    if !github {
-        return Finding::ok("polls", made);
-    }
-    let most = ((POINTS_PER_MINUTE - leader) / each).floor().max(0.0);
-    let text = format!(
-        "{made}, of {POINTS_PER_MINUTE}: more than {} need a longer POLL_PERIOD",
-        whole(most)
-    );
-    match most < MANY {
-        true => Finding::warn("polls", text),
-        false => Finding::ok("polls", text),
     }
 }
 
@@ -152,13 +81,14 @@ pub(super) fn remaining(rate: Option<&RateLimit>) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::lock::admin::Level;
 
-    fn seconds(retry: u64, poll_millis: u64) -> LeaderElectionConfig {
+    fn seconds(retry: u64) -> LeaderElectionConfig {
         LeaderElectionConfig {
             retry_period: Duration::from_secs(retry),
-            poll_period: Duration::from_millis(poll_millis),
             ..LeaderElectionConfig::new("a")
         }
     }
@@ -173,43 +103,22 @@ mod tests {
     }
 
     #[test]
-    fn defaults_suit_one_lock_and_eight_candidates() {
+    fn defaults_suit_eight_candidates() {
         let election = LeaderElectionConfig::new("a");
-        let writes = writes(&election, true);
-        assert_eq!(writes.level, Level::Ok);
-        assert!(writes.text.contains("450 per hour"), "{}", writes.text);
-        assert!(writes.text.contains("for 1 lock;"), "{}", writes.text);
         let requests = requests(&election, None, true);
         assert_eq!(requests.level, Level::Ok);
         for part in ["1,350", "10 make 4,500", "of the 5,000", "more than 8 need"] {
             assert!(requests.text.contains(part), "{part}: {}", requests.text);
         }
-        let polls = polls(&election, true);
-        assert_eq!(polls.level, Level::Ok);
-        for part in ["use 128 points", "10 use 338", "more than 28 need"] {
-            assert!(polls.text.contains(part), "{part}: {}", polls.text);
-        }
-    }
-
-    #[test]
-    fn longer_period_suits_more_locks() {
-        for (retry, locks) in [(16, "2 locks"), (24, "3 locks"), (80, "11 locks")] {
-            let finding = writes(&seconds(retry, 2_000), true);
-            assert!(finding.text.contains(locks), "{}", finding.text);
-        }
     }
 
     #[test]
     fn too_short_period_fails() {
-        let short = seconds(4, 100);
-        assert_eq!(writes(&short, true).level, Level::Fail);
-        assert_eq!(writes(&short, false).level, Level::Ok);
-        assert_eq!(polls(&short, true).level, Level::Warn);
-        assert_eq!(requests(&short, None, true).level, Level::Ok);
-        assert_eq!(requests(&seconds(2, 100), None, true).level, Level::Warn);
-        assert_eq!(requests(&seconds(1, 100), None, true).level, Level::Fail);
-        assert_eq!(requests(&seconds(1, 100), None, false).level, Level::Ok);
-        let announced = requests(&seconds(1, 100), Some(&rate(15_000, 1)), false);
+        assert_eq!(requests(&seconds(4), None, true).level, Level::Ok);
+        assert_eq!(requests(&seconds(2), None, true).level, Level::Warn);
+        assert_eq!(requests(&seconds(1), None, true).level, Level::Fail);
+        assert_eq!(requests(&seconds(1), None, false).level, Level::Ok);
+        let announced = requests(&seconds(1), Some(&rate(15_000, 1)), false);
         assert_eq!(announced.level, Level::Ok);
         assert!(
             announced.text.contains("of the 15,000"),
