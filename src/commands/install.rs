@@ -11,12 +11,10 @@
 //! of them run simultaneously. A killed one leaves its temporary file, which nothing uses.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-use nix::fcntl::OFlag;
 
 use super::command::{
     Arguments, Command, CommandError, CommandResult, Operands, UsageError, print,
@@ -30,11 +28,11 @@ pub const COMMAND: Command = Command {
     details: "\
 For an init container that shares the volume DIR with a container of another image,
 which then runs `DIR/elector run -- PROGRAM`. The file appears as a whole or not at
-all, every user may read and execute it, and an identical file is kept. The command
-needs no settings, and no rights except to write in DIR.",
+all, and every user may read and execute it. The command needs no settings, and no
+rights except to write in DIR.",
     options: &[],
     operands: Operands::One("DIR"),
-    notes: "Exit codes: 0 installed, now or before; 1 failed; 2 wrong usage.",
+    notes: "Exit codes: 0 installed; 1 failed; 2 wrong usage.",
     run,
 };
 
@@ -47,59 +45,37 @@ const RUNNING: &str = "/proc/self/exe";
 /// Mode of the installed file. Why: the program beside often runs as another user.
 const MODE: u32 = 0o755;
 
-/// Bytes that are compared at a time.
-const CHUNK: u64 = 64 * 1024;
-
-/// Result of an installation.
-#[derive(Debug, PartialEq, Eq)]
-enum Installed {
-    Now,
-    Before,
-}
-
 fn run(args: &Arguments) -> CommandResult {
     let folder = folder(args)?;
     let target = folder.join(BINARY);
     let version = env!("CARGO_PKG_VERSION");
     let shown = target.display();
-    let done = match install(&folder, &target).map_err(CommandError::failed)? {
-        Installed::Now => format!("installed elector {version} as {shown}\n"),
-        Installed::Before => format!("elector {version} is already installed as {shown}\n"),
-    };
-    print(&done)?;
+    install(&folder, &target).map_err(CommandError::failed)?;
+    print(&format!("installed elector {version} as {shown}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn folder(args: &Arguments) -> Result<PathBuf, UsageError> {
     match args.operand() {
         Some(folder) if !folder.is_empty() => Ok(PathBuf::from(folder)),
-        _ => Err(UsageError::Value(
-            "DIR is missing; name the directory to install in".to_owned(),
+        _ => Err(UsageError::new(
+            "DIR is missing; name the directory to install in",
         )),
     }
 }
 
-fn install(folder: &Path, target: &Path) -> Result<Installed, String> {
+fn install(folder: &Path, target: &Path) -> Result<(), String> {
     check_folder(folder)?;
-    let unreadable = |error| format!("this program's own file cannot be read: {error}");
-    let mut running = File::open(RUNNING).map_err(unreadable)?;
-    match fs::symlink_metadata(target) {
-        Ok(found) if found.is_dir() => {
-            return Err(format!(
-                "{} is a directory; remove it, or name another DIR",
-                target.display()
-            ));
-        }
-        Ok(found) if found.is_file() && is_same(target, &mut running) => {
-            return Ok(Installed::Before);
-        }
-        // Anything else is replaced. An error shows then.
-        _ => {}
+    if fs::symlink_metadata(target).is_ok_and(|found| found.is_dir()) {
+        return Err(format!(
+            "{} is a directory; remove it, or name another DIR",
+            target.display()
+        ));
     }
-    // Again from the start.
-    let mut running = File::open(RUNNING).map_err(unreadable)?;
-    put(&mut running, folder, target).map_err(|error| explain(folder, &error))?;
-    Ok(Installed::Now)
+    let running = File::open(RUNNING);
+    let mut running =
+        running.map_err(|error| format!("this program's own file cannot be read: {error}"))?;
+    put(&mut running, folder, target).map_err(|error| explain(folder, &error))
 }
 
 fn check_folder(folder: &Path) -> Result<(), String> {
@@ -113,40 +89,6 @@ fn check_folder(folder: &Path) -> Result<(), String> {
         Err(error) => Err(format!(
             "{shown} cannot be examined: {error}; give this user access, or name another directory"
         )),
-    }
-}
-
-/// Returns whether the file at `path` has this content and the right mode; false if it cannot be read.
-fn is_same(path: &Path, content: &mut File) -> bool {
-    // By now it may have been replaced by a link, or by a pipe without a writer.
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path);
-    opened.is_ok_and(|mut file| {
-        has_mode(&file).unwrap_or(false) && same_bytes(&mut file, content).unwrap_or(false)
-    })
-}
-
-fn has_mode(file: &File) -> io::Result<bool> {
-    let found = file.metadata()?;
-    Ok(found.is_file() && found.permissions().mode() & 0o7777 == MODE)
-}
-
-fn same_bytes(one: &mut impl Read, other: &mut impl Read) -> io::Result<bool> {
-    let (mut left, mut right) = (Vec::new(), Vec::new());
-    loop {
-        left.clear();
-        right.clear();
-        one.by_ref().take(CHUNK).read_to_end(&mut left)?;
-        other.by_ref().take(CHUNK).read_to_end(&mut right)?;
-        if left != right {
-            return Ok(false);
-        }
-        if left.is_empty() {
-            return Ok(true);
-        }
     }
 }
 
@@ -181,22 +123,17 @@ fn write(content: &mut File, path: &Path) -> io::Result<()> {
 
 fn explain(folder: &Path, error: &io::Error) -> String {
     let shown = folder.display();
-    match error.kind() {
-        ErrorKind::PermissionDenied => {
-            let user = nix::unistd::geteuid();
-            format!(
-                "{shown} cannot be written by user {user}; let this user write there (in a pod, set \
-                 fsGroup), or name another directory"
-            )
-        }
-        ErrorKind::ReadOnlyFilesystem => {
-            format!("{shown} is on a read-only file system; name a directory in a writable volume")
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            format!("{shown} has no space for the program: {error}; enlarge the volume")
-        }
-        _ => format!("{shown}: the program cannot be installed: {error}"),
+    if error.kind() == ErrorKind::PermissionDenied {
+        let user = nix::unistd::geteuid();
+        return format!(
+            "{shown} cannot be written by user {user}; let this user write there (in a pod, set \
+             fsGroup), or name another directory"
+        );
     }
+    format!(
+        "{shown}: the program cannot be installed: {error}; name a directory that can be written and \
+         has enough space"
+    )
 }
 
 #[cfg(test)]
@@ -228,17 +165,5 @@ mod tests {
             let error = error.to_string();
             assert!(error.contains(part), "{args:?}: {error}");
         }
-    }
-
-    #[test]
-    fn comparison_covers_all_bytes() {
-        let long = vec![7; 3 * CHUNK as usize];
-        let mut other_end = long.clone();
-        *other_end.last_mut().unwrap() = 8;
-        let same = |one: &[u8], other: &[u8]| same_bytes(&mut &*one, &mut &*other).unwrap();
-        assert!(same(&long, &long) && same(&[], &[]));
-        assert!(!same(&long, &other_end));
-        assert!(!same(&long, &long[1..]) && !same(&long[1..], &long));
-        assert!(!same(&[], &[0]) && !same(&[0], &[]));
     }
 }

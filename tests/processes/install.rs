@@ -90,12 +90,6 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Returns what distinguishes a file from its replacement.
-fn identity(path: &Path) -> (u64, i64, i64) {
-    let found = fs::metadata(path).unwrap();
-    (found.ino(), found.ctime(), found.ctime_nsec())
-}
-
 #[test]
 fn running_program_is_installed_for_every_user() {
     let scratch = Scratch::new();
@@ -111,24 +105,6 @@ fn running_program_is_installed_for_every_user() {
         let version = Command::new(&target).arg("--version").output().unwrap();
         assert!(version.status.success() && version.stdout.starts_with(b"elector "));
     }
-}
-
-#[test]
-fn identical_file_is_kept() {
-    let scratch = Scratch::new();
-    let folder = scratch.folder("shared", 0o755);
-    assert_eq!(install(&folder).code, Some(0));
-    let target = folder.join("elector");
-    let before = identity(&target);
-
-    let again = install(&folder);
-    assert_eq!((again.code, again.err.as_str()), (Some(0), ""));
-    assert!(again.out.contains("already installed"), "{}", again.out);
-    // Also by itself, from where it runs.
-    let itself = said(Command::new(&target).arg("install").arg(&folder));
-    assert!(itself.out.contains("already installed"), "{}", itself.out);
-    assert_eq!(identity(&target), before);
-    assert_installed(&folder);
 }
 
 #[test]
@@ -303,7 +279,7 @@ fn any_user_installs_for_every_user() {
     let target = folder.join("elector");
     assert_eq!(fs::metadata(&target).unwrap().uid(), STRANGER);
     let second = said(as_user(&scratch, STRANGER + 1).arg("install").arg(&folder));
-    assert!(second.out.contains("already installed"), "{}", second.err);
+    assert!(second.out.starts_with("installed"), "{}", second.err);
     // A file that this user cannot read is replaced.
     fs::set_permissions(&target, Permissions::from_mode(0o700)).unwrap();
     let third = said(as_user(&scratch, STRANGER + 2).arg("install").arg(&folder));
