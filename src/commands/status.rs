@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::command::{
     Arguments, Command, CommandError, CommandOption, CommandResult, Operands, print,
@@ -137,29 +137,29 @@ impl LockStatus {
     #[must_use]
     pub fn json(&self) -> String {
         let record = &self.record;
-        let json = Json {
-            leader: record.leader(),
-            state: record.state().name(),
-            holder: record.content.holder(),
-            fencing_token: record.fencing_token,
-            renewed_seconds_ago: record.age().map(|age| age.as_secs()),
-            lease_seconds: record.lease_duration().map(|lease| lease.as_secs()),
-            expires_in_seconds: record.expires_in().map(|left| left.as_secs()),
-            leading_since: self.leading_since(),
-            renewed_at: record.written_at.and_then(utc),
-            now: record.read_at.and_then(utc),
-            version: &record.version,
-            lock: &self.lock,
-            rate_limit: self.rate_limit.map(|rate| JsonRateLimit {
-                limit: rate.limit,
-                remaining: rate.remaining,
-                resets_in_seconds: rate.resets_in(record.read_at).map(|time| time.as_secs()),
-            }),
-        };
-        // Texts and numbers cannot fail to be written.
-        let mut text = serde_json::to_string(&json).unwrap_or_default();
-        text.push('\n');
-        text
+        let rate_limit = self.rate_limit.map(|rate| {
+            json!({
+                "limit": rate.limit,
+                "remaining": rate.remaining,
+                "resetsInSeconds": rate.resets_in(record.read_at).map(|time| time.as_secs()),
+            })
+        });
+        let all = json!({
+            "leader": record.leader(),
+            "state": record.state(),
+            "holder": record.content.holder(),
+            "fencingToken": record.fencing_token,
+            "renewedSecondsAgo": record.age().map(|age| age.as_secs()),
+            "leaseSeconds": record.lease_duration().map(|lease| lease.as_secs()),
+            "expiresInSeconds": record.expires_in().map(|left| left.as_secs()),
+            "leadingSince": self.leading_since(),
+            "renewedAt": record.written_at.and_then(utc),
+            "now": record.read_at.and_then(utc),
+            "version": record.version,
+            "lock": self.lock,
+            "rateLimit": rate_limit,
+        });
+        format!("{all}\n")
     }
 
     fn leading_since(&self) -> &str {
@@ -168,32 +168,6 @@ impl LockStatus {
             (_, Some(record)) => &record.acquire_time,
         }
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Json<'a> {
-    leader: &'a str,
-    state: &'a str,
-    holder: &'a str,
-    fencing_token: Option<u64>,
-    renewed_seconds_ago: Option<u64>,
-    lease_seconds: Option<u64>,
-    expires_in_seconds: Option<u64>,
-    leading_since: &'a str,
-    renewed_at: Option<String>,
-    now: Option<String>,
-    version: &'a str,
-    lock: &'a str,
-    rate_limit: Option<JsonRateLimit>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct JsonRateLimit {
-    limit: u64,
-    remaining: u64,
-    resets_in_seconds: Option<u64>,
 }
 
 #[cfg(test)]
@@ -271,8 +245,22 @@ rate limit     4,893 of 5,000 requests left, all again in 44m 59s
 
     #[test]
     fn every_state_is_in_help() {
-        for state in LeaseState::ALL {
-            assert!(COMMAND.notes.contains(state.name()), "{}", state.name());
+        for state in [
+            LeaseState::Held,
+            LeaseState::Expired,
+            LeaseState::Released,
+            LeaseState::ForeignWrite,
+            LeaseState::Checkpoint,
+            LeaseState::Corrupt,
+            LeaseState::Deleted,
+            LeaseState::NeverWritten,
+            LeaseState::NotARecord,
+            LeaseState::NewerProtocol,
+            LeaseState::Undated,
+        ] {
+            let name = json!(state);
+            let name = name.as_str().unwrap();
+            assert!(COMMAND.notes.contains(name), "{name}");
         }
     }
 }

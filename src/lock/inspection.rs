@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::election::lock::Content;
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::{one_line, span};
@@ -48,8 +50,9 @@ pub enum Refusal {
     },
 }
 
-/// State of a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// State of a lease, serialized by its name for scripts: `foreignWrite`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum LeaseState {
     /// A holder renewed it less than a lease ago.
     Held,
@@ -73,41 +76,6 @@ pub enum LeaseState {
     NewerProtocol,
     /// There is a holder, but the store gives no dates.
     Undated,
-}
-
-impl LeaseState {
-    /// Every state.
-    pub const ALL: [LeaseState; 11] = [
-        LeaseState::Held,
-        LeaseState::Expired,
-        LeaseState::Released,
-        LeaseState::ForeignWrite,
-        LeaseState::Checkpoint,
-        LeaseState::Corrupt,
-        LeaseState::Deleted,
-        LeaseState::NeverWritten,
-        LeaseState::NotARecord,
-        LeaseState::NewerProtocol,
-        LeaseState::Undated,
-    ];
-
-    /// Returns the name for scripts.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            LeaseState::Held => "held",
-            LeaseState::Expired => "expired",
-            LeaseState::Released => "released",
-            LeaseState::ForeignWrite => "foreignWrite",
-            LeaseState::Checkpoint => "checkpoint",
-            LeaseState::Corrupt => "corrupt",
-            LeaseState::Deleted => "deleted",
-            LeaseState::NeverWritten => "neverWritten",
-            LeaseState::NotARecord => "notARecord",
-            LeaseState::NewerProtocol => "newerProtocol",
-            LeaseState::Undated => "undated",
-        }
-    }
 }
 
 impl InspectedRecord {
