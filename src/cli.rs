@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::commands::command::{
-    Arguments, Command, CommandError, CommandResult, FAILED, USAGE, UsageError, nearest, print,
+    Arguments, Command, CommandError, CommandResult, FAILED, USAGE, UsageError, print,
 };
 use crate::commands::table::{COMMANDS, find};
 use crate::commands::{help, run};
@@ -98,10 +98,10 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, UsageError
         GUARD_COMMAND => Ok(Request::Guard(rest)),
         EXEC_COMMAND => Ok(Request::Exec(rest)),
         HELP => help_on(&rest),
-        option if option.starts_with('-') => Err(UsageError::UnknownOption {
-            nearest: nearest(option, OPTIONS.iter().copied()),
-            option: option.to_owned(),
-        }),
+        option if option.starts_with('-') => {
+            let known = OPTIONS.iter().copied();
+            Err(UsageError::unknown("option", option, known))
+        }
         name => Ok(Request::Command(command(name)?, rest)),
     }
 }
@@ -114,17 +114,14 @@ fn help_on(args: &[OsString]) -> Result<Request, UsageError> {
     let topic = topic.map(|topic| command(&topic)).transpose()?;
     match args.next() {
         None => Ok(Request::Help(topic)),
-        Some(argument) => Err(UsageError::Stray(argument.into_owned())),
+        Some(argument) => Err(UsageError::stray(&argument)),
     }
 }
 
 fn command(name: &str) -> Result<&'static Command, UsageError> {
     find(name).ok_or_else(|| {
         let names = COMMANDS.iter().map(|command| command.name);
-        UsageError::UnknownCommand {
-            nearest: nearest(name, names.chain([HELP])),
-            name: name.to_owned(),
-        }
+        UsageError::unknown("command", name, names.chain([HELP]))
     })
 }
 

@@ -152,50 +152,41 @@ impl From<UsageError> for CommandError {
     }
 }
 
-/// Reason why arguments cannot be used.
-#[non_exhaustive]
+/// Reason why arguments cannot be used: the problem and its fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UsageError {
-    /// There is no such command.
-    UnknownCommand {
-        /// Word in its place.
-        name: String,
-        /// Command that was probably meant.
-        nearest: Option<&'static str>,
-    },
-    /// The command has no such option.
-    UnknownOption {
-        /// Option, with its dashes.
-        option: String,
-        /// Option that was probably meant.
-        nearest: Option<&'static str>,
-    },
-    /// The command takes no (further) argument.
-    Stray(String),
-    /// An argument is missing, or its value is wrong. Holds the message.
-    Value(String),
+pub struct UsageError(String);
+
+impl UsageError {
+    /// Returns an error with this message.
+    pub fn new(message: impl Into<String>) -> Self {
+        UsageError(message.into())
+    }
+
+    /// Returns the error for an argument that the command does not take.
+    pub(crate) fn stray(argument: &str) -> Self {
+        UsageError(format!(
+            "unexpected argument {}; remove it",
+            quoted(argument)
+        ))
+    }
+
+    /// Returns the error for a word that is not among the `known` ones. `kind` says what it should be.
+    pub(crate) fn unknown(
+        kind: &str,
+        word: &str,
+        known: impl Iterator<Item = &'static str>,
+    ) -> Self {
+        let suggestion = match nearest(word, known) {
+            Some(known) if known != word => format!("; did you mean `{known}`?"),
+            _ => String::new(),
+        };
+        UsageError(format!("unknown {kind} {}{suggestion}", quoted(word)))
+    }
 }
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (word, nearest) = match self {
-            UsageError::UnknownCommand { name, nearest } => {
-                write!(f, "unknown command {}", quoted(name))?;
-                (name, nearest)
-            }
-            UsageError::UnknownOption { option, nearest } => {
-                write!(f, "unknown option {}", quoted(option))?;
-                (option, nearest)
-            }
-            UsageError::Stray(argument) => {
-                return write!(f, "unexpected argument {}; remove it", quoted(argument));
-            }
-            UsageError::Value(message) => return f.write_str(message),
-        };
-        match nearest {
-            Some(known) if known != word => write!(f, "; did you mean `{known}`?"),
-            _ => Ok(()),
-        }
+        f.write_str(&self.0)
     }
 }
 
@@ -203,7 +194,7 @@ impl std::error::Error for UsageError {}
 
 impl From<lexopt::Error> for UsageError {
     fn from(error: lexopt::Error) -> Self {
-        UsageError::Value(match error {
+        UsageError(match error {
             lexopt::Error::MissingValue {
                 option: Some(option),
             } => format!("{option} needs a value"),
@@ -273,12 +264,12 @@ impl Arguments {
                 self.operand = Some(word.clone());
                 Ok(())
             }
-            Operands::Program => Err(UsageError::Value(format!(
+            Operands::Program => Err(UsageError(format!(
                 "unexpected argument {}; put `--` before the program, as in `elector {} -- PROGRAM`",
                 quoted(&shown),
                 command.name
             ))),
-            _ => Err(UsageError::Stray(shown.into_owned())),
+            _ => Err(UsageError::stray(&shown)),
         }
     }
 
@@ -299,7 +290,7 @@ impl Arguments {
     /// Parses the last value of an option.
     ///
     /// # Errors
-    /// Returns [`UsageError::Value`] if the value is not UTF-8 or cannot be parsed.
+    /// Returns [`UsageError`] if the value is not UTF-8 or cannot be parsed.
     pub fn parsed<T>(&self, option: &str) -> Result<Option<T>, UsageError>
     where
         T: FromStr<Err: fmt::Display>,
@@ -336,10 +327,10 @@ impl Arguments {
 fn parsed<T: FromStr<Err: fmt::Display>>(option: &str, value: &OsStr) -> Result<T, UsageError> {
     let Some(text) = value.to_str() else {
         let why = format!("{option} is not valid UTF-8; write its value in UTF-8");
-        return Err(UsageError::Value(why));
+        return Err(UsageError(why));
     };
     let value = text.parse();
-    value.map_err(|error: T::Err| UsageError::Value(format!("{option}: {error}")))
+    value.map_err(|error: T::Err| UsageError(format!("{option}: {error}")))
 }
 
 fn unknown_option(command: &Command, arg: &Arg<'_>) -> UsageError {
@@ -349,8 +340,7 @@ fn unknown_option(command: &Command, arg: &Arg<'_>) -> UsageError {
         Arg::Value(value) => value.to_string_lossy().into_owned(),
     };
     let known = command.options.iter().map(|option| option.name);
-    let nearest = nearest(&option, known.chain(["--help"]));
-    UsageError::UnknownOption { option, nearest }
+    UsageError::unknown("option", &option, known.chain(["--help"]))
 }
 
 /// Writes to standard output.
@@ -370,10 +360,7 @@ pub fn print(text: &str) -> Result<(), CommandError> {
 }
 
 /// Returns the known word that `word` probably means.
-pub(crate) fn nearest(
-    word: &str,
-    known: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+fn nearest(word: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     if word.chars().nth(LONGEST_COMPARED).is_some() {
         return None;
     }

@@ -52,20 +52,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between two steps, so that a person can read along.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Reason why the demonstration did not reach its end.
-enum DemoError {
-    System(io::Error),
-    Failed(String),
-}
-
-impl From<io::Error> for DemoError {
-    fn from(error: io::Error) -> Self {
-        DemoError::System(error)
-    }
-}
-
-fn failed(why: impl Into<String>) -> DemoError {
-    DemoError::Failed(why.into())
+/// Returns the error of a demonstration that did not reach its end.
+fn failed(why: impl Into<String>) -> io::Error {
+    io::Error::other(why.into())
 }
 
 fn run(_: &Arguments) -> CommandResult {
@@ -77,13 +66,8 @@ fn run(_: &Arguments) -> CommandResult {
         Ok(true) => Ok(ExitCode::SUCCESS),
         Ok(false) => Ok(ExitCode::FAILURE),
         // The reader has read enough.
-        Err(DemoError::System(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(ExitCode::FAILURE)
-        }
-        Err(DemoError::System(error)) => {
-            Err(CommandError::failed(format!("system error: {error}")))
-        }
-        Err(DemoError::Failed(why)) => Err(CommandError::failed(why)),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::FAILURE),
+        Err(error) => Err(CommandError::failed(error)),
     }
 }
 
@@ -104,8 +88,8 @@ struct Demo {
 }
 
 impl Demo {
-    fn new(sender: Sender<Event>, events: Receiver<Event>) -> Result<Demo, DemoError> {
-        let service = GistService::start(Options::default()).map_err(io::Error::other)?;
+    fn new(sender: Sender<Event>, events: Receiver<Event>) -> io::Result<Demo> {
+        let service = GistService::start(Options::default())?;
         let gist_id = service
             .create_gist(&[("leader.json", "{}")])
             .map_err(io::Error::other)?;
@@ -124,7 +108,7 @@ impl Demo {
     }
 
     /// Runs all steps. Returns whether every promise was kept.
-    fn play(mut self) -> Result<bool, DemoError> {
+    fn play(mut self) -> io::Result<bool> {
         self.narrate("Three candidates share nothing but a gist.")?;
         self.narrate(
             "The lease lasts 6s here, by default 30s: all times are a fifth of the defaults.",
@@ -181,7 +165,7 @@ impl Demo {
         self.report()
     }
 
-    fn report(&self) -> Result<bool, DemoError> {
+    fn report(&self) -> io::Result<bool> {
         let flaws = self.summary.flaws();
         self.narrate("The terms, by this process's clock:")?;
         let mut out = io::stdout().lock();
@@ -200,7 +184,7 @@ impl Demo {
 
     // ---- the candidates ----
 
-    fn start(&mut self, name: &'static str) -> Result<(), DemoError> {
+    fn start(&mut self, name: &'static str) -> io::Result<()> {
         let mut settings = TIMES.to_vec();
         settings.extend([
             ("GIST_ID", self.gist_id.as_str()),
@@ -216,7 +200,7 @@ impl Demo {
         self.candidates.iter().map(|one| one.name).collect()
     }
 
-    fn candidate(&mut self, name: &str) -> Result<&mut Candidate, DemoError> {
+    fn candidate(&mut self, name: &str) -> io::Result<&mut Candidate> {
         let mut candidates = self.candidates.iter_mut();
         candidates
             .find(|candidate| candidate.name == name)
@@ -224,7 +208,7 @@ impl Demo {
     }
 
     /// Kills a candidate and returns its name. Its term counts until its process has ended.
-    fn kill(&mut self, name: &str) -> Result<&'static str, DemoError> {
+    fn kill(&mut self, name: &str) -> io::Result<&'static str> {
         let candidate = self.candidate(name)?;
         let name = candidate.name;
         candidate.kill()?;
@@ -250,7 +234,7 @@ impl Demo {
     // ---- waiting ----
 
     /// Waits until a candidate other than `former` leads, and returns its name.
-    fn await_leader(&mut self, former: &str) -> Result<String, DemoError> {
+    fn await_leader(&mut self, former: &str) -> io::Result<String> {
         self.wait("no candidate acquired the lease", |demo| {
             let leader = demo.summary.leader()?;
             (leader != former).then(|| leader.to_owned())
@@ -258,14 +242,14 @@ impl Demo {
     }
 
     /// Waits until all standbys have observed the leader.
-    fn await_observed_by_all(&mut self, leader: &str) -> Result<(), DemoError> {
+    fn await_observed_by_all(&mut self, leader: &str) -> io::Result<()> {
         for name in self.names().into_iter().filter(|name| *name != leader) {
             self.await_observed(name, leader)?;
         }
         Ok(())
     }
 
-    fn await_observed(&mut self, name: &'static str, leader: &str) -> Result<(), DemoError> {
+    fn await_observed(&mut self, name: &'static str, leader: &str) -> io::Result<()> {
         let what = format!("{name} did not observe that {leader} leads");
         self.wait(&what, |demo| {
             let mut observed = demo.observed.iter();
@@ -276,7 +260,7 @@ impl Demo {
     }
 
     /// Waits until a stopped candidate has ended with success.
-    fn await_exit(&mut self, name: &str) -> Result<(), DemoError> {
+    fn await_exit(&mut self, name: &str) -> io::Result<()> {
         let deadline = BootClock::now() + TIMEOUT;
         loop {
             self.watch_for(Duration::from_millis(20))?;
@@ -295,13 +279,13 @@ impl Demo {
     }
 
     /// Handles events for this time.
-    fn watch_for(&mut self, time: Duration) -> Result<(), DemoError> {
+    fn watch_for(&mut self, time: Duration) -> io::Result<()> {
         let end = BootClock::now() + time;
         self.watch_until(end, |_| None::<()>).map(drop)
     }
 
     /// Handles events until `done` has a result, and returns that.
-    fn wait<T>(&mut self, what: &str, done: impl Fn(&Demo) -> Option<T>) -> Result<T, DemoError> {
+    fn wait<T>(&mut self, what: &str, done: impl Fn(&Demo) -> Option<T>) -> io::Result<T> {
         let result = self.watch_until(BootClock::now() + TIMEOUT, done)?;
         result.ok_or_else(|| failed(format!("{what} within {}s", TIMEOUT.as_secs())))
     }
@@ -310,7 +294,7 @@ impl Demo {
         &mut self,
         end: Instant,
         done: impl Fn(&Demo) -> Option<T>,
-    ) -> Result<Option<T>, DemoError> {
+    ) -> io::Result<Option<T>> {
         loop {
             if let Some(result) = done(self) {
                 return Ok(Some(result));
@@ -323,14 +307,14 @@ impl Demo {
         }
     }
 
-    fn handle_pending(&mut self) -> Result<(), DemoError> {
+    fn handle_pending(&mut self) -> io::Result<()> {
         while let Ok(event) = self.events.try_recv() {
             self.handle(event)?;
         }
         Ok(())
     }
 
-    fn handle(&mut self, event: Event) -> Result<(), DemoError> {
+    fn handle(&mut self, event: Event) -> io::Result<()> {
         let line = match event {
             Event::Interrupted => return Err(failed("interrupted; the candidates are stopped")),
             Event::Line(line) => line,

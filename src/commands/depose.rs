@@ -12,7 +12,6 @@
 //! Some stores lose acknowledged writes that race with others. So the write counts only once a later
 //! read shows it.
 
-use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread;
@@ -25,7 +24,7 @@ use super::settings::Settings;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
-use crate::fmt::{round_up, span, utc};
+use crate::fmt::{round_up, span};
 use crate::lock::admin::Admin;
 use crate::lock::inspection::{InspectedRecord, LeaseState};
 use crate::system::clock;
@@ -66,130 +65,92 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 fn run(args: &Arguments) -> CommandResult {
     let yes = args.has(YES);
     if !yes && !io::stdin().is_terminal() {
-        let why = "standard input is not a terminal; add --yes".to_owned();
-        return Err(UsageError::Value(why).into());
+        let why = "standard input is not a terminal; add --yes";
+        return Err(UsageError::new(why).into());
     }
     let settings = Settings::from_environment(false)?;
     let backend = settings.lock.backend();
-    let admin = backend.admin(&settings.election)?;
-    let mut deposing = Deposing::new(admin, &settings.election, backend.confirm_delay());
-    print(&deposing.run(yes).map_err(CommandError::failed)?)?;
+    let mut admin = backend.admin(&settings.election)?;
+    let delay = backend.confirm_delay();
+    let result = depose(&mut *admin, &settings.election, delay, yes);
+    print(&result.map_err(CommandError::failed)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Deposition of a lock's holder.
-pub struct Deposing<'a> {
-    admin: Box<dyn Admin>,
-    election: &'a LeaderElectionConfig,
-    confirm_delay: Duration,
+/// Deposes the holder of a lock, after asking unless `yes`. Candidates with the times of `election` are
+/// assumed. Returns the result for display.
+///
+/// # Errors
+/// Returns the reason if the holder was not deposed.
+pub fn depose(
+    admin: &mut dyn Admin,
+    election: &LeaderElectionConfig,
+    confirm_delay: Option<Duration>,
+    yes: bool,
+) -> Result<String, String> {
+    let confirm_delay = confirm_delay.unwrap_or_default();
+    let nothing = |error: LockError| format!("{error}; nothing was written");
+    let first = admin.inspect().map_err(nothing)?;
+    if let Some(text) = nothing_to_depose(&first)? {
+        return Ok(text);
+    }
+    let target = match yes {
+        true => first,
+        false => {
+            if !asked(&question(&first, &admin.describe())) {
+                return Err("nothing was written".to_owned());
+            }
+            let second = admin.inspect().map_err(nothing)?;
+            require_same_holder(&first, &second)?;
+            second
+        }
+    };
+    let record = target
+        .record()
+        .ok_or("there is no record; nothing was written")?;
+    let record = without_holder(record, clock::utc_timestamp());
+    let unknown = match admin.replace(&target, &record) {
+        Ok(()) => None,
+        Err(LockError::OutcomeUnknown(why)) => Some(why),
+        Err(error) => return Err(nothing(error)),
+    };
+    let pause = confirm_delay.max(SHORTEST_PAUSE);
+    let after = await_effect(admin, record, pause, unknown.as_deref())?;
+    Ok(result(&target, &after, election, confirm_delay))
 }
 
-impl fmt::Debug for Deposing<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Deposing")
-            .field(&self.admin.describe())
-            .finish()
-    }
-}
-
-impl<'a> Deposing<'a> {
-    /// Prepares the deposition. Candidates with the times of `election` are assumed.
-    #[must_use]
-    pub fn new(
-        admin: Box<dyn Admin>,
-        election: &'a LeaderElectionConfig,
-        confirm_delay: Option<Duration>,
-    ) -> Deposing<'a> {
-        Deposing {
-            admin,
-            election,
-            confirm_delay: confirm_delay.unwrap_or_default(),
-        }
-    }
-
-    /// Deposes the holder, after asking unless `yes`. Returns the result for display.
-    ///
-    /// # Errors
-    /// Returns the reason if the holder was not deposed.
-    pub fn run(&mut self, yes: bool) -> Result<String, String> {
-        let nothing = |error: LockError| format!("{error}; nothing was written");
-        let first = self.admin.inspect().map_err(nothing)?;
-        if let Some(text) = nothing_to_depose(&first)? {
-            return Ok(text);
-        }
-        let target = match yes {
-            true => first,
-            false => {
-                if !asked(&question(&first, &self.admin.describe())) {
-                    return Err("nothing was written".to_owned());
-                }
-                let second = self.admin.inspect().map_err(nothing)?;
-                require_same_holder(&first, &second)?;
-                second
+/// Reads until `record` is effective, after a `pause` before each read. `unknown` is the reason why the
+/// write may not have landed, if there is one.
+fn await_effect(
+    admin: &mut dyn Admin,
+    record: LeaderElectionRecord,
+    pause: Duration,
+    unknown: Option<&str>,
+) -> Result<InspectedRecord, String> {
+    let written = Content::Record(record.into());
+    let mut observed = String::new();
+    for _ in 0..READS {
+        thread::sleep(pause);
+        match admin.inspect() {
+            Ok(record) if record.foreign && record.content == written => return Ok(record),
+            Ok(record) => observed = record.summary(),
+            Err(LockError::RateLimited { retry_after, why }) => {
+                observed = format!("{why}, for {}", span(retry_after));
+                break;
             }
-        };
-        let record = target
-            .record()
-            .ok_or("there is no record; nothing was written")?;
-        let record = without_holder(record, clock::utc_timestamp());
-        let unknown = match self.admin.replace(&target, &record) {
-            Ok(()) => None,
-            Err(LockError::OutcomeUnknown(why)) => Some(why),
-            Err(error) => return Err(nothing(error)),
-        };
-        let after = self.await_effect(record, unknown.as_deref())?;
-        Ok(self.result(&target, &after))
-    }
-
-    /// Reads until `record` is effective. `unknown` is the reason why the write may not have landed, if
-    /// there is one.
-    fn await_effect(
-        &mut self,
-        record: LeaderElectionRecord,
-        unknown: Option<&str>,
-    ) -> Result<InspectedRecord, String> {
-        let written = Content::Record(record.into());
-        let pause = self.confirm_delay.max(SHORTEST_PAUSE);
-        let mut observed = String::new();
-        for _ in 0..READS {
-            thread::sleep(pause);
-            match self.admin.inspect() {
-                Ok(record) if record.foreign && record.content == written => return Ok(record),
-                Ok(record) => observed = record.summary(),
-                Err(LockError::RateLimited { retry_after, why }) => {
-                    observed = format!("{why}, for {}", span(retry_after));
-                    break;
-                }
-                Err(error) => observed = error.to_string(),
-            }
+            Err(error) => observed = error.to_string(),
         }
-        Err(match unknown {
-            Some(why) => format!(
-                "the write may have landed, or may still land: {why}. The record now: {observed}. \
-                 Check with elector status before you repeat it"
-            ),
-            None => format!(
-                "the write was accepted but is not effective: another write came between, or the \
-                 store lost it. The record now: {observed}. Check with elector status, and repeat it \
-                 if needed"
-            ),
-        })
     }
-
-    fn result(&self, target: &InspectedRecord, after: &InspectedRecord) -> String {
-        let election = self.election;
-        let longest = after.longest_lease.max(target.longest_lease);
-        result(&Deposed {
-            holder: target.shown_holder(),
-            fencing_token: target.fencing_token.unwrap_or_default(),
-            foreign: target.foreign,
-            retry_period: election.retry_period,
-            wait: longest.max(election.lease_duration),
-            takeover: election.poll_period + election.takeover_stagger + self.confirm_delay,
-            complete: after.complete && target.complete,
-            written_at: after.written_at,
-        })
-    }
+    Err(match unknown {
+        Some(why) => format!(
+            "the write may have landed, or may still land: {why}. The record now: {observed}. Check \
+             with elector status before you repeat it"
+        ),
+        None => format!(
+            "the write was accepted but is not effective: another write came between, or the store \
+             lost it. The record now: {observed}. Check with elector status, and repeat it if needed"
+        ),
+    })
 }
 
 /// Returns why there is nothing to depose, or `None` if there is a holder.
@@ -261,52 +222,37 @@ fn without_holder(record: &LeaderElectionRecord, now: String) -> LeaderElectionR
     }
 }
 
-/// Result for display.
-struct Deposed {
-    holder: String,
-    fencing_token: u64,
-    /// Whether the holder's record was a foreign write.
-    foreign: bool,
-    retry_period: Duration,
-    /// Time that candidates wait once they observe the write.
-    wait: Duration,
-    /// Time that a candidate needs to observe it, and to lead once it may.
-    takeover: Duration,
-    /// Whether all leases that the record replaced are known.
-    complete: bool,
-    written_at: Option<i64>,
-}
-
-fn result(deposed: &Deposed) -> String {
-    let mut text = format!(
-        "{} is deposed (fencing token {}). It stops at its next renewal, within {}.\n",
-        deposed.holder,
-        deposed.fencing_token,
-        span(round_up(deposed.retry_period))
-    );
-    let from = round_up(deposed.wait);
-    let until = round_up(deposed.wait + deposed.takeover) + Duration::from_secs(1);
-    let more = if deposed.complete { "" } else { " or more" };
-    let times = match deposed.written_at {
-        Some(at) => format!(": between {} and {}", later(at, from), later(at, until)),
-        None => String::new(),
+/// Returns the result for display. `target` is the record that was replaced, and `after` its effective
+/// replacement.
+fn result(
+    target: &InspectedRecord,
+    after: &InspectedRecord,
+    election: &LeaderElectionConfig,
+    confirm_delay: Duration,
+) -> String {
+    let longest = after.longest_lease.max(target.longest_lease);
+    let wait = longest.max(election.lease_duration);
+    let takeover = election.poll_period + election.takeover_stagger + confirm_delay;
+    let until = round_up(wait + takeover) + Duration::from_secs(1);
+    let more = match after.complete && target.complete {
+        true => "",
+        false => " or more",
     };
-    text.push_str(&format!(
-        "A candidate leads about {} to {}{more} after the write, with a higher fencing token{times}.\n",
-        span(from),
-        span(until)
-    ));
-    if deposed.foreign {
+    let mut text = format!(
+        "{} is deposed (fencing token {}). It stops at its next renewal, within {}.\n\
+         A candidate leads about {} to {}{more} after the write, with a higher fencing token.\n",
+        target.shown_holder(),
+        target.fencing_token.unwrap_or_default(),
+        span(round_up(election.retry_period)),
+        span(round_up(wait)),
+        span(until),
+    );
+    if target.foreign {
         text.push_str(
             "The record was a foreign write: a client-go candidate may acquire it immediately.\n",
         );
     }
     text
-}
-
-fn later(unix: i64, time: Duration) -> String {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    utc(unix.saturating_add(seconds)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -370,27 +316,21 @@ mod tests {
 
     #[test]
     fn result_tells_when_candidate_leads() {
-        let mut deposed = Deposed {
-            holder: "napoleon".to_owned(),
-            fencing_token: 3,
-            foreign: false,
-            retry_period: Duration::from_secs(8),
-            wait: Duration::from_secs(30),
-            takeover: Duration::from_millis(4_200),
-            complete: true,
-            written_at: Some(1_588_008_246),
+        let election = LeaderElectionConfig::new("a");
+        let result = |target: &InspectedRecord| {
+            let after = inspected("", 0);
+            result(target, &after, &election, Duration::from_secs(2))
         };
         assert_eq!(
-            result(&deposed),
+            result(&inspected("napoleon", 4)),
             "\
 napoleon is deposed (fencing token 3). It stops at its next renewal, within 8s.
-A candidate leads about 30s to 36s after the write, with a higher fencing token: between \
-2020-04-27T17:24:36Z and 2020-04-27T17:24:42Z.
+A candidate leads about 30s to 36s after the write, with a higher fencing token.
 "
         );
-        deposed.foreign = true;
-        deposed.complete = false;
-        let text = result(&deposed);
+        let mut target = foreign("napoleon", 4);
+        target.complete = false;
+        let text = result(&target);
         assert!(
             text.contains("client-go") && text.contains("36s or more"),
             "{text}"

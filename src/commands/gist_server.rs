@@ -107,7 +107,7 @@ fn options(args: &Arguments) -> Result<Options, UsageError> {
     }
     if let Some(text) = args.parsed::<String>("--faults")? {
         let faults = faults(&text);
-        options.faults = faults.map_err(|why| UsageError::Value(format!("--faults: {why}")))?;
+        options.faults = faults.map_err(|why| UsageError::new(format!("--faults: {why}")))?;
     }
     Ok(options)
 }

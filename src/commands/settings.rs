@@ -182,9 +182,9 @@ fn read(
 
 /// Returns `LEADER_NAME`, or else the pod's name in its cluster, or else the host's name.
 fn identity(reader: &mut Reader<'_>, host_name: Option<&str>) -> Result<String, Noted> {
-    let mut part = |name: &str| match reader.text(name)? {
-        Some(found) => reader.no_secret(found).map(|found| Some(found.value)),
-        None => Ok(None),
+    let mut part = |name: &str| {
+        let found = reader.public_text(name)?;
+        Ok(found.map(|found| found.value))
     };
     if let Some(name) = part("LEADER_NAME")? {
         return Ok(name);

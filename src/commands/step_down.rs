@@ -47,13 +47,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 fn run(args: &Arguments) -> CommandResult {
     let addresses = match port(args)? {
         Some(port) => loopback(port),
-        None => addresses(http_addr().as_deref()).map_err(|error| match error {
-            AddressError::Off => CommandError::failed(error),
-            error => CommandError::settings(error),
-        })?,
+        None => addresses(http_addr().as_deref())?,
     };
-    let answer = ask(&addresses).map_err(CommandError::failed)?;
-    print(&answer.meaning().map_err(CommandError::failed)?)?;
+    let (status, body) = ask(&addresses).map_err(CommandError::failed)?;
+    meaning(status, &body).map_err(CommandError::failed)?;
+    print(
+        "It steps down: its workload is stopped, the lease released, and not acquired again for one \
+         lease.\n",
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,43 +65,8 @@ fn port(args: &Arguments) -> Result<Option<u16>, UsageError> {
     let port = text.parse().ok().filter(|port| *port > 0);
     port.map(Some).ok_or_else(|| {
         let text = quoted(&text);
-        UsageError::Value(format!("{PORT} is {text}; use a number from 1 to 65535"))
+        UsageError::new(format!("{PORT} is {text}; use a number from 1 to 65535"))
     })
-}
-
-/// Error for an `HTTP_ADDR` that names no endpoint to ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum AddressError {
-    /// There is no endpoint.
-    Off,
-    /// The system chooses the port.
-    AnyPort,
-    /// The endpoint is not on loopback.
-    NotLoopback(String),
-    /// The setting is not an address. It is not shown, because it may be a secret.
-    Invalid,
-}
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AddressError::Off => f.write_str(
-                "HTTP_ADDR: off, so the elector has no endpoint; start it with HTTP_ADDR=:4040, or name \
-                 its port with --port",
-            ),
-            AddressError::AnyPort => f.write_str(
-                "HTTP_ADDR: port 0 stands for any free one; name the elector's port with --port",
-            ),
-            AddressError::NotLoopback(addr) => write!(
-                f,
-                "HTTP_ADDR: {addr} is not loopback, and an elector accepts step-down only over loopback; \
-                 start it with `:PORT` or `127.0.0.1:PORT`"
-            ),
-            AddressError::Invalid => f.write_str(
-                "HTTP_ADDR: not an address; set it to `off`, `:PORT`, `HOST:PORT` or `[IPV6]:PORT`",
-            ),
-        }
-    }
 }
 
 /// Returns the setting `ELECTOR_HTTP_ADDR` or `HTTP_ADDR`. Set but empty means unset.
@@ -111,13 +77,27 @@ fn http_addr() -> Option<String> {
 }
 
 /// Returns the loopback addresses of an elector with this `HTTP_ADDR`.
-fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, AddressError> {
+///
+/// # Errors
+/// If there is none. The setting is not shown unless it is an address, because it may be a secret.
+fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, CommandError> {
     let setting = setting.filter(|text| !text.eq_ignore_ascii_case("off"));
-    let setting = setting.ok_or(AddressError::Off)?;
-    let addr: ListenAddr = setting.parse().map_err(|_| AddressError::Invalid)?;
+    let setting = setting.ok_or_else(|| {
+        CommandError::failed(
+            "HTTP_ADDR: off, so the elector has no endpoint; start it with HTTP_ADDR=:4040, or name \
+             its port with --port",
+        )
+    })?;
+    let addr: ListenAddr = setting.parse().map_err(|_| {
+        CommandError::settings(
+            "HTTP_ADDR: not an address; set it to `off`, `:PORT`, `HOST:PORT` or `[IPV6]:PORT`",
+        )
+    })?;
     let port = addr.port();
     if port == 0 {
-        return Err(AddressError::AnyPort);
+        return Err(CommandError::settings(
+            "HTTP_ADDR: port 0 stands for any free one; name the elector's port with --port",
+        ));
     }
     let Some(host) = addr.host() else {
         return Ok(loopback(port));
@@ -128,7 +108,10 @@ fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, AddressError> {
         Ok(IpAddr::V4(ip)) if ip.is_unspecified() => Ok(vec![(Ipv4Addr::LOCALHOST, port).into()]),
         Ok(IpAddr::V6(ip)) if ip.is_unspecified() => Ok(loopback(port)),
         Err(_) if host.eq_ignore_ascii_case("localhost") => Ok(loopback(port)),
-        _ => Err(AddressError::NotLoopback(addr.to_string())),
+        _ => Err(CommandError::settings(format!(
+            "HTTP_ADDR: {addr} is not loopback, and an elector accepts step-down only over loopback; \
+             start it with `:PORT` or `127.0.0.1:PORT`"
+        ))),
     }
 }
 
@@ -139,8 +122,9 @@ fn loopback(port: u16) -> Vec<SocketAddr> {
     ]
 }
 
-/// Sends the request to the first of the addresses that accepts a connection.
-fn ask(addresses: &[SocketAddr]) -> Result<Answer, String> {
+/// Sends the request to the first of the addresses that accepts a connection. Returns the status and the
+/// body of the answer.
+fn ask(addresses: &[SocketAddr]) -> Result<(u16, Vec<u8>), String> {
     let mut first_failure = None;
     for address in addresses {
         match post(*address) {
@@ -164,55 +148,41 @@ fn ask(addresses: &[SocketAddr]) -> Result<Answer, String> {
     })
 }
 
-fn post(address: SocketAddr) -> Result<Answer, CallError> {
+fn post(address: SocketAddr) -> Result<(u16, Vec<u8>), CallError> {
     let unusable = |error: &dyn fmt::Display| CallError::NotSent(error.to_string());
     let url: Url = format!("http://{address}/step-down")
         .parse()
         .map_err(|error: UrlError| unusable(&error))?;
     let client = WebClient::new(&url, None, &ProxySettings::default());
     let mut client = client.map_err(|error| unusable(&error))?;
-    let (status, body) = client.post(TIMEOUT)?;
-    Ok(Answer { status, body })
+    client.post(TIMEOUT)
 }
 
-/// Answer of the elector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    /// Returns the text for the operator if the elector steps down.
-    ///
-    /// # Errors
-    /// Returns why it does not.
-    fn meaning(&self) -> Result<String, String> {
-        let body: Option<Json> = serde_json::from_slice(&self.body).ok();
-        let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
-        let error = field("error").and_then(Json::as_str).map(one_line);
-        let steps_down = field("steppingDown") == Some(&Json::Bool(true));
-        match (self.status, error) {
-            (200 | 202, _) if steps_down => Ok(
-                "It steps down: its workload is stopped, the lease released, and not acquired again for \
-                 one lease.\n"
-                    .to_owned(),
-            ),
-            (409, Some(error)) => Err(format!("the elector here does not step down: {error}")),
-            (409, None) => Err("the elector here does not lead, so it cannot step down".to_owned()),
-            (403, Some(error)) => Err(format!("the elector here refuses it: {error}")),
-            (403, None) => Err("the elector here refuses it".to_owned()),
-            (404 | 405, _) => Err(
-                "the program at this port has no /step-down; check that it is an elector of this version"
-                    .to_owned(),
-            ),
-            (status, Some(error)) => Err(format!("the elector here answers {status}: {error}")),
-            (status, None) => Err(format!(
-                "the program at this port answers {status}, which no elector does; check whether it is \
-                 another program's port"
-            )),
+/// Checks that an answer says that the elector steps down.
+///
+/// # Errors
+/// Returns why it does not.
+fn meaning(status: u16, body: &[u8]) -> Result<(), String> {
+    let body: Option<Json> = serde_json::from_slice(body).ok();
+    let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
+    let error = field("error").and_then(Json::as_str).map(one_line);
+    let steps_down = field("steppingDown") == Some(&Json::Bool(true));
+    Err(match (status, error) {
+        (200 | 202, _) if steps_down => return Ok(()),
+        (409, Some(error)) => format!("the elector here does not step down: {error}"),
+        (409, None) => "the elector here does not lead, so it cannot step down".to_owned(),
+        (403, Some(error)) => format!("the elector here refuses it: {error}"),
+        (404 | 405, _) => {
+            "the program at this port has no /step-down; check that it is an elector of \
+                           this version"
+                .to_owned()
         }
-    }
+        (status, Some(error)) => format!("the elector here answers {status}: {error}"),
+        (status, None) => format!(
+            "the program at this port answers {status}, which no elector does; check whether it is \
+             another program's port"
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -277,17 +247,16 @@ mod tests {
             (Some("example.org:80"), "not loopback"),
             (Some("4040"), "not an address"),
         ] {
-            let error = addresses(setting).unwrap_err().to_string();
-            assert!(error.contains(part), "{setting:?}: {error}");
+            let Err(CommandError::Failed { why, .. }) = addresses(setting) else {
+                panic!("{setting:?}");
+            };
+            assert!(why.contains(part), "{setting:?}: {why}");
         }
     }
 
     #[test]
     fn only_confirmation_counts() {
-        let answer = |status: u16, body: &str| {
-            let body = body.as_bytes().to_vec();
-            Answer { status, body }.meaning()
-        };
+        let answer = |status: u16, body: &str| meaning(status, body.as_bytes());
         assert!(answer(202, r#"{"steppingDown":true,"x":1}"#).is_ok());
         for (status, body, part) in [
             (202, "{}", "another program's port"),

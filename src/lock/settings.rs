@@ -155,14 +155,15 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// Refuses a value that seems to contain an access token, because values are logged and stored.
+    /// Returns a text that is logged or stored.
     ///
     /// # Errors
-    /// If it does, which is noted.
-    pub fn no_secret(&mut self, found: Found<String>) -> Result<Found<String>, Noted> {
-        if !looks_secret(&found.value) {
-            return Ok(found);
-        }
+    /// If it is not UTF-8 or seems to contain an access token, which is noted.
+    pub fn public_text(&mut self, name: &str) -> Result<Option<Found<String>>, Noted> {
+        let found = match self.text(name)? {
+            Some(found) if looks_secret(&found.value) => found,
+            found => return Ok(found),
+        };
         self.problem(format!(
             "{} holds what looks like an access token (not shown); put it in GITHUB_API_TOKEN",
             found.variable
@@ -172,16 +173,9 @@ impl<'a> Reader<'a> {
 
     /// Returns a duration, or the default if it is unset or bad. A bad value is noted.
     pub fn duration(&mut self, name: &str, default: Duration) -> Duration {
-        let Ok(Some(found)) = self.text(name) else {
+        let Ok(Some(found)) = self.public_text(name) else {
             return default;
         };
-        if looks_secret(&found.value) {
-            self.problem(format!(
-                "{} holds what looks like an access token (not shown); use a duration like 30s",
-                found.variable
-            ));
-            return default;
-        }
         duration::parse(&found.value).unwrap_or_else(|error| {
             self.problem(format!("{}: {error}", found.variable));
             default

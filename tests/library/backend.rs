@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use elector::commands::depose::Deposing;
+use elector::commands::depose::depose;
 use elector::commands::doctor::examine;
 use elector::commands::status::LockStatus;
 use elector::election::config::LeaderElectionConfig;
@@ -194,7 +194,7 @@ fn memory_backend_serves_commands() {
         assert_eq!(json["lock"], "memory");
         let report = examine(&backend, &config);
         assert!(report.is_healthy(), "{report}");
-        let history = admin.history(10, &mut |_| unreachable!("it sends no request"));
+        let history = admin.history(10);
         assert!(
             history
                 .error
@@ -205,8 +205,8 @@ fn memory_backend_serves_commands() {
         // The leader renews: a write that comes between is a conflict.
         let before = store.writes().len();
         let deposed = loop {
-            let admin = backend.admin(&config).unwrap();
-            match Deposing::new(admin, &config, None).run(true) {
+            let mut admin = backend.admin(&config).unwrap();
+            match depose(&mut *admin, &config, None, true) {
                 Ok(text) => break text,
                 Err(why) => assert!(why.contains("nothing was written"), "{why}"),
             }

@@ -36,7 +36,7 @@ impl RunOptions {
         let program = args.program().unwrap_or_default().to_vec();
         if args.program().is_some() && program.first().is_none_or(|program| program.is_empty()) {
             let why = "--: no program follows; name the program to run";
-            return Err(UsageError::Value(why.to_owned()));
+            return Err(UsageError::new(why));
         }
         Ok(RunOptions {
             try_for: period(args, TRY)?,
@@ -51,11 +51,11 @@ fn period(args: &Arguments, option: &str) -> Result<Option<Duration>, UsageError
         return Ok(None);
     };
     match duration::parse(&text) {
-        Ok(Duration::ZERO) => Err(UsageError::Value(format!(
+        Ok(Duration::ZERO) => Err(UsageError::new(format!(
             "{option}: {text} is zero; give a longer duration"
         ))),
         Ok(period) => Ok(Some(period)),
-        Err(error) => Err(UsageError::Value(format!("{option}: {error}"))),
+        Err(error) => Err(UsageError::new(format!("{option}: {error}"))),
     }
 }
 

@@ -76,7 +76,7 @@ pub fn read(
 }
 
 fn gist_id(reader: &mut Reader<'_>, new: bool) -> Result<Option<GistId>, Noted> {
-    let Some(found) = reader.text("GIST_ID")? else {
+    let Some(found) = reader.public_text("GIST_ID")? else {
         if new {
             return Ok(None);
         }
@@ -87,7 +87,6 @@ fn gist_id(reader: &mut Reader<'_>, new: bool) -> Result<Option<GistId>, Noted> 
         );
         return Err(Noted);
     };
-    let found = reader.no_secret(found)?;
     match found.value.parse() {
         Ok(id) => Ok(Some(id)),
         Err(why) => Err(refuse(reader, &found, &why)),
@@ -95,10 +94,9 @@ fn gist_id(reader: &mut Reader<'_>, new: bool) -> Result<Option<GistId>, Noted> 
 }
 
 fn gist_file(reader: &mut Reader<'_>) -> Result<Option<String>, Noted> {
-    let Some(found) = reader.text("GIST_FILE")? else {
+    let Some(found) = reader.public_text("GIST_FILE")? else {
         return Ok(None);
     };
-    let found = reader.no_secret(found)?;
     match check_file_name(&found.value) {
         Ok(_) => Ok(Some(found.value)),
         Err(why) => Err(refuse(reader, &found, &why)),
@@ -175,13 +173,12 @@ fn token_value(reader: &mut Reader<'_>, found: &Found<String>) -> Result<AccessT
 
 fn api_url(reader: &mut Reader<'_>) -> Result<ApiUrl, Noted> {
     let allow_insecure = reader.boolean("ALLOW_INSECURE_HTTP", false);
-    let found = reader.text("GITHUB_API_URL")?;
+    let found = reader.public_text("GITHUB_API_URL")?;
     let found = found.unwrap_or_else(|| Found {
         variable: "GITHUB_API_URL".to_owned(),
         value: GITHUB_API_URL.to_owned(),
         prefixed: false,
     });
-    let found = reader.no_secret(found)?;
     check_api_url(&found.value, allow_insecure).map_err(|why| {
         reader.problem(format!("{}: {why}", found.variable));
         Noted

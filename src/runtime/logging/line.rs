@@ -423,6 +423,19 @@ mod tests {
     }
 
     #[test]
+    fn json_names_candidate_once() {
+        let fields = [
+            ("event", Value::from("running")),
+            ("identity", Value::from("napoleon")),
+            ("lock", Value::from("gist 1")),
+        ];
+        let line = with_fields(LogFormat::Json, &fields);
+        for key in ["\"identity\":", "\"lock\":"] {
+            assert_eq!(line.matches(key).count(), 1, "{line}");
+        }
+    }
+
+    #[test]
     fn foreign_targets_are_named() {
         let text = |target| line(LogFormat::Text, Level::Error, target, "hello");
         assert!(text("ureq::run").ends_with(" ERROR ureq::run: hello\n"));

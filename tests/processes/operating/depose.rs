@@ -178,7 +178,7 @@ fn refused_write_names_fix() {
             ),
             (
                 r#"{"secondary_per_minute": 0, "retry_after_s": 77}"#,
-                "tried again in 77s",
+                "retry in 77s",
             ),
         ],
         |(faults, part)| {
