@@ -5,21 +5,56 @@
 
 use std::fmt::{Display, Write};
 
-use super::journal::BUCKETS;
+use super::journal::{BUCKETS, RenewalTimes};
 use super::snapshot::Snapshot;
 use super::workload_counts::WorkloadCounts;
 
 /// Content type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Name, kind and help of each metric.
+const METRICS: &str = "\
+leader_election_master_status gauge Whether this candidate leads (1) or not (0), by the name of the lease.
+leader_election_slowpath_total counter Renewals that needed a read before, by the name of the lease.
+elector_transitions_total counter Transitions: this candidate's terms started and stopped, and observed changes of the holder.
+elector_ready gauge Whether /readyz reports ready.
+elector_consecutive_failures gauge Calls to the store that failed since the last one that succeeded.
+elector_failed_calls_total counter Calls to the store that failed; a call can be several requests, or none.
+elector_conflicts_total counter Writes that lost to another candidate's write.
+elector_lease_remaining_seconds gauge For a leader, time until its leadership deadline; for a standby, until the lease expires; 0 without a holder.
+elector_fencing_token gauge Fencing token of the record in effect.
+elector_renew_duration_seconds histogram Duration of a leader's renewals, failed ones included.
+elector_requests_total counter Answered requests to the store, by method and status.
+elector_unanswered_requests_total counter Requests to the store without an answer.
+elector_not_modified_total counter Answers of the store that the record has not changed.
+elector_history_scan_requests_total counter Requests for revisions and pages of the record's history.
+elector_held_back_requests_total counter Requests that were not sent because of the store's rate limit.
+elector_rate_limited_seconds gauge Time until the store accepts requests again; 0 if it does now.
+elector_rate_limit_requests gauge Requests that the store permits per window, shared by all programs of the account.
+elector_rate_limit_remaining_requests gauge Requests left in the current window, as last reported.
+elector_rate_limit_reset_timestamp_seconds gauge End of the current window, by the store's clock.
+elector_workload_running gauge Whether the workload runs (1) or not (0).
+elector_workload_starts_total counter Starts of the workload.
+elector_workload_exits_total counter Exits of the workload by exit code: 126 not executable, 127 not found, 128+n killed by signal n.
+elector_uptime_seconds gauge Time since the start of this process, including suspended time.
+elector_build_info gauge Version of the program; the value is 1.
+";
+
 /// The text of all metrics. Writing to it cannot fail.
 #[derive(Default)]
 struct MetricsText(String);
 
 impl MetricsText {
-    /// Starts a metric of the given kind; its samples follow.
-    fn metric(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    /// Starts a metric of [`METRICS`]; its samples follow.
+    fn metric(&mut self, name: &str) {
+        for line in METRICS.lines() {
+            let mut words = line.splitn(3, ' ');
+            if words.next() == Some(name)
+                && let (Some(kind), Some(help)) = (words.next(), words.next())
+            {
+                let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            }
+        }
     }
 
     /// Adds a sample of the metric started last.
@@ -33,16 +68,18 @@ impl MetricsText {
         let _ = writeln!(self.0, "{close} {value}");
     }
 
-    /// Adds a gauge with one sample.
-    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.metric(name, "gauge", help);
+    /// Adds a metric with one sample.
+    fn value(&mut self, name: &str, value: impl Display) {
+        self.metric(name);
         self.sample(name, &[], value);
     }
 
-    /// Adds a counter with one sample.
-    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
-        self.metric(name, "counter", help);
-        self.sample(name, &[], value);
+    /// Adds a metric with a sample for each value of a label.
+    fn values(&mut self, name: &str, label: &str, samples: &[(&str, u64)]) {
+        self.metric(name);
+        for (label_value, value) in samples {
+            self.sample(name, &[(label, label_value)], value);
+        }
     }
 }
 
@@ -59,64 +96,36 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     let mut text = MetricsText::default();
     election(&mut text, snapshot);
     lease(&mut text, snapshot);
-    renewals(&mut text, snapshot);
+    renewals(&mut text, &snapshot.journal.renewals);
     requests(&mut text, snapshot);
-    rate_limit(&mut text, snapshot);
     if let Some(counts) = &snapshot.candidate.workload {
         workload(&mut text, counts);
     }
-    text.gauge(
-        "elector_uptime_seconds",
-        "Time since the start of this process, including suspended time.",
-        snapshot.ago(snapshot.journal.started).as_secs_f64(),
-    );
-    let name = "elector_build_info";
-    text.metric(name, "gauge", "Version of the program; the value is 1.");
-    text.sample(name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    let uptime = snapshot.ago(snapshot.journal.started);
+    text.value("elector_uptime_seconds", uptime.as_secs_f64());
+    let version = env!("CARGO_PKG_VERSION");
+    text.values("elector_build_info", "version", &[(version, 1)]);
     text.0
 }
 
 fn election(text: &mut MetricsText, snapshot: &Snapshot) {
-    let labels = [("name", snapshot.candidate.lease_name.as_str())];
-    let journal = &snapshot.journal;
-    let name = "leader_election_master_status";
-    let help = "Whether this candidate leads (1) or not (0), by the name of the lease.";
-    text.metric(name, "gauge", help);
-    text.sample(name, &labels, u8::from(snapshot.is_leading()));
-    let name = "leader_election_slowpath_total";
-    let help = "Renewals that needed a read before, by the name of the lease.";
-    text.metric(name, "counter", help);
-    text.sample(name, &labels, snapshot.status.slow_paths);
-    let name = "elector_transitions_total";
-    let help = "Transitions: this candidate's terms started and stopped, and observed changes of the holder.";
-    text.metric(name, "counter", help);
-    for (event, count) in [
+    let (status, journal) = (&snapshot.status, &snapshot.journal);
+    let lease = snapshot.candidate.lease_name.as_str();
+    let leads = u64::from(snapshot.is_leading());
+    text.values("leader_election_master_status", "name", &[(lease, leads)]);
+    let slow = status.slow_paths;
+    text.values("leader_election_slowpath_total", "name", &[(lease, slow)]);
+    let transitions = [
         ("started_leading", journal.terms_started),
         ("stopped_leading", journal.terms_stopped),
         ("new_leader", journal.holder_changes),
-    ] {
-        text.sample(name, &[("event", event)], count);
-    }
-    text.gauge(
-        "elector_ready",
-        "Whether /readyz reports ready.",
-        u8::from(snapshot.check_ready().is_ok()),
-    );
-    text.gauge(
-        "elector_consecutive_failures",
-        "Calls to the store that failed since the last one that succeeded.",
-        snapshot.status.failures,
-    );
-    text.counter(
-        "elector_failed_calls_total",
-        "Calls to the store that failed; a call can be several requests, or none.",
-        journal.failed_calls,
-    );
-    text.counter(
-        "elector_conflicts_total",
-        "Writes that lost to another candidate's write.",
-        journal.conflicts,
-    );
+    ];
+    text.values("elector_transitions_total", "event", &transitions);
+    let ready = u8::from(snapshot.check_ready().is_ok());
+    text.value("elector_ready", ready);
+    text.value("elector_consecutive_failures", status.failures);
+    text.value("elector_failed_calls_total", journal.failed_calls);
+    text.value("elector_conflicts_total", journal.conflicts);
 }
 
 fn lease(text: &mut MetricsText, snapshot: &Snapshot) {
@@ -124,27 +133,14 @@ fn lease(text: &mut MetricsText, snapshot: &Snapshot) {
     let left = lease.map_or(0.0, |lease| {
         lease.valid_until.since(snapshot.now).as_secs_f64()
     });
-    text.gauge(
-        "elector_lease_remaining_seconds",
-        "For a leader, time until its leadership deadline; for a standby, until the lease expires; 0 without a holder.",
-        left,
-    );
+    text.value("elector_lease_remaining_seconds", left);
     if let Some(lease) = lease {
-        text.gauge(
-            "elector_fencing_token",
-            "Fencing token of the record in effect.",
-            lease.record.leader_transitions,
-        );
+        text.value("elector_fencing_token", lease.record.leader_transitions);
     }
 }
 
-fn renewals(text: &mut MetricsText, snapshot: &Snapshot) {
-    let renewals = &snapshot.journal.renewals;
-    text.metric(
-        "elector_renew_duration_seconds",
-        "histogram",
-        "Duration of a leader's renewals, failed ones included.",
-    );
+fn renewals(text: &mut MetricsText, renewals: &RenewalTimes) {
+    text.metric("elector_renew_duration_seconds");
     let bucket = "elector_renew_duration_seconds_bucket";
     let mut cumulative = 0;
     for (bound, count) in BUCKETS.iter().zip(renewals.counts) {
@@ -159,92 +155,78 @@ fn renewals(text: &mut MetricsText, snapshot: &Snapshot) {
 fn requests(text: &mut MetricsText, snapshot: &Snapshot) {
     let store = &snapshot.store;
     let name = "elector_requests_total";
-    let help = "Answered requests to the store, by method and status.";
-    text.metric(name, "counter", help);
+    text.metric(name);
     for ((method, status), count) in &store.answers {
         let labels = [("method", *method), ("status", &status.to_string())];
         text.sample(name, &labels, count);
     }
-    text.counter(
-        "elector_unanswered_requests_total",
-        "Requests to the store without an answer.",
-        store.unanswered,
-    );
-    text.counter(
-        "elector_not_modified_total",
-        "Answers of the store that the record has not changed.",
-        store.not_modified,
-    );
-    text.counter(
-        "elector_history_scan_requests_total",
-        "Requests for revisions and pages of the record's history.",
-        store.history_scan_requests,
-    );
-    text.counter(
-        "elector_held_back_requests_total",
-        "Requests that were not sent because of the store's rate limit.",
-        store.held_back,
-    );
-}
-
-fn rate_limit(text: &mut MetricsText, snapshot: &Snapshot) {
-    let limited_until = snapshot.status.rate_limited_until;
-    text.gauge(
-        "elector_rate_limited_seconds",
-        "Time until the store accepts requests again; 0 if it does now.",
-        limited_until.since(snapshot.now).as_secs_f64(),
-    );
-    let Some(rate) = snapshot.store.rate_limit else {
-        return;
-    };
-    text.gauge(
-        "elector_rate_limit_requests",
-        "Requests that the store permits per window, shared by all programs of the account.",
-        rate.limit,
-    );
-    text.gauge(
-        "elector_rate_limit_remaining_requests",
-        "Requests left in the current window, as last reported.",
-        rate.remaining,
-    );
-    text.gauge(
-        "elector_rate_limit_reset_timestamp_seconds",
-        "End of the current window, by the store's clock.",
-        rate.resets_at,
-    );
+    text.value("elector_unanswered_requests_total", store.unanswered);
+    text.value("elector_not_modified_total", store.not_modified);
+    let history = store.history_scan_requests;
+    text.value("elector_history_scan_requests_total", history);
+    text.value("elector_held_back_requests_total", store.held_back);
+    let limited = snapshot.status.rate_limited_until.since(snapshot.now);
+    text.value("elector_rate_limited_seconds", limited.as_secs_f64());
+    if let Some(rate) = store.rate_limit {
+        text.value("elector_rate_limit_requests", rate.limit);
+        text.value("elector_rate_limit_remaining_requests", rate.remaining);
+        let reset = rate.resets_at;
+        text.value("elector_rate_limit_reset_timestamp_seconds", reset);
+    }
 }
 
 fn workload(text: &mut MetricsText, counts: &WorkloadCounts) {
-    text.gauge(
-        "elector_workload_running",
-        "Whether the workload runs (1) or not (0).",
-        u8::from(counts.is_running()),
-    );
-    text.counter(
-        "elector_workload_starts_total",
-        "Starts of the workload.",
-        counts.starts(),
-    );
-    let name = "elector_workload_exits_total";
-    let help = "Exits of the workload by exit code: 126 not executable, 127 not found, 128+n killed by signal n.";
-    text.metric(name, "counter", help);
-    for (codes, count) in counts.exits() {
-        text.sample(name, &[("code", codes)], count);
-    }
+    let running = u8::from(counts.is_running());
+    text.value("elector_workload_running", running);
+    text.value("elector_workload_starts_total", counts.starts());
+    text.values("elector_workload_exits_total", "code", &counts.exits());
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::lock::stats::RateLimit;
+    use crate::observe::snapshot::tests::{at, read, record, snapshot};
 
     #[test]
     fn label_values_are_escaped() {
         let mut text = MetricsText::default();
-        text.metric("x", "gauge", "A thing.");
         text.sample("x", &[("a", "b\"c\\d\ne"), ("f", "ü")], 1.5);
-        assert_eq!(
-            text.0,
-            "# HELP x A thing.\n# TYPE x gauge\nx{a=\"b\\\"c\\\\d\\ne\",f=\"ü\"} 1.5\n"
-        );
+        assert_eq!(text.0, "x{a=\"b\\\"c\\\\d\\ne\",f=\"ü\"} 1.5\n");
+    }
+
+    #[test]
+    fn every_metric_is_described_once() {
+        let mut snapshot = snapshot();
+        read(&mut snapshot, at(1_000), &record("other", 3));
+        snapshot.store.rate_limit = Some(RateLimit {
+            limit: 5_000,
+            remaining: 4_000,
+            resets_at: 0,
+        });
+        Arc::make_mut(&mut snapshot.candidate).workload = Some(Arc::default());
+        let text = text(&snapshot);
+        for line in METRICS.lines() {
+            let name = line.split(' ').next().unwrap();
+            assert_eq!(
+                text.matches(&format!("# HELP {name} ")).count(),
+                1,
+                "{name}"
+            );
+        }
+        assert_eq!(text.matches("# HELP ").count(), METRICS.lines().count());
+        // Every sample follows the description of its metric.
+        let mut described = "";
+        for line in text.lines() {
+            match line.strip_prefix("# TYPE ") {
+                Some(rest) => described = rest.split(' ').next().unwrap(),
+                None => assert!(
+                    line.starts_with('#') || line.starts_with(described),
+                    "{line}"
+                ),
+            }
+        }
     }
 }

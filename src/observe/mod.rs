@@ -10,7 +10,6 @@
 //! delays nothing. No endpoint ever causes a request to the store. `runtime::endpoints` listens and
 //! provides the snapshots.
 
-mod accept;
 pub mod journal;
 mod json;
 mod local_client;

@@ -4,7 +4,7 @@
 //! something, so only it checks the client.
 
 use super::snapshot::Snapshot;
-use super::{accept, json, local_client, metrics, page};
+use super::{json, local_client, metrics, page};
 use crate::http::{Request, Response};
 
 /// The candidate that the endpoints show.
@@ -85,7 +85,7 @@ fn get(path: &str, request: &Request, source: &dyn StatusSource) -> Option<Respo
 }
 
 fn front(request: &Request, snapshot: &Snapshot) -> Response {
-    let response = if accept::prefers_html(request.header("accept")) {
+    let response = if prefers_html(request.header("accept")) {
         Response::with_body(200, "text/html; charset=utf-8", page::html(snapshot))
             .header("Content-Security-Policy", page::SECURITY_POLICY)
             .header("Referrer-Policy", "no-referrer")
@@ -93,6 +93,13 @@ fn front(request: &Request, snapshot: &Snapshot) -> Response {
         json(200, json::name(snapshot))
     };
     response.header("Vary", "Accept")
+}
+
+/// Returns whether an `Accept` header names HTML and not JSON, as that of a browser. Without the header
+/// the answer is JSON, because the leader-elector sidecar's clients send none.
+fn prefers_html(accept: Option<&str>) -> bool {
+    let accept = accept.unwrap_or_default().to_ascii_lowercase();
+    accept.contains("text/html") && !accept.contains("application/json")
 }
 
 /// Returns a JSON response without a charset, as the leader-elector sidecar sends it.
@@ -111,4 +118,34 @@ fn step_down(request: &Request, source: &dyn StatusSource) -> Response {
         return json(202, "{\"steppingDown\":true}\n");
     }
     json(409, json::error("this candidate does not lead"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_prefer_html_programs_json() {
+        for browser in [
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "text/html, application/xhtml+xml, image/jxr, */*;q=0.5",
+            "text/html",
+            "Text/HTML;q=0.4",
+        ] {
+            assert!(prefers_html(Some(browser)), "{browser}");
+        }
+        for program in [
+            "*/*",
+            "",
+            "application/json",
+            "application/json, text/html",
+            "application/json, text/html;q=0.9, */*;q=0.1",
+            "text/plain",
+            "image/*",
+            "nonsense",
+        ] {
+            assert!(!prefers_html(Some(program)), "{program}");
+        }
+        assert!(!prefers_html(None));
+    }
 }
