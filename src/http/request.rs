@@ -69,14 +69,14 @@ impl Request {
         &self.content.path
     }
 
-    /// Returns the first value of a query parameter, decoded; in `?a` it is empty.
+    /// Returns the first value of a query parameter, not decoded; in `?a` it is empty.
     #[must_use]
-    pub fn query(&self, name: &str) -> Option<String> {
+    pub fn query(&self, name: &str) -> Option<&str> {
         let pairs = self.content.query.as_deref()?.split('&');
         pairs
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .find(|(key, _)| percent_decode(key) == name)
-            .map(|(_, value)| percent_decode(value))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
     }
 
     /// Returns the first value of a header; the case of `name` does not matter.
@@ -150,52 +150,3 @@ impl Request {
 
 /// Poll events of a client's close, without those of its next requests.
 const PEER_GONE: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
-
-/// Decodes `+` and `%XX` of a query; keeps malformed escapes and replaces invalid UTF-8.
-fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        let escaped = (bytes[i] == b'%')
-            .then(|| bytes.get(i + 1..i + 3))
-            .flatten()
-            .and_then(hex_pair);
-        match (bytes[i], escaped) {
-            (_, Some(byte)) => {
-                out.push(byte);
-                i += 3;
-                continue;
-            }
-            (b'+', _) => out.push(b' '),
-            (byte, _) => out.push(byte),
-        }
-        i += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn hex_pair(pair: &[u8]) -> Option<u8> {
-    let digit = |b: u8| char::from(b).to_digit(16);
-    let value = digit(pair[0])? * 16 + digit(pair[1])?;
-    u8::try_from(value).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::percent_decode;
-
-    #[test]
-    fn malformed_query_escape_is_kept() {
-        for (raw, plain) in [
-            ("a%20b+c", "a b c"),
-            ("%", "%"),
-            ("%4", "%4"),
-            ("%zz", "%zz"),
-            ("%+1", "% 1"),
-            ("%C3%A9", "é"),
-        ] {
-            assert_eq!(percent_decode(raw), plain);
-        }
-    }
-}

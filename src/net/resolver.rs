@@ -1,8 +1,8 @@
-//! DNS lookups on threads of their own, with a cache that outlives a DNS outage.
+//! DNS lookups on a thread, with a cache that outlives a DNS outage.
 //!
 //! ```text
-//!   new connection ──▶ cached? ─ yes ─▶ addresses, immediately; a "dns" thread refreshes them
-//!                         └───── no ──▶ a "dns" thread looks them up; wait for it, until the deadline
+//!   new connection ──▶ cached? ─ yes ─▶ addresses, immediately; the "dns" thread refreshes them
+//!                         └───── no ──▶ the "dns" thread looks them up; wait for it, until the deadline
 //! ```
 //!
 //! An address stays cached until a lookup replaces it. Why: a name that cannot be resolved any more is
@@ -10,51 +10,35 @@
 //! the next one uses the addresses that the refresh found.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-/// Greatest number of simultaneous lookups. The system's resolver cannot be interrupted: a lookup that
-/// hangs ends by itself, and such lookups must not pile up.
-const MAX_LOOKUPS: usize = 4;
+use crate::system::monitor::Monitor;
 
 /// Greatest number of addresses of a host that are tried. Each gets half the time of the one before.
 const MAX_ADDRESSES: usize = 6;
 
-/// Looks up host names and remembers their addresses.
+/// Looks up the host that one agent connects to, its server or its proxy, and remembers its addresses.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CachingResolver(Arc<Mutex<Cache>>);
+pub(super) struct CachingResolver(Arc<Monitor<Cache>>);
 
 #[derive(Debug, Default)]
 struct Cache {
-    /// An agent connects to its server or its proxy, so there are few.
-    hosts: Vec<Host>,
-    /// Number of lookups that run now.
-    lookups: usize,
-}
-
-/// Host name and port.
-type Name = (String, u16);
-
-#[derive(Debug)]
-struct Host {
-    name: Name,
+    /// Addresses that the last successful lookup found.
     addresses: Vec<SocketAddr>,
-    refreshing: bool,
-}
-
-impl Cache {
-    fn find(&mut self, name: &Name) -> Option<&mut Host> {
-        self.hosts.iter_mut().find(|host| host.name == *name)
-    }
+    /// Reason why the last lookup failed.
+    failure: String,
+    /// A lookup runs. The system's resolver cannot be interrupted, so that lookups which hang must not
+    /// pile up.
+    looking_up: bool,
 }
 
 type LookupResult = Result<Vec<SocketAddr>, String>;
 
 impl CachingResolver {
     /// Returns at least one address of `host`, in the order in which to try them. Blocks, until `deadline`
-    /// at most, only if no earlier lookup of `host` succeeded.
+    /// at most, only if no earlier lookup succeeded.
     ///
     /// # Errors
     /// Returns the reason if no address is known.
@@ -63,101 +47,46 @@ impl CachingResolver {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let name = (host.to_owned(), port);
-        if let Some(addresses) = self.cached(&name) {
-            return Ok(addresses);
-        }
-        let found = self.look_up(name)?;
+        self.start_lookup((host.to_owned(), port));
         let left = deadline.saturating_duration_since(Instant::now());
-        found.recv_timeout(left).unwrap_or_else(|error| {
-            Err(match error {
-                RecvTimeoutError::Timeout => "no answer in time".into(),
-                RecvTimeoutError::Disconnected => "the lookup failed".into(),
-            })
-        })
-    }
-
-    /// Returns the cached addresses, if there are any, and starts to refresh them.
-    fn cached(&self, name: &Name) -> Option<Vec<SocketAddr>> {
-        let (addresses, refreshing) = {
-            let mut cache = self.lock();
-            let host = cache.find(name)?;
-            let refreshing = std::mem::replace(&mut host.refreshing, true);
-            (host.addresses.clone(), refreshing)
-        };
-        if !refreshing && let Err(error) = self.look_up(name.clone()) {
-            self.finish(name, &Err(error));
+        let waits = |cache: &mut Cache| cache.addresses.is_empty() && cache.looking_up;
+        let cache = self.0.wait_while_for(left, waits);
+        match (cache.addresses.as_slice(), cache.looking_up) {
+            ([], true) => Err("no answer in time".to_owned()),
+            ([], false) => Err(cache.failure.clone()),
+            (addresses, _) => Ok(addresses.to_vec()),
         }
-        Some(addresses)
     }
 
-    /// Starts a lookup that puts its result into the cache, even if nothing waits for it any more.
-    fn look_up(&self, name: Name) -> Result<Receiver<LookupResult>, String> {
-        let slot = LookupSlot::take(self).ok_or("earlier lookups have not ended")?;
-        let (send, receive) = mpsc::sync_channel(1);
+    /// Starts a lookup unless one runs. It updates the cache even if nothing waits for it any more.
+    fn start_lookup(&self, name: (String, u16)) {
+        if std::mem::replace(&mut self.0.lock().looking_up, true) {
+            return;
+        }
         let resolver = self.clone();
         let look_up = move || {
             log::debug!("looking up {}, for port {}", name.0, name.1);
-            let found = match name.to_socket_addrs() {
-                Ok(found) => in_trial_order(&found.collect::<Vec<_>>()),
-                Err(error) => Err(error.to_string()),
-            };
-            resolver.finish(&name, &found);
-            drop(slot);
-            // The caller may have stopped waiting.
-            let _ = send.send(found);
+            let found = name.to_socket_addrs().map_err(|error| error.to_string());
+            resolver.finish(found.and_then(|found| in_trial_order(&found.collect::<Vec<_>>())));
         };
-        thread::Builder::new()
-            .name("dns".into())
-            .spawn(look_up)
-            .map_err(|error| format!("no thread for the lookup ({error})"))?;
-        Ok(receive)
+        let thread = thread::Builder::new().name("dns".into()).spawn(look_up);
+        if let Err(error) = thread {
+            self.finish(Err(format!("no thread for the lookup ({error})")));
+        }
     }
 
     /// Caches what a lookup found. If it failed, the earlier addresses stay.
-    fn finish(&self, name: &Name, found: &LookupResult) {
-        let mut cache = self.lock();
-        match (found, cache.find(name)) {
-            (Ok(addresses), Some(host)) => {
-                host.addresses.clone_from(addresses);
-                host.refreshing = false;
+    fn finish(&self, found: LookupResult) {
+        self.0.change(|cache| {
+            cache.looking_up = false;
+            match found {
+                Ok(addresses) => cache.addresses = addresses,
+                Err(error) => {
+                    log::debug!(error; "DNS lookup failed");
+                    cache.failure = error;
+                }
             }
-            (Ok(addresses), None) => cache.hosts.push(Host {
-                name: name.clone(),
-                addresses: addresses.clone(),
-                refreshing: false,
-            }),
-            (Err(error), Some(host)) => {
-                host.refreshing = false;
-                log::debug!(host = name.0, error; "DNS lookup failed, keeping the cached addresses");
-            }
-            (Err(_), None) => {}
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Cache> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Right to run one of the simultaneous lookups, until it is dropped.
-struct LookupSlot(CachingResolver);
-
-impl LookupSlot {
-    fn take(resolver: &CachingResolver) -> Option<LookupSlot> {
-        let mut cache = resolver.lock();
-        if cache.lookups == MAX_LOOKUPS {
-            return None;
-        }
-        cache.lookups += 1;
-        drop(cache);
-        Some(LookupSlot(resolver.clone()))
-    }
-}
-
-impl Drop for LookupSlot {
-    fn drop(&mut self) {
-        self.0.lock().lookups -= 1;
+        });
     }
 }
 
@@ -208,45 +137,44 @@ mod tests {
     #[test]
     fn lookups_do_not_pile_up() {
         let resolver = CachingResolver::default();
-        let slots: Vec<_> = (0..MAX_LOOKUPS)
-            .map(|_| LookupSlot::take(&resolver).unwrap())
-            .collect();
-        assert!(LookupSlot::take(&resolver).is_none());
-        let error = resolver.addresses("localhost", 1, soon()).unwrap_err();
-        assert!(error.contains("earlier lookups"), "{error}");
-        drop(slots);
-        assert!(LookupSlot::take(&resolver).is_some());
+        resolver.0.lock().looking_up = true;
+        let error = resolver.addresses("localhost", 1, Instant::now());
+        assert_eq!(error, Err("no answer in time".to_owned()));
+        // The answer of the lookup that hung is still used.
+        let found = vec![address("10.0.0.1:1")];
+        resolver.finish(Ok(found.clone()));
+        let cached = resolver.addresses("localhost", 1, Instant::now());
+        assert_eq!(cached, Ok(found));
     }
 
     #[test]
     fn cached_addresses_outlive_dns_outage() {
         let resolver = CachingResolver::default();
         let found = vec![address("10.0.0.1:443")];
-        let name = ("nowhere.invalid".to_owned(), 443);
-        resolver.finish(&name, &Ok(found.clone()));
+        resolver.finish(Ok(found.clone()));
         for _ in 0..3 {
             // The deadline has passed, so nothing may wait for DNS.
             let now = Instant::now();
             let cached = resolver.addresses("nowhere.invalid", 443, now);
             assert_eq!(cached, Ok(found.clone()));
             let end = soon();
-            while resolver.lock().hosts[0].refreshing {
+            while resolver.0.lock().looking_up {
                 assert!(Instant::now() < end, "the refresh ends");
                 thread::yield_now();
             }
         }
-        assert!(resolver.addresses("nowhere.invalid", 444, soon()).is_err());
+        let empty = CachingResolver::default();
+        assert!(empty.addresses("nowhere.invalid", 444, soon()).is_err());
     }
 
     #[test]
     fn refresh_replaces_cached_addresses() {
         let resolver = CachingResolver::default();
-        let name = ("localhost".to_owned(), 1);
         let old = vec![address("10.0.0.1:1")];
-        resolver.finish(&name, &Ok(old.clone()));
+        resolver.finish(Ok(old.clone()));
         assert_eq!(resolver.addresses("localhost", 1, soon()), Ok(old.clone()));
         let end = soon();
-        while resolver.lock().hosts[0].addresses == old {
+        while resolver.0.lock().addresses == old {
             assert!(Instant::now() < end, "the refresh ends");
             thread::yield_now();
         }

@@ -3,37 +3,22 @@
 //! [`health`](crate::workload::health) judges the answers. The caller decides what follows from a failure.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use crate::net::{ProxySettings, Url, WebClient};
 use crate::system::clock::BootClock;
-use crate::system::timer::Timer;
+use crate::system::monitor::Monitor;
 use crate::workload::health::{HealthChange, HealthConfig, HealthTracker};
 
 /// Function called when the program has failed, with the reason.
 type OnFailed = Box<dyn FnOnce(String) + Send>;
 
-/// State shared with the thread.
-struct Shared {
-    timer: Timer,
-    /// `None` once it was called, or the prober was dropped.
-    on_failed: Mutex<Option<OnFailed>>,
-}
-
-impl Shared {
-    fn on_failed(&self) -> MutexGuard<'_, Option<OnFailed>> {
-        let on_failed = self.on_failed.lock();
-        on_failed.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_over(&self) -> bool {
-        self.on_failed().is_none()
-    }
-}
+/// Shared with the thread: the function to call; `None` once it was called, or the prober was dropped.
+type Pending = Monitor<Option<OnFailed>>;
 
 /// Checks the health of a program until it is dropped.
-pub struct Prober(Arc<Shared>);
+pub struct Prober(Arc<Pending>);
 
 impl Prober {
     /// Starts checking `url`, without a proxy and without following redirects.
@@ -42,7 +27,7 @@ impl Prober {
     /// end. The call does not begin after the prober was dropped.
     ///
     /// # Errors
-    /// Returns an error if no thread or timer is left.
+    /// Returns an error if no thread is left.
     pub fn start(
         url: Url,
         config: HealthConfig,
@@ -53,24 +38,20 @@ impl Prober {
             client: client.map_err(|error| io::Error::other(error.to_string()))?,
             url,
             config,
-            shared: Arc::new(Shared {
-                timer: Timer::new()?,
-                on_failed: Mutex::new(Some(Box::new(on_failed))),
-            }),
+            pending: Arc::new(Monitor::new(Some(Box::new(on_failed)))),
         };
-        let shared = Arc::clone(&checker.shared);
+        let pending = Arc::clone(&checker.pending);
         thread::Builder::new()
             .name("health".into())
             .spawn(move || checker.run())?;
-        Ok(Prober(shared))
+        Ok(Prober(pending))
     }
 }
 
 impl Drop for Prober {
     fn drop(&mut self) {
-        drop(self.0.on_failed().take());
-        // Wakes the thread. A check that is under way ends by its timeout; nothing waits for it.
-        let _ = self.0.timer.set(Some(BootClock::now()));
+        // A check that is under way ends by its timeout; nothing waits for it.
+        drop(self.0.change(Option::take));
     }
 }
 
@@ -79,7 +60,7 @@ struct Checker {
     client: WebClient,
     url: Url,
     config: HealthConfig,
-    shared: Arc<Shared>,
+    pending: Arc<Pending>,
 }
 
 impl Checker {
@@ -89,7 +70,7 @@ impl Checker {
             let sent_at = BootClock::now();
             let answer = self.client.get(self.config.timeout);
             let change = tracker.handle_answer(sent_at, BootClock::now(), answer);
-            if self.shared.is_over() {
+            if self.pending.lock().is_none() {
                 return;
             }
             if let HealthChange::Failed(reason) = &change {
@@ -97,7 +78,7 @@ impl Checker {
                     "{} failed {} times in a row, the last time with: {reason}",
                     self.url, self.config.failure_threshold
                 );
-                let on_failed = self.shared.on_failed().take();
+                let on_failed = self.pending.lock().take();
                 if let Some(on_failed) = on_failed {
                     on_failed(reason);
                 }
@@ -109,12 +90,11 @@ impl Checker {
 
     /// Waits until the next check is due. Returns false if the prober was dropped.
     fn wait_until_due(&self, tracker: &HealthTracker) -> bool {
-        let timer = &self.shared.timer;
-        // Sets the timer before the check for a drop, because dropping does both in the other order.
-        timer.set(Some(tracker.next_check())).is_ok()
-            && !self.shared.is_over()
-            && timer.wait().is_ok()
-            && !self.shared.is_over()
+        let left = tracker.next_check().since(BootClock::now());
+        let pending = self
+            .pending
+            .wait_while_for(left, |pending| pending.is_some());
+        pending.is_some()
     }
 
     fn log(&self, change: &HealthChange) {

@@ -7,7 +7,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -44,12 +44,15 @@ pub fn run(args: &[OsString]) -> ExitCode {
     let Some((guard, valid_until, command)) = parse(args) else {
         return refuse_manual_use(EXEC_COMMAND);
     };
+    let refuse = |danger: &str, error: Errno| {
+        print_error(&format!(
+            "wrapped program: not started, because {danger}: {error}"
+        ));
+        ExitCode::from(NOT_EXECUTABLE)
+    };
     // In this order: the parent check finds a guard that died before the signal was set.
     if let Err(error) = set_pdeathsig(Signal::SIGKILL) {
-        print_error(&format!(
-            "wrapped program: not started, because it could outlive its guard: {error}"
-        ));
-        return ExitCode::from(NOT_EXECUTABLE);
+        return refuse("it could outlive its guard", error);
     }
     if getppid().as_raw() != guard {
         // The guard is dead, so the program must not start.
@@ -60,10 +63,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
     }
     // The guard blocks all signals. Pending ones take effect here.
     if let Err(error) = SigSet::empty().thread_set_mask() {
-        print_error(&format!(
-            "wrapped program: not started, because its signals cannot be unblocked: {error}"
-        ));
-        return ExitCode::from(NOT_EXECUTABLE);
+        return refuse("its signals cannot be unblocked", error);
     }
     // `exec` also restores the default action of SIGPIPE.
     let error = Command::new(&command[0]).args(&command[1..]).exec();
@@ -107,81 +107,60 @@ fn print_error(message: &str) {
 
 /// Returns the exit code that a shell would give, and an error message.
 fn explain(program: &OsStr, error: &io::Error) -> (u8, String) {
-    let name = program.display();
-    if program.is_empty() {
-        let message = "name of the wrapped program is empty; name a program after `--`";
-        return (NOT_FOUND, message.to_owned());
-    }
     let found = find(program);
-    match (error.raw_os_error().map(Errno::from_raw), found) {
-        (Some(Errno::ENOENT), Some(file)) => (NOT_EXECUTABLE, without_interpreter(&file)),
-        (Some(Errno::ENOENT | Errno::ENOTDIR), None) if has_path(program) => {
-            (NOT_FOUND, format!("`{name}`: no such file; check its path"))
-        }
+    let file = found.as_deref().unwrap_or(Path::new(program));
+    let (code, problem) = match (error.raw_os_error().map(Errno::from_raw), &found) {
+        _ if program.is_empty() => (NOT_FOUND, "the name is empty; name a program".to_owned()),
         // EACCES too: a directory of PATH may be unreadable, and the others do not hold the program.
         (Some(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES), None) if !has_path(program) => (
             NOT_FOUND,
-            format!("`{name}`: not found; check its name, and that PATH holds its directory"),
+            "not found; check its name, and that PATH holds its directory".to_owned(),
         ),
-        (Some(Errno::EACCES), file) => {
-            let file = file.unwrap_or_else(|| program.into());
-            (NOT_EXECUTABLE, without_permission(&file))
+        (Some(Errno::ENOENT | Errno::ENOTDIR), None) => {
+            (NOT_FOUND, "no such file; check its path".to_owned())
         }
+        (Some(Errno::ENOENT), Some(_)) => (NOT_EXECUTABLE, missing_interpreter(file)),
         (Some(Errno::ENOEXEC), _) => (
             NOT_EXECUTABLE,
-            format!(
-                "`{name}`: neither a program for this machine nor a script; begin a script with `#!`"
-            ),
+            "neither a program for this machine nor a script; begin a script with `#!`".to_owned(),
         ),
-        _ => (
-            NOT_EXECUTABLE,
-            format!("`{name}`: cannot be executed: {error}"),
-        ),
-    }
+        (Some(Errno::EACCES), _) => (NOT_EXECUTABLE, missing_permission(file).to_owned()),
+        _ => (NOT_EXECUTABLE, format!("cannot be executed: {error}")),
+    };
+    (code, format!("`{}`: {problem}", file.display()))
 }
 
-fn without_interpreter(file: &Path) -> String {
-    let name = file.display();
+fn missing_interpreter(file: &Path) -> String {
     match interpreter(file) {
         Some(missing) => format!(
-            "`{name}`: its interpreter `{}` does not exist; install it or change the first line",
-            missing.display()
+            "its interpreter `{missing}` does not exist; install it or change the first line"
         ),
-        None => format!(
-            "`{name}`: its dynamic loader does not exist; use a program that was linked for this system \
-             and C library"
-        ),
+        None => "its dynamic loader does not exist; use a program that was linked for this system and C \
+                 library"
+            .to_owned(),
     }
 }
 
-fn without_permission(file: &Path) -> String {
-    let name = file.display();
+fn missing_permission(file: &Path) -> &'static str {
     match fs::metadata(file) {
-        Ok(data) if data.is_dir() => format!("`{name}`: is a directory; name a program in it"),
+        Ok(data) if data.is_dir() => "is a directory; name a program in it",
         Ok(data) if data.permissions().mode() & 0o111 == 0 => {
-            format!("`{name}`: is not executable; run `chmod +x` on it")
+            "is not executable; run `chmod +x` on it"
         }
-        _ => format!(
-            "`{name}`: permission denied; check the permissions of the file, of its interpreter and of \
-             their directories, and whether it is mounted noexec"
-        ),
+        _ => {
+            "permission denied; check the permissions of the file, of its interpreter and of their \
+             directories, and whether it is mounted noexec"
+        }
     }
 }
 
 /// Returns the interpreter named in a script's first line.
-fn interpreter(file: &Path) -> Option<OsString> {
-    let mut start = Vec::new();
-    let file = File::open(file).ok()?;
-    file.take(LONGEST_INTERPRETER as u64)
-        .read_to_end(&mut start)
-        .ok()?;
-    let line = start
-        .strip_prefix(b"#!")?
-        .split(|&byte| byte == b'\n')
-        .next()?;
-    let mut words = line.split(|byte| b" \t".contains(byte));
-    let word = words.find(|word| !word.is_empty())?;
-    Some(OsString::from_vec(word.to_vec()))
+fn interpreter(file: &Path) -> Option<String> {
+    let mut start = [0; LONGEST_INTERPRETER];
+    let length = File::open(file).ok()?.read(&mut start).ok()?;
+    let start = String::from_utf8_lossy(&start[..length]);
+    let line = start.strip_prefix("#!")?.lines().next()?;
+    line.split_ascii_whitespace().next().map(str::to_owned)
 }
 
 fn has_path(program: &OsStr) -> bool {

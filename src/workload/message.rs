@@ -16,6 +16,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::election::time::Instant;
+use crate::fmt::shortened;
 
 /// Most bytes of a line, including its newline. The longest message has 33. A write of this size to a
 /// pipe is atomic, because POSIX guarantees that for at least 512 bytes.
@@ -63,28 +64,16 @@ pub enum FromGuard {
 }
 
 /// Reason why a line is not a message.
-#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MessageError {
-    /// The line is not a known message. Holds its first characters.
-    Unknown(String),
-    /// The line is longer than [`LONGEST_LINE`].
-    TooLong,
-}
+pub struct MessageError(String);
 
 impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MessageError::Unknown(line) => write!(
-                f,
-                "pipe between elector and guard: unknown message `{line}`; report this bug of elector"
-            ),
-            MessageError::TooLong => write!(
-                f,
-                "pipe between elector and guard: a line has more than {LONGEST_LINE} bytes; report \
-                 this bug of elector"
-            ),
-        }
+        let problem = &self.0;
+        write!(
+            f,
+            "pipe between elector and guard: {problem}; report this bug of elector"
+        )
     }
 }
 
@@ -105,7 +94,7 @@ impl ToGuard {
     /// Parses a line without its newline.
     ///
     /// # Errors
-    /// Returns [`MessageError::Unknown`] for a line that [`to_line`](Self::to_line) does not write.
+    /// Returns an error for a line that [`to_line`](Self::to_line) does not write.
     pub fn parse(line: &str) -> Result<Self, MessageError> {
         let words: Vec<&str> = line.split(' ').collect();
         let message = match words[..] {
@@ -137,7 +126,7 @@ impl FromGuard {
     /// Parses a line without its newline.
     ///
     /// # Errors
-    /// Returns [`MessageError::Unknown`] for a line that [`to_line`](Self::to_line) does not write.
+    /// Returns an error for a line that [`to_line`](Self::to_line) does not write.
     pub fn parse(line: &str) -> Result<Self, MessageError> {
         let words: Vec<&str> = line.split(' ').collect();
         let message = match words[..] {
@@ -180,8 +169,8 @@ fn digits(text: &str) -> Option<&str> {
 }
 
 fn unknown(line: &str) -> MessageError {
-    let shown = line.chars().take(LONGEST_SHOWN);
-    MessageError::Unknown(shown.flat_map(char::escape_debug).collect())
+    let shown = shortened(line, LONGEST_SHOWN);
+    MessageError(format!("unknown message `{}`", shown.escape_debug()))
 }
 
 /// Cuts the bytes read from a pipe into lines. Holds at most one line and the bytes pushed last.
@@ -205,21 +194,20 @@ impl LineBuffer {
     /// Returns the next complete line, without its newline.
     ///
     /// # Errors
-    /// Returns a [`MessageError`] for a line that is too long, even if it is incomplete, or that is not
-    /// ASCII. The lines after it are not usable.
+    /// Returns an error for a line that is too long, even if it is incomplete, or that is not ASCII. The
+    /// lines after it are not usable.
     pub fn next_line(&mut self) -> Option<Result<String, MessageError>> {
-        let Some(end) = self.bytes.iter().position(|&byte| byte == b'\n') else {
-            return (self.bytes.len() >= LONGEST_LINE).then_some(Err(MessageError::TooLong));
-        };
-        if end >= LONGEST_LINE {
-            return Some(Err(MessageError::TooLong));
+        let end = self.bytes.iter().position(|&byte| byte == b'\n');
+        if end.unwrap_or(self.bytes.len()) >= LONGEST_LINE {
+            let problem = format!("a line has more than {LONGEST_LINE} bytes");
+            return Some(Err(MessageError(problem)));
         }
-        let mut line: Vec<u8> = self.bytes.drain(..=end).collect();
-        line.pop();
-        Some(match String::from_utf8(line) {
-            Ok(line) if line.is_ascii() => Ok(line),
-            Ok(line) => Err(unknown(&line)),
-            Err(error) => Err(unknown(&String::from_utf8_lossy(error.as_bytes()))),
+        let line: Vec<u8> = self.bytes.drain(..=end?).collect();
+        let line = String::from_utf8_lossy(&line[..line.len() - 1]);
+        Some(if line.is_ascii() {
+            Ok(line.into_owned())
+        } else {
+            Err(unknown(&line))
         })
     }
 }
@@ -358,19 +346,24 @@ mod tests {
         let longest = [b"x".repeat(LONGEST_LINE - 1), b"\n".to_vec()].concat();
         assert!(lines_of(&[&longest])[0].is_ok());
         let long = [b"x".repeat(LONGEST_LINE), b"\n".to_vec()].concat();
-        assert_eq!(lines_of(&[&long]), [Err(MessageError::TooLong)]);
         let endless = b"x".repeat(LONGEST_LINE);
-        assert_eq!(lines_of(&[&endless]), [Err(MessageError::TooLong)]);
+        for bytes in [long, endless] {
+            let lines = lines_of(&[&bytes]);
+            let [Err(error)] = &lines[..] else {
+                panic!("{lines:?}");
+            };
+            assert!(error.to_string().contains("more than 512 bytes"), "{error}");
+        }
     }
 
     #[test]
     fn non_ascii_line_is_refused() {
         for bytes in [&b"kill\xff\n"[..], "kill\u{e9}\n".as_bytes()] {
             let lines = lines_of(&[bytes]);
-            assert!(
-                matches!(lines[..], [Err(MessageError::Unknown(_))]),
-                "{lines:?}"
-            );
+            let [Err(error)] = &lines[..] else {
+                panic!("{lines:?}");
+            };
+            assert!(error.to_string().contains("unknown message"), "{error}");
         }
     }
 }

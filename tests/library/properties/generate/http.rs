@@ -22,8 +22,8 @@ fn request(rng: &mut Rng, bytes: &mut Vec<u8>, heard: &mut Vec<Value>) {
         rng,
         &[
             &("", ""),
-            &("?q=a+b", "a b"),
-            &("?p&q=%41%", "A%"),
+            &("?q=a+b", "a+b"),
+            &("?p&q=%41%", "%41%"),
             &("?q", ""),
         ],
     );
