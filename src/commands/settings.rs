@@ -154,7 +154,7 @@ fn read(
     let workload_health_url = workload_health_url(&mut reader);
     let webhook_url = url(&mut reader, "WEBHOOK_URL");
     let log_filter = reader.text("RUST_LOG").ok().flatten();
-    let log_format = reader.parsed("LOG_FORMAT", "use text or json", |text| text.parse().ok());
+    let log_format = reader.parsed("LOG_FORMAT", "use text or json", LogFormat::parse);
     match lock {
         Ok(lock) if reader.problem_count() == 0 => {
             for warning in lock.backend().warnings(&election) {

@@ -17,7 +17,6 @@ mod queue;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
@@ -54,22 +53,17 @@ pub enum LogFormat {
     Json,
 }
 
-impl FromStr for LogFormat {
-    type Err = UnknownLogFormat;
-
+impl LogFormat {
     /// Parses `text` or `json`, in any case.
-    fn from_str(text: &str) -> Result<Self, UnknownLogFormat> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
-            "text" => Ok(LogFormat::Text),
-            "json" => Ok(LogFormat::Json),
-            _ => Err(UnknownLogFormat),
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => None,
         }
     }
 }
-
-/// Error for a text that names no [`LogFormat`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownLogFormat;
 
 /// Handle to the program's log.
 #[derive(Clone, Debug)]
@@ -146,8 +140,7 @@ impl Logger {
     }
 
     fn push(&self, record: &Record<'_>) {
-        let line = self.guard.formatter.format(record);
-        self.guard.queue.push(line.into_bytes());
+        self.guard.queue.push(self.guard.formatter.format(record));
     }
 }
 

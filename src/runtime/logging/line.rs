@@ -30,8 +30,12 @@ const CUT: &str = "…";
 /// end of the line.
 const RESERVED: usize = 12;
 
-/// Length of the longest number.
-const LONGEST_LITERAL: usize = "-9223372036854775808".len();
+/// Space below which a field is left out, in bytes: twice the longest number, because a field may take
+/// half of the space. What is left is enough for the message.
+const MIN_SPACE: usize = 2 * "-9223372036854775808".len();
+
+/// Key of the last field in JSON.
+const MESSAGE: &str = "message";
 
 /// Targets of this crate's modules begin with this.
 pub(super) const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
@@ -40,14 +44,8 @@ pub(super) const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 #[derive(Debug)]
 pub(super) struct Formatter {
     format: LogFormat,
-    candidate: OnceLock<Candidate>,
-}
-
-/// The candidate that this process is, as every line in JSON names it.
-#[derive(Debug)]
-struct Candidate {
-    identity: String,
-    lock: String,
+    /// Identity and lock of the candidate that this process is, as every line in JSON names them.
+    candidate: OnceLock<(String, String)>,
 }
 
 impl Formatter {
@@ -59,48 +57,45 @@ impl Formatter {
     }
 
     pub(super) fn identify(&self, identity: &str, lock: &str) {
-        let candidate = Candidate {
-            identity: identity.to_owned(),
-            lock: lock.to_owned(),
-        };
         // A second candidate in one process would be a mistake of the caller; the first one counts.
-        let _ = self.candidate.set(candidate);
+        let _ = self.candidate.set((identity.to_owned(), lock.to_owned()));
     }
 
     /// Returns the line for a record, with its newline.
     pub(super) fn format(&self, record: &Record<'_>) -> String {
-        let mut line = match self.format {
-            LogFormat::Text => text(record),
-            LogFormat::Json => self.json(record),
+        let mut line = Line {
+            text: String::new(),
+            format: self.format,
+            identified: self.candidate.get().is_some(),
         };
-        line.push('\n');
-        line
+        match self.format {
+            LogFormat::Text => line.begin_text(record),
+            LogFormat::Json => self.begin_json(&mut line, record),
+        }
+        // The visitor returns no error.
+        let _ = record.key_values().visit(&mut line);
+        if self.format == LogFormat::Json {
+            line.field(MESSAGE, &shown(record.args()), true);
+            line.text.push('}');
+        }
+        line.text.push('\n');
+        line.text
     }
 
-    fn json(&self, record: &Record<'_>) -> String {
-        let candidate = self.candidate.get();
-        let mut line = Json {
-            line: String::from("{"),
-            identified: candidate.is_some(),
-        };
-        line.field("time", &clock::utc_timestamp_millis());
-        line.field("level", &record.level().as_str().to_ascii_lowercase());
+    fn begin_json(&self, line: &mut Line, record: &Record<'_>) {
+        let time = clock::utc_timestamp_millis();
+        let level = record.level().as_str().to_ascii_lowercase();
+        line.text = format!("{{\"time\":\"{time}\",\"level\":\"{level}\"");
         if !is_own(record.target()) {
-            line.field("target", &record.target());
+            line.field("target", record.target(), true);
         }
-        let fields = record.key_values();
-        if let Some(event) = fields.get(Key::from("event")) {
-            line.field("event", &event);
+        if let Some(event) = record.key_values().get(Key::from("event")) {
+            line.field("event", &shown(&event), true);
         }
-        if let Some(candidate) = candidate {
-            line.field("identity", &candidate.identity);
-            line.field("lock", &candidate.lock);
+        if let Some((identity, lock)) = self.candidate.get() {
+            line.field("identity", identity, true);
+            line.field("lock", lock, true);
         }
-        // Neither visitor returns an error.
-        let _ = fields.visit(&mut line);
-        line.field("message", record.args());
-        line.line.push('}');
-        line.line
     }
 }
 
@@ -116,96 +111,84 @@ fn is_own(target: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// A line of text under construction.
-struct Text(String);
-
-fn text(record: &Record<'_>) -> String {
-    let mut line = format!("{} {:<5} ", clock::utc_timestamp_millis(), record.level());
-    let limit = MAX_LENGTH - CUT.len() - "\n".len();
-    if !is_own(record.target()) {
-        append(&mut line, limit / 2, escape_text, &record.target());
-        line.push_str(": ");
-    }
-    append(&mut line, limit, escape_text, record.args());
-    let mut line = Text(line);
-    let _ = record.key_values().visit(&mut line);
-    line.0
+/// Formats a value. If it cannot be printed, a part of it is better than nothing.
+fn shown(value: &dyn fmt::Display) -> String {
+    let mut text = String::new();
+    let _ = write!(text, "{value}");
+    text
 }
 
-impl<'kvs> VisitSource<'kvs> for Text {
-    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        let line = &mut self.0;
-        let available = MAX_LENGTH.saturating_sub(line.len() + key.as_str().len() + RESERVED);
-        if key.as_str() == "event" || available == 0 || Kind::of(&value) == Kind::Absent {
-            return Ok(());
-        }
-        let mut shown = String::new();
-        let _ = write!(shown, "{value}");
-        let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"\"=".contains(c);
-        let _ = write!(line, " {}=", key.as_str());
-        let limit = line.len() + available / 2;
-        if !shown.is_empty() && shown.chars().all(plain) {
-            append(line, limit, escape_text, &shown);
-        } else {
-            line.push('"');
-            append(line, limit, escape_quoted, &shown);
-            line.push('"');
-        }
-        Ok(())
-    }
-}
-
-/// A JSON object under construction, up to its closing brace.
-struct Json {
-    line: String,
-    /// Whether identity and lock have been written.
+/// A line under construction, without the end of a JSON object.
+struct Line {
+    text: String,
+    format: LogFormat,
+    /// Whether identity and lock have been written in JSON.
     identified: bool,
 }
 
-impl Json {
-    /// Adds a string. It may take half of the space that is left, so that later fields fit.
-    fn field(&mut self, key: &str, value: &dyn fmt::Display) {
-        if let Some(available) = self.key(key, 0) {
-            // The message is the last field, and may take all of it.
-            let share = if key == "message" { 1 } else { 2 };
-            let limit = self.line.len() + available / share;
-            self.line.push('"');
-            append(&mut self.line, limit, escape_json, value);
-            self.line.push('"');
+impl Line {
+    fn begin_text(&mut self, record: &Record<'_>) {
+        self.text = format!("{} {:<5} ", clock::utc_timestamp_millis(), record.level());
+        let limit = MAX_LENGTH - CUT.len() - "\n".len();
+        if !is_own(record.target()) {
+            self.append(record.target(), limit / 2, false);
+            self.text.push_str(": ");
         }
+        self.append(&shown(record.args()), limit, false);
     }
 
-    /// Adds a key and its colon. Returns the space for the value, or `None` if it is less than
-    /// `needed`, both in bytes.
-    fn key(&mut self, key: &str, needed: usize) -> Option<usize> {
-        let used = self.line.len() + key.len() + RESERVED;
-        let available = MAX_LENGTH.checked_sub(used)?;
-        if available < needed {
-            return None;
+    /// Adds a field. It may take half of the space that is left, so that later fields fit.
+    fn field(&mut self, key: &str, value: &str, quoted: bool) {
+        let used = self.text.len() + key.len() + RESERVED;
+        let Some(space) = MAX_LENGTH.checked_sub(used) else {
+            return;
+        };
+        // The message is the last field, and may take all of it.
+        let (share, needed) = if key == MESSAGE {
+            (1, 0)
+        } else {
+            (2, MIN_SPACE)
+        };
+        if space < needed {
+            return;
         }
-        if self.line.len() > 1 {
-            self.line.push(',');
+        let _ = match self.format {
+            LogFormat::Text => write!(self.text, " {key}="),
+            LogFormat::Json => write!(self.text, ",\"{key}\":"),
+        };
+        let limit = self.text.len() + space / share;
+        let quote = if quoted { "\"" } else { "" };
+        self.text.push_str(quote);
+        self.append(value, limit, quoted);
+        self.text.push_str(quote);
+    }
+
+    /// Appends an escaped text while the line is shorter than `limit` bytes, then the mark of a cut.
+    fn append(&mut self, text: &str, limit: usize, quoted: bool) {
+        for character in text.chars() {
+            let before = self.text.len();
+            escape(&mut self.text, character, quoted);
+            if self.text.len() > limit {
+                self.text.truncate(before);
+                return self.text.push_str(CUT);
+            }
         }
-        let _ = write!(self.line, "\"{key}\":");
-        Some(available)
     }
 }
 
-impl<'kvs> VisitSource<'kvs> for Json {
+impl<'kvs> VisitSource<'kvs> for Line {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        let key = key.as_str();
-        match Kind::of(&value) {
-            // Written already.
-            _ if key == "event" => {}
-            _ if self.identified && matches!(key, "identity" | "lock") => {}
-            Kind::Absent => {}
-            Kind::Literal => {
-                if self.key(key, LONGEST_LITERAL).is_some() {
-                    let _ = write!(self.line, "{value}");
-                }
-            }
-            Kind::Text => self.field(key, &value),
+        let (key, kind) = (key.as_str(), Kind::of(&value));
+        let written = key == "event" || (self.identified && matches!(key, "identity" | "lock"));
+        if written || kind == Kind::Absent {
+            return Ok(());
         }
+        let value = shown(&value);
+        let quoted = match self.format {
+            LogFormat::Text => !is_word(&value),
+            LogFormat::Json => kind == Kind::Text,
+        };
+        self.field(key, &value, quoted);
         Ok(())
     }
 }
@@ -228,8 +211,11 @@ impl Kind {
 }
 
 impl<'v> VisitValue<'v> for Kind {
-    fn visit_any(&mut self, _: Value<'_>) -> Result<(), Error> {
-        *self = Kind::Text;
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
+        let number = value.to_u64().is_some() || value.to_i64().is_some();
+        if number || value.to_bool().is_some() {
+            *self = Kind::Literal;
+        }
         Ok(())
     }
 
@@ -237,82 +223,18 @@ impl<'v> VisitValue<'v> for Kind {
         *self = Kind::Absent;
         Ok(())
     }
-
-    fn visit_u64(&mut self, _: u64) -> Result<(), Error> {
-        *self = Kind::Literal;
-        Ok(())
-    }
-
-    fn visit_i64(&mut self, _: i64) -> Result<(), Error> {
-        *self = Kind::Literal;
-        Ok(())
-    }
-
-    fn visit_bool(&mut self, _: bool) -> Result<(), Error> {
-        *self = Kind::Literal;
-        Ok(())
-    }
 }
 
-/// Writes one character in the escaped form of its context.
-type Escape = fn(&mut String, char);
-
-/// Appends a value while the line is shorter than `limit` bytes, then the mark of a cut.
-fn append(line: &mut String, limit: usize, escape: Escape, value: &dyn fmt::Display) {
-    let mut writer = Limited {
-        line,
-        limit,
-        escape,
-        cut: false,
-    };
-    // An error means that the limit is reached, or that the value cannot be printed; a part of it is
-    // better than nothing.
-    let _ = write!(writer, "{value}");
-    if writer.cut {
-        line.push_str(CUT);
-    }
+/// Returns whether a value needs no quotes in text.
+fn is_word(value: &str) -> bool {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"\"=".contains(c);
+    !value.is_empty() && value.chars().all(plain)
 }
 
-/// A writer that escapes what it writes, and stops at a limit.
-struct Limited<'a> {
-    line: &'a mut String,
-    limit: usize,
-    escape: Escape,
-    cut: bool,
-}
-
-impl Write for Limited<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            let before = self.line.len();
-            (self.escape)(self.line, character);
-            if self.line.len() > self.limit {
-                self.line.truncate(before);
-                self.cut = true;
-                return Err(fmt::Error);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn escape_text(line: &mut String, character: char) {
+/// Appends a character, escaped as in JSON if necessary.
+fn escape(line: &mut String, character: char, quoted: bool) {
     match character {
-        _ if must_be_escaped(character) => line.extend(character.escape_default()),
-        _ => line.push(character),
-    }
-}
-
-fn escape_quoted(line: &mut String, character: char) {
-    if matches!(character, '"' | '\\') {
-        line.push('\\');
-    }
-    escape_text(line, character);
-}
-
-fn escape_json(line: &mut String, character: char) {
-    match character {
-        '"' | '\\' => line.extend(['\\', character]),
+        '"' | '\\' if quoted => line.extend(['\\', character]),
         '\n' => line.push_str("\\n"),
         // All of these have four hexadecimal digits.
         _ if must_be_escaped(character) => {
@@ -451,11 +373,11 @@ mod tests {
     fn hostile_text_stays_one_harmless_line() {
         assert_eq!(
             message(HOSTILE),
-            r#"a\nb\r\t\u{1b}[31m\u{7f}\u{9b}\u{2028}\u{202e}é\u{0}"'\"#
+            r#"a\nb\u000d\u0009\u001b[31m\u007f\u009b\u2028\u202eé\u0000"'\"#
         );
         let fields = [("error", Value::from(HOSTILE))];
         let line = with_fields(LogFormat::Text, &fields);
-        let expected = r#" error="a\nb\r\t\u{1b}[31m\u{7f}\u{9b}\u{2028}\u{202e}é\u{0}\"'\\""#;
+        let expected = r#" error="a\nb\u000d\u0009\u001b[31m\u007f\u009b\u2028\u202eé\u0000\"'\\""#;
         assert!(line.ends_with(&format!("{expected}\n")), "{line}");
     }
 

@@ -28,18 +28,11 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    lines: VecDeque<Line>,
+    lines: VecDeque<String>,
     /// Number of lines dropped after the newest one in the queue.
     dropped: u64,
     /// Whether a line has been taken out and is being written.
     writing: bool,
-}
-
-/// A line, and the number of lines dropped right before it.
-#[derive(Debug, Default)]
-struct Line {
-    text: Vec<u8>,
-    dropped_before: u64,
 }
 
 impl State {
@@ -59,17 +52,17 @@ impl Queue {
     }
 
     /// Appends a line, or drops and counts it if the queue is full.
-    pub(super) fn push(&self, text: Vec<u8>) {
+    pub(super) fn push(&self, line: String) {
         self.state.change(|state| {
             if state.lines.len() >= self.capacity {
                 state.dropped += 1;
                 return;
             }
-            let dropped_before = std::mem::take(&mut state.dropped);
-            state.lines.push_back(Line {
-                text,
-                dropped_before,
-            });
+            if state.dropped > 0 {
+                let report = self.report(std::mem::take(&mut state.dropped));
+                state.lines.push_back(report);
+            }
+            state.lines.push_back(line);
         });
     }
 
@@ -82,14 +75,7 @@ impl Queue {
     /// Writes every line to `out`, and never returns.
     pub(super) fn drain(&self, mut out: impl Write) {
         loop {
-            let Line {
-                text,
-                dropped_before,
-            } = self.next();
-            if dropped_before > 0 {
-                write(&mut out, self.report(dropped_before).as_bytes());
-            }
-            write(&mut out, &text);
+            write(&mut out, self.next().as_bytes());
             self.state.change(|state| state.writing = false);
         }
     }
@@ -108,18 +94,13 @@ impl Queue {
         )
     }
 
-    /// Returns the next line. If lines were dropped after the last one, it is empty.
-    fn next(&self) -> Line {
+    /// Returns the next line, or the report of lines dropped after the last one.
+    fn next(&self) -> String {
         let nothing = |state: &mut State| state.lines.is_empty() && state.dropped == 0;
         let mut state = self.state.wait_while(nothing);
         state.writing = true;
-        match state.lines.pop_front() {
-            Some(line) => line,
-            None => Line {
-                text: Vec::new(),
-                dropped_before: std::mem::take(&mut state.dropped),
-            },
-        }
+        let line = state.lines.pop_front();
+        line.unwrap_or_else(|| self.report(std::mem::take(&mut state.dropped)))
     }
 }
 
@@ -180,7 +161,7 @@ mod tests {
     #[test]
     fn full_queue_drops_and_counts_lines() {
         let (queue, written, answer) = gated(2);
-        queue.push(b"1".to_vec());
+        queue.push("1".to_owned());
         assert_eq!(written.recv_timeout(PATIENCE).unwrap(), "1");
         // Two more fit while the first one is being written.
         for line in ["2", "3", "dropped", "dropped"] {
@@ -189,8 +170,8 @@ mod tests {
         assert!(!queue.flush(Duration::ZERO));
         answer.send(Ok(1)).unwrap();
         assert_eq!(written.recv_timeout(PATIENCE).unwrap(), "2");
-        queue.push(b"4".to_vec());
-        queue.push(b"dropped".to_vec());
+        queue.push("4".to_owned());
+        queue.push("dropped".to_owned());
         for expected in ["3", "count=2\n", "4", "count=1\n"] {
             answer.send(Ok(1000)).unwrap();
             let line = written.recv_timeout(PATIENCE).unwrap();
@@ -207,7 +188,7 @@ mod tests {
     #[test]
     fn interrupted_write_resumes_where_it_stopped() {
         let (queue, written, answer) = gated(2);
-        queue.push(b"abc".to_vec());
+        queue.push("abc".to_owned());
         for reply in [
             Err(ErrorKind::Interrupted.into()),
             Err(ErrorKind::WouldBlock.into()),

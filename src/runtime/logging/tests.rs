@@ -22,10 +22,10 @@ fn log(logger: &Logger, text: &str) {
 
 #[test]
 fn format_is_text_or_json() {
-    assert_eq!("text".parse(), Ok(LogFormat::Text));
-    assert_eq!("JSON".parse(), Ok(LogFormat::Json));
-    assert_eq!("".parse::<LogFormat>(), Err(UnknownLogFormat));
-    assert_eq!("logfmt".parse::<LogFormat>(), Err(UnknownLogFormat));
+    assert_eq!(LogFormat::parse("text"), Some(LogFormat::Text));
+    assert_eq!(LogFormat::parse("JSON"), Some(LogFormat::Json));
+    assert_eq!(LogFormat::parse(""), None);
+    assert_eq!(LogFormat::parse("logfmt"), None);
 }
 
 #[test]
