@@ -18,7 +18,7 @@ use crate::observe::CandidateInfo;
 use crate::runtime::election::LeaderElection;
 use crate::runtime::endpoints;
 use crate::runtime::logging::{self, LogGuard};
-use crate::runtime::sidecar::{Sidecar, SidecarError, SidecarOptions};
+use crate::runtime::sidecar::{Sidecar, SidecarOptions};
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{LeaderCallbacks, Term};
 use crate::system::random::random_seed;
@@ -66,15 +66,6 @@ fn run(args: &Arguments) -> CommandResult {
     result
 }
 
-impl From<SidecarError> for CommandError {
-    fn from(error: SidecarError) -> Self {
-        match error {
-            SidecarError::System(_) => CommandError::failed(error),
-            other => CommandError::settings(other),
-        }
-    }
-}
-
 fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> CommandResult {
     let mut config = settings.election.clone();
     config.give_up_after = options.try_for;
@@ -84,7 +75,7 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let backend = settings.lock.backend();
     let opened = backend.open(&config)?;
     log.identify(&identity, &opened.lock.describe());
-    let sidecar = Sidecar::start(sidecar_options(settings))?;
+    let sidecar = Sidecar::start(sidecar_options(settings)).map_err(CommandError::settings)?;
     log::info!(
         event = "running", identity = identity, lock = opened.lock.describe(),
         version = env!("CARGO_PKG_VERSION");

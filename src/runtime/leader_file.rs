@@ -65,8 +65,7 @@ impl LeaderFile {
             disk,
             line,
             shared: Arc::clone(&shared),
-            done: None,
-            shown_until: None,
+            shown: None,
             failed: None,
         };
         thread::Builder::new()
@@ -120,11 +119,9 @@ struct Writer<D> {
     disk: D,
     line: Line,
     shared: Arc<Monitor<State>>,
-    /// Wanted state that was reached last.
-    done: Option<Leading>,
-    /// Leadership deadline in the line on the disk; `None` if there is no line.
-    shown_until: Option<Instant>,
-    /// Wanted state that could not be reached, and the time of the next try.
+    /// Term in the line on the disk; `None` if there is no line.
+    shown: Option<Leading>,
+    /// Wanted term that could not be shown, and the time of the next try.
     failed: Option<(Option<Leading>, Instant)>,
 }
 
@@ -132,9 +129,15 @@ impl<D: Disk> Writer<D> {
     fn run(&mut self) {
         loop {
             let (wanted, closing) = self.await_work();
-            let result = self.show(wanted);
-            if let Err(error) = &result {
-                self.log_failure(wanted, error);
+            if let Err(error) = self.show(wanted) {
+                // Further failures are not logged.
+                if self.failed.is_none() {
+                    log::warn!(
+                        event = "leader_file_failed", path = self.disk.path(), error:%;
+                        "leader file cannot be replaced or removed, trying each second; it counts only \
+                         until its validUntil"
+                    );
+                }
                 self.failed = Some((wanted, BootClock::now() + RETRY_AFTER));
             } else if self.failed.take().is_some() {
                 log::info!(
@@ -148,84 +151,60 @@ impl<D: Disk> Writer<D> {
         }
     }
 
-    /// Waits until there is something to do. The waits do not advance while the machine is suspended;
-    /// the election's own timer does, and ends the term on resume.
+    /// Waits until there is something to do, and returns the term to show. The waits do not advance while
+    /// the machine is suspended; the election's own timer does, and ends the term on resume.
     fn await_work(&self) -> (Option<Leading>, bool) {
         let mut state = self.shared.lock();
         loop {
             let now = BootClock::now();
-            let due = self.due(state.wanted, now);
+            // An expired line is removed, whatever the election does.
+            let wanted = state.wanted.filter(|leading| leading.valid_until > now);
+            let due = match self.failed {
+                Some((failed, retry_at)) if failed == wanted => Some(retry_at),
+                _ if self.shown != wanted => Some(now),
+                _ => self.shown.map(|shown| shown.valid_until),
+            };
             if state.closing || due.is_some_and(|due| due <= now) {
-                return (state.wanted, state.closing);
+                return (wanted, state.closing);
             }
             state = self.shared.wait(state, due.map(|due| due.since(now)));
         }
     }
 
-    /// Returns the time at which there is something to do.
-    fn due(&self, wanted: Option<Leading>, now: Instant) -> Option<Instant> {
-        match self.failed {
-            Some((failed, retry_at)) if failed == wanted => Some(retry_at),
-            _ if self.done != wanted => Some(now),
-            // An expired line is removed, whatever the election does.
-            _ => self.shown_until,
-        }
-    }
-
-    /// Writes the line of a term, or removes the line if there is no term or it has expired.
+    /// Writes the line of a term, or removes the line if there is no term.
     fn show(&mut self, wanted: Option<Leading>) -> io::Result<()> {
-        let now = BootClock::now();
-        let Some(leading) = wanted.filter(|leading| leading.valid_until > now) else {
-            self.remove()?;
-            self.done = wanted;
-            return Ok(());
+        let Some(leading) = wanted else {
+            return self.remove();
         };
         let line = self.line.text(leading.fencing_token, leading.valid_until);
         let shared = &self.shared;
         let is_wanted = || {
             let state = shared.lock();
-            state.wanted == Some(leading) && !state.closing
+            state.wanted == wanted && !state.closing
         };
         match self.disk.write(&line, &is_wanted) {
+            Ok(true) => self.shown = wanted,
             // The next pass shows the newer state.
-            Ok(false) => Ok(()),
-            Ok(true) => {
-                self.done = Some(leading);
-                self.shown_until = Some(leading.valid_until);
-                Ok(())
-            }
+            Ok(false) => {}
             Err(error) => {
+                let now = BootClock::now();
                 // The line before stays true until its deadline.
-                if self.shown_until.is_some_and(|until| until <= now) {
+                if self.shown.is_some_and(|shown| shown.valid_until <= now) {
                     let _ = self.remove();
                 }
-                Err(error)
+                return Err(error);
             }
-        }
-    }
-
-    /// Removes this process's line, if there is one.
-    fn remove(&mut self) -> io::Result<()> {
-        if self.shown_until.is_some() {
-            self.disk.remove()?;
-            self.shown_until = None;
         }
         Ok(())
     }
 
-    /// Logs the first of several failures.
-    fn log_failure(&self, wanted: Option<Leading>, error: &io::Error) {
-        if self.failed.is_none() {
-            let action = if wanted.is_some() {
-                "written"
-            } else {
-                "removed"
-            };
-            log::warn!(
-                event = "leader_file_failed", path = self.disk.path(), error:%;
-                "leader file cannot be {action}, trying each second; it counts only until its validUntil"
-            );
+    /// Removes this process's line, if there is one.
+    fn remove(&mut self) -> io::Result<()> {
+        if self.shown.is_some() {
+            self.disk.remove()?;
+            self.shown = None;
         }
+        Ok(())
     }
 }
 

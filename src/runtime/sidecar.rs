@@ -7,16 +7,14 @@
 //!
 //! Both take a transition without blocking. A slow disk or receiver delays only its own thread.
 
-use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::election::LeaderElection;
 use super::leader_file::LeaderFile;
-use super::webhook::{Webhook, WebhookError};
-use crate::net::{ProxySettings, SetupError, Url};
+use super::webhook::Webhook;
+use crate::net::{ProxySettings, Url};
 
 /// Longest wait for the disk and for the webhook's receiver when an election ends.
 const LAST_WRITE: Duration = Duration::from_millis(500);
@@ -40,30 +38,6 @@ pub struct SidecarOptions {
     pub proxy: ProxySettings,
 }
 
-/// Error for a sidecar that cannot be started.
-#[non_exhaustive]
-#[derive(Debug)]
-pub enum SidecarError {
-    /// The leader file cannot be written, or is a foreign file.
-    LeaderFile(String),
-    /// The certificates or the proxy for the webhook cannot be used.
-    Webhook(SetupError),
-    /// The system has no thread left.
-    System(io::Error),
-}
-
-impl fmt::Display for SidecarError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SidecarError::LeaderFile(why) => f.write_str(why),
-            SidecarError::Webhook(error) => write!(f, "WEBHOOK_URL: {error}"),
-            SidecarError::System(error) => write!(f, "no thread left: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for SidecarError {}
-
 /// Leader file and webhook of an elector. A clone refers to the same ones.
 #[derive(Clone, Debug)]
 pub struct Sidecar {
@@ -72,12 +46,12 @@ pub struct Sidecar {
 }
 
 impl Sidecar {
-    /// Removes the leader file that an earlier process left, and gets ready to tell.
+    /// Removes the leader file that an earlier process left, and starts the threads.
     ///
     /// # Errors
-    /// When the file cannot be written or is not ours, or the webhook cannot be reached by these
-    /// settings.
-    pub fn start(options: SidecarOptions) -> Result<Self, SidecarError> {
+    /// If the file cannot be written or is a foreign one, the certificates or the proxy for the webhook
+    /// cannot be used, or the system has no thread left. The text says what to do.
+    pub fn start(options: SidecarOptions) -> Result<Self, String> {
         let identity = &options.identity;
         let leader_file = options.leader_file.as_deref();
         let leader_file = leader_file.map(|path| LeaderFile::start(path, identity));
@@ -86,17 +60,8 @@ impl Sidecar {
             Webhook::start(url, roots, &options.proxy, identity)
         });
         Ok(Sidecar {
-            leader_file: leader_file
-                .transpose()
-                .map_err(SidecarError::LeaderFile)?
-                .map(Arc::new),
-            webhook: webhook
-                .transpose()
-                .map_err(|error| match error {
-                    WebhookError::Settings(error) => SidecarError::Webhook(error),
-                    WebhookError::System(error) => SidecarError::System(error),
-                })?
-                .map(Arc::new),
+            leader_file: leader_file.transpose()?.map(Arc::new),
+            webhook: webhook.transpose()?.map(Arc::new),
         })
     }
 

@@ -21,7 +21,6 @@
 //! without its path.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -30,7 +29,7 @@ use std::time::{Duration, Instant as Monotonic};
 use serde::Serialize;
 
 use super::transitions::{NEW_LEADER, STARTED_LEADING, STOPPED_LEADING, Transition};
-use crate::net::{ProxySettings, SetupError, Url, WebClient};
+use crate::net::{ProxySettings, Url, WebClient};
 use crate::system::clock::utc_timestamp_millis;
 use crate::system::monitor::Monitor;
 
@@ -45,20 +44,11 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Pause before the second try. It doubles before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Result of one try.
-enum Delivery {
-    Accepted,
-    /// Another try may succeed.
-    Failed(String),
-    /// Another try would fail too.
-    Rejected(String),
-}
-
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<String>,
-    /// Number of messages dropped since the last report.
-    dropped: u64,
+    /// Number of messages lost since the last accepted one.
+    lost: u64,
     /// Time after which nothing is sent.
     deadline: Option<Monotonic>,
     /// Whether the thread has ended.
@@ -72,15 +62,6 @@ pub(super) struct Webhook {
     identity: String,
 }
 
-/// Error for a webhook that cannot be started.
-#[derive(Debug)]
-pub(super) enum WebhookError {
-    /// The certificates or the proxy cannot be used.
-    Settings(SetupError),
-    /// The system has no thread left.
-    System(io::Error),
-}
-
 impl Webhook {
     /// Starts the thread that sends to `url`.
     ///
@@ -91,19 +72,19 @@ impl Webhook {
         ca_file: Option<&Path>,
         proxy: &ProxySettings,
         identity: &str,
-    ) -> Result<Self, WebhookError> {
+    ) -> Result<Self, String> {
         let client = WebClient::new(&url, ca_file, proxy);
         let shared = Arc::new(Monitor::default());
         let mut sender = Sender {
-            client: client.map_err(WebhookError::Settings)?,
+            client: client.map_err(|error| format!("WEBHOOK_URL: {error}"))?,
             url,
             shared: Arc::clone(&shared),
-            lost: 0,
+            failing: false,
         };
         thread::Builder::new()
             .name("webhook".into())
             .spawn(move || sender.run())
-            .map_err(WebhookError::System)?;
+            .map_err(|error| format!("no thread left: {error}"))?;
         Ok(Webhook {
             shared,
             identity: identity.to_owned(),
@@ -121,7 +102,7 @@ impl Webhook {
             }
             if state.queue.len() >= QUEUE {
                 state.queue.pop_front();
-                state.dropped += 1;
+                state.lost += 1;
             }
             state.queue.push_back(message);
         });
@@ -197,19 +178,13 @@ struct Sender {
     client: WebClient,
     url: Url,
     shared: Arc<Monitor<State>>,
-    /// Number of messages lost since the last accepted one.
-    lost: u64,
+    /// Whether the last message was lost.
+    failing: bool,
 }
 
 impl Sender {
     fn run(&mut self) {
-        while let Some((message, dropped)) = self.next() {
-            if dropped > 0 {
-                log::warn!(
-                    event = "webhook_failed", url:% = self.url, lost = dropped;
-                    "webhook is too slow, its oldest messages are lost"
-                );
-            }
+        while let Some(message) = self.next() {
             match self.deliver(&message) {
                 Ok(()) => self.delivered(),
                 Err(error) => self.failed(&error),
@@ -218,23 +193,23 @@ impl Sender {
         self.shared.change(|state| state.done = true);
     }
 
-    /// Waits for the next message. Also returns the number of messages dropped before it. `None` means
-    /// that there will be no more.
-    fn next(&self) -> Option<(String, u64)> {
+    /// Waits for the next message. `None` means that there will be no more.
+    fn next(&self) -> Option<String> {
         let waits = |state: &mut State| state.queue.is_empty() && state.deadline.is_none();
-        let mut state = self.shared.wait_while(waits);
-        let message = state.queue.pop_front()?;
-        Some((message, std::mem::take(&mut state.dropped)))
+        self.shared.wait_while(waits).queue.pop_front()
     }
 
     /// Sends a message, with several tries if necessary.
     fn deliver(&mut self, message: &str) -> Result<(), String> {
         let (mut tries, mut pause) = (0, FIRST_PAUSE);
         loop {
-            let error = match self.post(message) {
-                Delivery::Accepted => return Ok(()),
-                Delivery::Rejected(error) => return Err(error),
-                Delivery::Failed(error) => error,
+            let error = match self.client.post_json(message, self.try_timeout()) {
+                Ok(200..=299) => return Ok(()),
+                Ok(status @ 300..=399) => {
+                    format!("answered {status}; redirects are not followed")
+                }
+                Ok(status) => format!("answered {status}"),
+                Err(error) => error,
             };
             tries += 1;
             log::debug!(url:% = self.url, tries, error; "webhook try failed");
@@ -242,24 +217,6 @@ impl Sender {
                 return Err(error);
             }
             pause *= 2;
-        }
-    }
-
-    fn post(&mut self, message: &str) -> Delivery {
-        let timeout = self.try_timeout();
-        if timeout.is_zero() {
-            return Delivery::Failed("no time left".to_owned());
-        }
-        match self.client.post_json(message, timeout) {
-            Ok(200..=299) => Delivery::Accepted,
-            // Another try is known to help with these.
-            Ok(status @ (408 | 425 | 429 | 500..=599)) => Delivery::Failed(answered(status)),
-            Ok(status @ 300..=399) => {
-                let error = format!("{}; redirects are not followed", answered(status));
-                Delivery::Rejected(error)
-            }
-            Ok(status) => Delivery::Rejected(answered(status)),
-            Err(error) => Delivery::Failed(error),
         }
     }
 
@@ -280,19 +237,23 @@ impl Sender {
 
     /// Logs a lost message, as a warning unless the one before was lost too.
     fn failed(&mut self, error: &str) {
-        self.lost += 1;
-        let level = match self.lost {
-            1 => log::Level::Warn,
-            _ => log::Level::Debug,
+        let mut state = self.shared.lock();
+        state.lost += 1;
+        let lost = state.lost;
+        drop(state);
+        let level = match std::mem::replace(&mut self.failing, true) {
+            false => log::Level::Warn,
+            true => log::Level::Debug,
         };
         log::log!(
-            level, event = "webhook_failed", url:% = self.url, error, lost = self.lost;
+            level, event = "webhook_failed", url:% = self.url, error, lost;
             "webhook message lost"
         );
     }
 
     fn delivered(&mut self) {
-        let lost = std::mem::take(&mut self.lost);
+        self.failing = false;
+        let lost = std::mem::take(&mut self.shared.lock().lost);
         if lost > 0 {
             log::info!(
                 event = "webhook_recovered", url:% = self.url, lost;
@@ -300,10 +261,6 @@ impl Sender {
             );
         }
     }
-}
-
-fn answered(status: u16) -> String {
-    format!("answered {status}")
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
 use serde_json::Value;
 
 use crate::election::time::Instant;
@@ -29,6 +28,9 @@ const MODE: u32 = 0o644;
 
 /// Length of the longest file that is read at start, in bytes: far more than a leader file has.
 const MAX_LENGTH: u64 = 16 * 1024;
+
+/// Text of a trial at start, which never appears under the path.
+const TRIAL: &str = "{}\n";
 
 /// Largest difference between `/proc/uptime` and the boot clock that reading one after the other can
 /// cause.
@@ -50,17 +52,19 @@ pub(super) trait Disk: Send + 'static {
 /// Constant parts of the line, in JSON.
 #[derive(Debug)]
 pub(super) struct Line {
-    identity: String,
-    boot_id: Option<String>,
+    identity: Value,
+    /// `bootId` with the comma before it; empty if the boot is unknown.
+    boot_id: String,
 }
 
 impl Line {
     /// Creates the line of a candidate on this machine.
     pub(super) fn new(identity: &str) -> Self {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        let boot_id = boot_id.map(|id| format!(",\"bootId\":\"{}\"", id.trim()));
         Line {
-            identity: json(identity),
-            boot_id: boot_id.ok().map(|id| json(id.trim())),
+            identity: identity.into(),
+            boot_id: boot_id.unwrap_or_default(),
         }
     }
 
@@ -69,18 +73,11 @@ impl Line {
         let Line { identity, boot_id } = self;
         let until = valid_until.since_boot();
         let (seconds, hundredths) = (until.as_secs(), until.subsec_millis() / 10);
-        let boot_id = boot_id
-            .as_ref()
-            .map_or(String::new(), |id| format!(",\"bootId\":{id}"));
         format!(
             "{{\"identity\":{identity},\"fencingToken\":{fencing_token},\
              \"validUntil\":{seconds}.{hundredths:02}{boot_id}}}\n"
         )
     }
-}
-
-fn json(text: &str) -> String {
-    Value::from(text).to_string()
 }
 
 /// Returns the identity and the deadline in a leader file, or `None` if the text is not one.
@@ -121,7 +118,8 @@ impl LinePath {
             temporary: folder.join(format!(".leader-{random:016x}.tmp")),
         };
         place.remove_remains(identity).map_err(refuse)?;
-        place.try_to_write().map_err(|error| {
+        let tried = place.write(TRIAL, &|| false);
+        tried.map_err(|error| {
             refuse(format!(
                 "cannot be written ({error}); give a path in an existing directory in which this \
                  program may create files"
@@ -133,46 +131,30 @@ impl LinePath {
 
     /// Removes a leader file. A foreign file is an error.
     fn remove_remains(&self, identity: &str) -> Result<(), String> {
+        let unusable = |error| format!("cannot be used ({error}); give another path");
         let found = match fs::symlink_metadata(&self.path) {
             Ok(found) => found,
             // A missing directory shows when a file is written.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(format!("cannot be used ({error}); give another path")),
+            Err(error) => return Err(unusable(error)),
         };
         if !found.is_file() {
             return Err("is not a regular file; give another path".to_owned());
         }
-        let text = self
-            .read()
-            .map_err(|error| format!("cannot be read ({error}); give another path"))?;
+        let mut text = Vec::new();
+        let read =
+            File::open(&self.path).and_then(|file| file.take(MAX_LENGTH).read_to_end(&mut text));
+        read.map_err(unusable)?;
         // A crash of the machine may leave an empty file, because nothing is synced.
-        let left = parse(&text);
+        let left = parse(&String::from_utf8_lossy(&text));
         if left.is_none() && !text.is_empty() {
             return Err("is not a leader file; give another path, or remove it".to_owned());
         }
-        fs::remove_file(&self.path)
-            .map_err(|error| format!("cannot be removed ({error}); give another path"))?;
+        fs::remove_file(&self.path).map_err(unusable)?;
         if let Some((other, until)) = left {
-            log_remains(&self.path, identity, &other, until);
+            log_remains(identity, &other, until);
         }
         Ok(())
-    }
-
-    fn read(&self) -> io::Result<String> {
-        // A link, or a pipe without a writer, may have replaced the file by now.
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits())
-            .open(&self.path)?;
-        let mut text = Vec::new();
-        file.take(MAX_LENGTH).read_to_end(&mut text)?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
-    }
-
-    fn try_to_write(&self) -> io::Result<()> {
-        self.write_temporary("{}\n")?;
-        fs::remove_file(&self.temporary)
     }
 
     fn write_temporary(&self, line: &str) -> io::Result<()> {
@@ -182,18 +164,12 @@ impl LinePath {
             .create_new(true)
             .mode(MODE)
             .open(&self.temporary)?;
-        let written = fill(&mut file, line);
-        if written.is_err() {
-            let _ = fs::remove_file(&self.temporary);
-        }
-        written
+        // The umask does not apply here.
+        let written = file
+            .set_permissions(fs::Permissions::from_mode(MODE))
+            .and_then(|()| file.write_all(line.as_bytes()));
+        written.inspect_err(|_| drop(fs::remove_file(&self.temporary)))
     }
-}
-
-fn fill(file: &mut File, line: &str) -> io::Result<()> {
-    // The umask does not apply here.
-    file.set_permissions(fs::Permissions::from_mode(MODE))?;
-    file.write_all(line.as_bytes())
 }
 
 impl Disk for LinePath {
@@ -205,10 +181,8 @@ impl Disk for LinePath {
         } else {
             fs::remove_file(&self.temporary)
         };
-        if done.is_err() {
-            let _ = fs::remove_file(&self.temporary);
-        }
-        done.map(|()| wanted)
+        done.inspect_err(|_| drop(fs::remove_file(&self.temporary)))?;
+        Ok(wanted)
     }
 
     fn remove(&self) -> io::Result<()> {
@@ -224,15 +198,15 @@ impl Disk for LinePath {
 }
 
 /// Logs that a leader file was removed. A valid one of another candidate may belong to a running elector.
-fn log_remains(path: &Path, identity: &str, other: &str, until: f64) {
-    let now = BootClock::now().since_boot().as_secs_f64();
-    if other != identity && until > now {
-        return log::warn!(
-            event = "leader_file_removed", holder = other, path:% = path.display();
+fn log_remains(identity: &str, holder: &str, until: f64) {
+    if holder != identity && until > BootClock::now().since_boot().as_secs_f64() {
+        log::warn!(
+            event = "leader_file_removed", holder;
             "removed the valid leader file of another candidate, each elector needs its own LEADER_FILE"
         );
+    } else {
+        log::info!(event = "leader_file_removed"; "removed the leader file of an earlier process");
     }
-    log::info!(event = "leader_file_removed"; "removed the leader file of an earlier process");
 }
 
 /// Warns if `/proc/uptime` does not show the boot clock, as in containers with an uptime of their own.
