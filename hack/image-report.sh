@@ -66,7 +66,7 @@ start_up_time() {
   for ((i = 0; i < STARTS; i++)); do
     from=${EPOCHREALTIME/[.,]/}
     exec {elector}< <(exec env -i LEADER_NAME=start GIST_ID=dd04 GITHUB_API_TOKEN=none ALLOW_INSECURE_HTTP=true \
-      GITHUB_API_URL=http://127.0.0.1:9 HTTP_ADDR= "$work/elector" run 2>&1)
+      GITHUB_API_URL=http://127.0.0.1:9 HTTP_ADDR= LOG_FORMAT=json "$work/elector" run 2>&1)
     IFS= read -r line <&"$elector"
     echo $((${EPOCHREALTIME/[.,]/} - from))
     kill -KILL $!

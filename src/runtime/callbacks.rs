@@ -26,9 +26,9 @@ pub trait LeaderCallbacks: Send + Sync + 'static {
     /// releases the lease nor runs for election again. Returning earlier does not end the term.
     fn on_started_leading(&self, term: &Term);
 
-    /// Called at the end of each term for which
-    /// [`on_started_leading`](Self::on_started_leading) was called, even if that has not returned.
-    /// A program that must not continue may exit here.
+    /// Called at the end of each term, even if [`on_started_leading`](Self::on_started_leading) has not
+    /// returned, or was not called because the term ended before its thread ran. A program that must not
+    /// continue may exit here.
     fn on_stopped_leading(&self) {}
 
     /// Called when the observed holder of the lease changes. The holder may be this candidate; it is
@@ -66,8 +66,6 @@ pub(super) struct Stop {
 /// Snapshot of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TermView {
-    /// `on_started_leading` was called before the term ended.
-    begun: bool,
     /// Leadership deadline. It may still be extended, also during a graceful shutdown.
     pub(super) valid_until: Instant,
     /// Set once the term has ended.
@@ -93,7 +91,6 @@ impl fmt::Debug for SharedTerm {
 impl Term {
     pub(super) fn new(fencing_token: u64, valid_until: Instant) -> Self {
         let view = TermView {
-            begun: false,
             valid_until,
             stop: None,
         };
@@ -152,13 +149,6 @@ impl Term {
         self.change(|view| view.valid_until = valid_until);
     }
 
-    /// Begins the term, unless it is already over. Returns whether it has begun and lasts.
-    fn begin(&self) -> bool {
-        let mut view = self.lock();
-        view.begun |= view.stop.is_none();
-        view.begun && view.stop.is_none()
-    }
-
     /// Ends the term, or changes when its work must have been killed. Returns whether the term lasted
     /// until this call.
     pub(super) fn end(&self, stop: Stop) -> bool {
@@ -167,12 +157,6 @@ impl Term {
             view.stop = Some(stop);
             first
         })
-    }
-
-    /// Returns whether the term has ended after `on_started_leading` was called.
-    fn ended_after_begin(&self) -> bool {
-        let view = self.lock();
-        view.begun && view.stop.is_some()
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut TermView) -> R) -> R {
@@ -195,7 +179,7 @@ impl Term {
 
 /// A callback for the shared `callbacks` thread.
 enum Callback {
-    StoppedLeading(Term),
+    StoppedLeading,
     NewLeader(String),
 }
 
@@ -234,7 +218,7 @@ impl CallbackThreads {
     pub(super) fn finish(&mut self, timeout: Duration) {
         drop(self.queue.take());
         if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(timeout) {
-            log::warn!("a callback does not return: not waiting for it any longer");
+            log::warn!(event = "callback_blocked"; "a callback does not return, not waiting for it");
         }
     }
 
@@ -252,7 +236,7 @@ impl CallbackThreads {
             .name("leading".into())
             .spawn(move || {
                 // The term may have ended before this thread got to run.
-                if term.begin() {
+                if !term.is_over() {
                     catch_panic("on_started_leading", || callbacks.on_started_leading(&term));
                 }
                 on_done();
@@ -260,9 +244,9 @@ impl CallbackThreads {
             .map(drop)
     }
 
-    /// Queues `on_stopped_leading`. The term must have ended.
-    pub(super) fn stopped_leading(&self, term: Term) {
-        self.enqueue(Callback::StoppedLeading(term));
+    /// Queues `on_stopped_leading`.
+    pub(super) fn stopped_leading(&self) {
+        self.enqueue(Callback::StoppedLeading);
     }
 
     /// Queues `on_new_leader`.
@@ -273,7 +257,7 @@ impl CallbackThreads {
     fn enqueue(&self, callback: Callback) {
         let Some(queue) = &self.queue else { return };
         if let Err(TrySendError::Full(_)) = queue.try_send(callback) {
-            log::warn!("a callback does not return: a later one is skipped");
+            log::warn!(event = "callback_blocked"; "a callback does not return, skipping a later one");
         }
     }
 }
@@ -281,8 +265,7 @@ impl CallbackThreads {
 fn call_all(callbacks: &dyn LeaderCallbacks, queue: &Receiver<Callback>) {
     for callback in queue {
         match callback {
-            Callback::StoppedLeading(term) if !term.ended_after_begin() => {}
-            Callback::StoppedLeading(_) => {
+            Callback::StoppedLeading => {
                 catch_panic("on_stopped_leading", || callbacks.on_stopped_leading());
             }
             Callback::NewLeader(identity) => {
@@ -295,7 +278,7 @@ fn call_all(callbacks: &dyn LeaderCallbacks, queue: &Receiver<Callback>) {
 /// Runs a callback. Its panic must not end the thread that later callbacks need.
 fn catch_panic(name: &str, callback: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-        log::error!("callback panicked callback={name}");
+        log::error!(event = "callback_panicked", callback = name; "callback panicked");
     }
 }
 
@@ -313,21 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn ended_term_does_not_begin() {
+    fn term_ends_once() {
         let term = term();
-        assert!(term.end(STOP));
-        assert!(!term.begin());
-        assert!(term.is_over() && !term.ended_after_begin());
-    }
-
-    #[test]
-    fn begun_term_ends_once() {
-        let term = term();
-        assert!(term.begin() && !term.is_over());
+        assert!(!term.is_over());
         assert!(term.end(STOP));
         assert!(!term.end(STOP));
-        assert!(term.is_over() && term.ended_after_begin());
-        assert!(!term.begin(), "it does not begin again");
+        assert!(term.is_over());
     }
 
     #[test]

@@ -276,7 +276,8 @@ struct Owner {
     /// The latest term, which may be over.
     term: Option<Term>,
     transitions: Transitions,
-    startup: StartupCheck,
+    first_reads: StartupCheck,
+    first_writes: StartupCheck,
     reporter: Reporter,
     handle: Handle,
     events: Receiver<Event>,
@@ -305,7 +306,8 @@ impl Owner {
             timer: TimerThread::start(move || alarm.send(Event::Timer).is_ok())?,
             term: None,
             transitions,
-            startup: StartupCheck::default(),
+            first_reads: StartupCheck::new(1),
+            first_writes: StartupCheck::new(MAX_REFUSED_WRITES),
             reporter,
             handle,
             events,
@@ -348,7 +350,7 @@ impl Owner {
             Event::WorkloadStopped => self.elector.handle_workload_gone(now),
             Event::Lock(LockResult::Got(result), interval) => {
                 self.handle.view().journal.read_finished(now, &result);
-                self.startup.check_read(result.as_ref().err())?;
+                self.first_reads.check(&result)?;
                 if let Ok(observed) = &result {
                     self.reporter.succeeded(now, false);
                     let leads = self.elector.is_leader();
@@ -363,7 +365,7 @@ impl Owner {
             }
             Event::Lock(LockResult::Wrote(result), interval) => {
                 self.handle.view().journal.write_finished(now, &result);
-                self.startup.check_write(result.as_ref().err())?;
+                self.first_writes.check(&result)?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.succeeded(now, true);
                 }
@@ -472,7 +474,7 @@ impl Owner {
             let mut view = self.handle.view();
             view.journal.stopped_leading(now, fencing_token, reason);
             drop(view);
-            self.callbacks.stopped_leading(term.clone());
+            self.callbacks.stopped_leading();
             self.transitions.settle(self.elector.is_leader());
         }
     }
@@ -488,37 +490,31 @@ impl Drop for Owner {
     }
 }
 
-/// Check of the first calls. Why: an error that an operator must fix ends the process at start, where it is
-/// noticed, instead of being retried without end.
-#[derive(Debug, Default)]
+/// Check of the first reads or writes. Why: an error that an operator must fix ends the process at start,
+/// where it is noticed, instead of being retried without end.
+#[derive(Debug)]
 struct StartupCheck {
-    has_read: bool,
-    has_written: bool,
-    refused_writes: u32,
+    succeeded: bool,
+    /// Number of permanent errors that are still accepted.
+    left: u32,
 }
 
 impl StartupCheck {
-    fn check_read(&mut self, error: Option<&LockError>) -> Result<(), ElectionError> {
-        match error {
-            None => self.has_read = true,
-            Some(error) if !self.has_read && error.is_permanent() => {
-                return Err(ElectionError::Lock(error.clone()));
-            }
-            Some(_) => {}
+    fn new(max_refused: u32) -> Self {
+        StartupCheck {
+            succeeded: false,
+            left: max_refused - 1,
         }
-        Ok(())
     }
 
-    fn check_write(&mut self, error: Option<&LockError>) -> Result<(), ElectionError> {
-        match error {
-            None | Some(LockError::Conflict) => self.has_written = true,
-            Some(error) if !self.has_written && error.is_permanent() => {
-                self.refused_writes += 1;
-                if self.refused_writes >= MAX_REFUSED_WRITES {
-                    return Err(ElectionError::Lock(error.clone()));
-                }
+    fn check<T>(&mut self, result: &Result<T, LockError>) -> Result<(), ElectionError> {
+        match result {
+            Ok(_) | Err(LockError::Conflict) => self.succeeded = true,
+            Err(error) if !self.succeeded && error.is_permanent() => {
+                let left = self.left.checked_sub(1);
+                self.left = left.ok_or_else(|| ElectionError::Lock(error.clone()))?;
             }
-            Some(_) => {}
+            Err(_) => {}
         }
         Ok(())
     }

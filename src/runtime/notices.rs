@@ -140,12 +140,11 @@ impl Reporter {
             }
             Notice::RecordLost { pause } => log::warn!(
                 event = "record_lost", wait = brief(*pause);
-                "observed record lost from history, not acquiring for {}", brief(*pause)
+                "observed record lost from history, not acquiring"
             ),
             Notice::ForeignWrite { what, wait } => log::warn!(
                 event = "foreign_write", wait = brief(*wait), reason = what;
-                "observed foreign write, not acquiring for {} because its holder may lead",
-                brief(*wait)
+                "observed foreign write, not acquiring because its holder may lead"
             ),
             Notice::SameName => log::info!(
                 event = "same_name";

@@ -25,19 +25,14 @@ impl SignalThread {
     /// These signals no longer end the process, even after the thread has ended.
     ///
     /// # Errors
-    /// Returns an error if the system refuses the handler or the thread, or if a signal cannot be caught
-    /// (SIGKILL, SIGSTOP and those of a crash).
+    /// Returns an error if the system refuses the handler or the thread.
+    ///
+    /// # Panics
+    /// Panics if a signal cannot be caught (SIGKILL, SIGSTOP and those of a crash).
     pub fn start(
         signals: &[Signal],
         mut on_signal: impl FnMut(Signal) + Send + 'static,
     ) -> io::Result<Self> {
-        let forbidden =
-            |signal: &&Signal| signal_hook::consts::FORBIDDEN.contains(&(**signal as i32));
-        if let Some(signal) = signals.iter().find(forbidden) {
-            // signal-hook would panic.
-            let message = format!("{signal} cannot be caught; use another signal");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
         let mut caught = Signals::new(signals.iter().map(|signal| *signal as i32))?;
         let handle = caught.handle();
         thread::Builder::new()
@@ -69,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    // Both tests use signals that are ignored unless caught, so that none can end the test process.
+    // The test uses signals that are ignored unless caught, so that none can end the process.
 
     #[test]
     fn signals_arrive_until_drop() {
@@ -86,11 +81,5 @@ mod tests {
         drop(thread);
         // The function and its sender were dropped.
         assert!(signals.recv().is_err());
-    }
-
-    #[test]
-    fn uncatchable_signal_is_refused() {
-        let error = SignalThread::start(&[Signal::SIGKILL], |_| ()).unwrap_err();
-        assert!(error.to_string().contains("SIGKILL cannot be caught"));
     }
 }

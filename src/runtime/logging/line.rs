@@ -66,7 +66,7 @@ impl Formatter {
         let mut line = Line {
             text: String::new(),
             format: self.format,
-            identified: self.candidate.get().is_some(),
+            identified: false,
         };
         match self.format {
             LogFormat::Text => line.begin_text(record),
@@ -95,6 +95,7 @@ impl Formatter {
         if let Some((identity, lock)) = self.candidate.get() {
             line.field("identity", identity, true);
             line.field("lock", lock, true);
+            line.identified = true;
         }
     }
 }
