@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 ## usage: hack/down.sh
 ##
-## Removes what hack/up.sh made: the clusters napoleon, cleopatra and stalin, and the container with the
-## gist service. Images, and a gist at GitHub, stay.
+## Removes what hack/up.sh created: the clusters napoleon, cleopatra and stalin, and the container with the
+## gist service. It keeps images, and a gist at GitHub.
 
 set -o errexit -o nounset -o pipefail
 
@@ -20,7 +20,7 @@ main() {
     say 'there is nothing to remove'
     return
   fi
-  # One that cannot be removed does not keep the others.
+  # If one cannot be removed, the others are removed anyway.
   for cluster in ${CLUSTERS[@]+"${CLUSTERS[@]}"}; do
     step "removing the cluster $cluster"
     quietly kind delete cluster --name "$cluster" || left+=("the cluster $cluster")
@@ -29,8 +29,8 @@ main() {
     step 'removing the gist service'
     quietly docker rm --force "$GIST_SERVER" || left+=("the container $GIST_SERVER")
   fi
-  ((${#left[@]} == 0)) || die "$(printf 'still there: %s; ' "${left[@]}")see above"
-  say 'all gone'
+  ((${#left[@]} == 0)) || die "$(printf 'not removed: %s; ' "${left[@]}")see above"
+  say 'everything is removed'
 }
 
 main "$@"

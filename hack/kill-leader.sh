@@ -1,23 +1,22 @@
 #!/usr/bin/env bash
 ## usage: hack/kill-leader.sh [--pod|--polite|--cluster|--partition]
 ##
-## Takes the leader away, shows how another one takes over, says how long that took and whether two terms
-## overlapped, and puts things back.
+## Ends the leader, shows the takeover by another candidate, prints how long it took and whether two terms
+## overlapped, and restores what it changed.
 ##
-##   --pod         kills the leader's process on its node with SIGKILL: it cannot give its lease back
-##                 (this is what happens without an option)
-##   --polite      deletes the leader's pod: it gives its lease back
-##   --cluster     kills the node of the leader's cluster, and starts it again afterwards
-##   --partition   cuts the leader's pods off from the gist: it has to stop by itself, in time
-##   --help        this text
+##   --pod         kill the leader's process on its node with SIGKILL: it cannot release its lease [default]
+##   --polite      delete the leader's pod: it releases its lease
+##   --cluster     kill the node of the leader's cluster, and start it again afterwards
+##   --partition   cut the leader's pods off from the gist: it must stop by itself, in time
+##   --help        print this text
 ##
-##   TAKEOVER_TIMEOUT   for how many seconds to wait for another leader [default: three leases and 30 s]
+##   TAKEOVER_TIMEOUT   seconds to wait for another leader [default: three leases and 30 s]
 ##
-## All times are by one clock, that of the nodes, which are containers of one kernel: those that the
-## electors write into their own lines, and for those that were killed the time at which they were gone.
+## All times are by one clock, that of the nodes, which are containers of one kernel: the times in the
+## electors' log, and for a killed elector the time of its end.
 ##
-## Exit codes: 0 another one took over, and no two terms overlapped; 1 not so, or it could not be tried;
-## 2 wrong usage.
+## Exit codes: 0 another candidate took over, and no two terms overlapped; 1 otherwise, or it could not be
+## tried; 2 wrong usage.
 
 set -o errexit -o nounset -o pipefail
 
@@ -26,19 +25,19 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 HOW=pod
 
-# The terms that were seen; the same index for the same term. In milliseconds of the nodes' clock; a term
-# without an end goes on.
+# The observed terms; the same index for the same term. In milliseconds of the nodes' clock; a term without
+# an end continues.
 LEADERS=() TOKENS=() BEGINS=() ENDS=() ENDINGS=()
 
-# What was done, and when: all is counted from there.
+# What was done, and when: all times count from there.
 DEED='the kill'
 KILLED_AT=''
 
-# Those that follow the logs, and where they write.
+# Processes that follow the logs, and the folder that they write to.
 FOLLOWERS=()
 FOLDER=''
 
-# What has to be put back, however this ends.
+# What must be restored, however this ends.
 STOPPED=''
 CUT_OFF=''
 
@@ -47,11 +46,11 @@ finish() {
   trap - EXIT INT TERM
   for follower in ${FOLLOWERS[@]+"${FOLLOWERS[@]}"}; do kill -- "-$follower" 2>/dev/null || true; done
   if [[ -n $CUT_OFF ]]; then
-    mend "$CUT_OFF" || complain "$CUT_OFF is still cut off from the gist: hack/up.sh mends that"
+    connect_again "$CUT_OFF" || complain "$CUT_OFF is still cut off from the gist; run hack/up.sh"
   fi
   if [[ -n $STOPPED ]]; then
     say "starting the cluster $STOPPED again"
-    quietly docker start "$(node_of "$STOPPED")" || complain "$STOPPED is still stopped: hack/up.sh starts it"
+    quietly docker start "$(node_of "$STOPPED")" || complain "$STOPPED is still stopped; run hack/up.sh"
   fi
   if [[ -n $FOLDER ]]; then rm -rf "$FOLDER"; fi
   exit "$code"
@@ -59,10 +58,10 @@ finish() {
 
 # --- Time ---
 
-# The nodes' clock in milliseconds. Asked at a node that lives.
+# Prints the nodes' clock in milliseconds, read at a running node.
 now_at() { docker exec "$(node_of "$1")" date +%s%3N; }
 
-# 2026-11-23T10:00:00.123Z in milliseconds since 1970.
+# Converts 2026-11-23T10:00:00.123Z to milliseconds since 1970.
 millis() {
   local year=$((10#${1:0:4})) month=$((10#${1:5:2})) day=$((10#${1:8:2})) days
   local second=$((10#${1:11:2} * 3600 + 10#${1:14:2} * 60 + 10#${1:17:2}))
@@ -72,7 +71,7 @@ millis() {
   printf '%d' $(((days * 86400 + second) * 1000 + 10#${1:20:3}))
 }
 
-# Milliseconds as seconds: 31.4s.
+# Formats milliseconds as seconds: 31.4s.
 seconds() {
   local sign='' time=$1
   if ((time < 0)); then sign=- time=$((-time)); fi
@@ -82,13 +81,13 @@ seconds() {
 
 # --- The electors' logs ---
 
-# Follows what the electors of a cluster say, through the ends and the beginnings of containers, and writes
-# each line once, after the cluster's name. Two pods may be followed at once.
+# Follows the logs of a cluster's electors across restarts of containers, and writes each line once, after
+# the cluster's name. It may follow two pods simultaneously.
 follow() {
   local cluster=$1 own=$FOLDER/$1 line
   : >"$own"
   while true; do
-    # A container's last lines may come only now, after its end.
+    # A container's last lines may only be available after its end.
     { kube "$cluster" logs --selector "$SELECTOR" --container elector --previous --tail=100 2>/dev/null || true
       kube "$cluster" logs --selector "$SELECTOR" --container elector --follow --tail=100 2>"$own.errors" || true; } |
       while IFS= read -r line; do
@@ -100,7 +99,7 @@ follow() {
   done
 }
 
-# Follows all of them; each in a process group of its own, to be ended with all that it runs.
+# Follows all clusters, each in a separate process group, which is killed as a whole.
 follow_all() {
   local cluster end=$((SECONDS + 15))
   : >"$FOLDER/lines"
@@ -114,13 +113,13 @@ follow_all() {
   done
   for cluster in "${CLUSTERS[@]}"; do
     until [[ -s $FOLDER/$cluster ]]; do
-      ((SECONDS < end)) || die "the electors of $cluster say nothing: $(cat "$FOLDER/$cluster.errors" 2>/dev/null)"
+      ((SECONDS < end)) || die "the electors of $cluster log nothing: $(cat "$FOLDER/$cluster.errors" 2>/dev/null)"
       sleep 0.1
     done
   done
 }
 
-# Reads the lines that have come since the last time, and shows those since the kill.
+# Reads the new lines, and prints those since the kill.
 read_lines() {
   local cluster line at time
   while IFS=' ' read -r cluster line <&3; do
@@ -144,7 +143,7 @@ term_begins() {
   LEADERS+=("$1") TOKENS+=("$2") BEGINS+=("$3") ENDS+=('') ENDINGS+=('still leads')
 }
 
-# term_reason TOKEN REASON: how a term will end.
+# term_reason TOKEN REASON: notes why a term ends.
 term_reason() {
   local index
   for index in "${!TOKENS[@]}"; do
@@ -152,7 +151,7 @@ term_reason() {
   done
 }
 
-# term_ends TOKEN MILLIS HOW: the first end that is reported counts. Without HOW the reason is known.
+# term_ends TOKEN MILLIS HOW: the first reported end counts. Without HOW the reason is known already.
 term_ends() {
   local index
   for index in "${!TOKENS[@]}"; do
@@ -163,34 +162,34 @@ term_ends() {
   done
 }
 
-# Whether there is a term after the first one, and the first one is over.
+# Returns whether the first term is over and another one began.
 is_taken_over() { ((${#TOKENS[@]} > 1)) && [[ -n ${ENDS[0]} ]]; }
 
-# What is wrong with the terms, a line each. Two of them may not share an instant, and of two of them the
-# later one has the higher token.
+# Prints each violation on a line: two terms must not overlap, and a later term must have a higher fencing
+# token.
 flaws() {
   local one other
   for one in "${!TOKENS[@]}"; do
     for other in "${!TOKENS[@]}"; do
       ((one != other && (BEGINS[one] < BEGINS[other] || (BEGINS[one] == BEGINS[other] && one < other)))) || continue
       if [[ -z ${ENDS[one]} ]]; then
-        say "${LEADERS[other]} (token ${TOKENS[other]}) leads, and the end of the term of ${LEADERS[one]} (token ${TOKENS[one]}) was not seen"
+        say "${LEADERS[other]} (fencing token ${TOKENS[other]}) leads, but the end of the term of ${LEADERS[one]} (fencing token ${TOKENS[one]}) was not observed"
       elif ((ENDS[one] > BEGINS[other])); then
-        say "${LEADERS[other]} (token ${TOKENS[other]}) led $(seconds $((ENDS[one] - BEGINS[other]))) before the term of ${LEADERS[one]} (token ${TOKENS[one]}) was over"
+        say "${LEADERS[other]} (fencing token ${TOKENS[other]}) led $(seconds $((ENDS[one] - BEGINS[other]))) before the term of ${LEADERS[one]} (fencing token ${TOKENS[one]}) was over"
       fi
       if ((TOKENS[other] <= TOKENS[one])); then
-        say "the token did not rise: ${LEADERS[one]} had ${TOKENS[one]}, and ${LEADERS[other]} after it ${TOKENS[other]}"
+        say "the fencing token did not rise: ${LEADERS[one]} had ${TOKENS[one]}, and ${LEADERS[other]} after it ${TOKENS[other]}"
       fi
     done
   done
 }
 
-# A time since the kill; `-` where there is none.
+# Formats a time since the kill; `-` if there is none.
 since_kill() { if [[ -n $1 ]]; then seconds $(($1 - KILLED_AT)); else printf -- '-'; fi; }
 
 table() {
   local index from
-  printf '\n%7s  %-10s %9s %9s  %s\n' token leader from to 'how it ended'
+  printf '\n%7s  %-10s %9s %9s  %s\n' token leader from to end
   for index in "${!TOKENS[@]}"; do
     from=$(since_kill "${BEGINS[index]}")
     if ((index == 0)); then from=before; fi
@@ -202,37 +201,37 @@ table() {
 
 # --- The kills ---
 
-# The clock is asked before and after: what is counted from is before, and a term ends after.
+# The clock is read before and after: times count from before, and a term ends after.
 kill_pod() {
   local node id
   node=$(node_of "$LEADER")
   id=$(kube "$LEADER" get pod "$LEADER_POD" --request-timeout=5s \
     --output 'jsonpath={.status.containerStatuses[?(@.name=="elector")].containerID}')
-  [[ $id == containerd://* ]] || die "the container of $LEADER_POD cannot be found: ${id:-nothing}"
+  [[ $id == containerd://* ]] || die "the container of $LEADER_POD was not found: ${id:-nothing}"
   id=${id#containerd://}
   KILLED_AT=$(now_at "$LEADER")
   quietly docker exec "$node" ctr --namespace k8s.io tasks kill --signal SIGKILL "$id"
   until_gone "$node" "$id"
   term_ends "$TOKEN" "$(now_at "$LEADER")" 'killed'
-  say "its process was killed (SIGKILL): its lease has to run out"
+  say "its process was killed (SIGKILL): its lease must expire first"
 }
 
-# Waits until a task is not running any more.
+# Waits until a task has ended.
 until_gone() {
   local end=$((SECONDS + 10)) tasks
   while true; do
     tasks=$(docker exec "$1" ctr --namespace k8s.io tasks list)
     grep -Eq "^$2 .*RUNNING" <<<"$tasks" || return 0
-    ((SECONDS < end)) || die 'the process cannot be killed'
+    ((SECONDS < end)) || die 'cannot kill the process'
     sleep 0.1
   done
 }
 
 delete_pod() {
-  DEED='it was asked to leave'
+  DEED='it was stopped'
   KILLED_AT=$(now_at "$LEADER")
   quietly kube "$LEADER" delete pod "$LEADER_POD" --wait=false
-  say "its pod was deleted: it gives its lease back"
+  say "its pod was deleted: it releases its lease"
 }
 
 kill_cluster() {
@@ -242,7 +241,7 @@ kill_cluster() {
   STOPPED=$LEADER
   quietly docker kill "$node"
   while runs "$node"; do
-    ((SECONDS < end)) || die "$node cannot be killed"
+    ((SECONDS < end)) || die "cannot kill $node"
     sleep 0.1
   done
   # Docker's clock is the nodes'. To the millisecond, rounded up.
@@ -251,7 +250,7 @@ kill_cluster() {
   [[ $gone == *.* ]] || gone+=.
   gone+=000
   term_ends "$TOKEN" "$(($(millis "${gone:0:23}Z") + 1))" 'killed with its cluster'
-  say "the node of its cluster was killed: its lease has to run out"
+  say "the node of its cluster was killed: its lease must expire first"
 }
 
 partition() {
@@ -259,10 +258,10 @@ partition() {
   KILLED_AT=$(now_at "$LEADER")
   CUT_OFF=$LEADER
   cut_off "$LEADER" "$1"
-  say "its pods were cut off from the gist: it has to stop before anybody else may lead"
+  say "its pods were cut off from the gist: it must stop before another candidate may lead"
 }
 
-# The port of the gist's service, as the cluster's electors are told.
+# Prints the port of the gist service that the cluster's electors use.
 gist_port() {
   local url rest
   url=$(kube "$LEADER" get configmap elector-cluster --request-timeout=5s --output 'jsonpath={.data.GITHUB_API_URL}')
@@ -279,7 +278,7 @@ gist_port() {
 
 # --- Afterwards ---
 
-# Whether the electors of every cluster see the same leader, one that leads.
+# Returns whether the electors of every cluster observe the same leader, and it leads.
 agree() {
   local cluster pod status
   find_leader || return 1
@@ -294,59 +293,59 @@ put_back() {
   local node end=$((SECONDS + 240))
   if [[ -n $CUT_OFF ]]; then
     step "connecting $CUT_OFF again"
-    mend "$CUT_OFF"
+    connect_again "$CUT_OFF"
     CUT_OFF=''
   fi
   if [[ -n $STOPPED ]]; then
     step "starting the cluster $STOPPED again"
     quietly docker start "$(node_of "$STOPPED")"
-    await_api "$STOPPED" || die "the API server of $STOPPED does not get ready"
+    await_api "$STOPPED" || die "the API server of $STOPPED is not ready"
     STOPPED=''
   fi
-  step 'waiting until all agree again'
+  step 'waiting until all candidates agree again'
   until agree; do
-    ((SECONDS < end)) || die 'they do not agree who leads: hack/status.sh shows what they see'
+    ((SECONDS < end)) || die 'the candidates do not agree on the leader; run hack/status.sh'
     sleep 1
   done
 }
 
-# How long it took, by the terms: the first line of the verdict.
+# Prints how long the takeover took: the first line of the verdict.
 takeover() {
   local last=$((${#TOKENS[@]} - 1)) who=${LEADERS[1]}
   if [[ $who == "${LEADERS[0]}" ]]; then who+=' itself'; fi
   printf '%s took over %s after %s, %s after the end of the term before.' "$who" \
     "$(since_kill "${BEGINS[1]}")" "$DEED" "$(seconds $((BEGINS[1] - ENDS[0])))"
-  ((last == 1)) || printf ' There were %d terms in all.' $((last + 1))
+  ((last == 1)) || printf ' There were %d terms.' $((last + 1))
   printf '\n'
 }
 
 parse() {
-  (($# <= 1)) || misused "one option at the most, not: $*"
+  (($# <= 1)) || misused "at most one option, not: $*"
   case ${1:-} in
     -h | --help) usage && exit 0 ;;
     '') ;;
     --pod | --polite | --cluster | --partition) HOW=${1#--} ;;
     *) misused "there is no option $1" ;;
   esac
-  [[ ${TAKEOVER_TIMEOUT:-0} =~ ^[0-9]{1,5}$ ]] || misused "TAKEOVER_TIMEOUT is a number of seconds, not: $TAKEOVER_TIMEOUT"
+  [[ ${TAKEOVER_TIMEOUT:-0} =~ ^[0-9]{1,5}$ ]] || misused "TAKEOVER_TIMEOUT: must be a number of seconds, not $TAKEOVER_TIMEOUT"
 }
 
 prepare() {
   local cluster
   find_clusters
-  ((${#CLUSTERS[@]} > 0)) || die 'there is no cluster: hack/up.sh makes them'
-  ((${#CLUSTERS[@]} > 1)) || die "there is only ${CLUSTERS[0]}, and nobody to take over: hack/up.sh makes the others"
+  ((${#CLUSTERS[@]} > 0)) || die 'there is no cluster; run hack/up.sh'
+  ((${#CLUSTERS[@]} > 1)) || die "there is only ${CLUSTERS[0]}, and no standby to take over; run hack/up.sh"
   for cluster in "${CLUSTERS[@]}"; do
-    node_runs "$cluster" || die "the cluster $cluster is stopped: hack/up.sh starts it"
-    mend "$cluster" || die "$cluster is cut off from the gist, and that cannot be undone"
+    node_runs "$cluster" || die "the cluster $cluster is stopped; run hack/up.sh"
+    connect_again "$cluster" || die "cannot connect $cluster to the gist again"
   done
   step 'looking for the leader'
-  await_leader 60 || die 'nobody leads: hack/status.sh shows what the electors see'
-  say "$LEADER leads (token $TOKEN)"
+  await_leader 60 || die 'no candidate leads; run hack/status.sh'
+  say "$LEADER leads (fencing token $TOKEN)"
   FOLDER=$(mktemp -d)
   follow_all
-  # It may have changed meanwhile.
-  await_leader 60 || die 'nobody leads any more: hack/status.sh shows what the electors see'
+  # The leader may have changed since.
+  await_leader 60 || die 'no candidate leads any more; run hack/status.sh'
 }
 
 main() {
@@ -360,9 +359,9 @@ main() {
   wait=${TAKEOVER_TIMEOUT:-$((3 * LEASE + 30))}
   port=$(gist_port)
 
-  # Its term began before; when exactly does not matter.
+  # Its term began before the kill; the exact time does not matter.
   term_begins "$LEADER" "$TOKEN" 0
-  step "taking $LEADER away (--$HOW)"
+  step "ending the leader $LEADER (--$HOW)"
   case $HOW in
     pod) kill_pod ;;
     polite) delete_pod ;;
@@ -375,13 +374,13 @@ main() {
     if ((SECONDS >= end)); then
       if ((${#TOKENS[@]} > 1)); then break; fi
       table
-      die "nobody took over within $wait s: hack/status.sh shows what the electors see"
+      die "no candidate took over within $wait s; run hack/status.sh"
     fi
     sleep 0.1
     read_lines
   done
   put_back
-  # What is on its way.
+  # The last lines may still be on their way.
   sleep 1
   read_lines
   table

@@ -1,13 +1,12 @@
 # shellcheck shell=bash
 #
-# What the scripts of the demonstration share: the names of things, how they speak, and how they ask
-# clusters and electors. To be sourced; it does nothing by itself.
+# Shared parts of the demonstration's scripts: names, output, and requests to clusters and electors. Scripts
+# source it; it does nothing by itself.
 #
-# Whatever is measured is measured by one clock: that of the nodes, which are containers of one kernel,
-# and so the one that the electors write into their lines. The clock of this shell is not asked: where
-# Docker runs in a virtual machine it is another one.
+# All times are by one clock, that of the nodes, which are containers of one kernel. It is the clock of the
+# electors' log. This shell's clock may differ, if Docker runs in a virtual machine.
 
-# shellcheck disable=SC2034  # used by those who source this
+# shellcheck disable=SC2034  # used by the scripts that source this
 {
   ALL_CLUSTERS=(napoleon cleopatra stalin)
   NAMESPACE=leader-election
@@ -18,24 +17,24 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# The image that is deployed: IMAGE, or the one that `make image` builds.
+# Prints the name of the image that `make image` builds.
 default_image() {
   local version
   version=$(sed -n '/^version = /{s/^version = "\(.*\)"$/\1/p;q;}' "$ROOT/Cargo.toml")
   printf 'g1g1/multi-cluster-leader-election:%s' "$version"
 }
 
-# The newest image for nodes that is here; nothing if there is none.
+# Prints the newest local image for nodes; nothing if there is none.
 newest_node_image() {
   docker image ls --format '{{.Repository}}:{{.Tag}}' kindest/node 2>/dev/null | grep -v ':<none>$' |
     sort --version-sort | tail -n 1 || true
 }
 
-# --- What is said ---
+# --- Output ---
 
 say() { printf '%s\n' "$*"; }
 
-# What is being done, for those who watch, and for the message if it fails.
+# Current step, for the output and for the message after a failure.
 STEP=''
 step() {
   STEP=$*
@@ -49,17 +48,17 @@ die() {
   exit 1
 }
 
-# A script's help: its lines that begin with `##`.
+# Prints a script's help: its lines that begin with `##`.
 usage() { sed -n 's/^## \{0,1\}//p' "$0"; }
 
-# Wrong usage: says what, and where to read on.
+# Reports wrong usage, and exits.
 misused() {
   complain "$1"
   printf 'Try %s --help.\n' "$0" >&2
   exit 2
 }
 
-# For a script that takes none but --help.
+# Checks the arguments of a script that accepts only --help.
 no_arguments() {
   (($# <= 1)) || misused "it takes no arguments, not: $*"
   case ${1:-} in
@@ -69,11 +68,11 @@ no_arguments() {
   esac
 }
 
-# Runs a command; what it says is shown only if it fails.
+# Runs a command, and prints its output only if it fails.
 quietly() {
-  local said
-  if ! said=$("$@" 2>&1); then
-    printf '%s\n' "$said" >&2
+  local output
+  if ! output=$("$@" 2>&1); then
+    printf '%s\n' "$output" >&2
     return 1
   fi
 }
@@ -86,10 +85,10 @@ need() {
   command -v "$1" >/dev/null 2>&1 || MISSING+=("$1 is missing: $2. To get it: $3")
 }
 
-# All that is missing is named at once.
+# Names every missing tool.
 need_tools() {
   need docker 'the nodes of the clusters are its containers' 'https://docs.docker.com/engine/install'
-  need kind 'it makes Kubernetes clusters of containers' 'https://kind.sigs.k8s.io/#installation-and-usage'
+  need kind 'it creates Kubernetes clusters of containers' 'https://kind.sigs.k8s.io/#installation-and-usage'
   need kubectl 'it talks to the clusters' 'https://kubernetes.io/docs/tasks/tools'
   if ((${#MISSING[@]} > 0)); then
     local missing
@@ -97,27 +96,27 @@ need_tools() {
     exit 1
   fi
   quietly docker info ||
-    die 'the Docker daemon does not answer, see above: is it started, and may you use it?'
+    die 'the Docker daemon does not answer, see above; start it, or get the right to use it'
 }
 
 # --- Clusters ---
 
 node_of() { printf '%s-control-plane' "$1"; }
 
-# kubectl for a cluster; nothing here may hang on one that does not answer.
+# Runs kubectl for a cluster. Callers set a timeout where the cluster may not answer.
 kube() {
   local cluster=$1
   shift
   kubectl --context "kind-$cluster" --namespace "$NAMESPACE" "$@"
 }
 
-# What kind says there is; filled by `find_clusters`.
+# Clusters that kind lists; set by `find_clusters`.
 MADE=''
 
-# Fills MADE, and CLUSTERS with those of ours that exist.
+# Sets MADE, and CLUSTERS to those of this demonstration that exist.
 find_clusters() {
   CLUSTERS=()
-  MADE=$(kind get clusters 2>/dev/null) || die 'kind cannot say which clusters there are: kind get clusters'
+  MADE=$(kind get clusters 2>/dev/null) || die 'kind get clusters: failed'
   local cluster
   for cluster in "${ALL_CLUSTERS[@]}"; do
     if is_made "$cluster"; then CLUSTERS+=("$cluster"); fi
@@ -126,12 +125,12 @@ find_clusters() {
 
 is_made() { grep -Fxq -- "$1" <<<"$MADE"; }
 
-# Whether a container runs.
+# Returns whether a container runs.
 runs() { [[ $(docker inspect --format '{{.State.Running}}' "$1" 2>/dev/null) == true ]]; }
 
 node_runs() { runs "$(node_of "$1")"; }
 
-# Waits until a cluster's API server is ready, for two minutes at the most.
+# Waits until a cluster's API server is ready, for at most two minutes.
 await_api() {
   local end=$((SECONDS + 120))
   until kube "$1" get --raw /readyz --request-timeout=5s >/dev/null 2>&1; do
@@ -140,18 +139,18 @@ await_api() {
   done
 }
 
-# --- What is cut off from the gist ---
+# --- Partitions ---
 
-# Drops what the pods of a cluster forward to the gist's port, also on connections that are there already.
-# What goes to the pods, and to the cluster's own API server, passes: kubectl still shows them.
+# Drops traffic of a cluster's pods to the gist's port, also on open connections. Traffic to the pods and to
+# the cluster's API server passes, so kubectl still works.
 # cut_off CLUSTER PORT
 cut_off() {
   quietly docker exec "$(node_of "$1")" iptables --wait --insert FORWARD --protocol tcp --dport "$2" \
     --match comment --comment kill-leader --jump DROP
 }
 
-# Undoes every cut of a cluster: also those that a script which was killed left behind.
-mend() {
+# Undoes every cut of a cluster, also one that a killed script left behind.
+connect_again() {
   local node rules rule words
   node=$(node_of "$1")
   rules=$(docker exec "$node" iptables --wait --list-rules FORWARD 2>/dev/null) || return 0
@@ -164,7 +163,8 @@ mend() {
 
 # --- Electors ---
 
-# A field of an elector's /status document: `role`, or `lease.fencingToken`. Empty for null, and if it is not there.
+# Prints a field of an elector's /status document: `role`, or `lease.fencingToken`. Empty if it is null or
+# missing.
 field() {
   awk -v want="$2" '
     /^  "[A-Za-z]+": [{]$/ { split($0, part, "\""); object = part[2] "."; next }
@@ -177,8 +177,8 @@ field() {
     }' <<<"$1"
 }
 
-# A field of a line of an elector's log in JSON (LOG_FORMAT=json): a string without its quotes, escapes as
-# they are written. Empty if the line has no such field.
+# Prints a field of a line of an elector's log in JSON (LOG_FORMAT=json): a string without its quotes, with
+# its escapes. Empty if the line has no such field.
 # log_field LINE KEY
 log_field() {
   local pattern='[{,]"'$2'":("(([^"\\]|\\.)*)"|[^,}]*)'
@@ -190,7 +190,8 @@ log_field() {
   fi
 }
 
-# A line of an elector's log in JSON, for people: its level unless it is info, its message, and its fields.
+# Formats a line of an elector's log in JSON for display: its level unless it is info, its message, and its
+# fields.
 log_text() {
   local text key value
   text=$(log_field "$1" message)
@@ -203,8 +204,8 @@ log_text() {
   printf '%s' "$text"
 }
 
-# The pods of a cluster, a line each: name|phase|restarts|since when its elector runs|since when it is being
-# deleted.
+# Prints the pods of a cluster, a line each: name|phase|restarts|start of the elector|start of the
+# deletion.
 pods_of() {
   local go='{range .items[*]}{.metadata.name}|{.status.phase}|'
   go+='{.status.containerStatuses[?(@.name=="elector")].restartCount}|'
@@ -213,7 +214,7 @@ pods_of() {
   kube "$1" get pods --selector "$SELECTOR" --request-timeout=5s --output "jsonpath=$go" 2>/dev/null
 }
 
-# A pod of a cluster that runs and is to stay.
+# Prints a pod of a cluster that runs and is not being deleted.
 pod_of() {
   local pod phase restarts since deleted
   while IFS='|' read -r pod phase restarts since deleted; do
@@ -225,16 +226,16 @@ pod_of() {
   return 1
 }
 
-# The /status document of a pod's elector, by way of the cluster's API server.
+# Prints the /status document of a pod's elector, through the cluster's API server.
 status_of() {
   kube "$1" get --raw "/api/v1/namespaces/$NAMESPACE/pods/$2:4040/proxy/status" --request-timeout=5s 2>/dev/null
 }
 
-# napoleon/leader-election/elector-5d4f is napoleon's.
+# Prints the cluster of an identity: napoleon of napoleon/leader-election/elector-5d4f.
 cluster_of() { printf '%s' "${1%%/*}"; }
 
-# Looks for an elector that leads in one of the CLUSTERS; sets LEADER (the cluster), LEADER_POD, TOKEN,
-# and LEASE (how long it lasts, in whole seconds).
+# Finds an elector that leads in one of the CLUSTERS. Sets LEADER (the cluster), LEADER_POD, TOKEN (the
+# fencing token) and LEASE (its duration in whole seconds).
 find_leader() {
   local cluster pod rest status
   for cluster in "${CLUSTERS[@]}"; do
@@ -253,7 +254,7 @@ find_leader() {
   return 1
 }
 
-# Waits for a leader, for so many seconds.
+# Waits for a leader, for at most this many seconds.
 await_leader() {
   local end=$((SECONDS + $1))
   until find_leader; do

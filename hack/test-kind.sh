@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 ## usage: hack/test-kind.sh
 ##
-## Tests the demonstration on three real kind clusters: hack/up.sh twice, hack/kill-leader.sh in each of
-## its ways, hack/status.sh, hack/down.sh. Where kind, kubectl, Docker or a node image is missing it says
-## so and does nothing.
+## Tests the demonstration on three real kind clusters: hack/up.sh twice, hack/kill-leader.sh with each
+## option, hack/status.sh, hack/down.sh. If kind, kubectl, Docker or a node image is missing, it says so and
+## does nothing.
 ##
 ##   KIND_NODE_IMAGE             the image of the nodes [default: a local kindest/node]
-##   IMAGE                       the elector's image [default: what make image makes now]
-##   ELECTOR_TESTS_NEED_KIND=1   it is a failure if something is missing
+##   IMAGE                       the elector's image [default: built by make image]
+##   ELECTOR_TESTS_NEED_KIND=1   fail if something is missing
 ##
-## It uses a kubectl configuration of its own, and refuses to start where the clusters are there already.
+## It uses a separate kubectl configuration, and refuses to start if the clusters exist already.
 
 set -o errexit -o nounset -o pipefail
 
 # shellcheck source=hack/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# Half of the usual times, which suffices on a machine that runs little else: what is tested is that
-# everything works together, not how long 30 s are.
+# Half of the default times, which suffices on a machine that runs little else: this tests that everything
+# works together, not the default times.
 export LEASE_DURATION=${LEASE_DURATION:-15s} RENEW_DEADLINE=${RENEW_DEADLINE:-8s} RETRY_PERIOD=${RETRY_PERIOD:-4s} \
   POLL_PERIOD=${POLL_PERIOD:-1s} CONFIRM_DELAY=${CONFIRM_DELAY:-1s} TERMINATION_GRACE=${TERMINATION_GRACE:-2s}
 
@@ -30,7 +30,7 @@ skip() {
   exit 0
 }
 
-# However it ends nothing is left behind; what failed is shown before that is gone.
+# Removes everything, and shows the state before if the test failed.
 finish() {
   local code=$? cluster
   trap - EXIT INT TERM
@@ -44,13 +44,13 @@ finish() {
         kube "$cluster" logs --selector "$SELECTOR" --tail=20 --request-timeout=5s || true
       done
     fi
-    "$ROOT/hack/down.sh" || complain 'the clusters cannot be removed: hack/down.sh'
+    "$ROOT/hack/down.sh" || complain 'cannot remove the clusters; run hack/down.sh'
   fi
   rm -rf "$FOLDER"
   exit "$code"
 }
 
-# Runs a script of ours: shows what it says, and keeps it in FOLDER/said.
+# Runs a script: shows its output, and keeps it in FOLDER/said.
 run() {
   local began=$SECONDS
   step "$*"
@@ -58,7 +58,7 @@ run() {
   say "   ($((SECONDS - began)) s)"
 }
 
-says() { grep -Eq -- "$1" "$FOLDER/said" || die "it does not say: $1"; }
+says() { grep -Eq -- "$1" "$FOLDER/said" || die "missing in the output: $1"; }
 
 pods() {
   local cluster
@@ -67,7 +67,7 @@ pods() {
 
 find_node_image() {
   KIND_NODE_IMAGE=${KIND_NODE_IMAGE:-$(newest_node_image)}
-  [[ -n $KIND_NODE_IMAGE ]] || skip 'no kindest/node image is here; docker pull one, or name another one in KIND_NODE_IMAGE'
+  [[ -n $KIND_NODE_IMAGE ]] || skip 'there is no kindest/node image; pull one, or set KIND_NODE_IMAGE'
   docker image inspect "$KIND_NODE_IMAGE" >/dev/null 2>&1 || skip "there is no image $KIND_NODE_IMAGE"
   export KIND_NODE_IMAGE
 }
@@ -80,9 +80,9 @@ prepare() {
   docker info >/dev/null 2>&1 || skip 'the Docker daemon does not answer'
   find_node_image
   find_clusters
-  ((${#CLUSTERS[@]} == 0)) || die "these clusters are there already, and are not touched: ${CLUSTERS[*]} (hack/down.sh removes them)"
+  ((${#CLUSTERS[@]} == 0)) || die "these clusters exist already: ${CLUSTERS[*]}; remove them with hack/down.sh"
   if [[ -z ${IMAGE:-} ]]; then
-    step 'making the image'
+    step 'building the image'
     quietly make --no-print-directory -C "$ROOT" image
     IMAGE=$(default_image)
   fi
@@ -100,23 +100,23 @@ main() {
   prepare
   STARTED=true
   run up.sh
-  says '^[a-z]+ leads \(token [0-9]+\)$'
+  says '^[a-z]+ leads \(fencing token [0-9]+\)$'
   before=$(pods)
   run up.sh
-  [[ $(pods) == "$before" ]] || die "the second time changed something: $before became $(pods)"
+  [[ $(pods) == "$before" ]] || die "the second run changed the pods: $before became $(pods)"
   for how in --pod --polite --cluster --partition; do
     run kill-leader.sh "$how"
     says '^[a-z]+( itself)? took over [0-9.]+s after '
     says '^No two terms overlapped\.$'
   done
   run status.sh
-  says '^[a-z]+ \(token [0-9]+\) leads\.$'
-  # Its five terms had five tokens or more.
-  says '\(token ([4-9]|[1-9][0-9]+)\)'
+  says '^[a-z]+ \(fencing token [0-9]+\) leads\.$'
+  # Its five terms had at least five fencing tokens.
+  says '\(fencing token ([4-9]|[1-9][0-9]+)\)'
   run down.sh
   find_clusters
-  ((${#CLUSTERS[@]} == 0)) || die "these clusters are still there: ${CLUSTERS[*]}"
-  ! docker inspect "$GIST_SERVER" >/dev/null 2>&1 || die 'the gist service is still there'
+  ((${#CLUSTERS[@]} == 0)) || die "these clusters still exist: ${CLUSTERS[*]}"
+  ! docker inspect "$GIST_SERVER" >/dev/null 2>&1 || die 'the gist service still exists'
   STARTED=false
   say "three kind clusters passed in $((SECONDS - began)) s"
 }

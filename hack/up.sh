@@ -92,7 +92,7 @@ choose_gist() {
 ensure_cluster() {
   local cluster=$1 options=()
   if ! is_made "$cluster"; then
-    step "making the cluster $cluster"
+    step "creating the cluster $cluster"
     if [[ -n ${KIND_NODE_IMAGE:-} ]]; then options+=(--image "$KIND_NODE_IMAGE"); fi
     HALF_MADE=$cluster
     quietly kind create cluster --name "$cluster" --wait 180s ${options[@]+"${options[@]}"}
@@ -101,14 +101,14 @@ ensure_cluster() {
     return
   fi
   if node_runs "$cluster"; then
-    say "the cluster $cluster is there"
-    mend "$cluster"
+    say "the cluster $cluster exists"
+    connect_again "$cluster"
     return
   fi
   step "starting the cluster $cluster"
   quietly docker start "$(node_of "$cluster")"
-  await_api "$cluster" || die "the API server of $cluster does not get ready"
-  mend "$cluster"
+  await_api "$cluster" || die "the API server of $cluster is not ready"
+  connect_again "$cluster"
 }
 
 load_image() {
@@ -122,7 +122,7 @@ ensure_gist_server() {
   want=$(docker image inspect --format '{{.Id}}' "$IMAGE")
   has=$(docker inspect --format '{{.Image}}' "$GIST_SERVER" 2>/dev/null) || has=''
   if [[ $has == "$want" ]] && runs "$GIST_SERVER"; then
-    say "the gist service is there"
+    say "the gist service runs"
     return
   fi
   step "starting the gist service"
@@ -254,7 +254,7 @@ main() {
   find_clusters
   for cluster in "${wanted[@]}"; do ensure_cluster "$cluster"; done
   for cluster in "${wanted[@]}"; do load_image "$cluster"; done
-  # After the clusters: kind makes its network with the first one.
+  # After the clusters, because kind creates its network with the first one.
   if $DEMO; then ensure_gist_server; fi
   for cluster in "${wanted[@]}"; do deploy "$cluster"; done
   for cluster in "${wanted[@]}"; do await_rollout "$cluster"; done
@@ -262,7 +262,7 @@ main() {
   step 'waiting for a leader'
   find_clusters
   await_leader 120 || die 'no elector leads; run hack/status.sh'
-  say "$LEADER leads (token $TOKEN)"
+  say "$LEADER leads (fencing token $TOKEN)"
 }
 
 main "$@"

@@ -82,7 +82,7 @@ test_up_makes_three_clusters_and_says_who_leads() {
   in_order 'create cluster --name napoleon' 'load docker-image' 'docker run' 'kubectl .*apply' 'rollout status'
   grep -q 'pod-security.kubernetes.io/enforce: restricted' "$FAKE/applied/0-napoleon" || fail 'the namespace is not restricted'
   grep -q "CLUSTER_NAME: 'stalin'" "$FAKE"/applied/*-stalin || fail 'stalin does not know its name'
-  says 'napoleon leads (token 6)'
+  says 'napoleon leads (fencing token 6)'
 }
 
 test_up_again_changes_nothing() {
@@ -92,7 +92,7 @@ test_up_again_changes_nothing() {
   called 0 '^kind (create|delete) '
   called 0 '^docker (run|start|rm) '
   called 0 ' rollout restart '
-  says 'the cluster cleopatra is there'
+  says 'the cluster cleopatra exists'
   says 'napoleon leads'
 }
 
@@ -192,7 +192,7 @@ test_up_removes_half_a_cluster_and_names_the_step() {
   echo cleopatra >"$FAKE/half-made"
   run 1 up.sh
   says 'the stub stops half way'
-  says 'failed at: making the cluster cleopatra'
+  says 'failed at: creating the cluster cleopatra'
   says 'were created and are kept: napoleon'
   called 1 '^kind delete cluster --name cleopatra$'
   called 1 '^kind delete '
@@ -208,7 +208,7 @@ test_up_names_whichever_step_fails() {
     printf '%s\n' "$pattern" >"$FAKE/fails"
     run 1 up.sh
     says "failed at: $step"
-    says_not 'leads (token'
+    says_not 'leads (fencing token'
     called 0 '^kind delete '
   done <<'STEPS'
 kind load docker-image * --name stalin|loading the image into stalin
@@ -318,7 +318,7 @@ test_a_killed_pod_is_followed() {
   good_takeover
   run 0 kill-leader.sh
   called 1 '^docker exec napoleon-control-plane ctr --namespace k8s.io tasks kill --signal SIGKILL id-napoleon$'
-  says 'napoleon leads (token 6)'
+  says 'napoleon leads (fencing token 6)'
   says 'cleopatra  started leading fencing_token=7'
   grep -Eq '^cleopatra took over [0-9]+\.[0-9]s after the kill, ' "$FAKE/said" || fail 'no word of the takeover'
   [[ $(tail -n 1 "$FAKE/said") == 'No two terms overlapped.' ]] || fail 'the verdict is not the last line'
@@ -330,7 +330,7 @@ test_a_pod_that_left_politely_is_followed() {
   run 0 kill-leader.sh --polite
   called 1 ' delete pod elector-napoleon --wait=false$'
   says 'asked to stop'
-  says 's after it was asked to leave, 1.1s after the end of the term before.'
+  says 's after it was stopped, 1.1s after the end of the term before.'
   says 'No two terms overlapped.'
 }
 
@@ -358,7 +358,7 @@ test_an_overlap_is_noticed() {
   have napoleon cleopatra stalin
   good_takeover "$(napoleon_ends 1401 warn 'the lease could not be renewed in time')"
   run 1 kill-leader.sh --partition
-  says 'cleopatra (token 7) led 0.0s before the term of napoleon (token 6) was over'
+  says 'cleopatra (fencing token 7) led 0.0s before the term of napoleon (fencing token 6) was over'
   says 'NOT as promised'
   says_not 'No two terms overlapped'
   [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
@@ -368,15 +368,15 @@ test_two_terms_at_once_and_a_token_that_falls_are_noticed() {
   have napoleon cleopatra stalin
   good_takeover "cleopatra 1300 $(starts 8)"
   run 1 kill-leader.sh
-  says 'and the end of the term of cleopatra (token 8) was not seen'
-  says 'the token did not rise: cleopatra had 8, and cleopatra after it 7'
+  says 'but the end of the term of cleopatra (fencing token 8) was not observed'
+  says 'the fencing token did not rise: cleopatra had 8, and cleopatra after it 7'
 }
 
 test_a_leader_that_does_not_stop_is_noticed() {
   have napoleon cleopatra
   good_takeover
   TAKEOVER_TIMEOUT=2 run 1 kill-leader.sh --partition
-  says 'the end of the term of napoleon (token 6) was not seen'
+  says 'the end of the term of napoleon (fencing token 6) was not observed'
   [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
 }
 
@@ -384,7 +384,7 @@ test_it_is_told_when_nobody_takes_over() {
   have napoleon cleopatra
   echo "cleopatra 100 $(event info new_leader '"leader":"",' 'observed no leader')" >"$FAKE/lines"
   TAKEOVER_TIMEOUT=1 run 1 kill-leader.sh --cluster
-  says 'nobody took over within 1 s'
+  says 'no candidate took over within 1 s'
   says_not 'No two terms'
   [[ $(cat "$FAKE/clusters/napoleon") == true ]] || fail 'the cluster is still stopped'
 }
@@ -407,10 +407,10 @@ test_an_interrupted_kill_puts_things_back() {
 
 test_nobody_is_killed_where_nobody_could_take_over() {
   run 1 kill-leader.sh
-  says 'hack/up.sh makes them'
+  says 'run hack/up.sh'
   have napoleon
   run 1 kill-leader.sh
-  says 'nobody to take over'
+  says 'no standby to take over'
   have stalin
   echo false >"$FAKE/clusters/stalin"
   run 1 kill-leader.sh
@@ -427,7 +427,7 @@ test_status_shows_every_cluster() {
   grep -Eq '^napoleon +elector-napoleon +leader +napoleon +6 +0$' "$FAKE/said" || fail 'no line for napoleon'
   grep -Eq '^cleopatra +elector-cleopatra +candidate +napoleon +6 +0$' "$FAKE/said" || fail 'no line for cleopatra'
   says '(the cluster is stopped)'
-  says 'napoleon (token 6) leads.'
+  says 'napoleon (fencing token 6) leads.'
   called 0 '^docker (start|kill|run|rm|exec) '
   called 0 '^kubectl .* (apply|delete|annotate|rollout) '
 }
@@ -451,7 +451,7 @@ test_down_removes_what_it_can_and_names_the_rest() {
   have napoleon cleopatra stalin
   echo 'kind delete cluster --name cleopatra' >"$FAKE/fails"
   run 1 down.sh
-  says 'still there: the cluster cleopatra'
+  says 'not removed: the cluster cleopatra'
   [[ $(ls "$FAKE/clusters") == cleopatra ]] || fail "there is: $(ls "$FAKE/clusters")"
 }
 
