@@ -1,20 +1,21 @@
-# The image: the static program and nothing else. Everything is built in a first stage, by the one recipe
-# there is. `make image` needs no builder image: it builds the program outside (hack/Dockerfile.local).
+# The image: the static program and nothing else. The first stage builds everything, by the only recipe,
+# hack/build-static.sh. `make image` needs no builder image, because it builds the program outside
+# (hack/Dockerfile.local).
 #
-# Docker's classic builder and BuildKit both take this, so it does without what only one of them knows.
+# It works with Docker's classic builder and with BuildKit.
 
-# Has amd64 and arm64. To have another: --build-arg BUILDER=... (any official `rust` image, or what
-# hack/debian-builder.sh makes where no registry can be reached).
+# For amd64 and arm64. To use another one: --build-arg BUILDER=... (any official `rust` image, or the one of
+# hack/debian-builder.sh where no registry can be reached).
 ARG BUILDER=rust:1.96.0-bookworm@sha256:5e2214abe154fe26e39f64488952e5c991eeed1d6d6da7cc8381ae83927f0cfc
 
 FROM ${BUILDER} AS build
 WORKDIR /src
-# Alpine comes without.
+# Alpine has no bash.
 RUN command -v bash >/dev/null || apk add --no-cache bash
 COPY . .
 RUN hack/build-static.sh --install
 
-# From here on as in hack/Dockerfile.local, but for where the program comes from.
+# From here on as in hack/Dockerfile.local, except for the source of the program.
 FROM scratch
 ARG VERSION=unknown
 ARG REVISION=unknown

@@ -1,7 +1,7 @@
-# Builds and checks `elector`. `make` alone lists what there is to make.
+# Builds and checks `elector`. `make` alone lists the targets.
 #
-# Cargo does the work. This file knows the order of the checks, and says what is missing on a machine
-# before cargo fails in a way that does not.
+# Cargo does the work. This file knows the order of the checks, and names missing tools before cargo fails
+# for lack of them.
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -10,12 +10,12 @@ SHELL := /bin/sh
 
 CARGO ?= cargo
 
-# A missing tool, what it is for, and where to get it; for use in a recipe. The $$(1) and so on are
+# Reports a missing tool, its purpose, and where to get it; for use in a recipe. $$(1), $$(2) and $$(3) are
 # the arguments of `call`.
 missing = { echo "make: $(1) is missing: $(2)." >&2; echo "      To get it: $(3)" >&2; exit 1; }
 
 .PHONY: help
-help: ## list what can be made
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
@@ -26,16 +26,16 @@ build: need-cargo need-cc ## build target/debug/elector
 release: need-cargo need-cc ## build target/release/elector, small and stripped
 	$(CARGO) build --locked --release
 
-# The image, what it is called, and the sources that it says it was built from.
+# The image's version, name, and revision of the sources.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 IMAGE ?= g1g1/multi-cluster-leader-election:$(VERSION)
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
 IMAGE_ARGS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --tag $(IMAGE)
-# Another builder for `make image-docker`; see hack/debian-builder.sh.
+# Builder image for `make image-docker`, see hack/debian-builder.sh.
 BUILDER ?=
 
 .PHONY: static
-static: ## build target/static/elector, which needs no library of the system
+static: ## build target/static/elector, which needs no system library
 	hack/build-static.sh
 
 .PHONY: image
@@ -51,39 +51,39 @@ push: need-docker ## push IMAGE, which make image has built, to its registry
 	docker push $(IMAGE)
 
 .PHONY: image-report
-image-report: need-docker ## print the image's size, its time to start, and its memory
+image-report: need-docker ## print the image's size, start-up time and memory
 	@IMAGE=$(IMAGE) hack/image-report.sh
 
-# Where no engine answers, the script says so.
+# If no engine answers, the script says so.
 .PHONY: test-image
 test-image: ## build the image, and test it with a Docker engine
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory image; fi
 	IMAGE=$(IMAGE) hack/test-image.sh
 
 .PHONY: manifests
-manifests: ## write hack/manifests and hack/examples anew, from hack/chart
+manifests: ## render hack/manifests and hack/examples from hack/chart
 	hack/render-chart.sh
 
 .PHONY: test-chart
-test-chart: ## build the image, and test the Helm chart, in a kind cluster where there is kind
+test-chart: ## build the image, and test the Helm chart, in a kind cluster if kind is installed
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory image; fi
 	IMAGE=$(IMAGE) hack/test-chart.sh
 
 .PHONY: demo
-demo: need-cargo need-cc ## watch three candidates elect a leader, without any account
+demo: need-cargo need-cc ## watch three candidates elect a leader, without an account
 	$(CARGO) run --locked --quiet -- demo
 
-# What `make deploy` and the others below work on is explained by the scripts' --help. CLUSTERS: how many.
-# HOW the leader is killed: pod, polite, cluster or partition.
+# Arguments of the scripts, see their --help. CLUSTERS: number of clusters. HOW: pod, graceful, cluster or
+# partition.
 CLUSTERS ?= 3
 HOW ?= pod
 
 .PHONY: deploy
-deploy: ## make three kind clusters that elect a leader: make deploy CLUSTERS=3
+deploy: ## create kind clusters that elect a leader: make deploy CLUSTERS=3
 	hack/up.sh $(CLUSTERS)
 
 .PHONY: kill-leader
-kill-leader: ## kill the leader and watch another take over: make kill-leader HOW=cluster
+kill-leader: ## end the leader and watch the takeover: make kill-leader HOW=cluster
 	hack/kill-leader.sh --$(HOW)
 
 .PHONY: status
@@ -109,7 +109,7 @@ TEST = env -u MAKEFLAGS -u MFLAGS $(DEFAULT_SIGNALS) $(CARGO) test --locked
 check: lint ## quick checks: lints, unit tests, conformance, gist lock, history rule, 200 runs
 	$(TEST) --lib --bins
 	$(TEST) --test library -- conformance:: dependency_rule::
-	$(TEST) --test gist -- lock:: history::
+	$(TEST) --test gist -- lock:: rule::
 	$(SIMULATION) --bin soak -- 0 200 drawn
 
 .PHONY: test
@@ -179,7 +179,7 @@ bench-simulation: need-cargo need-cc ## candidate-hours per CPU second of the si
 	$(SIMULATION) --bin soak -- 0 600 drawn | tail -1
 	$(SIMULATION) --bin soak -- 0 300 calm | tail -1
 
-# What is measured, as it is shipped; where that cannot be built, what can be is measured, and it says so.
+# Measures the static program. If it cannot be built, it measures what can be, and says so.
 GO ?= $(firstword $(wildcard /usr/local/go/bin/go) go)
 BENCH = target/simulation/bench
 
@@ -198,11 +198,11 @@ bench-programs: need-cargo need-cc
 	fi
 
 .PHONY: bench
-bench: bench-programs ## measure it beside client-go, a quarter of an hour; writes bench/results
+bench: bench-programs ## measure beside client-go (15 minutes); writes bench/results
 	$(BENCH) all --image $(IMAGE)
 
 .PHONY: bench-long
-bench-long: bench-programs ## the same with more repetitions, for tighter figures
+bench-long: bench-programs ## the same with more repetitions, for tighter results
 	$(BENCH) all --long --image $(IMAGE)
 
 .PHONY: bench-docs
@@ -210,13 +210,13 @@ bench-docs: ## put the tables of the last run into README.md and docs/performanc
 	$(CARGO) run --locked --quiet --package bench --profile simulation -- report --docs
 
 .PHONY: model
-model: need-cargo need-cc ## explore every state of the models, the large ones too (minutes)
+model: need-cargo need-cc ## explore every state of the models, also the large ones (minutes)
 	$(CARGO) run --locked --package model --profile simulation --bin explore
 
-# Inputs that a fuzzer makes, for the same checks that `make test` holds against the corpus. What
-# they find goes to fuzz/artifacts; what leads on, to fuzz/target. Without a sanitizer it needs no
-# nightly compiler: this code has no unsafe. To have one nevertheless: SANITIZER=address, with
-# `rustup override set nightly` or RUSTC_BOOTSTRAP=1.
+# Runs the checks that `make test` applies to the corpus on inputs from a fuzzer. Failures go to
+# fuzz/artifacts, interesting inputs to fuzz/target. Without a sanitizer it needs no nightly compiler, and
+# this code has no unsafe. To use one: SANITIZER=address, with `rustup override set nightly` or
+# RUSTC_BOOTSTRAP=1.
 SECONDS ?= 60
 SANITIZER ?= none
 FUZZ_TARGETS ?= record gist_answer gist_protocol http_request settings gist_server_request state_file
@@ -231,12 +231,12 @@ fuzz: need-cargo need-cc need-cxx need-cargo-fuzz ## fuzz each target for SECOND
 	    -max_total_time=$(SECONDS) $(FUZZ_LIMITS); \
 	done
 
-# How long `make chaos` takes, and its seed; without one it draws one, and says which.
+# Duration and seed of `make chaos`. Without a seed it draws one, and prints it.
 MINUTES ?= 10
 SEED ?=
 
 .PHONY: chaos
-chaos: need-cargo need-cc ## torment real processes: make chaos MINUTES=60 SEED=7
+chaos: need-cargo need-cc ## test real processes under faults: make chaos MINUTES=60 SEED=7
 	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) $(CARGO) test --locked --test chaos -- \
 	  --ignored --exact chaos_for_as_long_as_is_wished --nocapture
 
@@ -260,7 +260,7 @@ fmt: need-cargo need-rustfmt ## format the code
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 .PHONY: clean
-clean: need-cargo ## remove what was built
+clean: need-cargo ## remove build results
 	$(CARGO) clean
 
 .PHONY: need-cargo need-rustfmt need-clippy need-cargo-fuzz need-cc need-cxx need-docker
@@ -288,7 +288,7 @@ need-docker:
 	@command -v docker >/dev/null 2>&1 \
 	  || $(call missing,docker,it builds the image and runs it,apt-get install docker.io; https://docs.docker.com/engine/install)
 
-# Not only the compiler but the C library's headers must be there, which some systems package apart.
+# The C library's headers must exist too, which some systems package separately.
 need-cc:
 	@$${CC:-cc} -fsyntax-only -include string.h -x c /dev/null >/dev/null 2>&1 \
 	  || $(call missing,a C compiler with its library's headers ($${CC:-cc}),the TLS library (ring) is partly written in C and Rust links with it,apt-get install gcc libc6-dev; dnf install gcc; apk add gcc musl-dev)

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 #
-# The one recipe for the static program that the image holds. See --help.
+# The only recipe for the static program in the image. See --help.
 #
-# Two toolchains can make it:
-# - one that has the sources of the standard library, and builds it along, for size: Debian's, or rustup's
-#   with the component rust-src. Cargo calls that unstable, and so does it only with RUSTC_BOOTSTRAP.
-# - one that has the standard library for musl as it was built for speed: rustup with that target, or the
-#   official `rust:` images. The program is a fifth larger then.
-# Both link with the C library musl, and no program that they make asks for a loader or a shared library.
+# Two kinds of toolchains can build it:
+# - One with the sources of the standard library builds that too, for size: Debian's, or rustup's with the
+#   component rust-src. Cargo calls that unstable and needs RUSTC_BOOTSTRAP for it.
+# - One with a standard library for musl that was built for speed: rustup with that target, or the official
+#   `rust:` images. The program is a fifth larger then.
+# Both link with the C library musl. The program needs no loader and no shared library.
 
 set -o errexit -o nounset -o pipefail
 
@@ -15,25 +15,25 @@ usage() {
   cat <<'TEXT'
 Usage: hack/build-static.sh [--install | --prepare | --check]
 
-Builds elector as a static program for this machine's architecture (x86_64 or aarch64), with musl,
-and puts it at target/static/elector. Its path is the last line on standard output.
+Builds elector as a static program for this machine's architecture (x86_64 or aarch64), with musl, at
+target/static/elector. The last line on standard output is its path.
 
-It takes a toolchain that comes with the sources of the standard library (rustup's component rust-src,
-or Debian's packages rustc-web, cargo-web and rust-web-src), else one with the target
-ARCH-unknown-linux-musl (rustup's, or the official `rust:` images for Alpine), which makes the program a
-fifth larger. What is missing is named with where to get it.
+It uses a toolchain with the sources of the standard library (rustup's component rust-src, or Debian's
+packages rustc-web, cargo-web and rust-web-src), else one with the target ARCH-unknown-linux-musl (rustup's,
+or the official `rust:` images for Alpine), which makes the program a fifth larger. It names missing tools,
+and where to get them.
 
 Options:
-  --install  get what is missing first: with rustup, and as root with apt-get or apk
-  --prepare  get what is missing, and build nothing
-  --check    print what is missing, and build nothing
-  --help     this text
+  --install  install missing tools first: with rustup, and as root with apt-get or apk
+  --prepare  install missing tools, and build nothing
+  --check    name missing tools, and build nothing
+  --help     print this text
 
-Environment: CARGO_BUILD_JOBS, CARGO_HOME and the like as cargo takes them.
+Environment: CARGO_BUILD_JOBS, CARGO_HOME and other variables of cargo.
 TEXT
 }
 
-# Debian's packages for the second way, and what the first way needs beside rustup.
+# Packages of Debian and Alpine that the build needs.
 readonly DEBIAN_TOOLCHAIN=(rustc-web cargo-web rust-web-src)
 readonly DEBIAN_MUSL=(musl-tools gcc libc6-dev)
 readonly ALPINE_C=(gcc musl-dev)
@@ -47,13 +47,13 @@ die() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# A C compiler that builds for musl: TLS is partly written in C.
+# Prints a C compiler that builds for musl: TLS is partly written in C.
 musl_cc() {
   local cc
   for cc in musl-gcc cc gcc; do
     has "$cc" || continue
     [[ $cc == musl-gcc || $("$cc" -dumpmachine) == *-musl* ]] || continue
-    # Some systems package the headers apart.
+    # Some systems package the headers separately.
     if "$cc" -fsyntax-only -include string.h -x c /dev/null 2>/dev/null; then
       echo "$cc"
       return
@@ -62,7 +62,7 @@ musl_cc() {
   return 1
 }
 
-# Whether this rustc has the standard library for musl. Alpine's own package calls its target otherwise.
+# Returns whether this rustc has the standard library for musl. Alpine's package names its target differently.
 has_target() {
   local folder
   has "$1" || return 1
@@ -70,7 +70,7 @@ has_target() {
   compgen -G "$folder/libstd-*.rlib" >/dev/null
 }
 
-# Whether this rustc comes with the sources of the standard library.
+# Returns whether this rustc has the sources of the standard library.
 has_sources() {
   local sysroot
   has "$1" || return 1
@@ -78,11 +78,11 @@ has_sources() {
   [[ -f $sysroot/lib/rustlib/src/rust/library/std/Cargo.toml ]]
 }
 
-# The directory of the toolchain to use, and how: "sources" or "target".
+# Prints how to build, "sources" or "target", and the directory of the toolchain.
 find_toolchain() {
   local way folder
   for way in sources target; do
-    # Debian's stands behind rustup's in most people's PATH.
+    # Debian's usually comes after rustup's in PATH.
     for folder in "$(dirname "$(command -v rustc || echo /usr/bin/rustc)")" /usr/bin; do
       if [[ -x $folder/cargo ]] && "has_$way" "$folder/rustc"; then
         echo "$way $folder"
@@ -93,12 +93,12 @@ find_toolchain() {
   return 1
 }
 
-# Whether all is there. Says nothing.
+# Returns whether all tools exist.
 is_ready() {
   musl_cc >/dev/null && find_toolchain >/dev/null
 }
 
-# Names what is missing, with where to get it.
+# Names missing tools, and where to get them.
 explain() {
   find_toolchain >/dev/null || {
     say "a Rust toolchain for $TARGET is missing: it compiles the program."
@@ -110,11 +110,11 @@ explain() {
     say "  with Debian:  apt-get install ${DEBIAN_MUSL[*]}"
     say "  with Alpine:  apk add ${ALPINE_C[*]}"
   }
-  say 'or have it all installed by: hack/build-static.sh --install'
+  say 'to install everything: hack/build-static.sh --install'
 }
 
 as_root() {
-  [[ $(id -u) == 0 ]] || die "to install $* one has to be root: run this as root, or install them yourself"
+  [[ $(id -u) == 0 ]] || die "cannot install $* without root; run this as root, or install them yourself"
 }
 
 install_packages() {
@@ -128,11 +128,11 @@ install_packages() {
   fi
 }
 
-# What is missing, from rustup where there is one, and else from the system's packages.
+# Installs missing tools, with rustup if there is one, else from the system's packages.
 install() {
   local way=none
   if ! musl_cc >/dev/null; then
-    has apk || has apt-get || die 'neither apk nor apt-get is here: install what is missing yourself (--help)'
+    has apk || has apt-get || die 'there is neither apk nor apt-get; install the missing tools yourself (--help)'
     if has apk; then install_packages "${ALPINE_C[@]}"; else install_packages "${DEBIAN_MUSL[@]}"; fi
   fi
   read -r way _ < <(find_toolchain) || true
@@ -151,9 +151,9 @@ install() {
   install_packages "${DEBIAN_TOOLCHAIN[@]}"
 }
 
-# What std asks for as libunwind, of which Debian has none for musl: who called whom, for a panic with
-# RUST_BACKTRACE. The program has no tables that would tell (see build), so this finds nobody. A panic says
-# what and where as ever, and ends the program.
+# Builds a stub of libunwind, which std links with and Debian does not have for musl. std uses it for
+# backtraces of panics. The program has no tables for them (see build), so the stub finds no frame. A panic
+# still prints its message and location, and ends the program.
 make_unwinder() {
   local folder=$1 cc=$2
   cat >"$folder/unwind.c" <<'C'
@@ -171,18 +171,17 @@ build() {
   local way=$1 toolchain=$2 cc=$3
   local name=${TARGET//-/_} cargo_home=${CARGO_HOME:-$HOME/.cargo} folder
   local options=(--locked --release --target "$TARGET" --target-dir "$BUILD" --bin elector)
-  # Static in every part, and at a fixed address: relocations would be a tenth of the program.
+  # Static, and at a fixed address, because relocations would be a tenth of the program.
   local flags=(-C target-feature=+crt-static -C relocation-model=static)
-  # Messages name source files; where those lay on this machine is nobody's business, and the same
-  # sources make the same program anywhere. (They are fetched first, to see where that is. The
-  # program holds hundreds of these names, so they are short.)
+  # Messages name source files. Short names without this machine's paths keep the program small and the
+  # same on every machine. The sources are fetched first, so that their paths are known.
   "$toolchain/cargo" fetch --locked --target "$TARGET" >&2
   flags+=(--remap-path-prefix "$cargo_home=/cargo" --remap-path-prefix "$PWD=/src")
   for folder in "$cargo_home"/registry/src/*/ "$("$toolchain/rustc" --print sysroot)/lib/rustlib/src/rust/library/"; do
     flags+=(--remap-path-prefix "${folder%/}=")
   done
-  # A panic ends the program where it happens: no tables that tell how to get back from there. The C
-  # library, TLS and a standard library from elsewhere bring theirs.
+  # A panic ends the program immediately, so it needs no tables for unwinding. The C library, TLS and a
+  # prebuilt standard library contain some, which the linker discards.
   mkdir -p "$BUILD/link"
   cat >"$BUILD/link/no_tables.ld" <<'LD'
 SECTIONS { /DISCARD/ : { *(EXCLUDE_FILE(*crtbegin*.o *crtend*.o) .eh_frame) } } INSERT AFTER .text;
@@ -191,32 +190,32 @@ LD
   if [[ $way == sources ]]; then
     make_unwinder "$BUILD/link" "$cc"
     flags+=(-C link-self-contained=no -C "linker=$cc" -L "native=$PWD/$BUILD/link")
-    # Without the default features of std: what reads debugging information, of which there is none.
+    # Without std's default features, which read debugging information: there is none.
     options+=(-Z 'build-std=std,panic_abort' -Z build-std-features=optimize_for_size)
     export RUSTC_BOOTSTRAP=1
   fi
   local separated
   separated=$(printf '%s\x1f' "${flags[@]}")
-  # For the program alone: what runs during the build is built for this machine's own C library.
+  # For the program only: build scripts use this machine's C library.
   export "CC_$name=$cc" RUSTC="$toolchain/rustc" CARGO_ENCODED_RUSTFLAGS="${separated%$'\x1f'}"
   say "building for $TARGET with $("$RUSTC" --version), the standard library from its $way, and $cc"
   "$toolchain/cargo" build "${options[@]}" >&2
-  # In one step, so that nobody finds half of it.
+  # Atomically, so that no reader finds half of it.
   cp "$BUILD/$TARGET/release/elector" "$OUT/.elector.new"
   chmod 755 "$OUT/.elector.new"
   mv "$OUT/.elector.new" "$OUT/elector"
 }
 
-# Neither a loader nor a shared library is asked for, and it runs.
+# Checks that the program needs neither a loader nor a shared library, and that it runs.
 verify() {
   local program=$1
   if LC_ALL=C readelf --program-headers "$program" | grep -q INTERP; then
-    die "$program is not static: it asks for a loader"
+    die "$program is not static: it needs a loader"
   fi
   if LC_ALL=C readelf --dynamic "$program" | grep NEEDED >&2; then
-    die "$program is not static: it asks for the libraries above"
+    die "$program is not static: it needs the libraries above"
   fi
-  "$program" --version >&2 || die "$program does not run here"
+  "$program" --version >&2 || die "$program does not run"
 }
 
 main() {
@@ -228,7 +227,7 @@ main() {
       exit
       ;;
     *)
-      say "this cannot be understood: $*"
+      say "unknown arguments: $*"
       usage >&2
       exit 2
       ;;
@@ -238,7 +237,7 @@ main() {
   machine=$(uname -sm)
   case $machine in
     'Linux x86_64' | 'Linux aarch64') ;;
-    *) die "this is for Linux on x86_64 or aarch64, and here is $machine" ;;
+    *) die "unsupported machine $machine; use Linux on x86_64 or aarch64" ;;
   esac
   readonly TARGET=${machine#Linux }-unknown-linux-musl
   readonly OUT=target/static BUILD=target/static-build

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# A builder image for Dockerfile, where no image registry can be reached. See --help.
+# Builds a builder image for Dockerfile, where no image registry can be reached. See --help.
 
 set -o errexit -o nounset -o pipefail
 
@@ -11,16 +11,16 @@ usage() {
   cat <<TEXT
 Usage: hack/debian-builder.sh [TAG]
 
-Makes a Docker image of Debian $SUITE with what hack/build-static.sh needs, out of Debian's packages
-alone, and calls it TAG [default: $DEFAULT_TAG]. Then:
+Builds a Docker image TAG [default: $DEFAULT_TAG] of Debian $SUITE with the tools that
+hack/build-static.sh needs, from Debian's packages alone. Then run:
 
   docker build --build-arg BUILDER=$DEFAULT_TAG .
 
-Needs root and debootstrap (apt-get install debootstrap). Does nothing where the image is there.
+Needs root and debootstrap (apt-get install debootstrap). Does nothing if the image exists.
 
 Environment:
   DEBIAN_MIRROR           [default: http://deb.debian.org/debian]
-  DEBIAN_SECURITY_MIRROR  where Debian keeps its current Rust
+  DEBIAN_SECURITY_MIRROR  source of Debian's current Rust
                           [default: http://deb.debian.org/debian-security]
 TEXT
 }
@@ -32,7 +32,7 @@ die() {
   exit 1
 }
 
-# What is mounted or left half-way must not stay, however this ends.
+# Removes the half-built file system, however this ends.
 clean_up() {
   [[ -z ${root:-} ]] || rm -rf --one-file-system "$root"
 }
@@ -44,7 +44,7 @@ main() {
       exit
       ;;
     -*)
-      say "there is no option \`$1\` here"
+      say "unknown option \`$1\`"
       usage >&2
       exit 2
       ;;
@@ -53,14 +53,14 @@ main() {
   local mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
   local security=${DEBIAN_SECURITY_MIRROR:-http://deb.debian.org/debian-security}
   cd "$(dirname "${BASH_SOURCE[0]}")/.."
-  docker info >/dev/null || die 'no Docker engine answers: the image is made in one'
+  docker info >/dev/null || die 'no Docker engine answers; start one'
   if docker image inspect "$tag" >/dev/null 2>&1; then
-    say "$tag is there already: to make it anew, docker rmi $tag"
+    say "$tag exists; to build it again, run docker rmi $tag first"
     return
   fi
-  [[ $(id -u) == 0 ]] || die 'debootstrap wants root: run this as root'
+  [[ $(id -u) == 0 ]] || die 'debootstrap needs root; run this as root'
   command -v debootstrap >/dev/null ||
-    die 'debootstrap is missing: it makes the file system of the image; apt-get install debootstrap'
+    die 'debootstrap is missing; it creates the file system of the image; apt-get install debootstrap'
 
   root=$(mktemp -d)
   trap clean_up EXIT
@@ -72,13 +72,13 @@ main() {
   tar -C "$root" -c . |
     docker import --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
       - "$tag-base" >/dev/null
-  say 'installing what the build needs'
+  say 'installing the tools of the build'
   cp hack/build-static.sh "$root/"
   printf 'FROM %s-base\nCOPY build-static.sh /\nRUN /build-static.sh --prepare && rm -rf /var/lib/apt/lists/*\n' \
     "$tag" >"$root/Dockerfile"
   printf '*\n!build-static.sh\n' >"$root/.dockerignore"
   docker build --tag "$tag" "$root" >&2
-  say "$tag is in Docker"
+  say "built $tag"
 }
 
 main "$@"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 #
-# Prints where helm (3) is, after it had Go build it if it is not on PATH. Exits with 3 if there is neither.
+# Prints the path of helm 3. If it is not on PATH, Go builds it. Exits with 3 if there is neither.
 
 set -o errexit -o nounset -o pipefail
 
-# From its Go module, so that no download has to be trusted that Go's checksum database does not know.
+# Built from its Go module, because Go's checksum database verifies that download.
 readonly HELM=helm.sh/helm/v3/cmd/helm@v3.19.5
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/target/tools
@@ -22,6 +22,6 @@ elif command -v go >/dev/null; then
   echo "$tools/helm"
 else
   echo 'helm 3 is missing: it renders and checks the chart. To get it: https://helm.sh/docs/intro/install,' \
-    'or install Go (https://go.dev/dl), which then builds it' >&2
+    'or install Go (https://go.dev/dl), and this script builds it' >&2
   exit 3
 fi

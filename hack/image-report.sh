@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# What the image costs: size, time to start, memory. See --help.
+# Prints the image's size, start-up time and memory. See --help.
 
 set -o errexit -o nounset -o pipefail
 
@@ -8,10 +8,10 @@ usage() {
   cat <<'TEXT'
 Usage: hack/image-report.sh
 
-Prints what the image IMAGE costs: its size, how long an elector in it takes to start, and the memory that
-the electors of an election hold, a leader, a candidate, and a leader with a program and its guard.
+Prints the size of the image IMAGE, the start-up time of its elector, and the resident memory of the electors
+of an election: a leader, a candidate, and a leader with a program and its guard.
 
-Needs a Docker engine on this machine. It removes what it made.
+Needs a Docker engine on this machine. Removes what it created.
 
 Environment:
   IMAGE  [default: g1g1/multi-cluster-leader-election:<version>]
@@ -40,7 +40,7 @@ clean_up() {
 
 run() { docker run --label "$RUN" --detach --network "$RUN" --read-only --cap-drop ALL "$@" >/dev/null; }
 
-# An elector, for the gist $2; what follows is its command.
+# Starts elector $1 on the gist $2; the other arguments are its command.
 start_elector() {
   local name=$1 gist=$2
   shift 2
@@ -52,13 +52,14 @@ start_elector() {
 await() {
   local name=$1 said=$2 end=$((SECONDS + PATIENCE))
   until docker logs "$RUN-$name" 2>&1 | grep -F -- "$said" >/dev/null; do
-    ((SECONDS < end)) || fail "$name did not say within $PATIENCE s: $said"
+    ((SECONDS < end)) || fail "$name did not print within $PATIENCE s: $said"
     sleep 0.1
   done
 }
 
-# From the start of the program to its first line, in ms: the least of several, as what comes on top is other
-# things that this machine does. Without a container: when the engine started that, it knows only roughly.
+# Prints the time from the start of the program to its first line, in ms: the minimum of several, because
+# everything above it is other work of this machine. Without a container, because the engine knows the start
+# of one only roughly.
 start_up_time() {
   local i from elector line
   docker create --label "$RUN" --name "$RUN-program" "$IMAGE" >/dev/null
@@ -75,18 +76,17 @@ start_up_time() {
   done | sort -n | awk 'NR == 1 { printf "%.1f", $1 / 1000 }'
 }
 
-# memory CONTAINER WHAT...: what its processes hold, the oldest first: each with its resident memory, and what
-# of that is its own, in kB.
+# memory CONTAINER NAME...: prints the resident and the private memory of its processes, oldest first, in kB.
 memory() {
   local name=$1 pid
   shift
   for pid in $(docker top "$RUN-$name" -eo pid | tail -n +2 | sort -n); do
-    [[ -r /proc/$pid/smaps_rollup ]] || fail "the memory of process $pid cannot be read: run this as root, beside the engine"
+    [[ -r /proc/$pid/smaps_rollup ]] || fail "cannot read the memory of process $pid; run this as root, beside the engine"
     awk -v what="$1" '/^Rss:/ { rss = $2 } /^Private_(Clean|Dirty):/ { own += $2 }
-      END { printf "  %-28s %5d kB resident, %4d kB of them its own\n", what, rss, own }' "/proc/$pid/smaps_rollup"
+      END { printf "  %-28s %5d kB resident, %4d kB of them private\n", what, rss, own }' "/proc/$pid/smaps_rollup"
     shift
   done
-  (($# == 0)) || fail "$name has no such processes: $*"
+  (($# == 0)) || fail "$name has no such process: $*"
 }
 
 main() {
@@ -97,7 +97,7 @@ main() {
       exit
       ;;
     *)
-      say "image-report: there is no option or argument \`$1\` here"
+      say "image-report: unknown argument \`$1\`"
       usage >&2
       exit 2
       ;;
@@ -105,7 +105,7 @@ main() {
   cd "$(dirname "${BASH_SOURCE[0]}")/.."
   IMAGE=${IMAGE:-$(bash -c 'source hack/lib.sh && default_image')}
   docker info >/dev/null || fail 'no Docker engine answers'
-  docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE: make image"
+  docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE; run make image"
 
   work=$(mktemp -d)
   trap clean_up EXIT
@@ -117,18 +117,18 @@ main() {
 
   echo "$IMAGE"
   echo "  size      $(docker image inspect --format '{{.Size}}' "$IMAGE") bytes"
-  echo "  start-up  $(start_up_time) ms from the start of the program to its first line, the least of $STARTS"
+  echo "  start-up  $(start_up_time) ms from the start of the program to its first line, the minimum of $STARTS"
   start_elector leader dd01
-  await leader 'I will lead'
+  await leader '"event":"started_leading"'
   start_elector candidate dd01
   await candidate '"event":"new_leader"'
   start_elector wrapped dd02 run -- /elector gist-server --listen 127.0.0.1:0 --quiet
   await wrapped 'listening on'
-  # After some renewals and looks.
+  # After some renewals and reads.
   sleep 20
   memory leader 'a leader'
   memory candidate 'a candidate'
-  # The program is only one that was at hand: it does not count.
+  # The program is an arbitrary one and does not count.
   memory wrapped 'a leader with a program' 'its guard' '(the program)'
 }
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-## usage: hack/kill-leader.sh [--pod|--polite|--cluster|--partition]
+## usage: hack/kill-leader.sh [--pod|--graceful|--cluster|--partition]
 ##
 ## Ends the leader, shows the takeover by another candidate, prints how long it took and whether two terms
 ## overlapped, and restores what it changed.
 ##
 ##   --pod         kill the leader's process on its node with SIGKILL: it cannot release its lease [default]
-##   --polite      delete the leader's pod: it releases its lease
+##   --graceful    delete the leader's pod: it releases its lease
 ##   --cluster     kill the node of the leader's cluster, and start it again afterwards
 ##   --partition   cut the leader's pods off from the gist: it must stop by itself, in time
 ##   --help        print this text
@@ -324,7 +324,7 @@ parse() {
   case ${1:-} in
     -h | --help) usage && exit 0 ;;
     '') ;;
-    --pod | --polite | --cluster | --partition) HOW=${1#--} ;;
+    --pod | --graceful | --cluster | --partition) HOW=${1#--} ;;
     *) misused "there is no option $1" ;;
   esac
   [[ ${TAKEOVER_TIMEOUT:-0} =~ ^[0-9]{1,5}$ ]] || misused "TAKEOVER_TIMEOUT: must be a number of seconds, not $TAKEOVER_TIMEOUT"
@@ -364,7 +364,7 @@ main() {
   step "ending the leader $LEADER (--$HOW)"
   case $HOW in
     pod) kill_pod ;;
-    polite) delete_pod ;;
+    graceful) delete_pod ;;
     cluster) kill_cluster ;;
     partition) partition "$port" ;;
   esac

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 #
-# Writes hack/manifests and hack/examples anew: what `helm template` makes of hack/chart.
+# Renders hack/manifests and hack/examples from hack/chart, with `helm template`.
 #
-# usage: hack/render-chart.sh [DIR]     DIR instead of hack, for a comparison
+# usage: hack/render-chart.sh [DIR]     into DIR instead of hack, for a comparison
 
 set -o errexit -o nounset -o pipefail
 
@@ -15,16 +15,16 @@ fi
 
 helm=$(hack/helm.sh)
 out=${1:-hack}
-# A helm that Go built thinks of an old Kubernetes otherwise.
+# Without it, a helm that Go built assumes an old Kubernetes.
 kubernetes=1.34
 
-# render FILE NAME VALUES [OPTION...]: NAME is the release's, and so that of every object.
+# render FILE NAME VALUES [OPTION...]: NAME is the name of the release and of every object.
 render() {
   local file=$1 name=$2 values=$3
   shift 3
   mkdir -p "$(dirname "$out/$file")"
   {
-    echo "# Made of hack/chart with ci/$values by \`make manifests\`: change it there."
+    echo "# Rendered from hack/chart with ci/$values by \`make manifests\`: edit it there."
     "$helm" template "$name" hack/chart --namespace leader-election --kube-version "$kubernetes" \
       --values "hack/chart/ci/$values" "$@"
   } >"$out/$file.new"

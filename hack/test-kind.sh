@@ -104,7 +104,7 @@ main() {
   before=$(pods)
   run up.sh
   [[ $(pods) == "$before" ]] || die "the second run changed the pods: $before became $(pods)"
-  for how in --pod --polite --cluster --partition; do
+  for how in --pod --graceful --cluster --partition; do
     run kill-leader.sh "$how"
     says '^[a-z]+( itself)? took over [0-9.]+s after '
     says '^No two terms overlapped\.$'

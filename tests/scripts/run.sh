@@ -327,7 +327,7 @@ test_a_killed_pod_is_followed() {
 test_a_pod_that_left_politely_is_followed() {
   have napoleon cleopatra
   good_takeover "$(napoleon_ends 300 info 'asked to stop')"
-  run 0 kill-leader.sh --polite
+  run 0 kill-leader.sh --graceful
   called 1 ' delete pod elector-napoleon --wait=false$'
   says 'asked to stop'
   says 's after it was stopped, 1.1s after the end of the term before.'

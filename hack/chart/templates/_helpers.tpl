@@ -48,13 +48,13 @@ env:
 - name: {{ $prefix }}{{ $name }}
   valueFrom: {fieldRef: {fieldPath: {{ $path }}}}
 {{- end }}
-# Not read by itself: for a LEADER_NAME of one's own among the variables below it, as $(NODE_NAME).
+# Not a setting: for use in a LEADER_NAME among the variables below it, as $(NODE_NAME).
 - name: NODE_NAME
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
-# A file and not a variable: a new token counts without a restart, and no `kubectl describe` shows it.
+# A file, not a variable: a new access token counts without a restart, and `kubectl describe` does not show it.
 - name: {{ $prefix }}GITHUB_API_TOKEN_FILE
   value: /etc/elector/github/token
-# In front of a program, and in the image, only the name with ELECTOR_ counts.
+# With a wrapped program, only the name with ELECTOR_ counts.
 - name: ELECTOR_HTTP_ADDR
   value: ":4040"
 {{- if eq .Values.mode "sidecar" }}
@@ -62,7 +62,7 @@ env:
   value: leader
 {{- end }}
 {{- if and (eq .Values.mode "wrap") .Values.workload.healthPath }}
-# Asked while the program runs: one that fails three times in a row is stopped, and the lease given back.
+# Checked while the program runs: if it fails three times in a row, the program is stopped and the lease released.
 - name: ELECTOR_WORKLOAD_HEALTH_URL
   value: http://127.0.0.1:{{ required "workload.healthPath needs workload.port" .Values.workload.port }}{{ .Values.workload.healthPath }}
 {{- end }}
@@ -72,14 +72,14 @@ env:
 {{- end }}
 
 {{- define "elector.probes" -}}
-# An unreachable GitHub is healthy: an outage restarts nothing.
+# An unreachable GitHub is healthy, so an outage restarts no pod.
 livenessProbe:
   httpGet: {path: /healthz, port: http}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
 {{- if eq .Values.mode "sidecar" }}
-# Every second, and the first miss counts: until then the Service still sends traffic to a leader that was.
+# Every second, and the first failure counts: until then the Service still sends traffic to the former leader.
 readinessProbe:
   httpGet: {path: /readyz, port: http}
   periodSeconds: 1
