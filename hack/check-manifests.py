@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks Kubernetes manifests: against the schemas of several Kubernetes versions, strictly, and against the
-Pod Security level `restricted` and a little more. It first makes sure that it would find what it looks for.
+"""Checks Kubernetes manifests strictly against the schemas of several Kubernetes versions, and against the Pod
+Security level `restricted` and some additional rules. It also checks that it would find violations.
 
 usage: check-manifests.py FILE...       needs PyPI's kubernetes-validate
 """
@@ -11,7 +11,7 @@ import sys
 from kubernetes_validate import utils as kubernetes_validate
 import yaml
 
-# What Chart.yaml says the chart works with, up to the newest that the schemas know.
+# Oldest version that Chart.yaml names; the newest is that of the schemas.
 OLDEST = (1, 26)
 
 # Kinds of volumes that `restricted` permits.
@@ -38,7 +38,7 @@ def pod_of(document):
 
 
 def pod_flaws(pod):
-    """What Pod Security's `restricted` would say, and what goes beyond it."""
+    """Violations of Pod Security's `restricted` and of the additional rules."""
     for name in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(name):
             yield f"{name} is set"
@@ -77,7 +77,7 @@ def container_flaws(shared, container):
     if (effective("seccompProfile") or {}).get("type") not in ("RuntimeDefault", "Localhost"):
         yield "has no seccomp profile"
     if any("hostPort" in port for port in container.get("ports", [])):
-        yield "takes a port of its node"
+        yield "uses a port of its node"
     if own.get("readOnlyRootFilesystem") is not True:
         yield "may write to its root file system"
     limits = container.get("resources", {}).get("limits", {})
@@ -87,11 +87,11 @@ def container_flaws(shared, container):
         yield "has a CPU limit, which delays the deadline"
     for variable in container.get("env", []):
         if variable["name"].removeprefix("ELECTOR_") == "GITHUB_API_TOKEN":
-            yield "has the token in its environment"
+            yield "has the access token in its environment"
 
 
 def change(pod, container, path, value):
-    """A copy of the pod with something set to a value, or removed (None)."""
+    """A copy of the pod with a field set to a value, or removed (None)."""
     pod = copy.deepcopy(pod)
     target = pod["containers"][0] if container else pod
     *steps, last = path
@@ -105,7 +105,7 @@ def change(pod, container, path, value):
 
 
 def blind_spots(pod):
-    """What pod_flaws() does not notice when it is wrong in this pod, which is without a flaw."""
+    """Violations that pod_flaws() does not notice in this valid pod."""
     wrong = [
         (False, ["hostNetwork"], True),
         (False, ["hostPID"], True),
@@ -160,11 +160,11 @@ def main(paths):
                     found += [spot for version in versions() for spot in schema_blind_spots(document, version)]
             flaws += [f"{where}: {flaw}" for flaw in found]
     if not pods:
-        flaws.append("no pod was found to check")
+        flaws.append("there is no pod to check")
     for flaw in flaws:
         print(flaw, file=sys.stderr)
     if not flaws:
-        print(f"{len(paths)} files fit Kubernetes {versions()[0]} to {versions()[-1]} and Pod Security `restricted`")
+        print(f"{len(paths)} files comply with Kubernetes {versions()[0]} to {versions()[-1]} and Pod Security `restricted`")
     return 1 if flaws else 0
 
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 #
-# Checks the Helm chart: that hack/manifests and hack/examples are what it renders, that Helm finds no fault,
-# that it refuses what it should, that everything fits the schemas of several Kubernetes versions and Pod
-# Security's level `restricted`, and that it works: installed by Helm in a kind cluster of its own.
+# Tests the Helm chart: that it renders hack/manifests and hack/examples, that Helm's lint passes, that it
+# refuses wrong values, that everything complies with the schemas of several Kubernetes versions and with Pod
+# Security `restricted`, and that it works when Helm installs it in a separate kind cluster.
 #
-# What cannot be checked for want of a tool is said. ELECTOR_TESTS_NEED_CHART=1 makes that a failure.
+# If a tool is missing, it says which test is skipped. ELECTOR_TESTS_NEED_CHART=1 makes that a failure.
 #
-#   IMAGE            the image to install; it has to be there (make image)
-#   KIND_NODE_IMAGE  the node image for kind; one that is there if not set
+#   IMAGE            the image to install, which must exist (make image)
+#   KIND_NODE_IMAGE  the image of the nodes [default: a local kindest/node]
 
 set -o errexit -o nounset -o pipefail
 
@@ -18,19 +18,19 @@ if [[ ${1-} == --help || ${1-} == -h ]]; then
   exit 0
 fi
 
-# What to render for. A helm that Go built thinks of an old one otherwise.
+# Kubernetes version to render for. Without it, a helm that Go built assumes an old one.
 readonly KUBERNETES=1.34
 readonly CLUSTER=chart-test
 readonly GIST_SERVER=chart-test-gist-server
-# A gist for each election.
+# One gist per election.
 readonly BY_KUBECTL=c4a27e5700000001 ALONE=c4a27e5700000002 WRAP=c4a27e5700000003 SIDECAR=c4a27e5700000004
 
-# PyPI's, and the schemas that it brings.
+# From PyPI, with its schemas.
 readonly VALIDATE=kubernetes-validate==1.37.0
 
 work=$(mktemp -d)
 made_cluster=''
-step='the very beginning'
+step='the start'
 
 finish() {
   local code=$?
@@ -58,8 +58,8 @@ fail() {
   exit 1
 }
 
-# Says what is left out, or fails where nothing may be.
-leave_out() {
+# Reports a skipped test, or fails if none may be skipped.
+skip() {
   [[ -z ${ELECTOR_TESTS_NEED_CHART:-} ]] || fail "$1, and ELECTOR_TESTS_NEED_CHART is set"
   printf '\n*** %s: %s ***\n\n' "$1" "$2"
 }
@@ -71,16 +71,16 @@ quietly() {
   fi
 }
 
-# A command that has to fail, and to say this.
+# refused TEXT COMMAND...: runs a command that must fail and print this text.
 refused() {
   local expected=$1
   shift
   if "$@" >"$work/said" 2>&1; then
-    fail "this was taken: $*"
+    fail "accepted: $*"
   fi
   grep -q -- "$expected" "$work/said" || {
     cat "$work/said" >&2
-    fail "this was refused for another reason than '$expected': $*"
+    fail "refused, but not for '$expected': $*"
   }
 }
 
@@ -94,14 +94,14 @@ eventually() {
   done
 }
 
-# --- What needs no cluster ---
+# --- Without a cluster ---
 
 check_rendered() {
-  begin 'hack/manifests and hack/examples are what the chart renders'
+  begin 'the chart renders hack/manifests and hack/examples'
   hack/render-chart.sh "$work/rendered"
   local folder
   for folder in manifests examples; do
-    diff --recursive --unified "hack/$folder" "$work/rendered/$folder" || fail "they differ: make manifests"
+    diff --recursive --unified "hack/$folder" "$work/rendered/$folder" || fail "hack/$folder differs; run make manifests"
   done
 }
 
@@ -116,7 +116,7 @@ check_lint() {
 template() { "$helm" template elector hack/chart --kube-version "$KUBERNETES" "$@"; }
 
 check_refusals() {
-  begin 'what is wrong or missing is refused'
+  begin 'wrong or missing values are refused'
   local cluster=(--set 'cluster.name=napoleon,cluster.gistId=abc')
   quietly template "${cluster[@]}"
   refused 'cluster.name is required' template --set cluster.gistId=abc
@@ -133,22 +133,22 @@ check_refusals() {
   refused 'runAsUser' template "${cluster[@]}" --set mode=wrap,workload.image=x,workload.command='{/x}',workload.runAsUser=0
 }
 
-# has TEXT OPTION...: whether that is rendered with these values.
+# has TEXT OPTION...: returns whether the chart renders this text with these values.
 has() {
   local text=$1
   shift
-  template --set cluster.name=napoleon,cluster.gistId=abc "$@" >"$work/said" || fail "this was refused: $*"
+  template --set cluster.name=napoleon,cluster.gistId=abc "$@" >"$work/said" || fail "refused: $*"
   grep -q -- "$text" "$work/said"
 }
 
 check_choices() {
-  begin 'values do what they say'
+  begin 'values have their effect'
   local workload='workload.image=x,workload.command={/x},workload.port=80'
   ! has 'kind: PodDisruptionBudget' || fail 'one replica has a budget, which would block drains'
   has 'kind: PodDisruptionBudget' --set replicas=2
   has 'kind: PodDisruptionBudget' --set "replicas=2,mode=wrap,$workload"
   ! has 'kind: PodDisruptionBudget' --set "replicas=2,mode=sidecar,$workload" ||
-    fail 'pods of which only one is ever ready have a budget'
+    fail 'mode sidecar, where only one pod is ever ready, has a budget'
   has 'image: x/y@sha256:' --set "image.repository=x/y,image.digest=sha256:$(printf '%064d' 0)"
   has 'terminationGracePeriodSeconds: 70' --set stopTimeoutSeconds=60
   has 'STOP_TIMEOUT: "60s"' --set stopTimeoutSeconds=60
@@ -158,8 +158,8 @@ check_choices() {
   has 'type: Recreate' --set "mode=sidecar,$workload"
   ! has 'runAs\(User\|Group\)\|fsGroup' --set \
     podSecurityContext.runAsUser=null,podSecurityContext.runAsGroup=null,podSecurityContext.fsGroup=null ||
-    fail 'OpenShift cannot pick the user'
-  ! has 'kind: NetworkPolicy' --set networkPolicy.enabled=false || fail 'the policy cannot be left out'
+    fail 'OpenShift cannot choose the user'
+  ! has 'kind: NetworkPolicy' --set networkPolicy.enabled=false || fail 'the policy cannot be disabled'
 }
 
 check_manifests() {
@@ -168,12 +168,12 @@ check_manifests() {
   begin 'the schemas of several Kubernetes versions, and Pod Security'
   if [[ ! -x $python ]] || ! "$python" -c 'import kubernetes_validate' 2>/dev/null; then
     if ! command -v python3 >/dev/null; then
-      leave_out 'python3 is missing' 'the manifests are NOT validated'
+      skip 'python3 is missing' 'the manifests are NOT validated'
       return 0
     fi
     if ! { python3 -m venv "$venv" && "$python" -m pip install --quiet "$VALIDATE"; } >"$work/said" 2>&1; then
       tail -n 3 "$work/said"
-      leave_out "$VALIDATE cannot be installed" 'the manifests are NOT validated'
+      skip "$VALIDATE cannot be installed" 'the manifests are NOT validated'
       return 0
     fi
   fi
@@ -182,9 +182,9 @@ check_manifests() {
   "$python" hack/check-manifests.py hack/manifests/*.yaml hack/examples/*.yaml "$work/two.yaml" "$work/helm.yaml"
 }
 
-# --- What needs a cluster ---
+# --- In a cluster ---
 
-# What is missing for a cluster; nothing if nothing is.
+# Prints the missing tool or image for a cluster, if any.
 missing_for_cluster() {
   local tool
   for tool in docker kind kubectl; do
@@ -198,10 +198,10 @@ missing_for_cluster() {
     return
   }
   docker image inspect "$image" >/dev/null 2>&1 || {
-    printf 'there is no image %s (make image)' "$image"
+    printf 'there is no image %s; run make image' "$image"
     return
   }
-  [[ -n $node_image ]] || printf 'there is no kindest/node image, and KIND_NODE_IMAGE names none'
+  [[ -n $node_image ]] || printf 'there is no kindest/node image; pull one, or set KIND_NODE_IMAGE'
 }
 
 kube() { kubectl --kubeconfig "$work/kubeconfig" "$@"; }
@@ -227,7 +227,7 @@ make_cluster() {
     --gist "$BY_KUBECTL" --gist "$ALONE" --gist "$WRAP" --gist "$SIDECAR"
 }
 
-# A namespace that enforces `restricted`, with the Secret.
+# Creates a namespace that enforces `restricted`, with the Secret.
 make_namespace() {
   quietly kube create namespace "$1"
   quietly kube label namespace "$1" pod-security.kubernetes.io/enforce=restricted \
@@ -235,15 +235,14 @@ make_namespace() {
   quietly kube --namespace "$1" create secret generic elector-github --from-literal=token=any
 }
 
-# What the namespace's ConfigMap and Secret are made by: the commands of docs/kubernetes.md.
-# make_settings NAMESPACE CONFIGMAP GIST
+# make_settings NAMESPACE CONFIGMAP GIST: creates the ConfigMap as docs/kubernetes.md does.
 make_settings() {
   quietly kube --namespace "$1" create configmap "$2" --from-literal=CLUSTER_NAME="$1" \
     --from-literal=GIST_ID="$3" --from-literal=GITHUB_API_URL="http://$GIST_SERVER:4041" \
     --from-literal=ALLOW_INSECURE_HTTP=true
 }
 
-# install NAMESPACE RELEASE OPTION...: each namespace plays a cluster.
+# install NAMESPACE RELEASE OPTION...: each namespace stands for a cluster.
 install() {
   local namespace=$1 release=$2
   shift 2
@@ -252,13 +251,13 @@ install() {
     --set "image.repository=${image%:*},image.tag=${image##*:}" "$@"
 }
 
-# The pods of a namespace that are to stay.
+# Prints the pods of a namespace that are not being deleted.
 pods() {
   kube --namespace "$1" get pods --selector app.kubernetes.io/name=elector \
     --output go-template='{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\n"}}{{end}}{{end}}'
 }
 
-# pod_answers NAMESPACE PORT PATH: whether a pod says 200, asked by way of the API server.
+# pod_answers NAMESPACE PORT PATH: returns whether a pod answers 200, through the API server.
 pod_answers() {
   local pod
   for pod in $(pods "$1"); do
@@ -267,7 +266,7 @@ pod_answers() {
   return 1
 }
 
-# Whether a pod of the namespace leads.
+# Returns whether a pod of the namespace leads.
 leads() { pod_answers "$1" 4040 leader; }
 
 one_leads() {
@@ -281,7 +280,7 @@ one_leads() {
 rolled_out() { quietly kube --namespace "$1" rollout status "deployment/$2" --timeout 120s; }
 
 check_accepted() {
-  begin 'the committed manifests are accepted, and run, where restricted is enforced'
+  begin 'the committed manifests run where restricted is enforced'
   kube create namespace leader-election --dry-run=client --output yaml | quietly kube apply --filename -
   printf 'any' >"$work/token"
   quietly kube --namespace leader-election create secret generic elector-github --from-file=token="$work/token"
@@ -292,8 +291,8 @@ check_accepted() {
   for file in hack/manifests/*.yaml hack/examples/*.yaml; do
     quietly kube apply --dry-run=server --validate=strict --warnings-as-errors --filename "$file"
   done
-  # Pods that are not up to the level are refused there: it is enforced. (They are refused for another reason
-  # until the namespace has its account.)
+  # The level is enforced: other pods are refused. (Until the namespace has its service account, they are
+  # refused for another reason.)
   eventually 60 quietly kube --namespace leader-election get serviceaccount default
   refused 'PodSecurity' kube --namespace leader-election run x --image "$image"
   rolled_out leader-election elector
@@ -311,12 +310,12 @@ check_alone() {
   quietly helm upgrade elector hack/chart --namespace alone --reset-then-reuse-values --set settings.RUST_LOG=debug
   rolled_out alone elector
   after=$(pods alone)
-  [[ $before != "$after" ]] || fail 'a new setting did not make a new pod'
+  [[ $before != "$after" ]] || fail 'a new setting did not create a new pod'
   eventually 60 leads alone
   quietly helm upgrade elector hack/chart --namespace alone --reset-then-reuse-values --set replicas=2
   rolled_out alone elector
   eventually 60 may_be_disrupted
-  # Nothing of this cluster's API is known to it.
+  # It has no credentials for this cluster's API.
   mounts=$(kube --namespace alone get pods --output jsonpath='{.items[*].spec.containers[*].volumeMounts[*].mountPath}')
   [[ -n $mounts && $mounts != *serviceaccount* ]] || fail "a service account token is mounted: $mounts"
   quietly helm uninstall elector --namespace alone --wait --timeout 120s
@@ -326,11 +325,10 @@ may_be_disrupted() {
   [[ $(kube --namespace alone get poddisruptionbudget elector --output jsonpath='{.status.disruptionsAllowed}') == 1 ]]
 }
 
-# The image's own HTTP server is the program here, one that knows nothing of electors; all else is as in the
-# examples.
+# The program is the image's own HTTP server, without knowledge of electors. Otherwise as in the examples.
 program=(--set "workload.command={/elector,gist-server,--listen,:8080},workload.healthPath=/_faults")
 
-# Whether the program of a namespace answers.
+# Returns whether the program of a namespace answers.
 answers() { pod_answers "$1" 8080 _faults; }
 
 only_leaders_answers() {
@@ -345,13 +343,13 @@ only_leaders_answers() {
   done
 }
 
-# Moves the lead by ending the leader's pod politely. move_from NAMESPACE
+# move_from NAMESPACE: moves leadership by a graceful shutdown of the leader's pod.
 move_from() { quietly kube --namespace "$1" delete pod --selector app.kubernetes.io/name=elector --wait=false; }
 
 leader_of() { if leads "$1"; then echo "$1"; else echo "$2"; fi; }
 
 check_wrap() {
-  begin 'in front of an existing image: its program runs in one of two places'
+  begin 'in front of an existing image: its program runs in one of two namespaces'
   local leader namespace user
   for namespace in wrap-a wrap-b; do
     install_example "$namespace" report "$WRAP" wrap-values.yaml
@@ -361,7 +359,7 @@ check_wrap() {
   leader=$(leader_of wrap-a wrap-b)
   move_from "$leader"
   eventually 120 moved_from "$leader" only_leaders_answers
-  # Any user can install and run it, also the likes of OpenShift's.
+  # Any user can install and run it, such as those of OpenShift.
   user=1000650000
   quietly helm upgrade report hack/chart --namespace "$leader" --reset-then-reuse-values --set workload.runAsUser=null \
     --set "podSecurityContext.runAsUser=$user,podSecurityContext.runAsGroup=0,podSecurityContext.fsGroup=$user"
@@ -369,13 +367,13 @@ check_wrap() {
   eventually 60 only_leaders_answers
 }
 
-# install_example NAMESPACE RELEASE GIST VALUES: those of hack/examples, with another program.
+# install_example NAMESPACE RELEASE GIST VALUES: installs the values of hack/examples, with another program.
 install_example() {
   install "$1" "$2" --values "hack/chart/ci/$4" --set "workload.image=$image" "${program[@]}"
   make_settings "$1" "$2-cluster" "$3"
 }
 
-# moved_from NAMESPACE CHECK: a new pod or the other namespace leads, and all is as it should be.
+# moved_from NAMESPACE CHECK: returns whether the rollout is complete and the check succeeds.
 moved_from() {
   rolled_out "$1" "$(kube --namespace "$1" get deployments --output jsonpath='{.items[0].metadata.name}')" 2>/dev/null &&
     "$2"
@@ -403,26 +401,26 @@ check_sidecar() {
   done
   eventually 90 only_leader_has_endpoints
   leader=$(leader_of side-a side-b)
-  # The one that is scaled away stays away: the other one has to follow.
+  # The leader's Deployment is scaled to zero, so the other candidate must take over.
   quietly kube --namespace "$leader" scale deployment web --replicas 0
   eventually 90 other_leads "$leader"
-  # An upgrade comes through although a standby is never ready.
+  # An upgrade succeeds although a standby is never ready.
   quietly kube --namespace "$leader" scale deployment web --replicas 1
   eventually 60 runs_in "$leader"
   quietly helm upgrade web hack/chart --namespace "$leader" --reset-then-reuse-values --set settings.RUST_LOG=debug
   eventually 60 is_upgraded "$leader"
   eventually 90 other_leads "$leader"
-  # Nor is that of the leader held up.
+  # So does an upgrade of the leader.
   leader=$(leader_of side-a side-b)
   quietly helm upgrade web hack/chart --namespace "$leader" --reset-then-reuse-values --set settings.RUST_LOG=debug
   eventually 60 is_upgraded "$leader"
   eventually 90 only_leader_has_endpoints
 }
 
-# Whether the only pod of a namespace runs, ready or not.
+# Returns whether the only pod of a namespace runs, ready or not.
 runs_in() { [[ $(kube --namespace "$1" get pods --output jsonpath='{.items[*].status.phase}') == Running ]]; }
 
-# Whether the only pod is of the Deployment's newest template, of which there have been two.
+# Returns whether the only pod has the second of the Deployment's two templates.
 is_upgraded() {
   local replicas
   replicas=$(kube --namespace "$1" get replicasets \
@@ -441,10 +439,10 @@ main() {
   mkdir -p target/tools
   helm=$(hack/helm.sh) || code=$?
   if ((code == 3)); then
-    leave_out 'neither helm nor Go is there' 'the chart is NOT checked'
+    skip 'helm and Go are missing' 'the chart is NOT tested'
     return 0
   elif ((code != 0)); then
-    fail 'helm could not be built, see above'
+    fail 'cannot build helm, see above'
   fi
   image=${IMAGE:-$(bash -c 'source hack/lib.sh && default_image')}
   check_rendered
@@ -456,7 +454,7 @@ main() {
   node_image=${KIND_NODE_IMAGE:-$(bash -c 'source hack/lib.sh && newest_node_image')}
   missing=$(missing_for_cluster)
   if [[ -n $missing ]]; then
-    leave_out "$missing" 'the chart is NOT installed in a cluster'
+    skip "$missing" 'the chart is NOT installed in a cluster'
     return 0
   fi
   make_cluster
@@ -464,7 +462,7 @@ main() {
   check_alone
   check_wrap
   check_sidecar
-  begin 'all is well'
+  begin 'passed'
 }
 
 main "$@"

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 #
-# What the image is and does, shown with a Docker engine. See --help.
+# Tests the image with a Docker engine. See --help.
 #
 #   network napoleon     network cleopatra     network stalin          one for each "cluster"
 #     elector napoleon     elector cleopatra     elector stalin
 #            └────────────────────┼──────────────────────┘
 #                     gist.elector.test, in all three networks
 #                       :4041  elector gist-server
-#                       :4443  stunnel before it, with a certificate of a CA of this test's own
+#                       :4443  stunnel before it, with a certificate of this test's own CA
 #
-# Who led from when to when is read from the electors' own lines, which all have the time of one clock,
-# this machine's.
+# The terms come from the electors' log. All of its times are by this machine's clock.
 
 set -o errexit -o nounset -o pipefail
 
@@ -18,16 +17,16 @@ usage() {
   cat <<'TEXT'
 Usage: hack/test-image.sh
 
-Tests the image IMAGE: what is in it, that it needs no rights, no writable directory and no particular
-user, and that three containers of it on three networks elect one leader, over TLS with a private CA and
-over plain HTTP, while leaders are killed, paused, cut off and stopped.
+Tests the image IMAGE: its content; that it needs no rights, no writable directory and no particular user;
+and that three containers of it on three networks elect one leader, over TLS with a private CA and over plain
+HTTP, while leaders are killed, paused, cut off and stopped.
 
 Without a Docker engine it says so, and exits 0; with ELECTOR_TESTS_NEED_DOCKER=1 that is a failure.
-It needs openssl and stunnel. It removes what it made, and touches nothing else.
+Needs openssl and stunnel. Removes what it created.
 
 Environment:
   IMAGE                      [default: g1g1/multi-cluster-leader-election:<version>]
-  ELECTOR_TESTS_NEED_DOCKER  1: fail where no Docker engine answers
+  ELECTOR_TESTS_NEED_DOCKER  1: fail if no Docker engine answers
 TEXT
 }
 
@@ -36,14 +35,14 @@ readonly RUN=elector-test-$$
 readonly HOST=gist.elector.test
 declare -rA GISTS=([tls]=aa01 [http]=aa02)
 readonly TOKEN=ghp_TheTokenOfTheTestOfTheImage
-# The whole image, in bytes.
+# Largest size of the image, in bytes.
 readonly MOST_BYTES=2500000
-# How long anything is waited for. A busy machine takes its time; what gets here has failed.
+# Longest wait for any condition, in seconds. It allows for a busy machine.
 readonly PATIENCE=90
-# Short, but the lease bears a machine that stands still for a second.
+# Short, but the lease tolerates a machine that stops for a second.
 readonly TIMES=(LEASE_DURATION=8s RENEW_DEADLINE=4s RETRY_PERIOD=1s POLL_PERIOD=250ms CONFIRM_DELAY=200ms
   TERMINATION_GRACE=500ms STOP_TIMEOUT=5s)
-# Any user, no rights, nothing to write to, and little memory.
+# Any user, no rights, no writable directory, and little memory.
 readonly CONFINED=(--read-only --cap-drop ALL --security-opt no-new-privileges --user 54321:54321
   --memory 16m --pids-limit 64)
 
@@ -58,7 +57,7 @@ need() {
   command -v "$1" >/dev/null || fail "$1 is missing: $2; to get it: apt-get install $3"
 }
 
-# --- what is made, and removed ---
+# --- set-up and clean-up ---
 
 clean_up() {
   local code=$?
@@ -80,7 +79,7 @@ clean_up() {
 
 run() { docker run --label "$RUN" "$@"; }
 
-# A container of the image that is gone at its end. The command's words stand behind it.
+# Runs a container of the image that is removed when it ends. The arguments end with its command.
 once() { run --rm "${CONFINED[@]}" "$@"; }
 
 make_networks() {
@@ -120,12 +119,12 @@ TEXT
       -keyout "$tls/server.key" -out "$work/server.csr"
     openssl x509 -req -in "$work/server.csr" -days 2 -CA "$tls/ca.pem" -CAkey "$work/ca.key" \
       -CAcreateserial -extfile "$work/ca.cnf" -extensions server -out "$tls/server.pem"
-  } 2>"$work/openssl.log" || fail "no certificates could be made: $(cat "$work/openssl.log")"
+  } 2>"$work/openssl.log" || fail "cannot create certificates: $(cat "$work/openssl.log")"
   printf '%s' "$TOKEN" >"$tls/token"
   chmod -R a+rX "$work"
 }
 
-# This machine's stunnel, the libraries that it asks for, and the one that glibc loads for its threads.
+# Packs this machine's stunnel, its libraries, and the one that glibc loads for threads.
 make_stunnel_image() {
   local program root=$work/stunnel file
   program=$(readlink -f "$(command -v stunnel4 || command -v stunnel)")
@@ -165,7 +164,7 @@ start_gist_service() {
   eventually 'the gist service listens' says gist 'listening on'
 }
 
-# The environment of an elector, over TLS or plain HTTP, on this gist.
+# Prints the options of an elector's container, over TLS or plain HTTP, on this gist.
 environment() {
   local scheme=$1 gist=$2 setting
   for setting in "${TIMES[@]}" "GIST_ID=$gist" GITHUB_API_TOKEN_FILE=/tls/token LOG_FORMAT=json; do
@@ -179,9 +178,9 @@ environment() {
   fi
 }
 
-# --- what is waited for ---
+# --- waiting ---
 
-# Has a condition (a command) come true in time.
+# eventually WHAT COMMAND...: waits until the command succeeds.
 eventually() {
   local what=$1 end=$((SECONDS + PATIENCE))
   shift
@@ -191,21 +190,21 @@ eventually() {
   done
 }
 
-# The lines of a container.
+# Prints the lines of a container.
 lines() { docker logs "$RUN-$1" 2>&1; }
 
-# Whether a container has said this. (grep reads to the end, or docker would complain.)
+# Returns whether a container has printed this. (grep reads to the end, or docker would complain.)
 says() { lines "$1" | grep -F -- "$2" >/dev/null; }
 
-# The same, this many times.
+# Returns whether it has printed it this many times.
 says_times() { (($(lines "$1" | grep -cF -- "$2" || true) >= $3)); }
 
-# This moment, as the electors write it.
+# Prints the current time in the format of the electors' log.
 now() { date --utc +%Y-%m-%dT%H:%M:%S.%3NZ; }
 
-# --- terms, as the electors tell of them ---
+# --- terms, from the electors' log ---
 
-# When each one began to lead and stopped: a line of time, name, "start" or "stop", and fencing token.
+# Prints when an elector started leading and stopped: lines of time, name, "start" or "stop", fencing token.
 terms() {
   local name=$1 time='^[{]"time":"([0-9T:.-]+Z)",.*' token='.*"fencing_token":([0-9]+)[,}].*'
   lines "$name" | sed -nE \
@@ -216,52 +215,53 @@ terms() {
 # logged NAME EVENT [FIELDS]: whether an elector has logged this event, with these fields right before its message.
 logged() { lines "$1" | grep -E -- "\"event\":\"$2\".*${3-}" >/dev/null; }
 
-# All that is known: what the electors of this round said, and who was gone (killed, frozen) from when on.
+# Prints all starts and stops: those in the log of this round, and the times at which an elector was killed or
+# frozen.
 all_terms() {
   local cluster
   for cluster in "${CLUSTERS[@]}"; do terms "$scheme-$cluster"; done
   printf '%s' "$gone"
 }
 
-# Reads such lines, and says what is not as promised: two at once, or a token that does not rise. One
-# that is gone does not lead, whatever it says when it comes back.
+# Reads such lines, and prints violations: two leaders, or a fencing token that does not rise. A killed or
+# frozen elector does not lead, whatever it logs later.
 flaws() {
   LC_ALL=C sort -k1,1 -k3,3r | awk '
     $3 == "start" {
-      if (leader != "") print $2 " leads from " $1 " on, while " leader " does"
-      if (seen && $4 + 0 <= token) print $2 " leads by the token " $4 ", after one led by " token
+      if (leader != "") print $2 " leads from " $1 " on, beside " leader
+      if (seen && $4 + 0 <= token) print $2 " leads with fencing token " $4 ", after " token
       leader = $2; token = $4 + 0; seen = 1
     }
     $3 == "stop" && leader == $2 { leader = "" }'
 }
 
-# A check that finds nothing in anything would be none.
+# Tests that `flaws` finds violations.
 check_the_check() {
   local fine=$'1 a start 0\n2 a stop 0\n2 b start 1\n4 a stop 0\n5 b stop 1\n6 c start 3'
-  [[ -z $(flaws <<<"$fine") ]] || fail "the check of the terms finds a flaw where there is none"
-  [[ $(flaws <<<$'1 a start 0\n2 b start 1\n3 a stop 0') == 'b leads from 2 on, while a does' ]] ||
-    fail 'the check of the terms does not find two leaders'
-  [[ $(flaws <<<$'1 a start 1\n2 a stop 1\n3 b start 1') == 'b leads by the token 1, after one led by 1' ]] ||
-    fail 'the check of the terms does not find a token that does not rise'
+  [[ -z $(flaws <<<"$fine") ]] || fail "flaws reports a violation where there is none"
+  [[ $(flaws <<<$'1 a start 0\n2 b start 1\n3 a stop 0') == 'b leads from 2 on, beside a' ]] ||
+    fail 'flaws does not find two leaders'
+  [[ $(flaws <<<$'1 a start 1\n2 a stop 1\n3 b start 1') == 'b leads with fencing token 1, after 1' ]] ||
+    fail 'flaws does not find a fencing token that does not rise'
 }
 
-# The one that leads by the highest token: its cluster, token and since when.
+# Prints the leader with the highest fencing token: token, cluster and start.
 leader() { all_terms | awk '$3 == "start" { print $4, $2, $1 }' | sort -n | tail -1; }
 
-# Whether somebody leads by a token above this one.
+# Returns whether there is a leader with a higher fencing token than this.
 has_leader_above() {
   local token
   read -r token _ < <(leader) || return 1
   ((token > $1))
 }
 
-# Waits for the next leader, and says who it is and how long nobody led.
+# Waits for the next leader, and prints its name and the time without a leader.
 await_takeover() {
   local what=$1 since=$2 from old_token=$token
-  eventually "another one leads after $what" has_leader_above "$old_token"
+  eventually "another candidate leads after $what" has_leader_above "$old_token"
   read -r token leader from < <(leader)
   leader=${leader#"$scheme-"}
-  say "  $what: $leader leads (token $token) $(seconds_between "$since" "$from") s later"
+  say "  $what: $leader leads (fencing token $token) $(seconds_between "$since" "$from") s later"
 }
 
 seconds_between() {
@@ -273,19 +273,19 @@ seconds_between() {
 
 test_what_it_is() {
   local bytes files
-  say 'what the image is'
+  say 'content of the image'
   bytes=$(docker image inspect --format '{{.Size}}' "$IMAGE")
-  ((bytes <= MOST_BYTES)) || fail "the image has $bytes bytes, of $MOST_BYTES at the most"
+  ((bytes <= MOST_BYTES)) || fail "the image has $bytes bytes, of at most $MOST_BYTES"
   [[ $(docker image inspect --format '{{.Config.User}} {{json .Config.Entrypoint}}' "$IMAGE") == \
     '65532:65532 ["/elector"]' ]] || fail 'the image has another user or entrypoint'
   [[ $(docker image inspect --format '{{json .Config.Env}}{{json .Config.ExposedPorts}}' "$IMAGE") == \
-    *ELECTOR_HTTP_ADDR=:4040*4040/tcp* ]] || fail 'the image does not show its endpoints at :4040'
+    *ELECTOR_HTTP_ADDR=:4040*4040/tcp* ]] || fail 'the image does not expose port 4040'
   [[ $(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.licenses"}}' "$IMAGE") == MIT ]] ||
     fail 'the image has no labels'
-  # What a container has beside that is the engine's: /dev, /etc/hosts and the like.
+  # Other files in a container are the engine's: /dev, /etc/hosts and so on.
   mkdir "$work/saved"
   docker image save "$IMAGE" | tar -x -C "$work/saved"
-  # Where the layers are differs from engine to engine; this file says it.
+  # The path of the layers differs between engines; this file has it.
   files=$(grep -o '"Layers":\[[^]]*\]' "$work/saved/manifest.json" | grep -oE '"[^"]*/[^"]*"' | tr -d '"' |
     while read -r layer; do tar -tf "$work/saved/$layer"; done)
   [[ $files == elector ]] || fail "the image holds more than the program: $files"
@@ -295,14 +295,14 @@ test_what_it_is() {
 test_install() {
   say 'the program installs itself'
   local volume=$RUN-shared said
-  said=$(once --tmpfs /shared:mode=1777 "$IMAGE" install /shared) || fail 'any user can install it'
+  said=$(once --tmpfs /shared:mode=1777 "$IMAGE" install /shared) || fail 'a user cannot install it'
   [[ $said == 'installed elector '*' as /shared/elector' ]] || fail "install says: $said"
-  said=$(once --tmpfs /shared:mode=755 "$IMAGE" install /shared 2>&1) && fail 'it installs where it may not'
+  said=$(once --tmpfs /shared:mode=755 "$IMAGE" install /shared 2>&1) && fail 'it installs without the right to'
   [[ $said == *'cannot be written by user 54321'* ]] || fail "install says: $said"
   said=$(once "$IMAGE" install /etc 2>&1) && fail 'it installs on a read-only root'
   [[ $said == *'ead-only file system'* ]] || fail "install says: $said"
   docker volume create --label "$RUN" "$volume" >/dev/null
-  once --user 0 --volume "$volume:/shared" "$IMAGE" install /shared >/dev/null || fail 'root can install it'
+  once --user 0 --volume "$volume:/shared" "$IMAGE" install /shared >/dev/null || fail 'root cannot install it'
   said=$(once --user 0 --volume "$volume:/shared" "$IMAGE" install /shared)
   [[ $said == 'installed elector '*' as /shared/elector' ]] || fail "install says: $said"
   said=$(once --volume "$volume:/shared" --entrypoint /shared/elector "$RUN-stunnel" --version) ||
@@ -310,25 +310,25 @@ test_install() {
   say "  and runs in another image: $said"
 }
 
-# Every look by name, over TLS, with what the image has built in.
+# TLS by name, with the image's built-in roots and with a private CA.
 test_tls() {
   say 'names and certificates'
   local settings said
   mapfile -t settings < <(environment tls aa03)
   said=$(once --network "$RUN-stalin" "${settings[@]}" --env SSL_CERT_FILE= "$IMAGE" doctor 2>&1) &&
-    fail 'it trusts a CA that it does not know'
-  [[ $said == *[Cc]ertificate* ]] || fail "doctor says of an unknown CA: $said"
+    fail 'it trusts an unknown CA'
+  [[ $said == *[Cc]ertificate* ]] || fail "doctor with an unknown CA: $said"
   said=$(once --network "$RUN-stalin" "${settings[@]}" "$IMAGE" doctor 2>&1) ||
-    fail "doctor says of a CA that it knows: $said"
+    fail "doctor with a known CA: $said"
   said=$(once --network "$RUN-stalin" "${settings[@]}" --env "GITHUB_API_URL=https://$RUN-gist:4443" "$IMAGE" \
-    doctor 2>&1) && fail 'it takes a certificate that is for another name'
-  [[ $said == *[Cc]ertificate* ]] || fail "doctor says of another name: $said"
-  say '  the private CA counts where it is named, and for its name only'
+    doctor 2>&1) && fail 'it accepts a certificate for another name'
+  [[ $said == *[Cc]ertificate* ]] || fail "doctor with a certificate for another name: $said"
+  say '  the private CA counts if SSL_CERT_FILE names it, and only for its name'
 }
 
-# One address family alone: the engine's networks have both, so one is taken away.
+# One address family: the engine's networks have both, so one is removed.
 test_address_families() {
-  say 'one address family alone'
+  say 'one address family'
   local settings scheme
   for scheme in tls http; do
     mapfile -t settings < <(environment "$scheme" aa03)
@@ -338,7 +338,7 @@ test_address_families() {
   done
   say '  IPv4 alone: it leads, and runs its program'
   if [[ $has_ipv6 != true || $(id -u) != 0 ]] || ! command -v nsenter >/dev/null || ! command -v ip >/dev/null; then
-    [[ ${ELECTOR_TESTS_NEED_DOCKER:-} != 1 ]] || fail 'IPv6 alone cannot be tested: that needs root, nsenter, ip and IPv6'
+    [[ ${ELECTOR_TESTS_NEED_DOCKER:-} != 1 ]] || fail 'cannot test IPv6 alone; that needs root, nsenter, ip and IPv6'
     say '  IPv6 alone: NOT tested (that needs root, nsenter, ip, and an engine with IPv6)'
     return
   fi
@@ -361,7 +361,7 @@ start_elector() {
     --env LEADER_NAME="$cluster" "$IMAGE" >/dev/null
 }
 
-# From when on nothing can have been done by this one.
+# is_gone CLUSTER TIME: notes that its elector cannot lead any more from then on.
 is_gone() { gone+="$2 $scheme-$1 stop gone"$'\n'; }
 
 kill_leader() {
@@ -382,7 +382,7 @@ pause_leader() {
   is_gone "$old" "$at"
   await_takeover "$old is paused" "$at"
   docker unpause "$RUN-$scheme-$old" >/dev/null
-  eventually "$old, thawed, knows that its term is over" \
+  eventually "$old, thawed, ends its term" \
     logged "$scheme-$old" workload_stopped "\"fencing_token\":$old_token,"
   eventually "$old, thawed, follows $leader" logged "$scheme-$old" new_leader "\"leader\":\"$leader\",\"fencing_token\":$token,"
 }
@@ -392,7 +392,7 @@ disconnect_leader() {
   at=$(now)
   docker network disconnect "$RUN-$old" "$RUN-$scheme-$old"
   await_takeover "$old is cut off" "$at"
-  # By its own clock, and long before: the check of all terms compares.
+  # It has stopped long before; `flaws` compares the times.
   logged "$scheme-$old" workload_stopped "\"fencing_token\":$old_token," || fail "$old, cut off, did not stop"
   docker network connect "$RUN-$old" "$RUN-$scheme-$old"
   eventually "$old, back on the network, follows $leader" logged "$scheme-$old" new_leader "\"leader\":\"$leader\",\"fencing_token\":$token,"
@@ -403,19 +403,19 @@ stop_leader() {
   at=$(now)
   docker stop --time 30 "$RUN-$scheme-$old" >/dev/null
   [[ $(docker inspect --format '{{.State.ExitCode}}' "$RUN-$scheme-$old") == 0 ]] || fail "$old, stopped, did not exit 0"
-  logged "$scheme-$old" released || fail "$old, stopped, did not give the lease back"
+  logged "$scheme-$old" released || fail "$old, stopped, did not release the lease"
   await_takeover "$old is stopped" "$at"
 }
 
-# Three electors, and everything that befalls their leaders.
+# Three electors, whose leaders are killed, paused, cut off and stopped.
 test_election() {
   local scheme=$1 gist=$2 cluster leader='' token=-1 gone='' from found count
   say "three electors on three networks, over $scheme"
   for cluster in "${CLUSTERS[@]}"; do start_elector "$cluster"; done
-  eventually 'somebody leads' has_leader_above -1
+  eventually 'a candidate leads' has_leader_above -1
   read -r token leader from < <(leader)
   leader=${leader#"$scheme-"}
-  say "  $leader leads (token $token)"
+  say "  $leader leads (fencing token $token)"
   found=$(docker exec "$RUN-$scheme-$leader" /elector status) || fail "status fails in the image: $found"
   [[ $found == *"$leader"* ]] || fail "status in the image says: $found"
 
@@ -427,15 +427,15 @@ test_election() {
   found=$(all_terms | flaws)
   [[ -z $found ]] || fail "$found"
   count=$(all_terms | grep -c ' start ')
-  ((count >= 5)) || fail "$count terms are too few for what happened"
+  ((count >= 5)) || fail "only $count terms"
   for cluster in "${CLUSTERS[@]}"; do
-    ! lines "$scheme-$cluster" | grep -E "panicked|$TOKEN" >&2 || fail "$cluster says what it must not"
+    ! lines "$scheme-$cluster" | grep -E "panicked|$TOKEN" >&2 || fail "$cluster panicked or printed its access token"
   done
-  say "  $count terms, no two at once, every token above the one before"
+  say "  $count terms, without overlap, and every fencing token rose"
   for cluster in "${CLUSTERS[@]}"; do docker rm --force "$RUN-$scheme-$cluster" >/dev/null; done
 }
 
-# Side by side, each on a gist of its own: they mostly wait.
+# In parallel, each on its own gist, because they mostly wait.
 test_elections() {
   local scheme pids=() failed=false
   for scheme in tls http; do
@@ -447,7 +447,7 @@ test_elections() {
     pids=("${pids[@]:1}")
     cat "$work/$scheme.said" >&2
   done
-  ! $failed || fail 'an election was not as promised, see above'
+  ! $failed || fail 'an election broke a promise, see above'
 }
 
 main() {
@@ -458,7 +458,7 @@ main() {
       exit
       ;;
     *)
-      say "test-image: there is no option or argument \`$1\` here"
+      say "test-image: unknown argument \`$1\`"
       usage >&2
       exit 2
       ;;
@@ -471,9 +471,9 @@ main() {
     exit 0
   fi
   need openssl 'it makes the certificates' openssl
-  command -v stunnel4 >/dev/null || need stunnel 'it speaks TLS before the gist service' stunnel4
+  command -v stunnel4 >/dev/null || need stunnel 'it serves TLS in front of the gist service' stunnel4
   IMAGE=${IMAGE:-$(bash -c 'source hack/lib.sh && default_image')}
-  docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE: make image"
+  docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE; run make image"
 
   work=$(mktemp -d)
   trap clean_up EXIT

@@ -1,4 +1,4 @@
-{{/* Every object is named for the release: `helm install elector ...` makes a Deployment `elector`. */}}
+{{/* Every object is named after the release: `helm install elector ...` creates a Deployment `elector`. */}}
 
 {{- define "elector.selectorLabels" -}}
 app.kubernetes.io/name: elector
@@ -21,7 +21,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ .Values.cluster.existingConfigMap | default (printf "%s-cluster" .Release.Name) }}
 {{- end }}
 
-{{/* What the level `restricted` asks for, and a root file system that cannot be written. */}}
+{{/* The requirements of the level `restricted`, and a read-only root file system. */}}
 {{- define "elector.securityContext" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
