@@ -184,3 +184,137 @@ fn api_url(reader: &mut Reader<'_>) -> Result<ApiUrl, Noted> {
         Noted
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::election::config::LeaderElectionConfig;
+    use crate::lock::backend::Backend;
+
+    /// Settings without a default.
+    const MINIMUM: &[(&str, &str)] = &[("GIST_ID", "923dcb52"), ("GITHUB_API_TOKEN", "ghp_abc123")];
+
+    /// Reads the variables, the last one of each name. Returns the options and the warnings, or the
+    /// problems.
+    fn read_only(variables: &[(&str, &str)]) -> Result<(GistOptions, Vec<String>), Vec<String>> {
+        let lookup = |name: &str| {
+            let found = variables.iter().rev().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        let mut reader = Reader::new(&lookup);
+        match super::read(&mut reader, None, false) {
+            (Ok(options), _) if reader.problem_count() == 0 => {
+                Ok((options, reader.into_warnings()))
+            }
+            _ => Err(reader.into_problems()),
+        }
+    }
+
+    /// Reads the minimum, overridden by `variables`.
+    fn read(variables: &[(&str, &str)]) -> Result<(GistOptions, Vec<String>), Vec<String>> {
+        read_only(&[MINIMUM, variables].concat())
+    }
+
+    /// Asserts that exactly one problem is reported, and that it contains all `parts`.
+    fn assert_problem(variables: &[(&str, &str)], parts: &[&str]) {
+        let problems = read(variables).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        for part in parts {
+            assert!(problems[0].contains(part), "{part} in {}", problems[0]);
+        }
+    }
+
+    #[test]
+    fn gist_id_may_be_a_web_address() {
+        let (options, _) = read(&[("GIST_ID", "https://gist.github.com/me/923dcb53")]).unwrap();
+        assert_eq!(options.gist_id.as_ref().unwrap().as_str(), "923dcb53");
+        for bad in ["a b", "../x", "é"] {
+            assert_problem(&[("GIST_ID", bad)], &["GIST_ID", bad, "last part"]);
+        }
+        assert_problem(&[("GIST_ID", &"a".repeat(101))], &["GIST_ID"]);
+    }
+
+    #[test]
+    fn bad_file_name_is_refused() {
+        for bad in ["/", "a/b", "a\nb", "\u{7f}", &"é".repeat(128)] {
+            assert_problem(&[("GIST_FILE", bad)], &["GIST_FILE is `"]);
+        }
+        let longest = "é".repeat(127) + "x";
+        let (options, _) = read(&[("GIST_FILE", &longest)]).unwrap();
+        assert_eq!(options.file.as_deref(), Some(&*longest));
+    }
+
+    #[test]
+    fn access_token_and_its_file_conflict() {
+        let file = ("GITHUB_API_TOKEN_FILE", "/t");
+        assert_problem(
+            &[file],
+            &["GITHUB_API_TOKEN and GITHUB_API_TOKEN_FILE", "unset"],
+        );
+        let both_long = [
+            ("ELECTOR_GITHUB_API_TOKEN", "x"),
+            ("ELECTOR_GITHUB_API_TOKEN_FILE", "/t"),
+        ];
+        assert_problem(&both_long, &["ELECTOR_GITHUB_API_TOKEN and"]);
+    }
+
+    #[test]
+    fn access_token_as_path_is_not_shown() {
+        for (variable, rest) in [
+            ("GITHUB_API_TOKEN_FILE", None),
+            (
+                "ELECTOR_GITHUB_API_TOKEN_FILE",
+                Some(("GITHUB_API_TOKEN", "x")),
+            ),
+        ] {
+            let given = [("GIST_ID", "923dcb52"), (variable, "ghp_abc123")];
+            let given: Vec<_> = given.into_iter().chain(rest).collect();
+            let problems = read_only(&given).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].starts_with(variable), "{problems:?}");
+            assert!(!problems[0].contains("abc123"), "{problems:?}");
+        }
+        let path = ("GITHUB_API_TOKEN_FILE", "/run/secrets/ghp_token");
+        assert!(read_only(&[("GIST_ID", "923dcb52"), path]).is_ok());
+    }
+
+    #[test]
+    fn prefixed_access_token_wins_with_warning() {
+        let (options, warnings) = read(&[("ELECTOR_GITHUB_API_TOKEN_FILE", "/t")]).unwrap();
+        assert!(matches!(&options.access_token, AccessTokenSource::File(_)));
+        assert!(warnings[0].starts_with("GITHUB_API_TOKEN is not used"));
+        let (options, warnings) = read(&[
+            ("ELECTOR_GITHUB_API_TOKEN", "x"),
+            ("GITHUB_API_TOKEN_FILE", "/t"),
+        ])
+        .unwrap();
+        assert!(matches!(&options.access_token, AccessTokenSource::Value(_)));
+        assert!(warnings[0].starts_with("GITHUB_API_TOKEN_FILE is not used"));
+    }
+
+    #[test]
+    fn white_space_around_access_token_is_removed() {
+        let (options, _) = read(&[("GITHUB_API_TOKEN", " ghp_x\n")]).unwrap();
+        assert!(
+            matches!(&options.access_token, AccessTokenSource::Value(token) if token.trim() == "ghp_x")
+        );
+        for bad in ["\n", "a b", "a\r\nX-Evil: 1", "tökén", &"a".repeat(5000)] {
+            assert_problem(&[("GITHUB_API_TOKEN", bad)], &["GITHUB_API_TOKEN: "]);
+        }
+    }
+
+    #[test]
+    fn insecure_address_needs_permission_and_warns() {
+        let plain = ("GITHUB_API_URL", "http://ghe.example.org");
+        assert_problem(
+            &[plain],
+            &["`http://ghe.example.org`", "ALLOW_INSECURE_HTTP=true"],
+        );
+        let election = LeaderElectionConfig::new("a");
+        let (options, _) = read(&[plain, ("ALLOW_INSECURE_HTTP", "true")]).unwrap();
+        assert!(options.warnings(&election)[0].contains("unencrypted"));
+        let (local, _) = read(&[("GITHUB_API_URL", "http://127.0.0.1:8080/")]).unwrap();
+        assert_eq!(local.api_url.as_str(), "http://127.0.0.1:8080");
+        assert_eq!(local.warnings(&election), [] as [&str; 0]);
+    }
+}
