@@ -9,10 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::command::{
-    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, print,
-};
-use crate::fmt::{one_line, quoted};
+use super::command::{Arguments, Command, CommandError, CommandResult, Operands, print};
+use crate::fmt::one_line;
 use crate::http::ListenAddr;
 use crate::net::{CallError, ProxySettings, Url, UrlError, WebClient};
 
@@ -26,11 +24,7 @@ release the lease, and not to acquire for one lease, so that another cluster acq
 it. HTTP_ADDR determines the endpoint's port, so run it with the elector's own
 environment, as with `kubectl exec POD -- elector step-down`. It needs neither the
 lock nor its access token.",
-    options: &[CommandOption::value(
-        PORT,
-        "N",
-        "the endpoint's port, if HTTP_ADDR does not name it",
-    )],
+    options: &[],
     operands: Operands::None,
     notes: "\
 Exit codes: 0 it steps down; 1 it does not, or cannot be reached; 2 wrong usage or
@@ -38,17 +32,12 @@ settings.",
     run,
 };
 
-const PORT: &str = "--port";
-
 /// Greatest duration of the request, connection included. The elector answers immediately, and steps down
 /// afterwards.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-fn run(args: &Arguments) -> CommandResult {
-    let addresses = match port(args)? {
-        Some(port) => loopback(port),
-        None => addresses(http_addr().as_deref())?,
-    };
+fn run(_args: &Arguments) -> CommandResult {
+    let addresses = addresses(http_addr().as_deref())?;
     let (status, body) = ask(&addresses).map_err(CommandError::failed)?;
     meaning(status, &body).map_err(CommandError::failed)?;
     print(
@@ -56,17 +45,6 @@ fn run(args: &Arguments) -> CommandResult {
          lease.\n",
     )?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn port(args: &Arguments) -> Result<Option<u16>, UsageError> {
-    let Some(text) = args.parsed::<String>(PORT)? else {
-        return Ok(None);
-    };
-    let port = text.parse().ok().filter(|port| *port > 0);
-    port.map(Some).ok_or_else(|| {
-        let text = quoted(&text);
-        UsageError::new(format!("{PORT} is {text}; use a number from 1 to 65535"))
-    })
 }
 
 /// Returns the setting `ELECTOR_HTTP_ADDR` or `HTTP_ADDR`. Set but empty means unset.
@@ -84,8 +62,8 @@ fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, CommandError> {
     let setting = setting.filter(|text| !text.eq_ignore_ascii_case("off"));
     let setting = setting.ok_or_else(|| {
         CommandError::failed(
-            "HTTP_ADDR: off, so the elector has no endpoint; start it with HTTP_ADDR=:4040, or name \
-             its port with --port",
+            "HTTP_ADDR: off, so the elector has no endpoint; start it with HTTP_ADDR=:4040, or set the \
+             variable here as for the elector",
         )
     })?;
     let addr: ListenAddr = setting.parse().map_err(|_| {
@@ -96,7 +74,7 @@ fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, CommandError> {
     let port = addr.port();
     if port == 0 {
         return Err(CommandError::settings(
-            "HTTP_ADDR: port 0 stands for any free one; name the elector's port with --port",
+            "HTTP_ADDR: port 0 stands for any free one; set it to the port that the elector logged",
         ));
     }
     let Some(host) = addr.host() else {
@@ -189,32 +167,6 @@ fn meaning(status: u16, body: &[u8]) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Option<u16>, String> {
-        let args = line.split_whitespace().map(Into::into).collect();
-        match Arguments::parse(&COMMAND, args).and_then(|args| Ok(port(&args)?)) {
-            Ok(port) => Ok(port),
-            Err(CommandError::Usage(error)) => Err(error.to_string()),
-            Err(other) => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn port_option_is_parsed() {
-        assert_eq!(parsed(""), Ok(None));
-        assert_eq!(parsed("--port 4040"), Ok(Some(4040)));
-        assert_eq!(parsed("--port=4040"), Ok(Some(4040)));
-        for (line, part) in [
-            ("--port 0", "1 to 65535"),
-            ("--port 70000", "1 to 65535"),
-            ("--port", "--port"),
-            ("--prot 1", "did you mean `--port`?"),
-            ("now", "`now`"),
-        ] {
-            let error = parsed(line).unwrap_err();
-            assert!(error.contains(part), "{line}: {error}");
-        }
-    }
-
     #[test]
     fn only_loopback_is_asked() {
         let all = ["127.0.0.1:4040", "[::1]:4040"].as_slice();
@@ -242,7 +194,7 @@ mod tests {
             (None, "HTTP_ADDR: off"),
             (Some("off"), "HTTP_ADDR: off"),
             (Some("OFF"), "HTTP_ADDR: off"),
-            (Some(":0"), "--port"),
+            (Some(":0"), "port 0"),
             (Some("10.0.0.5:4040"), "10.0.0.5:4040 is not loopback"),
             (Some("example.org:80"), "not loopback"),
             (Some("4040"), "not an address"),

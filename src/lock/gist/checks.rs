@@ -167,13 +167,15 @@ impl Run<'_> {
     fn check_limits(&mut self) {
         let election = &self.session.election;
         let github = self.session.options.api_url.is_github_com();
-        let rate = self.session.client.rate_limit();
+        let rate = self.session.client.stats().rate_limit;
         let mut found = vec![limits::requests(election, rate.as_ref(), github)];
         let limited = self.error(|error| matches!(error, LockError::RateLimited { .. }));
         let answered = self.answered(|_| true);
         found.push(match limited {
             Some(error) => Finding::fail("limit", error),
-            None if answered => limits::remaining(rate.as_ref()),
+            None if answered => {
+                limits::remaining(rate.as_ref(), self.session.clocks.map(|clocks| clocks.date))
+            }
             None => Finding::skipped("limit"),
         });
         found.push(match answered {

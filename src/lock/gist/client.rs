@@ -36,7 +36,6 @@ use crate::net::{
 };
 
 pub use super::limiter::WriteLimits;
-pub use super::wire::rate::RateLimit;
 pub use super::wire::target::check_api_url;
 
 /// Setting that holds the access token. With `_FILE` appended it names the file that does.
@@ -78,8 +77,6 @@ pub struct GistClient {
     agent: Agent,
     limits: RequestLimiter,
     stats: StatsHandle,
-    /// Rate limit of the last answer that had one.
-    rate_limit: Option<RateLimit>,
     /// Scopes of the access token, from the last answer that had them.
     scopes: Option<Arc<str>>,
     clock: Clock,
@@ -122,7 +119,6 @@ impl GistClient {
             agent,
             limits: RequestLimiter::new(is_github_com.then_some(config.write_limits)),
             stats: StatsHandle::default(),
-            rate_limit: None,
             scopes: None,
             clock: config.clock,
         })
@@ -167,12 +163,6 @@ impl GistClient {
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         self.stats.snapshot()
-    }
-
-    /// Returns the rate limit of the last answer that had one.
-    #[must_use]
-    pub fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit
     }
 
     /// Returns the access token's scopes, from the last answer that had them.
@@ -292,7 +282,6 @@ impl GistClient {
         let status = parts.status.as_u16();
         let head = Head::new(status, |name| parts.headers.get(name)?.to_str().ok());
         stats::count_answer(&self.stats, method, &head);
-        self.rate_limit = head.rate().or(self.rate_limit);
         if head.scopes.is_some() {
             self.scopes.clone_from(&head.scopes);
         }

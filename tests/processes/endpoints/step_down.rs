@@ -101,9 +101,9 @@ fn step_down_command_matches_endpoint() {
     let second = watch(&world, "second");
     second.await_observed("first");
     let ask = |elector: &Watched| {
-        let port = elector.addr.port().to_string();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_elector"));
-        command.args(["step-down", "--port", &port]).env_clear();
+        command.arg("step-down").env_clear();
+        command.env("HTTP_ADDR", elector.addr.to_string());
         command.output().unwrap()
     };
     let refused = ask(&second);

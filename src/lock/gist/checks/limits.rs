@@ -5,8 +5,7 @@
 use crate::election::config::LeaderElectionConfig;
 use crate::fmt::count;
 use crate::lock::admin::Finding;
-use crate::lock::gist::client::RateLimit;
-use crate::lock::stats;
+use crate::lock::stats::RateLimit;
 
 /// GitHub's primary limit: requests per hour and user.
 const GITHUB_REQUESTS: u64 = 5_000;
@@ -55,12 +54,12 @@ pub(super) fn requests(
     }
 }
 
-/// Judges the number of requests left in the current hour.
-pub(super) fn remaining(rate: Option<&RateLimit>) -> Finding {
+/// Judges the number of requests left in the current hour. `now` is the service's clock.
+pub(super) fn remaining(rate: Option<&RateLimit>, now: Option<i64>) -> Finding {
     let Some(rate) = rate else {
         return Finding::ok("limit", "this service reports none");
     };
-    let text = stats::RateLimit::from(*rate).summary(rate.date);
+    let text = rate.summary(now);
     if rate.remaining == 0 {
         return Finding::fail(
             "limit",
@@ -97,8 +96,7 @@ mod tests {
         RateLimit {
             limit,
             remaining,
-            reset: 100,
-            date: Some(40),
+            resets_at: 100,
         }
     }
 
@@ -130,11 +128,15 @@ mod tests {
     #[test]
     fn few_requests_left_warn() {
         for (left, level) in [(5_000, Level::Ok), (1_000, Level::Ok), (999, Level::Warn)] {
-            assert_eq!(remaining(Some(&rate(5_000, left))).level, level, "{left}");
+            assert_eq!(
+                remaining(Some(&rate(5_000, left)), Some(40)).level,
+                level,
+                "{left}"
+            );
         }
-        let none = remaining(Some(&rate(5_000, 0)));
+        let none = remaining(Some(&rate(5_000, 0)), Some(40));
         assert_eq!(none.level, Level::Fail);
         assert!(none.text.contains("all again in 1m"), "{}", none.text);
-        assert_eq!(remaining(None).level, Level::Ok);
+        assert_eq!(remaining(None, None).level, Level::Ok);
     }
 }
