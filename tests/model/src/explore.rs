@@ -1,4 +1,4 @@
-//! Explores a model to the end, and says how much there was.
+//! Explores a model completely, and reports its size.
 
 use std::fmt::{self, Debug};
 use std::hash::Hash;
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// How many threads explore a model.
+/// Number of threads that explore a model.
 const THREADS: usize = 2;
 
-/// What was explored, all of it.
+/// Size of a completely explored model.
 #[derive(Clone, Copy, Debug)]
 pub struct Explored {
-    /// How many states there are.
+    /// Number of states.
     pub states: usize,
-    /// How many steps were taken between them.
+    /// Number of steps between them.
     pub steps: usize,
-    /// The longest way that was gone.
+    /// Length of the longest path.
     pub depth: usize,
     pub took: Duration,
 }
@@ -32,7 +32,7 @@ impl fmt::Display for Explored {
         let took = took.as_secs_f64();
         write!(
             f,
-            "{states} states, {steps} steps, ways of up to {depth} steps, in {took:.1}s"
+            "{states} states, {steps} steps, depth {depth}, in {took:.1}s"
         )
     }
 }
@@ -40,8 +40,8 @@ impl fmt::Display for Explored {
 /// Visits every state.
 ///
 /// # Panics
-/// If there is a way to break a property that should always hold, or none to what should happen
-/// sometimes; shows the way.
+/// Panics if a property that must always hold is violated, or one that must sometimes hold never
+/// does; shows the path.
 pub fn explore<M>(model: M) -> Explored
 where
     M: Model + Send + Sync + 'static,
@@ -59,12 +59,12 @@ where
         let found = checker.discovery(property.name);
         let name = property.name;
         match (property.expectation.discovery_is_failure(), found) {
-            (true, Some(path)) => panic!("not always: {name}\n{:#?}", path.into_actions()),
-            (false, None) => panic!("never: {name}"),
+            (true, Some(path)) => panic!("property violated: {name}\n{:#?}", path.into_actions()),
+            (false, None) => panic!("property never reached: {name}"),
             _ => {}
         }
     }
-    assert!(checker.is_done(), "something was left unexplored");
+    assert!(checker.is_done(), "exploration stopped early");
     Explored {
         states: checker.unique_state_count(),
         steps: checker.state_count(),
@@ -73,11 +73,11 @@ where
     }
 }
 
-/// Explores a world that must have so many states, and prints what there was.
+/// Explores a scenario with a minimum number of states, and prints its size.
 ///
 /// # Panics
-/// As [`explore`] does, and if there are fewer states.
-pub fn explore_world<M>(name: &str, model: M, states: usize)
+/// Panics as [`explore`] does, and if there are fewer states.
+pub fn explore_scenario<M>(name: &str, model: M, states: usize)
 where
     M: Model + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync,
@@ -88,8 +88,8 @@ where
     assert!(explored.states >= states, "{name} has shrunk: {explored}");
 }
 
-/// A shortest way to break a property that should always hold: its name, and the steps. `None` if there
-/// is none.
+/// Returns a shortest path that violates a property: its name and the steps. `None` if there is
+/// none.
 pub fn counterexample<M>(model: M) -> Option<(&'static str, Vec<M::Action>)>
 where
     M: Model + Send + Sync + 'static,

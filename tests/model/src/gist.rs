@@ -1,9 +1,9 @@
-//! A gist as the models see it: revisions, one on top of the other, and the rule of what is in effect,
-//! applied to the whole past of a revision.
+//! A gist in the models: revisions in a chain, and the rule of the effective revision, applied to
+//! the whole past of a revision.
 //!
-//! This is the side that the lock is held against, so nothing here comes from it but the types of its
-//! requests and answers. The rule is written straight from its description, and a text is read no
-//! further than the rule needs.
+//! The lock is compared with this module, so it uses nothing of the lock but the types of requests
+//! and answers. The rule is written directly from its description, and it parses only what it needs
+//! of a text.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -12,33 +12,33 @@ use std::time::Duration;
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::{Commit, Text};
 
-/// A write of ours: which process wrote it, and which of its writes it is, from 1.
+/// Name of a write that follows the protocol: its process, and its number from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriteId {
     pub process: usize,
     pub number: usize,
 }
 
-/// The names of the processes, as their write ids begin.
+/// Names of the processes, with which their write ids begin.
 pub const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
-/// A revision, and what the rule says of its past.
+/// A revision, and the result of the rule for its past.
 #[derive(Debug)]
 pub struct Entry {
     pub name: Revision,
     pub below: Option<usize>,
     pub text: Text,
-    /// The write whose record it carries, whoever put it there.
+    /// Write whose record it carries, even if another writer copied it.
     pub write: Option<WriteId>,
-    /// The revision in effect here.
+    /// The effective revision.
     pub effect: usize,
-    /// The longest lease and the highest token that a reader must know of here: from the newest revision
-    /// of ours that took effect up to the one in effect.
+    /// Longest lease and highest fencing token that a reader must know: from the newest effective
+    /// revision that follows the protocol up to the effective one.
     pub longest_lease: Option<Duration>,
     pub highest_fencing_token: Option<u64>,
 }
 
-/// Every revision ever made, in the order they were made, and which one is the newest.
+/// All revisions in order of creation, and the head.
 #[derive(Clone, Debug)]
 pub struct Gist {
     entries: Vec<Arc<Entry>>,
@@ -53,7 +53,7 @@ impl PartialEq for Gist {
 
 impl Eq for Gist {}
 
-/// A revision's name covers its past, so the names are all there is to tell two gists apart by.
+/// A revision's name covers its past, so the names alone distinguish two gists.
 impl Hash for Gist {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.head.hash(state);
@@ -76,12 +76,12 @@ impl Gist {
         self.entries.iter().map(|entry| entry.name)
     }
 
-    /// How many revisions were ever made.
+    /// Returns the number of revisions ever made.
     pub fn revisions(&self) -> usize {
         self.entries.len()
     }
 
-    /// The newest revision.
+    /// Returns the head.
     pub fn head(&self) -> usize {
         self.head
     }
@@ -94,7 +94,7 @@ impl Gist {
         self.entries.iter().position(|entry| entry.name == name)
     }
 
-    /// A revision and all below it, newest first.
+    /// Returns a revision and its ancestors, newest first.
     pub fn past(&self, of: usize) -> impl Iterator<Item = usize> {
         std::iter::successors(Some(of), |index| self.entries[*index].below)
     }
@@ -106,8 +106,8 @@ impl Gist {
         })
     }
 
-    /// Those in effect one after the other up to a revision, newest first.
-    pub fn effects(&self, of: usize) -> impl Iterator<Item = usize> {
+    /// Returns the effective revisions up to a revision, newest first.
+    pub fn effective_revisions(&self, of: usize) -> impl Iterator<Item = usize> {
         let before = |index: &usize| {
             let below = self.entries[*index].below?;
             Some(self.entries[below].effect)
@@ -115,18 +115,18 @@ impl Gist {
         std::iter::successors(Some(self.entries[of].effect), before)
     }
 
-    /// Whether a write has taken effect by a revision.
-    pub fn took_effect(&self, write: WriteId, by: usize) -> bool {
-        self.effects(by)
+    /// Returns whether a write became effective up to a revision.
+    pub fn became_effective(&self, write: WriteId, by: usize) -> bool {
+        self.effective_revisions(by)
             .any(|index| self.entries[index].write == Some(write))
     }
 
-    /// Puts a revision on top of the newest one.
+    /// Adds a revision on top of the head.
     pub fn land(&mut self, text: Text) {
         self.push(Some(self.head), text);
     }
 
-    /// Puts a revision on top of an older one, so that those above that vanish.
+    /// Adds a revision on top of an older one, so that those above are lost.
     pub fn land_on(&mut self, below: usize, text: Text) {
         self.push(Some(below), text);
     }
@@ -140,9 +140,9 @@ impl Gist {
         let names: Vec<Revision> = entries().map(|entry| entry.name).chain([name]).collect();
         let texts: Vec<&Text> = entries().map(|entry| &entry.text).chain([&text]).collect();
         line.push(self.head);
-        let effects = effects(&names, &texts);
-        let effect = effects.last().copied().unwrap_or(0);
-        let (longest_lease, highest_fencing_token) = behind(&effects, &texts);
+        let effective_revisions = effective_revisions(&names, &texts);
+        let effect = effective_revisions.last().copied().unwrap_or(0);
+        let (longest_lease, highest_fencing_token) = behind(&effective_revisions, &texts);
         self.entries.push(Arc::new(Entry {
             name,
             below,
@@ -155,38 +155,46 @@ impl Gist {
     }
 }
 
-/// The rule, oldest first: one whose content equals that of the one right below is passed over; one of
-/// ours takes effect only if it supersedes the revision in effect; a plain one always does; the oldest
-/// is in effect whatever it carries. The places of those that took effect, in order.
-fn effects(names: &[Revision], texts: &[&Text]) -> Vec<usize> {
-    let mut effects = vec![0];
-    let mut in_effect = 0;
+/// Applies the rule, oldest first, and returns the indices of the effective revisions in order. A
+/// revision with its parent's content is ignored. A write of the protocol is effective only if it
+/// supersedes the effective revision. A foreign write always is, and so is the oldest revision.
+fn effective_revisions(names: &[Revision], texts: &[&Text]) -> Vec<usize> {
+    let mut effective_revisions = vec![0];
+    let mut effective = 0;
     for at in 1..texts.len() {
         let superseded = origin(texts[at]).map(|(_, supersedes)| supersedes);
-        let stale = superseded.is_some_and(|name| name != names[in_effect].to_string());
+        let stale = superseded.is_some_and(|name| name != names[effective].to_string());
         if texts[at] == texts[at - 1] || stale {
             continue;
         }
-        in_effect = at;
-        effects.push(at);
+        effective = at;
+        effective_revisions.push(at);
     }
-    effects
+    effective_revisions
 }
 
-/// From the newest revision of ours that took effect (the oldest of all, if there is none) up to the one
-/// in effect: the longest lease of those that took effect, and the highest token of any.
-fn behind(effects: &[usize], texts: &[&Text]) -> (Option<Duration>, Option<u64>) {
+/// Returns the longest lease of the effective revisions and the highest fencing token of all
+/// revisions, from the newest effective one of the protocol (or the oldest revision) up to the
+/// effective one.
+fn behind(effective_revisions: &[usize], texts: &[&Text]) -> (Option<Duration>, Option<u64>) {
     let ours = |at: &&usize| origin(texts[**at]).is_some();
-    let from = effects.iter().rev().find(ours).copied().unwrap_or(0);
-    let to = effects.last().copied().unwrap_or(0);
-    let took_effect = effects.iter().filter(|at| (from..=to).contains(*at));
-    let leases = took_effect.filter_map(|at| number(texts[*at], "leaseDurationSeconds"));
+    let from = effective_revisions
+        .iter()
+        .rev()
+        .find(ours)
+        .copied()
+        .unwrap_or(0);
+    let to = effective_revisions.last().copied().unwrap_or(0);
+    let became_effective = effective_revisions
+        .iter()
+        .filter(|at| (from..=to).contains(*at));
+    let leases = became_effective.filter_map(|at| number(texts[*at], "leaseDurationSeconds"));
     let tokens = texts[from..=to].iter();
     let tokens = tokens.filter_map(|text| number(text, "leaderTransitions"));
     (leases.max().map(Duration::from_secs), tokens.max())
 }
 
-/// Which write of ours a text is, and the name of what it supersedes; `None` for a plain one.
+/// Returns the write of a text and the name that it supersedes; `None` for a foreign write.
 fn origin(text: &Text) -> Option<(WriteId, &str)> {
     let id = field(text, "writeId")?;
     let supersedes = field(text, "supersedes")?;
@@ -208,13 +216,13 @@ fn field<'a>(text: &'a Text, name: &str) -> Option<&'a str> {
     after(text, name)?.strip_prefix('"')?.split('"').next()
 }
 
-/// The value of a field that is a number.
+/// Returns the value of a numeric field.
 pub fn number(text: &Text, name: &str) -> Option<u64> {
     let digits = after(text, name)?.split(|c: char| !c.is_ascii_digit());
     digits.into_iter().next()?.parse().ok()
 }
 
-/// As git names a commit: by its content and by the name of the one below.
+/// Returns the name of a revision: like git's, a hash of the content and of the parent's name.
 fn name(below: Option<Revision>, text: &Text) -> Revision {
     let mut bytes = [0; 20];
     for (half, salt) in bytes.chunks_exact_mut(8).zip(0_u8..) {

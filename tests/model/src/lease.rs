@@ -1,27 +1,28 @@
-//! Two candidates, their clocks and their workloads, on a store that is a compare-and-swap by itself.
+//! Two candidates, their clocks and their workloads, with a store that has a true compare-and-swap.
 //!
-//! Time goes in ticks of a second. A candidate's clock goes at a rate of its own, so that what it
-//! reckons need not fall on a tick; it acts on ticks, as soon as it wanted to, in either order where
-//! both act. A call succeeds at once, unless it is one of the troubles ([`Troubles`]), of which there
-//! are so many, tried at every call and every moment:
+//! Time passes in ticks of a second. A candidate's clock has a rate of its own, so its times may
+//! fall between ticks; it acts at the next tick, and two candidates act in either order. A call
+//! succeeds immediately unless one of the [`Faults`] affects it. Each fault is tried at every call
+//! and every time:
 //!
-//! - a call takes its time: a write takes effect at any later tick, and is answered at any tick after
-//!   that; a look is answered with anything that was in effect since it was sent; or its timeout ends
-//!   it;
-//! - its answer is lost: the write has never landed, has landed, or may still, also long after its
+//! - a call takes time: a write becomes effective at any later tick and is answered at any tick
+//!   after that; a read returns anything that was effective since it was sent; or the call times
+//!   out;
+//! - an answer is lost: the write never lands, has landed, or lands later, even long after its
 //!   candidate went on;
-//! - a candidate is frozen with all its calls, for as long as it may be, while its workload goes on
-//!   until it is killed;
-//! - writes vanish that took effect less than the confirmation delay ago, acknowledged or not;
-//! - a candidate is asked to stop, and gives the lease back.
+//! - a candidate is frozen with all its calls for any time, while its workload runs until it is
+//!   killed;
+//! - writes are lost that became effective less than the confirmation delay ago, acknowledged or
+//!   not;
+//! - a candidate is asked to stop, and releases the lease.
 //!
-//! A workload runs until its guard kills it at the time that it was told last, or ends before that once
-//! it was asked to.
+//! A workload runs until its guard kills it at the time that it was told last, or ends earlier once
+//! it was asked to stop.
 
 mod node;
+pub mod scenarios;
 mod state;
 mod store;
-pub mod worlds;
 
 use std::time::Duration;
 
@@ -29,22 +30,22 @@ use elector::election::action::Finish;
 use elector::election::config::LeaderElectionConfig;
 use stateright::{Model, Property};
 
-pub use state::{Action, State, Troubles};
+pub use state::{Action, Faults, State};
 
-/// How large the world is.
+/// Size of a scenario.
 #[derive(Clone, Debug)]
 pub struct Bounds {
-    /// How long it lasts, in ticks.
+    /// Duration in ticks.
     pub ticks: u32,
     pub config: LeaderElectionConfig,
     pub confirmation: Option<Duration>,
-    /// How fast the two clocks go, in thousandths of the true rate; each pair is a world.
+    /// Rates of the two clocks in thousandths of the true rate; each pair is explored.
     pub rates: Vec<[u32; 2]>,
-    /// What may go wrong, and how often.
-    pub troubles: Troubles,
+    /// Faults that may occur, and how often.
+    pub faults: Faults,
 }
 
-/// The model of these bounds.
+/// Model with these bounds.
 #[derive(Clone, Debug)]
 pub struct LeaseModel {
     pub bounds: Bounds,
@@ -79,11 +80,11 @@ impl Model for LeaseModel {
 
     fn properties(&self) -> Vec<Property<LeaseModel>> {
         let mut properties = vec![
-            Property::always("one workload at the most runs", |_, state: &State| {
+            Property::always("at most one workload runs", |_, state: &State| {
                 !state.nodes.iter().all(|node| node.runs(state.tick))
             }),
-            Property::always("tokens rise", |_, state: &State| state.tokens_rise),
-            Property::sometimes("another takes over", |_, state: &State| {
+            Property::always("fencing tokens rise", |_, state: &State| state.tokens_rise),
+            Property::sometimes("another candidate takes over", |_, state: &State| {
                 state.terms == [1, 1]
             }),
             Property::sometimes("a lease is renewed", |_, state: &State| {
@@ -92,32 +93,31 @@ impl Model for LeaseModel {
             Property::sometimes("a candidate leads again", |_, state: &State| {
                 state.terms.iter().any(|terms| *terms > 1)
             }),
-            Property::sometimes(
-                "a write lands too late to take effect",
-                |_, state: &State| state.nodes.iter().any(|node| node.passed_over),
-            ),
+            Property::sometimes("a write lands too late", |_, state: &State| {
+                state.nodes.iter().any(|node| node.passed_over)
+            }),
         ];
-        let Troubles {
-            vanishing,
+        let Faults {
+            lost_writes,
             freezes,
             stops,
             ..
-        } = self.bounds.troubles;
-        if vanishing > 0 {
-            let name = "somebody leads though a write has vanished";
+        } = self.bounds.faults;
+        if lost_writes > 0 {
+            let name = "a candidate leads after a lost write";
             properties.push(Property::sometimes(name, |_, state: &State| {
                 state.store.vanished() && state.nodes.iter().any(|node| node.runs(state.tick))
             }));
         }
         if freezes > 0 {
-            let name = "another leads while a leader is frozen";
+            let name = "another candidate leads while one is frozen";
             properties.push(Property::sometimes(name, |_, state: &State| {
                 let other = state.nodes[1].runs(state.tick);
                 state.terms[0] > 0 && state.nodes[0].frozen && other
             }));
         }
         if stops > 0 {
-            let name = "another leads after a polite stop";
+            let name = "another candidate leads after a graceful stop";
             properties.push(Property::sometimes(name, |_, state: &State| {
                 let stopped = state.nodes[0].elector.finished() == Some(Finish::Stopped);
                 state.terms[0] > 0 && stopped && state.nodes[1].runs(state.tick)

@@ -1,23 +1,23 @@
-//! Small worlds, every state of which is visited.
+//! Models of which every state is visited.
 //!
-//! - [`lock`]: processes that use one gist as a compare-and-swap, while answers are lost, writes land
-//!   late or twice, reads are stale and people edit the gist. The decisions are those of the real
-//!   [`GistProtocol`](elector::lock::gist::protocol::GistProtocol); they are held
-//!   against the rule of the revision in effect, applied to the whole history ([`gist`]).
-//! - [`lease`]: two candidates and their clocks, on a store whose compare-and-swap is taken for
-//!   granted. The decisions are those of the real
-//!   [`LeaderElector`](elector::election::elector::LeaderElector).
+//! - [`lock`]: processes that use one gist as a compare-and-swap, while answers are lost, writes
+//!   land late or twice, reads are stale and operators edit the gist. The real
+//!   [`GistProtocol`](elector::lock::gist::protocol::GistProtocol) decides. Its results are
+//!   compared with the rule of the effective revision, applied to the whole history ([`gist`]).
+//! - [`lease`]: two candidates and their clocks, with a store that has a true compare-and-swap. The
+//!   real [`LeaderElector`](elector::election::elector::LeaderElector) decides.
 //!
-//! [`explore`] runs them. A model is finite because every process has so many calls and every fault
-//! happens so often; within these bounds nothing is left to chance.
+//! [`explore`] runs them. A model is finite because the number of calls and of faults is bounded;
+//! within these bounds every order is visited.
 
 pub mod explore;
 pub mod gist;
 pub mod lease;
 pub mod lock;
 
-/// A world that is explored, and how many states it has at least: one that shrinks shows less.
-pub struct World<B> {
+/// A scenario to explore, and its minimum number of states. Why a minimum: a scenario that shrinks
+/// proves less.
+pub struct Scenario<B> {
     pub name: &'static str,
     pub bounds: B,
     pub states: usize,

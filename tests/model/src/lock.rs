@@ -1,26 +1,26 @@
 //! Processes that use one gist as a compare-and-swap.
 //!
-//! Each process makes its calls through a protocol of its own: looks and writes, in any order, one at
-//! a time, so many of each. What is left to chance, and so is tried in every way:
+//! Each process has its own protocol and makes a bounded number of reads and writes, one at a time,
+//! in any order. Every choice of the following is explored:
 //!
-//! - which revision a read is answered as of: the newest, or any older one (a stale read, or an answer
-//!   that took its time). From one page of the history to the next this does not go back, and forward
-//!   by a page at the most, unless [`Bounds::jumps`] says so;
-//! - when a write lands, if at all: on top of whatever is newest by then, while its process waits or
-//!   long after it went on, once or twice;
-//! - whether a write's answer is lost, before or after it landed, and as of which revision it is
-//!   answered otherwise;
-//! - what people do in between: a plain record, an old text pasted again (a record of ours with all
-//!   its fields, too), another file;
-//! - whether a read that a call needs to go on fails;
-//! - how long all this takes: longer than an answer may be stale, or not;
-//! - with [`Bounds::vanishing`]: that a write was built on an older revision than the newest and takes
-//!   all above that one with it.
+//! - the revision as of which a read is answered: the head or any older one (a stale read or a slow
+//!   answer). From one page of the history to the next it never goes back, and goes forward by at
+//!   most a page, unless [`Bounds::jumps`] allows it;
+//! - when a write lands, if at all: on top of the head of that time, while its process waits or
+//!   long after, once or twice;
+//! - whether a write's answer is lost, before or after it landed, and otherwise the revision as of
+//!   which it is answered;
+//! - what operators do in between: write a foreign record, paste an old text (even a record with
+//!   all fields of the protocol), write another file;
+//! - whether a read in the middle of a call fails;
+//! - whether all this takes longer than an answer may be stale;
+//! - with [`Bounds::lost_writes`]: a write that was based on an older revision than the head
+//!   replaces all revisions above that one.
 
 mod properties;
+pub mod scenarios;
 mod state;
 mod steps;
-pub mod worlds;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -31,46 +31,45 @@ use stateright::{Model, Property};
 
 pub use state::{Action, Flaw, State};
 
-/// How many calls a process may make.
+/// Calls that a process may make.
 #[derive(Clone, Copy, Debug)]
 pub struct Calls {
-    pub looks: u8,
+    pub reads: u8,
     pub writes: u8,
-    /// It has looked at the gist before all begins.
+    /// It has read the gist before the start.
     pub warm: bool,
 }
 
-/// How large the world is.
+/// Size of a scenario.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     pub processes: Vec<Calls>,
-    /// What the file holds in the beginning.
+    /// Initial content of the file.
     pub beginning: Text,
-    /// How often a person overwrites the record, or pastes an old one.
+    /// Number of times that an operator overwrites the record or pastes an old one.
     pub overwrites: u8,
-    /// How often another file of the gist is written.
+    /// Number of writes of another file of the gist.
     pub other_files: u8,
-    /// How often a write lands a second time.
+    /// Number of writes that land a second time.
     pub duplicates: u8,
-    /// How often a read in the middle of a call fails.
+    /// Number of reads in the middle of a call that fail.
     pub failures: u8,
-    /// How often so much time passes that an answer cannot be stale any more.
+    /// Number of pauses after which no earlier answer is stale.
     pub pauses: u8,
-    /// How often a write takes others with it.
-    pub vanishing: u8,
-    /// How many revisions an answer lists.
+    /// Number of writes that replace others.
+    pub lost_writes: u8,
+    /// Number of revisions that an answer lists.
     pub page: usize,
-    /// From one page of the history to the next, what is shown may jump: back in time, or forward by
-    /// more than a page.
+    /// The history may jump from one page to the next: back in time, or forward by more than a
+    /// page.
     pub jumps: bool,
 }
 
-/// The model of these bounds.
+/// Model with these bounds.
 #[derive(Debug)]
 pub struct LockModel {
     pub bounds: Bounds,
-    /// What a process that knows nothing makes of a history, by its newest revision: that depends on
-    /// nothing else.
+    /// Result of reading each revision with a new process, which depends on nothing else.
     shown: Mutex<HashMap<Revision, Option<Flaw>>>,
 }
 
@@ -82,9 +81,9 @@ impl LockModel {
         }
     }
 
-    /// Whether what was acknowledged may be gone later.
-    fn vanishes(&self) -> bool {
-        self.bounds.vanishing > 0
+    /// Returns whether an acknowledged write may be lost later.
+    fn loses_writes(&self) -> bool {
+        self.bounds.lost_writes > 0
     }
 }
 
@@ -105,7 +104,7 @@ impl Model for LockModel {
         let revisions = next.gist.revisions();
         next.apply(&self.bounds, action);
         if next.gist.revisions() > revisions {
-            self.show_to_a_stranger(&mut next);
+            self.check_new_process(&mut next);
         }
         Some(next)
     }
@@ -116,15 +115,15 @@ impl Model for LockModel {
 }
 
 impl LockModel {
-    /// Has a process that knows nothing look at the newest revision.
-    fn show_to_a_stranger(&self, state: &mut State) {
+    /// Lets a new process read the head.
+    fn check_new_process(&self, state: &mut State) {
         let name = state.gist.entry(state.gist.head()).name;
         let known = self
             .shown
             .lock()
             .ok()
             .and_then(|shown| shown.get(&name).copied());
-        let flaw = known.unwrap_or_else(|| state.flaw_seen_by_a_stranger(&self.bounds));
+        let flaw = known.unwrap_or_else(|| state.flaw_for_new_process(&self.bounds));
         if known.is_none()
             && let Ok(mut shown) = self.shown.lock()
         {

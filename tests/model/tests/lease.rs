@@ -1,48 +1,52 @@
-//! Every state of small worlds of two candidates: whatever happens, one workload runs at the most, and
+//! Every state of small scenarios with two candidates: at most one workload runs, and fencing
 //! tokens rise.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use model::World;
-use model::explore::{counterexample, explore_world};
-use model::lease::{Bounds, LeaseModel, worlds};
+use model::Scenario;
+use model::explore::{counterexample, explore_scenario};
+use model::lease::{Bounds, LeaseModel, scenarios};
 
-fn holds_in_every_state_of(world: World<Bounds>) {
-    explore_world(world.name, LeaseModel::new(world.bounds), world.states);
+fn assert_holds_in_every_state(scenario: Scenario<Bounds>) {
+    explore_scenario(
+        scenario.name,
+        LeaseModel::new(scenario.bounds),
+        scenario.states,
+    );
 }
 
 #[test]
-fn one_workload_runs_when_a_candidate_is_frozen() {
-    holds_in_every_state_of(worlds::frozen());
+fn frozen_candidate_keeps_one_workload() {
+    assert_holds_in_every_state(scenarios::frozen());
 }
 
 #[test]
-fn one_workload_runs_when_answers_are_lost_and_late() {
-    holds_in_every_state_of(worlds::lossy());
+fn lost_answers_keep_one_workload() {
+    assert_holds_in_every_state(scenarios::lost_answers());
 }
 
 #[test]
-fn one_workload_runs_when_writes_vanish() {
-    holds_in_every_state_of(worlds::vanishing());
+fn lost_writes_keep_one_workload() {
+    assert_holds_in_every_state(scenarios::lost_writes());
 }
 
 #[test]
-fn one_workload_runs_when_writes_vanish_and_a_candidate_is_frozen() {
-    holds_in_every_state_of(worlds::vanishing_and_frozen());
+fn lost_writes_and_freeze_keep_one_workload() {
+    assert_holds_in_every_state(scenarios::lost_writes_and_frozen());
 }
 
 #[test]
-fn one_workload_runs_when_a_candidate_is_asked_to_stop() {
-    holds_in_every_state_of(worlds::stopping());
+fn graceful_stop_keeps_one_workload() {
+    assert_holds_in_every_state(scenarios::stopping());
 }
 
-fn two_lead(model: LeaseModel) {
+fn assert_two_workloads(model: LeaseModel) {
     let (broken, steps) = counterexample(model).unwrap();
-    assert_eq!(broken, "one workload at the most runs", "{steps:?}");
-    println!("two lead after {} steps: {steps:?}", steps.len());
+    assert_eq!(broken, "at most one workload runs", "{steps:?}");
+    println!("two workloads after {} steps: {steps:?}", steps.len());
 }
 
 #[test]
-fn a_clock_slower_than_the_margin_allows_makes_two_leaders() {
-    two_lead(LeaseModel::new(worlds::drifting()));
+fn too_slow_clock_allows_two_leaders() {
+    assert_two_workloads(LeaseModel::new(scenarios::drifting()));
 }

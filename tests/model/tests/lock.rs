@@ -1,54 +1,59 @@
-//! Every state of small worlds around a gist: whatever happens, everybody agrees on the revision in
-//! effect, and nobody is told of a success that is none.
+//! Every state of small scenarios with a gist: all processes agree on the effective revision, and
+//! no success is reported for an ineffective write.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use model::World;
-use model::explore::{counterexample, explore_world};
-use model::lock::{Bounds, LockModel, worlds};
+use model::Scenario;
+use model::explore::{counterexample, explore_scenario};
+use model::lock::{Bounds, LockModel, scenarios};
 
-fn holds_in_every_state_of(world: World<Bounds>) {
-    explore_world(world.name, LockModel::new(world.bounds), world.states);
+fn assert_holds_in_every_state(scenario: Scenario<Bounds>) {
+    explore_scenario(
+        scenario.name,
+        LockModel::new(scenario.bounds),
+        scenario.states,
+    );
 }
 
 #[test]
-fn the_compare_and_swap_holds_in_every_race_of_three_writers() {
-    holds_in_every_state_of(worlds::races());
+fn cas_holds_with_three_racing_writers() {
+    assert_holds_in_every_state(scenarios::races());
 }
 
 #[test]
-fn it_holds_when_people_edit_the_file_and_another_one() {
-    holds_in_every_state_of(worlds::people());
+fn cas_holds_with_foreign_writes() {
+    assert_holds_in_every_state(scenarios::operators());
 }
 
 #[test]
-fn it_holds_when_writes_land_twice_and_processes_sleep() {
-    holds_in_every_state_of(worlds::doubles());
+fn cas_holds_with_duplicates_and_pauses() {
+    assert_holds_in_every_state(scenarios::duplicates_and_pauses());
 }
 
 #[test]
-fn it_holds_when_the_history_is_read_in_pieces() {
-    holds_in_every_state_of(worlds::walks());
+fn cas_holds_with_paged_history() {
+    assert_holds_in_every_state(scenarios::paged_history());
 }
 
 #[test]
-fn it_holds_when_reads_fail_in_the_middle_of_a_call() {
-    holds_in_every_state_of(worlds::failures());
+fn cas_holds_with_failing_reads() {
+    assert_holds_in_every_state(scenarios::failures());
 }
 
 #[test]
-fn readers_of_one_history_agree_even_when_commits_vanish() {
-    holds_in_every_state_of(worlds::vanishing());
+fn readers_agree_despite_lost_writes() {
+    assert_holds_in_every_state(scenarios::lost_writes());
 }
 
-/// A known limit: a walk takes each page for the continuation of the one before, and an empty page for
-/// the end. Once it demands that pages overlap, this finds nothing, and the worlds may jump as well.
+/// A known limit: a history scan takes each page for the continuation of the one before, and an
+/// empty page for the end. Once pages must overlap, this test finds nothing, and the scenarios may
+/// jump as well.
 #[test]
-fn a_history_that_jumps_between_two_pages_is_not_read_rightly() {
+fn jumping_history_is_misread() {
     let jumps = Bounds {
         jumps: true,
         other_files: 1,
-        ..worlds::walkers(2)
+        ..scenarios::paged_readers(2)
     };
     assert!(counterexample(LockModel::new(jumps)).is_some());
 }

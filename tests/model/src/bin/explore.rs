@@ -1,21 +1,29 @@
-//! Explores every world to the end, the small ones that the tests explore and the large ones, and prints
-//! how much there was. `make model` runs it.
+//! Explores every scenario completely, the small ones of the tests and the large ones, and prints
+//! the number of states. `make model` runs it.
 
-use model::explore::explore_world;
+use model::explore::explore_scenario;
 use model::lease::{self, LeaseModel};
 use model::lock::{self, LockModel};
 
 fn main() {
     let sizes = [
-        (lock::worlds::small(), lease::worlds::small()),
-        (lock::worlds::large(), lease::worlds::large()),
+        (lock::scenarios::small(), lease::scenarios::small()),
+        (lock::scenarios::large(), lease::scenarios::large()),
     ];
     for (locks, leases) in sizes {
-        for world in locks {
-            explore_world(world.name, LockModel::new(world.bounds), world.states);
+        for scenario in locks {
+            explore_scenario(
+                scenario.name,
+                LockModel::new(scenario.bounds),
+                scenario.states,
+            );
         }
-        for world in leases {
-            explore_world(world.name, LeaseModel::new(world.bounds), world.states);
+        for scenario in leases {
+            explore_scenario(
+                scenario.name,
+                LeaseModel::new(scenario.bounds),
+                scenario.states,
+            );
         }
     }
 }

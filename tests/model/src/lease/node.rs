@@ -1,4 +1,4 @@
-//! A candidate: its elector, its clock, the call that it waits for, and its workload.
+//! A candidate: its elector, its clock, its call and its workload.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,56 +11,56 @@ use elector::election::time::Instant;
 use super::Bounds;
 use super::store::{Write, WriteId};
 
-/// A call that is not over.
+/// A call in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
-    /// For a look: how many writes there were when it was sent; `None` for a write.
+    /// For a read: number of effective writes when it was sent; `None` for a write.
     pub length: Option<usize>,
-    /// The write that it is about.
+    /// The write of the call.
     pub id: WriteId,
-    /// When its timeout is over.
+    /// When it times out.
     until: Instant,
-    /// It was made just now, and nothing has come of it.
+    /// It was just made, and its course is open.
     fresh: bool,
 }
 
-/// What came of the write that is waited for.
+/// Outcome of the write in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
     TookEffect,
     PassedOver,
 }
 
-/// The workload, which a guard of its own watches.
+/// The workload, which its guard watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Workload {
     /// When it is killed, by the candidate's clock.
     pub kill_at: Instant,
-    /// It was asked to end, so it may.
+    /// It was asked to stop, so it may end.
     pub asked_to_end: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
     pub elector: LeaderElector,
-    /// How fast its clock goes, in thousandths.
+    /// Rate of its clock in thousandths.
     rate: u32,
     grace: Duration,
     pub frozen: bool,
     pub call: Option<Call>,
     pub fate: Option<Fate>,
-    /// What the lock last saw, or wrote itself.
+    /// Revision that the lock last observed or wrote.
     pub known: Option<WriteId>,
-    /// Since when it knows that.
+    /// When the lock learned of it.
     pub known_since: Instant,
-    /// How many writes it made.
+    /// Number of writes that it made.
     writes: u64,
     /// Its writes that have not landed.
     pub flights: Vec<Write>,
-    /// One of its writes landed too late to take effect.
+    /// One of its writes landed too late to be effective.
     pub passed_over: bool,
     pub workload: Option<Workload>,
-    /// The token of a workload that was just started.
+    /// Fencing token of a workload that was just started.
     pub started: Option<u64>,
 }
 
@@ -91,60 +91,60 @@ impl Node {
         }
     }
 
-    /// What its clock shows.
+    /// Returns the time on its clock.
     pub fn now(&self, tick: u32) -> Instant {
         clock(tick, self.rate)
     }
 
-    /// Whether its workload runs.
+    /// Returns whether its workload runs.
     pub fn runs(&self, tick: u32) -> bool {
         self.workload
             .is_some_and(|workload| self.now(tick) < workload.kill_at)
     }
 
-    /// Whether it has something to do now.
+    /// Returns whether it must act now.
     pub fn is_due(&self, tick: u32) -> bool {
         let now = self.now(tick);
         let due = self.elector.poll_timeout().is_some_and(|at| at <= now);
         !self.frozen && due
     }
 
-    /// Whether the call under way has outlived its timeout.
+    /// Returns whether the call in progress has timed out.
     pub fn is_overdue(&self, tick: u32) -> bool {
         let now = self.now(tick);
         self.call.as_ref().is_some_and(|call| now >= call.until)
     }
 
-    /// Whether it has made a call just now.
+    /// Returns whether it has just made a call.
     pub fn has_fresh_call(&self) -> bool {
         self.call.as_ref().is_some_and(|call| call.fresh)
     }
 
-    /// Whether the call under way is a write.
+    /// Returns whether the call in progress is a write.
     pub fn writes_now(&self) -> bool {
         self.call.as_ref().is_some_and(|call| call.length.is_none())
     }
 
-    /// Whether it waits for the answer to this write.
+    /// Returns whether it waits for the answer to this write.
     pub fn waits_for(&self, id: WriteId) -> bool {
         self.writes_now() && self.call.as_ref().is_some_and(|call| call.id == id)
     }
 
-    /// The call under way takes its time.
+    /// Lets the call in progress take time.
     pub fn linger(&mut self) {
         if let Some(call) = &mut self.call {
             call.fresh = false;
         }
     }
 
-    /// The write under way never lands.
+    /// Lets the write in progress never land.
     pub fn forget_flight(&mut self) {
         if self.writes_now() {
             self.flights.pop();
         }
     }
 
-    /// Does what its elector asks for. `length`: how many writes there are.
+    /// Carries out the elector's actions. `length` is the number of effective writes.
     pub fn act(&mut self, index: usize, tick: u32, length: usize) {
         let now = self.now(tick);
         while let Some(action) = self.elector.poll_action(now, String::new) {
@@ -213,7 +213,7 @@ impl Node {
         }
     }
 
-    /// An answer that comes `now` shows this as the newest write.
+    /// Handles an answer at `now` that shows this as the newest write.
     pub fn learn(&mut self, newest: Option<WriteId>, now: Instant) {
         if self.known != newest {
             self.known = newest;
@@ -221,7 +221,7 @@ impl Node {
         }
     }
 
-    /// Nothing of the workload is left.
+    /// Reports that the workload has stopped.
     pub fn workload_is_gone(&mut self, tick: u32) {
         self.workload = None;
         let now = self.now(tick);
@@ -229,7 +229,7 @@ impl Node {
     }
 }
 
-/// What a clock of this rate shows.
+/// Returns the time on a clock of this rate.
 fn clock(tick: u32, rate: u32) -> Instant {
     Instant::from_boot(Duration::from_secs(1000) + Duration::from_millis(1) * (tick * rate))
 }

@@ -1,4 +1,4 @@
-//! A state of the world of two candidates, and what may happen next in it.
+//! A state of the model with two candidates, and the possible actions.
 
 use elector::election::lock::{LockError, Observed, Written};
 
@@ -6,38 +6,38 @@ use super::Bounds;
 use super::node::{Call, Fate, Node};
 use super::store::Store;
 
-/// What may happen.
+/// A possible action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The clocks go on.
+    /// The clocks advance.
     Tick,
-    /// A candidate does what it has to do by now.
+    /// A candidate does what is due.
     Wake(usize),
-    /// The call that a candidate has just made succeeds at once.
+    /// The call that a candidate has just made succeeds immediately.
     Succeed(usize),
-    /// It takes its time.
+    /// The call takes time.
     Linger(usize),
-    /// Its answer is lost; a write has never landed.
+    /// The answer is lost, and a write never lands.
     Lose(usize),
-    /// Its answer is lost; the write has landed.
+    /// The answer is lost, but the write has landed.
     LoseLanded(usize),
-    /// Its answer is lost; the write may land later.
+    /// The answer is lost, and the write may land later.
     LoseFlying(usize),
-    /// A write of a candidate that took its time, or was given up, reaches the store.
+    /// A candidate's delayed or abandoned write reaches the store.
     Land {
         node: usize,
         flight: usize,
     },
-    /// The answer to a write that took its time comes.
+    /// The answer to a delayed write arrives.
     Answer(usize),
-    /// A look that took its time is answered with what was there when so many writes were in effect.
+    /// A delayed read is answered with the state after this number of effective writes.
     Show {
         node: usize,
         length: usize,
     },
-    /// The workload ends, as it was asked to.
+    /// The workload ends after it was asked to stop.
     End(usize),
-    /// The newest writes vanish.
+    /// The newest writes are lost.
     Vanish {
         count: usize,
     },
@@ -47,29 +47,29 @@ pub enum Action {
     Stop(usize),
 }
 
-/// What may still go wrong.
+/// Faults that may still occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Troubles {
-    /// Calls that take their time.
+pub struct Faults {
+    /// Calls that take time.
     pub slow: u8,
     /// Answers that are lost.
     pub lost: u8,
-    /// Times that writes vanish.
-    pub vanishing: u8,
+    /// Losses of writes.
+    pub lost_writes: u8,
     /// Candidates that are frozen for a while.
     pub freezes: u8,
     /// Candidates that are asked to stop.
     pub stops: u8,
 }
 
-/// A state of the world.
+/// A state of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     pub tick: u32,
     pub store: Store,
     pub nodes: [Node; 2],
-    pub troubles: Troubles,
-    /// How many terms each of them has had.
+    pub faults: Faults,
+    /// Number of terms of each candidate.
     pub terms: [u8; 2],
     last_token: Option<u64>,
     pub tokens_rise: bool,
@@ -81,14 +81,14 @@ impl State {
             tick: 0,
             store: Store::default(),
             nodes: [0, 1].map(|index| Node::new(bounds, index, rates[index])),
-            troubles: bounds.troubles,
+            faults: bounds.faults,
             terms: [0; 2],
             last_token: None,
             tokens_rise: true,
         }
     }
 
-    // ---- what may happen ----
+    // ---- possible actions ----
 
     pub fn actions(&self, bounds: &Bounds, actions: &mut Vec<Action>) {
         let fresh = self.nodes.iter().position(|node| node.has_fresh_call());
@@ -98,10 +98,10 @@ impl State {
         for index in 0..self.nodes.len() {
             self.actions_of(index, actions);
         }
-        if self.troubles.vanishing > 0 {
+        if self.faults.lost_writes > 0 {
             let delay = bounds.confirmation.unwrap_or_default().as_secs();
             let delay = u32::try_from(delay).unwrap_or(u32::MAX);
-            // Less than the delay ago.
+            // Less than the confirmation delay ago.
             let most = self.store.newer_than(self.tick.checked_sub(delay));
             actions.extend((1..=most).map(|count| Action::Vanish { count }));
         }
@@ -112,13 +112,13 @@ impl State {
         }
     }
 
-    /// What may come of a call that was just made.
+    /// Adds the possible courses of a call that was just made.
     fn outcomes(&self, node: usize, actions: &mut Vec<Action>) {
         actions.push(Action::Succeed(node));
-        if self.troubles.slow > 0 {
+        if self.faults.slow > 0 {
             actions.push(Action::Linger(node));
         }
-        if self.troubles.lost > 0 {
+        if self.faults.lost > 0 {
             actions.push(Action::Lose(node));
             if self.nodes[node].writes_now() {
                 actions.extend([Action::LoseLanded(node), Action::LoseFlying(node)]);
@@ -143,15 +143,15 @@ impl State {
         if node.workload.is_some_and(|workload| workload.asked_to_end) {
             actions.push(Action::End(index));
         }
-        if self.troubles.freezes > 0 {
+        if self.faults.freezes > 0 {
             actions.push(Action::Freeze(index));
         }
-        if self.troubles.stops > 0 {
+        if self.faults.stops > 0 {
             actions.push(Action::Stop(index));
         }
     }
 
-    /// How a call that takes its time may end.
+    /// Adds the possible ends of a delayed call.
     fn answers(&self, index: usize, actions: &mut Vec<Action>) {
         let node = &self.nodes[index];
         let Some(call) = &node.call else {
@@ -174,11 +174,11 @@ impl State {
         }
     }
 
-    // ---- what it does ----
+    // ---- effects of the actions ----
 
     pub fn apply(&mut self, action: Action) {
         match action {
-            Action::Tick => self.go_on(),
+            Action::Tick => self.continue_call(),
             Action::Wake(index) => {
                 let now = self.nodes[index].now(self.tick);
                 self.nodes[index].elector.handle_timeout(now);
@@ -186,23 +186,23 @@ impl State {
             }
             Action::Succeed(index) => self.succeed(index),
             Action::Linger(index) => {
-                self.troubles.slow -= 1;
+                self.faults.slow -= 1;
                 self.nodes[index].linger();
             }
             Action::Lose(index) => {
-                self.troubles.lost -= 1;
+                self.faults.lost -= 1;
                 self.nodes[index].forget_flight();
                 self.lose(index);
             }
             Action::LoseLanded(index) => {
-                self.troubles.lost -= 1;
+                self.faults.lost -= 1;
                 self.land_last(index);
                 self.lose(index);
             }
             Action::LoseFlying(index) => {
-                // What took its time had its trouble.
+                // A delayed call has used its fault.
                 if self.nodes[index].has_fresh_call() {
-                    self.troubles.lost -= 1;
+                    self.faults.lost -= 1;
                 }
                 self.lose(index);
             }
@@ -214,11 +214,11 @@ impl State {
                 self.act(index);
             }
             Action::Vanish { count } => {
-                self.troubles.vanishing -= 1;
+                self.faults.lost_writes -= 1;
                 self.store.lose(count);
             }
             Action::Freeze(index) => {
-                self.troubles.freezes -= 1;
+                self.faults.freezes -= 1;
                 self.nodes[index].frozen = true;
             }
             Action::Thaw(index) => {
@@ -226,7 +226,7 @@ impl State {
                 self.bury(index);
             }
             Action::Stop(index) => {
-                self.troubles.stops -= 1;
+                self.faults.stops -= 1;
                 let now = self.nodes[index].now(self.tick);
                 self.nodes[index].elector.handle_cancel(now);
                 self.act(index);
@@ -234,8 +234,8 @@ impl State {
         }
     }
 
-    /// The next tick: guards kill what has to be gone by then.
-    fn go_on(&mut self) {
+    /// Advances to the next tick; guards kill what must have stopped by then.
+    fn continue_call(&mut self) {
         self.tick += 1;
         self.bury(0);
         self.bury(1);
@@ -268,7 +268,7 @@ impl State {
         self.show(index, self.store.writes());
     }
 
-    /// The write that was just sent lands.
+    /// Lets the write that was just sent land.
     fn land_last(&mut self, index: usize) {
         let last = self.nodes[index].flights.len() - 1;
         self.land(index, last);
@@ -296,7 +296,7 @@ impl State {
         };
         let result = match fate {
             Fate::TookEffect => {
-                // It stands on what the candidate knew: the store is a compare-and-swap.
+                // It supersedes what the candidate knew, because the store has a compare-and-swap.
                 let head_known_since = Some(node.known_since);
                 node.learn(Some(id), now);
                 Ok(Written { head_known_since })

@@ -1,18 +1,18 @@
-//! A store with a compare-and-swap: the writes that took effect, one on top of the other.
+//! A store with a compare-and-swap: the effective writes in a chain.
 
 use std::sync::Arc;
 
 use elector::election::lock::{Content, Observed};
 use elector::election::record::LeaderElectionRecord;
 
-/// Names a write: which candidate made it, and which of its writes it is, from 1.
+/// Name of a write: its candidate, and its number from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriteId {
     pub node: usize,
     pub number: u64,
 }
 
-/// A write, sent on top of what its candidate last saw.
+/// A write, and the write that it supersedes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Write {
     pub id: WriteId,
@@ -34,22 +34,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// How many writes are in effect, one on top of the other.
+    /// Returns the number of effective writes.
     pub fn writes(&self) -> usize {
         self.chain.len()
     }
 
-    /// Whether writes have vanished.
+    /// Whether writes were lost.
     pub fn vanished(&self) -> bool {
         self.vanished
     }
 
-    /// The newest write; `None` if there is none.
+    /// Returns the newest write, if any.
     pub fn head(&self) -> Option<WriteId> {
         self.chain.last().map(|landed| landed.id)
     }
 
-    /// A write arrives; whether it takes effect.
+    /// Handles an arriving write. Returns whether it is effective.
     pub fn land(&mut self, write: &Write, now: u32) -> bool {
         let takes_effect = self.head() == write.expected;
         if takes_effect {
@@ -62,20 +62,20 @@ impl Store {
         takes_effect
     }
 
-    /// How many of the newest writes took effect after `since`.
+    /// Returns how many of the newest writes became effective after `since`.
     pub fn newer_than(&self, since: Option<u32>) -> usize {
         let newer = |landed: &&Landed| since.is_none_or(|since| landed.at > since);
         self.chain.iter().rev().take_while(newer).count()
     }
 
-    /// The newest writes are gone, as if they had never been.
+    /// Removes the newest writes without a trace.
     pub fn lose(&mut self, count: usize) {
         self.vanished = true;
         self.chain.truncate(self.chain.len() - count);
     }
 
-    /// What a look shows when only the first `length` writes were there yet, and what is the newest of
-    /// them. `known` is what the candidate last knew of.
+    /// Returns the result of a read after the first `length` writes, and the newest of these.
+    /// `known` is what the candidate last knew.
     pub fn show(
         &self,
         length: usize,

@@ -1,4 +1,4 @@
-//! What must hold in every state, and what must happen in some.
+//! Properties that must hold in every state, and events that must occur in some.
 
 use std::sync::Arc;
 
@@ -6,38 +6,40 @@ use elector::lock::gist::revision::Revision;
 use stateright::Property;
 
 use super::LockModel;
-use super::state::{Flight, State, Told};
+use super::state::{Flight, Reported, State};
 use crate::gist::WriteId;
 
 pub fn of(model: &LockModel) -> Vec<Property<LockModel>> {
     let bounds = &model.bounds;
     let mut properties = vec![
-        Property::always(
-            "everybody agrees with the rule applied to the whole history",
-            agrees,
-        ),
-        Property::always("no call comes to a wrong result", |_, state: &State| {
+        Property::always("every process agrees with the rule", agrees),
+        Property::always("no call has a wrong result", |_, state: &State| {
             state.flaw.is_none()
         }),
-        Property::sometimes("a conflict is told", |_, state: &State| {
-            state.writes().any(|(_, told)| told == Told::Conflict)
-        }),
-        Property::sometimes("a lost answer's write took effect", |_, state: &State| {
+        Property::sometimes("a conflict is reported", |_, state: &State| {
             state
                 .writes()
-                .any(|(id, told)| told == Told::Unknown && state.is_in_effect(id))
+                .any(|(_, reported)| reported == Reported::Conflict)
         }),
-        Property::sometimes("a write that lands late is passed over", late),
-        Property::sometimes("a success is told of a write that landed on others", walked),
-    ];
-    if model.vanishes() {
-        properties.extend([
-            Property::sometimes("a success is gone later", |_, state: &State| {
+        Property::sometimes(
+            "a write without an answer is effective",
+            |_, state: &State| {
                 state
                     .writes()
-                    .any(|(id, told)| told == Told::Success && !state.is_in_effect(id))
+                    .any(|(id, reported)| reported == Reported::Unknown && state.is_effective(id))
+            },
+        ),
+        Property::sometimes("a late write is ignored", late_write_ignored),
+        Property::sometimes("a write above others succeeds", succeeded_above_others),
+    ];
+    if model.loses_writes() {
+        properties.extend([
+            Property::sometimes("a successful write is lost later", |_, state: &State| {
+                state
+                    .writes()
+                    .any(|(id, reported)| reported == Reported::Success && !state.is_effective(id))
             }),
-            Property::sometimes("what a process knew is gone", |_, state: &State| {
+            Property::sometimes("a known revision is lost", |_, state: &State| {
                 let mut known = state
                     .processes
                     .iter()
@@ -47,59 +49,61 @@ pub fn of(model: &LockModel) -> Vec<Property<LockModel>> {
         ]);
     } else {
         properties.extend([
-            Property::always("a success stays in effect", |_, state: &State| {
+            Property::always("a successful write stays effective", |_, state: &State| {
                 state
                     .writes()
-                    .all(|(id, told)| told != Told::Success || state.is_in_effect(id))
+                    .all(|(id, reported)| reported != Reported::Success || state.is_effective(id))
             }),
+            Property::always("a conflict is never effective", conflict_stays_ineffective),
             Property::always(
-                "a write told of as a conflict is not in effect",
-                lost_stays_lost,
+                "only a copy conflicts after being effective",
+                only_copies_conflict,
             ),
-            Property::always("only a copy's conflict comes after an effect", only_copies),
-            Property::always(
-                "one write at the most succeeds each revision",
-                one_successor,
-            ),
+            Property::always("at most one write succeeds each revision", one_successor),
         ]);
     }
     if bounds.overwrites > 0 {
         properties.extend([
-            Property::sometimes("a person's record takes effect", |_, state: &State| {
+            Property::sometimes("an operator's record is effective", |_, state: &State| {
                 let gist = &state.gist;
-                let mut effects = gist.effects(gist.head()).filter(|index| *index > 0);
-                effects.any(|index| gist.entry(index).write.is_none())
+                let mut effective_revisions = gist
+                    .effective_revisions(gist.head())
+                    .filter(|index| *index > 0);
+                effective_revisions.any(|index| gist.entry(index).write.is_none())
             }),
-            Property::sometimes("a record of ours that is pasted is passed over", pasted),
+            Property::sometimes(
+                "a pasted record of the protocol is ignored",
+                pasted_copy_ignored,
+            ),
         ]);
     }
     if bounds.duplicates > 0 {
-        let name = "a write in effect lands twice";
+        let name = "an effective write lands twice";
         properties.push(Property::sometimes(name, |_, state: &State| {
             let mut twice = state.flights.iter().filter(|flight| flight.landed > 1);
-            twice.any(|flight| state.is_in_effect(flight.id))
+            twice.any(|flight| state.is_effective(flight.id))
         }));
     }
     properties
 }
 
 impl State {
-    /// Every write, and what its process was told of it.
-    fn writes(&self) -> impl Iterator<Item = (WriteId, Told)> {
+    /// Returns every write, and the result that its process got.
+    fn writes(&self) -> impl Iterator<Item = (WriteId, Reported)> {
         let processes = self.processes.iter().enumerate();
         processes.flat_map(|(process, one)| {
-            let numbered = (1..).zip(&one.told);
-            numbered.map(move |(number, told)| (WriteId { process, number }, *told))
+            let numbered = (1..).zip(&one.reported);
+            numbered.map(move |(number, reported)| (WriteId { process, number }, *reported))
         })
     }
 
-    fn is_in_effect(&self, id: WriteId) -> bool {
-        self.gist.took_effect(id, self.gist.head())
+    fn is_effective(&self, id: WriteId) -> bool {
+        self.gist.became_effective(id, self.gist.head())
     }
 
-    /// The writes that stand in the history, newest first, less what only another file's revision
-    /// repeats.
-    fn standing(&self) -> impl Iterator<Item = WriteId> {
+    /// Returns the writes in the history, newest first, without repetitions by revisions of another
+    /// file.
+    fn written(&self) -> impl Iterator<Item = WriteId> {
         let past = self.gist.past(self.gist.head());
         let written = past.filter(|index| {
             let entry = self.gist.entry(*index);
@@ -114,14 +118,14 @@ impl State {
         found.map(Arc::as_ref)
     }
 
-    /// Where a revision stands in the history.
+    /// Returns the position of a revision in the history.
     fn place(&self, name: Revision) -> Option<usize> {
         let mut past = self.gist.past(self.gist.head());
         past.find(|index| self.gist.entry(*index).name == name)
     }
 }
 
-/// What a process takes to be in effect at a revision is what the rule says.
+/// Returns whether the effective revision that each process knows is the one of the rule.
 fn agrees(_: &LockModel, state: &State) -> bool {
     let mut known = state
         .processes
@@ -133,58 +137,61 @@ fn agrees(_: &LockModel, state: &State) -> bool {
     })
 }
 
-fn lost_stays_lost(_: &LockModel, state: &State) -> bool {
+fn conflict_stays_ineffective(_: &LockModel, state: &State) -> bool {
     let head = state.gist.entry(state.gist.head());
-    let in_effect = state.gist.entry(head.effect).write;
+    let effective = state.gist.entry(head.effect).write;
     let mut writes = state.writes();
-    writes.all(|(id, told)| told != Told::Conflict || in_effect != Some(id))
+    writes.all(|(id, reported)| reported != Reported::Conflict || effective != Some(id))
 }
 
-/// A write that stands there twice, a second time where it is passed over, may be told of as a conflict
-/// though its first copy took effect: by then something else is in its place.
-fn only_copies(_: &LockModel, state: &State) -> bool {
-    state.writes().all(|(id, told)| {
-        let copies = || state.standing().filter(|copy| *copy == id).count();
-        told != Told::Conflict || !state.is_in_effect(id) || copies() > 1
+/// A write that landed twice may be reported as a conflict although its first copy became
+/// effective, because another write is effective by then.
+fn only_copies_conflict(_: &LockModel, state: &State) -> bool {
+    state.writes().all(|(id, reported)| {
+        let copies = || state.written().filter(|copy| *copy == id).count();
+        reported != Reported::Conflict || !state.is_effective(id) || copies() > 1
     })
 }
 
 fn one_successor(_: &LockModel, state: &State) -> bool {
-    let told: Vec<Revision> = state
+    let reported: Vec<Revision> = state
         .writes()
-        .filter(|(_, told)| *told == Told::Success)
+        .filter(|(_, reported)| *reported == Reported::Success)
         .filter_map(|(id, _)| Some(state.flight(id)?.supersedes))
         .collect();
-    (1..told.len()).all(|index| !told[..index].contains(&told[index]))
+    (1..reported.len()).all(|index| !reported[..index].contains(&reported[index]))
 }
 
-/// The writer gave it up and wrote again before it landed.
-fn late(_: &LockModel, state: &State) -> bool {
-    let standing: Vec<WriteId> = state.standing().collect();
-    standing.iter().enumerate().any(|(place, id)| {
-        let mut below = standing[place + 1..].iter();
+/// The writer had abandoned it and written again before it landed.
+fn late_write_ignored(_: &LockModel, state: &State) -> bool {
+    let written: Vec<WriteId> = state.written().collect();
+    written.iter().enumerate().any(|(place, id)| {
+        let mut below = written[place + 1..].iter();
         let overtaken = below.any(|b| b.process == id.process && b.number > id.number);
-        overtaken && !state.is_in_effect(*id)
+        overtaken && !state.is_effective(*id)
     })
 }
 
-/// Something that was passed over, or another file's revision, stands between a write and what it
+/// An ignored revision, or one of another file, is between a write and the revision that it
 /// superseded.
-fn walked(_: &LockModel, state: &State) -> bool {
-    let successes = state.writes().filter(|(_, told)| *told == Told::Success);
+fn succeeded_above_others(_: &LockModel, state: &State) -> bool {
+    let successes = state
+        .writes()
+        .filter(|(_, reported)| *reported == Reported::Success);
     let mut flights = successes.filter_map(|(id, _)| state.flight(id));
     flights.any(|flight| {
-        let mut effects = state.gist.effects(state.gist.head());
-        let written = effects.find(|index| state.gist.entry(*index).write == Some(flight.id));
+        let mut effective_revisions = state.gist.effective_revisions(state.gist.head());
+        let written =
+            effective_revisions.find(|index| state.gist.entry(*index).write == Some(flight.id));
         let below = written.and_then(|at| state.gist.entry(at).below);
         below.is_some_and(|below| state.gist.entry(below).name != flight.supersedes)
     })
 }
 
-/// A text with our fields stands there once more than its write landed.
-fn pasted(_: &LockModel, state: &State) -> bool {
+/// A text with the protocol's fields occurs once more often than its write landed.
+fn pasted_copy_ignored(_: &LockModel, state: &State) -> bool {
     state.flights.iter().any(|flight| {
-        let copies = state.standing().filter(|id| *id == flight.id).count();
-        copies > usize::from(flight.landed) && state.is_in_effect(flight.id)
+        let copies = state.written().filter(|id| *id == flight.id).count();
+        copies > usize::from(flight.landed) && state.is_effective(flight.id)
     })
 }

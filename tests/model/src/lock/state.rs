@@ -1,4 +1,4 @@
-//! A state of the world around a gist, and what may happen next in it.
+//! A state of the model of a gist, and the possible actions.
 
 use std::sync::Arc;
 
@@ -12,83 +12,82 @@ use super::Bounds;
 use super::steps::RENEW_DEADLINE;
 use crate::gist::{Gist, NAMES, WriteId};
 
-/// What may happen.
+/// A possible action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A process looks, and is answered as of a revision.
-    Look { process: usize, at: usize },
-    /// A process that knows nothing yet writes the first record; the look that it needs is answered as
-    /// of a revision.
+    /// A process reads, and is answered as of a revision.
+    Read { process: usize, at: usize },
+    /// A new process writes the first record; the read that it needs is answered as of a revision.
     Create { process: usize, at: usize },
     /// A process writes.
     Write { process: usize },
-    /// The request that a process waits for is answered, as of a revision.
+    /// The request of a process is answered as of a revision.
     Answer { process: usize, at: usize },
-    /// The answer that a process waits for is lost.
+    /// The answer for a process is lost.
     Lose { process: usize },
     /// A write reaches the gist.
     Land { flight: usize },
-    /// A write that was built on an older revision replaces all above that.
+    /// A write that was based on an older revision replaces all above it.
     LandOn { flight: usize, below: usize },
-    /// A person writes a plain record.
+    /// An operator writes a foreign record.
     Overwrite,
-    /// A person writes what a revision holds once more.
+    /// An operator pastes the content of a revision.
     Paste { of: usize },
     /// Another file of the gist is written.
     OtherFile,
-    /// Time passes, more than an answer may be old.
+    /// More time passes than an answer may be stale.
     Pause,
 }
 
-/// What a process was told of a write.
+/// Result of a write that its process got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Told {
-    /// Nothing yet.
+pub enum Reported {
+    /// No result yet.
     Waiting,
     Success,
     Conflict,
     Unknown,
-    /// That it was not even sent.
+    /// The write was not even sent.
     NotSent,
 }
 
-/// What a process is about.
+/// Activity of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Doing {
     Nothing,
-    /// It waits for the answer to a read, in a call that looks or writes.
+    /// It waits for the answer to a read, in a call that reads or writes.
     Reading(Request),
     /// It waits for the answer to its last write.
     Writing,
 }
 
-/// A process, and what it may still do.
+/// A process, and the calls that it may still make.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
     pub protocol: GistProtocol,
     pub doing: Doing,
-    pub looks: u8,
+    pub reads: u8,
     pub writes: u8,
-    /// What it was told of each of its writes, the first one first.
-    pub told: Vec<Told>,
-    /// As of which revision the call under way was answered last.
+    /// Results of its writes, oldest first.
+    pub reported: Vec<Reported>,
+    /// Revision as of which the current call was last answered.
     pub view: usize,
 }
 
-/// A write on its way.
+/// A write in flight.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Flight {
     pub id: WriteId,
     pub supersedes: Revision,
     pub text: Arc<str>,
-    /// How often it landed.
+    /// Number of times that it landed.
     pub landed: u8,
 }
 
-/// Something that must not be.
+/// A violation.
 pub type Flaw = &'static str;
 
-/// A state of the world.
+/// A state of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     pub gist: Gist,
@@ -98,8 +97,8 @@ pub struct State {
     pub other_files: u8,
     pub duplicates: u8,
     pub failures: u8,
-    pub vanishing: u8,
-    /// How many pauses are over.
+    pub lost_writes: u8,
+    /// Number of pauses so far.
     pub pauses: u8,
     pub flaw: Option<Flaw>,
 }
@@ -114,21 +113,21 @@ impl State {
             other_files: bounds.other_files,
             duplicates: bounds.duplicates,
             failures: bounds.failures,
-            vanishing: bounds.vanishing,
+            lost_writes: bounds.lost_writes,
             pauses: 0,
             flaw: None,
         };
         for (calls, name) in bounds.processes.iter().zip(NAMES) {
             let mut protocol = new_protocol(name);
             if calls.warm {
-                state.look_through(bounds, &mut protocol);
+                state.read_fully(bounds, &mut protocol);
             }
             state.processes.push(Arc::new(Process {
                 protocol,
                 doing: Doing::Nothing,
-                looks: calls.looks,
+                reads: calls.reads,
                 writes: calls.writes,
-                told: Vec::new(),
+                reported: Vec::new(),
                 view: 0,
             }));
         }
@@ -167,8 +166,8 @@ impl State {
         match &one.doing {
             Doing::Nothing => {
                 let knows = one.protocol.effective().is_some();
-                if one.looks > 0 {
-                    actions.extend(all.clone().map(|at| Action::Look { process, at }));
+                if one.reads > 0 {
+                    actions.extend(all.clone().map(|at| Action::Read { process, at }));
                 }
                 if one.writes > 0 && knows {
                     actions.push(Action::Write { process });
@@ -179,7 +178,7 @@ impl State {
             }
             Doing::Reading(request) => {
                 let shown = match request {
-                    // It reads the same whenever it is read.
+                    // A revision always reads the same.
                     Request::Revision(_) => self.gist.head()..self.gist.revisions(),
                     Request::Commits { .. } if !bounds.jumps => {
                         let newest = one.view + bounds.page;
@@ -204,16 +203,16 @@ impl State {
         }
     }
 
-    /// Whether the last write of a process stands in a revision, be it as a person's copy, which comes
-    /// after it landed.
+    /// Returns whether the last write of a process is part of a revision, even as an operator's
+    /// copy made after it landed.
     fn landed(&self, process: usize, index: usize) -> bool {
-        let number = self.processes[process].told.len();
+        let number = self.processes[process].reported.len();
         self.gist.entry(index).write == Some(WriteId { process, number })
     }
 
-    /// The older revisions that a write may have been built on: its race is with one other write.
+    /// Adds the older revisions that a write may be based on; it races with one other write.
     fn replacing(&self, flight: usize, actions: &mut Vec<Action>) {
-        if self.vanishing == 0 {
+        if self.lost_writes == 0 {
             return;
         }
         if let Some(below) = self.gist.entry(self.gist.head()).below {
@@ -221,7 +220,7 @@ impl State {
         }
     }
 
-    /// The texts that a person may paste: each that differs from the newest, once.
+    /// Adds the texts that an operator may paste, each that differs from the head once.
     fn pasting(&self, actions: &mut Vec<Action>) {
         let text = |index: usize| &self.gist.entry(index).text;
         let head = self.gist.head();

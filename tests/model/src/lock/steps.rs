@@ -1,5 +1,5 @@
-//! What each action does: requests carried out on the gist, answers handed to the protocols, and what
-//! comes of them held against the rule.
+//! Effects of the actions: requests to the gist, answers to the protocols, and the comparison of
+//! the results with the rule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,37 +12,37 @@ use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
 
 use super::Bounds;
-use super::state::{Action, Doing, Flaw, Flight, State, Told, new_protocol};
+use super::state::{Action, Doing, Flaw, Flight, Reported, State, new_protocol};
 use crate::gist::{self, NAMES, WriteId};
 
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(16);
 
-/// Longer than an answer counts as stale, which is at most half the renew deadline.
+/// Longer than an answer can be stale, which is at most half the renew deadline.
 const PAUSE: Duration = Duration::from_secs(10);
 
 impl State {
     pub fn apply(&mut self, bounds: &Bounds, action: Action) {
         match action {
-            Action::Look { process, at } => {
-                self.process(process).looks -= 1;
+            Action::Read { process, at } => {
+                self.process(process).reads -= 1;
                 let step = self.process(process).protocol.start_get();
-                self.go_on(bounds, process, step, Some(at));
+                self.continue_call(bounds, process, step, Some(at));
             }
             Action::Create { process, at } => {
                 let record = self.next_record(process);
                 let step = self.process(process).protocol.start_create(&record);
-                self.go_on(bounds, process, step, Some(at));
+                self.continue_call(bounds, process, step, Some(at));
             }
             Action::Write { process } => {
                 let record = self.next_record(process);
                 let step = self.process(process).protocol.start_update(&record);
-                self.go_on(bounds, process, step, None);
+                self.continue_call(bounds, process, step, None);
             }
             Action::Answer { process, at } => {
                 let reply = self.reply(bounds, process, at);
                 self.note_view(process, &reply, at);
-                let step = self.hand_in(process, Ok(reply));
-                self.go_on(bounds, process, step, None);
+                let step = self.handle_answer(process, Ok(reply));
+                self.continue_call(bounds, process, step, None);
             }
             Action::Lose { process } => self.lose(bounds, process),
             Action::Land { flight } => {
@@ -50,7 +50,7 @@ impl State {
                 self.gist.land(text);
             }
             Action::LandOn { flight, below } => {
-                self.vanishing -= 1;
+                self.lost_writes -= 1;
                 let text = self.lift(flight);
                 self.gist.land_on(below, text);
             }
@@ -77,12 +77,12 @@ impl State {
         Instant::BOOT + PAUSE * u32::from(self.pauses)
     }
 
-    /// What a process writes next. Leases and tokens tell the writers apart.
+    /// Returns the next record of a process. Leases and fencing tokens distinguish the writers.
     fn next_record(&mut self, process: usize) -> LeaderElectionRecord {
         let one = self.process(process);
         one.writes -= 1;
-        one.told.push(Told::Waiting);
-        let number = one.told.len();
+        one.reported.push(Reported::Waiting);
+        let number = one.reported.len();
         LeaderElectionRecord {
             holder_identity: NAMES[process].into(),
             lease_duration_seconds: 10 * (process as u64 + 1) + number as u64,
@@ -91,7 +91,7 @@ impl State {
         }
     }
 
-    /// The text of a write that lands.
+    /// Returns the text of a write that lands.
     fn lift(&mut self, flight: usize) -> Text {
         let flight = Arc::make_mut(&mut self.flights[flight]);
         if flight.landed > 0 {
@@ -109,13 +109,13 @@ impl State {
                 LockError::Unavailable("the answer was lost".into())
             }
         };
-        let step = self.hand_in(process, Err(error));
-        self.go_on(bounds, process, step, None);
+        let step = self.handle_answer(process, Err(error));
+        self.continue_call(bounds, process, step, None);
     }
 
-    // ---- the service ----
+    // ---- service ----
 
-    /// The answer to what a process asked for.
+    /// Returns the answer to the request of a process.
     fn reply(&self, bounds: &Bounds, process: usize, at: usize) -> Reply {
         match &self.processes[process].doing {
             Doing::Reading(request) => read(self, bounds, request, at),
@@ -123,24 +123,30 @@ impl State {
         }
     }
 
-    /// A revision reads the same whenever it is read; other answers are as of one.
+    /// A revision always reads the same; other answers are as of a revision.
     fn note_view(&mut self, process: usize, reply: &Reply, at: usize) {
         if !matches!(reply, Reply::Revision(_)) {
             self.process(process).view = at;
         }
     }
 
-    fn hand_in(&mut self, process: usize, reply: Result<Reply, LockError>) -> Step {
+    fn handle_answer(&mut self, process: usize, reply: Result<Reply, LockError>) -> Step {
         let now = self.now();
         let protocol = &mut self.process(process).protocol;
         protocol.handle_answer(now, answer(reply))
     }
 
-    // ---- the calls ----
+    // ---- calls ----
 
-    /// Goes on with a call until an answer is up to chance. The first request is answered as of
-    /// `at`.
-    fn go_on(&mut self, bounds: &Bounds, process: usize, mut step: Step, mut at: Option<usize>) {
+    /// Continues a call until an answer has several possibilities. The first request is answered as
+    /// of `at`.
+    fn continue_call(
+        &mut self,
+        bounds: &Bounds,
+        process: usize,
+        mut step: Step,
+        mut at: Option<usize>,
+    ) {
         loop {
             let request = match step {
                 Step::Done(outcome) => return self.done(process, outcome),
@@ -159,14 +165,14 @@ impl State {
             };
             let reply = read(self, bounds, &request, at);
             self.note_view(process, &reply, at);
-            step = self.hand_in(process, Ok(reply));
+            step = self.handle_answer(process, Ok(reply));
         }
     }
 
     fn send(&mut self, process: usize, content: String, supersedes: Revision) {
         let one = self.process(process);
         one.doing = Doing::Writing;
-        let number = one.told.len();
+        let number = one.reported.len();
         self.flights.push(Arc::new(Flight {
             id: WriteId { process, number },
             supersedes,
@@ -183,77 +189,80 @@ impl State {
         one.view = 0;
         match outcome {
             Outcome::Got(Ok(observed)) => {
-                let flaw = self.misjudged(process, &observed);
+                let flaw = self.wrong_result(process, &observed);
                 self.flaw = self.flaw.or(flaw);
             }
             Outcome::Got(Err(_)) => {}
-            Outcome::Wrote(result) => self.told(process, &result),
+            Outcome::Wrote(result) => self.reported(process, &result),
         }
     }
 
-    fn told(&mut self, process: usize, result: &Result<Written, LockError>) {
-        let number = self.processes[process].told.len();
+    fn reported(&mut self, process: usize, result: &Result<Written, LockError>) {
+        let number = self.processes[process].reported.len();
         let id = WriteId { process, number };
         let sent = self.flights.iter().any(|flight| flight.id == id);
-        let told = match result {
-            _ if !sent => Told::NotSent,
-            Ok(_) => Told::Success,
-            Err(LockError::Conflict) => Told::Conflict,
-            Err(_) => Told::Unknown,
+        let reported = match result {
+            _ if !sent => Reported::NotSent,
+            Ok(_) => Reported::Success,
+            Err(LockError::Conflict) => Reported::Conflict,
+            Err(_) => Reported::Unknown,
         };
-        self.process(process).told[number - 1] = told;
+        self.process(process).reported[number - 1] = reported;
         let seen = self.processes[process].protocol.effective();
         let by = seen.and_then(|(at, _)| self.gist.find(at));
-        let in_effect = by.map(|by| self.gist.entry(self.gist.entry(by).effect).write);
-        let flaw = match told {
-            Told::Success if in_effect != Some(Some(id)) => Some("a success without effect"),
-            Told::Conflict if in_effect == Some(Some(id)) => Some("a conflict with effect"),
+        let effective = by.map(|by| self.gist.entry(self.gist.entry(by).effect).write);
+        let flaw = match reported {
+            Reported::Success if effective != Some(Some(id)) => {
+                Some("a success that is not effective")
+            }
+            Reported::Conflict if effective == Some(Some(id)) => {
+                Some("a conflict that is effective")
+            }
             _ => None,
         };
         self.flaw = self.flaw.or(flaw);
     }
 
-    // ---- the rule ----
+    // ---- rule ----
 
-    /// Whether what a look showed differs from what the rule says.
-    fn misjudged(&self, process: usize, observed: &Observed) -> Option<Flaw> {
+    /// Returns how the result of a read differs from the rule.
+    fn wrong_result(&self, process: usize, observed: &Observed) -> Option<Flaw> {
         let seen = self.processes[process].protocol.effective();
         let Some(at) = seen.and_then(|(at, _)| self.gist.find(at)) else {
-            return Some("a look that saw nothing");
+            return Some("a read that observed nothing");
         };
-        self.misjudged_at(at, Some(process), observed)
+        self.wrong_result_at(at, Some(process), observed)
     }
 
-    fn misjudged_at(&self, at: usize, by: Option<usize>, observed: &Observed) -> Option<Flaw> {
+    fn wrong_result_at(&self, at: usize, by: Option<usize>, observed: &Observed) -> Option<Flaw> {
         let entry = self.gist.entry(at);
         let effect = self.gist.entry(entry.effect);
         let mine = effect.write.filter(|write| Some(write.process) == by);
         if observed.mine != mine.map(|write| write.number as u64) {
-            return Some("a look that takes others' writes for one's own, or the reverse");
+            return Some("a read that confuses own and other writes");
         }
         let plain = effect.write.is_none();
         if observed.foreign_wait != plain.then_some(entry.longest_lease.unwrap_or_default()) {
-            return Some("a look that misses what was overwritten");
+            return Some("a read that misses an overwritten lease");
         }
         if !shows(
             &observed.content,
             &effect.text,
             entry.longest_lease.is_some(),
         ) {
-            return Some("a look that shows something else than is in effect");
+            return Some("a read that shows an ineffective record");
         }
         if observed.highest_fencing_token < entry.highest_fencing_token {
-            return Some("a look that misses a token");
+            return Some("a read that misses a fencing token");
         }
         None
     }
 
-    /// What a process that knows nothing gets wrong about the newest revision, in however small pieces
-    /// it is shown the history.
-    pub fn flaw_seen_by_a_stranger(&self, bounds: &Bounds) -> Option<Flaw> {
+    /// Returns what a new process gets wrong about the head, with any page size.
+    pub fn flaw_for_new_process(&self, bounds: &Bounds) -> Option<Flaw> {
         let pages = [1, 2, bounds.page].into_iter();
         let mut flaws = pages.filter_map(|page| {
-            self.flaw_seen_in_pieces(&Bounds {
+            self.flaw_in_paged_read(&Bounds {
                 page,
                 ..bounds.clone()
             })
@@ -261,21 +270,21 @@ impl State {
         flaws.next()
     }
 
-    fn flaw_seen_in_pieces(&self, bounds: &Bounds) -> Option<Flaw> {
+    fn flaw_in_paged_read(&self, bounds: &Bounds) -> Option<Flaw> {
         let at = self.gist.head();
-        let mut protocol = new_protocol("stranger");
-        let Outcome::Got(Ok(observed)) = self.look_through(bounds, &mut protocol) else {
-            return Some("a look at the newest revision that fails");
+        let mut protocol = new_protocol("new");
+        let Outcome::Got(Ok(observed)) = self.read_fully(bounds, &mut protocol) else {
+            return Some("a failing read of the newest revision");
         };
         let expected = |at: usize| self.gist.entry(at).name;
         if protocol.effective() != Some((expected(at), expected(self.gist.entry(at).effect))) {
-            return Some("a stranger who disagrees with the rule");
+            return Some("a new process that disagrees with the rule");
         }
-        self.misjudged_at(at, None, &observed)
+        self.wrong_result_at(at, None, &observed)
     }
 
-    /// A whole look at the newest revision, in which nothing goes wrong.
-    pub fn look_through(&self, bounds: &Bounds, protocol: &mut GistProtocol) -> Outcome {
+    /// Reads the head completely without faults.
+    pub fn read_fully(&self, bounds: &Bounds, protocol: &mut GistProtocol) -> Outcome {
         let at = self.gist.head();
         let mut step = protocol.start_get();
         loop {
@@ -290,7 +299,7 @@ impl State {
     }
 }
 
-/// Whether `content` is what `text` holds. `was_record`: there is a record, or was one.
+/// Returns whether `content` matches `text`. `was_record` says that there is or was a record.
 fn shows(content: &Content, text: &Text, was_record: bool) -> bool {
     let lease = gist::number(text, "leaseDurationSeconds");
     let token = gist::number(text, "leaderTransitions");
@@ -312,11 +321,11 @@ fn answer(reply: Result<Reply, LockError>) -> Answer {
     }
 }
 
-/// A read, answered as of a revision.
+/// Returns the answer to a read as of a revision.
 fn read(state: &State, bounds: &Bounds, request: &Request, at: usize) -> Reply {
     match request {
         Request::Gist { etag, .. } if *etag == Some(etag_of(state, at)) => Reply::NotModified,
-        // An elector's lock neither wants all of a history nor makes gists.
+        // An elector's lock neither requests a whole history nor creates gists.
         Request::Gist { .. }
         | Request::History
         | Request::Write { .. }
@@ -349,7 +358,7 @@ fn etag_of(state: &State, at: usize) -> Arc<str> {
     state.gist.entry(at).name.to_string().into()
 }
 
-/// A person's record.
+/// Returns an operator's record.
 fn plain(lease: u64) -> Text {
     let text = format!(
         r#"{{"holderIdentity":"person","leaseDurationSeconds":{lease},"leaderTransitions":5}}"#
