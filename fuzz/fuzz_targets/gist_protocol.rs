@@ -1,4 +1,4 @@
-//! A sequence of answers into the gist lock's protocol.
+//! A sequence of answers to the gist lock's protocol.
 
 #![no_main]
 

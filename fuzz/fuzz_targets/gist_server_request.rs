@@ -1,4 +1,4 @@
-//! Requests in a row to the gist service.
+//! A sequence of requests to the gist service.
 
 #![no_main]
 

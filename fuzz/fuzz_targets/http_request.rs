@@ -1,4 +1,4 @@
-//! All that comes over one connection to the HTTP server.
+//! All bytes of one connection to the HTTP server.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The lease record: any text in the file that holds it.
+//! The lease record: any text in its file.
 
 #![no_main]
 

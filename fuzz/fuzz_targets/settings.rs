@@ -1,4 +1,4 @@
-//! The environment, and the languages its values are written in.
+//! The environment, and the languages of its values.
 
 #![no_main]
 

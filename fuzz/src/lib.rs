@@ -1,4 +1,5 @@
-//! What the fuzz targets check: the same functions that `tests/library/properties` runs in `make test`.
+//! Entry points of the fuzz targets: the checks of `tests/library/properties`, which `make test`
+//! runs too.
 
 #[path = "../../tests/library/properties/checks/mod.rs"]
 pub mod checks;

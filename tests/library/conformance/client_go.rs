@@ -7,14 +7,14 @@ use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::LockError;
 
 use crate::conformance::rig::{
-    Fate, Rig, START, config, finish, millis, outcome_unknown, seconds, unavailable,
+    CallOutcome, Rig, START, config, finish, millis, outcome_unknown, seconds, unavailable,
 };
 use crate::conformance::{assert_leads, rig, rig_with_record};
 
 // ---- TestTryAcquireOrRenew ----
 
 #[test]
-fn acquire_from_no_record() {
+fn acquires_without_record() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.ops, ["get", "create"]);
@@ -22,7 +22,7 @@ fn acquire_from_no_record() {
 }
 
 #[test]
-fn acquire_from_a_record_without_any_field() {
+fn acquires_record_without_fields() {
     let mut rig = rig_with_record("", 0, 0);
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.ops, ["get", "update"]);
@@ -30,7 +30,7 @@ fn acquire_from_a_record_without_any_field() {
 }
 
 #[test]
-fn acquire_when_the_records_own_short_lease_is_over() {
+fn acquires_after_records_own_short_lease() {
     let mut rig = rig_with_record("bing", 3, 0);
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.ops, ["get"]);
@@ -43,7 +43,7 @@ fn acquire_when_the_records_own_short_lease_is_over() {
 }
 
 #[test]
-fn acquire_from_an_empty_holder() {
+fn acquires_from_empty_holder() {
     let mut rig = rig_with_record("", 10, 0);
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.ops, ["get", "update"]);
@@ -52,7 +52,7 @@ fn acquire_from_an_empty_holder() {
 }
 
 #[test]
-fn acquire_from_another_whose_lease_is_over() {
+fn acquires_expired_lease_of_another_holder() {
     let mut rig = rig_with_record("bing", 10, 0);
     rig.run_for(seconds(10));
     assert_leads(&rig, 1);
@@ -60,7 +60,7 @@ fn acquire_from_another_whose_lease_is_over() {
 }
 
 #[test]
-fn do_not_acquire_from_another_whose_lease_is_not_over() {
+fn does_not_acquire_valid_lease() {
     let mut rig = rig_with_record("bing", 10, 0);
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.ops, ["get"]);
@@ -70,7 +70,7 @@ fn do_not_acquire_from_another_whose_lease_is_not_over() {
 }
 
 #[test]
-fn renew_what_is_held_already() {
+fn holder_renews_its_lease() {
     let mut rig = rig();
     rig.run_for(seconds(2));
     assert_eq!(rig.ops, ["get", "create", "update"]);
@@ -79,29 +79,30 @@ fn renew_what_is_held_already() {
 }
 
 #[test]
-fn no_event_is_recorded_by_a_candidate() {
+fn candidate_records_no_event() {
     let mut rig = rig_with_record("bing", 10, 0);
     rig.run_for(seconds(5));
     assert!(rig.events.is_empty());
 }
 
 #[test]
-fn a_second_process_of_the_same_name_is_another_candidate() {
+fn process_with_same_name_is_another_candidate() {
     let mut rig = rig_with_record("baz", 10, 4);
     rig.run_for(millis(9999));
     assert!(!rig.elector.is_leader());
-    assert_eq!(rig.notices, [Notice::SameName], "told once");
+    assert_eq!(rig.notices, [Notice::SameName], "reported once");
     rig.run_for(millis(1));
     assert_leads(&rig, 5);
 }
 
 #[test]
-fn one_that_stepped_down_and_comes_back_begins_a_new_term() {
+fn returning_leader_begins_new_term() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
-    rig.fates.extend(vec![Fate::Fails(unavailable()); 20]);
+    rig.outcomes
+        .extend(vec![CallOutcome::Fails(unavailable()); 20]);
     rig.run_to(|rig| !rig.stopped.is_empty());
-    rig.fates.clear();
+    rig.outcomes.clear();
     rig.run_to(|rig| rig.started.len() == 2);
     assert_leads(&rig, 1);
 }
@@ -109,7 +110,7 @@ fn one_that_stepped_down_and_comes_back_begins_a_new_term() {
 // ---- release ----
 
 #[test]
-fn release_looks_first_and_writes_an_empty_holder_for_one_second() {
+fn release_reads_then_writes_empty_holder() {
     let mut rig = rig_with_record("bing", 10, 6);
     rig.run_for(seconds(11));
     rig.ops.clear();
@@ -126,13 +127,13 @@ fn release_looks_first_and_writes_an_empty_holder_for_one_second() {
 }
 
 #[test]
-fn a_release_that_conflicts_is_tried_again() {
+fn conflicting_release_is_retried() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
     rig.ops.clear();
-    rig.fates.extend([
-        Fate::After(Duration::ZERO),
-        Fate::Fails(LockError::Conflict),
+    rig.outcomes.extend([
+        CallOutcome::After(Duration::ZERO),
+        CallOutcome::Fails(LockError::Conflict),
     ]);
     rig.elector.handle_cancel(rig.now);
     rig.run_for(Duration::ZERO);
@@ -142,13 +143,13 @@ fn a_release_that_conflicts_is_tried_again() {
 }
 
 #[test]
-fn a_release_whose_outcome_is_unknown_is_looked_for_before_it_is_tried_again() {
+fn unknown_release_is_read_before_retry() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
     rig.ops.clear();
-    rig.fates.extend([
-        Fate::After(Duration::ZERO),
-        Fate::LandsBut(outcome_unknown()),
+    rig.outcomes.extend([
+        CallOutcome::After(Duration::ZERO),
+        CallOutcome::LandsThenFails(outcome_unknown()),
     ]);
     rig.elector.handle_cancel(rig.now);
     rig.run_to(|rig| rig.elector.finished().is_some());
@@ -157,10 +158,11 @@ fn a_release_whose_outcome_is_unknown_is_looked_for_before_it_is_tried_again() {
 }
 
 #[test]
-fn a_release_that_never_succeeds_ends_with_the_renew_deadline() {
+fn failing_release_ends_at_renew_deadline() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
-    rig.fates.extend(vec![Fate::Fails(unavailable()); 1000]);
+    rig.outcomes
+        .extend(vec![CallOutcome::Fails(unavailable()); 1000]);
     rig.elector.handle_cancel(rig.now);
     rig.run_to(|rig| rig.elector.finished().is_some());
     assert_eq!(finish(&rig), Finish::NotReleased);
@@ -168,16 +170,17 @@ fn a_release_that_never_succeeds_ends_with_the_renew_deadline() {
 }
 
 #[test]
-fn cancelled_while_a_renewal_is_in_flight_the_release_still_happens() {
+fn cancel_during_renewal_still_releases() {
     for slow_op in 0..2 {
         let mut rig = rig();
         rig.run_for(Duration::ZERO);
-        // The renewal is slow, or it conflicts and the look after it is.
-        let slow = Fate::After(millis(800));
+        // The renewal is slow, or it conflicts and the read after it is slow.
+        let slow = CallOutcome::After(millis(800));
         if slow_op == 0 {
-            rig.fates.push_back(slow);
+            rig.outcomes.push_back(slow);
         } else {
-            rig.fates.extend([Fate::Fails(LockError::Conflict), slow]);
+            rig.outcomes
+                .extend([CallOutcome::Fails(LockError::Conflict), slow]);
         }
         rig.run_for(millis(2400));
         rig.elector.handle_cancel(rig.now);
@@ -189,7 +192,7 @@ fn cancelled_while_a_renewal_is_in_flight_the_release_still_happens() {
 }
 
 #[test]
-fn nothing_is_released_when_it_was_not_asked_for() {
+fn release_is_off_without_setting() {
     let mut rig = Rig::new(
         LeaderElectionConfig {
             release_on_cancel: false,
@@ -208,7 +211,7 @@ fn nothing_is_released_when_it_was_not_asked_for() {
 // ---- fast path ----
 
 #[test]
-fn a_leader_renews_without_looking() {
+fn leader_renews_without_reading() {
     let mut rig = rig();
     rig.run_for(seconds(4));
     assert_eq!(rig.ops, ["get", "create", "update", "update"]);
@@ -216,13 +219,13 @@ fn a_leader_renews_without_looking() {
 }
 
 #[test]
-fn a_conflict_on_the_fast_path_is_followed_by_one_slow_path() {
+fn fast_path_conflict_uses_slow_path() {
     let mut rig = rig();
-    rig.fates.extend([
-        Fate::After(Duration::ZERO),
-        Fate::After(Duration::ZERO),
-        Fate::After(Duration::ZERO),
-        Fate::Fails(LockError::Conflict),
+    rig.outcomes.extend([
+        CallOutcome::After(Duration::ZERO),
+        CallOutcome::After(Duration::ZERO),
+        CallOutcome::After(Duration::ZERO),
+        CallOutcome::Fails(LockError::Conflict),
     ]);
     rig.run_for(seconds(6));
     assert_eq!(

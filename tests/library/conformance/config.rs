@@ -1,4 +1,4 @@
-//! The rules of the configuration, each at its border.
+//! The rules of the configuration, each at its limit.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn broken(change: impl FnOnce(&mut LeaderElectionConfig)) -> Vec<ConfigError> {
 }
 
 #[test]
-fn each_rule_of_the_configuration_is_checked_at_its_border() {
+fn each_rule_is_checked_at_its_limit() {
     assert_eq!(
         LeaderElectionConfig::new("baz").validate(Some(seconds(2))),
         Ok(())
@@ -45,7 +45,7 @@ fn each_rule_of_the_configuration_is_checked_at_its_border() {
         config.termination_grace = Duration::MAX;
     });
     assert!(!endless.is_empty());
-    // 5 s + 2 s + 1 s + a thirtieth of the lease, with no lease shorter than 8.276 s.
+    // 5 s + 2 s + 1 s + a thirtieth of the lease; no lease below 8.276 s is long enough.
     let mut tight = config();
     tight.lease_duration = millis(8276);
     assert_eq!(tight.validate(None), Ok(()));
@@ -80,7 +80,7 @@ fn each_rule_of_the_configuration_is_checked_at_its_border() {
 }
 
 #[test]
-fn all_broken_rules_are_told_at_once() {
+fn all_broken_rules_are_reported() {
     let errors = broken(|config| {
         config.identity.clear();
         config.lease_duration = Duration::ZERO;
@@ -90,7 +90,7 @@ fn all_broken_rules_are_told_at_once() {
 }
 
 #[test]
-fn the_record_says_whole_seconds_rounded_up() {
+fn record_rounds_seconds_up() {
     let config = LeaderElectionConfig {
         lease_duration: millis(9001),
         ..config()

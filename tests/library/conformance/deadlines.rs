@@ -1,4 +1,4 @@
-//! What a leader does that cannot renew, and when: slow, hung and lost answers, a workload that stays.
+//! A leader that cannot renew: slow, hanging and lost answers, and a workload that does not stop.
 
 use std::time::Duration;
 
@@ -7,17 +7,18 @@ use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::LockError;
 
 use crate::conformance::rig::{
-    Fate, Rig, START, config, finish, millis, outcome_unknown, record, seconds, unavailable,
+    CallOutcome, Rig, START, config, finish, millis, outcome_unknown, record, seconds, unavailable,
 };
 use crate::conformance::{rig, rig_with_record};
 
-// ---- the deadlines of a leader ----
+// ---- deadlines of a leader ----
 
 #[test]
-fn a_leader_that_cannot_renew_steps_down_by_its_deadline() {
+fn leader_stops_by_its_deadline() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
-    rig.fates.extend(vec![Fate::Fails(unavailable()); 1000]);
+    rig.outcomes
+        .extend(vec![CallOutcome::Fails(unavailable()); 1000]);
     rig.run_to(|rig| !rig.stopped.is_empty());
     let (at, reason, kill_at) = rig.stopped[0];
     assert_eq!(at, START + config().renew_deadline);
@@ -29,10 +30,10 @@ fn a_leader_that_cannot_renew_steps_down_by_its_deadline() {
 }
 
 #[test]
-fn a_request_that_hangs_for_ever_cannot_delay_stepping_down() {
+fn hanging_request_cannot_delay_stop() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
-    rig.fates.push_back(Fate::Hangs);
+    rig.outcomes.push_back(CallOutcome::Hangs);
     rig.run_to(|rig| !rig.stopped.is_empty());
     assert_eq!(rig.stopped[0].0, START + config().renew_deadline);
     rig.run_for(seconds(3600));
@@ -44,23 +45,25 @@ fn a_request_that_hangs_for_ever_cannot_delay_stepping_down() {
 }
 
 #[test]
-fn the_lease_counts_from_before_the_request() {
+fn lease_counts_from_before_request() {
     let mut rig = rig();
-    rig.fates
-        .extend([Fate::After(Duration::ZERO), Fate::After(seconds(2))]);
+    rig.outcomes.extend([
+        CallOutcome::After(Duration::ZERO),
+        CallOutcome::After(seconds(2)),
+    ]);
     rig.run_to(|rig| !rig.started.is_empty());
     assert_eq!(rig.now, START + seconds(2));
     assert_eq!(rig.until, Some(START + config().renew_deadline));
 }
 
 #[test]
-fn an_answer_that_comes_too_late_does_not_begin_a_term() {
+fn late_answer_begins_no_term() {
     let mut rig = rig();
     let too_late = config().renew_deadline - config().retry_period + millis(1);
-    rig.fates.extend([
-        Fate::After(Duration::ZERO),
-        Fate::After(too_late),
-        Fate::After(millis(500)),
+    rig.outcomes.extend([
+        CallOutcome::After(Duration::ZERO),
+        CallOutcome::After(too_late),
+        CallOutcome::After(millis(500)),
     ]);
     rig.run_for(too_late + millis(499));
     assert!(!rig.elector.is_leader(), "less than a retry period is left");
@@ -69,10 +72,11 @@ fn an_answer_that_comes_too_late_does_not_begin_a_term() {
 }
 
 #[test]
-fn requests_of_a_leader_fit_into_half_of_what_is_left() {
+fn leaders_request_gets_half_remaining_time() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
-    rig.fates.extend(vec![Fate::Fails(unavailable()); 1000]);
+    rig.outcomes
+        .extend(vec![CallOutcome::Fails(unavailable()); 1000]);
     rig.run_to(|rig| !rig.stopped.is_empty());
     let limit = START + config().renew_deadline;
     for (at, timeout) in rig.times.iter().zip(&rig.timeouts).skip(2) {
@@ -83,10 +87,11 @@ fn requests_of_a_leader_fit_into_half_of_what_is_left() {
 }
 
 #[test]
-fn a_lost_answer_is_looked_for_and_counts_from_when_it_was_sent() {
+fn lost_answer_counts_from_sending() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
-    rig.fates.push_back(Fate::LandsBut(outcome_unknown()));
+    rig.outcomes
+        .push_back(CallOutcome::LandsThenFails(outcome_unknown()));
     rig.run_for(millis(2999));
     assert_eq!(rig.ops, ["get", "create", "update", "get"]);
     assert_eq!(
@@ -97,17 +102,18 @@ fn a_lost_answer_is_looked_for_and_counts_from_when_it_was_sent() {
 }
 
 #[test]
-fn a_lost_write_is_written_again_after_a_look() {
+fn lost_write_is_repeated_after_read() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
-    rig.fates.push_back(Fate::Fails(outcome_unknown()));
+    rig.outcomes
+        .push_back(CallOutcome::Fails(outcome_unknown()));
     rig.run_for(millis(2999));
     assert_eq!(rig.ops, ["get", "create", "update", "get", "update"]);
     assert!(rig.elector.is_leader());
 }
 
 #[test]
-fn a_leader_that_finds_another_holder_steps_down_at_once() {
+fn leader_stops_when_another_holds_lease() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
     rig.store.borrow_mut().put(record("bing", 10, 1));
@@ -118,7 +124,7 @@ fn a_leader_that_finds_another_holder_steps_down_at_once() {
 }
 
 #[test]
-fn with_exit_on_lost_lease_it_ends_after_the_first_term() {
+fn exit_on_lost_lease_ends_election() {
     let mut rig = Rig::new(
         LeaderElectionConfig {
             exit_on_lost_lease: true,
@@ -134,7 +140,7 @@ fn with_exit_on_lost_lease_it_ends_after_the_first_term() {
 }
 
 #[test]
-fn a_deadline_that_passed_while_the_machine_slept_is_noticed_on_waking() {
+fn deadline_passed_in_suspend_is_noticed() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
     rig.now = START + seconds(3600);
@@ -145,20 +151,21 @@ fn a_deadline_that_passed_while_the_machine_slept_is_noticed_on_waking() {
     assert_eq!(
         rig.stopped[0].2,
         START + config().renew_deadline + config().termination_grace,
-        "the workload's time was over long ago"
+        "the workload's deadline passed long ago"
     );
 }
 
 // ---- the workload ----
 
 #[test]
-fn nothing_is_claimed_or_released_while_the_workload_still_runs() {
+fn running_workload_blocks_claim_and_release() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(Duration::ZERO);
-    rig.fates.extend(vec![Fate::Fails(unavailable()); 1000]);
+    rig.outcomes
+        .extend(vec![CallOutcome::Fails(unavailable()); 1000]);
     rig.run_to(|rig| !rig.stopped.is_empty());
-    rig.fates.clear();
+    rig.outcomes.clear();
     rig.ops.clear();
     rig.run_for(seconds(60));
     assert!(rig.ops.iter().all(|op| *op == "get"), "{:?}", rig.ops);
@@ -168,7 +175,7 @@ fn nothing_is_claimed_or_released_while_the_workload_still_runs() {
 }
 
 #[test]
-fn a_polite_stop_renews_until_the_workload_has_gone_and_then_releases() {
+fn graceful_stop_renews_then_releases() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
@@ -185,7 +192,7 @@ fn a_polite_stop_renews_until_the_workload_has_gone_and_then_releases() {
 }
 
 #[test]
-fn a_workload_that_never_ends_is_not_released_over() {
+fn stuck_workload_is_never_released() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(Duration::ZERO);
@@ -196,7 +203,7 @@ fn a_workload_that_never_ends_is_not_released_over() {
 }
 
 #[test]
-fn a_lease_that_is_lost_during_a_polite_stop_hurries_the_workload() {
+fn lease_lost_while_stopping_shortens_kill() {
     let mut rig = Rig::new(
         LeaderElectionConfig {
             stop_timeout: seconds(60),
@@ -207,17 +214,18 @@ fn a_lease_that_is_lost_during_a_polite_stop_hurries_the_workload() {
     rig.obedient = false;
     rig.run_for(Duration::ZERO);
     rig.elector.handle_cancel(rig.now);
-    rig.fates.extend(vec![Fate::Fails(unavailable()); 1000]);
+    rig.outcomes
+        .extend(vec![CallOutcome::Fails(unavailable()); 1000]);
     rig.run_to(|rig| rig.stopped.len() == 2);
     assert_eq!(rig.stopped[1].1, StopReason::RenewDeadline);
     assert!(rig.stopped[1].2 < rig.stopped[0].2);
     assert_eq!(rig.events, ["baz became leader", "baz stopped leading"]);
 }
 
-// ---- stopping without ever having led ----
+// ---- stopping without a term ----
 
 #[test]
-fn a_candidate_that_is_stopped_ends_at_once_and_writes_nothing() {
+fn stopped_candidate_ends_without_writing() {
     let mut rig = rig_with_record("bing", 10, 0);
     rig.run_for(seconds(3));
     rig.elector.handle_cancel(rig.now);
@@ -228,9 +236,9 @@ fn a_candidate_that_is_stopped_ends_at_once_and_writes_nothing() {
 }
 
 #[test]
-fn a_candidate_that_is_stopped_while_it_looks_does_not_wait_for_the_answer() {
+fn stopped_candidate_abandons_its_read() {
     let mut rig = rig();
-    rig.fates.push_back(Fate::Hangs);
+    rig.outcomes.push_back(CallOutcome::Hangs);
     rig.run_for(seconds(1));
     rig.elector.handle_cancel(rig.now);
     rig.run_for(Duration::ZERO);
@@ -244,7 +252,7 @@ fn confirming() -> Rig {
 }
 
 #[test]
-fn a_claim_is_followed_by_a_second_write_before_anything_starts() {
+fn claim_is_confirmed_before_workload_starts() {
     let mut rig = confirming();
     rig.run_for(millis(999));
     assert_eq!(rig.ops, ["get", "create", "get"]);
@@ -261,7 +269,7 @@ fn a_claim_is_followed_by_a_second_write_before_anything_starts() {
 }
 
 #[test]
-fn a_claim_that_is_cancelled_before_it_is_confirmed_is_released() {
+fn cancelled_claim_is_released() {
     let mut rig = confirming();
     rig.run_for(millis(500));
     rig.elector.handle_cancel(rig.now);
@@ -273,7 +281,7 @@ fn a_claim_that_is_cancelled_before_it_is_confirmed_is_released() {
 }
 
 #[test]
-fn a_claim_that_another_overwrites_does_not_lead() {
+fn overwritten_claim_does_not_lead() {
     let mut rig = confirming();
     rig.run_for(millis(500));
     rig.store.borrow_mut().put(record("bing", 10, 0));
@@ -283,17 +291,17 @@ fn a_claim_that_another_overwrites_does_not_lead() {
 }
 
 #[test]
-fn renewals_come_a_retry_period_after_the_last_was_sent_and_a_delay_after_its_answer() {
+fn renewals_keep_retry_period_and_delay() {
     let mut rig = confirming();
     rig.run_for(seconds(1));
-    rig.fates.push_back(Fate::After(millis(1500)));
+    rig.outcomes.push_back(CallOutcome::After(millis(1500)));
     rig.run_for(seconds(6));
-    // Sent at 3 s and answered at 4.5 s: confirmed not before 5.5 s.
+    // Sent at 3 s and answered at 4.5 s: confirmed no earlier than 5.5 s.
     let calls: Vec<Duration> = rig.times[3..].iter().map(|at| at.since(START)).collect();
     assert_eq!(calls[..3], [seconds(1), seconds(3), millis(5500)]);
 }
 
-/// When the updates were sent, in milliseconds since the start.
+/// Returns when the updates were sent, in milliseconds since the start.
 fn updates(rig: &Rig) -> Vec<u128> {
     let calls = rig.ops.iter().zip(&rig.times);
     let updates = calls.filter(|(op, _)| **op == "update");
@@ -301,22 +309,22 @@ fn updates(rig: &Rig) -> Vec<u128> {
 }
 
 #[test]
-fn what_others_write_after_a_claim_is_seen_by_a_look_and_the_delay_counts_from_there() {
+fn foreign_write_after_claim_restarts_delay() {
     let mut rig = confirming();
     rig.run_for(millis(100));
-    rig.store.borrow_mut().beside += 1;
+    rig.store.borrow_mut().foreign_writes += 1;
     rig.run_for(seconds(1));
-    assert!(rig.started.is_empty(), "the look was at 250 ms");
+    assert!(rig.started.is_empty(), "the read was at 250 ms");
     rig.run_for(millis(200));
     assert_eq!(rig.started, [(START + millis(1250), 0)]);
     assert_eq!(updates(&rig), [1250]);
 }
 
 #[test]
-fn a_write_of_others_right_before_the_confirming_one_takes_a_further_one() {
+fn foreign_write_before_confirmation_repeats_it() {
     let mut rig = confirming();
     rig.run_for(millis(900));
-    rig.store.borrow_mut().beside += 1;
+    rig.store.borrow_mut().foreign_writes += 1;
     rig.run_for(millis(1099));
     assert_eq!(updates(&rig), [1000]);
     assert!(rig.started.is_empty());
@@ -325,7 +333,7 @@ fn a_write_of_others_right_before_the_confirming_one_takes_a_further_one() {
 }
 
 #[test]
-fn a_renewal_that_others_disturbed_is_followed_by_one_that_confirms_it() {
+fn disturbed_renewal_is_confirmed_again() {
     let config = LeaderElectionConfig {
         renew_deadline: millis(6600),
         ..config()
@@ -333,7 +341,7 @@ fn a_renewal_that_others_disturbed_is_followed_by_one_that_confirms_it() {
     let usable = config.usable_lease();
     let mut rig = Rig::new(config, Some(seconds(1)));
     rig.run_for(millis(2500));
-    rig.store.borrow_mut().beside += 1;
+    rig.store.borrow_mut().foreign_writes += 1;
     rig.run_for(seconds(1));
     assert_eq!(updates(&rig), [1000, 3000]);
     assert_eq!(rig.until, Some(START + usable), "still from the claim");
@@ -343,31 +351,31 @@ fn a_renewal_that_others_disturbed_is_followed_by_one_that_confirms_it() {
 }
 
 #[test]
-fn a_leader_among_others_looks_before_it_renews_and_needs_no_further_write() {
+fn disturbed_leader_reads_before_renewing() {
     let mut rig = confirming();
     rig.run_for(millis(2500));
-    rig.store.borrow_mut().beside += 1;
+    rig.store.borrow_mut().foreign_writes += 1;
     rig.run_for(millis(1600));
     assert_eq!(updates(&rig), [1000, 3000, 4000]);
     for cycle in 1..10 {
-        // Somebody writes in the first half of every period.
-        rig.store.borrow_mut().beside += 1;
+        // A foreign write in the first half of every period.
+        rig.store.borrow_mut().foreign_writes += 1;
         rig.run_for(seconds(2));
         assert_eq!(updates(&rig).len(), 3 + cycle);
     }
     assert!(rig.stopped.is_empty());
 }
 
-/// Two leaders of two locks in one store that would not do so could write in step for ever.
+/// Otherwise two leaders of two locks in one store could write in step forever.
 #[test]
-fn after_a_renewal_that_others_disturbed_the_next_one_waits_until_they_are_silent() {
+fn next_renewal_waits_for_silence() {
     let mut rig = confirming();
     rig.run_for(millis(2500));
-    rig.store.borrow_mut().beside += 1;
+    rig.store.borrow_mut().foreign_writes += 1;
     rig.run_for(millis(1400));
     assert_eq!(updates(&rig), [1000, 3000]);
-    // Seen by the look at 4000 ms, and then no more.
-    rig.store.borrow_mut().beside += 1;
+    // Read at 4000 ms, and not again.
+    rig.store.borrow_mut().foreign_writes += 1;
     rig.run_for(millis(1099));
     assert_eq!(updates(&rig), [1000, 3000]);
     rig.run_for(millis(1));
@@ -376,11 +384,11 @@ fn after_a_renewal_that_others_disturbed_the_next_one_waits_until_they_are_silen
 }
 
 #[test]
-fn a_leader_whom_others_never_leave_in_peace_writes_nevertheless() {
+fn constantly_disturbed_leader_still_renews() {
     let mut rig = confirming();
     rig.run_for(millis(2900));
     for _ in 0..40 {
-        rig.store.borrow_mut().beside += 1;
+        rig.store.borrow_mut().foreign_writes += 1;
         rig.run_for(millis(200));
         if !rig.stopped.is_empty() {
             break;
@@ -392,23 +400,25 @@ fn a_leader_whom_others_never_leave_in_peace_writes_nevertheless() {
 }
 
 #[test]
-fn a_look_that_fails_before_a_renewal_does_not_delay_it() {
+fn failed_read_does_not_delay_renewal() {
     let mut rig = confirming();
     rig.run_for(millis(100));
-    rig.fates.push_back(Fate::Fails(unavailable()));
+    rig.outcomes.push_back(CallOutcome::Fails(unavailable()));
     rig.run_for(seconds(1));
-    assert_eq!(rig.timeouts[2], millis(750), "a hung one ends in time");
+    assert_eq!(rig.timeouts[2], millis(750), "a hanging one times out");
     assert_eq!(updates(&rig), [1000]);
     assert_eq!(rig.started, [(START + seconds(1), 0)]);
 }
 
 #[test]
-fn a_renewal_for_which_the_lock_has_to_look_first_is_preceded_by_a_look() {
+fn renewal_reads_first_when_required() {
     let mut rig = rig();
     rig.run_for(Duration::ZERO);
     rig.ops.clear();
-    rig.fates
-        .push_back(Fate::Fails(LockError::Unfinished("look first".into())));
+    rig.outcomes
+        .push_back(CallOutcome::Fails(LockError::Unfinished(
+            "read first".into(),
+        )));
     rig.run_for(seconds(3));
     assert_eq!(rig.ops, ["update", "get", "update"]);
     assert!(rig.elector.is_leader() && rig.stopped.is_empty());

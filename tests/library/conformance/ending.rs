@@ -1,4 +1,4 @@
-//! Stepping down for another one, and giving up: what client-go leaves to its callers.
+//! Stepping down for another candidate, and giving up: what client-go leaves to its callers.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::Content;
 
 use crate::conformance::rig::{
-    Fate, Rig, START, SharedStore, config, finish, millis, record, seconds, unavailable,
+    CallOutcome, Rig, START, SharedStore, config, finish, millis, record, seconds, unavailable,
 };
 use crate::conformance::{assert_leads, rig, rig_with_record};
 
 // ---- stepping down ----
 
 #[test]
-fn a_leader_that_steps_down_gives_the_lease_back_and_claims_nothing_for_a_lease() {
+fn stepping_down_releases_and_backs_off() {
     let mut rig = rig();
     rig.run_for(seconds(1));
     assert!(rig.elector.handle_step_down(rig.now));
@@ -26,13 +26,13 @@ fn a_leader_that_steps_down_gives_the_lease_back_and_claims_nothing_for_a_lease(
     assert_eq!(
         rig.now,
         since + config().lease_duration,
-        "nobody else wanted it"
+        "no other candidate wanted it"
     );
     assert_leads(&rig, 1);
 }
 
 #[test]
-fn another_candidate_leads_after_a_leader_has_stepped_down() {
+fn another_candidate_leads_after_step_down() {
     let store = SharedStore::default();
     let mut leader = Rig::join(config(), None, store.clone(), 1);
     let other = LeaderElectionConfig {
@@ -53,7 +53,7 @@ fn another_candidate_leads_after_a_leader_has_stepped_down() {
 }
 
 #[test]
-fn who_steps_down_waits_for_its_workload_and_renews_meanwhile() {
+fn stepping_down_renews_until_workload_stops() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
@@ -68,7 +68,7 @@ fn who_steps_down_waits_for_its_workload_and_renews_meanwhile() {
 }
 
 #[test]
-fn who_does_not_lead_cannot_step_down() {
+fn standby_cannot_step_down() {
     let mut rig = rig_with_record("bing", 10, 0);
     rig.run_for(seconds(1));
     assert!(!rig.elector.handle_step_down(rig.now));
@@ -77,19 +77,19 @@ fn who_does_not_lead_cannot_step_down() {
 }
 
 #[test]
-fn a_second_wish_to_step_down_changes_nothing() {
+fn second_step_down_changes_nothing() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
     assert!(rig.elector.handle_step_down(rig.now));
     assert!(!rig.elector.handle_step_down(rig.now));
-    assert_eq!(rig.stopped.len(), 0, "told when it is asked for actions");
+    assert_eq!(rig.stopped.len(), 0, "reported with the next actions");
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.stopped.len(), 1);
 }
 
 #[test]
-fn stepping_down_gives_the_lease_back_and_stays_whatever_the_settings_say() {
+fn stepping_down_ignores_release_settings() {
     let mut rig = Rig::new(
         LeaderElectionConfig {
             release_on_cancel: false,
@@ -106,22 +106,23 @@ fn stepping_down_gives_the_lease_back_and_stays_whatever_the_settings_say() {
 }
 
 #[test]
-fn who_cannot_give_the_lease_back_stands_back_all_the_same() {
+fn failed_release_still_backs_off() {
     let mut rig = rig();
     rig.run_for(seconds(1));
-    rig.fates.extend(vec![Fate::Fails(unavailable()); 1000]);
+    rig.outcomes
+        .extend(vec![CallOutcome::Fails(unavailable()); 1000]);
     rig.elector.handle_step_down(rig.now);
     rig.run_for(config().renew_deadline);
     assert_eq!(rig.elector.finished(), None);
     assert_eq!(rig.store.borrow().record().holder_identity, "baz");
-    rig.fates.clear();
+    rig.outcomes.clear();
     let since = rig.now;
     rig.run_to(|rig| rig.started.len() == 2);
     assert!(rig.now >= since + config().lease_duration);
 }
 
 #[test]
-fn a_stop_while_stepping_down_ends_it_for_good() {
+fn stop_while_stepping_down_ends_election() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
@@ -134,7 +135,7 @@ fn a_stop_while_stepping_down_ends_it_for_good() {
 }
 
 #[test]
-fn a_workload_that_never_ends_is_not_stepped_down_over() {
+fn stuck_workload_blocks_step_down() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
@@ -144,9 +145,9 @@ fn a_workload_that_never_ends_is_not_stepped_down_over() {
     assert_eq!(rig.store.borrow().record().holder_identity, "baz");
 }
 
-/// At the time of its KILL nothing is reaped yet.
+/// At the time of its SIGKILL nothing is reaped yet.
 #[test]
-fn what_is_killed_at_the_last_moment_may_still_be_reaped() {
+fn late_kill_leaves_time_to_reap() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
@@ -160,9 +161,9 @@ fn what_is_killed_at_the_last_moment_may_still_be_reaped() {
     assert_eq!(rig.store.borrow().record().holder_identity, "");
 }
 
-/// Its guard ended the workload in time, or does so now; word of that comes after the alarm.
+/// Its guard stopped the workload in time or stops it now; the report arrives after the timeout.
 #[test]
-fn who_stood_still_hears_what_became_of_its_workload_before_it_gives_that_up() {
+fn resumed_elector_hears_of_workload_first() {
     for stood_still in [35, 3_600] {
         let mut rig = rig();
         rig.obedient = false;
@@ -180,7 +181,7 @@ fn who_stood_still_hears_what_became_of_its_workload_before_it_gives_that_up() {
 
 // ---- giving up ----
 
-fn rig_that_tries(patience: Duration) -> Rig {
+fn rig_with_max_wait(patience: Duration) -> Rig {
     let config = LeaderElectionConfig {
         give_up_after: Some(patience),
         ..config()
@@ -189,8 +190,8 @@ fn rig_that_tries(patience: Duration) -> Rig {
 }
 
 #[test]
-fn a_candidate_that_does_not_lead_in_time_gives_up() {
-    let mut rig = rig_that_tries(seconds(9));
+fn candidate_gives_up_after_max_wait() {
+    let mut rig = rig_with_max_wait(seconds(9));
     rig.store.borrow_mut().put(record("bing", 10, 0));
     rig.run_for(millis(8_999));
     assert_eq!(rig.elector.finished(), None);
@@ -200,19 +201,19 @@ fn a_candidate_that_does_not_lead_in_time_gives_up() {
 }
 
 #[test]
-fn a_candidate_that_leads_in_time_does_not_give_up_later() {
-    let mut rig = rig_that_tries(seconds(11));
+fn timely_leader_does_not_give_up() {
+    let mut rig = rig_with_max_wait(seconds(11));
     rig.store.borrow_mut().put(record("bing", 10, 0));
     rig.run_for(seconds(60));
     assert_leads(&rig, 1);
-    // It lost the lease, and stands on.
+    // It lost the lease, and stays a candidate.
     rig.store.borrow_mut().put(record("bing", 10, 2));
     rig.run_for(seconds(60));
     assert_leads(&rig, 3);
 }
 
 #[test]
-fn a_claim_that_is_not_confirmed_in_time_is_given_back() {
+fn unconfirmed_claim_is_released_on_time() {
     let config = LeaderElectionConfig {
         give_up_after: Some(millis(500)),
         ..config()
@@ -239,9 +240,9 @@ fn put_aged(rig: &Rig, holder: &str, age: u64) {
 }
 
 #[test]
-fn a_term_that_ended_too_lately_keeps_a_candidate_from_leading() {
-    // Of a release the term ended when it was written, of a holder at the end of the lease; two
-    // seconds more, as dates have whole ones.
+fn recent_term_prevents_leading() {
+    // After a release the term ended with the write, otherwise with the lease; plus two seconds,
+    // because dates are whole seconds.
     for (holder, age, leads) in [
         ("", 0, false),
         ("", 61, false),
@@ -266,11 +267,11 @@ fn a_term_that_ended_too_lately_keeps_a_candidate_from_leading() {
 }
 
 #[test]
-fn another_one_that_is_seen_to_lead_ends_the_wait() {
+fn observed_leader_ends_wait() {
     let mut rig = rig_unless_led_within(seconds(60));
     put_aged(&rig, "bing", 300);
     rig.run_for(seconds(5));
-    assert_eq!(rig.elector.finished(), None, "it is waited for");
+    assert_eq!(rig.elector.finished(), None, "the candidate waits");
     put_aged(&rig, "bing", 0);
     rig.run_for(seconds(2));
     assert_eq!(finish(&rig), Finish::LedRecently);
@@ -278,11 +279,11 @@ fn another_one_that_is_seen_to_lead_ends_the_wait() {
 }
 
 #[test]
-fn where_nobody_ever_led_or_a_floor_was_laid_a_candidate_leads() {
+fn candidate_leads_without_earlier_term() {
     let mut rig = rig_unless_led_within(seconds(60));
     rig.run_for(seconds(30));
     assert_leads(&rig, 0);
-    // A floor has no date.
+    // A checkpoint has no date.
     let mut rig = rig_unless_led_within(seconds(60));
     rig.store.borrow_mut().put(record("", 1, 4));
     rig.run_for(seconds(1));
@@ -290,7 +291,7 @@ fn where_nobody_ever_led_or_a_floor_was_laid_a_candidate_leads() {
 }
 
 #[test]
-fn a_record_without_a_date_may_be_of_just_now() {
+fn record_without_date_counts_as_recent() {
     let mut rig = rig_unless_led_within(seconds(60));
     rig.store.borrow_mut().put(record("bing", 10, 4));
     rig.run_for(Duration::ZERO);
@@ -298,7 +299,7 @@ fn a_record_without_a_date_may_be_of_just_now() {
 }
 
 #[test]
-fn who_has_led_and_lost_the_lease_to_another_has_failed() {
+fn leader_that_lost_lease_fails() {
     let mut rig = rig_unless_led_within(seconds(60));
     rig.run_for(seconds(1));
     put_aged(&rig, "bing", 0);
@@ -308,7 +309,7 @@ fn who_has_led_and_lost_the_lease_to_another_has_failed() {
 }
 
 #[test]
-fn what_is_no_record_keeps_nobody_from_leading_after_its_wait() {
+fn invalid_record_delays_but_allows_leading() {
     let mut rig = rig_unless_led_within(seconds(60));
     let mut store = rig.store.borrow_mut();
     store.put_content(Content::Deleted);

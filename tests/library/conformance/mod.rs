@@ -1,5 +1,6 @@
-//! client-go's own cases (`tools/leaderelection`), on a lock with a true compare-and-swap, and what
-//! is not tested there: deadlines, slow, hung and lost answers, stops at every point.
+//! client-go's own cases (`tools/leaderelection`) on a lock with a true compare-and-swap, and cases
+//! that client-go does not test: deadlines, slow, hanging and lost answers, and stops at every
+//! point.
 
 mod client_go;
 mod config;

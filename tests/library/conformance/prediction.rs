@@ -1,4 +1,4 @@
-//! Looks that are aimed at the leader's renewals.
+//! Polls aimed at the predicted renewals of the leader.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use elector::election::time::Instant;
 
 use crate::conformance::rig::{Rig, config, millis, record, seconds};
 
-/// The default times but for the lease, so that it is over soon.
-fn times(seed: u64) -> LeaderElectionConfig {
+/// The default timings except the lease, which is shorter.
+fn timings(seed: u64) -> LeaderElectionConfig {
     LeaderElectionConfig {
         retry_period: seconds(8),
         poll_period: seconds(2),
@@ -19,9 +19,9 @@ fn times(seed: u64) -> LeaderElectionConfig {
     }
 }
 
-/// A candidate that has followed a leader for so many renewals, the last one of which has just landed.
+/// Returns a candidate that has observed this many renewals, the last of which has just landed.
 fn following(seed: u64, renewals: usize, min_poll_interval: Duration) -> Rig {
-    let mut rig = Rig::new(times(seed), None);
+    let mut rig = Rig::new(timings(seed), None);
     rig.elector.handle_min_poll_interval(min_poll_interval);
     for _ in 0..renewals {
         rig.store.borrow_mut().put(record("bing", 30, 0));
@@ -31,7 +31,7 @@ fn following(seed: u64, renewals: usize, min_poll_interval: Duration) -> Rig {
     rig
 }
 
-/// How long after the end of the lease it leads if the leader is dead now.
+/// Returns how long after the expiry it leads if the leader dies now.
 fn late(mut rig: Rig) -> Duration {
     let dead: Instant = rig.now;
     rig.run_to(|rig| !rig.started.is_empty());
@@ -39,7 +39,7 @@ fn late(mut rig: Rig) -> Duration {
 }
 
 #[test]
-fn a_leader_that_was_followed_for_a_while_is_succeeded_at_once() {
+fn predicted_leader_is_replaced_immediately() {
     for seed in 0..50 {
         let late = late(following(seed, 6, Duration::ZERO));
         assert!(late <= millis(130), "{seed}: {late:?}");
@@ -47,7 +47,7 @@ fn a_leader_that_was_followed_for_a_while_is_succeeded_at_once() {
 }
 
 #[test]
-fn one_that_was_seen_for_the_first_time_is_within_a_poll() {
+fn unpredicted_leader_is_replaced_within_poll() {
     let late: Vec<Duration> = (0..50)
         .map(|seed| late(following(seed, 1, Duration::ZERO)))
         .collect();
@@ -56,37 +56,37 @@ fn one_that_was_seen_for_the_first_time_is_within_a_poll() {
 }
 
 #[test]
-fn aimed_looks_are_few() {
+fn predicted_polls_are_few() {
     let mut rig = following(3, 20, Duration::ZERO);
     let before = rig.ops.len();
     for _ in 0..50 {
         rig.run_for(seconds(8));
         rig.store.borrow_mut().put(record("bing", 30, 0));
     }
-    let looks = rig.ops.len() - before;
-    // Four a renewal come anyway.
-    assert!((200..300).contains(&looks), "{looks}");
+    let reads = rig.ops.len() - before;
+    // Four polls per renewal happen anyway.
+    assert!((200..300).contains(&reads), "{reads}");
 }
 
 #[test]
-fn looks_between_two_renewals_come_at_other_times_for_each_candidate() {
-    let mut moments = Vec::new();
+fn candidates_poll_at_different_times() {
+    let mut offsets = Vec::new();
     for seed in 0..40 {
         let mut rig = following(seed, 6, Duration::ZERO);
         let landed = rig.now;
         rig.run_for(seconds(7));
         let second = rig.times.iter().rev().map(|at| at.since(landed));
         let second = second.take_while(|since| !since.is_zero());
-        moments.extend(second.filter(|since| *since > millis(300)).min());
+        offsets.extend(second.filter(|since| *since > millis(300)).min());
     }
-    moments.sort_unstable();
-    assert!(moments[0] < millis(800) && moments[39] > millis(1_700));
-    let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]);
-    assert!(gaps.max() < Some(millis(400)), "{moments:?}");
+    offsets.sort_unstable();
+    assert!(offsets[0] < millis(800) && offsets[39] > millis(1_700));
+    let gaps = offsets.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(gaps.max() < Some(millis(400)), "{offsets:?}");
 }
 
 #[test]
-fn where_looks_are_dear_none_is_aimed() {
+fn slow_polls_are_not_predicted() {
     let mut rig = following(1, 10, seconds(6));
     let before = rig.ops.len();
     rig.run_for(seconds(7));

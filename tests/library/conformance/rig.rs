@@ -1,9 +1,9 @@
-//! An elector under virtual time, on a lock in memory with a true compare-and-swap.
+//! An elector in virtual time, with a lock in memory that has a true compare-and-swap.
 
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each test file uses its own part"
+    reason = "each test file uses another part"
 )]
 
 use std::cell::RefCell;
@@ -19,7 +19,7 @@ use elector::election::lock::{Content, LockError, Observed, Written};
 use elector::election::record::LeaderElectionRecord;
 use elector::election::time::Instant;
 
-/// Where every test begins: long after boot, so that nothing is at zero by accident.
+/// Start of every test, long after boot so that no time is zero by accident.
 pub const START: Instant = Instant::from_boot(Duration::from_secs(100_000));
 
 pub const fn seconds(seconds: u64) -> Duration {
@@ -30,27 +30,27 @@ pub const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// What becomes of a call, where it is not simply carried out.
+/// Outcome of a call that does not simply succeed.
 #[derive(Clone, Debug)]
-pub enum Fate {
+pub enum CallOutcome {
     /// It is carried out, and answered after this time.
     After(Duration),
-    /// It fails in this way, and is not carried out.
+    /// It fails with this error, and is not carried out.
     Fails(LockError),
-    /// It is carried out, and yet the answer is this.
-    LandsBut(LockError),
-    /// It is never answered, nor carried out.
+    /// It is carried out, but answered with this error.
+    LandsThenFails(LockError),
+    /// It is neither carried out nor answered.
     Hangs,
 }
 
-/// The store: a record, and who wrote it.
+/// The store: a record and its writer.
 #[derive(Debug, Default)]
 pub struct Store {
     pub content: Option<Content>,
     pub version: u64,
-    /// How often somebody wrote beside the record.
-    pub beside: u64,
-    /// The process that wrote what is there, and the number of its write.
+    /// Number of foreign writes that did not change the record.
+    pub foreign_writes: u64,
+    /// Process that wrote the content, and the number of its write.
     pub writer: Option<(u64, u64)>,
     pub foreign_wait: Option<Duration>,
     pub age: Option<Duration>,
@@ -63,7 +63,7 @@ impl Store {
         record.cloned().expect("there is a record")
     }
 
-    /// Another process of ours writes.
+    /// Writes as another process of the program would.
     pub fn put(&mut self, record: LeaderElectionRecord) {
         self.highest_fencing_token = self
             .highest_fencing_token
@@ -93,7 +93,7 @@ pub fn record(holder: &str, lease_seconds: u64, transitions: u64) -> LeaderElect
     }
 }
 
-/// client-go's times in its tests: a lease of 10 s.
+/// Timings of client-go's tests: a lease of 10 s.
 pub fn config() -> LeaderElectionConfig {
     LeaderElectionConfig {
         lease_duration: seconds(10),
@@ -112,29 +112,29 @@ enum Answer {
     Wrote(Result<Written, LockError>),
 }
 
-/// The state of the store: the version of the record, and how often somebody wrote beside it.
+/// State of the store: version of the record, and number of other foreign writes.
 type State = (u64, u64);
 
-/// One elector, its lock, and its clock.
+/// One elector, its lock and its clock.
 pub struct Rig {
     pub elector: LeaderElector,
     pub store: SharedStore,
     pub now: Instant,
     process: u64,
     writes: u64,
-    seen: Option<u64>,
-    /// The newest state that an answer showed, and since when it is known.
+    observed: Option<u64>,
+    /// Newest state that an answer showed, and since when it is known.
     newest: Option<(State, Instant)>,
-    /// The state that the answer on its way shows.
+    /// State that the answer in flight shows.
     shown: State,
     pending: Option<(Instant, Option<Answer>)>,
-    /// What becomes of the calls to come; they are simply carried out once this is empty.
-    pub fates: VecDeque<Fate>,
-    /// The names of the calls made.
+    /// Outcomes of the next calls; once empty, calls succeed.
+    pub outcomes: VecDeque<CallOutcome>,
+    /// Names of the calls made.
     pub ops: Vec<&'static str>,
-    /// How long each call was given.
+    /// Timeout of each call.
     pub timeouts: Vec<Duration>,
-    /// When each call was made.
+    /// Time of each call.
     pub times: Vec<Instant>,
     pub events: Vec<String>,
     pub leaders: Vec<String>,
@@ -142,7 +142,7 @@ pub struct Rig {
     pub started: Vec<(Instant, u64)>,
     pub stopped: Vec<(Instant, StopReason, Instant)>,
     pub until: Option<Instant>,
-    /// Whether the workload goes as soon as it is told to.
+    /// Whether the workload stops as soon as it is told to.
     pub obedient: bool,
 }
 
@@ -166,11 +166,11 @@ impl Rig {
             now: START,
             process,
             writes: 0,
-            seen: None,
+            observed: None,
             newest: None,
             shown: (0, 0),
             pending: None,
-            fates: VecDeque::new(),
+            outcomes: VecDeque::new(),
             ops: Vec::new(),
             timeouts: Vec::new(),
             times: Vec::new(),
@@ -184,7 +184,7 @@ impl Rig {
         }
     }
 
-    /// Runs until `duration` has passed, and stays there.
+    /// Runs until `duration` has passed.
     pub fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
         self.run_until(end, |_| false);
@@ -193,12 +193,12 @@ impl Rig {
         self.act();
     }
 
-    /// Runs until `done`, at most for an hour. Panics if it does not come to that.
+    /// Runs until `done` returns true, for at most an hour; panics otherwise.
     pub fn run_to(&mut self, done: impl Fn(&Rig) -> bool) {
         let end = self.now + seconds(3600);
         assert!(
             self.run_until(end, done),
-            "it never came to that: {:?}",
+            "condition never reached: {:?}",
             self.ops
         );
     }
@@ -239,7 +239,7 @@ impl Rig {
         };
         match answer {
             Answer::Got(Ok(observed)) => {
-                self.learn();
+                self.note_answer();
                 let head_known_since = self.newest.map(|(_, since)| since);
                 let observed = Observed {
                     head_known_since,
@@ -250,15 +250,15 @@ impl Rig {
             Answer::Got(failed) => self.elector.handle_got(self.now, failed),
             Answer::Wrote(result) => {
                 if result.is_ok() {
-                    self.learn();
+                    self.note_answer();
                 }
                 self.elector.handle_wrote(self.now, result);
             }
         }
     }
 
-    /// The answer that comes now shows the state of the store.
-    fn learn(&mut self) {
+    /// Notes that an answer shows the current state of the store.
+    fn note_answer(&mut self) {
         if self.newest.is_none_or(|(state, _)| state != self.shown) {
             self.newest = Some((self.shown, self.now));
         }
@@ -302,12 +302,12 @@ impl Rig {
         if record.is_some() {
             self.writes += 1;
         }
-        let (delay, answer) = match self.fates.pop_front() {
+        let (delay, answer) = match self.outcomes.pop_front() {
             None => (Duration::ZERO, Some(self.carry_out(op, record))),
-            Some(Fate::After(delay)) => (delay, Some(self.carry_out(op, record))),
-            Some(Fate::Hangs) => (timeout, None),
-            Some(Fate::Fails(error)) => (Duration::ZERO, Some(failed(op, error))),
-            Some(Fate::LandsBut(error)) => {
+            Some(CallOutcome::After(delay)) => (delay, Some(self.carry_out(op, record))),
+            Some(CallOutcome::Hangs) => (timeout, None),
+            Some(CallOutcome::Fails(error)) => (Duration::ZERO, Some(failed(op, error))),
+            Some(CallOutcome::LandsThenFails(error)) => {
                 self.carry_out(op, record);
                 (Duration::ZERO, Some(failed(op, error)))
             }
@@ -317,20 +317,20 @@ impl Rig {
 
     fn carry_out(&mut self, op: &str, record: Option<LeaderElectionRecord>) -> Answer {
         let mut store = self.store.borrow_mut();
-        let below = (store.version, store.beside);
+        let below = (store.version, store.foreign_writes);
         let Some(record) = record else {
-            self.seen = Some(store.version);
+            self.observed = Some(store.version);
             self.shown = below;
             return Answer::Got(Ok(observe(&store, self.process)));
         };
         let absent = !matches!(store.content, Some(Content::Record(_)));
-        if self.seen != Some(store.version) || (op == "create" && !absent) {
+        if self.observed != Some(store.version) || (op == "create" && !absent) {
             return Answer::Wrote(Err(LockError::Conflict));
         }
         store.put(record);
         store.writer = Some((self.process, self.writes));
-        self.seen = Some(store.version);
-        self.shown = (store.version, store.beside);
+        self.observed = Some(store.version);
+        self.shown = (store.version, store.foreign_writes);
         let known = self.newest.filter(|(newest, _)| *newest == below);
         Answer::Wrote(Ok(Written {
             head_known_since: known.map(|(_, since)| since),
@@ -362,14 +362,14 @@ fn observe(store: &Store, process: u64) -> Observed {
 }
 
 pub fn unavailable() -> LockError {
-    LockError::Unavailable("the store is away".into())
+    LockError::Unavailable("the store is unavailable".into())
 }
 
 pub fn outcome_unknown() -> LockError {
-    LockError::OutcomeUnknown("no answer came".into())
+    LockError::OutcomeUnknown("no answer".into())
 }
 
-/// How it ended; panics if it did not.
+/// Returns how the election ended; panics if it did not.
 pub fn finish(rig: &Rig) -> Finish {
     rig.elector.finished().expect("it has ended")
 }

@@ -1,4 +1,4 @@
-//! How far apart candidates write that may all take the lease at the same time.
+//! Staggered claims of candidates that may acquire simultaneously.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use elector::election::lock::Content;
 
 use crate::conformance::rig::{Rig, START, config, millis, record, seconds};
 
-/// `TAKEOVER_STAGGER`, so to speak.
+/// `TAKEOVER_STAGGER`.
 const LONGEST: Duration = Duration::from_millis(400);
 
-/// For how many candidates it is drawn.
+/// Number of candidates.
 const DRAWS: u64 = 300;
 
-fn standing(seed: u64) -> Rig {
+fn candidate_at_expiry(seed: u64) -> Rig {
     let config = LeaderElectionConfig {
         takeover_stagger: LONGEST,
         seed,
@@ -22,34 +22,34 @@ fn standing(seed: u64) -> Rig {
     Rig::new(config, None)
 }
 
-/// How long after it might, each of them takes a lease: that of a record which it sees first, or which
-/// is renewed before its eyes and then no more.
-fn drawn(first_look: bool) -> Vec<Duration> {
-    let mut drawn: Vec<Duration> = (0..DRAWS)
+/// Returns the delay of each candidate's claim after expiry. The record is either observed first at
+/// the start, or renewed once while it is observed.
+fn delays(at_start: bool) -> Vec<Duration> {
+    let mut delays: Vec<Duration> = (0..DRAWS)
         .map(|seed| {
-            let mut rig = standing(seed);
+            let mut rig = candidate_at_expiry(seed);
             rig.store.borrow_mut().put(record("bing", 3, 0));
             let mut since = START;
-            if !first_look {
+            if !at_start {
                 rig.run_for(millis(500));
                 rig.store.borrow_mut().put(record("bing", 3, 0));
-                let looks = rig.ops.len();
-                rig.run_to(|rig| rig.ops.len() > looks);
+                let reads = rig.ops.len();
+                rig.run_to(|rig| rig.ops.len() > reads);
                 since = rig.now;
             }
             rig.run_to(|rig| !rig.started.is_empty());
             rig.now.since(since + seconds(3))
         })
         .collect();
-    drawn.sort_unstable();
-    drawn
+    delays.sort_unstable();
+    delays
 }
 
-/// Drawn evenly up to `longest`.
-fn is_even(drawn: &[Duration], longest: Duration) {
-    assert!(drawn.last() <= Some(&longest), "{:?}", drawn.last());
-    for (number, stagger) in drawn.iter().enumerate() {
-        let expected = longest.mul_f64((number as f64 + 0.5) / drawn.len() as f64);
+/// Asserts that the delays are spread evenly up to `longest`.
+fn assert_even(delays: &[Duration], longest: Duration) {
+    assert!(delays.last() <= Some(&longest), "{:?}", delays.last());
+    for (number, stagger) in delays.iter().enumerate() {
+        let expected = longest.mul_f64((number as f64 + 0.5) / delays.len() as f64);
         let off = expected.abs_diff(*stagger);
         assert!(off < longest / 8, "{number}: {stagger:?}");
     }
@@ -57,44 +57,44 @@ fn is_even(drawn: &[Duration], longest: Duration) {
 
 #[test]
 fn takeover_stagger_is_drawn_evenly() {
-    is_even(&drawn(false), LONGEST);
+    assert_even(&delays(false), LONGEST);
 }
 
 #[test]
-fn of_those_that_start_together_few_are_the_first_however_many_they_are() {
-    let drawn = drawn(true);
-    assert!(drawn.last() <= Some(&(LONGEST * 3)));
-    // While the first one's claim is on its way. Drawn evenly they would be a quarter.
-    let meanwhile = |of: usize| {
-        let group: Vec<Duration> = drawn.iter().step_by(drawn.len() / of).copied().collect();
+fn few_of_simultaneous_starts_claim_first() {
+    let delays = delays(true);
+    assert!(delays.last() <= Some(&(LONGEST * 3)));
+    // Claims before the first one is visible. Spread evenly they would be a quarter.
+    let early_claims = |of: usize| {
+        let group: Vec<Duration> = delays.iter().step_by(delays.len() / of).copied().collect();
         let close = group
             .iter()
             .filter(|&&other| other < group[0] + millis(300));
         close.count()
     };
     for of in [3, 10, 30, 100, 300] {
-        assert!(meanwhile(of) <= 12, "{of}: {}", meanwhile(of));
+        assert!(early_claims(of) <= 12, "{of}: {}", early_claims(of));
     }
 }
 
 #[test]
-fn a_lease_that_is_free_from_the_start_is_taken_as_far_apart() {
-    let mut moments: Vec<Duration> = (0..DRAWS)
+fn free_lease_claims_are_staggered() {
+    let mut times: Vec<Duration> = (0..DRAWS)
         .map(|seed| {
-            let mut rig = standing(seed);
+            let mut rig = candidate_at_expiry(seed);
             rig.store.borrow_mut().put_content(Content::NeverWritten);
             rig.run_to(|rig| !rig.started.is_empty());
             rig.now.since(START)
         })
         .collect();
-    moments.sort_unstable();
-    assert!(moments[0] > Duration::ZERO && moments[299] <= LONGEST * 3);
-    assert!(moments[150] - moments[0] > LONGEST, "{moments:?}");
+    times.sort_unstable();
+    assert!(times[0] > Duration::ZERO && times[299] <= LONGEST * 3);
+    assert!(times[150] - times[0] > LONGEST, "{times:?}");
 }
 
 #[test]
-fn nothing_keeps_a_candidate_from_what_is_its_own() {
-    let mut rig = standing(1);
+fn own_lease_is_claimed_without_stagger() {
+    let mut rig = candidate_at_expiry(1);
     rig.run_to(|rig| !rig.started.is_empty());
     let since = rig.now;
     rig.elector.handle_step_down(rig.now);

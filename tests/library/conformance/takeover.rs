@@ -1,4 +1,4 @@
-//! When a candidate takes the lease, and when it leaves it alone.
+//! When a candidate acquires the lease, and when it does not.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use elector::election::lock::Content;
 use elector::election::record::LeaderElectionRecord;
 
 use crate::conformance::rig::{
-    Fate, Rig, START, SharedStore, config, millis, record, seconds, unavailable,
+    CallOutcome, Rig, START, SharedStore, config, millis, record, seconds, unavailable,
 };
 use crate::conformance::{assert_leads, rig, rig_with, rig_with_record};
 
 #[test]
-fn the_lease_is_taken_exactly_when_it_may_be_and_after_another_look() {
+fn expired_lease_is_claimed_after_read() {
     let mut rig = Rig::new(
         LeaderElectionConfig {
             poll_period: seconds(4),
@@ -28,7 +28,7 @@ fn the_lease_is_taken_exactly_when_it_may_be_and_after_another_look() {
 }
 
 #[test]
-fn polls_are_spread_by_a_tenth_of_their_period_at_most() {
+fn poll_jitter_is_at_most_tenth() {
     let mut rig = rig_with_record("bing", 3600, 0);
     rig.run_for(seconds(600));
     let gaps: Vec<Duration> = rig
@@ -45,7 +45,7 @@ fn polls_are_spread_by_a_tenth_of_their_period_at_most() {
 }
 
 #[test]
-fn a_renewal_seen_starts_the_wait_anew() {
+fn observed_renewal_restarts_wait() {
     let mut rig = rig_with_record("bing", 5, 0);
     for _ in 0..10 {
         rig.run_for(seconds(3));
@@ -57,7 +57,7 @@ fn a_renewal_seen_starts_the_wait_anew() {
 }
 
 #[test]
-fn an_overwritten_record_is_waited_for_whatever_it_says() {
+fn overwritten_lease_is_always_awaited() {
     for content in [
         Content::Record(record("", 0, 0).into()),
         Content::Record(record("bing", 1, 0).into()),
@@ -75,7 +75,7 @@ fn an_overwritten_record_is_waited_for_whatever_it_says() {
 }
 
 #[test]
-fn an_overwritten_record_is_waited_for_as_long_as_our_own_lease_at_least() {
+fn overwritten_lease_lasts_own_duration() {
     let mut rig = rig_with(Content::Deleted);
     rig.store.borrow_mut().foreign_wait = Some(Duration::ZERO);
     rig.run_for(millis(9_999));
@@ -85,7 +85,7 @@ fn an_overwritten_record_is_waited_for_as_long_as_our_own_lease_at_least() {
 }
 
 #[test]
-fn the_token_is_above_every_one_seen_in_effect_or_not() {
+fn token_exceeds_every_observed_token() {
     let mut rig = rig_with_record("", 10, 3);
     rig.store.borrow_mut().highest_fencing_token = Some(41);
     rig.run_for(Duration::ZERO);
@@ -93,7 +93,7 @@ fn the_token_is_above_every_one_seen_in_effect_or_not() {
 }
 
 #[test]
-fn a_record_long_gone_is_claimed_on_the_first_look_only() {
+fn old_record_is_claimed_on_first_read() {
     let old = |age| {
         let rig = rig_with_record("bing", 100, 0);
         rig.store.borrow_mut().age = Some(age);
@@ -112,17 +112,18 @@ fn a_record_long_gone_is_claimed_on_the_first_look_only() {
     later.store.borrow_mut().put(record("bong", 100, 0));
     later.store.borrow_mut().age = Some(seconds(100_000));
     later.run_for(seconds(99));
-    assert!(later.started.is_empty(), "not the first look");
+    assert!(later.started.is_empty(), "not the first read");
 }
 
 #[test]
-fn a_store_that_is_away_is_asked_less_and_less_but_for_ever() {
+fn unavailable_store_is_polled_less_often() {
     let mut rig = rig();
-    rig.fates.extend(vec![Fate::Fails(unavailable()); 100]);
+    rig.outcomes
+        .extend(vec![CallOutcome::Fails(unavailable()); 100]);
     rig.run_for(seconds(3600));
     assert!(
         rig.elector.is_leader(),
-        "it came back after a hundred failures"
+        "the store returned after a hundred failures"
     );
     let gaps: Vec<Duration> = rig.times[..100]
         .windows(2)
@@ -133,7 +134,7 @@ fn a_store_that_is_away_is_asked_less_and_less_but_for_ever() {
 }
 
 #[test]
-fn two_candidates_take_turns_and_never_lead_together() {
+fn two_candidates_never_lead_together() {
     let store = SharedStore::default();
     let mut baz = Rig::join(config(), Some(seconds(1)), store.clone(), 1);
     let other = LeaderElectionConfig {
@@ -146,14 +147,15 @@ fn two_candidates_take_turns_and_never_lead_together() {
     for turn in 0..200 {
         // One of the two cannot reach the store for a while.
         let away = if turn % 2 == 0 { &mut baz } else { &mut bing };
-        away.fates.extend(vec![Fate::Fails(unavailable()); 20]);
+        away.outcomes
+            .extend(vec![CallOutcome::Fails(unavailable()); 20]);
         for _ in 0..300 {
             baz.run_for(millis(100));
             bing.run_for(millis(100));
             assert!(!(baz.elector.is_leader() && bing.elector.is_leader()));
         }
-        baz.fates.clear();
-        bing.fates.clear();
+        baz.outcomes.clear();
+        bing.outcomes.clear();
         let token = [&baz, &bing]
             .iter()
             .filter_map(|rig| rig.started.last())
@@ -166,7 +168,7 @@ fn two_candidates_take_turns_and_never_lead_together() {
 }
 
 #[test]
-fn unknown_fields_survive_every_rewrite() {
+fn unknown_fields_survive_rewrites() {
     let mut held = record("", 10, 3);
     held.other
         .insert("preferredHolder".into(), "cleopatra".into());
