@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::str::FromStr;
 
 /// An address to listen on.
@@ -103,39 +103,31 @@ fn bind_all(port: u16) -> io::Result<Vec<TcpListener>> {
     };
     let port = v6.local_addr()?.port();
     let mut listeners = vec![v6];
-    match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
-        // `bindv6only` is 1: `[::]` does not accept IPv4.
-        Ok(v4) => listeners.push(v4),
-        // The usual case: `[::]` also accepts IPv4. Or there is no IPv4.
-        Err(e) => log::trace!("http: no IPv4 listener beside [::]:{port}: {e}"),
-    }
+    // Fails where `[::]` also accepts IPv4, which is usual, or where there is no IPv4. Otherwise
+    // `bindv6only` is 1.
+    listeners.extend(TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)));
     Ok(listeners)
 }
 
 /// Binds all addresses of a host name that can be bound, with the same port.
-fn bind_host(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
+fn bind_host(host: &str, mut port: u16) -> io::Result<Vec<TcpListener>> {
+    let mut addrs: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    addrs.sort_unstable();
+    addrs.dedup();
     let mut listeners: Vec<TcpListener> = Vec::new();
-    let mut port = port;
-    let mut failed = None;
-    let mut tried: Vec<IpAddr> = Vec::new();
-    for ip in (host, port).to_socket_addrs()?.map(|addr| addr.ip()) {
-        if tried.contains(&ip) {
-            continue;
-        }
-        tried.push(ip);
-        match TcpListener::bind(SocketAddr::new(ip, port)) {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for addr in addrs {
+        match TcpListener::bind((addr.ip(), port)) {
             Ok(listener) => {
                 port = listener.local_addr()?.port();
                 listeners.push(listener);
             }
             Err(e) if e.kind() == io::ErrorKind::AddrInUse => return Err(e),
-            Err(e) => failed = Some(e),
+            Err(e) => failed = e,
         }
     }
     if listeners.is_empty() {
-        return Err(failed.unwrap_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, "the host has no address")
-        }));
+        return Err(failed);
     }
     Ok(listeners)
 }

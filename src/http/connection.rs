@@ -25,9 +25,6 @@ const LINGER_BYTES: usize = 256 * 1024;
 /// connection. A response that fits the system's buffers is sent immediately.
 const SEND_GRACE: Duration = Duration::from_millis(100);
 
-/// Maximum size of a body that is copied behind its head, so that both go out in one packet.
-const SMALL_BODY: usize = 16 * 1024;
-
 /// An accepted connection.
 pub(super) struct Connection {
     pub(super) stream: Arc<TcpStream>,
@@ -74,12 +71,12 @@ impl Connection {
         slot.set_busy();
         let keep_alive = content.keep_alive;
         let head_only = content.method == "HEAD";
-        let request = Request::new(
+        let request = Request {
             content,
-            self.peer,
-            Arc::clone(&self.stream),
-            Arc::clone(&self.shutdown),
-        );
+            peer: self.peer,
+            stream: Arc::clone(&self.stream),
+            shutdown: Arc::clone(&self.shutdown),
+        };
         // Catches a panic only in builds with `panic = "unwind"`.
         let reply = catch_unwind(AssertUnwindSafe(|| handler(&request))).unwrap_or_else(|_| {
             log::error!(
@@ -125,29 +122,19 @@ impl Connection {
     /// Sends a response; returns whether all of it was sent.
     fn send(&self, response: &Response, head_only: bool, close: bool) -> bool {
         let deadline = Instant::now() + self.limits.write_timeout;
-        let body = response.wire_body(head_only);
-        let mut first = response.head(close);
-        let rest = if body.len() <= SMALL_BODY {
-            first.extend_from_slice(body);
-            &[]
-        } else {
-            body
-        };
-        self.write(&first, deadline)
-            .and_then(|()| self.write(rest, deadline))
-            .is_ok()
+        let bytes = response.to_bytes(head_only, close);
+        self.write(&bytes, deadline).is_ok()
     }
 
+    /// Sends the response up to the middle of its body, or of its head if it has no body.
     fn send_truncated(&self, response: &Response, head_only: bool, slot: &Slot) {
         let deadline = Instant::now() + self.limits.write_timeout;
-        let mut bytes = response.head(false);
-        let body = response.wire_body(head_only);
-        let kept = if body.is_empty() {
-            bytes.len() / 2
-        } else {
-            bytes.len() + body.len() / 2
+        let bytes = response.to_bytes(head_only, false);
+        let head = response.to_bytes(true, false).len();
+        let kept = match bytes.len() - head {
+            0 => head / 2,
+            body => head + body / 2,
         };
-        bytes.extend_from_slice(body);
         if self.write(&bytes[..kept], deadline).is_ok() {
             self.linger(slot);
         }

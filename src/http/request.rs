@@ -36,27 +36,13 @@ pub(super) struct RequestContent {
 /// A completely received request.
 #[derive(Debug)]
 pub struct Request {
-    content: RequestContent,
-    peer: SocketAddr,
-    stream: Arc<TcpStream>,
-    shutdown: Arc<ShutdownFlag>,
+    pub(super) content: RequestContent,
+    pub(super) peer: SocketAddr,
+    pub(super) stream: Arc<TcpStream>,
+    pub(super) shutdown: Arc<ShutdownFlag>,
 }
 
 impl Request {
-    pub(super) fn new(
-        content: RequestContent,
-        peer: SocketAddr,
-        stream: Arc<TcpStream>,
-        shutdown: Arc<ShutdownFlag>,
-    ) -> Self {
-        Self {
-            content,
-            peer,
-            stream,
-            shutdown,
-        }
-    }
-
     /// Returns the method, in the client's case.
     #[must_use]
     pub fn method(&self) -> &str {

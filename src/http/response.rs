@@ -1,5 +1,7 @@
 //! Responses: what a handler returns, and their bytes on the connection.
 
+use ureq::http::StatusCode;
+
 /// A handler's instruction for the connection.
 #[non_exhaustive]
 pub enum Reply {
@@ -75,73 +77,41 @@ impl Response {
         self.status
     }
 
-    /// Returns the body.
-    #[must_use]
-    pub fn body(&self) -> &[u8] {
-        &self.body
-    }
-
     /// Returns whether the status excludes a body and a length (RFC 9110, 8.6).
     fn is_bodiless(&self) -> bool {
         matches!(self.status, 100..=199 | 204 | 304)
     }
 
+    /// Returns the bytes to send. A response to HEAD, or with a status without a body, has only a head.
+    pub(super) fn to_bytes(&self, head_only: bool, close: bool) -> Vec<u8> {
+        let mut head = self.head(close).into_bytes();
+        if !head_only && !self.is_bodiless() {
+            head.extend_from_slice(&self.body);
+        }
+        head
+    }
+
     /// Returns the status line and headers, including the empty line.
-    pub(super) fn head(&self, close: bool) -> Vec<u8> {
+    fn head(&self, close: bool) -> String {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
-            head.push_str(name);
-            head.push_str(": ");
-            head.push_str(value);
-            head.push_str("\r\n");
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
         if !self.is_bodiless() {
-            head.push_str(&format!("Content-Length: {}\r\n", self.body().len()));
+            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
         }
         if close {
             head.push_str("Connection: close\r\n");
         }
         head.push_str("\r\n");
-        head.into_bytes()
-    }
-
-    /// Returns the body to send: none for HEAD and for statuses without a body.
-    pub(super) fn wire_body(&self, head_only: bool) -> &[u8] {
-        if head_only || self.is_bodiless() {
-            &[]
-        } else {
-            self.body()
-        }
+        head
     }
 }
 
 fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        304 => "Not Modified",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        413 => "Content Too Large",
-        417 => "Expectation Failed",
-        422 => "Unprocessable Entity",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        _ => "Status",
-    }
+    let status = StatusCode::from_u16(status).ok();
+    let reason = status.and_then(|status| status.canonical_reason());
+    reason.unwrap_or("Status")
 }
 
 #[cfg(test)]
@@ -151,9 +121,8 @@ mod tests {
     #[test]
     fn header_value_cannot_forge_header() {
         let response = Response::new(200).header("X-Name", "a\r\nSet-Cookie: b".to_owned());
-        let head = String::from_utf8(response.head(false)).unwrap();
         assert_eq!(
-            head,
+            response.head(false),
             "HTTP/1.1 200 OK\r\nX-Name: a  Set-Cookie: b\r\nContent-Length: 0\r\n\r\n"
         );
     }
@@ -161,11 +130,8 @@ mod tests {
     #[test]
     fn status_304_has_no_body_or_length() {
         let response = Response::json(304, "ignored");
-        assert!(
-            !String::from_utf8(response.head(true))
-                .unwrap()
-                .contains("Content-Length")
-        );
-        assert!(response.wire_body(false).is_empty());
+        let bytes = String::from_utf8(response.to_bytes(false, true)).unwrap();
+        assert!(!bytes.contains("Content-Length"), "{bytes}");
+        assert!(bytes.ends_with("\r\n\r\n"), "{bytes}");
     }
 }

@@ -212,10 +212,8 @@ impl Server {
 /// Answers 503. The response fits a new socket's buffer, so it does not block the accept thread.
 fn reject(mut stream: &TcpStream) {
     let response = Response::text(503, "too many connections\n");
-    let mut bytes = response.head(true);
-    bytes.extend_from_slice(response.body());
     if stream.set_nonblocking(true).is_ok() {
-        let _ = stream.write(&bytes);
+        let _ = stream.write(&response.to_bytes(false, true));
     }
     let _ = stream.shutdown(Shutdown::Write);
 }

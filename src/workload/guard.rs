@@ -141,7 +141,7 @@ impl<'a> Guard<'a> {
             killing: false,
             escaping: false,
             control: Some(control),
-            lines: LineBuffer::new(),
+            lines: LineBuffer::default(),
             report,
             signals,
             timer: Timer::new()?,

@@ -180,12 +180,6 @@ pub struct LineBuffer {
 }
 
 impl LineBuffer {
-    /// Creates an empty buffer.
-    #[must_use]
-    pub fn new() -> Self {
-        LineBuffer::default()
-    }
-
     /// Appends bytes. Take all lines out before pushing more, and stop at the first error.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -312,7 +306,7 @@ mod tests {
     }
 
     fn lines_of(chunks: &[&[u8]]) -> Vec<Result<String, MessageError>> {
-        let mut lines = LineBuffer::new();
+        let mut lines = LineBuffer::default();
         let mut all = Vec::new();
         for chunk in chunks {
             lines.push(chunk);

@@ -244,7 +244,7 @@ impl Trial {
             folder,
             control: Some(control),
             report,
-            lines: LineBuffer::new(),
+            lines: LineBuffer::default(),
             mark,
             reaped: false,
         }

@@ -206,7 +206,7 @@ fn read_reports(
     reports: &mut PipeReader,
     sender: &SyncSender<Event>,
 ) -> Result<(), MessageError> {
-    let mut lines = LineBuffer::new();
+    let mut lines = LineBuffer::default();
     let mut buffer = [0; 512];
     while let Ok(length @ 1..) = reports.read(&mut buffer) {
         lines.push(&buffer[..length]);

@@ -36,7 +36,7 @@ impl Run {
             state: GuardState::new(candidate.config.termination_grace),
             ready_at,
             stopped: false,
-            pipe: LineBuffer::new(),
+            pipe: LineBuffer::default(),
             cut: false,
             ending: false,
             runs_at: None,

@@ -254,7 +254,7 @@ impl Run {
             valid_until: leading.valid_until,
             kill_at: None,
             follows,
-            reports: LineBuffer::new(),
+            reports: LineBuffer::default(),
             unread: false,
         }));
     }
