@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::rule::{
-    Base, EffectiveRevision, Known, Missing, RevisionContent, resolve,
+    Base, EffectiveRevision, HistoryScan, Known, Missing, RevisionContent, resolve,
 };
 use elector::lock::gist::stored::Stored;
 use elector::lock::gist::wire::{Commit, Text};
@@ -106,7 +106,7 @@ impl Gist {
                 complete: known == commits.len(),
                 contents,
             };
-            match resolve(view, base) {
+            match resolve(view, base, &mut HistoryScan::default()) {
                 Ok(effective) => return (effective, asked),
                 Err(Missing::Older) => {
                     assert!(known < commits.len(), "it asks for more than exists");

@@ -22,7 +22,7 @@ use ureq::http::{self, HeaderValue, Response};
 
 use super::limiter::RequestLimiter;
 use super::token::AccessTokenKind;
-use super::wire::head::{Asked, Head};
+use super::wire::head::{Head, unclear};
 use super::wire::request::{HttpRequest, Method};
 use super::wire::target::{ApiUrl, GistId, check_file_name};
 use super::wire::{self, Answer, Request, Target};
@@ -237,7 +237,7 @@ impl GistClient {
             }
             Err(error) => {
                 self.stats.update(|stats| stats.unanswered += 1);
-                (None, unanswered(self.failure(request, error)))
+                (None, unanswered(Self::failure(request, error)))
             }
         }
     }
@@ -293,17 +293,10 @@ impl GistClient {
     }
 
     /// Returns what a call without an answer means.
-    fn failure(&self, request: &Request, error: CallError) -> LockError {
+    fn failure(request: &Request, error: CallError) -> LockError {
         match error {
             CallError::NotSent(why) => LockError::Unavailable(why),
-            CallError::MayHaveLanded(why) => {
-                let asked = Asked {
-                    api: &self.target.api,
-                    write: request.is_write(),
-                    limits_before: 0,
-                };
-                asked.unclear(why)
-            }
+            CallError::MayHaveLanded(why) => unclear(request.is_write(), why),
         }
     }
 

@@ -33,12 +33,10 @@ pub mod stored;
 pub mod token;
 pub mod wire;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
-use self::stored::Stored;
 use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
@@ -76,12 +74,6 @@ impl GistLock {
             client,
             clock,
         }
-    }
-
-    /// Returns the effective content, as of the last call.
-    #[must_use]
-    pub fn stored(&self) -> Option<&Arc<Stored>> {
-        self.protocol.stored()
     }
 
     /// Returns the file that holds the record, once it is known.

@@ -66,18 +66,13 @@ impl ObservedBuilder {
         }
         let origin = effective.stored.origin();
         let conditional = origin.is_some();
+        let age = self.age(effective);
         Ok(Observed {
             content: content(effective),
             resource_version: self.resource_version,
             mine: origin.and_then(|origin| self.number(&origin.write_id)),
-            age: if conditional {
-                self.age(effective)
-            } else {
-                None
-            },
-            dated: self
-                .age(effective)
-                .filter(|_| !is_checkpoint(&effective.stored)),
+            age: age.filter(|_| conditional),
+            dated: age.filter(|_| !is_checkpoint(&effective.stored)),
             foreign_wait: (!conditional).then_some(effective.longest_lease.unwrap_or_default()),
             record_lost,
             head_known_since,
@@ -90,14 +85,13 @@ impl ObservedBuilder {
     /// # Errors
     /// [`LockError::Refused`].
     pub(super) fn check_protocol(effective: &EffectiveRevision) -> Result<(), LockError> {
-        if effective.newer_protocol.is_none() {
-            return Ok(());
+        match effective.newer_protocol {
+            None => Ok(()),
+            Some(newer) => Err(LockError::Refused(format!(
+                "the gist's record follows protocol {newer}, which this elector does not understand; \
+                 upgrade this elector"
+            ))),
         }
-        Err(LockError::Refused(format!(
-            "the gist's record follows protocol {}, which this elector does not understand; upgrade \
-             this elector",
-            effective.newer_protocol.unwrap_or_default()
-        )))
     }
 
     /// Returns the number of this process's write with this id, if it is one.

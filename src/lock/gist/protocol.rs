@@ -132,12 +132,6 @@ impl GistProtocol {
             .min_poll_interval(now, self.effective().is_some())
     }
 
-    /// Returns the effective content, as far as it is known.
-    #[must_use]
-    pub fn stored(&self) -> Option<&Arc<Stored>> {
-        Some(&self.reader.effective()?.stored)
-    }
-
     /// Begins a `get`.
     pub fn start_get(&mut self) -> Step {
         if std::mem::take(&mut self.serve_next) {

@@ -12,7 +12,7 @@ use super::pages::{PageOutcome, Pages};
 use super::revision::Revision;
 use super::rule::{
     Base, EffectiveRevision, HistoryScan, Known, Missing, RevisionContent, RevisionContents,
-    resolve_with,
+    resolve,
 };
 use super::stored::Stored;
 use super::wire::{Commit, GistPage, Request, Text};
@@ -306,7 +306,7 @@ impl Reader {
             complete: true,
             contents: &self.contents,
         };
-        let effective = resolve_with(top, None, &mut HistoryScan::default()).ok()?;
+        let effective = resolve(top, None, &mut HistoryScan::default()).ok()?;
         Some(EffectiveRevision {
             settled: false,
             ..effective
@@ -365,7 +365,7 @@ impl Reader {
             complete: self.complete,
             contents: &self.contents,
         };
-        match resolve_with(known, self.base.as_ref(), &mut self.scan) {
+        match resolve(known, self.base.as_ref(), &mut self.scan) {
             Ok(effective) => Ok(Read::Known(effective)),
             Err(missing) => self.ask(missing).map(Read::Ask),
         }

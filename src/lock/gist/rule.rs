@@ -148,20 +148,12 @@ pub enum Missing {
 
 /// Finds the effective revision at the newest known revision.
 ///
-/// `base` is a shortcut; it is ignored if `known.commits` does not contain it.
+/// `base` is a shortcut; it is ignored if `known.commits` does not contain it. `scan` is that of the previous
+/// call: a long history is not scanned again from its newest revision each time one more content is known.
 ///
 /// # Errors
 /// What must be read first.
-pub fn resolve(known: Known<'_>, base: Option<&Base>) -> Result<EffectiveRevision, Missing> {
-    resolve_with(known, base, &mut HistoryScan::default())
-}
-
-/// Like [`resolve`], but continues the `scan` of the previous call: a long history is not scanned again
-/// from its newest revision each time one more content is known.
-///
-/// # Errors
-/// What must be read first.
-pub fn resolve_with(
+pub fn resolve(
     known: Known<'_>,
     base: Option<&Base>,
     scan: &mut HistoryScan,

@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use super::revision::Revision;
 use crate::election::lock::LockError;
-use head::{Asked, Head};
-use parse::{History, Unusable, Want};
+use head::{Asked, Head, unclear};
+use parse::{History, Want};
 pub use rate::RateLimit;
 pub use target::{GistId, Target};
 
@@ -170,42 +170,37 @@ fn reply(
         }
         304 => {
             let why = "answered 304 to an unconditional request; check any proxy on the way";
-            return Err(asked.unclear(format!("{} {why}", target.api.host())));
+            return Err(unclear(asked.write, format!("{} {why}", target.api.host())));
         }
         _ => return Err(asked.failure(head, &parse::read_message(body))),
     }
-    let file = target.file.as_deref();
-    let read = match request {
-        Request::Gist { until, .. } => {
-            let history = until.map_or(History::Newest, History::Until);
-            read_page(head, Want { file, history }, body)
+    let history = match request {
+        Request::Gist {
+            until: Some(until), ..
         }
-        Request::History => {
-            let history = History::Shown;
-            read_page(head, Want { file, history }, body)
-        }
-        Request::Write { until, .. } => {
-            let history = History::Until(*until);
-            read_page(head, Want { file, history }, body)
-        }
-        Request::Create { .. } => parse::read_id(body).map(Reply::Created),
-        Request::Revision(_) => {
-            let history = History::Nothing;
-            parse::read_gist(body, Want { file, history }).map(|gist| Reply::Revision(gist.text))
-        }
-        Request::Commits { .. } => parse::read_commits(body).map(Reply::Commits),
+        | Request::Write { until, .. } => History::Until(*until),
+        Request::Gist { until: None, .. } => History::Newest,
+        Request::History => History::Shown,
+        _ => History::Nothing,
     };
-    read.map_err(|why| asked.unclear(format!("{}: {why}", target.api.host())))
-}
-
-fn read_page(head: &Head, want: Want<'_>, body: impl Read) -> Result<Reply, Unusable> {
-    let gist = parse::read_gist(body, want)?;
-    Ok(Reply::Gist(GistPage {
-        etag: head.etag.clone(),
-        files: gist.files,
-        text: gist.text,
-        history: gist.history,
-        scopes: head.scopes.clone(),
-        about: gist.about,
-    }))
+    let want = Want {
+        file: target.file.as_deref(),
+        history,
+    };
+    let read = match request {
+        Request::Create { .. } => parse::read_id(body).map(Reply::Created),
+        Request::Commits { .. } => parse::read_commits(body).map(Reply::Commits),
+        Request::Revision(_) => parse::read_gist(body, want).map(|gist| Reply::Revision(gist.text)),
+        Request::Gist { .. } | Request::History | Request::Write { .. } => {
+            let page = parse::read_gist(body, want);
+            page.map(|page| {
+                Reply::Gist(GistPage {
+                    etag: head.etag.clone(),
+                    scopes: head.scopes.clone(),
+                    ..page
+                })
+            })
+        }
+    };
+    read.map_err(|why| unclear(asked.write, format!("{}: {why}", target.api.host())))
 }

@@ -138,6 +138,16 @@ fn retry_after(text: &str, date: Option<i64>) -> Option<Duration> {
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
+/// Returns the failure of a request that the server may have carried out or may still carry out.
+#[must_use]
+pub fn unclear(write: bool, why: String) -> LockError {
+    if write {
+        LockError::OutcomeUnknown(why)
+    } else {
+        LockError::Unavailable(why)
+    }
+}
+
 /// Context in which a status is interpreted.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
@@ -150,16 +160,6 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Returns the failure of a request that the server may have carried out or may still carry out.
-    #[must_use]
-    pub fn unclear(&self, why: String) -> LockError {
-        if self.write {
-            LockError::OutcomeUnknown(why)
-        } else {
-            LockError::Unavailable(why)
-        }
-    }
-
     /// Returns the failure that an answer other than 200, 201 and 304 means. `message` is from its body.
     #[must_use]
     pub fn failure(&self, head: &Head, message: &str) -> LockError {
@@ -183,13 +183,22 @@ impl Asked<'_> {
                 "GITHUB_API_TOKEN: the access token lacks the permission at {host} ({said}); give it the scope gist, or the permission Gists (write) if it is fine-grained; the GITHUB_TOKEN of Actions cannot have it"
             )),
             404 | 410 | 451 => self.not_found(&said),
-            409 => self.unclear(format!("{host} reported a conflicting change of the gist ({said})")),
+            409 => unclear(
+                self.write,
+                format!("{host} reported a conflicting change of the gist ({said})"),
+            ),
             422 => LockError::Unavailable(format!("{host} refused the request ({said})")),
-            400 => self.unclear(format!("{host} could not parse the request ({said})")),
-            500..=599 => self.unclear(format!("{host} failed ({said})")),
-            _ => self.unclear(format!(
-                "GITHUB_API_URL: {host} gave an answer unlike GitHub's API ({said}); check the address and any proxy on the way"
-            )),
+            400 => unclear(
+                self.write,
+                format!("{host} could not parse the request ({said})"),
+            ),
+            500..=599 => unclear(self.write, format!("{host} failed ({said})")),
+            _ => unclear(
+                self.write,
+                format!(
+                    "GITHUB_API_URL: {host} gave an answer unlike GitHub's API ({said}); check the address and any proxy on the way"
+                ),
+            ),
         }
     }
 

@@ -3,24 +3,21 @@
 //!
 //! The keys may come in any order. Any malformed part makes the whole answer unusable; nothing is guessed.
 
-mod about;
-
 use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::de::IoRead;
 use serde_json::error::Category;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use self::about::Loose;
 use super::target::GistId;
-use super::{About, Commit, Revision, Text};
+use super::{Commit, GistPage, Revision, Text};
 use crate::fmt::one_line;
 
 /// Longest body that is read, in bytes after decompression: more than a day of history at 1 kB an entry,
@@ -44,6 +41,9 @@ const NAMES_KEPT: usize = 16;
 
 /// Most bytes of a failure's body that are searched for its message.
 const LONGEST_FAILURE: u64 = 64 * 1024;
+
+/// Most characters of a login that are kept; GitHub's have at most 39.
+const LONGEST_LOGIN: usize = 100;
 
 /// Text of the internal error that ends the reading of a complete answer.
 const ENOUGH: &str = "nothing more is needed";
@@ -70,71 +70,47 @@ pub enum History {
     Shown,
 }
 
-/// The read part of a gist's body.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Gist {
-    /// Names of files, a few of them if there are many.
-    pub files: Vec<String>,
-    /// Text of the file.
-    pub text: Text,
-    /// Entries of the history, newest first.
-    pub history: Vec<Commit>,
-    /// Owner and visibility, if they precede the other parts, as in GitHub's answers.
-    pub about: About,
-}
-
-/// Reason for which a body could not be used, for display.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unusable(String);
-
-impl fmt::Display for Unusable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unusable {}
-
-/// Reads a gist.
+/// Reads a gist, without the parts of the page that come from the headers. Owner and visibility are read
+/// if they precede the other parts, as in GitHub's answers.
 ///
 /// # Errors
-/// [`Unusable`] if the body is incomplete, too long or not in GitHub's format.
-pub fn read_gist(body: impl Read, want: Want<'_>) -> Result<Gist, Unusable> {
+/// Returns the problem if the body is incomplete, too long or not in GitHub's format.
+pub fn read_gist(body: impl Read, want: Want<'_>) -> Result<GistPage, String> {
     let mut state = State::new(want);
-    let read = GistSeed(&mut state).deserialize(&mut json(body));
+    let read = Seed(GistVisitor(&mut state)).deserialize(&mut json(body));
     if !state.is_complete() {
         read.map_err(|error| unusable(&error))?;
-        return Err(Unusable(
+        return Err(
             "the answer is not a gist: it has no files or no history; check GITHUB_API_URL".into(),
+        );
+    }
+    let page = state.page;
+    if page.history.is_empty() && want.history != History::Nothing {
+        return Err("the gist has no revision".into());
+    }
+    if page.text == Text::Missing && state.listed >= MOST_FILES {
+        return Err(format!(
+            "the gist has more files than GitHub lists ({MOST_FILES}), and the lock's file is not among them; use a gist with fewer files"
         ));
     }
-    let gist = state.gist;
-    if gist.history.is_empty() && want.history != History::Nothing {
-        return Err(Unusable("the gist has no revision".into()));
-    }
-    if gist.text == Text::Missing && state.listed >= MOST_FILES {
-        return Err(Unusable(format!(
-            "the gist has more files than GitHub lists ({MOST_FILES}), and the lock's file is not among them; use a gist with fewer files"
-        )));
-    }
-    Ok(gist)
+    Ok(page)
 }
 
 /// Reads a page of the history, at most [`LONGEST_HISTORY`] entries of it.
 ///
 /// # Errors
 /// As for [`read_gist`].
-pub fn read_commits(body: impl Read) -> Result<Vec<Commit>, Unusable> {
+pub fn read_commits(body: impl Read) -> Result<Vec<Commit>, String> {
     let mut commits = Vec::new();
     let mut done = false;
-    let page = CommitsSeed {
+    let page = CommitsVisitor {
         until: None,
         limit: LONGEST_HISTORY,
         stop_when_full: true,
         commits: &mut commits,
         done: &mut done,
     };
-    let read = page.deserialize(&mut json(body));
+    let read = Seed(page).deserialize(&mut json(body));
     if !done {
         read.map_err(|error| unusable(&error))?;
     }
@@ -145,15 +121,14 @@ pub fn read_commits(body: impl Read) -> Result<Vec<Commit>, Unusable> {
 ///
 /// # Errors
 /// As for [`read_gist`], and if the body has no valid id.
-pub fn read_id(body: impl Read) -> Result<GistId, Unusable> {
+pub fn read_id(body: impl Read) -> Result<GistId, String> {
     #[derive(Deserialize)]
     struct Made {
         id: String,
     }
-    let mut json = json(body);
-    let Object(made) = Object::<Made>::deserialize(&mut json).map_err(|error| unusable(&error))?;
-    let id = made.id.parse();
-    id.map_err(|_| Unusable("the answer has no valid gist id".into()))
+    let made = Object::<Made>::deserialize(&mut json(body)).map_err(|error| unusable(&error))?;
+    let id = made.0.id.parse();
+    id.map_err(|_| "the answer has no valid gist id".into())
 }
 
 /// Returns the `message` in the body of a failure, or else the body's text, unless that is HTML.
@@ -208,23 +183,31 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-fn unusable(error: &serde_json::Error) -> Unusable {
-    Unusable(match (error.classify(), error.io_error_kind()) {
+/// Returns the problem of a body that cannot be used.
+fn unusable(error: &serde_json::Error) -> String {
+    let shown = one_line(&error.to_string());
+    match (error.classify(), error.io_error_kind()) {
         (_, Some(io::ErrorKind::TimedOut)) => "the answer did not arrive in time".into(),
         (_, Some(io::ErrorKind::FileTooLarge)) => format!(
             "the answer is longer than {} MiB; use a new gist",
             LONGEST_BODY / 1024 / 1024
         ),
-        (Category::Eof, _) => "the answer is incomplete".into(),
-        (Category::Io, _) => format!(
-            "the answer is incomplete ({})",
-            one_line(&error.to_string())
-        ),
+        (Category::Eof | Category::Io, _) => format!("the answer is incomplete ({shown})"),
         (Category::Syntax | Category::Data, _) => format!(
-            "the answer is not in the format of GitHub's API ({}); check GITHUB_API_URL and any proxy on the way",
-            one_line(&error.to_string())
+            "the answer is not in the format of GitHub's API ({shown}); check GITHUB_API_URL and any proxy on the way"
         ),
-    })
+    }
+}
+
+/// Reader of a part of a body, by a visitor that accepts only the expected kind of value.
+struct Seed<V>(V);
+
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Seed<V> {
+    type Value = V::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<V::Value, D::Error> {
+        json.deserialize_any(self.0)
+    }
 }
 
 /// A value that must be a JSON object: serde would also accept a list of the fields' values.
@@ -253,7 +236,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
 /// Progress in reading a gist.
 struct State<'a> {
     want: Want<'a>,
-    gist: Gist,
+    page: GistPage,
     listed: usize,
     text_read: bool,
     files_read: bool,
@@ -264,7 +247,7 @@ impl<'a> State<'a> {
     fn new(want: Want<'a>) -> Self {
         State {
             want,
-            gist: Gist::default(),
+            page: GistPage::default(),
             listed: 0,
             text_read: false,
             files_read: false,
@@ -295,17 +278,9 @@ impl<'a> State<'a> {
     }
 }
 
-struct GistSeed<'s, 'a>(&'s mut State<'a>);
+struct GistVisitor<'s, 'a>(&'s mut State<'a>);
 
-impl<'de> DeserializeSeed<'de> for GistSeed<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for GistSeed<'_, '_> {
+impl<'de> Visitor<'de> for GistVisitor<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -317,16 +292,19 @@ impl<'de> Visitor<'de> for GistSeed<'_, '_> {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "files" if self.0.files_read => return Err(A::Error::duplicate_field("files")),
-                "files" => map.next_value_seed(FilesSeed(&mut *self.0))?,
+                "files" => map.next_value_seed(Seed(FilesVisitor(&mut *self.0)))?,
                 "history" if history_met => return Err(A::Error::duplicate_field("history")),
                 "history" if self.0.want.history != History::Nothing => {
                     history_met = true;
-                    map.next_value_seed(history_seed(self.0))?;
+                    map.next_value_seed(Seed(history_visitor(self.0)))?;
                 }
-                "public" => self.0.gist.about.public = map.next_value::<Loose>()?.flag(),
+                // For display only, so any value is accepted.
+                "public" => self.0.page.about.public = map.next_value::<Value>()?.as_bool(),
                 "owner" => {
-                    let owner = map.next_value::<Loose>()?.owner();
-                    self.0.gist.about.owner = owner.map(Arc::from);
+                    let owner: Value = map.next_value()?;
+                    let login = owner.get("login").and_then(Value::as_str);
+                    let cut = |login: &str| login.chars().take(LONGEST_LOGIN).collect::<String>();
+                    self.0.page.about.owner = login.map(|login| cut(login).into());
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -338,15 +316,7 @@ impl<'de> Visitor<'de> for GistSeed<'_, '_> {
     }
 }
 
-struct FilesSeed<'s, 'a>(&'s mut State<'a>);
-
-impl<'de> DeserializeSeed<'de> for FilesSeed<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_map(self)
-    }
-}
+struct FilesVisitor<'s, 'a>(&'s mut State<'a>);
 
 /// A file in the API's format.
 #[derive(Deserialize)]
@@ -365,7 +335,7 @@ impl From<File> for Text {
     }
 }
 
-impl<'de> Visitor<'de> for FilesSeed<'_, '_> {
+impl<'de> Visitor<'de> for FilesVisitor<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -379,15 +349,15 @@ impl<'de> Visitor<'de> for FilesSeed<'_, '_> {
                 if state.text_read {
                     return Err(A::Error::custom("a file is listed twice"));
                 }
-                state.gist.text = map.next_value::<Object<File>>()?.0.into();
+                state.page.text = map.next_value::<Object<File>>()?.0.into();
                 state.text_read = true;
                 state.go_on()?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
             state.listed += 1;
-            if state.gist.files.len() < NAMES_KEPT {
-                state.gist.files.push(name);
+            if state.page.files.len() < NAMES_KEPT {
+                state.page.files.push(name);
             }
         }
         state.files_read = true;
@@ -397,23 +367,23 @@ impl<'de> Visitor<'de> for FilesSeed<'_, '_> {
 
 /// Returns a reader of the history into `state`, which stops when it has the requested part and the files
 /// were read.
-fn history_seed<'s>(state: &'s mut State<'_>) -> CommitsSeed<'s> {
+fn history_visitor<'s>(state: &'s mut State<'_>) -> CommitsVisitor<'s> {
     let (until, limit) = match state.want.history {
         History::Until(until) => (Some(until), LONGEST_HISTORY),
         History::Shown => (None, WHOLE_HISTORY),
         History::Newest | History::Nothing => (None, USUAL_HISTORY),
     };
-    CommitsSeed {
+    CommitsVisitor {
         until,
         limit,
         stop_when_full: state.has_file(),
-        commits: &mut state.gist.history,
+        commits: &mut state.page.history,
         done: &mut state.history_read,
     }
 }
 
 /// Reader of history entries: down to `until`, if it is set, and at most `limit`.
-struct CommitsSeed<'s> {
+struct CommitsVisitor<'s> {
     until: Option<Revision>,
     limit: usize,
     stop_when_full: bool,
@@ -422,21 +392,13 @@ struct CommitsSeed<'s> {
     done: &'s mut bool,
 }
 
-impl CommitsSeed<'_> {
+impl CommitsVisitor<'_> {
     fn is_full(&self) -> bool {
         let found = self
             .commits
             .last()
             .is_some_and(|last| Some(last.revision) == self.until);
         found || self.commits.len() >= self.limit
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for CommitsSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_seq(self)
     }
 }
 
@@ -447,7 +409,7 @@ struct Entry {
     committed_at: Option<String>,
 }
 
-impl<'de> Visitor<'de> for CommitsSeed<'_> {
+impl<'de> Visitor<'de> for CommitsVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! Conversion of a request to HTTP: method, URL, headers and body. The client adds the access token.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Request, Target};
 use crate::election::lock::LockError;
@@ -77,7 +77,8 @@ impl Request {
             Request::Write { content, .. } => {
                 // No If-Match: GitHub answers 400, and some servers answer 412 and still write.
                 headers.push(("content-type", "application/json".to_owned()));
-                (Method::Patch, gist, Some(write_body(target, content)?))
+                let body = json!({ "files": files(target, content)? });
+                (Method::Patch, gist, Some(body.to_string()))
             }
             Request::Create {
                 description,
@@ -85,8 +86,12 @@ impl Request {
             } => {
                 headers.push(("content-type", "application/json".to_owned()));
                 let url = format!("{}/gists", target.api.as_str());
-                let body = create_body(target, description, content)?;
-                (Method::Post, url, Some(body))
+                let body = json!({
+                    "description": description,
+                    "public": false,
+                    "files": files(target, content)?,
+                });
+                (Method::Post, url, Some(body.to_string()))
             }
         };
         Ok(HttpRequest {
@@ -98,25 +103,12 @@ impl Request {
     }
 }
 
-fn write_body(target: &Target, content: &str) -> Result<String, LockError> {
-    let file = chosen_file(target)?;
-    Ok(json!({ "files": { file: { "content": content } } }).to_string())
-}
-
-fn create_body(target: &Target, description: &str, content: &str) -> Result<String, LockError> {
-    let file = chosen_file(target)?;
-    let body = json!({
-        "description": description,
-        "public": false,
-        "files": { file: { "content": content } },
-    });
-    Ok(body.to_string())
-}
-
-fn chosen_file(target: &Target) -> Result<&str, LockError> {
-    target.file.as_deref().ok_or_else(|| {
+/// Returns the field `files` of a body that writes only the lock's file.
+fn files(target: &Target, content: &str) -> Result<Value, LockError> {
+    let file = target.file.as_deref().ok_or_else(|| {
         LockError::Refused("GIST_FILE: no file of the gist is chosen; name the one to write".into())
-    })
+    })?;
+    Ok(json!({ file: { "content": content } }))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Cursor, Read};
 
+use super::super::About;
 use super::*;
 
 /// Counts what was taken from it.
@@ -70,7 +71,7 @@ fn whole(text: &str) -> Text {
     Text::Whole(text.into())
 }
 
-fn read(body: &str, want: Want<'_>) -> Result<Gist, Unusable> {
+fn read(body: &str, want: Want<'_>) -> Result<GistPage, String> {
     read_gist(body.as_bytes(), want)
 }
 
@@ -175,7 +176,18 @@ fn odd_owner_does_not_fail_answer() {
     let about = read(&body, want(None, History::Newest)).unwrap().about;
     assert_eq!(about.public, Some(false));
     assert_eq!(about.owner.as_deref(), Some("someone"));
-    for odd in ["null", "[]", "\"x\"", "{\"login\":7}"] {
+    for odd in [
+        "null",
+        "-1",
+        "1",
+        "1.5",
+        "\"x\"",
+        "[]",
+        "[[1],{}]",
+        "{}",
+        "{\"login\":7}",
+        "{\"login\":{}}",
+    ] {
         let body = body
             .replace("\"public\":false", &format!("\"public\":{odd}"))
             .replace("{\"login\":\"someone\"}", odd);
@@ -183,6 +195,13 @@ fn odd_owner_does_not_fail_answer() {
         assert_eq!(gist.about, About::default(), "{odd}");
         assert_eq!(gist.history.len(), 3, "{odd}");
     }
+}
+
+#[test]
+fn long_login_is_cut() {
+    let body = gist(&[&ours(), &history(3)]).replace("someone", &"é".repeat(10_000));
+    let about = read(&body, want(None, History::Newest)).unwrap().about;
+    assert_eq!(about.owner.unwrap().chars().count(), LONGEST_LOGIN);
 }
 
 #[test]
