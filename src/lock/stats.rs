@@ -27,7 +27,7 @@ pub struct StoreStats {
 }
 
 /// Rate limit of a store, as its answers report it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RateLimit {
     /// Number of requests that one window permits.
     pub limit: u64,

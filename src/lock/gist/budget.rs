@@ -21,6 +21,7 @@
 use std::time::Duration;
 
 use super::wire::RateLimit;
+use super::wire::rate::resets_in;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::time::Instant;
 
@@ -69,10 +70,11 @@ impl Budget {
         }
     }
 
-    /// Notes the rate limit that an answer received at `now` states. `None` changes nothing.
-    pub fn note(&mut self, now: Instant, rate: Option<RateLimit>) {
+    /// Notes the rate limit that an answer received at `now` states; `None` changes nothing. `date` is the
+    /// server's clock in it.
+    pub fn note(&mut self, now: Instant, rate: Option<RateLimit>, date: Option<i64>) {
         let Some(rate) = rate else { return };
-        let resets_in = rate.resets_in().map(|time| time.min(LONGEST_RESET));
+        let resets_in = resets_in(rate.resets_at, date).map(|time| time.min(LONGEST_RESET));
         self.advised = resets_in.map(|resets_in| self.advise(now, rate, resets_in));
     }
 
@@ -130,15 +132,14 @@ mod tests {
 
     const NOW: Instant = Instant::from_boot(Duration::from_secs(1_000));
     const HOUR: u64 = 3_600;
+    const DATE: i64 = 1_588_008_246;
 
     fn rate(limit: u64, remaining: u64, reset_in: u64) -> RateLimit {
-        let date = 1_588_008_246;
         RateLimit {
             limit,
             remaining,
             // `resets_in` adds a second.
-            reset: date + reset_in as i64 - 1,
-            date: Some(date),
+            resets_at: DATE + reset_in as i64 - 1,
         }
     }
 
@@ -149,7 +150,7 @@ mod tests {
 
     fn interval(rate: RateLimit, informed: bool) -> Duration {
         let mut budget = default();
-        budget.note(NOW, Some(rate));
+        budget.note(NOW, Some(rate), Some(DATE));
         budget.min_poll_interval(NOW, informed)
     }
 
@@ -162,16 +163,13 @@ mod tests {
     fn unknown_or_ample_limit_restricts_nothing() {
         let mut budget = default();
         assert_eq!(budget.min_poll_interval(NOW, true), Duration::ZERO);
-        budget.note(NOW, None);
+        budget.note(NOW, None, Some(DATE));
         assert_eq!(budget.min_poll_interval(NOW, true), Duration::ZERO);
         for (remaining, reset_in) in [(5_000, HOUR), (4_950, HOUR), (2_600, HOUR / 2), (400, 20)] {
             assert_eq!(with(remaining, reset_in), 0.0, "{remaining} in {reset_in}s");
         }
-        let unknown = RateLimit {
-            date: None,
-            ..rate(5_000, 1, HOUR)
-        };
-        assert_eq!(interval(unknown, true), Duration::ZERO);
+        budget.note(NOW, Some(rate(5_000, 1, HOUR)), None);
+        assert_eq!(budget.min_poll_interval(NOW, true), Duration::ZERO);
     }
 
     #[test]
@@ -200,7 +198,7 @@ mod tests {
     fn nobody_waits_beyond_the_reset() {
         assert_eq!(with(0, 100), 100.0);
         let mut budget = default();
-        budget.note(NOW, Some(rate(5_000, 0, 100)));
+        budget.note(NOW, Some(rate(5_000, 0, 100)), Some(DATE));
         let later = |seconds| NOW + Duration::from_secs(seconds);
         let informed = |at| budget.min_poll_interval(at, true);
         assert_eq!(informed(later(90)), Duration::from_secs(10));
@@ -221,9 +219,9 @@ mod tests {
         let mut budget = default();
         let later = |seconds| NOW + Duration::from_secs(seconds);
         assert!(!budget.only_reserve(NOW));
-        budget.note(NOW, Some(rate(5_000, 250 + 63, 400)));
+        budget.note(NOW, Some(rate(5_000, 250 + 63, 400)), Some(DATE));
         assert!(!budget.only_reserve(NOW));
-        budget.note(NOW, Some(rate(5_000, 250 + 62, 400)));
+        budget.note(NOW, Some(rate(5_000, 250 + 62, 400)), Some(DATE));
         assert!(budget.only_reserve(later(399)));
         assert!(!budget.only_reserve(later(400)));
     }
@@ -254,7 +252,7 @@ mod tests {
                 if *read_at <= second as f64 {
                     // Reads in between show nothing new.
                     left = left.saturating_sub(1);
-                    budget.note(NOW, Some(rate(5_000, left, HOUR - second)));
+                    budget.note(NOW, Some(rate(5_000, left, HOUR - second)), Some(DATE));
                     let interval = budget.min_poll_interval(NOW, true);
                     *read_at += interval.as_secs_f64().max(8.0);
                 }
@@ -290,10 +288,9 @@ mod tests {
             let stated = RateLimit {
                 limit: number(),
                 remaining: number(),
-                reset: number() as i64,
-                date: Some(number() as i64),
+                resets_at: number() as i64,
             };
-            budget.note(NOW, Some(stated));
+            budget.note(NOW, Some(stated), Some(number() as i64));
             for informed in [false, true] {
                 let interval = budget.min_poll_interval(NOW, informed);
                 let longest = LONGEST_RESET.min(config.lease_duration * LONGEST_LEASES);

@@ -10,20 +10,19 @@
 //! A write is sent again only if the first one was certainly refused. A call without an answer is
 //! `Unavailable` if no byte of the request was given to a connection; otherwise a write is `OutcomeUnknown`.
 
-mod stats;
-
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::Body;
-use ureq::http::{self, HeaderValue, Response};
+use ureq::http::header::{AUTHORIZATION, HeaderValue};
+use ureq::http::{self, Response};
 
 use super::limiter::RequestLimiter;
 use super::token::AccessTokenKind;
 use super::wire::head::{Head, unclear};
-use super::wire::request::{HttpRequest, Method};
+use super::wire::request::HttpRequest;
 use super::wire::target::{ApiUrl, GistId, check_file_name};
 use super::wire::{self, Answer, Request, Target};
 use crate::election::lock::LockError;
@@ -189,7 +188,9 @@ impl GistClient {
             Ok(http) => http,
             Err(error) => return unanswered(error),
         };
-        stats::count_request(&self.stats, request);
+        if matches!(request, Request::Revision(_) | Request::Commits { .. }) {
+            self.stats.update(|stats| stats.history_scan_requests += 1);
+        }
         let mut answer = self.authorized(request, &http, Deadline::after(timeout));
         self.limits.note_result((self.clock)(), &answer.reply);
         if let Err(error) = &mut answer.reply {
@@ -227,12 +228,12 @@ impl GistClient {
     ) -> (Option<u16>, Answer) {
         let sent = self.send(http, deadline);
         let may_have_landed = !matches!(sent, Err(CallError::NotSent(_)));
-        if http.method != Method::Get && may_have_landed {
+        if request.is_write() && may_have_landed {
             self.limits.sent_write((self.clock)());
         }
         match sent {
             Ok(response) => {
-                let (status, answer) = self.read(request, http.method, response);
+                let (status, answer) = self.read(request, response);
                 (Some(status), answer)
             }
             Err(error) => {
@@ -247,41 +248,29 @@ impl GistClient {
         http: &HttpRequest,
         deadline: Deadline,
     ) -> Result<Response<Body>, CallError> {
-        let unusable = |error: http::Error| CallError::NotSent(error.to_string());
-        let mut builder = http::Request::builder()
-            .method(http.method.as_str())
-            .uri(&http.url);
-        for (name, value) in &http.headers {
-            builder = builder.header(*name, value);
-        }
         let bearer = format!("Bearer {}", self.access_token.current().expose());
-        let mut bearer = HeaderValue::from_str(&bearer)
-            .map_err(http::Error::from)
-            .map_err(unusable)?;
+        let bearer = HeaderValue::from_str(&bearer);
+        let mut bearer = bearer.map_err(|error| CallError::NotSent(error.to_string()))?;
         bearer.set_sensitive(true);
-        builder = builder.header("authorization", bearer);
-        match &http.body {
+        let (mut parts, body) = http.clone().into_parts();
+        parts.headers.insert(AUTHORIZATION, bearer);
+        match body {
             None => {
-                let request = builder.body(()).map_err(unusable)?;
+                let request = http::Request::from_parts(parts, ());
                 self.agent.call(request, Effect::Read, deadline)
             }
             Some(body) => {
-                let request = builder.body(body.as_str()).map_err(unusable)?;
+                let request = http::Request::from_parts(parts, body.as_str());
                 self.agent.call(request, Effect::Write, deadline)
             }
         }
     }
 
-    fn read(
-        &mut self,
-        request: &Request,
-        method: Method,
-        response: Response<Body>,
-    ) -> (u16, Answer) {
+    fn read(&mut self, request: &Request, response: Response<Body>) -> (u16, Answer) {
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
         let head = Head::new(status, |name| parts.headers.get(name)?.to_str().ok());
-        stats::count_answer(&self.stats, method, &head);
+        self.count(request, &head);
         if head.scopes.is_some() {
             self.scopes.clone_from(&head.scopes);
         }
@@ -290,6 +279,18 @@ impl GistClient {
         let answer = wire::answer(request, &self.target, &head, before, &mut body);
         self.agent.drain(&mut body);
         (status, answer)
+    }
+
+    /// Counts an answer. A status has three digits, so the number of entries is bounded.
+    fn count(&self, request: &Request, head: &Head) {
+        self.stats.update(|stats| {
+            let key = (request.method(), head.status);
+            *stats.answers.entry(key).or_insert(0) += 1;
+            if !request.is_write() && head.status == 304 {
+                stats.not_modified += 1;
+            }
+            stats.rate_limit = head.rate().or(stats.rate_limit);
+        });
     }
 
     /// Returns what a call without an answer means.

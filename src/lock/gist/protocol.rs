@@ -166,7 +166,7 @@ impl GistProtocol {
     /// Takes the answer to the last request, handled at `now`.
     pub fn handle_answer(&mut self, now: Instant, answer: Answer) -> Step {
         self.builder.note_date(answer.date);
-        self.budget.note(now, answer.rate);
+        self.budget.note(now, answer.rate, answer.date);
         self.reader.only_reserve = self.budget.only_reserve(now);
         let reply = match answer.reply {
             // The gist exists; a revision that it listed is missing.

@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 use super::revision::Revision;
 use crate::election::lock::LockError;
+pub use crate::lock::stats::RateLimit;
 use head::{Asked, Head, unclear};
 use parse::{History, Want};
-pub use rate::RateLimit;
 pub use target::{GistId, Target};
 
 /// A request to the gist API.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::rate::RateLimit;
+use super::rate::resets_in;
 use super::target::ApiUrl;
 use crate::election::lock::LockError;
 use crate::fmt::one_line;
+use crate::lock::stats::RateLimit;
 
 /// Longest wait that a server can demand: GitHub's windows are an hour long, plus a minute for rounding.
 /// A wrong header must not silence a candidate for a day.
@@ -42,7 +43,7 @@ pub struct Head {
     /// Requests that are left of them.
     pub remaining: Option<u64>,
     /// Time of the reset, in seconds since the Unix epoch.
-    pub reset: Option<i64>,
+    pub resets_at: Option<i64>,
 }
 
 impl Head {
@@ -58,7 +59,7 @@ impl Head {
             retry_after: header("retry-after").and_then(|text| retry_after(text, date)),
             limit: number(header("x-ratelimit-limit")),
             remaining: number(header("x-ratelimit-remaining")),
-            reset: number(header("x-ratelimit-reset")).and_then(|reset| i64::try_from(reset).ok()),
+            resets_at: number(header("x-ratelimit-reset")).and_then(|at| i64::try_from(at).ok()),
         }
     }
 
@@ -68,8 +69,7 @@ impl Head {
         Some(RateLimit {
             limit: self.limit?,
             remaining: self.remaining?,
-            reset: self.reset?,
-            date: self.date,
+            resets_at: self.resets_at?,
         })
     }
 
@@ -90,25 +90,14 @@ impl Head {
 
     /// Returns how long to wait after this rate-limited answer, the `before`-th consecutive one from 0.
     fn wait(&self, before: u32) -> Duration {
-        let asked = self.retry_after.or_else(|| self.until_reset());
+        // The limit of the reset was reached only if no requests are left.
+        let reset = self.resets_at.filter(|_| self.remaining == Some(0));
+        let asked = self.retry_after;
+        let asked = asked.or_else(|| resets_in(reset?, self.date));
         let wait = asked.unwrap_or_else(|| {
             FIRST_WAIT.saturating_mul(1_u32.checked_shl(before).unwrap_or(u32::MAX))
         });
         wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)
-    }
-
-    /// Returns the time to the reset, if no requests are left.
-    fn until_reset(&self) -> Option<Duration> {
-        if self.remaining != Some(0) {
-            return None;
-        }
-        let rate = RateLimit {
-            limit: self.limit.unwrap_or_default(),
-            remaining: 0,
-            reset: self.reset?,
-            date: self.date,
-        };
-        rate.resets_in()
     }
 }
 
@@ -280,8 +269,7 @@ mod tests {
         let rate = RateLimit {
             limit: 5000,
             remaining: 4975,
-            reset: 1_588_010_945,
-            date: head.date,
+            resets_at: 1_588_010_945,
         };
         assert_eq!(head.rate(), Some(rate));
         assert_eq!(Head::default().rate(), None);

@@ -1,6 +1,7 @@
 //! Conversion of a request to HTTP: method, URL, headers and body. The client adds the access token.
 
 use serde_json::{Value, json};
+use ureq::http;
 
 use super::{Request, Target};
 use crate::election::lock::LockError;
@@ -8,41 +9,8 @@ use crate::election::lock::LockError;
 /// Version of the API; GitHub keeps it unchanged.
 const API_VERSION: &str = "2022-11-28";
 
-/// An HTTP method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Method {
-    /// Method of reads.
-    Get,
-    /// Method of writes.
-    Patch,
-    /// Method that creates a gist.
-    Post,
-}
-
-impl Method {
-    /// Returns the name in HTTP.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Patch => "PATCH",
-            Method::Post => "POST",
-        }
-    }
-}
-
-/// An HTTP request without the access token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpRequest {
-    /// Method.
-    pub method: Method,
-    /// Whole URL.
-    pub url: String,
-    /// Headers: lower-case names and values.
-    pub headers: Vec<(&'static str, String)>,
-    /// JSON body of a write.
-    pub body: Option<String>,
-}
+/// An HTTP request without the access token. Only a write has a body, which is JSON.
+pub type HttpRequest = http::Request<Option<String>>;
 
 impl Request {
     /// Returns whether the request changes or creates a gist.
@@ -51,55 +19,61 @@ impl Request {
         matches!(self, Request::Write { .. } | Request::Create { .. })
     }
 
+    /// Returns the HTTP method.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        match self {
+            Request::Write { .. } => "PATCH",
+            Request::Create { .. } => "POST",
+            _ => "GET",
+        }
+    }
+
     /// Converts the request to HTTP.
     ///
     /// # Errors
     /// [`LockError::Refused`] for a write before a file is chosen.
     pub fn to_http(&self, target: &Target) -> Result<HttpRequest, LockError> {
         let gist = format!("{}/gists/{}", target.api.as_str(), target.gist.as_str());
-        let mut headers = vec![
-            ("accept", "application/vnd.github+json".to_owned()),
-            ("x-github-api-version", API_VERSION.to_owned()),
-        ];
-        let (method, url, body) = match self {
-            Request::Gist { etag, .. } => {
-                if let Some(etag) = etag {
-                    headers.push(("if-none-match", etag.to_string()));
-                }
-                (Method::Get, gist, None)
-            }
-            Request::History => (Method::Get, gist, None),
-            Request::Revision(revision) => (Method::Get, format!("{gist}/{revision}"), None),
+        let (url, body) = match self {
+            Request::Gist { .. } | Request::History => (gist, None),
+            Request::Revision(revision) => (format!("{gist}/{revision}"), None),
             Request::Commits { page, per_page } => {
                 let url = format!("{gist}/commits?per_page={per_page}&page={page}");
-                (Method::Get, url, None)
+                (url, None)
             }
             Request::Write { content, .. } => {
-                // No If-Match: GitHub answers 400, and some servers answer 412 and still write.
-                headers.push(("content-type", "application/json".to_owned()));
-                let body = json!({ "files": files(target, content)? });
-                (Method::Patch, gist, Some(body.to_string()))
+                (gist, Some(json!({ "files": files(target, content)? })))
             }
             Request::Create {
                 description,
                 content,
             } => {
-                headers.push(("content-type", "application/json".to_owned()));
-                let url = format!("{}/gists", target.api.as_str());
                 let body = json!({
                     "description": description,
                     "public": false,
                     "files": files(target, content)?,
                 });
-                (Method::Post, url, Some(body.to_string()))
+                (format!("{}/gists", target.api.as_str()), Some(body))
             }
         };
-        Ok(HttpRequest {
-            method,
-            url,
-            headers,
-            body,
-        })
+        let mut http = http::Request::builder()
+            .method(self.method())
+            .uri(url)
+            .header("accept", "application/vnd.github+json")
+            .header("x-github-api-version", API_VERSION);
+        if let Request::Gist {
+            etag: Some(etag), ..
+        } = self
+        {
+            http = http.header("if-none-match", &**etag);
+        }
+        // A write has no If-Match: GitHub answers 400, and some servers answer 412 and still write.
+        if body.is_some() {
+            http = http.header("content-type", "application/json");
+        }
+        let http = http.body(body.map(|body| body.to_string()));
+        http.map_err(|error| LockError::Unavailable(error.to_string()))
     }
 }
 
@@ -127,8 +101,7 @@ mod tests {
     }
 
     fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
-        let found = request.headers.iter().find(|(key, _)| *key == name);
-        found.map(|(_, value)| value.as_str())
+        request.headers().get(name)?.to_str().ok()
     }
 
     #[test]
@@ -140,12 +113,15 @@ mod tests {
         let http = request
             .to_http(&target("https://ghe.example/api/v3/", None))
             .unwrap();
-        assert_eq!(http.method.as_str(), "GET");
-        assert_eq!(http.url, "https://ghe.example/api/v3/gists/aa5a");
+        assert_eq!(http.method().as_str(), "GET");
+        assert_eq!(
+            http.uri().to_string(),
+            "https://ghe.example/api/v3/gists/aa5a"
+        );
         assert_eq!(header(&http, "if-none-match"), Some("W/\"1\""));
         assert_eq!(header(&http, "accept"), Some("application/vnd.github+json"));
         assert_eq!(header(&http, "x-github-api-version"), Some("2022-11-28"));
-        assert_eq!(http.body, None);
+        assert_eq!(http.body(), &None);
     }
 
     #[test]
@@ -156,7 +132,7 @@ mod tests {
             .to_http(&target)
             .unwrap();
         assert_eq!(
-            http.url,
+            http.uri().to_string(),
             format!("https://api.github.com/gists/aa5a/{revision}")
         );
         let http = Request::Commits {
@@ -166,7 +142,7 @@ mod tests {
         .to_http(&target)
         .unwrap();
         assert_eq!(
-            http.url,
+            http.uri().to_string(),
             "https://api.github.com/gists/aa5a/commits?per_page=99&page=3"
         );
     }
@@ -180,13 +156,13 @@ mod tests {
         let http = request
             .to_http(&target("https://api.github.com", Some("a\"b.json")))
             .unwrap();
-        assert_eq!(http.method.as_str(), "PATCH");
+        assert_eq!(http.method().as_str(), "PATCH");
         assert!(
-            http.headers
-                .iter()
-                .all(|(name, _)| !name.starts_with("if-"))
+            http.headers()
+                .keys()
+                .all(|name| !name.as_str().starts_with("if-"))
         );
-        let body: serde_json::Value = serde_json::from_str(&http.body.unwrap()).unwrap();
+        let body: serde_json::Value = serde_json::from_str(http.body().as_ref().unwrap()).unwrap();
         assert_eq!(
             body,
             json!({"files": {"a\"b.json": {"content": "{\"a\":\"ü\n\"}"}}})
@@ -202,9 +178,9 @@ mod tests {
         let http = request
             .to_http(&target("https://ghe.example/api/v3", Some("x.json")))
             .unwrap();
-        assert_eq!(http.method.as_str(), "POST");
-        assert_eq!(http.url, "https://ghe.example/api/v3/gists");
-        let body: serde_json::Value = serde_json::from_str(&http.body.unwrap()).unwrap();
+        assert_eq!(http.method().as_str(), "POST");
+        assert_eq!(http.uri().to_string(), "https://ghe.example/api/v3/gists");
+        let body: serde_json::Value = serde_json::from_str(http.body().as_ref().unwrap()).unwrap();
         let files = json!({"x.json": {"content": "{}"}});
         assert_eq!(
             body,

@@ -329,8 +329,7 @@ impl Session {
             rate: u.ratio(1, 4)?.then_some(RateLimit {
                 limit: 5000,
                 remaining: if u.ratio(1, 4)? { 100 } else { 4000 },
-                reset: EPOCH + self.now.as_secs() as i64 + 3000,
-                date: Some(EPOCH + self.now.as_secs() as i64),
+                resets_at: EPOCH + self.now.as_secs() as i64 + 3000,
             }),
             reply,
         };

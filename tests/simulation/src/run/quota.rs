@@ -121,8 +121,7 @@ impl Quota {
         RateLimit {
             limit: self.limit.into(),
             remaining: self.limit.saturating_sub(used).into(),
-            reset: seconds_of(now.after(self.resets_in(now))),
-            date: Some(seconds_of(now)),
+            resets_at: seconds_of(now.after(self.resets_in(now))),
         }
     }
 
