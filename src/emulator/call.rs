@@ -67,7 +67,7 @@ pub(super) struct Call<'r> {
 }
 
 impl<'r> Call<'r> {
-    pub(super) fn of(request: &'r Request, accepted: &[AccessToken], own_origin: &str) -> Self {
+    pub(super) fn of(request: &'r Request, accepted: &[AccessToken]) -> Self {
         let (prefix, path) = match request.path().strip_prefix(ENTERPRISE_PREFIX) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => (ENTERPRISE_PREFIX, rest),
             _ => ("", request.path()),
@@ -79,12 +79,14 @@ impl<'r> Call<'r> {
             "DELETE" => "DELETE",
             _ => "OTHER",
         };
+        // HTTP/1.0 needs no host.
+        let origin = format!("http://{}", request.header("host").unwrap_or("localhost"));
         Self {
             request,
             caller: Caller::of(request, accepted),
             base: BaseUrl {
-                origin: origin(request, own_origin),
-                prefix,
+                api: format!("{origin}{prefix}"),
+                origin,
             },
             route: Route::of(path),
             method,
@@ -104,20 +106,6 @@ impl<'r> Call<'r> {
             .filter(|n| *n > 0);
         given.unwrap_or(default).min(most)
     }
-}
-
-/// Returns the origin that the client used. Links in answers begin with it.
-fn origin(request: &Request, own_origin: &str) -> String {
-    let plain = |host: &&str| {
-        let fits = |b: u8| {
-            b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'_' | b'[' | b']')
-        };
-        !host.is_empty() && host.len() <= 255 && host.bytes().all(fits)
-    };
-    request
-        .header("host")
-        .filter(plain)
-        .map_or_else(|| own_origin.to_owned(), |host| format!("http://{host}"))
 }
 
 /// Returns the edit in the body of a PATCH.

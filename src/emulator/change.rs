@@ -18,15 +18,19 @@ pub struct Rules {
     pub clock_offset_ms: i64,
 }
 
-/// Effect of a write whose base is no longer the head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Outcome of a write whose base is no longer the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Race {
     /// The write is refused with 409.
+    #[default]
     Conflict,
     /// The write goes on top of the present head.
     Stack,
     /// The write keeps its base and replaces the head. The revisions in between are lost.
     Vanish,
+    /// As for `Conflict`, but the service handles one write after the other.
+    Serial,
 }
 
 /// Body of a POST: a new gist.
@@ -58,8 +62,7 @@ fn contents<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Files, D::Erro
 pub struct PendingWrite {
     pub(super) id: String,
     pub(super) edit: Edit,
-    pub(super) base: usize,
-    pub(super) base_revision: Revision,
+    pub(super) base: Revision,
     pub(super) forced: bool,
 }
 
@@ -76,7 +79,7 @@ impl PendingWrite {
     /// Returns the head that the write has read.
     #[must_use]
     pub fn base(&self) -> Revision {
-        self.base_revision
+        self.base
     }
 }
 

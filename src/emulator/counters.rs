@@ -36,11 +36,12 @@ impl Counters {
     }
 
     /// Returns the counters as `GET /_requests` shows them.
-    pub(super) fn to_json(&self) -> serde_json::Value {
+    pub(super) fn to_json(&self) -> String {
         let requests = self.0.iter().map(|((method, route, outcome), count)| {
             json!({"method": method, "route": route, "outcome": outcome, "count": count})
         });
-        json!({"total": self.total(), "requests": requests.collect::<Vec<_>>()})
+        let requests: Vec<_> = requests.collect();
+        json!({"total": self.total(), "requests": requests}).to_string() + "\n"
     }
 }
 

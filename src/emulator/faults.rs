@@ -3,12 +3,10 @@
 //! As JSON all fields are optional. By default nothing goes wrong. Probabilities are numbers from 0 to
 //! 1 (or `true`/`false`), delays are milliseconds, fixed (`50`) or drawn from a range (`[10, 200]`).
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::change::{Race, Rules};
 use super::random::{Delay, LONGEST_MS, Probability};
@@ -18,21 +16,6 @@ const HANG: Duration = Duration::from_secs(600);
 
 /// Largest offset of the clock in seconds, ten years: dates keep a year of four digits.
 const MOST_OFFSET_S: i64 = 10 * 366 * 24 * 3600;
-
-/// Outcome of writes that are based on the same head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RaceMode {
-    /// The later write gets 409.
-    #[default]
-    Conflict,
-    /// Both writes get 200, one on top of the other.
-    Stack,
-    /// Both writes get 200, and the earlier one is lost.
-    Vanish,
-    /// Writes never overlap, whatever the window is.
-    Serial,
-}
 
 /// All faults, and the service's behaviour where GitHub's is unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,7 +50,7 @@ pub struct Faults {
     /// Delay of the second time after the answer; 0: before the answer.
     pub duplicate_ms: Delay,
     /// Outcome of racing writes.
-    pub race: RaceMode,
+    pub race: Race,
     /// Time of a write between reading the head and moving it.
     pub race_window_ms: Delay,
     /// Longest such time after which a write may still replace another; later it gets 409. `null`: no
@@ -140,7 +123,7 @@ impl Default for Faults {
             late_ms: Delay::default(),
             duplicate_writes: Probability::NEVER,
             duplicate_ms: Delay::default(),
-            race: RaceMode::default(),
+            race: Race::default(),
             race_window_ms: Delay::default(),
             race_limit_ms: None,
             stale_reads: Probability::NEVER,
@@ -171,30 +154,12 @@ impl Default for Faults {
     }
 }
 
-/// Error of faults that are not valid JSON or out of range.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FaultsError(String);
-
-impl fmt::Display for FaultsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid faults: {}", self.0)
-    }
-}
-
-impl std::error::Error for FaultsError {}
-
-impl From<serde_json::Error> for FaultsError {
-    fn from(error: serde_json::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
 impl Faults {
     /// Reads faults from JSON. Missing fields have their default.
     ///
     /// # Errors
     /// Returns an error if the JSON is malformed, names an unknown field or has a value out of range.
-    pub fn from_json(json: &[u8]) -> Result<Self, FaultsError> {
+    pub fn from_json(json: &[u8]) -> Result<Self, String> {
         Self::default().merged(json)
     }
 
@@ -202,17 +167,18 @@ impl Faults {
     ///
     /// # Errors
     /// Returns an error as [`from_json`](Self::from_json) does.
-    pub fn merged(&self, json: &[u8]) -> Result<Self, FaultsError> {
-        let changes: BTreeMap<String, Value> = serde_json::from_slice(json)?;
-        let mut all: BTreeMap<String, Value> = serde_json::from_value(serde_json::to_value(self)?)?;
+    pub fn merged(&self, json: &[u8]) -> Result<Self, String> {
+        let text = |error: serde_json::Error| error.to_string();
+        let changes: Map<String, Value> = serde_json::from_slice(json).map_err(text)?;
+        let mut all = serde_json::to_value(self).map_err(text)?;
         for (name, value) in changes {
-            if value.is_null() && all.contains_key(&name) {
-                all.remove(&name);
-            } else {
-                all.insert(name, value);
-            }
+            match all.as_object_mut() {
+                Some(all) if value.is_null() && all.contains_key(&name) => all.remove(&name),
+                Some(all) => all.insert(name, value),
+                None => None,
+            };
         }
-        let merged: Self = serde_json::from_value(all.into_iter().collect())?;
+        let merged: Self = serde_json::from_value(all).map_err(text)?;
         merged.check()?;
         Ok(merged)
     }
@@ -224,10 +190,20 @@ impl Faults {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    fn check(&self) -> Result<(), FaultsError> {
+    fn check(&self) -> Result<(), String> {
         let limit_status = |status| matches!(status, 403 | 429);
         let offsets = -MOST_OFFSET_S..=MOST_OFFSET_S;
-        let why = if !(500..=599).contains(&self.error_status) {
+        let delays = [
+            self.read_ms,
+            self.write_ms,
+            self.late_ms,
+            self.duplicate_ms,
+            self.race_window_ms,
+            self.stale_age_ms,
+        ];
+        let why = if !delays.iter().all(|delay| delay.is_valid()) {
+            "a delay is milliseconds or [min, max], at most a day"
+        } else if !(500..=599).contains(&self.error_status) {
             "error_status is a number from 500 to 599"
         } else if !limit_status(self.primary_status) {
             "primary_status is 403 or 429"
@@ -244,7 +220,7 @@ impl Faults {
         } else {
             return Ok(());
         };
-        Err(FaultsError(why.to_owned()))
+        Err(why.to_owned())
     }
 
     pub(super) fn rules(&self) -> Rules {
@@ -308,14 +284,10 @@ impl RequestFaults {
             duplicate: only_writes(faults.duplicate_writes, rng)
                 .then(|| faults.duplicate_ms.draw(rng)),
             window: match faults.race {
-                RaceMode::Serial => Duration::ZERO,
+                Race::Serial => Duration::ZERO,
                 _ => faults.race_window_ms.draw(rng),
             },
-            race: match faults.race {
-                RaceMode::Conflict | RaceMode::Serial => Race::Conflict,
-                RaceMode::Stack => Race::Stack,
-                RaceMode::Vanish => Race::Vanish,
-            },
+            race: faults.race,
             race_limit: faults.race_limit_ms.map(Duration::from_millis),
         }
     }
@@ -345,9 +317,9 @@ mod tests {
         );
         let expected = Faults {
             drop: probability(0.5),
-            read_ms: Delay::between(1, 9),
-            write_ms: Delay::fixed(7),
-            race: RaceMode::Vanish,
+            read_ms: Delay::Range(1, 9),
+            write_ms: Delay::Fixed(7),
+            race: Race::Vanish,
             hang_reads: Probability::ALWAYS,
             ..Faults::default()
         };
@@ -357,7 +329,7 @@ mod tests {
     #[test]
     fn shown_faults_can_be_read() {
         let faults = Faults {
-            read_ms: Delay::between(1, 9),
+            read_ms: Delay::Range(1, 9),
             history_cap: Some(3),
             ..Faults::default()
         };
@@ -415,7 +387,7 @@ mod tests {
     fn seed_determines_faults() {
         let faults = Faults {
             drop: probability(0.3),
-            read_ms: Delay::between(0, 99),
+            read_ms: Delay::Range(0, 99),
             stale_reads: probability(0.5),
             ..Faults::default()
         };

@@ -83,7 +83,7 @@ impl Files {
             };
             let content = change.content.as_deref();
             if !ignore_blank && content.is_some_and(is_blank) {
-                return Err(WriteError::Invalid("contents can't be blank".to_owned()));
+                return Err(WriteError::blank());
             }
             let content = content.filter(|content| !is_blank(content)).map(Arc::from);
             match &change.filename {
@@ -104,13 +104,30 @@ impl Files {
             }
             new.insert(name.into(), content);
         }
-        match new.len() {
-            0 => Err(WriteError::no_files()),
-            n if n > MOST_FILES => {
-                let why = format!("a gist has at most {MOST_FILES} files");
-                Err(WriteError::Invalid(why))
+        Files(new.into_iter().collect()).counted()
+    }
+
+    /// Returns these files if a gist can be created from them.
+    ///
+    /// # Errors
+    /// Returns an error if there are no files or too many, or if a name or content is invalid.
+    pub(super) fn checked(self) -> Result<Files, WriteError> {
+        for (name, content) in self.iter() {
+            check_name(name)?;
+            if is_blank(content) {
+                return Err(WriteError::blank());
             }
-            _ => Ok(Files(new.into_iter().collect())),
+        }
+        self.counted()
+    }
+
+    fn counted(self) -> Result<Files, WriteError> {
+        match self.len() {
+            0 => Err(WriteError::no_files()),
+            1..=MOST_FILES => Ok(self),
+            _ => Err(WriteError::Invalid(format!(
+                "a gist has at most {MOST_FILES} files"
+            ))),
         }
     }
 

@@ -49,62 +49,37 @@ impl TryFrom<RawProbability> for Probability {
 }
 
 /// Delay in milliseconds, fixed or drawn from a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "RawDelay", into = "RawDelay")]
-pub struct Delay {
-    min_ms: u64,
-    max_ms: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Delay {
+    /// Always this delay.
+    Fixed(u64),
+    /// Delay from the first number to the second.
+    Range(u64, u64),
+}
+
+impl Default for Delay {
+    fn default() -> Self {
+        Self::Fixed(0)
+    }
 }
 
 impl Delay {
-    /// Creates a fixed delay.
-    #[must_use]
-    pub fn fixed(ms: u64) -> Self {
-        Self::between(ms, ms)
-    }
-
-    /// Creates a delay from `min_ms` to `max_ms`, at most a day.
-    #[must_use]
-    pub fn between(min_ms: u64, max_ms: u64) -> Self {
-        let min_ms = min_ms.min(LONGEST_MS);
-        Self {
-            min_ms,
-            max_ms: max_ms.clamp(min_ms, LONGEST_MS),
-        }
+    /// Returns whether the range is in order and at most a day.
+    pub(super) fn is_valid(self) -> bool {
+        let (min, max) = self.range();
+        min <= max && max <= LONGEST_MS
     }
 
     pub(super) fn draw(self, rng: &mut fastrand::Rng) -> Duration {
-        Duration::from_millis(rng.u64(self.min_ms..=self.max_ms))
+        let (min, max) = self.range();
+        Duration::from_millis(rng.u64(min..=max.max(min)))
     }
-}
 
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum RawDelay {
-    Fixed(u64),
-    Range([u64; 2]),
-}
-
-impl TryFrom<RawDelay> for Delay {
-    type Error = &'static str;
-
-    fn try_from(raw: RawDelay) -> Result<Self, Self::Error> {
-        let (min, max) = match raw {
-            RawDelay::Fixed(ms) => (ms, ms),
-            RawDelay::Range([min, max]) => (min, max),
-        };
-        if min > max || max > LONGEST_MS {
-            return Err("a delay is milliseconds or [min, max], at most a day");
-        }
-        Ok(Self::between(min, max))
-    }
-}
-
-impl From<Delay> for RawDelay {
-    fn from(delay: Delay) -> Self {
-        match delay.min_ms == delay.max_ms {
-            true => Self::Fixed(delay.min_ms),
-            false => Self::Range([delay.min_ms, delay.max_ms]),
+    fn range(self) -> (u64, u64) {
+        match self {
+            Self::Fixed(ms) => (ms, ms),
+            Self::Range(min, max) => (min, max),
         }
     }
 }

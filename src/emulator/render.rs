@@ -1,7 +1,6 @@
 //! Bodies as GitHub writes them: the same keys, order and types. Pure.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -22,19 +21,13 @@ const SHOWN_FILES: usize = 300;
 /// Name of the only user.
 const LOGIN: &str = "gist-user";
 
-/// URLs that the links in a body begin with.
+/// URLs that links begin with, as the client wrote the host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct BaseUrl {
     /// `http://HOST:PORT`
     pub(super) origin: String,
-    /// Empty or `/api/v3`.
-    pub(super) prefix: &'static str,
-}
-
-impl BaseUrl {
-    pub(super) fn api(&self) -> String {
-        format!("{}{}", self.origin, self.prefix)
-    }
+    /// The origin, at GitHub Enterprise followed by `/api/v3`.
+    pub(super) api: String,
 }
 
 /// Returns a value as JSON. Every body here has text keys, so serialization cannot fail.
@@ -117,7 +110,7 @@ struct User {
 impl User {
     fn new(base: &BaseUrl) -> Self {
         let origin = &base.origin;
-        let url = format!("{}/users/{LOGIN}", base.api());
+        let url = format!("{}/users/{LOGIN}", base.api);
         Self {
             login: LOGIN,
             id: 1,
@@ -177,7 +170,7 @@ fn gist_body<'a>(
     with_content: bool,
 ) -> GistBody<'a> {
     let (origin, id) = (&base.origin, view.id);
-    let url = format!("{}/gists/{id}", base.api());
+    let url = format!("{}/gists/{id}", base.api);
     let files = view.head().files().iter().take(SHOWN_FILES);
     let files = files.map(|(name, content)| {
         let file = file_body(view, base, name, content, with_content);
@@ -216,13 +209,13 @@ fn file_body<'a>(
 ) -> FileBody<'a> {
     let (origin, id) = (&base.origin, view.id);
     let (r#type, language) = kind(name);
-    let (blob, path) = (digest(content.as_bytes()), percent_encoded(name));
+    let blob = digest(content.as_bytes());
     let shown = with_content.then(|| cut(content));
     FileBody {
         filename: name,
         r#type,
         language,
-        raw_url: format!("{origin}/{LOGIN}/{id}/raw/{blob:040x}/{path}"),
+        raw_url: format!("{origin}/{LOGIN}/{id}/raw/{blob:040x}/{name}"),
         size: content.len(),
         truncated: shown.map(|shown| shown.len() < content.len()),
         content: shown,
@@ -235,7 +228,7 @@ fn entries<'a, 'u>(
     base: &BaseUrl,
     user: &'u User,
 ) -> Vec<Entry<'u>> {
-    let api = base.api();
+    let api = &base.api;
     let entry = |commit: &Commit| Entry {
         user,
         version: commit.revision(),
@@ -247,13 +240,9 @@ fn entries<'a, 'u>(
 }
 
 fn kind(name: &str) -> (&'static str, Option<&'static str>) {
-    match name.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("json") => ("application/json", Some("JSON")),
-        Some("md") => ("text/markdown", Some("Markdown")),
-        Some("txt") => ("text/plain", Some("Text")),
-        Some("yaml" | "yml") => ("text/x-yaml", Some("YAML")),
-        Some("sh") => ("application/x-sh", Some("Shell")),
-        _ => ("text/plain", None),
+    match name.ends_with(".json") {
+        true => ("application/json", Some("JSON")),
+        false => ("text/plain", None),
     }
 }
 
@@ -261,18 +250,6 @@ fn cut(content: &str) -> &str {
     let mut ends = (0..=content.len().min(CONTENT_BYTES)).rev();
     let end = ends.find(|end| content.is_char_boundary(*end));
     &content[..end.unwrap_or_default()]
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 /// Returns a digest that is the same in every process. It is not git's name of the blob.

@@ -1,5 +1,6 @@
 //! Routes of the API, and those that control the service.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use super::api_error::ApiError;
 use super::call::{self, Call, Route};
 use super::change::Race;
 use super::counters::Counters;
-use super::faults::{Faults, FaultsError, RequestFaults};
+use super::faults::{Faults, RequestFaults};
 use super::files::Edit;
 use super::history::View;
 use super::rate_limit::RateLimit;
@@ -34,13 +35,8 @@ const PUBLIC: &str = "public, max-age=60, s-maxage=60";
 /// Body of `GET /rate_limit`.
 #[derive(Serialize)]
 struct RateLimitBody {
-    resources: Resources,
+    resources: BTreeMap<&'static str, RateLimit>,
     rate: RateLimit,
-}
-
-#[derive(Serialize)]
-struct Resources {
-    core: RateLimit,
 }
 
 impl Service {
@@ -70,7 +66,7 @@ impl Service {
         let limit = inner.rate_limits.primary(&inner.faults, account, clock());
         // GitHub Enterprise Server without limits answers so.
         let rate = limit.ok_or_else(|| ApiError::new(404, "Rate limiting is not enabled."))?;
-        let resources = Resources { core: rate };
+        let resources = [("core", rate)].into();
         let body = render::to_json(&RateLimitBody { resources, rate });
         Ok(Response::json(200, body))
     }
@@ -127,7 +123,7 @@ impl Service {
         let new = call::new_gist(call.request.body())?;
         let mut inner = self.lock();
         let id = inner.write(|store| store.create(None, new, clock()))?;
-        let location = format!("{}/gists/{id}", call.base.api());
+        let location = format!("{}/gists/{id}", call.base.api);
         let response = written(&inner, call, &id, 201)?;
         Ok(Done::write(response.header("Location", location)))
     }
@@ -191,21 +187,17 @@ impl Service {
         let mut inner = self.lock();
         Some(match (request.method(), request.path()) {
             ("GET", "/_faults") => Response::json(200, inner.faults.to_json()),
-            ("PUT", "/_faults") => match Faults::from_json(request.body()) {
-                Ok(faults) => {
-                    inner.set_faults(faults);
-                    Response::json(200, inner.faults.to_json())
-                }
-                Err(error) => invalid_faults(&error),
-            },
-            ("PATCH", "/_faults") => match inner.faults.merged(request.body()) {
-                Ok(faults) => {
-                    inner.change_faults(faults);
-                    Response::json(200, inner.faults.to_json())
-                }
-                Err(error) => invalid_faults(&error),
-            },
-            ("GET", "/_requests") => Response::json(200, format!("{}\n", inner.counters.to_json())),
+            ("PUT", "/_faults") => {
+                let faults = Faults::from_json(request.body());
+                let set = faults.map(|faults| inner.set_faults(faults));
+                changed_faults(&inner, set)
+            }
+            ("PATCH", "/_faults") => {
+                let faults = inner.faults.merged(request.body());
+                let set = faults.map(|faults| inner.change_faults(faults));
+                changed_faults(&inner, set)
+            }
+            ("GET", "/_requests") => Response::json(200, inner.counters.to_json()),
             ("POST", "/_reset-counters") => {
                 inner.counters = Counters::default();
                 Response::new(204)
@@ -215,13 +207,18 @@ impl Service {
     }
 }
 
-fn invalid_faults(error: &FaultsError) -> Response {
-    let body = json!({"message": error.to_string()});
-    Response::json(422, format!("{body}\n"))
+fn changed_faults(inner: &Inner, set: Result<(), String>) -> Response {
+    match set {
+        Ok(()) => Response::json(200, inner.faults.to_json()),
+        Err(error) => {
+            let body = json!({"message": error});
+            Response::json(422, format!("{body}\n"))
+        }
+    }
 }
 
 fn root(call: &Call<'_>) -> Response {
-    let (origin, api) = (&call.base.origin, call.base.api());
+    let (origin, api) = (&call.base.origin, &call.base.api);
     let body = json!({
         "gists_url": format!("{api}/gists{{/gist_id}}"),
         "rate_limit_url": format!("{api}/rate_limit"),
@@ -288,7 +285,7 @@ fn key(view: View<'_>, call: &Call<'_>, history_cap: Option<usize>) -> u128 {
         view.id,
         view.head().revision(),
         view.updated_at,
-        call.base.api(),
+        call.base.api,
         view.gist.description,
     );
     render::digest(parts.as_bytes())

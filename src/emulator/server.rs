@@ -1,7 +1,6 @@
 //! The service as a whole: options, start, use from tests, stop.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -15,12 +14,12 @@ use crate::http::{Limits, ListenAddr, Server, ShutdownHandle};
 use super::caller::AccessToken;
 use super::change::NewGist;
 use super::counters::Counters;
-use super::error::WriteError;
+use super::error::{StartError, WriteError};
 use super::faults::Faults;
 use super::files::Files;
 use super::revision::{Revision, Timestamp, is_gist_id};
 use super::service::{Inner, Service, clock};
-use super::state_file::{StateFile, StateFileError};
+use super::state_file::StateFile;
 use super::store::Store;
 
 /// Most connections: some for each of a hundred candidates. A connection costs a thread with a small
@@ -47,26 +46,16 @@ pub struct InitialGist {
     pub content: String,
 }
 
-/// Error for a text that is not an [`InitialGist`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidInitialGist;
-
-impl fmt::Display for InvalidInitialGist {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("write a gist as ID, ID:FILE or ID:FILE=CONTENT; an id has letters, digits, `-` and `_`")
-    }
-}
-
-impl std::error::Error for InvalidInitialGist {}
-
 impl FromStr for InitialGist {
-    type Err = InvalidInitialGist;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, InvalidInitialGist> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         let (id, rest) = text.split_once(':').unwrap_or((text, "leader.json"));
         let (file, content) = rest.split_once('=').unwrap_or((rest, "{}"));
         if !is_gist_id(id) || file.is_empty() || content.trim().is_empty() {
-            return Err(InvalidInitialGist);
+            return Err(
+                "write a gist as ID, ID:FILE or ID:FILE=CONTENT; an id has letters, digits, `-` and `_`",
+            );
         }
         Ok(Self {
             id: id.to_owned(),
@@ -109,45 +98,6 @@ impl Default for Options {
     }
 }
 
-/// Error of starting a service.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The service cannot listen or start its thread.
-    Io(io::Error),
-    /// The state file cannot be used.
-    State(StateFileError),
-    /// An initial gist cannot be created: its id and the reason.
-    Gist(String, WriteError),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::State(error) => error.fmt(f),
-            Self::Gist(id, error) => write!(f, "cannot create the gist {id}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl From<io::Error> for StartError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<StartError> for io::Error {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::Io(error) => error,
-            other => Self::other(other.to_string()),
-        }
-    }
-}
-
 /// Revision in [`GistService::history`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -186,8 +136,7 @@ impl GistService {
         let server = Server::bind(&options.listen, limits)?;
         let addr = reachable(server.local_addr());
         let inner = prepare(&options)?;
-        let origin = format!("http://{addr}");
-        let service = Arc::new(Service::new(inner, options.tokens, origin, options.quiet));
+        let service = Arc::new(Service::new(inner, options.tokens, options.quiet));
         let shutdown = server.handle();
         let handler = Arc::clone(&service);
         let serve = move || server.serve(move |request| handler.handle(request));
@@ -323,8 +272,7 @@ fn prepare(options: &Options) -> Result<Inner, StartError> {
     let mut store = Store::new(options.seed);
     let mut state_file = None;
     if let Some(path) = &options.state {
-        let file = StateFile::open(path, &mut store).map_err(StartError::State)?;
-        state_file = Some(file);
+        state_file = Some(StateFile::open(path, &mut store)?);
         store.record_changes();
     }
     let mut inner = Inner::new(store, state_file, options.seed);
@@ -381,7 +329,7 @@ mod tests {
             own("demo", "x", "{\"a\":\"b=c\"}")
         );
         for wrong in ["", ":x", "a/b", "demo:", "demo:x=", "a b"] {
-            assert_eq!(parts(wrong), Err(InvalidInitialGist), "{wrong:?}");
+            assert!(parts(wrong).is_err(), "{wrong:?}");
         }
     }
 }

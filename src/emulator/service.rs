@@ -117,22 +117,15 @@ impl From<Response> for Done {
 pub(super) struct Service {
     inner: Mutex<Inner>,
     tokens: Vec<AccessToken>,
-    own_origin: String,
     quiet: bool,
     answered: AtomicU64,
 }
 
 impl Service {
-    pub(super) fn new(
-        inner: Inner,
-        tokens: Vec<AccessToken>,
-        own_origin: String,
-        quiet: bool,
-    ) -> Self {
+    pub(super) fn new(inner: Inner, tokens: Vec<AccessToken>, quiet: bool) -> Self {
         Self {
             inner: Mutex::new(inner),
             tokens,
-            own_origin,
             quiet,
             answered: AtomicU64::new(0),
         }
@@ -147,7 +140,7 @@ impl Service {
         if let Some(response) = self.control(request) {
             return response.into();
         }
-        let call = Call::of(request, &self.tokens, &self.own_origin);
+        let call = Call::of(request, &self.tokens);
         let drawn = {
             let mut guard = self.lock();
             let inner = &mut *guard;

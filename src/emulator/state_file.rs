@@ -4,7 +4,6 @@
 //! failure, because nothing is synced. A running service locks it. Files of another format are never
 //! written to.
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::change::GistChange;
+use super::error::StartError;
 use super::revision::is_gist_id;
 use super::store::Store;
 
@@ -22,43 +22,6 @@ const HEADER: &str = "{\"elector-gist-server\":1}\n";
 
 /// Longest line: far more than the files of one request, escaped.
 const LINE_BYTES: u64 = 64 * 1024 * 1024;
-
-/// Error of opening a state file.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StateFileError {
-    /// The file cannot be opened, read or written.
-    Io(PathBuf, io::Error),
-    /// Another service uses the file.
-    InUse(PathBuf),
-    /// The file has another format.
-    Foreign(PathBuf),
-    /// A complete line is invalid: its number and the reason.
-    Corrupt(PathBuf, usize, String),
-}
-
-impl fmt::Display for StateFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Io(path, _) | Self::InUse(path) | Self::Foreign(path) | Self::Corrupt(path, ..)) =
-            self;
-        write!(f, "state file {}: ", path.display())?;
-        match self {
-            Self::Io(_, error) => error.fmt(f),
-            Self::InUse(_) => {
-                f.write_str("in use by another service; stop it or name another file")
-            }
-            Self::Foreign(_) => f.write_str("not written by a gist service; name another file"),
-            Self::Corrupt(_, line, why) => {
-                write!(
-                    f,
-                    "line {line} is invalid ({why}); fix it or move the file away"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for StateFileError {}
 
 /// Open state file.
 #[derive(Debug)]
@@ -73,14 +36,14 @@ pub(super) struct StateFile {
 
 impl StateFile {
     /// Opens or creates the file and replays its changes into the store.
-    pub(super) fn open(path: &Path, store: &mut Store) -> Result<Self, StateFileError> {
-        let io = |error| StateFileError::Io(path.to_owned(), error);
+    pub(super) fn open(path: &Path, store: &mut Store) -> Result<Self, StartError> {
+        let io = |error| StartError::StateFile(path.to_owned(), error);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.mode(0o600).open(path).map_err(io)?;
         let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock);
         let file = locked.map_err(|(_, errno)| match errno {
-            Errno::EWOULDBLOCK => StateFileError::InUse(path.to_owned()),
+            Errno::EWOULDBLOCK => StartError::InUse(path.to_owned()),
             other => io(other.into()),
         })?;
         let mut state = Self {
@@ -98,9 +61,9 @@ impl StateFile {
         Ok(state)
     }
 
-    fn load(&mut self, store: &mut Store) -> Result<(), StateFileError> {
-        let io = |error| StateFileError::Io(self.path.clone(), error);
-        let corrupt = |number, why| StateFileError::Corrupt(self.path.clone(), number, why);
+    fn load(&mut self, store: &mut Store) -> Result<(), StartError> {
+        let io = |error| StartError::StateFile(self.path.clone(), error);
+        let corrupt = |number, why| StartError::Corrupt(self.path.clone(), number, why);
         let mut reader = BufReader::new(&*self.file);
         let mut line = Vec::new();
         for number in 1.. {
@@ -116,7 +79,7 @@ impl StateFile {
                 false => HEADER.as_bytes().starts_with(&line),
             };
             if number == 1 && !is_header {
-                return Err(StateFileError::Foreign(self.path.clone()));
+                return Err(StartError::Foreign(self.path.clone()));
             }
             if line.len() as u64 == LINE_BYTES {
                 return Err(corrupt(number, "it is too long".to_owned()));
@@ -226,6 +189,22 @@ mod tests {
     }
 
     #[test]
+    fn deleted_gist_stays_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = &folder.path().join("state");
+        filled(path);
+        let mut store = Store::new(1);
+        let mut state = StateFile::open(path, &mut store).unwrap();
+        store.record_changes();
+        store.delete("g").unwrap();
+        state.append(&store.take_changes()).unwrap();
+        drop(state);
+        let mut again = Store::new(1);
+        StateFile::open(path, &mut again).unwrap();
+        assert!(again.read("g").is_none());
+    }
+
+    #[test]
     fn torn_last_line_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = &folder.path().join("state");
@@ -262,7 +241,7 @@ mod tests {
             fs::write(path, foreign).unwrap();
             let refused = StateFile::open(path, &mut Store::new(1));
             assert!(
-                matches!(refused, Err(StateFileError::Foreign(_))),
+                matches!(refused, Err(StartError::Foreign(_))),
                 "{foreign:?}"
             );
             assert_eq!(fs::read_to_string(path).unwrap(), foreign);
@@ -280,7 +259,7 @@ mod tests {
         fs::write(path, broken).unwrap();
         let refused = StateFile::open(path, &mut Store::new(1));
         assert!(
-            matches!(refused, Err(StateFileError::Corrupt(_, 2, _))),
+            matches!(refused, Err(StartError::Corrupt(_, 2, _))),
             "{refused:?}"
         );
     }
@@ -297,7 +276,7 @@ mod tests {
             fs::write(path, other).unwrap();
             let refused = StateFile::open(path, &mut Store::new(1));
             assert!(
-                matches!(refused, Err(StateFileError::Corrupt(_, 2, _))),
+                matches!(refused, Err(StartError::Corrupt(_, 2, _))),
                 "{id}: {refused:?}"
             );
         }
@@ -309,7 +288,7 @@ mod tests {
         let path = &folder.path().join("state");
         let first = StateFile::open(path, &mut Store::new(1)).unwrap();
         let second = StateFile::open(path, &mut Store::new(1));
-        assert!(matches!(second, Err(StateFileError::InUse(_))));
+        assert!(matches!(second, Err(StartError::InUse(_))));
         drop(first);
         StateFile::open(path, &mut Store::new(1)).unwrap();
     }

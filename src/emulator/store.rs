@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 use super::change::{Change, GistChange, NewGist, PendingWrite, Race, Rules};
 use super::error::WriteError;
-use super::files::{Edit, FileEdit, Files};
+use super::files::{Edit, Files};
 use super::history::{Gist, NewCommit, View};
 use super::revision::{Revision, Timestamp, random_revision};
 
@@ -129,19 +129,7 @@ impl Store {
         if self.gists.len() >= MOST_GISTS {
             return Err(WriteError::Full);
         }
-        let put = new.files.iter().map(|(name, content)| {
-            let file = FileEdit {
-                filename: None,
-                content: Some(content.to_string()),
-            };
-            (name.to_owned(), Some(file))
-        });
-        let edit = Edit {
-            description: None,
-            files: put.collect(),
-        };
-        // Blank content is always refused here: ignoring it could leave a gist without files.
-        let files = Files::default().edited(&edit, false)?;
+        let files = new.files.checked()?;
         let id = id.map_or_else(|| self.new_id(), str::to_owned);
         let description = new.description.unwrap_or_default();
         self.insert(&id, description, new.public, self.date(now))?;
@@ -193,8 +181,7 @@ impl Store {
         Ok(PendingWrite {
             id: id.to_owned(),
             edit,
-            base: gist.head(),
-            base_revision: base.revision(),
+            base: base.revision(),
             forced: false,
         })
     }
@@ -213,13 +200,13 @@ impl Store {
     ) -> Result<Revision, WriteError> {
         let gist = self.gist(&write.id)?;
         let head = gist.head();
-        // A gist that was deleted and created again with the same id has other commits.
-        let base_exists = gist.by_name.get(&write.base_revision) == Some(&write.base);
-        let base = match race {
-            _ if base_exists && head == write.base => head,
-            Race::Conflict => return Err(WriteError::Conflict),
-            Race::Vanish if base_exists => write.base,
-            Race::Stack | Race::Vanish => head,
+        let base = gist.by_name.get(&write.base).copied();
+        let base = match (race, base) {
+            (_, Some(base)) if base == head => head,
+            (Race::Vanish, Some(base)) => base,
+            // The gist was deleted and created again with the same id.
+            (Race::Vanish, None) | (Race::Stack, _) => head,
+            (Race::Conflict | Race::Serial, _) => return Err(WriteError::Conflict),
         };
         let old = gist.commits[base].files();
         let new = old.edited(&write.edit, self.rules.swallow_blank)?;

@@ -1,4 +1,4 @@
-//! Every fault of the gist service, over real sockets.
+//! Faults of the gist service, over real sockets.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -43,7 +43,7 @@ impl Fixture {
         put(self.addr, &self.id, content)
     }
 
-    /// Contents, newest first.
+    /// Returns the contents of all revisions, newest first.
     fn contents(&self) -> Vec<String> {
         self.service
             .history(&self.id)
@@ -62,7 +62,7 @@ fn status(answer: Option<Answer>) -> u16 {
     answer.map_or(0, |answer| answer.status)
 }
 
-/// Two writes of which the second begins inside of the first one's window.
+/// Sends two writes, the second within the first one's window.
 fn racing(mode: &str) -> (Fixture, [Option<Answer>; 2]) {
     racing_under(&format!(r#"{{"race":"{mode}","race_window_ms":1000}}"#))
 }
@@ -77,7 +77,7 @@ fn racing_under(faults: &str) -> (Fixture, [Option<Answer>; 2]) {
 }
 
 #[test]
-fn faults_are_shown_replaced_and_changed_while_it_runs() {
+fn faults_can_change_while_running() {
     let fixture = with(r#"{"read_ms":1,"error_status":503}"#);
     let ask = |method: &str, body: &str| {
         exchange(fixture.addr, request(method, "/_faults", &[], body)).unwrap()
@@ -107,7 +107,7 @@ fn faults_are_shown_replaced_and_changed_while_it_runs() {
 }
 
 #[test]
-fn the_loser_of_a_race_is_refused() {
+fn race_loser_is_refused() {
     let (fixture, answers) = racing("conflict");
     let mut statuses = answers.clone().map(status);
     statuses.sort_unstable();
@@ -129,7 +129,7 @@ fn stacked_racing_writes_both_stay() {
 }
 
 #[test]
-fn of_vanishing_racing_writes_both_are_acknowledged_and_one_is_gone() {
+fn vanishing_race_acknowledges_both_writes() {
     let (fixture, answers) = racing("vanish");
     let versions = answers.map(|answer| {
         let answer = answer.unwrap();
@@ -155,7 +155,7 @@ fn of_vanishing_racing_writes_both_are_acknowledged_and_one_is_gone() {
 }
 
 #[test]
-fn a_write_that_took_longer_than_its_limit_makes_no_other_one_vanish() {
+fn race_limit_prevents_lost_write() {
     let (fixture, answers) =
         racing_under(r#"{"race":"vanish","race_window_ms":1000,"race_limit_ms":1}"#);
     let mut statuses = answers.map(status);
@@ -172,7 +172,7 @@ fn serial_writes_never_race() {
 }
 
 #[test]
-fn a_dropped_request_does_nothing_and_gets_no_answer() {
+fn dropped_request_does_nothing() {
     let fixture = with(r#"{"drop":1}"#);
     assert!(fixture.put("x").is_none());
     assert!(fixture.get().is_none());
@@ -181,7 +181,7 @@ fn a_dropped_request_does_nothing_and_gets_no_answer() {
 }
 
 #[test]
-fn during_an_outage_only_the_controls_answer() {
+fn outage_drops_api_requests_only() {
     let fixture = with(r#"{"outage":true}"#);
     assert!(fixture.get().is_none());
     fixture.set("{}");
@@ -189,7 +189,7 @@ fn during_an_outage_only_the_controls_answer() {
 }
 
 #[test]
-fn a_write_whose_answer_is_lost_has_landed() {
+fn write_lands_despite_lost_answer() {
     let fixture = with(r#"{"lost_answers":true}"#);
     assert!(fixture.put("landed").is_none());
     assert_eq!(fixture.contents(), ["landed", "{}"]);
@@ -198,7 +198,7 @@ fn a_write_whose_answer_is_lost_has_landed() {
 }
 
 #[test]
-fn a_truncated_answer_ends_half_way_and_its_write_has_landed() {
+fn write_lands_despite_truncated_answer() {
     let fixture = with(r#"{"truncated_answers":1}"#);
     assert!(fixture.put("landed").is_none());
     assert!(fixture.get().is_none());
@@ -206,7 +206,7 @@ fn a_truncated_answer_ends_half_way_and_its_write_has_landed() {
 }
 
 #[test]
-fn a_late_write_is_dropped_at_once_and_lands_later_on_top_of_what_is_there_then() {
+fn late_write_lands_on_later_head() {
     let fixture = with(r#"{"late_writes":1,"late_ms":1500}"#);
     let started = Instant::now();
     assert!(fixture.put("late").is_none());
@@ -219,7 +219,7 @@ fn a_late_write_is_dropped_at_once_and_lands_later_on_top_of_what_is_there_then(
 }
 
 #[test]
-fn a_duplicated_write_makes_two_revisions_at_once_or_later() {
+fn duplicate_write_makes_two_revisions() {
     let fixture = with(r#"{"duplicate_writes":1}"#);
     assert_eq!(status(fixture.put("twice")), 200);
     assert_eq!(fixture.contents(), ["twice", "twice", "{}"]);
@@ -233,7 +233,7 @@ fn a_duplicated_write_makes_two_revisions_at_once_or_later() {
 }
 
 #[test]
-fn a_hung_request_is_never_handled_and_let_go_when_its_client_leaves() {
+fn hung_request_ends_with_its_client() {
     let fixture = with(r#"{"hang_writes":1,"hang_reads":0}"#);
     assert_eq!(status(fixture.get()), 200);
     let body = r#"{"files":{"leader.json":{"content":"x"}}}"#;
@@ -249,14 +249,14 @@ fn a_hung_request_is_never_handled_and_let_go_when_its_client_leaves() {
     );
     drop(wire);
     assert_eq!(fixture.contents(), ["{}"]);
-    // Stopping would wait for handlers that do not come back.
+    // `stop` waits for handlers that are still running.
     let started = Instant::now();
     fixture.service.stop();
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
-fn latency_delays_reads_and_writes_by_what_is_asked_for() {
+fn latency_delays_reads_and_writes() {
     let fixture = with(r#"{"read_ms":60,"write_ms":[120,130]}"#);
     let timed = |act: &dyn Fn() -> Option<Answer>| {
         let started = Instant::now();
@@ -268,7 +268,7 @@ fn latency_delays_reads_and_writes_by_what_is_asked_for() {
 }
 
 #[test]
-fn a_stale_read_shows_the_gist_as_it_was_with_the_etag_of_then() {
+fn stale_read_shows_earlier_gist() {
     let fixture = with("{}");
     let before = fixture.get().unwrap();
     let etag = before.header("etag").unwrap().to_owned();
@@ -292,7 +292,7 @@ fn a_stale_read_shows_the_gist_as_it_was_with_the_etag_of_then() {
 }
 
 #[test]
-fn a_server_error_may_hide_a_write_that_landed() {
+fn server_error_may_hide_landed_write() {
     let fixture = with(r#"{"error_5xx":1,"error_status":503}"#);
     assert_eq!(
         (status(fixture.get()), status(fixture.put("not"))),
@@ -308,7 +308,7 @@ fn a_server_error_may_hide_a_write_that_landed() {
 }
 
 #[test]
-fn permissions_can_be_taken_away() {
+fn permissions_can_be_removed() {
     let fixture = with(r#"{"unauthorized":1}"#);
     let answer = fixture.get().unwrap();
     assert_eq!(
@@ -330,7 +330,7 @@ fn permissions_can_be_taken_away() {
 }
 
 #[test]
-fn the_primary_limit_counts_all_but_authorised_304s() {
+fn primary_limit_ignores_authorized_304s() {
     let fixture = with(r#"{"primary_limit":3,"primary_window_s":1000}"#);
     let first = fixture.get().unwrap();
     let etag = first.header("etag").unwrap().to_owned();
@@ -404,7 +404,7 @@ fn the_primary_limit_counts_all_but_authorised_304s() {
 }
 
 #[test]
-fn the_secondary_limit_stops_writes_and_says_for_how_long_if_told_to() {
+fn secondary_limit_refuses_writes() {
     let fixture = with(r#"{"secondary_per_minute":1,"secondary_status":429,"retry_after_s":7}"#);
     assert_eq!(status(fixture.put("one")), 200);
     let over = fixture.put("two").unwrap();
@@ -461,7 +461,7 @@ fn histories_and_pages_can_be_capped() {
 }
 
 #[test]
-fn headers_can_be_left_out_and_the_clock_be_wrong() {
+fn headers_and_clock_can_be_wrong() {
     let fixture = with("{}");
     let etag = fixture.get().unwrap().header("etag").unwrap().to_owned();
     fixture.set(r#"{"no_etag":true,"no_date":true}"#);
@@ -489,7 +489,7 @@ fn headers_can_be_left_out_and_the_clock_be_wrong() {
 }
 
 #[test]
-fn blank_and_identical_content_are_handled_as_told() {
+fn blank_and_identical_writes_are_configurable() {
     let fixture = with(r#"{"swallow_blank":true}"#);
     assert_eq!(status(fixture.put("")), 200);
     assert_eq!(status(fixture.put("{}")), 200);
@@ -501,7 +501,7 @@ fn blank_and_identical_content_are_handled_as_told() {
 }
 
 #[test]
-fn a_seed_repeats_the_course_of_events_and_other_changes_do_not_start_it_anew() {
+fn only_new_seed_restarts_draws() {
     let fixture = with("{}");
     let course = || (0..24).map(|_| fixture.get().is_some()).collect::<Vec<_>>();
     fixture.set(r#"{"seed":7,"drop":0.5}"#);

@@ -1,10 +1,10 @@
-//! The gist service over real sockets: routes and statuses, against what GitHub is known to answer.
+//! Routes and statuses of the gist service over real sockets, compared with GitHub's known answers.
 
 use crate::support::wire::{call, get, patch, put, start, start_with};
 use elector::emulator::Options;
 
 #[test]
-fn an_unchanged_gist_is_a_304_and_a_changed_one_is_not() {
+fn unchanged_gist_answers_304() {
     let (_service, addr, id) = start();
     let path = format!("/gists/{id}");
     let etag = get(addr, &path).header("etag").unwrap().to_owned();
@@ -36,7 +36,7 @@ fn an_unchanged_gist_is_a_304_and_a_changed_one_is_not() {
 }
 
 #[test]
-fn a_patch_edits_renames_deletes_and_leaves_the_rest() {
+fn patch_edits_renames_and_deletes() {
     let (service, addr, _) = start();
     let files = [
         ("abc.txt", "abc"),
@@ -75,7 +75,7 @@ fn a_patch_edits_renames_deletes_and_leaves_the_rest() {
 }
 
 #[test]
-fn edits_that_make_no_sense_are_refused_and_change_nothing() {
+fn impossible_edits_change_nothing() {
     let (service, addr, id) = start();
     for (body, status) in [
         (r#"{"files":{"leader.json":{"content":""}}}"#, 422),
@@ -97,7 +97,7 @@ fn edits_that_make_no_sense_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn conditions_on_a_write_are_refused_as_at_github() {
+fn conditional_writes_are_refused() {
     let (service, addr, id) = start();
     for name in ["If-Match", "If-None-Match"] {
         let body = r#"{"files":{"leader.json":{"content":"x"}}}"#;
@@ -119,7 +119,7 @@ fn conditions_on_a_write_are_refused_as_at_github() {
 }
 
 #[test]
-fn a_gist_is_made_listed_and_deleted() {
+fn gist_is_created_listed_and_deleted() {
     let (_service, addr, _) = start();
     let body = r#"{"description":"Test","public":false,"files":{"a.txt":{"content":"abc"}}}"#;
     let made = call(addr, "POST", "/gists", &[], body);
@@ -157,7 +157,7 @@ fn a_gist_is_made_listed_and_deleted() {
 }
 
 #[test]
-fn each_revision_can_be_read_with_the_history_up_to_it() {
+fn every_revision_can_be_read() {
     let (service, addr, id) = start();
     for content in ["one", "two"] {
         put(addr, &id, content);
@@ -185,7 +185,7 @@ fn each_revision_can_be_read_with_the_history_up_to_it() {
 }
 
 #[test]
-fn commits_come_in_pages_with_links_to_the_others() {
+fn commit_pages_link_other_pages() {
     let (service, addr, id) = start();
     for n in 0..34 {
         service
@@ -235,7 +235,7 @@ fn commits_come_in_pages_with_links_to_the_others() {
 }
 
 #[test]
-fn tokens_decide_what_a_client_may_do() {
+fn access_tokens_determine_permissions() {
     let tokens =
         ["full", "other:repo", "none:", "github_pat_fine"].map(|text| text.parse().unwrap());
     let (_service, addr, id) = start_with(Options {
@@ -286,7 +286,7 @@ fn tokens_decide_what_a_client_may_do() {
 }
 
 #[test]
-fn a_client_without_a_name_is_turned_away() {
+fn missing_user_agent_is_refused() {
     let (_service, addr, id) = start();
     assert_eq!(
         call(
@@ -302,7 +302,7 @@ fn a_client_without_a_name_is_turned_away() {
 }
 
 #[test]
-fn the_api_is_also_where_github_enterprise_has_it() {
+fn github_enterprise_paths_work() {
     let (_service, addr, id) = start();
     let json = get(addr, &format!("/api/v3/gists/{id}")).json();
     assert_eq!(json["url"], format!("http://gist.test/api/v3/gists/{id}"));
@@ -317,7 +317,7 @@ fn the_api_is_also_where_github_enterprise_has_it() {
 }
 
 #[test]
-fn requests_are_counted_by_route_and_outcome() {
+fn requests_count_by_route_and_outcome() {
     let (service, addr, id) = start();
     get(addr, &format!("/gists/{id}"));
     get(addr, "/gists/missing");
@@ -334,7 +334,7 @@ fn requests_are_counted_by_route_and_outcome() {
 }
 
 #[test]
-fn a_person_can_edit_and_push_past_the_api() {
+fn edits_and_pushes_bypass_the_api() {
     let (service, addr, id) = start();
     put(addr, &id, "one");
     service

@@ -106,7 +106,7 @@ fn acknowledged_writes_survive_sigkill() {
     assert_eq!(second.put("more"), 200);
     let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", state]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("another server uses"), "{said}");
+    assert!(said.contains("in use by another service"), "{said}");
 }
 
 #[test]

@@ -93,8 +93,8 @@ fn measure(suite: &Suite<'_>, contender: Contender, delay: &Delay) -> Result<(),
     }
     let most = u64::try_from(delay.most.as_millis()).unwrap_or(u64::MAX);
     service.set_faults(Faults {
-        read_ms: emulator::Delay::between(0, most),
-        write_ms: emulator::Delay::between(0, most),
+        read_ms: emulator::Delay::Range(0, most),
+        write_ms: emulator::Delay::Range(0, most),
         ..limited()
     });
     let from = clock::now();

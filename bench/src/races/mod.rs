@@ -53,8 +53,8 @@ impl Latency {
         match self {
             Latency::None => limited(),
             Latency::Assumed => Faults {
-                read_ms: Delay::fixed(150),
-                write_ms: Delay::fixed(500),
+                read_ms: Delay::Fixed(150),
+                write_ms: Delay::Fixed(500),
                 ..limited()
             },
         }

@@ -158,8 +158,8 @@ fn simulate(candidates: usize, started_within: Duration) -> Result<Vec<Requests>
 /// Starts the emulator with GitHub's limits and the assumed latency.
 fn service() -> Result<GistService, String> {
     let Latency { read, write } = GITHUB;
-    let span = |time: Duration| Delay::fixed(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    let token: AccessToken = TOKEN.parse().map_err(|e| format!("{e}"))?;
+    let span = |time: Duration| Delay::Fixed(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    let token: AccessToken = TOKEN.parse()?;
     GistService::start(Options {
         tokens: vec![token],
         faults: Faults {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::{env, fs};
 
-use elector::emulator::{GistRevision, GistService, Options, StartError, StateFileError};
+use elector::emulator::{GistRevision, GistService, Options, StartError};
 use elector::lock::gist::wire::parse::{History, Want, read_gist};
 
 use super::exchange::{answers, exchange};
@@ -31,14 +31,14 @@ pub fn check(data: &[u8]) {
     fs::write(path, data).unwrap();
     match start(path) {
         Ok(service) => goes_on(service, path, data),
-        Err(StartError::State(StateFileError::Foreign(_))) => {
+        Err(StartError::Foreign(_)) => {
             assert!(
                 !data.starts_with(HEADER),
                 "a file of ours is not known again"
             );
             assert_eq!(fs::read(path).unwrap(), data);
         }
-        Err(StartError::State(StateFileError::Corrupt(_, line, _))) => {
+        Err(StartError::Corrupt(_, line, _)) => {
             assert!(line > 1 && data.starts_with(HEADER), "line {line}");
             assert_eq!(fs::read(path).unwrap(), data);
         }
