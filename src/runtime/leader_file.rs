@@ -133,17 +133,14 @@ impl<D: Disk> Writer<D> {
                 // Further failures are not logged.
                 if self.failed.is_none() {
                     log::warn!(
-                        event = "leader_file_failed", path = self.disk.path(), error:%;
+                        event = "leader_file_failed", error:%;
                         "leader file cannot be replaced or removed, trying each second; it counts only \
                          until its validUntil"
                     );
                 }
                 self.failed = Some((wanted, BootClock::now() + RETRY_AFTER));
             } else if self.failed.take().is_some() {
-                log::info!(
-                    event = "leader_file_recovered", path = self.disk.path();
-                    "leader file is written again"
-                );
+                log::info!(event = "leader_file_recovered"; "leader file is written again");
             }
             if closing {
                 return self.shared.change(|state| state.done = true);

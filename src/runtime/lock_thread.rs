@@ -38,43 +38,41 @@ pub(super) fn start(
     let (calls, queue): (_, Receiver<LockCall>) = sync_channel(QUEUE);
     thread::Builder::new().name("lock".into()).spawn(move || {
         for call in queue {
-            if let Some(result) = call_lock(&mut *lock, call) {
-                let interval = catch_panic(|| lock.min_poll_interval());
-                on_result(result, interval.unwrap_or_default());
+            // If the lock panics, the elector gets an error instead of waiting forever.
+            let panicked = panic_result(&call);
+            let called = catch_unwind(AssertUnwindSafe(|| {
+                (call_lock(&mut *lock, call), lock.min_poll_interval())
+            }));
+            let (result, interval) = called.unwrap_or((panicked, Duration::ZERO));
+            if let Some(result) = result {
+                on_result(result, interval);
             }
         }
     })?;
     Ok(calls)
 }
 
-/// Makes the call. If the lock panics, the elector gets an error instead of waiting forever.
+/// Makes the call. An event has no result.
 fn call_lock(lock: &mut dyn ResourceLock, call: LockCall) -> Option<LockResult> {
     match call {
-        LockCall::Get(timeout) => {
-            let result = catch_panic(|| lock.get(timeout));
-            Some(LockResult::Got(result.unwrap_or_else(|| {
-                Err(LockError::Unavailable("the lock panicked".into()))
-            })))
-        }
-        LockCall::Create(record, timeout) => {
-            Some(wrote(catch_panic(|| lock.create(&record, timeout))))
-        }
-        LockCall::Update(record, timeout) => {
-            Some(wrote(catch_panic(|| lock.update(&record, timeout))))
-        }
+        LockCall::Get(timeout) => Some(LockResult::Got(lock.get(timeout))),
+        LockCall::Create(record, timeout) => Some(LockResult::Wrote(lock.create(&record, timeout))),
+        LockCall::Update(record, timeout) => Some(LockResult::Wrote(lock.update(&record, timeout))),
         LockCall::Event(event) => {
-            catch_panic(|| lock.record_event(&event));
+            lock.record_event(&event);
             None
         }
     }
 }
 
-fn wrote(result: Option<Result<Written, LockError>>) -> LockResult {
-    LockResult::Wrote(
-        result.unwrap_or_else(|| Err(LockError::OutcomeUnknown("the lock panicked".into()))),
-    )
-}
-
-fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
+/// Returns the result of a call in which the lock panics.
+fn panic_result(call: &LockCall) -> Option<LockResult> {
+    let why = "the lock panicked".to_owned();
+    match call {
+        LockCall::Get(_) => Some(LockResult::Got(Err(LockError::Unavailable(why)))),
+        LockCall::Create(..) | LockCall::Update(..) => {
+            Some(LockResult::Wrote(Err(LockError::OutcomeUnknown(why))))
+        }
+        LockCall::Event(_) => None,
+    }
 }

@@ -24,8 +24,8 @@ use std::time::Duration;
 use env_filter::Filter;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::fmt::shortened;
-use line::{Formatter, OWN_TARGET};
+use crate::fmt::quoted;
+use line::OWN_TARGET;
 use queue::Queue;
 
 /// Largest number of queued lines. With [`line::MAX_LENGTH`] it bounds the queue to 4 MiB. An
@@ -35,9 +35,6 @@ const QUEUE_LENGTH: usize = 1024;
 /// Targets of which only warnings are logged, unless the filter names them. Why: at debug, ureq logs
 /// ten lines per request. A prefix counts (`ureq_proto`).
 const CHATTY_TARGETS: &[&str] = &["rustls", "ureq"];
-
-/// Longest part of a filter that a warning repeats, in characters.
-const MAX_SHOWN: usize = 60;
 
 /// Longest wait of a panicking process for its last lines. It must end soon, because its workload
 /// ends with it.
@@ -67,16 +64,17 @@ impl LogFormat {
 
 /// Handle to the program's log.
 #[derive(Clone, Debug)]
-pub struct LogGuard {
-    queue: Arc<Queue>,
-    formatter: Arc<Formatter>,
-}
+pub struct LogGuard(Arc<Queue>);
 
 impl LogGuard {
     /// Adds the candidate's identity and its lock to every later line in JSON. Only the first call
     /// has an effect.
     pub fn identify(&self, identity: &str, lock: &str) {
-        self.formatter.identify(identity, lock);
+        self.0.formatter.identify(identity, lock);
+    }
+
+    fn push(&self, record: &Record<'_>) {
+        self.0.push(self.0.formatter.format(record));
     }
 
     /// Waits at most `timeout` until every line logged so far has been written. Returns whether all
@@ -85,7 +83,7 @@ impl LogGuard {
     /// The wait does not advance while the machine is suspended. Only the end of the process depends
     /// on it.
     pub fn flush(&self, timeout: Duration) -> bool {
-        self.queue.flush(timeout)
+        self.0.flush(timeout)
     }
 }
 
@@ -104,7 +102,7 @@ pub fn init(filter: &str, format: LogFormat) -> io::Result<LogGuard> {
     let guard = logger.guard.clone();
     if let Some(warning) = warning {
         // Past the filter, which may reject warnings.
-        logger.push(&line::warning(format_args!("{warning}")).build());
+        guard.push(&line::warning(format_args!("{warning}")).build());
     }
     let level = logger.filter.filter();
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
@@ -129,18 +127,13 @@ impl Logger {
         out: impl Write + Send + 'static,
     ) -> io::Result<(Self, Option<String>)> {
         let (filter, warning) = parse_filter(filter);
-        let formatter = Arc::new(Formatter::new(format));
-        let queue = Arc::new(Queue::new(QUEUE_LENGTH, Arc::clone(&formatter)));
+        let queue = Arc::new(Queue::new(QUEUE_LENGTH, format));
         let reader = Arc::clone(&queue);
         Builder::new()
             .name("log".to_owned())
             .spawn(move || reader.drain(out))?;
-        let guard = LogGuard { queue, formatter };
+        let guard = LogGuard(queue);
         Ok((Logger { filter, guard }, warning))
-    }
-
-    fn push(&self, record: &Record<'_>) {
-        self.guard.queue.push(self.guard.formatter.format(record));
     }
 }
 
@@ -151,7 +144,7 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if self.filter.matches(record) {
-            self.push(record);
+            self.guard.push(record);
         }
     }
 
@@ -186,8 +179,8 @@ fn parse_filter(text: &str) -> (Filter, Option<String>) {
         return (filter, None);
     }
     let warning = format!(
-        "RUST_LOG: `{}` selects nothing of elector itself; add a level, as in info,ureq=debug",
-        shortened(text, MAX_SHOWN)
+        "RUST_LOG: {} selects nothing of elector itself; add a level, as in info,ureq=debug",
+        quoted(text)
     );
     (filter, Some(warning))
 }

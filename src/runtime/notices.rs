@@ -16,9 +16,6 @@ const REPEAT_AFTER: Duration = Duration::from_secs(60);
 /// Interval between reports of a poll interval that changes.
 const REPEAT_PAUSE_AFTER: Duration = Duration::from_secs(600);
 
-/// Interval between reports of a long history scan.
-const REPEAT_SCAN_AFTER: Duration = Duration::from_secs(10);
-
 /// Longest pause between two failures of one streak. Calls that succeed in between do not end it.
 const STREAK_GAP: Duration = Duration::from_secs(120);
 
@@ -40,7 +37,6 @@ pub(super) struct Reporter {
     lease: Duration,
     failures: Option<Streak>,
     observed: Option<ObservedLease>,
-    scan_reported_at: Option<Instant>,
     pause_reported_at: Option<Instant>,
     /// Whether the last report of the poll interval said that it is longer than usual.
     pause_reported: bool,
@@ -109,7 +105,6 @@ impl Reporter {
             lease,
             failures: None,
             observed: None,
-            scan_reported_at: None,
             pause_reported_at: None,
             pause_reported: false,
         }
@@ -121,7 +116,7 @@ impl Reporter {
             Notice::Failed {
                 error: LockError::Unfinished(progress),
                 ..
-            } => self.unfinished(now, progress),
+            } => log::info!(event = "scanning_history"; "{progress}"),
             Notice::Failed {
                 call,
                 error,
@@ -236,18 +231,6 @@ impl Reporter {
             utc_timestamp_after(leader_for),
             utc_timestamp_after(retry_after)
         );
-    }
-
-    /// Logs the progress of a history scan that takes several calls.
-    fn unfinished(&mut self, now: Instant, progress: &str) {
-        let reported_lately = |at: Instant| now.since(at) < REPEAT_SCAN_AFTER;
-        let level = if self.scan_reported_at.is_some_and(reported_lately) {
-            Level::Debug
-        } else {
-            self.scan_reported_at = Some(now);
-            Level::Info
-        };
-        log::log!(level, event = "scanning_history"; "{progress}");
     }
 
     fn failed(

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant as Monotonic};
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::transitions::{NEW_LEADER, STARTED_LEADING, STOPPED_LEADING, Transition};
 use crate::net::{ProxySettings, Url, WebClient};
@@ -93,7 +93,7 @@ impl Webhook {
 
     /// Queues the message for a transition, without blocking.
     pub(super) fn transition(&self, transition: &Transition) {
-        let Some(message) = message(&self.identity, transition, utc_timestamp_millis()) else {
+        let Some(message) = message(&self.identity, transition) else {
             return;
         };
         self.shared.change(|state| {
@@ -130,20 +130,8 @@ impl Drop for Webhook {
     }
 }
 
-/// Body of a POST.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Message<'a> {
-    event: &'static str,
-    identity: &'a str,
-    leader: Option<&'a str>,
-    fencing_token: Option<u64>,
-    reason: Option<String>,
-    time: String,
-}
-
 /// Returns the message for a transition, if it has one.
-fn message(identity: &str, transition: &Transition, time: String) -> Option<String> {
+fn message(identity: &str, transition: &Transition) -> Option<String> {
     let (event, leader, fencing_token, reason) = match transition {
         Transition::StartedLeading { fencing_token, .. } => {
             (STARTED_LEADING, Some(identity), Some(*fencing_token), None)
@@ -161,16 +149,15 @@ fn message(identity: &str, transition: &Transition, time: String) -> Option<Stri
         } => (NEW_LEADER, Some(leader.as_str()), *fencing_token, None),
         Transition::Renewed { .. } | Transition::TermOver { .. } => return None,
     };
-    let message = Message {
-        event,
-        identity,
-        leader,
-        fencing_token,
-        reason,
-        time,
-    };
-    // Strings and numbers always serialize.
-    serde_json::to_string(&message).ok()
+    let message = json!({
+        "event": event,
+        "identity": identity,
+        "leader": leader,
+        "fencingToken": fencing_token,
+        "reason": reason,
+        "time": utc_timestamp_millis(),
+    });
+    Some(message.to_string())
 }
 
 /// The thread that sends.

@@ -44,9 +44,6 @@ pub(super) trait Disk: Send + 'static {
 
     /// Removes the line, if there is one.
     fn remove(&self) -> io::Result<()>;
-
-    /// Returns the path, for log lines.
-    fn path(&self) -> String;
 }
 
 /// Constant parts of the line, in JSON.
@@ -190,10 +187,6 @@ impl Disk for LinePath {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
-    }
-
-    fn path(&self) -> String {
-        self.path.display().to_string()
     }
 }
 

@@ -97,10 +97,6 @@ impl Disk for FakeDisk {
         self.0.lock().line = None;
         Ok(())
     }
-
-    fn path(&self) -> String {
-        "fake".to_owned()
-    }
 }
 
 fn file() -> (LeaderFile, FakeDisk) {

@@ -4,12 +4,12 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use log::kv::Value;
 
+use super::LogFormat;
 use super::line::{self, Formatter};
 use crate::system::monitor::Monitor;
 
@@ -22,8 +22,8 @@ const PAUSE_WHEN_FULL: Duration = Duration::from_millis(20);
 pub(super) struct Queue {
     state: Monitor<State>,
     capacity: usize,
-    /// Formats the line that reports dropped ones.
-    formatter: Arc<Formatter>,
+    /// Formats all lines, and the report of dropped ones.
+    pub(super) formatter: Formatter,
 }
 
 #[derive(Debug, Default)]
@@ -43,11 +43,11 @@ impl State {
 
 impl Queue {
     /// Creates a queue for at most `capacity` lines.
-    pub(super) fn new(capacity: usize, formatter: Arc<Formatter>) -> Self {
+    pub(super) fn new(capacity: usize, format: LogFormat) -> Self {
         Queue {
             state: Monitor::default(),
             capacity,
-            formatter,
+            formatter: Formatter::new(format),
         }
     }
 
@@ -124,7 +124,6 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    use super::super::LogFormat;
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -149,8 +148,7 @@ mod tests {
     }
 
     fn gated(capacity: usize) -> (Arc<Queue>, Receiver<String>, Sender<io::Result<usize>>) {
-        let formatter = Arc::new(Formatter::new(LogFormat::Text));
-        let queue = Arc::new(Queue::new(capacity, formatter));
+        let queue = Arc::new(Queue::new(capacity, LogFormat::Text));
         let (writes, written) = channel();
         let (answer, answers) = channel();
         let reader = Arc::clone(&queue);
