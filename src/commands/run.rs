@@ -13,12 +13,12 @@ use super::command::{Arguments, Command, CommandError, CommandResult, FAILED, Op
 use super::settings::Settings;
 use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
-use crate::net::ProxySettings;
+use crate::net::{ProxySettings, Url, WebClient};
 use crate::observe::CandidateInfo;
 use crate::runtime::election::LeaderElection;
 use crate::runtime::endpoints;
 use crate::runtime::logging::{self, LogGuard};
-use crate::runtime::sidecar::{Sidecar, SidecarOptions};
+use crate::runtime::sidecar::Sidecar;
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{LeaderCallbacks, Term};
 use crate::system::random::random_seed;
@@ -75,7 +75,9 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let backend = settings.lock.backend();
     let opened = backend.open(&config)?;
     log.identify(&identity, &opened.lock.describe());
-    let sidecar = Sidecar::start(sidecar_options(settings)).map_err(CommandError::settings)?;
+    let webhook = webhook_client(settings).map_err(CommandError::settings)?;
+    let sidecar = Sidecar::start(&identity, settings.leader_file.as_deref(), webhook);
+    let sidecar = sidecar.map_err(CommandError::settings)?;
     log::info!(
         event = "running", identity = identity, lock = opened.lock.describe(),
         version = env!("CARGO_PKG_VERSION");
@@ -131,13 +133,15 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     Ok(exit_code(finish, outcome))
 }
 
-fn sidecar_options(settings: &Settings) -> SidecarOptions {
-    SidecarOptions {
-        identity: settings.election.identity.clone(),
-        leader_file: settings.leader_file.clone(),
-        webhook_url: settings.webhook_url.clone(),
-        ca_file: settings.ca_file.clone(),
-        proxy: ProxySettings::read(|name| std::env::var(name).ok()),
+/// Returns the URL of the webhook with its client, if there is one.
+fn webhook_client(settings: &Settings) -> Result<Option<(Url, WebClient)>, String> {
+    let Some(url) = settings.webhook_url.clone() else {
+        return Ok(None);
+    };
+    let proxy = ProxySettings::read(|name| std::env::var(name).ok());
+    match WebClient::new(&url, settings.ca_file.as_deref(), &proxy) {
+        Ok(client) => Ok(Some((url, client))),
+        Err(error) => Err(format!("WEBHOOK_URL: {error}")),
     }
 }
 

@@ -177,11 +177,8 @@ impl Term {
     }
 }
 
-/// A callback for the shared `callbacks` thread.
-enum Callback {
-    StoppedLeading,
-    NewLeader(String),
-}
+/// A call for the shared `callbacks` thread.
+type Callback = Box<dyn FnOnce(&dyn LeaderCallbacks) + Send>;
 
 /// The program's callbacks and their threads.
 pub(super) struct CallbackThreads {
@@ -198,14 +195,16 @@ impl CallbackThreads {
     /// # Errors
     /// Returns an error if the system has no thread left.
     pub(super) fn start(callbacks: Arc<dyn LeaderCallbacks>) -> io::Result<Self> {
-        let (sender, queue) = sync_channel(QUEUE);
+        let (sender, queue) = sync_channel::<Callback>(QUEUE);
         let (running, ended) = sync_channel(0);
         let worker = Arc::clone(&callbacks);
         thread::Builder::new()
             .name("callbacks".into())
             .spawn(move || {
                 let _running: SyncSender<()> = running;
-                call_all(&*worker, &queue);
+                for callback in queue {
+                    catch_panic(|| callback(&*worker));
+                }
             })?;
         Ok(CallbackThreads {
             callbacks,
@@ -237,7 +236,7 @@ impl CallbackThreads {
             .spawn(move || {
                 // The term may have ended before this thread got to run.
                 if !term.is_over() {
-                    catch_panic("on_started_leading", || callbacks.on_started_leading(&term));
+                    catch_panic(|| callbacks.on_started_leading(&term));
                 }
                 on_done();
             })
@@ -246,12 +245,14 @@ impl CallbackThreads {
 
     /// Queues `on_stopped_leading`.
     pub(super) fn stopped_leading(&self) {
-        self.enqueue(Callback::StoppedLeading);
+        self.enqueue(Box::new(|callbacks| callbacks.on_stopped_leading()));
     }
 
     /// Queues `on_new_leader`.
     pub(super) fn new_leader(&self, identity: String) {
-        self.enqueue(Callback::NewLeader(identity));
+        self.enqueue(Box::new(move |callbacks| {
+            callbacks.on_new_leader(&identity);
+        }));
     }
 
     fn enqueue(&self, callback: Callback) {
@@ -262,23 +263,10 @@ impl CallbackThreads {
     }
 }
 
-fn call_all(callbacks: &dyn LeaderCallbacks, queue: &Receiver<Callback>) {
-    for callback in queue {
-        match callback {
-            Callback::StoppedLeading => {
-                catch_panic("on_stopped_leading", || callbacks.on_stopped_leading());
-            }
-            Callback::NewLeader(identity) => {
-                catch_panic("on_new_leader", || callbacks.on_new_leader(&identity));
-            }
-        }
-    }
-}
-
 /// Runs a callback. Its panic must not end the thread that later callbacks need.
-fn catch_panic(name: &str, callback: impl FnOnce()) {
+fn catch_panic(callback: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-        log::error!(event = "callback_panicked", callback = name; "callback panicked");
+        log::error!(event = "callback_panicked"; "callback panicked");
     }
 }
 

@@ -440,10 +440,9 @@ impl Owner {
     }
 
     fn start_leading(&mut self, token: u64, until: Instant) -> Result<(), ElectionError> {
-        let identity = self.elector.identity();
+        let (now, identity) = (BootClock::now(), self.elector.identity());
         let mut view = self.handle.view();
-        view.journal
-            .started_leading(BootClock::now(), identity, token);
+        view.journal.started_leading(now, identity, token);
         drop(view);
         let term = Term::new(token, until);
         let events = self.handle.events.clone();

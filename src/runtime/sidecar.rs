@@ -7,14 +7,14 @@
 //!
 //! Both take a transition without blocking. A slow disk or receiver delays only its own thread.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::election::LeaderElection;
 use super::leader_file::LeaderFile;
 use super::webhook::Webhook;
-use crate::net::{ProxySettings, Url};
+use crate::net::{Url, WebClient};
 
 /// Longest wait for the disk and for the webhook's receiver when an election ends.
 const LAST_WRITE: Duration = Duration::from_millis(500);
@@ -22,21 +22,6 @@ const LAST_MESSAGES: Duration = Duration::from_millis(1500);
 
 /// Longest wait for the disk when the process exits immediately.
 const LAST_WRITE_ON_EXIT: Duration = Duration::from_millis(50);
-
-/// Settings of a [`Sidecar`].
-#[derive(Clone, Debug, Default)]
-pub struct SidecarOptions {
-    /// Identity of this candidate.
-    pub identity: String,
-    /// Path of the file that exists while this candidate leads.
-    pub leader_file: Option<PathBuf>,
-    /// URL that gets a POST at every transition.
-    pub webhook_url: Option<Url>,
-    /// File of root certificates (PEM) that replace the built-in ones.
-    pub ca_file: Option<PathBuf>,
-    /// The proxies to use.
-    pub proxy: ProxySettings,
-}
 
 /// Leader file and webhook of an elector. A clone refers to the same ones.
 #[derive(Clone, Debug)]
@@ -48,17 +33,19 @@ pub struct Sidecar {
 impl Sidecar {
     /// Removes the leader file that an earlier process left, and starts the threads.
     ///
+    /// `leader_file` is the path of the file, `webhook` the URL that gets a POST at every transition, with
+    /// its client.
+    ///
     /// # Errors
-    /// If the file cannot be written or is a foreign one, the certificates or the proxy for the webhook
-    /// cannot be used, or the system has no thread left. The text says what to do.
-    pub fn start(options: SidecarOptions) -> Result<Self, String> {
-        let identity = &options.identity;
-        let leader_file = options.leader_file.as_deref();
+    /// If the file cannot be written or is a foreign one, or the system has no thread left. The text says
+    /// what to do.
+    pub fn start(
+        identity: &str,
+        leader_file: Option<&Path>,
+        webhook: Option<(Url, WebClient)>,
+    ) -> Result<Self, String> {
         let leader_file = leader_file.map(|path| LeaderFile::start(path, identity));
-        let webhook = options.webhook_url.map(|url| {
-            let roots = options.ca_file.as_deref();
-            Webhook::start(url, roots, &options.proxy, identity)
-        });
+        let webhook = webhook.map(|(url, client)| Webhook::start(url, client, identity));
         Ok(Sidecar {
             leader_file: leader_file.transpose()?.map(Arc::new),
             webhook: webhook.transpose()?.map(Arc::new),

@@ -21,7 +21,6 @@
 //! without its path.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant as Monotonic};
@@ -29,7 +28,7 @@ use std::time::{Duration, Instant as Monotonic};
 use serde_json::json;
 
 use super::transitions::{NEW_LEADER, STARTED_LEADING, STOPPED_LEADING, Transition};
-use crate::net::{ProxySettings, Url, WebClient};
+use crate::net::{Url, WebClient};
 use crate::system::clock::utc_timestamp_millis;
 use crate::system::monitor::Monitor;
 
@@ -63,20 +62,14 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    /// Starts the thread that sends to `url`.
+    /// Starts the thread that sends to `url` by `client`.
     ///
     /// # Errors
-    /// If the certificates or the proxy cannot be used, or the system has no thread left.
-    pub(super) fn start(
-        url: Url,
-        ca_file: Option<&Path>,
-        proxy: &ProxySettings,
-        identity: &str,
-    ) -> Result<Self, String> {
-        let client = WebClient::new(&url, ca_file, proxy);
+    /// If the system has no thread left.
+    pub(super) fn start(url: Url, client: WebClient, identity: &str) -> Result<Self, String> {
         let shared = Arc::new(Monitor::default());
         let mut sender = Sender {
-            client: client.map_err(|error| format!("WEBHOOK_URL: {error}"))?,
+            client,
             url,
             shared: Arc::clone(&shared),
             failing: false,
@@ -255,10 +248,12 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::net::ProxySettings;
 
     fn webhook(url: &str) -> Webhook {
-        let url = url.parse().unwrap();
-        Webhook::start(url, None, &ProxySettings::default(), "me").unwrap()
+        let url: Url = url.parse().unwrap();
+        let client = WebClient::new(&url, None, &ProxySettings::default()).unwrap();
+        Webhook::start(url, client, "me").unwrap()
     }
 
     fn leader(fencing_token: u64) -> Transition {

@@ -13,7 +13,7 @@ use elector::election::action::{Finish, StopReason};
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::LockError;
 use elector::runtime::election::{Handle, LeaderElection, Transition};
-use elector::runtime::sidecar::{Sidecar, SidecarOptions};
+use elector::runtime::sidecar::Sidecar;
 use elector::runtime::{LeaderCallbacks, Term};
 
 use crate::support::eventually;
@@ -53,12 +53,7 @@ impl Stage {
         let (store, folder) = (Store::default(), tempfile::tempdir().unwrap());
         let (begun, let_end) = (Arc::default(), Arc::new(AtomicBool::new(!works_on)));
         let path = folder.path().join("leader");
-        let options = SidecarOptions {
-            identity: config.identity.clone(),
-            leader_file: Some(path.clone()),
-            ..SidecarOptions::default()
-        };
-        let sidecar = Sidecar::start(options).unwrap();
+        let sidecar = Sidecar::start(&config.identity, Some(&path), None).unwrap();
         let work = Work {
             begun: Arc::clone(&begun),
             let_end: Arc::clone(&let_end),
