@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// mostBytes bounds what is read of an answer. A gist's history comes with every one of them, at up to
+// mostBytes bounds the size of an answer. Each contains the gist's history, at up to
 // 1 kB a revision, and a day of renewals every 8 s makes some 10,000.
 const mostBytes = 32 << 20
 
-// gist is one gist on GitHub's API, with its only file. It is for one goroutine at a time.
+// gist is a gist with one file on GitHub's API. It must be used by one goroutine at a time.
 type gist struct {
 	http  *http.Client
 	url   string
@@ -34,7 +34,7 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%s of the gist was answered %d: %s", e.method, e.status, e.text)
 }
 
-// newGist gives a client whose requests end after timeout, also where the caller's context has no end.
+// newGist returns a client whose requests end after timeout, even if the caller's context never ends.
 func newGist(apiURL, id, token string, timeout time.Duration) *gist {
 	return &gist{
 		http:  &http.Client{Timeout: timeout},
@@ -43,12 +43,12 @@ func newGist(apiURL, id, token string, timeout time.Duration) *gist {
 	}
 }
 
-// read gives the content of the only file.
+// read returns the content of the only file.
 func (g *gist) read(ctx context.Context) (string, error) {
 	return g.do(ctx, http.MethodGet, nil)
 }
 
-// write overwrites the only file, whatever it holds: the API knows no precondition. It needs a read before it.
+// write overwrites the only file, whatever it holds, because the API has no precondition. It must follow a read.
 func (g *gist) write(ctx context.Context, content string) error {
 	type file struct {
 		Content string `json:"content"`
@@ -61,7 +61,7 @@ func (g *gist) write(ctx context.Context, content string) error {
 	return err
 }
 
-// do sends one request and gives the content of the only file in its answer.
+// do sends one request and returns the content of the only file in its answer.
 func (g *gist) do(ctx context.Context, method string, body []byte) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, method, g.url, bytes.NewReader(body))
 	if err != nil {
@@ -77,7 +77,7 @@ func (g *gist) do(ctx context.Context, method string, body []byte) (string, erro
 		return "", err
 	}
 	defer response.Body.Close()
-	// To its end, or the connection is not used again.
+	// Reads to the end, because otherwise the connection is not reused.
 	answer, err := io.ReadAll(io.LimitReader(response.Body, mostBytes))
 	if err != nil {
 		return "", fmt.Errorf("%s of the gist: the answer broke off: %w", method, err)

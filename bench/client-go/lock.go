@@ -15,16 +15,16 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// gistResource is how a gist is called in the errors that leaderelection tells apart.
+// gistResource names a gist in the errors that leaderelection distinguishes.
 var gistResource = schema.GroupResource{Group: "github.com", Resource: "gists"}
 
 var errChanged = errors.New("the record is not the one last seen")
 
 // gistLock keeps client-go's record in the only file of a gist. The API has no compare-and-swap: with
 // blind unset the lock reads once more before each write and gives up if the file has changed, which leaves
-// the time from that read to the write for others to write in; with blind set it just writes.
+// a gap between that read and the write; with blind set it writes without comparing.
 //
-// Like client-go's own locks it is for one LeaderElector, that is for one goroutine at a time; but token
+// Like client-go's own locks it must be used by one LeaderElector, so by one goroutine at a time; only token
 // may be called by any.
 type gistLock struct {
 	gist     *gist
@@ -37,7 +37,7 @@ type gistLock struct {
 
 var _ resourcelock.Interface = (*gistLock)(nil)
 
-// Get reads the record. A file that never held one is NotFound, upon which leaderelection calls Create.
+// Get reads the record. A file that never held one is NotFound, so leaderelection calls Create.
 func (l *gistLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	content, err := l.gist.read(ctx)
 	if err != nil {
@@ -59,7 +59,7 @@ func (l *gistLock) Create(ctx context.Context, record resourcelock.LeaderElectio
 	return l.replace(ctx, record)
 }
 
-// Update writes a record over the one last seen.
+// Update writes a record over the one last observed.
 func (l *gistLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	return l.replace(ctx, record)
 }
@@ -80,7 +80,7 @@ func (l *gistLock) replace(ctx context.Context, record resourcelock.LeaderElecti
 	return nil
 }
 
-// compare refuses if somebody else has written since this lock last saw the file.
+// compare returns a conflict if the file has changed since this lock last read or wrote it.
 func (l *gistLock) compare(ctx context.Context) error {
 	if l.blind {
 		return nil
@@ -95,7 +95,7 @@ func (l *gistLock) compare(ctx context.Context) error {
 	return nil
 }
 
-// asConflict gives GitHub's 409 the type by which leaderelection knows to read anew.
+// asConflict converts GitHub's 409 to the error type that makes leaderelection read again.
 func (l *gistLock) asConflict(err error) error {
 	var status *statusError
 	if errors.As(err, &status) && status.status == http.StatusConflict {
@@ -104,7 +104,7 @@ func (l *gistLock) asConflict(err error) error {
 	return err
 }
 
-// token is leaderTransitions of the record last written: while leading, that of the term.
+// token returns leaderTransitions of the record last written: while leading, the fencing token of the term.
 func (l *gistLock) token() int64 { return l.written.Load() }
 
 func (l *gistLock) RecordEvent(event string) {
@@ -115,7 +115,7 @@ func (l *gistLock) Identity() string { return l.identity }
 
 func (l *gistLock) Describe() string { return "gist/" + l.id }
 
-// isEmpty tells a file that was made for a record and holds none yet: GitHub takes no blank ones.
+// isEmpty returns whether a file was created for a record but holds none yet; GitHub accepts no blank files.
 func isEmpty(content string) bool {
 	trimmed := strings.TrimSpace(content)
 	return trimmed == "" || trimmed == "{}"

@@ -1,5 +1,5 @@
-// Command client-go-gist stands for election with the real k8s.io/client-go/tools/leaderelection on a record in a
-// GitHub gist, as a contender to be measured. The README beside it says what it is and is not.
+// Command client-go-gist runs for election with the real k8s.io/client-go/tools/leaderelection on a record in a
+// GitHub gist, as a contender in the bench. Its README describes its limits.
 package main
 
 import (
@@ -30,11 +30,11 @@ func main() {
 	klog.Flush()
 }
 
-// stand stands for election, again after each lost lease, until signalled.
+// stand runs for election, and again after each lost lease, until signalled.
 func stand(signalled context.Context, s *settings) error {
 	work := &workload{out: os.Stdout, beats: s.beats}
-	// ReleaseOnCancel gives the lease back as soon as the election's context ends, and leaves it to us that the
-	// work has ended before. So a signal ends the work first, and the election after it.
+	// ReleaseOnCancel releases the lease as soon as the election's context ends, whether or not the work has
+	// stopped. So a signal stops the work first, and the election after it.
 	election, giveUp := context.WithCancel(context.Background())
 	context.AfterFunc(signalled, func() {
 		work.wait()
@@ -58,7 +58,7 @@ func stand(signalled context.Context, s *settings) error {
 			return err
 		}
 		elector.Run(election)
-		work.wait() // Run has ended its context, no more
+		work.wait() // Run has only ended its context
 	}
 	return nil
 }
@@ -70,7 +70,7 @@ type settings struct {
 }
 
 func (s *settings) newLock() *gistLock {
-	// As client-go does for its own locks, so that one hung request does not cost the lease.
+	// Like client-go's own locks, so that one hanging request does not cost the lease.
 	timeout := max(time.Second, s.renewDeadline/2)
 	return &gistLock{
 		gist:     newGist(s.apiURL, s.gistID, s.apiToken, timeout),

@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beatPeriod is how exactly one knows until when a workload ran that was killed.
+// beatPeriod is the precision to which the end of a killed workload is known.
 const beatPeriod = 20 * time.Millisecond
 
-// workload is what runs while leading: it prints that it begins, that it goes on, and that it has ended.
+// workload runs while leading: it prints its start, that it runs, and its end.
 type workload struct {
 	out     io.Writer
 	beats   bool
 	running sync.Mutex // held while it runs
 }
 
-// run runs until either context ends. leaderelection calls it in a goroutine that nobody waits for, so that
-// this may have happened before it begins; then it does nothing.
+// run runs until either context ends. leaderelection calls it in a goroutine without waiting, so a
+// context may have ended before it begins; then it does nothing.
 func (w *workload) run(leading, signalled context.Context, token int64) {
 	w.running.Lock()
 	defer w.running.Unlock()
@@ -48,13 +48,13 @@ func (w *workload) run(leading, signalled context.Context, token int64) {
 	}
 }
 
-// wait returns when what runs has ended. It is for after the end of either context.
+// wait returns when the workload has stopped. Call it after the end of either context.
 func (w *workload) wait() {
 	w.running.Lock()
 	defer w.running.Unlock()
 }
 
-// print writes one line in one piece, stamped with the time since boot, which all processes share.
+// print writes one line with a single call, stamped with the time since boot, which all processes share.
 func (w *workload) print(event string, token int64) {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
