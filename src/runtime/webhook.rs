@@ -185,10 +185,12 @@ impl Sender {
         loop {
             let error = match self.client.post_json(message, self.try_timeout()) {
                 Ok(200..=299) => return Ok(()),
+                // Another try is known to help with these.
+                Ok(status @ (408 | 425 | 429 | 500..=599)) => format!("answered {status}"),
                 Ok(status @ 300..=399) => {
-                    format!("answered {status}; redirects are not followed")
+                    return Err(format!("answered {status}; redirects are not followed"));
                 }
-                Ok(status) => format!("answered {status}"),
+                Ok(status) => return Err(format!("answered {status}")),
                 Err(error) => error,
             };
             tries += 1;

@@ -26,6 +26,7 @@ pub(super) const ALL: &[&str] = &[
     "gist",
     "file",
     "history",
+    "writes",
     "requests",
     "limit",
     "clock",
@@ -168,7 +169,10 @@ impl Run<'_> {
         let election = &self.session.election;
         let github = self.session.options.api_url.is_github_com();
         let rate = self.session.client.stats().rate_limit;
-        let mut found = vec![limits::requests(election, rate.as_ref(), github)];
+        let mut found = vec![
+            limits::writes(election, github),
+            limits::requests(election, rate.as_ref(), github),
+        ];
         let limited = self.error(|error| matches!(error, LockError::RateLimited { .. }));
         let answered = self.answered(|_| true);
         found.push(match limited {

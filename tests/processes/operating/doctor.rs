@@ -77,6 +77,7 @@ fn healthy_lock_passes_every_check() {
         ("file", "\"leader.json\", the gist's only file"),
         ("record", "napoleon leads, fencing token 3, renewed "),
         ("history", "a start costs 1 request"),
+        ("writes", "4,500 per hour"),
         ("requests", "reports no limit"),
         ("limit", "reports none"),
         ("clock", "agrees"),
@@ -84,7 +85,7 @@ fn healthy_lock_passes_every_check() {
         found.assert(check, "ok", part);
     }
     assert_eq!(found.code, Some(0));
-    assert_eq!(found.found.len(), 11, "{found:#?}");
+    assert_eq!(found.found.len(), 12, "{found:#?}");
     assert_eq!(found.last, "Everything is ok.");
     assert_eq!(revisions(&world), before);
     assert_eq!(world.service.requests().of("PATCH", "", ""), 0);

@@ -14,7 +14,7 @@ use crate::sidecar::receiver::{Manner, Receiver};
 use crate::support::authority::Authority;
 use crate::support::process::program::Start;
 use crate::support::process::{Elector, TOKEN, World};
-use crate::support::{eventually, for_each};
+use crate::support::{eventually, for_each, never_for};
 
 /// Secret path, which no output may contain.
 const PATH: &str = "/hooks/s3cr3t?key=s3cr3t";
@@ -156,7 +156,7 @@ fn warnings(elector: &Elector) -> usize {
 }
 
 #[test]
-fn refusal_is_logged_and_redirect_ignored() {
+fn permanent_refusal_is_not_retried() {
     let elsewhere = Receiver::start(Manner::Answer(200));
     let cases = [
         (Manner::Answer(404), "answered 404"),
@@ -171,7 +171,10 @@ fn refusal_is_logged_and_redirect_ignored() {
         let receiver = Receiver::start(manner.clone());
         let first = leader(&world, &receiver);
         first.await_text(why);
-        eventually("both were tried three times", || receiver.count() == 6);
+        eventually("both were told", || receiver.count() == 2);
+        never_for(Duration::from_secs(2), "it is tried again", || {
+            receiver.count() > 2
+        });
         assert_secret(&first);
     });
     assert_eq!(elsewhere.count(), 0);

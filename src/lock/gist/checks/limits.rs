@@ -1,10 +1,9 @@
-//! Rate limits of GitHub against the settings: how many candidates one user can have. Pure.
-//!
-//! The warnings of the settings cover periods that a single leader or candidate may not use.
+//! Rate limits of GitHub against the settings: how many locks and candidates one user can have. Pure.
 
 use crate::election::config::LeaderElectionConfig;
 use crate::fmt::count;
 use crate::lock::admin::Finding;
+use crate::lock::gist::client::WriteLimits;
 use crate::lock::stats::RateLimit;
 
 /// GitHub's primary limit: requests per hour and user.
@@ -22,6 +21,40 @@ const HOUR: f64 = 3_600.0;
 fn whole(number: f64) -> String {
     // Numbers of requests are neither negative nor beyond 64 bits.
     count(number.round() as u64)
+}
+
+/// Judges a leader's writes per hour. GitHub shows this limit in no header.
+pub(super) fn writes(election: &LeaderElectionConfig, github: bool) -> Finding {
+    let renewals = HOUR / election.retry_period.as_secs_f64();
+    let made = format!(
+        "a leader makes {} per hour (RETRY_PERIOD={:?})",
+        whole(renewals),
+        election.retry_period
+    );
+    if !github {
+        let text = format!("{made}; this service's limit is unknown, github.com accepts 500");
+        return Finding::ok("writes", text);
+    }
+    let limit = f64::from(WriteLimits::github(election).per_hour);
+    let locks = (limit / renewals).floor();
+    if locks < 1.0 {
+        return Finding::fail(
+            "writes",
+            format!(
+                "{made}, but GitHub accepts {limit} from one user; use RETRY_PERIOD=8s or more, with \
+                 RENEW_DEADLINE and LEASE_DURATION to match"
+            ),
+        );
+    }
+    let locks = match locks {
+        1.0 => "1 lock".to_owned(),
+        _ => format!("{} locks", whole(locks)),
+    };
+    let text = format!(
+        "{made}, GitHub accepts {limit} from one user: enough for {locks}; for n times as many, use n \
+         times the periods"
+    );
+    Finding::ok("writes", text)
 }
 
 /// Judges all candidates' requests per hour. Each renewal costs the leader a write, and every other
@@ -101,8 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn defaults_suit_eight_candidates() {
+    fn defaults_suit_one_lock_and_eight_candidates() {
         let election = LeaderElectionConfig::new("a");
+        let writes = writes(&election, true);
+        assert_eq!(writes.level, Level::Ok);
+        assert!(writes.text.contains("450 per hour"), "{}", writes.text);
+        assert!(writes.text.contains("for 1 lock;"), "{}", writes.text);
         let requests = requests(&election, None, true);
         assert_eq!(requests.level, Level::Ok);
         for part in ["1,350", "10 make 4,500", "of the 5,000", "more than 8 need"] {
@@ -111,7 +148,17 @@ mod tests {
     }
 
     #[test]
+    fn longer_period_suits_more_locks() {
+        for (retry, locks) in [(16, "2 locks"), (24, "3 locks"), (80, "11 locks")] {
+            let finding = writes(&seconds(retry), true);
+            assert!(finding.text.contains(locks), "{}", finding.text);
+        }
+    }
+
+    #[test]
     fn too_short_period_fails() {
+        assert_eq!(writes(&seconds(4), true).level, Level::Fail);
+        assert_eq!(writes(&seconds(4), false).level, Level::Ok);
         assert_eq!(requests(&seconds(4), None, true).level, Level::Ok);
         assert_eq!(requests(&seconds(2), None, true).level, Level::Warn);
         assert_eq!(requests(&seconds(1), None, true).level, Level::Fail);
