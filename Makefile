@@ -163,7 +163,7 @@ test-chaos: need-cargo need-cc ## one short round of `make chaos`
 test-kind: ## test the demonstration on three kind clusters, if kind is installed
 	@hack/test-kind.sh
 
-# Runs of `make soak`: number of seeds, first seed, and kind (drawn, racing, scarce, calm, shared,
+# Runs of `make soak`: number of seeds, first seed, and kind (drawn, racing, scarce, suspending, calm, shared,
 # rewritten). A single seed is shown with every event.
 SEEDS ?= 2000
 FROM ?= 0

@@ -16,6 +16,7 @@ pub fn draw_by_name(name: &str) -> Option<Draw> {
         "drawn" => Some(Scenario::draw),
         "racing" => Some(Scenario::racing),
         "scarce" => Some(Scenario::scarce),
+        "suspending" => Some(Scenario::suspending),
         "calm" => Some(Scenario::calm),
         "shared" => Some(Scenario::shared),
         "rewritten" => Some(Scenario::rewritten),

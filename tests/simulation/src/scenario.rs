@@ -211,6 +211,14 @@ impl Scenario {
         scenario
     }
 
+    /// Draws a run in which machines are suspended often.
+    pub fn suspending(seed: u64) -> Scenario {
+        let mut scenario = Scenario::draw(seed);
+        scenario.kind = "suspending";
+        scenario.faults.suspends = 6.0;
+        scenario
+    }
+
     /// Makes a run of three hours without faults: `candidates` candidates with the default timings
     /// at GitHub's own limits.
     pub fn steady(seed: u64, candidates: usize) -> Scenario {

@@ -15,16 +15,18 @@ enum Within {
     Racing(u64),
     /// One of the first so many in which requests are scarce.
     Scarce(u64),
+    /// One of the first so many in which machines are suspended often.
+    Suspending(u64),
     /// Too rare for a test, for the reason given.
     Rare(&'static str),
 }
 
-use Within::{Drawn, Racing, Rare, Scarce};
+use Within::{Drawn, Racing, Rare, Scarce, Suspending};
 
 /// Each rule, where any check notices that it is missing, and where a promise is broken.
 const BOUNDS: [(Rule, Within, Within); 5] = [
     (Rule::ClockIgnoresTimeOfDay, Drawn(10), Drawn(10)),
-    (Rule::ClockCountsSuspend, Drawn(10), Drawn(10)),
+    (Rule::ClockCountsSuspend, Drawn(10), Suspending(10)),
     (Rule::GuardEnforcesDeadline, Drawn(10), Drawn(20)),
     (Rule::GuardNoticesElectorExit, Drawn(5), Racing(115)),
     (
@@ -40,6 +42,7 @@ fn assert_noticed(rule: Rule, within: Within, checks: Checks) {
         Drawn(runs) => (Scenario::draw, runs),
         Racing(runs) => (Scenario::racing, runs),
         Scarce(runs) => (Scenario::scarce, runs),
+        Suspending(runs) => (Scenario::suspending, runs),
         Rare(why) => return println!("{rule:?}: {why}"),
     };
     let noticed = first_violation(draw, 0..runs, checks, Some(rule));

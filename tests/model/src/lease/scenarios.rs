@@ -84,7 +84,7 @@ pub fn lost_writes() -> Scenario<Bounds> {
     };
     Scenario {
         name: "lost writes",
-        bounds: bounds(14, Some(1), faults),
+        bounds: bounds(15, Some(1), faults),
         states: 430_000,
     }
 }
@@ -101,7 +101,7 @@ pub fn lost_writes_and_frozen() -> Scenario<Bounds> {
         name: "lost writes and a frozen candidate",
         bounds: Bounds {
             rates: vec![[SLOW, 1000]],
-            ..bounds(12, Some(1), faults)
+            ..bounds(13, Some(1), faults)
         },
         states: 2_900_000,
     }
@@ -116,7 +116,7 @@ pub fn stopping() -> Scenario<Bounds> {
     };
     Scenario {
         name: "a graceful stop",
-        bounds: bounds(12, Some(1), faults),
+        bounds: bounds(17, Some(1), faults),
         states: 710_000,
     }
 }

@@ -1,6 +1,6 @@
 //! Runs many simulations on all cores, and prints statistics and violations.
 //!
-//! `soak [FROM [SEEDS [drawn|racing|scarce|calm|shared|rewritten]]]`; a single seed is shown with
+//! `soak [FROM [SEEDS [drawn|racing|scarce|suspending|calm|shared|rewritten]]]`; a single seed is shown with
 //! every event.
 
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let kind = args.next().unwrap_or_else(|| "drawn".to_owned());
     let Some(draw) = draw_by_name(&kind) else {
         eprintln!(
-            "soak: unknown kind {kind}; use one of (drawn, racing, scarce, calm, shared, rewritten)"
+            "soak: unknown kind {kind}; use one of (drawn, racing, scarce, suspending, calm, shared, rewritten)"
         );
         return ExitCode::from(2);
     };
