@@ -116,14 +116,14 @@ check: lint ## quick checks: lints, unit tests, conformance, gist lock, history 
 test: lint ## every test but the long ones
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	$(TEST) --no-run
-	$(SIMULATION) --bin soak -- 0 200 drawn
+	$(TEST) --package simulation --package model --profile simulation --no-run
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going \
-	  test-processes test-library test-guard test-bench test-scripts
+	  test-processes test-library test-guard test-bench test-scripts test-model test-simulation
 
 .PHONY: test-all
-test-all: test ## every test: also simulations, models, chaos, image, kind, chart
+test-all: test ## every test: also large simulations and models, chaos, image, kind, chart
 	@$(MAKE) --no-print-directory --keep-going \
-	  test-simulation test-model test-chaos test-image test-kind test-chart
+	  test-soak model test-chaos test-image test-kind test-chart
 
 .PHONY: test-library
 test-library: need-cargo need-cc
@@ -148,12 +148,12 @@ test-scripts: ## test the scripts in hack/ with stubs of docker, kind and kubect
 	@tests/scripts/run.sh
 
 .PHONY: test-simulation
-test-simulation: need-cargo need-cc ## the large simulations
-	$(TEST) --package simulation --profile simulation
+test-simulation: need-cargo need-cc
+	@$(TEST) --package simulation --profile simulation
 
 .PHONY: test-model
-test-model: need-cargo need-cc ## the models, without the largest
-	$(TEST) --package model --profile simulation
+test-model: need-cargo need-cc
+	@$(TEST) --package model --profile simulation
 
 .PHONY: test-chaos
 test-chaos: need-cargo need-cc ## one short round of `make chaos`
@@ -173,6 +173,11 @@ SIMULATION = $(CARGO) run --locked --quiet --package simulation --profile simula
 .PHONY: soak
 soak: need-cargo need-cc ## simulate elections: make soak SEEDS=20000 FROM=0 KIND=racing
 	$(SIMULATION) --bin soak -- $(FROM) $(SEEDS) $(KIND)
+
+.PHONY: test-soak
+test-soak: need-cargo need-cc ## the large simulations: 20,000 drawn runs and 5,000 racing ones
+	$(SIMULATION) --bin soak -- 0 20000 drawn
+	$(SIMULATION) --bin soak -- 0 5000 racing
 
 .PHONY: bench-simulation
 bench-simulation: need-cargo need-cc ## candidate-hours per CPU second of the simulation

@@ -116,7 +116,10 @@ fn foreign_state_file_is_kept() {
     fs::write(path, "precious\n").unwrap();
     let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", path]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("not written by a gist service"), "{said}");
+    assert!(
+        said.contains("not a state file of a gist service"),
+        "{said}"
+    );
     assert_eq!(fs::read_to_string(path).unwrap(), "precious\n");
 }
 
