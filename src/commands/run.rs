@@ -107,6 +107,8 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let handle = election.handle();
     let candidate = CandidateInfo {
         lease_name: backend.lease_name(),
+        name: settings.name.clone(),
+        lock_page: backend.web_page(),
         lock: handle.describe().to_owned(),
         config,
         confirm_delay: backend.confirm_delay(),

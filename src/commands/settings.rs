@@ -35,6 +35,8 @@ const STAGGER_DIVISOR: u32 = 4;
 pub struct Settings {
     /// Lock that holds the record.
     pub lock: LockSpec,
+    /// Name of the election for operators.
+    pub name: String,
     /// Identity and times, valid together with the lock's confirm delay. The seed is 0: a caller that runs
     /// an election sets its own.
     pub election: LeaderElectionConfig,
@@ -140,6 +142,7 @@ fn read(
     let mut reader = Reader::new(lookup);
     let ca_file = reader.path("SSL_CERT_FILE");
     let (lock, confirm_delay) = LockSpec::read(&mut reader, ca_file.as_deref(), new_lock);
+    let name = reader.public_text("LOCK_NAME").ok().flatten();
     let identity = identity(&mut reader, host_name);
     let election = election(&mut reader, identity, lock.as_ref().ok(), confirm_delay);
     let http_addr = http_addr(&mut reader);
@@ -161,6 +164,7 @@ fn read(
                 reader.warning(warning);
             }
             Ok(Settings {
+                name: name.map_or_else(|| lock.backend().lease_name(), |found| found.value),
                 lock,
                 election,
                 ca_file,

@@ -32,6 +32,11 @@ pub trait Backend {
     /// Returns the lock's name for the label `name` of metrics, which contains no secret.
     fn lease_name(&self) -> String;
 
+    /// Returns the address of the web page that shows the record, if there is one.
+    fn web_page(&self) -> Option<String> {
+        None
+    }
+
     /// Returns what the opened lock's [`confirm_delay`](ResourceLock::confirm_delay) will be.
     fn confirm_delay(&self) -> Option<Duration> {
         None

@@ -37,8 +37,12 @@ pub enum ReadyWhen {
 pub struct CandidateInfo {
     /// Name of the lease in metrics.
     pub lease_name: String,
+    /// Name of the election for operators.
+    pub name: String,
     /// Description of the lock.
     pub lock: String,
+    /// Address of the web page that shows the record, if there is one.
+    pub lock_page: Option<String>,
     /// Identity and timings.
     pub config: LeaderElectionConfig,
     /// Time between a claim and the write that confirms it, for locks that need one.
@@ -241,7 +245,9 @@ pub(super) mod tests {
             wall: OffsetDateTime::from_unix_timestamp(1_795_341_751).unwrap(),
             candidate: Arc::new(CandidateInfo {
                 lease_name: "abc".into(),
+                name: "abc".into(),
                 lock: "lock abc".into(),
+                lock_page: None,
                 config: LeaderElectionConfig::new("me"),
                 confirm_delay: Some(Duration::from_secs(2)),
                 ready_when: ReadyWhen::Candidate,

@@ -150,6 +150,8 @@ fn memory_backend_runs_election_and_endpoints() {
         eventually("it leads", || leads(&handle));
         stats.update(|stats| stats.unanswered = 7);
         let candidate = CandidateInfo {
+            name: "memory".to_owned(),
+            lock_page: None,
             lease_name: backend.lease_name(),
             lock: handle.describe().to_owned(),
             config: config("napoleon"),

@@ -24,6 +24,11 @@ const SETTINGS: &[Setting] = &[
     Setting::new("POD_NAMESPACE", "none", "second part of the identity"),
     Setting::new("POD_NAME", "none", "last part of the identity"),
     Setting::new(
+        "LOCK_NAME",
+        "the lock's own name",
+        "name of the election on the page",
+    ),
+    Setting::new(
         "LEASE_DURATION",
         "30s",
         "time without a renewal after which standbys take over",

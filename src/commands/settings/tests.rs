@@ -350,6 +350,16 @@ fn endpoints_and_files_are_read() {
 }
 
 #[test]
+fn election_is_named_after_its_lock() {
+    assert_eq!(read(&[]).unwrap().name, "923dcb52");
+    let in_file = read(&[("GIST_FILE", "a.json")]).unwrap();
+    assert_eq!(in_file.name, "923dcb52/a.json");
+    let named = read(&[("GIST_FILE", "a.json"), ("LOCK_NAME", "Payments")]).unwrap();
+    assert_eq!(named.name, "Payments");
+    assert_problem(&[("LOCK_NAME", "ghp_abc123")], &["LOCK_NAME", "not shown"]);
+}
+
+#[test]
 fn bad_addresses_are_refused() {
     assert_problem(&[("HTTP_ADDR", "4040")], &["HTTP_ADDR", "`4040`", ":PORT"]);
     assert_problem(&[("READY_WHEN", "soon")], &["READY_WHEN", "candidate"]);

@@ -40,6 +40,11 @@ impl Backend for GistOptions {
         parts.join("/")
     }
 
+    fn web_page(&self) -> Option<String> {
+        let site = self.api_url.gist_site()?;
+        Some(format!("{site}/{}", self.gist_id.as_ref()?))
+    }
+
     fn confirm_delay(&self) -> Option<Duration> {
         Some(self.confirm_delay)
     }

@@ -66,6 +66,17 @@ impl ApiUrl {
     pub fn is_github_com(&self) -> bool {
         self.host() == GITHUB_COM
     }
+
+    /// Returns the address of the web site that shows the API's gists: that of github.com or of a GitHub
+    /// Enterprise Server; `None` for any other API, such as a test server.
+    #[must_use]
+    pub fn gist_site(&self) -> Option<String> {
+        if self.is_github_com() {
+            return Some("https://gist.github.com".to_owned());
+        }
+        let server = self.text.strip_suffix("/api/v3")?;
+        Some(format!("{server}/gist"))
+    }
 }
 
 impl fmt::Display for ApiUrl {
@@ -283,6 +294,25 @@ mod tests {
         assert!(is("https://api.github.com/"));
         assert!(!is("https://api.github.com.example/"));
         assert!(!is("https://ghe.example/api/v3"));
+    }
+
+    #[test]
+    fn gist_site_belongs_to_api() {
+        for (url, site) in [
+            ("https://api.github.com", Some("https://gist.github.com")),
+            (
+                "https://ghe.example/api/v3/",
+                Some("https://ghe.example/gist"),
+            ),
+            (
+                "https://ghe.example:8443/api/v3",
+                Some("https://ghe.example:8443/gist"),
+            ),
+            ("http://127.0.0.1:4041", None),
+        ] {
+            let api = check_api_url(url, false).unwrap();
+            assert_eq!(api.gist_site().as_deref(), site, "{url}");
+        }
     }
 
     #[test]
