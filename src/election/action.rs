@@ -133,6 +133,8 @@ pub enum Notice {
     },
     /// Another process, or an earlier one, holds the lease under this candidate's name.
     SameName,
+    /// Another process runs under this candidate's name. Reported once.
+    SameNameRuns,
     /// The lease was released.
     Released,
     /// This candidate stepped down, and does not claim for a while.

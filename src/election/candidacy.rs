@@ -19,7 +19,7 @@ const LONG_EXPIRED: Duration = Duration::from_secs(600);
 const LONG_EXPIRED_LEASES: u32 = 10;
 
 /// Dates have whole seconds, and the dates of a write and of an answer come from two clocks.
-const DATE_SLACK: Duration = Duration::from_secs(2);
+pub(super) const DATE_SLACK: Duration = Duration::from_secs(2);
 
 /// Polls vary by up to this part of their period, so that candidates that start together do not poll
 /// together for ever.
@@ -146,9 +146,14 @@ impl Candidacy {
         Some(Notice::ForeignWrite { what, wait })
     }
 
+    /// Returns the last observation; `None` before the first read.
+    pub(super) fn observed(&self) -> Option<&Observed> {
+        Some(&self.observation.as_ref()?.observed)
+    }
+
     /// Returns the effective content; `None` before the first read.
     pub(super) fn content(&self) -> Option<&Content> {
-        Some(&self.observation.as_ref()?.observed.content)
+        Some(&self.observed()?.content)
     }
 
     /// Returns what was observed, for operators.

@@ -38,6 +38,7 @@ use super::candidacy::{Candidacy, POLL_JITTER};
 use super::config::LeaderElectionConfig;
 use super::lock::{LockError, Observed, Written};
 use super::prediction::RenewalPrediction;
+use super::same_name::SameName;
 use super::status::{CallStatus, LeaderStatus, Status};
 use super::time::Instant;
 use role::{After, Call, ForeignWrites, InFlight, Role, Workload};
@@ -64,6 +65,7 @@ pub struct LeaderElector {
     /// A candidate that does not lead by then finishes.
     give_up_at: Option<Instant>,
     has_led: bool,
+    same_name: SameName,
     reported_leader: String,
     actions: VecDeque<Action>,
 }
@@ -97,6 +99,7 @@ impl LeaderElector {
             slow_paths: 0,
             give_up_at,
             has_led: false,
+            same_name: SameName::default(),
             reported_leader: String::new(),
             actions: VecDeque::new(),
         }
@@ -155,6 +158,7 @@ impl LeaderElector {
                 overdue_at: in_flight.overdue_at,
             }),
             slow_paths: self.slow_paths,
+            same_name: self.same_name.certain(),
         }
     }
 
@@ -247,8 +251,12 @@ impl LeaderElector {
             Err(error) => return self.retry(now, call, error),
         };
         self.failures = 0;
+        let first_read = self.candidacy.observed().is_none();
         for notice in self.candidacy.observe(now, observed) {
             self.notice(notice);
+        }
+        if !first_read && self.candidacy.is_news(now) {
+            self.check_name(now);
         }
         match self.role {
             Role::Candidate { .. } => self.consider_acquiring(now, sent_at),
@@ -329,6 +337,18 @@ impl LeaderElector {
             *may_hold = mine;
         }
         self.report(self.candidacy.holder().to_owned());
+    }
+
+    /// Checks whether another process made the newly observed write under this candidate's name.
+    fn check_name(&mut self, now: Instant) {
+        let other = self.candidacy.observed().filter(|observed| {
+            observed.mine.is_none()
+                && observed.foreign_wait.is_none()
+                && observed.content.holder() == self.config.identity
+        });
+        if other.is_some_and(|write| self.same_name.note(now, write, self.has_led)) {
+            self.notice(Notice::SameNameRuns);
+        }
     }
 
     /// Schedules the next poll after a read that did not let this candidate claim.

@@ -7,6 +7,7 @@ pub mod elector;
 pub mod lock;
 mod prediction;
 pub mod record;
+mod same_name;
 pub mod status;
 mod term;
 pub mod time;

@@ -34,6 +34,9 @@ pub struct Status {
     pub rate_limited_until: Instant,
     /// Number of times that a leader had to read before it could write.
     pub slow_paths: u64,
+    /// Time at which a write of another running process under this candidate's name was last observed;
+    /// `None` if no such process is certain.
+    pub same_name: Option<Instant>,
 }
 
 /// Role of a candidate in the election.
@@ -142,6 +145,7 @@ impl Default for Status {
             failures: 0,
             rate_limited_until: Instant::BOOT,
             slow_paths: 0,
+            same_name: None,
         }
     }
 }

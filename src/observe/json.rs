@@ -85,6 +85,7 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
             "secondsAgo": ago(failure.at),
         })),
         "historyScan": journal.history_scan,
+        "sameNameSecondsAgo": snapshot.same_name_ago().map(seconds),
         "rateLimitedSeconds": (rate_limited_until > snapshot.now)
             .then(|| ahead(rate_limited_until)),
         "terms": terms.map(|observed| term(snapshot, observed)).collect::<Vec<_>>(),

@@ -21,6 +21,7 @@ elector_ready gauge Whether /readyz reports ready.
 elector_consecutive_failures gauge Calls to the store that failed since the last one that succeeded.
 elector_failed_calls_total counter Calls to the store that failed; a call can be several requests, or none.
 elector_conflicts_total counter Writes that lost to another candidate's write.
+elector_same_name gauge Whether another process under this candidate's name wrote within the last hour.
 elector_lease_remaining_seconds gauge For a leader, time until its leadership deadline; for a standby, until the lease expires; 0 without a holder.
 elector_fencing_token gauge Fencing token of the record in effect.
 elector_renew_duration_seconds histogram Duration of a leader's renewals, failed ones included.
@@ -126,6 +127,8 @@ fn election(text: &mut MetricsText, snapshot: &Snapshot) {
     text.value("elector_consecutive_failures", status.failures);
     text.value("elector_failed_calls_total", journal.failed_calls);
     text.value("elector_conflicts_total", journal.conflicts);
+    let same_name = u8::from(snapshot.same_name_ago().is_some());
+    text.value("elector_same_name", same_name);
 }
 
 fn lease(text: &mut MetricsText, snapshot: &Snapshot) {

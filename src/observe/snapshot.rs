@@ -22,6 +22,9 @@ use crate::lock::stats::StoreStats;
 /// that Kubernetes' controllers use with client-go.
 const HEALTH_TOLERANCE: Duration = Duration::from_secs(20);
 
+/// Time for which a write of another process under this candidate's name is reported.
+const SAME_NAME_SHOWN: Duration = Duration::from_secs(3600);
+
 /// Condition for `/readyz` to report ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReadyWhen {
@@ -168,6 +171,14 @@ impl Snapshot {
         let waits = self.status.role == RoleName::Candidate && !self.status.stopping;
         let observed = self.status.observed.as_ref().filter(|_| waits)?;
         Some(observed.acquire_at)
+    }
+
+    /// Returns the time since the last write of another process under this candidate's name; `None` if
+    /// there was none within the last hour.
+    #[must_use]
+    pub fn same_name_ago(&self) -> Option<Duration> {
+        let ago = self.ago(self.status.same_name?);
+        (ago < SAME_NAME_SHOWN).then_some(ago)
     }
 
     /// Checks the health of this candidate, as client-go's `HealthzAdaptor` does.
@@ -369,6 +380,16 @@ pub(super) mod tests {
         );
         snapshot.status.finishing = true;
         assert!(snapshot.check_ready().is_err());
+    }
+
+    #[test]
+    fn same_name_is_shown_for_an_hour() {
+        let mut snapshot = snapshot();
+        assert_eq!(snapshot.same_name_ago(), None);
+        snapshot.status.same_name = Some(at(59_000));
+        assert_eq!(snapshot.same_name_ago(), Some(Duration::from_secs(1)));
+        snapshot.now = at(59_000) + SAME_NAME_SHOWN;
+        assert_eq!(snapshot.same_name_ago(), None);
     }
 
     #[test]

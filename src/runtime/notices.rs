@@ -145,6 +145,10 @@ impl Reporter {
                 event = "same_name";
                 "observed lease of another process under this identity, waiting until it expires"
             ),
+            Notice::SameNameRuns => log::warn!(
+                event = "same_name_runs";
+                "another process runs under this identity, give each candidate another LEADER_NAME"
+            ),
             Notice::BackingOff { pause } => log::info!(
                 event = "backing_off", wait = brief(*pause);
                 "backing off, so that another candidate can acquire"

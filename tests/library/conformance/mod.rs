@@ -9,6 +9,7 @@ mod ending;
 mod limits;
 mod prediction;
 mod rig;
+mod same_name;
 mod stagger;
 mod takeover;
 
