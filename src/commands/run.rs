@@ -20,7 +20,7 @@ use crate::runtime::endpoints;
 use crate::runtime::logging::{self, LogGuard};
 use crate::runtime::sidecar::Sidecar;
 use crate::runtime::workload::{Outcome, Workload};
-use crate::runtime::{LeaderCallbacks, Term};
+use crate::runtime::{self, LeaderCallbacks, Term};
 use crate::system::random::random_seed;
 use crate::workload::exec;
 
@@ -54,6 +54,8 @@ fn run(args: &Arguments) -> CommandResult {
         let found = exec::check_executable(program);
         found.map_err(|(code, why)| CommandError::Failed { code, why })?;
     }
+    // Before the first thread.
+    runtime::signals::block().map_err(CommandError::failed)?;
     let log = logging::init(&settings.log_filter, settings.log_format);
     let log = log.map_err(CommandError::failed)?;
     let mut result = run_election(options, &settings, &log);
@@ -123,8 +125,8 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
         workload.set_election(handle.clone());
     }
     let killed = Arc::new(AtomicBool::new(false));
-    let threads = signals::handle_all(log, &handle, workload.as_ref(), &sidecar, &killed);
-    let _threads = threads.map_err(CommandError::failed)?;
+    let handled = signals::handle_all(log, &handle, workload.as_ref(), &sidecar, &killed);
+    handled.map_err(CommandError::failed)?;
     let finish = election.run();
     sidecar.finish();
     let finish = finish.map_err(CommandError::failed)?;

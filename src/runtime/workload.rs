@@ -27,7 +27,7 @@ use nix::unistd::Pid;
 use super::callbacks::{Stop, Term};
 use super::election::Handle;
 use super::health::Prober;
-use super::signals::SignalThread;
+use super::signals;
 use crate::election::action::StopReason;
 use crate::election::config::LeaderElectionConfig;
 use crate::net::Url;
@@ -36,7 +36,7 @@ use crate::system::clock::BootClock;
 use crate::system::monitor::Monitor;
 use crate::workload::health::HealthConfig;
 use crate::workload::message::FromGuard;
-use crate::workload::process::reaping::{Remaining, reap_exited};
+use crate::workload::process::reaping::{Remaining, keep_exit_codes, reap_exited};
 use crate::workload::process::{
     GuardProcess, SELF, become_subreaper, become_undumpable, spawn_guard,
 };
@@ -366,12 +366,13 @@ fn stdin() -> Stdio {
 }
 
 /// Starts a thread that reaps every child that exits, orphans included, as PID 1 must. `workload` learns of
-/// each.
+/// each. SIGCHLD must be blocked.
 ///
 /// # Errors
-/// Returns an error if the system refuses the signal handler or the thread.
-pub fn reap_children(workload: Option<Workload>) -> io::Result<SignalThread> {
-    SignalThread::start(&[Signal::SIGCHLD], move |_| {
+/// Returns an error if no file descriptor or thread is left.
+pub fn reap_children(workload: Option<Workload>) -> io::Result<()> {
+    keep_exit_codes()?;
+    signals::handle(&Signal::SIGCHLD.into(), move |_| {
         loop {
             let reaped = match reap_exited() {
                 Ok(reaped) => reaped,

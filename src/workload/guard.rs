@@ -20,7 +20,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -35,7 +34,7 @@ use nix::unistd::{Pid, close};
 use super::guard_state::{GuardAction, GuardState};
 use super::message::{FromGuard, LONGEST_LINE, LineBuffer, ToGuard};
 use super::process::descendants::{self, kill_descendants};
-use super::process::reaping::{Remaining, reap_exited};
+use super::process::reaping::{Remaining, keep_exit_codes, reap_exited};
 use super::process::{
     EXEC_COMMAND, GUARD_COMMAND, GUARD_NAME, SELF, become_subreaper, refuse_manual_use,
 };
@@ -126,9 +125,7 @@ impl<'a> Guard<'a> {
         // First of all, because from here on no signal may end this process.
         let all = SigSet::all();
         all.thread_block()?;
-        // If a parent left SIGCHLD ignored, the kernel discards exit codes. A handler undoes that. It never
-        // runs, and started programs do not inherit it.
-        signal_hook::flag::register(Signal::SIGCHLD as i32, Arc::default())?;
+        keep_exit_codes()?;
         let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         become_subreaper()?;
         prctl::set_name(GUARD_NAME)?;

@@ -17,7 +17,6 @@ use std::time::Duration;
 use elector::commands::settings::Settings;
 use elector::election::time::Instant;
 use elector::runtime::logging;
-use elector::runtime::signals::{STOP_SIGNALS, SignalThread};
 use elector::system::clock::BootClock;
 use elector::system::random::random_seed;
 use elector::{LeaderCallbacks, LeaderElection, Term};
@@ -65,7 +64,7 @@ pub(crate) fn run() {
     };
     let election = LeaderElection::new(config, lock.lock, work).unwrap();
     let handle = election.handle();
-    let _signals = SignalThread::start(STOP_SIGNALS, move |_| handle.stop()).unwrap();
+    ctrlc::set_handler(move || handle.stop()).unwrap();
     let ended = election.run();
     log::info!("it ended: {ended:?}");
     let _ = log.flush(Duration::from_secs(1));

@@ -1,36 +1,32 @@
 //! Effect of signals on `elector run`.
 //!
-//! | signal | without a workload | with a workload |
+//! | signal | without a program | with a program |
 //! |---|---|---|
-//! | TERM, INT | stops and releases the lease | the workload gets it, and time to stop; then the lease is released |
+//! | TERM, INT | stops and releases the lease | the program gets it, and time to stop; then the lease is released |
 //! | a second one | exits immediately | kills the workload, then exits |
-//! | HUP, QUIT, USR1, USR2, WINCH | the system's default | the workload gets it |
+//! | HUP, QUIT | like TERM | the program gets it |
 //! | CHLD | reaps, if PID 1 | reaps |
+//! | real-time signals | nothing | nothing |
+//! | every other one but KILL and STOP | nothing | the program gets it |
+//!
+//! HUP, INT and QUIT that were ignored at start do nothing. A signal for the program does nothing while no
+//! program runs.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::getpid;
 
 use crate::election::time::Instant;
 use crate::runtime::election::Handle;
 use crate::runtime::logging::LogGuard;
 use crate::runtime::sidecar::Sidecar;
-use crate::runtime::signals::{STOP_SIGNALS, SignalThread};
+use crate::runtime::signals;
 use crate::runtime::workload::{Workload, reap_children};
 use crate::system::clock::BootClock;
-
-/// Signals for the workload alone.
-const PASSED_ON: &[Signal] = &[
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-];
 
 /// Exit code after a second stop signal.
 pub(super) const KILLED: u8 = 1;
@@ -42,51 +38,58 @@ const DUPLICATE_WINDOW: Duration = Duration::from_millis(50);
 /// Longest wait of an immediate exit for its last log line to be read.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Handles all signals until the result is dropped. Sets `killed` at the second stop signal, because the
-/// election may end by itself before the process does.
+/// Handles all signals, which must be blocked. Sets `killed` at the second stop signal, because the election
+/// may end by itself before the process does.
 pub(super) fn handle_all(
     log: &LogGuard,
     election: &Handle,
     workload: Option<&Workload>,
     sidecar: &Sidecar,
     killed: &Arc<AtomicBool>,
-) -> io::Result<Vec<SignalThread>> {
-    let mut threads = Vec::new();
-    if let Some(workload) = workload.cloned() {
-        let pass_on = move |signal| workload.signal(signal);
-        threads.push(SignalThread::start(PASSED_ON, pass_on)?);
-    }
+) -> io::Result<()> {
     if workload.is_some() || getpid().as_raw() == 1 {
-        threads.push(reap_children(workload.cloned())?);
+        reap_children(workload.cloned())?;
     }
-    threads.push(stop_on_signals(
-        log.clone(),
-        election.clone(),
-        workload.cloned(),
-        sidecar.clone(),
-        Arc::clone(killed),
-    )?);
-    Ok(threads)
+    let mut stop = Stop {
+        first: None,
+        log: log.clone(),
+        election: election.clone(),
+        workload: workload.cloned(),
+        sidecar: sidecar.clone(),
+        killed: Arc::clone(killed),
+    };
+    let mut all = SigSet::all();
+    all.remove(Signal::SIGCHLD);
+    signals::handle(&all, move |signal| match (signal, &stop.workload) {
+        (Signal::SIGTERM | Signal::SIGINT, _) | (Signal::SIGHUP | Signal::SIGQUIT, None) => {
+            stop.handle(signal);
+        }
+        (_, Some(workload)) => workload.signal(signal),
+        (_, None) => {}
+    })
 }
 
 /// Stops the election at the first stop signal, and exits immediately at a second one.
-fn stop_on_signals(
+struct Stop {
+    /// Time of the first stop signal.
+    first: Option<Instant>,
     log: LogGuard,
     election: Handle,
     workload: Option<Workload>,
     sidecar: Sidecar,
     killed: Arc<AtomicBool>,
-) -> io::Result<SignalThread> {
-    let mut first: Option<Instant> = None;
-    SignalThread::start(STOP_SIGNALS, move |signal: Signal| {
+}
+
+impl Stop {
+    fn handle(&mut self, signal: Signal) {
         let now = BootClock::now();
-        let Some(first) = first else {
-            first = Some(now);
+        let Some(first) = self.first else {
+            self.first = Some(now);
             log::info!(event = "stopping", signal:%; "stopping on {signal}, a second signal exits immediately");
-            if let Some(workload) = &workload {
+            if let Some(workload) = &self.workload {
                 workload.set_stop_signal(signal);
             }
-            return election.stop();
+            return self.election.stop();
         };
         if now.since(first) < DUPLICATE_WINDOW {
             return;
@@ -95,12 +98,12 @@ fn stop_on_signals(
             event = "exiting", signal:%;
             "exiting on a second {signal}, perhaps without releasing the lease"
         );
-        killed.store(true, Ordering::Relaxed);
-        if let Some(workload) = &workload {
+        self.killed.store(true, Ordering::Relaxed);
+        if let Some(workload) = &self.workload {
             workload.kill();
         }
-        sidecar.abandon();
-        let _ = log.flush(FLUSH_TIMEOUT);
+        self.sidecar.abandon();
+        let _ = self.log.flush(FLUSH_TIMEOUT);
         signal_hook::low_level::exit(KILLED.into());
-    })
+    }
 }

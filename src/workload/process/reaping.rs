@@ -4,9 +4,11 @@
 //! reports each exit once.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid};
 
@@ -50,6 +52,15 @@ pub struct Reaped {
     pub exited: Vec<ExitedChild>,
     /// Remaining children.
     pub remaining: Remaining,
+}
+
+/// Keeps the exit codes of children, which the kernel discards if a parent left SIGCHLD ignored. Call it once,
+/// before the first child starts. Children do not inherit its effect.
+///
+/// # Errors
+/// Returns an error if the system refuses the signal handler; no case is known.
+pub fn keep_exit_codes() -> io::Result<()> {
+    signal_hook::flag::register(Signal::SIGCHLD as i32, Arc::default()).map(drop)
 }
 
 /// Reaps the children that have exited, without waiting.

@@ -165,6 +165,11 @@ fn state_and_parent(pid: i32) -> Option<(char, i32)> {
     Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
 }
 
+/// Returns the letter of a process's state.
+pub(crate) fn state_of(pid: i32) -> Option<char> {
+    state_and_parent(pid).map(|(state, _)| state)
+}
+
 /// Returns whether a process runs or is suspended, and is not a zombie.
 pub(crate) fn is_running(pid: i32) -> bool {
     state_and_parent(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
