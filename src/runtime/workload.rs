@@ -11,6 +11,7 @@
 //! [`supervisor`](crate::workload::supervisor) decides, and this module performs its actions. The guard
 //! enforces the leadership deadline independently, so that no action here is urgent.
 
+mod reports;
 mod run;
 
 use std::ffi::OsString;

@@ -34,15 +34,21 @@ use nix::unistd::{Pid, close};
 use super::guard_state::{GuardAction, GuardState};
 use super::message::{FromGuard, LONGEST_LINE, LineBuffer, ToGuard};
 use super::process::descendants::{self, kill_descendants};
-use super::process::reaping::{Remaining, keep_exit_codes, reap_exited};
+use super::process::reaping::{
+    ChildState, Remaining, keep_exit_codes, reap_exited, suspension_change,
+};
 use super::process::{
     EXEC_COMMAND, GUARD_COMMAND, GUARD_NAME, SELF, become_subreaper, refuse_manual_use,
 };
+use super::suspension::Suspension;
 use crate::system::clock::BootClock;
 use crate::system::timer::Timer;
 
 /// Exit code of a program that could not be started, as in shells.
 const NOT_STARTED: i32 = 126;
+
+/// Most processes left behind that are reported, so that the pipe has room for all reports.
+const MOST_LISTED: usize = 10;
 
 /// Signals and pipe reads handled before the deadline is checked again.
 const MOST_READS: usize = 16;
@@ -108,6 +114,7 @@ struct Guard<'a> {
     command: &'a [OsString],
     state: GuardState,
     program: Option<Program>,
+    suspension: Suspension,
     /// KILL has been sent.
     killing: bool,
     /// The last KILL did not reach all processes, because some fork continuously.
@@ -135,6 +142,7 @@ impl<'a> Guard<'a> {
             command: options.command,
             state: GuardState::new(options.grace),
             program: None,
+            suspension: Suspension::default(),
             killing: false,
             escaping: false,
             control: Some(control),
@@ -149,6 +157,7 @@ impl<'a> Guard<'a> {
         loop {
             let more = self.reap()?;
             self.read_messages()?;
+            self.check_suspension();
             self.state.handle_timeout(BootClock::now());
             if self.act() {
                 return Ok(());
@@ -190,6 +199,27 @@ impl<'a> Guard<'a> {
             self.state.handle_workload_stopped();
         }
         Ok(reaped.remaining == Remaining::MaybeExited)
+    }
+
+    /// Reports that the program was suspended or continues.
+    fn check_suspension(&mut self) {
+        let now = BootClock::now();
+        let Some(program) = self.unreaped() else {
+            self.suspension = Suspension::None;
+            return;
+        };
+        let continued = match suspension_change(program.pid) {
+            Some(ChildState::Suspended(signal)) => {
+                self.suspension.handle_suspended(now, signal);
+                None
+            }
+            Some(ChildState::Continued) => self.suspension.handle_continued(),
+            None => None,
+        };
+        let report = continued.or_else(|| self.suspension.handle_timeout(now));
+        if let Some(report) = report {
+            self.report(report);
+        }
     }
 
     /// Reads and handles the elector's messages.
@@ -244,15 +274,32 @@ impl<'a> Guard<'a> {
                 GuardAction::ContinueGroup => signal_group(self.program, Signal::SIGCONT),
                 GuardAction::TerminateAll => self.terminate_all(),
                 GuardAction::KillAll => self.kill_all(),
-                GuardAction::Report(report) => self.report(report),
+                GuardAction::Report(report) => {
+                    self.report(report);
+                    if let FromGuard::Exited(_) = report {
+                        self.report_left_behind();
+                    }
+                }
                 GuardAction::Exit => return true,
             }
         }
         false
     }
 
-    /// Sends a report. The pipe never blocks, because it has room for more than the three short reports of a
-    /// guard. If the elector has ended, the report is lost.
+    /// Reports what runs although the program has exited.
+    fn report_left_behind(&mut self) {
+        // If `/proc` cannot be read now, nothing is known of them.
+        let mut left = descendants::descendants().unwrap_or_default();
+        left.retain(|process| !process.is_zombie);
+        let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
+        for process in left.iter().take(MOST_LISTED) {
+            let (pid, name) = (process.pid, process.name);
+            self.report(FromGuard::LeftBehind { pid, name, count });
+        }
+    }
+
+    /// Sends a report. The pipe never blocks. It has room for thousands of reports, so that one is lost only
+    /// if the elector is suspended for very long, or has ended.
     fn report(&mut self, report: FromGuard) {
         let _ = self.report.write_all(report.to_line().as_bytes());
     }
@@ -303,7 +350,8 @@ impl<'a> Guard<'a> {
 
     /// Waits until there is something to do.
     fn wait(&mut self) -> io::Result<()> {
-        self.timer.set(self.state.poll_timeout())?;
+        let timeouts = [self.state.poll_timeout(), self.suspension.poll_timeout()];
+        self.timer.set(timeouts.into_iter().flatten().min())?;
         let control = self
             .control
             .as_ref()

@@ -10,11 +10,15 @@
 //!   stop N KILL_AT_NANOS                  terminated CODE
 //!   kill                                  workload-stopped CODE
 //!                                         workload-stopped none
+//!                                         suspended N
+//!                                         continued
+//!                                         left-behind PID NAME COUNT
 //! ```
 
 use std::fmt;
 use std::time::Duration;
 
+use super::process::procfs::ProcessName;
 use crate::election::time::Instant;
 use crate::fmt::shortened;
 
@@ -61,6 +65,19 @@ pub enum FromGuard {
     /// No process of the workload is left. The code is that of the program, or `None` if it was never
     /// started.
     WorkloadStopped(Option<i32>),
+    /// This signal has suspended the program.
+    Suspended(i32),
+    /// The suspended program continues.
+    Continued,
+    /// The program exited by itself, and this process of it still runs.
+    LeftBehind {
+        /// Its process id.
+        pid: i32,
+        /// Its name.
+        name: ProcessName,
+        /// Number of all processes left behind. Not all of them are reported.
+        count: u32,
+    },
 }
 
 /// Reason why a line is not a message.
@@ -120,6 +137,11 @@ impl FromGuard {
             FromGuard::Terminated(code) => format!("terminated {code}\n"),
             FromGuard::WorkloadStopped(Some(code)) => format!("workload-stopped {code}\n"),
             FromGuard::WorkloadStopped(None) => "workload-stopped none\n".to_owned(),
+            FromGuard::Suspended(signal) => format!("suspended {signal}\n"),
+            FromGuard::Continued => "continued\n".to_owned(),
+            FromGuard::LeftBehind { pid, name, count } => {
+                format!("left-behind {pid} {name} {count}\n")
+            }
         }
     }
 
@@ -137,10 +159,21 @@ impl FromGuard {
             ["workload-stopped", code] => {
                 number(code).map(|code| FromGuard::WorkloadStopped(Some(code)))
             }
+            ["suspended", number] => signal(number).map(FromGuard::Suspended),
+            ["continued"] => Some(FromGuard::Continued),
+            ["left-behind", pid, name, count] => left_behind(pid, name, count),
             _ => None,
         };
         message.ok_or_else(|| unknown(line))
     }
+}
+
+fn left_behind(pid: &str, name: &str, count: &str) -> Option<FromGuard> {
+    Some(FromGuard::LeftBehind {
+        pid: number(pid)?,
+        name: ProcessName::parse(name)?,
+        count: number(count)?.cast_unsigned(),
+    })
 }
 
 /// Returns nanoseconds since boot, at most `u64::MAX` (584 years).
@@ -247,6 +280,16 @@ mod tests {
                 "workload-stopped 255\n",
             ),
             (FromGuard::WorkloadStopped(None), "workload-stopped none\n"),
+            (FromGuard::Suspended(21), "suspended 21\n"),
+            (FromGuard::Continued, "continued\n"),
+            (
+                FromGuard::LeftBehind {
+                    pid: 4_194_304,
+                    name: ProcessName::parse("nginx:(1)").unwrap(),
+                    count: 7,
+                },
+                "left-behind 4194304 nginx:(1) 7\n",
+            ),
         ] {
             assert_eq!(message.to_line(), line);
             assert_eq!(FromGuard::parse(line.trim_end()), Ok(message));
@@ -296,6 +339,13 @@ mod tests {
             "workload-stopped None",
             "exited",
             "valid-until 5",
+            "suspended 32",
+            "suspended",
+            "continued 1",
+            "left-behind 5 sh",
+            "left-behind 5  1",
+            "left-behind 5 more-than-15-bytes 1",
+            "left-behind 5 a b 1",
         ] {
             assert!(FromGuard::parse(line).is_err(), "{line}");
         }

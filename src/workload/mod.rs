@@ -19,3 +19,4 @@ pub mod message;
 #[expect(clippy::disallowed_methods, reason = "it starts and finds processes")]
 pub mod process;
 pub mod supervisor;
+pub mod suspension;

@@ -180,7 +180,11 @@ impl Supervisor {
             return;
         }
         match report {
-            FromGuard::Started(_) | FromGuard::Terminated(_) => {}
+            FromGuard::Started(_)
+            | FromGuard::Terminated(_)
+            | FromGuard::Suspended(_)
+            | FromGuard::Continued
+            | FromGuard::LeftBehind { .. } => {}
             // An exit after the deadline, or after a stop was requested, counts as requested.
             FromGuard::Exited(code) => {
                 if self.kill_at.is_none() && now < self.valid_until {

@@ -2,7 +2,11 @@
 
 use std::thread;
 
-use crate::trial::{LONG, SHORT_GRACE, Setup};
+use elector::workload::message::FromGuard;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+
+use crate::trial::{Folder, LONG, SHORT_GRACE, Setup, from_now};
 
 /// Tests all cases on four threads.
 fn for_each<T: Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
@@ -51,6 +55,65 @@ fn orphans_killed_by_signals_are_reaped() {
 fn background_child_ends_with_program() {
     let mut trial = Setup::sh("sleep 1000 & exit 4").run();
     assert_eq!(trial.await_end(), 4);
+}
+
+#[test]
+fn leftovers_are_reported_with_names() {
+    // A child, one in a separate session, and an orphan.
+    let script = "
+        sleep 1000 & echo $! > pids
+        setsid sh -c 'echo $$ >> pids; exec tail -f /dev/null' &
+        sh -c 'setsid cat ready & echo $! >> pids'
+        until [ $(wc -l < pids) = 3 ]; do sleep 0.01; done
+        exit 5";
+    let folder = Folder::new();
+    nix::unistd::mkfifo(&folder.file("ready"), Mode::S_IRWXU).unwrap();
+    let mut trial = Setup::sh(script).spawn_in(folder);
+    trial.begin(LONG);
+    assert_eq!(trial.await_end(), 5);
+    let mut left = Vec::new();
+    for note in &trial.notes {
+        let FromGuard::LeftBehind { pid, name, count } = note else {
+            panic!("{note:?}");
+        };
+        assert_eq!(*count, 3);
+        left.push((pid.to_string(), name.to_string()));
+    }
+    left.sort_by_key(|(_, name)| name.clone());
+    let names: Vec<&str> = left.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["cat", "sleep", "tail"]);
+    let pids = trial.folder.read("pids");
+    assert!(
+        left.iter()
+            .all(|(pid, _)| pids.lines().any(|line| line == pid))
+    );
+}
+
+#[test]
+fn few_of_many_leftovers_are_listed() {
+    let script = "
+        i=0
+        while [ $i -lt 30 ]; do sleep 1000 & i=$((i + 1)); done
+        exit 5";
+    let mut trial = Setup::sh(script).run();
+    assert_eq!(trial.await_end(), 5);
+    assert_eq!(trial.notes.len(), 10);
+    for note in &trial.notes {
+        assert!(
+            matches!(note, FromGuard::LeftBehind { count: 30, .. }),
+            "{note:?}"
+        );
+    }
+}
+
+#[test]
+fn stop_reports_no_leftovers() {
+    let script = "sleep 1000 & trap 'exit 0' TERM; echo > ready; while :; do sleep 0.01; done";
+    let mut trial = Setup::sh(script).run();
+    trial.await_text("ready", "\n");
+    trial.stop(Signal::SIGTERM, from_now(LONG));
+    assert_eq!(trial.await_end(), 0);
+    assert_eq!(trial.notes, []);
 }
 
 #[test]

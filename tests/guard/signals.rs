@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use elector::workload::message::ToGuard;
+use elector::workload::message::{FromGuard, ToGuard};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
@@ -85,6 +85,26 @@ fn stop_signal_suspends_until_continue() {
     trial.await_text("output", "hup\n");
     trial.send(ToGuard::Kill);
     trial.await_end();
+}
+
+#[test]
+fn lasting_suspension_is_reported() {
+    let script = "trap 'exit 3' TERM; echo > ready; while :; do sleep 0.01; done";
+    let mut trial = Setup::sh(script).run();
+    trial.await_text("ready", "\n");
+    let program = Pid::from_raw(trial.program);
+    for _ in 0..5 {
+        kill(program, Signal::SIGSTOP).unwrap();
+        kill(program, Signal::SIGCONT).unwrap();
+    }
+    kill(program, Signal::SIGTSTP).unwrap();
+    let suspended = FromGuard::Suspended(Signal::SIGTSTP as i32);
+    trial.await_note(suspended);
+    kill(program, Signal::SIGCONT).unwrap();
+    trial.await_note(FromGuard::Continued);
+    trial.stop(Signal::SIGTERM, from_now(LONG));
+    assert_eq!(trial.await_end(), 3);
+    assert_eq!(trial.notes, [suspended, FromGuard::Continued]);
 }
 
 #[test]

@@ -203,6 +203,14 @@ impl Mark {
     }
 }
 
+/// Returns whether a report is only for the log.
+fn is_note(report: FromGuard) -> bool {
+    matches!(
+        report,
+        FromGuard::Suspended(_) | FromGuard::Continued | FromGuard::LeftBehind { .. }
+    )
+}
+
 /// A guard and its workload.
 pub struct Trial {
     pub pid: i32,
@@ -212,6 +220,8 @@ pub struct Trial {
     control: Option<ControlPipe>,
     report: io::PipeReader,
     lines: LineBuffer,
+    /// Reports that are only for the log.
+    pub notes: Vec<FromGuard>,
     pub mark: Mark,
     reaped: bool,
 }
@@ -245,6 +255,7 @@ impl Trial {
             control: Some(control),
             report,
             lines: LineBuffer::default(),
+            notes: Vec::new(),
             mark,
             reaped: false,
         }
@@ -281,14 +292,33 @@ impl Trial {
         self.control = None;
     }
 
-    /// Waits for the guard's next report. Returns `None` if it has exited.
+    /// Waits for the guard's next report that is not a note. Returns `None` if it has exited.
     #[track_caller]
     pub fn next_report(&mut self) -> Option<FromGuard> {
+        loop {
+            let report = self.read_report();
+            if report.is_none_or(|report| !is_note(report)) {
+                return report;
+            }
+        }
+    }
+
+    /// Waits until this note is reported.
+    #[track_caller]
+    pub fn await_note(&mut self, note: FromGuard) {
+        assert_eq!(self.read_report(), Some(note));
+    }
+
+    #[track_caller]
+    fn read_report(&mut self) -> Option<FromGuard> {
         let deadline = from_now(PATIENCE);
         let mut bytes = [0; 100];
         loop {
             if let Some(line) = self.lines.next_line() {
-                return Some(FromGuard::parse(&line.unwrap()).unwrap());
+                let report = FromGuard::parse(&line.unwrap()).unwrap();
+                self.notes
+                    .extend(Some(report).filter(|report| is_note(*report)));
+                return Some(report);
             }
             let mut fds = [PollFd::new(self.report.as_fd(), PollFlags::POLLIN)];
             let ready = poll(&mut fds, PollTimeout::from(1_000_u16)).unwrap();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::reports::ReportLog;
 use super::{Event, Shared};
 use crate::election::time::Instant;
 use crate::runtime::callbacks::{Stop, Term};
@@ -37,6 +38,7 @@ pub(super) struct Run<'a> {
     stop: Option<Stop>,
     reports_ended: bool,
     unhealthy: bool,
+    log: ReportLog,
     /// Polls the program's health until it is dropped.
     _prober: Option<Prober>,
 }
@@ -80,6 +82,7 @@ impl<'a> Run<'a> {
             stop: None,
             reports_ended: false,
             unhealthy: false,
+            log: ReportLog::default(),
             _prober: shared.start_prober(sender)?,
         })
     }
@@ -134,6 +137,7 @@ impl<'a> Run<'a> {
             Event::Report(run, _) | Event::ReportsEnded(run) if run != self.number => {}
             Event::Report(_, report) => {
                 self.count(report);
+                self.log.log(report);
                 self.supervisor.handle_report(now, report);
             }
             Event::ReportsEnded(_) => self.reports_ended = true,
@@ -156,7 +160,7 @@ impl<'a> Run<'a> {
         match report {
             FromGuard::Started(_) => self.shared.counts.started(),
             FromGuard::WorkloadStopped(code) => self.shared.counts.ended(code),
-            FromGuard::Exited(_) | FromGuard::Terminated(_) => {}
+            _ => {}
         }
     }
 

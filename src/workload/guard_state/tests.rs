@@ -416,7 +416,7 @@ impl Model {
                 GuardAction::Report(FromGuard::Exited(_) | FromGuard::Terminated(_)) => {
                     assert!(self.exited);
                 }
-                GuardAction::Report(FromGuard::Started(_))
+                GuardAction::Report(_)
                 | GuardAction::SignalGroup(_)
                 | GuardAction::ContinueGroup => assert!(self.started),
                 GuardAction::Exit => panic!("exit without a report"),

@@ -1,5 +1,6 @@
 //! Processes as `/proc` shows them.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 
@@ -8,11 +9,48 @@ use nix::errno::Errno;
 /// Bytes that hold any `/proc/PID/stat`: 52 numbers, and a name of at most 64 bytes.
 const LONGEST_STAT: usize = 2_048;
 
+/// Most bytes of a process's name, as the kernel limits it.
+const LONGEST_NAME: usize = 15;
+
+/// Name of a process: 1 to 15 printable ASCII characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProcessName([u8; LONGEST_NAME]);
+
+impl ProcessName {
+    /// Converts a name that may hold any bytes. Replaces all but printable ASCII characters by `?`.
+    fn from_bytes(name: &[u8]) -> Self {
+        let mut bytes = [0; LONGEST_NAME];
+        let name = if name.is_empty() { b"?" } else { name };
+        for (byte, from) in bytes.iter_mut().zip(name) {
+            *byte = if from.is_ascii_graphic() { *from } else { b'?' };
+        }
+        ProcessName(bytes)
+    }
+
+    /// Parses what its `Display` prints.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = ProcessName::from_bytes(text.as_bytes());
+        (name.to_string() == text).then_some(name)
+    }
+}
+
+impl fmt::Display for ProcessName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0.iter().take_while(|byte| **byte != 0);
+        bytes
+            .map(|byte| char::from(*byte))
+            .try_for_each(|char| write!(f, "{char}"))
+    }
+}
+
 /// A process as `/proc` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Process id.
     pub pid: i32,
+    /// Name, as `ps` shows it.
+    pub name: ProcessName,
     /// Process id of the parent, or 0 if the parent is in an outer namespace.
     pub parent: i32,
     /// Process group.
@@ -83,6 +121,7 @@ fn is_shortage(error: &io::Error) -> bool {
 
 /// Parses `/proc/PID/stat`. The name in parentheses may hold anything, parentheses and newlines too.
 fn parse_stat(pid: i32, stat: &[u8]) -> Option<Process> {
+    let name_start = stat.iter().position(|&byte| byte == b'(')? + 1;
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = str::from_utf8(&stat[name_end + 1..]).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
@@ -90,6 +129,7 @@ fn parse_stat(pid: i32, stat: &[u8]) -> Option<Process> {
     let field = |number: usize| fields.get(number - 3).copied();
     Some(Process {
         pid,
+        name: ProcessName::from_bytes(stat.get(name_start..name_end)?),
         parent: field(4)?.parse().ok()?,
         group: field(5)?.parse().ok()?,
         is_zombie: field(3)? == "Z",
@@ -110,6 +150,7 @@ mod tests {
     fn process(pid: i32, parent: i32) -> Process {
         Process {
             pid,
+            name: ProcessName::from_bytes(b"sh"),
             parent,
             group: 7,
             is_zombie: false,
@@ -120,16 +161,31 @@ mod tests {
 
     #[test]
     fn process_may_have_any_name() {
-        for name in ["sh", "a b", ")", ") Z 1 1 1 (", "(\n)", "\u{e9}"] {
+        for (name, shown) in [
+            ("sh", "sh"),
+            ("a b", "a?b"),
+            (")", ")"),
+            (") Z 1 1 1 (", ")?Z?1?1?1?("),
+            ("(\n)", "(?)"),
+            ("\u{e9}", "??"),
+            ("", "?"),
+            ("sixteen-letters!", "sixteen-letters"),
+        ] {
             let line = format!("42 ({name}) S 3 7 2 {REST}");
+            let parsed = parse_stat(42, line.as_bytes()).unwrap();
+            assert_eq!(parsed.name.to_string(), shown);
+            let name = parsed.name;
             assert_eq!(
-                parse_stat(42, line.as_bytes()),
-                Some(process(42, 3)),
-                "{name}"
+                parsed,
+                Process {
+                    name,
+                    ..process(42, 3)
+                }
             );
         }
         let line = [b"42 (\xff) Z 3 7 2 ", REST.as_bytes()].concat();
         let zombie = Process {
+            name: ProcessName::from_bytes(b"?"),
             is_zombie: true,
             ..process(42, 3)
         };

@@ -107,6 +107,26 @@ pub fn reap_exited() -> io::Result<Reaped> {
     Ok(Reaped { exited, remaining })
 }
 
+/// Whether a child is suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildState {
+    /// This signal suspended it.
+    Suspended(i32),
+    /// It continues.
+    Continued,
+}
+
+/// Returns the present state of a child if that has changed since the last call.
+#[must_use]
+pub fn suspension_change(child: Pid) -> Option<ChildState> {
+    let changes = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
+    match waitid(Id::Pid(child), changes) {
+        Ok(WaitStatus::Stopped(_, signal)) => Some(ChildState::Suspended(signal as i32)),
+        Ok(WaitStatus::Continued(_)) => Some(ChildState::Continued),
+        _ => None,
+    }
+}
+
 /// Returns the exit code as shells report it: the child's own, or 128+n. Returns `None` if the child has
 /// not exited.
 fn exit_code(status: WaitStatus) -> Option<i32> {

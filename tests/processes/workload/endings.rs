@@ -87,6 +87,24 @@ fn program_exit_releases_lease() {
 }
 
 #[test]
+fn processes_left_behind_are_logged() {
+    let scene = Scene::new();
+    let script = r#"setsid sh -c 'echo "$LEADER_ELECTION_FENCING_TOKEN left $$" >>"$JOURNAL"; exec sleep 1000' &
+        while ! grep -q left "$JOURNAL"; do sleep 0.02; done; exit 0"#;
+    let mut elector = scene.spawn(scene.with_script("first", script));
+    assert_eq!(elector.await_exit(), Some(0), "{}", elector.text());
+    let daemon = scene.await_noted("left").pid;
+    let line = elector.last_logged("left_behind");
+    assert_eq!((line.level(), line.text("name")), ("warn", "sleep"));
+    assert_eq!(
+        (line.get("pid"), line.get("count")),
+        (&daemon.into(), &1.into())
+    );
+    assert_eq!(elector.last_logged("left_behind_killed").get("count"), &1);
+    assert!(!is_running(daemon));
+}
+
+#[test]
 fn unexecutable_program_is_reported_before_leading() {
     let scene = Scene::new();
     let file = scene.path("no-program");

@@ -7,3 +7,4 @@ mod health;
 mod jobs;
 mod scene;
 mod signals;
+mod suspension;
