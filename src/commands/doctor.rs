@@ -15,6 +15,7 @@ use crate::fmt::{round_up, span};
 use crate::lock::admin::{Finding, Level};
 use crate::lock::backend::{Backend, OpenError};
 use crate::lock::inspection::{InspectedRecord, LeaseState};
+use crate::runtime::logging::filter_warning;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -38,7 +39,8 @@ const REQUESTS: Duration = Duration::from_millis(500);
 fn run(_args: &Arguments) -> CommandResult {
     let settings = Settings::from_environment(false)?;
     let mut report = examine(settings.lock.backend(), &settings.election);
-    let warnings = settings.warnings().iter();
+    let warnings = settings.warnings().iter().cloned();
+    let warnings = warnings.chain(filter_warning(&settings.log_filter));
     let warnings = warnings.map(|text| Finding::warn("settings", text));
     report.0.splice(1..1, warnings);
     print(&report.to_string())?;

@@ -1,7 +1,7 @@
 //! Log output that never blocks: each event becomes one line in a bounded queue.
 //!
-//! This file owns the filter and the path of a line to standard error. [`line`] owns its form. The
-//! callers decide which events are worth a line.
+//! This file owns the path of a line to standard error. [`filter`] owns which lines are logged, and
+//! [`line`] their form. The callers decide which events are worth a line.
 //!
 //! ```text
 //!   any thread ──log!──► filter, format ──► queue (bounded) ──► "log" thread ──► standard error
@@ -11,6 +11,7 @@
 //! If nobody reads standard error (a full pipe), only the "log" thread waits. Dropped lines are
 //! counted, and the count is logged in their place.
 
+mod filter;
 mod line;
 mod queue;
 
@@ -22,19 +23,13 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use env_filter::Filter;
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::{Log, Metadata, Record};
 
-use crate::fmt::quoted;
-use line::OWN_TARGET;
 use queue::Queue;
 
 /// Largest number of queued lines. With [`line::MAX_LENGTH`] it bounds the queue to 4 MiB. An
 /// elector at `info` needs about an hour to log as many.
 const QUEUE_LENGTH: usize = 1024;
-
-/// Targets of which only warnings are logged, unless the filter names them. Why: at debug, ureq logs
-/// ten lines per request. A prefix counts (`ureq_proto`).
-const CHATTY_TARGETS: &[&str] = &["rustls", "ureq"];
 
 /// Longest wait of a panicking process for its last lines. It must end soon, because its workload
 /// ends with it.
@@ -87,8 +82,15 @@ impl LogGuard {
     }
 }
 
+/// Returns the warning about a filter (`RUST_LOG`'s syntax) of which a part means nothing.
+#[must_use]
+pub fn filter_warning(filter: &str) -> Option<String> {
+    filter::parse(filter).1
+}
+
 /// Starts logging to standard error: what `filter` selects (`RUST_LOG`'s syntax; empty: `info`), in
-/// `format`. If the filter cannot be parsed, it logs a warning and uses `info`. Panics are logged too.
+/// `format`. If a part of the filter means nothing, it logs a warning and uses `info`. Panics are logged
+/// too.
 ///
 /// Call it once; a later call does not change the log.
 ///
@@ -126,7 +128,7 @@ impl Logger {
         format: LogFormat,
         out: impl Write + Send + 'static,
     ) -> io::Result<(Self, Option<String>)> {
-        let (filter, warning) = parse_filter(filter);
+        let (filter, warning) = filter::parse(filter);
         let queue = Arc::new(Queue::new(QUEUE_LENGTH, format));
         let reader = Arc::clone(&queue);
         Builder::new()
@@ -149,40 +151,6 @@ impl Log for Logger {
     }
 
     fn flush(&self) {}
-}
-
-/// Parses a filter. Also returns a warning if it is probably a mistake.
-fn parse_filter(text: &str) -> (Filter, Option<String>) {
-    let builder = || {
-        let mut builder = env_filter::Builder::new();
-        for target in CHATTY_TARGETS {
-            builder.filter_module(target, LevelFilter::Warn);
-        }
-        builder
-    };
-    let info = || builder().filter_level(LevelFilter::Info).build();
-    if text.trim().is_empty() {
-        return (info(), None);
-    }
-    let mut parsed = builder();
-    if let Err(error) = parsed.try_parse(text) {
-        let warning = format!("RUST_LOG: {error}; logging info; write it like warn,ureq=debug");
-        return (info(), Some(warning));
-    }
-    let filter = parsed.build();
-    // A word that is not a level counts as a module, and every other module is silent.
-    let own_error = Metadata::builder()
-        .level(Level::Error)
-        .target(OWN_TARGET)
-        .build();
-    if filter.enabled(&own_error) || text.to_ascii_lowercase().contains("off") {
-        return (filter, None);
-    }
-    let warning = format!(
-        "RUST_LOG: {} selects nothing of elector itself; add a level, as in info,ureq=debug",
-        quoted(text)
-    );
-    (filter, Some(warning))
 }
 
 /// Logs panics through the queue. Why: printed directly, a panic's report would block on a standard

@@ -1,7 +1,9 @@
-//! The filter, and lines on their way to standard error.
+//! Lines on their way to standard error.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::mpsc::channel;
+
+use log::Level;
 
 use super::*;
 
@@ -92,52 +94,6 @@ fn closed_standard_error_only_loses_lines() {
 }
 
 #[test]
-fn unparsable_filter_counts_as_info() {
-    for filter in ["", " ", "a=b=c", "elector=loud"] {
-        assert_eq!(
-            parse_filter(filter).0.filter(),
-            LevelFilter::Info,
-            "{filter}"
-        );
-    }
-    let (filter, _) = parse_filter("warn,ureq=trace");
-    assert_eq!(filter.filter(), LevelFilter::Trace);
-}
-
-#[test]
-fn probable_mistake_in_filter_is_warned_about() {
-    for (filter, expected) in [
-        ("a=b", Some("logging info")),
-        ("a=loud", Some("logging info")),
-        ("info,a=b=c", Some("logging info")),
-        ("a/b/c", Some("logging info")),
-        ("a=info=", Some("logging info")),
-        ("=7x", Some("logging info")),
-        ("verbose", Some("selects nothing of elector itself")),
-        ("ureq=debug", Some("selects nothing of elector itself")),
-        ("ureq=debug,error", None),
-        ("off", None),
-        ("", None),
-        ("info", None),
-        ("INFO", None),
-        (",info", None),
-        ("warn/x", None),
-        (" a = info ,info", None),
-    ] {
-        let warning = parse_filter(filter).1.unwrap_or_default();
-        assert!(
-            warning.contains(expected.unwrap_or("")),
-            "{filter}: {warning}"
-        );
-        assert_eq!(
-            warning.is_empty(),
-            expected.is_none(),
-            "{filter}: {warning}"
-        );
-    }
-}
-
-#[test]
 fn filtered_events_are_not_written() {
     let (mut read, write) = io::pipe().unwrap();
     let (logger, guard) = start("warn", write);
@@ -155,20 +111,4 @@ fn filtered_events_are_not_written() {
     let text = std::str::from_utf8(&text[..length]).unwrap();
     assert!(text.ends_with(" ERROR ureq::run: but this\n"), "{text}");
     assert_eq!(text.lines().count(), 1);
-}
-
-#[test]
-fn ureq_logs_debug_only_on_request() {
-    for (filter, logged) in [
-        ("debug", false),
-        ("trace", false),
-        ("debug,ureq=debug", true),
-        ("info,ureq_proto=debug", true),
-        ("ureq=warn,debug", false),
-    ] {
-        let (filter_of, _) = parse_filter(filter);
-        let mut record = Record::builder();
-        let record = record.level(Level::Debug).target("ureq_proto::client");
-        assert_eq!(filter_of.matches(&record.build()), logged, "{filter}");
-    }
 }
