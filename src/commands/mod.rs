@@ -1,6 +1,6 @@
 //! Commands of the program, one file each, and the settings.
 //!
-//! `command` and `settings` are below the commands; `table` and `help` are above them.
+//! `spelling`, `command` and `settings` are below the commands; `table` and `help` are above them.
 
 pub mod command;
 pub mod demo;
@@ -13,6 +13,7 @@ pub mod init;
 pub mod install;
 pub mod run;
 pub mod settings;
+mod spelling;
 pub mod status;
 pub mod step_down;
 pub mod table;

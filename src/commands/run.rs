@@ -86,7 +86,7 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
         "running for election"
     );
     for warning in settings.warnings() {
-        log::warn!("{warning}");
+        log::warn!(event = "settings_warning"; "{warning}");
     }
     warn_of_short_try(&config, backend.confirm_delay().unwrap_or_default());
     let health = settings.workload_health_url.clone();

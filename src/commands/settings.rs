@@ -6,6 +6,7 @@
 mod table;
 #[cfg(test)]
 mod tests;
+mod unknown;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -100,7 +101,8 @@ impl Settings {
     pub fn from_environment(with_program: bool) -> Result<Self, SettingsError> {
         let shared = |name: &str| all().any(|setting| setting.shared && setting.name == name);
         let lookup = |name: &str| std::env::var_os(name).filter(|_| !with_program || !shared(name));
-        read(&lookup, host_name().as_deref(), false)
+        let settings = read(&lookup, host_name().as_deref(), false);
+        with_unknown(settings, with_program)
     }
 
     /// Reads the environment of this process for a lock whose place may not exist yet.
@@ -108,7 +110,8 @@ impl Settings {
     /// # Errors
     /// Returns [`SettingsError`] with every problem.
     pub fn for_new_lock() -> Result<Self, SettingsError> {
-        read(&|name| std::env::var_os(name), host_name().as_deref(), true)
+        let settings = read(&|name| std::env::var_os(name), host_name().as_deref(), true);
+        with_unknown(settings, false)
     }
 
     /// Reads settings through `lookup`, which is asked for `ELECTOR_<NAME>` and then for `<NAME>`.
@@ -127,6 +130,30 @@ impl Settings {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+}
+
+/// Adds the warnings about variables that are probably meant as settings: if settings are missing, to the
+/// problems.
+fn with_unknown(
+    settings: Result<Settings, SettingsError>,
+    with_program: bool,
+) -> Result<Settings, SettingsError> {
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    let mut names: Vec<String> = set
+        .map(|(name, _)| name.to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    let unknown = unknown::warnings(&names, with_program);
+    match settings {
+        Ok(mut settings) => {
+            settings.warnings.extend(unknown);
+            Ok(settings)
+        }
+        Err(mut error) => {
+            error.problems.extend(unknown);
+            Err(error)
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tests `elector run` with wrong settings: exit code 2, and all problems in one message.
+//! Tests `elector run` with wrong settings: exit code 2 and all problems in one message, or a warning.
 
 use crate::support::for_each;
 use crate::support::process::World;
@@ -74,4 +74,57 @@ fn non_utf_8_setting_is_refused() {
     let name = bytes(b"\xff\xfe");
     let said = refused(&world, world.elector("me").with("LEADER_NAME", name));
     assert!(said.contains("LEADER_NAME"), "{said}");
+}
+
+#[test]
+fn misspelt_setting_is_warned_about() {
+    let world = World::new();
+    let start = world
+        .elector("me")
+        .with("ELECTOR_LEASE_DURATON", "9s")
+        .with("ELECTOR_VERBOSE", "1")
+        .with("ELECTOR_EMPTY", "")
+        .with("ELECTOR_SERVICE_HOST", "10.0.0.1")
+        .with("ELECTOR_PORT_4040_TCP_ADDR", "10.0.0.1")
+        .with("NODE_NAME", "node-1")
+        .with("RETRY_PERIODS", "1s");
+    let mut me = world.spawn(start);
+    me.await_leading();
+    me.leave();
+    let log = me.log();
+    let warnings = log.iter().filter(|line| line.event() == "settings_warning");
+    let warnings: Vec<_> = warnings.map(|line| line.message()).collect();
+    assert_eq!(
+        warnings,
+        [
+            "ELECTOR_LEASE_DURATON: not a setting, and has no effect; did you mean \
+             ELECTOR_LEASE_DURATION?",
+            "ELECTOR_VERBOSE: not a setting, and has no effect; see `elector help` for all settings",
+            "RETRY_PERIODS: not a setting, and has no effect; did you mean RETRY_PERIOD?",
+        ]
+    );
+}
+
+#[test]
+fn missing_setting_suggests_the_misspelt_one() {
+    let world = World::new();
+    let start = world.elector("me").without("GIST_ID");
+    let said = refused(&world, start.with("GIST_IDS", &world.gist));
+    assert!(said.contains("GIST_ID is not set"), "{said}");
+    assert!(said.contains("did you mean GIST_ID?"), "{said}");
+}
+
+#[test]
+fn unknown_log_level_keeps_info() {
+    for_each(
+        &["verbose", "elector=loud", "error,2", "ureq=debug"],
+        |filter| {
+            let world = World::new();
+            let mut me = world.spawn(world.elector("me").with("RUST_LOG", filter));
+            // An event of level info.
+            me.await_leading();
+            me.leave();
+            assert!(me.has_text("RUST_LOG: `"), "{}", me.text());
+        },
+    );
 }

@@ -363,4 +363,10 @@ fn settings_warnings_are_listed() {
         .without("LEADER_NAME")
         .with("POD_NAME", "elector-7d4f");
     Diagnosis::of(run).assert("settings", "warn", "CLUSTER_NAME is not set");
+    let run = doctor(&world).with("LEASE_DURATON", "9s");
+    Diagnosis::of(run).assert("settings", "warn", "did you mean LEASE_DURATION?");
+    let run = doctor(&world).with("ELECTOR_FOO", "1");
+    Diagnosis::of(run).assert("settings", "warn", "ELECTOR_FOO: not a setting");
+    let run = doctor(&world).with("RUST_LOG", "verbose");
+    Diagnosis::of(run).assert("settings", "warn", "RUST_LOG: `verbose` is not a level");
 }

@@ -1,0 +1,306 @@
+//! Environment variables that are probably meant as settings but are not: any other name that begins with
+//! `ELECTOR_`, and typing errors.
+
+use super::all;
+use crate::commands::spelling::distance;
+use crate::fmt::one_line;
+use crate::lock::settings::Setting;
+
+/// Beginning of a setting's full name.
+const PREFIX: &str = "ELECTOR_";
+
+/// Variables of other programs that differ from a setting by one letter.
+const FOREIGN: &[&str] = &["HTTPS_ADDR", "STEP_TIMEOUT"];
+
+/// Largest number of typing errors.
+const MAX_ERRORS: usize = 2;
+
+/// Length from which a word may contain two typing errors rather than one. Why: with two other letters,
+/// short words are other words (`GITLAB_API_URL`, `TLS_CERT_FILE`).
+const LONG_WORD: usize = 8;
+
+/// Number of letters from which a setting is recognized even if its first letter is wrong. Why: shorter ones
+/// differ only there from common names (`HEADER_FILE`).
+const LONG_NAME: usize = 11;
+
+/// Returns a warning for each of the variables `names` that is probably meant as a setting. Beside a
+/// wrapped program, names that it may use itself count only with `ELECTOR_`.
+pub(super) fn warnings(names: &[String], with_program: bool) -> Vec<String> {
+    let services: Vec<&str> = names
+        .iter()
+        .filter_map(|name| name.strip_suffix("_SERVICE_HOST"))
+        .chain([PREFIX.trim_end_matches('_')])
+        .collect();
+    let names = names.iter().filter(|name| !is_of_service(name, &services));
+    names
+        .filter_map(|name| warning(name, with_program))
+        .collect()
+}
+
+/// Returns whether Kubernetes sets the variable in every container beside one of the `services`.
+fn is_of_service(name: &str, services: &[&str]) -> bool {
+    services.iter().any(|service| {
+        let rest = name.strip_prefix(service).unwrap_or_default();
+        rest.starts_with("_SERVICE_") || rest.starts_with("_PORT")
+    })
+}
+
+fn warning(name: &str, with_program: bool) -> Option<String> {
+    let short = name.strip_prefix(PREFIX).unwrap_or(name);
+    if all().any(|setting| setting.name == short) || FOREIGN.contains(&name) {
+        return None;
+    }
+    let upper = name.to_ascii_uppercase();
+    let likely = match upper.strip_prefix(PREFIX) {
+        Some(short) => closest(short, all(), true).map(|likely| format!("{PREFIX}{likely}")),
+        None => {
+            let plain = all().filter(|setting| !(with_program && setting.shared));
+            let likely = closest(name, plain, false).map(str::to_owned);
+            Some(likely.or_else(|| closest_prefixed(&upper))?)
+        }
+    };
+    let fix = match likely {
+        Some(likely) => format!("did you mean {likely}?"),
+        None => "see `elector help` for all settings".to_owned(),
+    };
+    let name = one_line(name);
+    Some(format!("{name}: not a setting, and has no effect; {fix}"))
+}
+
+/// Returns the setting that a name without `ELECTOR_` resembles if that is misspelt too.
+fn closest_prefixed(name: &str) -> Option<String> {
+    if !name.starts_with(&PREFIX[..1]) {
+        return None;
+    }
+    let full = all().map(|setting| format!("{PREFIX}{}", setting.name));
+    let close = full.filter_map(|full| Some((difference(name, &full, false)?, full)));
+    close.min().map(|(_, full)| full)
+}
+
+fn closest(
+    name: &str,
+    settings: impl Iterator<Item = Setting>,
+    prefixed: bool,
+) -> Option<&'static str> {
+    let names = settings.map(|setting| setting.name);
+    let close = names.filter_map(|known| Some((difference(name, known, prefixed)?, known)));
+    close.min().map(|(_, known)| known)
+}
+
+/// Returns the number of letters by which a name differs from that of a setting, or `None` if it is
+/// probably another name. A name with the prefix (`prefixed`) is meant as a setting, so it may differ
+/// more.
+fn difference(name: &str, setting: &str, prefixed: bool) -> Option<usize> {
+    let (from, to) = (letters(name), letters(setting));
+    let surplus = from.len().abs_diff(to.len());
+    // Part that a longer name has in common with a shorter one.
+    let part = if prefixed { 60 } else { 80 };
+    let may_be_part = from.len().min(to.len()) * 100 >= from.len().max(to.len()) * part;
+    let begins_alike = prefixed || from.starts_with(&to[..1]);
+    let ends_alike = to.len() >= LONG_NAME && from.ends_with(&to[2..]);
+    if !(surplus <= MAX_ERRORS || may_be_part) || !(begins_alike || ends_alike) {
+        return None;
+    }
+    let errors = distance(&from, &to);
+    let is_close = match errors {
+        0 | 1 => true,
+        2..=MAX_ERRORS => prefixed || words_are_close(name, setting),
+        _ => false,
+    };
+    // Letters are only missing or only added: GITHUB_TOKEN_FILE, LEASE_DURATION_SECONDS.
+    let is_part = may_be_part && begins_alike && surplus == errors;
+    (is_close || is_part).then_some(errors)
+}
+
+/// Returns whether each word has few typing errors.
+fn words_are_close(name: &str, setting: &str) -> bool {
+    let (from, to): (Vec<&str>, Vec<&str>) = (words(name).collect(), words(setting).collect());
+    let is_close = |(from, to): (&&str, &&str)| {
+        distance(&from.to_ascii_uppercase(), to) <= 1 + usize::from(to.len() >= LONG_WORD)
+    };
+    from.len() == to.len() && from.iter().zip(&to).all(is_close)
+}
+
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_alphanumeric())
+}
+
+/// Returns the letters and digits of a name, in upper case.
+fn letters(name: &str) -> String {
+    words(name).collect::<String>().to_ascii_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Variables that images, shells, CI services, Kubernetes and common libraries set.
+    const COMMON: &str = "\
+        PATH HOME USER SHELL PWD OLDPWD SHLVL LANG LC_ALL TERM TZ TMPDIR HOSTNAME LOGNAME MAIL EDITOR _ \
+        HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY FTP_PROXY http_proxy https_proxy no_proxy all_proxy \
+        HTTP_PORT HTTPS_PORT HTTP_HOST HTTP_ADDRESS HTTPS_ADDR HTTP_BIND HTTP_LISTEN LISTEN_ADDR ADDR PORT \
+        KUBERNETES_SERVICE_HOST KUBERNETES_SERVICE_PORT KUBERNETES_SERVICE_PORT_HTTPS KUBERNETES_PORT \
+        KUBERNETES_PORT_443_TCP KUBERNETES_PORT_443_TCP_ADDR KUBECONFIG KUBE_NAMESPACE NAMESPACE \
+        NODE_NAME NODE_IP HOST_IP HOST_NAME POD_IP POD_IPS POD_UID POD_HOST POD_SERVICE_ACCOUNT POD_LABELS \
+        MY_POD_NAME MY_POD_NAMESPACE MY_NODE_NAME K8S_POD_NAME K8S_POD_NAMESPACE KUBE_POD_NAMESPACE \
+        K8S_NAMESPACE WATCH_NAMESPACE OPERATOR_NAME CONTAINER_NAME CLUSTER CLUSTER_ID CLUSTER_NAMESPACE \
+        CLUSTER_DOMAIN CLUSTER_REGION KUBE_CLUSTER_NAME EKS_CLUSTER_NAME APP_NAME SERVICE_NAME LOCK_FILE \
+        RELEASE_NAME RELEASE_DATE LEADER_ELECT LEADER_ELECTION LEADER_ELECTION_IDENTITY READER_NAME \
+        LEADER_ELECTION_FENCING_TOKEN LEADER_ELECTION_NAMESPACE LEASE_NAME HEADER_FILE READY \
+        GITHUB_TOKEN GITHUB_ACTIONS GITHUB_ACTOR GITHUB_API GITHUB_REF GITHUB_SHA GITHUB_URL GITHUB_JOB \
+        GITHUB_SERVER_URL GITHUB_GRAPHQL_URL GITHUB_REPOSITORY GITHUB_OUTPUT GITHUB_ENV GITHUB_PATH \
+        GITHUB_APP_ID GITHUB_RUN_ID GH_TOKEN GITLAB_TOKEN GITLAB_API_TOKEN GITLAB_API_URL GITEA_API_URL \
+        CI_API_V4_URL API_TOKEN API_URL TOKEN_FILE API_TOKEN_FILE GIT_DIR GIT_SSL_CAINFO \
+        SSL_CERT_DIR SSL_CERT SSL_KEY_FILE SSL_CA_FILE NIX_SSL_CERT_FILE TLS_CERT_FILE TLS_KEY_FILE \
+        CERT_FILE CA_CERT_FILE REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS AWS_CA_BUNDLE \
+        RUST_BACKTRACE RUST_LOG_STYLE RUST_LIB_BACKTRACE RUST_MIN_STACK RUSTFLAGS RUSTUP_HOME CARGO_HOME \
+        LOG_LEVEL LOG_FILE LOG_DIR LOG_FORMATTER LOG LOGGING_FORMAT NGINX_LOG_FORMAT DEBUG \
+        WEBHOOK WEBHOOK_TOKEN WEBHOOK_SECRET WEBHOOK_PORT SLACK_WEBHOOK_URL DISCORD_WEBHOOK_URL \
+        HEALTH_URL HEALTHCHECK_URL WORKLOAD_NAME WORKLOAD_TYPE WORKLOAD_IDENTITY STEP_TIMEOUT TIMEOUT \
+        RETRY_COUNT RETRY_DELAY RETRY_INTERVAL RETRIES MAX_RETRIES POLL_INTERVAL POLLING_PERIOD \
+        TERMINATION_LOG TERMINATION_GRACE_PERIOD_SECONDS STOP_SIGNAL STOPSIGNAL GRACE_PERIOD \
+        AWS_REGION AWS_PROFILE GOOGLE_APPLICATION_CREDENTIALS AZURE_CLIENT_ID OTEL_SERVICE_NAME \
+        OTEL_EXPORTER_OTLP_ENDPOINT JAVA_HOME JAVA_OPTS NODE_ENV NODE_OPTIONS PYTHONPATH GOPATH GOMAXPROCS \
+        DATABASE_URL REDIS_URL POSTGRES_HOST PGHOST PGUSER MYSQL_HOST DOCKER_HOST CONTAINER XDG_RUNTIME_DIR \
+        INVOCATION_ID JOURNAL_STREAM SYSTEMD_EXEC_PID NOTIFY_SOCKET MAINPID LISTEN_FDS SSH_AUTH_SOCK DISPLAY";
+
+    fn warned(names: &[&str], with_program: bool) -> Vec<String> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        warnings(&names, with_program)
+    }
+
+    /// Returns the likely setting of a name; empty for none, `-` without a warning.
+    fn likely(name: &str) -> String {
+        let warnings = warned(&[name], false);
+        let Some(warning) = warnings.first() else {
+            return "-".to_owned();
+        };
+        assert!(warning.contains(": not a setting"), "{warning}");
+        match warning.split_once("did you mean ") {
+            Some((_, likely)) => likely.trim_end_matches('?').to_owned(),
+            None => String::new(),
+        }
+    }
+
+    #[test]
+    fn misspelt_setting_names_the_likely_one() {
+        for (name, expected) in [
+            ("LEASE_DURATON", "LEASE_DURATION"),
+            ("LEASE_DURATIONS", "LEASE_DURATION"),
+            ("LEASE_DRUATOIN", "LEASE_DURATION"),
+            ("LEASEDURATION", "LEASE_DURATION"),
+            ("LEASE-DURATION", "LEASE_DURATION"),
+            ("lease_duration", "LEASE_DURATION"),
+            ("lease_duraton", "LEASE_DURATION"),
+            ("RETRY_PERIODS", "RETRY_PERIOD"),
+            ("RETRY_PEROID", "RETRY_PERIOD"),
+            ("RENEW_DEADLNE", "RENEW_DEADLINE"),
+            ("RENW_DEADLNE", "RENEW_DEADLINE"),
+            ("POLL_PERIODE", "POLL_PERIOD"),
+            ("GIST_IDS", "GIST_ID"),
+            ("GISTID", "GIST_ID"),
+            ("GITHUB_API_TOKN", "GITHUB_API_TOKEN"),
+            ("GITHUB_API_TOKEN_FIEL", "GITHUB_API_TOKEN_FILE"),
+            ("GITHUB_TOKEN_FILE", "GITHUB_API_TOKEN_FILE"),
+            ("CLUSTER_NAMES", "CLUSTER_NAME"),
+            ("POD_NAME_SPACE", "POD_NAMESPACE"),
+            ("WEB_HOOK_URL", "WEBHOOK_URL"),
+            ("WEBHOOK_URI", "WEBHOOK_URL"),
+            ("HTTP_ADR", "HTTP_ADDR"),
+            ("ELECTOR_LEASE_DURATON", "ELECTOR_LEASE_DURATION"),
+            ("ELECTOR_lease_duration", "ELECTOR_LEASE_DURATION"),
+            ("elector_lease_duration", "ELECTOR_LEASE_DURATION"),
+            ("ELECTOR_LEASE_DURATION_SECONDS", "ELECTOR_LEASE_DURATION"),
+            ("ELECTOR_EASE_DURATION", "ELECTOR_LEASE_DURATION"),
+            ("ELECTOR_GITHUB_TOKEN", "ELECTOR_GITHUB_API_TOKEN"),
+            ("ELECTOR_HTTP_ADDRESS", "ELECTOR_HTTP_ADDR"),
+            (
+                "ELECTOR_TERMINATION_GRACE_PERIOD",
+                "ELECTOR_TERMINATION_GRACE",
+            ),
+            ("ELECTOR__GIST_ID", "ELECTOR_GIST_ID"),
+            ("ELECTR_GIST_ID", "ELECTOR_GIST_ID"),
+            ("ELECTORGIST_ID", "ELECTOR_GIST_ID"),
+            ("EASE_DURATION", "LEASE_DURATION"),
+            ("ELECTOR_FOO", ""),
+            ("ELECTOR_", ""),
+            ("ELECTOR_HTTPS_PROXY", ""),
+        ] {
+            assert_eq!(likely(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_slip_of_the_finger_is_found() {
+        for setting in all() {
+            let name = setting.name;
+            for at in 1..name.len() {
+                let (before, after) = name.split_at(at);
+                let (letter, rest) = after.split_at(1);
+                let (other, end) = rest.split_at(rest.len().min(1));
+                let swapped = format!("{before}{other}{letter}{end}");
+                let doubled = format!("{before}{letter}{letter}{rest}");
+                let missing = format!("{before}{rest}");
+                for wrong in [swapped, doubled, missing] {
+                    let found = likely(&wrong);
+                    assert!(found == name || wrong == name, "{wrong}: {found}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn common_variables_are_not_mistaken() {
+        for name in COMMON.split_whitespace() {
+            assert_eq!(likely(name), "-", "{name}");
+        }
+    }
+
+    #[test]
+    fn settings_are_known_in_both_forms() {
+        for setting in all() {
+            assert_eq!(likely(setting.name), "-");
+            assert_eq!(likely(&format!("{PREFIX}{}", setting.name)), "-");
+        }
+    }
+
+    #[test]
+    fn variables_of_kubernetes_services_are_ignored() {
+        let names = [
+            "ELECTOR_SERVICE_HOST",
+            "ELECTOR_SERVICE_PORT",
+            "ELECTOR_SERVICE_PORT_HTTP",
+            "ELECTOR_PORT",
+            "ELECTOR_PORT_4040_TCP",
+            "ELECTOR_PORT_4040_TCP_ADDR",
+        ];
+        assert_eq!(warned(&names, false), [""; 0]);
+        // Of a service named elector-http.
+        let names = [
+            "ELECTOR_HTTP_PORT",
+            "ELECTOR_HTTP_PORT_80_TCP_PROTO",
+            "ELECTOR_HTTP_SERVICE_PORT",
+            "ELECTOR_HTTP_SERVICE_HOST",
+        ];
+        assert_eq!(warned(&names, false), [""; 0]);
+        assert_eq!(warned(&names[..1], false).len(), 1);
+    }
+
+    #[test]
+    fn names_of_wrapped_program_are_its_own() {
+        let names = ["HTTP_ADR", "WEBHOOK_URLS", "LOG_FORMATS"];
+        assert_eq!(warned(&names, true), [""; 0]);
+        assert_eq!(warned(&names, false).len(), 3);
+        assert_eq!(warned(&["ELECTOR_HTTP_ADR", "GIST_IDS"], true).len(), 2);
+    }
+
+    #[test]
+    fn hostile_names_are_harmless() {
+        let long = format!("ELECTOR_{}", "X".repeat(1_000_000));
+        let warnings = warned(&[&long, "ELECTOR_\n\u{1b}[31m", "", "Ä"], false);
+        assert_eq!(warnings.len(), 2);
+        for warning in warnings {
+            assert!(warning.len() < 400 && !warning.contains(char::is_control));
+        }
+    }
+}
