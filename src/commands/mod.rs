@@ -11,6 +11,7 @@ pub mod help;
 pub mod history;
 pub mod init;
 pub mod install;
+pub mod leads;
 pub mod run;
 pub mod settings;
 mod spelling;

@@ -1,7 +1,9 @@
 //! Table of all commands. Help, dispatch and suggestions come from it.
 
 use super::command::Command;
-use super::{demo, depose, doctor, gist_server, history, init, install, run, status, step_down};
+use super::{
+    demo, depose, doctor, gist_server, history, init, install, leads, run, status, step_down,
+};
 
 /// Every command, in the order of the help.
 pub const COMMANDS: &[&Command] = &[
@@ -14,6 +16,7 @@ pub const COMMANDS: &[&Command] = &[
     &doctor::COMMAND,
     &step_down::COMMAND,
     &depose::COMMAND,
+    &leads::COMMAND,
     &install::COMMAND,
 ];
 

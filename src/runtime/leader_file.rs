@@ -6,10 +6,11 @@
 //!   transition ──▶ wanted line, the latest only ──▶ "leader-file" thread ──▶ disk
 //! ```
 //!
-//! This file owns when the line is written and removed, [`disk`] how. A disk that is slow or full
-//! delays only the thread.
+//! This file owns when the line is written and removed, [`disk`] how, and [`reader`] what it means to a
+//! program. A disk that is slow or full delays only the thread.
 
 mod disk;
+mod reader;
 
 use std::io;
 use std::path::Path;
@@ -18,6 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use self::disk::{Disk, Line, LinePath};
+pub use self::reader::check_leading;
 use super::transitions::Transition;
 use crate::election::time::Instant;
 use crate::system::clock::BootClock;

@@ -4,7 +4,7 @@ mod callbacks;
 pub mod election;
 pub mod endpoints;
 pub mod health;
-mod leader_file;
+pub mod leader_file;
 mod lock_thread;
 pub mod logging;
 mod notices;

@@ -26,8 +26,8 @@ use crate::system::random::random_seed;
 /// Mode of the file: readable for all, because a program beside the elector is often another user's.
 const MODE: u32 = 0o644;
 
-/// Length of the longest file that is read at start, in bytes: far more than a leader file has.
-const MAX_LENGTH: u64 = 16 * 1024;
+/// Length of the longest file that is read, in bytes: far more than a leader file has.
+pub(super) const MAX_LENGTH: u64 = 16 * 1024;
 
 /// Text of a trial at start, which never appears under the path.
 const TRIAL: &str = "{}\n";
@@ -57,8 +57,7 @@ pub(super) struct Line {
 impl Line {
     /// Creates the line of a candidate on this machine.
     pub(super) fn new(identity: &str) -> Self {
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-        let boot_id = boot_id.map(|id| format!(",\"bootId\":\"{}\"", id.trim()));
+        let boot_id = boot_id().map(|id| format!(",\"bootId\":\"{id}\""));
         Line {
             identity: identity.into(),
             boot_id: boot_id.unwrap_or_default(),
@@ -77,15 +76,37 @@ impl Line {
     }
 }
 
-/// Returns the identity and the deadline in a leader file, or `None` if the text is not one.
-fn parse(text: &str) -> Option<(String, f64)> {
-    if text.lines().count() != 1 {
-        return None;
+/// Returns the id of this boot.
+pub(super) fn boot_id() -> io::Result<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(id.trim().to_owned())
+}
+
+/// Content of a leader file.
+#[derive(Debug)]
+pub(super) struct Content {
+    identity: String,
+    /// Leadership deadline, in seconds since boot.
+    pub(super) valid_until: f64,
+    /// Boot that the deadline refers to, if it was known.
+    pub(super) boot_id: Option<String>,
+}
+
+impl Content {
+    /// Parses the text of a leader file; returns `None` if it is not one.
+    pub(super) fn parse(text: &str) -> Option<Content> {
+        if text.lines().count() != 1 {
+            return None;
+        }
+        let line: Value = serde_json::from_str(text).ok()?;
+        line.get("fencingToken")?.as_u64()?;
+        let boot_id = line.get("bootId").map(|id| id.as_str().map(str::to_owned));
+        Some(Content {
+            identity: line.get("identity")?.as_str()?.to_owned(),
+            valid_until: line.get("validUntil")?.as_f64()?,
+            boot_id: boot_id.flatten(),
+        })
     }
-    let line: Value = serde_json::from_str(text).ok()?;
-    line.get("fencingToken")?.as_u64()?;
-    let identity = line.get("identity")?.as_str()?;
-    Some((identity.to_owned(), line.get("validUntil")?.as_f64()?))
 }
 
 /// A path at which a leader file can be written.
@@ -143,13 +164,13 @@ impl LinePath {
             File::open(&self.path).and_then(|file| file.take(MAX_LENGTH).read_to_end(&mut text));
         read.map_err(unusable)?;
         // A crash of the machine may leave an empty file, because nothing is synced.
-        let left = parse(&String::from_utf8_lossy(&text));
+        let left = Content::parse(&String::from_utf8_lossy(&text));
         if left.is_none() && !text.is_empty() {
             return Err("is not a leader file; give another path, or remove it".to_owned());
         }
         fs::remove_file(&self.path).map_err(unusable)?;
-        if let Some((other, until)) = left {
-            log_remains(identity, &other, until);
+        if let Some(left) = left {
+            log_remains(identity, &left);
         }
         Ok(())
     }
@@ -191,8 +212,9 @@ impl Disk for LinePath {
 }
 
 /// Logs that a leader file was removed. A valid one of another candidate may belong to a running elector.
-fn log_remains(identity: &str, holder: &str, until: f64) {
-    if holder != identity && until > BootClock::now().since_boot().as_secs_f64() {
+fn log_remains(identity: &str, left: &Content) {
+    let holder = &left.identity;
+    if holder != identity && left.valid_until > BootClock::now().since_boot().as_secs_f64() {
         log::warn!(
             event = "leader_file_removed", holder;
             "removed the valid leader file of another candidate, each elector needs its own LEADER_FILE"

@@ -226,6 +226,14 @@ fn readme_reader_rejects_expired_file() {
         assert!(!believed || now < left.until, "{now}: {left:?}");
         !believed
     });
+    let text = fs::read_to_string(&stage.path).unwrap();
+    let later = text.replace("\"validUntil\":", "\"validUntil\":9");
+    fs::write(&stage.path, &later).unwrap();
+    assert!(says(), "{later}");
+    let (before, boot) = later.split_once("\"bootId\":\"").unwrap();
+    let other = format!("{before}\"bootId\":\"00000000{}", &boot[8..]);
+    fs::write(&stage.path, &other).unwrap();
+    assert!(!says(), "{other}");
 }
 
 #[test]

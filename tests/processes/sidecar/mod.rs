@@ -2,6 +2,7 @@
 
 mod health;
 mod leader_file;
+mod leads;
 mod logs;
 mod receiver;
 mod refused;
