@@ -130,7 +130,7 @@ read_lines() {
     printf '%8s  %-10s %s\n' "+$(seconds $((at - KILLED_AT)))" "$cluster" "$(log_text "$line")"
     case $(log_field "$line" event) in
       started_leading) term_begins "$cluster" "$(log_field "$line" fencing_token)" "$at" ;;
-      stopped_leading) term_reason "$(log_field "$line" fencing_token)" "$(log_field "$line" reason)" ;;
+      stopped_leading) term_reason "$(log_field "$line" fencing_token)" "$(log_field "$line" detail)" ;;
       workload_stopped) term_ends "$(log_field "$line" fencing_token)" "$at" '' ;;
     esac
   done

@@ -197,7 +197,7 @@ log_text() {
   text=$(log_field "$1" message)
   value=$(log_field "$1" level)
   if [[ $value != info ]]; then text="${value^^}  $text"; fi
-  for key in fencing_token leader holder reason error wait age expires_in retry_in; do
+  for key in fencing_token leader holder reason detail error wait age expires_in retry_in; do
     value=$(log_field "$1" "$key")
     if [[ -n $value ]]; then text+=" $key=$value"; fi
   done

@@ -180,7 +180,7 @@ fn exit_code(finish: Finish, workload: Option<Outcome>) -> ExitCode {
         _ if finish == Finish::WorkloadStuck => code,
         // Always fits: it is the code of a process.
         Some(Outcome::Exited(code)) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
-        Some(Outcome::Failed) => ExitCode::FAILURE,
+        Some(Outcome::Unhealthy | Outcome::Failed) => ExitCode::FAILURE,
         None => code,
     }
 }
@@ -200,13 +200,8 @@ fn finish_code(finish: Finish) -> ExitCode {
             log::warn!(event = "did_not_lead"; "not leading within the time of --try");
             ExitCode::from(DID_NOT_LEAD)
         }
-        Finish::LedRecently => {
-            log::info!(
-                event = "did_not_lead";
-                "not starting: a candidate leads, or led within --unless-led-within"
-            );
-            ExitCode::from(DID_NOT_LEAD)
-        }
+        // The election has logged who leads or led.
+        Finish::LedRecently => ExitCode::from(DID_NOT_LEAD),
         Finish::LostLease => {
             log::warn!(
                 event = "exiting";

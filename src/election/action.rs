@@ -71,10 +71,27 @@ pub enum StopReason {
     SteppedDown,
     /// The workload has ended by itself.
     WorkloadEnded,
+    /// The workload was stopped because it was unhealthy.
+    Unhealthy,
     /// The lease could not be renewed in time.
     RenewDeadline,
     /// The lease is held by another process, or its record was lost.
     Deposed,
+}
+
+impl StopReason {
+    /// Returns the reason's name for programs: in the record, JSON, metrics and the webhook.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StopReason::Cancelled => "stopped",
+            StopReason::SteppedDown => "stepped_down",
+            StopReason::WorkloadEnded => "workload_ended",
+            StopReason::Unhealthy => "unhealthy",
+            StopReason::RenewDeadline => "not_renewed",
+            StopReason::Deposed => "deposed",
+        }
+    }
 }
 
 impl fmt::Display for StopReason {
@@ -83,6 +100,7 @@ impl fmt::Display for StopReason {
             StopReason::Cancelled => "asked to stop",
             StopReason::SteppedDown => "asked to step down",
             StopReason::WorkloadEnded => "the workload has ended",
+            StopReason::Unhealthy => "the workload is unhealthy",
             StopReason::RenewDeadline => "the lease could not be renewed in time",
             StopReason::Deposed => "the lease is held by another candidate",
         })
@@ -137,11 +155,23 @@ pub enum Notice {
     SameNameRuns,
     /// The lease was released.
     Released,
+    /// This candidate finishes, because another one leads or led within
+    /// [`unless_led_within`](super::config::LeaderElectionConfig::unless_led_within).
+    LedRecently(RecentLeader),
     /// This candidate stepped down, and does not claim for a while.
     BackingOff {
         /// Time for which nothing is claimed.
         pause: Duration,
     },
+}
+
+/// Candidate that leads, or led recently.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RecentLeader {
+    /// Its name; empty if the record does not say who released the lease.
+    pub identity: String,
+    /// Time since its lease was released or expired; `None` if the lease has not expired.
+    pub ended: Option<Duration>,
 }
 
 /// End of an election for this candidate.

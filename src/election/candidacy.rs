@@ -6,10 +6,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Map, Value};
 
-use super::action::Notice;
+use super::action::{Notice, RecentLeader, StopReason};
 use super::config::LeaderElectionConfig;
 use super::lock::{Content, Observed};
-use super::record::LeaderElectionRecord;
+use super::record::{LeaderElectionRecord, RELEASED_BY, STOP_REASON};
 use super::status::ObservedStatus;
 use super::time::Instant;
 
@@ -31,6 +31,9 @@ const MOST_SPREAD: f64 = 0.75;
 
 /// Factor for the longest stagger after the first read, when a lease may be acquired immediately.
 const START_STAGGERS: u32 = 3;
+
+/// Fields that only a release carries.
+const RELEASE_FIELDS: [&str; 2] = [STOP_REASON, RELEASED_BY];
 
 /// Steepness of the staggers after the first read. Most are late, so that however many candidates start
 /// simultaneously, few write first.
@@ -65,6 +68,17 @@ impl Hash for Dice {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
+/// The delay after a failed claim varies by up to this part of it, so that candidates that failed
+/// together do not claim together for ever.
+const BACKOFF_JITTER: f64 = 0.25;
+
+/// Delay of this candidate's next claim, while its claims fail and nothing new is observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ClaimBackoff {
+    delay: Duration,
+    until: Instant,
+}
+
 /// Observations of one candidate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Candidacy {
@@ -75,13 +89,18 @@ pub(super) struct Candidacy {
     observation: Option<Observation>,
     /// Time before which this candidate does not claim.
     not_before: Instant,
+    first_backoff: Duration,
+    backoff: Option<ClaimBackoff>,
     highest_fencing_token: Option<u64>,
 }
 
 impl Candidacy {
     pub(super) fn new(config: &LeaderElectionConfig) -> Self {
+        let own_lease = Duration::from_secs(config.lease_duration_seconds());
         Candidacy {
-            own_lease: Duration::from_secs(config.lease_duration_seconds()),
+            own_lease,
+            first_backoff: config.poll_period.min(own_lease),
+            backoff: None,
             longest_stagger: config.takeover_stagger,
             dice: Dice(Rng::with_seed(config.seed)),
             observation: None,
@@ -110,6 +129,7 @@ impl Candidacy {
             Some(old) => Observation { observed, ..old },
             None => {
                 notices.extend(self.foreign_write_notice(&observed));
+                self.backoff = self.backoff.filter(|_| first_read);
                 Observation {
                     since: now,
                     long_expired: first_read && is_long_expired(&observed),
@@ -187,7 +207,9 @@ impl Candidacy {
             return Instant::from_boot(Duration::MAX);
         };
         let wait = self.wait(observation);
-        let free_at = (observation.since + wait).max(self.not_before);
+        let free_at = (observation.since + wait)
+            .max(self.not_before)
+            .max(self.backoff_until());
         if wait.is_zero() && self.mine().is_some() {
             // No other candidate acquires it now.
             return free_at;
@@ -214,25 +236,53 @@ impl Candidacy {
         self.not_before = self.not_before.max(until);
     }
 
-    /// Returns whether another candidate led within `period` before `now`, by the store's clock. A record
-    /// that names a holder counts until its lease expires.
-    pub(super) fn led_within(&self, now: Instant, period: Duration) -> bool {
-        let Some(observation) = &self.observation else {
-            return false;
+    /// Delays the next claim after a failed one: twice as long as the last time, up to one lease. A
+    /// permanent failure delays it by a lease.
+    pub(super) fn claim_failed(&mut self, now: Instant, permanent: bool) {
+        let delay = match self.backoff {
+            _ if permanent => self.own_lease,
+            None => self.first_backoff,
+            Some(last) => (last.delay * 2).min(self.own_lease),
         };
+        let early = delay.mul_f64(BACKOFF_JITTER * self.dice.0.f64());
+        let until = now + (delay - early);
+        self.backoff = Some(ClaimBackoff { delay, until });
+    }
+
+    /// Forgets failed claims, because one has succeeded.
+    pub(super) fn claim_succeeded(&mut self) {
+        self.backoff = None;
+    }
+
+    /// Returns the time before which no claim may be sent or confirmed after failed ones.
+    pub(super) fn backoff_until(&self) -> Instant {
+        self.backoff.map_or(Instant::BOOT, |backoff| backoff.until)
+    }
+
+    /// Returns the other candidate that leads, or led within `period` before `now` by the store's clock. A
+    /// record that names a holder counts until its lease expires.
+    pub(super) fn led_within(&self, now: Instant, period: Duration) -> Option<RecentLeader> {
+        let observation = self.observation.as_ref()?;
         let observed = &observation.observed;
         let Content::Record(record) = &observed.content else {
-            return false;
+            return None;
         };
         if observed.mine.is_some() {
-            return false;
+            return None;
         }
-        if record.holder_identity.is_empty() {
-            return observed.dated.is_some_and(|age| age < period + DATE_SLACK);
-        }
-        // Without a date it may have been written just before it was first observed.
-        let age = observed.dated.unwrap_or(now.since(observation.since));
-        age < record.lease_duration() + period + DATE_SLACK
+        let (holder, ended) = match record.holder_identity.as_str() {
+            "" => (record.released_by(), Some(observed.dated?)),
+            holder => {
+                // Without a date it may have been written just before it was first observed.
+                let age = observed.dated.unwrap_or(now.since(observation.since));
+                (holder, age.checked_sub(record.lease_duration()))
+            }
+        };
+        let recent = ended.is_none_or(|ended| ended < period.saturating_add(DATE_SLACK));
+        recent.then(|| RecentLeader {
+            identity: holder.to_owned(),
+            ended,
+        })
     }
 
     /// Returns the time from the first observation until the lease may be acquired.
@@ -273,24 +323,39 @@ impl Candidacy {
     /// Returns the fields of the effective record that a claim or renewal keeps.
     pub(super) fn other_fields(&self) -> Map<String, Value> {
         let record = self.content().and_then(Content::record);
-        record
+        let mut fields = record
             .map(|record| record.other.clone())
-            .unwrap_or_default()
+            .unwrap_or_default();
+        for name in RELEASE_FIELDS {
+            fields.remove(name);
+        }
+        fields
     }
 
     /// Returns the record of a release, as client-go writes it: one second, with the fencing token kept.
-    pub(super) fn release_record(&self, wall: String) -> LeaderElectionRecord {
+    /// `reason` is why `identity` stopped leading.
+    pub(super) fn release_record(
+        &self,
+        identity: &str,
+        reason: Option<StopReason>,
+        wall: String,
+    ) -> LeaderElectionRecord {
         let transitions = self
             .content()
             .and_then(Content::record)
             .map_or(0, |record| record.leader_transitions);
+        let mut other = self.other_fields();
+        other.insert(RELEASED_BY.into(), identity.into());
+        if let Some(reason) = reason {
+            other.insert(STOP_REASON.into(), reason.as_str().into());
+        }
         LeaderElectionRecord {
             holder_identity: String::new(),
             lease_duration_seconds: 1,
             acquire_time: wall.clone(),
             renew_time: wall,
             leader_transitions: transitions,
-            other: self.other_fields(),
+            other,
         }
     }
 }

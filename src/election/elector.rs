@@ -43,6 +43,9 @@ use super::status::{CallStatus, LeaderStatus, Status};
 use super::time::Instant;
 use role::{After, Call, ForeignWrites, InFlight, Role, Workload};
 
+/// Longest interval between polls that a store may ask for.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
 /// One candidate of an election.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeaderElector {
@@ -59,6 +62,8 @@ pub struct LeaderElector {
     failures: u32,
     /// The store refuses calls before this.
     rate_limited_until: Instant,
+    /// A leader does not write again before this, although a read shows that it still holds the lease.
+    renew_not_before: Instant,
     min_poll_interval: Duration,
     prediction: RenewalPrediction,
     slow_paths: u64,
@@ -94,6 +99,7 @@ impl LeaderElector {
             writes: 0,
             failures: 0,
             rate_limited_until: Instant::BOOT,
+            renew_not_before: Instant::BOOT,
             min_poll_interval: Duration::ZERO,
             prediction,
             slow_paths: 0,
@@ -204,7 +210,9 @@ impl LeaderElector {
             {
                 self.lose_lease(now, StopReason::RenewDeadline);
             }
-            Role::Releasing { deadline, after } if now >= *deadline => {
+            Role::Releasing {
+                deadline, after, ..
+            } if now >= *deadline => {
                 self.finish_holding(now, *after);
             }
             _ => {}
@@ -216,11 +224,11 @@ impl LeaderElector {
     pub fn handle_workload_gone(&mut self, now: Instant) {
         match &mut self.role {
             Role::Leader { workload, .. } => match *workload {
-                Workload::Stopping(leaving) => self.release(now, leaving.after),
+                Workload::Stopping(leaving) => self.release(now, leaving.reason, leaving.after),
                 _ => *workload = Workload::Ended,
             },
             Role::Draining { may_hold, leaving } => match *leaving {
-                Some(leaving) => self.release(now, leaving.after),
+                Some(leaving) => self.release(now, leaving.reason, leaving.after),
                 None => {
                     self.role = Role::Candidate {
                         may_hold: *may_hold,
@@ -236,7 +244,7 @@ impl LeaderElector {
     /// [`min_poll_interval`](super::lock::ResourceLock::min_poll_interval). Call it before the handler
     /// of the call's result.
     pub fn handle_min_poll_interval(&mut self, interval: Duration) {
-        self.min_poll_interval = interval;
+        self.min_poll_interval = interval.min(LONGEST_INTERVAL);
     }
 
     /// Handles the result of a `get`.
@@ -297,6 +305,10 @@ impl LeaderElector {
                 if call == Call::Claim {
                     self.notice(Notice::ClaimLost);
                 }
+                match self.role {
+                    Role::Acquiring(_) => self.candidacy.claim_failed(now, false),
+                    _ => self.note_conflict(now),
+                }
                 self.count_slow_path();
                 self.schedule(now, Call::Read);
             }
@@ -309,8 +321,8 @@ impl LeaderElector {
     /// Claims the lease if it may be acquired now; otherwise schedules the next poll.
     fn consider_acquiring(&mut self, now: Instant, sent_at: Instant) {
         self.report_holder();
-        if self.led_too_recently(now) {
-            return self.give_up(now, self.finish_for_recent_leader());
+        if self.yields_to_recent_leader(now) {
+            return;
         }
         if now >= self.candidacy.acquire_at() {
             return self.schedule(now, Call::Claim);
@@ -321,8 +333,8 @@ impl LeaderElector {
     /// Follows the lease while this candidate's own workload still runs.
     fn watch(&mut self, now: Instant, sent_at: Instant) {
         self.report_holder();
-        if self.role.leaving().is_none() && self.led_too_recently(now) {
-            return self.give_up(now, self.finish_for_recent_leader());
+        if self.role.leaving().is_none() && self.yields_to_recent_leader(now) {
+            return;
         }
         self.schedule_poll(now, sent_at);
     }

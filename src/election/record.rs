@@ -19,6 +19,13 @@ pub const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 /// that store numbers as doubles.
 pub const HIGHEST_TOKEN: u64 = (1 << 53) - 1;
 
+/// Field of a release: why its holder stopped leading, as
+/// [`StopReason::as_str`](super::action::StopReason::as_str).
+pub const STOP_REASON: &str = "stopReason";
+
+/// Field of a release: name of the holder that released the lease.
+pub const RELEASED_BY: &str = "releasedBy";
+
 /// Lease record: holder, lease duration and times.
 ///
 /// The times are for operators. No decision compares them with a clock.
@@ -73,6 +80,13 @@ impl LeaderElectionRecord {
             Ok(Value::Object(fields)) => Self::from_fields(fields),
             _ => Err(RecordError::NotAnObject),
         }
+    }
+
+    /// Returns the name of the holder that released the lease; empty if the record does not say.
+    #[must_use]
+    pub fn released_by(&self) -> &str {
+        let name = self.other.get(RELEASED_BY);
+        name.and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Reads a record from the fields of a JSON object. Unknown fields are kept in `other`.

@@ -76,11 +76,7 @@ impl EndReason {
             EndReason::Expired => "expired",
             EndReason::Replaced => "replaced",
             EndReason::Overwritten => "overwritten",
-            EndReason::Stopped(StopReason::Cancelled) => "stopped",
-            EndReason::Stopped(StopReason::SteppedDown) => "steppedDown",
-            EndReason::Stopped(StopReason::WorkloadEnded) => "workloadEnded",
-            EndReason::Stopped(StopReason::RenewDeadline) => "notRenewed",
-            EndReason::Stopped(StopReason::Deposed) => "deposed",
+            EndReason::Stopped(reason) => reason.as_str(),
         }
     }
 }

@@ -12,9 +12,8 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::callbacks::{CallbackThreads, LeaderCallbacks, Stop, Term};
@@ -52,7 +51,7 @@ enum Event {
     Lock(LockResult, Duration),
     /// The workload of the term has stopped.
     WorkloadStopped,
-    Cancel,
+    Stop,
     StepDown,
 }
 
@@ -95,11 +94,9 @@ impl From<io::Error> for ElectionError {
 struct Shared {
     view: Mutex<View>,
     lock: String,
-    /// Whether the election must stop. [`Event::Cancel`] only wakes the owner, and is dropped if the queue
-    /// is full.
-    stopping: AtomicBool,
-    /// Whether it must stop because the workload has ended by itself.
-    workload_ended: AtomicBool,
+    /// Reason to stop the election, once there is one. [`Event::Stop`] only wakes the owner, and is
+    /// dropped if the queue is full.
+    stop: OnceLock<StopReason>,
 }
 
 /// The owner's state as handles see it. It is locked only briefly.
@@ -118,15 +115,14 @@ pub struct Handle {
 impl Handle {
     /// Stops the election: the workload first, then the lease is released. Does not wait for that.
     pub fn stop(&self) {
-        self.shared.stopping.store(true, Ordering::Release);
-        // If the queue is full, another event wakes the owner. If the election has ended, nothing must.
-        let _ = self.events.try_send(Event::Cancel);
+        self.stop_because(StopReason::Cancelled);
     }
 
-    /// Stops the election because the workload has ended by itself.
-    pub(super) fn workload_ended(&self) {
-        self.shared.workload_ended.store(true, Ordering::Release);
-        self.stop();
+    /// Stops the election as [`stop`](Self::stop) does, for another reason. The first reason counts.
+    pub(super) fn stop_because(&self, reason: StopReason) {
+        let _ = self.shared.stop.set(reason);
+        // If the queue is full, another event wakes the owner. If the election has ended, nothing must.
+        let _ = self.events.try_send(Event::Stop);
     }
 
     /// Asks a leader to step down: it stops its workload, releases the lease and backs off for a lease.
@@ -228,8 +224,7 @@ impl LeaderElection {
                 journal: Journal::new(BootClock::now()),
             }),
             lock: lock.describe(),
-            stopping: AtomicBool::new(false),
-            workload_ended: AtomicBool::new(false),
+            stop: OnceLock::new(),
         };
         Ok(LeaderElection {
             config,
@@ -333,15 +328,11 @@ impl Owner {
     fn handle_event(&mut self, event: Event) -> Result<(), ElectionError> {
         let now = BootClock::now();
         self.elector.handle_timeout(now);
-        let shared = &self.handle.shared;
-        if shared.stopping.load(Ordering::Acquire) {
-            match shared.workload_ended.load(Ordering::Acquire) {
-                true => self.elector.handle_workload_ended(now),
-                false => self.elector.handle_cancel(now),
-            }
+        if let Some(reason) = self.handle.shared.stop.get() {
+            self.elector.handle_stop(now, *reason);
         }
         match event {
-            Event::Timer | Event::Cancel => {}
+            Event::Timer | Event::Stop => {}
             Event::StepDown => {
                 if self.elector.handle_step_down(now) {
                     log::info!(event = "stepping_down"; "stepping down on request");
@@ -352,7 +343,7 @@ impl Owner {
                 self.handle.view().journal.read_finished(now, &result);
                 self.first_reads.check(&result)?;
                 if let Ok(observed) = &result {
-                    self.reporter.succeeded(now, false);
+                    self.reporter.failures.answered(now, false);
                     let leads = self.elector.is_leader();
                     self.reporter.observed(now, observed, leads);
                     self.transitions.observed(observed);
@@ -367,7 +358,7 @@ impl Owner {
                 self.handle.view().journal.write_finished(now, &result);
                 self.first_writes.check(&result)?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
-                    self.reporter.succeeded(now, true);
+                    self.reporter.failures.answered(now, true);
                 }
                 self.elector.handle_min_poll_interval(interval);
                 self.elector.handle_wrote(now, result);
@@ -403,6 +394,7 @@ impl Owner {
                 Action::ExtendLease { valid_until: until } => {
                     if let Some(term) = &self.term {
                         term.extend(until);
+                        self.reporter.failures.renewed();
                         self.transitions.renewed(term.fencing_token(), until);
                     }
                 }
@@ -447,6 +439,7 @@ impl Owner {
         let term = Term::new(token, until);
         let events = self.handle.events.clone();
         self.term = Some(term.clone());
+        self.reporter.failures.renewed();
         self.transitions.started(token, until);
         self.callbacks.started_leading(term, move || {
             log::info!(
@@ -465,7 +458,10 @@ impl Owner {
         let first = !term.is_over();
         if first {
             // Before the workload hears of it, so that the log is in order.
-            self.transitions.stopped(fencing_token, reason);
+            let status = self.elector.status();
+            let failures = &self.reporter.failures;
+            let detail = failures.stop_detail(BootClock::now(), reason, &status);
+            self.transitions.stopped(fencing_token, reason, detail);
         }
         term.end(stop);
         if first {

@@ -3,6 +3,7 @@
 mod callbacks;
 pub mod election;
 pub mod endpoints;
+mod failures;
 pub mod health;
 pub mod leader_file;
 mod lock_thread;

@@ -31,6 +31,8 @@ pub enum Transition {
         fencing_token: u64,
         /// Reason for the end of the term.
         reason: StopReason,
+        /// The reason in words. For a lease that was not renewed, it names the failures.
+        detail: String,
     },
     /// The term is over: the lease was lost, or the workload has stopped and the lease is about to be
     /// released. After a graceful shutdown it follows
@@ -99,17 +101,22 @@ impl Transitions {
     }
 
     /// Announces that the workload of a term is being stopped.
-    pub(super) fn stopped(&mut self, fencing_token: u64, reason: StopReason) {
+    pub(super) fn stopped(&mut self, fencing_token: u64, reason: StopReason, detail: String) {
         let level = match reason {
             StopReason::Cancelled | StopReason::SteppedDown | StopReason::WorkloadEnded => {
                 log::Level::Info
             }
             _ => log::Level::Warn,
         };
-        log::log!(level, event = STOPPED_LEADING, fencing_token, reason:%; "stopped leading");
+        log::log!(
+            level,
+            event = STOPPED_LEADING, fencing_token, reason = reason.as_str(), detail;
+            "stopped leading"
+        );
         self.announce(&Transition::StoppedLeading {
             fencing_token,
             reason,
+            detail,
         });
     }
 
@@ -194,7 +201,7 @@ mod tests {
         }));
         transitions.started(3, Instant::BOOT);
         transitions.settle(true);
-        transitions.stopped(3, StopReason::Cancelled);
+        transitions.stopped(3, StopReason::Cancelled, String::new());
         transitions.settle(true);
         transitions.settle(false);
         transitions.settle(false);

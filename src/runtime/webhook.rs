@@ -132,8 +132,9 @@ fn message(identity: &str, transition: &Transition) -> Option<String> {
         Transition::StoppedLeading {
             fencing_token,
             reason,
+            ..
         } => {
-            let reason = Some(reason.to_string());
+            let reason = Some(reason.as_str());
             (STOPPED_LEADING, None, Some(*fencing_token), reason)
         }
         Transition::NewLeader {

@@ -64,7 +64,9 @@ const PRIVATE_PREFIX: &str = "ELECTOR_";
 pub enum Outcome {
     /// The program exited with this code, and nothing had told it to.
     Exited(i32),
-    /// The program was unhealthy, or could not be guarded. The log says which.
+    /// The program was stopped because it was unhealthy.
+    Unhealthy,
+    /// The program could not be guarded. The log says why.
     Failed,
 }
 
@@ -216,10 +218,12 @@ impl Workload {
             state.events = None;
             state.outcome = state.outcome.or(outcome);
         });
-        if outcome.is_some()
-            && let Some(election) = self.shared.election.get()
-        {
-            election.workload_ended();
+        if let Some(election) = self.shared.election.get() {
+            match outcome {
+                Some(Outcome::Unhealthy) => election.stop_because(StopReason::Unhealthy),
+                Some(_) => election.stop_because(StopReason::WorkloadEnded),
+                None => {}
+            }
         }
     }
 }
@@ -256,7 +260,7 @@ impl Shared {
                 self.counts.ended(None);
             }
             if end.unhealthy {
-                return Some(Outcome::Failed);
+                return Some(Outcome::Unhealthy);
             }
             match end.end {
                 WorkloadEnd::Exited(code) => {

@@ -66,6 +66,14 @@ pub fn utc_timestamp_after(wait: Duration) -> String {
     then.map(seconds).unwrap_or_default()
 }
 
+/// Returns the UTC time before `age`, formatted like [`utc_timestamp`], or an empty text if it is out of range.
+#[must_use]
+pub fn utc_timestamp_before(age: Duration) -> String {
+    let age = time::Duration::try_from(age).unwrap_or(time::Duration::MAX);
+    let then = OffsetDateTime::now_utc().checked_sub(age);
+    then.map(seconds).unwrap_or_default()
+}
+
 /// Returns the current UTC time with milliseconds, for log lines: `2026-11-22T10:00:00.123Z`.
 #[must_use]
 pub fn utc_timestamp_millis() -> String {

@@ -298,7 +298,7 @@ starts() { event info started_leading "\"fencing_token\":$1," 'started leading';
 
 # The two events of a term of napoleon's that ends after so many milliseconds.
 napoleon_ends() {
-  printf 'napoleon %s %s\n' "$1" "$(event "$2" stopped_leading "\"fencing_token\":6,\"reason\":\"$3\"," 'stopped leading')" \
+  printf 'napoleon %s %s\n' "$1" "$(event "$2" stopped_leading "\"fencing_token\":6,\"detail\":\"$3\"," 'stopped leading')" \
     "$1" "$(event info workload_stopped '"fencing_token":6,' 'workload stopped')"
 }
 

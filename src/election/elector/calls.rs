@@ -43,7 +43,7 @@ impl LeaderElector {
             Call::Read | Call::ReadBeforeRenewal { .. } => None,
             Call::Claim => Some(self.claim_record(number, now, wall())),
             Call::Renew => self.renewal_record(number, now, wall()),
-            Call::Release => Some(self.candidacy.release_record(wall())),
+            Call::Release => Some(self.release_record(wall())),
         };
         let call = if record.is_some() || !call.writes() {
             call
@@ -112,6 +112,15 @@ impl LeaderElector {
         Some(self.own_record(fencing_token, acquire_time, wall))
     }
 
+    fn release_record(&self, wall: String) -> LeaderElectionRecord {
+        let reason = match self.role {
+            Role::Releasing { reason, .. } => reason,
+            _ => None,
+        };
+        let identity = &self.config.identity;
+        self.candidacy.release_record(identity, reason, wall)
+    }
+
     fn own_record(
         &self,
         fencing_token: u64,
@@ -140,10 +149,16 @@ impl LeaderElector {
     /// | claim | certainly not written | candidate again | read | retry delay |
     /// | claim | may have landed | acquiring | read | retry delay |
     /// | any other | any | unchanged | read | retry delay |
+    ///
+    /// A failed claim also delays the next claim, and so does a failed write that would confirm one.
     pub(super) fn retry(&mut self, now: Instant, call: Call, error: LockError) {
         let unknown = matches!(error, LockError::OutcomeUnknown(_));
         let unfinished = matches!(error, LockError::Unfinished(_));
-        if call == Call::Claim && !unknown && matches!(self.role, Role::Acquiring(_)) {
+        let acquiring = matches!(self.role, Role::Acquiring(_));
+        if acquiring && call.writes() && !unfinished {
+            self.candidacy.claim_failed(now, error.is_permanent());
+        }
+        if acquiring && call == Call::Claim && !unknown {
             self.role = Role::Candidate { may_hold: true };
         }
         let has_term = self.role.lease().is_some();
@@ -176,10 +191,15 @@ impl LeaderElector {
             retry_in: delay,
         });
         match self.role {
-            Role::Releasing { deadline, after } if self.rate_limited_until >= deadline => {
+            Role::Releasing {
+                deadline, after, ..
+            } if self.rate_limited_until >= deadline => {
                 self.finish_holding(now, after);
             }
             Role::Finished(_) => {}
+            Role::Acquiring(_) if next == Call::Renew => {
+                self.schedule(at.max(self.candidacy.backoff_until()), next);
+            }
             _ => self.schedule(at, next),
         }
     }
@@ -200,6 +220,22 @@ impl LeaderElector {
         }
     }
 
+    /// Takes note of a renewal that failed because another process seems to have written first. If that
+    /// happens again within a retry period, the next renewal is delayed.
+    pub(super) fn note_conflict(&mut self, now: Instant) {
+        let again = now.since(self.renew_not_before) < self.config.retry_period;
+        let delay = if again {
+            self.first_retry_delay()
+        } else {
+            Duration::ZERO
+        };
+        self.renew_not_before = now + delay;
+    }
+
+    fn first_retry_delay(&self) -> Duration {
+        self.config.retry_period / RETRY_DIVISOR
+    }
+
     fn retry_delay(&self, now: Instant, error: &LockError) -> Duration {
         let doubled = 1_u32 << self.failures.min(8);
         let polls = matches!(self.role, Role::Candidate { .. } | Role::Draining { .. });
@@ -212,10 +248,7 @@ impl LeaderElector {
                 let left = self.candidacy.acquire_at().since(now);
                 usual.max(self.min_poll_interval.min(left))
             }
-            _ => {
-                let first = self.config.retry_period / RETRY_DIVISOR;
-                (first * doubled).min(self.config.retry_period / 2)
-            }
+            _ => (self.first_retry_delay() * doubled).min(self.config.retry_period / 2),
         }
     }
 }

@@ -16,17 +16,8 @@ use crate::election::time::Instant;
 impl LeaderElector {
     // ---- requests to leave ----
 
-    /// Stops this candidate: the workload first, then the lease is released.
-    pub fn handle_cancel(&mut self, now: Instant) {
-        self.stop(now, StopReason::Cancelled);
-    }
-
-    /// Stops this candidate, because its workload has ended for good.
-    pub fn handle_workload_ended(&mut self, now: Instant) {
-        self.stop(now, StopReason::WorkloadEnded);
-    }
-
-    fn stop(&mut self, now: Instant, reason: StopReason) {
+    /// Stops this candidate for good: the workload first, then the lease is released.
+    pub fn handle_stop(&mut self, now: Instant, reason: StopReason) {
         let stopped = After::Finish(Finish::Stopped);
         match self.role.after() {
             None => self.leave(now, reason, stopped),
@@ -57,13 +48,19 @@ impl LeaderElector {
         if self.is_leader() {
             self.stop_leading(reason, now + self.config.stop_timeout);
         }
-        self.leave_when_stopped(now, after);
+        self.leave_when_stopped(now, Some(reason), after);
     }
 
-    /// Leaves as soon as nothing of the workload runs any more.
-    fn leave_when_stopped(&mut self, now: Instant, after: After) {
+    /// Leaves as soon as nothing of the workload runs any more. `reason` is why it stopped.
+    pub(super) fn leave_when_stopped(
+        &mut self,
+        now: Instant,
+        reason: Option<StopReason>,
+        after: After,
+    ) {
         let stop = Leaving {
             after,
+            reason,
             deadline: now + self.config.stop_timeout + self.config.termination_grace,
             overdue: false,
         };
@@ -73,34 +70,30 @@ impl LeaderElector {
                 ..
             } => *workload = Workload::Stopping(stop),
             Role::Draining { leaving, .. } => *leaving = Some(stop),
-            _ => self.release(now, after),
+            _ => self.release(now, reason, after),
         }
-    }
-
-    pub(super) fn leave_after_lost_lease(&mut self, now: Instant) {
-        self.leave_when_stopped(now, After::Finish(Finish::LostLease));
     }
 
     // ---- giving up ----
 
-    /// Returns whether another candidate led within
-    /// [`unless_led_within`](super::LeaderElectionConfig::unless_led_within).
-    pub(super) fn led_too_recently(&self, now: Instant) -> bool {
+    /// Gives up if another candidate led within
+    /// [`unless_led_within`](super::LeaderElectionConfig::unless_led_within). Returns whether it did.
+    pub(super) fn yields_to_recent_leader(&mut self, now: Instant) -> bool {
         let period = self.config.unless_led_within;
-        period.is_some_and(|period| self.candidacy.led_within(now, period))
-    }
-
-    /// Returns how the election ends for a candidate that does not lead because another one did.
-    pub(super) fn finish_for_recent_leader(&self) -> Finish {
-        match self.has_led {
-            true => Finish::LostLease,
-            false => Finish::LedRecently,
+        let recent = period.and_then(|period| self.candidacy.led_within(now, period));
+        let Some(recent) = recent else { return false };
+        if self.has_led {
+            self.give_up(now, Finish::LostLease);
+        } else {
+            self.notice(Notice::LedRecently(recent));
+            self.give_up(now, Finish::LedRecently);
         }
+        true
     }
 
-    pub(super) fn give_up(&mut self, now: Instant, finish: Finish) {
+    fn give_up(&mut self, now: Instant, finish: Finish) {
         self.give_up_at = None;
-        self.leave_when_stopped(now, After::Finish(finish));
+        self.leave_when_stopped(now, None, After::Finish(finish));
     }
 
     /// Returns the time at which this candidate gives up, or stops waiting for its workload.
@@ -131,14 +124,18 @@ impl LeaderElector {
     // ---- releasing the lease ----
 
     /// Releases the lease, if this process may hold it. The workload has stopped.
-    pub(super) fn release(&mut self, now: Instant, after: After) {
+    pub(super) fn release(&mut self, now: Instant, reason: Option<StopReason>, after: After) {
         let may_hold = match self.role {
             Role::Candidate { may_hold } | Role::Draining { may_hold, .. } => may_hold,
             Role::Acquiring(_) | Role::Leader { .. } => true,
             Role::Releasing { .. } | Role::Finished(_) => return,
         };
         let deadline = now + self.config.renew_deadline;
-        self.role = Role::Releasing { deadline, after };
+        self.role = Role::Releasing {
+            deadline,
+            reason,
+            after,
+        };
         // A candidate that steps down always releases, because another one shall lead.
         let releases = self.config.release_on_cancel || after == After::BackOff;
         if !may_hold || !releases {

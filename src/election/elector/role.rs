@@ -1,6 +1,6 @@
 //! The roles of a candidate in an election, the calls that it makes, and what follows a graceful stop.
 
-use crate::election::action::Finish;
+use crate::election::action::{Finish, StopReason};
 use crate::election::status::RoleName;
 use crate::election::term::TermLease;
 use crate::election::time::Instant;
@@ -27,7 +27,11 @@ pub(super) enum Role {
         leaving: Option<Leaving>,
     },
     /// Releases the lease until the deadline. Its workload has stopped.
-    Releasing { deadline: Instant, after: After },
+    Releasing {
+        deadline: Instant,
+        reason: Option<StopReason>,
+        after: After,
+    },
     /// Has left the election.
     Finished(Finish),
 }
@@ -47,6 +51,8 @@ pub(super) enum Workload {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leaving {
     pub(super) after: After,
+    /// Reason for the end of the term, if there was one.
+    pub(super) reason: Option<StopReason>,
     /// Time at which everything of the workload must have been killed; if `overdue`, the time at which
     /// the kill must have been reported.
     pub(super) deadline: Instant,

@@ -2,8 +2,8 @@
 //! with its lease.
 
 use super::LeaderElector;
-use super::role::{Call, Role, Workload};
-use crate::election::action::{Action, Notice, StopReason};
+use super::role::{After, Call, Role, Workload};
+use crate::election::action::{Action, Finish, Notice, StopReason};
 use crate::election::term::TermLease;
 use crate::election::time::Instant;
 
@@ -36,7 +36,14 @@ impl LeaderElector {
             _ => now,
         };
         let delay = self.confirm_delay.unwrap_or_default();
-        let renew_at = due.max(head_known_since + delay);
+        let not_before = match self.is_leader() {
+            true => self.renew_not_before,
+            false => self.candidacy.backoff_until(),
+        };
+        let renew_at = due.max(head_known_since + delay).max(not_before);
+        let Some(lease) = self.role.lease() else {
+            return;
+        };
         let urgent = lease.best_deadline(&self.config).since(now) < delay * 2;
         if renew_at > now && self.foreign_writes.delayed_confirmation && !urgent {
             // A foreign write came since: read again right before the renewal.
@@ -138,6 +145,7 @@ impl LeaderElector {
         self.role = Role::Leader { lease, workload };
         self.has_led = true;
         self.give_up_at = None;
+        self.candidacy.claim_succeeded();
         self.event("became leader");
         self.actions.push_back(Action::StartLeading {
             fencing_token,
@@ -148,10 +156,18 @@ impl LeaderElector {
 
     /// Ends the term, or gives up the claim, because a read showed that the lease is not this process's.
     fn lose_term(&mut self, now: Instant, sent_at: Instant) {
-        if self.is_leader() {
-            self.lose_lease(now, StopReason::Deposed);
-        } else {
-            self.role = Role::Candidate { may_hold: true };
+        match &self.role {
+            Role::Leader { .. } => self.lose_lease(now, StopReason::Deposed),
+            role => {
+                // A claim that the store acknowledged and that has no effect failed too.
+                if role
+                    .lease()
+                    .is_some_and(|lease| lease.last_answer().is_some())
+                {
+                    self.candidacy.claim_failed(now, false);
+                }
+                self.role = Role::Candidate { may_hold: true };
+            }
         }
         match self.role {
             Role::Candidate { .. } => self.consider_acquiring(now, sent_at),
@@ -179,7 +195,7 @@ impl LeaderElector {
         self.failures = 0;
         self.schedule(now, Call::Read);
         if self.config.exit_on_lost_lease && leaving.is_none() {
-            self.leave_after_lost_lease(now);
+            self.leave_when_stopped(now, Some(reason), After::Finish(Finish::LostLease));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use elector::election::action::{Finish, Notice};
+use elector::election::action::{Finish, Notice, StopReason};
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::LockError;
 
@@ -114,7 +114,7 @@ fn release_reads_then_writes_empty_holder() {
     let mut rig = rig_with_record("bing", 10, 6);
     rig.run_for(seconds(11));
     rig.ops.clear();
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.ops, ["get", "update"]);
     let record = rig.store.borrow().record();
@@ -135,7 +135,7 @@ fn conflicting_release_is_retried() {
         CallOutcome::After(Duration::ZERO),
         CallOutcome::Fails(LockError::Conflict),
     ]);
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.ops, ["get", "update", "get", "update"]);
     assert_eq!(rig.store.borrow().record().holder_identity, "");
@@ -151,7 +151,7 @@ fn unknown_release_is_read_before_retry() {
         CallOutcome::After(Duration::ZERO),
         CallOutcome::LandsThenFails(outcome_unknown()),
     ]);
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_to(|rig| rig.elector.finished().is_some());
     assert_eq!(rig.ops, ["get", "update", "get"]);
     assert_eq!(finish(&rig), Finish::Stopped);
@@ -163,7 +163,7 @@ fn failing_release_ends_at_renew_deadline() {
     rig.run_for(Duration::ZERO);
     rig.outcomes
         .extend(vec![CallOutcome::Fails(unavailable()); 1000]);
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_to(|rig| rig.elector.finished().is_some());
     assert_eq!(finish(&rig), Finish::NotReleased);
     assert_eq!(rig.now, START + config().renew_deadline);
@@ -183,7 +183,7 @@ fn cancel_during_renewal_still_releases() {
                 .extend([CallOutcome::Fails(LockError::Conflict), slow]);
         }
         rig.run_for(millis(2400));
-        rig.elector.handle_cancel(rig.now);
+        rig.elector.handle_stop(rig.now, StopReason::Cancelled);
         rig.run_to(|rig| rig.elector.finished().is_some());
         assert_eq!(finish(&rig), Finish::Stopped);
         assert_eq!(rig.store.borrow().record().holder_identity, "");
@@ -201,7 +201,7 @@ fn release_is_off_without_setting() {
         None,
     );
     rig.run_for(Duration::ZERO);
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.ops, ["get", "create"]);
     assert_eq!(rig.store.borrow().record().holder_identity, "baz");

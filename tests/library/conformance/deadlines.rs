@@ -179,7 +179,7 @@ fn graceful_stop_renews_then_releases() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_for(seconds(3));
     assert_eq!(rig.ops, ["get", "create", "update", "update"]);
     assert_eq!(rig.stopped[0].1, StopReason::Cancelled);
@@ -196,7 +196,7 @@ fn stuck_workload_is_never_released() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(Duration::ZERO);
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_to(|rig| rig.elector.finished().is_some());
     assert_eq!(finish(&rig), Finish::WorkloadStuck);
     assert_eq!(rig.store.borrow().record().holder_identity, "baz");
@@ -213,7 +213,7 @@ fn lease_lost_while_stopping_shortens_kill() {
     );
     rig.obedient = false;
     rig.run_for(Duration::ZERO);
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.outcomes
         .extend(vec![CallOutcome::Fails(unavailable()); 1000]);
     rig.run_to(|rig| rig.stopped.len() == 2);
@@ -228,7 +228,7 @@ fn lease_lost_while_stopping_shortens_kill() {
 fn stopped_candidate_ends_without_writing() {
     let mut rig = rig_with_record("bing", 10, 0);
     rig.run_for(seconds(3));
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_for(Duration::ZERO);
     assert_eq!(finish(&rig), Finish::Stopped);
     assert!(rig.events.is_empty());
@@ -240,7 +240,7 @@ fn stopped_candidate_abandons_its_read() {
     let mut rig = rig();
     rig.outcomes.push_back(CallOutcome::Hangs);
     rig.run_for(seconds(1));
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_for(Duration::ZERO);
     assert_eq!(finish(&rig), Finish::Stopped);
 }
@@ -272,7 +272,7 @@ fn claim_is_confirmed_before_workload_starts() {
 fn cancelled_claim_is_released() {
     let mut rig = confirming();
     rig.run_for(millis(500));
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_for(Duration::ZERO);
     assert_eq!(finish(&rig), Finish::Stopped);
     assert_eq!(rig.ops, ["get", "create", "get", "get", "update"]);

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use elector::election::action::{Finish, StopReason};
+use elector::election::action::{Finish, Notice, RecentLeader, StopReason};
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::Content;
+use elector::election::record::RELEASED_BY;
 
 use crate::conformance::rig::{
     CallOutcome, Rig, START, SharedStore, config, finish, millis, record, seconds, unavailable,
@@ -127,7 +128,7 @@ fn stop_while_stepping_down_ends_election() {
     rig.obedient = false;
     rig.run_for(seconds(1));
     rig.elector.handle_step_down(rig.now);
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.elector.handle_workload_gone(rig.now);
     rig.run_for(Duration::ZERO);
     assert_eq!(finish(&rig), Finish::Stopped);
@@ -151,7 +152,7 @@ fn late_kill_leaves_time_to_reap() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     let longest = config().stop_timeout + config().termination_grace;
     rig.run_for(longest + config().margin() - millis(1));
     assert_eq!(rig.elector.finished(), None);
@@ -168,7 +169,7 @@ fn resumed_elector_hears_of_workload_first() {
         let mut rig = rig();
         rig.obedient = false;
         rig.run_for(seconds(1));
-        rig.elector.handle_cancel(rig.now);
+        rig.elector.handle_stop(rig.now, StopReason::Cancelled);
         rig.run_for(Duration::ZERO);
         rig.now = rig.now + seconds(stood_still);
         rig.elector.handle_timeout(rig.now);
@@ -264,6 +265,59 @@ fn recent_term_prevents_leading() {
             "{holder:?} {age} s ago"
         );
     }
+}
+
+#[test]
+fn recent_leader_is_reported() {
+    let noticed = |rig: &Rig| {
+        rig.notices.iter().find_map(|notice| match notice {
+            Notice::LedRecently(leader) => Some(leader.clone()),
+            _ => None,
+        })
+    };
+    let leader = |identity: &str, ended| RecentLeader {
+        identity: identity.into(),
+        ended,
+    };
+    for (holder, age, expected) in [
+        ("", 12, leader("", Some(seconds(12)))),
+        ("bing", 3, leader("bing", None)),
+        ("bing", 15, leader("bing", Some(seconds(5)))),
+    ] {
+        let mut rig = rig_unless_led_within(seconds(60));
+        put_aged(&rig, holder, age);
+        rig.run_for(Duration::ZERO);
+        assert_eq!(noticed(&rig), Some(expected));
+    }
+    let mut rig = rig_unless_led_within(seconds(60));
+    put_aged(&rig, "", 12);
+    let mut released = rig.store.borrow().record();
+    released.other.insert(RELEASED_BY.into(), "bing".into());
+    rig.store.borrow_mut().put(released);
+    rig.store.borrow_mut().age = Some(seconds(12));
+    rig.run_for(Duration::ZERO);
+    assert_eq!(noticed(&rig), Some(leader("bing", Some(seconds(12)))));
+}
+
+#[test]
+fn longest_durations_are_no_error() {
+    let mut rig = rig_unless_led_within(Duration::MAX);
+    put_aged(&rig, "", 1_000_000);
+    rig.run_for(Duration::ZERO);
+    assert_eq!(finish(&rig), Finish::LedRecently);
+    let mut rig = rig_unless_led_within(Duration::MAX);
+    put_aged(&rig, "bing", 1_000_000);
+    rig.run_for(Duration::ZERO);
+    assert_eq!(finish(&rig), Finish::LedRecently);
+    let patient = LeaderElectionConfig {
+        give_up_after: Some(Duration::MAX),
+        unless_led_within: Some(Duration::MAX),
+        ..config()
+    };
+    let mut rig = Rig::new(patient, None);
+    rig.elector.handle_min_poll_interval(Duration::MAX);
+    rig.run_for(seconds(30));
+    assert_leads(&rig, 0);
 }
 
 #[test]

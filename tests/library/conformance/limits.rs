@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use elector::election::action::{Finish, Notice};
+use elector::election::action::{Finish, Notice, StopReason};
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::LockError;
 
@@ -44,7 +44,7 @@ fn rate_limited_leader_leads_until_deadline() {
     assert!(!rig.elector.is_leader());
     assert_eq!(rig.stopped[0].0, START + config().renew_deadline);
     assert_eq!(rig.ops.len(), 3, "no request before retry_after has passed");
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_for(Duration::ZERO);
     assert_eq!(finish(&rig), Finish::NotReleased);
     assert_eq!(rig.ops.len(), 3);
@@ -65,7 +65,7 @@ fn rate_limited_leader_skips_release() {
         rig.outcomes.push_back(rate_limited(600));
         rig.run_for(seconds(4));
         if !exit_on_lost_lease {
-            rig.elector.handle_cancel(rig.now);
+            rig.elector.handle_stop(rig.now, StopReason::Cancelled);
         }
         rig.run_for(seconds(2));
         rig.elector.handle_workload_gone(rig.now);
@@ -84,7 +84,7 @@ fn rate_limited_release_ends_immediately() {
     let mut rig = rig();
     rig.run_for(seconds(1));
     rig.outcomes.push_back(rate_limited(600));
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_for(Duration::ZERO);
     assert_eq!(finish(&rig), Finish::NotReleased);
     assert_eq!(rig.ops, ["get", "create", "get"]);

@@ -2,6 +2,7 @@
 //! that client-go does not test: deadlines, slow, hanging and lost answers, and stops at every
 //! point.
 
+mod backoff;
 mod client_go;
 mod config;
 mod deadlines;

@@ -41,6 +41,8 @@ pub enum CallOutcome {
     LandsThenFails(LockError),
     /// It is neither carried out nor answered.
     Hangs,
+    /// It is a write that is acknowledged, but not carried out.
+    Ignored,
 }
 
 /// The store: a record and its writer.
@@ -130,6 +132,8 @@ pub struct Rig {
     pending: Option<(Instant, Option<Answer>)>,
     /// Outcomes of the next calls; once empty, calls succeed.
     pub outcomes: VecDeque<CallOutcome>,
+    /// Outcome of writes once `outcomes` is empty.
+    pub write_outcome: Option<CallOutcome>,
     /// Names of the calls made.
     pub ops: Vec<&'static str>,
     /// Timeout of each call.
@@ -171,6 +175,7 @@ impl Rig {
             shown: (0, 0),
             pending: None,
             outcomes: VecDeque::new(),
+            write_outcome: None,
             ops: Vec::new(),
             timeouts: Vec::new(),
             times: Vec::new(),
@@ -302,10 +307,14 @@ impl Rig {
         if record.is_some() {
             self.writes += 1;
         }
-        let (delay, answer) = match self.outcomes.pop_front() {
+        let write_outcome = self.write_outcome.clone().filter(|_| record.is_some());
+        let (delay, answer) = match self.outcomes.pop_front().or(write_outcome) {
             None => (Duration::ZERO, Some(self.carry_out(op, record))),
             Some(CallOutcome::After(delay)) => (delay, Some(self.carry_out(op, record))),
             Some(CallOutcome::Hangs) => (timeout, None),
+            Some(CallOutcome::Ignored) => {
+                (Duration::ZERO, Some(Answer::Wrote(Ok(Written::default()))))
+            }
             Some(CallOutcome::Fails(error)) => (Duration::ZERO, Some(failed(op, error))),
             Some(CallOutcome::LandsThenFails(error)) => {
                 self.carry_out(op, record);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use elector::election::action::Notice;
+use elector::election::action::{Notice, StopReason};
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::Content;
-use elector::election::record::LeaderElectionRecord;
+use elector::election::record::{LeaderElectionRecord, RELEASED_BY, STOP_REASON};
 
 use crate::conformance::rig::{
     CallOutcome, Rig, START, SharedStore, config, millis, record, seconds, unavailable,
@@ -176,8 +176,25 @@ fn unknown_fields_survive_rewrites() {
     let mut rig = rig();
     rig.store.borrow_mut().put(held.clone());
     rig.run_for(seconds(5));
-    rig.elector.handle_cancel(rig.now);
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.run_for(seconds(1));
-    let released: LeaderElectionRecord = rig.store.borrow().record();
+    let mut released: LeaderElectionRecord = rig.store.borrow().record();
+    assert_eq!(released.released_by(), "baz");
+    released.other.remove(RELEASED_BY);
+    released.other.remove(STOP_REASON);
     assert_eq!(released.other, held.other);
+}
+
+#[test]
+fn release_says_why_until_next_claim() {
+    let mut rig = rig();
+    rig.run_for(seconds(5));
+    assert!(rig.elector.handle_step_down(rig.now));
+    rig.run_for(seconds(1));
+    let released = rig.store.borrow().record();
+    assert_eq!(released.other[STOP_REASON], "stepped_down");
+    assert_eq!(released.released_by(), "baz");
+    rig.run_to(|rig| rig.elector.is_leader());
+    rig.run_for(seconds(5));
+    assert!(rig.store.borrow().record().other.is_empty());
 }

@@ -176,7 +176,7 @@ fn status_lists_terms_with_end_reason() {
         told,
         [
             json!(["again", 2, null, false]),
-            json!(["watcher", 1, "steppedDown", true]),
+            json!(["watcher", 1, "stepped_down", true]),
             json!(["first", 0, "expired", false]),
         ]
     );

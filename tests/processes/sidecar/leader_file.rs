@@ -273,10 +273,7 @@ fn lost_lease_removes_file_immediately() {
     first.await_logged("stopped_leading");
     let stopped = first.last_logged("stopped_leading");
     assert_eq!(stopped.fencing_token(), Some(0));
-    assert_eq!(
-        stopped.text("reason"),
-        "the lease is held by another candidate"
-    );
+    assert_eq!(stopped.text("detail"), "the lease is held by a person");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn each_transition_is_one_event() {
         assert_eq!(first.last_logged(event).fencing_token(), Some(0), "{event}");
     }
     let stopped = first.last_logged("stopped_leading");
-    assert_eq!(stopped.text("reason"), "asked to stop");
+    assert_eq!(stopped.text("detail"), "asked to stop");
     assert_eq!(first.last_logged("new_leader").get("leader"), &json!(""));
     assert_eq!(second.count_logged("new_leader"), 2, "first, then nobody");
 }
@@ -60,7 +60,8 @@ fn text_line_is_phrase_with_fields() {
     world.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
     world.passed_over.set(true);
     first.await_text(" INFO  observed new leader leader=\"a person\" fencing_token=0");
-    first.await_text(" WARN  stopped leading fencing_token=0 reason=\"the lease is ");
+    first
+        .await_text(" WARN  stopped leading fencing_token=0 reason=deposed detail=\"the lease is ");
     first.await_text(" INFO  workload stopped fencing_token=0 uptime=");
     first.leave();
     assert!(first.lines()[0].contains(" INFO  running for election identity=first lock="));
@@ -110,9 +111,10 @@ fn lost_lease_and_outage_are_warned_once() {
     assert_eq!(lost.count(), 1, "{}", first.text());
     let lost = first.last_logged("stopped_leading");
     assert_eq!(lost.fencing_token(), Some(0));
-    assert_eq!(
-        lost.text("reason"),
-        "the lease could not be renewed in time"
+    assert_eq!(lost.text("reason"), "not_renewed");
+    assert!(
+        lost.text("detail").contains(" calls failed since "),
+        "{lost:?}"
     );
     // A dozen and more calls failed: one warning, and one more line for each error.
     let failures = warnings.iter().filter(|event| *event == "call_failed");

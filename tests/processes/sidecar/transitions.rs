@@ -136,8 +136,9 @@ fn name(transition: &Transition) -> String {
         Transition::Renewed { .. } => "renewed".into(),
         Transition::StoppedLeading {
             fencing_token,
-            reason,
-        } => format!("stopped {fencing_token}: {reason}"),
+            detail,
+            ..
+        } => format!("stopped {fencing_token}: {detail}"),
         Transition::TermOver { fencing_token } => format!("over {fencing_token}"),
         Transition::NewLeader {
             identity,

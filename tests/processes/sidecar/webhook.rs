@@ -74,7 +74,7 @@ fn transitions_are_posted_in_order() {
     assert!(!told.head.contains("authorization") && !told.head.contains(&TOKEN.to_lowercase()));
     let message: Value = serde_json::from_str(&told.body).unwrap();
     assert_eq!(message["identity"], "first");
-    assert_eq!(message["reason"], "the lease is held by another candidate");
+    assert_eq!(message["reason"], "deposed");
     let time = message["time"].as_str().unwrap();
     assert!(time.ends_with('Z') && time.len() == 24, "{time}");
     let first_key = told.body.starts_with("{\"event\":");
@@ -92,7 +92,7 @@ fn messages_of_graceful_stop_arrive() {
         events(&receiver)[2..],
         ["stopped_leading - 0", "new_leader  null"]
     );
-    assert_eq!(receiver.messages()[2]["reason"], "asked to stop");
+    assert_eq!(receiver.messages()[2]["reason"], "stopped");
     assert!(!first.has_text(r#""level":"warn""#), "{}", first.text());
 }
 

@@ -1,5 +1,6 @@
 //! A state of the model with two candidates, and the possible actions.
 
+use elector::election::action::StopReason;
 use elector::election::lock::{LockError, Observed, Written};
 
 use super::Bounds;
@@ -228,7 +229,9 @@ impl State {
             Action::Stop(index) => {
                 self.faults.stops -= 1;
                 let now = self.nodes[index].now(self.tick);
-                self.nodes[index].elector.handle_cancel(now);
+                self.nodes[index]
+                    .elector
+                    .handle_stop(now, StopReason::Cancelled);
                 self.act(index);
             }
         }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use elector::election::action::StopReason;
+
 use super::{Event, NodeFault, Requester, Run, Sender};
 use crate::faults::Latency;
 use crate::ledger::{End, Purpose, Requests};
@@ -163,7 +165,9 @@ impl Run {
     fn stop(&mut self, node: usize) {
         self.note(|run| format!("{} is asked to STOP", run.nodes[node].name()));
         let local_now = self.local_now(node);
-        self.nodes[node].elector.handle_cancel(local_now);
+        self.nodes[node]
+            .elector
+            .handle_stop(local_now, StopReason::Cancelled);
         self.step(node);
     }
 

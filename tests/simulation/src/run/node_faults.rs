@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use elector::election::action::StopReason;
 use fastrand::Rng;
 
 use super::{Event, NodeFault, Run};
@@ -123,7 +124,9 @@ impl Run {
     fn stop_gracefully(&mut self, node: usize) {
         self.tally.count(Kind::GracefulStop);
         let local_now = self.local_now(node);
-        self.nodes[node].elector.handle_cancel(local_now);
+        self.nodes[node]
+            .elector
+            .handle_stop(local_now, StopReason::Cancelled);
         if self.workload_chance(self.workload_faults.impatience) {
             let generation = self.nodes[node].generation;
             let later = self.seconds_of_workloads(0.0, 10.0);

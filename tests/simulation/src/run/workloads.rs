@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use elector::election::action::StopReason;
 use elector::election::time::Instant;
 use elector::workload::message::{FromGuard, LineBuffer, ToGuard};
 use elector::workload::supervisor::{Supervisor, SupervisorAction, WorkloadEnd};
@@ -177,7 +178,9 @@ impl Run {
                     run.supervisor.handle_descendants_killed()
                 });
             }
-            Message::Stop => self.nodes[node].elector.handle_cancel(local_now),
+            Message::Stop => self.nodes[node]
+                .elector
+                .handle_stop(local_now, StopReason::Cancelled),
             Message::WorkloadStopped => return self.report_workload_stopped(node),
         }
         self.step(node);
