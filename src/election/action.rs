@@ -80,6 +80,16 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// Every reason.
+    pub const ALL: [StopReason; 6] = [
+        StopReason::Cancelled,
+        StopReason::SteppedDown,
+        StopReason::WorkloadEnded,
+        StopReason::Unhealthy,
+        StopReason::RenewDeadline,
+        StopReason::Deposed,
+    ];
+
     /// Returns the reason's name for programs: in the record, JSON, metrics and the webhook.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -3,6 +3,7 @@
 //! The election itself does not need it. The election's thread updates it event by event; each update
 //! is a few assignments, and the size is bounded.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::observed_terms::ObservedTerms;
@@ -39,8 +40,8 @@ pub struct Journal {
     pub conflicts: u64,
     /// Number of terms of this candidate that started.
     pub terms_started: u64,
-    /// Number of terms of this candidate that stopped.
-    pub terms_stopped: u64,
+    /// Number of terms of this candidate that stopped, by reason.
+    pub terms_stopped: BTreeMap<&'static str, u64>,
     /// Number of observed changes of the holder, including to this candidate and to no holder.
     pub holder_changes: u64,
     /// Duration of the renewals.
@@ -113,7 +114,7 @@ impl Journal {
             failed_calls: 0,
             conflicts: 0,
             terms_started: 0,
-            terms_stopped: 0,
+            terms_stopped: StopReason::ALL.map(|it| (it.as_str(), 0)).into(),
             holder_changes: 0,
             renewals: RenewalTimes::default(),
             write: None,
@@ -178,7 +179,7 @@ impl Journal {
 
     /// Notes the end of this candidate's term.
     pub fn stopped_leading(&mut self, now: Instant, fencing_token: u64, reason: StopReason) {
-        self.terms_stopped += 1;
+        *self.terms_stopped.entry(reason.as_str()).or_default() += 1;
         self.leading_since = None;
         self.terms.end_own(now, fencing_token, reason);
     }

@@ -17,6 +17,7 @@ const METRICS: &str = "\
 leader_election_master_status gauge Whether this candidate leads (1) or not (0), by the name of the lease.
 leader_election_slowpath_total counter Renewals that needed a read before, by the name of the lease.
 elector_transitions_total counter Transitions: this candidate's terms started and stopped, and observed changes of the holder.
+elector_terms_stopped_total counter Terms of this candidate that stopped, by reason.
 elector_ready gauge Whether /readyz reports ready.
 elector_consecutive_failures gauge Calls to the store that failed since the last one that succeeded.
 elector_failed_calls_total counter Calls to the store that failed; a call can be several requests, or none.
@@ -118,10 +119,16 @@ fn election(text: &mut MetricsText, snapshot: &Snapshot) {
     text.values("leader_election_slowpath_total", "name", &[(lease, slow)]);
     let transitions = [
         ("started_leading", journal.terms_started),
-        ("stopped_leading", journal.terms_stopped),
+        ("stopped_leading", journal.terms_stopped.values().sum()),
         ("new_leader", journal.holder_changes),
     ];
     text.values("elector_transitions_total", "event", &transitions);
+    let stopped: Vec<_> = journal
+        .terms_stopped
+        .iter()
+        .map(|(reason, count)| (*reason, *count))
+        .collect();
+    text.values("elector_terms_stopped_total", "reason", &stopped);
     let ready = u8::from(snapshot.check_ready().is_ok());
     text.value("elector_ready", ready);
     text.value("elector_consecutive_failures", status.failures);

@@ -247,6 +247,8 @@ fn metrics_follow_the_election() {
     });
     first.await_not_leading();
     assert_eq!(first.metric(&master), Some(0.0));
+    let reason = "elector_terms_stopped_total{reason=\"not_renewed\"}";
+    assert_eq!(first.metric(reason), Some(1.0));
     let stopped = "elector_transitions_total{event=\"stopped_leading\"}";
     assert_eq!(first.metric(stopped), Some(1.0));
     let failure = first.status()["lastFailure"]["message"].clone();
