@@ -6,5 +6,6 @@ mod guards;
 mod health;
 mod jobs;
 mod scene;
+mod self_test;
 mod signals;
 mod suspension;
