@@ -293,6 +293,26 @@ mod tests {
     }
 
     #[test]
+    fn ended_term_is_not_begun() {
+        struct Callbacks(SyncSender<&'static str>);
+
+        impl LeaderCallbacks for Callbacks {
+            fn on_started_leading(&self, _: &Term) {
+                self.0.send("started leading").unwrap();
+            }
+        }
+
+        let (sender, calls) = sync_channel(2);
+        let callbacks = Arc::new(Callbacks(sender.clone()));
+        let threads = CallbackThreads::start(callbacks).unwrap();
+        let term = term();
+        term.end(STOP);
+        let on_done = move || sender.send("done").unwrap();
+        threads.started_leading(term, on_done).unwrap();
+        assert_eq!(calls.recv(), Ok("done"));
+    }
+
+    #[test]
     fn every_term_change_calls_on_change() {
         let (sender, changes) = sync_channel(8);
         let term = term();

@@ -518,3 +518,6 @@ impl StartupCheck {
 fn busy() -> LockError {
     LockError::Unavailable("the lock thread is busy".into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,8 @@ pub struct Store {
     pub foreign_wait: Option<Duration>,
     pub age: Option<Duration>,
     pub highest_fencing_token: Option<u64>,
+    /// The next read shows that the record before was lost.
+    pub record_lost: bool,
 }
 
 impl Store {
@@ -330,7 +332,7 @@ impl Rig {
         let Some(record) = record else {
             self.observed = Some(store.version);
             self.shown = below;
-            return Answer::Got(Ok(observe(&store, self.process)));
+            return Answer::Got(Ok(observe(&mut store, self.process)));
         };
         let absent = !matches!(store.content, Some(Content::Record(_)));
         if self.observed != Some(store.version) || (op == "create" && !absent) {
@@ -355,7 +357,7 @@ fn failed(op: &str, error: LockError) -> Answer {
     }
 }
 
-fn observe(store: &Store, process: u64) -> Observed {
+fn observe(store: &mut Store, process: u64) -> Observed {
     let mine = store.writer.filter(|(writer, _)| *writer == process);
     Observed {
         content: store.content.clone().unwrap_or(Content::NeverWritten),
@@ -364,7 +366,7 @@ fn observe(store: &Store, process: u64) -> Observed {
         age: store.age,
         dated: store.age,
         foreign_wait: store.foreign_wait,
-        record_lost: false,
+        record_lost: std::mem::take(&mut store.record_lost),
         head_known_since: None,
         highest_fencing_token: store.highest_fencing_token,
     }

@@ -85,6 +85,19 @@ fn overwritten_lease_lasts_own_duration() {
 }
 
 #[test]
+fn lost_record_delays_claim() {
+    let mut rig = rig_with_record("bing", 10, 0);
+    rig.run_for(Duration::ZERO);
+    let free = record("", 10, 1);
+    rig.store.borrow_mut().put(free);
+    rig.store.borrow_mut().record_lost = true;
+    rig.run_for(config().lease_duration);
+    assert!(rig.ops.iter().all(|op| *op == "get"), "{:?}", rig.ops);
+    rig.run_for(seconds(3));
+    assert_leads(&rig, 2);
+}
+
+#[test]
 fn token_exceeds_every_observed_token() {
     let mut rig = rig_with_record("", 10, 3);
     rig.store.borrow_mut().highest_fencing_token = Some(41);
