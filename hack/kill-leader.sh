@@ -285,7 +285,7 @@ agree() {
   for cluster in "${CLUSTERS[@]}"; do
     pod=$(pod_of "$cluster") || return 1
     status=$(status_of "$cluster" "$pod") || return 1
-    [[ $(cluster_of "$(field "$status" leader)") == "$LEADER" ]] || return 1
+    [[ $(cluster_of "$(field "$status" holder)") == "$LEADER" ]] || return 1
   done
 }
 

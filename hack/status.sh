@@ -35,7 +35,7 @@ show() {
     if [[ -n $deleted ]]; then role=ending; fi
     if [[ -n $since ]] && status=$(status_of "$cluster" "$pod"); then
       role=$(field "$status" role)
-      leader=$(cluster_of "$(field "$status" leader)")
+      leader=$(cluster_of "$(field "$status" holder)")
       token=$(field "$status" lease.fencingToken)
       if [[ $role == leader ]]; then LEADING+=("$cluster (fencing token $(field "$status" term.fencingToken))"); fi
     fi

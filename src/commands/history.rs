@@ -39,12 +39,13 @@ revisions. Terms that it could not settle with its requests are shown as such.",
     notes: "\
 The JSON object holds:
   terms       in order of time, each with
-                leader, fencingToken
+                holder, fencingToken
                 from, to        null if unknown or not yet
                 fromSettled     false: it began before `from`
                 renewedAt       time of the last renewal
-                end             alive, released, expired, claimedAgain, deposed,
-                                overwritten, newerProtocol, notSettled
+                endReason       released, expired, claimedAgain, deposed,
+                                overwritten, newerProtocol, notSettled;
+                                null if it lasts
                 elected         false: a foreign write
                 confirmed       false: a claim that never led
                 assumed         true: not all of it was read
@@ -52,7 +53,7 @@ The JSON object holds:
   gaps        nobody held the lease: from, to (null: until now)
   unsettled   leader unknown: from, to, revisions
   revisions, complete (false: older ones are not listed), from, to
-  now, lock, requests, stopped (reason, or null)
+  time, lock, requests, stopped (reason, or null)
 
 Exit codes: 0 done, even if terms are not settled; 1 stopped early (the known terms
 are shown); 2 wrong usage or settings.",

@@ -30,19 +30,19 @@ the settings that lead to the lock. All ages are by the store's clock.",
     operands: Operands::None,
     notes: "\
 The JSON object holds:
-  leader                 the leader; \"\" if none is known
+  holder                 the leader; \"\" for nobody, null if unknown
   state                  held, expired, released, foreignWrite, checkpoint, corrupt,
                          deleted, neverWritten, notARecord, newerProtocol, undated
-  holder                 holder in the record, leading or not
+  record                 the record, or null if there is none
   fencingToken           the fencing token, or null
   renewedSecondsAgo      time since the record was written, or null
   leaseSeconds           duration of its lease, or null
-  expiresInSeconds       time until it expires, or null if it is not held
-  leadingSince           by the leader's own clock; \"\" if unknown
-  renewedAt, now         time of the write, and of the answer
-  version                version of the record in the store
+  secondsLeft            time until it expires, or null if it is not held
+  since                  start of the term by the leader's own clock, or null
+  renewedAt, time        time of the write, and of the answer
+  recordVersion          version of the record in the store
   lock                   where the record is kept
-  rateLimit              {limit, remaining, resetsInSeconds}, or null
+  rateLimit              {limit, remaining, resetsAt}, or null
 
 Exit codes: 0 shown, also if nobody leads; 1 could not find out; 2 wrong usage or
 settings.",
@@ -141,25 +141,34 @@ impl LockStatus {
             json!({
                 "limit": rate.limit,
                 "remaining": rate.remaining,
-                "resetsInSeconds": rate.resets_in(record.read_at).map(|time| time.as_secs()),
+                "resetsAt": utc(rate.resets_at),
             })
         });
         let all = json!({
-            "leader": record.leader(),
+            "holder": self.holder(),
             "state": record.state(),
-            "holder": record.content.holder(),
+            "record": record.record(),
             "fencingToken": record.fencing_token,
             "renewedSecondsAgo": record.age().map(|age| age.as_secs()),
             "leaseSeconds": record.lease_duration().map(|lease| lease.as_secs()),
-            "expiresInSeconds": record.expires_in().map(|left| left.as_secs()),
-            "leadingSince": self.leading_since(),
+            "secondsLeft": record.expires_in().map(|left| left.as_secs()),
+            "since": Some(self.leading_since()).filter(|since| !since.is_empty()),
             "renewedAt": record.written_at.and_then(utc),
-            "now": record.read_at.and_then(utc),
-            "version": record.version,
+            "time": record.read_at.and_then(utc),
+            "recordVersion": record.version,
             "lock": self.lock,
             "rateLimit": rate_limit,
         });
         format!("{all}\n")
+    }
+
+    /// Returns the leader; empty for nobody, `None` if the record does not show it.
+    fn holder(&self) -> Option<&str> {
+        match self.record.state() {
+            LeaseState::Undated | LeaseState::NewerProtocol => None,
+            LeaseState::ForeignWrite if !self.record.content.holder().is_empty() => None,
+            _ => Some(self.record.leader()),
+        }
     }
 
     fn leading_since(&self) -> &str {
@@ -227,20 +236,20 @@ rate limit     4,893 of 5,000 requests left, all again in 44m 59s
             assert!(COMMAND.notes.contains(key.as_str()), "{key}");
         }
         assert_eq!(keys.len(), 13);
-        assert_eq!(json["leader"], "napoleon");
-        assert_eq!(json["expiresInSeconds"], 26);
+        assert_eq!(json["holder"], "napoleon");
+        assert_eq!(json["secondsLeft"], 26);
         assert_eq!(json["renewedAt"], "2020-04-27T17:24:02Z");
-        assert_eq!(json["rateLimit"]["resetsInSeconds"], 2_699);
+        assert_eq!(json["rateLimit"]["resetsAt"], "2020-04-27T18:09:05Z");
     }
 
     #[test]
     fn expired_lease_has_no_leader() {
         let json = status(inspected("napoleon", 60)).json();
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(json["leader"], "");
-        assert_eq!(json["holder"], "napoleon");
+        assert_eq!(json["holder"], "");
+        assert_eq!(json["record"]["holderIdentity"], "napoleon");
         assert_eq!(json["state"], "expired");
-        assert_eq!(json["expiresInSeconds"], serde_json::Value::Null);
+        assert_eq!(json["secondsLeft"], serde_json::Value::Null);
     }
 
     #[test]

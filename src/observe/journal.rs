@@ -59,6 +59,8 @@ pub struct EffectiveContent {
     pub content: Content,
     /// Time at which it was first observed or confirmed.
     pub known_since: Instant,
+    /// Whether this process wrote it.
+    pub mine: bool,
 }
 
 /// A call that failed.
@@ -68,6 +70,8 @@ pub struct CallFailure {
     pub at: Instant,
     /// The call and its error.
     pub message: String,
+    /// Whether the store gave no usable answer, unlike one that refuses the call.
+    pub unreachable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -130,7 +134,9 @@ impl Journal {
         let version = observed.resource_version;
         let changed = self.version.replace(version) != Some(version);
         let foreign = observed.foreign_wait.is_some();
-        self.set_effective(now, observed.content.clone(), changed, foreign);
+        self.terms.observe(now, &observed.content, changed, foreign);
+        let mine = observed.mine.is_some();
+        self.set_effective(now, observed.content.clone(), changed, mine);
     }
 
     /// Notes that a write is sent; `is_renewal` if it extends a leader's term.
@@ -154,19 +160,21 @@ impl Journal {
             Ok(_) => {
                 self.answered_at = Some(now);
                 self.version = None;
-                self.set_effective(now, Content::Record(write.record.into()), true, false);
+                let content = Content::Record(write.record.into());
+                self.terms.observe(now, &content, true, false);
+                self.set_effective(now, content, true, true);
             }
             Err(LockError::Conflict) => self.conflicts += 1,
             Err(_) => {}
         }
     }
 
-    fn set_effective(&mut self, now: Instant, content: Content, changed: bool, foreign: bool) {
-        self.terms.observe(now, &content, changed, foreign);
+    fn set_effective(&mut self, now: Instant, content: Content, changed: bool, mine: bool) {
         let before = self.effective.take().filter(|_| !changed);
         self.effective = Some(EffectiveContent {
             content,
             known_since: before.map_or(now, |before| before.known_since),
+            mine,
         });
     }
 
@@ -199,7 +207,15 @@ impl Journal {
             Notice::Failed { call, error, .. } => {
                 self.failed_calls += 1;
                 let message = format!("{call} failed: {error}");
-                self.last_failure = Some(CallFailure { at: now, message });
+                let unreachable = matches!(
+                    error,
+                    LockError::Unavailable(_) | LockError::OutcomeUnknown(_)
+                );
+                self.last_failure = Some(CallFailure {
+                    at: now,
+                    message,
+                    unreachable,
+                });
             }
             _ => {}
         }
@@ -305,8 +321,11 @@ mod tests {
         journal.notice(at(2), &failed(LockError::Unavailable("no route".into())));
         journal.read_finished(at(3), &observed("a", 7));
         assert_eq!(journal.history_scan, None);
-        let failure = journal.last_failure.unwrap();
+        let failure = journal.last_failure.take().unwrap();
         assert_eq!(failure.message, "reading the lease failed: no route");
-        assert_eq!(failure.at, at(2));
+        assert_eq!((failure.at, failure.unreachable), (at(2), true));
+        let refused = LockError::Unauthorized("access token rejected".into());
+        journal.notice(at(4), &failed(refused));
+        assert!(!journal.last_failure.unwrap().unreachable);
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! Programs rely on the names: fields are added, and none changes its meaning. Durations are seconds
 //! with a fraction. Times are RFC 3339 in UTC by this machine's clock, except those of the record and
-//! the rate limit. Unknown values are null. `docs/endpoints.md` describes the fields.
+//! the rate limit. Unknown values are null. The same thing has the same name in every document, in those of
+//! the commands and in the webhook. `docs/endpoints.md` describes the fields.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::knowledge::Leader;
 use super::observed_terms::ObservedTerm;
-use super::snapshot::Snapshot;
+use super::snapshot::{Leadership, Snapshot};
 use super::workload_counts::WorkloadCounts;
 use crate::election::lock::Content;
 use crate::election::time::Instant;
@@ -18,7 +20,7 @@ use crate::fmt;
 
 /// Returns the document of `/`, which is that of the leader-elector sidecar.
 pub(super) fn name(snapshot: &Snapshot) -> String {
-    json!({ "name": snapshot.leader() }).to_string()
+    json!({ "name": holder(snapshot).unwrap_or_default() }).to_string()
 }
 
 /// Returns the document of an error.
@@ -32,13 +34,26 @@ pub(super) fn leader(snapshot: &Snapshot) -> String {
     let mut document = json!({
         "leading": leadership.is_some(),
         "identity": snapshot.identity(),
-        "leader": snapshot.leader(),
+        "holder": holder(snapshot),
     });
+    if let Leader::Unknown { since } = snapshot.leader() {
+        document["unknownSince"] = snapshot.time_at(since).into();
+    }
     if let Some(leadership) = leadership {
         document["fencingToken"] = leadership.fencing_token.into();
         document["secondsLeft"] = seconds(leadership.time_left).into();
+        document["validUntil"] = valid_until(snapshot, leadership).into();
     }
     document.to_string() + "\n"
+}
+
+/// Returns the identity of the leader; empty for nobody, `None` if it is unknown.
+fn holder(snapshot: &Snapshot) -> Option<&str> {
+    match snapshot.leader() {
+        Leader::Known(holder) => Some(holder),
+        Leader::Nobody => Some(""),
+        Leader::Unknown { .. } => None,
+    }
 }
 
 /// Returns the document of `/status`.
@@ -61,7 +76,11 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
         "stopping": status.stopping,
         "ready": snapshot.check_ready().is_ok(),
         "leading": snapshot.is_leading(),
-        "leader": snapshot.leader(),
+        "holder": holder(snapshot),
+        "unknownSince": match snapshot.leader() {
+            Leader::Unknown { since } => snapshot.time_at(since),
+            _ => None,
+        },
         "term": own_term(snapshot),
         "lease": lease(snapshot),
         "content": match content {
@@ -77,6 +96,7 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
         },
         "record": content.and_then(Content::record),
         "acquiresIn": snapshot.acquire_at().map(ahead),
+        "unreachableSince": snapshot.unreachable_since().and_then(|since| snapshot.time_at(since)),
         "answeredSecondsAgo": journal.answered_at.map(ago),
         "call": status.call.map(|call| json!({ "name": call.name, "seconds": ago(call.since) })),
         "consecutiveFailures": status.failures,
@@ -97,6 +117,7 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
         })),
         "workload": candidate.workload.as_deref().map(workload),
         "lock": candidate.lock,
+        "name": candidate.name,
         "settings": settings(snapshot),
         "version": env!("CARGO_PKG_VERSION"),
         "uptimeSeconds": ago(journal.started),
@@ -114,32 +135,42 @@ fn own_term(snapshot: &Snapshot) -> Option<Value> {
         "since": since.and_then(|since| snapshot.time_at(since)),
         "seconds": since.map(|since| seconds(snapshot.ago(since))),
         "secondsLeft": seconds(leadership.time_left),
+        "validUntil": valid_until(snapshot, leadership),
     }))
+}
+
+/// Returns the leadership deadline in seconds since boot, as in the leader file.
+fn valid_until(snapshot: &Snapshot, leadership: Leadership) -> f64 {
+    seconds((snapshot.now + leadership.time_left).since_boot())
 }
 
 fn lease(snapshot: &Snapshot) -> Option<Value> {
     let lease = snapshot.lease()?;
+    if lease.valid_until <= snapshot.now {
+        return None;
+    }
     let effective = snapshot.journal.effective.as_ref()?;
     Some(json!({
         "holder": lease.record.holder_identity,
         "fencingToken": lease.record.leader_transitions,
         "observedSince": snapshot.time_at(effective.known_since),
-        "seconds": seconds(lease.duration),
+        "leaseSeconds": seconds(lease.duration),
         "secondsLeft": seconds(lease.valid_until.since(snapshot.now)),
     }))
 }
 
 fn term(snapshot: &Snapshot, term: &ObservedTerm) -> Value {
-    let end = term.end.map_or(snapshot.now, |end| end.at);
+    let end = snapshot.end_of(term);
     json!({
         "holder": term.holder,
         "fencingToken": term.fencing_token,
         "mine": term.mine,
         "from": snapshot.time_at(term.from),
         "acquireTime": term.acquire_time,
-        "to": term.end.and_then(|end| snapshot.time_at(end.at)),
-        "endReason": term.end.map(|end| end.reason.as_str()),
-        "seconds": seconds(end.since(term.from)),
+        "to": end.and_then(|end| snapshot.time_at(end.at)),
+        "toLatest": end.and_then(|end| snapshot.time_at(end.latest)),
+        "endReason": end.map(|end| end.reason.as_str()),
+        "seconds": seconds(end.map_or(snapshot.now, |end| end.at).since(term.from)),
     })
 }
 
@@ -161,6 +192,7 @@ fn requests(snapshot: &Snapshot) -> Value {
 fn workload(counts: &WorkloadCounts) -> Value {
     json!({
         "running": counts.is_running(),
+        "health": counts.health().as_str(),
         "starts": counts.starts(),
         "exits": BTreeMap::from(counts.exits()),
     })

@@ -7,7 +7,7 @@ use std::fmt::{Display, Write};
 
 use super::journal::{BUCKETS, RenewalTimes};
 use super::snapshot::Snapshot;
-use super::workload_counts::WorkloadCounts;
+use super::workload_counts::{Health, WorkloadCounts};
 
 /// Content type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -36,6 +36,7 @@ elector_rate_limit_requests gauge Requests that the store permits per window, sh
 elector_rate_limit_remaining_requests gauge Requests left in the current window, as last reported.
 elector_rate_limit_reset_timestamp_seconds gauge End of the current window, by the store's clock.
 elector_workload_running gauge Whether the workload runs (1) or not (0).
+elector_workload_healthy gauge Whether a health check of the workload's run has succeeded (1) or it is starting or unhealthy (0); without WORKLOAD_HEALTH_URL there is none.
 elector_workload_starts_total counter Starts of the workload.
 elector_workload_exits_total counter Exits of the workload by exit code: 126 not executable, 127 not found, 128+n killed by signal n.
 elector_uptime_seconds gauge Time since the start of this process, including suspended time.
@@ -188,6 +189,11 @@ fn requests(text: &mut MetricsText, snapshot: &Snapshot) {
 fn workload(text: &mut MetricsText, counts: &WorkloadCounts) {
     let running = u8::from(counts.is_running());
     text.value("elector_workload_running", running);
+    let health = counts.health();
+    if health != Health::Unchecked {
+        let healthy = u8::from(counts.is_running() && health == Health::Healthy);
+        text.value("elector_workload_healthy", healthy);
+    }
     text.value("elector_workload_starts_total", counts.starts());
     text.values("elector_workload_exits_total", "code", &counts.exits());
 }
@@ -216,7 +222,9 @@ mod tests {
             remaining: 4_000,
             resets_at: 0,
         });
-        Arc::make_mut(&mut snapshot.candidate).workload = Some(Arc::default());
+        let workload = WorkloadCounts::default();
+        workload.set_health(Health::Starting);
+        Arc::make_mut(&mut snapshot.candidate).workload = Some(Arc::new(workload));
         let text = text(&snapshot);
         for line in METRICS.lines() {
             let name = line.split(' ').next().unwrap();

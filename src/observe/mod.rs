@@ -12,6 +12,7 @@
 
 pub mod journal;
 mod json;
+mod knowledge;
 mod local_client;
 mod metrics;
 pub mod observed_terms;
@@ -21,4 +22,4 @@ pub mod snapshot;
 mod workload_counts;
 
 pub use snapshot::{CandidateInfo, ReadyWhen, Snapshot};
-pub use workload_counts::WorkloadCounts;
+pub use workload_counts::{Health, WorkloadCounts};

@@ -2,7 +2,8 @@
 //!
 //! A candidate observes the start of a term when a read shows a new holder or fencing token. It observes
 //! the end when the next read shows something else, up to one poll later. It does not guess what
-//! happened while it could not read.
+//! happened while it could not read: a term whose lease expired meanwhile is known to last until then,
+//! and the time from there to the next read is a gap.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -46,8 +47,10 @@ pub struct ObservedTerm {
 /// End of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObservedEnd {
-    /// Time of the end, as far as observed.
+    /// Time until which the term is known to have lasted.
     pub at: Instant,
+    /// Latest time at which it may have ended: that of the observation that showed the end.
+    pub latest: Instant,
     /// Reason of the end.
     pub reason: EndReason,
 }
@@ -59,6 +62,8 @@ pub enum EndReason {
     Released,
     /// The lease expired.
     Expired,
+    /// The lease expired unless it was renewed: the store has not answered since.
+    Unknown,
     /// Another holder was observed, but not how it became leader.
     Replaced,
     /// The record was overwritten or deleted by a foreign write.
@@ -74,6 +79,7 @@ impl EndReason {
         match self {
             EndReason::Released => "released",
             EndReason::Expired => "expired",
+            EndReason::Unknown => "unknown",
             EndReason::Replaced => "replaced",
             EndReason::Overwritten => "overwritten",
             EndReason::Stopped(reason) => reason.as_str(),
@@ -81,12 +87,27 @@ impl EndReason {
     }
 }
 
+impl ObservedTerm {
+    /// Returns when its lease expires, by the last renewal observed; `None` for a lease without a
+    /// duration.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Instant> {
+        (!self.lease.is_zero()).then(|| self.renewed_at + self.lease)
+    }
+
+    /// Returns whether reads have shown that no renewal followed the last one observed: a holder renews
+    /// several times per lease.
+    fn is_last_renewal_known(&self) -> bool {
+        self.observed_at >= self.renewed_at + self.lease / 2
+    }
+}
+
 /// Terms observed, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedTerms {
     terms: VecDeque<ObservedTerm>,
-    /// A read or write has shown the content before.
-    has_observed: bool,
+    /// Time of the last read or write that showed the content.
+    observed_at: Option<Instant>,
 }
 
 impl ObservedTerms {
@@ -104,7 +125,7 @@ impl ObservedTerms {
     /// Notes the content in effect: `changed` if it was written since the last observation, `foreign`
     /// if by a foreign write.
     pub fn observe(&mut self, now: Instant, content: &Content, changed: bool, foreign: bool) {
-        let start_observed = std::mem::replace(&mut self.has_observed, true);
+        let before = self.observed_at.replace(now);
         match content {
             Content::NeverWritten => {}
             Content::Deleted | Content::Corrupt(_) => self.end(now, EndReason::Overwritten),
@@ -116,7 +137,11 @@ impl ObservedTerms {
                 };
                 self.end(now, reason);
             }
-            Content::Record(record) => self.observe_holder(now, record, changed, start_observed),
+            Content::Record(record) => {
+                let half = record.lease_duration() / 2;
+                let start_observed = before.is_some_and(|before| now <= before + half);
+                self.observe_holder(now, record, changed, start_observed);
+            }
         }
     }
 
@@ -160,8 +185,11 @@ impl ObservedTerms {
     pub fn end_own(&mut self, now: Instant, fencing_token: u64, reason: StopReason) {
         let mut own = self.terms.iter_mut().rev().filter(|term| term.mine);
         if let Some(term) = own.find(|term| term.fencing_token == fencing_token) {
-            let reason = EndReason::Stopped(reason);
-            term.end.get_or_insert(ObservedEnd { at: now, reason });
+            term.end.get_or_insert(ObservedEnd {
+                at: now,
+                latest: now,
+                reason: EndReason::Stopped(reason),
+            });
         }
     }
 
@@ -195,24 +223,30 @@ impl ObservedTerms {
 
     /// Ends the newest term because another one has begun: as expired if its last renewal is known.
     fn end_replaced(&mut self, now: Instant) {
-        let Some(term) = self.terms.back() else {
-            return;
+        let expired = self.terms.back().is_some_and(|term| {
+            // The next leader may have observed the last renewal up to one poll earlier.
+            let expires_at = term.expires_at();
+            let expired = |at| now + term.lease / POLLS_PER_LEASE >= at;
+            term.is_last_renewal_known() && expires_at.is_some_and(expired)
+        });
+        let reason = match expired {
+            true => EndReason::Expired,
+            false => EndReason::Replaced,
         };
-        let expires_at = term.renewed_at + term.lease;
-        // A holder renews several times per lease, so a half lease without a renewal shows the last one.
-        let last_renewal_known = term.observed_at >= term.renewed_at + term.lease / 2;
-        // The next leader may have observed the last renewal up to one poll earlier.
-        let expired = now + term.lease / POLLS_PER_LEASE >= expires_at;
-        if last_renewal_known && expired && !term.lease.is_zero() {
-            self.end(expires_at.min(now), EndReason::Expired);
-        } else {
-            self.end(now, EndReason::Replaced);
-        }
+        self.end(now, reason);
     }
 
-    fn end(&mut self, at: Instant, reason: EndReason) {
-        if let Some(term) = self.terms.back_mut() {
-            term.end.get_or_insert(ObservedEnd { at, reason });
+    /// Ends the newest term by an observation, but no later than its lease.
+    fn end(&mut self, now: Instant, reason: EndReason) {
+        if let Some(term) = self.terms.back_mut().filter(|term| term.end.is_none()) {
+            let at = term
+                .expires_at()
+                .map_or(now, |expires_at| expires_at.min(now));
+            let latest = match term.is_last_renewal_known() {
+                true => at,
+                false => now,
+            };
+            term.end = Some(ObservedEnd { at, latest, reason });
         }
     }
 }
@@ -308,9 +342,17 @@ mod tests {
         let mut terms = ObservedTerms::default();
         terms.observe(at(0), &record("a", 1), true, false);
         terms.observe(at(2), &record("a", 1), false, false);
-        // An hour without an answer: it may have renewed all the time.
+        // An hour without an answer: it may have renewed all the time, or not once.
         terms.observe(at(3600), &record("b", 2), true, false);
-        assert_eq!(ends(&terms)[0].1, Some((at(3600), EndReason::Replaced)));
+        assert_eq!(ends(&terms)[0].1, Some((at(30), EndReason::Replaced)));
+        assert_eq!(terms.terms[0].end.unwrap().latest, at(3600));
+        let next = terms.last().unwrap();
+        assert!(next.acquire_time.is_some(), "its start was not observed");
+        // The same term, observed again, has lasted all the time.
+        terms.observe(at(7200), &record("b", 2), true, false);
+        assert_eq!(ends(&terms)[1].1, None);
+        terms.observe(at(7205), &record("", 2), true, false);
+        assert_eq!(ends(&terms)[1].1, Some((at(7205), EndReason::Released)));
     }
 
     #[test]

@@ -9,30 +9,46 @@ mod leader;
 mod terms;
 
 use super::snapshot::Snapshot;
-use format::{escaped, span, time};
+use format::{escaped, name, shortened, span, time};
 
 /// The page with its style, its script and placeholders.
 const TEMPLATE: &str = include_str!("page.html");
 
 /// What the page may load: its own style and script, by their hashes, and itself from this server.
 pub(super) const SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-8gIaIt3Rv+6ReRWFEku9xI+olCKU+hP/yi7mlfMqg44='; \
-    style-src 'sha256-YHuv6vjil931lClCd/rXHQfl0l52tNcC4C7KN3fF+gE='; \
+    script-src 'sha256-qzswkyFBZA/9O6Dgu0fYPive5qt7TR8wr6qOOc4LmDY='; \
+    style-src 'sha256-27mrHoB4SfYsoajZCNjuULzpRhp/apXDJE9YBIgB6HQ='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Returns the page.
 pub(super) fn html(snapshot: &Snapshot) -> String {
     let section = leader::section(snapshot);
+    let info = &snapshot.candidate;
+    let lock = escaped(&info.lock);
     fill(
         TEMPLATE,
         &[
-            ("title", escaped(&section.title)),
+            ("headline", escaped(&section.title)),
+            ("name", name(&info.name)),
+            (
+                "title",
+                escaped(&format!("{} · {}", section.title, shortened(&info.name))),
+            ),
             ("now", time(snapshot.wall, snapshot.wall)),
             ("hue", section.hue.to_owned()),
             ("leader", section.html),
             ("candidate", candidate::section(snapshot)),
             ("terms", terms::section(snapshot)),
-            ("lock", escaped(&snapshot.candidate.lock)),
+            (
+                "lock",
+                match &info.lock_page {
+                    Some(page) => format!(
+                        "<a href=\"{}\" rel=\"noreferrer\">{lock}</a>",
+                        escaped(page)
+                    ),
+                    None => lock,
+                },
+            ),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("uptime", span(snapshot.ago(snapshot.journal.started))),
         ],

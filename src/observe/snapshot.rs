@@ -31,7 +31,7 @@ pub enum ReadyWhen {
     /// The candidate takes part in the election.
     #[default]
     Candidate,
-    /// The candidate leads.
+    /// The candidate leads, and its wrapped program can serve.
     Leader,
 }
 
@@ -120,17 +120,6 @@ impl Snapshot {
         self.leadership().is_some()
     }
 
-    /// Returns the identity of the leader, as far as known; empty if there is none.
-    ///
-    /// It is this candidate's identity only while it leads, because programs compare it with their own.
-    #[must_use]
-    pub fn leader(&self) -> &str {
-        if self.status.leader == self.identity() && !self.is_leading() {
-            return "";
-        }
-        &self.status.leader
-    }
-
     /// Returns the content in effect, as far as known.
     #[must_use]
     pub fn content(&self) -> Option<&Content> {
@@ -190,7 +179,8 @@ impl Snapshot {
         self.status.check(lock, self.now, HEALTH_TOLERANCE)
     }
 
-    /// Checks whether this candidate is ready, as the setting `READY_WHEN` defines it.
+    /// Checks whether this candidate is ready, as the setting `READY_WHEN` defines it. A leader is ready
+    /// if its wrapped program is.
     ///
     /// A candidate is ready from the store's first answer, which shows that it can take part. Without
     /// an answer it is ready after one lease duration, because otherwise an outage would keep every
@@ -201,8 +191,11 @@ impl Snapshot {
     pub fn check_ready(&self) -> Result<(), &'static str> {
         let leaving = self.status.finishing || self.status.role == RoleName::Finished;
         match self.candidate.ready_when {
-            ReadyWhen::Leader if self.is_leading() => Ok(()),
-            ReadyWhen::Leader => Err("this candidate does not lead"),
+            ReadyWhen::Leader if !self.is_leading() => Err("this candidate does not lead"),
+            ReadyWhen::Leader => match &self.candidate.workload {
+                Some(workload) => workload.check_ready(),
+                None => Ok(()),
+            },
             ReadyWhen::Candidate if leaving => Err("this candidate is leaving the election"),
             ReadyWhen::Candidate => {
                 let waited = self.ago(self.journal.started);
@@ -244,6 +237,7 @@ impl Snapshot {
 pub(super) mod tests {
     use super::*;
     use crate::election::status::{LeaderStatus, ObservedStatus};
+    use crate::observe::knowledge::Leader;
 
     pub(in crate::observe) fn at(millis: u64) -> Instant {
         Instant::from_boot(Duration::from_secs(100_000) + Duration::from_millis(millis))
@@ -325,28 +319,32 @@ pub(super) mod tests {
             time_left: Duration::from_millis(1),
         };
         assert_eq!(snapshot.leadership(), Some(leadership));
-        assert_eq!(snapshot.leader(), "me");
+        assert_eq!(snapshot.leader(), Leader::Known("me"));
+        let stopped = (None, Leader::Nobody);
         snapshot.status.stopping = true;
-        assert_eq!((snapshot.leadership(), snapshot.leader()), (None, ""));
+        assert_eq!((snapshot.leadership(), snapshot.leader()), stopped);
         snapshot.status.stopping = false;
         // The election's thread has not ended the term yet.
         snapshot.now = at(60_001);
-        assert_eq!((snapshot.leadership(), snapshot.leader()), (None, ""));
+        assert_eq!((snapshot.leadership(), snapshot.leader()), stopped);
         assert_eq!(snapshot.status.role, RoleName::Leader);
     }
 
     #[test]
     fn other_leader_and_lease_are_known() {
         let mut snapshot = snapshot();
-        assert_eq!(snapshot.leader(), "");
+        assert_eq!(snapshot.leader(), Leader::Unknown { since: at(0) });
         read(&mut snapshot, at(59_000), &record("other", 7));
-        assert_eq!(snapshot.leader(), "other");
+        assert_eq!(snapshot.leader(), Leader::Known("other"));
         let lease = snapshot.lease().unwrap();
         assert!(!lease.mine);
         assert_eq!(lease.valid_until, at(89_000));
         assert_eq!(snapshot.acquire_at(), Some(at(89_000)));
         read(&mut snapshot, at(60_000), &record("", 7));
-        assert_eq!((snapshot.leader(), snapshot.lease()), ("", None));
+        assert_eq!(
+            (snapshot.leader(), snapshot.lease()),
+            (Leader::Nobody, None)
+        );
     }
 
     #[test]
@@ -379,6 +377,21 @@ pub(super) mod tests {
             "stepping down, then candidate again"
         );
         snapshot.status.finishing = true;
+        assert!(snapshot.check_ready().is_err());
+    }
+
+    #[test]
+    fn leader_is_ready_when_its_program_is() {
+        let mut snapshot = snapshot();
+        let workload = Arc::new(WorkloadCounts::default());
+        Arc::make_mut(&mut snapshot.candidate).ready_when = ReadyWhen::Leader;
+        workload.started();
+        assert_eq!(snapshot.check_ready(), Err("this candidate does not lead"));
+        lead_until(&mut snapshot, at(70_000));
+        assert_eq!(snapshot.check_ready(), Ok(()), "without a program");
+        Arc::make_mut(&mut snapshot.candidate).workload = Some(Arc::clone(&workload));
+        assert_eq!(snapshot.check_ready(), Ok(()));
+        workload.ended(None);
         assert!(snapshot.check_ready().is_err());
     }
 

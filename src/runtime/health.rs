@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::net::{ProxySettings, Url, WebClient};
+use crate::observe::{Health, WorkloadCounts};
 use crate::system::clock::BootClock;
 use crate::system::monitor::Monitor;
 use crate::workload::health::{HealthChange, HealthConfig, HealthTracker};
@@ -21,7 +22,8 @@ type Pending = Monitor<Option<OnFailed>>;
 pub struct Prober(Arc<Pending>);
 
 impl Prober {
-    /// Starts checking `url`, without a proxy and without following redirects.
+    /// Starts checking `url`, without a proxy and without following redirects, and keeps the health in
+    /// `counts`.
     ///
     /// If the program fails after it was healthy, `on_failed` is called on a separate thread and the checks
     /// end. The call does not begin after the prober was dropped.
@@ -31,6 +33,7 @@ impl Prober {
     pub fn start(
         url: Url,
         config: HealthConfig,
+        counts: Arc<WorkloadCounts>,
         on_failed: impl FnOnce(String) + Send + 'static,
     ) -> io::Result<Prober> {
         let client = WebClient::new(&url, None, &ProxySettings::default());
@@ -38,8 +41,10 @@ impl Prober {
             client: client.map_err(|error| io::Error::other(error.to_string()))?,
             url,
             config,
+            counts,
             pending: Arc::new(Monitor::new(Some(Box::new(on_failed)))),
         };
+        checker.counts.set_health(Health::Starting);
         let pending = Arc::clone(&checker.pending);
         thread::Builder::new()
             .name("health".into())
@@ -60,6 +65,7 @@ struct Checker {
     client: WebClient,
     url: Url,
     config: HealthConfig,
+    counts: Arc<WorkloadCounts>,
     pending: Arc<Pending>,
 }
 
@@ -70,7 +76,7 @@ impl Checker {
             let sent_at = BootClock::now();
             let answer = self.client.get(self.config.timeout);
             let change = tracker.handle_answer(sent_at, BootClock::now(), answer);
-            if self.pending.lock().is_none() {
+            if !self.note(&change) {
                 return;
             }
             if let HealthChange::Failed(reason) = &change {
@@ -86,6 +92,18 @@ impl Checker {
             }
             self.log(&change);
         }
+    }
+
+    /// Keeps the health. Returns false if the prober was dropped: then another run may have begun.
+    fn note(&self, change: &HealthChange) -> bool {
+        let pending = self.pending.lock();
+        match change {
+            _ if pending.is_none() => {}
+            HealthChange::Started => self.counts.set_health(Health::Healthy),
+            HealthChange::Failed(_) => self.counts.set_health(Health::Unhealthy),
+            _ => {}
+        }
+        pending.is_some()
     }
 
     /// Waits until the next check is due. Returns false if the prober was dropped.

@@ -333,7 +333,8 @@ impl Shared {
             log::error!(event = "unhealthy", reason; "workload unhealthy, stopping it");
             let _ = sender.send(Event::Unhealthy);
         };
-        Prober::start(url, HealthConfig::default(), on_failed).map(Some)
+        let counts = Arc::clone(&self.counts);
+        Prober::start(url, HealthConfig::default(), counts, on_failed).map(Some)
     }
 
     fn stop_signal(&self, stop: Stop) -> i32 {

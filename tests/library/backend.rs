@@ -167,7 +167,7 @@ fn memory_backend_runs_election_and_endpoints() {
         let get = |path| exchange(address, request("GET", path, &[], "")).unwrap();
         assert_eq!(get("/readyz").status, 200);
         let status = get("/status").json();
-        assert_eq!(status["leader"], "napoleon", "{status:#}");
+        assert_eq!(status["holder"], "napoleon", "{status:#}");
         let metrics = get("/metrics").text();
         assert!(metrics.contains("name=\"memory\""), "{metrics}");
     });
@@ -191,7 +191,7 @@ fn memory_backend_serves_commands() {
         eventually("it leads", || leads(&handle));
         let status = LockStatus::read(&mut *admin, config.lease_duration).unwrap();
         let json: Value = serde_json::from_str(&status.json()).unwrap();
-        assert_eq!(json["leader"], "napoleon");
+        assert_eq!(json["holder"], "napoleon");
         assert_eq!(json["state"], "held");
         assert_eq!(json["lock"], "memory");
         let report = examine(&backend, &config);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Scanned;
 use crate::fmt::utc;
-use crate::lock::term_history::{Gap, PastTerm, Unsettled};
+use crate::lock::term_history::{Gap, PastTerm, TermEnd, Unsettled};
 
 /// Returns the history on one line. The help of the command lists its keys.
 pub(super) fn text(scanned: &Scanned) -> String {
@@ -15,7 +15,7 @@ pub(super) fn text(scanned: &Scanned) -> String {
         "complete": history.complete,
         "from": time(history.oldest),
         "to": time(history.newest),
-        "now": time(history.now),
+        "time": time(history.now),
         "requests": history.requests,
         "stopped": scanned.stopped,
         "terms": history.terms().map(term).collect::<Vec<_>>(),
@@ -31,7 +31,7 @@ fn time(unix: Option<i64>) -> Value {
 
 fn term(term: &PastTerm) -> Value {
     json!({
-        "leader": term.holder,
+        "holder": term.holder,
         "fencingToken": term.fencing_token,
         "elected": term.elected,
         "confirmed": term.confirmed,
@@ -40,7 +40,7 @@ fn term(term: &PastTerm) -> Value {
         "to": time(term.to),
         "renewedAt": time(term.renewed),
         "leaseSeconds": term.lease.as_secs(),
-        "end": term.end,
+        "endReason": (term.end != TermEnd::Alive).then_some(term.end),
         "assumed": term.assumed,
         "firstVersion": term.versions.0,
         "lastVersion": term.versions.1,
@@ -64,10 +64,10 @@ mod tests {
     fn times_are_in_utc() {
         let json: Value = serde_json::from_str(&text(&scanned())).unwrap();
         assert_eq!(json["lock"], "gist aa5a");
-        assert_eq!(json["terms"][0]["leader"], "napoleon");
+        assert_eq!(json["terms"][0]["holder"], "napoleon");
         assert_eq!(json["terms"][0]["from"], "2027-01-15T08:00:03Z");
         assert_eq!(json["terms"][1]["to"], Value::Null);
-        assert_eq!(json["terms"][1]["end"], "alive");
+        assert_eq!(json["terms"][1]["endReason"], Value::Null);
         assert_eq!(json["gaps"][0]["to"], "2027-01-15T09:00:02Z");
     }
 }

@@ -7,6 +7,7 @@ use crate::election::lock::Content;
 use crate::election::status::RoleName;
 use crate::fmt;
 use crate::observe::snapshot::Snapshot;
+use crate::observe::workload_counts::{Health, WorkloadCounts};
 
 pub(super) fn section(snapshot: &Snapshot) -> String {
     let mut rows = String::new();
@@ -36,15 +37,20 @@ pub(super) fn section(snapshot: &Snapshot) -> String {
             format!("<span class=\"warn\">{times}{message}</span>"),
         );
     }
+    if let Some(ago) = snapshot.same_name_ago() {
+        row(
+            "Same name",
+            format!(
+                "<span class=\"bad\">another process uses this name, its last write was {} ago: give \
+                 each candidate another LEADER_NAME</span>",
+                span(ago)
+            ),
+        );
+    }
     row("Requests", requests(snapshot));
     if let Some(workload) = &snapshot.candidate.workload {
-        let state = if workload.is_running() {
-            "running"
-        } else {
-            "not running"
-        };
         let starts = count(workload.starts(), "start");
-        row("Workload", format!("{state} · {starts}"));
+        row("Workload", format!("{} · {starts}", state_of(workload)));
     }
     format!("<h2>This candidate</h2><dl>{rows}</dl>")
 }
@@ -61,7 +67,8 @@ fn role(snapshot: &Snapshot) -> &'static str {
     }
 }
 
-fn next_step(snapshot: &Snapshot) -> String {
+/// Returns what this candidate does next, as a clause without its subject.
+pub(super) fn next_step(snapshot: &Snapshot) -> String {
     let status = &snapshot.status;
     if status.rate_limited_until > snapshot.now {
         let wait = left(status.rate_limited_until.since(snapshot.now));
@@ -75,15 +82,20 @@ fn next_step(snapshot: &Snapshot) -> String {
                 Some(_) => "unless it is renewed",
                 None => "unless another candidate does",
             };
+            let condition = match snapshot.unreachable_since() {
+                Some(_) => " if the store answers",
+                None => "",
+            };
             let wait = left(at.since(snapshot.now));
-            return format!("acquires the lease in {wait}, {unless}");
+            return format!("acquires the lease in {wait}{condition}, {unless}");
         }
-        let condition = if status.failures > 0 {
-            "when the store answers"
-        } else {
-            "now"
+        return match status.failures {
+            0 => "acquires the lease now".to_owned(),
+            _ => {
+                "acquires the lease when the store answers, unless another candidate leads by then"
+                    .to_owned()
+            }
         };
-        return format!("acquires the lease {condition}");
     }
     match status.role {
         RoleName::Leader if !status.stopping => "renews the lease",
@@ -93,6 +105,17 @@ fn next_step(snapshot: &Snapshot) -> String {
         _ => "stops and releases the lease",
     }
     .to_owned()
+}
+
+fn state_of(workload: &WorkloadCounts) -> &'static str {
+    match (workload.is_running(), workload.health()) {
+        (true, Health::Unchecked) => "running",
+        (true, Health::Starting) => "running, no answer to the health check yet",
+        (true, Health::Healthy) => "running, healthy",
+        (true, Health::Unhealthy) => "<span class=\"bad\">unhealthy, being stopped</span>",
+        (false, Health::Unhealthy) => "<span class=\"bad\">stopped, it was unhealthy</span>",
+        (false, _) => "not running",
+    }
 }
 
 fn last_read(snapshot: &Snapshot) -> String {
@@ -138,6 +161,8 @@ fn requests(snapshot: &Snapshot) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::observe::journal::CallFailure;
     use crate::observe::snapshot::tests::{at, lead_until, snapshot};
@@ -152,11 +177,37 @@ mod tests {
     }
 
     #[test]
+    fn ill_health_is_shown_after_stop() {
+        let mut snapshot = snapshot();
+        let workload = Arc::new(WorkloadCounts::default());
+        Arc::make_mut(&mut snapshot.candidate).workload = Some(Arc::clone(&workload));
+        workload.started();
+        workload.set_health(Health::Unhealthy);
+        assert!(section(&snapshot).contains("unhealthy, being stopped"));
+        workload.ended(Some(143));
+        assert!(section(&snapshot).contains("stopped, it was unhealthy"));
+    }
+
+    #[test]
+    fn same_name_is_a_red_row() {
+        let mut snapshot = snapshot();
+        assert!(!section(&snapshot).contains("class=\"bad\""));
+        snapshot.status.same_name = Some(at(56_000));
+        let html = section(&snapshot);
+        assert!(
+            html.contains("<span class=\"bad\">another process uses this name"),
+            "{html}"
+        );
+        assert!(html.contains("was 4s ago"), "{html}");
+    }
+
+    #[test]
     fn problem_is_shown_while_it_lasts() {
         let mut snapshot = snapshot();
         snapshot.journal.last_failure = Some(CallFailure {
             at: at(1),
             message: "reading the lease failed: <no route>".into(),
+            unreachable: true,
         });
         assert!(!section(&snapshot).contains("no route"));
         snapshot.status.failures = 3;

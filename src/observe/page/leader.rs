@@ -3,10 +3,13 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::candidate::next_step;
 use super::format::{escaped, left, name, shortened, span, time};
 use super::terms::{NO_HUE, hue_of, start_of};
 use crate::election::lock::Content;
 use crate::election::status::RoleName;
+use crate::election::time::Instant;
+use crate::observe::knowledge::Leader;
 use crate::observe::snapshot::{Lease, Snapshot};
 
 /// Crown above a leader's initial, in a box of 48 by 48.
@@ -27,13 +30,33 @@ pub(super) struct Section {
 /// Texts of the section.
 struct Headline {
     title: String,
-    label: &'static str,
+    label: String,
     holder: Option<String>,
     details: String,
     crowned: bool,
 }
 
 impl Headline {
+    fn of_holder(label: &str, holder: &str, does: &str, details: String) -> Self {
+        Headline {
+            title: format!("{} {does}", shortened(holder)),
+            label: label.to_owned(),
+            holder: Some(holder.to_owned()),
+            details,
+            crowned: false,
+        }
+    }
+
+    fn without_holder(label: impl Into<String>, title: &str, details: String) -> Self {
+        Headline {
+            title: title.to_owned(),
+            label: label.into(),
+            holder: None,
+            details,
+            crowned: false,
+        }
+    }
+
     /// Returns the character in the badge.
     fn initial(&self) -> char {
         let Some(holder) = &self.holder else {
@@ -56,12 +79,19 @@ pub(super) fn section(snapshot: &Snapshot) -> Section {
     };
     let mut html = format!(
         "<div class=\"leader\">{}<div><p class=\"label\">{}</p><h2 class=\"{class}\">{shown}</h2>\
-         <p class=\"soft\">{}</p></div></div>",
+         <p class=\"soft\">{}</p>",
         badge(headline.initial(), headline.crowned),
         headline.label,
         headline.details
     );
-    if let Some(lease) = snapshot.lease() {
+    if let Some(outage) = outage(snapshot) {
+        let _ = write!(html, "<p class=\"warn\">{outage}</p>");
+    }
+    if !headline.crowned {
+        let _ = write!(html, "<p>This candidate: {}</p>", next_step(snapshot));
+    }
+    html.push_str("</div></div>");
+    if let Some(lease) = valid_lease(snapshot) {
         html.push_str(&meter(snapshot, lease));
     }
     Section {
@@ -71,61 +101,87 @@ pub(super) fn section(snapshot: &Snapshot) -> Section {
     }
 }
 
+fn valid_lease(snapshot: &Snapshot) -> Option<Lease<'_>> {
+    let lease = snapshot.lease()?;
+    (lease.valid_until > snapshot.now).then_some(lease)
+}
+
+/// Describes since when the store has not answered.
+fn outage(snapshot: &Snapshot) -> Option<String> {
+    let since = snapshot.wall_at(snapshot.unreachable_since()?)?;
+    let since = time(since, snapshot.wall);
+    let failure = snapshot.journal.last_failure.as_ref();
+    let state = match failure.is_none_or(|failure| failure.unreachable) {
+        true => "is unreachable",
+        false => "refuses requests",
+    };
+    Some(format!("The store {state} since {since}"))
+}
+
 fn headline(snapshot: &Snapshot) -> Headline {
     let Some(content) = snapshot.content() else {
         let progress = snapshot.journal.history_scan.as_deref();
         let details = escaped(progress.unwrap_or("no answer from the store yet"));
-        return without_holder("Reading the lease", "Leader unknown", details);
+        return Headline::without_holder("Reading the lease", "Leader unknown", details);
     };
-    let Some(lease) = snapshot.lease() else {
-        let details = free_lease(snapshot, content);
-        return without_holder("The lease is free", "No leader", details);
-    };
-    let holder = lease.record.holder_identity.as_str();
-    let is_own_name = holder == snapshot.identity();
-    let is_valid = lease.valid_until > snapshot.now;
-    let (label, title, crowned) = match snapshot.status.role {
-        RoleName::Leader if lease.mine => ("Leader: this candidate", "leads", true),
-        RoleName::Acquiring if is_own_name => {
-            ("Acquiring the lease", "is acquiring the lease", false)
+    match snapshot.leader() {
+        Leader::Known(holder) => {
+            let label = match snapshot.is_leading() {
+                true => "Leader: this candidate",
+                false => "Leader",
+            };
+            let details = term_details(snapshot);
+            Headline {
+                crowned: true,
+                ..Headline::of_holder(label, holder, "leads", details)
+            }
         }
-        _ if is_own_name && is_valid => {
-            ("Holder of the lease, not leading", "does not lead", false)
+        Leader::Nobody => nobody(snapshot, content),
+        Leader::Unknown { since } => {
+            let since = shown_time(snapshot, since);
+            let details = past_lease(snapshot, content);
+            Headline::without_holder(format!("Unknown since {since}"), "Leader unknown", details)
         }
-        _ if is_valid => ("Leader", "leads", true),
-        _ => (
-            "Last leader: its lease has expired",
-            "led until its lease expired",
-            false,
-        ),
-    };
-    let mut details = format!("fencing token {}", lease.record.leader_transitions);
-    if let Some(duration) = term_duration(snapshot) {
-        let _ = write!(details, " · {duration}");
-    }
-    if snapshot.status.stopping && is_own_name {
-        details.push_str(" · stopping");
-    }
-    Headline {
-        title: format!("{} {title}", shortened(holder)),
-        label,
-        holder: Some(holder.to_owned()),
-        details,
-        crowned,
     }
 }
 
-fn without_holder(label: &'static str, title: &str, details: String) -> Headline {
-    Headline {
-        title: title.to_owned(),
-        label,
-        holder: None,
-        details,
-        crowned: false,
-    }
+fn nobody(snapshot: &Snapshot, content: &Content) -> Headline {
+    let is_mine = snapshot
+        .journal
+        .effective
+        .as_ref()
+        .is_some_and(|effective| effective.mine);
+    let acquiring = snapshot.status.role == RoleName::Acquiring;
+    let details = term_details(snapshot);
+    let (label, does) = match valid_lease(snapshot) {
+        None => {
+            let label = match snapshot.lease() {
+                Some(_) => "The lease has expired",
+                None => "The lease is free",
+            };
+            let details = past_lease(snapshot, content);
+            return Headline::without_holder(label, "Nobody leads", details);
+        }
+        Some(_) if acquiring => ("Acquiring the lease", "is acquiring the lease"),
+        Some(_) if !is_mine => ("Held under this candidate's name", "does not lead"),
+        Some(_) => {
+            let label = "The lease has not expired yet";
+            let details = format!("this candidate led · {details}");
+            return Headline::without_holder(label, "Nobody leads", details);
+        }
+    };
+    Headline::of_holder(label, snapshot.identity(), does, details)
 }
 
-fn free_lease(snapshot: &Snapshot, content: &Content) -> String {
+/// Describes a lease that nobody holds any more, as last read.
+fn past_lease(snapshot: &Snapshot, content: &Content) -> String {
+    let at = |at: Instant| shown_time(snapshot, at);
+    if let Some(lease) = snapshot.lease() {
+        let holder = name(&lease.record.holder_identity);
+        let token = lease.record.leader_transitions;
+        let expired = at(lease.valid_until);
+        return format!("lease of {holder} expired at {expired} · fencing token {token}");
+    }
     let state = match content {
         Content::NeverWritten => "no candidate has led yet".to_owned(),
         Content::Deleted => "the record was deleted".to_owned(),
@@ -133,24 +189,42 @@ fn free_lease(snapshot: &Snapshot, content: &Content) -> String {
         Content::Record(_) => "the lease was released".to_owned(),
     };
     match &snapshot.journal.effective {
-        Some(effective) => format!(
-            "{state} · {} ago",
-            span(snapshot.ago(effective.known_since))
-        ),
+        Some(effective) => format!("{state} · observed at {}", at(effective.known_since)),
         None => state,
     }
 }
 
-/// Describes how long the last term has lasted, and since when.
-fn term_duration(snapshot: &Snapshot) -> Option<String> {
-    let term = snapshot.journal.terms.last()?;
-    let start = start_of(snapshot, term)?;
-    let lasted = Duration::try_from(snapshot.wall - start).unwrap_or_default();
-    let since = time(start, snapshot.wall);
-    Some(match term.end {
-        None => format!("for {}, since {since}", span(lasted)),
-        Some(_) => format!("since {since}"),
-    })
+fn shown_time(snapshot: &Snapshot, at: Instant) -> String {
+    snapshot
+        .wall_at(at)
+        .map_or("…".to_owned(), |at| time(at, snapshot.wall))
+}
+
+/// Describes the current term: its fencing token, how long it has lasted, and since when.
+fn term_details(snapshot: &Snapshot) -> String {
+    let token = snapshot
+        .lease()
+        .map_or(0, |lease| lease.record.leader_transitions);
+    let mut details = format!("fencing token {token}");
+    if let Some(term) = snapshot.journal.terms.last()
+        && let Some(start) = start_of(snapshot, term)
+    {
+        let since = time(start, snapshot.wall);
+        let _ = match snapshot.end_of(term) {
+            Some(end) => {
+                let until = shown_time(snapshot, end.at);
+                write!(details, " · from {since} to {until}")
+            }
+            None => {
+                let lasted = Duration::try_from(snapshot.wall - start).unwrap_or_default();
+                write!(details, " · for {}, since {since}", span(lasted))
+            }
+        };
+    }
+    if snapshot.status.stopping && !snapshot.is_leading() {
+        details.push_str(" · stopping");
+    }
+    details
 }
 
 fn badge(initial: char, crowned: bool) -> String {
@@ -165,17 +239,25 @@ fn badge(initial: char, crowned: bool) -> String {
 /// Returns the bar with the time left of the lease.
 fn meter(snapshot: &Snapshot, lease: Lease<'_>) -> String {
     let rest = lease.valid_until.since(snapshot.now);
-    let hint = match (lease.mine, rest.is_zero()) {
-        (true, _) => "The leader renews it in time, or stops before it expires.",
-        (false, false) => "The holder renews it several times before it expires.",
-        (false, true) => "It has expired: any candidate can acquire it.",
+    let (text, hint) = match (lease.mine, snapshot.leader()) {
+        (true, _) => (
+            "must renew within",
+            "The leader renews it in time, or stops before it expires.",
+        ),
+        (false, Leader::Known(_)) => (
+            "may be acquired in",
+            "The holder renews it several times before it expires.",
+        ),
+        (false, _) => (
+            "may be acquired in",
+            "No other candidate can lead before it expires.",
+        ),
     };
     format!(
-        "<div class=\"meter\"><p><b>Lease</b><span><b id=\"left\">{}</b> left of {}</span></p>\
+        "<div class=\"meter\"><p><b>Lease</b><span>{text} <b id=\"left\">{}</b></span></p>\
          <progress max=\"{:.3}\" value=\"{:.3}\" data-left=\"{:.3}\" aria-label=\"Time left of the \
          lease, in seconds\"></progress><p class=\"soft small\">{hint}</p></div>",
         left(rest),
-        left(lease.duration),
         lease.duration.as_secs_f64(),
         rest.as_secs_f64().min(lease.duration.as_secs_f64()),
         rest.as_secs_f64(),
@@ -198,16 +280,17 @@ mod tests {
         let expected = |title: &str, crowned| (title.to_owned(), crowned);
         assert_eq!(title(&snapshot), expected("Leader unknown", false));
         read(&mut snapshot, at(1_000), &Content::NeverWritten);
-        assert_eq!(title(&snapshot), expected("No leader", false));
+        snapshot.now = at(2_000);
+        assert_eq!(title(&snapshot), expected("Nobody leads", false));
         read(&mut snapshot, at(59_000), &record("other", 3));
+        snapshot.now = at(60_000);
         assert_eq!(title(&snapshot), expected("other leads", true));
         snapshot.now = at(90_000);
-        assert_eq!(
-            title(&snapshot),
-            expected("other led until its lease expired", false)
-        );
+        assert_eq!(title(&snapshot), expected("Leader unknown", false));
+        snapshot.journal.answered_at = Some(at(90_000));
+        assert_eq!(title(&snapshot), expected("Nobody leads", false));
         read(&mut snapshot, at(90_000), &record("", 3));
-        assert_eq!(title(&snapshot), expected("No leader", false));
+        assert_eq!(title(&snapshot), expected("Nobody leads", false));
         read(&mut snapshot, at(90_000), &record("me", 4));
         assert_eq!(title(&snapshot), expected("me does not lead", false));
         snapshot.status.role = RoleName::Acquiring;
@@ -221,8 +304,39 @@ mod tests {
     fn crown_ends_at_leadership_deadline() {
         let mut snapshot = snapshot();
         lead_until(&mut snapshot, at(70_000));
+        snapshot.journal.effective.as_mut().unwrap().mine = true;
         assert_eq!(title(&snapshot), ("me leads".to_owned(), true));
+        assert!(section(&snapshot).html.contains("must renew within"));
         snapshot.now = at(70_000);
-        assert_eq!(title(&snapshot), ("me does not lead".to_owned(), false));
+        assert_eq!(title(&snapshot), ("Nobody leads".to_owned(), false));
+        assert!(section(&snapshot).html.contains("may be acquired in"));
+    }
+
+    #[test]
+    fn unknown_leader_has_outage_and_next_step() {
+        let mut snapshot = snapshot();
+        read(&mut snapshot, at(50_000), &record("other", 3));
+        snapshot.status.failures = 3;
+        let html = section(&snapshot).html;
+        assert!(html.contains(CROWN), "the lease has not expired");
+        let outage = "The store is unreachable since <time datetime=\"2026-11-22T10:02:21Z\">\
+                      10:02:21 UTC</time>";
+        assert!(html.contains(outage), "{html}");
+        snapshot.now = at(85_000);
+        snapshot.wall += Duration::from_secs(25);
+        let Section { title, hue, html } = section(&snapshot);
+        assert_eq!((title.as_str(), hue), ("Leader unknown", NO_HUE));
+        for part in [
+            "Unknown since <time datetime=\"2026-11-22T10:02:51Z\">",
+            outage,
+            "lease of <bdi>other</bdi> expired at <time datetime=\"2026-11-22T10:02:51Z\">",
+            "This candidate: acquires the lease when the store answers",
+        ] {
+            assert!(html.contains(part), "{part} in {html}");
+        }
+        assert!(
+            !html.contains(CROWN) && !html.contains("<progress"),
+            "{html}"
+        );
     }
 }

@@ -92,7 +92,7 @@ fn status_describes_leader_and_standby() {
     let status = first.status();
     assert_eq!(status["identity"], "first");
     assert_eq!(status["role"], "leader");
-    assert_eq!(status["leader"], "first");
+    assert_eq!(status["holder"], "first");
     assert_eq!(status["leading"], true);
     assert_eq!(status["term"]["fencingToken"], 0);
     within(&status["term"]["secondsLeft"], 0.0, 2.5);
@@ -105,14 +105,14 @@ fn status_describes_leader_and_standby() {
 
     let status = second.status();
     assert_eq!(
-        (&status["role"], &status["leader"]),
+        (&status["role"], &status["holder"]),
         (&json!("candidate"), &json!("first"))
     );
     assert_eq!(status["leading"], false);
     assert_eq!(status["term"], Value::Null);
     within(&status["lease"]["secondsLeft"], 0.0, 5.0);
     within(&status["acquiresIn"], 0.0, 6.0);
-    assert_eq!(status["lease"]["seconds"], 5.0);
+    assert_eq!(status["lease"]["leaseSeconds"], 5.0);
     assert_eq!(status["record"]["leaseDurationSeconds"], 5);
     assert_eq!(status["terms"][0]["holder"], "first");
     assert_eq!(status["terms"][0]["mine"], false);

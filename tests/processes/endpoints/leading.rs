@@ -21,23 +21,88 @@ fn standby_names_the_leader() {
     assert_eq!(leads.status, 200);
     let body = leads.json();
     assert_eq!(
-        (&body["leading"], &body["leader"], &body["identity"]),
+        (&body["leading"], &body["holder"], &body["identity"]),
         (&json!(true), &json!("first"), &json!("first"))
     );
     assert_eq!(body["fencingToken"], 0);
     let left = body["secondsLeft"].as_f64().unwrap();
     assert!(left > 0.0 && left <= 2.5, "{body}");
+    // The clock of the leader file.
+    let valid_until = body["validUntil"].as_f64().unwrap();
+    assert!((valid_until - uptime() - left).abs() < 2.5, "{body}");
     assert_eq!(first.get("/isLeader").text(), "true");
 
     let waits = second.get("/leader");
     assert_eq!(waits.status, 503);
     assert_eq!(
         waits.json(),
-        json!({"leading": false, "identity": "second", "leader": "first"})
+        json!({"leading": false, "identity": "second", "holder": "first"})
     );
     let is = second.get("/isLeader");
     assert_eq!((is.status, is.text().as_str()), (200, "false"));
     assert_eq!(second.get("/").text(), r#"{"name":"first"}"#);
+}
+
+fn uptime() -> f64 {
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+    uptime.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn leader_is_unknown_after_lease_without_store() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let second = watch(&world, "second");
+    second.await_observed("first");
+    world.set_faults(r#"{"outage":true}"#);
+    for (elector, other) in [(&first, &second), (&second, &first)] {
+        eventually("the leader is unknown", || {
+            elector.get("/leader").json()["holder"].is_null()
+        });
+        let answer = elector.get("/leader");
+        assert_eq!(
+            (answer.status, &answer.json()["leading"]),
+            (503, &json!(false))
+        );
+        assert!(
+            answer.json()["unknownSince"].is_string(),
+            "{}",
+            answer.text()
+        );
+        assert_eq!(elector.get("/").text(), r#"{"name":""}"#);
+        let status = elector.status();
+        for unknown in ["holder", "lease", "term"] {
+            assert_eq!(status[unknown], json!(null), "{unknown}: {status:#}");
+        }
+        let since = |key: &str| status[key].as_str().unwrap().to_owned();
+        assert!(
+            since("unreachableSince") <= since("unknownSince"),
+            "{status:#}"
+        );
+        let term = &status["terms"][0];
+        assert_eq!(term["holder"], "first");
+        assert!(term["endReason"].is_string(), "{status:#}");
+        assert!(
+            term["to"].as_str() <= Some(&*since("unknownSince")),
+            "{status:#}"
+        );
+        let page = elector.ask("GET", "/", &[("Accept", "text/html")]).text();
+        for part in [
+            ">Leader unknown</h2>",
+            ">Unknown since <time",
+            "The store is unreachable since",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        assert!(!page.contains("first leads"), "{page}");
+        assert!(other.leads().is_none());
+    }
+    world.set_faults("{}");
+    eventually("the leader is known", || {
+        let holders = [&first, &second].map(|elector| elector.status()["holder"].clone());
+        holders[0] == holders[1] && holders[0].as_str().is_some_and(|name| !name.is_empty())
+    });
 }
 
 /// Durations in JSON are cut to milliseconds.

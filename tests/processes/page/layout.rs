@@ -129,7 +129,7 @@ fn hostile_name_is_only_text() {
     assert_eq!(browser.text(".holder"), HOSTILE);
     assert_eq!(
         browser.evaluate("document.title"),
-        format!("{HOSTILE} leads")
+        format!("{HOSTILE} leads · {}", world.gist)
     );
     assert_eq!(browser.evaluate("document.images.length"), 0);
     assert_eq!(browser.evaluate("document.scripts.length"), 1);

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use crate::endpoints::watched::watch;
+use crate::endpoints::watched::{spawn, watch};
 use crate::page::chromium::Chromium;
 use crate::support::never_for;
 use crate::support::process::World;
+
+/// Script that returns whether a crown is visible.
+const CROWN: &str = "(() => { const crown = document.querySelector('.badge path'); \
+                     return crown !== null && getComputedStyle(crown).display !== 'none'; })()";
 
 #[test]
 fn page_updates_without_reload() {
@@ -21,13 +25,22 @@ fn page_updates_without_reload() {
     browser.open(&second.url());
     assert_eq!(browser.text("h2.name"), "first");
     assert_eq!(browser.text("#live"), "live");
-    assert_eq!(browser.evaluate("document.title"), "first leads");
+    let title = |leader| format!("{leader} leads · {}", world.gist);
+    assert_eq!(browser.evaluate("document.title"), title("first"));
+    let heading = browser.text("h1");
+    assert_eq!(heading, format!("Leader election {}", world.gist));
+    assert!(browser.text("main").contains("may be acquired in"));
     browser.evaluate("window.sameDocument = true");
     assert_eq!(first.ask("POST", "/step-down", &[]).status, 202);
     browser.await_text("h2.name", "second");
     browser.await_text(".chip", "leading");
     browser.await_text("ol", "first");
-    assert_eq!(browser.evaluate("document.title"), "second leads");
+    assert_eq!(browser.evaluate("document.title"), title("second"));
+    assert!(browser.text("main").contains("must renew within"));
+    let times = browser.evaluate("[...document.querySelectorAll('time')].map(t => t.innerText)");
+    for time in times.as_array().unwrap() {
+        assert!(time.as_str().unwrap().ends_with(" UTC"), "{time}");
+    }
     assert_eq!(browser.text("#announcement"), "second leads");
     assert_eq!(browser.evaluate("window.sameDocument"), true);
 }
@@ -45,6 +58,8 @@ fn lease_bar_runs_down_between_updates() {
     browser.open(&waiting.url());
     assert_eq!(browser.text("h2.name"), "somebody");
     assert!(browser.text(".leader").contains("fencing token 41"));
+    let lock = browser.evaluate("document.querySelector('footer span a') === null");
+    assert_eq!(lock, true, "the test server has no web page");
     // Far more values than requests, so the page computes them.
     let falls = browser.evaluate(
         "new Promise(done => { \
@@ -76,7 +91,7 @@ fn page_without_scripts_is_complete() {
     let whole = browser.text("main");
     for part in [
         "fencing token 0",
-        "left of 5s",
+        "may be acquired in",
         "second",
         "standby",
         "Terms observed",
@@ -102,6 +117,13 @@ fn page_reports_unreachable_elector() {
     first.freeze();
     browser.await_text("#live", "this elector does not answer");
     assert_eq!(browser.evaluate("document.body.className"), "stale");
+    assert_eq!(browser.evaluate(CROWN), false);
+    assert!(!browser.text("[data-part=leader]").is_empty());
+    let title = browser.evaluate("document.title");
+    assert_eq!(
+        title,
+        format!("Not up to date · Leader election {}", world.gist)
+    );
     let left = browser.evaluate("document.querySelector('progress').value");
     never_for(Duration::from_millis(300), "the bar goes on", || {
         browser.evaluate("document.querySelector('progress').value") != left
@@ -109,6 +131,85 @@ fn page_reports_unreachable_elector() {
     first.signal(nix::sys::signal::Signal::SIGCONT);
     browser.await_text("#live", "live");
     assert_eq!(browser.evaluate("document.body.className"), "");
+}
+
+#[test]
+fn crown_is_gone_when_lease_has_run_down() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":6,"leaderTransitions":41}"#);
+    world.passed_over.set(true);
+    let waiting = watch(&world, "waiting");
+    waiting.await_observed("somebody");
+    browser.open(&waiting.url());
+    browser.await_text("h2.name", "somebody");
+    assert_eq!(browser.evaluate(CROWN), true);
+    world.set_faults(r#"{"outage":true}"#);
+    browser.await_text("h2.name", "Leader unknown");
+    assert_eq!(browser.evaluate(CROWN), false);
+    let whole = browser.text("main");
+    for part in [
+        "Unknown since ",
+        "The store is unreachable since ",
+        "This candidate: acquires the lease when the store answers",
+        "not known whether it has renewed its lease",
+    ] {
+        assert!(whole.contains(part), "{part} in {whole}");
+    }
+    let title = browser.evaluate("document.title");
+    assert_eq!(title, format!("Leader unknown · {}", world.gist));
+}
+
+#[test]
+fn lock_on_github_is_a_link() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    // Nothing answers at this proxy.
+    let start = world.elector("first").without("GITHUB_API_URL");
+    let start = start.with_all([
+        ("GIST_ID", "923dcb52"),
+        ("HTTPS_PROXY", "http://127.0.0.1:9"),
+        ("LOCK_NAME", "<b>Payments</b>"),
+    ]);
+    let first = spawn(&world, start);
+    browser.open(&first.url());
+    let link = browser.evaluate("document.querySelector('footer span a')?.href ?? null");
+    assert_eq!(link, "https://gist.github.com/923dcb52");
+    assert_eq!(browser.text("h1"), "Leader election <b>Payments</b>");
+    let title = browser.evaluate("document.title");
+    assert_eq!(title, "Leader unknown · <b>Payments</b>");
+}
+
+#[test]
+fn hidden_page_loses_its_crown() {
+    let Some(mut browser) = Chromium::start() else {
+        return;
+    };
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    browser.open(&first.url());
+    browser.await_text("#live", "live");
+    assert_eq!(browser.evaluate(CROWN), true);
+    browser.evaluate(&hide(true));
+    browser.await_text("#live", "paused");
+    assert_eq!(browser.evaluate(CROWN), false);
+    browser.evaluate(&hide(false));
+    browser.await_text("#live", "live");
+    assert_eq!(browser.evaluate(CROWN), true);
+}
+
+/// Script that hides or shows the page.
+fn hide(hidden: bool) -> String {
+    format!(
+        "Object.defineProperty(document, 'hidden', {{configurable: true, get: () => {hidden}}}); \
+         document.dispatchEvent(new Event('visibilitychange')); \
+         performance.clearResourceTimings()"
+    )
 }
 
 #[test]
@@ -121,13 +222,6 @@ fn hidden_page_sends_nothing() {
     first.await_leading();
     browser.open(&first.url());
     browser.await_text("#live", "live");
-    let hide = |hidden: bool| {
-        format!(
-            "Object.defineProperty(document, 'hidden', {{configurable: true, get: () => {hidden}}}); \
-             document.dispatchEvent(new Event('visibilitychange')); \
-             performance.clearResourceTimings()"
-        )
-    };
     browser.evaluate(&hide(true));
     let asked = |browser: &mut Chromium| {
         browser.evaluate("performance.getEntriesByType('resource').length")

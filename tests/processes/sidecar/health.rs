@@ -1,6 +1,7 @@
 //! The prober: answers that make a program fail, and servers that try to block the prober.
 
 use crate::support::{PATIENCE, eventually, for_each, never_for};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Queue, channel};
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ fn config() -> HealthConfig {
 fn probe(url: &str) -> (Prober, Queue<String>) {
     let (sender, failed) = channel();
     let tell = move |reason| sender.send(reason).unwrap();
-    let prober = Prober::start(url.parse().unwrap(), config(), tell).unwrap();
+    let counts = Arc::default();
+    let prober = Prober::start(url.parse().unwrap(), config(), counts, tell).unwrap();
     (prober, failed)
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use elector::http::{Limits, ListenAddr, Response, Server, ShutdownHandle};
 
+use crate::endpoints::watched::spawn;
 use crate::support::eventually;
 use crate::workload::scene::{IGNORES_TERM, Scene, WORKS, is_running};
 
@@ -52,6 +53,50 @@ impl Drop for Health {
 }
 
 #[test]
+fn leader_is_ready_once_its_program_answers() {
+    let scene = Scene::new();
+    let health = Health::of(500);
+    let start = scene.with_script("first", WORKS);
+    let start = start.with_all([
+        ("READY_WHEN", "leader"),
+        ("ELECTOR_HTTP_ADDR", "127.0.0.1:0"),
+        ("WORKLOAD_HEALTH_URL", &health.url),
+    ]);
+    let first = spawn(&scene, start);
+    scene.await_noted("works");
+    health.await_checks(1);
+    assert_eq!(first.get("/leader").status, 200);
+    let refused = first.get("/readyz");
+    assert_eq!(refused.status, 503);
+    let said = refused.text();
+    assert!(
+        said.contains("has not answered WORKLOAD_HEALTH_URL yet"),
+        "{said}"
+    );
+    assert_eq!(first.status()["workload"]["health"], "starting");
+    health.status.store(200, Ordering::SeqCst);
+    eventually("it is ready", || first.get("/readyz").status == 200);
+    assert_eq!(first.metric("elector_workload_healthy"), Some(1.0));
+}
+
+#[test]
+fn leader_without_health_url_is_ready_while_program_runs() {
+    let scene = Scene::new();
+    let start = scene.with_script("first", WORKS);
+    let start = start.with_all([
+        ("READY_WHEN", "leader"),
+        ("ELECTOR_HTTP_ADDR", "127.0.0.1:0"),
+    ]);
+    let first = spawn(&scene, start);
+    let program = scene.await_noted("works").pid;
+    eventually("it is ready", || first.get("/readyz").status == 200);
+    assert_eq!(first.metric("elector_workload_healthy"), None);
+    assert_eq!(first.ask("POST", "/step-down", &[]).status, 202);
+    eventually("it is not ready", || first.get("/readyz").status == 503);
+    eventually("the program has ended", || !is_running(program));
+}
+
+#[test]
 fn unhealthy_program_is_stopped_lease_released() {
     for script in [WORKS, IGNORES_TERM] {
         let scene = Scene::new();
@@ -68,6 +113,8 @@ fn unhealthy_program_is_stopped_lease_released() {
             elector.text()
         );
         assert!(!is_running(program));
+        let stopped = elector.last_logged("stopped_leading");
+        assert_eq!(stopped.text("reason"), "unhealthy");
         assert_eq!(scene.holder(), "");
     }
 }
