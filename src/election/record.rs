@@ -26,6 +26,9 @@ pub const STOP_REASON: &str = "stopReason";
 /// Field of a release: name of the holder that released the lease.
 pub const RELEASED_BY: &str = "releasedBy";
 
+/// Character at the beginning of a text that some editors write.
+pub const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Lease record: holder, lease duration and times.
 ///
 /// The times are for operators. No decision compares them with a clock.
@@ -76,10 +79,7 @@ impl LeaderElectionRecord {
     /// Returns the reason why `json` is not a readable record. An absent or null field counts as empty
     /// or 0.
     pub fn from_json(json: &str) -> Result<Self, RecordError> {
-        match serde_json::from_str(json) {
-            Ok(Value::Object(fields)) => Self::from_fields(fields),
-            _ => Err(RecordError::NotAnObject),
-        }
+        Self::from_fields(read_fields(json)?)
     }
 
     /// Returns the name of the holder that released the lease; empty if the record does not say.
@@ -119,6 +119,36 @@ impl LeaderElectionRecord {
     pub fn lease_duration(&self) -> Duration {
         Duration::from_secs(self.lease_duration_seconds).min(LONGEST_LEASE)
     }
+}
+
+/// Reads the fields of a JSON object, also after a byte order mark, which some editors write.
+///
+/// # Errors
+/// [`RecordError::NotAnObject`].
+pub fn read_fields(json: &str) -> Result<Map<String, Value>, RecordError> {
+    let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json);
+    serde_json::from_str(json).map_err(|_| RecordError::NotAnObject)
+}
+
+/// Reads a whole number as other programs may write it: `7`, `7.0` or `"7"`. A record with the latter two is
+/// corrupt, for client-go too, but its fencing token counts. A number above the range counts as the highest;
+/// `None` for a negative number, a fraction and anything else.
+#[must_use]
+pub fn read_number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => {
+            let text = text.trim();
+            let number = text.parse().ok();
+            number.or_else(|| whole(text.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
+fn whole(number: f64) -> Option<u64> {
+    // The conversion saturates.
+    (number.is_finite() && number >= 0.0 && number.fract() == 0.0).then_some(number as u64)
 }
 
 fn take_number(fields: &mut Map<String, Value>, name: &'static str) -> Result<u64, RecordError> {
@@ -189,6 +219,42 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_count_in_every_notation() {
+        for (json, expected) in [
+            ("7", Some(7)),
+            ("7.0", Some(7)),
+            ("7e1", Some(70)),
+            ("-0.0", Some(0)),
+            (r#""7""#, Some(7)),
+            (r#"" 7.0 ""#, Some(7)),
+            (r#""9007199254740993""#, Some((1 << 53) + 1)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("1e300", Some(u64::MAX)),
+            (r#""99999999999999999999""#, Some(u64::MAX)),
+            ("-1", None),
+            (r#""-1""#, None),
+            ("7.5", None),
+            (r#""1e400""#, None),
+            (r#""inf""#, None),
+            (r#""NaN""#, None),
+            (r#""""#, None),
+            (r#""seven""#, None),
+            ("true", None),
+            ("[7]", None),
+        ] {
+            let value = serde_json::from_str(json).unwrap();
+            assert_eq!(read_number(&value), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn byte_order_mark_does_not_outlive_read() {
+        let record = LeaderElectionRecord::from_json("\u{feff}{\"holderIdentity\":\"a\"}").unwrap();
+        assert_eq!(record.holder_identity, "a");
+        assert!(record.to_json().starts_with('{'));
+    }
+
+    #[test]
     fn unreadable_text_gives_reason() {
         let cases = [
             ("", RecordError::NotAnObject),
@@ -203,6 +269,10 @@ mod tests {
             ),
             (
                 r#"{"holderIdentity":"a","leaderTransitions":1.5}"#,
+                RecordError::BadField("leaderTransitions"),
+            ),
+            (
+                r#"{"holderIdentity":"a","leaderTransitions":"seven"}"#,
                 RecordError::BadField("leaderTransitions"),
             ),
             (

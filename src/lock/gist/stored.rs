@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 
 use super::revision::Revision;
 use super::wire::Text;
-use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord, RecordError};
+use crate::election::record::{
+    BYTE_ORDER_MARK, HIGHEST_TOKEN, LeaderElectionRecord, RecordError, read_fields, read_number,
+};
 
 /// Version of the rule by which every process computes the effective revision.
 pub const PROTOCOL: u64 = 1;
@@ -25,6 +27,13 @@ const WRITE_ID: &str = "writeId";
 const SUPERSEDES: &str = "supersedes";
 const PROTOCOL_FIELD: &str = "protocol";
 const CHECKPOINT: &str = "checkpoint";
+
+/// Fields that no other program's JSON is likely to have.
+const ELECTION_FIELDS: [&str; 3] = [
+    "holderIdentity",
+    "leaseDurationSeconds",
+    "leaderTransitions",
+];
 
 /// Fields that client-go lets an operator set before there is a holder.
 const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
@@ -95,12 +104,13 @@ impl Stored {
             Text::Cut(_) => return Stored::Unrelated("it is too large to be shown whole".into()),
             Text::Whole(text) => text,
         };
-        if text.trim().is_empty() {
+        let unmarked = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        if unmarked.trim().is_empty() {
             return Stored::Blank;
         }
-        match serde_json::from_str(text) {
-            Ok(Value::Object(fields)) => Stored::from_fields(fields),
-            _ => Stored::Unrelated(RecordError::NotAnObject.to_string().into()),
+        match read_fields(text) {
+            Ok(fields) => Stored::from_fields(fields),
+            Err(error) => Stored::Unrelated(error.to_string().into()),
         }
     }
 
@@ -111,7 +121,7 @@ impl Stored {
         };
         let has = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
         if has(&OWN_FIELDS) {
-            let token = fields.get("leaderTransitions").and_then(Value::as_u64);
+            let token = fields.get("leaderTransitions").and_then(read_number);
             return Stored::Corrupt {
                 why: error.to_string().into(),
                 token: token.filter(|token| *token <= HIGHEST_FOREIGN_TOKEN),
@@ -122,6 +132,18 @@ impl Stored {
             return Stored::Empty(fields);
         }
         Stored::Unrelated("it is a JSON object without any field of a lease record".into())
+    }
+
+    /// Returns whether it is an election's record, perhaps a corrupt one.
+    #[must_use]
+    pub fn is_election(&self) -> bool {
+        match self {
+            Stored::Record(_) => true,
+            Stored::Corrupt { fields, .. } => ELECTION_FIELDS
+                .iter()
+                .any(|name| fields.contains_key(*name)),
+            _ => false,
+        }
     }
 
     /// Returns the fencing token, also of a corrupt record if it can be read.
@@ -338,6 +360,31 @@ mod tests {
         );
         assert_eq!(read(&text).token(), None);
         assert!(matches!(read(&text), Stored::Corrupt { .. }));
+    }
+
+    #[test]
+    fn foreign_numbers_count_in_every_notation() {
+        for token in ["7", "7.0", "7e0", r#""7""#, r#"" 7.0 ""#] {
+            for start in [r#""holderIdentity":"a""#, r#""renewTime":1"#] {
+                let text = format!(r#"{{{start},"leaderTransitions":{token}}}"#);
+                assert_eq!(read(&text).token(), Some(7), "{text}");
+            }
+        }
+        for token in ["-7", "1e300", r#""1e300""#, r#""-7""#, "7.5", "{}"] {
+            let text = format!(r#"{{"holderIdentity":"a","leaderTransitions":{token}}}"#);
+            assert!(matches!(read(&text), Stored::Corrupt { .. }), "{text}");
+            assert_eq!(read(&text).token(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn byte_order_mark_does_not_hide_record() {
+        let text = to_text(&LeaderElectionRecord::default(), None, &origin(), false);
+        let marked = read(&format!("\u{feff}{text}"));
+        assert_eq!(marked, read(&text));
+        assert_eq!(marked.origin(), Some(&origin()));
+        assert_eq!(read("\u{feff}"), Stored::Blank);
+        assert!(matches!(read("\u{feff}hello"), Stored::Unrelated(_)));
     }
 
     #[test]

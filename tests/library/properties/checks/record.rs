@@ -33,9 +33,10 @@ pub fn check(data: &[u8]) {
         return;
     };
     let stored = read(text);
-    let tree = serde_json::from_str::<Value>(text).ok();
+    let unmarked = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let tree = serde_json::from_str::<Value>(unmarked).ok();
     let fields = tree.as_ref().and_then(Value::as_object);
-    is_what_it_is(&stored, text, fields);
+    is_what_it_is(&stored, unmarked, fields);
     keeps_its_bounds(&stored);
     if let (Stored::Record(stored), Some(fields)) = (&stored, fields) {
         means_what_it_says(stored, fields);
