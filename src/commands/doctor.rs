@@ -5,16 +5,21 @@
 //! record, and prints them all.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::command::{Arguments, Command, CommandResult, Operands, print};
 use super::settings::Settings;
+use super::step_down;
 use crate::election::config::LeaderElectionConfig;
-use crate::fmt::{round_up, span};
+use crate::fmt::{one_line, round_up, span};
 use crate::lock::admin::{Finding, Level};
 use crate::lock::backend::{Backend, OpenError};
 use crate::lock::inspection::{InspectedRecord, LeaseState};
+use crate::net::{ProxySettings, Url, WebClient};
 use crate::runtime::logging::filter_warning;
 
 /// The command.
@@ -33,6 +38,9 @@ says what to do. Run it where the elector runs, with the same settings.",
     run,
 };
 
+/// Longest time for the status of the elector on this machine.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Approximate time of the requests of a takeover.
 const REQUESTS: Duration = Duration::from_millis(500);
 
@@ -43,6 +51,7 @@ fn run(_args: &Arguments) -> CommandResult {
     let warnings = warnings.chain(filter_warning(&settings.log_filter));
     let warnings = warnings.map(|text| Finding::warn("settings", text));
     report.0.splice(1..1, warnings);
+    report.0.extend(same_name(&settings));
     print(&report.to_string())?;
     Ok(match report.is_healthy() {
         true => ExitCode::SUCCESS,
@@ -57,6 +66,8 @@ pub fn examine(backend: &dyn Backend, election: &LeaderElectionConfig) -> Report
     match backend.admin(election) {
         Ok(mut admin) => {
             let checks = admin.check();
+            let differs = checks.record.as_ref();
+            findings.extend(differs.and_then(|record| lease_differs(record, election)));
             findings.extend(checks.findings);
             findings.push(match &checks.record {
                 Some(record) => record_finding(record),
@@ -96,6 +107,52 @@ fn times(election: &LeaderElectionConfig, confirm_delay: Option<Duration>) -> Fi
             span(round_up(graceful + REQUESTS)),
         ),
     )
+}
+
+/// Returns a warning if the holder of the lease uses another lease duration than the setting.
+fn lease_differs(record: &InspectedRecord, election: &LeaderElectionConfig) -> Option<Finding> {
+    let theirs = record.record()?;
+    let differs = theirs.lease_duration_seconds != election.lease_duration_seconds();
+    let held = !theirs.holder_identity.is_empty() && record.refusal.is_none();
+    (held && differs).then(|| {
+        Finding::warn(
+            "settings",
+            format!(
+                "LEASE_DURATION is {:?}, and the record of {} has a lease of {}s; set the same for all \
+                 candidates",
+                election.lease_duration,
+                record.shown_holder(),
+                theirs.lease_duration_seconds
+            ),
+        )
+    })
+}
+
+/// Asks the elector that runs with these settings on this machine, if there is one, whether another process
+/// runs under its name. Returns a warning if so.
+fn same_name(settings: &Settings) -> Option<Finding> {
+    let addr = settings.http_addr.as_ref()?.to_string();
+    let addresses = step_down::addresses(Some(&addr)).ok()?;
+    let status = addresses.into_iter().find_map(local_status)?;
+    let identity = settings.election.identity.as_str();
+    let ago = status.get("sameNameSecondsAgo")?.as_f64()?;
+    (status.get("identity")?.as_str()? == identity).then(|| {
+        Finding::warn(
+            "name",
+            format!(
+                "another process wrote under the name {} {} ago; give each candidate another LEADER_NAME",
+                one_line(identity),
+                span(Duration::from_secs_f64(ago.clamp(0.0, 3600.0)))
+            ),
+        )
+    })
+}
+
+fn local_status(address: SocketAddr) -> Option<Value> {
+    let url: Url = format!("http://{address}/status").parse().ok()?;
+    let mut client = WebClient::new(&url, None, &ProxySettings::default()).ok()?;
+    let (_, body) = client.get_json(STATUS_TIMEOUT).ok()?;
+    serde_json::from_slice(&body).ok()
 }
 
 /// Judges the effective record.

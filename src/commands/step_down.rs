@@ -58,7 +58,7 @@ fn http_addr() -> Option<String> {
 ///
 /// # Errors
 /// If there is none. The setting is not shown unless it is an address, because it may be a secret.
-fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, CommandError> {
+pub(super) fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, CommandError> {
     let setting = setting.filter(|text| !text.eq_ignore_ascii_case("off"));
     let setting = setting.ok_or_else(|| {
         CommandError::failed(

@@ -16,6 +16,8 @@ use super::url::Url;
 /// Greatest length of a body, in bytes.
 const MAX_BODY: u64 = 64 * 1024;
 
+const ACCEPT_JSON: (&str, &str) = ("accept", "application/json");
+
 /// Client for one address. It makes one request at a time, each over its own connection.
 #[derive(Debug)]
 pub struct WebClient {
@@ -61,6 +63,16 @@ impl WebClient {
         status(response)
     }
 
+    /// Sends a GET request. Returns status and JSON body of the response, as [`post`](Self::post) does.
+    ///
+    /// # Errors
+    /// Returns why there is no response.
+    pub fn get_json(&mut self, timeout: Duration) -> Result<(u16, Vec<u8>), CallError> {
+        let deadline = Deadline::after(timeout);
+        let response = self.send(Method::GET, &[ACCEPT_JSON], (), deadline)?;
+        self.whole(response, deadline)
+    }
+
     /// Sends a POST request without a body. Returns status and JSON body of the response, the latter not
     /// parsed, within `timeout` or very soon after. A body is cut after 64 KiB.
     ///
@@ -68,8 +80,15 @@ impl WebClient {
     /// Returns why there is no response.
     pub fn post(&mut self, timeout: Duration) -> Result<(u16, Vec<u8>), CallError> {
         let deadline = Deadline::after(timeout);
-        let headers = [("accept", "application/json")];
-        let response = self.send(Method::POST, &headers, "", deadline)?;
+        let response = self.send(Method::POST, &[ACCEPT_JSON], "", deadline)?;
+        self.whole(response, deadline)
+    }
+
+    fn whole(
+        &self,
+        response: Response<Body>,
+        deadline: Deadline,
+    ) -> Result<(u16, Vec<u8>), CallError> {
         let status = response.status().as_u16();
         let mut body = Vec::new();
         let mut reader = response.into_body().into_reader().take(MAX_BODY);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::failures::Failures;
 use crate::election::action::{Notice, RecentLeader};
 use crate::election::lock::{LockError, Observed};
+use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 use crate::fmt::brief;
 use crate::system::clock::{utc_timestamp_after, utc_timestamp_before};
@@ -23,6 +24,8 @@ pub(super) struct Reporter {
     lease: Duration,
     pub(super) failures: Failures,
     observed: Option<ObservedLease>,
+    /// Lease in seconds of the last record whose difference from `lease` was logged.
+    other_lease: Option<u64>,
     pause_reported_at: Option<Instant>,
     /// Whether the last report of the poll interval said that it is longer than usual.
     pause_reported: bool,
@@ -44,6 +47,7 @@ impl Reporter {
             lease,
             failures: Failures::default(),
             observed: None,
+            other_lease: None,
             pause_reported_at: None,
             pause_reported: false,
         }
@@ -114,6 +118,9 @@ impl Reporter {
                 || observed.foreign_wait.is_some()
                 || observed.mine.is_some(),
         });
+        if observed.mine.is_none() {
+            self.compare_lease(record);
+        }
         let age = now.since(known.first_observed);
         let (holder, lease) = (record.holder_identity.as_str(), record.lease_duration());
         log::debug!(
@@ -129,6 +136,21 @@ impl Reporter {
             );
         }
         self.observed = Some(known);
+    }
+
+    /// Warns about a holder with another lease duration, once for each.
+    fn compare_lease(&mut self, record: &LeaderElectionRecord) {
+        let own = self.lease.as_secs() + u64::from(self.lease.subsec_nanos() > 0);
+        let lease = record.lease_duration_seconds;
+        let released = record.holder_identity.is_empty();
+        if released || lease == own || self.other_lease.replace(lease) == Some(lease) {
+            return;
+        }
+        log::warn!(
+            event = "lease_differs", setting = brief(self.lease),
+            lease = brief(record.lease_duration()), holder = record.holder_identity;
+            "LEASE_DURATION differs from the record's, set the same for all candidates"
+        );
     }
 
     /// Takes note of the smallest interval between polls that the store asks for; zero means none. It

@@ -67,9 +67,9 @@ fn healthy_lock_passes_every_check() {
     let world = World::new();
     world.put(&ours(&world, "napoleon", 3).to_string());
     let before = revisions(&world);
-    let found = diagnosis(&world);
+    let found = Diagnosis::of(doctor(&world).with("LEASE_DURATION", "30s"));
     for (check, part) in [
-        ("settings", "LEASE_DURATION=5s"),
+        ("settings", "LEASE_DURATION=30s"),
         ("connection", &world.service.url()),
         ("token", "a classic token, from GITHUB_API_TOKEN, accepted"),
         ("rights", "may write gists"),
@@ -369,4 +369,84 @@ fn settings_warnings_are_listed() {
     Diagnosis::of(run).assert("settings", "warn", "ELECTOR_FOO: not a setting");
     let run = doctor(&world).with("RUST_LOG", "verbose");
     Diagnosis::of(run).assert("settings", "warn", "RUST_LOG: `verbose` is not a level");
+}
+
+#[test]
+fn lease_of_record_that_differs_warns() {
+    let world = World::new();
+    world.put(&ours(&world, "napoleon", 3).to_string());
+    let found = diagnosis(&world);
+    found.assert("settings", "warn", "LEASE_DURATION is 5s");
+    found.assert(
+        "settings",
+        "warn",
+        "the record of napoleon has a lease of 30s",
+    );
+}
+
+#[test]
+fn missing_file_beside_election_fails() {
+    let world = World::new();
+    world.put(&ours(&world, "napoleon", 3).to_string());
+    world.service.reset_requests();
+    let found = Diagnosis::of(doctor(&world).with("GIST_FILE", "leader.jsn"));
+    found.assert(
+        "file",
+        "FAIL",
+        "has no file leader.jsn; its elections are in leader.json",
+    );
+    assert_eq!(world.service.requests().total(), 1);
+    for command in ["status", "history"] {
+        world.service.reset_requests();
+        let run = Run::on(&world, &[command]).with("GIST_FILE", "leader.jsn");
+        let ran = run.ran();
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let part = "has no file leader.jsn; its elections are in leader.json; create another one";
+        assert!(ran.err.contains(part), "{ran:?}");
+        assert_eq!(world.service.requests().total(), 1);
+    }
+}
+
+#[test]
+fn missing_file_needs_no_history_scan() {
+    let world = World::with_files(&[("notes.txt", "hello")]);
+    for number in 0..150 {
+        let note =
+            |files: &mut BTreeMap<_, _>| files.insert("notes.txt".into(), number.to_string());
+        world
+            .service
+            .edit(&world.gist, |files| drop(note(files)))
+            .unwrap();
+    }
+    for (command, part) in [
+        ("doctor", "\"leader.json\" does not exist yet"),
+        ("status", "no record was ever written"),
+        (
+            "history",
+            "has no file leader.json; the first leader creates it",
+        ),
+    ] {
+        world.service.reset_requests();
+        let run = Run::on(&world, &[command]).with("GIST_FILE", "leader.json");
+        let ran = run.ran();
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(said.contains(part), "{ran:?}");
+        assert!(world.service.requests().total() <= 4, "{command}");
+    }
+}
+
+#[test]
+fn process_with_same_name_warns() {
+    let world = World::new();
+    let _first = world.start_leader("first");
+    let start = world.elector("first").with("HTTP_ADDR", "127.0.0.1:0");
+    let second = world.spawn(start);
+    second.await_logged("same_name_runs");
+    let listening = second.last_logged("listening");
+    let address = listening.text("url").trim_start_matches("http://");
+    assert_eq!(second.last_logged("same_name_runs").level(), "warn");
+    let run = doctor(&world)
+        .with("HTTP_ADDR", address)
+        .with("LEADER_NAME", "first");
+    Diagnosis::of(run).assert("name", "warn", "another process wrote under the name first");
 }
