@@ -44,11 +44,45 @@ fn missing_or_blank_file_is_created() {
             world.put(content);
         }
         let start = world.elector("first").with("GIST_FILE", "leader.json");
-        assert_eq!(world.spawn(start).await_leading(), 0);
+        let first = world.spawn(start);
+        assert_eq!(first.await_leading(), 0);
+        assert_eq!(first.has_logged("file_created"), *content == "missing");
         assert_eq!(world.holder(), "first");
         let head = &world.service.history(&world.gist)[0];
         assert_eq!(head.files["other.txt"], "something else");
     });
+}
+
+#[test]
+fn missing_file_beside_election_is_refused() {
+    let world = World::new();
+    world.start_leader("first").leave();
+    let records = world.records().len();
+    let start = world.elector("second").with("GIST_FILE", "leader.jsn");
+    let mut mistyped = world.spawn(start);
+    assert_eq!(mistyped.await_exit(), Some(1), "{}", mistyped.text());
+    let said = mistyped.text();
+    let expected = format!(
+        "gist {} has no file leader.jsn; its elections are in leader.json; create another one with \
+         `elector init`",
+        world.gist
+    );
+    assert!(said.contains(&expected), "{said}");
+    assert_eq!(world.records().len(), records);
+}
+
+#[test]
+fn lease_that_differs_is_warned_about_once() {
+    let world = World::new();
+    let first = world.start_leader("first");
+    let start = world.elector("second").with("LEASE_DURATION", "7s");
+    let second = world.spawn(start);
+    second.await_logged("lease_differs");
+    let records = world.records().len();
+    eventually("it renews", || world.records().len() > records + 3);
+    assert_eq!(second.count_logged("lease_differs"), 1, "{}", second.text());
+    assert_eq!(second.last_logged("lease_differs").text("lease"), "5s");
+    assert!(!first.has_logged("lease_differs"), "{}", first.text());
 }
 
 /// Returns a record as an operator pastes it, without protocol fields.
@@ -236,7 +270,7 @@ fn blank_name_is_kept_or_refused() {
 
 #[test]
 fn locks_in_one_gist_are_independent() {
-    let world = World::with_files(&[("README.md", "locks")]);
+    let world = World::with_files(&[("a.json", "{}"), ("b.json", "{}")]);
     let of = |name: &str, file: &str| world.spawn(world.elector(name).with("GIST_FILE", file));
     world.several_locks.set(true);
     let electors = [of("a", "a.json"), of("b", "b.json")];

@@ -93,6 +93,7 @@ impl Session {
     fn create_file(&mut self) -> Result<Initialized, LockError> {
         let lock = GistOptions::open(&self.options, &self.election);
         let mut lock = lock.map_err(|error| LockError::Refused(error.to_string()))?;
+        lock.permit_new_election(true);
         for _ in 0..CREATE_ATTEMPTS {
             let observed = read_patiently(&mut lock)?;
             let gist = self.client.target().gist.clone();

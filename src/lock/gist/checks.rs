@@ -150,6 +150,10 @@ impl Run<'_> {
         let name = inspector.file().unwrap_or_default();
         let named = self.session.options.file.is_some();
         let file = file(name, named, inspector.files(), inspector.newest());
+        let file = match inspector.too_much() {
+            Some(what_to_delete) => Finding::warn("file", what_to_delete),
+            None => file,
+        };
         self.add(file);
         self.check_history();
     }

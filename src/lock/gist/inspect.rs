@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::protocol::only_file;
+use super::place::{check_exists, is_missing, only_file};
 use super::reader::{Read, Reader, unavailable};
 use super::rule::EffectiveRevision;
 use super::stored::Stored;
@@ -48,6 +48,8 @@ pub struct Inspector {
     about: About,
     date: Option<i64>,
     newest: Option<Arc<Stored>>,
+    /// Whether the gist does not have the file.
+    missing: bool,
     portions: u32,
 }
 
@@ -63,6 +65,7 @@ impl Inspector {
             about: About::default(),
             date: None,
             newest: None,
+            missing: false,
             portions: 0,
         }
     }
@@ -77,6 +80,12 @@ impl Inspector {
     #[must_use]
     pub fn files(&self) -> &[String] {
         &self.files
+    }
+
+    /// Returns what to delete, if the gist holds too much for the record to be shown with it.
+    #[must_use]
+    pub fn too_much(&self) -> Option<&str> {
+        self.reader.too_much()
     }
 
     /// Returns the gist's owner and visibility, as far as they are known.
@@ -115,7 +124,11 @@ impl Inspector {
     fn take(&mut self, now: Instant, reply: Reply) -> Result<(), LockError> {
         match reply {
             Reply::Gist(page) => self.take_page(now, page),
-            Reply::Revision(text) => self.reader.take_text(text).map(drop),
+            Reply::Revision(text) => {
+                let stored = self.reader.take_text(text)?;
+                self.newest.get_or_insert(stored);
+                Ok(())
+            }
             Reply::Commits(commits) => self.reader.take_older(&commits),
             // Nothing has changed.
             _ => Ok(()),
@@ -125,17 +138,27 @@ impl Inspector {
     fn take_page(&mut self, now: Instant, page: GistPage) -> Result<(), LockError> {
         self.about = page.about.clone();
         self.files.clone_from(&page.files);
-        if self.file.is_none() {
-            self.file = Some(only_file(&page.files)?);
-        }
-        self.newest = Some(self.reader.take_page(now, page)?);
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(only_file(&page.files)?),
+        };
+        check_exists(&page, file)?;
+        self.missing = is_missing(&page, file);
+        self.newest = self.reader.take_page(now, page)?;
         Ok(())
     }
 
     fn read_on(&mut self, now: Instant) -> Result<InspectStep, LockError> {
         loop {
             let effective = match self.reader.read_head(now, true) {
-                Ok(Read::Ask(request)) => return Ok(InspectStep::Ask(request)),
+                Ok(Read::Ask(request)) => {
+                    // The history of the gist's other files may be long.
+                    let without_file = self.reader.without_file().filter(|_| self.missing);
+                    return Ok(match without_file {
+                        Some(effective) => self.inspected(effective),
+                        None => InspectStep::Ask(request),
+                    });
+                }
                 Ok(Read::Known(effective)) => effective,
                 Err(LockError::Unfinished(why)) => match self.reader.foreign_on_top() {
                     Some(effective) => return Ok(self.inspected(effective)),

@@ -22,8 +22,10 @@ mod observed;
 #[expect(clippy::disallowed_methods, reason = "reads the environment")]
 pub mod options;
 mod pages;
+mod place;
 pub mod protocol;
 mod reader;
+mod remarks;
 pub mod revision;
 pub mod rule;
 pub mod scan;
@@ -37,6 +39,7 @@ use std::time::Duration;
 
 use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
+use self::remarks::Remarks;
 use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
@@ -59,6 +62,7 @@ pub struct GistLock {
     identity: String,
     confirm_delay: Duration,
     protocol: GistProtocol,
+    remarks: Remarks,
     client: GistClient,
     clock: fn() -> Instant,
 }
@@ -71,6 +75,7 @@ impl GistLock {
             identity: config.identity,
             confirm_delay: config.confirm_delay,
             protocol: GistProtocol::new(config.protocol),
+            remarks: Remarks::default(),
             client,
             clock,
         }
@@ -80,6 +85,12 @@ impl GistLock {
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.protocol.file()
+    }
+
+    /// Permits or refuses that the file is created in a gist whose other files hold election records, which
+    /// is permitted at first.
+    pub fn permit_new_election(&mut self, permitted: bool) {
+        self.protocol.permit_new_election(permitted);
     }
 
     /// Like [`update`](ResourceLock::update), but writes a checkpoint, also as the first record.
@@ -119,7 +130,12 @@ impl GistLock {
     }
 
     fn drive_write(&mut self, step: Step, timeout: Duration) -> Result<Written, LockError> {
-        match self.drive(step, timeout) {
+        let creates = self.protocol.is_file_missing();
+        let outcome = self.drive(step, timeout);
+        if creates && !self.protocol.is_file_missing() {
+            log::info!(event = "file_created"; "created the record's file in the gist");
+        }
+        match outcome {
             Outcome::Wrote(result) => result,
             Outcome::Got(_) => Err(mixed_up()),
         }
@@ -139,7 +155,9 @@ fn mixed_up() -> LockError {
 impl ResourceLock for GistLock {
     fn get(&mut self, timeout: Duration) -> Result<Observed, LockError> {
         let step = self.protocol.start_get();
-        match self.drive(step, timeout) {
+        let outcome = self.drive(step, timeout);
+        self.remarks.warn(&self.protocol);
+        match outcome {
             Outcome::Got(result) => result,
             Outcome::Wrote(_) => Err(mixed_up()),
         }

@@ -77,7 +77,9 @@ impl GistOptions {
             },
             confirm_delay: self.confirm_delay,
         };
-        Ok(GistLock::new(config, client, BootClock::now))
+        let mut lock = GistLock::new(config, client, BootClock::now);
+        lock.permit_new_election(false);
+        Ok(lock)
     }
 
     /// Opens a client for requests outside of an election.

@@ -16,16 +16,15 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::observed::{ObservedBuilder, content};
+use super::place::{check_exists, is_missing, only_file};
 use super::reader::{Read, Reader, unavailable};
 use super::revision::Revision;
 use super::rule::EffectiveRevision;
-use super::stored::{self, Origin, Stored};
-use super::wire::target::check_file_name;
+use super::stored::{self, Origin, PROTOCOL, Stored};
 use super::wire::{Answer, GistPage, Reply, Request};
 use crate::election::lock::{Content, LockError, Observed, Written};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
 use crate::election::time::Instant;
-use crate::fmt::one_line;
 
 /// Settings of the protocol.
 #[derive(Clone, Debug)]
@@ -91,6 +90,14 @@ pub struct GistProtocol {
     serve_next: bool,
     /// Whether the first answer showed a file that may be written.
     accepted: bool,
+    /// Whether the file may be created beside other elections of the gist.
+    permits_new_election: bool,
+    /// Whether the file was missing in the last answer that showed the gist.
+    missing: bool,
+    /// Whether no setting names the file.
+    only_file: bool,
+    /// Whether no setting names the file, although the gist has others by now.
+    unnamed: bool,
     call: Option<Call>,
 }
 
@@ -106,6 +113,10 @@ impl GistProtocol {
             writes: 0,
             serve_next: false,
             accepted: false,
+            permits_new_election: true,
+            missing: false,
+            only_file: false,
+            unnamed: false,
             call: None,
         }
     }
@@ -114,6 +125,36 @@ impl GistProtocol {
     #[must_use]
     pub fn file(&self) -> Option<&str> {
         self.file.as_deref()
+    }
+
+    /// Permits or refuses that the file is created in a gist whose other files hold election records.
+    pub fn permit_new_election(&mut self, permitted: bool) {
+        self.permits_new_election = permitted;
+    }
+
+    /// Returns whether the file was missing in the last answer that showed the gist.
+    #[must_use]
+    pub fn is_file_missing(&self) -> bool {
+        self.missing
+    }
+
+    /// Returns the file that holds the record if no setting names it and the gist has others by now.
+    #[must_use]
+    pub fn unnamed_file(&self) -> Option<&str> {
+        self.file().filter(|_| self.unnamed)
+    }
+
+    /// Returns what to delete, if the gist holds too much for the record to be shown with it.
+    #[must_use]
+    pub fn too_much(&self) -> Option<&str> {
+        self.reader.too_much()
+    }
+
+    /// Returns the protocol of an elector's effective record, if it is an older one.
+    #[must_use]
+    pub fn older_protocol(&self) -> Option<u64> {
+        let record = self.reader.effective()?.stored.record()?;
+        (record.origin.is_some() && record.protocol < PROTOCOL).then_some(record.protocol)
     }
 
     /// Returns the newest revision up to which everything is known, and the effective revision there.
@@ -226,8 +267,9 @@ impl GistProtocol {
         if let Some(Call::Write(sent)) = &mut self.call {
             sent.answered = true;
         }
-        let stored = self.reader.take_page(now, page)?;
-        self.builder.note(&stored);
+        if let Some(stored) = self.reader.take_page(now, page)? {
+            self.builder.note(&stored);
+        }
         Ok(())
     }
 
@@ -341,10 +383,20 @@ impl GistProtocol {
 
     // ---- the first read, and failures ----
 
-    /// Sets the file at the first answer, and refuses an access token that cannot write.
+    /// Sets the file at the first answer, and refuses a missing one beside other elections and an access
+    /// token that cannot write.
     fn fix_file(&mut self, page: &GistPage) -> Result<(), LockError> {
-        if self.file.is_none() {
-            self.file = Some(only_file(&page.files)?);
+        let file = match &self.file {
+            Some(file) => file,
+            None => {
+                self.only_file = true;
+                self.file.insert(only_file(&page.files)?)
+            }
+        };
+        self.unnamed = self.only_file && page.files.iter().any(|other| other != file);
+        self.missing = is_missing(page, file);
+        if !self.accepted && !self.permits_new_election {
+            check_exists(page, file)?;
         }
         match &page.scopes {
             Some(scopes) if !self.accepted && !scopes.is_empty() && !has_gist_scope(scopes) => {
@@ -387,30 +439,6 @@ impl GistProtocol {
 
 fn wrote(result: Result<Written, LockError>) -> Step {
     Step::Done(Outcome::Wrote(result))
-}
-
-/// Returns the gist's only file.
-///
-/// # Errors
-/// [`LockError::Refused`] if there is another number of files, or its name cannot be used.
-pub(super) fn only_file(files: &[String]) -> Result<String, LockError> {
-    match files {
-        [file] => match check_file_name(file) {
-            Ok(_) => Ok(file.clone()),
-            Err(_) => Err(LockError::Refused(format!(
-                "GIST_FILE: the gist's only file, {}, has a name that cannot be used; name another file, it \
-                 will be created",
-                one_line(file)
-            ))),
-        },
-        [] => Err(LockError::Refused(
-            "GIST_FILE: the gist has no file; name one, it will be created".into(),
-        )),
-        files => Err(LockError::Refused(format!(
-            "GIST_FILE: the gist has several files ({}); name the one that holds the record",
-            one_line(&files.join(", "))
-        ))),
-    }
 }
 
 /// Returns whether an access token with these scopes (`X-OAuth-Scopes`) may write gists.

@@ -4,11 +4,14 @@
 //! which the effective revision is known. A long history is scanned in parts: each call may send a limited
 //! number of requests, and the next call continues.
 
+mod top;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::pages::{PageOutcome, Pages};
+use super::place::{holds_too_much, what_to_delete};
 use super::revision::Revision;
 use super::rule::{
     Base, EffectiveRevision, HistoryScan, Known, Missing, RevisionContent, RevisionContents,
@@ -65,6 +68,9 @@ pub(super) struct Reader {
     commits: Vec<Commit>,
     /// Whether the last of `commits` is the oldest revision of the gist.
     complete: bool,
+    /// Revisions known from before an answer that showed newer ones only, and whether the last of them is
+    /// the oldest. Older pages lead to them.
+    earlier: (Vec<Commit>, bool),
     contents: RevisionContents,
     /// Content that was read last.
     last_content: Option<RevisionContent>,
@@ -80,6 +86,8 @@ pub(super) struct Reader {
     /// Whether only the leader's reserve of requests is left.
     pub(super) only_reserve: bool,
     pages: Pages,
+    /// What to delete, if the gist holds too much for the record to be shown with it.
+    too_much: Option<Arc<str>>,
     /// Whether the base was lost and the elector does not know it yet.
     pub(super) record_lost: bool,
 }
@@ -91,6 +99,7 @@ impl Reader {
             stale_for: STALE_FOR.min(renew_deadline / 2),
             commits: Vec::new(),
             complete: false,
+            earlier: (Vec::new(), false),
             contents: RevisionContents::new(),
             last_content: None,
             scan: HistoryScan::default(),
@@ -101,6 +110,7 @@ impl Reader {
             cursor: Cursor::default(),
             only_reserve: false,
             pages: Pages::new(),
+            too_much: None,
             record_lost: false,
         }
     }
@@ -121,6 +131,11 @@ impl Reader {
         self.newest
     }
 
+    /// Returns what to delete, if the gist holds too much for the record to be shown with it.
+    pub(super) fn too_much(&self) -> Option<&str> {
+        self.too_much.as_deref()
+    }
+
     /// Returns whether the next answer is that of one revision.
     pub(super) fn awaits_text(&self) -> bool {
         self.cursor.asked.is_some()
@@ -137,9 +152,12 @@ impl Reader {
 
     /// Returns the request for the current state of the gist.
     pub(super) fn current(&self) -> Request {
+        // Without an effective revision, the scan continues below the newest known one.
+        let effective = self.effective().map(|effective| effective.commit);
+        let until = effective.or(self.commits.first().copied());
         Request::Gist {
             etag: self.etag.clone(),
-            until: self.effective().map(|effective| effective.commit.revision),
+            until: until.map(|commit| commit.revision),
         }
     }
 
@@ -240,12 +258,13 @@ impl Reader {
 
     // ---- answers ----
 
-    /// Takes the gist from an answer that came at `now`; returns the content of its newest revision.
+    /// Takes the gist from an answer that came at `now`; returns the content of its newest revision, unless
+    /// the gist holds too much for it to be shown.
     pub(super) fn take_page(
         &mut self,
         now: Instant,
         page: GistPage,
-    ) -> Result<Arc<Stored>, LockError> {
+    ) -> Result<Option<Arc<Stored>>, LockError> {
         let head = *page
             .history
             .first()
@@ -258,7 +277,15 @@ impl Reader {
         }
         self.etag = page.etag;
         self.join(page.history);
-        Ok(self.learn(head.revision, page.text))
+        self.too_much = page
+            .text
+            .is_withheld()
+            .then(|| what_to_delete(&page.largest).into());
+        if self.too_much.is_some() {
+            // The revision may show the whole text.
+            return Ok(None);
+        }
+        Ok(Some(self.learn(head.revision, page.text)))
     }
 
     /// Takes the text of the requested revision; returns its content.
@@ -266,6 +293,13 @@ impl Reader {
         let asked = self.cursor.asked.take();
         let revision =
             asked.ok_or_else(|| unavailable("unexpected answer: no text was requested"))?;
+        let is_newest = self.commits.first().map(|commit| commit.revision) == Some(revision);
+        if let Some(too_much) = &self.too_much
+            && is_newest
+            && text.is_withheld()
+        {
+            return Err(holds_too_much(too_much));
+        }
         Ok(self.learn(revision, text))
     }
 
@@ -279,6 +313,7 @@ impl Reader {
                 return Err(unavailable("the gist's history changed while it was read"));
             }
         }
+        self.attach_earlier();
         if self.commits.len() > MOST_COMMITS {
             self.forget();
             return Err(unavailable(format!(
@@ -288,35 +323,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Finds the effective revision where the newest revisions alone show it: a foreign change is effective
-    /// whatever came before it. The leases that it overwrote remain unknown.
-    pub(super) fn foreign_on_top(&self) -> Option<EffectiveRevision> {
-        let differ = |pair: &[Commit]| {
-            let content = |at: usize| self.contents.get(&pair[at].revision);
-            Some(content(0)?.text != content(1)?.text)
-        };
-        let mut pairs = self.commits.windows(2).map(differ);
-        let at = pairs.position(|differs| differs != Some(false))?;
-        let changed = self.contents.get(&self.commits[at].revision)?;
-        if changed.stored.origin().is_some() {
-            return None;
-        }
-        let top = Known {
-            commits: &self.commits[..=at + 1],
-            complete: true,
-            contents: &self.contents,
-        };
-        let effective = resolve(top, None, &mut HistoryScan::default()).ok()?;
-        Some(EffectiveRevision {
-            settled: false,
-            ..effective
-        })
-    }
-
     /// Drops the known history, because it does not hold any more or is of no use.
     pub(super) fn forget(&mut self) {
         self.commits.clear();
         self.complete = false;
+        self.earlier = (Vec::new(), false);
         self.etag = None;
         self.pages = Pages::new();
     }
@@ -325,9 +336,12 @@ impl Reader {
     fn join(&mut self, mut newer: Vec<Commit>) {
         let old_head = self.commits.first().map(|commit| commit.revision);
         let Some(overlap) = old_head.and_then(|head| position(&newer, head)) else {
-            self.complete = false;
-            self.commits = newer;
-            return;
+            let old = std::mem::replace(&mut self.commits, newer);
+            let complete = std::mem::take(&mut self.complete);
+            if old.len() > self.earlier.0.len() {
+                self.earlier = (old, complete);
+            }
+            return self.attach_earlier();
         };
         if newer.len() - overlap < self.commits.len() {
             newer.truncate(overlap);
@@ -338,11 +352,24 @@ impl Reader {
         self.commits = newer;
     }
 
+    /// Continues the known revisions by those known earlier, once they reach one of them: the revisions
+    /// below a revision never change.
+    fn attach_earlier(&mut self) {
+        let (earlier, complete) = &mut self.earlier;
+        let last = self.commits.last().map(|commit| commit.revision);
+        if let Some(at) = last.and_then(|last| position(earlier, last)) {
+            self.complete |= *complete;
+            self.commits.extend(earlier.drain(..).skip(at + 1));
+        }
+    }
+
     fn learn(&mut self, revision: Revision, text: Text) -> Arc<Stored> {
-        if self.contents.len() >= self.commits.len() + SEARCH_DEPTH {
+        let known = self.commits.len() + self.earlier.0.len();
+        if self.contents.len() >= known + SEARCH_DEPTH {
             // A service that keeps showing other revisions must not fill the memory with them. The
             // known ones are kept for the answer that shows them again.
-            let kept: HashSet<Revision> = self.commits.iter().map(|c| c.revision).collect();
+            let known = self.commits.iter().chain(&self.earlier.0);
+            let kept: HashSet<Revision> = known.map(|commit| commit.revision).collect();
             self.contents.retain(|revision, _| kept.contains(revision));
         }
         // Writes to other files repeat the text that was read last.
@@ -471,6 +498,7 @@ impl Reader {
         // Writes to other files may have piled up on top of it without limit.
         self.complete &= self.commits.len() <= SEARCH_DEPTH;
         self.commits.truncate(SEARCH_DEPTH);
+        self.earlier = (Vec::new(), false);
         let commits = &self.commits;
         self.contents
             .retain(|revision, _| position(commits, *revision).is_some());

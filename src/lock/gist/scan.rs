@@ -30,7 +30,9 @@ use std::collections::BTreeSet;
 
 use self::known::KnownHistory;
 use super::pages::{PageOutcome, Pages};
-use super::protocol::only_file;
+use super::place::{
+    check_exists, holds_too_much, is_missing, not_created, only_file, what_to_delete,
+};
 use super::revision::Revision;
 use super::rule::{
     Base, EffectiveRevision, Known, Missing, RevisionContent, RevisionContents, resolve_unsettled,
@@ -60,6 +62,8 @@ pub struct HistoryScan {
     pages_left: u32,
     /// Whether the service did not show the gist with its whole history.
     shows_part: bool,
+    /// Reason why nothing can be read if the newest two revisions do not show the file, or show it cut.
+    unusable: Option<LockError>,
     asked: Asked,
     pages: Pages,
     contents: RevisionContents,
@@ -90,6 +94,7 @@ impl HistoryScan {
             requests: 0,
             pages_left: 0,
             shows_part: false,
+            unusable: None,
             asked: Asked::Nothing,
             pages: Pages::new(),
             contents: RevisionContents::new(),
@@ -138,10 +143,7 @@ impl HistoryScan {
                 Ok(())
             }
             (Asked::Page, Ok(Reply::Commits(page))) => self.take_page(&page),
-            (Asked::Text(revision), Ok(Reply::Revision(text))) => {
-                self.learn(revision, text);
-                Ok(())
-            }
+            (Asked::Text(revision), Ok(Reply::Revision(text))) => self.take_text(revision, text),
             (Asked::Text(revision), Err(LockError::NotFound(_))) => {
                 self.unreadable.insert(revision);
                 Ok(())
@@ -170,15 +172,24 @@ impl HistoryScan {
     }
 
     fn take_gist(&mut self, page: GistPage) -> Result<(), LockError> {
-        if self.file.is_none() {
-            self.file = Some(only_file(&page.files)?);
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(only_file(&page.files)?),
+        };
+        check_exists(&page, file)?;
+        if is_missing(&page, file) {
+            self.unusable = Some(not_created(&page, file));
+        } else if page.text.is_withheld() {
+            self.unusable = Some(holds_too_much(&what_to_delete(&page.largest)));
         }
         let head = page.history.first().copied();
         let head = head.ok_or_else(|| {
             LockError::Unavailable("the gist service shows the gist without its history".into())
         })?;
         self.history.commits = page.history;
-        self.learn(head.revision, page.text);
+        if !page.text.is_withheld() {
+            self.learn(head.revision, page.text);
+        }
         if let Ok(effective) = self.resolve_at(0) {
             self.history.settle(0, effective);
         }
@@ -205,6 +216,19 @@ impl HistoryScan {
         Ok(())
     }
 
+    /// Takes the text of a requested revision. The first one that is requested shows whether a file that
+    /// the newest revision does not show is of use.
+    fn take_text(&mut self, revision: Revision, text: Text) -> Result<(), LockError> {
+        if let Some(error) = self.unusable.take()
+            && (text == Text::Missing || text.is_withheld())
+        {
+            self.unusable = Some(error.clone());
+            return Err(error);
+        }
+        self.learn(revision, text);
+        Ok(())
+    }
+
     fn learn(&mut self, revision: Revision, text: Text) {
         self.contents.insert(revision, RevisionContent::new(text));
     }
@@ -225,7 +249,7 @@ impl HistoryScan {
             });
         }
         loop {
-            if !self.history.complete && self.pages_left > 0 {
+            if !self.history.complete && self.pages_left > 0 && self.unusable.is_none() {
                 self.pages_left -= 1;
                 self.asked = Asked::Page;
                 let (page, per_page) = self.pages.next(self.history.commits.len());
@@ -238,6 +262,7 @@ impl HistoryScan {
             if self.history.complete {
                 return None;
             }
+            self.unusable = None;
             // Everything listed is settled, and requests are left for older revisions.
             self.pages_left = (self.left() / 2).max(1);
         }

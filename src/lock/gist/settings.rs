@@ -19,7 +19,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "GIST_FILE",
         "the gist's only file",
-        "the file in it, one per lock; created if it does not exist",
+        "the file in it, one per lock; created unless another file holds an election",
     ),
     Setting::new(
         "GITHUB_API_TOKEN",

@@ -25,6 +25,10 @@ use head::{Asked, Head, unclear};
 use parse::{History, Want};
 pub use target::{GistId, Target};
 
+/// Length in bytes from which a cut text counts as cut because of its own length. GitHub shows 1 MB of such a
+/// text.
+const LONGEST_WITHHELD: usize = 500_000;
+
 /// A request to the gist API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
@@ -96,12 +100,18 @@ pub struct GistPage {
     pub etag: Option<Arc<str>>,
     /// Names of the gist's files, a few of them if there are many.
     pub files: Vec<String>,
+    /// Names of other files that hold election records, a few of them if there are many.
+    pub elections: Vec<String>,
+    /// Largest other files, at most three, and their sizes in bytes.
+    pub largest: Vec<(String, u64)>,
     /// Text of the lock's file; of the first file if none was named.
     pub text: Text,
     /// Newest revisions, newest first. More may exist below the last one.
     pub history: Vec<Commit>,
     /// Scopes of the access token (`X-OAuth-Scopes`), if the server states them.
     pub scopes: Option<Arc<str>>,
+    /// Id, for display.
+    pub id: Option<Arc<str>>,
     /// Owner and visibility.
     pub about: About,
 }
@@ -134,6 +144,14 @@ pub enum Text {
     Whole(Arc<str>),
     /// The beginning of a text that is too large for the API.
     Cut(Arc<str>),
+}
+
+impl Text {
+    /// Returns whether the text was cut although it is short: the gist holds too much.
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
+        matches!(self, Text::Cut(beginning) if beginning.len() < LONGEST_WITHHELD)
+    }
 }
 
 /// Converts an HTTP answer to `request`. Reads no more of the body than needed.

@@ -211,3 +211,44 @@ fn racing_other_files_cost_no_lease() {
         thread.join().unwrap();
     }
 }
+
+#[test]
+fn missing_file_beside_election_is_refused() {
+    let rig = Rig::with(&[("leader.json", "{}"), ("notes.txt", "hello")]);
+    create(&mut rig.lock("a"), "baz", 1);
+    let patches = rig.patches();
+    let mut mistyped = rig.lock_on("b", Some("leader.jsn"));
+    mistyped.permit_new_election(false);
+    for result in [
+        try_get(&mut mistyped).map(drop),
+        mistyped.create(&record("bing", 1), PATIENCE).map(drop),
+    ] {
+        let Err(LockError::Refused(why)) = result else {
+            panic!("{result:?}");
+        };
+        let expected = format!(
+            "gist {} has no file leader.jsn; its elections are in leader.json; create another one with \
+             `elector init`",
+            rig.id
+        );
+        assert!(why.contains(&expected), "{why}");
+    }
+    assert_eq!(rig.patches(), patches);
+}
+
+#[test]
+fn file_deleted_later_is_not_refused() {
+    let rig = Rig::new();
+    let mut lock = rig.lock("a");
+    lock.permit_new_election(false);
+    create(&mut lock, "baz", 4);
+    rig.service
+        .edit(&rig.id, |files| {
+            let record = files.remove(FILE).unwrap();
+            files.insert("copy.json".into(), record);
+        })
+        .unwrap();
+    let observed = get(&mut lock);
+    assert_eq!(observed.content, Content::Deleted);
+    assert_eq!(observed.highest_fencing_token, Some(4));
+}

@@ -169,3 +169,35 @@ fn long_absence_starts_over_within_bounds() {
     assert!(requests <= 5, "{requests}");
     update(&mut away, "bing", 700);
 }
+
+#[test]
+fn burst_between_reads_keeps_scan() {
+    for faults in ["{}", r#"{"history_cap":30}"#, r#"{"history_cap":1}"#] {
+        let rig = Rig::new();
+        create(&mut rig.lock("a"), "baz", 50);
+        paste_many(&rig, 400);
+        rig.faults(faults);
+        let mut fresh = rig.lock("fresh");
+        let mut calls = 0;
+        let (observed, requests) = rig.counting(|| {
+            loop {
+                calls += 1;
+                match try_get(&mut fresh) {
+                    Ok(observed) => return observed,
+                    Err(error) => assert!(calls < 100, "{error}"),
+                }
+                if [3, 13, 14, 19].contains(&calls) {
+                    // More than one answer shows.
+                    paste_many(&rig, 40);
+                }
+            }
+        });
+        assert_eq!(observed.highest_fencing_token, Some(50));
+        let revisions = rig.depth() as u64;
+        let pages = 4 + 4 * 3;
+        assert!(
+            requests <= revisions + calls + pages,
+            "{faults}: {requests} requests for {revisions} revisions in {calls} calls"
+        );
+    }
+}

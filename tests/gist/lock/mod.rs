@@ -12,3 +12,4 @@ mod revisions;
 mod rule;
 mod storm;
 mod support;
+mod withheld;

@@ -3,12 +3,14 @@
 //!
 //! The keys may come in any order. Any malformed part makes the whole answer unusable; nothing is guessed.
 
+mod files;
+mod object;
+mod state;
+
 use std::fmt;
 use std::io::{self, BufReader, Read};
-use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::de::IoRead;
@@ -16,9 +18,16 @@ use serde_json::error::Category;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use self::files::FilesVisitor;
+use self::object::Object;
+#[cfg(test)]
+use self::state::NAMES_KEPT;
+use self::state::{ENOUGH, State};
 use super::target::GistId;
 use super::{Commit, GistPage, Revision, Text};
 use crate::fmt::one_line;
+
+pub use self::state::{History, Want};
 
 /// Longest body that is read, in bytes after decompression: more than a day of history at 1 kB an entry,
 /// and small enough for a request's timeout.
@@ -36,39 +45,11 @@ pub const WHOLE_HISTORY: usize = 20_000;
 /// Most files that GitHub lists of a gist. Beyond them, an unlisted file may exist.
 const MOST_FILES: usize = 300;
 
-/// File names that are kept, enough for a message.
-const NAMES_KEPT: usize = 16;
-
 /// Most bytes of a failure's body that are searched for its message.
 const LONGEST_FAILURE: u64 = 64 * 1024;
 
-/// Most characters of a login that are kept; GitHub's have at most 39.
+/// Most characters of an id or a login that are kept; GitHub's have at most 39.
 const LONGEST_LOGIN: usize = 100;
-
-/// Text of the internal error that ends the reading of a complete answer.
-const ENOUGH: &str = "nothing more is needed";
-
-/// The requested part of a gist's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Want<'a> {
-    /// Name of the file; `None` for the first one listed.
-    pub file: Option<&'a str>,
-    /// Part of the history.
-    pub history: History,
-}
-
-/// The requested part of the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum History {
-    /// No entries.
-    Nothing,
-    /// The newest [`USUAL_HISTORY`] entries.
-    Newest,
-    /// The entries down to this one, at most [`LONGEST_HISTORY`].
-    Until(Revision),
-    /// All entries, at most [`WHOLE_HISTORY`].
-    Shown,
-}
 
 /// Reads a gist, without the parts of the page that come from the headers. Owner and visibility are read
 /// if they precede the other parts, as in GitHub's answers.
@@ -151,6 +132,10 @@ pub fn read_message(body: impl Read) -> String {
     text.into_owned()
 }
 
+fn cut(name: &str) -> String {
+    name.chars().take(LONGEST_LOGIN).collect()
+}
+
 /// Parses a time such as `2020-04-27T17:24:06Z`; returns seconds since the Unix epoch.
 fn unix_seconds(text: &str) -> Option<i64> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
@@ -210,74 +195,6 @@ impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Seed<V> {
     }
 }
 
-/// A value that must be a JSON object: serde would also accept a list of the fields' values.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_map(Fields(PhantomData)).map(Object)
-    }
-}
-
-struct Fields<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map))
-    }
-}
-
-/// Progress in reading a gist.
-struct State<'a> {
-    want: Want<'a>,
-    page: GistPage,
-    listed: usize,
-    text_read: bool,
-    files_read: bool,
-    history_read: bool,
-}
-
-impl<'a> State<'a> {
-    fn new(want: Want<'a>) -> Self {
-        State {
-            want,
-            page: GistPage::default(),
-            listed: 0,
-            text_read: false,
-            files_read: false,
-            history_read: want.history == History::Nothing,
-        }
-    }
-
-    /// Returns whether nothing more is needed. Without a named file all names are needed, because the
-    /// caller checks whether the file is the only one.
-    fn is_complete(&self) -> bool {
-        self.history_read && self.has_file()
-    }
-
-    fn has_file(&self) -> bool {
-        self.files_read || (self.text_read && self.want.file.is_some())
-    }
-
-    /// Ends the reading with an error if nothing more is needed.
-    fn go_on<E: Error>(&self) -> Result<(), E> {
-        if self.is_complete() {
-            return Err(E::custom(ENOUGH));
-        }
-        Ok(())
-    }
-
-    fn is_ours(&self, name: &str) -> bool {
-        self.want.file.map_or(self.listed == 0, |ours| ours == name)
-    }
-}
-
 struct GistVisitor<'s, 'a>(&'s mut State<'a>);
 
 impl<'de> Visitor<'de> for GistVisitor<'_, '_> {
@@ -299,11 +216,14 @@ impl<'de> Visitor<'de> for GistVisitor<'_, '_> {
                     map.next_value_seed(Seed(history_visitor(self.0)))?;
                 }
                 // For display only, so any value is accepted.
+                "id" => {
+                    let id: Value = map.next_value()?;
+                    self.0.page.id = id.as_str().map(|id| cut(id).into());
+                }
                 "public" => self.0.page.about.public = map.next_value::<Value>()?.as_bool(),
                 "owner" => {
                     let owner: Value = map.next_value()?;
                     let login = owner.get("login").and_then(Value::as_str);
-                    let cut = |login: &str| login.chars().take(LONGEST_LOGIN).collect::<String>();
                     self.0.page.about.owner = login.map(|login| cut(login).into());
                 }
                 _ => {
@@ -312,55 +232,6 @@ impl<'de> Visitor<'de> for GistVisitor<'_, '_> {
             }
             self.0.go_on()?;
         }
-        Ok(())
-    }
-}
-
-struct FilesVisitor<'s, 'a>(&'s mut State<'a>);
-
-/// A file in the API's format.
-#[derive(Deserialize)]
-struct File {
-    content: Option<String>,
-    truncated: Option<bool>,
-}
-
-impl From<File> for Text {
-    fn from(file: File) -> Text {
-        match (file.content, file.truncated) {
-            (Some(content), None | Some(false)) => Text::Whole(content.into()),
-            // A file without content in the answer still exists.
-            (content, _) => Text::Cut(content.unwrap_or_default().into()),
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for FilesVisitor<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the files of a gist")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let state = self.0;
-        while let Some(name) = map.next_key::<String>()? {
-            if state.is_ours(&name) {
-                if state.text_read {
-                    return Err(A::Error::custom("a file is listed twice"));
-                }
-                state.page.text = map.next_value::<Object<File>>()?.0.into();
-                state.text_read = true;
-                state.go_on()?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-            state.listed += 1;
-            if state.page.files.len() < NAMES_KEPT {
-                state.page.files.push(name);
-            }
-        }
-        state.files_read = true;
         Ok(())
     }
 }

@@ -442,3 +442,37 @@ fn random_bytes_never_panic() {
         assert!(read_gist(&body[..], want(None, History::Newest)).is_err());
     }
 }
+
+#[test]
+fn other_elections_and_largest_files_are_named() {
+    let record = r#""{\"holderIdentity\":\"a\"}""#;
+    let corrupt = r#""\ufeff{\"leaderTransitions\":\"x\"}""#;
+    let others = [
+        file("a.json", record, ""),
+        file("b.json", corrupt, ""),
+        file("package.json", r#""{\"name\":\"b\",\"protocol\":1}""#, ""),
+        r#""cut":{"size":9000000,"truncated":true,"content":""}"#.to_owned(),
+        r#""odd":[7]"#.to_owned(),
+    ];
+    let body = gist(&[&files(&others.join(",")), &history(2)]);
+    let page = read(&body, want(Some("lease.json"), History::Newest)).unwrap();
+    assert_eq!(page.elections, ["a.json", "b.json"]);
+    assert_eq!(page.id.as_deref(), Some("x"));
+    let named: Vec<&str> = page.largest.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(named, ["cut", "a.json", "b.json"]);
+}
+
+#[test]
+fn files_after_cut_one_are_read() {
+    let inside = format!(
+        r#"{},"z.bin":{{"size":9000000,"truncated":true,"content":""}}"#,
+        file("lease.json", r#""""#, r#","truncated":true"#)
+    );
+    for history_wanted in [History::Newest, History::Nothing] {
+        let body = gist(&[&history(2), &files(&inside)]);
+        let page = read(&body, want(Some("lease.json"), history_wanted)).unwrap();
+        assert!(page.text.is_withheld());
+        assert_eq!(page.largest, [("z.bin".to_owned(), 9_000_000)]);
+    }
+    assert!(!Text::Cut("x".repeat(1_000_000).into()).is_withheld());
+}
