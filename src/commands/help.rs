@@ -68,7 +68,7 @@ Settings are environment variables. Each is read as ELECTOR_<NAME> first, then a
         .collect();
     let _ = writeln!(
         text,
-        "With a PROGRAM, {} count only as ELECTOR_<NAME>.\n",
+        "With a PROGRAM, these count only as ELECTOR_<NAME>:\n  {}\n",
         shared.join(", ")
     );
     for setting in settings::all() {

@@ -13,12 +13,12 @@ use super::command::{Arguments, Command, CommandError, CommandResult, FAILED, Op
 use super::settings::Settings;
 use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
-use crate::net::{ProxySettings, Url, WebClient};
+use crate::net::{AccessTokenReader, AccessTokenSource, ProxySettings, WebClient};
 use crate::observe::CandidateInfo;
 use crate::runtime::election::LeaderElection;
 use crate::runtime::endpoints;
 use crate::runtime::logging::{self, LogGuard};
-use crate::runtime::sidecar::Sidecar;
+use crate::runtime::sidecar::{Sidecar, WebhookTarget};
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{self, LeaderCallbacks, Term};
 use crate::system::random::random_seed;
@@ -79,7 +79,7 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let backend = settings.lock.backend();
     let opened = backend.open(&config)?;
     log.identify(&identity, &opened.lock.describe());
-    let webhook = webhook_client(settings).map_err(CommandError::settings)?;
+    let webhook = webhook(settings, opened.lock.describe()).map_err(CommandError::settings)?;
     let sidecar = Sidecar::start(&identity, settings.leader_file.as_deref(), webhook);
     let sidecar = sidecar.map_err(CommandError::settings)?;
     log::info!(
@@ -139,16 +139,24 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     Ok(exit_code(finish, outcome))
 }
 
-/// Returns the URL of the webhook with its client, if there is one.
-fn webhook_client(settings: &Settings) -> Result<Option<(Url, WebClient)>, String> {
+/// Returns the receiver of the webhook, if there is one.
+fn webhook(settings: &Settings, lock: String) -> Result<Option<WebhookTarget>, String> {
     let Some(url) = settings.webhook_url.clone() else {
         return Ok(None);
     };
     let proxy = ProxySettings::read(|name| std::env::var(name).ok());
-    match WebClient::new(&url, settings.ca_file.as_deref(), &proxy) {
-        Ok(client) => Ok(Some((url, client))),
-        Err(error) => Err(format!("WEBHOOK_URL: {error}")),
+    let client = WebClient::new(&url, settings.ca_file.as_deref(), &proxy);
+    let mut client = client.map_err(|error| format!("WEBHOOK_URL: {error}"))?;
+    if let Some(file) = &settings.webhook_token_file {
+        let source = AccessTokenSource::File(file.clone());
+        client = client.with_access_token(AccessTokenReader::open(&source, "WEBHOOK_TOKEN")?);
     }
+    Ok(Some(WebhookTarget {
+        url,
+        client,
+        name: settings.name.clone(),
+        lock,
+    }))
 }
 
 /// Warns if `--try` is shorter than a takeover from a leader that crashed.

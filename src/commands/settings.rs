@@ -10,6 +10,7 @@ mod unknown;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub struct Settings {
     pub workload_health_url: Option<Url>,
     /// Receiver of transitions.
     pub webhook_url: Option<Url>,
+    /// File with the access token that the webhook's receiver checks.
+    pub webhook_token_file: Option<PathBuf>,
     /// Log filter in the syntax of `RUST_LOG`, not checked.
     pub log_filter: String,
     /// Form of the log's lines.
@@ -183,6 +186,7 @@ fn read(
     let leader_file = reader.path("LEADER_FILE");
     let workload_health_url = workload_health_url(&mut reader);
     let webhook_url = url(&mut reader, "WEBHOOK_URL");
+    let webhook_token_file = webhook_token_file(&mut reader, webhook_url.as_ref());
     let log_filter = reader.text("RUST_LOG").ok().flatten();
     let log_format = reader.parsed("LOG_FORMAT", "use text or json", LogFormat::parse);
     match lock {
@@ -200,6 +204,7 @@ fn read(
                 leader_file,
                 workload_health_url,
                 webhook_url,
+                webhook_token_file,
                 log_filter: log_filter.map_or_else(|| "info".to_owned(), |found| found.value),
                 log_format: log_format.unwrap_or_default(),
                 warnings: reader.into_warnings(),
@@ -318,6 +323,36 @@ fn workload_health_url(reader: &mut Reader<'_>) -> Option<Url> {
          address of this machine with http://, like http://127.0.0.1:8080/healthz"
     ));
     None
+}
+
+/// Reads the path of the webhook's access token. Why it must contain a `/`: a path is shown in messages, and
+/// an access token must not be.
+fn webhook_token_file(reader: &mut Reader<'_>, url: Option<&Url>) -> Option<PathBuf> {
+    let found = reader.raw("WEBHOOK_TOKEN_FILE")?;
+    let variable = found.variable;
+    if !found.value.as_bytes().contains(&b'/') {
+        reader.problem(format!(
+            "{variable} is not a path with a `/` (not shown); put the access token into a file, and give \
+             its path"
+        ));
+        return None;
+    }
+    match url {
+        None => reader.warning(format!(
+            "{variable}: not used, because there is no WEBHOOK_URL; set that too, or unset this"
+        )),
+        Some(url) if url.has_password() => {
+            reader.problem(format!(
+                "{variable}: WEBHOOK_URL contains a user name or password too; remove one of them"
+            ));
+        }
+        Some(url) if !url.is_https() && !is_loopback(url.host()) => reader.warning(format!(
+            "{variable}: the access token is sent to {} unencrypted; use https://",
+            url.host()
+        )),
+        Some(_) => {}
+    }
+    Some(PathBuf::from(found.value))
 }
 
 fn url(reader: &mut Reader<'_>, name: &str) -> Option<Url> {

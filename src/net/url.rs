@@ -36,6 +36,13 @@ impl Url {
         self.0.scheme_str() == Some("https")
     }
 
+    /// Returns whether the URL contains a user name or password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        let authority = self.0.authority();
+        authority.is_some_and(|authority| authority.as_str().contains('@'))
+    }
+
     /// Returns the host's name or address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -6,9 +6,11 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
+use ureq::http::header::{AUTHORIZATION, HeaderValue};
 use ureq::http::{Method, Request, Response};
 use ureq::{AsSendBody, Body};
 
+use super::access_token::AccessTokenReader;
 use super::agent::{Agent, CallError, Deadline, Effect, SetupError};
 use super::proxy::ProxySettings;
 use super::url::Url;
@@ -23,6 +25,7 @@ const ACCEPT_JSON: (&str, &str) = ("accept", "application/json");
 pub struct WebClient {
     url: Url,
     agent: Agent,
+    access_token: Option<AccessTokenReader>,
 }
 
 impl WebClient {
@@ -40,7 +43,15 @@ impl WebClient {
         Ok(WebClient {
             url: url.clone(),
             agent: Agent::new(url.destination(&host), ca_file, proxy)?,
+            access_token: None,
         })
+    }
+
+    /// Adds an access token, which every request carries as a bearer token.
+    #[must_use]
+    pub fn with_access_token(mut self, access_token: AccessTokenReader) -> WebClient {
+        self.access_token = Some(access_token);
+        self
     }
 
     /// Sends a GET request. Returns the status of the response, within `timeout` or very soon after.
@@ -114,6 +125,13 @@ impl WebClient {
             .header("connection", "close");
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        if let Some(access_token) = &mut self.access_token {
+            let bearer = format!("Bearer {}", access_token.current().expose());
+            let bearer = HeaderValue::from_str(&bearer);
+            let mut bearer = bearer.map_err(|error| CallError::NotSent(error.to_string()))?;
+            bearer.set_sensitive(true);
+            request = request.header(AUTHORIZATION, bearer);
         }
         let request = request.body(body);
         let request = request.map_err(|error| CallError::NotSent(error.to_string()))?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::election::LeaderElection;
 use super::leader_file::LeaderFile;
 use super::webhook::Webhook;
-use crate::net::{Url, WebClient};
+pub use super::webhook::WebhookTarget;
 
 /// Longest wait for the disk and for the webhook's receiver when an election ends.
 const LAST_WRITE: Duration = Duration::from_millis(500);
@@ -33,8 +33,7 @@ pub struct Sidecar {
 impl Sidecar {
     /// Removes the leader file that an earlier process left, and starts the threads.
     ///
-    /// `leader_file` is the path of the file, `webhook` the URL that gets a POST at every transition, with
-    /// its client.
+    /// `leader_file` is the path of the file, `webhook` the receiver that gets a POST at every transition.
     ///
     /// # Errors
     /// If the file cannot be written or is a foreign one, or the system has no thread left. The text says
@@ -42,10 +41,10 @@ impl Sidecar {
     pub fn start(
         identity: &str,
         leader_file: Option<&Path>,
-        webhook: Option<(Url, WebClient)>,
+        webhook: Option<WebhookTarget>,
     ) -> Result<Self, String> {
         let leader_file = leader_file.map(|path| LeaderFile::start(path, identity));
-        let webhook = webhook.map(|(url, client)| Webhook::start(url, client, identity));
+        let webhook = webhook.map(|target| Webhook::start(target, identity));
         Ok(Sidecar {
             leader_file: leader_file.transpose()?.map(Arc::new),
             webhook: webhook.transpose()?.map(Arc::new),

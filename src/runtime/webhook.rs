@@ -6,30 +6,21 @@
 //!                                                                 └───┘
 //! ```
 //!
-//! Every message has the same keys, with null where a key does not apply:
-//!
-//! | key | |
-//! |---|---|
-//! | `event` | `started_leading`, `stopped_leading`, `new_leader` |
-//! | `identity` | identity of this candidate |
-//! | `leader` | identity of the leader as far as known: this candidate for `started_leading`, any holder (empty for none) for `new_leader` |
-//! | `fencingToken` | fencing token of the term that began, ended or was observed |
-//! | `reason` | reason for the end of a term |
-//! | `time` | time of the transition by this machine's clock (RFC 3339) |
+//! [`message`] owns the messages.
 //!
 //! Messages come in order. After a lost answer a message comes twice. The URL is a secret, and is logged
 //! without its path.
+
+mod message;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant as Monotonic};
 
-use serde_json::json;
-
-use super::transitions::{NEW_LEADER, STARTED_LEADING, STOPPED_LEADING, Transition};
+use self::message::Messages;
+use super::transitions::Transition;
 use crate::net::{Url, WebClient};
-use crate::system::clock::utc_timestamp_millis;
 use crate::system::monitor::Monitor;
 
 /// Largest number of queued messages: a day of a healthy election, minutes of an unhealthy one.
@@ -42,6 +33,19 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Pause before the second try. It doubles before each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Receiver of the messages, and the names in them.
+#[derive(Debug)]
+pub struct WebhookTarget {
+    /// URL that gets the messages.
+    pub url: Url,
+    /// Client for that URL.
+    pub client: WebClient,
+    /// Name of the election.
+    pub name: String,
+    /// Description of the lock.
+    pub lock: String,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -58,19 +62,19 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Webhook {
     shared: Arc<Monitor<State>>,
-    identity: String,
+    messages: Monitor<Messages>,
 }
 
 impl Webhook {
-    /// Starts the thread that sends to `url` by `client`.
+    /// Starts the thread that sends to `target`.
     ///
     /// # Errors
     /// If the system has no thread left.
-    pub(super) fn start(url: Url, client: WebClient, identity: &str) -> Result<Self, String> {
+    pub(super) fn start(target: WebhookTarget, identity: &str) -> Result<Self, String> {
         let shared = Arc::new(Monitor::default());
         let mut sender = Sender {
-            client,
-            url,
+            client: target.client,
+            url: target.url,
             shared: Arc::clone(&shared),
             failing: false,
         };
@@ -80,13 +84,13 @@ impl Webhook {
             .map_err(|error| format!("no thread left: {error}"))?;
         Ok(Webhook {
             shared,
-            identity: identity.to_owned(),
+            messages: Monitor::new(Messages::new(identity, target.name, target.lock)),
         })
     }
 
     /// Queues the message for a transition, without blocking.
     pub(super) fn transition(&self, transition: &Transition) {
-        let Some(message) = message(&self.identity, transition) else {
+        let Some(message) = self.messages.lock().of(transition) else {
             return;
         };
         self.shared.change(|state| {
@@ -121,37 +125,6 @@ impl Drop for Webhook {
             state.deadline.get_or_insert_with(Monotonic::now);
         });
     }
-}
-
-/// Returns the message for a transition, if it has one.
-fn message(identity: &str, transition: &Transition) -> Option<String> {
-    let (event, leader, fencing_token, reason) = match transition {
-        Transition::StartedLeading { fencing_token, .. } => {
-            (STARTED_LEADING, Some(identity), Some(*fencing_token), None)
-        }
-        Transition::StoppedLeading {
-            fencing_token,
-            reason,
-            ..
-        } => {
-            let reason = Some(reason.as_str());
-            (STOPPED_LEADING, None, Some(*fencing_token), reason)
-        }
-        Transition::NewLeader {
-            identity: leader,
-            fencing_token,
-        } => (NEW_LEADER, Some(leader.as_str()), *fencing_token, None),
-        Transition::Renewed { .. } | Transition::TermOver { .. } => return None,
-    };
-    let message = json!({
-        "event": event,
-        "identity": identity,
-        "leader": leader,
-        "fencingToken": fencing_token,
-        "reason": reason,
-        "time": utc_timestamp_millis(),
-    });
-    Some(message.to_string())
 }
 
 /// The thread that sends.
@@ -251,18 +224,25 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::election::time::Instant;
     use crate::net::ProxySettings;
 
     fn webhook(url: &str) -> Webhook {
         let url: Url = url.parse().unwrap();
         let client = WebClient::new(&url, None, &ProxySettings::default()).unwrap();
-        Webhook::start(url, client, "me").unwrap()
+        let target = WebhookTarget {
+            url,
+            client,
+            name: "a".into(),
+            lock: "gist 1".into(),
+        };
+        Webhook::start(target, "me").unwrap()
     }
 
-    fn leader(fencing_token: u64) -> Transition {
-        Transition::NewLeader {
-            identity: "you".into(),
-            fencing_token: Some(fencing_token),
+    fn term_started(fencing_token: u64) -> Transition {
+        Transition::StartedLeading {
+            fencing_token,
+            valid_until: Instant::BOOT,
         }
     }
 
@@ -273,7 +253,7 @@ mod tests {
         let webhook = webhook(&format!("http://{}/", listener.local_addr().unwrap()));
         let started = Monotonic::now();
         for fencing_token in 0..200 {
-            webhook.transition(&leader(fencing_token));
+            webhook.transition(&term_started(fencing_token));
         }
         assert!(
             started.elapsed() < TRY_TIMEOUT,
@@ -294,13 +274,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let webhook = webhook(&format!("http://{}/", listener.local_addr().unwrap()));
         for fencing_token in 0..10 {
-            webhook.transition(&leader(fencing_token));
+            webhook.transition(&term_started(fencing_token));
         }
         let started = Monotonic::now();
         webhook.finish(Duration::from_millis(50));
         assert!(started.elapsed() < TRY_TIMEOUT);
         let waiting = webhook.shared.lock().queue.len();
-        webhook.transition(&leader(10));
+        webhook.transition(&term_started(10));
         assert!(webhook.shared.lock().queue.len() <= waiting);
     }
 

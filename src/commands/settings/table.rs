@@ -26,7 +26,7 @@ const SETTINGS: &[Setting] = &[
     Setting::new(
         "LOCK_NAME",
         "the lock's own name",
-        "name of the election on the page",
+        "name of the election on the page and in webhook messages",
     ),
     Setting::new(
         "LEASE_DURATION",
@@ -90,6 +90,12 @@ const SETTINGS: &[Setting] = &[
         "WEBHOOK_URL",
         "none",
         "URL that gets a JSON POST at every transition",
+    )
+    .shared(),
+    Setting::new(
+        "WEBHOOK_TOKEN_FILE",
+        "none",
+        "file with a bearer token for it; read again when it changes",
     )
     .shared(),
     Setting::new(

@@ -249,7 +249,9 @@ fn non_utf_8_value_names_its_variable() {
             .collect();
         variables.push((row.name, broken.clone()));
         let read = read_os(&variables);
-        if ["GITHUB_API_TOKEN_FILE", "SSL_CERT_FILE", "LEADER_FILE"].contains(&row.name) {
+        if row.name == "WEBHOOK_TOKEN_FILE" {
+            assert!(read.unwrap_err().problems[0].contains("not a path with a `/`"));
+        } else if ["GITHUB_API_TOKEN_FILE", "SSL_CERT_FILE", "LEADER_FILE"].contains(&row.name) {
             assert!(
                 read.is_ok(),
                 "{} is a path, which may hold any bytes",
@@ -380,4 +382,29 @@ fn bad_addresses_are_refused() {
     ] {
         assert!(read(&[("WORKLOAD_HEALTH_URL", here)]).is_ok(), "{here}");
     }
+}
+
+#[test]
+fn webhook_token_file_is_checked() {
+    let url = |url: &'static str| ("WEBHOOK_URL", url);
+    let file = ("WEBHOOK_TOKEN_FILE", "/run/token");
+    let settings = read(&[url("https://hooks.example.com/"), file]).unwrap();
+    assert_eq!(settings.webhook_token_file, Some("/run/token".into()));
+    assert_eq!(settings.warnings(), [""; 0]);
+    for (variables, part) in [
+        (vec![file], "there is no WEBHOOK_URL"),
+        (vec![url("http://hooks.example.com/"), file], "unencrypted"),
+    ] {
+        let settings = read(&variables).unwrap();
+        assert!(settings.warnings()[0].contains(part), "{part}");
+    }
+    let settings = read(&[url("http://127.0.0.1:1/"), file]).unwrap();
+    assert_eq!(settings.warnings(), [""; 0]);
+    assert_problem(
+        &[url("https://me:hunter2@hooks.example.com/"), file],
+        &["WEBHOOK_TOKEN_FILE: WEBHOOK_URL contains a user name"],
+    );
+    let problems = problems(&[("ELECTOR_WEBHOOK_TOKEN_FILE", "xoxb-hunter2")]);
+    assert!(problems[0].starts_with("ELECTOR_WEBHOOK_TOKEN_FILE is not a path"));
+    assert!(!problems[0].contains("hunter2"));
 }

@@ -8,3 +8,4 @@ mod receiver;
 mod refused;
 mod transitions;
 mod webhook;
+mod webhook_messages;
