@@ -7,7 +7,7 @@ use super::settings;
 use super::table::COMMANDS;
 
 /// More options than this are not listed in the usage line.
-const MOST_IN_USAGE: usize = 3;
+const MOST_IN_USAGE: usize = 2;
 
 /// A longer label of an option has a line of its own.
 const LONGEST_LABEL: usize = 24;

@@ -37,8 +37,8 @@ and only then.",
     operands: Operands::Program,
     notes: "\
 Exit codes: 0 stopped on request, 1 failed while running, 2 wrong usage or settings,
-75 did not lead (--try, --unless-led-within); otherwise the program's own (126 it
-cannot be executed, 127 it was not found, 128+n it was killed by signal n).",
+75 or CODE did not lead (--try, --unless-led-within); otherwise the program's own
+(126 it cannot be executed, 127 it was not found, 128+n it was killed by signal n).",
     run,
 };
 
@@ -79,6 +79,7 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let backend = settings.lock.backend();
     let opened = backend.open(&config)?;
     log.identify(&identity, &opened.lock.describe());
+    let else_exit = options.else_exit.unwrap_or(DID_NOT_LEAD);
     let webhook = webhook(settings, opened.lock.describe()).map_err(CommandError::settings)?;
     let sidecar = Sidecar::start(&identity, settings.leader_file.as_deref(), webhook);
     let sidecar = sidecar.map_err(CommandError::settings)?;
@@ -136,7 +137,7 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
         return Ok(ExitCode::from(signals::KILLED));
     }
     let outcome = workload.and_then(|workload| workload.outcome());
-    Ok(exit_code(finish, outcome))
+    Ok(exit_code(finish, outcome, else_exit))
 }
 
 /// Returns the receiver of the webhook, if there is one.
@@ -184,8 +185,9 @@ impl LeaderCallbacks for WorkloadCallbacks {
 }
 
 /// Returns the exit code of a workload that ended without being told to, or else the election's.
-fn exit_code(finish: Finish, workload: Option<Outcome>) -> ExitCode {
-    let code = finish_code(finish);
+/// `else_exit` is the code if another candidate leads or led.
+fn exit_code(finish: Finish, workload: Option<Outcome>, else_exit: u8) -> ExitCode {
+    let code = finish_code(finish, else_exit);
     match workload {
         _ if finish == Finish::WorkloadStuck => code,
         // Always fits: it is the code of a process.
@@ -196,7 +198,7 @@ fn exit_code(finish: Finish, workload: Option<Outcome>) -> ExitCode {
 }
 
 /// Logs why the election ended, unless it was stopped, and returns the exit code.
-fn finish_code(finish: Finish) -> ExitCode {
+fn finish_code(finish: Finish, else_exit: u8) -> ExitCode {
     match finish {
         Finish::Stopped => ExitCode::SUCCESS,
         Finish::NotReleased => {
@@ -211,7 +213,7 @@ fn finish_code(finish: Finish) -> ExitCode {
             ExitCode::from(DID_NOT_LEAD)
         }
         // The election has logged who leads or led.
-        Finish::LedRecently => ExitCode::from(DID_NOT_LEAD),
+        Finish::LedRecently => ExitCode::from(else_exit),
         Finish::LostLease => {
             log::warn!(
                 event = "exiting";

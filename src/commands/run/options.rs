@@ -4,10 +4,14 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::commands::command::{Arguments, CommandOption, UsageError};
-use crate::fmt::duration;
+use crate::fmt::{duration, quoted};
 
 const TRY: &str = "--try";
 const UNLESS_LED_WITHIN: &str = "--unless-led-within";
+const ELSE_EXIT: &str = "--else-exit";
+
+/// Greatest exit code to choose. Those above mean that a program could not be run, or was killed.
+const MAX_CODE: u8 = 125;
 
 /// The options.
 pub(super) const OPTIONS: &[CommandOption] = &[
@@ -16,6 +20,11 @@ pub(super) const OPTIONS: &[CommandOption] = &[
         UNLESS_LED_WITHIN,
         "D",
         "exit if any candidate has led within D: for cron\nin several clusters",
+    ),
+    CommandOption::value(
+        ELSE_EXIT,
+        "CODE",
+        "exit with this code, not 75, because of that: 0 for\na CronJob",
     ),
 ];
 
@@ -26,6 +35,8 @@ pub(super) struct RunOptions {
     pub(super) try_for: Option<Duration>,
     /// Time for which no candidate may have led.
     pub(super) unless_led_within: Option<Duration>,
+    /// Exit code if one has led, in place of the usual one.
+    pub(super) else_exit: Option<u8>,
     /// Program that runs while this candidate leads, and its arguments; empty for none.
     pub(super) program: Vec<OsString>,
 }
@@ -38,11 +49,32 @@ impl RunOptions {
             let why = "--: no program follows; name the program to run";
             return Err(UsageError::new(why));
         }
+        let unless_led_within = period(args, UNLESS_LED_WITHIN)?;
+        let else_exit = code(args, ELSE_EXIT)?;
+        if else_exit.is_some() && unless_led_within.is_none() {
+            return Err(UsageError::new(format!(
+                "{ELSE_EXIT} has no effect without {UNLESS_LED_WITHIN}; give both"
+            )));
+        }
         Ok(RunOptions {
             try_for: period(args, TRY)?,
-            unless_led_within: period(args, UNLESS_LED_WITHIN)?,
+            unless_led_within,
+            else_exit,
             program,
         })
+    }
+}
+
+fn code(args: &Arguments, option: &str) -> Result<Option<u8>, UsageError> {
+    let Some(text) = args.parsed::<String>(option)? else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(code @ 0..=MAX_CODE) => Ok(Some(code)),
+        _ => Err(UsageError::new(format!(
+            "{option}: {} is not an exit code; give a number from 0 to {MAX_CODE}",
+            quoted(&text)
+        ))),
     }
 }
 
@@ -97,6 +129,10 @@ mod tests {
         assert_eq!(options.unless_led_within, Some(Duration::from_secs(60)));
         assert_eq!(options.program, ["sleep", "--try", "--", "-h"]);
         assert_eq!(parsed_line("").unwrap(), RunOptions::default());
+        for code in [0, 75, 125] {
+            let line = format!("--else-exit {code} --unless-led-within 1m");
+            assert_eq!(parsed_line(&line).unwrap().else_exit, Some(code));
+        }
         assert!(matches!(
             parsed_line("--help"),
             Err(CommandError::HelpRequested)
@@ -111,6 +147,26 @@ mod tests {
             ("--try 5 -- x", "--try: "),
             ("--try 0s", "--try: 0s is zero"),
             ("--try", "--try"),
+            ("--else-exit 0", "without --unless-led-within"),
+            ("--else-exit 0 --try 5s", "without --unless-led-within"),
+            (
+                "--unless-led-within 1h --else-exit 126",
+                "`126` is not an exit code",
+            ),
+            ("--unless-led-within 1h --else-exit 256", "from 0 to 125"),
+            (
+                "--unless-led-within 1h --else-exit=-1",
+                "`-1` is not an exit code",
+            ),
+            (
+                "--unless-led-within 1h --else-exit zero",
+                "--else-exit: `zero`",
+            ),
+            ("--unless-led-within 1h --else-exit=", "--else-exit: ``"),
+            (
+                "--unless-led-within 1h --else-exit",
+                "--else-exit needs a value",
+            ),
             ("--tyr 5s", "did you mean `--try`?"),
             ("-x", "`-x`"),
         ] {

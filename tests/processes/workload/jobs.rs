@@ -64,3 +64,38 @@ fn short_job_runs_once_across_hosts() {
     assert_eq!(codes, [Some(0), Some(75), Some(75)]);
     assert_eq!((scene.count("began"), scene.count("ended")), (1, 1));
 }
+
+#[test]
+fn skipped_job_exits_with_chosen_code() {
+    let scene = Scene::new();
+    let run = |name: &str, options: &[&str], job: &str| {
+        let mut elector = scene.spawn(scene.with_options(name, options, job));
+        (elector.await_exit(), elector)
+    };
+    let options = ["--unless-led-within", "1h", "--else-exit", "0"];
+    // The code of a job that runs is its own.
+    assert_eq!(run("first", &options, "note ran; exit 3").0, Some(3));
+    let (code, second) = run("second", &options, "note ran");
+    assert_eq!(code, Some(0), "{}", second.text());
+    let skipped = second.last_logged("led_recently");
+    assert!(
+        skipped.message().contains("not starting: first led until "),
+        "{}",
+        second.text()
+    );
+    let options = ["--unless-led-within", "1h", "--else-exit", "9"];
+    assert_eq!(run("first", &options, "note ran").0, Some(9));
+    assert_eq!(scene.count("ran"), 1);
+    // Another one still leads.
+    let scene = Scene::new();
+    let _leader = scene.spawn(scene.with_script("leader", WORKS));
+    scene.await_noted("works");
+    let mut other = scene.spawn(scene.with_options("other", &options, WORKS));
+    assert_eq!(other.await_exit(), Some(9));
+    let skipped = other.last_logged("led_recently");
+    assert!(
+        skipped.message().contains("leader leads"),
+        "{}",
+        other.text()
+    );
+}
