@@ -16,8 +16,8 @@ const TEMPLATE: &str = include_str!("page.html");
 
 /// What the page may load: its own style and script, by their hashes, and itself from this server.
 pub(super) const SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-qzswkyFBZA/9O6Dgu0fYPive5qt7TR8wr6qOOc4LmDY='; \
-    style-src 'sha256-27mrHoB4SfYsoajZCNjuULzpRhp/apXDJE9YBIgB6HQ='; \
+    script-src 'sha256-wnx+61vNASM5u3WWqo8DifN+AgETvph6l5vfqgVmGqc='; \
+    style-src 'sha256-tRcC9YdOhyHd0YvLgwJbrxWMLxRyadMQbuScrSlxq50='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Returns the page.

@@ -112,8 +112,8 @@ fn outage(snapshot: &Snapshot) -> Option<String> {
     let since = time(since, snapshot.wall);
     let failure = snapshot.journal.last_failure.as_ref();
     let state = match failure.is_none_or(|failure| failure.unreachable) {
-        true => "is unreachable",
-        false => "refuses requests",
+        true => "has been unreachable",
+        false => "has refused requests",
     };
     Some(format!("The store {state} since {since}"))
 }
@@ -319,7 +319,7 @@ mod tests {
         snapshot.status.failures = 3;
         let html = section(&snapshot).html;
         assert!(html.contains(CROWN), "the lease has not expired");
-        let outage = "The store is unreachable since <time datetime=\"2026-11-22T10:02:21Z\">\
+        let outage = "The store has been unreachable since <time datetime=\"2026-11-22T10:02:21Z\">\
                       10:02:21 UTC</time>";
         assert!(html.contains(outage), "{html}");
         snapshot.now = at(85_000);

@@ -91,7 +91,7 @@ fn leader_is_unknown_after_lease_without_store() {
         for part in [
             ">Leader unknown</h2>",
             ">Unknown since <time",
-            "The store is unreachable since",
+            "The store has been unreachable since",
         ] {
             assert!(page.contains(part), "{part} in {page}");
         }

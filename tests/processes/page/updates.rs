@@ -152,7 +152,7 @@ fn crown_is_gone_when_lease_has_run_down() {
     let whole = browser.text("main");
     for part in [
         "Unknown since ",
-        "The store is unreachable since ",
+        "The store has been unreachable since ",
         "This candidate: acquires the lease when the store answers",
         "not known whether it has renewed its lease",
     ] {
