@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::operating::command::Run;
 use crate::support::process::{Elector, LEASE, World};
 use crate::support::{eventually, for_each, never_for};
 use serde_json::{Value, json};
@@ -69,6 +70,13 @@ fn missing_file_beside_election_is_refused() {
     );
     assert!(said.contains(&expected), "{said}");
     assert_eq!(world.records().len(), records);
+    // `elector init` creates another election beside it.
+    world.several_locks.set(true);
+    let init = Run::on(&world, &["init"]).with("GIST_FILE", "leader.jsn");
+    let ran = init.ran();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let start = world.elector("third").with("GIST_FILE", "leader.jsn");
+    world.spawn(start).await_leading();
 }
 
 #[test]
