@@ -9,7 +9,7 @@
 //! | `name` | name of the election |
 //! | `lock` | the lock, as in the log |
 //! | `identity` | identity of this candidate |
-//! | `leader` | identity of the leader, which is this candidate; null for `stopped_leading` |
+//! | `holder` | identity of the leader, which is this candidate; null for `stopped_leading` |
 //! | `fencingToken` | fencing token of the term that began or ended |
 //! | `reason` | reason for the end of a term |
 //! | `detail` | that reason in words |
@@ -38,7 +38,7 @@ struct Message<'a> {
     name: &'a str,
     lock: &'a str,
     identity: &'a str,
-    leader: Option<&'a str>,
+    holder: Option<&'a str>,
     fencing_token: u64,
     reason: Option<&'static str>,
     detail: Option<&'a str>,
@@ -107,7 +107,7 @@ impl Messages {
             name: &self.name,
             lock: &self.lock,
             identity: &self.identity,
-            leader: reason.is_none().then_some(&self.identity),
+            holder: reason.is_none().then_some(&self.identity),
             fencing_token,
             reason: reason.map(|(reason, _)| reason),
             detail: reason.map(|(_, detail)| detail),
@@ -178,7 +178,7 @@ mod tests {
                 "name": "Payments",
                 "lock": "gist 1",
                 "identity": "me",
-                "leader": "me",
+                "holder": "me",
                 "fencingToken": 7,
                 "reason": null,
                 "detail": null,
@@ -195,7 +195,7 @@ mod tests {
                 "name": "Payments",
                 "lock": "gist 1",
                 "identity": "me",
-                "leader": null,
+                "holder": null,
                 "fencingToken": 7,
                 "reason": StopReason::RenewDeadline.as_str(),
                 "detail": "lost the lease: 7 renewals failed",
@@ -219,7 +219,7 @@ mod tests {
         told(&mut messages, &started(7));
         let message = told(&mut messages, &leader("me", Some(7)));
         assert_eq!(message["event"], "new_leader");
-        assert_eq!(message["leader"], "me");
+        assert_eq!(message["holder"], "me");
         assert_eq!(message["fencingToken"], 7);
         assert_eq!(message["text"], "me is the new leader of Payments");
         assert_eq!(messages.of(&leader("me", Some(6))), None);

@@ -41,7 +41,7 @@ fn events(receiver: &Receiver) -> Vec<String> {
     let messages = receiver.messages();
     let text = |message: &Value| {
         let name = message["event"].as_str().unwrap();
-        let leader = message["leader"].as_str().unwrap_or("-");
+        let leader = message["holder"].as_str().unwrap_or("-");
         format!("{name} {leader} {}", message["fencingToken"])
     };
     messages.iter().map(text).collect()
