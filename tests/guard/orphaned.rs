@@ -8,7 +8,8 @@ use std::time::Duration;
 use elector::system::clock::BootClock;
 use elector::workload::process::become_subreaper;
 use elector::workload::process::descendants::{descendants, kill_descendants};
-use elector::workload::process::reaping::{Remaining, reap_exited};
+use elector::workload::process::procfs::{Process, all_processes};
+use elector::workload::process::reaping::{Remaining, reap_exited, reap_exited_after};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -114,6 +115,31 @@ fn kill_without_descendants_does_nothing() {
     }
     assert_eq!(reap_exited().unwrap().remaining, Remaining::None);
     assert_eq!(clear_all(), []);
+}
+
+/// Why: a caller that forgets the process id of a child that has exited must do so before the kernel may assign
+/// the id again.
+#[test]
+fn child_is_reaped_after_its_callback() {
+    if !alone("orphaned::child_is_reaped_after_its_callback") {
+        return;
+    }
+    // Death by a real-time signal is found in another way.
+    for script in ["exit 3", "kill -34 $$"] {
+        #[expect(clippy::zombie_processes)]
+        let child = Command::new("sh").args(["-c", script]).spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let mut called = Vec::new();
+        eventually("it is reaped", || {
+            let reaped = reap_exited_after(|child| {
+                let all = all_processes().unwrap();
+                let is_zombie = |it: &Process| it.pid == child.pid && it.is_zombie;
+                called.push((child.pid, all.iter().any(is_zombie)));
+            });
+            reaped.unwrap().remaining == Remaining::None
+        });
+        assert_eq!(called, [(pid, true)], "{script}");
+    }
 }
 
 #[test]

@@ -68,6 +68,15 @@ pub fn keep_exit_codes() -> io::Result<()> {
 /// # Errors
 /// Returns an error if a system call fails; no case is known.
 pub fn reap_exited() -> io::Result<Reaped> {
+    reap_exited_after(|_| ())
+}
+
+/// Like [`reap_exited`], but calls `before_reap` for each child before it is reaped. Until that returns,
+/// the kernel cannot assign the child's process id again.
+///
+/// # Errors
+/// Returns an error if a system call fails; no case is known.
+pub fn reap_exited_after(mut before_reap: impl FnMut(ExitedChild)) -> io::Result<Reaped> {
     let mut exited = Vec::new();
     let deadline = BootClock::now() + LONGEST;
     let mut remaining = Remaining::MaybeExited;
@@ -87,7 +96,7 @@ pub fn reap_exited() -> io::Result<Reaped> {
             }
             Err(Errno::EINTR) => continue,
             Err(Errno::EINVAL) => {
-                let zombies = reap_zombies()?;
+                let zombies = reap_zombies(&mut before_reap)?;
                 if zombies.is_empty() {
                     // The zombie is not visible, and reading again immediately would not help.
                     remaining = Remaining::Running;
@@ -97,11 +106,11 @@ pub fn reap_exited() -> io::Result<Reaped> {
             }
             Err(error) => return Err(error.into()),
         };
-        if let (Some(pid), Some(code)) = (status.pid(), exit_code(status))
-            && reap(pid)
-        {
+        if let (Some(pid), Some(code)) = (status.pid(), exit_code(status)) {
             let pid = pid.as_raw();
-            exited.push(ExitedChild { pid, code });
+            let child = ExitedChild { pid, code };
+            before_reap(child);
+            exited.extend(reap(pid).then_some(child));
         }
     }
     Ok(Reaped { exited, remaining })
@@ -138,26 +147,29 @@ fn exit_code(status: WaitStatus) -> Option<i32> {
 }
 
 /// Reaps a child. Returns false if another thread did so first.
-fn reap(pid: Pid) -> bool {
+fn reap(pid: i32) -> bool {
     // After a death by a real-time signal nix returns EINVAL, but the child was reaped.
-    !matches!(waitpid(pid, Some(WaitPidFlag::WNOHANG)), Err(Errno::ECHILD))
+    let reaped = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+    !matches!(reaped, Err(Errno::ECHILD))
 }
 
 /// Reaps zombies by their wait status in `/proc`. Needed if a real-time signal killed one of them.
-fn reap_zombies() -> io::Result<Vec<ExitedChild>> {
+fn reap_zombies(before_reap: &mut impl FnMut(ExitedChild)) -> io::Result<Vec<ExitedChild>> {
     let own = getpid().as_raw();
     let all = procfs::all_processes()?;
     let zombies = all
         .into_iter()
         .filter(|process| process.parent == own && process.is_zombie);
-    let reaped = zombies.filter(|process| reap(Pid::from_raw(process.pid)));
-    Ok(reaped
-        .map(|process| ExitedChild {
-            pid: process.pid,
-            code: match process.wait_status & STATUS_SIGNAL {
-                0 => process.wait_status >> 8,
-                signal => KILLED + signal,
-            },
-        })
-        .collect())
+    let children = zombies.map(|process| ExitedChild {
+        pid: process.pid,
+        code: match process.wait_status & STATUS_SIGNAL {
+            0 => process.wait_status >> 8,
+            signal => KILLED + signal,
+        },
+    });
+    let reaped = children.filter(|child| {
+        before_reap(*child);
+        reap(child.pid)
+    });
+    Ok(reaped.collect())
 }
