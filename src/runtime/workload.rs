@@ -37,20 +37,18 @@ use crate::system::clock::BootClock;
 use crate::system::monitor::Monitor;
 use crate::workload::health::HealthConfig;
 use crate::workload::message::FromGuard;
-use crate::workload::process::reaping::{Remaining, keep_exit_codes, reap_exited};
+use crate::workload::process::reaping::{
+    ExitedChild, Remaining, keep_exit_codes, reap_exited_after,
+};
 use crate::workload::process::{
     GuardProcess, SELF, become_subreaper, become_undumpable, spawn_guard,
 };
-use crate::workload::supervisor::WorkloadEnd;
+use crate::workload::supervisor::{KILL_TIMEOUT, WorkloadEnd};
 use run::Run;
 
 /// Events that may be queued. A sender that finds no room only wanted to wake the thread, or sends a
 /// signal.
 const QUEUE: usize = 64;
-
-/// Time in which a second signal waits for the workload to be killed. After that the elector exits, and the
-/// guard completes the kill.
-const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Variables that the wrapped program gets.
 const IDENTITY: &str = "LEADER_ELECTION_IDENTITY";
@@ -105,7 +103,7 @@ struct Shared {
 struct State {
     /// Queue of the current term.
     events: Option<SyncSender<Event>>,
-    /// Process id of the guard, until it is reaped and the kernel may reuse the id.
+    /// Process id of the guard, until shortly before it is reaped and the kernel may reuse the id.
     guard: Option<i32>,
     /// Signal for a graceful shutdown.
     stop_signal: Signal,
@@ -170,8 +168,9 @@ impl Workload {
         self.shared.state().outcome
     }
 
-    /// Notes that a child of this process was reaped.
-    fn handle_reaped(&self, pid: i32) {
+    /// Notes that a child of this process has exited. Call this before it is reaped, because its id then may
+    /// belong to another process.
+    fn handle_exited(&self, pid: i32) {
         // The lock also waits until the id of a guard that is being started is known.
         self.shared.state().guard.take_if(|guard| *guard == pid);
         self.shared.send(Event::Wake);
@@ -187,7 +186,8 @@ impl Workload {
         self.shared.state().stop_signal = signal;
     }
 
-    /// Kills the workload, and waits for at most 5 s until it has stopped.
+    /// Kills the workload, and waits for at most [`KILL_TIMEOUT`] until it has stopped. After that the guard
+    /// completes the kill.
     pub fn kill(&self) {
         self.shared.state.change(|state| {
             state.killed = true;
@@ -256,13 +256,11 @@ impl Shared {
                     return Some(Outcome::Failed);
                 }
             };
-            if matches!(end.end, WorkloadEnd::GuardLost | WorkloadEnd::GuardOverdue) {
-                self.counts.ended(None);
-            }
             if end.unhealthy {
                 return Some(Outcome::Unhealthy);
             }
             match end.end {
+                WorkloadEnd::Stuck => return Some(Outcome::Failed),
                 WorkloadEnd::Exited(code) => {
                     log::info!(event = "program_exited", exit_code = code; "wrapped program exited");
                     return Some(Outcome::Exited(code));
@@ -315,9 +313,11 @@ impl Shared {
         Ok(guard)
     }
 
-    /// Kills the guard. Returns false if it was reaped before.
+    /// Kills the guard. Returns false if it has exited.
     fn kill_guard(&self) -> bool {
-        let Some(guard) = self.state().guard else {
+        // Locked until it is killed, so that it cannot be reaped before.
+        let state = self.state();
+        let Some(guard) = state.guard else {
             return false;
         };
         let _ = kill(Pid::from_raw(guard), Signal::SIGKILL);
@@ -380,18 +380,18 @@ pub fn reap_children(workload: Option<Workload>) -> io::Result<()> {
     keep_exit_codes()?;
     signals::handle(&Signal::SIGCHLD.into(), move |_| {
         loop {
-            let reaped = match reap_exited() {
+            let handle_exited = |child: ExitedChild| {
+                log::debug!(pid = child.pid, exit_code = child.code; "reaping child");
+                if let Some(workload) = &workload {
+                    workload.handle_exited(child.pid);
+                }
+            };
+            let reaped = match reap_exited_after(handle_exited) {
                 Ok(reaped) => reaped,
                 Err(error) => {
                     return log::error!(error:% = error; "exited children cannot be reaped");
                 }
             };
-            for child in &reaped.exited {
-                log::debug!(pid = child.pid, exit_code = child.code; "child reaped");
-                if let Some(workload) = &workload {
-                    workload.handle_reaped(child.pid);
-                }
-            }
             if reaped.remaining != Remaining::MaybeExited {
                 return;
             }

@@ -33,7 +33,10 @@ use nix::unistd::{Pid, close};
 
 use super::guard_state::{GuardAction, GuardState};
 use super::message::{FromGuard, LONGEST_LINE, LineBuffer, ToGuard};
-use super::process::descendants::{self, kill_descendants};
+use super::process::descendants::{
+    descendants, kill_descendants, kill_pass, terminate_descendants,
+};
+use super::process::procfs::Process;
 use super::process::reaping::{
     ChildState, Remaining, keep_exit_codes, reap_exited, suspension_change,
 };
@@ -208,7 +211,7 @@ impl<'a> Guard<'a> {
             self.suspension = Suspension::None;
             return;
         };
-        let continued = match suspension_change(program.pid) {
+        let continued = match suspension_change(program) {
             Some(ChildState::Suspended(signal)) => {
                 self.suspension.handle_suspended(now, signal);
                 None
@@ -266,13 +269,15 @@ impl<'a> Guard<'a> {
         while let Some(action) = self.state.poll_action() {
             match action {
                 GuardAction::Start => self.start(),
-                GuardAction::SignalGroup(number) => {
-                    if let Ok(signal) = Signal::try_from(number) {
-                        signal_group(self.program, signal);
+                GuardAction::SignalProgram(number) => {
+                    if let (Some(program), Ok(signal)) = (self.unreaped(), Signal::try_from(number))
+                    {
+                        let _ = kill(program, signal);
                     }
                 }
-                GuardAction::ContinueGroup => signal_group(self.program, Signal::SIGCONT),
+                GuardAction::ContinueGroup => signal_group(self.unreaped(), Signal::SIGCONT),
                 GuardAction::TerminateAll => self.terminate_all(),
+                GuardAction::TerminateOthers => self.terminate_others(),
                 GuardAction::KillAll => self.kill_all(),
                 GuardAction::Report(report) => {
                     self.report(report);
@@ -289,7 +294,7 @@ impl<'a> Guard<'a> {
     /// Reports what runs although the program has exited.
     fn report_left_behind(&mut self) {
         // If `/proc` cannot be read now, nothing is known of them.
-        let mut left = descendants::descendants().unwrap_or_default();
+        let mut left = descendants().unwrap_or_default();
         left.retain(|process| !process.is_zombie);
         let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
         for process in left.iter().take(MOST_LISTED) {
@@ -328,24 +333,31 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// The program while its process id cannot be reused.
-    fn unreaped(&self) -> Option<Program> {
-        self.program.filter(|program| !program.reaped)
+    /// Returns the process and process group of the program, while the kernel cannot reuse the id.
+    fn unreaped(&self) -> Option<Pid> {
+        let program = self.program.filter(|program| !program.reaped);
+        program.map(|program| program.pid)
     }
 
     fn kill_all(&mut self) {
         self.killing = true;
         let program = self.unreaped();
-        let all = descendants::kill_pass(|| signal_group(program, Signal::SIGKILL));
+        let all = kill_pass(|| signal_group(program, Signal::SIGKILL));
         // If `/proc` cannot be read now, the state machine repeats the KILL later.
         self.escaping = !all.unwrap_or(true);
     }
 
     fn terminate_all(&self) {
         let program = self.unreaped();
-        let group = program.map(|program| program.pid.as_raw());
+        let in_group = |process: &Process| program.is_some_and(|it| it.as_raw() == process.group);
         // If `/proc` cannot be read now, KILL ends the remaining processes later.
-        let _ = descendants::terminate_descendants(group, |signal| signal_group(program, signal));
+        let _ = terminate_descendants(in_group, |signal| signal_group(program, signal));
+    }
+
+    fn terminate_others(&self) {
+        let program = self.unreaped();
+        let is_program = |process: &Process| program.is_some_and(|it| it.as_raw() == process.pid);
+        let _ = terminate_descendants(is_program, |_| ());
     }
 
     /// Waits until there is something to do.
@@ -385,16 +397,12 @@ fn take_inherited(number: i32, access: OFlag) -> io::Result<File> {
 }
 
 /// Sends a signal to the program's process group.
-fn signal_group(program: Option<Program>, signal: Signal) {
-    let Some(program) = program else {
-        return;
-    };
-    if program.reaped {
-        // The id may belong to another process, so signal the members of the group.
-        descendants::signal_group_members(program.pid.as_raw(), signal);
-    } else if killpg(program.pid, signal) == Err(Errno::ESRCH) {
+fn signal_group(program: Option<Pid>, signal: Signal) {
+    if let Some(program) = program
+        && killpg(program, signal) == Err(Errno::ESRCH)
+    {
         // The program has left its own group.
-        let _ = kill(program.pid, signal);
+        let _ = kill(program, signal);
     }
 }
 

@@ -17,9 +17,14 @@
 //! |---|---|---|
 //! | leadership deadline passes | to all processes | deadline + grace |
 //! | elector ends | to all processes | now + grace |
-//! | program exits | to all processes it left behind | now + grace |
-//! | `stop` message | its signal, to the program's group | at its `kill_at` |
+//! | `terminate` message | to all processes | at its `kill_at` |
+//! | `stop` message | its signal, to the program alone | at its `kill_at` |
+//! | program exits after one of these | to all processes it left behind | unchanged |
+//! | program exits by itself | to all processes it left behind | now + grace |
 //! | `kill` message | | now |
+//!
+//! **No process gets TERM twice.** TERM goes to all processes at most once, and not to a program that a
+//! `stop` has sent it to.
 //!
 //! The earliest KILL counts, and the one at deadline + grace always applies. A later deadline moves that
 //! one even during a `stop`, because the elector keeps renewing its lease. Nothing cancels an end that
@@ -27,6 +32,8 @@
 
 use std::collections::VecDeque;
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
 
 use super::message::{FromGuard, ToGuard};
 use crate::election::time::Instant;
@@ -44,12 +51,14 @@ pub enum GuardAction {
     /// Start the program, unless [`GuardState::valid_until`] has passed by then. Afterwards call
     /// [`GuardState::handle_started`], or [`GuardState::handle_exited`] if it cannot be started.
     Start,
-    /// Send this signal to the program's process group.
-    SignalGroup(i32),
-    /// Continue stopped processes in the program's group, so that they act on the last signal.
+    /// Send this signal to the program, if it has not exited.
+    SignalProgram(i32),
+    /// Continue stopped processes in the program's group, so that the program acts on the last signal.
     ContinueGroup,
     /// Send TERM to all descendants and continue stopped ones.
     TerminateAll,
+    /// The same, except for the program, which got TERM before or has exited.
+    TerminateOthers,
     /// Kill all descendants. Repeated until none is left.
     KillAll,
     /// Send this message to the elector.
@@ -81,6 +90,8 @@ pub struct GuardState {
     valid_until: Instant,
     /// Time of KILL, once an end has begun. The one at `valid_until` + grace applies as well.
     kill_at: Option<Instant>,
+    /// TERM was sent to the program, or the program has exited.
+    program_terminated: bool,
     /// TERM was sent to all processes.
     terminated: bool,
     /// After the first KILL: time of the next one, and the pause before it.
@@ -98,6 +109,7 @@ impl GuardState {
             phase: Phase::Waiting,
             valid_until: Instant::BOOT,
             kill_at: None,
+            program_terminated: false,
             terminated: false,
             next_kill: None,
             actions: VecDeque::new(),
@@ -116,20 +128,18 @@ impl GuardState {
             ToGuard::ValidUntil(at) => self.handle_valid_until(now, at),
             ToGuard::Signal(signal) => {
                 if self.runs() {
-                    self.push(GuardAction::SignalGroup(signal));
+                    self.push(GuardAction::SignalProgram(signal));
                 }
             }
             ToGuard::Stop { signal, kill_at } => self.handle_stop(now, signal, kill_at),
+            ToGuard::Terminate { kill_at } => self.terminate_by(now, kill_at),
             ToGuard::Kill => self.kill_by(now, now),
         }
     }
 
     /// Handles the end of the elector, or a message that is not valid: nothing will extend the deadline.
     pub fn handle_disconnected(&mut self, now: Instant) {
-        if self.begin_end() {
-            self.terminate(now);
-            self.kill_by(now, now + self.grace);
-        }
+        self.terminate_by(now, now + self.grace);
     }
 
     /// Handles the start of the program as this process.
@@ -150,8 +160,9 @@ impl GuardState {
                 None => FromGuard::Exited(code),
             };
             self.push(GuardAction::Report(report));
-            self.terminate(now);
-            self.kill_by(now, now + self.grace);
+            self.program_terminated = true;
+            // What is left of an end that has begun keeps its time.
+            self.terminate_by(now, self.kill_at.unwrap_or(now + self.grace));
         }
     }
 
@@ -232,11 +243,16 @@ impl GuardState {
     }
 
     fn handle_stop(&mut self, now: Instant, signal: i32, kill_at: Instant) {
-        if self.begin_end() {
-            self.push(GuardAction::SignalGroup(signal));
-            self.push(GuardAction::ContinueGroup);
-            self.kill_by(now, kill_at);
+        if !self.begin_end() {
+            return;
         }
+        // Later stops only advance KILL.
+        if self.kill_at.is_none() {
+            self.push(GuardAction::SignalProgram(signal));
+            self.push(GuardAction::ContinueGroup);
+            self.program_terminated = signal == Signal::SIGTERM as i32;
+        }
+        self.kill_by(now, kill_at);
     }
 
     /// Begins the end of the workload. A program that was not started never will be. Returns whether
@@ -261,10 +277,21 @@ impl GuardState {
         self.kill_at = Some(self.kill_at.map_or(kill_at, |earlier| earlier.min(kill_at)));
     }
 
+    /// Sends TERM to all processes, with KILL at `kill_at` or earlier.
+    fn terminate_by(&mut self, now: Instant, kill_at: Instant) {
+        if self.begin_end() {
+            self.terminate(now);
+            self.kill_by(now, kill_at);
+        }
+    }
+
     fn terminate(&mut self, now: Instant) {
         // If KILL is due now, TERM is pointless.
         if !self.terminated && now < self.kill_time() {
-            self.push(GuardAction::TerminateAll);
+            self.push(match self.program_terminated {
+                true => GuardAction::TerminateOthers,
+                false => GuardAction::TerminateAll,
+            });
         }
         self.terminated = true;
     }

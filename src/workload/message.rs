@@ -8,8 +8,8 @@
 //!   valid-until NANOS                     started PID
 //!   signal N                              exited CODE
 //!   stop N KILL_AT_NANOS                  terminated CODE
-//!   kill                                  workload-stopped CODE
-//!                                         workload-stopped none
+//!   terminate KILL_AT_NANOS               workload-stopped CODE
+//!   kill                                  workload-stopped none
 //!                                         suspended N
 //!                                         continued
 //!                                         left-behind PID NAME COUNT
@@ -38,14 +38,19 @@ pub enum ToGuard {
     /// New leadership deadline. The first one starts the wrapped program, unless it has passed; each
     /// later one replaces the previous one.
     ValidUntil(Instant),
-    /// Send this signal to the program's process group.
+    /// Send this signal to the program.
     Signal(i32),
-    /// Shut the workload down gracefully.
+    /// Shut the workload down gracefully: the program first, then what it leaves behind.
     Stop {
-        /// Signal for the program's process group.
+        /// Signal for the program.
         signal: i32,
         /// Time of KILL, unless the leadership deadline comes first. A later message can only make it
         /// earlier.
+        kill_at: Instant,
+    },
+    /// Send TERM to the whole workload now, because the lease is lost.
+    Terminate {
+        /// As for `Stop`.
         kill_at: Instant,
     },
     /// Kill the whole workload now.
@@ -104,6 +109,7 @@ impl ToGuard {
             ToGuard::ValidUntil(at) => format!("valid-until {}\n", nanos(*at)),
             ToGuard::Signal(signal) => format!("signal {signal}\n"),
             ToGuard::Stop { signal, kill_at } => format!("stop {signal} {}\n", nanos(*kill_at)),
+            ToGuard::Terminate { kill_at } => format!("terminate {}\n", nanos(*kill_at)),
             ToGuard::Kill => "kill\n".to_owned(),
         }
     }
@@ -120,6 +126,7 @@ impl ToGuard {
             ["stop", number, at] => signal(number)
                 .zip(instant(at))
                 .map(|(signal, kill_at)| ToGuard::Stop { signal, kill_at }),
+            ["terminate", at] => instant(at).map(|kill_at| ToGuard::Terminate { kill_at }),
             ["kill"] => Some(ToGuard::Kill),
             _ => None,
         };
@@ -265,6 +272,7 @@ mod tests {
                 },
                 "stop 31 7000000001\n",
             ),
+            (ToGuard::Terminate { kill_at: at(6) }, "terminate 6\n"),
             (ToGuard::Kill, "kill\n"),
         ] {
             assert_eq!(message.to_line(), line);
@@ -326,6 +334,8 @@ mod tests {
             "signal -1",
             "stop 15",
             "stop 0 5",
+            "terminate",
+            "terminate 15 5",
             "kill 9",
             "kill\r",
             "started 5",

@@ -5,7 +5,7 @@
 //! is killed, stopped or starved of CPU time.
 //!
 //! ```text
-//!   elector ──── valid-until, signal, stop, kill ───►  guard ────►  program ───► ...
+//!   elector ─── valid-until, signal, stop, … ───────►  guard ────►  program ───► ...
 //!           ◄─── started, exited, workload-stopped ──
 //! ```
 
@@ -18,7 +18,5 @@ pub mod health;
 pub mod message;
 #[expect(clippy::disallowed_methods, reason = "it starts and finds processes")]
 pub mod process;
-#[expect(clippy::disallowed_methods, reason = "it is a process")]
-pub mod self_test;
 pub mod supervisor;
 pub mod suspension;

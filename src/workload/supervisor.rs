@@ -7,7 +7,7 @@
 //!                              │                           ▲
 //!                              │ guard ended or overdue    │
 //!                              └───────▶ Clearing ─────────┘
-//!                                (all descendants are killed)
+//!                            (all descendants are killed, or cannot be)
 //! ```
 //!
 //! The guard enforces the leadership deadline without the elector; this file only sends it changes. A
@@ -24,6 +24,10 @@ use crate::election::time::Instant;
 /// Part of the margin in which the guard must reap the workload and report, after the last KILL.
 const REPORT_DIVISOR: u32 = 4;
 
+/// Time in which killed processes must have ended. A process that survives KILL for longer hangs in the
+/// kernel or belongs to another user.
+pub const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// An action for the caller to perform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SupervisorAction {
@@ -33,8 +37,8 @@ pub enum SupervisorAction {
     SendToGuard(ToGuard),
     /// Kill the guard. Call [`Supervisor::handle_guard_exited`] once it has ended.
     KillGuard,
-    /// Kill and reap all descendants of this process, until none is left. Then call
-    /// [`Supervisor::handle_descendants_killed`].
+    /// Kill and reap all descendants of this process, until none is left or [`KILL_TIMEOUT`] has passed.
+    /// Then call [`Supervisor::handle_descendants_killed`].
     KillDescendants,
 }
 
@@ -49,6 +53,9 @@ pub enum WorkloadEnd {
     GuardOverdue,
     /// The guard was lost, so the workload was killed.
     GuardLost,
+    /// Processes of the workload have survived KILL, so that this is their end as far as the election
+    /// is concerned.
+    Stuck,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,8 +78,12 @@ pub struct Supervisor {
     valid_until: Instant,
     /// Time of KILL, once the workload was told to stop.
     kill_at: Option<Instant>,
+    /// The guard was told that the lease is lost.
+    terminated: bool,
     /// Exit code of the program, if nothing had told it to exit.
     exit_code: Option<i32>,
+    /// Time by which the processes that it left behind must have ended.
+    leftovers_due: Option<Instant>,
     guard_killed: bool,
     actions: VecDeque<SupervisorAction>,
 }
@@ -88,7 +99,9 @@ impl Supervisor {
             phase: Phase::Starting,
             valid_until,
             kill_at: None,
+            terminated: false,
             exit_code: None,
+            leftovers_due: None,
             guard_killed: false,
             actions: VecDeque::from([SupervisorAction::SpawnGuard]),
         }
@@ -119,7 +132,8 @@ impl Supervisor {
     fn report_due(&self) -> Instant {
         let latest = self.valid_until + self.grace;
         let killed_at = self.kill_at.map_or(latest, |at| at.min(latest));
-        killed_at + self.report_timeout
+        let due = killed_at + self.report_timeout;
+        self.leftovers_due.map_or(due, |at| at.min(due))
     }
 
     // ---- requests of the election ----
@@ -130,20 +144,36 @@ impl Supervisor {
         self.send(ToGuard::ValidUntil(valid_until));
     }
 
-    /// Stops the workload: sends `signal` now, and KILL at `kill_at`. Ignored unless `kill_at` is earlier
-    /// than that of previous calls.
+    /// Stops the workload gracefully: sends `signal` to the program now, and KILL to all at `kill_at`.
+    /// Ignored unless `kill_at` is earlier than that of previous calls.
     pub fn stop(&mut self, signal: i32, kill_at: Instant) {
-        if self.kill_at.is_some_and(|earlier| earlier <= kill_at) {
-            return;
+        if self.advance_kill(kill_at) {
+            self.send(ToGuard::Stop { signal, kill_at });
         }
-        self.kill_at = Some(kill_at);
-        self.send(ToGuard::Stop { signal, kill_at });
+    }
+
+    /// Ends the workload because the lease is lost: sends TERM to all processes now, and KILL at `kill_at`
+    /// or at the earlier time of a previous call.
+    pub fn terminate(&mut self, kill_at: Instant) {
+        let first = !std::mem::replace(&mut self.terminated, true);
+        if self.advance_kill(kill_at) || first {
+            self.send(ToGuard::Terminate { kill_at });
+        }
     }
 
     /// Kills the workload.
     pub fn kill(&mut self, now: Instant) {
-        self.kill_at = Some(self.kill_at.map_or(now, |earlier| earlier.min(now)));
+        self.advance_kill(now);
         self.send(ToGuard::Kill);
+    }
+
+    /// Returns whether `kill_at` is earlier than the times before.
+    fn advance_kill(&mut self, kill_at: Instant) -> bool {
+        let earlier = self.kill_at.is_none_or(|before| kill_at < before);
+        if earlier {
+            self.kill_at = Some(kill_at);
+        }
+        earlier
     }
 
     /// Passes a signal on to the program.
@@ -181,14 +211,16 @@ impl Supervisor {
         }
         match report {
             FromGuard::Started(_)
-            | FromGuard::Terminated(_)
             | FromGuard::Suspended(_)
             | FromGuard::Continued
             | FromGuard::LeftBehind { .. } => {}
-            // An exit after the deadline, or after a stop was requested, counts as requested.
-            FromGuard::Exited(code) => {
-                if self.kill_at.is_none() && now < self.valid_until {
-                    self.exit_code.get_or_insert(code);
+            FromGuard::Exited(code) | FromGuard::Terminated(code) => {
+                if self.kill_at.is_none() {
+                    self.leftovers_due = Some(now + self.grace + KILL_TIMEOUT);
+                    // An exit after the deadline counts as requested, like one after a stop.
+                    let by_itself =
+                        matches!(report, FromGuard::Exited(_)) && now < self.valid_until;
+                    self.exit_code = by_itself.then_some(code);
                 }
             }
             FromGuard::WorkloadStopped(_) => {
@@ -207,13 +239,14 @@ impl Supervisor {
         }
     }
 
-    /// Handles that this process has no descendant left.
-    pub fn handle_descendants_killed(&mut self) {
+    /// Handles that all descendants of this process were killed. `all_ended` says whether none is left.
+    pub fn handle_descendants_killed(&mut self, all_ended: bool) {
         if self.phase == Phase::Clearing {
-            self.phase = Phase::Over(if self.guard_killed {
-                WorkloadEnd::GuardOverdue
-            } else {
-                WorkloadEnd::GuardLost
+            self.phase = Phase::Over(match self.exit_code {
+                _ if !all_ended => WorkloadEnd::Stuck,
+                Some(code) => WorkloadEnd::Exited(code),
+                None if self.guard_killed => WorkloadEnd::GuardOverdue,
+                None => WorkloadEnd::GuardLost,
             });
         }
     }
@@ -228,165 +261,4 @@ impl Supervisor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GRACE: Duration = Duration::from_secs(5);
-    const MARGIN: Duration = Duration::from_secs(1);
-    const TERM: i32 = 15;
-
-    fn at(seconds: u64) -> Instant {
-        Instant::from_boot(Duration::from_secs(1_000 + seconds))
-    }
-
-    fn actions(supervisor: &mut Supervisor) -> Vec<SupervisorAction> {
-        std::iter::from_fn(|| supervisor.poll_action()).collect()
-    }
-
-    /// Returns a supervisor whose program runs, with its deadline in 20 s.
-    fn running() -> Supervisor {
-        let mut supervisor = Supervisor::start(at(20), GRACE, MARGIN);
-        assert_eq!(actions(&mut supervisor), [SupervisorAction::SpawnGuard]);
-        supervisor.handle_guard_spawned();
-        let deadline = SupervisorAction::SendToGuard(ToGuard::ValidUntil(at(20)));
-        assert_eq!(actions(&mut supervisor), [deadline]);
-        supervisor.handle_report(at(0), FromGuard::Started(7));
-        supervisor
-    }
-
-    #[test]
-    fn exit_code_arrives_once_workload_stopped() {
-        let mut supervisor = running();
-        supervisor.handle_report(at(3), FromGuard::Exited(3));
-        assert_eq!(supervisor.end(), None);
-        // The processes that it left behind are stopped.
-        supervisor.stop(TERM, at(9));
-        supervisor.handle_report(at(7), FromGuard::WorkloadStopped(Some(3)));
-        assert_eq!(supervisor.end(), Some(WorkloadEnd::Exited(3)));
-    }
-
-    #[test]
-    fn exit_after_stop_counts_as_stopped() {
-        let mut supervisor = running();
-        supervisor.stop(TERM, at(9));
-        supervisor.handle_report(at(4), FromGuard::Exited(0));
-        supervisor.handle_report(at(4), FromGuard::WorkloadStopped(Some(0)));
-        assert_eq!(supervisor.end(), Some(WorkloadEnd::Stopped));
-    }
-
-    #[test]
-    fn exit_at_deadline_counts_as_stopped() {
-        for until in [20, 28] {
-            let mut supervisor = running();
-            // The message of a renewal may have reached the guard too late.
-            supervisor.extend(at(until));
-            supervisor.handle_report(at(20), FromGuard::Terminated(0));
-            supervisor.handle_report(at(20), FromGuard::WorkloadStopped(Some(0)));
-            assert_eq!(supervisor.end(), Some(WorkloadEnd::Stopped));
-        }
-    }
-
-    #[test]
-    fn only_earlier_stops_reach_guard() {
-        let mut supervisor = running();
-        supervisor.extend(at(28));
-        supervisor.signal(1);
-        supervisor.stop(TERM, at(40));
-        supervisor.stop(TERM, at(50));
-        supervisor.extend(at(36));
-        supervisor.stop(TERM, at(33));
-        supervisor.kill(at(31));
-        let stop = |kill_at| {
-            SupervisorAction::SendToGuard(ToGuard::Stop {
-                signal: TERM,
-                kill_at,
-            })
-        };
-        assert_eq!(
-            actions(&mut supervisor),
-            [
-                SupervisorAction::SendToGuard(ToGuard::ValidUntil(at(28))),
-                SupervisorAction::SendToGuard(ToGuard::Signal(1)),
-                stop(at(40)),
-                SupervisorAction::SendToGuard(ToGuard::ValidUntil(at(36))),
-                stop(at(33)),
-                SupervisorAction::SendToGuard(ToGuard::Kill),
-            ]
-        );
-    }
-
-    #[test]
-    fn stop_before_guard_starts_nothing() {
-        let mut supervisor = Supervisor::start(at(20), GRACE, MARGIN);
-        supervisor.stop(TERM, at(5));
-        assert_eq!(actions(&mut supervisor), [SupervisorAction::SpawnGuard]);
-        supervisor.handle_guard_spawned();
-        assert_eq!(
-            actions(&mut supervisor),
-            [SupervisorAction::SendToGuard(ToGuard::Kill)]
-        );
-        supervisor.handle_report(at(1), FromGuard::WorkloadStopped(None));
-        assert_eq!(supervisor.end(), Some(WorkloadEnd::Stopped));
-    }
-
-    #[test]
-    fn extension_before_guard_is_sent() {
-        let mut supervisor = Supervisor::start(at(20), GRACE, MARGIN);
-        supervisor.extend(at(28));
-        actions(&mut supervisor);
-        supervisor.handle_guard_spawned();
-        let deadline = SupervisorAction::SendToGuard(ToGuard::ValidUntil(at(28)));
-        assert_eq!(actions(&mut supervisor), [deadline]);
-    }
-
-    #[test]
-    fn overdue_guard_is_killed_with_descendants() {
-        let mut supervisor = running();
-        supervisor.stop(TERM, at(60));
-        actions(&mut supervisor);
-        // The leadership deadline is earlier than the stop's KILL.
-        let overdue = at(25) + MARGIN / REPORT_DIVISOR;
-        assert_eq!(supervisor.poll_timeout(), Some(overdue));
-        supervisor.handle_timeout(at(25));
-        assert_eq!(actions(&mut supervisor), []);
-        supervisor.handle_timeout(overdue);
-        assert_eq!(actions(&mut supervisor), [SupervisorAction::KillGuard]);
-        supervisor.handle_timeout(overdue);
-        assert_eq!(actions(&mut supervisor), [], "killed twice");
-        supervisor.handle_guard_exited();
-        assert_eq!(
-            actions(&mut supervisor),
-            [SupervisorAction::KillDescendants]
-        );
-        assert_eq!(supervisor.end(), None);
-        supervisor.handle_descendants_killed();
-        assert_eq!(supervisor.end(), Some(WorkloadEnd::GuardOverdue));
-    }
-
-    #[test]
-    fn lost_guard_leads_to_clearing() {
-        let mut supervisor = running();
-        supervisor.extend(at(28));
-        supervisor.handle_guard_exited();
-        assert_eq!(
-            actions(&mut supervisor),
-            [SupervisorAction::KillDescendants]
-        );
-        supervisor.extend(at(36));
-        supervisor.kill(at(3));
-        assert_eq!(actions(&mut supervisor), [], "sent to no guard");
-        supervisor.handle_descendants_killed();
-        assert_eq!(supervisor.end(), Some(WorkloadEnd::GuardLost));
-    }
-
-    #[test]
-    fn guard_may_exit_after_last_report() {
-        let mut supervisor = running();
-        supervisor.handle_report(at(3), FromGuard::Exited(0));
-        supervisor.handle_report(at(3), FromGuard::WorkloadStopped(Some(0)));
-        supervisor.handle_guard_exited();
-        supervisor.handle_timeout(at(100));
-        assert_eq!(actions(&mut supervisor), []);
-        assert_eq!(supervisor.end(), Some(WorkloadEnd::Exited(0)));
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ mod escapes;
 mod orphaned;
 mod signals;
 mod start;
+mod stops;
 #[path = "../support/mod.rs"]
 mod support;
 mod trial;

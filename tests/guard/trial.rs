@@ -287,6 +287,11 @@ impl Trial {
         self.send(ToGuard::Stop { signal, kill_at });
     }
 
+    /// Returns whether [`disconnect`](Self::disconnect) has not been called.
+    pub fn is_connected(&self) -> bool {
+        self.control.is_some()
+    }
+
     /// Closes the control pipe, as the end of an elector does.
     pub fn disconnect(&mut self) {
         self.control = None;

@@ -3,12 +3,12 @@
 use std::io::{self, PipeReader, Read};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::reports::ReportLog;
 use super::{Event, Shared};
+use crate::election::action::StopReason;
 use crate::election::time::Instant;
 use crate::runtime::callbacks::{Stop, Term};
 use crate::runtime::health::Prober;
@@ -16,14 +16,15 @@ use crate::runtime::timer_thread::TimerThread;
 use crate::system::clock::BootClock;
 use crate::workload::message::{FromGuard, LineBuffer, MessageError};
 use crate::workload::process::ControlPipe;
-use crate::workload::process::descendants::kill_descendants;
-use crate::workload::supervisor::{Supervisor, SupervisorAction, WorkloadEnd};
+use crate::workload::process::descendants::{descendants, kill_descendants};
+use crate::workload::supervisor::{KILL_TIMEOUT, Supervisor, SupervisorAction, WorkloadEnd};
 
-/// Time in which the processes of a lost guard should die before that is logged.
-const KILL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Attempts to kill the processes of a lost guard, which share [`KILL_TIMEOUT`]. Why: this process may be
+/// suspended during one.
+const KILL_ATTEMPTS: u32 = 5;
 
-/// Pause between later attempts to kill them.
-const KILL_PAUSE: Duration = Duration::from_millis(200);
+/// Surviving processes that a log line lists.
+const MAX_LISTED: usize = 10;
 
 /// One run of the wrapped program.
 pub(super) struct Run<'a> {
@@ -93,6 +94,8 @@ impl<'a> Run<'a> {
             self.apply_term(term);
             self.act();
             if let Some(end) = self.supervisor.end() {
+                // If the guard has not reported the end, the exit code is not counted.
+                self.shared.counts.ended(None);
                 return RunEnd {
                     end,
                     unhealthy: self.unhealthy,
@@ -124,8 +127,15 @@ impl<'a> Run<'a> {
                     "stopping the workload"
                 );
             }
-            let signal = self.shared.stop_signal(stop);
-            self.supervisor.stop(signal, stop.kill_at);
+            match stop.reason {
+                StopReason::RenewDeadline | StopReason::Deposed => {
+                    self.supervisor.terminate(stop.kill_at);
+                }
+                _ => {
+                    let signal = self.shared.stop_signal(stop);
+                    self.supervisor.stop(signal, stop.kill_at);
+                }
+            }
         }
     }
 
@@ -184,8 +194,8 @@ impl<'a> Run<'a> {
                     }
                 }
                 SupervisorAction::KillDescendants => {
-                    kill_all_descendants();
-                    self.supervisor.handle_descendants_killed();
+                    let all_ended = kill_all_descendants();
+                    self.supervisor.handle_descendants_killed(all_ended);
                 }
             }
         }
@@ -222,19 +232,35 @@ fn read_reports(
     Ok(())
 }
 
-/// Kills and reaps all descendants, until none is left. If the kernel does not let one die, this waits
-/// without limit, because no other candidate may start its program before.
-fn kill_all_descendants() {
-    let mut timeout = KILL_TIMEOUT;
-    loop {
-        match kill_descendants(BootClock::now() + timeout, |_| ()) {
-            Ok(true) => return,
-            Ok(false) => log::error!("a process of the workload cannot be killed: trying again"),
+/// Kills and reaps all descendants, until none is left or [`KILL_TIMEOUT`] has passed. Returns whether none is
+/// left.
+fn kill_all_descendants() -> bool {
+    let pause = KILL_TIMEOUT / KILL_ATTEMPTS;
+    let mut problem = String::new();
+    for _ in 0..KILL_ATTEMPTS {
+        match kill_descendants(BootClock::now() + pause, |_| ()) {
+            Ok(true) => return true,
+            Ok(false) => problem = format!("processes {} survived SIGKILL", surviving()),
             Err(error) => {
-                log::error!(error:% = error; "processes of the workload cannot be listed: trying again");
+                problem = format!("processes cannot be listed: {error}");
+                thread::sleep(pause);
             }
         }
-        thread::sleep(KILL_PAUSE);
-        timeout = Duration::ZERO;
     }
+    log::error!(
+        event = "workload_stuck", problem;
+        "workload cannot be killed, not waiting for it any longer: end it yourself"
+    );
+    false
+}
+
+/// Lists the process ids of the descendants.
+fn surviving() -> String {
+    let all = descendants().unwrap_or_default();
+    let running = all.iter().filter(|process| !process.is_zombie);
+    let pids: Vec<String> = running
+        .take(MAX_LISTED)
+        .map(|process| process.pid.to_string())
+        .collect();
+    pids.join(", ")
 }

@@ -45,31 +45,22 @@ fn send(process: &Process, signal: Signal) {
     let _ = kill(Pid::from_raw(process.pid), signal);
 }
 
-/// Sends a signal to the descendants in the process group `group`.
-pub fn signal_group_members(group: i32, signal: Signal) {
-    // If `/proc` cannot be read, no recipient is known.
-    let all = descendants().unwrap_or_default();
-    for process in all.iter().filter(|process| process.group == group) {
-        send(process, signal);
-    }
-}
-
-/// Sends TERM to all descendants, and continues stopped ones. `signal_group` must send both to the process
-/// group `group` in one call each.
+/// Sends TERM to all descendants, and continues stopped ones. Skips those that `is_skipped` selects;
+/// `signal_skipped` must send them both signals, unless they got TERM before.
 ///
 /// # Errors
-/// Returns an error if `/proc` cannot be read, or no file descriptor or memory is left. The group was
-/// signalled even then.
+/// Returns an error if `/proc` cannot be read, or no file descriptor or memory is left. `signal_skipped`
+/// was called even then.
 pub fn terminate_descendants(
-    group: Option<i32>,
-    mut signal_group: impl FnMut(Signal),
+    is_skipped: impl Fn(&Process) -> bool,
+    mut signal_skipped: impl FnMut(Signal),
 ) -> io::Result<()> {
     let own = getpid().as_raw();
     let mut told: BTreeMap<i32, u64> = BTreeMap::new();
     let mut found = descendants();
     // Signalled after the first read, so that processes started for cleaning up are not among `found`.
-    signal_group(Signal::SIGTERM);
-    signal_group(Signal::SIGCONT);
+    signal_skipped(Signal::SIGTERM);
+    signal_skipped(Signal::SIGCONT);
     for _ in 0..READS_PER_PASS {
         let told_before = told.clone();
         for process in found? {
@@ -78,7 +69,7 @@ pub fn terminate_descendants(
             }
             // A new orphan was missed before. A new child of a process that got TERM cleans up for it.
             let cleans_up = process.parent != own && told_before.contains_key(&process.parent);
-            if !cleans_up && group != Some(process.group) {
+            if !cleans_up && !is_skipped(&process) {
                 send(&process, Signal::SIGTERM);
                 send(&process, Signal::SIGCONT);
             }

@@ -22,6 +22,8 @@ pub struct Leading {
     pub valid_until: Instant,
     /// Once the term has ended: latest time at which the workload is killed.
     pub kill_at: Option<Instant>,
+    /// The lease was lost.
+    pub lost: bool,
     /// A second signal came, so nothing is started any more.
     pub killed: bool,
     /// Time that the workload takes to stop when asked.
@@ -60,7 +62,7 @@ pub struct ProgramRun {
 
 impl ProgramRun {
     /// Tells the supervisor about changes of the term.
-    pub fn follow(&mut self, valid_until: Instant, kill_at: Option<Instant>) {
+    pub fn follow(&mut self, valid_until: Instant, kill_at: Option<Instant>, lost: bool) {
         if !self.follows {
             return;
         }
@@ -72,7 +74,10 @@ impl ProgramRun {
             && self.kill_at != kill_at
         {
             self.kill_at = kill_at;
-            self.supervisor.stop(TERM, at);
+            match lost {
+                true => self.supervisor.terminate(at),
+                false => self.supervisor.stop(TERM, at),
+            }
         }
     }
 }
@@ -80,9 +85,9 @@ impl ProgramRun {
 impl Leading {
     /// Passes changes of the term on to the program run.
     pub fn follow(&mut self) {
-        let (valid_until, kill_at) = (self.valid_until, self.kill_at);
+        let (valid_until, kill_at, lost) = (self.valid_until, self.kill_at, self.lost);
         if let Some(run) = self.run() {
-            run.follow(valid_until, kill_at);
+            run.follow(valid_until, kill_at, lost);
         }
     }
 
@@ -169,8 +174,6 @@ pub struct Process {
     /// Time at which the process becomes CMD, and the end of the term by which it must have; `None`
     /// once it has.
     pub becomes_cmd: Option<(Time, Instant)>,
-    /// It is in CMD's process group.
-    pub grouped: bool,
     /// It was forked while the others were killed, so the first SIGKILL misses it.
     pub escapes: bool,
     /// Time that it takes to stop when asked.

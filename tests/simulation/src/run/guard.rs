@@ -243,8 +243,9 @@ impl Run {
         while let Some(action) = self.next_guard_action(node, number) {
             match action {
                 GuardAction::Start => self.start_cmd(node, number),
-                GuardAction::SignalGroup(_) => self.terminate(node, number, true),
-                GuardAction::TerminateAll => self.terminate(node, number, false),
+                GuardAction::SignalProgram(_) => self.terminate(node, number, |it| it.main),
+                GuardAction::TerminateAll => self.terminate(node, number, |_| true),
+                GuardAction::TerminateOthers => self.terminate(node, number, |it| !it.main),
                 GuardAction::ContinueGroup => {}
                 GuardAction::KillAll => self.kill_all(node, number),
                 GuardAction::Report(report) => self.report(node, number, report),

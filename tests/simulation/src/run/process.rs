@@ -84,7 +84,7 @@ impl Run {
                     self.note(|run| format!("{} stops leading: {reason}", run.nodes[node].name()));
                     self.check_kill(node, reason, kill_at);
                     self.check_loss(node, reason);
-                    self.stop_workload(node, kill_at);
+                    self.stop_workload(node, reason, kill_at);
                 }
                 Action::Notice(notice) => {
                     self.note(|run| format!("{}: {notice:?}", run.nodes[node].name()));

@@ -37,7 +37,6 @@ impl Run {
             fencing_token: guard.fencing_token,
             main: true,
             becomes_cmd: Some((begins_at, guard.state.valid_until())),
-            grouped: true,
             escapes: false,
             takes: guard.takes,
             termed: false,
@@ -88,7 +87,6 @@ impl Run {
         let parent = &self.nodes[node].workload[index];
         let child = Process {
             main: false,
-            grouped: self.workload_rng.bool(),
             escapes: self.workload_rng.u8(..4) == 0,
             takes,
             ends_at: None,
@@ -97,15 +95,14 @@ impl Run {
         self.nodes[node].workload.push(child);
     }
 
-    /// Sends SIGTERM to all of a guard's processes or to CMD's group.
-    pub(super) fn terminate(&mut self, node: usize, number: u64, group: bool) {
+    /// Sends SIGTERM to some of a guard's processes.
+    pub(super) fn terminate(&mut self, node: usize, number: u64, meant: fn(&Process) -> bool) {
         let now = self.now;
         let mut ends = Vec::new();
+        let mut twice = false;
         let processes = self.nodes[node].workload.iter_mut();
-        let meant =
-            processes.filter(|it| it.guard == number && (it.grouped || !group) && !it.termed);
-        for process in meant {
-            process.termed = true;
+        for process in processes.filter(|it| it.guard == number && meant(it)) {
+            twice |= std::mem::replace(&mut process.termed, true);
             if process.becomes_cmd.is_some() {
                 // It reacts when it becomes CMD.
                 continue;
@@ -118,6 +115,12 @@ impl Run {
         }
         for at in ends {
             self.at(at, Event::Processes { node });
+        }
+        if twice {
+            self.break_rule(|run| {
+                let name = run.nodes[node].name();
+                format!("a process of {name} gets TERM twice")
+            });
         }
         self.note(|run| format!("TERM to the workload of {}", run.nodes[node].name()));
     }

@@ -68,6 +68,7 @@ impl Run {
             fencing_token,
             valid_until: until,
             kill_at: None,
+            lost: false,
             killed: false,
             takes,
             phase: Phase::Begins,
@@ -88,11 +89,12 @@ impl Run {
         self.send_message(node, delay, Message::TermChanged);
     }
 
-    pub(super) fn stop_workload(&mut self, node: usize, kill_at: Instant) {
+    pub(super) fn stop_workload(&mut self, node: usize, reason: StopReason, kill_at: Instant) {
         self.note_change();
         let Some(leading) = &mut self.nodes[node].leading else {
             return;
         };
+        leading.lost |= matches!(reason, StopReason::RenewDeadline | StopReason::Deposed);
         leading.kill_at = Some(leading.kill_at.map_or(kill_at, |at| at.min(kill_at)));
         let delay = self.latency();
         self.send_message(node, delay, Message::TermChanged);
@@ -175,7 +177,7 @@ impl Run {
             }
             Message::Cleared(guard) => {
                 self.with_run(node, guard, |run| {
-                    run.supervisor.handle_descendants_killed()
+                    run.supervisor.handle_descendants_killed(true)
                 });
             }
             Message::Stop => self.nodes[node]
@@ -336,6 +338,7 @@ impl Run {
                 self.end_thread(node, true);
             }
             WorkloadEnd::GuardLost if leading.kill_at.is_none() => self.end_thread(node, true),
+            WorkloadEnd::Stuck => self.break_rule(|_| "a killed process survives".into()),
             WorkloadEnd::Stopped | WorkloadEnd::GuardOverdue | WorkloadEnd::GuardLost => {
                 leading.phase = Phase::Waits;
                 self.follow_term(node);
