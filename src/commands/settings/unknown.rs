@@ -4,24 +4,22 @@
 use super::all;
 use crate::commands::spelling::distance;
 use crate::fmt::one_line;
-use crate::lock::settings::Setting;
 
 /// Beginning of a setting's full name.
 const PREFIX: &str = "ELECTOR_";
 
-/// Variables of other programs that differ from a setting by one letter.
-const FOREIGN: &[&str] = &["HTTPS_ADDR", "STEP_TIMEOUT"];
+/// Variables of other programs whose names are close to those of settings.
+const FOREIGN: &[&str] = &[
+    "GITLAB_API_TOKEN",
+    "HEADER_FILE",
+    "HTTPS_ADDR",
+    "READER_NAME",
+    "STEP_TIMEOUT",
+    "TLS_CERT_FILE",
+];
 
-/// Largest number of typing errors.
-const MAX_ERRORS: usize = 2;
-
-/// Length from which a word may contain two typing errors rather than one. Why: with two other letters,
-/// short words are other words (`GITLAB_API_URL`, `TLS_CERT_FILE`).
-const LONG_WORD: usize = 8;
-
-/// Number of letters from which a setting is recognized even if its first letter is wrong. Why: shorter ones
-/// differ only there from common names (`HEADER_FILE`).
-const LONG_NAME: usize = 11;
+/// Number of letters from which a name may contain two typing errors rather than one.
+const LONG: usize = 13;
 
 /// Returns a warning for each of the variables `names` that is probably meant as a setting. Beside a
 /// wrapped program, names that it may use itself count only with `ELECTOR_`.
@@ -52,11 +50,13 @@ fn warning(name: &str, with_program: bool) -> Option<String> {
     }
     let upper = name.to_ascii_uppercase();
     let likely = match upper.strip_prefix(PREFIX) {
-        Some(short) => closest(short, all(), true).map(|likely| format!("{PREFIX}{likely}")),
+        Some(short) => closest(short, all().map(|setting| setting.name.to_owned()), true)
+            .map(|likely| format!("{PREFIX}{likely}")),
         None => {
+            let full = all().map(|setting| format!("{PREFIX}{}", setting.name));
             let plain = all().filter(|setting| !(with_program && setting.shared));
-            let likely = closest(name, plain, false).map(str::to_owned);
-            Some(likely.or_else(|| closest_prefixed(&upper))?)
+            let known = plain.map(|setting| setting.name.to_owned()).chain(full);
+            Some(closest(name, known, false)?)
         }
     };
     let fix = match likely {
@@ -67,67 +67,32 @@ fn warning(name: &str, with_program: bool) -> Option<String> {
     Some(format!("{name}: not a setting, and has no effect; {fix}"))
 }
 
-/// Returns the setting that a name without `ELECTOR_` resembles if that is misspelt too.
-fn closest_prefixed(name: &str) -> Option<String> {
-    if !name.starts_with(&PREFIX[..1]) {
-        return None;
-    }
-    let full = all().map(|setting| format!("{PREFIX}{}", setting.name));
-    let close = full.filter_map(|full| Some((difference(name, &full, false)?, full)));
-    close.min().map(|(_, full)| full)
-}
-
-fn closest(
-    name: &str,
-    settings: impl Iterator<Item = Setting>,
-    prefixed: bool,
-) -> Option<&'static str> {
-    let names = settings.map(|setting| setting.name);
-    let close = names.filter_map(|known| Some((difference(name, known, prefixed)?, known)));
+/// Returns the known name that `name` resembles most, if it does. A name that is certainly `meant` as a
+/// setting may differ more, and may have more words: `LEASE_DURATION_SECONDS`.
+fn closest(name: &str, known: impl Iterator<Item = String>, meant: bool) -> Option<String> {
+    let letters_of_name = letters(name);
+    let errors = |known: &String| {
+        let known = letters(known);
+        let most = match meant {
+            true => known.len() / 3,
+            false => 1 + usize::from(known.len() >= LONG),
+        };
+        if meant && letters_of_name.starts_with(&known) {
+            return Some(0);
+        }
+        // The distance is at least the difference in length, which bounds the work.
+        let close = letters_of_name.len().abs_diff(known.len()) <= most;
+        let errors = distance(close.then_some(&letters_of_name)?, &known);
+        (errors <= most).then_some(errors)
+    };
+    let close = known.filter_map(|known| Some((errors(&known)?, known)));
     close.min().map(|(_, known)| known)
-}
-
-/// Returns the number of letters by which a name differs from that of a setting, or `None` if it is
-/// probably another name. A name with the prefix (`prefixed`) is meant as a setting, so it may differ
-/// more.
-fn difference(name: &str, setting: &str, prefixed: bool) -> Option<usize> {
-    let (from, to) = (letters(name), letters(setting));
-    let surplus = from.len().abs_diff(to.len());
-    // Part that a longer name has in common with a shorter one.
-    let part = if prefixed { 60 } else { 80 };
-    let may_be_part = from.len().min(to.len()) * 100 >= from.len().max(to.len()) * part;
-    let begins_alike = prefixed || from.starts_with(&to[..1]);
-    let ends_alike = to.len() >= LONG_NAME && from.ends_with(&to[2..]);
-    if !(surplus <= MAX_ERRORS || may_be_part) || !(begins_alike || ends_alike) {
-        return None;
-    }
-    let errors = distance(&from, &to);
-    let is_close = match errors {
-        0 | 1 => true,
-        2..=MAX_ERRORS => prefixed || words_are_close(name, setting),
-        _ => false,
-    };
-    // Letters are only missing or only added: GITHUB_TOKEN_FILE, LEASE_DURATION_SECONDS.
-    let is_part = may_be_part && begins_alike && surplus == errors;
-    (is_close || is_part).then_some(errors)
-}
-
-/// Returns whether each word has few typing errors.
-fn words_are_close(name: &str, setting: &str) -> bool {
-    let (from, to): (Vec<&str>, Vec<&str>) = (words(name).collect(), words(setting).collect());
-    let is_close = |(from, to): (&&str, &&str)| {
-        distance(&from.to_ascii_uppercase(), to) <= 1 + usize::from(to.len() >= LONG_WORD)
-    };
-    from.len() == to.len() && from.iter().zip(&to).all(is_close)
-}
-
-fn words(name: &str) -> impl Iterator<Item = &str> {
-    name.split(|c: char| !c.is_alphanumeric())
 }
 
 /// Returns the letters and digits of a name, in upper case.
 fn letters(name: &str) -> String {
-    words(name).collect::<String>().to_ascii_uppercase()
+    let letters = name.chars().filter(|c| c.is_alphanumeric());
+    letters.collect::<String>().to_ascii_uppercase()
 }
 
 #[cfg(test)]
@@ -201,7 +166,6 @@ mod tests {
             ("GISTID", "GIST_ID"),
             ("GITHUB_API_TOKN", "GITHUB_API_TOKEN"),
             ("GITHUB_API_TOKEN_FIEL", "GITHUB_API_TOKEN_FILE"),
-            ("GITHUB_TOKEN_FILE", "GITHUB_API_TOKEN_FILE"),
             ("CLUSTER_NAMES", "CLUSTER_NAME"),
             ("POD_NAME_SPACE", "POD_NAMESPACE"),
             ("WEB_HOOK_URL", "WEBHOOK_URL"),
@@ -231,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_slip_of_the_finger_is_found() {
+    fn every_single_typing_error_is_found() {
         for setting in all() {
             let name = setting.name;
             for at in 1..name.len() {
