@@ -28,12 +28,19 @@ const ENDPOINTS: &str = "\
 /step-down  POST from this machine: the leader releases the lease
 ";
 
+/// Endpoints that also answer `OPTIONS` as `GET`, because HAProxy's checks use it unless told otherwise.
+const PROBES: [&str; 5] = ["/", "/leader", "/isLeader", "/healthz", "/readyz"];
+
 /// Returns the response to a request.
 pub fn respond(request: &Request, source: &dyn StatusSource) -> Response {
     let response = match (request.path(), request.method()) {
         ("/step-down", "POST") => step_down(request, source),
         ("/step-down", _) => wrong_method("POST"),
         (path, "GET" | "HEAD") => get(path, request, source).unwrap_or_else(not_found),
+        (path, "OPTIONS") if PROBES.contains(&path) => {
+            get(path, request, source).unwrap_or_else(not_found)
+        }
+        (path, _) if PROBES.contains(&path) => wrong_method("GET, HEAD, OPTIONS"),
         (path, _) if ENDPOINTS.lines().any(|line| describes(line, path)) => {
             wrong_method("GET, HEAD")
         }

@@ -2,6 +2,7 @@
 
 use crate::endpoints::watched::{spawn, watch};
 use crate::support::process::{LEASE, World};
+use crate::support::wire::exchange;
 use crate::support::{eventually, never_for};
 
 #[test]
@@ -60,4 +61,38 @@ fn ready_when_leader_follows_leadership() {
     eventually("readiness follows", || {
         first.get("/readyz").status == 503 && second.get("/readyz").status == 200
     });
+}
+
+/// HAProxy asks so unless a method is named: `option httpchk /leader`.
+#[test]
+fn options_answers_as_get() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let second = watch(&world, "second");
+    second.await_observed("first");
+    for (elector, leads) in [(&first, 200), (&second, 503)] {
+        for (path, status) in [
+            ("/leader", leads),
+            ("/isLeader", 200),
+            ("/healthz", 200),
+            ("/readyz", 200),
+            ("/", 200),
+        ] {
+            let asked = format!("OPTIONS {path} HTTP/1.0\r\n\r\n");
+            let answer = exchange(elector.addr, asked.into_bytes()).unwrap();
+            assert_eq!(answer.status, status, "{path}");
+            let (options, get) = (elector.ask("OPTIONS", path, &[]), elector.get(path));
+            assert_eq!((options.status, get.status), (status, status), "{path}");
+            if path != "/leader" {
+                assert_eq!(options.text(), get.text(), "{path}");
+            }
+        }
+    }
+    let refused = first.ask("POST", "/leader", &[]);
+    let allowed = refused.header("allow");
+    assert_eq!((refused.status, allowed), (405, Some("GET, HEAD, OPTIONS")));
+    let refused = first.ask("OPTIONS", "/step-down", &[]);
+    assert_eq!(refused.status, 405);
+    assert_eq!(first.get("/leader").status, 200);
 }
