@@ -40,13 +40,13 @@ const MAX_DRAINED: usize = 256 * 1024;
 /// Greatest time for reading those bytes, by which a response that is already known is delayed.
 const MAX_DRAIN_TIME: Duration = Duration::from_millis(200);
 
-/// Greatest size of a response's head, in bytes. GitHub's have about 6 kB, and servers and proxies rarely
-/// accept or produce more than 16 kB.
-const MAX_HEAD: usize = 32 * 1024;
-
-/// Size of the input buffer, in bytes. A head must fit in, and one that is too long must be noticed. An
-/// encrypted connection has two such buffers, all of whose pages stay in memory. ureq's default is 128 kB.
-const INPUT_BUFFER: usize = MAX_HEAD + 8 * 1024;
+/// Size of the input buffer, in bytes, and so the greatest size of a response's head. GitHub's have about
+/// 6 kB, and servers and proxies rarely accept or produce more than 16 kB. An encrypted connection has two
+/// such buffers, all of whose pages stay in memory. ureq's default is 128 kB.
+///
+/// ureq's own limit must not be less: after an interim (1xx) response it applies to everything that has
+/// arrived, the body of the final response included.
+const INPUT_BUFFER: usize = 32 * 1024;
 
 /// Size of the output buffer, in bytes. A request's head must fit in, a body may be longer.
 const OUTPUT_BUFFER: usize = 16 * 1024;
@@ -278,7 +278,7 @@ fn ureq_agent(
         .max_idle_connections(1)
         .max_idle_connections_per_host(1)
         .max_idle_age(MAX_IDLE_FOR_READS)
-        .max_response_header_size(MAX_HEAD)
+        .max_response_header_size(INPUT_BUFFER)
         .input_buffer_size(INPUT_BUFFER)
         .output_buffer_size(OUTPUT_BUFFER)
         .build();

@@ -286,6 +286,12 @@ impl<T: Transport> Transport for Tracked<T> {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        // ureq takes a full buffer for a closed connection.
+        let buffers = self.inner.buffers();
+        if buffers.input_append_buf().is_empty() {
+            let size = buffers.input().len();
+            return Err(Error::LargeResponseHeader(size, size));
+        }
         let progress = self.inner.await_input(timeout)?;
         self.last_used = Instant::now();
         Ok(progress)

@@ -197,6 +197,32 @@ fn oversized_head_is_refused() {
 }
 
 #[test]
+fn interim_answers_are_passed_over() {
+    let interim = |status| match status {
+        100 => "HTTP/1.1 100 Continue\r\n\r\n".to_owned(),
+        _ => format!("HTTP/1.1 {status} Wait\r\nlink: </x>; rel=preload\r\n\r\n"),
+    };
+    let many = [100, 103, 102, 103].map(interim).concat();
+    let links = format!("link: </{}>\r\n", "x".repeat(10_000)).repeat(3);
+    let large = format!("HTTP/1.1 103 Early Hints\r\n{links}\r\n");
+    for before in [interim(100), interim(102), interim(103), many, large] {
+        for size in [10, 30_000, 60_000, 500_000] {
+            let long = "x".repeat(size);
+            let answer = before.clone() + &http(200, &[], &gist(&long, 3));
+            let server = Server::new(vec![Step::Answer(answer); 4]);
+            let (address, _) = proxy(server.address, "HTTP/1.1 200 OK\r\n\r\n");
+            let mut proxied = config("http://ghe.invalid");
+            proxied.proxy.http_proxy = Some(address.to_string());
+            for mut client in [client(&server.url()), GistClient::new(proxied).unwrap()] {
+                for request in [read(), write()] {
+                    assert_eq!(text(&client.call(&request, AMPLE)), long);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn file_can_be_chosen_later() {
     let server = Server::new([good(), good()]);
     let mut config = config(&server.url());
