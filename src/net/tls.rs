@@ -1,11 +1,12 @@
 //! TLS: the trusted root certificates, and ureq's connector with errors that say what to do.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, KeyProvider};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::SigningKey;
 use rustls::{CertificateError, RootCertStore};
@@ -17,6 +18,10 @@ use super::watched_file::WatchedFile;
 
 /// Greatest size of a file of certificates, in bytes. A whole system's has about 250 kB.
 const MAX_FILE_SIZE: u64 = 4 * 1024 * 1024;
+
+/// Markers around a block of a PEM file, without its kind.
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
 
 /// Trusted root certificates: the built-in ones, or those of the file that `SSL_CERT_FILE` names.
 #[derive(Debug)]
@@ -97,28 +102,100 @@ impl KeyProvider for NoClientKeys {
 }
 
 fn read(file: &mut WatchedFile) -> Result<RootCerts, String> {
-    let pem = file.read()?;
+    let content = file.read()?;
     // ureq ignores certificates that it cannot use; this finds out whether any is left.
     let mut usable = RootCertStore::empty();
     let (mut certificates, mut unusable) = (Vec::new(), 0_u32);
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate
-            .map_err(|error| format!("is not a valid PEM file ({error}); write it again"))?;
+    let tidy = tidied(&content);
+    if lacks_line_breaks(&tidy) {
+        return Err(
+            "is not a valid PEM file: its line breaks are missing; write it again with them".into(),
+        );
+    }
+    for certificate in CertificateDer::pem_slice_iter(&tidy) {
+        let certificate = certificate.map_err(|error| malformed(&error).to_owned())?;
         match usable.add(certificate.clone()) {
             Ok(()) => certificates.push(Certificate::from_der(&certificate).to_owned()),
             Err(_) => unusable += 1,
         }
     }
     if certificates.is_empty() {
+        let problem = match unusable {
+            0 => without_certificate(&content).to_owned(),
+            _ => format!("holds no usable certificate ({unusable} unusable)"),
+        };
         return Err(format!(
-            "holds no usable certificate ({unusable} unusable); put PEM certificates \
-             (-----BEGIN CERTIFICATE-----) there"
+            "{problem}; put PEM certificates (-----BEGIN CERTIFICATE-----) there"
         ));
     }
     if unusable > 0 {
         log::warn!(path:? = file.path(), count = unusable; "certificates in SSL_CERT_FILE unusable");
     }
     Ok(RootCerts::from(certificates))
+}
+
+/// Returns the text of a PEM file so that every block begins a line: without byte order marks and
+/// indentation, and with a line break between two files that were joined without one.
+fn tidied(content: &[u8]) -> Vec<u8> {
+    let mut tidy = Vec::with_capacity(content.len());
+    for line in content.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        let mut rest = line.trim_ascii();
+        while let Some(after) = rest.strip_prefix(b"\xef\xbb\xbf") {
+            rest = after.trim_ascii();
+        }
+        if rest.starts_with(END)
+            && let Some(next) = find(rest, BEGIN)
+        {
+            tidy.extend([&rest[..next], b"\n"].concat());
+            rest = &rest[next..];
+        }
+        tidy.extend([rest, b"\n"].concat());
+    }
+    tidy
+}
+
+/// Returns whether a block of a PEM file begins in a line that holds more of it.
+fn lacks_line_breaks(tidy: &[u8]) -> bool {
+    tidy.split(|byte| *byte == b'\n').any(|line| {
+        let Some(begin) = find(line, BEGIN) else {
+            return false;
+        };
+        let label = &line[begin + BEGIN.len()..];
+        let is_marker = find(label, b"-----").is_some_and(|end| end + 5 == label.len());
+        !is_marker && (begin == 0 || find(label, END).is_some())
+    })
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+/// Returns what is wrong with a PEM file. The error itself may contain a private key.
+fn malformed(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => {
+            "is not a valid PEM file: its last block has no -----END line; write it again"
+        }
+        pem::Error::Base64Decode(_) => {
+            "is not a valid PEM file: a block is not base64; write it again"
+        }
+        _ => "is not a valid PEM file; write it again",
+    }
+}
+
+/// Returns what a file without any certificate is, without its content.
+fn without_certificate(content: &[u8]) -> &'static str {
+    match content {
+        _ if content.trim_ascii().is_empty() => "is empty",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'-', ..] | [b'-', 0, ..] => {
+            "is UTF-16 text, not UTF-8"
+        }
+        [0x30, 0x80..=0x84, ..] => "is binary (DER)",
+        _ if find(content, b"PRIVATE KEY-----").is_some() => {
+            "holds a private key, but no certificate"
+        }
+        _ => "holds no certificate",
+    }
 }
 
 /// ureq's connector, with errors that say what to do.
@@ -135,14 +212,14 @@ impl<In: Transport> Connector<In> for TlsConnector {
     ) -> Result<Option<Self::Out>, Error> {
         self.0.connect(details, chained).map_err(|error| {
             let host = details.uri.host().unwrap_or_default();
-            let why = explain(&error);
+            let why = explain(&error, host);
             Error::Other(format!("cannot set up TLS with {host}: {why}").into())
         })
     }
 }
 
-/// Returns why a handshake failed, and what to do.
-fn explain(error: &Error) -> String {
+/// Returns why a handshake with `host` failed, and what to do.
+fn explain(error: &Error, host: &str) -> String {
     match error {
         Error::Timeout(_) => "it did not answer in time".to_owned(),
         Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -151,7 +228,7 @@ fn explain(error: &Error) -> String {
         Error::Io(error) => {
             let cause = error.get_ref().and_then(|inner| inner.downcast_ref());
             match cause {
-                Some(rustls::Error::InvalidCertificate(error)) => explain_certificate(error),
+                Some(rustls::Error::InvalidCertificate(error)) => explain_certificate(error, host),
                 _ => error.to_string(),
             }
         }
@@ -159,7 +236,8 @@ fn explain(error: &Error) -> String {
     }
 }
 
-fn explain_certificate(error: &CertificateError) -> String {
+fn explain_certificate(error: &CertificateError, host: &str) -> String {
+    let unfit = |why: &str| format!("{why}; {}", fit_certificate(host));
     match error {
         // A bad signature is that of another authority with the same name, as after a rotation.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
@@ -174,11 +252,40 @@ fn explain_certificate(error: &CertificateError) -> String {
         | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid at this time; check this machine's clock".to_owned()
         }
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            unfit("its certificate names no host, because it has no subjectAltName")
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for another name; check the configured address".to_owned()
         }
-        other => format!("its certificate is invalid ({other:?})"),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            unfit("its certificate is not for servers, because its extendedKeyUsage lacks serverAuth")
+        }
+        // rustls passes these on without a type.
+        CertificateError::Other(other) => match format!("{:?}", other.0).as_str() {
+            "CaUsedAsEndEntity" => {
+                unfit("its certificate is that of an authority (CA:TRUE), which cannot be a server's")
+            }
+            "UnsupportedCertVersion" => unfit("its certificate is not of X.509 version 3"),
+            other => unfit(&format!("its certificate is invalid ({other})")),
+        },
+        other => unfit(&format!("its certificate is invalid ({other:?})")),
     }
+}
+
+/// Returns which certificate a server needs that has no other authority than itself.
+fn fit_certificate(host: &str) -> String {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let kind = match host.parse::<IpAddr>() {
+        Ok(_) => "IP",
+        Err(_) => "DNS",
+    };
+    format!(
+        "a server needs one of version 3 with its name and CA:FALSE: openssl req -x509 -newkey rsa:2048 \
+         -nodes -days 365 -keyout key.pem -out cert.pem -subj /CN={host} -addext \
+         subjectAltName={kind}:{host} -addext basicConstraints=critical,CA:FALSE; use it at the server, and \
+         put cert.pem into the file that SSL_CERT_FILE names"
+    )
 }
 
 #[cfg(test)]
@@ -202,6 +309,114 @@ mod tests {
             panic!("{roots:?}");
         };
         assert_eq!(certificates.len(), 1);
+    }
+
+    /// Returns a self-signed certificate and its private key (PEM).
+    fn pem() -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::default();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// Returns the number of certificates that a file with this content holds.
+    fn certificates(content: &[u8]) -> Result<usize, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, content).unwrap();
+        match Roots::open(Some(file.path()))?.certificates {
+            RootCerts::Specific(certificates) => Ok(certificates.len()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_certificate_is_read() {
+        let ((one, key), (two, _)) = (pem(), pem());
+        let bom = "\u{feff}";
+        let indented = |pem: &str| pem.replace('\n', "\n    ");
+        for (content, count) in [
+            (format!("{bom}{one}"), 1),
+            (format!("{bom}{one}{two}"), 2),
+            (format!("{one}{bom}{two}"), 2),
+            (format!("{one}{key}{two}"), 2),
+            (format!("    {}\n    {}", indented(&one), indented(&two)), 2),
+            (format!("{}{two}", one.trim_end()), 2),
+            (format!("{}{bom}{two}", one.trim_end()), 2),
+            (format!("{one}{two}").replace('\n', "\r\n"), 2),
+            (format!("{one}{two}").replace('\n', "\r"), 2),
+            (format!("# ours\n{one}# theirs -----BEGIN\n{two}"), 2),
+        ] {
+            assert_eq!(certificates(content.as_bytes()), Ok(count), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn unusable_content_is_never_shown() {
+        let (one, key) = pem();
+        let flat = |text: &str| text.replace('\n', "");
+        let utf16 = |text: &str, le: bool| -> Vec<u8> {
+            let units = text.encode_utf16();
+            let pairs = units.map(|unit| {
+                if le {
+                    unit.to_le_bytes()
+                } else {
+                    unit.to_be_bytes()
+                }
+            });
+            pairs.flatten().collect()
+        };
+        let der = CertificateDer::from_pem_slice(one.as_bytes()).unwrap();
+        for (content, problem) in [
+            (flat(&one).into_bytes(), "line breaks are missing"),
+            (
+                format!("CERT=\"{}\"", flat(&one)).into_bytes(),
+                "line breaks are missing",
+            ),
+            (flat(&key).into_bytes(), "line breaks are missing"),
+            (
+                format!("{one}{}", flat(&key)).into_bytes(),
+                "line breaks are missing",
+            ),
+            (
+                one.replace('\n', "\\n").into_bytes(),
+                "line breaks are missing",
+            ),
+            (
+                key.replace('\n', " ").into_bytes(),
+                "line breaks are missing",
+            ),
+            (one.as_bytes()[..one.len() / 2].to_vec(), "no -----END line"),
+            (key.as_bytes()[..key.len() / 2].to_vec(), "no -----END line"),
+            (key.replace("MI", "M!").into_bytes(), "not base64"),
+            (
+                key.clone().into_bytes(),
+                "a private key, but no certificate",
+            ),
+            (der.to_vec(), "binary (DER)"),
+            (utf16(&one, true), "UTF-16"),
+            (utf16(&format!("\u{feff}{key}"), true), "UTF-16"),
+            (utf16(&format!("\u{feff}{key}"), false), "UTF-16"),
+            (utf16(&key, false), "UTF-16"),
+            (Vec::new(), "is empty"),
+            (b" \n".to_vec(), "is empty"),
+            (b"hello".to_vec(), "holds no certificate"),
+            (
+                key.replace("-----BEGIN", "----BEGIN").into_bytes(),
+                "no certificate",
+            ),
+        ] {
+            let error = certificates(&content).unwrap_err();
+            assert!(error.starts_with("SSL_CERT_FILE: "), "{error}");
+            assert!(error.contains(problem), "{error}: {problem}");
+            assert!(error.len() < 250, "{error}");
+            for secret in [&key, &one] {
+                let body = secret.lines().nth(1).unwrap().as_bytes();
+                let as_numbers = format!("{:?}", &body[..6]);
+                let as_numbers = as_numbers.trim_matches(['[', ']']);
+                let as_text = String::from_utf8_lossy(&body[..6]);
+                assert!(!error.contains(&*as_text), "{error}");
+                assert!(!error.contains(as_numbers), "{error}");
+            }
+        }
     }
 
     #[test]

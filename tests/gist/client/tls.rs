@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa};
+
 use super::*;
 use crate::support::authority::Authority;
 
@@ -52,6 +54,49 @@ fn certificate_for_other_name_is_refused() {
     std::fs::remove_file(file).unwrap();
     assert_unavailable(client.call(&write(), AMPLE), "another name");
     assert!(server.requests().is_empty());
+}
+
+#[test]
+fn unfit_self_signed_certificate_is_explained() {
+    let named = || CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let mut of_authority = named();
+    of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let mut of_client = named();
+    of_client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let nameless = CertificateParams::default();
+    for (params, problem) in [
+        (of_authority, "CA:TRUE"),
+        (of_client, "serverAuth"),
+        (nameless, "no subjectAltName"),
+    ] {
+        let authority = Authority::of_itself(&params);
+        let file = file(&authority, "unfit");
+        let server = Server::with_tls([good()], Arc::clone(&authority.server));
+        let mut client = client(&server, Some(file.clone()));
+        std::fs::remove_file(file).unwrap();
+        let error = error(client.call(&read(), AMPLE)).to_string();
+        for part in [
+            problem,
+            "openssl req -x509",
+            "subjectAltName=DNS:localhost",
+            "CA:FALSE",
+            "SSL_CERT_FILE",
+        ] {
+            assert!(error.contains(part), "{error}: {part}");
+        }
+        assert!(server.requests().is_empty());
+    }
+}
+
+#[test]
+fn fit_self_signed_certificate_is_trusted() {
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let authority = Authority::of_itself(&params);
+    let file = file(&authority, "fit");
+    let server = Server::with_tls([good()], Arc::clone(&authority.server));
+    let mut client = client(&server, Some(file.clone()));
+    std::fs::remove_file(file).unwrap();
+    assert_eq!(text(&client.call(&read(), AMPLE)), "x");
 }
 
 #[test]
