@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use ureq::http::{Request, Response};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector};
-use ureq::{AsSendBody, Body, Error, Proxy};
+use ureq::{AsSendBody, Body, Error};
 
 use super::connect::{BoundedTcp, CallState, NoResolver, Tracker};
-use super::proxy::ProxySettings;
+use super::proxy::{ChosenProxy, ProxySettings};
 use super::resolver::CachingResolver;
 use super::tls::{Roots, TlsConnector};
 use super::url::Destination;
@@ -119,7 +119,8 @@ impl Deadline {
 /// Client for one server. It makes one call at a time, and keeps one connection.
 pub(crate) struct Agent {
     host: String,
-    proxy: Option<Proxy>,
+    port: u16,
+    proxy: Option<ChosenProxy>,
     roots: Roots,
     resolver: CachingResolver,
     state: Arc<CallState>,
@@ -150,6 +151,7 @@ impl Agent {
         let state = Arc::new(CallState::new(proxy.is_some()));
         Ok(Agent {
             host: destination.host.to_owned(),
+            port: destination.port,
             ureq: ureq_agent(proxy.as_ref(), &roots, &resolver, &state),
             proxy,
             roots,
@@ -160,8 +162,7 @@ impl Agent {
 
     /// Returns the proxy as `HOST:PORT`; `None` if the server is reached directly.
     pub(crate) fn proxy(&self) -> Option<String> {
-        let proxy = self.proxy.as_ref()?;
-        Some(format!("{}:{}", proxy.host(), proxy.port()))
+        self.proxy.as_ref().map(ChosenProxy::address)
     }
 
     /// Sends `request` and returns the response, whose body is still to be read.
@@ -229,8 +230,14 @@ impl Agent {
     /// Returns why there is no response. It shows the host, but no path, which may be a secret.
     pub(super) fn explain(&self, error: &Error, deadline: Deadline) -> String {
         let host = &self.host;
-        let via = match self.proxy() {
-            Some(proxy) => format!(" (through the proxy {proxy})"),
+        let via = match &self.proxy {
+            Some(proxy) => {
+                format!(
+                    " (through the proxy {}, from {})",
+                    proxy.address(),
+                    proxy.variable
+                )
+            }
             None => String::new(),
         };
         match error {
@@ -239,12 +246,14 @@ impl Agent {
                 let timeout = brief(deadline.timeout);
                 format!("{host} did not answer within {timeout}{via}")
             }
-            Error::ConnectProxyFailed(reason) => {
-                let reason = one_line(reason);
-                format!(
-                    "the proxy does not connect to {host} ({reason}){via}; check HTTPS_PROXY and NO_PROXY"
-                )
-            }
+            Error::ConnectProxyFailed(reason) => match &self.proxy {
+                Some(proxy) => proxy.refusal(&format!("{host}:{}", self.port), reason),
+                None => one_line(reason),
+            },
+            Error::LargeResponseHeader(..) => format!(
+                "the answer's header is too big{via}: {host} sent more than {} KiB; check its address and any proxy in between",
+                INPUT_BUFFER / 1024
+            ),
             Error::Io(error) if is_closed(error) => {
                 format!("{host} closed the connection without an answer{via}")
             }
@@ -263,7 +272,7 @@ impl Agent {
 }
 
 fn ureq_agent(
-    proxy: Option<&Proxy>,
+    proxy: Option<&ChosenProxy>,
     roots: &Roots,
     resolver: &CachingResolver,
     state: &Arc<CallState>,
@@ -272,7 +281,7 @@ fn ureq_agent(
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
-        .proxy(proxy.cloned())
+        .proxy(proxy.map(|chosen| chosen.proxy.clone()))
         .tls_config(roots.tls_config())
         .user_agent(USER_AGENT)
         .max_idle_connections(1)

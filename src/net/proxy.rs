@@ -6,9 +6,19 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use ureq::http::StatusCode;
 use ureq::{Proxy, ProxyProtocol};
 
 use super::url::{Destination, is_loopback};
+use crate::fmt::one_line;
+
+/// Names of a variable, of which the first is preferred.
+type Names = [&'static str; 2];
+
+const HTTPS_PROXY: Names = ["HTTPS_PROXY", "https_proxy"];
+const HTTP_PROXY: Names = ["HTTP_PROXY", "http_proxy"];
+const ALL_PROXY: Names = ["ALL_PROXY", "all_proxy"];
+const NO_PROXY: Names = ["NO_PROXY", "no_proxy"];
 
 /// Proxies that the environment sets. A value may contain a password and is never printed.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -23,6 +33,53 @@ pub struct ProxySettings {
     /// is `*`, a domain with its subdomains (without the domain if it has a leading dot), an address or a
     /// range (`10.0.0.0/8`). It may end with a port.
     pub no_proxy: Option<String>,
+    /// Those that are set by their lower-case names, such as `https_proxy`.
+    pub lower_case: Vec<&'static str>,
+}
+
+/// Proxy for a destination.
+#[derive(Clone)]
+pub(super) struct ChosenProxy {
+    pub(super) proxy: Proxy,
+    /// Variable that names it.
+    pub(super) variable: &'static str,
+    /// Variable that lists the hosts without a proxy.
+    pub(super) exceptions: &'static str,
+}
+
+impl ChosenProxy {
+    /// Returns the address: `HOST:PORT`.
+    pub(super) fn address(&self) -> String {
+        format!("{}:{}", self.proxy.host(), self.proxy.port())
+    }
+
+    /// Returns why the proxy opens no connection to `destination`, and what to do. `reason` is ureq's.
+    pub(super) fn refusal(&self, destination: &str, reason: &str) -> String {
+        let (variable, address) = (self.variable, self.address());
+        let status = reason.strip_prefix("proxy server responded ");
+        let status = status.and_then(|rest| rest.split('/').next()?.parse().ok());
+        if status == Some(StatusCode::PROXY_AUTHENTICATION_REQUIRED) {
+            return match self.proxy.username().is_some() || self.proxy.password().is_some() {
+                true => format!(
+                    "{variable}: the proxy {address} rejects the user name or the proxy password (407); \
+                     correct them in {variable}"
+                ),
+                false => format!(
+                    "{variable}: the proxy {address} wants a proxy password (407); set {variable} to \
+                     http://USER:PASSWORD@HOST:PORT"
+                ),
+            };
+        }
+        let said = match status {
+            Some(status) => format!("it answered {status}"),
+            None => one_line(reason),
+        };
+        format!(
+            "{variable}: the proxy {address} does not connect to {destination} ({said}); permit CONNECT to \
+             it, which http:// needs as well, or add the host to {}",
+            self.exceptions
+        )
+    }
 }
 
 impl fmt::Debug for ProxySettings {
@@ -40,16 +97,29 @@ impl fmt::Debug for ProxySettings {
 impl ProxySettings {
     /// Reads the variables through `variable`, the upper-case names first. Set but empty means unset.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> ProxySettings {
-        let either = |name: &str| {
-            [name.to_owned(), name.to_ascii_lowercase()]
-                .iter()
-                .find_map(|name| variable(name).filter(|value| !value.trim().is_empty()))
+        let set = |name| variable(name).filter(|value| !value.trim().is_empty());
+        let mut lower_case = Vec::new();
+        let mut either = |[upper, lower]: Names| {
+            set(upper).or_else(|| {
+                let value = set(lower)?;
+                lower_case.push(lower);
+                Some(value)
+            })
         };
         ProxySettings {
-            https_proxy: either("HTTPS_PROXY"),
-            http_proxy: either("HTTP_PROXY"),
-            all_proxy: either("ALL_PROXY"),
-            no_proxy: either("NO_PROXY"),
+            https_proxy: either(HTTPS_PROXY),
+            http_proxy: either(HTTP_PROXY),
+            all_proxy: either(ALL_PROXY),
+            no_proxy: either(NO_PROXY),
+            lower_case,
+        }
+    }
+
+    /// Returns the name of a variable as it is set.
+    fn name(&self, [upper, lower]: Names) -> &'static str {
+        match self.lower_case.contains(&lower) {
+            true => lower,
+            false => upper,
         }
     }
 
@@ -60,19 +130,20 @@ impl ProxySettings {
     pub(super) fn for_destination(
         &self,
         destination: Destination<'_>,
-    ) -> Result<Option<Proxy>, String> {
+    ) -> Result<Option<ChosenProxy>, String> {
         let Destination { https, host, port } = destination;
         let own = if https {
-            ("HTTPS_PROXY", &self.https_proxy)
+            (HTTPS_PROXY, &self.https_proxy)
         } else {
-            ("HTTP_PROXY", &self.http_proxy)
+            (HTTP_PROXY, &self.http_proxy)
         };
-        let mut set = [own, ("ALL_PROXY", &self.all_proxy)].into_iter();
-        let Some((name, value)) =
-            set.find_map(|(name, value)| Some((name, value.as_deref()?.trim())))
+        let mut set = [own, (ALL_PROXY, &self.all_proxy)].into_iter();
+        let Some((names, value)) =
+            set.find_map(|(names, value)| Some((names, value.as_deref()?.trim())))
         else {
             return Ok(None);
         };
+        let name = self.name(names);
         if is_loopback(host) || self.is_direct(host, port) {
             return Ok(None);
         }
@@ -80,7 +151,11 @@ impl ProxySettings {
             format!("{name}: not the address of a proxy; set it to http://HOST:PORT, or unset it")
         })?;
         match proxy.protocol() {
-            ProxyProtocol::Http | ProxyProtocol::Https => Ok(Some(proxy)),
+            ProxyProtocol::Http | ProxyProtocol::Https => Ok(Some(ChosenProxy {
+                proxy,
+                variable: name,
+                exceptions: self.name(NO_PROXY),
+            })),
             _ => Err(format!(
                 "{name}: SOCKS proxies are not supported; set it to http://HOST:PORT, or unset it"
             )),
@@ -170,14 +245,14 @@ mod tests {
         })
     }
 
-    fn find(url: &str, settings: &ProxySettings) -> Result<Option<Proxy>, String> {
+    fn find(url: &str, settings: &ProxySettings) -> Result<Option<ChosenProxy>, String> {
         let url: Url = url.parse().unwrap();
         settings.for_destination(url.destination(&url.host().to_ascii_lowercase()))
     }
 
     fn proxy_to(url: &str, variables: &[(&str, &str)]) -> Option<String> {
         let proxy = find(url, &settings(variables)).unwrap();
-        proxy.map(|proxy| format!("{}:{}", proxy.host(), proxy.port()))
+        proxy.map(|proxy| proxy.address())
     }
 
     #[test]
@@ -238,6 +313,77 @@ mod tests {
     }
 
     #[test]
+    fn refusal_names_variable_in_use() {
+        for (url, variables, variable, exceptions) in [
+            (
+                "http://x.example",
+                &[("HTTP_PROXY", "p:1")][..],
+                "HTTP_PROXY",
+                "NO_PROXY",
+            ),
+            (
+                "http://x.example",
+                &[("http_proxy", "p:1")],
+                "http_proxy",
+                "NO_PROXY",
+            ),
+            (
+                "https://x.example",
+                &[("https_proxy", "p:1"), ("no_proxy", "y.example")],
+                "https_proxy",
+                "no_proxy",
+            ),
+            (
+                "https://x.example",
+                &[
+                    ("HTTPS_PROXY", "p:1"),
+                    ("https_proxy", "q:2"),
+                    ("http_proxy", "r:3"),
+                ],
+                "HTTPS_PROXY",
+                "NO_PROXY",
+            ),
+            (
+                "http://x.example",
+                &[("all_proxy", "p:1")],
+                "all_proxy",
+                "NO_PROXY",
+            ),
+        ] {
+            let proxy = find(url, &settings(variables)).unwrap().unwrap();
+            let said = proxy.refusal("x.example:80", "proxy server responded 403/403");
+            assert!(
+                said.starts_with(&format!("{variable}: the proxy p:1 ")),
+                "{said}"
+            );
+            assert!(said.contains("403 Forbidden"), "{said}");
+            assert!(said.ends_with(exceptions), "{said}");
+            let silent = proxy.refusal("x.example:80", "proxy server did not respond");
+            assert!(silent.contains("did not respond"), "{silent}");
+        }
+    }
+
+    #[test]
+    fn refused_proxy_password_is_named() {
+        let refusal = |value| {
+            let settings = settings(&[("HTTPS_PROXY", value)]);
+            let proxy = find("https://x.example", &settings).unwrap().unwrap();
+            proxy.refusal("x.example:443", "proxy server responded 407/407")
+        };
+        let missing = refusal("http://p:1");
+        assert!(
+            missing.starts_with("HTTPS_PROXY: the proxy p:1 wants a proxy password"),
+            "{missing}"
+        );
+        let wrong = refusal("http://me:hunter2@p:1");
+        assert!(
+            wrong.contains("rejects the user name or the proxy password"),
+            "{wrong}"
+        );
+        assert!(!wrong.contains("hunter2"), "{wrong}");
+    }
+
+    #[test]
     fn unusable_proxy_error_hides_password() {
         for value in [
             "socks5://me:hunter2@p:1",
@@ -246,7 +392,7 @@ mod tests {
             "http://me:hunter2@ x",
         ] {
             let settings = settings(&[("HTTPS_PROXY", value)]);
-            let error = find("https://x.example", &settings).unwrap_err();
+            let error = find("https://x.example", &settings).err().unwrap();
             assert!(error.contains("HTTPS_PROXY"), "{error}");
             assert!(
                 !format!("{error} {settings:?}").contains("hunter2"),

@@ -599,7 +599,31 @@ fn refusing_proxy_is_named() {
             said.contains("407") && said.contains(&address.to_string()),
             "{said}"
         );
+        assert!(said.starts_with("HTTP_PROXY: "), "{said}");
+        assert!(said.contains("proxy password"), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn refused_tunnel_names_variable() {
+    for answer in [
+        "HTTP/1.1 403 Forbidden\r\n\r\n",
+        "HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.0 503 Busy\r\n\r\n",
+    ] {
+        let server = Server::new([]);
+        let (address, _) = proxy(server.address, answer);
+        let mut config = config("http://ghe.invalid");
+        config.proxy = ProxySettings::read(|name| match name {
+            "all_proxy" => Some(address.to_string()),
+            _ => None,
+        });
+        let mut client = GistClient::new(config).unwrap();
+        let why = error(client.call(&read(), AMPLE)).to_string();
+        assert!(why.starts_with("all_proxy: "), "{why}");
+        assert!(why.contains("ghe.invalid:80"), "{why}");
+        assert!(!why.contains("HTTPS_PROXY"), "{why}");
     }
 }
 
