@@ -190,7 +190,7 @@ fn reply(
             let why = "answered 304 to an unconditional request; check any proxy on the way";
             return Err(unclear(asked.write, format!("{} {why}", target.api.host())));
         }
-        _ => return Err(asked.failure(head, &parse::read_message(body))),
+        _ => return Err(asked.failure(head, parse::read_message(body).as_deref())),
     }
     let history = match request {
         Request::Gist {

@@ -628,6 +628,36 @@ fn refused_tunnel_names_variable() {
 }
 
 #[test]
+fn redirect_target_is_named() {
+    let target = "https://me:hunter2@sso.example/login?token=hunter2";
+    for code in [301, 302, 303, 307, 308] {
+        let server = Server::new([status(code, &[("location", target)], "Moved")]);
+        let why = error(client(&server.url()).call(&read(), AMPLE)).to_string();
+        assert!(why.contains("to https://sso.example/login "), "{why}");
+        assert!(!why.contains("hunter2"), "{why}");
+    }
+}
+
+#[test]
+fn web_page_blames_api_url() {
+    let page = "<!DOCTYPE html><title>Page not found</title>";
+    let html = ("content-type", "text/html; charset=utf-8");
+    for headers in [&[html][..], &[]] {
+        let server = Server::new([
+            Step::Answer(http(404, headers, page)),
+            Step::Answer(http(404, headers, page)),
+        ]);
+        let mut client = client(&server.url());
+        for request in [read(), write()] {
+            let why = error(client.call(&request, AMPLE)).to_string();
+            assert!(why.starts_with("GITHUB_API_URL: "), "{why}");
+            assert!(why.contains(&format!("{}/api/v3", server.url())), "{why}");
+            assert!(!why.contains("GIST_ID"), "{why}");
+        }
+    }
+}
+
+#[test]
 fn hung_proxy_times_out() {
     for step in [Step::Hang, Step::Trickle("HTTP/1.1 200 OK\r\nx: ".into())] {
         let hung = Server::new([step]);

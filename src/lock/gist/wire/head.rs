@@ -1,10 +1,12 @@
 //! Status and headers of an answer: which failure they mean, and how long to wait after it.
 
+mod redirect;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 use super::rate::resets_in;
 use super::target::ApiUrl;
@@ -36,6 +38,12 @@ pub struct Head {
     pub etag: Option<Arc<str>>,
     /// Scopes of the access token.
     pub scopes: Option<Arc<str>>,
+    /// Expiration of the access token, in seconds since the Unix epoch.
+    pub token_expires_at: Option<i64>,
+    /// Whether the body is said to be JSON.
+    pub is_json: Option<bool>,
+    /// Target of a redirect, which may contain secrets.
+    pub location: Option<Arc<str>>,
     /// Demanded wait.
     pub retry_after: Option<Duration>,
     /// Requests per hour.
@@ -56,6 +64,9 @@ impl Head {
             date,
             etag: header("etag").map(Arc::from),
             scopes: header("x-oauth-scopes").map(Arc::from),
+            token_expires_at: header("github-authentication-token-expiration").and_then(expiration),
+            is_json: header("content-type").map(|kind| kind.to_ascii_lowercase().contains("json")),
+            location: header("location").map(Arc::from),
             retry_after: header("retry-after").and_then(|text| retry_after(text, date)),
             limit: number(header("x-ratelimit-limit")),
             remaining: number(header("x-ratelimit-remaining")),
@@ -117,6 +128,21 @@ fn unix_seconds(text: &str) -> Option<i64> {
     Some(date.unix_timestamp())
 }
 
+/// Parses `2026-12-24 18:00:00 UTC` or `2026-12-24 18:00:00 +0100`; returns seconds since the Unix epoch.
+fn expiration(text: &str) -> Option<i64> {
+    let (time, zone) = text.rsplit_once(' ')?;
+    let zone = match zone {
+        "UTC" => "Z".to_owned(),
+        _ => {
+            let (hours, minutes) = zone.split_at_checked(3)?;
+            format!("{hours}:{minutes}")
+        }
+    };
+    let time = format!("{}{zone}", time.replace(' ', "T"));
+    let time = OffsetDateTime::parse(&time, &Rfc3339).ok()?;
+    Some(time.unix_timestamp())
+}
+
 /// Parses `retry-after`: seconds, or a date that is compared with the answer's own.
 fn retry_after(text: &str, date: Option<i64>) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
@@ -149,11 +175,14 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Returns the failure that an answer other than 200, 201 and 304 means. `message` is from its body.
+    /// Returns the failure that an answer other than 200, 201 and 304 means. `message` is from its body;
+    /// `None` if that is a web page.
     #[must_use]
-    pub fn failure(&self, head: &Head, message: &str) -> LockError {
+    pub fn failure(&self, head: &Head, message: Option<&str>) -> LockError {
         let host = self.api.host();
         let status = head.status;
+        let is_page = message.is_none() || head.is_json == Some(false);
+        let message = message.unwrap_or_default();
         let said = quote(status, message);
         if head.is_limit(message) {
             return LockError::RateLimited {
@@ -162,9 +191,13 @@ impl Asked<'_> {
             };
         }
         match status {
-            301 | 302 | 303 | 307 | 308 => LockError::Unavailable(format!(
-                "GITHUB_API_URL: redirected by {host} ({said}), access token not sent there; set the API's own address, such as https://HOST/api/v3"
+            301 | 302 | 303 | 307 | 308 => LockError::Unavailable(self.redirected(head, message)),
+            407 => LockError::Unavailable(format!(
+                "a proxy on the way to {host} wants a proxy password ({said}); set {} to http://USER:PASSWORD@HOST:PORT",
+                self.api.proxy_variable()
             )),
+            401 | 403 if is_page => LockError::Unauthorized(self.no_api(&said)),
+            404 | 410 | 451 if is_page => LockError::NotFound(self.no_api(&said)),
             401 => LockError::Unauthorized(format!(
                 "GITHUB_API_TOKEN: access token rejected ({said}) by {host}; set GITHUB_API_TOKEN or GITHUB_API_TOKEN_FILE to a valid one that has not expired"
             )),
@@ -191,6 +224,35 @@ impl Asked<'_> {
         }
     }
 
+    /// Returns that the server redirects, and where to, without the parts of the target that may be secret.
+    fn redirected(&self, head: &Head, message: &str) -> String {
+        let host = self.api.host();
+        // The text may repeat the target.
+        let said = quote(head.status, message.split('?').next().unwrap_or_default());
+        let target = head.location.as_deref();
+        let to = match target.and_then(|target| redirect::shown(target, self.api)) {
+            Some(target) => format!(" to {target}"),
+            None => String::new(),
+        };
+        let usual = self.api.usual();
+        let usual = usual.as_deref().unwrap_or("https://HOST/api/v3");
+        format!(
+            "GITHUB_API_URL: redirected by {host}{to} ({said}), access token not sent there; set the API's own address, such as {usual}"
+        )
+    }
+
+    /// Returns that the server answered otherwise than GitHub's API does.
+    fn no_api(&self, said: &str) -> String {
+        let host = self.api.host();
+        let fix = match self.api.usual() {
+            Some(usual) => format!("set the API's address, which is usually {usual}"),
+            None => "check the address and any proxy on the way".to_owned(),
+        };
+        format!(
+            "GITHUB_API_URL: {host} answered with a web page, not as GitHub's API ({said}); {fix}"
+        )
+    }
+
     fn not_found(&self, said: &str) -> LockError {
         let host = self.api.host();
         LockError::NotFound(if self.write {
@@ -215,241 +277,4 @@ fn quote(status: u16, message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::target::check_api_url;
-    use super::*;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    fn head(status: u16, headers: &[(&str, &'static str)]) -> Head {
-        Head::new(status, |name| {
-            headers
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| *value)
-        })
-    }
-
-    fn judge(write: bool, head: &Head, message: &str) -> LockError {
-        let api = check_api_url("https://api.github.com", false).unwrap();
-        let asked = Asked {
-            api: &api,
-            write,
-            limits_before: 0,
-        };
-        asked.failure(head, message)
-    }
-
-    fn wait_of(error: &LockError) -> Duration {
-        match error {
-            LockError::RateLimited { retry_after, .. } => *retry_after,
-            other => panic!("not throttled: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn recorded_headers_are_parsed() {
-        let head = head(
-            200,
-            &[
-                ("date", "Mon, 27 Apr 2020 17:24:06 GMT"),
-                ("etag", "W/\"7b67efd855ab094b8909712c7e622749\""),
-                ("x-oauth-scopes", "gist, repo"),
-                ("x-ratelimit-limit", "5000"),
-                ("x-ratelimit-remaining", "4975"),
-                ("x-ratelimit-reset", "1588010945"),
-            ],
-        );
-        assert_eq!(head.date, Some(1_588_008_246));
-        assert_eq!(
-            head.etag.as_deref(),
-            Some("W/\"7b67efd855ab094b8909712c7e622749\"")
-        );
-        assert_eq!(head.scopes.as_deref(), Some("gist, repo"));
-        let rate = RateLimit {
-            limit: 5000,
-            remaining: 4975,
-            resets_at: 1_588_010_945,
-        };
-        assert_eq!(head.rate(), Some(rate));
-        assert_eq!(Head::default().rate(), None);
-    }
-
-    #[test]
-    fn corrupt_headers_count_as_absent() {
-        let long: &'static str = Box::leak("x".repeat(2000).into_boxed_str());
-        let head = head(
-            200,
-            &[
-                ("date", "yesterday"),
-                ("etag", long),
-                ("x-oauth-scopes", ""),
-                ("retry-after", "-1"),
-                ("x-ratelimit-limit", "many"),
-                ("x-ratelimit-remaining", "99999999999999999999999"),
-                ("x-ratelimit-reset", "18446744073709551615"),
-            ],
-        );
-        let bare = Head {
-            status: 200,
-            ..Head::default()
-        };
-        assert_eq!(head, bare);
-    }
-
-    #[test]
-    fn each_status_has_its_failure() {
-        type Kind = fn(&LockError) -> bool;
-        let unauthorized: Kind = |error| matches!(error, LockError::Unauthorized(_));
-        let not_found: Kind = |error| matches!(error, LockError::NotFound(_));
-        let unavailable: Kind = |error| matches!(error, LockError::Unavailable(_));
-        let unknown: Kind = |error| matches!(error, LockError::OutcomeUnknown(_));
-        for (status, read, write) in [
-            (401, unauthorized, unauthorized),
-            (403, unauthorized, unauthorized),
-            (404, not_found, not_found),
-            (410, not_found, not_found),
-            (451, not_found, not_found),
-            (301, unavailable, unavailable),
-            (302, unavailable, unavailable),
-            (307, unavailable, unavailable),
-            (308, unavailable, unavailable),
-            (400, unavailable, unknown),
-            (409, unavailable, unknown),
-            (412, unavailable, unknown),
-            (422, unavailable, unavailable),
-            (500, unavailable, unknown),
-            (502, unavailable, unknown),
-            (503, unavailable, unknown),
-            (204, unavailable, unknown),
-            (418, unavailable, unknown),
-        ] {
-            let head = head(status, &[("x-ratelimit-remaining", "17")]);
-            let (get, patch) = (judge(false, &head, "Oh"), judge(true, &head, "Oh"));
-            assert!(read(&get), "GET {status}: {get:?}");
-            assert!(write(&patch), "PATCH {status}: {patch:?}");
-            let said = format!("{status} Oh");
-            assert!(get.to_string().contains(&said), "{get}");
-            assert!(patch.to_string().contains(&said), "{patch}");
-        }
-    }
-
-    #[test]
-    fn failures_state_the_fix() {
-        for (status, write, hint) in [
-            (401, false, "GITHUB_API_TOKEN"),
-            (403, true, "scope gist"),
-            (404, false, "GIST_ID"),
-            (404, true, "scope gist"),
-            (302, false, "GITHUB_API_URL"),
-        ] {
-            let error = judge(write, &head(status, &[]), "").to_string();
-            assert!(error.contains(hint), "{status}: {error}");
-            assert!(error.contains("api.github.com"), "{status}: {error}");
-            assert!(!error.ends_with('.'), "{status}: {error}");
-        }
-    }
-
-    #[test]
-    fn limit_and_refusal_differ() {
-        let secondary = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
-        for error in [
-            judge(true, &head(429, &[]), ""),
-            judge(true, &head(403, &[("retry-after", "60")]), "Forbidden"),
-            judge(false, &head(403, &[("x-ratelimit-remaining", "0")]), ""),
-            judge(false, &head(403, &[]), secondary),
-            judge(
-                false,
-                &head(403, &[]),
-                "You have triggered an abuse detection mechanism",
-            ),
-        ] {
-            assert_eq!(wait_of(&error), MINUTE, "{error:?}");
-        }
-        let refused = judge(
-            true,
-            &head(403, &[]),
-            "Resource not accessible by integration",
-        );
-        assert!(matches!(refused, LockError::Unauthorized(_)), "{refused:?}");
-    }
-
-    #[test]
-    fn retry_after_precedes_reset_precedes_minute() {
-        let date = ("date", "Mon, 27 Apr 2020 17:24:06 GMT");
-        let (none_left, reset) = (
-            ("x-ratelimit-remaining", "0"),
-            ("x-ratelimit-reset", "1588008346"),
-        );
-        let wait = |headers: &[_]| wait_of(&judge(true, &head(429, headers), ""));
-        assert_eq!(
-            wait(&[date, none_left, reset, ("retry-after", "7")]),
-            Duration::from_secs(7)
-        );
-        assert_eq!(wait(&[date, none_left, reset]), Duration::from_secs(101));
-        assert_eq!(
-            wait(&[none_left, reset]),
-            MINUTE,
-            "no clock to compare with"
-        );
-        assert_eq!(wait(&[date, reset]), MINUTE, "the limit is another one");
-        let past = ("x-ratelimit-reset", "1588008246");
-        assert_eq!(wait(&[date, none_left, past]), MINUTE);
-        let retry_at = ("retry-after", "Mon, 27 Apr 2020 17:25:36 GMT");
-        assert_eq!(wait(&[date, retry_at]), Duration::from_secs(90));
-    }
-
-    #[test]
-    fn undated_waits_double_within_bounds() {
-        let bare = head(429, &[]);
-        for (before, seconds) in [
-            (0, 60),
-            (1, 120),
-            (2, 240),
-            (5, 1920),
-            (6, 3660),
-            (99, 3660),
-        ] {
-            assert_eq!(bare.wait(before), Duration::from_secs(seconds));
-        }
-        let asks = |text| head(429, &[("retry-after", text)]).wait(0);
-        assert_eq!(asks("0"), SHORTEST_WAIT);
-        assert_eq!(asks("18446744073709551615"), LONGEST_WAIT);
-        let far = head(
-            429,
-            &[
-                ("date", "Mon, 27 Apr 2020 17:24:06 GMT"),
-                ("x-ratelimit-remaining", "0"),
-                ("x-ratelimit-reset", "9223372036854775807"),
-            ],
-        );
-        assert_eq!(far.wait(0), LONGEST_WAIT);
-    }
-
-    #[test]
-    fn arbitrary_headers_never_panic() {
-        let mut random = fastrand::Rng::with_seed(7);
-        let samples = [
-            "0",
-            "-1",
-            "1588010945",
-            "18446744073709551615",
-            "Mon, 27 Apr 2020 17:24:06 GMT",
-            "Fri, 31 Dec 9999 23:59:60 GMT",
-            "-9223372036854775808",
-            "",
-            "é",
-            "W/\"\"",
-        ];
-        for _ in 0..5_000 {
-            let values: Vec<&'static str> = (0..7).map(|_| samples[random.usize(..10)]).collect();
-            let next = std::cell::Cell::new(0);
-            let head = Head::new(random.u16(..), |_| {
-                next.set(next.get() + 1);
-                values.get(next.get() - 1).copied()
-            });
-            assert!(head.wait(random.u32(..)) <= LONGEST_WAIT);
-            let _ = judge(random.bool(), &head, samples[random.usize(..10)]);
-        }
-    }
-}
+mod tests;

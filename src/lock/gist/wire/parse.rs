@@ -112,9 +112,9 @@ pub fn read_id(body: impl Read) -> Result<GistId, String> {
     id.map_err(|_| "the answer has no valid gist id".into())
 }
 
-/// Returns the `message` in the body of a failure, or else the body's text, unless that is HTML.
+/// Returns the `message` in the body of a failure, or else the body's text; `None` if that is HTML.
 #[must_use]
-pub fn read_message(body: impl Read) -> String {
+pub fn read_message(body: impl Read) -> Option<String> {
     #[derive(Deserialize)]
     struct Failure {
         message: String,
@@ -123,13 +123,14 @@ pub fn read_message(body: impl Read) -> String {
     // After an error the part before it is used.
     let _ = body.take(LONGEST_FAILURE).read_to_end(&mut bytes);
     if let Ok(failure) = serde_json::from_slice::<Object<Failure>>(&bytes) {
-        return failure.0.message;
+        return Some(failure.0.message);
     }
     let text = String::from_utf8_lossy(&bytes);
-    if text.trim_start().starts_with('<') {
-        return String::new();
-    }
-    text.into_owned()
+    let is_html = text
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with('<');
+    (!is_html).then(|| text.into_owned())
 }
 
 fn cut(name: &str) -> String {

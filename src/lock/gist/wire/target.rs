@@ -14,6 +14,9 @@ const GITHUB_COM: &str = "api.github.com";
 /// GitHub's web sites, which do not serve the API.
 const WEB_SITES: [&str; 3] = ["github.com", "www.github.com", "gist.github.com"];
 
+/// End of the hosts of GitHub Enterprise Cloud with data residency.
+const DATA_RESIDENCY: &str = ".ghe.com";
+
 /// Longest address of an API, in bytes; a longer one is a mistake and would fill a log.
 const LONGEST_URL: usize = 512;
 
@@ -48,6 +51,39 @@ impl ApiUrl {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.destination().port
+    }
+
+    /// Returns host and port as they are in the address.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        let (_, rest) = self.text.split_once("://").unwrap_or(("", &self.text));
+        rest.split('/').next().unwrap_or(rest)
+    }
+
+    /// Returns the usual address of the API at this host: that of GitHub Enterprise. Returns `None` if this
+    /// is it already.
+    #[must_use]
+    pub fn usual(&self) -> Option<String> {
+        let host = self.host();
+        if self.is_github_com() {
+            return None;
+        }
+        // Enterprise Cloud with data residency.
+        if host.ends_with(DATA_RESIDENCY) {
+            let usual = format!("https://api.{}", host.trim_start_matches("api."));
+            return (usual != self.text).then_some(usual);
+        }
+        let scheme = if self.is_https() { "https" } else { "http" };
+        let usual = format!("{scheme}://{}/api/v3", self.authority());
+        (usual != self.text).then_some(usual)
+    }
+
+    /// Returns the variable that usually names the proxy for this address.
+    pub(super) fn proxy_variable(&self) -> &'static str {
+        match self.is_https() {
+            true => "HTTPS_PROXY",
+            false => "HTTP_PROXY",
+        }
     }
 
     /// Returns the server.
@@ -246,6 +282,33 @@ pub struct Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn usual_address_replaces_other_path() {
+        for (given, usual) in [
+            ("https://ghe.example", Some("https://ghe.example/api/v3")),
+            (
+                "https://ghe.example:8443/api",
+                Some("https://ghe.example:8443/api/v3"),
+            ),
+            (
+                "http://[::1]:80/api/v3/gists",
+                Some("http://[::1]:80/api/v3"),
+            ),
+            ("https://ghe.example/api/v3/", None),
+            ("https://octo.ghe.com", Some("https://api.octo.ghe.com")),
+            (
+                "https://octo.ghe.com/api/v3",
+                Some("https://api.octo.ghe.com"),
+            ),
+            ("https://api.octo.ghe.com", None),
+            ("https://api.github.com", None),
+            ("https://api.github.com/api/v3", None),
+        ] {
+            let url = check_api_url(given, false).unwrap();
+            assert_eq!(url.usual().as_deref(), usual, "{given}");
+        }
+    }
 
     #[test]
     fn api_url_loses_trailing_slash() {
