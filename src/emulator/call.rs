@@ -93,6 +93,13 @@ impl<'r> Call<'r> {
         }
     }
 
+    /// Returns whether the request carries one of these access tokens.
+    pub(super) fn has_token_of(&self, tokens: &[String]) -> bool {
+        let sent = self.request.header("authorization").unwrap_or_default();
+        let (_, secret) = sent.split_once(' ').unwrap_or_default();
+        tokens.iter().any(|token| token == secret.trim())
+    }
+
     pub(super) fn is_write(&self) -> bool {
         self.method != "GET"
     }

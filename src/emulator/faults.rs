@@ -68,6 +68,10 @@ pub struct Faults {
     pub error_write_landed: Probability,
     /// Requests that are answered 401 `Bad credentials`.
     pub unauthorized: Probability,
+    /// Access tokens whose requests are answered so, as if they were revoked.
+    pub rejected_tokens: Vec<String>,
+    /// Expiration of the access tokens, as in GitHub's header: `2026-12-24 18:00:00 UTC`.
+    pub token_expiration: Option<String>,
     /// Writes that are answered 403 `Resource not accessible by integration`.
     pub forbidden_writes: Probability,
     /// Writes that are answered 404.
@@ -132,6 +136,8 @@ impl Default for Faults {
             error_status: 502,
             error_write_landed: Probability::NEVER,
             unauthorized: Probability::NEVER,
+            rejected_tokens: Vec::new(),
+            token_expiration: None,
             forbidden_writes: Probability::NEVER,
             not_found_writes: Probability::NEVER,
             primary_limit: None,

@@ -259,7 +259,8 @@ impl Service {
             let message = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.";
             return Err(ApiError::new(403, message));
         }
-        if drawn.unauthorized || call.caller == Caller::Unknown {
+        let rejected = call.has_token_of(&self.lock().faults.rejected_tokens);
+        if drawn.unauthorized || rejected || call.caller == Caller::Unknown {
             return Err(ApiError::new(401, "Bad credentials"));
         }
         // At GitHub, reading the rate limits is free.

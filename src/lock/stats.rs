@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::fmt::{count, span};
+use crate::fmt::{count, span, utc};
 
 /// Snapshot of what a lock has sent to its store and received from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub struct StoreStats {
     pub held_back: u64,
     /// Most recently reported rate limit; `None` if the store has not reported one.
     pub rate_limit: Option<RateLimit>,
+    /// Expiration of the access token, in seconds since the Unix epoch; `None` if the store has not
+    /// reported one.
+    pub access_token_expires_at: Option<i64>,
 }
 
 /// Rate limit of a store, as its answers report it.
@@ -76,6 +79,21 @@ impl RateLimit {
     }
 }
 
+/// Returns in words when the access token expires: `expires in 30d, on 2020-05-27T17:24:06Z`. `now` is the
+/// store's clock in seconds since the Unix epoch.
+#[must_use]
+pub fn expiration(expires_at: i64, now: Option<i64>) -> String {
+    let on = utc(expires_at).unwrap_or_default();
+    let left = now.and_then(|now| expires_at.checked_sub(now));
+    match left.map(u64::try_from) {
+        Some(Ok(left @ 1..)) => {
+            format!("expires in {}, on {on}", span(Duration::from_secs(left)))
+        }
+        Some(_) => format!("expired on {on}"),
+        None => format!("expires on {on}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +111,15 @@ mod tests {
         );
         assert_eq!(rate.summary(None), "4,893 of 5,000 requests left");
         assert_eq!(rate.resets_in(Some(i64::MAX)), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn expiration_is_told_by_store_clock() {
+        let told = |now| expiration(1_590_600_246, now);
+        let on = "on 2020-05-27T17:24:06Z";
+        assert_eq!(told(Some(1_588_008_246)), format!("expires in 30d, {on}"));
+        assert_eq!(told(Some(1_590_600_246)), format!("expired {on}"));
+        assert_eq!(told(Some(i64::MAX)), format!("expired {on}"));
+        assert_eq!(told(None), format!("expires {on}"));
     }
 }

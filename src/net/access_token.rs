@@ -3,6 +3,7 @@
 //! No access token is ever printed, in whole or in part, not even an invalid one in the error about it.
 
 use std::fmt;
+use std::mem;
 use std::path::PathBuf;
 
 use super::watched_file::WatchedFile;
@@ -73,9 +74,24 @@ impl fmt::Debug for AccessTokenSource {
 }
 
 /// Current access token of a source.
+///
+/// A new access token in the file may be a wrong one while the one before still works. So that one is kept
+/// until the server has accepted the new one for a write:
+///
+/// ```text
+///   file changes:  token ──▶ previous,  file ──▶ token
+///   refused:       token ──▶ refused,   previous ──▶ token     until the file changes again
+/// ```
 #[derive(Debug)]
 pub struct AccessTokenReader {
+    /// Access token of the next request.
     token: AccessToken,
+    /// Whether the server has accepted it.
+    accepted: bool,
+    /// Accepted one before it.
+    previous: Option<AccessToken>,
+    /// The file's, if the server refused it and `token` is an earlier one.
+    refused: Option<AccessToken>,
     file: Option<WatchedFile>,
 }
 
@@ -85,35 +101,41 @@ impl AccessTokenReader {
     /// # Errors
     /// Returns an error if the file cannot be read, or if its content or the value is not an access token.
     pub fn open(source: &AccessTokenSource, setting: &str) -> Result<AccessTokenReader, String> {
-        match source {
+        let (token, file) = match source {
             AccessTokenSource::Value(value) => {
                 let token = AccessToken::parse(value);
                 let token = token.map_err(|problem| format!("{setting}: {problem}"))?;
-                Ok(AccessTokenReader { token, file: None })
+                (token, None)
             }
             AccessTokenSource::File(path) => {
                 let mut file = WatchedFile::new(path, MAX_FILE_SIZE);
                 let token = read(&mut file);
                 let token =
                     token.map_err(|problem| format!("{setting}_FILE: {path:?} {problem}"))?;
-                Ok(AccessTokenReader {
-                    token,
-                    file: Some(file),
-                })
+                (token, Some(file))
             }
-        }
+        };
+        Ok(AccessTokenReader {
+            token,
+            accepted: false,
+            previous: None,
+            refused: None,
+            file,
+        })
     }
 
     /// Returns the current access token; reads the file again if it changed. As long as the file holds no
     /// usable token, the previous one stays.
     pub fn current(&mut self) -> &AccessToken {
         if self.file.as_ref().is_some_and(WatchedFile::has_changed) {
+            // Whatever wrote the file may want a refused access token to be tried again.
+            self.refused = None;
             self.read_again();
         }
         &self.token
     }
 
-    /// Returns the access token that was last read, without checking the file.
+    /// Returns the access token that was last used, without checking the file.
     #[must_use]
     pub fn last(&self) -> &AccessToken {
         &self.token
@@ -124,30 +146,74 @@ impl AccessTokenReader {
         let Some(file) = &mut self.file else {
             return false;
         };
-        match read(file) {
-            Ok(token) => {
-                let differs = token != self.token;
-                if differs {
-                    log::info!(path:? = file.path(); "access token changed");
-                }
-                self.token = token;
-                differs
-            }
+        let token = match read(file) {
+            Ok(token) => token,
             Err(problem) => {
                 log::warn!(
                     path:? = file.path(), error = problem;
                     "access token file unusable, keeping the previous access token"
                 );
-                false
+                return false;
             }
+        };
+        if token == self.token || self.refused.as_ref() == Some(&token) {
+            return false;
         }
+        log::info!(path:? = file.path(); "access token changed");
+        self.refused = None;
+        let last = mem::replace(&mut self.token, token);
+        if self.accepted {
+            self.previous = Some(last);
+        }
+        self.accepted = false;
+        true
+    }
+
+    /// Records that the server accepted the current access token, perhaps `for_write`.
+    pub fn accept(&mut self, for_write: bool) {
+        self.accepted = true;
+        if for_write {
+            self.previous = None;
+        }
+    }
+
+    /// Returns whether the current access token is a new one that the server has not accepted yet, while
+    /// the one before may still work.
+    #[must_use]
+    pub fn is_on_trial(&self) -> bool {
+        self.previous.is_some() && !self.accepted
+    }
+
+    /// Returns to the access token before the current one, which the server refused. Returns false if there
+    /// is none.
+    pub fn fall_back(&mut self) -> bool {
+        let Some(previous) = self.previous.take() else {
+            return false;
+        };
+        self.refused = Some(mem::replace(&mut self.token, previous));
+        self.accepted = true;
+        true
+    }
+
+    /// Gives the access token before the file's up, because the server refuses it as well.
+    pub fn give_up_previous(&mut self) {
+        if let Some(refused) = self.refused.take() {
+            self.token = refused;
+            self.accepted = false;
+        }
+    }
+
+    /// Returns all known access tokens, to remove them from texts.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &AccessToken> {
+        let others = [&self.previous, &self.refused];
+        std::iter::once(&self.token).chain(others.into_iter().flatten())
     }
 }
 
 fn read(file: &mut WatchedFile) -> Result<AccessToken, String> {
     let content = String::from_utf8(file.read()?)
         .map_err(|_| "is not text; put only the token there".to_owned())?;
-    AccessToken::parse(&content)
+    AccessToken::parse(content.trim_start_matches('\u{feff}'))
 }
 
 #[cfg(test)]
@@ -268,6 +334,65 @@ mod tests {
         folder.write("token", "second");
         assert!(store.read_again());
         assert_eq!(store.current().expose(), "second");
+    }
+
+    /// Returns a reader whose first access token was accepted, and its folder.
+    fn rotating() -> (Folder, AccessTokenReader) {
+        let folder = Folder::new();
+        let path = folder.write("token", "first");
+        let mut reader = AccessTokenReader::open(&AccessTokenSource::File(path), SETTING).unwrap();
+        reader.accept(true);
+        (folder, reader)
+    }
+
+    #[test]
+    fn refused_token_waits_for_changed_file() {
+        let (folder, mut reader) = rotating();
+        folder.write("token", "\u{feff}second");
+        assert_eq!(reader.current().expose(), "second");
+        assert!(reader.is_on_trial() && reader.fall_back());
+        assert!(!reader.read_again() && !reader.is_on_trial());
+        assert_eq!(reader.current().expose(), "first");
+        folder.write("token", "the-third");
+        assert_eq!(reader.current().expose(), "the-third");
+        assert!(reader.is_on_trial() && reader.fall_back());
+        folder.write("token", "first\n");
+        assert_eq!(reader.current().expose(), "first");
+        assert!(!reader.is_on_trial() && !reader.fall_back());
+    }
+
+    #[test]
+    fn previous_token_is_kept_until_write() {
+        let (folder, mut reader) = rotating();
+        folder.write("token", "second");
+        assert_eq!(reader.current().expose(), "second");
+        reader.accept(false);
+        assert!(!reader.is_on_trial());
+        assert!(reader.known().any(|token| token.expose() == "first"));
+        reader.accept(true);
+        assert!(!reader.fall_back());
+        assert_eq!(reader.known().count(), 1);
+    }
+
+    #[test]
+    fn both_refused_returns_to_file() {
+        let (folder, mut reader) = rotating();
+        folder.write("token", "second");
+        assert_eq!(reader.current().expose(), "second");
+        assert!(reader.fall_back());
+        reader.give_up_previous();
+        assert_eq!(reader.current().expose(), "second");
+        assert!(!reader.is_on_trial() && !reader.fall_back());
+    }
+
+    #[test]
+    fn unaccepted_token_is_not_kept() {
+        let folder = Folder::new();
+        let path = folder.write("token", "wrong");
+        let mut reader = AccessTokenReader::open(&AccessTokenSource::File(path), SETTING).unwrap();
+        folder.write("token", "second");
+        assert_eq!(reader.current().expose(), "second");
+        assert!(!reader.is_on_trial() && !reader.fall_back());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::support::process::{Elector, LEASE, TOKEN, World, await_one_leading};
@@ -115,6 +116,69 @@ fn leader_survives_short_outage() {
     eventually("it renews", || world.records().len() > records + 1);
     assert_eq!(first.leads(), Some(0));
     assert!(!first.has_logged("workload_stopped"), "{}", first.text());
+}
+
+/// Writes an access token as Kubernetes does, so that no half of it is read.
+fn put_token(path: &Path, token: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, token).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+#[test]
+fn term_survives_rotation_to_bad_token() {
+    let mut options = service_at(0);
+    for token in ["ghp_without_scope_gist:", "ghp_another_good_one"] {
+        options.tokens.push(token.parse().unwrap());
+    }
+    let world = World::on(options, "demo");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    put_token(&path, TOKEN);
+    let start = world.elector("first").without("GITHUB_API_TOKEN");
+    let first = world.spawn(start.with("GITHUB_API_TOKEN_FILE", &path));
+    first.await_leading();
+    let renewed = |times| {
+        let records = world.records().len();
+        eventually("it renews", || world.records().len() > records + times);
+    };
+    for (n, bad) in ["ghp_unknown", "ghp_without_scope_gist"]
+        .into_iter()
+        .enumerate()
+    {
+        put_token(&path, bad);
+        eventually("the new access token is refused", || {
+            first.text().matches("new access token refused").count() == n + 1
+        });
+        renewed(3);
+    }
+    put_token(&path, "ghp_another_good_one");
+    eventually("it reads the file", || {
+        first.text().matches("access token changed").count() == 3
+    });
+    renewed(1);
+    world.set_faults(&format!(r#"{{"rejected_tokens":["{TOKEN}"]}}"#));
+    renewed(3);
+    assert_eq!(first.leads(), Some(0));
+    let text = first.text();
+    assert_eq!(
+        text.matches("new access token refused").count(),
+        2,
+        "{text}"
+    );
+    assert!(!first.has_logged("workload_stopped"), "{text}");
+    // Revoked as well, so the term ends by its deadline.
+    let faults = format!(r#"{{"rejected_tokens":["{TOKEN}","ghp_another_good_one"]}}"#);
+    world.set_faults(&faults);
+    first.await_logged("workload_stopped");
+    for token in [
+        TOKEN,
+        "ghp_unknown",
+        "ghp_without_scope_gist",
+        "ghp_another",
+    ] {
+        assert!(!first.text().contains(token), "{}", first.text());
+    }
 }
 
 #[test]

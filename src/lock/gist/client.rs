@@ -4,7 +4,8 @@
 //! ```text
 //!  call ─ rate limited? ─ access token ─ agent ─┬─ answer ─▶ Answer
 //!                              ▲                │
-//!                              └────────────────┴─ 401: once more, with the access token as it is then
+//!                              └────────────────┴─ refused: once more, with the access token as it is then,
+//!                                                  or with the one before a new one
 //! ```
 //!
 //! A write is sent again only if the first one was certainly refused. A call without an answer is
@@ -199,24 +200,60 @@ impl GistClient {
         answer
     }
 
+    /// Sends a request. If the server refuses a new access token, sends it with the one before, and keeps
+    /// that one if the server does not refuse it as well.
+    fn authorized(&mut self, request: &Request, http: &HttpRequest, deadline: Deadline) -> Answer {
+        let (status, mut answer) = self.attempt(request, http, deadline);
+        if !is_refusal(request, &answer) {
+            return answer;
+        }
+        let invalid = status == Some(401);
+        // A token that can read may lack the right to write.
+        let is_new = self.access_token.is_on_trial() || (request.is_write() && !invalid);
+        if !is_new || !self.access_token.fall_back() {
+            if invalid {
+                self.access_token.give_up_previous();
+            }
+            return answer;
+        }
+        let (status, again) = self.attempt(request, http, deadline);
+        if is_refusal(request, &again) && (status == Some(401) || !invalid) {
+            self.access_token.give_up_previous();
+            return answer;
+        }
+        if let Err(error) = &mut answer.reply {
+            self.censor(error);
+            log::warn!(error:% = error; "new access token refused, keeping the previous one");
+        }
+        again
+    }
+
     /// Sends a request; after a 401 once more. Why: a single 401 can be a passing fault, or the access token
     /// was just replaced, and a refused request can safely be sent again. An access token that was rejected
     /// twice is not tried again, because GitHub locks out clients that keep trying.
-    fn authorized(&mut self, request: &Request, http: &HttpRequest, deadline: Deadline) -> Answer {
+    fn attempt(
+        &mut self,
+        request: &Request,
+        http: &HttpRequest,
+        deadline: Deadline,
+    ) -> (Option<u16>, Answer) {
         let (status, answer) = self.exchange(request, http, deadline);
         if status != Some(401) {
             if status.is_some() {
                 self.rejected = None;
             }
-            return answer;
+            return (status, answer);
+        }
+        if self.access_token.is_on_trial() {
+            return (status, answer);
         }
         self.access_token.read_again();
         if self.rejected.as_ref() == Some(self.access_token.last()) {
-            return answer;
+            return (status, answer);
         }
         let (status, again) = self.exchange(request, http, deadline);
         self.rejected = (status == Some(401)).then(|| self.access_token.last().clone());
-        again
+        (status, again)
     }
 
     /// Sends a request and reads the answer. The status is `None` if there was no answer.
@@ -234,6 +271,9 @@ impl GistClient {
         match sent {
             Ok(response) => {
                 let (status, answer) = self.read(request, response);
+                if answer.reply.is_ok() {
+                    self.access_token.accept(request.is_write());
+                }
                 (Some(status), answer)
             }
             Err(error) => {
@@ -290,6 +330,10 @@ impl GistClient {
                 stats.not_modified += 1;
             }
             stats.rate_limit = head.rate().or(stats.rate_limit);
+            // A complete answer without it is that of a token that does not expire.
+            if head.token_expires_at.is_some() || matches!(head.status, 200 | 201) {
+                stats.access_token_expires_at = head.token_expires_at;
+            }
         });
     }
 
@@ -301,27 +345,34 @@ impl GistClient {
         }
     }
 
-    /// Removes the access token from a text, in case a server repeats what it received.
+    /// Removes the access tokens from a text, in case a server repeats what it received.
     fn censor(&self, error: &mut LockError) {
-        let token = self.access_token.last().expose();
-        if token.len() < MIN_CENSORED {
+        let (LockError::RateLimited { why, .. }
+        | LockError::NotFound(why)
+        | LockError::Unauthorized(why)
+        | LockError::Unavailable(why)
+        | LockError::Unfinished(why)
+        | LockError::OutcomeUnknown(why)
+        | LockError::Refused(why)) = error
+        else {
             return;
-        }
-        match error {
-            LockError::RateLimited { why, .. }
-            | LockError::NotFound(why)
-            | LockError::Unauthorized(why)
-            | LockError::Unavailable(why)
-            | LockError::Unfinished(why)
-            | LockError::OutcomeUnknown(why)
-            | LockError::Refused(why) => {
-                if why.contains(token) {
-                    *why = why.replace(token, "…");
-                }
+        };
+        for token in self.access_token.known().map(AccessToken::expose) {
+            if token.len() >= MIN_CENSORED && why.contains(token) {
+                *why = why.replace(token, "…");
             }
-            LockError::Conflict => {}
         }
     }
+}
+
+/// Returns whether an answer may mean that the access token is invalid or lacks the right to the request. A
+/// revision that is not shown is another matter.
+fn is_refusal(request: &Request, answer: &Answer) -> bool {
+    let refused = matches!(
+        answer.reply,
+        Err(LockError::Unauthorized(_) | LockError::NotFound(_))
+    );
+    refused && !matches!(request, Request::Revision(_))
 }
 
 fn unanswered(error: LockError) -> Answer {

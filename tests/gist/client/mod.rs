@@ -490,6 +490,138 @@ fn access_token_file_is_read_again() {
     }
 }
 
+/// Returns a client whose access token, from a file, is to change from `token-one` to `token-two`.
+fn rotating(server: &Server) -> (tempfile::TempDir, GistClient) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "token-one\n").unwrap();
+    let mut config = config(&server.url());
+    config.access_token = AccessTokenSource::File(path);
+    (folder, GistClient::new(config).unwrap())
+}
+
+/// Returns the access tokens of the requests so far.
+fn tokens(server: &Server) -> Vec<String> {
+    let requests = server.requests();
+    let token = |request: &String| {
+        let (_, rest) = request.split_once("authorization: Bearer token-").unwrap();
+        rest.split_once('\r').unwrap().0.to_owned()
+    };
+    requests.iter().map(token).collect()
+}
+
+fn rejected() -> Step {
+    status(401, &[], "Bad credentials, token-two")
+}
+
+#[test]
+fn refused_token_keeps_previous_one() {
+    let server = Server::new([good(), rejected(), good(), good(), good()]);
+    let (folder, mut client) = rotating(&server);
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    std::fs::write(folder.path().join("token"), "token-two").unwrap();
+    for request in [write(), read(), write()] {
+        assert!(client.call(&request, AMPLE).reply.is_ok());
+    }
+    assert_eq!(tokens(&server), ["one", "two", "one", "one", "one"]);
+    // Only a changed file is tried again.
+    server.then(good());
+    server.then(rejected());
+    server.then(rejected());
+    std::fs::write(folder.path().join("token"), "token-three").unwrap();
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    assert!(client.call(&write(), AMPLE).reply.is_err());
+    assert_eq!(tokens(&server)[5..], ["three", "three", "three"]);
+}
+
+#[test]
+fn token_without_right_to_write_keeps_previous_one() {
+    for refusal in [
+        status(404, &[], "Not Found"),
+        status(403, &[], "Resource not accessible by integration"),
+    ] {
+        let server = Server::new([good(), good(), refusal, good(), good()]);
+        let (folder, mut client) = rotating(&server);
+        assert!(client.call(&write(), AMPLE).reply.is_ok());
+        std::fs::write(folder.path().join("token"), "token-two").unwrap();
+        for request in [read(), write(), write()] {
+            assert!(client.call(&request, AMPLE).reply.is_ok());
+        }
+        assert_eq!(tokens(&server), ["one", "two", "two", "one", "one"]);
+    }
+}
+
+#[test]
+fn revoked_previous_token_is_given_up() {
+    let mut steps = vec![rejected(); 3];
+    steps.insert(0, good());
+    let server = Server::new(steps);
+    let (folder, mut client) = rotating(&server);
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    std::fs::write(folder.path().join("token"), "token-two").unwrap();
+    match error(client.call(&write(), AMPLE)) {
+        LockError::Unauthorized(why) => {
+            assert!(why.contains("401 Bad credentials"), "{why}");
+            assert!(!why.contains("token-two"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    server.then(good());
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    assert_eq!(tokens(&server), ["one", "two", "one", "one", "two"]);
+}
+
+#[test]
+fn later_revoked_token_gives_way_to_file() {
+    let server = Server::new([good(), rejected(), good(), rejected(), rejected(), good()]);
+    let (folder, mut client) = rotating(&server);
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    std::fs::write(folder.path().join("token"), "token-two").unwrap();
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    assert!(client.call(&write(), AMPLE).reply.is_err());
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    assert_eq!(tokens(&server), ["one", "two", "one", "one", "one", "two"]);
+}
+
+#[test]
+fn missing_gist_is_not_blamed_on_token() {
+    let missing = || status(404, &[], "Not Found");
+    let server = Server::new([good(), missing(), missing(), missing(), good()]);
+    let (folder, mut client) = rotating(&server);
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    std::fs::write(folder.path().join("token"), "token-two").unwrap();
+    for _ in 0..2 {
+        let why = error(client.call(&write(), AMPLE));
+        assert!(matches!(why, LockError::NotFound(_)), "{why:?}");
+    }
+    assert!(client.call(&write(), AMPLE).reply.is_ok());
+    assert_eq!(tokens(&server), ["one", "two", "one", "two", "two"]);
+}
+
+#[test]
+fn token_expiration_is_recorded() {
+    let expires = |at| {
+        let headers = [("github-authentication-token-expiration", at)];
+        Step::Answer(http(200, &headers, &gist("x", 3)))
+    };
+    let server = Server::new([
+        expires("2020-05-27 17:24:06 UTC"),
+        status(500, &[], "Oh"),
+        expires("2020-05-27 19:24:07 +0200"),
+        good(),
+    ]);
+    let mut client = client(&server.url());
+    for expected in [
+        Some(1_590_600_246),
+        Some(1_590_600_246),
+        Some(1_590_600_247),
+        None,
+    ] {
+        let _ = client.call(&read(), AMPLE);
+        assert_eq!(client.stats().access_token_expires_at, expected);
+    }
+}
+
 #[test]
 fn retry_after_is_obeyed() {
     let clock = Clock::default();
@@ -550,6 +682,36 @@ fn redirect_is_not_followed() {
         assert_unavailable(client.call(&write(), AMPLE), "GITHUB_API_URL");
     }
     assert_eq!(elsewhere.connections(), 0);
+}
+
+#[test]
+fn redirect_target_is_named() {
+    let target = "https://me:hunter2@sso.example/login?token=hunter2";
+    for code in [301, 302, 303, 307, 308] {
+        let server = Server::new([status(code, &[("location", target)], "Moved")]);
+        let why = error(client(&server.url()).call(&read(), AMPLE)).to_string();
+        assert!(why.contains("to https://sso.example/login "), "{why}");
+        assert!(!why.contains("hunter2"), "{why}");
+    }
+}
+
+#[test]
+fn web_page_blames_api_url() {
+    let page = "<!DOCTYPE html><title>Page not found</title>";
+    let html = ("content-type", "text/html; charset=utf-8");
+    for headers in [&[html][..], &[]] {
+        let server = Server::new([
+            Step::Answer(http(404, headers, page)),
+            Step::Answer(http(404, headers, page)),
+        ]);
+        let mut client = client(&server.url());
+        for request in [read(), write()] {
+            let why = error(client.call(&request, AMPLE)).to_string();
+            assert!(why.starts_with("GITHUB_API_URL: "), "{why}");
+            assert!(why.contains(&format!("{}/api/v3", server.url())), "{why}");
+            assert!(!why.contains("GIST_ID"), "{why}");
+        }
+    }
 }
 
 #[test]
@@ -624,36 +786,6 @@ fn refused_tunnel_names_variable() {
         assert!(why.starts_with("all_proxy: "), "{why}");
         assert!(why.contains("ghe.invalid:80"), "{why}");
         assert!(!why.contains("HTTPS_PROXY"), "{why}");
-    }
-}
-
-#[test]
-fn redirect_target_is_named() {
-    let target = "https://me:hunter2@sso.example/login?token=hunter2";
-    for code in [301, 302, 303, 307, 308] {
-        let server = Server::new([status(code, &[("location", target)], "Moved")]);
-        let why = error(client(&server.url()).call(&read(), AMPLE)).to_string();
-        assert!(why.contains("to https://sso.example/login "), "{why}");
-        assert!(!why.contains("hunter2"), "{why}");
-    }
-}
-
-#[test]
-fn web_page_blames_api_url() {
-    let page = "<!DOCTYPE html><title>Page not found</title>";
-    let html = ("content-type", "text/html; charset=utf-8");
-    for headers in [&[html][..], &[]] {
-        let server = Server::new([
-            Step::Answer(http(404, headers, page)),
-            Step::Answer(http(404, headers, page)),
-        ]);
-        let mut client = client(&server.url());
-        for request in [read(), write()] {
-            let why = error(client.call(&request, AMPLE)).to_string();
-            assert!(why.starts_with("GITHUB_API_URL: "), "{why}");
-            assert!(why.contains(&format!("{}/api/v3", server.url())), "{why}");
-            assert!(!why.contains("GIST_ID"), "{why}");
-        }
     }
 }
 
