@@ -14,7 +14,7 @@ use crate::election::lock::LockError;
 use crate::fmt::{one_line, span, utc};
 use crate::lock::admin::Admin;
 use crate::lock::inspection::{InspectedRecord, LeaseState};
-use crate::lock::stats::RateLimit;
+use crate::lock::stats::{StoreStats, expiration};
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -43,6 +43,7 @@ The JSON object holds:
   recordVersion          version of the record in the store
   lock                   where the record is kept
   rateLimit              {limit, remaining, resetsAt}, or null
+  accessTokenExpiresAt   expiration of the access token, or null if none is reported
 
 Exit codes: 0 shown, also if nobody leads; 1 could not find out; 2 wrong usage or
 settings.",
@@ -73,7 +74,7 @@ fn run(args: &Arguments) -> CommandResult {
 pub struct LockStatus {
     /// Effective record.
     pub record: InspectedRecord,
-    rate_limit: Option<RateLimit>,
+    stats: StoreStats,
     lock: String,
     own_lease: Duration,
 }
@@ -86,7 +87,7 @@ impl LockStatus {
     pub fn read(admin: &mut dyn Admin, own_lease: Duration) -> Result<LockStatus, LockError> {
         Ok(LockStatus {
             record: admin.inspect()?,
-            rate_limit: admin.stats().rate_limit,
+            stats: admin.stats(),
             lock: admin.describe(),
             own_lease,
         })
@@ -127,8 +128,11 @@ impl LockStatus {
             line("next", &wait);
         }
         line("record", &self.lock);
-        if let Some(rate) = &self.rate_limit {
+        if let Some(rate) = &self.stats.rate_limit {
             line("rate limit", &rate.summary(record.read_at));
+        }
+        if let Some(expires_at) = self.stats.access_token_expires_at {
+            line("access token", &expiration(expires_at, record.read_at));
         }
         text
     }
@@ -137,7 +141,7 @@ impl LockStatus {
     #[must_use]
     pub fn json(&self) -> String {
         let record = &self.record;
-        let rate_limit = self.rate_limit.map(|rate| {
+        let rate_limit = self.stats.rate_limit.map(|rate| {
             json!({
                 "limit": rate.limit,
                 "remaining": rate.remaining,
@@ -158,6 +162,7 @@ impl LockStatus {
             "recordVersion": record.version,
             "lock": self.lock,
             "rateLimit": rate_limit,
+            "accessTokenExpiresAt": self.stats.access_token_expires_at.and_then(utc),
         });
         format!("{all}\n")
     }
@@ -183,15 +188,20 @@ impl LockStatus {
 mod tests {
     use super::*;
     use crate::lock::inspection::tests::{foreign, inspected};
+    use crate::lock::stats::RateLimit;
 
     fn status(record: InspectedRecord) -> LockStatus {
         LockStatus {
             record,
-            rate_limit: Some(RateLimit {
-                limit: 5_000,
-                remaining: 4_893,
-                resets_at: 1_588_010_945,
-            }),
+            stats: StoreStats {
+                rate_limit: Some(RateLimit {
+                    limit: 5_000,
+                    remaining: 4_893,
+                    resets_at: 1_588_010_945,
+                }),
+                access_token_expires_at: Some(1_590_600_246),
+                ..StoreStats::default()
+            },
             lock: "memory \"a\"".to_owned(),
             own_lease: Duration::from_secs(30),
         }
@@ -208,6 +218,7 @@ lease          30s, renewed 4s ago, expires in 26s unless renewed
 since          2020-04-27T17:00:00Z, by the leader's own clock
 record         memory \"a\"
 rate limit     4,893 of 5,000 requests left, all again in 44m 59s
+access token   expires in 30d, on 2020-05-27T17:24:06Z
 "
         );
     }
@@ -222,6 +233,7 @@ fencing token  3
 next           running candidates wait 18s more
 record         memory \"a\"
 rate limit     4,893 of 5,000 requests left, all again in 44m 59s
+access token   expires in 30d, on 2020-05-27T17:24:06Z
 "
         );
     }
@@ -235,11 +247,12 @@ rate limit     4,893 of 5,000 requests left, all again in 44m 59s
         for key in &keys {
             assert!(COMMAND.notes.contains(key.as_str()), "{key}");
         }
-        assert_eq!(keys.len(), 13);
+        assert_eq!(keys.len(), 14);
         assert_eq!(json["holder"], "napoleon");
         assert_eq!(json["secondsLeft"], 26);
         assert_eq!(json["renewedAt"], "2020-04-27T17:24:02Z");
         assert_eq!(json["rateLimit"]["resetsAt"], "2020-04-27T18:09:05Z");
+        assert_eq!(json["accessTokenExpiresAt"], "2020-05-27T17:24:06Z");
     }
 
     #[test]

@@ -207,6 +207,7 @@ impl Faults {
             self.race_window_ms,
             self.stale_age_ms,
         ];
+        let expiration = self.token_expiration.as_deref().unwrap_or("x");
         let why = if !delays.iter().all(|delay| delay.is_valid()) {
             "a delay is milliseconds or [min, max], at most a day"
         } else if !(500..=599).contains(&self.error_status) {
@@ -221,6 +222,8 @@ impl Faults {
             "per_page_cap is at least 1"
         } else if !offsets.contains(&self.clock_offset_s) {
             "clock_offset_s is at most ten years"
+        } else if !expiration.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            "token_expiration is the value of a header"
         } else if self.hang_ms.is_some_and(|ms| ms > LONGEST_MS) {
             "hang_ms is at most a day"
         } else {
@@ -360,6 +363,7 @@ mod tests {
             "{\"secondary_status\":200}",
             "{\"per_page_cap\":0}",
             "{\"late_ms\":99999999999}",
+            "{\"token_expiration\":\"a\\nb\"}",
             "{\"clock_offset_s\":400000000}",
             "{\"clock_offset_s\":-9223372036854775808}",
         ] {

@@ -243,6 +243,13 @@ impl Service {
                 .header("X-OAuth-Scopes", scopes.clone())
                 .header("X-Accepted-OAuth-Scopes", "");
         }
+        if let Some(expiration) = &inner.faults.token_expiration
+            && call.caller.is_user()
+            && response.status() != 401
+        {
+            let name = "GitHub-Authentication-Token-Expiration";
+            response = response.header(name, expiration.clone());
+        }
         let id = self.answered.fetch_add(1, Ordering::Relaxed);
         response
             .header("Vary", "Accept, Authorization, Cookie, X-GitHub-OTP")

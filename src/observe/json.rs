@@ -115,6 +115,7 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
             "remaining": rate.remaining,
             "resetsAt": fmt::utc(rate.resets_at),
         })),
+        "accessTokenExpiresAt": store.access_token_expires_at.and_then(fmt::utc),
         "workload": candidate.workload.as_deref().map(workload),
         "lock": candidate.lock,
         "name": candidate.name,

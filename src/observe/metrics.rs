@@ -35,6 +35,7 @@ elector_rate_limited_seconds gauge Time until the store accepts requests again; 
 elector_rate_limit_requests gauge Requests that the store permits per window, shared by all programs of the account.
 elector_rate_limit_remaining_requests gauge Requests left in the current window, as last reported.
 elector_rate_limit_reset_timestamp_seconds gauge End of the current window, by the store's clock.
+elector_access_token_expiration_timestamp_seconds gauge Expiration of the access token, as last reported by the store.
 elector_workload_running gauge Whether the workload runs (1) or not (0).
 elector_workload_healthy gauge Whether a health check of the workload's run has succeeded (1) or it is starting or unhealthy (0); without WORKLOAD_HEALTH_URL there is none.
 elector_workload_starts_total counter Starts of the workload.
@@ -184,6 +185,12 @@ fn requests(text: &mut MetricsText, snapshot: &Snapshot) {
         let reset = rate.resets_at;
         text.value("elector_rate_limit_reset_timestamp_seconds", reset);
     }
+    if let Some(expires_at) = store.access_token_expires_at {
+        text.value(
+            "elector_access_token_expiration_timestamp_seconds",
+            expires_at,
+        );
+    }
 }
 
 fn workload(text: &mut MetricsText, counts: &WorkloadCounts) {
@@ -222,6 +229,7 @@ mod tests {
             remaining: 4_000,
             resets_at: 0,
         });
+        snapshot.store.access_token_expires_at = Some(1_800_000_000);
         let workload = WorkloadCounts::default();
         workload.set_health(Health::Starting);
         Arc::make_mut(&mut snapshot.candidate).workload = Some(Arc::new(workload));

@@ -16,6 +16,7 @@ use super::wire::About;
 use crate::election::lock::LockError;
 use crate::fmt::{one_line, span};
 use crate::lock::admin::{Checks, Finding, Level};
+use crate::lock::stats::expiration;
 use crate::net::AccessTokenSource;
 
 /// Names of the checks.
@@ -37,6 +38,9 @@ const CLOSE_CLOCKS_MILLIS: i64 = 5_000;
 
 /// Requests of a start that need no warning: a little more than two locks in one gist cost each other.
 const CHEAP_START: u32 = 5;
+
+/// Validity of an access token in seconds below which it should be replaced: a week.
+const SHORT_VALIDITY: i64 = 7 * 24 * 3_600;
 
 /// Fix for a history that costs too much.
 const NEW_GIST: &str = "create a new gist with elector init";
@@ -123,7 +127,14 @@ impl Run<'_> {
             None if !self.answered(|status| status < 500 && status != 401) => {
                 return self.skip(&["token", "rights"]);
             }
-            _ => self.add(form),
+            _ => {
+                let now = self.session.clocks.map(|clocks| clocks.date);
+                let expires_at = self.session.client.stats().access_token_expires_at;
+                self.add(match expires_at {
+                    Some(expires_at) => with_expiration(&form, expires_at, now),
+                    None => form,
+                });
+            }
         }
         let rights = match refused {
             Some(error) => Finding::fail("rights", error),
@@ -229,6 +240,20 @@ fn token(kind: AccessTokenKind, source: &str) -> Finding {
         _ => "a token of unknown form",
     };
     Finding::ok("token", format!("{form}, from {source}, accepted"))
+}
+
+/// Adds to a finding when the access token expires, in seconds since the Unix epoch. `now` is the service's
+/// clock.
+fn with_expiration(form: &Finding, expires_at: i64, now: Option<i64>) -> Finding {
+    let text = format!("{}; {}", form.text, expiration(expires_at, now));
+    let left = now.and_then(|now| expires_at.checked_sub(now));
+    match left {
+        Some(..SHORT_VALIDITY) => Finding::warn(
+            "token",
+            format!("{text}; replace it: GITHUB_API_TOKEN_FILE is read again without a restart"),
+        ),
+        _ => Finding::ok("token", text),
+    }
 }
 
 /// Judges the rights of the access token, as far as they can be known without writing.
@@ -361,6 +386,32 @@ mod tests {
         ] {
             assert_eq!(token(kind, "GITHUB_API_TOKEN").level, level, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn token_that_expires_soon_warns() {
+        let now = 1_588_008_246;
+        let judge =
+            |left, now| with_expiration(&Finding::ok("token", "good"), now + left, Some(now));
+        for (left, level, part) in [
+            (
+                SHORT_VALIDITY,
+                Level::Ok,
+                "good; expires in 7d, on 2020-05-04",
+            ),
+            (
+                SHORT_VALIDITY - 1,
+                Level::Warn,
+                "good; expires in 6d 23h, on 2020-05-04",
+            ),
+            (-1, Level::Warn, "good; expired on 2020-04-27"),
+        ] {
+            let found = judge(left, now);
+            assert_eq!(found.level, level, "{}", found.text);
+            assert!(found.text.contains(part), "{}", found.text);
+        }
+        let undated = with_expiration(&Finding::ok("token", "good"), now, None);
+        assert_eq!(undated.level, Level::Ok);
     }
 
     #[test]

@@ -83,6 +83,24 @@ fn wrong_path_or_method_is_rejected() {
 }
 
 #[test]
+fn expiration_of_token_is_shown() {
+    let world = World::new();
+    let first = watch(&world, "first");
+    first.await_leading();
+    let metric = "elector_access_token_expiration_timestamp_seconds ";
+    assert_eq!(first.metric(metric), None);
+    assert_eq!(first.status()["accessTokenExpiresAt"], Value::Null);
+    world.set_faults(r#"{"token_expiration":"2099-12-24 18:00:00 +0100"}"#);
+    eventually("the metric shows it", || {
+        first.metric(metric) == Some(4_101_814_800.0)
+    });
+    let shown = &first.status()["accessTokenExpiresAt"];
+    assert_eq!(shown, "2099-12-24T17:00:00Z");
+    world.set_faults("{}");
+    eventually("the metric is gone", || first.metric(metric).is_none());
+}
+
+#[test]
 fn status_describes_leader_and_standby() {
     let world = World::new();
     let first = watch(&world, "first");

@@ -63,6 +63,24 @@ fn diagnosis(world: &World) -> Diagnosis {
 }
 
 #[test]
+fn expiration_of_token_is_shown() {
+    let world = World::new();
+    for (expiration, level, part) in [
+        ("2099-12-24 18:00:00 UTC", "ok", "on 2099-12-24T18:00:00Z"),
+        ("2099-12-24 18:00:00 +0100", "ok", "on 2099-12-24T17:00:00Z"),
+        (
+            "2020-12-24 18:00:00 UTC",
+            "warn",
+            "expired on 2020-12-24T18:00:00Z",
+        ),
+    ] {
+        let faults = json!({ "token_expiration": expiration });
+        world.set_faults(&faults.to_string());
+        diagnosis(&world).assert("token", level, part);
+    }
+}
+
+#[test]
 fn healthy_lock_passes_every_check() {
     let world = World::new();
     world.put(&ours(&world, "napoleon", 3).to_string());

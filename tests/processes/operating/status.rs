@@ -18,6 +18,20 @@ fn shown(world: &World) -> Value {
 }
 
 #[test]
+fn expiration_of_token_is_shown() {
+    let world = World::new();
+    assert_eq!(shown(&world)["accessTokenExpiresAt"], Value::Null);
+    world.set_faults(r#"{"token_expiration":"2099-12-24 18:00:00 +0100"}"#);
+    assert_eq!(
+        shown(&world)["accessTokenExpiresAt"],
+        "2099-12-24T17:00:00Z"
+    );
+    let text = Run::on(&world, &["status"]).ran().well();
+    assert!(text.contains("\naccess token   expires in "), "{text}");
+    assert!(text.contains(", on 2099-12-24T17:00:00Z\n"), "{text}");
+}
+
+#[test]
 fn leader_is_shown_with_one_request() {
     let world = World::new();
     // A lease that does not run out before this test has looked.
