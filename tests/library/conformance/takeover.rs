@@ -28,6 +28,16 @@ fn expired_lease_is_claimed_after_read() {
 }
 
 #[test]
+fn wait_counts_from_answer() {
+    let mut rig = rig_with_record("bing", 10, 0);
+    rig.outcomes.push_back(CallOutcome::After(seconds(2)));
+    rig.run_for(millis(11_999));
+    assert!(rig.started.is_empty());
+    rig.run_for(millis(1));
+    assert_eq!(rig.started.len(), 1);
+}
+
+#[test]
 fn poll_jitter_is_at_most_tenth() {
     let mut rig = rig_with_record("bing", 3600, 0);
     rig.run_for(seconds(600));

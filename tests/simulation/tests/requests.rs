@@ -80,6 +80,32 @@ fn killed_leader_is_replaced_among_ten() {
     assert!(outcome.tally.longest_takeover < Duration::from_secs(30));
 }
 
+/// The hour's requests exceed the leader's reserve by little. A standby polls about once per lease, so it
+/// observes the last renewal of a killed leader up to one lease late.
+#[test]
+fn scarce_requests_delay_takeover_one_lease() {
+    let lease = LeaderElectionConfig::new("?").lease_duration;
+    for (candidates, requests_an_hour) in [(2, 700), (2, 900), (3, 900), (3, 1_200)] {
+        let mut scenario = Scenario::steady(1, candidates);
+        scenario.suffices = false;
+        scenario.faults = Faults {
+            crashes: 10.0 * candidates as f64,
+            requests_an_hour,
+            ..scenario.faults
+        };
+        let Tally {
+            takeovers,
+            takeover_sum,
+            longest_takeover,
+            polls_delayed,
+            ..
+        } = outcome(&scenario, true).tally;
+        assert!(takeovers > 10 && polls_delayed > 100);
+        assert!(takeover_sum / (takeovers as u32) < lease);
+        assert!(longest_takeover < lease * 4);
+    }
+}
+
 /// Three hours with three candidates whose leaders are killed, while another program of the account
 /// sends 2,000 requests within five minutes of each hour.
 fn changes_beside_bursts(seed: u64) -> Vec<Change> {
