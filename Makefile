@@ -179,6 +179,13 @@ test-soak: need-cargo need-cc ## the large simulations: 20,000 drawn runs and 5,
 	$(SIMULATION) --bin soak -- 0 20000 drawn
 	$(SIMULATION) --bin soak -- 0 5000 racing
 
+# A single mutant: make mutants ONLY=name
+ONLY ?=
+
+.PHONY: mutants
+mutants: need-cargo need-cc ## break each safety rule in a copy; a test must fail: make mutants ONLY=name
+	tests/mutants/run.sh $(ONLY)
+
 .PHONY: bench-simulation
 bench-simulation: need-cargo need-cc ## candidate-hours per CPU second of the simulation
 	$(SIMULATION) --bin soak -- 0 600 drawn | tail -1
