@@ -188,11 +188,11 @@ fn job_of_stopped_script_finishes() {
     // Its own child, and one in a separate session.
     for job in ["sh -c \"$JOB\"", "setsid -w sh -c \"$JOB\""] {
         let script = format!(
-            "trap 'stop=1' TERM; echo > ready
+            "trap 'stop=1' TERM
              while [ -z \"$stop\" ]; do {job}; echo \"job $?\" >> output; done"
         );
         let mut setup = Setup::sh(&script);
-        let job = "until [ -e end ]; do sleep 0.01; done";
+        let job = "echo > ready; until [ -e end ]; do sleep 0.01; done";
         setup.environment.push(("JOB".into(), Some(job.into())));
         let mut trial = setup.run();
         trial.await_text("ready", "\n");
