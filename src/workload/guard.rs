@@ -270,9 +270,8 @@ impl<'a> Guard<'a> {
             match action {
                 GuardAction::Start => self.start(),
                 GuardAction::SignalProgram(number) => {
-                    if let (Some(program), Ok(signal)) = (self.unreaped(), Signal::try_from(number))
-                    {
-                        let _ = kill(program, signal);
+                    if let Ok(signal) = Signal::try_from(number) {
+                        self.signal_program(signal);
                     }
                 }
                 GuardAction::ContinueGroup => signal_group(self.unreaped(), Signal::SIGCONT),
@@ -289,6 +288,21 @@ impl<'a> Guard<'a> {
             }
         }
         false
+    }
+
+    /// Sends a signal to the program alone; those of job control go to its group, as from a terminal.
+    fn signal_program(&self, signal: Signal) {
+        let program = self.unreaped();
+        match signal {
+            Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU | Signal::SIGCONT => {
+                signal_group(program, signal);
+            }
+            _ => {
+                if let Some(program) = program {
+                    let _ = kill(program, signal);
+                }
+            }
+        }
     }
 
     /// Reports what runs although the program has exited.

@@ -60,6 +60,26 @@ fn signal_reaches_program_alone() {
 }
 
 #[test]
+fn job_control_signals_reach_group() {
+    let script = "
+        (trap 'echo hup >> output' HUP; echo > in; while :; do sleep 0.01; done) &
+        echo $! > child
+        until [ -s in ]; do sleep 0.01; done
+        echo > ready
+        while :; do sleep 0.01; done";
+    let mut trial = Setup::sh(script).run();
+    trial.await_text("ready", "\n");
+    let child: i32 = trial.folder.read("child").trim().parse().unwrap();
+    trial.send(ToGuard::Signal(Signal::SIGTSTP as i32));
+    eventually("both are suspended", || trial.mark.suspended() > 1);
+    kill(Pid::from_raw(child), Signal::SIGHUP).unwrap();
+    trial.send(ToGuard::Signal(Signal::SIGCONT as i32));
+    trial.await_text("output", "hup\n");
+    trial.send(ToGuard::Kill);
+    trial.await_end();
+}
+
+#[test]
 fn signal_after_exit_reaches_nothing() {
     let script = "
         (trap '' TERM; trap 'echo told > output' USR1; echo > ready
