@@ -181,3 +181,16 @@ fn own_success_ends_backoff() {
         "the first delays are short, from {lost_at} on"
     );
 }
+
+#[test]
+fn repeated_conflicts_delay_renewal() {
+    let mut rig = rig();
+    rig.run_for(Duration::ZERO);
+    let conflict = CallOutcome::Fails(LockError::Conflict);
+    let read = CallOutcome::After(Duration::ZERO);
+    rig.outcomes
+        .extend([conflict, read].into_iter().cycle().take(40));
+    rig.run_for(config().retry_period);
+    // The claim, a renewal, and another one right after the read.
+    assert_eq!(writes(&rig), 3);
+}
