@@ -6,7 +6,7 @@
 //!   transition ──▶ wanted line, the latest only ──▶ "leader-file" thread ──▶ disk
 //! ```
 //!
-//! This file owns when the line is written and removed, [`disk`] how, and [`reader`] what it means to a
+//! This file owns when the line is written and removed, `disk` how, and `reader` what it means to a
 //! program. A disk that is slow or full delays only the thread.
 
 mod disk;

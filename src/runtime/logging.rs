@@ -1,6 +1,6 @@
 //! Log output that never blocks: each event becomes one line in a bounded queue.
 //!
-//! This file owns the path of a line to standard error. [`filter`] owns which lines are logged, and
+//! This file owns the path of a line to standard error. `filter` owns which lines are logged, and
 //! [`line`] their form. The callers decide which events are worth a line.
 //!
 //! ```text

@@ -25,11 +25,11 @@ pub struct Want<'a> {
 pub enum History {
     /// No entries.
     Nothing,
-    /// The newest [`USUAL_HISTORY`] entries.
+    /// The newest [`USUAL_HISTORY`](super::USUAL_HISTORY) entries.
     Newest,
-    /// The entries down to this one, at most [`LONGEST_HISTORY`].
+    /// The entries down to this one, at most [`LONGEST_HISTORY`](super::LONGEST_HISTORY).
     Until(Revision),
-    /// All entries, at most [`WHOLE_HISTORY`].
+    /// All entries, at most [`WHOLE_HISTORY`](super::WHOLE_HISTORY).
     Shown,
 }
 
