@@ -115,12 +115,14 @@ impl Failures {
     /// nothing about failing writes.
     pub(super) fn answered(&mut self, now: Instant, write: bool) {
         let writes = self.writes.take_if(|_| write);
-        for run in [self.reads.take(), writes].into_iter().flatten() {
-            log::info!(
-                event = "calls_recovered", failures = run.failures,
-                after = brief(now.since(run.since));
-                "calls to the store succeed again"
-            );
+        for (calls, run) in [("reads", self.reads.take()), ("writes", writes)] {
+            if let Some(run) = run {
+                log::info!(
+                    event = "calls_recovered", failures = run.failures,
+                    after = brief(now.since(run.since));
+                    "{calls} succeed again"
+                );
+            }
         }
     }
 
