@@ -11,7 +11,7 @@ use crate::commands::command::{
 use crate::commands::table::{COMMANDS, find};
 use crate::commands::{help, run};
 use crate::workload;
-use crate::workload::process::{EXEC_COMMAND, GUARD_COMMAND};
+use crate::workload::process::{EXEC_COMMAND, GUARD_COMMAND, TEST_COMMAND};
 
 /// Word in place of a command that asks for help.
 const HELP: &str = "help";
@@ -28,6 +28,8 @@ enum Request {
     Guard(Vec<OsString>),
     /// Become a workload. Only a guard asks for it.
     Exec(Vec<OsString>),
+    /// Be the workload of a self-test. Only elector itself asks for it.
+    Test(Vec<OsString>),
     /// Print the help, or that of a command.
     Help(Option<&'static Command>),
     /// Print the version.
@@ -41,6 +43,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Request::Command(command, args)) => return run_command(command, args),
         Ok(Request::Guard(args)) => return workload::guard::run(&args),
         Ok(Request::Exec(args)) => return workload::exec::run(&args),
+        Ok(Request::Test(args)) => return workload::self_test::run(&args),
         Ok(Request::Help(Some(command))) => print(&help::of_command(command)),
         Ok(Request::Help(None)) => print(&help::overview()),
         Ok(Request::Version) => print(concat!("elector ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -94,9 +97,10 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, UsageError
     match &*name {
         "-h" | "--help" => Ok(Request::Help(None)),
         "-V" | "--version" => Ok(Request::Version),
-        // No help names these two, because no user types them.
+        // No help names these, because no user types them.
         GUARD_COMMAND => Ok(Request::Guard(rest)),
         EXEC_COMMAND => Ok(Request::Exec(rest)),
+        TEST_COMMAND => Ok(Request::Test(rest)),
         HELP => help_on(&rest),
         option if option.starts_with('-') => {
             let known = OPTIONS.iter().copied();
@@ -144,6 +148,7 @@ mod tests {
             Ok(Request::Command(command, args)) => format!("{} {args:?}", command.name),
             Ok(Request::Guard(args)) => format!("guard {args:?}"),
             Ok(Request::Exec(args)) => format!("exec {args:?}"),
+            Ok(Request::Test(args)) => format!("test {args:?}"),
             Ok(Request::Version) => "version".to_owned(),
             Err(error) => error.to_string(),
         }
@@ -171,6 +176,7 @@ mod tests {
                 r#"guard ["3", "--", "x", "-h"]"#,
             ),
             ("exec-workload -- --help", r#"exec ["--", "--help"]"#),
+            ("test-workload wait", r#"test ["wait"]"#),
             ("--version", "version"),
             ("-V", "version"),
         ] {

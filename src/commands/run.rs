@@ -23,6 +23,7 @@ use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{self, LeaderCallbacks, Term};
 use crate::system::random::random_seed;
 use crate::workload::exec;
+use crate::workload::self_test::check_guard;
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -53,6 +54,7 @@ fn run(args: &Arguments) -> CommandResult {
     if let Some(program) = options.program.first() {
         let found = exec::check_executable(program);
         found.map_err(|(code, why)| CommandError::Failed { code, why })?;
+        check_guard().map_err(CommandError::failed)?;
     }
     // Before the first thread.
     runtime::signals::block().map_err(CommandError::failed)?;

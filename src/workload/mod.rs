@@ -18,5 +18,7 @@ pub mod health;
 pub mod message;
 #[expect(clippy::disallowed_methods, reason = "it starts and finds processes")]
 pub mod process;
+#[expect(clippy::disallowed_methods, reason = "it is a process")]
+pub mod self_test;
 pub mod supervisor;
 pub mod suspension;

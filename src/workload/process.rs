@@ -38,6 +38,9 @@ pub const GUARD_COMMAND: &str = "guard-workload";
 /// Hidden command that becomes the program: `exec-workload GUARD_PID VALID_UNTIL_NANOS -- CMD`.
 pub const EXEC_COMMAND: &str = "exec-workload";
 
+/// Hidden command of the program in the [self-test](super::self_test).
+pub const TEST_COMMAND: &str = "test-workload";
+
 /// Name of a guard in `ps` and `top`; at most 15 bytes.
 pub(super) const GUARD_NAME: &CStr = c"elector-guard";
 

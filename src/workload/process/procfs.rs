@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 
 use nix::errno::Errno;
+use nix::unistd::getpid;
 
 /// Bytes that hold any `/proc/PID/stat`: 52 numbers, and a name of at most 64 bytes.
 const LONGEST_STAT: usize = 2_048;
@@ -61,6 +62,23 @@ pub struct Process {
     pub start_ticks: u64,
     /// Wait status of a zombie, or 0 if it belongs to another user.
     pub wait_status: i32,
+}
+
+/// Checks that `/proc` shows the processes of this process's PID namespace.
+///
+/// # Errors
+/// Returns an error that says how to fix that.
+pub fn check_mounted() -> Result<(), String> {
+    let own = getpid().to_string();
+    let problem = match fs::read_link("/proc/self") {
+        Ok(shown) if shown.as_os_str() == own.as_str() => return Ok(()),
+        Ok(_) => "shows the processes of another PID namespace",
+        Err(_) => "not mounted, or without the processes of this PID namespace",
+    };
+    Err(format!(
+        "/proc: {problem}; mount the proc file system there in this namespace (`mount -t proc proc /proc`), \
+         because the guard of the wrapped program finds its processes in it"
+    ))
 }
 
 /// Returns every visible process.

@@ -6,6 +6,7 @@ mod guards;
 mod health;
 mod jobs;
 mod scene;
+mod self_test;
 mod signals;
 mod stops;
 mod stuck;
