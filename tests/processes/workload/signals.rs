@@ -22,6 +22,19 @@ fn catchable_except(except: &[Signal]) -> Vec<i32> {
         .collect()
 }
 
+#[test]
+fn every_signal_is_documented() {
+    let design = include_str!("../../../docs/design.md");
+    let (_, signals) = design.split_once("### Signals").unwrap();
+    let rows = signals.lines().filter(|line| line.starts_with("| "));
+    let named: String = rows.filter_map(|row| row.split('|').nth(1)).collect();
+    let named: Vec<&str> = named.split([' ', ',']).collect();
+    for signal in Signal::iterator() {
+        let name = signal.as_str().trim_start_matches("SIG");
+        assert!(named.contains(&name), "{name}: {named:?}");
+    }
+}
+
 /// Sends a signal by its number, which may be that of a real-time signal.
 fn send_number(pid: i32, number: i32) {
     let kill = format!("kill -{number} {pid}");
