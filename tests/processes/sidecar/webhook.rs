@@ -254,7 +254,9 @@ fn webhook_uses_proxy_of_environment() {
         .with("HTTPS_PROXY", format!("http://{address}"));
     let first = world.spawn(start);
     first.await_leading();
-    first.await_text("the proxy does not connect to hooks.invalid");
+    first.await_text(&format!(
+        "HTTPS_PROXY: the proxy {address} does not connect to hooks.invalid"
+    ));
     let asked = asked.recv().unwrap();
     assert!(asked.starts_with("CONNECT hooks.invalid:443 "), "{asked}");
     assert_secret(&first);
