@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::endpoints::watched::{spawn, watch};
 use crate::page::chromium::Chromium;
-use crate::support::never_for;
 use crate::support::process::World;
+use crate::support::{eventually, never_for};
 
 /// Script that returns whether a crown is visible.
 const CROWN: &str = "(() => { const crown = document.querySelector('.badge path'); \
@@ -139,7 +139,7 @@ fn crown_is_gone_when_lease_has_run_down() {
         return;
     };
     let world = World::new();
-    world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":6,"leaderTransitions":41}"#);
+    world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":15,"leaderTransitions":41}"#);
     world.passed_over.set(true);
     let waiting = watch(&world, "waiting");
     waiting.await_observed("somebody");
@@ -193,13 +193,13 @@ fn hidden_page_loses_its_crown() {
     let first = watch(&world, "first");
     first.await_leading();
     browser.open(&first.url());
-    browser.await_text("#live", "live");
-    assert_eq!(browser.evaluate(CROWN), true);
+    let crowned = |browser: &mut Chromium| browser.evaluate(CROWN) == true;
+    eventually("there is a crown", || crowned(&mut browser));
     browser.evaluate(&hide(true));
     browser.await_text("#live", "paused");
     assert_eq!(browser.evaluate(CROWN), false);
     browser.evaluate(&hide(false));
-    eventually("the crown is back", || browser.evaluate(CROWN) == true);
+    eventually("the crown is back", || crowned(&mut browser));
 }
 
 /// Script that hides or shows the page.
@@ -230,5 +230,5 @@ fn hidden_page_sends_nothing() {
         asked(&mut browser).as_u64() > Some(1)
     });
     browser.evaluate(&hide(false));
-    crate::support::eventually("it asks again", || asked(&mut browser).as_u64() > Some(2));
+    eventually("it asks again", || asked(&mut browser).as_u64() > Some(2));
 }
