@@ -215,7 +215,7 @@ impl Scenario {
     pub fn suspending(seed: u64) -> Scenario {
         let mut scenario = Scenario::draw(seed);
         scenario.kind = "suspending";
-        scenario.faults.suspends = 6.0;
+        scenario.faults.suspends = 20.0;
         scenario
     }
 
