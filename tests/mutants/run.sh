@@ -19,6 +19,7 @@ export GIT_CEILING_DIRECTORIES=$WORK
 # command_of PATCH: prints the command that must fail.
 command_of() { sed -n 's/^Command: //p' "$1"; }
 
+# The code of each mutant is not optimized, because it is built far longer than it runs.
 # cargo_for COMMAND: sets CARGO to the arguments that run it, and BUILD to those that only build it.
 cargo_for() {
   local words
@@ -26,12 +27,14 @@ cargo_for() {
   case ${words[0]-} in
     soak)
       local simulation=(--locked --quiet --package simulation --profile simulation --bin soak)
+      simulation+=(--config profile.simulation.package.elector.opt-level=0)
       BUILD=(build "${simulation[@]}")
       CARGO=(run "${simulation[@]}" -- "${words[@]:1}")
       ;;
     test)
-      BUILD=(test --locked --quiet --no-run "${words[@]:1}")
-      CARGO=(test --locked --quiet "${words[@]:1}")
+      local test=(test --locked --quiet --config profile.dev.package.elector.opt-level=0)
+      BUILD=("${test[@]}" --no-run "${words[@]:1}")
+      CARGO=("${test[@]}" "${words[@]:1}")
       ;;
     *) return 1 ;;
   esac
