@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::operating::command::Run;
+use crate::operating::command::{Run, ours};
 use crate::support::process::{Elector, LEASE, World};
 use crate::support::{eventually, for_each, never_for};
 use serde_json::{Value, json};
@@ -77,6 +77,33 @@ fn missing_file_beside_election_is_refused() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let start = world.elector("third").with("GIST_FILE", "leader.jsn");
     world.spawn(start).await_leading();
+}
+
+#[test]
+fn older_protocol_and_unnamed_file_are_warned_about_once() {
+    let world = World::new();
+    world.passed_over.set(true);
+    let mut record = ours(&world, "napoleon", 3);
+    record["protocol"] = 0.into();
+    world.put(&record.to_string());
+    let first = world.start("first");
+    first.await_logged("protocol_differs");
+    let note = |number: u32| {
+        let edit = |files: &mut BTreeMap<String, _>| {
+            files.insert("notes.txt".into(), number.to_string());
+        };
+        world.service.edit(&world.gist, edit).unwrap();
+    };
+    for number in 0..3 {
+        note(number);
+        first.await_logged("file_not_named");
+        let before = world.service.requests().total();
+        eventually("it reads the gist again", || {
+            world.service.requests().total() > before + 2
+        });
+    }
+    assert_eq!(first.count_logged("protocol_differs"), 1);
+    assert_eq!(first.count_logged("file_not_named"), 1);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::inspect::Inspected;
 use super::protocol::has_gist_scope;
+use super::remarks::older_protocol;
 use super::session::{Clocks, Session, neutral};
 use super::stored::Stored;
 use super::token::AccessTokenKind;
@@ -166,6 +167,10 @@ impl Run<'_> {
             None => file,
         };
         self.add(file);
+        let inspected = self.inspected.as_ref().ok();
+        if let Some(older) = inspected.and_then(|it| it.effective.stored.older_protocol()) {
+            self.add(Finding::warn("file", older_protocol(older)));
+        }
         self.check_history();
     }
 

@@ -20,7 +20,7 @@ use super::place::{check_exists, is_missing, only_file};
 use super::reader::{Read, Reader, unavailable};
 use super::revision::Revision;
 use super::rule::EffectiveRevision;
-use super::stored::{self, Origin, PROTOCOL, Stored};
+use super::stored::{self, Origin, Stored};
 use super::wire::{Answer, GistPage, Reply, Request};
 use crate::election::lock::{Content, LockError, Observed, Written};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
@@ -153,8 +153,7 @@ impl GistProtocol {
     /// Returns the protocol of an elector's effective record, if it is an older one.
     #[must_use]
     pub fn older_protocol(&self) -> Option<u64> {
-        let record = self.reader.effective()?.stored.record()?;
-        (record.origin.is_some() && record.protocol < PROTOCOL).then_some(record.protocol)
+        self.reader.effective()?.stored.older_protocol()
     }
 
     /// Returns the newest revision up to which everything is known, and the effective revision there.

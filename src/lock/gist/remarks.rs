@@ -38,13 +38,15 @@ fn found(protocol: &GistProtocol) -> Vec<(&'static str, String)> {
         ));
     }
     if let Some(older) = protocol.older_protocol() {
-        found.push((
-            "protocol_differs",
-            format!(
-                "the record follows protocol {older}, and this elector protocol {PROTOCOL}: use one \
-                 version for all candidates"
-            ),
-        ));
+        found.push(("protocol_differs", older_protocol(older)));
     }
     found
+}
+
+/// Returns the warning about a record of an older protocol.
+pub(super) fn older_protocol(older: u64) -> String {
+    format!(
+        "the record follows protocol {older}, and this elector protocol {PROTOCOL}: use one version for \
+         all candidates"
+    )
 }

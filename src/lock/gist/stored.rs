@@ -185,6 +185,13 @@ impl Stored {
         }
     }
 
+    /// Returns the protocol of an elector's record, if it is older than this elector's.
+    #[must_use]
+    pub fn older_protocol(&self) -> Option<u64> {
+        let record = self.record()?;
+        (record.origin.is_some() && record.protocol < PROTOCOL).then_some(record.protocol)
+    }
+
     /// Returns the origin of an elector's write; `None` for a foreign write.
     #[must_use]
     pub fn origin(&self) -> Option<&Origin> {

@@ -403,6 +403,16 @@ fn lease_of_record_that_differs_warns() {
 }
 
 #[test]
+fn record_of_older_protocol_warns() {
+    let world = World::new();
+    let mut record = ours(&world, "napoleon", 3);
+    record["protocol"] = 0.into();
+    world.put(&record.to_string());
+    let found = diagnosis(&world);
+    found.assert("file", "warn", "the record follows protocol 0");
+}
+
+#[test]
 fn missing_file_beside_election_fails() {
     let world = World::new();
     world.put(&ours(&world, "napoleon", 3).to_string());
