@@ -33,12 +33,13 @@ fn draw_picture_for_readme() {
     let mut browser = Chromium::start().expect("without Chromium there is no picture");
     let world = World::new();
     world.set_faults(r#"{"primary_limit":5000}"#);
-    let mut napoleon = start(&world, "napoleon/default/elector-7d4f9");
+    let name = "napoleon/default/elector-7d4f9";
+    let mut napoleon = start(&world, name);
     napoleon.await_leading();
     let stalin = start(&world, "stalin/default/elector-5c8bd");
     let cleopatra = start(&world, "cleopatra/default/elector-9fk2x");
-    stalin.await_observed("napoleon");
-    cleopatra.await_observed("napoleon");
+    stalin.await_observed(name);
+    cleopatra.await_observed(name);
     await_term(&stalin, 8.0);
     napoleon.kill();
     eventually("another one leads", || {
@@ -52,7 +53,7 @@ fn draw_picture_for_readme() {
     await_term(next, 14.0);
     assert_eq!(next.ask("POST", "/step-down", &[]).status, 202);
     await_term(last, 20.0);
-    browser.resize(800, 600, 1.2);
+    browser.resize(800, 600, 1.1);
     browser.prefer("light");
     browser.call("Emulation.setLocaleOverride", &json!({"locale": "en-GB"}));
     browser.open(&last.url());
