@@ -212,7 +212,7 @@ fn finish_code(finish: Finish, else_exit: u8) -> ExitCode {
             log::warn!(event = "did_not_lead"; "not leading within the time of --try");
             ExitCode::from(DID_NOT_LEAD)
         }
-        // The election has logged who leads or led.
+        // The election has logged the name of the recent leader.
         Finish::LedRecently => ExitCode::from(else_exit),
         Finish::LostLease => {
             log::warn!(

@@ -13,7 +13,7 @@ TREE=$WORK/tree
 LIMIT=300
 
 export CARGO_TARGET_DIR=$WORK/target CARGO_INCREMENTAL=1
-# The copy is no part of a repository for `git apply`.
+# `git apply` must not take the copy for a part of this repository.
 export GIT_CEILING_DIRECTORIES=$WORK
 
 # command_of PATCH: prints the command that must fail.

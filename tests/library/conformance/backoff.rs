@@ -62,13 +62,21 @@ fn writes_per_minute(rigs: &mut [Rig]) -> Vec<usize> {
     minutes
 }
 
-/// Runs the candidates until `done` is true for one of them.
-fn run_until(rigs: &mut [Rig], done: impl Fn(&Rig) -> bool) {
+/// Runs two candidates on a store that accepts writes until `done` is true for one of them, and that
+/// refuses writes from then on.
+fn accepted_until(refusal: &CallOutcome, done: impl Fn(&Rig) -> bool) -> Vec<Rig> {
+    let mut rigs = candidates(2, refusal);
+    for rig in &mut rigs {
+        rig.write_outcome = None;
+    }
     for _ in 0..1000 {
         if rigs.iter().any(&done) {
-            return;
+            for rig in &mut rigs {
+                rig.write_outcome = Some(refusal.clone());
+            }
+            return rigs;
         }
-        for rig in &mut *rigs {
+        for rig in &mut rigs {
             rig.run_for(Duration::from_millis(100));
         }
     }
@@ -96,15 +104,8 @@ fn refused_claims_back_off() {
 #[test]
 fn refused_confirmations_back_off() {
     for outcome in refusals() {
-        let mut rigs = candidates(2, &outcome);
-        for rig in &mut rigs {
-            rig.write_outcome = None;
-        }
-        run_until(&mut rigs, |rig| writes(rig) > 0);
+        let mut rigs = accepted_until(&outcome, |rig| writes(rig) > 0);
         assert!(!rigs.iter().any(|rig| rig.elector.is_leader()));
-        for rig in &mut rigs {
-            rig.write_outcome = Some(outcome.clone());
-        }
         let minutes = writes_per_minute(&mut rigs);
         let later = &minutes[2..];
         assert!(
@@ -117,14 +118,7 @@ fn refused_confirmations_back_off() {
 #[test]
 fn leader_whose_writes_are_refused_backs_off() {
     for outcome in refusals() {
-        let mut rigs = candidates(2, &outcome);
-        for rig in &mut rigs {
-            rig.write_outcome = None;
-        }
-        run_until(&mut rigs, |rig| rig.elector.is_leader());
-        for rig in &mut rigs {
-            rig.write_outcome = Some(outcome.clone());
-        }
+        let mut rigs = accepted_until(&outcome, |rig| rig.elector.is_leader());
         let minutes = writes_per_minute(&mut rigs);
         let later = &minutes[2..];
         assert!(
