@@ -64,7 +64,8 @@ fn leftovers_are_reported_with_names() {
         sleep 1000 & echo $! > pids
         setsid sh -c 'echo $$ >> pids; exec tail -f /dev/null' &
         sh -c 'setsid cat ready & echo $! >> pids'
-        until [ $(wc -l < pids) = 3 ]; do sleep 0.01; done
+        names() { (cd /proc && cat $(sed s:$:/comm: $OLDPWD/pids) | sort | xargs); }
+        until [ \"$(names)\" = 'cat sleep tail' ]; do sleep 0.01; done
         exit 5";
     let folder = Folder::new();
     nix::unistd::mkfifo(&folder.file("ready"), Mode::S_IRWXU).unwrap();
