@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 ## usage: hack/down.sh
 ##
-## Removes what hack/up.sh created: the clusters napoleon, cleopatra and stalin, and the container with the
+## Removes what hack/up.sh created: the clusters napoleon, cleopatra and hannibal, and the container with the
 ## gist service. It keeps images, and a gist at GitHub.
 
 set -o errexit -o nounset -o pipefail

@@ -8,7 +8,7 @@
 
 # shellcheck disable=SC2034  # used by the scripts that source this
 {
-  ALL_CLUSTERS=(napoleon cleopatra stalin)
+  ALL_CLUSTERS=(napoleon cleopatra hannibal)
   NAMESPACE=leader-election
   SELECTOR=app.kubernetes.io/name=elector
   GIST_SERVER=elector-gist-server

@@ -2,12 +2,12 @@
 #
 # Tests the image with a Docker engine. See --help.
 #
-#   network napoleon     network cleopatra     network stalin          one for each "cluster"
-#     elector napoleon     elector cleopatra     elector stalin
+#   network napoleon     network cleopatra     network hannibal     one for each cluster
+#     elector napoleon     elector cleopatra     elector hannibal
 #            └────────────────────┼──────────────────────┘
 #                     gist.elector.test, in all three networks
 #                       :4041  elector gist-server
-#                       :4443  stunnel before it, with a certificate of this test's own CA
+#                       :4443  stunnel in front of it, with a certificate from this test's own CA
 #
 # The terms come from the electors' log. All of its times are by this machine's clock.
 
@@ -30,7 +30,7 @@ Environment:
 TEXT
 }
 
-readonly CLUSTERS=(napoleon cleopatra stalin)
+readonly CLUSTERS=(napoleon cleopatra hannibal)
 readonly RUN=elector-test-$$
 readonly HOST=gist.elector.test
 declare -rA GISTS=([tls]=aa01 [http]=aa02)
@@ -155,7 +155,7 @@ start_gist_service() {
   local cluster
   run --detach --name "$RUN-gist" --network "$RUN-napoleon" --network-alias "$HOST" "${CONFINED[@]}" \
     "$IMAGE" gist-server --listen :4041 --gist "${GISTS[tls]}" --gist "${GISTS[http]}" --gist aa03 --token "$TOKEN" --quiet >/dev/null
-  for cluster in cleopatra stalin; do
+  for cluster in cleopatra hannibal; do
     docker network connect --alias "$HOST" "$RUN-$cluster" "$RUN-gist"
   done
   run --detach --name "$RUN-tls" --network "container:$RUN-gist" --volume "$work/tls:/tls:ro" \
@@ -315,12 +315,12 @@ test_tls() {
   say 'names and certificates'
   local settings said
   mapfile -t settings < <(environment tls aa03)
-  said=$(once --network "$RUN-stalin" "${settings[@]}" --env SSL_CERT_FILE= "$IMAGE" doctor 2>&1) &&
+  said=$(once --network "$RUN-hannibal" "${settings[@]}" --env SSL_CERT_FILE= "$IMAGE" doctor 2>&1) &&
     fail 'it trusts an unknown CA'
   [[ $said == *[Cc]ertificate* ]] || fail "doctor with an unknown CA: $said"
-  said=$(once --network "$RUN-stalin" "${settings[@]}" "$IMAGE" doctor 2>&1) ||
+  said=$(once --network "$RUN-hannibal" "${settings[@]}" "$IMAGE" doctor 2>&1) ||
     fail "doctor with a known CA: $said"
-  said=$(once --network "$RUN-stalin" "${settings[@]}" --env "GITHUB_API_URL=https://$RUN-gist:4443" "$IMAGE" \
+  said=$(once --network "$RUN-hannibal" "${settings[@]}" --env "GITHUB_API_URL=https://$RUN-gist:4443" "$IMAGE" \
     doctor 2>&1) && fail 'it accepts a certificate for another name'
   [[ $said == *[Cc]ertificate* ]] || fail "doctor with a certificate for another name: $said"
   say '  the private CA counts if SSL_CERT_FILE names it, and only for its name'
@@ -332,7 +332,7 @@ test_address_families() {
   local settings scheme
   for scheme in tls http; do
     mapfile -t settings < <(environment "$scheme" aa03)
-    once --network "$RUN-stalin" --sysctl net.ipv6.conf.all.disable_ipv6=1 "${settings[@]}" --env LEADER_NAME=four \
+    once --network "$RUN-hannibal" --sysctl net.ipv6.conf.all.disable_ipv6=1 "${settings[@]}" --env LEADER_NAME=four \
       "$IMAGE" run --try 30s -- /elector --version >"$work/four" 2>&1 ||
       fail "with IPv4 alone, over $scheme: $(cat "$work/four")"
   done
@@ -343,7 +343,7 @@ test_address_families() {
     return
   fi
   # The network belongs to a container that waits, and loses its IPv4 address there.
-  run --detach --name "$RUN-six" --network "$RUN-stalin" "${CONFINED[@]}" "$IMAGE" gist-server --quiet >/dev/null
+  run --detach --name "$RUN-six" --network "$RUN-hannibal" "${CONFINED[@]}" "$IMAGE" gist-server --quiet >/dev/null
   nsenter --net="/proc/$(docker inspect --format '{{.State.Pid}}' "$RUN-six")/ns/net" ip -4 address flush dev eth0
   for scheme in tls http; do
     mapfile -t settings < <(environment "$scheme" aa03)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 ## usage: hack/up.sh [N]
 ##
-## Creates N kind clusters (1 to 3: napoleon, cleopatra, stalin; default 3), deploys the elector to each,
-## and prints the leader. A second run keeps existing clusters, updates what has changed, and starts
+## Creates N kind clusters (1 to 3: napoleon, cleopatra, hannibal; default 3), deploys the elector to
+## each, and prints the leader. A second run keeps existing clusters, updates what has changed, and starts
 ## stopped clusters.
 ##
 ## With GITHUB_API_TOKEN and GIST_ID the clusters share that gist. Without them they share a gist of a gist

@@ -33,7 +33,7 @@ needs no account and no cluster.",
 };
 
 /// Candidates, and the colour (ANSI) of their lines.
-const CANDIDATES: [(&str, &str); 3] = [("napoleon", "34"), ("cleopatra", "33"), ("stalin", "31")];
+const CANDIDATES: [(&str, &str); 3] = [("napoleon", "34"), ("cleopatra", "33"), ("hannibal", "31")];
 
 /// A fifth of the default times, so that the demonstration takes about half a minute.
 const TIMES: [(&str, &str); 7] = [

@@ -300,7 +300,7 @@ mod tests {
         );
         let mut later_term = inspected("napoleon", 0);
         later_term.fencing_token = Some(4);
-        for now in [inspected("stalin", 0), later_term, inspected("", 0)] {
+        for now in [inspected("hannibal", 0), later_term, inspected("", 0)] {
             let error = require_same_holder(&before, &now).unwrap_err();
             assert!(error.contains("nothing was written"), "{error}");
         }

@@ -13,7 +13,7 @@ fn hails(electors: &[&Elector], leader: &str) {
 #[test]
 fn three_candidates_elect_one() {
     let world = World::new();
-    let names = ["napoleon", "cleopatra", "stalin"];
+    let names = ["napoleon", "cleopatra", "hannibal"];
     let electors = names.map(|name| world.start(name));
     let leader = await_one_leading(&electors.each_ref());
     let others: Vec<_> = (0..3).filter(|&n| n != leader).collect();

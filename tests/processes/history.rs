@@ -68,11 +68,11 @@ fn history_matches_real_elections() {
     let renewals = world.records().len() + 5;
     eventually("it renews", || world.records().len() >= renewals);
     second.kill();
-    let third = world.start("stalin");
+    let third = world.start("hannibal");
     third.await_leading();
     eventually("it is confirmed", || {
         let last = world.records().into_iter().rev().take(2);
-        last.filter(|record| record["holderIdentity"] == "stalin")
+        last.filter(|record| record["holderIdentity"] == "hannibal")
             .count()
             == 2
     });
@@ -81,7 +81,7 @@ fn history_matches_real_elections() {
     let expected = [
         term("napoleon", 0, "released"),
         term("cleopatra", 1, "expired"),
-        term("stalin", 2, ""),
+        term("hannibal", 2, ""),
     ];
     assert_eq!(terms(&history), expected, "{history:#}");
     assert_eq!(history["complete"], true);
@@ -102,7 +102,7 @@ fn history_matches_real_elections() {
     drop(third);
     world.put(r#"{"holderIdentity":"","leaseDurationSeconds":5,"leaderTransitions":2}"#);
     let last = terms(&json(&world)).pop().unwrap();
-    assert_eq!(last, term("stalin", 2, "deposed"));
+    assert_eq!(last, term("hannibal", 2, "deposed"));
 }
 
 /// A gist in which a leader led for a while.

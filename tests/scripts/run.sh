@@ -81,7 +81,7 @@ test_up_makes_three_clusters_and_says_who_leads() {
   called 0 ' delete cluster '
   in_order 'create cluster --name napoleon' 'load docker-image' 'docker run' 'kubectl .*apply' 'rollout status'
   grep -q 'pod-security.kubernetes.io/enforce: restricted' "$FAKE/applied/0-napoleon" || fail 'the namespace is not restricted'
-  grep -q "CLUSTER_NAME: 'stalin'" "$FAKE"/applied/*-stalin || fail 'stalin does not know its name'
+  grep -q "CLUSTER_NAME: 'hannibal'" "$FAKE"/applied/*-hannibal || fail 'hannibal does not know its name'
   says 'napoleon leads (fencing token 6)'
 }
 
@@ -99,7 +99,7 @@ test_up_again_changes_nothing() {
 test_up_makes_as_many_as_are_wanted() {
   run 0 up.sh 2
   called 2 '^kind create cluster '
-  called 0 stalin
+  called 0 hannibal
 }
 
 test_up_leaves_a_cluster_that_is_there_alone() {
@@ -111,12 +111,12 @@ test_up_leaves_a_cluster_that_is_there_alone() {
 }
 
 test_up_starts_a_cluster_that_is_stopped() {
-  have napoleon cleopatra stalin
-  echo false >"$FAKE/clusters/stalin"
+  have napoleon cleopatra hannibal
+  echo false >"$FAKE/clusters/hannibal"
   run 0 up.sh
-  called 1 '^docker start stalin-control-plane$'
+  called 1 '^docker start hannibal-control-plane$'
   called 0 '^kind create '
-  in_order 'docker start' 'kind-stalin .*readyz' 'kind load .* stalin' 'kind-stalin .*apply'
+  in_order 'docker start' 'kind-hannibal .*readyz' 'kind load .* hannibal' 'kind-hannibal .*apply'
 }
 
 test_up_restarts_electors_whose_image_or_settings_changed() {
@@ -132,10 +132,10 @@ test_up_restarts_electors_whose_image_or_settings_changed() {
 }
 
 test_up_mends_what_a_killed_script_left_cut_off() {
-  have napoleon cleopatra stalin
-  echo '-A FORWARD -p tcp -m tcp --dport 443 -m comment --comment kill-leader -j DROP' >"$FAKE/cut/stalin"
+  have napoleon cleopatra hannibal
+  echo '-A FORWARD -p tcp -m tcp --dport 443 -m comment --comment kill-leader -j DROP' >"$FAKE/cut/hannibal"
   run 0 up.sh
-  [[ ! -f $FAKE/cut/stalin ]] || fail 'it is still cut off'
+  [[ ! -f $FAKE/cut/hannibal ]] || fail 'it is still cut off'
 }
 
 test_up_uses_a_real_gist_and_keeps_its_token_secret() {
@@ -197,7 +197,7 @@ test_up_removes_half_a_cluster_and_names_the_step() {
   called 1 '^kind delete cluster --name cleopatra$'
   called 1 '^kind delete '
   [[ ! -f $FAKE/clusters/cleopatra && -f $FAKE/clusters/napoleon ]] || fail 'the wrong things stay'
-  called 0 '^kind create cluster --name stalin'
+  called 0 '^kind create cluster --name hannibal'
 }
 
 test_up_names_whichever_step_fails() {
@@ -211,11 +211,11 @@ test_up_names_whichever_step_fails() {
     says_not 'leads (fencing token'
     called 0 '^kind delete '
   done <<'STEPS'
-kind load docker-image * --name stalin|loading the image into stalin
+kind load docker-image * --name hannibal|loading the image into hannibal
 docker run *|starting the gist service
 kubectl --context kind-cleopatra * apply *|deploying to cleopatra
 kubectl --context kind-napoleon * annotate *|deploying to napoleon
-kubectl --context kind-stalin * rollout status *|waiting for the elector of stalin
+kubectl --context kind-hannibal * rollout status *|waiting for the elector of hannibal
 STEPS
   says 'the last words of an elector'
 }
@@ -306,15 +306,15 @@ napoleon_ends() {
 good_takeover() {
   {
     if (($# > 0)); then printf '%s\n' "$@"; fi
-    printf '%s\n' "stalin 900 $(event info claimed '"fencing_token":8,' 'claimed lease')" \
+    printf '%s\n' "hannibal 900 $(event info claimed '"fencing_token":8,' 'claimed lease')" \
       "cleopatra 1000 $(event info claimed '"fencing_token":7,' 'claimed lease')" \
       "cleopatra 1400 $(starts 7)" \
-      "stalin 1500 $(event info new_leader '"leader":"cleopatra/leader-election/elector-cleopatra","fencing_token":7,' 'observed new leader')"
+      "hannibal 1500 $(event info new_leader '"leader":"cleopatra/leader-election/elector-cleopatra","fencing_token":7,' 'observed new leader')"
   } >"$FAKE/lines"
 }
 
 test_a_killed_pod_is_followed() {
-  have napoleon cleopatra stalin
+  have napoleon cleopatra hannibal
   good_takeover
   run 0 kill-leader.sh
   called 1 '^docker exec napoleon-control-plane ctr --namespace k8s.io tasks kill --signal SIGKILL id-napoleon$'
@@ -335,7 +335,7 @@ test_a_pod_that_left_politely_is_followed() {
 }
 
 test_a_killed_cluster_is_followed_and_started_again() {
-  have napoleon cleopatra stalin
+  have napoleon cleopatra hannibal
   good_takeover
   run 0 kill-leader.sh --cluster
   in_order '^docker kill napoleon-control-plane$' '^docker start napoleon-control-plane$'
@@ -344,7 +344,7 @@ test_a_killed_cluster_is_followed_and_started_again() {
 }
 
 test_a_leader_that_is_cut_off_is_followed_and_connected_again() {
-  have napoleon cleopatra stalin
+  have napoleon cleopatra hannibal
   good_takeover "$(napoleon_ends 800 warn 'the lease could not be renewed in time')"
   run 0 kill-leader.sh --partition
   called 1 '^docker exec napoleon-control-plane iptables .*--insert FORWARD --protocol tcp --dport 4041 .*DROP$'
@@ -355,7 +355,7 @@ test_a_leader_that_is_cut_off_is_followed_and_connected_again() {
 }
 
 test_an_overlap_is_noticed() {
-  have napoleon cleopatra stalin
+  have napoleon cleopatra hannibal
   good_takeover "$(napoleon_ends 1401 warn 'the lease could not be renewed in time')"
   run 1 kill-leader.sh --partition
   says 'cleopatra (fencing token 7) led 0.0s before the term of napoleon (fencing token 6) was over'
@@ -365,7 +365,7 @@ test_an_overlap_is_noticed() {
 }
 
 test_two_terms_at_once_and_a_token_that_falls_are_noticed() {
-  have napoleon cleopatra stalin
+  have napoleon cleopatra hannibal
   good_takeover "cleopatra 1300 $(starts 8)"
   run 1 kill-leader.sh
   says 'but the end of the term of cleopatra (fencing token 8) was not observed'
@@ -411,18 +411,18 @@ test_nobody_is_killed_where_nobody_could_take_over() {
   have napoleon
   run 1 kill-leader.sh
   says 'no standby to take over'
-  have stalin
-  echo false >"$FAKE/clusters/stalin"
+  have hannibal
+  echo false >"$FAKE/clusters/hannibal"
   run 1 kill-leader.sh
-  says 'the cluster stalin is stopped'
+  says 'the cluster hannibal is stopped'
   called 0 'SIGKILL'
 }
 
 # --- status.sh and down.sh ---
 
 test_status_shows_every_cluster() {
-  have napoleon cleopatra stalin
-  echo false >"$FAKE/clusters/stalin"
+  have napoleon cleopatra hannibal
+  echo false >"$FAKE/clusters/hannibal"
   run 0 status.sh
   grep -Eq '^napoleon +elector-napoleon +leader +napoleon +6 +0$' "$FAKE/said" || fail 'no line for napoleon'
   grep -Eq '^cleopatra +elector-cleopatra +candidate +napoleon +6 +0$' "$FAKE/said" || fail 'no line for cleopatra'
@@ -448,7 +448,7 @@ test_down_removes_what_up_made_and_nothing_else() {
 }
 
 test_down_removes_what_it_can_and_names_the_rest() {
-  have napoleon cleopatra stalin
+  have napoleon cleopatra hannibal
   echo 'kind delete cluster --name cleopatra' >"$FAKE/fails"
   run 1 down.sh
   says 'not removed: the cluster cleopatra'

@@ -206,8 +206,8 @@ mod tests {
                 "I am napoleon! I will lead you to greatness! (fencing token 7)",
             ),
             (
-                r#"{"level":"info","event":"new_leader","leader":"stalin","message":"x"}"#,
-                "All hail stalin!",
+                r#"{"level":"info","event":"new_leader","leader":"hannibal","message":"x"}"#,
+                "All hail hannibal!",
             ),
             (
                 r#"{"level":"info","event":"new_leader","leader":"","message":"no leader"}"#,

@@ -328,11 +328,11 @@ fn terminal_shows_holder_and_asks() {
 fn new_holder_is_not_deposed() {
     let world = held();
     let asking = Asking::start(&world);
-    world.put(&ours(&world, "stalin", 4).to_string());
+    world.put(&ours(&world, "hannibal", 4).to_string());
     let said = asking.answer("y\n").failed(1);
-    assert!(said.contains("changed hands (stalin)"), "{said}");
+    assert!(said.contains("changed hands (hannibal)"), "{said}");
     assert!(said.contains("nothing was written"), "{said}");
-    assert_eq!(world.holder(), "stalin");
+    assert_eq!(world.holder(), "hannibal");
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn lease_expires_by_service_clock() {
 fn late_write_does_not_lead() {
     let world = World::new();
     world.put(&ours(&world, "napoleon", 3).to_string());
-    let late = ours(&world, "stalin", 4);
+    let late = ours(&world, "hannibal", 4);
     world.put(&ours(&world, "cleopatra", 4).to_string());
     world.passed_over.set(true);
     world.put(&late.to_string());

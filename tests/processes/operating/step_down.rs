@@ -108,8 +108,8 @@ fn refusal_or_garbage_exits_1() {
         Box::leak(format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(70_000)).into_boxed_str());
     let cases = [
         (
-            "HTTP/1.1 409 Conflict\r\nContent-Length: 53\r\n\r\n{\"error\":\"this elector does not lead: stalin does\"}  ",
-            "does not step down: this elector does not lead: stalin does",
+            "HTTP/1.1 409 Conflict\r\nContent-Length: 55\r\n\r\n{\"error\":\"this elector does not lead: hannibal does\"}  ",
+            "does not step down: this elector does not lead: hannibal does",
         ),
         (
             "HTTP/1.1 403 Forbidden\r\n\r\n{\"error\":\"only from this machine\"}",

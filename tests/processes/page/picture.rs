@@ -36,19 +36,19 @@ fn draw_picture_for_readme() {
     let name = "napoleon/default/elector-7d4f9";
     let mut napoleon = start(&world, name);
     napoleon.await_leading();
-    let stalin = start(&world, "stalin/default/elector-5c8bd");
+    let hannibal = start(&world, "hannibal/default/elector-5c8bd");
     let cleopatra = start(&world, "cleopatra/default/elector-9fk2x");
-    stalin.await_observed(name);
+    hannibal.await_observed(name);
     cleopatra.await_observed(name);
-    await_term(&stalin, 8.0);
+    await_term(&hannibal, 8.0);
     napoleon.kill();
     eventually("another one leads", || {
-        stalin.leads().is_some() || cleopatra.leads().is_some()
+        hannibal.leads().is_some() || cleopatra.leads().is_some()
     });
-    let (next, last) = if stalin.leads().is_some() {
-        (&stalin, &cleopatra)
+    let (next, last) = if hannibal.leads().is_some() {
+        (&hannibal, &cleopatra)
     } else {
-        (&cleopatra, &stalin)
+        (&cleopatra, &hannibal)
     };
     await_term(next, 14.0);
     assert_eq!(next.ask("POST", "/step-down", &[]).status, 202);
