@@ -250,7 +250,7 @@ SEED ?=
 .PHONY: chaos
 chaos: need-cargo need-cc ## test real processes under faults: make chaos MINUTES=60 SEED=7
 	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) $(CARGO) test --locked --test chaos -- \
-	  --ignored --exact chaos_for_as_long_as_is_wished --nocapture
+	  --ignored --exact long_chaos_keeps_the_promises --nocapture
 
 .PHONY: page-picture
 page-picture: need-cargo need-cc ## draw docs/page.png, the picture of the page (with Chromium)

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_may_be_long_or_not_utf_8() {
+    fn long_and_non_utf8_arguments_work() {
         let broken = OsString::from_vec(vec![b'a', 0xff, b'\n']);
         let broken_option = OsString::from_vec(vec![b'-', b'-', 0xff]);
         let broken_letter = OsString::from_vec(vec![b'-', 0xff]);

@@ -53,7 +53,7 @@ func record(holder string, transitions int) resourcelock.LeaderElectionRecord {
 	return resourcelock.LeaderElectionRecord{HolderIdentity: holder, LeaderTransitions: transitions}
 }
 
-func TestAFileWithoutARecordIsNotFoundAndCanBeCreated(t *testing.T) {
+func TestMissingRecordIsNotFoundThenCreated(t *testing.T) {
 	for _, content := range []string{"{}", " {}\n", ""} {
 		lock, _ := open(t, content, false)
 		if _, _, err := lock.Get(context.Background()); !apierrors.IsNotFound(err) {
@@ -68,7 +68,7 @@ func TestAFileWithoutARecordIsNotFoundAndCanBeCreated(t *testing.T) {
 	}
 }
 
-func TestALeaderRenewsOnTopOfItsOwnWrites(t *testing.T) {
+func TestLeaderRenewsItsOwnWrite(t *testing.T) {
 	lock, s := open(t, "{}", false)
 	_, _, _ = lock.Get(context.Background())
 	for transitions := range 3 {
@@ -81,7 +81,7 @@ func TestALeaderRenewsOnTopOfItsOwnWrites(t *testing.T) {
 	}
 }
 
-func TestComparingRefusesToWriteOverWhatItHasNotSeen(t *testing.T) {
+func TestComparingUpdateConflictsAfterForeignWrite(t *testing.T) {
 	lock, s := open(t, "{}", false)
 	_, _, _ = lock.Get(context.Background())
 	s.content = `{"holderIdentity":"b"}`
@@ -93,7 +93,7 @@ func TestComparingRefusesToWriteOverWhatItHasNotSeen(t *testing.T) {
 	}
 }
 
-func TestBlindWritesOverWhateverIsThere(t *testing.T) {
+func TestBlindUpdateOverwritesForeignWrite(t *testing.T) {
 	lock, s := open(t, "{}", true)
 	_, _, _ = lock.Get(context.Background())
 	s.content = `{"holderIdentity":"b"}`
@@ -105,7 +105,7 @@ func TestBlindWritesOverWhateverIsThere(t *testing.T) {
 	}
 }
 
-func TestAnAnswerOtherThan200IsAnError(t *testing.T) {
+func TestUnexpectedStatusIsAnError(t *testing.T) {
 	lock, s := open(t, "{}", true)
 	_, _, _ = lock.Get(context.Background())
 	for _, status := range []int{http.StatusNotFound, http.StatusConflict, http.StatusBadGateway} {
@@ -120,7 +120,7 @@ func TestAnAnswerOtherThan200IsAnError(t *testing.T) {
 	}
 }
 
-func TestAFileWithOtherTextIsAnErrorAndNotFree(t *testing.T) {
+func TestUnrelatedTextIsAnError(t *testing.T) {
 	lock, _ := open(t, "shopping list", false)
 	if _, _, err := lock.Get(context.Background()); err == nil || apierrors.IsNotFound(err) {
 		t.Fatalf("Get: %v", err)

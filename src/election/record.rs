@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_order_mark_does_not_outlive_read() {
+    fn byte_order_mark_is_not_kept() {
         let record = LeaderElectionRecord::from_json("\u{feff}{\"holderIdentity\":\"a\"}").unwrap();
         assert_eq!(record.holder_identity, "a");
         assert!(record.to_json().starts_with('{'));

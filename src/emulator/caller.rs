@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn access_token_has_scope_gist_by_default() {
+    fn default_access_token_has_gist_scope() {
         let scopes = |text: &str| text.parse::<AccessToken>().map(|token| token.scopes);
         assert_eq!(scopes("abc"), Ok(Some("gist".to_owned())));
         assert_eq!(scopes("abc:repo,gist"), Ok(Some("repo, gist".to_owned())));

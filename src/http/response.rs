@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn status_304_has_no_body_or_length() {
+    fn not_modified_has_no_body() {
         let response = Response::json(304, "ignored");
         let bytes = String::from_utf8(response.to_bytes(false, true)).unwrap();
         assert!(!bytes.contains("Content-Length"), "{bytes}");

@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_file_error_names_setting_and_path() {
+    fn file_error_names_setting_and_path() {
         let folder = tempfile::tempdir().unwrap();
         let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
         for (name, text) in [

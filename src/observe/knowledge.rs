@@ -89,7 +89,7 @@ mod tests {
     use crate::observe::snapshot::tests::{at, lead_until, read, record, snapshot};
 
     #[test]
-    fn leader_is_unknown_after_lease_without_answer() {
+    fn leader_is_unknown_after_unanswered_lease() {
         let mut snapshot = snapshot();
         read(&mut snapshot, at(59_000), &record("other", 7));
         snapshot.status.failures = 3;
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn former_leader_knows_nobody_until_its_lease_expires() {
+    fn former_leaders_lease_has_no_leader() {
         let mut snapshot = snapshot();
         lead_until(&mut snapshot, at(66_000));
         snapshot.status.failures = 2;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn term_ends_where_it_is_known_to_end() {
+    fn term_ends_at_earliest_evidence() {
         let mut snapshot = snapshot();
         let end = |snapshot: &Snapshot| {
             let end = snapshot.end_of(snapshot.journal.terms.last().unwrap());

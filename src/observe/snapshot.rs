@@ -381,7 +381,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn leader_is_ready_when_its_program_is() {
+    fn ready_program_makes_leader_ready() {
         let mut snapshot = snapshot();
         let workload = Arc::new(WorkloadCounts::default());
         Arc::make_mut(&mut snapshot.candidate).ready_when = ReadyWhen::Leader;
@@ -396,7 +396,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn same_name_is_shown_for_an_hour() {
+    fn same_name_shows_for_one_hour() {
         let mut snapshot = snapshot();
         assert_eq!(snapshot.same_name_ago(), None);
         snapshot.status.same_name = Some(at(59_000));

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn workload_is_ready_when_it_runs_and_answers() {
+    fn running_answering_workload_is_ready() {
         let counts = WorkloadCounts::default();
         assert!(counts.check_ready().is_err());
         counts.started();

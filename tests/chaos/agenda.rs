@@ -79,7 +79,7 @@ impl Agenda {
 }
 
 #[test]
-fn steps_come_in_their_order_and_not_before_their_time() {
+fn steps_run_in_order_when_due() {
     let mut agenda = Agenda::default();
     let at = |n| Instant::from_boot(Duration::from_secs(n));
     for (after, slot) in [(2, 0), (1, 1), (2, 2)] {

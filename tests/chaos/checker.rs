@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_after_each_other_with_rising_tokens_are_as_promised() {
+    fn successive_terms_have_no_flaw() {
         let records = [
             begins("a", 0, 1, 5),
             said("a", 0, What::LastsUntil(at(9))),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_that_overlap_are_found() {
+    fn overlapping_terms_are_found() {
         let flaws = flaws_of(&[begins("a", 0, 1, 5), begins("b", 1, 5, 8)]);
         assert_eq!(
             flaws,
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_counts() {
+    fn renewal_extends_term() {
         let extended = said("a", 0, What::LastsUntil(at(9)));
         let later = begins("b", 1, 7, 8);
         assert_eq!(flaws_of(&[begins("a", 0, 1, 5), later.clone()]).len(), 0);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_term_overlaps_every_one_in_it() {
+    fn long_term_overlaps_each_inner_one() {
         let records = [
             begins("a", 0, 1, 50),
             begins("b", 1, 5, 8),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_fall_or_stay_are_found() {
+    fn non_rising_tokens_are_found() {
         for second in [3, 4] {
             let flaws = flaws_of(&[begins("a", 4, 1, 5), begins("b", second, 10, 14)]);
             assert!(
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_wakes_late_neither_lengthens_its_term_nor_begins_one() {
+    fn late_record_cannot_extend_term() {
         let records = [
             begins("a", 0, 1, 5),
             said("a", 0, What::Over(at(12))),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_write_that_was_taken_and_a_good_one_that_was_refused_are_found() {
+    fn wrong_fence_decisions_are_found() {
         let attempt = |token, taken| Attempt {
             who: "a".to_owned(),
             token,

@@ -71,7 +71,7 @@ pub(crate) const FAULTS: [(&str, &str); 20] = [
 ];
 
 #[test]
-fn every_one_is_understood_by_the_service() {
+fn every_fault_is_accepted_by_service() {
     for (name, json) in FAULTS {
         let faults = elector::emulator::Faults::from_json(json.as_bytes());
         assert!(faults.is_ok(), "{name}: {faults:?}");

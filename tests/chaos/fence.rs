@@ -128,7 +128,7 @@ impl Writer {
 }
 
 #[test]
-fn a_write_with_a_token_below_the_highest_is_refused() {
+fn stale_fencing_token_is_refused() {
     let fence = Fence::open();
     let mut writer = Writer::new(fence.addr());
     let writes = [(0, true), (3, true), (3, true), (2, false), (4, true)];

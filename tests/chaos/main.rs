@@ -76,7 +76,7 @@ const SHORT: Duration = Duration::from_secs(25);
 const LONG: Duration = Duration::from_secs(75);
 
 #[test]
-fn whatever_goes_wrong_no_two_lead_and_somebody_leads_when_it_is_over() {
+fn short_chaos_keeps_the_promises() {
     let tally = Round::new(number("CHAOS_SEED").unwrap_or(1)).run(SHORT);
     println!("{tally}");
     assert!(tally.of("terms") > 0, "nobody ever led");
@@ -84,7 +84,7 @@ fn whatever_goes_wrong_no_two_lead_and_somebody_leads_when_it_is_over() {
 
 #[test]
 #[ignore = "takes minutes: make chaos"]
-fn chaos_for_as_long_as_is_wished() {
+fn long_chaos_keeps_the_promises() {
     let minutes = number("CHAOS_MINUTES").unwrap_or(10);
     let first = number("CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     let end = Instant::now() + Duration::from_secs(60 * minutes);
@@ -110,7 +110,7 @@ fn chaos_for_as_long_as_is_wished() {
 }
 
 #[test]
-fn the_late_writes_of_a_leader_that_was_frozen_past_its_lease_are_refused() {
+fn frozen_leaders_late_writes_are_refused() {
     // One with the workload here, and one that brings its own.
     for (seed, leader) in [(101, 0), (102, round::PLAIN)] {
         let mut round = Round::with(seed, &[leader]);
@@ -138,7 +138,7 @@ fn was_tried(round: &mut Round, such: impl Fn(&Attempt) -> bool) -> bool {
 /// A process of the other tests, which start it.
 #[test]
 #[ignore = "is a process of the other tests"]
-fn a_worker() {
+fn worker_process() {
     worker::run();
 }
 

@@ -187,13 +187,13 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn one_seed_gives_one_schedule() {
+    fn same_seed_gives_same_schedule() {
         assert_eq!(plan(7, HOUR, 5), plan(7, HOUR, 5));
         assert_ne!(plan(7, HOUR, 5), plan(8, HOUR, 5));
     }
 
     #[test]
-    fn deeds_are_in_order_and_within_the_time() {
+    fn schedule_is_ordered_and_within_time() {
         let deeds = plan(1, HOUR, 5);
         assert!(deeds.len() > 3000, "{}", deeds.len());
         assert!(deeds.windows(2).all(|pair| pair[0].at <= pair[1].at));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn over_some_rounds_everything_is_done() {
+    fn rounds_cover_every_fault() {
         let deeds: Vec<_> = (0..20)
             .flat_map(|seed| plan(seed, HOUR / 6, 5))
             .map(|planned| planned.deed)

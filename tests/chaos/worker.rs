@@ -36,7 +36,7 @@ const PACE: Duration = Duration::from_millis(40);
 /// What starts one, as the process of this name.
 pub(crate) fn start(process: &str, fence: SocketAddr, records: &Path) -> Start {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args(["--exact", "a_worker", "--ignored", "--nocapture"]);
+    command.args(["--exact", "worker_process", "--ignored", "--nocapture"]);
     Start::of(process, command)
         .with("LOG_FORMAT", "json")
         .with(PROCESS, process)
@@ -170,7 +170,7 @@ fn understand(line: &str) -> Option<Said> {
 }
 
 #[test]
-fn records_are_read_as_they_were_written() {
+fn records_round_trip() {
     let [at, until] = [1, 2].map(|n| Instant::from_boot(Duration::from_nanos(1_000_000_007 * n)));
     let whats = [
         What::Begins { at, until },

@@ -208,7 +208,7 @@ fn continued_scan_agrees_with_full_rule() {
 }
 
 #[test]
-fn head_on_superseded_revision_needs_nothing_more() {
+fn head_above_superseded_needs_no_read() {
     let mut gist = Gist::default();
     gist.push(plain(0, 30));
     gist.push(ours(1, 30, name(0)));
@@ -265,7 +265,7 @@ fn late_write_cannot_depose_new_leader() {
 }
 
 #[test]
-fn manual_edit_with_electors_fields_is_ineffective() {
+fn edit_with_electors_fields_is_ineffective() {
     let mut gist = Gist::default();
     gist.push(plain(0, 30));
     gist.push(ours(1, 30, name(0)));

@@ -139,7 +139,7 @@ fn lost_lease_terminates_every_process_once() {
 }
 
 #[test]
-fn lease_lost_during_stop_terminates_the_rest() {
+fn lease_lost_during_stop_terminates_rest() {
     for lose in LOSSES {
         let mut trial = family("");
         trial.stop(Signal::SIGTERM, from_now(LONG));

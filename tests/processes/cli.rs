@@ -21,7 +21,7 @@ fn output(command: &mut Command) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn help_and_version_go_to_standard_output() {
+fn help_and_version_go_to_stdout() {
     for args in [["help"], ["--help"], ["-h"]] {
         let (code, out, err) = output(&mut elector(&args));
         assert_eq!((code, err.as_str()), (Some(0), ""));
@@ -33,7 +33,7 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
-fn wrong_usage_exits_2_on_standard_error() {
+fn wrong_usage_exits_2_on_stderr() {
     let (code, out, err) = output(&mut elector(&["rnu"]));
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert_eq!(
@@ -43,7 +43,7 @@ fn wrong_usage_exits_2_on_standard_error() {
 }
 
 #[test]
-fn settings_problems_exit_2_in_one_message() {
+fn settings_problems_share_one_message() {
     let mut command = elector(&[]);
     command
         .env("GITHUB_API_TOKEN", "ghp_S3cr3t with a blank")

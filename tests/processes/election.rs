@@ -192,7 +192,7 @@ fn closed_standard_error_changes_nothing() {
 }
 
 #[test]
-fn deposed_leader_exits_with_1_if_configured() {
+fn deposed_leader_exits_1_if_configured() {
     let world = World::new();
     let start = world.elector("first").with("EXIT_ON_LOST_LEASE", "true");
     let mut first = world.spawn(start);

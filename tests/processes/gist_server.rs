@@ -147,7 +147,7 @@ fn taken_port_is_an_error() {
 }
 
 #[test]
-fn wrong_usage_exits_2_and_help_0() {
+fn wrong_usage_exits_2_help_0() {
     let (code, said) = fails(&["--lisen", ":0"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("--lisen"), "{said}");

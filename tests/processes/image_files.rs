@@ -29,7 +29,7 @@ fn final_stage(file: &str) -> Vec<String> {
 }
 
 #[test]
-fn both_dockerfiles_make_the_same_image() {
+fn both_dockerfiles_build_same_image() {
     let (whole, local) = (read("Dockerfile"), read("hack/Dockerfile.local"));
     let stage = final_stage(&whole);
     assert_eq!(stage, final_stage(&local));
@@ -45,7 +45,7 @@ fn both_dockerfiles_make_the_same_image() {
 }
 
 #[test]
-fn every_builder_of_docker_takes_them() {
+fn dockerfiles_need_no_buildkit() {
     for name in ["Dockerfile", "hack/Dockerfile.local"] {
         let text = read(name);
         // A directive counts in the first lines, whatever its case.
@@ -60,7 +60,7 @@ fn every_builder_of_docker_takes_them() {
 }
 
 #[test]
-fn the_builder_is_pinned_to_what_cannot_change() {
+fn builder_image_is_pinned_by_digest() {
     let text = read("Dockerfile");
     let builder = text.lines().find_map(|l| l.strip_prefix("ARG BUILDER="));
     let (tag, digest) = builder.unwrap().split_once("@sha256:").unwrap();
@@ -71,7 +71,7 @@ fn the_builder_is_pinned_to_what_cannot_change() {
 
 /// A file that the build needs and that is not sent to the engine would only be missed there.
 #[test]
-fn what_the_build_needs_is_sent_to_the_engine_and_nothing_else() {
+fn build_context_holds_needed_files_only() {
     let text = read(".dockerignore");
     let rules = instructions(&text);
     assert_eq!(rules[0], "*");

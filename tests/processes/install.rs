@@ -91,7 +91,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn running_program_is_installed_for_every_user() {
+fn running_program_is_installed_for_all() {
     let scratch = Scratch::new();
     for umask in ["000", "022", "077", "777"] {
         let folder = scratch.folder(umask, 0o755);
@@ -309,7 +309,7 @@ fn failed_write_keeps_the_old_file() {
 }
 
 #[test]
-fn wrong_usage_exits_2_and_help_0() {
+fn wrong_usage_exits_2_help_0() {
     for args in [&["install"][..], &["install", "a", "b"], &["install", ""]] {
         let said = said(Command::new(ELECTOR).args(args));
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""));

@@ -92,7 +92,7 @@ fn seconds(duration: &str) -> u64 {
 }
 
 #[test]
-fn every_setting_that_is_deployed_exists() {
+fn deployed_settings_exist() {
     let known = settings();
     for path in DEPLOYMENTS {
         for name in entries(path).into_keys() {
@@ -114,7 +114,7 @@ fn every_setting_that_is_deployed_exists() {
 }
 
 #[test]
-fn every_deployed_setting_is_valid_and_only_the_clusters_own_are_missing() {
+fn deployed_settings_lack_only_cluster_values() {
     for path in DEPLOYMENTS {
         let output = Command::new(env!("CARGO_BIN_EXE_elector"))
             .env_clear()
@@ -153,7 +153,7 @@ const FROM_ELSEWHERE: &[&str] = &[
 ];
 
 #[test]
-fn the_chart_takes_all_settings_that_are_its_business() {
+fn chart_accepts_every_deployable_setting() {
     let schema: serde_json::Value =
         serde_json::from_str(&read("hack/chart/values.schema.json")).unwrap();
     let taken = schema["properties"]["settings"]["properties"]
@@ -166,7 +166,7 @@ fn the_chart_takes_all_settings_that_are_its_business() {
 }
 
 #[test]
-fn a_pod_lives_long_enough_to_stop_and_to_give_the_lease_back() {
+fn pod_outlives_stop_and_release() {
     for path in DEPLOYMENTS {
         let stop = seconds(&entries(path)["STOP_TIMEOUT"]);
         let deployment = object(path, "Deployment");
@@ -176,7 +176,7 @@ fn a_pod_lives_long_enough_to_stop_and_to_give_the_lease_back() {
 }
 
 #[test]
-fn everything_is_of_this_version() {
+fn versions_match_the_package() {
     let version = env!("CARGO_PKG_VERSION");
     let chart = read("hack/chart/Chart.yaml");
     assert_eq!(value(&chart, "version"), version);
@@ -225,7 +225,7 @@ fn ports(ports: &[(&str, u16)]) -> BTreeSet<(String, u16)> {
 }
 
 #[test]
-fn only_names_and_https_are_let_out() {
+fn egress_allows_dns_and_https_only() {
     let expected = ports(&[("UDP", 53), ("TCP", 53), ("TCP", 443)]);
     for path in DEPLOYMENTS {
         let policy = object(path, "NetworkPolicy");
@@ -235,7 +235,7 @@ fn only_names_and_https_are_let_out() {
 }
 
 #[test]
-fn the_account_free_demonstration_lets_out_the_port_of_its_gist_service() {
+fn demonstration_policy_allows_gist_server_port() {
     let script = read("hack/lib.sh");
     let port = script
         .lines()
@@ -255,7 +255,7 @@ fn the_account_free_demonstration_lets_out_the_port_of_its_gist_service() {
 }
 
 #[test]
-fn the_scripts_give_the_manifests_what_they_ask_for() {
+fn scripts_create_what_manifests_need() {
     let deployment = object(ELECTOR, "Deployment");
     let up = read("hack/up.sh");
     let map = "elector-cluster";
@@ -269,7 +269,7 @@ fn the_scripts_give_the_manifests_what_they_ask_for() {
 
 /// Who deploys the examples beside each other, and beside the elector alone, holds several elections.
 #[test]
-fn every_election_has_a_gist_of_its_own() {
+fn deployments_have_separate_config_maps() {
     let maps = DEPLOYMENTS.map(|path| {
         let deployment = object(path, "Deployment");
         let maps = values(&deployment, "configMapRef");
@@ -284,7 +284,7 @@ fn every_election_has_a_gist_of_its_own() {
 }
 
 #[test]
-fn every_container_is_hardened_alike() {
+fn every_container_is_hardened() {
     for path in DEPLOYMENTS {
         let deployment = object(path, "Deployment");
         let containers = values(&deployment, "image").len();

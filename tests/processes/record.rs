@@ -80,7 +80,7 @@ fn missing_file_beside_election_is_refused() {
 }
 
 #[test]
-fn older_protocol_and_unnamed_file_are_warned_about_once() {
+fn older_protocol_and_unnamed_file_warn() {
     let world = World::new();
     world.passed_over.set(true);
     let mut record = ours(&world, "napoleon", 3);
@@ -107,7 +107,7 @@ fn older_protocol_and_unnamed_file_are_warned_about_once() {
 }
 
 #[test]
-fn lease_that_differs_is_warned_about_once() {
+fn different_lease_is_warned_about_once() {
     let world = World::new();
     let first = world.start_leader("first");
     let start = world.elector("second").with("LEASE_DURATION", "7s");
@@ -248,7 +248,7 @@ fn pasted_write_id_deposes_nobody() {
 }
 
 #[test]
-fn vanished_history_makes_no_second_leader() {
+fn rewritten_history_makes_no_second_leader() {
     let world = World::new();
     let first = world.start_leader("first");
     let second = world.start("second");

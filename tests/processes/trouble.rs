@@ -45,7 +45,7 @@ fn refused(elector: &mut Elector) -> String {
 }
 
 #[test]
-fn unavailable_service_at_start_is_waited_for() {
+fn service_down_at_start_is_retried() {
     let port = free_port();
     let mut world = World::new();
     world.gist = "demo".into();

@@ -71,7 +71,7 @@ have() {
 
 # --- up.sh ---
 
-test_up_makes_three_clusters_and_says_who_leads() {
+test_up_creates_three_clusters() {
   run 0 up.sh
   called 3 '^kind create cluster '
   called 3 '^kind load docker-image g1g1/multi-cluster-leader-election:[0-9.]+ --name '
@@ -96,13 +96,13 @@ test_up_again_changes_nothing() {
   says 'napoleon leads'
 }
 
-test_up_makes_as_many_as_are_wanted() {
+test_up_creates_requested_number() {
   run 0 up.sh 2
   called 2 '^kind create cluster '
   called 0 hannibal
 }
 
-test_up_leaves_a_cluster_that_is_there_alone() {
+test_up_keeps_existing_cluster() {
   have cleopatra
   run 0 up.sh
   called 2 '^kind create cluster '
@@ -110,7 +110,7 @@ test_up_leaves_a_cluster_that_is_there_alone() {
   called 3 '^kind load '
 }
 
-test_up_starts_a_cluster_that_is_stopped() {
+test_up_starts_stopped_cluster() {
   have napoleon cleopatra hannibal
   echo false >"$FAKE/clusters/hannibal"
   run 0 up.sh
@@ -119,7 +119,7 @@ test_up_starts_a_cluster_that_is_stopped() {
   in_order 'docker start' 'kind-hannibal .*readyz' 'kind load .* hannibal' 'kind-hannibal .*apply'
 }
 
-test_up_restarts_electors_whose_image_or_settings_changed() {
+test_up_restarts_changed_electors() {
   run 0 up.sh
   LEASE_DURATION=12s run 0 up.sh
   called 3 ' rollout restart '
@@ -131,14 +131,14 @@ test_up_restarts_electors_whose_image_or_settings_changed() {
   called 2 '^docker run '
 }
 
-test_up_mends_what_a_killed_script_left_cut_off() {
+test_up_removes_leftover_partition() {
   have napoleon cleopatra hannibal
   echo '-A FORWARD -p tcp -m tcp --dport 443 -m comment --comment kill-leader -j DROP' >"$FAKE/cut/hannibal"
   run 0 up.sh
   [[ ! -f $FAKE/cut/hannibal ]] || fail 'it is still cut off'
 }
 
-test_up_uses_a_real_gist_and_keeps_its_token_secret() {
+test_up_keeps_access_token_secret() {
   GITHUB_API_TOKEN=ghp_secret GIST_ID=0123abcd run 0 up.sh
   called 0 '^docker run '
   called 0 'ghp_secret'
@@ -150,7 +150,7 @@ test_up_uses_a_real_gist_and_keeps_its_token_secret() {
   says_not ghp_secret
 }
 
-test_up_wants_both_of_token_and_gist() {
+test_up_needs_access_token_and_gist() {
   GIST_ID=0123abcd run 1 up.sh
   says 'GITHUB_API_TOKEN: not set'
   GITHUB_API_TOKEN=ghp_secret run 1 up.sh
@@ -159,14 +159,14 @@ test_up_wants_both_of_token_and_gist() {
   called 0 '^kind create '
 }
 
-test_up_takes_other_images() {
+test_up_uses_chosen_images() {
   KIND_NODE_IMAGE=mine/node:1 IMAGE=mine/elector:2 run 0 up.sh
   called 3 '^kind create cluster .*--image mine/node:1'
   called 3 '^kind load docker-image mine/elector:2 '
   grep -q 'image: mine/elector:2$' "$FAKE"/applied/*-napoleon || fail 'the manifest names another image'
 }
 
-test_up_builds_the_missing_image() {
+test_up_builds_missing_image() {
   rm "$FAKE/image"
   run 0 up.sh
   in_order '^build-static --check' '^make --directory .* image IMAGE=g1g1/multi-cluster-leader-election:' '^kind create '
@@ -181,14 +181,14 @@ test_up_offers_to_install_build_tools() {
   called 0 '^(make|kind create|build-static --prepare) '
 }
 
-test_up_fails_if_a_chosen_image_is_missing() {
+test_up_fails_without_chosen_image() {
   rm "$FAKE/image"
   IMAGE=mine/elector:2 run 1 up.sh
   says 'IMAGE: mine/elector:2 does not exist'
   called 0 '^make '
 }
 
-test_up_removes_half_a_cluster_and_names_the_step() {
+test_up_removes_incomplete_cluster() {
   echo cleopatra >"$FAKE/half-made"
   run 1 up.sh
   says 'the stub stops half way'
@@ -200,7 +200,7 @@ test_up_removes_half_a_cluster_and_names_the_step() {
   called 0 '^kind create cluster --name hannibal'
 }
 
-test_up_names_whichever_step_fails() {
+test_up_names_failed_step() {
   local pattern step
   while IFS='|' read -r pattern step; do
     rm -rf "$FAKE"
@@ -220,7 +220,7 @@ STEPS
   says 'the last words of an elector'
 }
 
-test_up_keeps_the_context_of_kubectl() {
+test_up_keeps_kubectl_context() {
   echo production >"$FAKE/context"
   run 0 up.sh
   called 1 '^kubectl config use-context production$'
@@ -242,7 +242,7 @@ without() {
   ln -s "$STUBS/common.sh" "$BIN/common.sh"
 }
 
-test_a_missing_tool_is_named_with_its_purpose_and_where_to_get_it() {
+test_missing_tool_names_purpose_and_source() {
   local tool script
   for tool in docker kind kubectl; do
     rm -rf "$FAKE"
@@ -257,7 +257,7 @@ test_a_missing_tool_is_named_with_its_purpose_and_where_to_get_it() {
   done
 }
 
-test_all_tools_that_are_missing_are_named_at_once() {
+test_missing_tools_are_named_together() {
   without kind
   rm "$BIN/kubectl"
   run 1 up.sh
@@ -265,7 +265,7 @@ test_all_tools_that_are_missing_are_named_at_once() {
   says 'kubectl is missing: '
 }
 
-test_a_daemon_that_does_not_answer_is_told_of() {
+test_unreachable_docker_daemon_is_reported() {
   echo 'docker info' >"$FAKE/fails"
   run 1 up.sh
   says 'the Docker daemon does not answer'
@@ -313,7 +313,7 @@ good_takeover() {
   } >"$FAKE/lines"
 }
 
-test_a_killed_pod_is_followed() {
+test_pod_kill_is_reported() {
   have napoleon cleopatra hannibal
   good_takeover
   run 0 kill-leader.sh
@@ -324,7 +324,7 @@ test_a_killed_pod_is_followed() {
   [[ $(tail -n 1 "$FAKE/said") == 'No two terms overlapped.' ]] || fail 'the verdict is not the last line'
 }
 
-test_a_pod_that_left_politely_is_followed() {
+test_graceful_stop_is_reported() {
   have napoleon cleopatra
   good_takeover "$(napoleon_ends 300 info 'asked to stop')"
   run 0 kill-leader.sh --graceful
@@ -334,7 +334,7 @@ test_a_pod_that_left_politely_is_followed() {
   says 'No two terms overlapped.'
 }
 
-test_a_killed_cluster_is_followed_and_started_again() {
+test_killed_cluster_is_restarted() {
   have napoleon cleopatra hannibal
   good_takeover
   run 0 kill-leader.sh --cluster
@@ -343,7 +343,7 @@ test_a_killed_cluster_is_followed_and_started_again() {
   says 'No two terms overlapped.'
 }
 
-test_a_leader_that_is_cut_off_is_followed_and_connected_again() {
+test_partitioned_leader_is_reconnected() {
   have napoleon cleopatra hannibal
   good_takeover "$(napoleon_ends 800 warn 'the lease could not be renewed in time')"
   run 0 kill-leader.sh --partition
@@ -354,7 +354,7 @@ test_a_leader_that_is_cut_off_is_followed_and_connected_again() {
   says 'No two terms overlapped.'
 }
 
-test_an_overlap_is_noticed() {
+test_overlapping_terms_are_reported() {
   have napoleon cleopatra hannibal
   good_takeover "$(napoleon_ends 1401 warn 'the lease could not be renewed in time')"
   run 1 kill-leader.sh --partition
@@ -364,7 +364,7 @@ test_an_overlap_is_noticed() {
   [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
 }
 
-test_two_terms_at_once_and_a_token_that_falls_are_noticed() {
+test_falling_fencing_token_is_reported() {
   have napoleon cleopatra hannibal
   good_takeover "cleopatra 1300 $(starts 8)"
   run 1 kill-leader.sh
@@ -372,7 +372,7 @@ test_two_terms_at_once_and_a_token_that_falls_are_noticed() {
   says 'the fencing token did not rise: cleopatra had 8, and cleopatra after it 7'
 }
 
-test_a_leader_that_does_not_stop_is_noticed() {
+test_leader_without_stop_is_reported() {
   have napoleon cleopatra
   good_takeover
   TAKEOVER_TIMEOUT=2 run 1 kill-leader.sh --partition
@@ -380,7 +380,7 @@ test_a_leader_that_does_not_stop_is_noticed() {
   [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
 }
 
-test_it_is_told_when_nobody_takes_over() {
+test_missing_takeover_is_reported() {
   have napoleon cleopatra
   echo "cleopatra 100 $(event info new_leader '"leader":"",' 'observed no leader')" >"$FAKE/lines"
   TAKEOVER_TIMEOUT=1 run 1 kill-leader.sh --cluster
@@ -389,7 +389,7 @@ test_it_is_told_when_nobody_takes_over() {
   [[ $(cat "$FAKE/clusters/napoleon") == true ]] || fail 'the cluster is still stopped'
 }
 
-test_an_interrupted_kill_puts_things_back() {
+test_interrupted_kill_restores_network() {
   have napoleon cleopatra
   : >"$FAKE/lines"
   local killer end=$((SECONDS + 20)) code=0
@@ -405,7 +405,7 @@ test_an_interrupted_kill_puts_things_back() {
   [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
 }
 
-test_nobody_is_killed_where_nobody_could_take_over() {
+test_kill_needs_a_standby() {
   run 1 kill-leader.sh
   says 'run hack/up.sh'
   have napoleon
@@ -432,12 +432,12 @@ test_status_shows_every_cluster() {
   called 0 '^kubectl .* (apply|delete|annotate|rollout) '
 }
 
-test_status_says_that_there_is_nothing() {
+test_status_without_cluster_fails() {
   run 1 status.sh
   says 'there is no cluster'
 }
 
-test_down_removes_what_up_made_and_nothing_else() {
+test_down_removes_only_own_clusters() {
   run 0 up.sh
   echo true >"$FAKE/clusters/somebody-elses"
   run 0 down.sh
@@ -447,7 +447,7 @@ test_down_removes_what_up_made_and_nothing_else() {
   says 'nothing to remove'
 }
 
-test_down_removes_what_it_can_and_names_the_rest() {
+test_down_names_what_remains() {
   have napoleon cleopatra hannibal
   echo 'kind delete cluster --name cleopatra' >"$FAKE/fails"
   run 1 down.sh

@@ -79,7 +79,7 @@ fn table_shows_the_real_defaults() {
 }
 
 #[test]
-fn every_setting_is_read_in_both_forms() {
+fn every_setting_has_both_forms() {
     let asked = std::cell::RefCell::new(Vec::new());
     let lookup = |name: &str| {
         asked.borrow_mut().push(name.to_owned());
@@ -200,7 +200,7 @@ fn broken_relations_are_reported_too() {
 }
 
 #[test]
-fn access_token_in_wrong_setting_is_refused() {
+fn misplaced_access_token_is_refused() {
     for (variable, value) in [
         ("GIST_ID", "ghp_abc123"),
         ("GIST_FILE", "ghp_abc123"),
@@ -239,7 +239,7 @@ fn no_secret_is_printed() {
 }
 
 #[test]
-fn non_utf_8_value_names_its_variable() {
+fn non_utf8_value_names_its_variable() {
     let broken = OsString::from_vec(vec![b'a', 0xff]);
     for row in all() {
         let mut variables: Vec<_> = MINIMUM
@@ -305,13 +305,13 @@ fn identity_may_hold_any_character() {
 }
 
 #[test]
-fn pod_without_cluster_name_is_warned_about() {
+fn pod_without_cluster_name_warns() {
     let settings = read(&[("POD_NAME", "elector-0")]).unwrap();
     assert!(settings.warnings()[0].starts_with("CLUSTER_NAME is not set"));
 }
 
 #[test]
-fn settings_beyond_github_limits_are_warned_about() {
+fn settings_beyond_rate_limits_warn() {
     let hasty = [
         ("RETRY_PERIOD", "5s"),
         ("POLL_PERIOD", "100ms"),

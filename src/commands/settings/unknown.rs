@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_wrapped_program_are_its_own() {
+    fn wrapped_programs_variables_are_ignored() {
         let names = ["HTTP_ADR", "WEBHOOK_URLS", "LOG_FORMATS"];
         assert_eq!(warned(&names, true), [""; 0]);
         assert_eq!(warned(&names, false).len(), 3);

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn uninformed_candidate_may_use_all_but_reserve() {
+    fn uninformed_candidate_spares_only_reserve() {
         let reserve = 250 + HOUR * 5 / 4 / 8;
         let uninformed = |remaining| interval(rate(5_000, remaining, HOUR), false);
         assert_eq!(uninformed(reserve + 1), Duration::ZERO);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn arbitrary_limits_and_times_give_bounded_intervals() {
+    fn arbitrary_limits_give_bounded_intervals() {
         let mut random = fastrand::Rng::with_seed(7);
         let numbers = [0, 1, 59, 5_000, u64::MAX / 2, u64::MAX];
         let times = [0, 1, 1_000_000, 2_000_000_000, 86_400_000_000_000];

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn retrying_leader_waits_at_most_the_gap() {
+    fn retrying_leader_waits_one_gap() {
         let mut random = fastrand::Rng::with_seed(7);
         let mut limits = RequestLimiter::new(Some(github()));
         // Gaps between terms, in which no write leaves the window.

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn unchanged_history_is_read_to_its_end() {
+    fn unchanged_history_is_read_completely() {
         for known in [1, 30, 99, 100, 101, 300] {
             let (known_entries, outcome, requests) = read(known, 1050, 100, || 50);
             assert_eq!(
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn moving_entries_are_neither_missed_nor_cut() {
+    fn moving_entries_are_never_missed() {
         let mut rng = fastrand::Rng::with_seed(11);
         let mut ended = 0;
         for _ in 0..2000 {

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn gist_id_may_be_a_web_address() {
+    fn gist_id_accepts_web_address() {
         let (options, _) = read(&[("GIST_ID", "https://gist.github.com/me/923dcb53")]).unwrap();
         assert_eq!(options.gist_id.as_ref().unwrap().as_str(), "923dcb53");
         for bad in ["a b", "../x", "é"] {
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_access_token_is_removed() {
+    fn access_token_is_trimmed() {
         let (options, _) = read(&[("GITHUB_API_TOKEN", " ghp_x\n")]).unwrap();
         assert!(
             matches!(&options.access_token, AccessTokenSource::Value(token) if token.trim() == "ghp_x")

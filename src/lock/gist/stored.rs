@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn checkpoint_mark_does_not_outlive_its_write() {
+    fn checkpoint_lasts_for_one_write() {
         let record = LeaderElectionRecord::default();
         let checkpoint = read(&to_text(&record, None, &origin(), true));
         assert!(checkpoint.record().unwrap().checkpoint);
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn byte_order_mark_does_not_hide_record() {
+    fn byte_order_mark_hides_no_record() {
         let text = to_text(&LeaderElectionRecord::default(), None, &origin(), false);
         let marked = read(&format!("\u{feff}{text}"));
         assert_eq!(marked, read(&text));

@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn long_line_is_cut_to_pipe_buffer() {
+    fn long_line_fits_pipe_buffer() {
         for text in ["x", "é", "\u{1b}", "\""] {
             let long = text.repeat(100_000);
             let shown = line(LogFormat::Text, Level::Info, OWN_TARGET, &long);

@@ -261,7 +261,7 @@ fn end_of_stopping_program_spares_it() {
 }
 
 #[test]
-fn leftovers_of_stopped_program_keep_its_time() {
+fn leftovers_inherit_the_stop_deadline() {
     let mut guard = running();
     guard.handle_message(at(20), stop(60));
     drain(&mut guard);

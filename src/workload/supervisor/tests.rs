@@ -131,7 +131,7 @@ fn leftovers_are_waited_for_until_timeout() {
 }
 
 #[test]
-fn leftovers_of_stopped_program_keep_its_time() {
+fn leftovers_inherit_the_stop_deadline() {
     let mut supervisor = running();
     supervisor.extend(at(1_000));
     supervisor.stop(TERM, at(60));

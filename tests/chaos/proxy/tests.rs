@@ -46,7 +46,7 @@ impl Rig {
 }
 
 #[test]
-fn in_clear_weather_a_connection_carries_requests_and_answers() {
+fn clear_proxy_carries_requests_and_answers() {
     let rig = Rig::new();
     let mut wire = rig.connected();
     wire.send(rig.put("again"));
@@ -55,7 +55,7 @@ fn in_clear_weather_a_connection_carries_requests_and_answers() {
 }
 
 #[test]
-fn refusing_closes_connections_and_takes_no_further_ones_until_it_clears() {
+fn refusing_proxy_accepts_nothing_until_cleared() {
     let rig = Rig::new();
     let mut wire = rig.connected();
     rig.proxy.set(Weather::Refusing);
@@ -69,7 +69,7 @@ fn refusing_closes_connections_and_takes_no_further_ones_until_it_clears() {
 }
 
 #[test]
-fn resetting_resets_a_connection_when_something_is_sent() {
+fn resetting_proxy_resets_on_first_data() {
     let rig = Rig::new();
     let mut wire = rig.connected();
     rig.proxy.set(Weather::Resetting);
@@ -81,7 +81,7 @@ fn resetting_resets_a_connection_when_something_is_sent() {
 }
 
 #[test]
-fn what_a_black_hole_swallowed_arrives_when_it_clears_even_if_its_sender_has_gone() {
+fn black_hole_delivers_data_when_cleared() {
     let rig = Rig::new();
     let mut wire = rig.connected();
     rig.proxy.set(Weather::BlackHole);
@@ -99,7 +99,7 @@ fn what_a_black_hole_swallowed_arrives_when_it_clears_even_if_its_sender_has_gon
 }
 
 #[test]
-fn slow_and_narrow_ways_take_their_time() {
+fn slow_and_narrow_proxies_delay_answers() {
     let rig = Rig::new();
     for weather in [
         Weather::Slow(Duration::from_millis(200)),
@@ -117,7 +117,7 @@ fn slow_and_narrow_ways_take_their_time() {
 }
 
 #[test]
-fn deaf_to_requests_no_write_lands() {
+fn undelivered_request_writes_nothing() {
     let rig = Rig::new();
     let mut wire = rig.connected();
     rig.proxy.set(Weather::DeafToRequests);
@@ -127,7 +127,7 @@ fn deaf_to_requests_no_write_lands() {
 }
 
 #[test]
-fn deaf_to_answers_and_losing_them_the_write_lands_without_an_answer() {
+fn write_lands_without_its_answer() {
     for weather in [Weather::DeafToAnswers, Weather::LosingAnswers] {
         let rig = Rig::new();
         rig.proxy.set(weather);
@@ -139,7 +139,7 @@ fn deaf_to_answers_and_losing_them_the_write_lands_without_an_answer() {
 }
 
 #[test]
-fn cutting_ends_an_answer_half_way() {
+fn cut_answer_is_incomplete() {
     let rig = Rig::new();
     let mut wire = rig.connected();
     rig.proxy.set(Weather::CuttingAnswers);
@@ -160,7 +160,7 @@ fn cutting_ends_an_answer_half_way() {
 }
 
 #[test]
-fn when_the_service_has_moved_new_connections_go_there() {
+fn moved_service_gets_new_connections() {
     let rig = Rig::new();
     let (elsewhere, addr, _) = start();
     rig.proxy.lead_to(addr);

@@ -71,7 +71,7 @@ fn refused_token_keeps_previous_one() {
 }
 
 #[test]
-fn token_without_right_to_write_keeps_previous_one() {
+fn read_only_token_keeps_previous_one() {
     for refusal in [
         status(404, &[], "Not Found"),
         status(403, &[], "Resource not accessible by integration"),
@@ -108,7 +108,7 @@ fn revoked_previous_token_is_given_up() {
 }
 
 #[test]
-fn later_revoked_token_gives_way_to_file() {
+fn revoked_token_yields_to_file() {
     let server = Server::new([good(), rejected(), good(), rejected(), rejected(), good()]);
     let (folder, mut client) = rotating(&server);
     assert!(client.call(&write(), AMPLE).reply.is_ok());
@@ -120,7 +120,7 @@ fn later_revoked_token_gives_way_to_file() {
 }
 
 #[test]
-fn missing_gist_is_not_blamed_on_token() {
+fn missing_gist_does_not_blame_token() {
     let missing = || status(404, &[], "Not Found");
     let server = Server::new([good(), missing(), missing(), missing(), good()]);
     let (folder, mut client) = rotating(&server);

@@ -305,7 +305,7 @@ fn every_answer_sets_poll_interval() {
 }
 
 #[test]
-fn secondary_limit_waits_as_stated_or_doubling() {
+fn secondary_limit_obeys_header_or_doubles() {
     let (rig, mut lock) = leader();
     let wait = |lock: &mut Lock| match try_update(lock, "baz", 1) {
         Err(LockError::RateLimited { retry_after, .. }) => retry_after.as_secs(),

@@ -53,7 +53,7 @@ fn overwritten_leader_notices_at_next_write() {
 }
 
 #[test]
-fn foreign_empty_holder_is_not_a_release() {
+fn foreign_empty_holder_releases_nothing() {
     let (rig, mut a, mut b) = leader();
     rig.paste(&plain("", 1, 7));
     for observed in all_see(&rig, &mut a, &mut b) {

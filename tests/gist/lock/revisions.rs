@@ -123,7 +123,7 @@ fn leader_notices_lost_write_at_next() {
 }
 
 #[test]
-fn candidate_reports_lost_record_after_stale_time() {
+fn lost_record_reported_after_stale_time() {
     let (rig, mut leader, mut candidate) = with_candidate();
     rig.service.remove_newest(&rig.id, 1).unwrap();
     assert_unavailable(try_get(&mut candidate));

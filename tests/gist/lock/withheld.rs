@@ -115,7 +115,7 @@ fn withheld_record_is_read_by_revision() {
 }
 
 #[test]
-fn unreadable_record_is_refused_before_any_write() {
+fn unreadable_record_prevents_any_write() {
     let mut gist = Gist::new(false);
     for _ in 0..3 {
         let Outcome::Got(Err(LockError::Refused(why))) = gist.get() else {
@@ -129,7 +129,7 @@ fn unreadable_record_is_refused_before_any_write() {
 }
 
 #[test]
-fn write_that_is_not_shown_is_not_effective() {
+fn hidden_write_is_not_effective() {
     let mut gist = Gist::new(true);
     gist.get();
     gist.shows_revisions = false;

@@ -116,7 +116,7 @@ fn refused_confirmations_back_off() {
 }
 
 #[test]
-fn leader_whose_writes_are_refused_backs_off() {
+fn refused_leader_backs_off() {
     for outcome in refusals() {
         let mut rigs = accepted_until(&outcome, |rig| rig.elector.is_leader());
         let minutes = writes_per_minute(&mut rigs);

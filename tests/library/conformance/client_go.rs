@@ -86,7 +86,7 @@ fn candidate_records_no_event() {
 }
 
 #[test]
-fn process_with_same_name_is_another_candidate() {
+fn same_name_is_another_candidate() {
     let mut rig = rig_with_record("baz", 10, 4);
     rig.run_for(millis(9999));
     assert!(!rig.elector.is_leader());

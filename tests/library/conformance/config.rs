@@ -15,7 +15,7 @@ fn broken(change: impl FnOnce(&mut LeaderElectionConfig)) -> Vec<ConfigError> {
 }
 
 #[test]
-fn each_rule_is_checked_at_its_limit() {
+fn rules_are_checked_at_their_limits() {
     assert_eq!(
         LeaderElectionConfig::new("baz").validate(Some(seconds(2))),
         Ok(())

@@ -116,7 +116,7 @@ fn token_exceeds_every_observed_token() {
 }
 
 #[test]
-fn old_record_is_claimed_on_first_read() {
+fn first_read_claims_old_record() {
     let old = |age| {
         let rig = rig_with_record("bing", 100, 0);
         rig.store.borrow_mut().age = Some(age);

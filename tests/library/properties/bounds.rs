@@ -15,7 +15,7 @@ use elector::net::{AccessTokenReader, AccessTokenSource};
 use crate::properties::checks::{self, gist_answer};
 
 #[test]
-fn a_body_without_end_is_cut_off_wherever_it_goes_on() {
+fn endless_body_is_cut_off() {
     let sha = "7".repeat(40);
     let whole = format!("{{\"version\":\"{sha}\"}}");
     for (kind, status, body) in [
@@ -85,7 +85,7 @@ fn unhelpful(request: &Request, number: u32) -> Result<Reply, LockError> {
 }
 
 #[test]
-fn the_names_of_files_are_shown_short_and_without_their_tricks() {
+fn file_names_are_shortened_and_escaped() {
     let names = |names: &[&str]| {
         let page = GistPage {
             files: names.iter().map(|&name| name.to_owned()).collect(),
@@ -127,7 +127,7 @@ fn the_names_of_files_are_shown_short_and_without_their_tricks() {
 }
 
 #[test]
-fn what_a_service_shows_that_never_settles_is_not_kept_for_ever() {
+fn endless_history_keeps_memory_bounded() {
     let mut protocol = GistProtocol::new(ProtocolConfig {
         process: "a".into(),
         file: Some("leader.json".into()),
@@ -157,7 +157,7 @@ fn what_a_service_shows_that_never_settles_is_not_kept_for_ever() {
 }
 
 #[test]
-fn a_token_file_of_any_size_is_refused_without_being_read_or_shown() {
+fn huge_token_file_is_refused_unread() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path();
     fs::write(path, "s3cret".repeat(10_000)).unwrap();
@@ -178,7 +178,7 @@ fn a_token_file_of_any_size_is_refused_without_being_read_or_shown() {
 }
 
 #[test]
-fn no_token_file_is_shown_whatever_is_in_it() {
+fn token_file_content_is_never_shown() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path();
     let mut rng = fastrand::Rng::with_seed(3);

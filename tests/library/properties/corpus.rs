@@ -34,7 +34,7 @@ fn entries(target: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn every_entry_of_the_corpus_is_replayed() {
+fn every_corpus_entry_holds() {
     for (target, _) in checks::ALL {
         for (name, input) in entries(target) {
             holds_for(target, &name, &input);
@@ -80,7 +80,7 @@ fn damaged_environments_hold() {
 }
 
 #[test]
-fn damaged_requests_to_the_gist_service_hold() {
+fn damaged_requests_to_emulator_hold() {
     damaged("gist_server_request", 500);
 }
 
@@ -90,7 +90,7 @@ fn damaged_state_files_hold() {
 }
 
 #[test]
-fn the_corpus_is_that_of_the_targets_and_small() {
+fn corpus_matches_targets_and_stays_small() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let names = |folder: &str| -> Vec<String> {
         let entries = fs::read_dir(root.join(folder)).unwrap();

@@ -17,7 +17,7 @@ use crate::properties::checks::http_request::{BODY_BYTES, HEAD_BYTES, HEADERS, h
 use crate::properties::generate;
 
 #[test]
-fn what_a_client_sends_is_what_the_handler_hears_however_it_arrives() {
+fn split_requests_are_read_unchanged() {
     for seed in 0..1_000 {
         let mut rng = Rng::with_seed(seed);
         let (stream, requests) = generate::http::requests(&mut rng);
@@ -28,7 +28,7 @@ fn what_a_client_sends_is_what_the_handler_hears_however_it_arrives() {
 }
 
 #[test]
-fn what_is_beyond_a_limit_is_refused_and_what_is_just_within_it_is_not() {
+fn request_beyond_limit_is_refused() {
     let status = |stream: String| {
         let heard = heard(std::iter::once(stream.as_bytes()));
         heard.refused.map_or(200, |(status, _)| status)
@@ -55,7 +55,7 @@ fn what_is_beyond_a_limit_is_refused_and_what_is_just_within_it_is_not() {
 }
 
 #[test]
-fn a_record_reads_back_as_it_was_written() {
+fn written_record_reads_back() {
     for seed in 0..5_000 {
         let mut rng = Rng::with_seed(seed);
         let text =
@@ -82,7 +82,7 @@ fn a_record_reads_back_as_it_was_written() {
 }
 
 #[test]
-fn every_duration_reads_back_at_the_ends_of_every_unit() {
+fn durations_round_trip_at_unit_ends() {
     let mut rng = Rng::with_seed(1);
     for unit in [
         1_u64,
@@ -104,7 +104,7 @@ fn every_duration_reads_back_at_the_ends_of_every_unit() {
 }
 
 #[test]
-fn every_date_of_a_server_is_read() {
+fn every_http_date_is_parsed() {
     let mut rng = Rng::with_seed(2);
     // From 1970 to the end of the year 9999.
     for seconds in (0..5_000).map(|_| rng.i64(0..253_402_300_800)) {

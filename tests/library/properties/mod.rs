@@ -20,24 +20,24 @@ use fastrand::Rng;
 use run::holds_for_all;
 
 #[test]
-fn any_text_in_the_file_is_a_record_or_not() {
+fn generated_records_hold() {
     holds_for_all("record", 25_000, |rng| generate::record::text(rng).into());
 }
 
 #[test]
-fn any_answer_is_read_within_its_bounds_or_refused() {
+fn generated_answers_hold() {
     holds_for_all("gist_answer", 3_000, |rng| {
         generate::answer::text(rng).into()
     });
 }
 
 #[test]
-fn any_sequence_of_answers_leaves_the_protocol_sound() {
+fn generated_sequences_of_answers_hold() {
     holds_for_all("gist_protocol", 3_000, |rng| bytes(rng, 600));
 }
 
 #[test]
-fn any_bytes_on_a_connection_are_understood_or_refused() {
+fn generated_connections_hold() {
     holds_for_all("http_request", 1_000, |rng| {
         let (mut stream, _) = generate::http::requests(rng);
         generate::damage(rng, &mut stream, b"");
@@ -46,12 +46,12 @@ fn any_bytes_on_a_connection_are_understood_or_refused() {
 }
 
 #[test]
-fn any_environment_is_taken_or_refused_without_a_word_of_the_token() {
+fn generated_environments_hold() {
     holds_for_all("settings", 4_000, generate::settings::environment);
 }
 
 #[test]
-fn any_value_means_what_it_means_elsewhere() {
+fn generated_values_match_reference_parsers() {
     run::holds_for_texts(20_000, |rng| match rng.bool() {
         true => generate::settings::duration(rng),
         false => generate::settings::address(rng),
@@ -59,14 +59,14 @@ fn any_value_means_what_it_means_elsewhere() {
 }
 
 #[test]
-fn any_requests_leave_the_gist_service_sound() {
+fn generated_requests_to_emulator_hold() {
     holds_for_all("gist_server_request", 600, |rng| {
         generate::service::requests(rng).into()
     });
 }
 
 #[test]
-fn any_state_file_is_taken_or_refused_and_left_alone() {
+fn generated_state_files_hold() {
     holds_for_all("state_file", 600, generate::service::state_file);
 }
 

@@ -49,7 +49,7 @@ fn uptime() -> f64 {
 }
 
 #[test]
-fn leader_is_unknown_after_lease_without_store() {
+fn outage_makes_leader_unknown_after_lease() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();

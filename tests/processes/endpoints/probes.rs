@@ -22,7 +22,7 @@ fn outage_keeps_candidates_healthy_and_ready() {
 }
 
 #[test]
-fn candidate_is_ready_after_answer_or_lease() {
+fn candidate_ready_after_answer_or_lease() {
     let world = World::new();
     world.set_faults(r#"{"outage":true}"#);
     let start = world.elector("patient").with("LEASE_DURATION", "1h");

@@ -27,7 +27,7 @@ fn step_down_lets_standby_lead() {
 }
 
 #[test]
-fn browsers_proxies_and_foreign_names_are_rejected() {
+fn browsers_and_proxies_are_rejected() {
     let world = World::new();
     let first = watch(&world, "first");
     first.await_leading();

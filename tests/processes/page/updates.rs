@@ -134,7 +134,7 @@ fn page_reports_unreachable_elector() {
 }
 
 #[test]
-fn crown_is_gone_when_lease_has_run_down() {
+fn crown_disappears_when_lease_expires() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };

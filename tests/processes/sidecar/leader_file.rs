@@ -131,7 +131,7 @@ fn file_exists_while_leading() {
 }
 
 #[test]
-fn valid_until_is_deadline_cut_to_hundredths() {
+fn valid_until_truncates_to_hundredths() {
     let stage = Stage::new();
     let mut first = stage.leader();
     let mut read = BTreeSet::new();
@@ -323,7 +323,7 @@ fn immediate_exit_removes_file() {
 }
 
 #[test]
-fn vanished_directory_is_logged_once() {
+fn deleted_directory_is_logged_once() {
     let stage = Stage::new();
     let first = stage.leader();
     fs::remove_dir_all(stage.folder.path()).unwrap();

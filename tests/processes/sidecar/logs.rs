@@ -98,7 +98,7 @@ fn healthy_election_logs_no_warning() {
 }
 
 #[test]
-fn lost_lease_and_outage_are_warned_once() {
+fn lost_lease_and_outage_warn_once() {
     let world = World::new();
     let first = world.start_leader("first");
     world.set_faults(r#"{"outage":true}"#);
@@ -158,7 +158,7 @@ fn dead_leader_is_reported_once() {
 }
 
 #[test]
-fn new_term_of_same_leader_is_reported() {
+fn same_leaders_new_term_is_reported() {
     let world = World::new();
     let first = world.start_leader("first");
     let second = world.start("second");

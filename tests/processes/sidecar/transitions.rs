@@ -149,7 +149,7 @@ fn name(transition: &Transition) -> String {
 }
 
 #[test]
-fn graceful_stop_renews_file_until_workload_stopped() {
+fn graceful_stop_keeps_renewing_leader_file() {
     let mut stage = Stage::leading(true);
     stage.handle.stop();
     eventually("the work is told to end", || {
@@ -238,7 +238,7 @@ fn stuck_workload_leaves_no_file() {
 }
 
 #[test]
-fn every_term_of_other_leader_is_announced() {
+fn each_term_of_leader_is_announced() {
     let stage = Stage::leading(false);
     let mut other =
         LeaderElection::new(config("other"), Box::new(stage.store.lock("other")), Idle).unwrap();

@@ -60,7 +60,7 @@ fn only_new_leader_announces_itself() {
 }
 
 #[test]
-fn bearer_token_is_sent_and_read_again() {
+fn bearer_token_is_sent_and_reread() {
     let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("token");
     fs::write(&file, "s3cr3t-one\n").unwrap();

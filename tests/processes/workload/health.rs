@@ -53,7 +53,7 @@ impl Drop for Health {
 }
 
 #[test]
-fn leader_is_ready_once_its_program_answers() {
+fn leader_is_ready_once_program_answers() {
     let scene = Scene::new();
     let health = Health::of(500);
     let start = scene.with_script("first", WORKS);
@@ -80,7 +80,7 @@ fn leader_is_ready_once_its_program_answers() {
 }
 
 #[test]
-fn leader_without_health_url_is_ready_while_program_runs() {
+fn program_is_ready_without_health_url() {
     let scene = Scene::new();
     let start = scene.with_script("first", WORKS);
     let start = start.with_all([

@@ -100,7 +100,7 @@ fn assert_refused(launcher: &[&str], problem: &str) {
 }
 
 #[test]
-fn missing_proc_is_refused_with_program_only() {
+fn missing_proc_fails_with_program_only() {
     for (launcher, problem) in WITHOUT_PROC {
         if !works(launcher) {
             continue;

@@ -87,7 +87,7 @@ fn assert_graceful(scene: &Scene) {
 }
 
 #[test]
-fn stop_waits_for_job_then_terminates_rest() {
+fn stop_ends_rest_after_job() {
     let scene = Scene::new();
     let mut elector = spawn(&scene, FAMILY, DESCENDANTS.len() + 1);
     elector.signal(Signal::SIGTERM);
@@ -96,7 +96,7 @@ fn stop_waits_for_job_then_terminates_rest() {
 }
 
 #[test]
-fn step_down_waits_for_job_then_terminates_rest() {
+fn step_down_ends_rest_after_job() {
     let scene = Scene::new();
     let start = start(&scene, FAMILY).with("ELECTOR_HTTP_ADDR", "127.0.0.1:0");
     let elector = watched::spawn(&scene, start);

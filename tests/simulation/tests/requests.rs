@@ -133,7 +133,7 @@ fn changes_beside_bursts(seed: u64) -> Vec<Change> {
 }
 
 #[test]
-fn foreign_burst_delays_claim_35_seconds_at_most() {
+fn foreign_burst_delays_claim_by_35s() {
     let changes: Vec<Change> = (0..20).flat_map(changes_beside_bursts).collect();
     let claims = changes
         .iter()

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn write_is_unconditional_and_names_one_file() {
+    fn unconditional_write_names_one_file() {
         let request = Request::Write {
             content: "{\"a\":\"ü\n\"}".into(),
             until: "923dcb52ebb92dfa1d1db75f11e7ef15336f69a6".parse().unwrap(),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn new_gist_is_secret_with_one_file() {
+    fn new_secret_gist_has_one_file() {
         let request = Request::Create {
             description: "a lease".into(),
             content: "{}".into(),

@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn password_in_api_url_is_not_shown() {
+    fn api_url_password_is_not_shown() {
         let error = check_api_url("https://me:hunter2@ghe.example", true).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }

@@ -76,7 +76,7 @@ fn read(body: &str, want: Want<'_>) -> Result<GistPage, String> {
 }
 
 #[test]
-fn gist_is_read_in_any_key_order() {
+fn gist_parses_in_any_key_order() {
     for parts in [[ours(), history(3)], [history(3), ours()]] {
         let body = gist(&[&parts[0], &parts[1]]);
         let gist = read(&body, want(Some("lease.json"), History::Newest)).unwrap();
