@@ -1,4 +1,4 @@
-//! What is to happen when, in a round.
+//! The planned steps of a round, in order of time.
 
 use std::cmp;
 use std::collections::BinaryHeap;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use elector::election::time::Instant;
 
-use crate::schedule::Deed;
+use crate::schedule::Action;
 
-/// Something that is to happen at its time.
+/// Step that the round carries out at its time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    Do(Deed),
+    Do(Action),
     Clear(usize),
     Thaw(usize),
     Start(usize),
@@ -21,7 +21,7 @@ pub(crate) enum Step {
     EndFaults(usize),
 }
 
-/// A step in the agenda: the earliest is the greatest.
+/// Step with its time. The earliest one is the greatest, for the binary heap.
 struct Due {
     at: Instant,
     number: usize,
@@ -48,7 +48,7 @@ impl PartialEq for Due {
 
 impl Eq for Due {}
 
-/// What is still to happen; of what is due at the same time, in the order in which it was planned.
+/// Steps to come. Steps of the same time keep the order in which they were planned.
 #[derive(Default)]
 pub(crate) struct Agenda {
     due: BinaryHeap<Due>,
@@ -65,7 +65,7 @@ impl Agenda {
         });
     }
 
-    /// What is due by now, once.
+    /// Removes and returns the next step that is due.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Step> {
         if self.due.peek()?.at > now {
             return None;

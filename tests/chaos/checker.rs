@@ -1,10 +1,9 @@
-//! The judge: makes terms of what leaders recorded, and says what was not as promised.
+//! The checker: derives terms from what leaders recorded, and finds broken promises.
 //!
-//! A term counts from when its leader recorded that it begins, which it does before it acts, until
-//! the earlier of when it recorded that nothing of it runs, and of the last limit that it recorded,
-//! lengthened by the grace that a workload gets. For both ends only what was said beforehand counts:
-//! one that was frozen and comes back late cannot lengthen its term. All times are of one machine's
-//! `CLOCK_BOOTTIME`.
+//! A term begins when its leader records the beginning, which it does before it acts. It ends when the leader
+//! records that its workload has stopped, but at the latest at the last recorded deadline plus the workload's
+//! grace. A process that was frozen and wakes late cannot lengthen its term, because only deadlines recorded
+//! beforehand count. All times are of one machine's `CLOCK_BOOTTIME`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,23 +13,22 @@ use elector::election::time::Instant;
 
 use crate::fence::Attempt;
 
-/// What a leader recorded of its term.
+/// Kind of event in a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    Begins { at: Instant, until: Instant },
-    LastsUntil(Instant),
-    Over(Instant),
+pub(crate) enum EventKind {
+    Started { at: Instant, until: Instant },
+    Extended(Instant),
+    Ended(Instant),
 }
 
-/// What a leader recorded, and which of all processes it is.
+/// Event that a leader recorded about its term.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct TermEvent {
     pub(crate) process: String,
     pub(crate) token: u64,
-    pub(crate) what: What,
+    pub(crate) kind: EventKind,
 }
 
-/// A term of leadership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Term {
     pub(crate) process: String,
@@ -47,12 +45,12 @@ impl fmt::Display for Term {
             from,
             to,
         } = self;
-        write!(f, "{process} with the token {token} from {from} to {to}")
+        write!(f, "{process} with token {token} from {from} to {to}")
     }
 }
 
 impl Term {
-    /// The same, with times since `start`.
+    /// Returns the term with its times counted from `start`.
     pub(crate) fn since(&self, start: Instant) -> Term {
         let relative = |at: Instant| Instant::from_boot(at.since(start));
         Term {
@@ -62,15 +60,14 @@ impl Term {
         }
     }
 
-    /// Its leader was stopped between its election and its first act for so long that there was
-    /// nothing left of it.
+    /// Returns whether the term ended before it began, because its leader was frozen in between.
     pub(crate) fn is_empty(&self) -> bool {
         self.to <= self.from
     }
 }
 
-/// The terms of all processes, by when they begin.
-pub(crate) fn terms(said: &[Said], grace: Duration) -> Vec<Term> {
+/// Returns the terms of all processes, by their beginning.
+pub(crate) fn terms(events: &[TermEvent], grace: Duration) -> Vec<Term> {
     #[derive(Default)]
     struct Parts {
         from: Option<Instant>,
@@ -78,15 +75,15 @@ pub(crate) fn terms(said: &[Said], grace: Duration) -> Vec<Term> {
         over: Option<Instant>,
     }
     let mut all: BTreeMap<(&str, u64), Parts> = BTreeMap::new();
-    for one in said {
+    for one in events {
         let parts = all.entry((&one.process, one.token)).or_default();
-        match one.what {
-            What::Begins { at, until } => {
+        match one.kind {
+            EventKind::Started { at, until } => {
                 parts.from.get_or_insert(at);
                 parts.until = parts.until.max(Some(until));
             }
-            What::LastsUntil(until) => parts.until = parts.until.max(Some(until)),
-            What::Over(at) => drop(parts.over.get_or_insert(at)),
+            EventKind::Extended(until) => parts.until = parts.until.max(Some(until)),
+            EventKind::Ended(at) => drop(parts.over.get_or_insert(at)),
         }
     }
     let mut terms: Vec<Term> = all
@@ -105,17 +102,18 @@ pub(crate) fn terms(said: &[Said], grace: Duration) -> Vec<Term> {
     terms
 }
 
-/// Something that is not as promised, and when it came to be so.
+/// Broken promise, and the time at which it broke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flaw {
     pub(crate) at: Instant,
     pub(crate) text: String,
 }
 
-/// What is wrong with terms in the order of their beginnings; times are told since `start`.
+/// Returns what is wrong with these terms, which must be sorted by their beginning. Shown times count from
+/// `start`.
 pub(crate) fn flaws(terms: &[Term], start: Instant) -> Vec<Flaw> {
     let mut flaws = Vec::new();
-    // Of those so far, the one that ends last, and the one with the highest token.
+    // Of the terms so far: the one that ends last, and the one with the highest token.
     let mut longest: Option<&Term> = None;
     let mut highest: Option<&Term> = None;
     for term in terms.iter().filter(|term| !term.is_empty()) {
@@ -123,7 +121,7 @@ pub(crate) fn flaws(terms: &[Term], start: Instant) -> Vec<Flaw> {
             let [a, b] = [before.since(start), term.since(start)];
             flaws.push(Flaw {
                 at: term.from,
-                text: format!("two lead at once: {a}, and {b}"),
+                text: format!("terms overlap: {a}, and {b}"),
             });
         }
         if let Some(before) = highest.filter(|before| before.token >= term.token) {
@@ -143,8 +141,8 @@ pub(crate) fn flaws(terms: &[Term], start: Instant) -> Vec<Flaw> {
     flaws
 }
 
-/// What is wrong with what the fenced store decided: the tokens of the writes it took may not fall,
-/// and no other write may be refused.
+/// Returns the wrong decisions of the fenced store. It must accept a write unless it has accepted one with a
+/// higher token.
 pub(crate) fn fence_flaws(attempts: &[Attempt]) -> Vec<String> {
     let mut highest: Option<u64> = None;
     let mut flaws = Vec::new();
@@ -153,7 +151,7 @@ pub(crate) fn fence_flaws(attempts: &[Attempt]) -> Vec<String> {
         if stale == attempt.taken {
             let was = if stale { "taken" } else { "refused" };
             flaws.push(format!(
-                "a write of {} with the token {} was {was} after {highest:?}",
+                "a write by {} with token {} was {was} after {highest:?}",
                 attempt.who, attempt.token
             ));
         }
@@ -162,7 +160,7 @@ pub(crate) fn fence_flaws(attempts: &[Attempt]) -> Vec<String> {
     flaws
 }
 
-/// How many writes were refused, and of how many terms.
+/// Returns the number of refused writes, and the number of terms with one.
 pub(crate) fn refused(attempts: &[Attempt]) -> (usize, usize) {
     let refused = attempts.iter().filter(|attempt| !attempt.taken);
     let mut terms: Vec<_> = refused.map(|one| (&one.who, one.token)).collect();
@@ -182,20 +180,20 @@ mod tests {
         Instant::from_boot(Duration::from_secs(1000 + seconds))
     }
 
-    fn said(process: &str, token: u64, what: What) -> Said {
-        Said {
+    fn event(process: &str, token: u64, kind: EventKind) -> TermEvent {
+        TermEvent {
             process: process.to_owned(),
             token,
-            what,
+            kind,
         }
     }
 
-    fn begins(process: &str, token: u64, from: u64, until: u64) -> Said {
+    fn begins(process: &str, token: u64, from: u64, until: u64) -> TermEvent {
         let (at, until) = (at(from), at(until));
-        said(process, token, What::Begins { at, until })
+        event(process, token, EventKind::Started { at, until })
     }
 
-    fn flaws_of(records: &[Said]) -> Vec<String> {
+    fn flaws_of(records: &[TermEvent]) -> Vec<String> {
         let flaws = flaws(&terms(records, GRACE), at(0));
         flaws.into_iter().map(|flaw| flaw.text).collect()
     }
@@ -204,9 +202,9 @@ mod tests {
     fn successive_terms_have_no_flaw() {
         let records = [
             begins("a", 0, 1, 5),
-            said("a", 0, What::LastsUntil(at(9))),
+            event("a", 0, EventKind::Extended(at(9))),
             begins("b", 1, 10, 14),
-            said("b", 1, What::Over(at(12))),
+            event("b", 1, EventKind::Ended(at(12))),
             begins("a", 3, 12, 20),
         ];
         assert_eq!(flaws_of(&records), [] as [&str; 0]);
@@ -221,7 +219,7 @@ mod tests {
         assert_eq!(
             flaws,
             [
-                "two lead at once: a with the token 0 from 1.000s to 6.000s, and b with the token 1 \
+                "terms overlap: a with token 0 from 1.000s to 6.000s, and b with token 1 \
                  from 5.000s to 9.000s"
             ]
         );
@@ -229,7 +227,7 @@ mod tests {
 
     #[test]
     fn renewal_extends_term() {
-        let extended = said("a", 0, What::LastsUntil(at(9)));
+        let extended = event("a", 0, EventKind::Extended(at(9)));
         let later = begins("b", 1, 7, 8);
         assert_eq!(flaws_of(&[begins("a", 0, 1, 5), later.clone()]).len(), 0);
         let flaws = flaws_of(&[begins("a", 0, 1, 5), extended, later]);
@@ -261,9 +259,9 @@ mod tests {
     fn late_record_cannot_extend_term() {
         let records = [
             begins("a", 0, 1, 5),
-            said("a", 0, What::Over(at(12))),
+            event("a", 0, EventKind::Ended(at(12))),
             begins("b", 2, 8, 20),
-            // It was frozen with the news of its election on the way.
+            // It was frozen before it learned of its election.
             begins("c", 1, 9, 5),
         ];
         assert_eq!(flaws_of(&records), [] as [&str; 0]);

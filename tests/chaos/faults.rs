@@ -1,27 +1,27 @@
-//! What the service can be made to do wrong for a time, by name.
+//! Faults of the gist service, by name.
 //!
-//! Where writes make others vanish, they do so only within `race_limit_ms`, however slow this machine
-//! is: what is promised rests on that being less than `CONFIRM_DELAY`. Where a limit is reached, the
-//! service says when to come back, so that nobody waits for long after it is lifted.
+//! A race loses a write only within `race_limit_ms`, which must be less than `CONFIRM_DELAY`, because the
+//! guarantees assume it. Rate limits come with a time to wait, so that no candidate waits long after they are
+//! lifted.
 
-/// A name and the faults, for `PUT /_faults`.
+/// Names of faults, with the body for `PUT /_faults`.
 pub(crate) const FAULTS: [(&str, &str); 20] = [
     ("an outage", r#"{"outage":true}"#),
     ("dropped requests", r#"{"drop":0.4}"#),
-    ("errors 5xx", r#"{"error_5xx":0.4,"error_status":502}"#),
+    ("5xx errors", r#"{"error_5xx":0.4,"error_status":502}"#),
     (
-        "errors 5xx of which writes land",
+        "5xx errors after writes",
         r#"{"error_5xx":0.4,"error_status":500,"error_write_landed":0.6}"#,
     ),
     ("lost answers", r#"{"lost_answers":0.5}"#),
-    ("cut answers", r#"{"truncated_answers":0.4}"#),
+    ("truncated answers", r#"{"truncated_answers":0.4}"#),
     ("late writes", r#"{"late_writes":0.4,"late_ms":[200,4000]}"#),
     (
-        "doubled writes",
+        "duplicate writes",
         r#"{"duplicate_writes":0.6,"duplicate_ms":[0,1500]}"#,
     ),
     (
-        "hung requests",
+        "hanging requests",
         r#"{"hang_reads":0.3,"hang_writes":0.3,"hang_ms":3000}"#,
     ),
     ("latency", r#"{"read_ms":[0,600],"write_ms":[0,900]}"#),
@@ -34,33 +34,33 @@ pub(crate) const FAULTS: [(&str, &str); 20] = [
         r#"{"stale_reads":0.3,"stale_age_ms":[3000,15000]}"#,
     ),
     (
-        "races that end with 409",
+        "races answered with 409",
         r#"{"race":"conflict","race_window_ms":[50,250]}"#,
     ),
     (
-        "races that stack",
+        "races that keep both writes",
         r#"{"race":"stack","race_window_ms":[50,250]}"#,
     ),
     (
-        "races that make writes vanish",
+        "races that lose a write",
         r#"{"race":"vanish","race_window_ms":[60,150],"race_limit_ms":200}"#,
     ),
     (
-        "vanishing, late and stale at once",
+        "lost, late and stale together",
         r#"{"race":"vanish","race_window_ms":[60,150],"race_limit_ms":200,"late_writes":0.2,
             "late_ms":[100,2000],"lost_answers":0.2,"stale_reads":0.3,"stale_age_ms":[50,2000],
             "duplicate_writes":0.2,"duplicate_ms":[0,800]}"#,
     ),
     (
-        "the limit of writes a minute",
+        "the limit of writes per minute",
         r#"{"secondary_per_minute":6,"retry_after_s":2,"secondary_status":429}"#,
     ),
     (
-        "the limit of requests",
+        "the primary rate limit",
         r#"{"primary_limit":30,"primary_window_s":3}"#,
     ),
     (
-        "rights that are denied now and then",
+        "occasional permission errors",
         r#"{"unauthorized":0.1,"forbidden_writes":0.2,"not_found_writes":0.2}"#,
     ),
     (

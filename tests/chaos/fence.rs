@@ -1,7 +1,7 @@
-//! The fenced resource: a store over TCP that takes a write only if no higher token was seen before.
+//! The fenced resource: a store over TCP that accepts a write only if it has seen no higher fencing token.
 //!
-//! One line is one write, `NAME TOKEN`, and is answered `taken` or `refused`. Every attempt is kept
-//! with the store's answer, so that a checker can judge the store as well.
+//! Each line is one write, `NAME TOKEN`. The answer is `taken` or `refused`. The store keeps every attempt
+//! with its answer, so that the checker can check the store too.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// A writer does not wait longer for an answer; the store is in this very process.
+/// Time limit of an exchange with the store, which runs in this process.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One write that was tried.
+/// Attempted write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attempt {
     pub(crate) who: String,
@@ -41,7 +41,7 @@ impl Store {
     }
 }
 
-/// The store, listening.
+/// Running store.
 #[derive(Debug)]
 pub(crate) struct Fence {
     addr: SocketAddr,
@@ -49,7 +49,8 @@ pub(crate) struct Fence {
 }
 
 impl Fence {
-    /// Its threads end with their connections; the listening one lives as long as the tests do.
+    /// Opens the store. A thread per connection ends with it; the listening thread runs until the process
+    /// ends.
     pub(crate) fn open() -> Fence {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -68,7 +69,7 @@ impl Fence {
         self.addr
     }
 
-    /// Everything that was tried, in the order in which the store decided.
+    /// Returns all attempts, in the order in which the store decided.
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
         self.store.lock().unwrap().attempts.clone()
     }
@@ -89,7 +90,7 @@ fn serve(stream: &TcpStream, store: &Mutex<Store>) {
     }
 }
 
-/// A writer's end.
+/// Client of the store.
 #[derive(Debug)]
 pub(crate) struct Writer {
     addr: SocketAddr,
@@ -104,7 +105,7 @@ impl Writer {
         }
     }
 
-    /// Whether the write was taken; `None` if that is not known.
+    /// Returns whether the store accepted the write, or `None` if that is unknown.
     pub(crate) fn write(&mut self, who: &str, token: u64) -> Option<bool> {
         let answer = self.exchange(&format!("{who} {token}\n"));
         if answer.is_none() {

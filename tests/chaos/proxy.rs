@@ -1,12 +1,12 @@
-//! One candidate's way to the gist service: a TCP proxy whose weather can be changed at any time.
+//! The network path of one candidate to the gist service: a TCP proxy whose state can be changed at any time.
 //!
 //! ```text
 //!   candidate ──▶ listener ─┬─ pump: requests ─▶┐
 //!                           └◀─ pump: answers ──┴─ service
 //! ```
 //!
-//! It knows nothing of HTTP: what is cut, is cut between any two bytes. Bytes that were held back go
-//! on when the weather clears, even if their sender has gone: they are late requests then.
+//! The proxy knows no HTTP: it may cut between any two bytes. Held bytes are delivered when the network is
+//! healthy again, even if their sender has ended. They are late requests then.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -18,40 +18,40 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How often the listening thread looks whether the weather has changed.
-const GLANCE_MS: u8 = 10;
+/// Interval at which the listening thread checks the state, in milliseconds.
+const POLL_MS: u8 = 10;
 
-/// How long a connection to the service, or a write to either side, may take.
+/// Time limit of connecting to the service, and of a write to either side.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A port that was given up for a time must be free again by then.
+/// Time limit for binding a released port again.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// In narrow weather there is a pause after this many pieces a second.
+/// Pieces per second in which a throttled path delivers.
 const PIECES_A_SECOND: u32 = 50;
 
-/// What the way is like.
+/// State of a network path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weather {
+pub(crate) enum Network {
     Clear,
-    /// Connections are closed, and further ones are refused.
+    /// Connections are closed, and new ones are refused.
     Refusing,
-    /// A connection is reset when something is sent on it.
+    /// A connection is reset when the candidate sends on it.
     Resetting,
-    /// Connections are accepted, and nothing goes through until it clears.
+    /// Connections are accepted, and nothing is delivered until the state changes.
     BlackHole,
-    /// Everything comes so much later.
+    /// Every byte is delayed by this time.
     Slow(Duration),
-    /// So many bytes a second.
-    Narrow(usize),
-    /// The service sees the end of every request at once, and what is sent is swallowed.
-    DeafToRequests,
-    /// Requests arrive, and the candidate sees the end of the answers before there are any.
-    DeafToAnswers,
-    /// Answers end half way.
-    CuttingAnswers,
-    /// Requests arrive, and the connection is closed instead of an answer.
-    LosingAnswers,
+    /// Bytes per second.
+    Throttled(usize),
+    /// The service observes the end of every request immediately, and its bytes are dropped.
+    RequestsDropped,
+    /// Requests arrive, and the candidate observes the end of the answers before they begin.
+    AnswersClosed,
+    /// Answers end halfway.
+    AnswersTruncated,
+    /// Requests arrive, and the connection is closed before the answer.
+    AnswersLost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +72,12 @@ impl Connection {
         let _ = self.service.shutdown(Shutdown::Both);
     }
 
-    /// What the weather does to a connection when it begins, or the connection does.
-    fn meet(&self, weather: Weather) {
-        match weather {
-            Weather::Refusing => self.close(),
-            Weather::DeafToRequests => drop(self.service.shutdown(Shutdown::Write)),
-            Weather::DeafToAnswers => drop(self.candidate.shutdown(Shutdown::Write)),
+    /// Applies the state to a connection, when either is new.
+    fn meet(&self, network: Network) {
+        match network {
+            Network::Refusing => self.close(),
+            Network::RequestsDropped => drop(self.service.shutdown(Shutdown::Write)),
+            Network::AnswersClosed => drop(self.candidate.shutdown(Shutdown::Write)),
             _ => {}
         }
     }
@@ -85,7 +85,7 @@ impl Connection {
 
 #[derive(Debug)]
 struct Shared {
-    weather: Mutex<Weather>,
+    network: Mutex<Network>,
     changed: Condvar,
     service: Mutex<SocketAddr>,
     connections: Mutex<Vec<Weak<Connection>>>,
@@ -94,32 +94,32 @@ struct Shared {
 }
 
 impl Shared {
-    fn weather(&self) -> Weather {
-        *self.weather.lock().unwrap()
+    fn network(&self) -> Network {
+        *self.network.lock().unwrap()
     }
 
     fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
 
-    /// Waits until something gets through again, and says under which weather.
-    fn wait_in_black_hole(&self) -> Weather {
-        let held = |weather: &mut Weather| *weather == Weather::BlackHole && !self.is_over();
-        let weather = self.weather.lock().unwrap();
-        *self.changed.wait_while(weather, held).unwrap()
+    /// Waits until the path delivers again, and returns its state.
+    fn wait_while_blocked(&self) -> Network {
+        let held = |network: &mut Network| *network == Network::BlackHole && !self.is_over();
+        let network = self.network.lock().unwrap();
+        *self.changed.wait_while(network, held).unwrap()
     }
 
-    /// Waits that long, or until the weather changes.
+    /// Waits for this time, or until the state changes.
     fn wait(&self, time: Duration) {
-        let before = self.weather.lock().unwrap();
+        let before = self.network.lock().unwrap();
         let was = *before;
-        let same = |weather: &mut Weather| *weather == was && !self.is_over();
+        let same = |network: &mut Network| *network == was && !self.is_over();
         let waited = self.changed.wait_timeout_while(before, time, same);
         drop(waited.unwrap());
     }
 }
 
-/// The way of one candidate.
+/// Network path of one candidate.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     addr: SocketAddr,
@@ -131,7 +131,7 @@ impl Proxy {
         let listener = bind(SocketAddr::from((own_address(), 0)));
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            weather: Mutex::new(Weather::Clear),
+            network: Mutex::new(Network::Healthy),
             changed: Condvar::new(),
             service: Mutex::new(service),
             connections: Mutex::default(),
@@ -147,17 +147,17 @@ impl Proxy {
         format!("http://{}", self.addr)
     }
 
-    /// The service has moved: new connections go there.
-    pub(crate) fn lead_to(&self, service: SocketAddr) {
+    /// Sends new connections to this address.
+    pub(crate) fn forward_to(&self, service: SocketAddr) {
         *self.shared.service.lock().unwrap() = service;
     }
 
-    pub(crate) fn set(&self, weather: Weather) {
-        *self.shared.weather.lock().unwrap() = weather;
+    pub(crate) fn set(&self, network: Network) {
+        *self.shared.network.lock().unwrap() = network;
         self.shared.changed.notify_all();
         let connections = self.shared.connections.lock().unwrap();
         for connection in connections.iter().filter_map(Weak::upgrade) {
-            connection.meet(weather);
+            connection.meet(network);
         }
     }
 
@@ -170,12 +170,12 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Release);
-        self.set(Weather::Refusing);
+        self.set(Network::Refusing);
     }
 }
 
-/// A loopback address that no other proxy of this process has: its port stays free for it while it
-/// refuses connections, as a port of 127.0.0.1 would not.
+/// Returns a loopback address that no other proxy of this process uses. Unlike a port of 127.0.0.1, its port
+/// stays free while the proxy refuses connections.
 fn own_address() -> Ipv4Addr {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
     let given = GIVEN.fetch_add(1, Ordering::Relaxed);
@@ -200,7 +200,7 @@ fn accept_all(listener: TcpListener, shared: &Arc<Shared>) {
     let addr = listener.local_addr().unwrap();
     let mut listener = Some(listener);
     while !shared.is_over() {
-        if shared.weather() == Weather::Refusing {
+        if shared.network() == Network::Refusing {
             listener = None;
             shared.listening.store(false, Ordering::Release);
             shared.wait(PATIENCE);
@@ -209,10 +209,10 @@ fn accept_all(listener: TcpListener, shared: &Arc<Shared>) {
         let here = listener.get_or_insert_with(|| bind(addr));
         shared.listening.store(true, Ordering::Release);
         let mut ready = [PollFd::new(here.as_fd(), PollFlags::POLLIN)];
-        let _ = poll(&mut ready, PollTimeout::from(GLANCE_MS));
+        let _ = poll(&mut ready, PollTimeout::from(POLL_MS));
         if let Ok((candidate, _)) = here.accept() {
             let shared = Arc::clone(shared);
-            // Not here: a service that does not accept would hold up the others.
+            // On another thread, because a service that does not accept must not block the other candidates.
             thread::spawn(move || drop(connect(candidate, &shared)));
         }
     }
@@ -232,31 +232,30 @@ fn connect(candidate: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
         connections.retain(|known| known.strong_count() > 0);
         connections.push(Arc::downgrade(&connection));
     }
-    connection.meet(shared.weather());
-    let (other, weather) = (Arc::clone(&connection), Arc::clone(shared));
-    thread::spawn(move || pump(&other, Direction::Answers, &weather));
+    connection.meet(shared.network());
+    let (other, network) = (Arc::clone(&connection), Arc::clone(shared));
+    thread::spawn(move || pump(&other, Direction::Answers, &network));
     pump(&connection, Direction::Requests, shared);
     Ok(())
 }
 
-/// Carries bytes one way until one side has had enough.
+/// Carries bytes in one direction until either side has ended.
 fn pump(connection: &Connection, direction: Direction, shared: &Shared) {
     let (from, to) = match direction {
         Direction::Requests => (&connection.candidate, &connection.service),
         Direction::Answers => (&connection.service, &connection.candidate),
     };
     match carry(from, to, direction, shared) {
-        // One side has said that it sends no more. Before a reset the candidate is told no such thing.
-        Ok(true) if shared.weather() == Weather::Resetting => {}
+        // The sender has closed its side. A candidate must not see that before a reset.
+        Ok(true) if shared.network() == Network::Resetting => {}
         Ok(true) => drop(to.shutdown(Shutdown::Write)),
-        // What was sent lies unread, so that the end of the connection resets it. This ends the other
-        // pump as well.
+        // Unread bytes remain, so closing the connection resets it. This also ends the other pump.
         Ok(false) => drop(connection.service.shutdown(Shutdown::Both)),
         Err(_) => connection.close(),
     }
 }
 
-/// Says whether it ended because there is no more to come.
+/// Carries bytes until an error, and returns whether the sender closed its side.
 fn carry(
     mut from: &TcpStream,
     mut to: &TcpStream,
@@ -265,28 +264,28 @@ fn carry(
 ) -> io::Result<bool> {
     let mut buffer = [0; 16 * 1024];
     loop {
-        // A look before the bytes are taken: a connection is only reset if some are left.
+        // Peeks first, because the kernel resets a connection only if unread bytes remain.
         if wait_for_bytes(from, &mut buffer[..1])? == 0 {
             return Ok(true);
         }
-        if direction == Direction::Requests && shared.weather() == Weather::Resetting {
+        if direction == Direction::Requests && shared.network() == Network::Resetting {
             return Ok(false);
         }
         let length = from.read(&mut buffer)?;
         let bytes = &buffer[..length];
-        match (shared.wait_in_black_hole(), direction) {
-            (Weather::DeafToRequests, Direction::Requests)
-            | (Weather::DeafToAnswers, Direction::Answers) => {}
-            (Weather::LosingAnswers, Direction::Answers) => return Err(ended()),
-            (Weather::CuttingAnswers, Direction::Answers) => {
+        match (shared.wait_while_blocked(), direction) {
+            (Network::RequestsDropped, Direction::Requests)
+            | (Network::AnswersClosed, Direction::Answers) => {}
+            (Network::AnswersLost, Direction::Answers) => return Err(ended()),
+            (Network::AnswersTruncated, Direction::Answers) => {
                 to.write_all(&bytes[..length / 2])?;
                 return Err(ended());
             }
-            (Weather::Slow(by), _) => {
+            (Network::Slow(by), _) => {
                 shared.wait(by);
                 to.write_all(bytes)?;
             }
-            (Weather::Narrow(rate), _) => trickle(bytes, to, rate, shared)?,
+            (Network::Throttled(rate), _) => trickle(bytes, to, rate, shared)?,
             _ => to.write_all(bytes)?,
         }
     }
@@ -304,8 +303,8 @@ fn wait_for_bytes(from: &TcpStream, one: &mut [u8]) -> io::Result<usize> {
 fn trickle(bytes: &[u8], mut to: &TcpStream, rate: usize, shared: &Shared) -> io::Result<()> {
     let piece = (rate / PIECES_A_SECOND as usize).max(1);
     for part in bytes.chunks(piece) {
-        // What is left when the weather changes goes on at once.
-        if matches!(shared.weather(), Weather::Narrow(_)) {
+        // When the state changes, the rest is delivered immediately.
+        if matches!(shared.network(), Network::Throttled(_)) {
             shared.wait(Duration::from_secs(1) / PIECES_A_SECOND);
         }
         to.write_all(part)?;

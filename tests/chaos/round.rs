@@ -1,4 +1,4 @@
-//! One round: a service, its candidates, everything that goes wrong by the schedule, and the verdict.
+//! One round: a service, candidates, scheduled faults, and the verdict.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,32 +11,32 @@ use elector::system::clock::BootClock;
 use nix::sys::signal::Signal;
 
 use crate::agenda::{Agenda, Step};
+use crate::candidates::{Candidate, Kind, Watcher};
 use crate::checker::Flaw;
-use crate::crowd::{Candidate, Crowd, Kind};
 use crate::faults::FAULTS;
 use crate::fence::Fence;
-use crate::proxy::Weather;
-use crate::schedule::{Deed, Whom, plan};
+use crate::proxy::Network;
+use crate::schedule::{Action, Target, plan};
 use crate::service::{self, Service};
 use crate::support::process::program::kill_all_groups;
 use crate::tally::Tally;
 use crate::{LEASE, PATIENCE, RECOVERY, STEADY_WITHIN};
 
-/// Plain electors, and those with a workload of their own.
-pub(crate) const PLAIN: usize = 5;
+/// Numbers of plain electors and of workers.
+pub(crate) const ELECTORS: usize = 5;
 pub(crate) const WORKERS: usize = 2;
-const CANDIDATES: usize = PLAIN + WORKERS;
+const CANDIDATES: usize = ELECTORS + WORKERS;
 
-/// The place of a second process under a name.
+/// Slot of a second process with the name of another candidate.
 const TWIN: usize = CANDIDATES;
 
-/// How often it is looked at what is due and who has ended.
+/// Interval at which the round checks for due steps and ended processes.
 const PACE: Duration = Duration::from_millis(10);
 
-/// After how long one that ended by itself is started again, as a pod would be.
+/// Time after which a process that ended by itself is restarted, like a pod.
 const BACK_OFF: Duration = Duration::from_millis(500);
 
-/// What runs in groups of its own does not hear of Ctrl-C.
+/// Ctrl-C does not reach processes in separate groups.
 static END_ALL_AT_CTRL_C: Once = Once::new();
 
 fn end_all_at_ctrl_c() {
@@ -47,7 +47,7 @@ fn end_all_at_ctrl_c() {
     ctrlc::set_handler(end_all).unwrap();
 }
 
-/// A round. When it is dropped nothing of it runs any more; its folder stays if the test fails.
+/// A round. Dropping it kills all of its processes. Its folder remains if the test fails.
 pub(crate) struct Round {
     pub(crate) seed: u64,
     pub(crate) folder: PathBuf,
@@ -55,13 +55,13 @@ pub(crate) struct Round {
     agenda: Agenda,
     pub(crate) journal: Vec<(Instant, String)>,
     pub(crate) tally: Tally,
-    /// What was wrong already on the way.
+    /// Broken promises that were found before the end.
     pub(crate) flaws: Vec<Flaw>,
-    people: Vec<JoinHandle<()>>,
-    /// All are asked to leave for good.
-    parting: bool,
+    edits: Vec<JoinHandle<()>>,
+    /// Whether all candidates are being stopped for good.
+    stopping_all: bool,
     pub(crate) candidates: Vec<Candidate>,
-    pub(crate) crowd: Crowd,
+    pub(crate) watcher: Watcher,
     pub(crate) fence: Fence,
     pub(crate) service: Service,
 }
@@ -72,7 +72,7 @@ impl Round {
         Round::with(seed, &everybody)
     }
 
-    /// With these candidates from the start.
+    /// Starts a round with these candidates.
     pub(crate) fn with(seed: u64, candidates: &[usize]) -> Round {
         END_ALL_AT_CTRL_C.call_once(end_all_at_ctrl_c);
         let name = format!("chaos-{}-{seed}", std::process::id());
@@ -83,11 +83,11 @@ impl Round {
         fs::write(&records, "").unwrap();
         let service = Service::start(&folder);
         let fence = Fence::open();
-        let crowd = Crowd::new(fence.addr(), records);
+        let watcher = Watcher::new(fence.addr(), records);
         let place = |slot: usize| {
             let (name, kind) = match slot {
-                TWIN => ("twin".to_owned(), Kind::Plain),
-                ..PLAIN => (format!("plain{slot}"), Kind::Plain),
+                TWIN => ("twin".to_owned(), Kind::Elector),
+                ..ELECTORS => (format!("plain{slot}"), Kind::Elector),
                 _ => (format!("worker{slot}"), Kind::Worker),
             };
             Candidate::new(slot, &name, kind, service.addr())
@@ -100,10 +100,10 @@ impl Round {
             journal: Vec::new(),
             tally: Tally::default(),
             flaws: Vec::new(),
-            people: Vec::new(),
-            parting: false,
+            edits: Vec::new(),
+            stopping_all: false,
             candidates: (0..=TWIN).map(place).collect(),
-            crowd,
+            watcher,
             fence,
             service,
         };
@@ -113,17 +113,17 @@ impl Round {
         round
     }
 
-    /// The whole of a round: chaos for that long, healing, the verdict.
+    /// Runs the whole round: faults for this time, recovery, verdict.
     pub(crate) fn run(mut self, length: Duration) -> Tally {
         for planned in plan(self.seed, length, CANDIDATES) {
-            self.after(planned.at, Step::Do(planned.deed));
+            self.after(planned.at, Step::Do(planned.action));
         }
-        self.go_on_until(self.start + length, |_| false);
+        self.run_until(self.start + length, |_| false);
         self.tally.time = BootClock::now().since(self.start);
         self.heal();
         self.await_leader();
         self.await_steady();
-        self.part();
+        self.stop_all();
         self.verdict();
         self.tally.clone()
     }
@@ -134,11 +134,12 @@ impl Round {
         self.agenda.plan(BootClock::now(), time, step);
     }
 
-    /// Does what is due, until then or until it is so; says whether it is.
-    pub(crate) fn go_on_until(
+    /// Carries out due steps until the condition holds or `end` has passed. Returns whether the condition
+    /// holds.
+    pub(crate) fn run_until(
         &mut self,
         end: Instant,
-        mut is_so: impl FnMut(&mut Round) -> bool,
+        mut holds: impl FnMut(&mut Round) -> bool,
     ) -> bool {
         loop {
             let now = BootClock::now();
@@ -146,7 +147,7 @@ impl Round {
                 self.take(step);
             }
             self.supervise();
-            if is_so(self) {
+            if holds(self) {
                 return true;
             }
             if now >= end {
@@ -162,24 +163,29 @@ impl Round {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Do(deed) => self.commit(deed),
+            Step::Do(action) => self.perform(action),
             Step::Clear(slot) => {
-                self.note(format!("{}'s way is clear", self.candidates[slot].name));
-                self.candidates[slot].proxy.set(Weather::Clear);
+                self.note(format!(
+                    "{}'s network is healthy",
+                    self.candidates[slot].name
+                ));
+                self.candidates[slot].proxy.set(Network::Healthy);
             }
             Step::Thaw(slot) if self.candidates[slot].frozen => {
                 self.note(format!("{} thaws", self.candidates[slot].label()));
                 self.candidates[slot].thaw();
             }
             Step::Thaw(_) => {}
-            Step::Start(slot) if self.candidates[slot].leaving => {
+            Step::Start(slot) if self.candidates[slot].stopping => {
                 self.after(PACE, Step::Start(slot));
             }
             Step::Start(slot) => self.start(slot),
             Step::EndTwin => {
                 let label = self.candidates[TWIN].label();
-                self.note(format!("{label}, the second of its name, is killed"));
-                self.candidates[TWIN].kill(&self.crowd);
+                self.note(format!(
+                    "{label}, the second process of that name, is killed"
+                ));
+                self.candidates[TWIN].kill(&self.watcher);
             }
             Step::ThawService => {
                 self.note("the service thaws".to_owned());
@@ -197,10 +203,10 @@ impl Round {
         }
     }
 
-    /// Starts a candidate unless one is there.
+    /// Starts a candidate, unless it runs.
     pub(crate) fn start(&mut self, slot: usize) {
-        if !self.candidates[slot].is_there() {
-            self.candidates[slot].start(&self.crowd);
+        if !self.candidates[slot].is_running() {
+            self.candidates[slot].start(&self.watcher);
             let label = self.candidates[slot].label();
             self.note(format!("{label} starts"));
             self.tally.count("processes started");
@@ -209,141 +215,146 @@ impl Round {
 
     fn restart_service(&mut self) {
         self.service.restart();
-        self.note("the service starts with its state".to_owned());
+        self.note("the service restarts with its state".to_owned());
         for candidate in &self.candidates {
-            candidate.proxy.lead_to(self.service.addr());
+            candidate.proxy.forward_to(self.service.addr());
         }
     }
 
-    /// Starts again what has ended, and tells the service what it was not yet told.
+    /// Restarts processes that have ended, and sends pending faults to the service.
     fn supervise(&mut self) {
         if self.service.has_failed() {
-            self.give_up("the service ended by itself");
+            self.abort("the service ended by itself");
         }
-        self.service.tell_faults();
+        self.service.send_faults();
         for slot in 0..self.candidates.len() {
             let label = self.candidates[slot].label();
-            let leaving = self.candidates[slot].leaving;
-            let Some(code) = self.candidates[slot].ended(&self.crowd) else {
+            let stopping = self.candidates[slot].stopping;
+            let Some(code) = self.candidates[slot].ended(&self.watcher) else {
                 continue;
             };
-            self.note(format!("{label} has ended with {code:?}"));
+            self.note(format!("{label} exited with {code:?}"));
             match code {
-                Some(0) if leaving => {}
-                // It had not got so far as to watch for signals, or what it met then ended it.
-                None | Some(1) if leaving && !self.parting => {}
-                Some(1) if !leaving => self.tally.count("processes that ended by themselves"),
-                other => self.blame(format!("{label} ended with {other:?}")),
+                Some(0) if stopping => {}
+                // The signal came before it was handled, or a fault ended the process first.
+                None | Some(1) if stopping && !self.stopping_all => {}
+                Some(1) if !stopping => self.tally.count("processes that ended by themselves"),
+                other => self.add_flaw(format!("{label} exited with {other:?}")),
             }
-            if slot != TWIN && !leaving {
+            if slot != TWIN && !stopping {
                 self.after(BACK_OFF, Step::Start(slot));
             }
         }
     }
 
-    // ---- what goes wrong ----
+    // ---- faults ----
 
-    fn commit(&mut self, deed: Deed) {
-        match deed {
-            Deed::Weather(whom, weather, lasts) => {
-                let Some(slot) = self.find(whom) else { return };
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Network(target, network, lasts) => {
+                let Some(slot) = self.find(target) else {
+                    return;
+                };
                 self.note(format!(
-                    "{}'s way is {weather:?}",
+                    "{}'s network is {network:?}",
                     self.candidates[slot].name
                 ));
-                self.candidates[slot].proxy.set(weather);
-                let kind = format!("{weather:?}");
+                self.candidates[slot].proxy.set(network);
+                let kind = format!("{network:?}");
                 let kind = kind.split('(').next().unwrap_or_default();
-                self.tally.count(&format!("way: {kind}"));
+                self.tally.count(&format!("network: {kind}"));
                 self.after(lasts, Step::Clear(slot));
             }
-            Deed::Kill(whom, away) => self.kill(whom, away),
-            Deed::Freeze(whom, lasts) => self.freeze(whom, lasts),
-            Deed::Leave(whom, away) => self.ask_to_leave(whom, away),
-            Deed::Twin(whom, lasts) => self.start_twin(whom, lasts),
-            Deed::StopService(away) => self.end_service(Signal::SIGTERM, away),
-            Deed::KillService(away) => self.end_service(Signal::SIGKILL, away),
-            Deed::FreezeService(lasts) => {
+            Action::Kill(target, away) => self.kill(target, away),
+            Action::Freeze(target, lasts) => self.freeze(target, lasts),
+            Action::Stop(target, away) => self.stop_candidate(target, away),
+            Action::Twin(target, lasts) => self.start_twin(target, lasts),
+            Action::StopService(away) => self.end_service(Signal::SIGTERM, away),
+            Action::KillService(away) => self.end_service(Signal::SIGKILL, away),
+            Action::FreezeService(lasts) => {
                 if self.service.freeze() {
                     self.note("the service is frozen".to_owned());
                     self.tally.count("service: frozen");
                     self.after(lasts, Step::ThawService);
                 }
             }
-            Deed::Faults(which, lasts) => {
+            Action::Faults(which, lasts) => {
                 let name = FAULTS[which].0;
                 self.note(format!("the service has {name}"));
                 self.service.set_faults(Some(which));
                 self.tally.count(&format!("faults: {name}"));
                 self.after(lasts, Step::EndFaults(which));
             }
-            Deed::Edit(edit) => {
-                self.note(format!("a person: {edit:?}"));
+            Action::Edit(edit) => {
+                self.note(format!("an operator edits: {edit:?}"));
                 self.tally.count(&format!("edit: {edit:?}"));
-                self.people.push(service::edit(self.service.addr(), edit));
+                self.edits.push(service::edit(self.service.addr(), edit));
             }
         }
     }
 
-    /// A candidate that is there, is awake, and was not asked to leave.
-    fn find(&self, whom: Whom) -> Option<usize> {
-        let slot = match whom {
-            Whom::Leader => self.crowd.leader()?,
-            Whom::Number(slot) => slot,
+    /// Finds a candidate that runs, is not frozen, and is not stopping.
+    fn find(&self, target: Target) -> Option<usize> {
+        let slot = match target {
+            Target::Leader => self.watcher.leader()?,
+            Target::Number(slot) => slot,
         };
         let candidate = &self.candidates[slot];
-        (candidate.is_there() && !candidate.leaving && !candidate.frozen).then_some(slot)
+        (candidate.is_running() && !candidate.stopping && !candidate.frozen).then_some(slot)
     }
 
-    fn of_leader(whom: Whom) -> &'static str {
-        match whom {
-            Whom::Leader => ", of the leader",
-            Whom::Number(_) => "",
+    fn of_leader(target: Target) -> &'static str {
+        match target {
+            Target::Leader => ", of the leader",
+            Target::Number(_) => "",
         }
     }
 
-    fn kill(&mut self, whom: Whom, away: Duration) {
-        let Some(slot) = self.find(whom) else { return };
+    fn kill(&mut self, target: Target, away: Duration) {
+        let Some(slot) = self.find(target) else {
+            return;
+        };
         self.note(format!("{} is killed", self.candidates[slot].label()));
-        self.candidates[slot].kill(&self.crowd);
+        self.candidates[slot].kill(&self.watcher);
         self.tally
-            .count(&format!("SIGKILL{}", Self::of_leader(whom)));
+            .count(&format!("SIGKILL{}", Self::of_leader(target)));
         if slot != TWIN {
             self.after(away, Step::Start(slot));
         }
     }
 
-    pub(crate) fn freeze(&mut self, whom: Whom, lasts: Duration) {
-        let Some(slot) = self.find(whom) else { return };
+    pub(crate) fn freeze(&mut self, target: Target, lasts: Duration) {
+        let Some(slot) = self.find(target) else {
+            return;
+        };
         self.note(format!("{} is frozen", self.candidates[slot].label()));
         self.candidates[slot].freeze();
         self.tally
-            .count(&format!("SIGSTOP{}", Self::of_leader(whom)));
+            .count(&format!("SIGSTOP{}", Self::of_leader(target)));
         self.after(lasts, Step::Thaw(slot));
     }
 
-    fn ask_to_leave(&mut self, whom: Whom, away: Duration) {
-        let Some(slot) = self.find(whom) else { return };
-        self.note(format!(
-            "{} is asked to leave",
-            self.candidates[slot].label()
-        ));
-        self.candidates[slot].leave();
+    fn stop_candidate(&mut self, target: Target, away: Duration) {
+        let Some(slot) = self.find(target) else {
+            return;
+        };
+        self.note(format!("{} gets SIGTERM", self.candidates[slot].label()));
+        self.candidates[slot].terminate();
         self.tally
-            .count(&format!("SIGTERM{}", Self::of_leader(whom)));
+            .count(&format!("SIGTERM{}", Self::of_leader(target)));
         if slot != TWIN {
             self.after(away, Step::Start(slot));
         }
     }
 
-    fn start_twin(&mut self, whom: Whom, lasts: Duration) {
-        let Some(slot) = self.find(whom).filter(|slot| *slot != TWIN) else {
+    fn start_twin(&mut self, target: Target, lasts: Duration) {
+        let Some(slot) = self.find(target).filter(|slot| *slot != TWIN) else {
             return;
         };
-        if !self.candidates[TWIN].is_there() {
+        if !self.candidates[TWIN].is_running() {
             self.candidates[TWIN].name = self.candidates[slot].name.clone();
             self.start(TWIN);
-            self.tally.count("a second process under a name");
+            self.tally.count("second process with a name");
             self.after(lasts, Step::EndTwin);
         }
     }
@@ -356,13 +367,13 @@ impl Round {
         }
     }
 
-    // ---- afterwards ----
+    // ---- recovery ----
 
-    /// Nothing goes wrong any more, and everybody is there.
+    /// Ends all faults, and starts every candidate that does not run.
     fn heal(&mut self) {
-        self.note("everything heals".to_owned());
+        self.note("all faults end".to_owned());
         self.agenda.clear();
-        self.candidates[TWIN].kill(&self.crowd);
+        self.candidates[TWIN].kill(&self.watcher);
         self.service.thaw();
         self.service.set_faults(None);
         for candidate in &mut self.candidates {
@@ -372,42 +383,43 @@ impl Round {
             self.after(Duration::ZERO, Step::StartService);
         }
         let deadline = BootClock::now() + PATIENCE;
-        let healed = self.go_on_until(deadline, |round| {
-            let all_there = (0..CANDIDATES)
-                .all(|slot| round.candidates[slot].is_there() && !round.candidates[slot].leaving);
+        let healed = self.run_until(deadline, |round| {
+            let all_there = (0..CANDIDATES).all(|slot| {
+                round.candidates[slot].is_running() && !round.candidates[slot].stopping
+            });
             for slot in 0..CANDIDATES {
                 round.start(slot);
             }
-            round.people.retain(|person| !person.is_finished());
+            round.edits.retain(|person| !person.is_finished());
             all_there
-                && round.people.is_empty()
+                && round.edits.is_empty()
                 && !round.service.is_ending()
-                && round.service.tell_faults()
+                && round.service.send_faults()
         });
         if !healed {
-            self.give_up("not everybody was there again");
+            self.abort("not every candidate runs again");
         }
-        self.note("everything has healed".to_owned());
+        self.note("all candidates run".to_owned());
     }
 
     pub(crate) fn await_leader(&mut self) {
         let healed = BootClock::now();
-        if !self.go_on_until(healed + RECOVERY, |round| round.crowd.leader().is_some()) {
-            self.give_up(&format!(
-                "nobody led within {RECOVERY:?} after everything had healed"
+        if !self.run_until(healed + RECOVERY, |round| round.watcher.leader().is_some()) {
+            self.abort(&format!(
+                "no candidate led within {RECOVERY:?} after all faults had ended"
             ));
         }
         self.tally.slowest_recovery = BootClock::now().since(healed);
     }
 
-    /// Waits until one leads, the same for three leases, and nobody else.
+    /// Waits until one candidate has been the only leader for three leases.
     fn await_steady(&mut self) {
         let mut steady: Option<((usize, u64), Instant)> = None;
         let deadline = BootClock::now() + STEADY_WITHIN;
-        let is_steady = self.go_on_until(deadline, |round| {
+        let is_steady = self.run_until(deadline, |round| {
             let now = BootClock::now();
-            let only = match round.crowd.leaders()[..] {
-                [leader] if round.crowd.leader() == Some(leader.0) => Some(leader),
+            let only = match round.watcher.leaders()[..] {
+                [leader] if round.watcher.leader() == Some(leader.0) => Some(leader),
                 _ => None,
             };
             steady = match (only, steady) {
@@ -417,25 +429,27 @@ impl Round {
             steady.is_some_and(|(_, since)| now.since(since) >= 3 * LEASE)
         });
         if !is_steady {
-            self.give_up("after everything had healed nobody led for three leases, and alone");
+            self.abort(
+                "no candidate was the only leader for three leases after all faults had ended",
+            );
         }
     }
 
-    /// Everybody is asked to leave, and does.
-    fn part(&mut self) {
-        self.parting = true;
+    /// Terminates all candidates, and waits until they have ended.
+    fn stop_all(&mut self) {
+        self.stopping_all = true;
         self.agenda.clear();
         for candidate in &mut self.candidates {
-            candidate.leave();
+            candidate.terminate();
         }
-        let gone = self.go_on_until(BootClock::now() + PATIENCE, |round| {
+        let gone = self.run_until(BootClock::now() + PATIENCE, |round| {
             round
                 .candidates
                 .iter()
-                .all(|candidate| !candidate.is_there())
+                .all(|candidate| !candidate.is_running())
         });
         if !gone {
-            self.give_up("not everybody left when asked to");
+            self.abort("not every candidate exited after SIGTERM");
         }
     }
 }
@@ -443,12 +457,12 @@ impl Round {
 impl Drop for Round {
     fn drop(&mut self) {
         for candidate in &mut self.candidates {
-            candidate.kill(&self.crowd);
+            candidate.kill(&self.watcher);
         }
         if thread::panicking() {
             self.write_logs();
             eprintln!(
-                "seed {}: what everybody said and recorded is in {}",
+                "seed {}: logs and records are in {}",
                 self.seed,
                 self.folder.display()
             );

@@ -1,48 +1,47 @@
-//! What goes wrong when, from a seed: the same seed gives the same deeds at the same times.
+//! The schedule of a round. A seed determines all actions and their times.
 //!
-//! What comes of them is up to the processes. "Whoever leads" is looked up when the deed is due.
+//! How the processes react is not determined. An action against the leader is aimed when it is due.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
 use crate::faults::FAULTS;
-use crate::proxy::Weather;
+use crate::proxy::Network;
 
-/// Deeds follow each other after a time up to this, at random.
+/// Longest time between two actions, in milliseconds.
 const LONGEST_GAP_MS: u64 = 1100;
 
-/// Each kind of deed belongs to a round with this chance: what is always there may hide what else
-/// can go wrong.
+/// Probability that a round contains a kind of action. Leaving kinds out matters because one kind of fault
+/// may hide the effects of another.
 const BELONGS: f64 = 0.75;
 
-/// How much of what is done to a candidate is done to whoever leads.
+/// Share of the actions against candidates that is aimed at the leader.
 const AT_THE_LEADER: f64 = 0.6;
 
-/// To whom something is done.
+/// Candidate at which an action is aimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whom {
-    /// Whoever leads then; nobody if nobody does.
+pub(crate) enum Target {
+    /// The leader when the action is due. Without a leader there is no action.
     Leader,
     Number(usize),
 }
 
-/// What a person, or another program, does with the gist.
+/// Edit of the gist by an operator or another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Edit {
-    /// Writes to another file, several times at once.
+    /// Writes to another file, several times in a row.
     OtherFile,
-    /// Puts `{}` for the record.
+    /// Replaces the record with `{}`.
     Blank,
-    /// Writes a record by hand, with a token of old.
+    /// Writes a foreign record with an old token.
     ByHand,
-    /// Writes a record by hand, with a higher token.
+    /// Writes a foreign record with a higher token.
     HigherByHand,
-    /// Writes by hand that nobody holds the lease.
+    /// Writes a foreign record without a holder.
     ClearedByHand,
-    /// Pastes the record as it was some time ago.
+    /// Pastes an earlier record.
     PasteOld,
-    /// Deletes the file.
     Delete,
 }
 
@@ -56,36 +55,36 @@ const EDITS: [Edit; 7] = [
     Edit::Delete,
 ];
 
-/// Something that is done.
+/// Scheduled action.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Deed {
-    /// The way from a candidate to the service is bad for a time.
-    Weather(Whom, Weather, Duration),
-    /// SIGKILL, and a start under the same name after a time.
-    Kill(Whom, Duration),
-    /// SIGSTOP for the whole group, and SIGCONT after a time.
-    Freeze(Whom, Duration),
-    /// SIGTERM, and a start under the same name after a time.
-    Leave(Whom, Duration),
-    /// A second process under the same name, for a time.
-    Twin(Whom, Duration),
-    /// The service is stopped with SIGTERM, and started after a time with its state.
+pub(crate) enum Action {
+    /// Changes the network of a candidate for a time.
+    Network(Target, Network, Duration),
+    /// Sends SIGKILL, and restarts the candidate after a time.
+    Kill(Target, Duration),
+    /// Sends SIGSTOP to the process group, and SIGCONT after a time.
+    Freeze(Target, Duration),
+    /// Sends SIGTERM, and restarts the candidate after a time.
+    Stop(Target, Duration),
+    /// Runs a second process under the same name for a time.
+    Twin(Target, Duration),
+    /// Stops the service with SIGTERM, and restarts it with its state after a time.
     StopService(Duration),
-    /// The same with SIGKILL.
+    /// Like `StopService`, but with SIGKILL.
     KillService(Duration),
-    /// The service is frozen for a time.
+    /// Freezes the service for a time.
     FreezeService(Duration),
-    /// The service has these of the faults for a time.
+    /// Gives the service the faults with this index for a time.
     Faults(usize, Duration),
     Edit(Edit),
 }
 
-/// The kinds of deeds, for the draw of those that belong to a round, each with its weight.
+/// Kinds of actions with their weights.
 const KINDS: [(Kind, u32); 10] = [
-    (Kind::Weather, 8),
+    (Kind::Network, 8),
     (Kind::Kill, 3),
     (Kind::Freeze, 4),
-    (Kind::Leave, 3),
+    (Kind::Stop, 3),
     (Kind::Twin, 1),
     (Kind::StopService, 1),
     (Kind::KillService, 1),
@@ -96,10 +95,10 @@ const KINDS: [(Kind, u32); 10] = [
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Weather,
+    Network,
     Kill,
     Freeze,
-    Leave,
+    Stop,
     Twin,
     StopService,
     KillService,
@@ -108,14 +107,14 @@ enum Kind {
     Edit,
 }
 
-/// A deed, and when it is due after the start.
+/// Action with its time after the start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Planned {
     pub(crate) at: Duration,
-    pub(crate) deed: Deed,
+    pub(crate) action: Action,
 }
 
-/// What is done to `candidates` for that long.
+/// Returns the schedule of a round of this length.
 pub(crate) fn plan(seed: u64, length: Duration, candidates: usize) -> Vec<Planned> {
     let mut rng = Rng::with_seed(seed);
     let mut kinds: Vec<_> = KINDS.iter().filter(|_| rng.f64() < BELONGS).collect();
@@ -123,12 +122,12 @@ pub(crate) fn plan(seed: u64, length: Duration, candidates: usize) -> Vec<Planne
         kinds.extend(&KINDS);
     }
     let total: u32 = kinds.iter().map(|(_, weight)| weight).sum();
-    let mut deeds = Vec::new();
+    let mut actions = Vec::new();
     let mut at = Duration::ZERO;
     loop {
         at += ms(&mut rng, 0, LONGEST_GAP_MS);
         if at >= length {
-            return deeds;
+            return actions;
         }
         let mut left = rng.u32(..total);
         let drawn = kinds.iter().find(|(_, weight)| {
@@ -137,42 +136,42 @@ pub(crate) fn plan(seed: u64, length: Duration, candidates: usize) -> Vec<Planne
             here
         });
         if let Some((kind, _)) = drawn {
-            let deed = draw(*kind, &mut rng, candidates);
-            deeds.push(Planned { at, deed });
+            let action = draw(*kind, &mut rng, candidates);
+            actions.push(Planned { at, action });
         }
     }
 }
 
-fn draw(kind: Kind, rng: &mut Rng, candidates: usize) -> Deed {
-    let whom = match rng.f64() < AT_THE_LEADER {
-        true => Whom::Leader,
-        false => Whom::Number(rng.usize(..candidates)),
+fn draw(kind: Kind, rng: &mut Rng, candidates: usize) -> Action {
+    let target = match rng.f64() < AT_THE_LEADER {
+        true => Target::Leader,
+        false => Target::Number(rng.usize(..candidates)),
     };
     match kind {
-        Kind::Weather => Deed::Weather(whom, weather(rng), ms(rng, 200, 5000)),
-        Kind::Kill => Deed::Kill(whom, ms(rng, 0, 4000)),
-        Kind::Freeze => Deed::Freeze(whom, ms(rng, 100, 8000)),
-        Kind::Leave => Deed::Leave(whom, ms(rng, 0, 3000)),
-        Kind::Twin => Deed::Twin(whom, ms(rng, 3000, 12_000)),
-        Kind::StopService => Deed::StopService(ms(rng, 0, 2500)),
-        Kind::KillService => Deed::KillService(ms(rng, 0, 2500)),
-        Kind::FreezeService => Deed::FreezeService(ms(rng, 100, 2500)),
-        Kind::Faults => Deed::Faults(rng.usize(..FAULTS.len()), ms(rng, 500, 6000)),
-        Kind::Edit => Deed::Edit(EDITS[rng.usize(..EDITS.len())]),
+        Kind::Network => Action::Network(target, network(rng), ms(rng, 200, 5000)),
+        Kind::Kill => Action::Kill(target, ms(rng, 0, 4000)),
+        Kind::Freeze => Action::Freeze(target, ms(rng, 100, 8000)),
+        Kind::Stop => Action::Stop(target, ms(rng, 0, 3000)),
+        Kind::Twin => Action::Twin(target, ms(rng, 3000, 12_000)),
+        Kind::StopService => Action::StopService(ms(rng, 0, 2500)),
+        Kind::KillService => Action::KillService(ms(rng, 0, 2500)),
+        Kind::FreezeService => Action::FreezeService(ms(rng, 100, 2500)),
+        Kind::Faults => Action::Faults(rng.usize(..FAULTS.len()), ms(rng, 500, 6000)),
+        Kind::Edit => Action::Edit(EDITS[rng.usize(..EDITS.len())]),
     }
 }
 
-fn weather(rng: &mut Rng) -> Weather {
+fn network(rng: &mut Rng) -> Network {
     match rng.u8(..9) {
-        0 => Weather::Refusing,
-        1 => Weather::Resetting,
-        2 => Weather::BlackHole,
-        3 => Weather::Slow(ms(rng, 20, 900)),
-        4 => Weather::Narrow(rng.usize(20..2000)),
-        5 => Weather::DeafToRequests,
-        6 => Weather::DeafToAnswers,
-        7 => Weather::CuttingAnswers,
-        _ => Weather::LosingAnswers,
+        0 => Network::Refusing,
+        1 => Network::Resetting,
+        2 => Network::BlackHole,
+        3 => Network::Slow(ms(rng, 20, 900)),
+        4 => Network::Throttled(rng.usize(20..2000)),
+        5 => Network::RequestsDropped,
+        6 => Network::AnswersClosed,
+        7 => Network::AnswersTruncated,
+        _ => Network::AnswersLost,
     }
 }
 
@@ -194,34 +193,34 @@ mod tests {
 
     #[test]
     fn schedule_is_ordered_and_within_time() {
-        let deeds = plan(1, HOUR, 5);
-        assert!(deeds.len() > 3000, "{}", deeds.len());
-        assert!(deeds.windows(2).all(|pair| pair[0].at <= pair[1].at));
-        assert!(deeds.iter().all(|planned| planned.at < HOUR));
+        let actions = plan(1, HOUR, 5);
+        assert!(actions.len() > 3000, "{}", actions.len());
+        assert!(actions.windows(2).all(|pair| pair[0].at <= pair[1].at));
+        assert!(actions.iter().all(|planned| planned.at < HOUR));
     }
 
     #[test]
     fn rounds_cover_every_fault() {
-        let deeds: Vec<_> = (0..20)
+        let actions: Vec<_> = (0..20)
             .flat_map(|seed| plan(seed, HOUR / 6, 5))
-            .map(|planned| planned.deed)
+            .map(|planned| planned.action)
             .collect();
-        let done = |is: &dyn Fn(&Deed) -> bool| assert!(deeds.iter().any(is));
+        let done = |is: &dyn Fn(&Action) -> bool| assert!(actions.iter().any(is));
         for edit in EDITS {
-            done(&|deed| *deed == Deed::Edit(edit));
+            done(&|action| *action == Action::Edit(edit));
         }
         for n in 0..FAULTS.len() {
-            done(&|deed| matches!(deed, Deed::Faults(which, _) if *which == n));
+            done(&|action| matches!(action, Action::Faults(which, _) if *which == n));
         }
-        for whom in [Whom::Leader, Whom::Number(0), Whom::Number(4)] {
-            done(&|deed| matches!(deed, Deed::Kill(who, _) if *who == whom));
-            done(&|deed| matches!(deed, Deed::Freeze(who, _) if *who == whom));
-            done(&|deed| matches!(deed, Deed::Weather(who, _, _) if *who == whom));
+        for target in [Target::Leader, Target::Number(0), Target::Number(4)] {
+            done(&|action| matches!(action, Action::Kill(who, _) if *who == target));
+            done(&|action| matches!(action, Action::Freeze(who, _) if *who == target));
+            done(&|action| matches!(action, Action::Network(who, _, _) if *who == target));
         }
-        done(&|deed| matches!(deed, Deed::Leave(..)));
-        done(&|deed| matches!(deed, Deed::Twin(..)));
-        done(&|deed| matches!(deed, Deed::StopService(_)));
-        done(&|deed| matches!(deed, Deed::KillService(_)));
-        done(&|deed| matches!(deed, Deed::FreezeService(_)));
+        done(&|action| matches!(action, Action::Stop(..)));
+        done(&|action| matches!(action, Action::Twin(..)));
+        done(&|action| matches!(action, Action::StopService(_)));
+        done(&|action| matches!(action, Action::KillService(_)));
+        done(&|action| matches!(action, Action::FreezeService(_)));
     }
 }

@@ -1,4 +1,4 @@
-//! The gist service as a process that keeps its state in a file, and what people do to the gist.
+//! The gist service as a process with a state file, and edits of the gist.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,29 +17,29 @@ use crate::support::process::TOKEN;
 use crate::support::process::program::{Elector, Start};
 use crate::support::wire::request;
 
-/// The id of the gist.
+/// Id of the gist.
 pub(crate) const GIST: &str = "chaos";
 
-/// The file of the record, and another one.
+/// File of the record, and another file.
 pub(crate) const FILE: &str = "leader.json";
 const OTHER_FILE: &str = "notes.txt";
 
-/// The service may be gone, frozen or hanging: nobody here waits for it.
+/// Time limit of an edit, because the service may be stopped, frozen or hanging.
 const TIMEOUT: Duration = Duration::from_millis(700);
 
-/// How old a record is when it is pasted.
+/// Age of a pasted record.
 const OLD: Duration = Duration::from_secs(4);
 
-/// The service, through all its restarts.
+/// The service, across restarts.
 pub(crate) struct Service {
     process: Elector,
     addr: SocketAddr,
     state: PathBuf,
     frozen: bool,
-    /// It was told to end, and was not started again yet.
+    /// Whether it was signalled to end and has not been restarted.
     ending: bool,
     faults: Option<usize>,
-    /// The service was not yet told of `faults`.
+    /// Whether `faults` must still be sent to the service.
     faults_due: bool,
     starts: u64,
 }
@@ -73,7 +73,7 @@ impl Service {
         self.process.lines()
     }
 
-    /// SIGTERM or SIGKILL; false if it was told to end already.
+    /// Sends SIGTERM or SIGKILL. Returns false if the service was already ending.
     pub(crate) fn end(&mut self, signal: Signal) -> bool {
         let ends = !self.ending && self.is_running();
         if ends {
@@ -87,7 +87,7 @@ impl Service {
         self.ending
     }
 
-    /// It ended without having been told to.
+    /// Returns whether it ended by itself.
     pub(crate) fn has_failed(&mut self) -> bool {
         !self.ending && !self.is_running()
     }
@@ -108,7 +108,7 @@ impl Service {
         self.frozen = false;
     }
 
-    /// Starts it again, on another port, with the state that it had. Not before it has ended.
+    /// Restarts the service on another port with its state. It must have ended.
     pub(crate) fn restart(&mut self) {
         self.starts += 1;
         (self.process, self.addr) = spawn(&self.state, self.faults, self.starts);
@@ -123,11 +123,11 @@ impl Service {
     pub(crate) fn set_faults(&mut self, faults: Option<usize>) {
         self.faults = faults;
         self.faults_due = true;
-        self.tell_faults();
+        self.send_faults();
     }
 
-    /// Says whether the service knows what is to go wrong.
-    pub(crate) fn tell_faults(&mut self) -> bool {
+    /// Sends pending faults, and returns whether none are pending any more.
+    pub(crate) fn send_faults(&mut self) -> bool {
         if self.faults_due && !self.frozen && self.is_running() {
             let request = request("PUT", "/_faults", &[CLOSE], faults_json(self.faults));
             self.faults_due = exchange(self.addr, &request).is_none();
@@ -162,9 +162,9 @@ fn spawn(state: &Path, faults: Option<usize>, seed: u64) -> (Elector, SocketAddr
     (process, addr.unwrap())
 }
 
-// ---- what people and other programs do ----
+// ---- edits ----
 
-/// Does it on a thread of its own; a service that does not answer lets it come to nothing.
+/// Edits the gist on another thread. If the service does not answer, the edit is dropped.
 pub(crate) fn edit(addr: SocketAddr, edit: Edit) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         let _ = edit_now(addr, edit);
@@ -203,7 +203,7 @@ fn file(name: &str, content: &str) -> String {
     json!({"files": {name: {"content": content}}}).to_string()
 }
 
-/// A record without what makes it an elector's, of a shorter lease than theirs.
+/// Returns a foreign record with a shorter lease than the electors'.
 fn by_hand(holder: &str, token: u64) -> String {
     json!({
         "holderIdentity": holder,
@@ -222,7 +222,7 @@ fn content(addr: SocketAddr) -> Option<String> {
 
 const CLOSE: (&str, &str) = ("Connection", "close");
 
-/// The body of the gist's answer, if there is a good one in time.
+/// Returns the body of the service's answer, unless it fails or times out.
 fn tell(addr: SocketAddr, method: &str, body: &str) -> Option<String> {
     let bearer = format!("Bearer {TOKEN}");
     let headers = [CLOSE, ("Authorization", &bearer)];

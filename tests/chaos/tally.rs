@@ -1,16 +1,16 @@
-//! What was done and what came of it, counted, for people.
+//! Counts of actions and results, printed at the end.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// Counts by name, in the order of the names.
+/// Counts by name, in alphabetical order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     counts: BTreeMap<String, usize>,
-    /// How long there was chaos.
+    /// Total duration of the faults.
     pub(crate) time: Duration,
-    /// The longest that it took until somebody led when all was well again.
+    /// Longest time from the end of all faults until a candidate led.
     pub(crate) slowest_recovery: Duration,
 }
 
@@ -27,7 +27,7 @@ impl Tally {
         self.counts.get(what).copied().unwrap_or_default()
     }
 
-    pub(crate) fn take_in(&mut self, other: &Tally) {
+    pub(crate) fn merge(&mut self, other: &Tally) {
         for (what, times) in &other.counts {
             self.add(what, *times);
         }
@@ -45,13 +45,9 @@ impl fmt::Display for Tally {
             .max()
             .unwrap_or_default();
         let minutes = self.time.as_secs_f64() / 60.0;
-        writeln!(f, "  {:width$}  {minutes:.1}", "minutes of chaos")?;
+        writeln!(f, "  {:width$}  {minutes:.1}", "minutes with faults")?;
         let recovery = self.slowest_recovery.as_secs_f64();
-        writeln!(
-            f,
-            "  {:width$}  {recovery:.1}s",
-            "slowest recovery after it"
-        )?;
+        writeln!(f, "  {:width$}  {recovery:.1}s", "slowest recovery")?;
         for (what, times) in &self.counts {
             writeln!(f, "  {what:width$}  {times}")?;
         }

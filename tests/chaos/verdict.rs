@@ -1,4 +1,4 @@
-//! What is said of a round at its end: that it was as promised, or what was not, and what went before.
+//! The verdict on a round: broken promises, with the events around them.
 
 use std::fs;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use crate::GRACE;
 use crate::checker::{self, Flaw, Term};
 use crate::round::Round;
 
-/// Of what happened so long before something went wrong, and so long after it, everything is told.
+/// Span of the events to print around the first broken promise.
 const BEFORE: Duration = Duration::from_secs(20);
 const AFTER: Duration = Duration::from_secs(5);
 
 impl Round {
     pub(crate) fn terms(&self) -> Vec<Term> {
-        checker::terms(&self.crowd.said(), GRACE)
+        checker::terms(&self.watcher.events(), GRACE)
     }
 
-    /// Ends the test unless everything was as promised; counts what there was.
+    /// Fails the test if a promise was broken, and counts the results otherwise.
     pub(crate) fn verdict(&mut self) {
         if !self.judge() {
-            self.fail("it was not as promised");
+            self.fail("a promise was broken");
         }
-        for (_, output) in self.crowd.outputs() {
+        for (_, output) in self.watcher.outputs() {
             output.check();
         }
         let (terms, attempts) = (self.terms(), self.fence.attempts());
@@ -34,13 +34,13 @@ impl Round {
         let worked = terms.iter().filter(|term| term.process.contains("worker"));
         for (what, times) in [
             ("terms", holders.len()),
-            ("terms with a workload of their own", worked.count()),
+            ("terms of workers", worked.count()),
             (
-                "terms that were over before they began",
+                "terms that ended before they began",
                 terms.len() - holders.len(),
             ),
             ("takeovers by another process", takeovers.count()),
-            ("fenced writes taken", attempts.len() - refused),
+            ("fenced writes accepted", attempts.len() - refused),
             ("fenced writes refused as stale", refused),
             ("terms with a refused write", of),
         ] {
@@ -48,57 +48,57 @@ impl Round {
         }
     }
 
-    /// Whether the terms and the fenced writes were as promised, and all else so far.
+    /// Returns whether all promises held.
     fn judge(&mut self) -> bool {
         let flaws = checker::flaws(&self.terms(), self.start);
         self.flaws.extend(flaws);
         for flaw in checker::fence_flaws(&self.fence.attempts()) {
-            self.blame(flaw);
+            self.add_flaw(flaw);
         }
         self.flaws.is_empty()
     }
 
-    /// Something is not as promised, as it shows now.
-    pub(crate) fn blame(&mut self, text: String) {
+    /// Adds a broken promise that shows now.
+    pub(crate) fn add_flaw(&mut self, text: String) {
         let at = BootClock::now();
         self.flaws.push(Flaw { at, text });
     }
 
-    /// Ends the test before its end; what was not as promised until then may be why.
-    pub(crate) fn give_up(&mut self, why: &str) -> ! {
+    /// Fails the test early. Promises broken before may be the cause, so it prints them too.
+    pub(crate) fn abort(&mut self, why: &str) -> ! {
         self.judge();
         self.fail(why)
     }
 
-    /// Ends the test, and says what there is to be known.
+    /// Fails the test, with the broken promises and the events around them.
     fn fail(&self, why: &str) -> ! {
-        let mut told = format!(
-            "{why} (seed {}; run it again with `make chaos SEED={} MINUTES=1`)\n",
+        let mut report = format!(
+            "{why} (seed {}; rerun it with `make chaos SEED={} MINUTES=1`)\n",
             self.seed, self.seed
         );
         for flaw in &self.flaws {
-            told += &format!("  {}\n", flaw.text);
+            report += &format!("  {}\n", flaw.text);
         }
         let first = self.flaws.iter().map(|flaw| flaw.at).min();
         let about = first.unwrap_or_else(BootClock::now);
-        told += "what happened then, in seconds since the start:\n";
+        report += "events around it, in seconds since the start:\n";
         let mut events = self.journal.clone();
         for term in self.terms() {
             let Term { process, token, .. } = &term;
-            events.push((term.from, format!("{process} begins the term {token}")));
-            events.push((term.to, format!("the term {token} of {process} ends")));
+            events.push((term.from, format!("{process} begins term {token}")));
+            events.push((term.to, format!("term {token} of {process} ends")));
         }
         events.retain(|(at, _)| (about - BEFORE..=about + AFTER).contains(at));
         events.sort_by_key(|(at, _)| *at);
         for (at, what) in events {
-            told += &format!("  {:>9.3}  {what}\n", at.since(self.start).as_secs_f64());
+            report += &format!("  {:>9.3}  {what}\n", at.since(self.start).as_secs_f64());
         }
-        panic!("{told}");
+        panic!("{report}");
     }
 
-    /// Keeps what everybody said.
+    /// Writes the output of every process to the folder of the round.
     pub(crate) fn write_logs(&self) {
-        for (label, output) in self.crowd.outputs() {
+        for (label, output) in self.watcher.outputs() {
             let _ = fs::write(self.folder.join(format!("{label}.log")), output.report());
         }
         let lines = self.service.lines().join("\n");

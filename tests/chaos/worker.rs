@@ -1,8 +1,8 @@
-//! A leader with work to do: a process on the library, whose workload records its term before it acts.
+//! A worker: a process that embeds the library, and whose workload records its term before it acts.
 //!
-//! It is this very test program, started again for the one test that is this process (see
-//! `main.rs`). Its workload writes to the fenced store for as long as the limit lasts that it last
-//! recorded, and once more after the end: there always is a write that was already under way.
+//! It is this test program, restarted for one test (`worker_process` in `main.rs`). Its workload writes to
+//! the fenced store until the deadline that it last recorded, and once more after the end, like a write in
+//! flight.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -21,19 +21,19 @@ use elector::system::clock::BootClock;
 use elector::system::random::random_seed;
 use elector::{LeaderCallbacks, LeaderElection, Term};
 
-use crate::checker::{Said, What};
+use crate::checker::{EventKind, TermEvent};
 use crate::fence::Writer;
 use crate::support::process::program::Start;
 
-/// The variables that tell it what it is, besides the settings of every elector.
+/// Variables of a worker, in addition to an elector's settings.
 const PROCESS: &str = "CHAOS_PROCESS";
 const FENCE: &str = "CHAOS_FENCE";
 const RECORDS: &str = "CHAOS_RECORDS";
 
-/// The pace of its work.
+/// Interval between writes.
 const PACE: Duration = Duration::from_millis(40);
 
-/// What starts one, as the process of this name.
+/// Returns the start of a worker with this name.
 pub(crate) fn start(process: &str, fence: SocketAddr, records: &Path) -> Start {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", "worker_process", "--ignored", "--nocapture"]);
@@ -44,7 +44,7 @@ pub(crate) fn start(process: &str, fence: SocketAddr, records: &Path) -> Start {
         .with(RECORDS, records)
 }
 
-/// Stands for election until it is told to stop; at once back where this is no such process.
+/// Runs for election until it is terminated. Returns immediately if this process is not a worker.
 pub(crate) fn run() {
     let Ok(process) = env::var(PROCESS) else {
         return;
@@ -66,10 +66,10 @@ pub(crate) fn run() {
     let handle = election.handle();
     ctrlc::set_handler(move || handle.stop()).unwrap();
     let ended = election.run();
-    log::info!("it ended: {ended:?}");
+    log::info!("the election ended: {ended:?}");
     let _ = log.flush(Duration::from_secs(1));
     if ended.is_err() {
-        // As an `elector run` ends then.
+        // As `elector run` does.
         std::process::exit(1);
     }
 }
@@ -84,30 +84,30 @@ impl LeaderCallbacks for Work {
     fn on_started_leading(&self, term: &Term) {
         let mut until = term.valid_until();
         let at = BootClock::now();
-        self.record(term, What::Begins { at, until });
+        self.record(term, EventKind::Started { at, until });
         while !term.is_over() {
             if term.valid_until() != until {
                 until = term.valid_until();
-                self.record(term, What::LastsUntil(until));
+                self.record(term, EventKind::Extended(until));
             }
             if BootClock::now() < until {
                 self.work(term);
             }
             thread::sleep(PACE);
         }
-        self.record(term, What::Over(BootClock::now()));
+        self.record(term, EventKind::Ended(BootClock::now()));
         self.work(term);
     }
 }
 
 impl Work {
-    fn record(&self, term: &Term, what: What) {
-        let line = write(&Said {
+    fn record(&self, term: &Term, kind: EventKind) {
+        let line = write(&TermEvent {
             process: self.process.clone(),
             token: term.fencing_token(),
-            what,
+            kind,
         });
-        // In one piece, at the end of the file.
+        // One write, because several workers append to the file.
         (&self.records).write_all(line.as_bytes()).unwrap();
     }
 
@@ -117,71 +117,71 @@ impl Work {
     }
 }
 
-/// A record as a line.
-fn write(said: &Said) -> String {
+/// Formats an event as a line.
+fn write(event: &TermEvent) -> String {
     let nanos = |at: Instant| at.since_boot().as_nanos();
-    let Said {
+    let TermEvent {
         process,
         token,
-        what,
-    } = said;
-    match what {
-        What::Begins { at, until } => {
+        kind,
+    } = event;
+    match kind {
+        EventKind::Started { at, until } => {
             format!(
                 "{process} {token} begins {} {}\n",
                 nanos(*at),
                 nanos(*until)
             )
         }
-        What::LastsUntil(until) => format!("{process} {token} lasts {}\n", nanos(*until)),
-        What::Over(at) => format!("{process} {token} over {}\n", nanos(*at)),
+        EventKind::Extended(until) => format!("{process} {token} lasts {}\n", nanos(*until)),
+        EventKind::Ended(at) => format!("{process} {token} over {}\n", nanos(*at)),
     }
 }
 
-/// Everything in a file of records.
-pub(crate) fn read(records: &str) -> Vec<Said> {
-    let said = |line: &str| understand(line).unwrap_or_else(|| panic!("{line:?} is no record"));
-    records.lines().map(said).collect()
+/// Parses all events in a file.
+pub(crate) fn read(records: &str) -> Vec<TermEvent> {
+    let event = |line: &str| parse(line).unwrap_or_else(|| panic!("not a record: {line:?}"));
+    records.lines().map(event).collect()
 }
 
-fn understand(line: &str) -> Option<Said> {
+fn parse(line: &str) -> Option<TermEvent> {
     let mut words = line.split(' ');
     let process = words.next()?.to_owned();
     let token = words.next()?.parse().ok()?;
-    let kind = words.next()?;
+    let word = words.next()?;
     let mut time = || {
         let nanos = words.next()?.parse().ok()?;
         Some(Instant::from_boot(Duration::from_nanos(nanos)))
     };
-    let what = match kind {
-        "begins" => What::Begins {
+    let kind = match word {
+        "begins" => EventKind::Started {
             at: time()?,
             until: time()?,
         },
-        "lasts" => What::LastsUntil(time()?),
-        "over" => What::Over(time()?),
+        "lasts" => EventKind::Extended(time()?),
+        "over" => EventKind::Ended(time()?),
         _ => return None,
     };
-    Some(Said {
+    Some(TermEvent {
         process,
         token,
-        what,
+        kind,
     })
 }
 
 #[test]
 fn records_round_trip() {
     let [at, until] = [1, 2].map(|n| Instant::from_boot(Duration::from_nanos(1_000_000_007 * n)));
-    let whats = [
-        What::Begins { at, until },
-        What::LastsUntil(until),
-        What::Over(at),
+    let kinds = [
+        EventKind::Started { at, until },
+        EventKind::Extended(until),
+        EventKind::Ended(at),
     ];
-    let said = whats.map(|what| Said {
+    let events = kinds.map(|kind| TermEvent {
         process: "w1#2".to_owned(),
         token: 17,
-        what,
+        kind,
     });
-    let text: String = said.iter().map(write).collect();
-    assert_eq!(read(&text), said);
+    let text: String = events.iter().map(write).collect();
+    assert_eq!(read(&text), events);
 }

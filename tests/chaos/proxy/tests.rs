@@ -1,4 +1,4 @@
-//! Each weather does what its name says, to a real client and a real service.
+//! Tests each state of the network with a real client and a real service.
 
 use super::*;
 use crate::support::eventually;
@@ -36,7 +36,7 @@ impl Rig {
         self.service.history(&self.gist)[0].files["leader.json"].clone()
     }
 
-    /// A connection on which a request was answered.
+    /// Returns a connection on which the service has answered a request.
     fn connected(&self) -> Wire {
         let mut wire = Wire::connect(self.proxy.addr);
         wire.send(self.put("before"));
@@ -58,13 +58,13 @@ fn clear_proxy_carries_requests_and_answers() {
 fn refusing_proxy_accepts_nothing_until_cleared() {
     let rig = Rig::new();
     let mut wire = rig.connected();
-    rig.proxy.set(Weather::Refusing);
+    rig.proxy.set(Network::Refusing);
     assert!(wire.is_closed());
-    eventually("it listens no more", || !rig.proxy.is_listening());
+    eventually("the proxy stops listening", || !rig.proxy.is_listening());
     let refused = TcpStream::connect(rig.proxy.addr).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-    rig.proxy.set(Weather::Clear);
-    eventually("it listens", || rig.proxy.is_listening());
+    rig.proxy.set(Network::Healthy);
+    eventually("the proxy listens", || rig.proxy.is_listening());
     rig.connected();
 }
 
@@ -72,7 +72,7 @@ fn refusing_proxy_accepts_nothing_until_cleared() {
 fn resetting_proxy_resets_on_first_data() {
     let rig = Rig::new();
     let mut wire = rig.connected();
-    rig.proxy.set(Weather::Resetting);
+    rig.proxy.set(Network::Resetting);
     wire.send(rig.put("lost"));
     let mut byte = [0];
     let error = wire.stream.read(&mut byte).unwrap_err();
@@ -84,7 +84,7 @@ fn resetting_proxy_resets_on_first_data() {
 fn black_hole_delivers_data_when_cleared() {
     let rig = Rig::new();
     let mut wire = rig.connected();
-    rig.proxy.set(Weather::BlackHole);
+    rig.proxy.set(Network::BlackHole);
     wire.send(rig.put("late"));
     let soon = Some(Duration::from_millis(300));
     wire.stream.set_read_timeout(soon).unwrap();
@@ -92,27 +92,27 @@ fn black_hole_delivers_data_when_cleared() {
     assert_eq!(silence.kind(), ErrorKind::WouldBlock);
     drop(wire);
     let held = TcpStream::connect(rig.proxy.addr);
-    assert!(held.is_ok(), "it accepts");
+    assert!(held.is_ok(), "the proxy accepts");
     assert_eq!(rig.content(), "before");
-    rig.proxy.set(Weather::Clear);
+    rig.proxy.set(Network::Healthy);
     eventually("the write lands", || rig.content() == "late");
 }
 
 #[test]
 fn slow_and_narrow_proxies_delay_answers() {
     let rig = Rig::new();
-    for weather in [
-        Weather::Slow(Duration::from_millis(200)),
-        Weather::Narrow(2000),
+    for network in [
+        Network::Slow(Duration::from_millis(200)),
+        Network::Throttled(2000),
     ] {
-        rig.proxy.set(Weather::Clear);
+        rig.proxy.set(Network::Healthy);
         let mut wire = rig.connected();
-        rig.proxy.set(weather);
+        rig.proxy.set(network);
         let started = Instant::now();
         wire.send(rig.put("slow"));
         assert_eq!(wire.answer().unwrap().status, 200);
         let took = started.elapsed();
-        assert!(took >= Duration::from_millis(390), "{weather:?}: {took:?}");
+        assert!(took >= Duration::from_millis(390), "{network:?}: {took:?}");
     }
 }
 
@@ -120,7 +120,7 @@ fn slow_and_narrow_proxies_delay_answers() {
 fn undelivered_request_writes_nothing() {
     let rig = Rig::new();
     let mut wire = rig.connected();
-    rig.proxy.set(Weather::DeafToRequests);
+    rig.proxy.set(Network::RequestsDropped);
     wire.send(rig.put("unheard"));
     assert!(wire.is_closed());
     assert_eq!(rig.content(), "before");
@@ -128,13 +128,13 @@ fn undelivered_request_writes_nothing() {
 
 #[test]
 fn write_lands_without_its_answer() {
-    for weather in [Weather::DeafToAnswers, Weather::LosingAnswers] {
+    for network in [Network::AnswersClosed, Network::AnswersLost] {
         let rig = Rig::new();
-        rig.proxy.set(weather);
+        rig.proxy.set(network);
         let mut wire = Wire::connect(rig.proxy.addr);
         wire.send(rig.put("heard"));
         eventually("the write lands", || rig.content() == "heard");
-        assert!(wire.answer().is_none(), "{weather:?}");
+        assert!(wire.answer().is_none(), "{network:?}");
     }
 }
 
@@ -142,12 +142,12 @@ fn write_lands_without_its_answer() {
 fn cut_answer_is_incomplete() {
     let rig = Rig::new();
     let mut wire = rig.connected();
-    rig.proxy.set(Weather::CuttingAnswers);
+    rig.proxy.set(Network::AnswersTruncated);
     wire.send(rig.put("landed"));
     let mut seen = Vec::new();
     let _ = wire.stream.read_to_end(&mut seen);
     assert!(seen.starts_with(b"HTTP/1.1 200"), "{}", seen.len());
-    rig.proxy.set(Weather::Clear);
+    rig.proxy.set(Network::Healthy);
     let whole = call(
         rig.proxy.addr,
         "GET",
@@ -155,7 +155,7 @@ fn cut_answer_is_incomplete() {
         &[],
         "",
     );
-    assert!(seen.len() < whole.body.len(), "it is whole");
+    assert!(seen.len() < whole.body.len(), "the answer is complete");
     assert_eq!(rig.content(), "landed");
 }
 
@@ -163,10 +163,10 @@ fn cut_answer_is_incomplete() {
 fn moved_service_gets_new_connections() {
     let rig = Rig::new();
     let (elsewhere, addr, _) = start();
-    rig.proxy.lead_to(addr);
+    rig.proxy.forward_to(addr);
     call(rig.proxy.addr, "GET", "/gists", &[], "");
     assert_eq!(elsewhere.requests().total(), 1);
     assert_eq!(rig.service.requests().total(), 0);
-    rig.proxy.lead_to("127.0.0.1:1".parse().unwrap());
+    rig.proxy.forward_to("127.0.0.1:1".parse().unwrap());
     assert!(Wire::connect(rig.proxy.addr).is_closed());
 }

@@ -4,29 +4,29 @@ use std::time::Duration;
 
 use elector::election::time::Instant;
 
-use crate::checker::{Said, What};
+use crate::checker::{EventKind, TermEvent};
 use crate::support::process::terms::LogLine;
 
 /// Filter under which an elector logs every extension of a term.
 pub(crate) const LOG_FILTER: &str = "info,elector::runtime=debug";
 
 /// Returns what a line of `process` reports about a term.
-pub(crate) fn understand(process: &str, line: &str) -> Option<Said> {
+pub(crate) fn parse(process: &str, line: &str) -> Option<TermEvent> {
     let line = LogLine::parse(line)?;
     let time = |key: &str| instant(line.text(key));
-    let what = match line.event() {
-        "started_leading" => What::Begins {
+    let kind = match line.event() {
+        "started_leading" => EventKind::Started {
             at: time("uptime")?,
             until: time("valid_until")?,
         },
-        "renewed" => What::LastsUntil(time("valid_until")?),
-        "workload_stopped" => What::Over(time("uptime")?),
+        "renewed" => EventKind::Extended(time("valid_until")?),
+        "workload_stopped" => EventKind::Ended(time("uptime")?),
         _ => return None,
     };
-    Some(Said {
+    Some(TermEvent {
         process: process.to_owned(),
         token: line.fencing_token()?,
-        what,
+        kind,
     })
 }
 
@@ -49,26 +49,26 @@ fn log_lines_report_terms() {
     for (fields, what) in [
         (
             r#""event":"started_leading","uptime":"12.500s","valid_until":"14.250s""#,
-            What::Begins {
+            EventKind::Started {
                 at: at(12_500),
                 until: at(14_250),
             },
         ),
         (
             r#""event":"renewed","valid_until":"15.000s""#,
-            What::LastsUntil(at(15_000)),
+            EventKind::Extended(at(15_000)),
         ),
         (
             r#""event":"workload_stopped","uptime":"14.000s""#,
-            What::Over(at(14_000)),
+            EventKind::Ended(at(14_000)),
         ),
     ] {
-        let said = understand("a", &line(fields)).unwrap();
-        assert_eq!((said.token, said.what), (7, what));
+        let event = parse("a", &line(fields)).unwrap();
+        assert_eq!((event.token, event.kind), (7, what));
     }
-    assert_eq!(understand("a", &line(r#""event":"claimed""#)), None);
+    assert_eq!(parse("a", &line(r#""event":"claimed""#)), None);
     assert_eq!(
-        understand("a", r#"{"event":"renewed","valid_until":"1.000s"}"#),
+        parse("a", r#"{"event":"renewed","valid_until":"1.000s"}"#),
         None
     );
 }

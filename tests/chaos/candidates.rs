@@ -1,9 +1,9 @@
-//! The candidates: processes that are killed, frozen and started again, and what they are seen to do.
+//! Candidates: the processes that a round kills, freezes and restarts, and what they report.
 //!
-//! Those that are plain `elector run`s have no workload of their own yet. A thread here works for
-//! them: it writes to the fenced store from when an elector says that it leads until it says that it
-//! does not, and once more then: there always is a write that was already under way. An elector that
-//! is frozen says nothing, so its work goes on, and has to be refused.
+//! A plain `elector run` has no workload. A thread in this process acts as its workload: it writes to the
+//! fenced store from the elector's report that it leads until the report that it stopped, and once more, like
+//! a write in flight. A frozen elector reports nothing, so this work continues, and the fenced store must
+//! refuse it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,31 +16,30 @@ use elector::election::time::Instant;
 use elector::system::clock::BootClock;
 use nix::sys::signal::Signal;
 
-use crate::checker::{Said, What};
+use crate::checker::{EventKind, TermEvent};
 use crate::fence::Writer;
-use crate::proxy::{Proxy, Weather};
+use crate::proxy::{Network, Proxy};
 use crate::service::{FILE, GIST};
 use crate::support::process::TOKEN;
 use crate::support::process::program::{Elector, Output, Start};
-use crate::{TIMES, spoken, worker};
+use crate::{TIMES, log_events, worker};
 
-/// How often the thread looks and works.
+/// Interval at which the thread reads the output and writes.
 const PACE: Duration = Duration::from_millis(25);
 
-/// What a candidate is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `elector run`.
-    Plain,
-    /// A process on the library, with a workload of its own.
+    Elector,
+    /// Process that embeds the library and has a workload.
     Worker,
 }
 
-/// A place for a candidate, with its way to the service; there is a process in it most of the time.
+/// Slot for a candidate, with its network path to the service. Most of the time a process runs in it.
 pub(crate) struct Candidate {
     pub(crate) name: String,
     pub(crate) proxy: Proxy,
-    pub(crate) leaving: bool,
+    pub(crate) stopping: bool,
     pub(crate) frozen: bool,
     kind: Kind,
     slot: usize,
@@ -53,7 +52,7 @@ impl Candidate {
         Candidate {
             name: name.to_owned(),
             proxy: Proxy::to(service),
-            leaving: false,
+            stopping: false,
             frozen: false,
             kind,
             slot,
@@ -62,22 +61,22 @@ impl Candidate {
         }
     }
 
-    pub(crate) fn is_there(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.process.is_some()
     }
 
-    /// The process, as it is called in records: its place, and how often one was started there.
+    /// Returns the name of the process in records: slot, name, and number of the start.
     pub(crate) fn label(&self) -> String {
         format!("{}.{}#{}", self.slot, self.name, self.starts)
     }
 
-    pub(crate) fn start(&mut self, crowd: &Crowd) {
+    pub(crate) fn start(&mut self, watcher: &Watcher) {
         self.starts += 1;
         let label = self.label();
         let start = match self.kind {
-            Kind::Plain => Start::new(&label).with("RUST_LOG", spoken::LOG_FILTER),
-            Kind::Worker => worker::start(&label, crowd.fence, &crowd.records)
-                .with("RUST_LOG", spoken::LOG_FILTER),
+            Kind::Elector => Start::new(&label).with("RUST_LOG", log_events::LOG_FILTER),
+            Kind::Worker => worker::start(&label, watcher.fence, &watcher.records)
+                .with("RUST_LOG", log_events::LOG_FILTER),
         };
         let elector = start
             .with_all(TIMES)
@@ -88,31 +87,31 @@ impl Candidate {
             .with("GITHUB_API_TOKEN", TOKEN)
             .in_own_group()
             .spawn();
-        crowd.watch(self.slot, &label, self.kind, elector.output());
+        watcher.watch(self.slot, &label, self.kind, elector.output());
         self.process = Some(elector);
-        (self.frozen, self.leaving) = (false, false);
+        (self.frozen, self.stopping) = (false, false);
     }
 
-    /// The exit code of a process that has ended, which is taken away.
-    pub(crate) fn ended(&mut self, crowd: &Crowd) -> Option<Option<i32>> {
+    /// Reaps the process if it has ended, and returns its exit code.
+    pub(crate) fn ended(&mut self, watcher: &Watcher) -> Option<Option<i32>> {
         let status = self.process.as_mut()?.status()?;
-        self.take_away(crowd);
+        self.reap(watcher);
         Some(status.code())
     }
 
-    /// SIGKILL; it is gone when this comes back.
-    pub(crate) fn kill(&mut self, crowd: &Crowd) {
+    /// Kills the process with SIGKILL, and reaps it.
+    pub(crate) fn kill(&mut self, watcher: &Watcher) {
         if let Some(process) = &mut self.process {
             process.kill();
         }
-        self.take_away(crowd);
+        self.reap(watcher);
     }
 
-    fn take_away(&mut self, crowd: &Crowd) {
-        // Its last lines are read when it is dropped.
+    fn reap(&mut self, watcher: &Watcher) {
+        // Dropping it reads its last lines.
         drop(self.process.take());
-        (self.frozen, self.leaving) = (false, false);
-        crowd.is_gone(self.slot);
+        (self.frozen, self.stopping) = (false, false);
+        watcher.mark_ended(self.slot);
     }
 
     pub(crate) fn freeze(&mut self) {
@@ -125,9 +124,9 @@ impl Candidate {
         self.frozen = false;
     }
 
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn terminate(&mut self) {
         self.signal(Signal::SIGTERM);
-        self.leaving = true;
+        self.stopping = true;
     }
 
     fn signal(&mut self, signal: Signal) {
@@ -139,47 +138,47 @@ impl Candidate {
     }
 
     pub(crate) fn heal(&mut self) {
-        self.proxy.set(Weather::Clear);
+        self.proxy.set(Network::Healthy);
         self.thaw();
     }
 }
 
-/// One process, as it is watched.
+/// Process whose output is read.
 struct Watched {
     slot: usize,
     label: String,
     kind: Kind,
     output: Arc<Output>,
-    /// How many of its lines were read.
+    /// Number of lines read so far.
     read: usize,
-    gone: bool,
-    /// The token of the term that it said began, and until when it then lasts.
+    ended: bool,
+    /// Fencing token and leadership deadline of the term that it last reported.
     leading: Option<(u64, Instant)>,
-    said: Vec<Said>,
+    events: Vec<TermEvent>,
 }
 
 impl Watched {
-    /// Reads what is new, and says with which tokens there is work to do.
-    fn look(&mut self) -> Vec<u64> {
+    /// Reads the new lines, and returns the fencing tokens to write with.
+    fn read_new_lines(&mut self) -> Vec<u64> {
         let mut tokens = Vec::new();
         let lines = self.output.lines_from(self.read);
         self.read += lines.len();
         for line in lines {
-            let Some(said) = spoken::understand(&self.label, &line) else {
+            let Some(event) = log_events::parse(&self.label, &line) else {
                 continue;
             };
-            match said.what {
-                What::Begins { until, .. } | What::LastsUntil(until) => {
-                    self.leading = Some((said.token, until));
+            match event.kind {
+                EventKind::Started { until, .. } | EventKind::Extended(until) => {
+                    self.leading = Some((event.token, until));
                 }
-                What::Over(_) => {
+                EventKind::Ended(_) => {
                     self.leading = None;
-                    tokens.push(said.token);
+                    tokens.push(event.token);
                 }
             }
-            // The workload of the others records for itself, and before it acts.
-            if self.kind == Kind::Plain {
-                self.said.push(said);
+            // A worker's workload records its own term, before it acts.
+            if self.kind == Kind::Elector {
+                self.events.push(event);
             }
         }
         tokens.extend(self.leading.map(|(token, _)| token));
@@ -187,8 +186,8 @@ impl Watched {
     }
 }
 
-/// All processes there ever were, and the thread that watches them.
-pub(crate) struct Crowd {
+/// Every process of the round, and the thread that reads their output.
+pub(crate) struct Watcher {
     fence: SocketAddr,
     records: PathBuf,
     watched: Arc<Mutex<Vec<Watched>>>,
@@ -196,21 +195,21 @@ pub(crate) struct Crowd {
     watcher: Option<JoinHandle<()>>,
 }
 
-impl Crowd {
-    pub(crate) fn new(fence: SocketAddr, records: PathBuf) -> Crowd {
+impl Watcher {
+    pub(crate) fn new(fence: SocketAddr, records: PathBuf) -> Watcher {
         let watched = Arc::new(Mutex::new(Vec::new()));
         let over = Arc::new(AtomicBool::new(false));
         let (all, ended) = (Arc::clone(&watched), Arc::clone(&over));
         let watcher = thread::spawn(move || {
             let mut writer = Writer::new(fence);
             while !ended.load(Ordering::Acquire) {
-                for (label, token) in look(&all) {
+                for (label, token) in read_new_lines(&all) {
                     writer.write(&label, token);
                 }
                 thread::sleep(PACE);
             }
         });
-        Crowd {
+        Watcher {
             fence,
             records,
             watched,
@@ -226,49 +225,49 @@ impl Crowd {
             kind,
             output,
             read: 0,
-            gone: false,
+            ended: false,
             leading: None,
-            said: Vec::new(),
+            events: Vec::new(),
         });
     }
 
-    fn is_gone(&self, slot: usize) {
+    fn mark_ended(&self, slot: usize) {
         for watched in self.watched.lock().unwrap().iter_mut() {
-            watched.gone |= watched.slot == slot;
+            watched.ended |= watched.slot == slot;
         }
     }
 
-    /// The places of those who say that they lead, and their tokens.
+    /// Returns the slots of the processes that report leading, with their fencing tokens.
     pub(crate) fn leaders(&self) -> Vec<(usize, u64)> {
         let watched = self.watched.lock().unwrap();
-        let there = watched.iter().filter(|one| !one.gone);
+        let there = watched.iter().filter(|one| !one.ended);
         there
             .filter_map(|one| Some((one.slot, one.leading?.0)))
             .collect()
     }
 
-    /// Who leads by the limits that were said, if anybody does.
+    /// Returns the slot of the process whose reported leadership deadline has not passed.
     pub(crate) fn leader(&self) -> Option<usize> {
         let watched = self.watched.lock().unwrap();
         let now = BootClock::now();
         let leading = watched.iter().filter_map(|one| {
-            let (token, until) = one.leading.filter(|_| !one.gone)?;
+            let (token, until) = one.leading.filter(|_| !one.ended)?;
             (until > now).then_some((token, one.slot))
         });
         leading.max().map(|(_, slot)| slot)
     }
 
-    /// What all of them recorded of their terms.
-    pub(crate) fn said(&self) -> Vec<Said> {
-        look(&self.watched);
+    /// Returns everything that the processes recorded about their terms.
+    pub(crate) fn events(&self) -> Vec<TermEvent> {
+        read_new_lines(&self.watched);
         let watched = self.watched.lock().unwrap();
-        let mut said: Vec<_> = watched.iter().flat_map(|one| one.said.clone()).collect();
+        let mut events: Vec<_> = watched.iter().flat_map(|one| one.events.clone()).collect();
         let records = std::fs::read_to_string(&self.records).unwrap();
-        said.extend(worker::read(&records));
-        said
+        events.extend(worker::read(&records));
+        events
     }
 
-    /// The name and the output of every process.
+    /// Returns the name and the output of every process.
     pub(crate) fn outputs(&self) -> Vec<(String, Arc<Output>)> {
         let watched = self.watched.lock().unwrap();
         let each = watched.iter();
@@ -277,12 +276,12 @@ impl Crowd {
     }
 }
 
-/// Reads what is new, and says for whom there is work to do, with which token.
-fn look(watched: &Mutex<Vec<Watched>>) -> Vec<(String, u64)> {
+/// Reads the new lines, and returns the processes to write for, with their fencing tokens.
+fn read_new_lines(watched: &Mutex<Vec<Watched>>) -> Vec<(String, u64)> {
     let mut working = Vec::new();
     for one in watched.lock().unwrap().iter_mut() {
-        let tokens = one.look();
-        if one.kind == Kind::Plain && !one.gone {
+        let tokens = one.read_new_lines();
+        if one.kind == Kind::Elector && !one.ended {
             let work = tokens.into_iter().map(|token| (one.label.clone(), token));
             working.extend(work);
         }
@@ -290,7 +289,7 @@ fn look(watched: &Mutex<Vec<Watched>>) -> Vec<(String, u64)> {
     working
 }
 
-impl Drop for Crowd {
+impl Drop for Watcher {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Release);
         if let Some(watcher) = self.watcher.take() {
