@@ -102,7 +102,7 @@ undeploy: ## remove the kind clusters
 DEFAULT_SIGNALS := $(shell env --default-signal=HUP,INT,QUIT true 2>/dev/null \
   && echo env --default-signal=HUP,INT,QUIT)
 
-# Without MAKEFLAGS, because cargo would take this make's jobs for its own.
+# Without MAKEFLAGS, because cargo would use the job slots of this make.
 TEST = env -u MAKEFLAGS -u MFLAGS $(DEFAULT_SIGNALS) $(CARGO) test --locked
 
 .PHONY: check

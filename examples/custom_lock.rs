@@ -11,7 +11,7 @@ use elector::{
     LockError, Observed, ResourceLock, Term, Written,
 };
 
-/// What both candidates share: the record, its version, and the write that made it.
+/// State that both candidates share: the record, its version, and the write that made it.
 #[derive(Default)]
 struct Store {
     record: Option<Arc<LeaderElectionRecord>>,

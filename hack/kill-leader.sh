@@ -29,15 +29,15 @@ HOW=pod
 # an end continues.
 LEADERS=() TOKENS=() BEGINS=() ENDS=() ENDINGS=()
 
-# What was done, and when: all times count from there.
-DEED='the kill'
+# The action and its time. All shown times count from it.
+ACTION='the kill'
 KILLED_AT=''
 
 # Processes that follow the logs, and the folder that they write to.
 FOLLOWERS=()
 FOLDER=''
 
-# What must be restored, however this ends.
+# What the exit trap must restore.
 STOPPED=''
 CUT_OFF=''
 
@@ -228,7 +228,7 @@ until_gone() {
 }
 
 delete_pod() {
-  DEED='it was stopped'
+  ACTION='it was stopped'
   KILLED_AT=$(now_at "$LEADER")
   quietly kube "$LEADER" delete pod "$LEADER_POD" --wait=false
   say "its pod was deleted: it releases its lease"
@@ -254,7 +254,7 @@ kill_cluster() {
 }
 
 partition() {
-  DEED='the cut'
+  ACTION='the cut'
   KILLED_AT=$(now_at "$LEADER")
   CUT_OFF=$LEADER
   cut_off "$LEADER" "$1"
@@ -314,7 +314,7 @@ takeover() {
   local last=$((${#TOKENS[@]} - 1)) who=${LEADERS[1]}
   if [[ $who == "${LEADERS[0]}" ]]; then who+=' itself'; fi
   printf '%s took over %s after %s, %s after the end of the term before.' "$who" \
-    "$(since_kill "${BEGINS[1]}")" "$DEED" "$(seconds $((BEGINS[1] - ENDS[0])))"
+    "$(since_kill "${BEGINS[1]}")" "$ACTION" "$(seconds $((BEGINS[1] - ENDS[0])))"
   ((last == 1)) || printf ' There were %d terms.' $((last + 1))
   printf '\n'
 }
@@ -388,7 +388,7 @@ main() {
   "$ROOT/hack/status.sh"
   if [[ -n $flaws ]]; then
     while IFS= read -r flaw; do complain "$flaw"; done <<<"$flaws"
-    die 'NOT as promised, see above'
+    die 'a promise was broken, see above'
   fi
   takeover
   say 'No two terms overlapped.'

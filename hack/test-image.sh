@@ -223,8 +223,8 @@ all_terms() {
   printf '%s' "$gone"
 }
 
-# Reads such lines, and prints violations: two leaders, or a fencing token that does not rise. A killed or
-# frozen elector does not lead, whatever it logs later.
+# Reads such lines, and prints violations: overlapping terms, or a fencing token that does not rise. A killed
+# or frozen elector does not lead, even if it logs later.
 flaws() {
   LC_ALL=C sort -k1,1 -k3,3r | awk '
     $3 == "start" {
@@ -407,7 +407,7 @@ stop_leader() {
   await_takeover "$old is stopped" "$at"
 }
 
-# Three electors, whose leaders are killed, paused, cut off and stopped.
+# Runs three electors, and kills, pauses, cuts off and stops their leaders.
 test_election() {
   local scheme=$1 gist=$2 cluster leader='' token=-1 gone='' from found count
   say "three electors on three networks, over $scheme"
@@ -435,7 +435,7 @@ test_election() {
   for cluster in "${CLUSTERS[@]}"; do docker rm --force "$RUN-$scheme-$cluster" >/dev/null; done
 }
 
-# In parallel, each on its own gist, because they mostly wait.
+# In parallel, each on a separate gist, because they wait most of the time.
 test_elections() {
   local scheme pids=() failed=false
   for scheme in tls http; do

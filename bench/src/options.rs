@@ -24,13 +24,13 @@ Commands:
   workload    internal: the workload of the electors
 
 Options:
-  --only PART[,PART]   of `all`: only these parts, as they are named above
+  --only PART[,PART]   only these parts of `all`
   --elections N        elections side by side, for each contender and latency (default 16)
   --rounds N           takeovers and handovers of each election (default 4; with --long 12)
   --long               several times as many repetitions
   --elector PATH       default target/static/elector, else target/release/elector
-  --client-go PATH     default target/bench/client-go, left out where it is not there
-  --image NAME         the image whose size is told, where an engine has it
+  --client-go PATH     default target/bench/client-go, skipped if missing
+  --image NAME         the image whose size is reported, if an engine has it
   --docs               put the tables into README.md and docs/performance.md
   --help               this text
 

@@ -33,7 +33,8 @@ pub fn keep() -> Result<Option<ExitCode>, String> {
     adopt_orphans()?;
     if std::env::var_os(KEPT).is_some() {
         // If the parent has already exited, nothing waits for this process.
-        set_pdeathsig(Signal::SIGTERM).map_err(|e| format!("cannot be told of its end: {e}"))?;
+        set_pdeathsig(Signal::SIGTERM)
+            .map_err(|e| format!("cannot set the parent-death signal: {e}"))?;
         on_signal(|signal| {
             eprintln!("bench: ended by a signal; all that runs is killed");
             end_all();
@@ -186,8 +187,7 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         }
         let before = descendants(root);
-        // Without a subreaper the sleeping processes get another parent, but are killed all the
-        // same.
+        // Without a subreaper the sleeping processes get another parent, but are killed as well.
         kill_tree(root);
         assert!(child.try_wait().is_err(), "it is reaped already");
         let gone = |process: &Process| {

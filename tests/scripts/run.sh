@@ -19,12 +19,12 @@ fail() {
   exit 1
 }
 
-# run CODE SCRIPT [ARGUMENT...]: runs a script, which has to exit so.
+# run CODE SCRIPT [ARGUMENT...]: runs a script, and checks its exit code.
 run() {
   local code=0
   PATH=${BIN:-$STUBS:$PATH} "$BASH" "$ROOT/hack/$2" "${@:3}" >"$FAKE/said" 2>&1 </dev/null || code=$?
   ((code == $1)) || fail "$2 ${*:3} exits with $code rather than $1"
-  [[ ! -f $FAKE/unknown ]] || fail "calls that nobody expects: $(cat "$FAKE/unknown")"
+  [[ ! -f $FAKE/unknown ]] || fail "unexpected calls: $(cat "$FAKE/unknown")"
 }
 
 says() { grep -Fq -- "$1" "$FAKE/said" || fail "it does not say: $1"; }
@@ -302,7 +302,7 @@ napoleon_ends() {
     "$1" "$(event info workload_stopped '"fencing_token":6,' 'workload stopped')"
 }
 
-# What the electors log when another one takes over as it should, after the given lines.
+# good_takeover [LINE...]: sets the log of a regular takeover, after the given lines.
 good_takeover() {
   {
     if (($# > 0)); then printf '%s\n' "$@"; fi
@@ -359,7 +359,7 @@ test_overlapping_terms_are_reported() {
   good_takeover "$(napoleon_ends 1401 warn 'the lease could not be renewed in time')"
   run 1 kill-leader.sh --partition
   says 'cleopatra (fencing token 7) led 0.0s before the term of napoleon (fencing token 6) was over'
-  says 'NOT as promised'
+  says 'a promise was broken'
   says_not 'No two terms overlapped'
   [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
 }

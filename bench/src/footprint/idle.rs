@@ -78,7 +78,7 @@ impl Idle {
         Ok(idle)
     }
 
-    /// Starts a leader and a standby with a gist of their own.
+    /// Starts a leader and a standby with a separate gist.
     fn pair(
         &mut self,
         contender: &'static str,

@@ -1,4 +1,4 @@
-//! Elections of real processes, many side by side, each with a gist of its own.
+//! Elections of real processes, many side by side, each with a separate gist.
 //!
 //! ```text
 //!   group (contender × latency) ── one gist service ── elections, each with a thread and 3 processes

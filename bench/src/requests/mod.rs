@@ -62,7 +62,7 @@ pub struct Measured {
     pub plots: Vec<Plot>,
 }
 
-/// Measures everything. Real processes run at the same time, mostly idle.
+/// Measures everything. Real processes run simultaneously, because they are idle most of the time.
 ///
 /// # Errors
 /// Returns an error if a simulated election breaks a promise, or processes cannot be run.

@@ -28,7 +28,7 @@ struct Row {
     /// Table of the row.
     table: &'static str,
     candidates: usize,
-    /// Number of locks of one account, each in a gist of its own.
+    /// Number of locks of one account, each in a separate gist.
     locks: u32,
     times: Times,
     /// `TAKEOVER_STAGGER` in milliseconds; `None` for the default.

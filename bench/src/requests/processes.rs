@@ -20,7 +20,7 @@ const SIZES: [usize; 2] = [3, 30];
 /// Time for which requests are counted.
 const COUNTED: Duration = Duration::from_secs(120);
 
-/// Number of elections of each size, side by side; they are mostly idle.
+/// Number of elections of each size. They run side by side, because they are idle most of the time.
 const ELECTIONS: usize = 3;
 
 /// Number of seeds with which each size is simulated.

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 #
-# What the stand-ins for docker, kind and kubectl share. Each writes down how it was called, and answers
-# from a folder, FAKE, in which the tests and the calls so far leave what there is:
+# Code that the stand-ins for docker, kind and kubectl share. Each records its call, and answers from a
+# folder, FAKE, that holds the state:
 #
 #   calls           a line for each call
 #   fails           patterns; a call that matches one of them fails
