@@ -245,7 +245,7 @@ fn hung_request_ends_with_its_client() {
     fixture.set(r#"{"hang_writes":1,"hang_ms":50}"#);
     assert!(
         fixture.put("y").is_none(),
-        "hangs no longer than it is told"
+        "hangs no longer than configured"
     );
     drop(wire);
     assert_eq!(fixture.contents(), ["{}"]);

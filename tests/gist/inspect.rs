@@ -1,12 +1,12 @@
 //! Inspections, compared with the rule applied to the whole history.
 
-#[path = "../library/properties/checks/gist_world.rs"]
+#[path = "../library/properties/checks/gist_model.rs"]
 #[allow(
     dead_code,
     unreachable_pub,
     reason = "a helper, of which every test uses another part"
 )]
-mod gist_world;
+mod gist_model;
 
 use elector::election::lock::LockError;
 use elector::election::time::Instant;
@@ -14,7 +14,7 @@ use elector::lock::gist::inspect::{InspectStep, Inspected, Inspector};
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
 use fastrand::Rng;
-use gist_world::{EPOCH, FILE, World};
+use gist_model::{EPOCH, FILE, GistModel};
 
 const HISTORIES: u64 = 5_000;
 
@@ -30,12 +30,12 @@ fn ours(writer: usize, supersedes: Revision) -> Text {
     )
 }
 
-fn plain(writer: usize) -> Text {
+fn foreign(writer: usize) -> Text {
     Text::Whole(format!(r#"{{"holderIdentity":"p{writer}","leaseDurationSeconds":9}}"#).into())
 }
 
 /// Inspects once, and counts the requests.
-fn inspect(inspector: &mut Inspector, world: &World) -> (Result<Inspected, LockError>, u32) {
+fn inspect(inspector: &mut Inspector, gist: &GistModel) -> (Result<Inspected, LockError>, u32) {
     let mut requests = 0;
     let mut step = inspector.start();
     loop {
@@ -48,53 +48,53 @@ fn inspect(inspector: &mut Inspector, world: &World) -> (Result<Inspected, LockE
         let answer = Answer {
             date: Some(NOW),
             rate: None,
-            reply: Ok(reply(world, &request)),
+            reply: Ok(reply(gist, &request)),
         };
         step = inspector.handle_answer(Instant::BOOT, answer);
     }
 }
 
-fn reply(world: &World, request: &Request) -> Reply {
+fn reply(gist: &GistModel, request: &Request) -> Reply {
     match request {
-        Request::Gist { etag, .. } if etag.is_some() && *etag == world.page().etag => {
+        Request::Gist { etag, .. } if etag.is_some() && *etag == gist.page().etag => {
             Reply::NotModified
         }
-        Request::Gist { .. } => Reply::Gist(world.page()),
-        Request::Revision(revision) => Reply::Revision(world.text_of(*revision).unwrap()),
-        Request::Commits { page, per_page } => Reply::Commits(world.commits(*page, *per_page)),
+        Request::Gist { .. } => Reply::Gist(gist.page()),
+        Request::Revision(revision) => Reply::Revision(gist.text_of(*revision).unwrap()),
+        Request::Commits { page, per_page } => Reply::Commits(gist.commits(*page, *per_page)),
         other => panic!("an inspection asks for {other:?}"),
     }
 }
 
 /// One more revision, of a kind drawn at random: honest, late and repeated writes, reverts, other
 /// files' revisions, edits by hand.
-fn push(world: &mut World, rng: &mut Rng, number: usize) {
+fn push(gist: &mut GistModel, rng: &mut Rng, number: usize) {
     let text = match rng.u8(..10) {
-        0 => world.head_text(),
-        1..4 => plain(number),
+        0 => gist.head_text(),
+        1..4 => foreign(number),
         4 => {
-            let old = world.once_effective(rng.usize(..100));
-            world.text_of(old).unwrap()
+            let old = gist.once_effective(rng.usize(..100));
+            gist.text_of(old).unwrap()
         }
         5 => Text::Missing,
-        6 => ours(number, world.once_effective(rng.usize(..100))),
-        _ => ours(number, world.effective()),
+        6 => ours(number, gist.once_effective(rng.usize(..100))),
+        _ => ours(number, gist.effective()),
     };
-    world.push(text);
+    gist.push(text);
 }
 
 #[test]
 fn inspection_agrees_with_full_rule() {
     for seed in 0..HISTORIES {
         let mut rng = Rng::with_seed(seed);
-        let mut world = World::new(plain(0), 30, 100);
+        let mut gist = GistModel::new(foreign(0), 30, 100);
         let mut inspector = Inspector::new(Some(FILE.to_owned()));
         for number in 1..rng.usize(2..25) {
-            push(&mut world, &mut rng, number);
+            push(&mut gist, &mut rng, number);
             if rng.bool() {
-                let (inspected, _) = inspect(&mut inspector, &world);
+                let (inspected, _) = inspect(&mut inspector, &gist);
                 let effect = inspected.unwrap().effective;
-                assert_eq!(effect.commit.revision, world.effective(), "seed {seed}");
+                assert_eq!(effect.commit.revision, gist.effective(), "seed {seed}");
                 assert!(effect.settled, "seed {seed}");
             }
         }
@@ -106,22 +106,22 @@ fn split_inspection_agrees_with_full_rule() {
     let mut cut_short = 0;
     for seed in 0..500 {
         let mut rng = Rng::with_seed(seed);
-        let mut world = World::new(Text::Missing, 30, 100);
-        // Mostly people and client-go, so that what was overwritten lies far back.
+        let mut gist = GistModel::new(Text::Missing, 30, 100);
+        // Mostly foreign writes, so that the overwritten record lies far back.
         for number in 1..rng.usize(30..90) {
             match rng.u8(..30) {
-                0 => push(&mut world, &mut rng, number),
+                0 => push(&mut gist, &mut rng, number),
                 1..5 => {
-                    world.push(world.head_text());
+                    gist.push(gist.head_text());
                 }
                 _ => {
-                    world.push(plain(number));
+                    gist.push(foreign(number));
                 }
             }
         }
-        let (inspected, _) = inspect(&mut Inspector::new(None), &world);
+        let (inspected, _) = inspect(&mut Inspector::new(None), &gist);
         let effect = inspected.unwrap().effective;
-        assert_eq!(effect.commit.revision, world.effective(), "seed {seed}");
+        assert_eq!(effect.commit.revision, gist.effective(), "seed {seed}");
         cut_short += u32::from(!effect.settled);
     }
     assert!(cut_short > 100, "{cut_short}");
@@ -129,33 +129,33 @@ fn split_inspection_agrees_with_full_rule() {
 
 #[test]
 fn usual_inspection_takes_one_request() {
-    let mut world = World::new(plain(0), 30, 100);
+    let mut gist = GistModel::new(foreign(0), 30, 100);
     for number in 1..500 {
-        world.push(ours(number, world.head()));
+        gist.push(ours(number, gist.head()));
     }
     let mut inspector = Inspector::new(None);
     for _ in 0..2 {
-        let (inspected, requests) = inspect(&mut inspector, &world);
+        let (inspected, requests) = inspect(&mut inspector, &gist);
         assert_eq!(requests, 1);
         let inspected = inspected.unwrap();
         assert_eq!(inspected.file, FILE);
         assert_eq!(inspected.date, Some(NOW));
-        assert_eq!(inspected.effective.commit.revision, world.head());
-        world.push(ours(1_000, world.head()));
+        assert_eq!(inspected.effective.commit.revision, gist.head());
+        gist.push(ours(1_000, gist.head()));
     }
 }
 
 #[test]
 fn foreign_write_shows_despite_long_history() {
-    let mut world = World::new(plain(0), 30, 100);
+    let mut gist = GistModel::new(foreign(0), 30, 100);
     for number in 1..500 {
-        world.push(plain(number));
+        gist.push(foreign(number));
     }
     // Another file was written since.
-    let newest = world.head();
-    world.push(world.head_text());
+    let newest = gist.head();
+    gist.push(gist.head_text());
     let mut inspector = Inspector::new(None);
-    let (inspected, requests) = inspect(&mut inspector, &world);
+    let (inspected, requests) = inspect(&mut inspector, &gist);
     let inspected = inspected.unwrap();
     assert_eq!(inspected.effective.commit.revision, newest);
     assert!(!inspected.effective.settled);
@@ -164,14 +164,14 @@ fn foreign_write_shows_despite_long_history() {
 
 #[test]
 fn unfinished_history_is_not_guessed() {
-    let mut world = World::new(plain(0), 30, 100);
-    let late = ours(1, gist_world::name(777));
+    let mut gist = GistModel::new(foreign(0), 30, 100);
+    let late = ours(1, gist_model::name(777));
     for _ in 0..500 {
         // Another file's revisions over a write that may have come too late.
-        world.push(late.clone());
+        gist.push(late.clone());
     }
     let mut inspector = Inspector::new(None);
-    let (inspected, requests) = inspect(&mut inspector, &world);
+    let (inspected, requests) = inspect(&mut inspector, &gist);
     assert!(
         matches!(inspected, Err(LockError::Unfinished(_))),
         "{inspected:?}"
@@ -183,12 +183,12 @@ fn unfinished_history_is_not_guessed() {
 
 #[test]
 fn several_files_need_a_name() {
-    let world = World::new(plain(0), 30, 100);
+    let gist = GistModel::new(foreign(0), 30, 100);
     let mut inspector = Inspector::new(None);
     inspector.start();
     let page = GistPage {
         files: vec!["a".to_owned(), "b".to_owned()],
-        ..world.page()
+        ..gist.page()
     };
     let step = inspector.handle_answer(
         Instant::BOOT,
@@ -207,14 +207,14 @@ fn several_files_need_a_name() {
 
 #[test]
 fn hidden_revision_is_not_missing_gist() {
-    let mut world = World::new(plain(0), 30, 100);
-    world.push(plain(1));
+    let mut gist = GistModel::new(foreign(0), 30, 100);
+    gist.push(foreign(1));
     let mut inspector = Inspector::new(None);
     inspector.start();
     let page = Answer {
         date: None,
         rate: None,
-        reply: Ok(Reply::Gist(world.page())),
+        reply: Ok(Reply::Gist(gist.page())),
     };
     let step = inspector.handle_answer(Instant::BOOT, page);
     assert!(

@@ -34,7 +34,7 @@ fn ours(writer: usize, lease: u64, supersedes: Revision) -> Text {
     )
 }
 
-fn plain(who: usize, lease: u64) -> Text {
+fn foreign(who: usize, lease: u64) -> Text {
     Text::Whole(format!(r#"{{"holderIdentity":"p{who}","leaseDurationSeconds":{lease}}}"#).into())
 }
 
@@ -131,7 +131,7 @@ fn random_gist(rng: &mut Rng) -> Gist {
     gist.push(match rng.u8(..4) {
         0 => Text::Missing,
         1 => Text::Whole("".into()),
-        2 => plain(0, 30),
+        2 => foreign(0, 30),
         _ => ours(0, 30, name(999_999)),
     });
     let length = rng.usize(1..30);
@@ -142,7 +142,7 @@ fn random_gist(rng: &mut Rng) -> Gist {
         let lease = rng.u64(1..100);
         let text = match rng.u8(..10) {
             0 => gist.text(last).clone(),
-            1 => plain(writer, lease),
+            1 => foreign(writer, lease),
             2 => gist.text(rng.usize(..=last)).clone(),
             3 => Text::Missing,
             4 => Text::Whole("not json".into()),
@@ -210,7 +210,7 @@ fn continued_scan_agrees_with_full_rule() {
 #[test]
 fn head_above_superseded_needs_no_read() {
     let mut gist = Gist::default();
-    gist.push(plain(0, 30));
+    gist.push(foreign(0, 30));
     gist.push(ours(1, 30, name(0)));
     gist.push(ours(2, 30, name(1)));
     let head = RevisionContent::new(gist.text(2).clone());
@@ -256,7 +256,7 @@ fn shared_gist_needs_few_reads() {
 #[test]
 fn late_write_cannot_depose_new_leader() {
     let mut gist = Gist::default();
-    gist.push(plain(0, 30));
+    gist.push(foreign(0, 30));
     gist.push(ours(1, 30, name(0)));
     gist.push(ours(2, 30, name(1)));
     gist.push(ours(3, 30, name(1)));
@@ -267,7 +267,7 @@ fn late_write_cannot_depose_new_leader() {
 #[test]
 fn edit_with_electors_fields_is_ineffective() {
     let mut gist = Gist::default();
-    gist.push(plain(0, 30));
+    gist.push(foreign(0, 30));
     gist.push(ours(1, 30, name(0)));
     let Text::Whole(text) = gist.text(1).clone() else {
         unreachable!()
@@ -283,13 +283,13 @@ fn edit_with_electors_fields_is_ineffective() {
 fn scan_ends_at_checkpoint() {
     let mut gist = Gist::default();
     for number in 0..50 {
-        gist.push(plain(number, 1));
+        gist.push(foreign(number, 1));
     }
     gist.push(Text::Whole(
         r#"{"holderIdentity":"","leaseDurationSeconds":7,"leaderTransitions":99,"checkpoint":true}"#
             .into(),
     ));
-    gist.push(plain(51, 3));
+    gist.push(foreign(51, 3));
     let mut contents = BTreeMap::new();
     let (effective, asked) = gist.resolve(51, None, &mut contents);
     assert_eq!(
@@ -310,7 +310,7 @@ fn newer_protocol_lasts_until_foreign_write() {
         )
     };
     let mut gist = Gist::default();
-    gist.push(plain(0, 30));
+    gist.push(foreign(0, 30));
     gist.push(ours(1, 30, name(0)));
     gist.push(newer(name(1)));
     let (effective, _) = gist.resolve(2, None, &mut BTreeMap::new());
@@ -322,7 +322,7 @@ fn newer_protocol_lasts_until_foreign_write() {
         Some(2),
         "the newer rule may make another revision effective"
     );
-    gist.push(plain(4, 30));
+    gist.push(foreign(4, 30));
     let (effective, _) = gist.resolve(4, None, &mut BTreeMap::new());
     assert_eq!(effective.newer_protocol, None);
 }
@@ -330,7 +330,7 @@ fn newer_protocol_lasts_until_foreign_write() {
 #[test]
 fn newer_protocol_ends_with_understanding_write() {
     let mut gist = Gist::default();
-    gist.push(plain(0, 30));
+    gist.push(foreign(0, 30));
     gist.push(Text::Whole(
         format!(
             r#"{{"holderIdentity":"","protocol":2,"writeId":"w-9","supersedes":"{}"}}"#,

@@ -1,4 +1,4 @@
-//! The leadership deadline: the workload ends by then, whatever the elector and the workload do.
+//! The leadership deadline: the workload ends by then, whatever happens to the elector and the workload.
 
 use std::fs::File;
 use std::io::Write;

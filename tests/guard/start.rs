@@ -139,8 +139,8 @@ fn refused(command: &[&str], path: Option<&str>) -> (i32, String) {
 
 #[track_caller]
 fn assert_refused(command: &[&str], path: Option<&str>, code: i32, part: &str) {
-    let (told, output) = refused(command, path);
-    assert_eq!(told, code, "{command:?}: {output}");
+    let (exit_code, output) = refused(command, path);
+    assert_eq!(exit_code, code, "{command:?}: {output}");
     assert!(
         output.starts_with("elector: ") && output.ends_with('\n'),
         "{output}"

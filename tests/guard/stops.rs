@@ -125,7 +125,7 @@ fn lost_lease_terminates_every_process_once() {
     for lose in LOSSES {
         let mut trial = family("");
         lose(&mut trial);
-        // What the program starts to clean up gets none.
+        // Cleanup processes of the program get none.
         await_lines(&trial, "ready", DESCENDANTS.len() + 2);
         if trial.is_connected() {
             repeat_end(&mut trial);

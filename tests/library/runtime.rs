@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::support::memory::{Mood, Store, config};
+use crate::support::memory::{Store, StoreMode, config};
 use crate::support::{PATIENCE, eventually, never_for};
 use elector::election::action::Finish;
 use elector::election::config::LeaderElectionConfig;
@@ -20,14 +20,14 @@ const LEASE: Duration = Duration::from_secs(2);
 
 /// Behaviour of the callbacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Habit {
+enum CallbackMode {
     /// The workload ends with the term.
     #[default]
     Works,
     /// The callback returns immediately.
-    ComesBack,
+    ReturnsEarly,
     /// The workload runs until the test ends it.
-    GoesOn,
+    OutlastsTerm,
     /// `on_new_leader` blocks until the test ends it.
     BlocksOnNewLeader,
     /// Every callback panics.
@@ -46,39 +46,44 @@ type Calls = Arc<Mutex<Vec<Call>>>;
 struct Callbacks {
     calls: Calls,
     term: Arc<Mutex<Option<Term>>>,
-    habit: Habit,
-    let_go: Arc<AtomicBool>,
+    mode: CallbackMode,
+    released: Arc<AtomicBool>,
 }
 
 impl Callbacks {
-    fn told(&self, call: Call) {
+    fn record(&self, call: Call) {
         self.calls.lock().unwrap().push(call);
-        assert!(self.habit != Habit::Panics, "the test's callback panics");
+        assert!(
+            self.mode != CallbackMode::Panics,
+            "the test's callback panics"
+        );
     }
 
     fn block(&self) {
-        eventually("the test lets it go", || self.let_go.load(Ordering::SeqCst));
+        eventually("the test lets it go", || {
+            self.released.load(Ordering::SeqCst)
+        });
     }
 }
 
 impl LeaderCallbacks for Callbacks {
     fn on_started_leading(&self, term: &Term) {
         *self.term.lock().unwrap() = Some(term.clone());
-        self.told(Call::Started(term.fencing_token()));
-        match self.habit {
-            Habit::ComesBack => {}
-            Habit::GoesOn => self.block(),
+        self.record(Call::Started(term.fencing_token()));
+        match self.mode {
+            CallbackMode::ReturnsEarly => {}
+            CallbackMode::OutlastsTerm => self.block(),
             _ => term.wait_until_over(),
         }
     }
 
     fn on_stopped_leading(&self) {
-        self.told(Call::Stopped);
+        self.record(Call::Stopped);
     }
 
     fn on_new_leader(&self, identity: &str) {
-        self.told(Call::NewLeader(identity.to_owned()));
-        if self.habit == Habit::BlocksOnNewLeader {
+        self.record(Call::NewLeader(identity.to_owned()));
+        if self.mode == CallbackMode::BlocksOnNewLeader {
             self.block();
         }
     }
@@ -91,40 +96,44 @@ struct Running {
     handle: Handle,
     calls: Calls,
     term: Arc<Mutex<Option<Term>>>,
-    let_go: Arc<AtomicBool>,
+    released: Arc<AtomicBool>,
     thread: Option<JoinHandle<Ending>>,
 }
 
-fn prepare(config: LeaderElectionConfig, store: &Store, habit: Habit) -> (LeaderElection, Running) {
+fn prepare(
+    config: LeaderElectionConfig,
+    store: &Store,
+    mode: CallbackMode,
+) -> (LeaderElection, Running) {
     let calls = Calls::default();
     let term = Arc::default();
-    let let_go = Arc::default();
+    let released = Arc::default();
     let lock = store.lock(&config.identity);
     let callbacks = Callbacks {
         calls: Arc::clone(&calls),
         term: Arc::clone(&term),
-        habit,
-        let_go: Arc::clone(&let_go),
+        mode,
+        released: Arc::clone(&released),
     };
     let election = LeaderElection::new(config, Box::new(lock), callbacks).unwrap();
     let running = Running {
         handle: election.handle(),
         calls,
         term,
-        let_go,
+        released,
         thread: None,
     };
     (election, running)
 }
 
-fn run_with(config: LeaderElectionConfig, store: &Store, habit: Habit) -> Running {
-    let (election, mut running) = prepare(config, store, habit);
+fn run_with(config: LeaderElectionConfig, store: &Store, mode: CallbackMode) -> Running {
+    let (election, mut running) = prepare(config, store, mode);
     running.thread = Some(thread::spawn(|| election.run()));
     running
 }
 
-fn run(store: &Store, habit: Habit) -> Running {
-    run_with(config("me"), store, habit)
+fn run(store: &Store, mode: CallbackMode) -> Running {
+    run_with(config("me"), store, mode)
 }
 
 impl Running {
@@ -161,7 +170,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.let_go.store(true, Ordering::SeqCst);
+        self.released.store(true, Ordering::SeqCst);
         self.handle.stop();
     }
 }
@@ -169,7 +178,7 @@ impl Drop for Running {
 #[test]
 fn candidate_leads_renews_and_releases() {
     let store = Store::default();
-    let mut running = run(&store, Habit::Works);
+    let mut running = run(&store, CallbackMode::Works);
     let term = running.await_term(0);
     running.await_call(&Call::NewLeader("me".into()));
     let until = term.valid_until();
@@ -182,13 +191,13 @@ fn candidate_leads_renews_and_releases() {
     assert!(term.is_over());
     assert_eq!(store.holder(), "");
     assert_eq!(store.events(), ["me became leader", "me stopped leading"]);
-    let told: Vec<_> = running
+    let calls: Vec<_> = running
         .calls()
         .into_iter()
         .filter(|call| *call != Call::Started(0))
         .collect();
     let new_leader = |name: &str| Call::NewLeader(name.into());
-    assert_eq!(told, [new_leader("me"), Call::Stopped, new_leader("")]);
+    assert_eq!(calls, [new_leader("me"), Call::Stopped, new_leader("")]);
 }
 
 #[test]
@@ -199,7 +208,7 @@ fn callbacks_finish_before_run_returns() {
             release_on_cancel: release,
             ..config("me")
         };
-        let mut running = run_with(config, &store, Habit::Works);
+        let mut running = run_with(config, &store, CallbackMode::Works);
         running.await_term(0);
         assert_eq!(running.stop(), Finish::Stopped);
         let calls = running.calls();
@@ -211,9 +220,9 @@ fn callbacks_finish_before_run_returns() {
 #[test]
 fn hanging_call_does_not_extend_term() {
     let store = Store::default();
-    let mut running = run(&store, Habit::Works);
+    let mut running = run(&store, CallbackMode::Works);
     let term = running.await_term(0);
-    store.set_mood(Mood::Hangs);
+    store.set_mode(StoreMode::Hangs);
     term.wait_until_over();
     running.await_call(&Call::Stopped);
     assert_eq!(running.handle.check(LEASE), Ok(()), "it stepped down");
@@ -227,17 +236,17 @@ fn hanging_call_does_not_extend_term() {
     let later = call.overdue_at + Duration::from_secs(31);
     assert!(status.check("memory", later, LEASE).is_err());
     assert_eq!(running.stop(), Finish::NotReleased);
-    store.set_mood(Mood::Works);
+    store.set_mode(StoreMode::Works);
 }
 
 #[test]
 fn late_call_result_is_used() {
     let store = Store::default();
-    let mut running = run(&store, Habit::Works);
+    let mut running = run(&store, CallbackMode::Works);
     let term = running.await_term(0);
-    store.set_mood(Mood::Hangs);
+    store.set_mode(StoreMode::Hangs);
     term.wait_until_over();
-    store.set_mood(Mood::Works);
+    store.set_mode(StoreMode::Works);
     running.await_term(1);
     assert_eq!(running.stop(), Finish::Stopped);
 }
@@ -245,14 +254,14 @@ fn late_call_result_is_used() {
 #[test]
 fn nothing_is_written_before_workload_stopped() {
     let store = Store::default();
-    let mut running = run(&store, Habit::GoesOn);
+    let mut running = run(&store, CallbackMode::OutlastsTerm);
     let term = running.await_term(0);
-    store.set_mood(Mood::Fails(LockError::Unavailable("away".into())));
+    store.set_mode(StoreMode::Fails(LockError::Unavailable("away".into())));
     term.wait_until_over();
     let writes = store.writes().len();
-    store.set_mood(Mood::Works);
+    store.set_mode(StoreMode::Works);
     never_for(LEASE * 3 / 2, "it writes", || store.writes().len() > writes);
-    running.let_go.store(true, Ordering::SeqCst);
+    running.released.store(true, Ordering::SeqCst);
     running.await_term(1);
     assert_eq!(running.stop(), Finish::Stopped);
     assert_eq!(store.holder(), "");
@@ -261,7 +270,7 @@ fn nothing_is_written_before_workload_stopped() {
 #[test]
 fn stuck_workload_keeps_lease_until_timeout() {
     let store = Store::default();
-    let mut running = run(&store, Habit::GoesOn);
+    let mut running = run(&store, CallbackMode::OutlastsTerm);
     let term = running.await_term(0);
     let asked = Instant::now();
     running.handle.stop();
@@ -277,7 +286,7 @@ fn stuck_workload_keeps_lease_until_timeout() {
 #[test]
 fn early_return_does_not_end_term() {
     let store = Store::default();
-    let mut running = run(&store, Habit::ComesBack);
+    let mut running = run(&store, CallbackMode::ReturnsEarly);
     let term = running.await_term(0);
     let writes = store.writes().len();
     eventually("it renews", || store.writes().len() > writes + 3);
@@ -289,12 +298,12 @@ fn early_return_does_not_end_term() {
 #[test]
 fn blocking_callback_delays_nothing() {
     let store = Store::default();
-    let mut running = run(&store, Habit::BlocksOnNewLeader);
+    let mut running = run(&store, CallbackMode::BlocksOnNewLeader);
     let term = running.await_term(0);
     eventually("it renews", || store.writes().len() >= 4);
-    store.set_mood(Mood::Fails(LockError::Unavailable("away".into())));
+    store.set_mode(StoreMode::Fails(LockError::Unavailable("away".into())));
     term.wait_until_over();
-    store.set_mood(Mood::Works);
+    store.set_mode(StoreMode::Works);
     running.await_term(1);
     assert_eq!(running.stop(), Finish::Stopped);
     assert_eq!(store.holder(), "");
@@ -303,7 +312,7 @@ fn blocking_callback_delays_nothing() {
 #[test]
 fn panicking_callback_ends_nothing() {
     let store = Store::default();
-    let mut running = run(&store, Habit::Panics);
+    let mut running = run(&store, CallbackMode::Panics);
     running.await_term(0);
     eventually("it renews", || store.writes().len() >= 4);
     assert_eq!(running.handle.status().leading.unwrap().fencing_token, 0);
@@ -316,11 +325,11 @@ fn panicking_callback_ends_nothing() {
 #[test]
 fn panicking_lock_counts_as_failure() {
     let store = Store::default();
-    let mut running = run(&store, Habit::Works);
+    let mut running = run(&store, CallbackMode::Works);
     let term = running.await_term(0);
-    store.set_mood(Mood::Panics);
+    store.set_mode(StoreMode::Panics);
     term.wait_until_over();
-    store.set_mood(Mood::Works);
+    store.set_mode(StoreMode::Works);
     running.await_term(1);
     assert_eq!(running.stop(), Finish::Stopped);
 }
@@ -328,7 +337,7 @@ fn panicking_lock_counts_as_failure() {
 #[test]
 fn concurrent_stops_release_once() {
     let store = Store::default();
-    let mut running = run(&store, Habit::Works);
+    let mut running = run(&store, CallbackMode::Works);
     running.await_term(0);
     thread::scope(|scope| {
         for _ in 0..100 {
@@ -349,7 +358,7 @@ fn concurrent_stops_release_once() {
 #[test]
 fn election_stopped_before_run_never_leads() {
     let store = Store::default();
-    let (election, running) = prepare(config("me"), &store, Habit::Works);
+    let (election, running) = prepare(config("me"), &store, CallbackMode::Works);
     let (done, stopped) = channel();
     let handle = running.handle.clone();
     // More often than the event queue is long.
@@ -369,7 +378,7 @@ fn election_stopped_before_run_never_leads() {
 #[test]
 fn election_can_be_dropped_before_run() {
     let store = Store::default();
-    let (election, running) = prepare(config("me"), &store, Habit::Works);
+    let (election, running) = prepare(config("me"), &store, CallbackMode::Works);
     drop(election);
     running.handle.stop();
     assert_eq!(running.handle.check(LEASE), Ok(()));
@@ -379,7 +388,7 @@ fn election_can_be_dropped_before_run() {
 #[test]
 fn election_runs_without_handle() {
     let store = Store::default();
-    let (election, running) = prepare(config("me"), &store, Habit::Works);
+    let (election, running) = prepare(config("me"), &store, CallbackMode::Works);
     let handle = election.handle();
     drop(handle);
     let thread = thread::spawn(|| election.run());
@@ -392,7 +401,7 @@ fn election_runs_without_handle() {
 #[test]
 fn concurrent_health_checks_succeed() {
     let store = Store::default();
-    let mut running = run(&store, Habit::Works);
+    let mut running = run(&store, CallbackMode::Works);
     let until = Instant::now() + Duration::from_secs(2);
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -422,21 +431,21 @@ fn refusals() -> [LockError; 3] {
 fn permanent_error_ends_only_first_read() {
     for error in refusals() {
         let store = Store::default();
-        store.set_mood(Mood::Fails(error.clone()));
-        match run(&store, Habit::Works).ending() {
-            Err(ElectionError::Lock(told)) => assert_eq!(told, error),
+        store.set_mode(StoreMode::Fails(error.clone()));
+        match run(&store, CallbackMode::Works).ending() {
+            Err(ElectionError::Lock(reported)) => assert_eq!(reported, error),
             other => panic!("{other:?}"),
         }
         assert_eq!(store.calls(), 1);
 
-        store.set_mood(Mood::Works);
-        let mut running = run(&store, Habit::Works);
+        store.set_mode(StoreMode::Works);
+        let mut running = run(&store, CallbackMode::Works);
         let term = running.await_term(0);
-        store.set_mood(Mood::Fails(error));
+        store.set_mode(StoreMode::Fails(error));
         term.wait_until_over();
         let calls = store.calls();
         eventually("it tries on", || store.calls() > calls + 3);
-        store.set_mood(Mood::Works);
+        store.set_mode(StoreMode::Works);
         running.await_term(1);
         assert_eq!(running.stop(), Finish::Stopped);
     }
@@ -446,9 +455,9 @@ fn permanent_error_ends_only_first_read() {
 fn two_refused_first_writes_end_election() {
     for error in refusals() {
         let store = Store::default();
-        store.set_mood(Mood::RefusesWrites(error.clone()));
-        match run(&store, Habit::Works).ending() {
-            Err(ElectionError::Lock(told)) => assert_eq!(told, error),
+        store.set_mode(StoreMode::RefusesWrites(error.clone()));
+        match run(&store, CallbackMode::Works).ending() {
+            Err(ElectionError::Lock(reported)) => assert_eq!(reported, error),
             other => panic!("{other:?}"),
         }
     }
@@ -457,10 +466,10 @@ fn two_refused_first_writes_end_election() {
 #[test]
 fn unavailable_store_at_start_is_retried() {
     let store = Store::default();
-    store.set_mood(Mood::Fails(LockError::Unavailable("away".into())));
-    let mut running = run(&store, Habit::Works);
+    store.set_mode(StoreMode::Fails(LockError::Unavailable("away".into())));
+    let mut running = run(&store, CallbackMode::Works);
     eventually("it tries on", || store.calls() > 5);
-    store.set_mood(Mood::Works);
+    store.set_mode(StoreMode::Works);
     running.await_term(0);
     assert_eq!(running.stop(), Finish::Stopped);
 }
@@ -472,9 +481,9 @@ fn lost_lease_ends_election_if_configured() {
         exit_on_lost_lease: true,
         ..config("me")
     };
-    let mut running = run_with(config, &store, Habit::Works);
+    let mut running = run_with(config, &store, CallbackMode::Works);
     let term = running.await_term(0);
-    store.set_mood(Mood::Fails(LockError::Unavailable("away".into())));
+    store.set_mode(StoreMode::Fails(LockError::Unavailable("away".into())));
     assert_eq!(running.ending().unwrap(), Finish::LostLease);
     assert!(term.is_over());
 }
@@ -483,7 +492,7 @@ fn lost_lease_ends_election_if_configured() {
 fn one_of_several_candidates_leads() {
     let store = Store::default();
     let mut running: Vec<_> = ["a", "b", "c"]
-        .map(|name| run_with(config(name), &store, Habit::Works))
+        .map(|name| run_with(config(name), &store, CallbackMode::Works))
         .into();
     for round in 0..3 {
         let leads = |one: &Running| one.handle.status().leading.is_some();

@@ -40,7 +40,7 @@ cargo_for() {
   esac
 }
 
-# result COMMAND LOG: builds and runs a command in the copy. Prints what became of it.
+# result COMMAND LOG: builds and runs a command in the copy. Prints its result.
 result() {
   local code=0
   cargo_for "$1" || { echo 'no command'; return; }

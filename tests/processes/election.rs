@@ -1,6 +1,6 @@
 //! Tests `elector run` as processes that share a gist: election, crash, shutdown, freeze.
 
-use crate::support::process::{Elector, LEASE, World, await_one_leading};
+use crate::support::process::{Elector, Fixture, LEASE, await_one_leading};
 use crate::support::{eventually, never_for};
 use nix::sys::signal::Signal;
 
@@ -12,47 +12,47 @@ fn hails(electors: &[&Elector], leader: &str) {
 
 #[test]
 fn three_candidates_elect_one() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let names = ["napoleon", "cleopatra", "hannibal"];
-    let electors = names.map(|name| world.start(name));
+    let electors = names.map(|name| fixture.start(name));
     let leader = await_one_leading(&electors.each_ref());
     let others: Vec<_> = (0..3).filter(|&n| n != leader).collect();
     for &other in &others {
         hails(&[&electors[other]], names[leader]);
     }
     // Longer than a lease, so that it must renew.
-    never_for(LEASE * 3 / 2, "somebody else leads", || {
+    never_for(LEASE * 3 / 2, "another candidate leads", || {
         others.iter().any(|&n| electors[n].leads().is_some())
     });
     assert_eq!(electors[leader].leads(), Some(0));
-    assert_eq!(world.holder(), names[leader]);
+    assert_eq!(fixture.holder(), names[leader]);
 }
 
 #[test]
 fn killed_leader_is_replaced() {
-    let world = World::new();
-    let mut first = world.start_leader("first");
-    let others = [world.start("second"), world.start("third")];
+    let fixture = Fixture::new();
+    let mut first = fixture.start_leader("first");
+    let others = [fixture.start("second"), fixture.start("third")];
     hails(&others.each_ref(), "first");
     first.kill();
     let next = await_one_leading(&others.each_ref());
     assert_eq!(others[next].leads(), Some(1));
-    let back = world.start("first");
+    let back = fixture.start("first");
     hails(&[&back], ["second", "third"][next]);
 }
 
 #[test]
 fn signal_releases_lease() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let world = World::new();
-        let mut first = world.start_leader("first");
-        let second = world.start("second");
+        let fixture = Fixture::new();
+        let mut first = fixture.start_leader("first");
+        let second = fixture.start("second");
         hails(&[&second], "first");
         first.signal(signal);
         assert_eq!(first.await_exit(), Some(0), "{}", first.text());
         assert!(first.has_logged("released"), "{}", first.text());
         assert_eq!(first.count_logged("workload_stopped"), 1);
-        let records = world.records();
+        let records = fixture.records();
         let release = records.iter().find(|record| record["holderIdentity"] == "");
         let release = release.expect("the lease was given back");
         assert_eq!(release["leaderTransitions"], 0);
@@ -62,11 +62,11 @@ fn signal_releases_lease() {
 
 #[test]
 fn unreleased_lease_is_waited_for() {
-    let world = World::new();
-    let start = world.elector("first").with("RELEASE_ON_CANCEL", "false");
-    let mut first = world.spawn(start);
+    let fixture = Fixture::new();
+    let start = fixture.elector("first").with("RELEASE_ON_CANCEL", "false");
+    let mut first = fixture.spawn(start);
     first.await_leading();
-    let second = world.start("second");
+    let second = fixture.start("second");
     hails(&[&second], "first");
     first.leave();
     assert_eq!(
@@ -75,31 +75,31 @@ fn unreleased_lease_is_waited_for() {
         "{}",
         first.text()
     );
-    assert_eq!(world.holder(), "first");
+    assert_eq!(fixture.holder(), "first");
     assert_eq!(second.await_leading(), 1);
 }
 
 #[test]
 fn stopped_standby_writes_nothing() {
-    let world = World::new();
-    let first = world.start_leader("first");
-    let mut second = world.start("second");
+    let fixture = Fixture::new();
+    let first = fixture.start_leader("first");
+    let mut second = fixture.start("second");
     hails(&[&second], "first");
     second.leave();
     assert!(!second.has_logged("released"));
-    assert_eq!(world.holder(), "first");
+    assert_eq!(fixture.holder(), "first");
     assert!(first.leads().is_some());
 }
 
 #[test]
 fn second_signal_exits_with_1() {
-    let world = World::new();
+    let fixture = Fixture::new();
     // The next renewal is far away, so that the fault hits the release.
-    let start = world.elector("first").with("RENEW_DEADLINE", "20s");
+    let start = fixture.elector("first").with("RENEW_DEADLINE", "20s");
     let start = start.with("LEASE_DURATION", "30s");
-    let mut first = world.spawn(start);
+    let mut first = fixture.spawn(start);
     first.await_leading();
-    world.set_faults(r#"{"hang_writes":1,"hang_reads":1}"#);
+    fixture.set_faults(r#"{"hang_writes":1,"hang_reads":1}"#);
     first.signal(Signal::SIGTERM);
     first.await_logged("stopping");
     first.await_logged("workload_stopped");
@@ -112,11 +112,11 @@ fn second_signal_exits_with_1() {
 
 #[test]
 fn thawed_leader_has_lost_lease() {
-    let world = World::new();
-    let first = world.start_leader("first");
-    let second = world.start("second");
+    let fixture = Fixture::new();
+    let first = fixture.start_leader("first");
+    let second = fixture.start("second");
     hails(&[&second], "first");
-    world.passed_over.set(true);
+    fixture.passed_over.set(true);
     first.freeze();
     assert_eq!(second.await_leading(), 1);
     first.signal(Signal::SIGCONT);
@@ -129,9 +129,9 @@ fn thawed_leader_has_lost_lease() {
 
 #[test]
 fn thawed_sole_candidate_begins_new_term() {
-    let world = World::new();
-    let first = world.start_leader("first");
-    world.passed_over.set(true);
+    let fixture = Fixture::new();
+    let first = fixture.start_leader("first");
+    fixture.passed_over.set(true);
     first.freeze();
     let frozen_until = std::time::Instant::now() + LEASE;
     eventually("its lease has run out", || {
@@ -144,8 +144,8 @@ fn thawed_sole_candidate_begins_new_term() {
 
 #[test]
 fn one_of_two_namesakes_leads() {
-    let world = World::new();
-    let mut twins = [world.start("twin"), world.start("twin")];
+    let fixture = Fixture::new();
+    let mut twins = [fixture.start("twin"), fixture.start("twin")];
     let leader = await_one_leading(&twins.each_ref());
     never_for(LEASE * 3 / 2, "both lead", || {
         twins[1 - leader].leads().is_some()
@@ -156,23 +156,25 @@ fn one_of_two_namesakes_leads() {
 
 #[test]
 fn unread_standard_error_delays_nothing() {
-    let world = World::new();
-    let start = world.elector("first").with("RUST_LOG", "trace,ureq=trace");
-    let mut first = world.spawn(start.with_unread_stderr());
-    world.await_holder("first");
-    let renewals = world.records().len();
+    let fixture = Fixture::new();
+    let start = fixture
+        .elector("first")
+        .with("RUST_LOG", "trace,ureq=trace");
+    let mut first = fixture.spawn(start.with_unread_stderr());
+    fixture.await_holder("first");
+    let renewals = fixture.records().len();
     // Far more than a pipe holds (64 KiB).
     eventually("it renews on and on", || {
-        world.records().len() > renewals + 8
+        fixture.records().len() > renewals + 8
     });
-    world.set_faults(r#"{"outage":true}"#);
-    let second = world.start("second");
+    fixture.set_faults(r#"{"outage":true}"#);
+    let second = fixture.start("second");
     never_for(LEASE * 2, "the service is used", || {
-        world.holder() != "first"
+        fixture.holder() != "first"
     });
-    world.set_faults("{}");
-    eventually("somebody leads after the outage", || {
-        world.record()["leaderTransitions"] == 1
+    fixture.set_faults("{}");
+    eventually("a candidate leads after the outage", || {
+        fixture.record()["leaderTransitions"] == 1
     });
     first.signal(Signal::SIGTERM);
     assert_eq!(first.await_exit(), Some(0));
@@ -181,33 +183,33 @@ fn unread_standard_error_delays_nothing() {
 
 #[test]
 fn closed_standard_error_changes_nothing() {
-    let world = World::new();
-    let mut first = world.spawn(world.elector("first").with_closed_stderr());
-    world.await_holder("first");
-    let renewals = world.records().len();
-    eventually("it renews", || world.records().len() > renewals + 3);
+    let fixture = Fixture::new();
+    let mut first = fixture.spawn(fixture.elector("first").with_closed_stderr());
+    fixture.await_holder("first");
+    let renewals = fixture.records().len();
+    eventually("it renews", || fixture.records().len() > renewals + 3);
     first.signal(Signal::SIGTERM);
     assert_eq!(first.await_exit(), Some(0));
-    assert_eq!(world.holder(), "");
+    assert_eq!(fixture.holder(), "");
 }
 
 #[test]
 fn deposed_leader_exits_1_if_configured() {
-    let world = World::new();
-    let start = world.elector("first").with("EXIT_ON_LOST_LEASE", "true");
-    let mut first = world.spawn(start);
+    let fixture = Fixture::new();
+    let start = fixture.elector("first").with("EXIT_ON_LOST_LEASE", "true");
+    let mut first = fixture.spawn(start);
     first.await_leading();
-    world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":5}"#);
+    fixture.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":5}"#);
     lost_its_lease(&mut first);
 }
 
 #[test]
 fn outage_exits_with_1_if_configured() {
-    let world = World::new();
-    let start = world.elector("first").with("EXIT_ON_LOST_LEASE", "true");
-    let mut first = world.spawn(start);
+    let fixture = Fixture::new();
+    let start = fixture.elector("first").with("EXIT_ON_LOST_LEASE", "true");
+    let mut first = fixture.spawn(start);
     first.await_leading();
-    world.set_faults(r#"{"outage":true}"#);
+    fixture.set_faults(r#"{"outage":true}"#);
     lost_its_lease(&mut first);
 }
 

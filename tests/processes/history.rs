@@ -1,21 +1,21 @@
-//! `elector history` as a process: after real elections, and when it is stopped early.
+//! `elector history` as a process: after real elections, and with too few requests.
 
 use std::process::{Command, Output, Stdio};
 
 use crate::support::eventually;
-use crate::support::process::{TIMES, TOKEN, World};
+use crate::support::process::{Fixture, TIMES, TOKEN};
 use crate::support::wire::{exchange, request};
 use serde_json::Value;
 
-fn command(world: &World, args: &[&str]) -> Command {
+fn command(fixture: &Fixture, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
     command
         .arg("history")
         .args(args)
         .env_clear()
         .envs(TIMES)
-        .env("GIST_ID", &world.gist)
-        .env("GITHUB_API_URL", world.service.url())
+        .env("GIST_ID", &fixture.gist)
+        .env("GITHUB_API_URL", fixture.service.url())
         .env("GITHUB_API_TOKEN", TOKEN)
         .stdin(Stdio::null());
     command
@@ -34,13 +34,13 @@ fn said(command: &mut Command) -> (Option<i32>, String, String) {
     (status.code(), out, err)
 }
 
-fn json(world: &World) -> Value {
-    let (code, out, err) = said(&mut command(world, &["--json"]));
+fn json(fixture: &Fixture) -> Value {
+    let (code, out, err) = said(&mut command(fixture, &["--json"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     serde_json::from_str(&out).unwrap()
 }
 
-/// Who led, with which token, and how it ended.
+/// Holder, fencing token and end of a term.
 fn terms(history: &Value) -> Vec<(String, u64, String)> {
     let terms = history["terms"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -59,25 +59,25 @@ fn term(holder: &str, token: u64, end: &str) -> (String, u64, String) {
 
 #[test]
 fn history_matches_real_elections() {
-    let world = World::new();
-    let mut first = world.start_leader("napoleon");
-    let mut second = world.start("cleopatra");
+    let fixture = Fixture::new();
+    let mut first = fixture.start_leader("napoleon");
+    let mut second = fixture.start("cleopatra");
     second.await_observed("napoleon");
     first.leave();
     second.await_leading();
-    let renewals = world.records().len() + 5;
-    eventually("it renews", || world.records().len() >= renewals);
+    let renewals = fixture.records().len() + 5;
+    eventually("it renews", || fixture.records().len() >= renewals);
     second.kill();
-    let third = world.start("hannibal");
+    let third = fixture.start("hannibal");
     third.await_leading();
     eventually("it is confirmed", || {
-        let last = world.records().into_iter().rev().take(2);
+        let last = fixture.records().into_iter().rev().take(2);
         last.filter(|record| record["holderIdentity"] == "hannibal")
             .count()
             == 2
     });
 
-    let history = json(&world);
+    let history = json(&fixture);
     let expected = [
         term("napoleon", 0, "released"),
         term("cleopatra", 1, "expired"),
@@ -90,56 +90,56 @@ fn history_matches_real_elections() {
         assert_eq!(term["confirmed"], true, "{term:#}");
         assert_eq!(term["fromSettled"], true, "{term:#}");
     }
-    let (code, out, err) = said(&mut command(&world, &[]));
+    let (code, out, err) = said(&mut command(&fixture, &[]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     for part in ["released", "expired", "still alive", "napoleon"] {
         assert!(out.contains(part), "{part} in\n{out}");
     }
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
-    assert!(!out.contains('\u{1b}'), "no colours where nobody sees them");
+    assert!(!out.contains('\u{1b}'), "no colours without a terminal");
 
-    // A person ends the term.
+    // An operator ends the term.
     drop(third);
-    world.put(r#"{"holderIdentity":"","leaseDurationSeconds":5,"leaderTransitions":2}"#);
-    let last = terms(&json(&world)).pop().unwrap();
+    fixture.put(r#"{"holderIdentity":"","leaseDurationSeconds":5,"leaderTransitions":2}"#);
+    let last = terms(&json(&fixture)).pop().unwrap();
     assert_eq!(last, term("hannibal", 2, "deposed"));
 }
 
-/// A gist in which a leader led for a while.
-fn led() -> World {
-    let world = World::new();
-    let mut leader = world.start_leader("napoleon");
-    eventually("there is a history", || world.records().len() > 6);
+/// Returns a fixture with some renewals of a leader that was killed.
+fn led() -> Fixture {
+    let fixture = Fixture::new();
+    let mut leader = fixture.start_leader("napoleon");
+    eventually("there is a history", || fixture.records().len() > 6);
     leader.kill();
-    world
+    fixture
 }
 
 #[test]
 fn too_few_requests_are_reported() {
-    let world = led();
-    let (code, out, err) = said(&mut command(&world, &["--requests", "2"]));
+    let fixture = led();
+    let (code, out, err) = said(&mut command(&fixture, &["--requests", "2"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     for part in ["Stopped after 2 requests", "--requests 6", "not settled"] {
         assert!(out.contains(part), "{part} in\n{out}");
     }
-    let (code, out, _) = said(&mut command(&world, &["--requests", "50"]));
+    let (code, out, _) = said(&mut command(&fixture, &["--requests", "50"]));
     assert_eq!(code, Some(0));
     assert!(!out.contains("Stopped"), "{out}");
 }
 
 #[test]
 fn rate_limit_ends_scan_early() {
-    let world = led();
-    // Two requests are left of the hour's.
-    world.set_faults(r#"{"primary_limit":5000}"#);
-    let address = world.service.url();
+    let fixture = led();
+    // Leaves two requests of the rate limit.
+    fixture.set_faults(r#"{"primary_limit":5000}"#);
+    let address = fixture.service.url();
     let address = address.strip_prefix("http://").unwrap().parse().unwrap();
     let token = format!("Bearer {TOKEN}");
     let asked = request("GET", "/rate_limit", &[("Authorization", &token)], "");
     let used = exchange(address, asked).unwrap().json()["rate"]["used"].as_u64();
     let limit = used.unwrap() + 2;
-    world.set_faults(&format!(r#"{{"primary_limit":{limit}}}"#));
-    let (code, out, err) = said(&mut command(&world, &[]));
+    fixture.set_faults(&format!(r#"{{"primary_limit":{limit}}}"#));
+    let (code, out, err) = said(&mut command(&fixture, &[]));
     assert_eq!(code, Some(1));
     for part in ["rate limited", "retry in", " UTC\n"] {
         assert!(err.contains(part), "{part} in {err}");
@@ -151,21 +151,21 @@ fn rate_limit_ends_scan_early() {
 
 #[test]
 fn errors_name_fix() {
-    let world = World::with_files(&[("a.json", "{}"), ("b.json", "{}")]);
-    let (code, out, err) = said(&mut command(&world, &[]));
+    let fixture = Fixture::with_files(&[("a.json", "{}"), ("b.json", "{}")]);
+    let (code, out, err) = said(&mut command(&fixture, &[]));
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(err.contains("GIST_FILE"), "{err}");
-    let (code, _, err) = said(command(&world, &[]).env("GIST_ID", "gone"));
+    let (code, _, err) = said(command(&fixture, &[]).env("GIST_ID", "gone"));
     assert_eq!(code, Some(1));
     assert!(err.contains("no such gist"), "{err}");
-    let (code, _, err) = said(command(&world, &[]).env_remove("GIST_ID"));
+    let (code, _, err) = said(command(&fixture, &[]).env_remove("GIST_ID"));
     assert_eq!(code, Some(2));
     assert!(err.contains("GIST_ID is not set"), "{err}");
-    let (code, _, err) = said(&mut command(&world, &["--jsno"]));
+    let (code, _, err) = said(&mut command(&fixture, &["--jsno"]));
     assert_eq!(code, Some(2));
     assert!(err.contains("did you mean `--json`?"), "{err}");
     let full = std::fs::File::create("/dev/full").unwrap();
-    let mut history = command(&world, &[]);
+    let mut history = command(&fixture, &[]);
     history.env("GIST_FILE", "a.json").stdout(full);
     let status = history.stderr(Stdio::null()).status().unwrap();
     assert_eq!(status.code(), Some(1));

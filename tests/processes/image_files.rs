@@ -1,5 +1,4 @@
-//! The files that the image is made by: what one of them says twice is the same, and what both of
-//! Docker's builders take is all that they use.
+//! The files from which the image is built.
 
 use std::fs;
 use std::path::Path;
@@ -8,14 +7,14 @@ fn read(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// The instructions of a Dockerfile, without comments.
+/// Returns the instructions of a Dockerfile, without comments.
 fn instructions(file: &str) -> Vec<String> {
     let lines = file.lines().map(str::trim_end);
     let lines = lines.filter(|line| !line.is_empty() && !line.trim_start().starts_with('#'));
     lines.map(str::to_owned).collect()
 }
 
-/// What stands from the empty image on, but for where the program comes from.
+/// Returns the final stage, without the source of the program.
 fn final_stage(file: &str) -> Vec<String> {
     let all = instructions(file);
     let start = all.iter().rposition(|line| line == "FROM scratch").unwrap();
@@ -48,7 +47,7 @@ fn both_dockerfiles_build_same_image() {
 fn dockerfiles_need_no_buildkit() {
     for name in ["Dockerfile", "hack/Dockerfile.local"] {
         let text = read(name);
-        // A directive counts in the first lines, whatever its case.
+        // A directive counts in the first lines, in upper or lower case.
         let first = text.lines().next().unwrap().to_lowercase();
         assert!(!first.replace(' ', "").starts_with("#syntax="), "{name}");
         for line in instructions(&text) {
@@ -69,7 +68,7 @@ fn builder_image_is_pinned_by_digest() {
     assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()));
 }
 
-/// A file that the build needs and that is not sent to the engine would only be missed there.
+/// Without this test, only a build with an engine would show that a file is missing.
 #[test]
 fn build_context_holds_needed_files_only() {
     let text = read(".dockerignore");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::support::process::{LEASE, TOKEN, World, await_one_leading};
+use crate::support::process::{Fixture, LEASE, TOKEN, await_one_leading};
 use crate::support::wire::{exchange, request};
 use crate::support::{eventually, never_for};
 use serde_json::{Value, json};
@@ -25,12 +25,12 @@ struct Legacy {
 }
 
 impl Legacy {
-    fn start(world: &World, name: &'static str) -> Legacy {
-        let address = world.service.url();
+    fn start(fixture: &Fixture, name: &'static str) -> Legacy {
+        let address = fixture.service.url();
         let mut candidate = Candidate {
             name,
             address: address.strip_prefix("http://").unwrap().parse().unwrap(),
-            path: format!("/gists/{}", world.gist),
+            path: format!("/gists/{}", fixture.gist),
             observed: None,
         };
         let killed = Arc::new(AtomicBool::new(false));
@@ -159,15 +159,15 @@ fn took_over_in_time(renewed: Instant) {
 
 #[test]
 fn both_kinds_lead_in_turn() {
-    let world = World::new();
-    let legacy = Legacy::start(&world, "legacy");
+    let fixture = Fixture::new();
+    let legacy = Legacy::start(&fixture, "legacy");
     assert_eq!(legacy.await_leading(), 0);
-    let mut ours = [world.start("one"), world.start("two")];
+    let mut ours = [fixture.start("one"), fixture.start("two")];
     for elector in &ours {
         elector.await_observed("legacy");
     }
     never_for(LEASE * 3 / 2, "the living leader is deposed", || {
-        world.holder() != "legacy"
+        fixture.holder() != "legacy"
     });
 
     let last = legacy.kill();
@@ -175,7 +175,7 @@ fn both_kinds_lead_in_turn() {
     took_over_in_time(last);
     assert_eq!(ours[leader].leads(), Some(1));
 
-    let legacy = Legacy::start(&world, "legacy two");
+    let legacy = Legacy::start(&fixture, "legacy two");
     never_for(LEASE * 3 / 2, "ours is deposed", || {
         ours[leader].leads().is_none() || legacy.renewed().is_some()
     });
@@ -183,40 +183,40 @@ fn both_kinds_lead_in_turn() {
     ours[leader].kill();
     assert!(legacy.await_leading() >= 2);
 
-    let mut third = world.start("three");
+    let mut third = fixture.start("three");
     third.await_observed("legacy two");
     let last = legacy.kill();
     let token = third.await_leading();
     took_over_in_time(last);
     assert!(token >= 3);
 
-    let legacy = Legacy::start(&world, "legacy three");
+    let legacy = Legacy::start(&fixture, "legacy three");
     third.leave();
     assert!(legacy.await_leading() > token);
-    tokens_never_fell(&world);
+    tokens_never_fell(&fixture);
 }
 
 /// Both kinds wait for the same lease, and exactly one acquires it.
 #[test]
 fn one_of_both_kinds_acquires_lease() {
-    let world = World::new();
-    let mut first = world.start_leader("first");
-    let second = world.start("second");
+    let fixture = Fixture::new();
+    let mut first = fixture.start_leader("first");
+    let second = fixture.start("second");
     second.await_observed("first");
-    let legacy = Legacy::start(&world, "legacy");
+    let legacy = Legacy::start(&fixture, "legacy");
     first.kill();
     eventually("one of them leads", || {
         second.leads().is_some() || legacy.renewed().is_some()
     });
-    let records = world.records().len();
-    eventually("it goes on", || world.records().len() > records + 4);
-    let holder = world.holder();
+    let records = fixture.records().len();
+    eventually("it continues", || fixture.records().len() > records + 4);
+    let holder = fixture.holder();
     assert_eq!(second.leads().is_some(), holder == "second", "{holder}");
-    tokens_never_fell(&world);
+    tokens_never_fell(&fixture);
 }
 
-fn tokens_never_fell(world: &World) {
-    let records = world.records();
+fn tokens_never_fell(fixture: &Fixture) {
+    let records = fixture.records();
     let tokens: Vec<_> = records
         .iter()
         .filter_map(|record| record["leaderTransitions"].as_u64())

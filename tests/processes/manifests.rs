@@ -1,7 +1,7 @@
-//! The committed manifests against the program that they start: settings, ports, versions, times.
+//! The committed manifests compared with the program: settings, ports, versions, times.
 //!
-//! Only the files are read here. That they are what the chart renders, fit Kubernetes' schemas and work in
-//! a cluster is the business of `hack/test-chart.sh`.
+//! These tests only read the files. `hack/test-chart.sh` tests that the chart renders them, that they match
+//! Kubernetes' schemas, and that they work in a cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(whole).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The object of this kind in a file with several.
+/// Returns the object of this kind in a file with several.
 fn object(path: &str, kind: &str) -> String {
     let text = read(path);
     let objects: Vec<&str> = text
@@ -30,7 +30,7 @@ fn object(path: &str, kind: &str) -> String {
     objects[0].to_owned()
 }
 
-/// What stands behind `key: ` in the only line that has it, without quotes.
+/// Returns the value of `key: ` in the only line that has it, without quotes.
 fn value<'a>(text: &'a str, key: &str) -> &'a str {
     let found: Vec<&str> = values(text, key);
     assert_eq!(found.len(), 1, "`{key}` stands there once:\n{text}");
@@ -47,7 +47,7 @@ fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// The entries of a ConfigMap: settings and their values.
+/// Returns the entries of a ConfigMap: settings and their values.
 fn entries(path: &str) -> BTreeMap<String, String> {
     let map = object(path, "ConfigMap");
     let (_, data) = map.split_once("\ndata:\n").unwrap();
@@ -60,7 +60,7 @@ fn entries(path: &str) -> BTreeMap<String, String> {
     entries
 }
 
-/// The names of the settings, as the program lists them.
+/// Returns the names of the settings, as the program lists them.
 fn settings() -> BTreeSet<String> {
     let help = Command::new(env!("CARGO_BIN_EXE_elector"))
         .arg("--help")
@@ -77,7 +77,7 @@ fn settings() -> BTreeSet<String> {
     names
 }
 
-/// The names of the variables that a Deployment sets, without `ELECTOR_`.
+/// Returns the names of the variables that a Deployment sets, without `ELECTOR_`.
 fn variables(path: &str) -> BTreeSet<String> {
     let deployment = object(path, "Deployment");
     let names = values(&deployment, "name").into_iter();
@@ -132,20 +132,20 @@ fn deployed_settings_lack_only_cluster_values() {
     }
 }
 
-/// Those that the chart does not take among its settings, because they come from somewhere else.
+/// Settings that the chart does not accept, because they come from elsewhere.
 const FROM_ELSEWHERE: &[&str] = &[
-    // One cluster's own.
+    // From the cluster.
     "CLUSTER_NAME",
     "GIST_ID",
     "GITHUB_API_URL",
-    // The pod's.
+    // From the pod.
     "POD_NAME",
     "POD_NAMESPACE",
-    // Secrets.
+    // From a Secret.
     "GITHUB_API_TOKEN",
     "GITHUB_API_TOKEN_FILE",
     "WEBHOOK_URL",
-    // What the way of deploying decides.
+    // Determined by the kind of deployment.
     "HTTP_ADDR",
     "READY_WHEN",
     "STOP_TIMEOUT",
@@ -202,8 +202,8 @@ fn versions_match_the_package() {
     );
 }
 
-/// The ports that a policy lets out.
-fn let_out(policy: &str) -> BTreeSet<(String, u16)> {
+/// Returns the ports that a policy allows for egress.
+fn egress_ports(policy: &str) -> BTreeSet<(String, u16)> {
     let (_, egress) = policy.split_once("\n  egress:\n").unwrap();
     let ports = egress
         .lines()
@@ -229,7 +229,7 @@ fn egress_allows_dns_and_https_only() {
     let expected = ports(&[("UDP", 53), ("TCP", 53), ("TCP", 443)]);
     for path in DEPLOYMENTS {
         let policy = object(path, "NetworkPolicy");
-        assert_eq!(let_out(&policy), expected, "{path}");
+        assert_eq!(egress_ports(&policy), expected, "{path}");
         assert_eq!(value(&policy, "policyTypes"), "[Ingress, Egress]");
     }
 }
@@ -242,8 +242,11 @@ fn demonstration_policy_allows_gist_server_port() {
         .find_map(|line| line.trim().strip_prefix("GIST_SERVER_PORT="))
         .expect("hack/lib.sh says at which port the gist service listens");
     let policy = object(GIST_SERVER, "NetworkPolicy");
-    assert_eq!(let_out(&policy), ports(&[("TCP", port.parse().unwrap())]));
-    // It is for the same pods.
+    assert_eq!(
+        egress_ports(&policy),
+        ports(&[("TCP", port.parse().unwrap())])
+    );
+    // It must select the same pods.
     let selected = |policy: &str| {
         let (_, rest) = policy.split_once("podSelector:").unwrap();
         rest.split_once("policyTypes").unwrap().0.to_owned()
@@ -267,7 +270,8 @@ fn scripts_create_what_manifests_need() {
     }
 }
 
-/// Who deploys the examples beside each other, and beside the elector alone, holds several elections.
+/// The examples can be deployed beside each other and beside the plain elector, because each names another
+/// ConfigMap, which names the gist.
 #[test]
 fn deployments_have_separate_config_maps() {
     let maps = DEPLOYMENTS.map(|path| {
@@ -295,7 +299,7 @@ fn every_container_is_hardened() {
             ("memory", ""),
         ] {
             let found = values(&deployment, key);
-            // Memory is requested and limited.
+            // Memory has a request and a limit.
             let times = if key == "memory" { 2 } else { 1 };
             assert_eq!(found.len(), containers * times, "{path}: {key}");
             let alike = |value: &&str| expected.is_empty() || *value == expected;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::operating::command::{Run, ours};
-use crate::support::process::{Elector, LEASE, World};
+use crate::support::process::{Elector, Fixture, LEASE};
 use crate::support::{eventually, for_each, never_for};
 use serde_json::{Value, json};
 
-fn refused(world: &World) -> String {
-    let mut elector = world.start("first");
+fn refused(fixture: &Fixture) -> String {
+    let mut elector = fixture.start("first");
     assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
     elector.text()
 }
@@ -16,90 +16,90 @@ fn refused(world: &World) -> String {
 #[test]
 fn file_with_other_text_is_refused() {
     for_each(&["dear diary", "[1,2]", "\"text\"", "17"], |text| {
-        let world = World::with_files(&[("leader.json", text)]);
-        let said = refused(&world);
+        let fixture = Fixture::with_files(&[("leader.json", text)]);
+        let said = refused(&fixture);
         for part in ["GIST_FILE", "elector init", "leader.json"] {
             assert!(said.contains(part), "{part} in {said}");
         }
-        assert_eq!(world.content(), *text);
+        assert_eq!(fixture.content(), *text);
     });
 }
 
 #[test]
 fn several_files_need_gist_file() {
-    let world = World::with_files(&[("a.json", "{}"), ("leader.json", "{}")]);
-    let said = refused(&world);
+    let fixture = Fixture::with_files(&[("a.json", "{}"), ("leader.json", "{}")]);
+    let said = refused(&fixture);
     for part in ["GIST_FILE", "a.json", "leader.json"] {
         assert!(said.contains(part), "{part} in {said}");
     }
-    let start = world.elector("second").with("GIST_FILE", "leader.json");
-    world.spawn(start).await_leading();
-    assert_eq!(world.holder(), "second");
+    let start = fixture.elector("second").with("GIST_FILE", "leader.json");
+    fixture.spawn(start).await_leading();
+    assert_eq!(fixture.holder(), "second");
 }
 
 #[test]
 fn missing_or_blank_file_is_created() {
     for_each(&["\n", " \t ", "{}", "missing"], |content| {
-        let world = World::with_files(&[("other.txt", "something else")]);
+        let fixture = Fixture::with_files(&[("other.txt", "something else")]);
         if *content != "missing" {
-            world.put(content);
+            fixture.put(content);
         }
-        let start = world.elector("first").with("GIST_FILE", "leader.json");
-        let first = world.spawn(start);
+        let start = fixture.elector("first").with("GIST_FILE", "leader.json");
+        let first = fixture.spawn(start);
         assert_eq!(first.await_leading(), 0);
         assert_eq!(first.has_logged("file_created"), *content == "missing");
-        assert_eq!(world.holder(), "first");
-        let head = &world.service.history(&world.gist)[0];
+        assert_eq!(fixture.holder(), "first");
+        let head = &fixture.service.history(&fixture.gist)[0];
         assert_eq!(head.files["other.txt"], "something else");
     });
 }
 
 #[test]
 fn missing_file_beside_election_is_refused() {
-    let world = World::new();
-    world.start_leader("first").leave();
-    let records = world.records().len();
-    let start = world.elector("second").with("GIST_FILE", "leader.jsn");
-    let mut mistyped = world.spawn(start);
+    let fixture = Fixture::new();
+    fixture.start_leader("first").leave();
+    let records = fixture.records().len();
+    let start = fixture.elector("second").with("GIST_FILE", "leader.jsn");
+    let mut mistyped = fixture.spawn(start);
     assert_eq!(mistyped.await_exit(), Some(1), "{}", mistyped.text());
     let said = mistyped.text();
     let expected = format!(
         "gist {} has no file leader.jsn; its elections are in leader.json; create another one with \
          `elector init`",
-        world.gist
+        fixture.gist
     );
     assert!(said.contains(&expected), "{said}");
-    assert_eq!(world.records().len(), records);
+    assert_eq!(fixture.records().len(), records);
     // `elector init` creates another election beside it.
-    world.several_locks.set(true);
-    let init = Run::on(&world, &["init"]).with("GIST_FILE", "leader.jsn");
+    fixture.several_locks.set(true);
+    let init = Run::on(&fixture, &["init"]).with("GIST_FILE", "leader.jsn");
     let ran = init.ran();
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let start = world.elector("third").with("GIST_FILE", "leader.jsn");
-    world.spawn(start).await_leading();
+    let start = fixture.elector("third").with("GIST_FILE", "leader.jsn");
+    fixture.spawn(start).await_leading();
 }
 
 #[test]
 fn older_protocol_and_unnamed_file_warn() {
-    let world = World::new();
-    world.passed_over.set(true);
-    let mut record = ours(&world, "napoleon", 3);
+    let fixture = Fixture::new();
+    fixture.passed_over.set(true);
+    let mut record = ours(&fixture, "napoleon", 3);
     record["protocol"] = 0.into();
-    world.put(&record.to_string());
-    let first = world.start("first");
+    fixture.put(&record.to_string());
+    let first = fixture.start("first");
     first.await_logged("protocol_differs");
     let note = |number: u32| {
         let edit = |files: &mut BTreeMap<String, _>| {
             files.insert("notes.txt".into(), number.to_string());
         };
-        world.service.edit(&world.gist, edit).unwrap();
+        fixture.service.edit(&fixture.gist, edit).unwrap();
     };
     for number in 0..3 {
         note(number);
         first.await_logged("file_not_named");
-        let before = world.service.requests().total();
+        let before = fixture.service.requests().total();
         eventually("it reads the gist again", || {
-            world.service.requests().total() > before + 2
+            fixture.service.requests().total() > before + 2
         });
     }
     assert_eq!(first.count_logged("protocol_differs"), 1);
@@ -108,13 +108,13 @@ fn older_protocol_and_unnamed_file_warn() {
 
 #[test]
 fn different_lease_is_warned_about_once() {
-    let world = World::new();
-    let first = world.start_leader("first");
-    let start = world.elector("second").with("LEASE_DURATION", "7s");
-    let second = world.spawn(start);
+    let fixture = Fixture::new();
+    let first = fixture.start_leader("first");
+    let start = fixture.elector("second").with("LEASE_DURATION", "7s");
+    let second = fixture.spawn(start);
     second.await_logged("lease_differs");
-    let records = world.records().len();
-    eventually("it renews", || world.records().len() > records + 3);
+    let records = fixture.records().len();
+    eventually("it renews", || fixture.records().len() > records + 3);
     assert_eq!(second.count_logged("lease_differs"), 1, "{}", second.text());
     assert_eq!(second.last_logged("lease_differs").text("lease"), "5s");
     assert!(!first.has_logged("lease_differs"), "{}", first.text());
@@ -133,7 +133,7 @@ fn plain(record: &Value) -> String {
 type Files = BTreeMap<String, String>;
 
 /// Edit of the record, given the first record and the present one.
-struct Deed {
+struct ManualEdit {
     name: &'static str,
     act: fn(&mut Files, &Value, &Value),
 }
@@ -142,35 +142,35 @@ fn put(files: &mut Files, text: impl Into<String>) {
     files.insert("leader.json".into(), text.into());
 }
 
-const DEEDS: [Deed; 10] = [
-    Deed {
-        name: "spoilt",
+const EDITS: [ManualEdit; 10] = [
+    ManualEdit {
+        name: "corrupt",
         act: |files, _, _| put(files, "{\"holderIdentity\":\"fir"),
     },
-    Deed {
+    ManualEdit {
         name: "another text",
         act: |files, _, _| put(files, "[\"what is this?\"]"),
     },
-    Deed {
+    ManualEdit {
         name: "no record",
         act: |files, _, _| put(files, "{}"),
     },
-    Deed {
+    ManualEdit {
         name: "blanked",
         act: |files, _, _| put(files, "\n"),
     },
-    Deed {
+    ManualEdit {
         name: "renamed",
         act: |files, _, _| {
             let text = files.remove("leader.json").unwrap();
             files.insert("leader.json.bak".into(), text);
         },
     },
-    Deed {
+    ManualEdit {
         name: "deleted",
         act: |files, _, _| drop(files.remove("leader.json")),
     },
-    Deed {
+    ManualEdit {
         name: "cleared by hand",
         act: |files, _, now| {
             let mut record = now.clone();
@@ -178,15 +178,15 @@ const DEEDS: [Deed; 10] = [
             put(files, plain(&record));
         },
     },
-    Deed {
+    ManualEdit {
         name: "an old record pasted",
         act: |files, old, _| put(files, plain(old)),
     },
-    Deed {
-        name: "given to somebody",
+    ManualEdit {
+        name: "another holder",
         act: |files, _, _| put(files, json!({"holderIdentity": "me"}).to_string()),
     },
-    Deed {
+    ManualEdit {
         name: "a token beyond belief",
         act: |files, _, _| {
             let token = u64::MAX;
@@ -204,44 +204,44 @@ fn some_token(electors: &[&Elector]) -> Option<u64> {
 
 #[test]
 fn edited_record_leads_to_new_term() {
-    for_each(&DEEDS, |deed| {
-        let world = World::with_files(&[("leader.json", "{}"), ("other.txt", "stays")]);
-        let of = |name| world.elector(name).with("GIST_FILE", "leader.json");
+    for_each(&EDITS, |edit| {
+        let fixture = Fixture::with_files(&[("leader.json", "{}"), ("other.txt", "stays")]);
+        let of = |name| fixture.elector(name).with("GIST_FILE", "leader.json");
         // A second term, so that an older fencing token can be pasted.
-        let mut zeroth = world.spawn(of("zeroth"));
+        let mut zeroth = fixture.spawn(of("zeroth"));
         zeroth.await_leading();
-        let first = world.spawn(of("first"));
+        let first = fixture.spawn(of("first"));
         first.await_observed("zeroth");
         zeroth.leave();
-        assert_eq!(first.await_leading(), 1, "{}", deed.name);
-        let second = world.spawn(of("second"));
+        assert_eq!(first.await_leading(), 1, "{}", edit.name);
+        let second = fixture.spawn(of("second"));
         second.await_observed("first");
-        let old = world.records()[1].clone();
+        let old = fixture.records()[1].clone();
         assert_eq!(old["leaderTransitions"], 0);
-        let now = world.record();
-        let act = |files: &mut Files| (deed.act)(files, &old, &now);
-        world.service.edit(&world.gist, act).unwrap();
+        let now = fixture.record();
+        let act = |files: &mut Files| (edit.act)(files, &old, &now);
+        fixture.service.edit(&fixture.gist, act).unwrap();
         first.await_logged("workload_stopped");
-        eventually(deed.name, || some_token(&[&first, &second]) == Some(2));
-        assert_eq!(world.record()["leaderTransitions"], 2, "{}", deed.name);
+        eventually(edit.name, || some_token(&[&first, &second]) == Some(2));
+        assert_eq!(fixture.record()["leaderTransitions"], 2, "{}", edit.name);
     });
 }
 
 #[test]
 fn pasted_write_id_deposes_nobody() {
-    let world = World::new();
-    let mut zeroth = world.start_leader("zeroth");
-    let first = world.start("first");
+    let fixture = Fixture::new();
+    let mut zeroth = fixture.start_leader("zeroth");
+    let first = fixture.start("first");
     first.await_observed("zeroth");
     zeroth.leave();
     first.await_leading();
-    let old = world.records()[1].clone();
+    let old = fixture.records()[1].clone();
     assert!(old["writeId"].is_string() && old["holderIdentity"] == "zeroth");
-    world.passed_over.set(true);
-    world.put(&old.to_string());
-    let before = world.records().len();
+    fixture.passed_over.set(true);
+    fixture.put(&old.to_string());
+    let before = fixture.records().len();
     eventually("the leader renews", || {
-        world.records().len() > before + 2 && world.holder() == "first"
+        fixture.records().len() > before + 2 && fixture.holder() == "first"
     });
     assert_eq!(first.leads(), Some(1));
     assert!(!first.has_logged("workload_stopped"), "{}", first.text());
@@ -249,16 +249,18 @@ fn pasted_write_id_deposes_nobody() {
 
 #[test]
 fn rewritten_history_makes_no_second_leader() {
-    let world = World::new();
-    let first = world.start_leader("first");
-    let second = world.start("second");
+    let fixture = Fixture::new();
+    let first = fixture.start_leader("first");
+    let second = fixture.start("second");
     second.await_observed("first");
-    let before = world.records().len();
-    eventually("there is a history", || world.records().len() > before + 2);
-    world.service.remove_newest(&world.gist, 2).unwrap();
-    let before = world.records().len();
-    eventually("somebody goes on", || {
-        world.records().len() > before + 2 && some_token(&[&first, &second]).is_some()
+    let before = fixture.records().len();
+    eventually("there is a history", || {
+        fixture.records().len() > before + 2
+    });
+    fixture.service.remove_newest(&fixture.gist, 2).unwrap();
+    let before = fixture.records().len();
+    eventually("a candidate keeps leading", || {
+        fixture.records().len() > before + 2 && some_token(&[&first, &second]).is_some()
     });
 }
 
@@ -275,15 +277,15 @@ fn unusual_names_are_stored_unchanged() {
         &long,
     ];
     for_each(&names, |name| {
-        let world = World::new();
-        let mut first = world.start(name);
-        world.await_holder(name);
+        let fixture = Fixture::new();
+        let mut first = fixture.start(name);
+        fixture.await_holder(name);
         first.await_leading();
-        let second = world.start("second");
+        let second = fixture.start("second");
         second.await_logged("new_leader");
-        let records = world.records().len();
-        eventually("it renews", || world.records().len() > records + 1);
-        assert_eq!(world.holder(), *name);
+        let records = fixture.records().len();
+        eventually("it renews", || fixture.records().len() > records + 1);
+        assert_eq!(fixture.holder(), *name);
         first.leave();
         assert_eq!(second.await_leading(), 1);
     });
@@ -291,8 +293,8 @@ fn unusual_names_are_stored_unchanged() {
 
 #[test]
 fn blank_name_is_kept_or_refused() {
-    let world = World::new();
-    let mut first = world.start(" ");
+    let fixture = Fixture::new();
+    let mut first = fixture.start(" ");
     let mut code = None;
     eventually("it leads or is refused", || {
         if !first.is_running() {
@@ -305,9 +307,9 @@ fn blank_name_is_kept_or_refused() {
 
 #[test]
 fn locks_in_one_gist_are_independent() {
-    let world = World::with_files(&[("a.json", "{}"), ("b.json", "{}")]);
-    let of = |name: &str, file: &str| world.spawn(world.elector(name).with("GIST_FILE", file));
-    world.several_locks.set(true);
+    let fixture = Fixture::with_files(&[("a.json", "{}"), ("b.json", "{}")]);
+    let of = |name: &str, file: &str| fixture.spawn(fixture.elector(name).with("GIST_FILE", file));
+    fixture.several_locks.set(true);
     let electors = [of("a", "a.json"), of("b", "b.json")];
     for elector in &electors {
         assert_eq!(elector.await_leading(), 0);

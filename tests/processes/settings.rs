@@ -1,27 +1,27 @@
 //! Tests `elector run` with wrong settings: exit code 2 and all problems in one message, or a warning.
 
 use crate::support::for_each;
-use crate::support::process::World;
+use crate::support::process::Fixture;
 use crate::support::process::program::{Start, bytes};
 
-fn refused(world: &World, start: Start) -> String {
-    let mut elector = world.spawn(start);
+fn refused(fixture: &Fixture, start: Start) -> String {
+    let mut elector = fixture.spawn(start);
     assert_eq!(elector.await_exit(), Some(2), "{}", elector.text());
-    assert_eq!(world.service.requests().total(), 0);
+    assert_eq!(fixture.service.requests().total(), 0);
     elector.text()
 }
 
 #[test]
 fn all_problems_are_in_one_message() {
-    let world = World::new();
-    let start = world
+    let fixture = Fixture::new();
+    let start = fixture
         .elector("me")
         .without("GIST_ID")
         .without("GITHUB_API_TOKEN")
         .with("POLL_PERIOD", "2")
         .with("RELEASE_ON_CANCEL", "perhaps")
         .with("GITHUB_API_URL", "ftp://example.com");
-    let said = refused(&world, start);
+    let said = refused(&fixture, start);
     for part in [
         "GIST_ID is not set",
         "neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set",
@@ -35,13 +35,13 @@ fn all_problems_are_in_one_message() {
 
 #[test]
 fn every_broken_relation_is_reported() {
-    let world = World::new();
-    let start = world
+    let fixture = Fixture::new();
+    let start = fixture
         .elector("me")
         .with("RENEW_DEADLINE", "900ms")
         .with("LEASE_DURATION", "1s")
         .with("CONFIRM_DELAY", "5s");
-    let said = refused(&world, start);
+    let said = refused(&fixture, start);
     for part in ["LEASE_DURATION", "RENEW_DEADLINE", "CONFIRM_DELAY"] {
         assert!(said.contains(part), "{part} in {said}");
     }
@@ -57,12 +57,12 @@ fn unusable_file_is_named() {
         ("GITHUB_API_TOKEN_FILE", "/tmp"),
     ];
     for_each(&cases, |(variable, path)| {
-        let world = World::new();
-        let mut start = world.elector("me").with(variable, path);
+        let fixture = Fixture::new();
+        let mut start = fixture.elector("me").with(variable, path);
         if *variable == "GITHUB_API_TOKEN_FILE" {
             start = start.without("GITHUB_API_TOKEN");
         }
-        let said = refused(&world, start);
+        let said = refused(&fixture, start);
         assert!(said.contains(variable) && said.contains(path), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     });
@@ -70,16 +70,16 @@ fn unusable_file_is_named() {
 
 #[test]
 fn non_utf_8_setting_is_refused() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let name = bytes(b"\xff\xfe");
-    let said = refused(&world, world.elector("me").with("LEADER_NAME", name));
+    let said = refused(&fixture, fixture.elector("me").with("LEADER_NAME", name));
     assert!(said.contains("LEADER_NAME"), "{said}");
 }
 
 #[test]
 fn misspelt_setting_is_warned_about() {
-    let world = World::new();
-    let start = world
+    let fixture = Fixture::new();
+    let start = fixture
         .elector("me")
         .with("ELECTOR_LEASE_DURATON", "9s")
         .with("ELECTOR_VERBOSE", "1")
@@ -88,7 +88,7 @@ fn misspelt_setting_is_warned_about() {
         .with("ELECTOR_PORT_4040_TCP_ADDR", "10.0.0.1")
         .with("NODE_NAME", "node-1")
         .with("RETRY_PERIODS", "1s");
-    let mut me = world.spawn(start);
+    let mut me = fixture.spawn(start);
     me.await_leading();
     me.leave();
     let log = me.log();
@@ -107,9 +107,9 @@ fn misspelt_setting_is_warned_about() {
 
 #[test]
 fn missing_setting_suggests_the_misspelt_one() {
-    let world = World::new();
-    let start = world.elector("me").without("GIST_ID");
-    let said = refused(&world, start.with("GIST_IDS", &world.gist));
+    let fixture = Fixture::new();
+    let start = fixture.elector("me").without("GIST_ID");
+    let said = refused(&fixture, start.with("GIST_IDS", &fixture.gist));
     assert!(said.contains("GIST_ID is not set"), "{said}");
     assert!(said.contains("did you mean GIST_ID?"), "{said}");
 }
@@ -119,8 +119,8 @@ fn unknown_log_level_keeps_info() {
     for_each(
         &["verbose", "elector=loud", "error,2", "ureq=debug"],
         |filter| {
-            let world = World::new();
-            let mut me = world.spawn(world.elector("me").with("RUST_LOG", filter));
+            let fixture = Fixture::new();
+            let mut me = fixture.spawn(fixture.elector("me").with("RUST_LOG", filter));
             // An event of level info.
             me.await_leading();
             me.leave();

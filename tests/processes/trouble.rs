@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::process::{Elector, LEASE, TOKEN, World, await_one_leading};
+use crate::support::process::{Elector, Fixture, LEASE, TOKEN, await_one_leading};
 use crate::support::{eventually, for_each, never_for};
 use elector::emulator::{InitialGist, Options};
 use elector::http::ListenAddr;
@@ -47,13 +47,13 @@ fn refused(elector: &mut Elector) -> String {
 #[test]
 fn service_down_at_start_is_retried() {
     let port = free_port();
-    let mut world = World::new();
-    world.gist = "demo".into();
+    let mut fixture = Fixture::new();
+    fixture.gist = "demo".into();
     let address = format!("http://127.0.0.1:{port}");
-    let mut first = world.spawn(world.elector("first").with("GITHUB_API_URL", &address));
+    let mut first = fixture.spawn(fixture.elector("first").with("GITHUB_API_URL", &address));
     first.await_text("reading the lease failed");
     never_for(LEASE, "it gives up", || !first.is_running());
-    world.restart(service_at(port));
+    fixture.restart(service_at(port));
     assert_eq!(first.await_leading(), 0);
     assert!(first.has_logged("calls_recovered"), "{}", first.text());
     first.leave();
@@ -61,12 +61,12 @@ fn service_down_at_start_is_retried() {
 
 #[test]
 fn unresolvable_name_is_retried() {
-    let world = World::new();
-    let start = world
+    let fixture = Fixture::new();
+    let start = fixture
         .elector("first")
         .with("GITHUB_API_URL", "http://nowhere.invalid")
         .with("ALLOW_INSECURE_HTTP", "true");
-    let mut first = world.spawn(start);
+    let mut first = fixture.spawn(start);
     first.await_text("nowhere.invalid");
     never_for(LEASE, "it gives up", || !first.is_running());
     first.leave();
@@ -82,17 +82,17 @@ fn outage_stops_leader_by_deadline() {
             r#"{"truncated_answers":1}"#,
         ],
         |faults| {
-            let world = World::new();
-            let first = world.start_leader("first");
-            let second = world.start("second");
+            let fixture = Fixture::new();
+            let first = fixture.start_leader("first");
+            let second = fixture.start("second");
             second.await_observed("first");
-            world.set_faults(faults);
+            fixture.set_faults(faults);
             first.await_logged("workload_stopped");
-            never_for(LEASE * 3 / 2, "somebody leads", || {
+            never_for(LEASE * 3 / 2, "a candidate leads", || {
                 first.leads().or(second.leads()).is_some()
             });
-            world.set_faults("{}");
-            eventually("somebody leads again", || {
+            fixture.set_faults("{}");
+            eventually("a candidate leads again", || {
                 first.leads().or(second.leads()).is_some()
             });
         },
@@ -101,19 +101,19 @@ fn outage_stops_leader_by_deadline() {
 
 #[test]
 fn leader_survives_short_outage() {
-    let world = World::new();
-    let start = world
+    let fixture = Fixture::new();
+    let start = fixture
         .elector("first")
         .with("LEASE_DURATION", "20s")
         .with("RENEW_DEADLINE", "15s");
-    let first = world.spawn(start);
+    let first = fixture.spawn(start);
     first.await_leading();
-    world.set_faults(r#"{"outage":true}"#);
+    fixture.set_faults(r#"{"outage":true}"#);
     first.await_text("renewing the lease failed");
-    world.set_faults("{}");
+    fixture.set_faults("{}");
     first.await_logged("calls_recovered");
-    let records = world.records().len();
-    eventually("it renews", || world.records().len() > records + 1);
+    let records = fixture.records().len();
+    eventually("it renews", || fixture.records().len() > records + 1);
     assert_eq!(first.leads(), Some(0));
     assert!(!first.has_logged("workload_stopped"), "{}", first.text());
 }
@@ -131,16 +131,16 @@ fn term_survives_rotation_to_bad_token() {
     for token in ["ghp_without_scope_gist:", "ghp_another_good_one"] {
         options.tokens.push(token.parse().unwrap());
     }
-    let world = World::on(options, "demo");
+    let fixture = Fixture::on(options, "demo");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     put_token(&path, TOKEN);
-    let start = world.elector("first").without("GITHUB_API_TOKEN");
-    let first = world.spawn(start.with("GITHUB_API_TOKEN_FILE", &path));
+    let start = fixture.elector("first").without("GITHUB_API_TOKEN");
+    let first = fixture.spawn(start.with("GITHUB_API_TOKEN_FILE", &path));
     first.await_leading();
     let renewed = |times| {
-        let records = world.records().len();
-        eventually("it renews", || world.records().len() > records + times);
+        let records = fixture.records().len();
+        eventually("it renews", || fixture.records().len() > records + times);
     };
     for (n, bad) in ["ghp_unknown", "ghp_without_scope_gist"]
         .into_iter()
@@ -157,7 +157,7 @@ fn term_survives_rotation_to_bad_token() {
         first.text().matches("access token changed").count() == 3
     });
     renewed(1);
-    world.set_faults(&format!(r#"{{"rejected_tokens":["{TOKEN}"]}}"#));
+    fixture.set_faults(&format!(r#"{{"rejected_tokens":["{TOKEN}"]}}"#));
     renewed(3);
     assert_eq!(first.leads(), Some(0));
     let text = first.text();
@@ -169,7 +169,7 @@ fn term_survives_rotation_to_bad_token() {
     assert!(!first.has_logged("workload_stopped"), "{text}");
     // Revoked as well, so the term ends by its deadline.
     let faults = format!(r#"{{"rejected_tokens":["{TOKEN}","ghp_another_good_one"]}}"#);
-    world.set_faults(&faults);
+    fixture.set_faults(&faults);
     first.await_logged("workload_stopped");
     for token in [
         TOKEN,
@@ -183,9 +183,9 @@ fn term_survives_rotation_to_bad_token() {
 
 #[test]
 fn rate_limited_leader_leads_until_deadline() {
-    let world = World::new();
-    let first = world.start_leader("first");
-    world.set_faults(r#"{"secondary_per_minute":1,"retry_after_s":8}"#);
+    let fixture = Fixture::new();
+    let first = fixture.start_leader("first");
+    fixture.set_faults(r#"{"secondary_per_minute":1,"retry_after_s":8}"#);
     first.await_text("rate limited");
     assert_eq!(first.leads(), Some(0), "it works on: {}", first.text());
     first.await_logged("rate_limited");
@@ -197,51 +197,55 @@ fn rate_limited_leader_leads_until_deadline() {
             .message()
             .contains("no candidate can renew or acquire until 20")
     );
-    world.service.reset_requests();
-    world.set_faults("{}");
+    fixture.service.reset_requests();
+    fixture.set_faults("{}");
     first.await_logged("workload_stopped");
-    assert_eq!(world.service.requests().total(), 0, "it was told to wait");
+    assert_eq!(
+        fixture.service.requests().total(),
+        0,
+        "it waits for retry_after"
+    );
     assert_eq!(first.last_logged("call_failed").text("retry_in"), "8s");
     eventually("it leads again", || first.leads() == Some(1));
 }
 
 #[test]
 fn rate_limited_leader_skips_release() {
-    let world = World::new();
-    let mut first = world.start_leader("first");
-    let second = world.start("second");
+    let fixture = Fixture::new();
+    let mut first = fixture.start_leader("first");
+    let second = fixture.start("second");
     second.await_observed("first");
     // The first request is the only one of this minute.
-    world.set_faults(r#"{"primary_limit":1,"primary_window_s":60}"#);
+    fixture.set_faults(r#"{"primary_limit":1,"primary_window_s":60}"#);
     first.await_logged("rate_limited");
     second.await_text("rate limited");
-    world.service.reset_requests();
+    fixture.service.reset_requests();
     first.await_logged("workload_stopped");
     first.signal(Signal::SIGTERM);
     assert_eq!(first.await_exit(), Some(0), "{}", first.text());
     assert!(first.has_logged("release_failed"), "{}", first.text());
-    let asked = world.service.requests().total();
-    assert_eq!(asked, 0, "{}", world.all_output());
-    assert_eq!(world.holder(), "first");
+    let asked = fixture.service.requests().total();
+    assert_eq!(asked, 0, "{}", fixture.all_output());
+    assert_eq!(fixture.holder(), "first");
 }
 
 #[test]
 fn scarce_requests_slow_standbys_only() {
-    let world = World::new();
-    let mut first = world.start_leader("first");
-    let others = [world.start("second"), world.start("third")];
+    let fixture = Fixture::new();
+    let mut first = fixture.start_leader("first");
+    let others = [fixture.start("second"), fixture.start("third")];
     for other in &others {
         other.await_observed("first");
     }
     // 4,500 renewals an hour, a quarter more and a twentieth of the limit are the leader's: what is
     // left does not suffice for two candidates that poll every 150 ms.
-    world.set_faults(r#"{"primary_limit":6100}"#);
+    fixture.set_faults(r#"{"primary_limit":6100}"#);
     eventually("they look less often than the leader renews", || {
-        world.service.reset_requests();
+        fixture.service.reset_requests();
         eventually("it renews", || {
-            world.service.requests().of("PATCH", "", "") >= 5
+            fixture.service.requests().of("PATCH", "", "") >= 5
         });
-        world.service.requests().of("GET", "", "") <= 8
+        fixture.service.requests().of("GET", "", "") <= 8
     });
     for other in &others {
         assert!(other.has_logged("polling_slowed"));
@@ -268,28 +272,28 @@ fn missing_rights_end_process_at_start() {
         ("{}", &["no such gist", "GIST_ID"]),
     ];
     for_each(&cases, |(faults, sentence)| {
-        let world = World::new();
-        world.set_faults(faults);
-        let mut start = world.elector("first").with("RUST_LOG", "trace");
+        let fixture = Fixture::new();
+        fixture.set_faults(faults);
+        let mut start = fixture.elector("first").with("RUST_LOG", "trace");
         if *faults == "{}" {
             start = start.with("GIST_ID", "0123456789abcdef0123");
         }
-        let error = refused(&mut world.spawn(start));
+        let error = refused(&mut fixture.spawn(start));
         for part in *sentence {
             assert!(error.contains(part), "{part} in {error}");
         }
-        assert!(world.holder().is_empty());
+        assert!(fixture.holder().is_empty());
     });
 }
 
 #[test]
 fn unknown_access_token_is_never_shown() {
-    let world = World::new();
-    let start = world
+    let fixture = Fixture::new();
+    let start = fixture
         .elector("first")
         .with("GITHUB_API_TOKEN", "ghp_TheSecretOfSomebodyElse")
         .with("RUST_LOG", "trace");
-    let error = refused(&mut world.spawn(start));
+    let error = refused(&mut fixture.spawn(start));
     assert!(error.contains("access token rejected"), "{error}");
 }
 
@@ -302,16 +306,16 @@ fn rights_lost_later_are_waited_for() {
             r#"{"not_found_writes":1}"#,
         ],
         |faults| {
-            let world = World::new();
-            let mut first = world.start_leader("first");
+            let fixture = Fixture::new();
+            let mut first = fixture.start_leader("first");
             // A candidate that never wrote ends when its first writes are refused.
-            let second = world.start("second");
+            let second = fixture.start("second");
             second.await_observed("first");
-            world.set_faults(faults);
+            fixture.set_faults(faults);
             first.await_logged("workload_stopped");
             never_for(LEASE, "it ends", || !first.is_running());
-            world.set_faults("{}");
-            eventually("somebody leads again", || {
+            fixture.set_faults("{}");
+            eventually("a candidate leads again", || {
                 first.leads().or(second.leads()).is_some()
             });
             assert!(first.is_running());
@@ -327,22 +331,22 @@ fn replaced_access_token_file_is_reread() {
     fs::write(&file, format!("{TOKEN}\n")).unwrap();
     let mut options = service_at(free_port());
     options.state = Some(folder.path().join("state"));
-    let mut world = World::on(options.clone(), "demo");
-    let start = world
+    let mut fixture = Fixture::on(options.clone(), "demo");
+    let start = fixture
         .elector("first")
         .without("GITHUB_API_TOKEN")
         .with("GITHUB_API_TOKEN_FILE", &file)
         .with("LEASE_DURATION", "60s")
         .with("RENEW_DEADLINE", "50s");
-    let mut first = world.spawn(start);
+    let mut first = fixture.spawn(start);
     first.await_leading();
     fs::write(&new, format!("{later}\n")).unwrap();
     fs::rename(&new, &file).unwrap();
     options.tokens = vec![later.parse().unwrap()];
-    world.restart(options);
-    let before = world.records().len();
+    fixture.restart(options);
+    let before = fixture.records().len();
     eventually("it renews with the new token", || {
-        world.records().len() > before + 2
+        fixture.records().len() > before + 2
     });
     assert_eq!(first.leads(), Some(0), "{}", first.text());
     first.leave();
@@ -350,9 +354,9 @@ fn replaced_access_token_file_is_reread() {
 
 #[test]
 fn stop_during_outage_exits_with_0() {
-    let world = World::new();
-    let mut first = world.start_leader("first");
-    world.set_faults(r#"{"outage":true}"#);
+    let fixture = Fixture::new();
+    let mut first = fixture.start_leader("first");
+    fixture.set_faults(r#"{"outage":true}"#);
     let asked = std::time::Instant::now();
     first.signal(Signal::SIGTERM);
     assert_eq!(first.await_exit(), Some(0), "{}", first.text());

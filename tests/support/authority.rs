@@ -1,4 +1,4 @@
-//! A certificate authority that nobody knows, for tests of whom a client trusts.
+//! A certificate authority that no client trusts by default.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, I
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 
-/// An authority, and a server for one name with a certificate from it.
+/// Authority, and a server for one name with a certificate from it.
 pub(crate) struct Authority {
     pub(crate) pem: String,
     pub(crate) server: Arc<ServerConfig>,
@@ -26,7 +26,7 @@ impl Authority {
         }
     }
 
-    /// A server whose certificate is its own authority.
+    /// Returns a server with a self-signed certificate.
     pub(crate) fn of_itself(params: &CertificateParams) -> Authority {
         let key = KeyPair::generate().unwrap();
         let leaf = params.self_signed(&key).unwrap();

@@ -1,4 +1,4 @@
-//! A lock in memory with a true compare-and-swap, whose calls can be made to fail, hang or panic.
+//! A lock in memory with a compare-and-swap. Its calls can be made to fail, hang or panic.
 
 #![allow(
     dead_code,
@@ -14,7 +14,7 @@ use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::{Content, LockError, Observed, ResourceLock, Written};
 use elector::election::record::LeaderElectionRecord;
 
-/// A lease of 2 s, and times in proportion.
+/// Returns timings with a lease of 2 s.
 pub fn config(identity: &str) -> LeaderElectionConfig {
     LeaderElectionConfig {
         lease_duration: Duration::from_secs(2),
@@ -28,13 +28,13 @@ pub fn config(identity: &str) -> LeaderElectionConfig {
     }
 }
 
-/// What becomes of calls.
+/// Behaviour of calls.
 #[derive(Clone, Debug, Default)]
-pub enum Mood {
+pub enum StoreMode {
     #[default]
     Works,
     Fails(LockError),
-    /// Writes fail, looks do not.
+    /// Writes fail, reads succeed.
     RefusesWrites(LockError),
     Hangs,
     Panics,
@@ -45,14 +45,14 @@ struct Inner {
     record: Option<Arc<LeaderElectionRecord>>,
     version: u64,
     writer: Option<(u64, u64)>,
-    mood: Mood,
+    mode: StoreMode,
     locks: u64,
     writes: Vec<LeaderElectionRecord>,
     calls: u64,
     events: Vec<String>,
 }
 
-/// The store that locks share.
+/// Store that several locks share.
 #[derive(Clone, Debug, Default)]
 pub struct Store(Arc<(Mutex<Inner>, Condvar)>);
 
@@ -73,8 +73,8 @@ impl Store {
         }
     }
 
-    pub fn set_mood(&self, mood: Mood) {
-        self.inner().mood = mood;
+    pub fn set_mode(&self, mode: StoreMode) {
+        self.inner().mode = mode;
         self.0.1.notify_all();
     }
 
@@ -101,7 +101,7 @@ impl Store {
         (inner.record.clone(), inner.version, inner.writer.is_some())
     }
 
-    /// Writes a record past the locks if `version` is the current one.
+    /// Writes a record without a lock, if `version` is the current one.
     pub fn replace(&self, version: u64, record: &LeaderElectionRecord) -> Result<(), LockError> {
         let mut inner = self.enter(true)?;
         if inner.version != version {
@@ -114,20 +114,20 @@ impl Store {
         Ok(())
     }
 
-    /// Enters a call: `Err` when it is to fail, and not at all while it hangs.
+    /// Begins a call. Returns the error if calls fail, and blocks while they hang.
     fn enter(&self, write: bool) -> Result<MutexGuard<'_, Inner>, LockError> {
         let mut inner = self.inner();
         inner.calls += 1;
         let mut inner = self
             .0
             .1
-            .wait_while(inner, |inner| matches!(inner.mood, Mood::Hangs))
+            .wait_while(inner, |inner| matches!(inner.mode, StoreMode::Hangs))
             .unwrap();
-        match inner.mood.clone() {
-            Mood::Fails(error) => Err(error),
-            Mood::RefusesWrites(error) if write => Err(error),
-            Mood::Panics => {
-                // Not while the mutex is held: the store must not be poisoned.
+        match inner.mode.clone() {
+            StoreMode::Fails(error) => Err(error),
+            StoreMode::RefusesWrites(error) if write => Err(error),
+            StoreMode::Panics => {
+                // Releases the mutex first, because a panic would poison it.
                 inner.version += 0;
                 drop(inner);
                 panic!("the test's lock panics")

@@ -1,4 +1,4 @@
-//! Programs that a test needs and that may not be there.
+//! Optional programs that a test needs.
 
 #![allow(
     dead_code,
@@ -10,11 +10,11 @@ use std::env;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Set where every tool is installed (in CI): then one that is missing is a failure.
+/// Variable that makes a missing program a failure. CI sets it, because it installs every tool.
 const ALL_TOOLS: &str = "ELECTOR_TESTS_NEED_ALL_TOOLS";
 
-/// Where the first of these programs is that is installed. Says so, past the test's captured output,
-/// if none is.
+/// Returns the path of the first installed program of these. If there is none, it says so on the real
+/// standard error, past the test's captured output.
 pub fn find(programs: &[&str], what_is_not_tested: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let places = programs.iter().flat_map(|program| {

@@ -1,4 +1,4 @@
-//! A raw HTTP client for tests: it sends what it is told, however wrong, and shows what came back.
+//! A raw HTTP client for tests. It sends any bytes, and returns the raw answers.
 
 #![allow(
     dead_code,
@@ -16,7 +16,7 @@ use elector::emulator::{GistService, Options};
 /// Time limit of connecting, and of each read and write. It suffices on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One answer, as it came.
+/// Raw answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -49,7 +49,7 @@ impl Answer {
     }
 }
 
-/// A connection that may be used several times.
+/// Reusable connection.
 pub struct Wire {
     pub stream: TcpStream,
     buffer: Vec<u8>,
@@ -67,11 +67,11 @@ impl Wire {
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        // The server may have closed already: then the answer, or its absence, tells.
+        // The server may have closed already. The answer, or its absence, shows that.
         let _ = self.stream.write_all(bytes.as_ref());
     }
 
-    /// The next answer; `None` if the connection ends before it is whole.
+    /// Reads the next answer. Returns `None` if the connection ends before it is complete.
     pub fn answer(&mut self) -> Option<Answer> {
         self.answer_to(false)
     }
@@ -129,20 +129,20 @@ impl Wire {
         }
     }
 
-    /// Whether the server closes the connection without (further) answer.
+    /// Returns whether the server closes the connection without another answer.
     pub fn is_closed(&mut self) -> bool {
         self.buffer.is_empty() && self.fill().is_none()
     }
 }
 
-/// One exchange on a connection of its own.
+/// Makes one exchange on a new connection.
 pub fn exchange(addr: SocketAddr, bytes: impl AsRef<[u8]>) -> Option<Answer> {
     let mut wire = Wire::connect(addr);
     wire.send(bytes);
     wire.answer()
 }
 
-/// A well-formed request of a client with a token.
+/// Returns a well-formed request of a client with an access token.
 pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
     let mut text = format!("{method} {path} HTTP/1.1\r\n");
     let own = [
@@ -156,7 +156,7 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -
             .any(|(key, _)| key.eq_ignore_ascii_case(name))
     };
     for (name, value) in own.iter().filter(|(name, _)| !given(name)).chain(headers) {
-        // A header that is given empty is left out.
+        // An empty value removes the header.
         if !value.is_empty() {
             text += &format!("{name}: {value}\r\n");
         }
@@ -167,7 +167,7 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -
     text + "\r\n" + body
 }
 
-/// A service with one gist that holds `{}`: itself, where it listens, the gist's id.
+/// Starts a service with one gist that holds `{}`. Returns the service, its address, and the gist's id.
 pub fn start_with(options: Options) -> (GistService, SocketAddr, String) {
     let service = GistService::start(options).expect("a gist service");
     let url = service.url();

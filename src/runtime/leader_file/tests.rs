@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Behaviour of the disk at the next write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Mood {
+enum DiskMode {
     #[default]
     Works,
     /// Blocks before it asks whether the line is still wanted.
@@ -21,7 +21,7 @@ enum Mood {
 
 #[derive(Debug, Default)]
 struct FakeState {
-    mood: Mood,
+    mode: DiskMode,
     /// Whether a write is blocked.
     blocked: bool,
     line: Option<String>,
@@ -34,14 +34,14 @@ struct FakeState {
 struct FakeDisk(Arc<Monitor<FakeState>>);
 
 impl FakeDisk {
-    fn set(&self, mood: Mood) {
-        self.0.change(|state| state.mood = mood);
+    fn set(&self, mode: DiskMode) {
+        self.0.change(|state| state.mode = mode);
     }
 
-    /// Blocks while the disk has this mood.
-    fn block(&self, mood: Mood) {
+    /// Blocks while the disk has this mode.
+    fn block(&self, mode: DiskMode) {
         let mut state = self.0.wait_while(|state| {
-            state.blocked = state.mood == mood;
+            state.blocked = state.mode == mode;
             state.blocked
         });
         state.blocked = false;
@@ -78,11 +78,11 @@ impl FakeDisk {
 
 impl Disk for FakeDisk {
     fn write(&self, line: &str, is_wanted: &dyn Fn() -> bool) -> io::Result<bool> {
-        self.block(Mood::SlowToWrite);
+        self.block(DiskMode::SlowToWrite);
         let wanted = is_wanted();
-        self.block(Mood::SlowToRename);
+        self.block(DiskMode::SlowToRename);
         let mut state = self.0.lock();
-        if state.mood == Mood::Full {
+        if state.mode == DiskMode::Full {
             state.failures += 1;
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -118,13 +118,13 @@ const OVER: Transition = Transition::TermOver { fencing_token: 1 };
 #[test]
 fn slow_disk_never_shows_superseded_line() {
     let (file, disk) = file();
-    disk.set(Mood::SlowToWrite);
+    disk.set(DiskMode::SlowToWrite);
     file.transition(&leads(1, LONG));
     disk.await_it("it writes", |state| state.blocked);
     // Neither call waits for the disk.
     file.transition(&OVER);
     file.transition(&leads(2, LONG));
-    disk.set(Mood::Works);
+    disk.set(DiskMode::Works);
     disk.await_token(2);
     assert_eq!(disk.tokens(), [2]);
 }
@@ -132,11 +132,11 @@ fn slow_disk_never_shows_superseded_line() {
 #[test]
 fn slow_disk_never_shows_lost_term() {
     let (file, disk) = file();
-    disk.set(Mood::SlowToWrite);
+    disk.set(DiskMode::SlowToWrite);
     file.transition(&leads(1, LONG));
     disk.await_it("it writes", |state| state.blocked);
     file.transition(&OVER);
-    disk.set(Mood::Works);
+    disk.set(DiskMode::Works);
     disk.await_it("it is done", |state| !state.blocked);
     file.finish(PATIENCE);
     assert_eq!(disk.tokens(), [0; 0]);
@@ -145,11 +145,11 @@ fn slow_disk_never_shows_lost_term() {
 #[test]
 fn line_shown_too_late_is_removed() {
     let (file, disk) = file();
-    disk.set(Mood::SlowToRename);
+    disk.set(DiskMode::SlowToRename);
     file.transition(&leads(1, LONG));
     disk.await_it("it renames", |state| state.blocked);
     file.transition(&OVER);
-    disk.set(Mood::Works);
+    disk.set(DiskMode::Works);
     disk.await_it("it is shown", |state| !state.lines.is_empty());
     disk.await_none();
 }
@@ -157,11 +157,11 @@ fn line_shown_too_late_is_removed() {
 #[test]
 fn slow_disk_shows_latest_renewal() {
     let (file, disk) = file();
-    disk.set(Mood::SlowToWrite);
+    disk.set(DiskMode::SlowToWrite);
     for token in 0..100 {
         file.transition(&leads(token, LONG));
     }
-    disk.set(Mood::Works);
+    disk.set(DiskMode::Works);
     disk.await_token(99);
     assert!(disk.tokens().len() <= 2, "{:?}", disk.tokens());
 }
@@ -194,14 +194,14 @@ fn full_disk_keeps_line_until_deadline() {
         valid_until: until,
     });
     disk.await_token(1);
-    disk.set(Mood::Full);
+    disk.set(DiskMode::Full);
     file.transition(&leads(2, LONG));
     disk.await_it("it fails", |state| state.failures > 0);
     let shown = disk.0.lock().line.clone();
     assert!(shown.is_some() || BootClock::now() >= until);
     disk.await_none();
     assert!(BootClock::now() >= until);
-    disk.set(Mood::Works);
+    disk.set(DiskMode::Works);
     disk.await_token(2);
     let failures = disk.0.lock().failures;
     assert!(failures < 30, "once a second: {failures}");
@@ -210,7 +210,7 @@ fn full_disk_keeps_line_until_deadline() {
 #[test]
 fn finish_on_hanging_disk_is_bounded() {
     let (file, disk) = file();
-    disk.set(Mood::SlowToWrite);
+    disk.set(DiskMode::SlowToWrite);
     file.transition(&leads(1, LONG));
     disk.await_it("it writes", |state| state.blocked);
     let started = Monotonic::now();
@@ -218,7 +218,7 @@ fn finish_on_hanging_disk_is_bounded() {
     assert!(started.elapsed() < PATIENCE);
     // A later transition is ignored, and the blocked write is not completed.
     file.transition(&leads(2, LONG));
-    disk.set(Mood::Works);
+    disk.set(DiskMode::Works);
     file.finish(PATIENCE);
     assert_eq!(disk.tokens(), [0; 0]);
 }

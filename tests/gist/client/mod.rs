@@ -340,8 +340,8 @@ fn broken_answer_leaves_write_unknown() {
     let html = http(200, &[], "<html>Welcome to the hotel</html>");
     let chunk = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
     let noise = "SSH-2.0-OpenSSH_9.9\r\n\r\n";
-    let spoilt = http(200, &[("content-encoding", "gzip")], "no gzip at all");
-    for broken in [cut, &html, chunk, noise, &spoilt] {
+    let corrupt = http(200, &[("content-encoding", "gzip")], "no gzip at all");
+    for broken in [cut, &html, chunk, noise, &corrupt] {
         let server = Server::new([
             Step::Last(broken.as_bytes().to_vec()),
             Step::Last(broken.as_bytes().to_vec()),
@@ -401,7 +401,7 @@ fn corrupt_answers_never_panic_or_hang() {
         let started = Monotonic::now();
         let reply = client.call(&request, Duration::from_secs(2)).reply;
         assert!(started.elapsed() < Duration::from_secs(10));
-        // Whatever status it became: nobody is told to wait longer than an hour and a bit.
+        // Whatever the status, no wait is longer than about an hour.
         if let Err(LockError::RateLimited { retry_after, .. }) = reply {
             assert!(retry_after <= Duration::from_secs(3_660));
         }

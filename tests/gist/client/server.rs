@@ -210,8 +210,7 @@ pub(crate) fn gist(content: &str, revisions: usize) -> String {
     )
 }
 
-/// Starts a proxy that tunnels to `target`, whatever host it is asked for. Returns its address and the heads
-/// that it received.
+/// Starts a proxy that tunnels every request to `target`. Returns its address and the heads that it received.
 pub(crate) fn proxy(
     target: SocketAddr,
     answer: &'static str,

@@ -26,7 +26,7 @@ fn access_token_file_is_read_again() {
     }
 }
 
-/// Returns a client whose access token, from a file, is to change from `token-one` to `token-two`.
+/// Returns a client whose access token, from a file, changes from `token-one` to `token-two`.
 fn rotating(server: &Server) -> (tempfile::TempDir, GistClient) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");

@@ -373,12 +373,12 @@ fn missing_entity_tags_change_no_observation() {
 fn age_uses_server_clock_only() {
     let (rig, _) = leader();
     rig.faults(r#"{"clock_offset_s":86400}"#);
-    let age = rig.fresh_look().age.unwrap();
+    let age = rig.read_afresh().age.unwrap();
     assert!(age >= Duration::from_secs(86_400), "{age:?}");
     rig.faults(r#"{"clock_offset_s":-86400}"#);
-    assert_eq!(rig.fresh_look().age, Some(Duration::ZERO));
+    assert_eq!(rig.read_afresh().age, Some(Duration::ZERO));
     rig.faults(r#"{"no_date":true}"#);
-    assert_eq!(rig.fresh_look().age, None);
+    assert_eq!(rig.read_afresh().age, None);
 }
 
 #[test]

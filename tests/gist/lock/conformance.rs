@@ -63,7 +63,7 @@ fn record_round_trips() {
     written.other.insert("strategy".into(), "x".into());
     let mut lock = rig.lock("a");
     lock.create(&written, PATIENCE).unwrap();
-    for observed in [get(&mut lock), rig.fresh_look()] {
+    for observed in [get(&mut lock), rig.read_afresh()] {
         assert_eq!(observed.content.record(), Some(&written));
         assert_eq!(observed.highest_fencing_token, Some(HIGHEST_TOKEN));
     }

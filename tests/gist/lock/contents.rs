@@ -21,7 +21,7 @@ fn leader() -> (Rig, Lock, Lock) {
 
 /// Returns the observations of the candidate, the leader and a new lock.
 fn all_see(rig: &Rig, a: &mut Lock, b: &mut Lock) -> [Observed; 3] {
-    [get(b), get(a), rig.fresh_look()]
+    [get(b), get(a), rig.read_afresh()]
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn foreign_record_waits_for_overwritten_lease() {
         assert_eq!(observed.foreign_wait, Some(Duration::from_secs(60)));
     }
     assert_eq!(try_update(&mut a, "baz", 7).err(), None, "on top of it");
-    assert_eq!(rig.fresh_look().foreign_wait, None);
+    assert_eq!(rig.read_afresh().foreign_wait, None);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn loses_its_record(spoil: impl Fn(&Rig), gone: bool) {
         assert_eq!(observed.foreign_wait, Some(Duration::from_secs(40)));
     }
     assert_eq!(try_update(&mut b, "bing", 8), Ok(()));
-    assert_eq!(held(&rig.fresh_look()), ("bing", 8));
+    assert_eq!(held(&rig.read_afresh()), ("bing", 8));
     assert_eq!(try_update(&mut a, "baz", 7), Err(LockError::Conflict));
 }
 
@@ -145,7 +145,7 @@ fn blanked_record_keeps_its_fencing_token() {
 
 #[test]
 fn corrupt_record_keeps_its_fencing_token() {
-    for spoilt in [
+    for corrupt in [
         "{}",
         r#"{"leaderTransitions":1}"#,
         r#"{"holderIdentity":7}"#,
@@ -154,7 +154,7 @@ fn corrupt_record_keeps_its_fencing_token() {
         r#"{"holderIdentity":"x","leaderTransitions":4503599627370497}"#,
         r#"{"holderIdentity":"x","protocol":"two"}"#,
     ] {
-        loses_its_record(|rig| rig.paste(spoilt), false);
+        loses_its_record(|rig| rig.paste(corrupt), false);
     }
 }
 
@@ -192,7 +192,7 @@ fn pasted_record_cannot_lower_fencing_token() {
     }
     rig.paste(&old);
     for observed in all_see(&rig, &mut a, &mut b) {
-        assert_eq!(held(&observed), ("baz", 11), "it is not in effect");
+        assert_eq!(held(&observed), ("baz", 11), "it is not effective");
         assert_eq!(observed.highest_fencing_token, Some(11));
     }
     let mut bare: serde_json::Value = serde_json::from_str(&old).unwrap();
@@ -234,10 +234,10 @@ fn newer_protocol_is_never_overwritten() {
     let (rig, mut a, mut b) = leader();
     for supersedes in [None, Some(true), Some(false)] {
         let mut json: serde_json::Value = serde_json::from_str(&plain).unwrap();
-        if let Some(in_effect) = supersedes {
+        if let Some(effective) = supersedes {
             let head = rig.service.history(&rig.id)[0].revision.to_string();
             json["writeId"] = "newer-1".into();
-            json["supersedes"] = if in_effect { head } else { "0".repeat(40) }.into();
+            json["supersedes"] = if effective { head } else { "0".repeat(40) }.into();
         }
         rig.paste(&json.to_string());
         // The leader notices it at its write, the other locks at a read.
@@ -292,5 +292,5 @@ fn create_over_deleted_record_works() {
     rig.paste(" ");
     assert_eq!(get(&mut b).content, Content::Deleted);
     create(&mut b, "bing", 8);
-    assert_eq!(held(&rig.fresh_look()), ("bing", 8));
+    assert_eq!(held(&rig.read_afresh()), ("bing", 8));
 }

@@ -12,7 +12,7 @@ fn missing_named_file_is_created() {
     let mut lock = rig.lock("a");
     assert_eq!(get(&mut lock).content, Content::NeverWritten);
     create(&mut lock, "baz", 1);
-    assert_eq!(held(&rig.fresh_look()), ("baz", 1));
+    assert_eq!(held(&rig.read_afresh()), ("baz", 1));
     let files = &rig.service.history(&rig.id)[0].files;
     assert_eq!(
         (files["notes.txt"].as_str(), files["z.json"].as_str()),
@@ -28,7 +28,7 @@ fn blank_file_was_never_written() {
         let mut lock = rig.lock("a");
         assert_eq!(get(&mut lock).content, Content::NeverWritten);
         create(&mut lock, "baz", 1);
-        assert_eq!(held(&rig.fresh_look()), ("baz", 1));
+        assert_eq!(held(&rig.read_afresh()), ("baz", 1));
     }
 }
 
@@ -142,7 +142,7 @@ fn locks_in_one_gist_are_independent() {
     let lock = |role: &str, file| rig.lock_on(&format!("{role}{file}"), Some(file));
     let mut leaders = FILES.map(|file| lock("l", file));
     let mut candidates = FILES.map(|file| lock("c", file));
-    // The third file's leader dies immediately: its candidate's scan must stay short all the same.
+    // The third file's leader ends immediately. The scan of its candidate must be short nevertheless.
     for (index, leader) in leaders.iter_mut().enumerate() {
         create(leader, FILES[index], 1);
         get(&mut candidates[index]);

@@ -66,9 +66,9 @@ fn one_of_two_stacked_writes_wins() {
         assert_eq!(loser.1, Err(LockError::Conflict));
         let mut loser = loser.0;
         let (observed, requests) = rig.counting(|| get(&mut loser));
-        assert_eq!(requests, 0, "the answer to the write told it all");
-        let in_effect = rule::holder_in_effect(&rig);
-        assert_eq!(held(&observed), (in_effect.as_str(), round));
+        assert_eq!(requests, 0, "the answer to the write suffices");
+        let effective = rule::effective_holder(&rig);
+        assert_eq!(held(&observed), (effective.as_str(), round));
         assert_eq!(observed.mine, None);
         (a, b) = (winner.0, loser);
         update(&mut a, "first", round);
@@ -89,7 +89,7 @@ fn lost_write_is_never_confirmed() {
         let (rig, a, b) = pair();
         let racers = race(&rig, "vanish", a, b, 2);
         assert!(racers.iter().all(|(_, result)| result.is_ok()));
-        let survivor = rule::holder_in_effect(&rig);
+        let survivor = rule::effective_holder(&rig);
         let mut racers = racers.map(|(lock, _)| lock);
         if (survivor == "a") != survivor_first {
             racers.reverse();
@@ -104,7 +104,7 @@ fn lost_write_is_never_confirmed() {
                 Ok(()) => confirmed.push(name),
                 Err(LockError::Conflict) => {
                     let observed = get(&mut lock);
-                    assert!(observed.record_lost, "its own write is gone");
+                    assert!(observed.record_lost, "its write is lost");
                     assert_eq!(held(&observed), (survivor.as_str(), 2));
                 }
                 Err(other) => panic!("{other:?}"),
@@ -171,7 +171,7 @@ fn duplicate_write_counts_once() {
         let (mine, theirs) = (get(&mut a), get(&mut b));
         assert_eq!(mine.mine, Some(round));
         assert_eq!(held(&theirs), ("twice", round));
-        let fresh = rig.fresh_look();
+        let fresh = rig.read_afresh();
         assert_eq!((held(&fresh), fresh.foreign_wait), (("twice", round), None));
     }
     rig.heal();
@@ -198,7 +198,7 @@ fn late_duplicate_is_harmless() {
         assert_eq!(held(&get(lock)), ("over", 3));
     }
     update(&mut b, "over", 3);
-    assert_eq!(rule::holder_in_effect(&rig), "over");
+    assert_eq!(rule::effective_holder(&rig), "over");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_lively_history(rig: &Rig, a: &mut Lock, b: &mut Lock) {
         }
         // The first read after a conflict shows the conflicting record.
         settled(a);
-        let expected = rule::holder_in_effect(rig);
+        let expected = rule::effective_holder(rig);
         for lock in [&mut *a, &mut *b, &mut *observer, &mut rig.lock("fresh")] {
             assert_eq!(held(&settled(lock)).0, expected, "round {round}");
         }
@@ -116,7 +116,7 @@ fn leader_notices_lost_write_at_next() {
     assert_eq!(
         observed.highest_fencing_token,
         Some(5),
-        "seen, though not in effect"
+        "observed, although ineffective"
     );
     update(&mut leader, "baz", 5);
     assert!(!get(&mut leader).record_lost);
@@ -134,7 +134,7 @@ fn lost_record_reported_after_stale_time() {
         (held(&observed), observed.highest_fencing_token),
         (("baz", 3), Some(4))
     );
-    assert!(!get(&mut candidate).record_lost, "it is told once");
+    assert!(!get(&mut candidate).record_lost, "it is reported once");
     assert_eq!(try_update(&mut leader, "baz", 4), Err(LockError::Conflict));
 }
 
@@ -193,5 +193,5 @@ fn lost_revision_cannot_return() {
     assert_eq!((held(&observed), observed.record_lost), (("baz", 3), true));
     assert_eq!(try_update(&mut leader, "baz", 4), Err(LockError::Conflict));
     update(&mut leader, "baz", 6);
-    assert_eq!(rule::holder_in_effect(&rig), "baz");
+    assert_eq!(rule::effective_holder(&rig), "baz");
 }

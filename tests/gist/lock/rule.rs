@@ -43,9 +43,9 @@ pub(crate) fn judge(history: &[GistRevision], file: &str) -> Judged {
         if text == below {
             continue;
         }
-        let in_effect = &revisions[effects[effects.len() - 1]].0;
+        let effective = &revisions[effects[effects.len() - 1]].0;
         match write_of(text.as_deref()) {
-            Some(write) if write.supersedes != *in_effect => {}
+            Some(write) if write.supersedes != *effective => {}
             _ => effects.push(index),
         }
     }
@@ -60,7 +60,7 @@ impl Judged {
     }
 
     /// Returns the effective writes of locks: the superseded revision by write id.
-    pub(crate) fn writes_in_effect(&self) -> BTreeMap<String, String> {
+    pub(crate) fn effective_writes(&self) -> BTreeMap<String, String> {
         let texts = self
             .effects
             .iter()
@@ -85,7 +85,7 @@ impl Judged {
 }
 
 /// Holder and fencing token of a record.
-pub(crate) fn holder_in_effect(rig: &Rig) -> String {
+pub(crate) fn effective_holder(rig: &Rig) -> String {
     let judged = judge(&rig.service.history(&rig.id), FILE);
     let record: Value = serde_json::from_str(judged.last_text().unwrap()).unwrap();
     record["holderIdentity"].as_str().unwrap().to_owned()

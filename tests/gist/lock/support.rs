@@ -41,7 +41,7 @@ pub(crate) fn put_clock_forward(by: Duration) {
     AHEAD.set(AHEAD.get() + by);
 }
 
-/// A gist on its own service.
+/// Gist with a separate service.
 pub(crate) struct Rig {
     pub(crate) service: GistService,
     pub(crate) id: String,
@@ -82,7 +82,7 @@ impl Rig {
     }
 
     /// Returns the first observation of a new lock.
-    pub(crate) fn fresh_look(&self) -> Observed {
+    pub(crate) fn read_afresh(&self) -> Observed {
         get(&mut self.lock("fresh"))
     }
 

@@ -10,7 +10,7 @@ use elector::lock::gist::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 
 use crate::lock::support::{FILE, RENEW_DEADLINE, plain, record};
 
-/// A gist whose answers show the file cut, and its revisions perhaps too.
+/// A gist whose answers truncate the file, and optionally its revisions too.
 struct Gist {
     protocol: GistProtocol,
     texts: Vec<String>,

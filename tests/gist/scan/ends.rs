@@ -4,24 +4,24 @@ use elector::lock::gist::scan::HistoryScan;
 use elector::lock::gist::wire::{Request, Text};
 use elector::lock::term_history::{Gap, TermEnd as End, TermHistory};
 
-use super::world::{EPOCH, Gist, Says, name, ours, plain};
+use super::history::{EPOCH, Fields, Gist, foreign, name, ours};
 use super::{REQUESTS, check, scan_at_rest};
 
 /// History under construction, write by write.
-struct Told {
+struct Builder {
     gist: Gist,
     writes: usize,
 }
 
-impl Told {
-    fn new() -> Told {
+impl Builder {
+    fn new() -> Builder {
         let mut gist = Gist::default();
         gist.push(Text::Whole("{}".into()), Some(EPOCH));
-        Told { gist, writes: 0 }
+        Builder { gist, writes: 0 }
     }
 
-    fn says<'a>(holder: &'a str, token: u64, at: i64) -> Says<'a> {
-        Says {
+    fn fields<'a>(holder: &'a str, token: u64, at: i64) -> Fields<'a> {
+        Fields {
             holder,
             token,
             acquired: EPOCH + at,
@@ -30,16 +30,16 @@ impl Told {
     }
 
     /// Adds a process's write over the effective revision, `at` seconds after the beginning.
-    fn write(mut self, process: &str, holder: &str, token: u64, at: i64) -> Told {
+    fn write(mut self, process: &str, holder: &str, token: u64, at: i64) -> Builder {
         self.writes += 1;
-        let effect = self.gist.in_effect(self.gist.len() - 1);
+        let effect = self.gist.effective_at(self.gist.len() - 1);
         let write_id = format!("{process}-{}", self.writes);
-        let text = ours(&Told::says(holder, token, at), &write_id, name(effect));
+        let text = ours(&Builder::fields(holder, token, at), &write_id, name(effect));
         self.gist.push(text, Some(EPOCH + at));
         self
     }
 
-    fn put(mut self, text: Text, at: i64) -> Told {
+    fn put(mut self, text: Text, at: i64) -> Builder {
         self.gist.push(text, Some(EPOCH + at));
         self
     }
@@ -64,8 +64,8 @@ impl Told {
     }
 }
 
-fn gaps(told: &Told) -> Vec<Gap> {
-    told.report().gaps().collect()
+fn gaps(builder: &Builder) -> Vec<Gap> {
+    builder.report().gaps().collect()
 }
 
 fn led(
@@ -79,10 +79,10 @@ fn led(
 }
 
 /// Returns a term of `a`, claimed at 10 and last renewed at 40.
-fn begun() -> Told {
-    let told = Told::new();
-    let told = told.write("p", "a", 0, 10).write("p", "a", 0, 12);
-    told.write("p", "a", 0, 20).write("p", "a", 0, 40)
+fn begun() -> Builder {
+    let builder = Builder::new();
+    let builder = builder.write("p", "a", 0, 10).write("p", "a", 0, 12);
+    builder.write("p", "a", 0, 20).write("p", "a", 0, 40)
 }
 
 #[test]
@@ -102,45 +102,45 @@ fn renewed_term_lasts_until_expiry() {
 
 #[test]
 fn release_ends_term_claim_ends_gap() {
-    let told = begun().write("p", "", 0, 45).write("q", "b", 1, 47);
-    let told = told.write("q", "b", 1, 49);
+    let builder = begun().write("p", "", 0, 45).write("q", "b", 1, 47);
+    let builder = builder.write("q", "b", 1, 49);
     let expected = [
         led("a", 0, 10, 45, End::Released),
         led("b", 1, 47, None, End::Alive),
     ];
-    assert_eq!(told.terms(), expected);
+    assert_eq!(builder.terms(), expected);
     let gap = Gap {
         from: EPOCH + 45,
         to: Some(EPOCH + 47),
     };
-    assert_eq!(gaps(&told), [gap]);
+    assert_eq!(gaps(&builder), [gap]);
 }
 
 #[test]
 fn takeover_follows_expiry() {
-    let told = begun().write("q", "b", 1, 71).write("q", "b", 1, 73);
+    let builder = begun().write("q", "b", 1, 71).write("q", "b", 1, 73);
     let expected = [
         led("a", 0, 10, 70, End::Expired),
         led("b", 1, 71, None, End::Alive),
     ];
-    assert_eq!(told.terms(), expected);
+    assert_eq!(builder.terms(), expected);
 }
 
 #[test]
 fn process_may_claim_again() {
-    let told = begun().write("p", "a", 1, 55).write("p", "a", 1, 57);
+    let builder = begun().write("p", "a", 1, 55).write("p", "a", 1, 57);
     let expected = [
         led("a", 0, 10, 55, End::ClaimedAgain),
         led("a", 1, 55, None, End::Alive),
     ];
-    assert_eq!(told.terms(), expected);
-    assert_eq!(gaps(&told), []);
+    assert_eq!(builder.terms(), expected);
+    assert_eq!(gaps(&builder), []);
 }
 
 #[test]
 fn foreign_write_ends_unexpired_term() {
-    let cleared = || plain(&Told::says("", 0, 42));
-    let legacy = plain(&Told::says("legacy", 1, 42));
+    let cleared = || foreign(&Builder::fields("", 0, 42));
+    let legacy = foreign(&Builder::fields("legacy", 1, 42));
     let deposed = [led("a", 0, 10, 42, End::Deposed)];
     assert_eq!(begun().put(cleared(), 42).terms(), deposed);
     assert_eq!(begun().put(Text::Missing, 42).terms(), deposed);
@@ -158,36 +158,38 @@ fn foreign_write_ends_unexpired_term() {
 #[test]
 fn newer_protocol_ends_term() {
     let newer = Text::Whole(r#"{"holderIdentity":"","protocol":9}"#.into());
-    let told = begun().put(newer, 42);
-    assert_eq!(told.terms(), [led("a", 0, 10, 42, End::NewerProtocol)]);
+    let builder = begun().put(newer, 42);
+    assert_eq!(builder.terms(), [led("a", 0, 10, 42, End::NewerProtocol)]);
 }
 
 #[test]
 fn unconfirmed_claim_never_led() {
-    let told = begun().write("q", "b", 1, 75).write("r", "c", 2, 110);
-    let report = told.report();
+    let builder = begun().write("q", "b", 1, 75).write("r", "c", 2, 110);
+    let report = builder.report();
     let confirmed: Vec<bool> = report.terms().map(|term| term.confirmed).collect();
     assert_eq!(confirmed, [true, false, false]);
 }
 
 #[test]
 fn history_without_records_has_no_terms() {
-    let told = Told::new();
-    assert_eq!(told.terms(), []);
-    let told = told.put(Text::Missing, 5).put(Text::Whole("{}".into()), 6);
-    assert_eq!(told.terms(), []);
-    assert_eq!(told.report().unsettled().count(), 0);
+    let builder = Builder::new();
+    assert_eq!(builder.terms(), []);
+    let builder = builder
+        .put(Text::Missing, 5)
+        .put(Text::Whole("{}".into()), 6);
+    assert_eq!(builder.terms(), []);
+    assert_eq!(builder.report().unsettled().count(), 0);
 }
 
 /// Returns the history if the service does not show one revision.
-fn without(told: &Told, hidden: usize) -> TermHistory {
+fn without(builder: &Builder, hidden: usize) -> TermHistory {
     let mut scan = HistoryScan::new(None, REQUESTS);
     while let Some(request) = scan.poll_request() {
         let request = match request {
             Request::Revision(revision) if revision == name(hidden) => Request::Revision(name(999)),
             request => request,
         };
-        scan.handle_answer(told.gist.answer(&request, 1000))
+        scan.handle_answer(builder.gist.answer(&request, 1000))
             .unwrap();
     }
     scan.history()
@@ -195,11 +197,11 @@ fn without(told: &Told, hidden: usize) -> TermHistory {
 
 #[test]
 fn unknown_span_has_no_gap() {
-    let told = begun().write("p", "", 0, 45).write("q", "b", 1, 47);
-    let told = told.write("q", "", 1, 50).write("r", "c", 2, 52);
+    let builder = begun().write("p", "", 0, 45).write("q", "b", 1, 47);
+    let builder = builder.write("q", "", 1, 50).write("r", "c", 2, 52);
     let known = led("b", 1, 47, 50, End::Released);
-    assert_eq!(told.terms()[1], known);
-    let report = without(&told, 6);
+    assert_eq!(builder.terms()[1], known);
+    let report = without(&builder, 6);
     let open: Vec<_> = report.unsettled().collect();
     assert_eq!(open.len(), 1, "{report:?}");
     let between = |gap: &Gap| gap.from < EPOCH + 47 && gap.to > Some(EPOCH + 47);
@@ -208,8 +210,8 @@ fn unknown_span_has_no_gap() {
 
 #[test]
 fn hidden_revision_leaves_span_open() {
-    let told = begun().write("q", "b", 1, 71).write("q", "b", 1, 73);
-    let report = without(&told, 4);
+    let builder = begun().write("q", "b", 1, 71).write("q", "b", 1, 73);
+    let report = without(&builder, 4);
     let terms: Vec<_> = report.terms().map(|term| term.end).collect();
     assert_eq!(terms, [End::NotSettled, End::Alive]);
     let open: Vec<usize> = report.unsettled().map(|span| span.revisions).collect();

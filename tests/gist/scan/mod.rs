@@ -1,13 +1,13 @@
 //! History scans with few requests, compared with the full rule applied to every revision.
 
 mod ends;
-mod world;
+mod history;
 
 use elector::lock::gist::scan::{HistoryScan, Piece};
 use elector::lock::gist::wire::Request;
 use elector::lock::term_history::{PastTerm, TermEnd, TermHistory};
 use fastrand::Rng;
-use world::{Gist, Wild, calm, name};
+use history::{Gist, RandomHistory, calm, name};
 
 /// Requests of a scan, as the command makes them by default.
 const REQUESTS: u32 = 100;
@@ -18,12 +18,17 @@ struct Found {
     pieces: Vec<Piece>,
     pages: usize,
     texts: usize,
-    /// How many revisions there were at its first answer.
+    /// Number of revisions at the first answer.
     length: usize,
 }
 
-/// HistoryScans a gist in which more may be written meanwhile.
-fn scan(gist: &mut Gist, budget: u32, shows: usize, mut meanwhile: impl FnMut(&mut Gist)) -> Found {
+/// Scans a gist to which `concurrently` may write between requests.
+fn scan(
+    gist: &mut Gist,
+    budget: u32,
+    shows: usize,
+    mut concurrently: impl FnMut(&mut Gist),
+) -> Found {
     let mut scan = HistoryScan::new(None, budget);
     let (mut pages, mut texts, mut length) = (0, 0, 0);
     while let Some(request) = scan.poll_request() {
@@ -33,7 +38,7 @@ fn scan(gist: &mut Gist, budget: u32, shows: usize, mut meanwhile: impl FnMut(&m
             _ => length = gist.len(),
         }
         scan.handle_answer(gist.answer(&request, shows)).unwrap();
-        meanwhile(gist);
+        concurrently(gist);
     }
     let made = scan.history().requests;
     assert!(made <= budget && made as usize <= pages + texts + 2);
@@ -98,14 +103,14 @@ fn check_term(gist: &Gist, length: usize, term: &PastTerm) {
         leader == Some((term.holder.clone(), term.fencing_token))
     };
     assert!(leads(first) && leads(last), "{term:?}");
-    assert_eq!(gist.in_effect(first), first, "{term:?}");
-    assert_eq!(gist.in_effect(last), last, "{term:?}");
+    assert_eq!(gist.effective_at(first), first, "{term:?}");
+    assert_eq!(gist.effective_at(last), last, "{term:?}");
     if term.begins && first > 0 && !term.assumed {
         assert_ne!(gist.holding(first), gist.holding(first - 1), "{term:?}");
     }
     if !matches!(term.end, TermEnd::NotSettled) && !term.assumed {
-        // Nothing else of the term took effect after that, up to what came then.
-        let after = (last + 1..length).find(|at| gist.in_effect(*at) == *at);
+        // No later write of the term was effective before the next term.
+        let after = (last + 1..length).find(|at| gist.effective_at(*at) == *at);
         assert!(
             after.is_none_or(|at| gist.holding(at) != gist.holding(last)),
             "{term:?}"
@@ -126,7 +131,7 @@ fn enough_requests_settle_everything() {
     let (mut whole, mut disturbed) = (0, 0);
     for seed in 0..3_000 {
         let mut rng = Rng::with_seed(seed);
-        let mut wild = Wild::new(&mut rng);
+        let mut wild = RandomHistory::new(&mut rng);
         for _ in 0..rng.usize(0..40) {
             wild.step(&mut rng);
         }
@@ -146,7 +151,7 @@ fn few_requests_show_only_truth() {
     let (mut whole, mut open) = (0, 0);
     for seed in 0..3_000 {
         let mut rng = Rng::with_seed(seed);
-        let mut wild = Wild::new(&mut rng);
+        let mut wild = RandomHistory::new(&mut rng);
         for _ in 0..rng.usize(0..200) {
             wild.step(&mut rng);
         }
@@ -165,7 +170,7 @@ fn few_requests_show_only_truth() {
 fn concurrent_writes_do_not_disturb() {
     for seed in 0..500 {
         let mut rng = Rng::with_seed(seed);
-        let mut wild = Wild::new(&mut rng);
+        let mut wild = RandomHistory::new(&mut rng);
         for _ in 0..rng.usize(50..300) {
             wild.step(&mut rng);
         }
@@ -184,7 +189,7 @@ fn concurrent_writes_do_not_disturb() {
 fn any_answers_end_the_scan() {
     for seed in 0..700 {
         let mut rng = Rng::with_seed(seed);
-        let mut wild = Wild::new(&mut rng);
+        let mut wild = RandomHistory::new(&mut rng);
         for _ in 0..rng.usize(0..60) {
             wild.step(&mut rng);
         }
@@ -246,7 +251,7 @@ fn paged_list_needs_few_texts() {
             found.texts,
             found.pages
         );
-        // With the usual number it says how far it came.
+        // With the usual number it fields how far it came.
         let found = scan_at_rest(&gist, REQUESTS, 30);
         assert!(!check(&gist, &found));
         let report = found.report;

@@ -1,4 +1,4 @@
-//! Nothing grows without bound, however long others go on.
+//! Memory and messages stay bounded, whatever the input.
 
 use std::fs::{self, File};
 use std::time::Duration;
@@ -55,7 +55,7 @@ fn revision(number: u32) -> Revision {
     Revision::from_bytes(name)
 }
 
-/// A service whose every answer shows other revisions, and none of their contents.
+/// Answers as a service that shows other revisions in every answer, and none of their contents.
 fn unhelpful(request: &Request, number: u32) -> Result<Reply, LockError> {
     let commits = |count: u32| {
         (0..count).map(move |n| Commit {
@@ -120,7 +120,7 @@ fn file_names_are_shortened_and_escaped() {
         &[&"x".repeat(300)],
     ] {
         let why = names(files);
-        checks::assert_for_people(&why);
+        checks::assert_safe_line(&why);
         assert!(why.contains("GIST_FILE"), "{why}");
     }
     assert!(names(&["y".repeat(100_000).as_str(), "b"]).len() < 1000);
@@ -147,7 +147,7 @@ fn endless_history_keeps_memory_bounded() {
             let now = Instant::from_boot(Duration::from_secs(u64::from(number)));
             step = protocol.handle_answer(now, answer);
         }
-        // What it prints is what it keeps.
+        // The debug output shows everything that the protocol keeps.
         if call % 50 == 0 {
             most = most.max(format!("{protocol:?}").len());
         }
@@ -161,7 +161,7 @@ fn huge_token_file_is_refused_unread() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path();
     fs::write(path, "s3cret".repeat(10_000)).unwrap();
-    // Far more than any memory has; nothing of it is on the disk.
+    // A sparse file, larger than any memory.
     File::options()
         .write(true)
         .open(path)

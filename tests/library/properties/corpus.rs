@@ -1,5 +1,4 @@
-//! The corpus of the fuzzer: every entry, every input that once failed among them, is replayed, as it
-//! is and damaged.
+//! Replays every entry of the fuzzer's corpus, including inputs that once failed, both unchanged and damaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +9,7 @@ use crate::properties::checks;
 use crate::properties::generate::damage;
 use crate::properties::run::holds_for;
 
-/// All of it: it is a corpus to start from, not one to keep what a fuzzer finds in an hour.
+/// Size limit of the corpus. It holds inputs to start from, not what a fuzzer finds in an hour.
 const MOST_BYTES: u64 = 200 * 1024;
 
 fn folder(target: &str) -> PathBuf {
@@ -18,7 +17,7 @@ fn folder(target: &str) -> PathBuf {
     root.join("fuzz/corpus").join(target)
 }
 
-/// Names and contents, in order.
+/// Returns names and contents, sorted by name.
 fn entries(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = fs::read_dir(folder(target)).expect("every target has a corpus");
     let mut entries: Vec<_> = folder
@@ -42,7 +41,7 @@ fn every_corpus_entry_holds() {
     }
 }
 
-/// How many damaged inputs, and how slow one is.
+/// Checks this number of damaged inputs.
 fn damaged(target: &str, cases: u64) {
     let entries = entries(target);
     for seed in 0..cases {

@@ -1,4 +1,4 @@
-//! What was meant is what is understood: well-formed inputs, and exactly what has to come of them.
+//! Well-formed inputs with their exact results.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,6 @@
-//! Properties of everything that strangers feed us: the record, GitHub's answers, requests to our
-//! servers, settings, files. Each has a check in `checks/`, which holds for any input whatever; here
-//! it is held against the corpus of the fuzzer, against what becomes of that when it is damaged, and
-//! against inputs that are made to be nearly right. All from fixed seeds.
+//! Properties of every input from outside: the record, GitHub's answers, requests to the servers, settings,
+//! files. The checks in `checks/` must hold for any input. These tests run them on the fuzzer's corpus, on
+//! damaged entries of it, and on generated inputs that are nearly well-formed. All seeds are fixed.
 
 #![allow(
     unreachable_pub,
@@ -71,7 +70,7 @@ fn generated_state_files_hold() {
 }
 
 fn bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
-    // Low bytes lead on, high ones mostly to what is rare.
+    // Low bytes select common cases, high bytes mostly rare ones.
     let odd = rng.u8(1..);
     (0..rng.usize(..most))
         .map(|_| {

@@ -6,13 +6,13 @@ use fastrand::Rng;
 
 use crate::properties::checks::{self, Check, settings};
 
-/// The check of this name.
+/// Returns the check of this name.
 pub fn check(name: &str) -> Check {
     let found = checks::ALL.iter().find(|(known, _)| *known == name);
     found.expect("a check of this name").1
 }
 
-/// One input; `about` says where it came from.
+/// Checks one input. `about` tells its origin.
 pub fn holds_for(name: &str, about: &str, input: &[u8]) {
     let check = check(name);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(input))) {
@@ -24,7 +24,7 @@ pub fn holds_for(name: &str, about: &str, input: &[u8]) {
     }
 }
 
-/// As many inputs as that, each from a seed of its own.
+/// Checks this number of inputs, each from a different seed.
 pub fn holds_for_all(name: &str, cases: u64, make: impl Fn(&mut Rng) -> Vec<u8>) {
     for seed in 0..cases {
         let input = make(&mut Rng::with_seed(seed));
@@ -32,7 +32,7 @@ pub fn holds_for_all(name: &str, cases: u64, make: impl Fn(&mut Rng) -> Vec<u8>)
     }
 }
 
-/// The same for single values of settings.
+/// Checks values of settings in the same way.
 pub fn holds_for_texts(cases: u64, make: impl Fn(&mut Rng) -> String) {
     for seed in 0..cases {
         let text = make(&mut Rng::with_seed(seed));

@@ -1,9 +1,8 @@
 //! Two candidates, their clocks and their workloads, with a store that has a true compare-and-swap.
 //!
-//! Time passes in ticks of a second. A candidate's clock has a rate of its own, so its times may
-//! fall between ticks; it acts at the next tick, and two candidates act in either order. A call
-//! succeeds immediately unless one of the [`Faults`] affects it. Each fault is tried at every call
-//! and every time:
+//! Time passes in ticks of a second. A candidate's clock has an individual rate, so its times may fall
+//! between ticks. It acts at the next tick, and two candidates act in either order. A call succeeds
+//! immediately unless one of the [`Faults`] affects it. Each fault is tried at every call and every time:
 //!
 //! - a call takes time: a write becomes effective at any later tick and is answered at any tick
 //!   after that; a read returns anything that was effective since it was sent; or the call times
@@ -106,7 +105,7 @@ impl Model for LeaseModel {
         if lost_writes > 0 {
             let name = "a candidate leads after a lost write";
             properties.push(Property::sometimes(name, |_, state: &State| {
-                state.store.vanished() && state.nodes.iter().any(|node| node.runs(state.tick))
+                state.store.lost_writes() && state.nodes.iter().any(|node| node.runs(state.tick))
             }));
         }
         if freezes > 0 {

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::endpoints::watched::{Watched, spawn, watch};
 use crate::support::eventually;
-use crate::support::process::World;
+use crate::support::process::Fixture;
 use crate::support::tools;
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 #[test]
 fn front_is_json_or_page() {
-    let world = World::new();
-    let first = watch(&world, "first \"quoted\"");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first \"quoted\"");
     first.await_leading();
     for accept in ["*/*", "application/json", ""] {
         let answer = first.ask("GET", "/", &[("Accept", accept)]);
@@ -48,8 +48,8 @@ const ENDPOINTS: [&str; 7] = [
 
 #[test]
 fn head_matches_get_without_caching() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
     for path in ENDPOINTS.iter().chain(&["/nothing", "/step-down"]) {
         let get = first.get(path);
@@ -63,8 +63,8 @@ fn head_matches_get_without_caching() {
 
 #[test]
 fn wrong_path_or_method_is_rejected() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     let missing = first.get("/leaders");
     assert_eq!(missing.status, 404);
     for path in ["/status", "/leader", "/metrics", "/step-down"] {
@@ -84,28 +84,28 @@ fn wrong_path_or_method_is_rejected() {
 
 #[test]
 fn expiration_of_token_is_shown() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
     let metric = "elector_access_token_expiration_timestamp_seconds ";
     assert_eq!(first.metric(metric), None);
     assert_eq!(first.status()["accessTokenExpiresAt"], Value::Null);
-    world.set_faults(r#"{"token_expiration":"2099-12-24 18:00:00 +0100"}"#);
+    fixture.set_faults(r#"{"token_expiration":"2099-12-24 18:00:00 +0100"}"#);
     eventually("the metric shows it", || {
         first.metric(metric) == Some(4_101_814_800.0)
     });
     let shown = &first.status()["accessTokenExpiresAt"];
     assert_eq!(shown, "2099-12-24T17:00:00Z");
-    world.set_faults("{}");
+    fixture.set_faults("{}");
     eventually("the metric is gone", || first.metric(metric).is_none());
 }
 
 #[test]
 fn status_describes_leader_and_standby() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
     let status = first.status();
     assert_eq!(status["identity"], "first");
@@ -136,7 +136,7 @@ fn status_describes_leader_and_standby() {
     assert_eq!(status["terms"][0]["mine"], false);
     assert!(status["terms"][0]["acquireTime"].is_string(), "{status}");
     assert!(status["requests"]["answers"]["GET 200"].as_u64() >= Some(1));
-    assert!(status["lock"].as_str().unwrap().contains(&world.gist));
+    assert!(status["lock"].as_str().unwrap().contains(&fixture.gist));
     assert_camel_case(&status);
 }
 
@@ -162,14 +162,14 @@ fn assert_camel_case(value: &Value) {
 
 #[test]
 fn status_lists_terms_with_end_reason() {
-    let world = World::new();
-    let mut first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let mut first = watch(&fixture, "first");
     first.await_leading();
-    let watcher = watch(&world, "watcher");
+    let watcher = watch(&fixture, "watcher");
     watcher.await_observed("first");
     first.kill();
     watcher.await_leading();
-    let again = watch(&world, "again");
+    let again = watch(&fixture, "again");
     again.await_observed("watcher");
     assert_eq!(watcher.ask("POST", "/step-down", &[]).status, 202);
     again.await_leading();
@@ -205,9 +205,11 @@ fn status_lists_terms_with_end_reason() {
 
 #[test]
 fn metrics_pass_promtool() {
-    let world = World::new();
-    let start = world.elector("first").with("GIST_FILE", "a \"file\".json");
-    let first = spawn(&world, start);
+    let fixture = Fixture::new();
+    let start = fixture
+        .elector("first")
+        .with("GIST_FILE", "a \"file\".json");
+    let first = spawn(&fixture, start);
     first.await_leading();
     eventually("it has renewed", || {
         first.metric("elector_renew_duration_seconds_count") >= Some(2.0)
@@ -238,12 +240,12 @@ fn metrics_pass_promtool() {
 
 #[test]
 fn metrics_follow_the_election() {
-    let world = World::new();
-    let mut first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let mut first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
-    let name = format!("{{name=\"{}\"}}", world.gist);
+    let name = format!("{{name=\"{}\"}}", fixture.gist);
     let master = format!("leader_election_master_status{name}");
     let slow = format!("leader_election_slowpath_total{name}");
     assert_eq!(first.metric(&master), Some(1.0));
@@ -257,7 +259,7 @@ fn metrics_follow_the_election() {
     });
     let polls = "elector_requests_total{method=\"GET\",status=\"304\"}";
     assert!(second.metric(polls) >= second.metric(not_modified).map(|_| 1.0));
-    world.set_faults(r#"{"outage":true}"#);
+    fixture.set_faults(r#"{"outage":true}"#);
     eventually("failures are counted", || {
         first.metric("elector_failed_calls_total") > Some(0.0)
             && first.metric("elector_consecutive_failures") > Some(0.0)
@@ -271,7 +273,7 @@ fn metrics_follow_the_election() {
     assert_eq!(first.metric(stopped), Some(1.0));
     let failure = first.status()["lastFailure"]["message"].clone();
     assert!(failure.as_str().unwrap().contains("failed"), "{failure}");
-    world.set_faults("{}");
+    fixture.set_faults("{}");
     eventually("a candidate leads again", || {
         [&first, &second].map(leads).contains(&true)
     });
@@ -284,11 +286,11 @@ fn leads(elector: &Watched) -> bool {
 
 #[test]
 fn workload_starts_and_exits_are_counted() {
-    let world = World::new();
+    let fixture = Fixture::new();
     // With a wrapped program only ELECTOR_HTTP_ADDR counts.
-    let sleeps = world.elector("first").running(&["sleep", "1000"]);
+    let sleeps = fixture.elector("first").running(&["sleep", "1000"]);
     let sleeps = sleeps.with("ELECTOR_HTTP_ADDR", "127.0.0.1:0");
-    let first = spawn(&world, sleeps);
+    let first = spawn(&fixture, sleeps);
     let starts = "elector_workload_starts_total";
     let runs = "elector_workload_running";
     eventually("the workload runs", || first.metric(runs) == Some(1.0));
@@ -304,36 +306,36 @@ fn workload_starts_and_exits_are_counted() {
     );
     assert_eq!(first.status()["workload"]["exits"]["128+"], 1);
     eventually("it leads again", || first.metric(starts) == Some(2.0));
-    let without = watch(&world, "without");
+    let without = watch(&fixture, "without");
     assert_eq!(without.metric(starts), None);
     assert_eq!(without.status()["workload"], Value::Null);
 }
 
 #[test]
 fn no_endpoint_causes_store_requests() {
-    let world = World::new();
-    world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":3600}"#);
-    let start = world.elector("second").with("POLL_PERIOD", "1h");
-    let second = spawn(&world, start);
+    let fixture = Fixture::new();
+    fixture.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":3600}"#);
+    let start = fixture.elector("second").with("POLL_PERIOD", "1h");
+    let second = spawn(&fixture, start);
     second.await_observed("somebody");
-    let before = world.service.requests().total();
+    let before = fixture.service.requests().total();
     for path in ENDPOINTS {
         for accept in ["*/*", BROWSER] {
             second.ask("GET", path, &[("Accept", accept)]);
         }
     }
     assert_eq!(second.ask("POST", "/step-down", &[]).status, 409);
-    assert_eq!(world.service.requests().total(), before);
+    assert_eq!(fixture.service.requests().total(), before);
 }
 
 #[test]
 fn no_address_means_no_endpoints() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for start in [
-        world.elector("off").with("HTTP_ADDR", "off"),
-        world.elector("none"),
+        fixture.elector("off").with("HTTP_ADDR", "off"),
+        fixture.elector("none"),
     ] {
-        let mut elector = world.spawn(start);
+        let mut elector = fixture.spawn(start);
         elector.await_logged("running");
         eventually("it has read the lease", || {
             elector.has_logged("claimed") || elector.has_logged("new_leader")
@@ -343,18 +345,18 @@ fn no_address_means_no_endpoints() {
         assert!(!threads.iter().any(|name| name == "http"), "{threads:?}");
         elector.leave();
     }
-    let with = watch(&world, "with");
+    let with = watch(&fixture, "with");
     assert!(with.threads().iter().any(|name| name == "http"));
 }
 
 #[test]
 fn taken_port_ends_elector_with_advice() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
     let taken = first.addr.to_string();
-    let before = world.records().len();
-    let mut second = world.spawn(world.elector("second").with("HTTP_ADDR", &taken));
+    let before = fixture.records().len();
+    let mut second = fixture.spawn(fixture.elector("second").with("HTTP_ADDR", &taken));
     assert_eq!(second.await_exit(), Some(1));
     let said = second.text();
     assert!(
@@ -365,7 +367,7 @@ fn taken_port_ends_elector_with_advice() {
         said.contains("set HTTP_ADDR to another address, or to off"),
         "{said}"
     );
-    let by_second = world.records().split_off(before);
+    let by_second = fixture.records().split_off(before);
     assert!(
         by_second
             .iter()

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::endpoints::watched::{Watched, spawn, watch};
 use crate::support::process::program::Start;
-use crate::support::process::{LEASE, TIMES, TOKEN, World};
+use crate::support::process::{Fixture, LEASE, TIMES, TOKEN};
 use crate::support::wire::request;
 use crate::support::{PATIENCE, eventually};
 
 /// Asserts that the first term lasts, with renewals, and that probes are answered.
-fn assert_undisturbed(world: &World, elector: &Watched, during: Duration) {
+fn assert_undisturbed(fixture: &Fixture, elector: &Watched, during: Duration) {
     let deadline = Instant::now() + during;
-    let renewals = world.records().len();
-    while Instant::now() < deadline || world.records().len() < renewals + 4 {
+    let renewals = fixture.records().len();
+    while Instant::now() < deadline || fixture.records().len() < renewals + 4 {
         assert_eq!(elector.leads(), Some(0), "{}", elector.text());
         // Probes are retried.
         assert!(
@@ -34,8 +34,8 @@ fn memory_kb(elector: &Watched) -> u64 {
 
 #[test]
 fn ten_thousand_idle_connections_disturb_nothing() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
     let held: Vec<TcpStream> = (0..10_000)
         .map(|n| {
@@ -47,7 +47,7 @@ fn ten_thousand_idle_connections_disturb_nothing() {
             stream
         })
         .collect();
-    assert_undisturbed(&world, &first, LEASE);
+    assert_undisturbed(&fixture, &first, LEASE);
     assert_eq!(held.len(), 10_000);
     let threads = first.threads().len();
     assert!(threads < 100, "{threads} threads");
@@ -56,8 +56,8 @@ fn ten_thousand_idle_connections_disturb_nothing() {
 
 #[test]
 fn gigabyte_request_is_rejected_early() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
     let before = memory_kb(&first);
     let head = "POST /step-down HTTP/1.1\r\nHost: localhost\r\n";
@@ -90,13 +90,13 @@ fn gigabyte_request_is_rejected_early() {
     }
     let grown = memory_kb(&first) - before;
     assert!(grown < 20_000, "{grown} kB more");
-    assert_undisturbed(&world, &first, Duration::ZERO);
+    assert_undisturbed(&fixture, &first, Duration::ZERO);
 }
 
 #[test]
 fn clients_that_never_read_disturb_nothing() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
     let asked = request("GET", "/status", &[], "").repeat(2000);
     let mut clients = Vec::new();
@@ -109,16 +109,16 @@ fn clients_that_never_read_disturb_nothing() {
         let _ = stream.write_all(asked.as_bytes());
         clients.push(stream);
     }
-    assert_undisturbed(&world, &first, LEASE);
+    assert_undisturbed(&fixture, &first, LEASE);
     assert_eq!(clients.len(), 200);
     assert!(memory_kb(&first) < 150_000, "{} kB", memory_kb(&first));
 }
 
 #[test]
 fn scarce_descriptors_are_reserved_for_election() {
-    let world = World::new();
+    let fixture = Fixture::new();
     // Makes the client open many connections to the store.
-    world.set_faults(r#"{"drop":0.3}"#);
+    fixture.set_faults(r#"{"drop":0.3}"#);
     let mut shell = Command::new("sh");
     let elector = env!("CARGO_BIN_EXE_elector");
     shell.args(["-c", "ulimit -n 48; exec \"$0\" run", elector]);
@@ -127,17 +127,17 @@ fn scarce_descriptors_are_reserved_for_election() {
         .with("LOG_FORMAT", "json")
         .with("LEADER_NAME", "poor")
         .with("LOG_FORMAT", "json")
-        .with("GIST_ID", &world.gist)
-        .with("GITHUB_API_URL", world.service.url())
+        .with("GIST_ID", &fixture.gist)
+        .with("GITHUB_API_URL", fixture.service.url())
         .with("GITHUB_API_TOKEN", TOKEN)
         .with("RENEW_DEADLINE", "10s")
         .with("LEASE_DURATION", "15s");
-    let poor = spawn(&world, start);
+    let poor = spawn(&fixture, start);
     poor.await_leading();
     let held: Vec<TcpStream> = (0..1000)
         .map(|_| TcpStream::connect_timeout(&poor.addr, PATIENCE).unwrap())
         .collect();
-    assert_undisturbed(&world, &poor, LEASE);
+    assert_undisturbed(&fixture, &poor, LEASE);
     assert_eq!(held.len(), 1000);
     eventually("a call fails", || {
         poor.metric("elector_failed_calls_total") > Some(0.0)

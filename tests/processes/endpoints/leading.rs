@@ -7,15 +7,15 @@ use serde_json::json;
 
 use crate::endpoints::watched::watch;
 use crate::support::eventually;
-use crate::support::process::{LEASE, World};
+use crate::support::process::{Fixture, LEASE};
 use crate::support::wire::request;
 
 #[test]
 fn standby_names_the_leader() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
     let leads = first.get("/leader");
     assert_eq!(leads.status, 200);
@@ -50,12 +50,12 @@ fn uptime() -> f64 {
 
 #[test]
 fn outage_makes_leader_unknown_after_lease() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
-    world.set_faults(r#"{"outage":true}"#);
+    fixture.set_faults(r#"{"outage":true}"#);
     for (elector, other) in [(&first, &second), (&second, &first)] {
         eventually("the leader is unknown", || {
             elector.get("/leader").json()["holder"].is_null()
@@ -98,7 +98,7 @@ fn outage_makes_leader_unknown_after_lease() {
         assert!(!page.contains("first leads"), "{page}");
         assert!(other.leads().is_none());
     }
-    world.set_faults("{}");
+    fixture.set_faults("{}");
     eventually("the leader is known", || {
         let holders = [&first, &second].map(|elector| elector.status()["holder"].clone());
         holders[0] == holders[1] && holders[0].as_str().is_some_and(|name| !name.is_empty())
@@ -110,10 +110,10 @@ const CUT_OFF: Duration = Duration::from_millis(1);
 
 #[test]
 fn outage_never_extends_reported_leadership() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
-    world.set_faults(r#"{"outage":true}"#);
+    fixture.set_faults(r#"{"outage":true}"#);
     // A renewal under way may still have succeeded.
     first.await_text("failed");
     // The leadership deadline, by the earlier responses.
@@ -135,11 +135,11 @@ fn outage_never_extends_reported_leadership() {
 
 #[test]
 fn thawed_leader_reports_not_leading() {
-    let world = World::new();
-    world.passed_over.set(true);
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    fixture.passed_over.set(true);
+    let first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
     first.freeze();
     // They wait in the kernel's queue for the threads of the thawed process.
@@ -167,11 +167,11 @@ fn thawed_leader_reports_not_leading() {
 
 #[test]
 fn stopping_leader_reports_it_immediately() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
     // Releasing the lease takes a while.
-    world.set_faults(r#"{"hang_reads":1,"hang_writes":1,"hang_ms":3000}"#);
+    fixture.set_faults(r#"{"hang_reads":1,"hang_writes":1,"hang_ms":3000}"#);
     first.signal(Signal::SIGTERM);
     first.await_logged("stopping");
     eventually("it does not lead any more", || {

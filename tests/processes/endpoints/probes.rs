@@ -1,18 +1,18 @@
 //! The probes: `/healthz` and `/readyz`.
 
 use crate::endpoints::watched::{spawn, watch};
-use crate::support::process::{LEASE, World};
+use crate::support::process::{Fixture, LEASE};
 use crate::support::wire::exchange;
 use crate::support::{eventually, never_for};
 
 #[test]
 fn outage_keeps_candidates_healthy_and_ready() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
-    world.set_faults(r#"{"outage":true}"#);
+    fixture.set_faults(r#"{"outage":true}"#);
     never_for(LEASE * 2, "a probe failed", || {
         [&first, &second].iter().any(|elector| {
             elector.get("/healthz").status != 200 || elector.get("/readyz").status != 200
@@ -23,15 +23,15 @@ fn outage_keeps_candidates_healthy_and_ready() {
 
 #[test]
 fn candidate_ready_after_answer_or_lease() {
-    let world = World::new();
-    world.set_faults(r#"{"outage":true}"#);
-    let start = world.elector("patient").with("LEASE_DURATION", "1h");
-    let patient = spawn(&world, start);
+    let fixture = Fixture::new();
+    fixture.set_faults(r#"{"outage":true}"#);
+    let start = fixture.elector("patient").with("LEASE_DURATION", "1h");
+    let patient = spawn(&fixture, start);
     eventually("a read failed", || patient.has_text("failed"));
     let refused = patient.get("/readyz");
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains("no answer"), "{}", refused.text());
-    let other = watch(&world, "other");
+    let other = watch(&fixture, "other");
     eventually("it is ready without an answer", || {
         other.get("/readyz").status == 200
     });
@@ -40,7 +40,7 @@ fn candidate_ready_after_answer_or_lease() {
         serde_json::Value::Null
     );
     assert_eq!(patient.get("/readyz").status, 503);
-    world.set_faults("{}");
+    fixture.set_faults("{}");
     eventually("it is ready after an answer", || {
         patient.get("/readyz").status == 200
     });
@@ -48,11 +48,11 @@ fn candidate_ready_after_answer_or_lease() {
 
 #[test]
 fn ready_when_leader_follows_leadership() {
-    let world = World::new();
-    let of_leaders = |name| world.elector(name).with("READY_WHEN", "leader");
-    let first = spawn(&world, of_leaders("first"));
+    let fixture = Fixture::new();
+    let of_leaders = |name| fixture.elector(name).with("READY_WHEN", "leader");
+    let first = spawn(&fixture, of_leaders("first"));
     first.await_leading();
-    let second = spawn(&world, of_leaders("second"));
+    let second = spawn(&fixture, of_leaders("second"));
     second.await_observed("first");
     assert_eq!(first.get("/readyz").status, 200);
     assert_eq!(second.get("/readyz").status, 503);
@@ -66,10 +66,10 @@ fn ready_when_leader_follows_leadership() {
 /// HAProxy asks so unless a method is named: `option httpchk /leader`.
 #[test]
 fn options_answers_as_get() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
     for (elector, leads) in [(&first, 200), (&second, 503)] {
         for (path, status) in [

@@ -1,15 +1,15 @@
 //! `/step-down`, and the clients that may send it.
 
 use crate::endpoints::watched::{Watched, watch};
-use crate::support::process::{LEASE, World};
+use crate::support::process::{Fixture, LEASE};
 use crate::support::{eventually, never_for};
 
 #[test]
 fn step_down_lets_standby_lead() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
     let refused = second.ask("POST", "/step-down", &[]);
     assert_eq!(refused.status, 409);
@@ -28,8 +28,8 @@ fn step_down_lets_standby_lead() {
 
 #[test]
 fn browsers_and_proxies_are_rejected() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
     for header in [
         ("Origin", "http://localhost"),
@@ -73,9 +73,11 @@ fn step_down_needs_loopback_peer() {
         // Without a network, this machine has no other address.
         return;
     };
-    let world = World::new();
-    let start = world.elector("first").with("HTTP_ADDR", format!("{own}:0"));
-    let first = world.spawn(start);
+    let fixture = Fixture::new();
+    let start = fixture
+        .elector("first")
+        .with("HTTP_ADDR", format!("{own}:0"));
+    let first = fixture.spawn(start);
     first.await_leading();
     let listening = first.last_logged("listening");
     let addr = listening.text("url").strip_prefix("http://").unwrap();
@@ -94,10 +96,10 @@ fn step_down_needs_loopback_peer() {
 
 #[test]
 fn step_down_command_matches_endpoint() {
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
     let ask = |elector: &Watched| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_elector"));

@@ -12,7 +12,7 @@ use std::ops::{Deref, DerefMut};
 use serde_json::Value;
 
 use crate::support::process::program::Start;
-use crate::support::process::{Elector, World};
+use crate::support::process::{Elector, Fixture};
 use crate::support::wire::{Answer, Wire, exchange, request};
 
 pub struct Watched {
@@ -35,13 +35,13 @@ impl DerefMut for Watched {
 }
 
 /// Starts an elector with this name.
-pub fn watch(world: &World, name: &str) -> Watched {
-    spawn(world, world.elector(name))
+pub fn watch(fixture: &Fixture, name: &str) -> Watched {
+    spawn(fixture, fixture.elector(name))
 }
 
 /// Starts an elector with endpoints on a free port.
-pub fn spawn(world: &World, start: Start) -> Watched {
-    let elector = world.spawn(start.with("HTTP_ADDR", "127.0.0.1:0"));
+pub fn spawn(fixture: &Fixture, start: Start) -> Watched {
+    let elector = fixture.spawn(start.with("HTTP_ADDR", "127.0.0.1:0"));
     elector.await_logged("listening");
     let listening = elector.last_logged("listening");
     let addr = listening.text("url").strip_prefix("http://").unwrap();

@@ -1,18 +1,18 @@
-//! A command that runs to its end, and what it said.
+//! A command that runs to its end, and its output.
 
 use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::process::{SECRET, TIMES, TOKEN, World};
+use crate::support::process::{Fixture, SECRET, TIMES, TOKEN};
 
-/// A command to be run.
+/// Command to run.
 pub(crate) struct Run {
     command: Command,
 }
 
-/// What came of a command.
+/// Exit code and output of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -21,20 +21,20 @@ pub(crate) struct Ran {
 }
 
 impl Run {
-    /// With nothing in its environment.
+    /// Creates a command with an empty environment.
     pub(crate) fn new(args: &[&str]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_elector"));
         command.args(args).env_clear().stdin(Stdio::null());
         Run { command }
     }
 
-    /// With the settings of an elector of this world.
-    pub(crate) fn on(world: &World, args: &[&str]) -> Run {
+    /// Creates a command with the settings of an elector of this fixture.
+    pub(crate) fn on(fixture: &Fixture, args: &[&str]) -> Run {
         let mut run = Run::new(args);
         run.command.envs(TIMES);
         run.with("LEADER_NAME", "operator")
-            .with("GIST_ID", &world.gist)
-            .with("GITHUB_API_URL", world.service.url())
+            .with("GIST_ID", &fixture.gist)
+            .with("GITHUB_API_URL", fixture.service.url())
             .with("GITHUB_API_TOKEN", TOKEN)
     }
 
@@ -48,7 +48,7 @@ impl Run {
         self
     }
 
-    /// The command itself, for what is not usual.
+    /// Returns the underlying command, for other options.
     pub(crate) fn command(self) -> Command {
         self.command
     }
@@ -59,7 +59,7 @@ impl Run {
 }
 
 impl Ran {
-    /// What must hold for every output is checked.
+    /// Checks what must hold for every output.
     pub(crate) fn of(output: Output) -> Ran {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let ran = Ran {
@@ -74,14 +74,14 @@ impl Ran {
         ran
     }
 
-    /// It ended well, and said nothing on standard error.
+    /// Checks that it exited with 0 without output on standard error, and returns its output.
     #[track_caller]
     pub(crate) fn well(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{self:?}");
         self.out
     }
 
-    /// It ended with this code, said why on standard error, and nothing else.
+    /// Checks that it exited with this code and only wrote to standard error, and returns that.
     #[track_caller]
     pub(crate) fn failed(self, code: i32) -> String {
         assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{self:?}");
@@ -95,9 +95,9 @@ impl Ran {
     }
 }
 
-/// A record of an elector's that takes effect on top of the gist as it is.
-pub(crate) fn ours(world: &World, holder: &str, token: u64) -> Value {
-    let head = world.service.history(&world.gist)[0].revision;
+/// Returns an elector's record that is effective on top of the present gist.
+pub(crate) fn ours(fixture: &Fixture, holder: &str, token: u64) -> Value {
+    let head = fixture.service.history(&fixture.gist)[0].revision;
     serde_json::json!({
         "holderIdentity": holder,
         "leaseDurationSeconds": 30,
@@ -110,16 +110,16 @@ pub(crate) fn ours(world: &World, holder: &str, token: u64) -> Value {
     })
 }
 
-/// How many revisions the gist has.
-pub(crate) fn revisions(world: &World) -> usize {
-    world.service.history(&world.gist).len()
+/// Returns the number of the gist's revisions.
+pub(crate) fn revisions(fixture: &Fixture) -> usize {
+    fixture.service.history(&fixture.gist).len()
 }
 
-/// What goes wrong for all of them alike: its name, and what the message must say.
+/// Failure that all commands report alike: its name, and parts of the message.
 pub(crate) struct Trouble {
     pub(crate) name: &'static str,
     pub(crate) parts: &'static [&'static str],
-    run: fn(&World, Run) -> Run,
+    run: fn(&Fixture, Run) -> Run,
 }
 
 pub(crate) const TROUBLES: [Trouble; 7] = [
@@ -136,10 +136,10 @@ pub(crate) const TROUBLES: [Trouble; 7] = [
     Trouble {
         name: "several files",
         parts: &["GIST_FILE", "leader.json", "other.json"],
-        run: |world, run| {
-            world
+        run: |fixture, run| {
+            fixture
                 .service
-                .edit(&world.gist, |files| {
+                .edit(&fixture.gist, |files| {
                     files.insert("other.json".into(), "{}".into());
                 })
                 .unwrap();
@@ -149,24 +149,24 @@ pub(crate) const TROUBLES: [Trouble; 7] = [
     Trouble {
         name: "no request left",
         parts: &["rate limited", "retry in"],
-        run: |world, run| {
-            world.set_faults(r#"{"primary_limit": 0}"#);
+        run: |fixture, run| {
+            fixture.set_faults(r#"{"primary_limit": 0}"#);
             run
         },
     },
     Trouble {
         name: "a service that fails",
         parts: &["failed", "502"],
-        run: |world, run| {
-            world.set_faults(r#"{"error_5xx": 1}"#);
+        run: |fixture, run| {
+            fixture.set_faults(r#"{"error_5xx": 1}"#);
             run
         },
     },
     Trouble {
         name: "a service that hangs up",
         parts: &["closed the connection"],
-        run: |world, run| {
-            world.set_faults(r#"{"outage": true}"#);
+        run: |fixture, run| {
+            fixture.set_faults(r#"{"outage": true}"#);
             run
         },
     },
@@ -178,16 +178,16 @@ pub(crate) const TROUBLES: [Trouble; 7] = [
 ];
 
 impl Trouble {
-    /// Makes it go wrong.
-    pub(crate) fn make(&self, world: &World, run: Run) -> Run {
-        (self.run)(world, run)
+    /// Causes the failure.
+    pub(crate) fn make(&self, fixture: &Fixture, run: Run) -> Run {
+        (self.run)(fixture, run)
     }
 }
 
-/// An address where nobody listens.
+/// Address without a listener.
 pub(crate) fn free_address() -> std::net::SocketAddr {
-    // A port that was just given back may be another test's by now. This one, for a service that is long
-    // forgotten (tcpmux), is nobody's.
+    // The reserved port of an obsolete service (tcpmux), because another test may reuse a port that was just
+    // released.
     std::net::SocketAddr::from(([127, 0, 0, 1], 1))
 }
 

@@ -9,20 +9,20 @@ use nix::pty::openpty;
 use serde_json::{Value, json};
 
 use crate::operating::command::{Ran, Run, TROUBLES, ours, revisions};
-use crate::support::process::{LEASE, World, await_one_leading};
+use crate::support::process::{Fixture, LEASE, await_one_leading};
 use crate::support::{eventually, for_each};
 
-fn depose(world: &World) -> Run {
-    Run::on(world, &["depose", "--yes"])
+fn depose(fixture: &Fixture) -> Run {
+    Run::on(fixture, &["depose", "--yes"])
 }
 
-/// A gist in which a leader holds the lease that nobody runs.
-fn held() -> World {
-    let world = World::new();
-    let mut record = ours(&world, "napoleon", 3);
+/// Returns a gist whose lease is held by a leader that does not run.
+fn held() -> Fixture {
+    let fixture = Fixture::new();
+    let mut record = ours(&fixture, "napoleon", 3);
     record["strategy"] = "OldestEmulationVersion".into();
-    world.put(&record.to_string());
-    world
+    fixture.put(&record.to_string());
+    fixture
 }
 
 fn is_deposed(record: &Value) -> bool {
@@ -31,12 +31,12 @@ fn is_deposed(record: &Value) -> bool {
 
 #[test]
 fn standby_leads_a_lease_after_deposition() {
-    let world = World::with_files(&[("leader.json", r#"{"strategy":"x"}"#)]);
-    let first = world.start_leader("first");
-    let second = world.start("second");
+    let fixture = Fixture::with_files(&[("leader.json", r#"{"strategy":"x"}"#)]);
+    let first = fixture.start_leader("first");
+    let second = fixture.start("second");
     second.await_observed("first");
     let before = Instant::now();
-    let said = depose(&world).ran().well();
+    let said = depose(&fixture).ran().well();
     assert!(
         said.starts_with("first is deposed (fencing token 0)."),
         "{said}"
@@ -45,7 +45,7 @@ fn standby_leads_a_lease_after_deposition() {
         said.contains("A candidate leads about 5s to 7s after the write"),
         "{said}"
     );
-    let record = world.records().into_iter().rfind(is_deposed).unwrap();
+    let record = fixture.records().into_iter().rfind(is_deposed).unwrap();
     assert_eq!(record["leaderTransitions"], 0, "{record}");
     assert_eq!(record["leaseDurationSeconds"], LEASE.as_secs(), "{record}");
     assert_eq!(record["strategy"], "x", "{record}");
@@ -54,20 +54,20 @@ fn standby_leads_a_lease_after_deposition() {
     let leader = await_one_leading(&electors);
     assert!(before.elapsed() >= LEASE, "{:?}", before.elapsed());
     assert_eq!(electors[leader].leads(), Some(1));
-    assert_eq!(world.record()["strategy"], "x");
-    assert_eq!(world.record()["leaderTransitions"], 1);
-    // Dropping the world checks that no terms overlapped.
+    assert_eq!(fixture.record()["strategy"], "x");
+    assert_eq!(fixture.record()["leaderTransitions"], 1);
+    // Dropping the fixture checks that no terms overlapped.
 }
 
-/// Makes the text that stands in the file.
-type Text = fn(&World) -> String;
+/// Makes the content of the file.
+type Text = fn(&Fixture) -> String;
 
 #[test]
 fn lease_without_holder_is_not_written() {
     let cases: [(&str, Text); 6] = [
         ("nobody yet: no record was ever written", |_| "{}".into()),
-        ("nobody: the lease was released", |world| {
-            ours(world, "", 3).to_string()
+        ("nobody: the lease was released", |fixture| {
+            ours(fixture, "", 3).to_string()
         }),
         ("nobody: the record is corrupt", |_| {
             r#"{"holderIdentity":7}"#.into()
@@ -75,28 +75,28 @@ fn lease_without_holder_is_not_written() {
         ("nobody: a foreign write cleared the holder", |_| {
             r#"{"holderIdentity":""}"#.into()
         }),
-        ("nobody: the record was deleted", |world| {
-            world.put(&ours(world, "me", 3).to_string());
+        ("nobody: the record was deleted", |fixture| {
+            fixture.put(&ours(fixture, "me", 3).to_string());
             "\n".into()
         }),
-        ("nobody: the lease of napoleon expired", |world| {
-            let record = ours(world, "napoleon", 3).to_string();
-            world.put(&record);
-            world.set_faults(r#"{"clock_offset_s": 300}"#);
+        ("nobody: the lease of napoleon expired", |fixture| {
+            let record = ours(fixture, "napoleon", 3).to_string();
+            fixture.put(&record);
+            fixture.set_faults(r#"{"clock_offset_s": 300}"#);
             record
         }),
     ];
     for_each(&cases, |(clause, text)| {
-        let world = World::new();
-        let text = text(&world);
-        if world.content() != text {
-            world.put(&text);
+        let fixture = Fixture::new();
+        let text = text(&fixture);
+        if fixture.content() != text {
+            fixture.put(&text);
         }
-        let before = revisions(&world);
-        let said = depose(&world).ran().well();
+        let before = revisions(&fixture);
+        let said = depose(&fixture).ran().well();
         assert!(said.starts_with(clause), "{said}");
         assert!(said.contains("Nothing was written."), "{said}");
-        assert_eq!(revisions(&world), before, "{clause}");
+        assert_eq!(revisions(&fixture), before, "{clause}");
     });
 }
 
@@ -109,61 +109,61 @@ fn foreign_content_is_left_unchanged() {
             r#"{"holderIdentity":"me","protocol":99}"#.to_owned(),
         ),
     ] {
-        let world = World::new();
-        world.put(&text);
-        let said = depose(&world).ran().failed(1);
+        let fixture = Fixture::new();
+        fixture.put(&text);
+        let said = depose(&fixture).ran().failed(1);
         assert!(
             said.contains(part) && said.contains("left unchanged"),
             "{said}"
         );
-        assert_eq!(world.content(), text);
+        assert_eq!(fixture.content(), text);
     }
 }
 
 #[test]
 fn foreign_holder_is_deposed_with_warning() {
-    let world = World::new();
-    world.put(
+    let fixture = Fixture::new();
+    fixture.put(
         &json!({"holderIdentity": "me", "leaseDurationSeconds": 40, "leaderTransitions": 9})
             .to_string(),
     );
-    let said = depose(&world).ran().well();
+    let said = depose(&fixture).ran().well();
     assert!(
         said.contains("leads about 40s to 42s after the write"),
         "{said}"
     );
     assert!(said.contains("client-go"), "{said}");
-    assert_eq!(world.record()["leaderTransitions"], 9);
-    assert!(is_deposed(&world.record()));
+    assert_eq!(fixture.record()["leaderTransitions"], 9);
+    assert!(is_deposed(&fixture.record()));
 }
 
 #[test]
 fn overwritten_lease_counts_in_wait() {
-    let world = World::new();
-    let mut record = ours(&world, "napoleon", 3);
+    let fixture = Fixture::new();
+    let mut record = ours(&fixture, "napoleon", 3);
     record["leaseDurationSeconds"] = 60.into();
-    world.put(&record.to_string());
-    world.put(&json!({"holderIdentity": "me", "leaseDurationSeconds": 1}).to_string());
-    let said = depose(&world).ran().well();
+    fixture.put(&record.to_string());
+    fixture.put(&json!({"holderIdentity": "me", "leaseDurationSeconds": 1}).to_string());
+    let said = depose(&fixture).ran().well();
     assert!(
         said.contains("leads about 1m to 1m 2s after the write"),
         "{said}"
     );
 }
 
-// ---- what goes wrong ----
+// ---- failures ----
 
 #[test]
 fn failed_read_writes_nothing() {
     for_each(&TROUBLES, |trouble| {
-        let world = held();
-        let run = trouble.make(&world, depose(&world));
-        let before = revisions(&world);
+        let fixture = held();
+        let run = trouble.make(&fixture, depose(&fixture));
+        let before = revisions(&fixture);
         let said = run.ran().failed(1);
         for part in trouble.parts.iter().chain(&["nothing was written"]) {
             assert!(said.contains(part), "{}: {part} in {said}", trouble.name);
         }
-        assert_eq!(revisions(&world), before, "{}", trouble.name);
+        assert_eq!(revisions(&fixture), before, "{}", trouble.name);
     });
 }
 
@@ -182,33 +182,33 @@ fn refused_write_names_fix() {
             ),
         ],
         |(faults, part)| {
-            let world = held();
-            world.set_faults(faults);
-            let said = depose(&world).ran().failed(1);
+            let fixture = held();
+            fixture.set_faults(faults);
+            let said = depose(&fixture).ran().failed(1);
             assert!(said.contains(part), "{said}");
             assert!(said.contains("nothing was written"), "{said}");
-            assert_eq!(world.holder(), "napoleon");
+            assert_eq!(fixture.holder(), "napoleon");
         },
     );
 }
 
 #[test]
 fn lost_answer_is_followed_by_read() {
-    let world = held();
-    world.set_faults(r#"{"lost_answers": 1}"#);
-    let said = depose(&world).ran().well();
+    let fixture = held();
+    fixture.set_faults(r#"{"lost_answers": 1}"#);
+    let said = depose(&fixture).ran().well();
     assert!(
         said.starts_with("napoleon is deposed (fencing token 3)."),
         "{said}"
     );
-    assert!(is_deposed(&world.record()));
+    assert!(is_deposed(&fixture.record()));
 }
 
 #[test]
 fn unknown_outcome_is_reported() {
-    let world = held();
-    world.set_faults(r#"{"late_writes": 1, "late_ms": 600000}"#);
-    let said = depose(&world).ran().failed(1);
+    let fixture = held();
+    fixture.set_faults(r#"{"late_writes": 1, "late_ms": 600000}"#);
+    let said = depose(&fixture).ran().failed(1);
     for part in [
         "may have landed",
         "The record now: napoleon",
@@ -220,43 +220,43 @@ fn unknown_outcome_is_reported() {
 
 #[test]
 fn lost_write_is_reported() {
-    let world = held();
+    let fixture = held();
     let times = [
         ("LEASE_DURATION", "30s"),
         ("RENEW_DEADLINE", "16s"),
         ("RETRY_PERIOD", "6s"),
-        // Time for this test to make it vanish.
+        // Time for the test to remove the write.
         ("CONFIRM_DELAY", "3s"),
     ];
     let run = times
         .iter()
-        .fold(depose(&world), |run, (name, value)| run.with(name, value));
-    let before = revisions(&world);
+        .fold(depose(&fixture), |run, (name, value)| run.with(name, value));
+    let before = revisions(&fixture);
     let child = run
         .command()
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    eventually("it is written", || revisions(&world) > before);
-    world.service.remove_newest(&world.gist, 1).unwrap();
+    eventually("it is written", || revisions(&fixture) > before);
+    fixture.service.remove_newest(&fixture.gist, 1).unwrap();
     let said = Ran::of(child.wait_with_output().unwrap()).failed(1);
     for part in ["accepted but is not effective", "The record now: napoleon"] {
         assert!(said.contains(part), "{part} in {said}");
     }
 }
 
-// ---- asking ----
+// ---- confirmation ----
 
 #[test]
 fn yes_is_required_without_terminal() {
-    let world = held();
-    let said = Run::on(&world, &["depose"]).ran().failed(2);
+    let fixture = held();
+    let said = Run::on(&fixture, &["depose"]).ran().failed(2);
     assert!(said.contains("--yes"), "{said}");
-    assert_eq!(world.service.requests().total(), 0);
+    assert_eq!(fixture.service.requests().total(), 0);
 }
 
-/// A command that asks on a terminal.
+/// A command on a terminal.
 struct Asking {
     child: Child,
     terminal: File,
@@ -265,9 +265,9 @@ struct Asking {
 
 impl Asking {
     /// Runs it, and waits for its question.
-    fn start(world: &World) -> Asking {
+    fn start(fixture: &Fixture) -> Asking {
         let terminal = openpty(None, None).unwrap();
-        let mut child = Run::on(world, &["depose"])
+        let mut child = Run::on(fixture, &["depose"])
             .command()
             .stdin(terminal.slave)
             .stdout(Stdio::piped())
@@ -303,50 +303,50 @@ fn terminal_shows_holder_and_asks() {
         ("\n", false),
         ("\u{4}", false),
     ] {
-        let world = held();
-        let asking = Asking::start(&world);
+        let fixture = held();
+        let asking = Asking::start(&fixture);
         for part in [
             "napoleon holds the lease: fencing token 3, renewed ",
             "lease 30s",
-            &world.gist,
+            &fixture.gist,
         ] {
             assert!(asking.asked.contains(part), "{part} in {}", asking.asked);
         }
-        assert_eq!(world.holder(), "napoleon", "it waits for the answer");
+        assert_eq!(fixture.holder(), "napoleon", "it waits for the answer");
         let ran = asking.answer(answer);
         if yes {
             assert!(ran.well().starts_with("napoleon is deposed"), "{answer:?}");
-            assert!(is_deposed(&world.record()), "{answer:?}");
+            assert!(is_deposed(&fixture.record()), "{answer:?}");
         } else {
             assert!(ran.failed(1).contains("nothing was written"), "{answer:?}");
-            assert_eq!(world.holder(), "napoleon", "{answer:?}");
+            assert_eq!(fixture.holder(), "napoleon", "{answer:?}");
         }
     }
 }
 
 #[test]
 fn new_holder_is_not_deposed() {
-    let world = held();
-    let asking = Asking::start(&world);
-    world.put(&ours(&world, "hannibal", 4).to_string());
+    let fixture = held();
+    let asking = Asking::start(&fixture);
+    fixture.put(&ours(&fixture, "hannibal", 4).to_string());
     let said = asking.answer("y\n").failed(1);
     assert!(said.contains("changed hands (hannibal)"), "{said}");
     assert!(said.contains("nothing was written"), "{said}");
-    assert_eq!(world.holder(), "hannibal");
+    assert_eq!(fixture.holder(), "hannibal");
 }
 
 #[test]
 fn renewal_during_question_is_ignored() {
-    let world = held();
-    let asking = Asking::start(&world);
-    let mut renewal = ours(&world, "napoleon", 3);
+    let fixture = held();
+    let asking = Asking::start(&fixture);
+    let mut renewal = ours(&fixture, "napoleon", 3);
     renewal["note"] = "new".into();
-    world.put(&renewal.to_string());
+    fixture.put(&renewal.to_string());
     assert!(
         asking
             .answer("y\n")
             .well()
             .starts_with("napoleon is deposed")
     );
-    assert_eq!(world.record()["note"], "new");
+    assert_eq!(fixture.record()["note"], "new");
 }

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::operating::command::{Run, free_address, ours, revisions};
 use crate::support::for_each;
-use crate::support::process::{TOKEN, World};
+use crate::support::process::{Fixture, TOKEN};
 use crate::support::wire::{exchange, request};
 
-/// What the doctor found: the exit code, and of each check its level and text.
+/// Result of the doctor: exit code, and level and text of each check.
 #[derive(Debug)]
 struct Diagnosis {
     code: Option<i32>,
@@ -44,7 +44,7 @@ impl Diagnosis {
         &self.found[check].1
     }
 
-    /// That this check came out so, and that the exit code fits all of them.
+    /// Checks the level of this check, and that the exit code fits all levels.
     #[track_caller]
     fn assert(&self, check: &str, level: &str, part: &str) {
         assert_eq!(self.level(check), level, "{check}: {self:#?}");
@@ -54,17 +54,17 @@ impl Diagnosis {
     }
 }
 
-fn doctor(world: &World) -> Run {
-    Run::on(world, &["doctor"])
+fn doctor(fixture: &Fixture) -> Run {
+    Run::on(fixture, &["doctor"])
 }
 
-fn diagnosis(world: &World) -> Diagnosis {
-    Diagnosis::of(doctor(world))
+fn diagnosis(fixture: &Fixture) -> Diagnosis {
+    Diagnosis::of(doctor(fixture))
 }
 
 #[test]
 fn expiration_of_token_is_shown() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for (expiration, level, part) in [
         ("2099-12-24 18:00:00 UTC", "ok", "on 2099-12-24T18:00:00Z"),
         ("2099-12-24 18:00:00 +0100", "ok", "on 2099-12-24T17:00:00Z"),
@@ -75,20 +75,20 @@ fn expiration_of_token_is_shown() {
         ),
     ] {
         let faults = json!({ "token_expiration": expiration });
-        world.set_faults(&faults.to_string());
-        diagnosis(&world).assert("token", level, part);
+        fixture.set_faults(&faults.to_string());
+        diagnosis(&fixture).assert("token", level, part);
     }
 }
 
 #[test]
 fn healthy_lock_passes_every_check() {
-    let world = World::new();
-    world.put(&ours(&world, "napoleon", 3).to_string());
-    let before = revisions(&world);
-    let found = Diagnosis::of(doctor(&world).with("LEASE_DURATION", "30s"));
+    let fixture = Fixture::new();
+    fixture.put(&ours(&fixture, "napoleon", 3).to_string());
+    let before = revisions(&fixture);
+    let found = Diagnosis::of(doctor(&fixture).with("LEASE_DURATION", "30s"));
     for (check, part) in [
         ("settings", "LEASE_DURATION=30s"),
-        ("connection", &world.service.url()),
+        ("connection", &fixture.service.url()),
         ("token", "a classic token, from GITHUB_API_TOKEN, accepted"),
         ("rights", "may write gists"),
         ("gist", "secret, owned by gist-user"),
@@ -105,22 +105,22 @@ fn healthy_lock_passes_every_check() {
     assert_eq!(found.code, Some(0));
     assert_eq!(found.found.len(), 12, "{found:#?}");
     assert_eq!(found.last, "Everything is ok.");
-    assert_eq!(revisions(&world), before);
-    assert_eq!(world.service.requests().of("PATCH", "", ""), 0);
+    assert_eq!(revisions(&fixture), before);
+    assert_eq!(fixture.service.requests().of("PATCH", "", ""), 0);
 }
 
-/// Something that is not as it should be, the check that finds it, and the checks that cannot be made.
+/// Problem, the check that finds it, and the checks that it prevents.
 struct Illness {
-    make: fn(&World, Run) -> Run,
+    make: fn(&Fixture, Run) -> Run,
     check: &'static str,
     level: &'static str,
     parts: &'static [&'static str],
     skipped: &'static [&'static str],
 }
 
-fn after_fault(faults: &'static str) -> impl Fn(&World, Run) -> Run {
-    move |world, run| {
-        world.set_faults(faults);
+fn after_fault(faults: &'static str) -> impl Fn(&Fixture, Run) -> Run {
+    move |fixture, run| {
+        fixture.set_faults(faults);
         run
     }
 }
@@ -163,11 +163,11 @@ const ILLNESSES: [Illness; 15] = [
         skipped: NEEDS_A_GIST,
     },
     Illness {
-        make: |world, run| {
+        make: |fixture, run| {
             let more = |files: &mut BTreeMap<_, _>| files.insert("other".into(), "x".into());
-            world
+            fixture
                 .service
-                .edit(&world.gist, |files| drop(more(files)))
+                .edit(&fixture.gist, |files| drop(more(files)))
                 .unwrap();
             run
         },
@@ -177,8 +177,8 @@ const ILLNESSES: [Illness; 15] = [
         skipped: &["record", "history"],
     },
     Illness {
-        make: |world, run| {
-            world.put("dear diary");
+        make: |fixture, run| {
+            fixture.put("dear diary");
             run
         },
         check: "record",
@@ -187,10 +187,10 @@ const ILLNESSES: [Illness; 15] = [
         skipped: &[],
     },
     Illness {
-        make: |world, run| {
-            let mut record = ours(world, "me", 6);
+        make: |fixture, run| {
+            let mut record = ours(fixture, "me", 6);
             record["protocol"] = 99.into();
-            world.put(&record.to_string());
+            fixture.put(&record.to_string());
             run
         },
         check: "record",
@@ -199,8 +199,8 @@ const ILLNESSES: [Illness; 15] = [
         skipped: &[],
     },
     Illness {
-        make: |world, run| {
-            world.put(r#"{"holderIdentity":7}"#);
+        make: |fixture, run| {
+            fixture.put(r#"{"holderIdentity":7}"#);
             run
         },
         check: "record",
@@ -209,16 +209,16 @@ const ILLNESSES: [Illness; 15] = [
         skipped: &[],
     },
     Illness {
-        make: |world, run| after_fault(r#"{"primary_limit": 0}"#)(world, run),
+        make: |fixture, run| after_fault(r#"{"primary_limit": 0}"#)(fixture, run),
         check: "limit",
         level: "FAIL",
         parts: &["rate limited", "retry in"],
         skipped: &["gist", "file", "record", "history"],
     },
     Illness {
-        make: |world, run| {
-            world.set_faults(r#"{"primary_limit": 100}"#);
-            let status = || Run::on(world, &["status", "--json"]).ran().json();
+        make: |fixture, run| {
+            fixture.set_faults(r#"{"primary_limit": 100}"#);
+            let status = || Run::on(fixture, &["status", "--json"]).ran().json();
             while status()["rateLimit"]["remaining"].as_u64() >= Some(15) {}
             run
         },
@@ -228,21 +228,21 @@ const ILLNESSES: [Illness; 15] = [
         skipped: &[],
     },
     Illness {
-        make: |world, run| after_fault(r#"{"clock_offset_s": 600}"#)(world, run),
+        make: |fixture, run| after_fault(r#"{"clock_offset_s": 600}"#)(fixture, run),
         check: "clock",
         level: "warn",
         parts: &["behind the service's", "no decision depends on it", "NTP"],
         skipped: &[],
     },
     Illness {
-        make: |world, run| after_fault(r#"{"no_date": true}"#)(world, run),
+        make: |fixture, run| after_fault(r#"{"no_date": true}"#)(fixture, run),
         check: "clock",
         level: "warn",
         parts: &["no date"],
         skipped: &[],
     },
     Illness {
-        make: |world, run| after_fault(r#"{"error_5xx": 1}"#)(world, run),
+        make: |fixture, run| after_fault(r#"{"error_5xx": 1}"#)(fixture, run),
         check: "connection",
         level: "FAIL",
         parts: &["failed (502"],
@@ -274,8 +274,8 @@ const ILLNESSES: [Illness; 15] = [
 #[test]
 fn each_problem_is_found_and_explained() {
     for_each(&ILLNESSES, |illness| {
-        let world = World::new();
-        let found = Diagnosis::of((illness.make)(&world, doctor(&world)));
+        let fixture = Fixture::new();
+        let found = Diagnosis::of((illness.make)(&fixture, doctor(&fixture)));
         for part in illness.parts {
             found.assert(illness.check, illness.level, part);
         }
@@ -288,17 +288,17 @@ fn each_problem_is_found_and_explained() {
     });
 }
 
-/// A world whose service takes this token, and a doctor who has it.
-fn with_token(token: &str) -> (World, Run) {
+/// Returns a fixture whose service accepts this access token, and a doctor that uses it.
+fn with_token(token: &str) -> (Fixture, Run) {
     let options = Options {
         tokens: vec![token.parse().unwrap()],
         gists: vec!["abc123".parse().unwrap()],
         ..Options::default()
     };
-    let world = World::on(options, "abc123");
+    let fixture = Fixture::on(options, "abc123");
     let secret = token.split(':').next().unwrap();
-    let run = doctor(&world).with("GITHUB_API_TOKEN", secret);
-    (world, run)
+    let run = doctor(&fixture).with("GITHUB_API_TOKEN", secret);
+    (fixture, run)
 }
 
 #[test]
@@ -310,18 +310,18 @@ fn rights_follow_token_scopes() {
         ("ghp_TheSecretOne:", "warn", "show no scopes"),
         ("github_pat_TheSecretOne", "ok", "only a write shows"),
     ] {
-        let (_world, run) = with_token(token);
+        let (_fixture, run) = with_token(token);
         Diagnosis::of(run).assert("rights", level, part);
     }
 }
 
 #[test]
 fn token_file_is_named() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_owned();
     writeln!(file, "{TOKEN}").unwrap();
-    let run = doctor(&world).without("GITHUB_API_TOKEN");
+    let run = doctor(&fixture).without("GITHUB_API_TOKEN");
     let found = Diagnosis::of(run.with("GITHUB_API_TOKEN_FILE", &path));
     found.assert("token", "ok", "(GITHUB_API_TOKEN_FILE), accepted");
     found.assert("token", "ok", path.to_str().unwrap());
@@ -329,8 +329,8 @@ fn token_file_is_named() {
 
 #[test]
 fn public_gist_warns() {
-    let mut world = World::new();
-    let address = world.service.url();
+    let mut fixture = Fixture::new();
+    let address = fixture.service.url();
     let address = address.strip_prefix("http://").unwrap().parse().unwrap();
     let body = json!({"public": true, "files": {"leader.json": {"content": "{}"}}});
     let token = format!("Bearer {TOKEN}");
@@ -340,8 +340,8 @@ fn public_gist_warns() {
         request("POST", "/gists", &headers, &body.to_string()),
     )
     .unwrap();
-    world.gist = made.json()["id"].as_str().unwrap().to_owned();
-    let found = diagnosis(&world);
+    fixture.gist = made.json()["id"].as_str().unwrap().to_owned();
+    let found = diagnosis(&fixture);
     found.assert("gist", "warn", "public: anyone can find it");
     assert_eq!(found.code, Some(0));
     assert_eq!(found.last, "Elections work; 1 warning.");
@@ -349,51 +349,51 @@ fn public_gist_warns() {
 
 #[test]
 fn missing_file_is_ok() {
-    let world = World::new();
-    let found = Diagnosis::of(doctor(&world).with("GIST_FILE", "new.json"));
+    let fixture = Fixture::new();
+    let found = Diagnosis::of(doctor(&fixture).with("GIST_FILE", "new.json"));
     found.assert("file", "ok", "\"new.json\" does not exist yet");
     found.assert("record", "ok", "no record was ever written");
-    let found = Diagnosis::of(doctor(&world).with("GIST_FILE", "leader.json"));
+    let found = Diagnosis::of(doctor(&fixture).with("GIST_FILE", "leader.json"));
     found.assert("file", "ok", "from GIST_FILE");
 }
 
 #[test]
 fn costly_history_names_fix() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for number in 0..1_100 {
-        world.put(&json!({"holderIdentity": format!("client-go-{number}")}).to_string());
+        fixture.put(&json!({"holderIdentity": format!("client-go-{number}")}).to_string());
     }
-    let found = diagnosis(&world);
+    let found = diagnosis(&fixture);
     found.assert("history", "warn", "a start reads more than");
     found.assert("history", "warn", "elector init");
-    world.put(&ours(&world, "napoleon", 3).to_string());
-    world.service.reset_requests();
-    let found = diagnosis(&world);
+    fixture.put(&ours(&fixture, "napoleon", 3).to_string());
+    fixture.service.reset_requests();
+    let found = diagnosis(&fixture);
     found.assert("history", "ok", "a start costs 1 request");
-    let requests = world.service.requests().total();
+    let requests = fixture.service.requests().total();
     assert!(requests <= 6, "{requests}");
 }
 
 #[test]
 fn settings_warnings_are_listed() {
-    let world = World::new();
-    let run = doctor(&world)
+    let fixture = Fixture::new();
+    let run = doctor(&fixture)
         .without("LEADER_NAME")
         .with("POD_NAME", "elector-7d4f");
     Diagnosis::of(run).assert("settings", "warn", "CLUSTER_NAME is not set");
-    let run = doctor(&world).with("LEASE_DURATON", "9s");
+    let run = doctor(&fixture).with("LEASE_DURATON", "9s");
     Diagnosis::of(run).assert("settings", "warn", "did you mean LEASE_DURATION?");
-    let run = doctor(&world).with("ELECTOR_FOO", "1");
+    let run = doctor(&fixture).with("ELECTOR_FOO", "1");
     Diagnosis::of(run).assert("settings", "warn", "ELECTOR_FOO: not a setting");
-    let run = doctor(&world).with("RUST_LOG", "verbose");
+    let run = doctor(&fixture).with("RUST_LOG", "verbose");
     Diagnosis::of(run).assert("settings", "warn", "RUST_LOG: `verbose` is not a level");
 }
 
 #[test]
 fn lease_of_record_that_differs_warns() {
-    let world = World::new();
-    world.put(&ours(&world, "napoleon", 3).to_string());
-    let found = diagnosis(&world);
+    let fixture = Fixture::new();
+    fixture.put(&ours(&fixture, "napoleon", 3).to_string());
+    let found = diagnosis(&fixture);
     found.assert("settings", "warn", "LEASE_DURATION is 5s");
     found.assert(
         "settings",
@@ -404,46 +404,46 @@ fn lease_of_record_that_differs_warns() {
 
 #[test]
 fn record_of_older_protocol_warns() {
-    let world = World::new();
-    let mut record = ours(&world, "napoleon", 3);
+    let fixture = Fixture::new();
+    let mut record = ours(&fixture, "napoleon", 3);
     record["protocol"] = 0.into();
-    world.put(&record.to_string());
-    let found = diagnosis(&world);
+    fixture.put(&record.to_string());
+    let found = diagnosis(&fixture);
     found.assert("file", "warn", "the record follows protocol 0");
 }
 
 #[test]
 fn missing_file_beside_election_fails() {
-    let world = World::new();
-    world.put(&ours(&world, "napoleon", 3).to_string());
-    world.service.reset_requests();
-    let found = Diagnosis::of(doctor(&world).with("GIST_FILE", "leader.jsn"));
+    let fixture = Fixture::new();
+    fixture.put(&ours(&fixture, "napoleon", 3).to_string());
+    fixture.service.reset_requests();
+    let found = Diagnosis::of(doctor(&fixture).with("GIST_FILE", "leader.jsn"));
     found.assert(
         "file",
         "FAIL",
         "has no file leader.jsn; its elections are in leader.json",
     );
-    assert_eq!(world.service.requests().total(), 1);
+    assert_eq!(fixture.service.requests().total(), 1);
     for command in ["status", "history"] {
-        world.service.reset_requests();
-        let run = Run::on(&world, &[command]).with("GIST_FILE", "leader.jsn");
+        fixture.service.reset_requests();
+        let run = Run::on(&fixture, &[command]).with("GIST_FILE", "leader.jsn");
         let ran = run.ran();
         assert_eq!(ran.code, Some(1), "{ran:?}");
         let part = "has no file leader.jsn; its elections are in leader.json; create another one";
         assert!(ran.err.contains(part), "{ran:?}");
-        assert_eq!(world.service.requests().total(), 1);
+        assert_eq!(fixture.service.requests().total(), 1);
     }
 }
 
 #[test]
 fn missing_file_needs_no_history_scan() {
-    let world = World::with_files(&[("notes.txt", "hello")]);
+    let fixture = Fixture::with_files(&[("notes.txt", "hello")]);
     for number in 0..150 {
         let note =
             |files: &mut BTreeMap<_, _>| files.insert("notes.txt".into(), number.to_string());
-        world
+        fixture
             .service
-            .edit(&world.gist, |files| drop(note(files)))
+            .edit(&fixture.gist, |files| drop(note(files)))
             .unwrap();
     }
     for (command, part) in [
@@ -454,26 +454,26 @@ fn missing_file_needs_no_history_scan() {
             "has no file leader.json; the first leader creates it",
         ),
     ] {
-        world.service.reset_requests();
-        let run = Run::on(&world, &[command]).with("GIST_FILE", "leader.json");
+        fixture.service.reset_requests();
+        let run = Run::on(&fixture, &[command]).with("GIST_FILE", "leader.json");
         let ran = run.ran();
         let said = format!("{}{}", ran.out, ran.err);
         assert!(said.contains(part), "{ran:?}");
-        assert!(world.service.requests().total() <= 4, "{command}");
+        assert!(fixture.service.requests().total() <= 4, "{command}");
     }
 }
 
 #[test]
 fn process_with_same_name_warns() {
-    let world = World::new();
-    let _first = world.start_leader("first");
-    let start = world.elector("first").with("HTTP_ADDR", "127.0.0.1:0");
-    let second = world.spawn(start);
+    let fixture = Fixture::new();
+    let _first = fixture.start_leader("first");
+    let start = fixture.elector("first").with("HTTP_ADDR", "127.0.0.1:0");
+    let second = fixture.spawn(start);
     second.await_logged("same_name_runs");
     let listening = second.last_logged("listening");
     let address = listening.text("url").trim_start_matches("http://");
     assert_eq!(second.last_logged("same_name_runs").level(), "warn");
-    let run = doctor(&world)
+    let run = doctor(&fixture)
         .with("HTTP_ADDR", address)
         .with("LEADER_NAME", "first");
     Diagnosis::of(run).assert("name", "warn", "another process wrote under the name first");

@@ -1,5 +1,5 @@
-//! The commands for who operates an election, as a person or a script runs them: `status`, `doctor`,
-//! `depose` and `step-down` as processes, against a gist service in the test's own.
+//! The commands for operators, `status`, `doctor`, `depose` and `step-down`, as processes against a gist
+//! service in the test's process.
 
 pub(crate) mod command;
 mod depose;

@@ -7,68 +7,68 @@ use serde_json::{Value, json};
 
 use crate::operating::command::{Ran, Run, TROUBLES, ours, revisions};
 use crate::support::for_each;
-use crate::support::process::World;
+use crate::support::process::Fixture;
 
-fn status(world: &World) -> Run {
-    Run::on(world, &["status", "--json"])
+fn status(fixture: &Fixture) -> Run {
+    Run::on(fixture, &["status", "--json"])
 }
 
-fn shown(world: &World) -> Value {
-    status(world).ran().json()
+fn shown(fixture: &Fixture) -> Value {
+    status(fixture).ran().json()
 }
 
 #[test]
 fn expiration_of_token_is_shown() {
-    let world = World::new();
-    assert_eq!(shown(&world)["accessTokenExpiresAt"], Value::Null);
-    world.set_faults(r#"{"token_expiration":"2099-12-24 18:00:00 +0100"}"#);
+    let fixture = Fixture::new();
+    assert_eq!(shown(&fixture)["accessTokenExpiresAt"], Value::Null);
+    fixture.set_faults(r#"{"token_expiration":"2099-12-24 18:00:00 +0100"}"#);
     assert_eq!(
-        shown(&world)["accessTokenExpiresAt"],
+        shown(&fixture)["accessTokenExpiresAt"],
         "2099-12-24T17:00:00Z"
     );
-    let text = Run::on(&world, &["status"]).ran().well();
+    let text = Run::on(&fixture, &["status"]).ran().well();
     assert!(text.contains("\naccess token   expires in "), "{text}");
     assert!(text.contains(", on 2099-12-24T17:00:00Z\n"), "{text}");
 }
 
 #[test]
 fn leader_is_shown_with_one_request() {
-    let world = World::new();
-    // A lease that does not run out before this test has looked.
-    let start = world.elector("napoleon/default/elector-7d4f");
-    let leader = world.spawn(start.with("LEASE_DURATION", "5m"));
+    let fixture = Fixture::new();
+    // Lease that does not expire before the test has read the status.
+    let start = fixture.elector("napoleon/default/elector-7d4f");
+    let leader = fixture.spawn(start.with("LEASE_DURATION", "5m"));
     leader.await_leading();
     leader.freeze();
-    let record = world.record();
-    world.service.reset_requests();
-    let shown = shown(&world);
-    assert_eq!(world.service.requests().total(), 1);
+    let record = fixture.record();
+    fixture.service.reset_requests();
+    let shown = shown(&fixture);
+    assert_eq!(fixture.service.requests().total(), 1);
     assert_eq!(shown["holder"], "napoleon/default/elector-7d4f");
     assert_eq!(shown["record"]["renewTime"], record["renewTime"]);
     assert_eq!(shown["state"], "held");
     assert_eq!(shown["fencingToken"], 0);
     assert_eq!(shown["leaseSeconds"], 300);
     assert_eq!(shown["since"], record["acquireTime"]);
-    let head = &world.service.history(&world.gist)[0];
+    let head = &fixture.service.history(&fixture.gist)[0];
     assert_eq!(shown["recordVersion"], head.revision.to_string());
     let ago = shown["renewedSecondsAgo"].as_u64().unwrap();
     assert_eq!(shown["secondsLeft"], 300 - ago);
     let lock = format!(
         "file \"leader.json\" of gist {} at {}",
-        world.gist,
-        world.service.url()
+        fixture.gist,
+        fixture.service.url()
     );
     assert_eq!(shown["lock"], lock);
     assert_eq!(shown["rateLimit"], Value::Null);
 
-    let text = Run::on(&world, &["status"]).ran().well();
+    let text = Run::on(&fixture, &["status"]).ran().well();
     let first = text.lines().next().unwrap();
     assert_eq!(first, "leader         napoleon/default/elector-7d4f");
     for part in [
         "\nfencing token  0\n",
         "renewed ",
         "expires in ",
-        &world.gist,
+        &fixture.gist,
     ] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
@@ -76,10 +76,10 @@ fn leader_is_shown_with_one_request() {
 
 #[test]
 fn rate_limit_is_shown() {
-    let world = World::new();
-    world.set_faults(r#"{"primary_limit": 5000}"#);
-    world.put(&ours(&world, "napoleon", 3).to_string());
-    let limit = &shown(&world)["rateLimit"];
+    let fixture = Fixture::new();
+    fixture.set_faults(r#"{"primary_limit": 5000}"#);
+    fixture.put(&ours(&fixture, "napoleon", 3).to_string());
+    let limit = &shown(&fixture)["rateLimit"];
     assert_eq!(
         (&limit["limit"], &limit["remaining"]),
         (&json!(5000), &json!(4999))
@@ -88,25 +88,25 @@ fn rate_limit_is_shown() {
         limit["resetsAt"].as_str().unwrap().ends_with('Z'),
         "{limit}"
     );
-    let text = Run::on(&world, &["status"]).ran().well();
+    let text = Run::on(&fixture, &["status"]).ran().well();
     assert!(
         text.contains("rate limit     4,998 of 5,000 requests left, all again in "),
         "{text}"
     );
 }
 
-/// What may stand in the file, and what is said of it.
+/// Contents of the file, and the status that they cause.
 struct Case {
-    text: fn(&World) -> String,
+    text: fn(&Fixture) -> String,
     state: &'static str,
     holder: &'static str,
     token: Value,
-    /// In the first line for people.
+    /// Part of the first line of the display.
     part: &'static str,
 }
 
 fn case(
-    text: fn(&World) -> String,
+    text: fn(&Fixture) -> String,
     state: &'static str,
     holder: &'static str,
     token: impl Into<Value>,
@@ -132,7 +132,7 @@ fn missing_leader_is_shown_with_reason() {
             "no record was ever written",
         ),
         case(
-            |world| ours(world, "", 3).to_string(),
+            |fixture| ours(fixture, "", 3).to_string(),
             "released",
             "",
             3,
@@ -170,8 +170,8 @@ fn missing_leader_is_shown_with_reason() {
             "not a lease record",
         ),
         case(
-            |world| {
-                let mut record = ours(world, "me", 6);
+            |fixture| {
+                let mut record = ours(fixture, "me", 6);
                 record["protocol"] = 99.into();
                 record.to_string()
             },
@@ -181,8 +181,8 @@ fn missing_leader_is_shown_with_reason() {
             "protocol 99",
         ),
         case(
-            |world| {
-                world.put(&ours(world, "me", 6).to_string());
+            |fixture| {
+                fixture.put(&ours(fixture, "me", 6).to_string());
                 "\n".into()
             },
             "deleted",
@@ -192,12 +192,12 @@ fn missing_leader_is_shown_with_reason() {
         ),
     ];
     for_each(&cases, |case| {
-        let world = World::with_files(&[("leader.json", "{}"), ("other.txt", "x")]);
+        let fixture = Fixture::with_files(&[("leader.json", "{}"), ("other.txt", "x")]);
         let with_file = |run: Run| run.with("GIST_FILE", "leader.json");
-        let text = (case.text)(&world);
-        world.put(&text);
-        let before = revisions(&world);
-        let shown = with_file(status(&world)).ran().json();
+        let text = (case.text)(&fixture);
+        fixture.put(&text);
+        let before = revisions(&fixture);
+        let shown = with_file(status(&fixture)).ran().json();
         let holder = (case.holder.is_empty()).then_some("");
         assert_eq!(shown["holder"], json!(holder), "{shown}");
         assert_eq!(shown["state"], case.state, "{shown}");
@@ -205,26 +205,26 @@ fn missing_leader_is_shown_with_reason() {
         assert_eq!(named.unwrap_or_default(), case.holder, "{shown}");
         assert_eq!(shown["fencingToken"], case.token, "{shown}");
         assert_eq!(shown["secondsLeft"], Value::Null, "{shown}");
-        let text = with_file(Run::on(&world, &["status"])).ran().well();
+        let text = with_file(Run::on(&fixture, &["status"])).ran().well();
         let first = text.lines().next().unwrap();
         assert!(first.contains(case.part), "{first}");
-        assert_eq!(revisions(&world), before);
+        assert_eq!(revisions(&fixture), before);
     });
 }
 
 #[test]
 fn lease_expires_by_service_clock() {
-    let world = World::new();
-    world.put(&ours(&world, "napoleon", 3).to_string());
-    assert_eq!(shown(&world)["holder"], "napoleon");
-    world.set_faults(r#"{"clock_offset_s": 300}"#);
-    let after = shown(&world);
+    let fixture = Fixture::new();
+    fixture.put(&ours(&fixture, "napoleon", 3).to_string());
+    assert_eq!(shown(&fixture)["holder"], "napoleon");
+    fixture.set_faults(r#"{"clock_offset_s": 300}"#);
+    let after = shown(&fixture);
     assert_eq!(after["holder"], "");
     assert_eq!(after["state"], "expired");
     assert_eq!(after["record"]["holderIdentity"], "napoleon");
     assert_eq!(after["fencingToken"], 3);
     assert!(after["renewedSecondsAgo"].as_u64() >= Some(300), "{after}");
-    let text = Run::on(&world, &["status"]).ran().well();
+    let text = Run::on(&fixture, &["status"]).ran().well();
     assert!(
         text.starts_with("leader         nobody: the lease of napoleon expired 4m "),
         "{text}"
@@ -233,13 +233,13 @@ fn lease_expires_by_service_clock() {
 
 #[test]
 fn late_write_does_not_lead() {
-    let world = World::new();
-    world.put(&ours(&world, "napoleon", 3).to_string());
-    let late = ours(&world, "hannibal", 4);
-    world.put(&ours(&world, "cleopatra", 4).to_string());
-    world.passed_over.set(true);
-    world.put(&late.to_string());
-    let shown = shown(&world);
+    let fixture = Fixture::new();
+    fixture.put(&ours(&fixture, "napoleon", 3).to_string());
+    let late = ours(&fixture, "hannibal", 4);
+    fixture.put(&ours(&fixture, "cleopatra", 4).to_string());
+    fixture.passed_over.set(true);
+    fixture.put(&late.to_string());
+    let shown = shown(&fixture);
     assert_eq!(
         (&shown["holder"], &shown["fencingToken"]),
         (&json!("cleopatra"), &json!(4))
@@ -248,24 +248,24 @@ fn late_write_does_not_lead() {
 
 #[test]
 fn many_foreign_writes_cost_few_requests() {
-    let world = World::new();
+    let fixture = Fixture::new();
     for number in 0..300 {
-        world.put(&json!({"holderIdentity": format!("client-go-{number}")}).to_string());
+        fixture.put(&json!({"holderIdentity": format!("client-go-{number}")}).to_string());
     }
-    world.service.reset_requests();
-    let shown = shown(&world);
+    fixture.service.reset_requests();
+    let shown = shown(&fixture);
     assert_eq!(shown["state"], "foreignWrite");
     assert_eq!(shown["record"]["holderIdentity"], "client-go-299");
-    let requests = world.service.requests().total();
+    let requests = fixture.service.requests().total();
     assert!(requests <= 22, "{requests}");
 }
 
 #[test]
 fn missing_dates_exit_1() {
-    let world = World::new();
-    world.put(&ours(&world, "napoleon", 3).to_string());
-    world.set_faults(r#"{"no_date": true}"#);
-    let ran = status(&world).ran();
+    let fixture = Fixture::new();
+    fixture.put(&ours(&fixture, "napoleon", 3).to_string());
+    fixture.set_faults(r#"{"no_date": true}"#);
+    let ran = status(&fixture).ran();
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains("no date"), "{ran:?}");
     let shown: Value = serde_json::from_str(&ran.out).unwrap();
@@ -278,8 +278,8 @@ fn missing_dates_exit_1() {
 #[test]
 fn failure_exits_1_without_output() {
     for_each(&TROUBLES, |trouble| {
-        let world = World::new();
-        let said = trouble.make(&world, status(&world)).ran().failed(1);
+        let fixture = Fixture::new();
+        let said = trouble.make(&fixture, status(&fixture)).ran().failed(1);
         for part in trouble.parts {
             assert!(said.contains(part), "{}: {part} in {said}", trouble.name);
         }
@@ -289,29 +289,29 @@ fn failure_exits_1_without_output() {
 
 #[test]
 fn control_characters_are_not_shown() {
-    let world = World::new();
-    world.put(&ours(&world, "nap\n\u{1b}[31mo\u{202e}leon", 3).to_string());
-    let text = Run::on(&world, &["status"]).ran().well();
+    let fixture = Fixture::new();
+    fixture.put(&ours(&fixture, "nap\n\u{1b}[31mo\u{202e}leon", 3).to_string());
+    let text = Run::on(&fixture, &["status"]).ran().well();
     assert!(
         text.starts_with("leader         nap [31moleon\n"),
         "{text:?}"
     );
-    assert_eq!(shown(&world)["holder"], "nap\n\u{1b}[31mo\u{202e}leon");
+    assert_eq!(shown(&fixture)["holder"], "nap\n\u{1b}[31mo\u{202e}leon");
 }
 
 #[test]
 fn closed_output_succeeds_full_output_fails() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let (read, write) = std::io::pipe().unwrap();
     drop(read);
-    let output = status(&world)
+    let output = status(&fixture)
         .command()
         .stdout(write)
         .stderr(Stdio::piped())
         .output();
     assert_eq!(Ran::of(output.unwrap()).code, Some(0));
     let full = File::create("/dev/full").unwrap();
-    let output = status(&world)
+    let output = status(&fixture)
         .command()
         .stdout(full)
         .stderr(Stdio::piped())

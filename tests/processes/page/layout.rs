@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::endpoints::watched::{Watched, spawn, watch};
 use crate::page::chromium::Chromium;
-use crate::support::process::World;
+use crate::support::process::Fixture;
 
 /// A long name without natural line breaks.
 const LONG: &str = "the-very-longest-name-that-anybody-in-their-right-mind-would-give-to-a-pod/namespace-with-a-name/elector-7d4f9c6b5-x2x9z-and-so-on-and-on-without-an-end";
@@ -36,10 +36,10 @@ const CONTRASTS: &str = r"(() => {
   return found;
 })()";
 
-fn leader_and_standby(world: &World) -> (Watched, Watched) {
-    let first = watch(world, "first");
+fn leader_and_standby(fixture: &Fixture) -> (Watched, Watched) {
+    let first = watch(fixture, "first");
     first.await_leading();
-    let second = watch(world, "second");
+    let second = watch(fixture, "second");
     second.await_observed("first");
     (first, second)
 }
@@ -49,8 +49,8 @@ fn texts_have_contrast_in_both_schemes() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    let (first, second) = leader_and_standby(&world);
+    let fixture = Fixture::new();
+    let (first, second) = leader_and_standby(&fixture);
     let mut grounds = Vec::new();
     for colours in ["light", "dark"] {
         browser.prefer(colours);
@@ -74,8 +74,8 @@ fn name_colours_have_contrast() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    let (first, _second) = leader_and_standby(&world);
+    let fixture = Fixture::new();
+    let (first, _second) = leader_and_standby(&fixture);
     for colours in ["light", "dark"] {
         browser.prefer(colours);
         browser.open(&first.url());
@@ -100,8 +100,8 @@ fn page_fits_phones_with_any_name() {
         return;
     };
     for name in ["first", LONG, HOSTILE] {
-        let world = World::new();
-        let leader = spawn(&world, world.elector("x").with("LEADER_NAME", name));
+        let fixture = Fixture::new();
+        let leader = spawn(&fixture, fixture.elector("x").with("LEADER_NAME", name));
         leader.await_leading();
         for width in [320, 360, 768] {
             browser.resize(width, 800, 2.0);
@@ -120,8 +120,8 @@ fn hostile_name_is_only_text() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    let leader = spawn(&world, world.elector("x").with("LEADER_NAME", HOSTILE));
+    let fixture = Fixture::new();
+    let leader = spawn(&fixture, fixture.elector("x").with("LEADER_NAME", HOSTILE));
     leader.await_leading();
     browser.open(&leader.url());
     browser.await_text("#live", "live");
@@ -129,7 +129,7 @@ fn hostile_name_is_only_text() {
     assert_eq!(browser.text(".holder"), HOSTILE);
     assert_eq!(
         browser.evaluate("document.title"),
-        format!("{HOSTILE} leads · {}", world.gist)
+        format!("{HOSTILE} leads · {}", fixture.gist)
     );
     assert_eq!(browser.evaluate("document.images.length"), 0);
     assert_eq!(browser.evaluate("document.scripts.length"), 1);
@@ -141,8 +141,8 @@ fn page_is_accessible() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    let (_first, second) = leader_and_standby(&world);
+    let fixture = Fixture::new();
+    let (_first, second) = leader_and_standby(&fixture);
     browser.open(&second.url());
     for (what, expression) in [
         ("a language", "document.documentElement.lang === 'en'"),
@@ -167,7 +167,7 @@ fn page_is_accessible() {
             "[...document.querySelectorAll('svg')].every(s => s.ariaLabel || s.ariaHidden === 'true')",
         ),
         (
-            "changes are told",
+            "changes are announced",
             "document.querySelector('[role=status]') !== null",
         ),
         (

@@ -8,14 +8,14 @@ use serde_json::json;
 use crate::endpoints::watched::{Watched, spawn};
 use crate::page::chromium::Chromium;
 use crate::support::eventually;
-use crate::support::process::World;
+use crate::support::process::Fixture;
 
 /// Maximum size of the picture, because every reader of the README loads it.
 const MOST_BYTES: usize = 150_000;
 
-fn start(world: &World, name: &str) -> Watched {
+fn start(fixture: &Fixture, name: &str) -> Watched {
     // Two fifths of the default timings, so that the picture takes less time.
-    let start = world.elector(name).without("STOP_TIMEOUT");
+    let start = fixture.elector(name).without("STOP_TIMEOUT");
     let start = start.with_all([
         ("LEASE_DURATION", "12s"),
         ("RENEW_DEADLINE", "6s"),
@@ -24,20 +24,20 @@ fn start(world: &World, name: &str) -> Watched {
         ("CONFIRM_DELAY", "500ms"),
         ("TERMINATION_GRACE", "1s"),
     ]);
-    spawn(world, start)
+    spawn(fixture, start)
 }
 
 #[test]
 #[ignore = "draws a picture, with `make page-picture`"]
 fn draw_picture_for_readme() {
     let mut browser = Chromium::start().expect("without Chromium there is no picture");
-    let world = World::new();
-    world.set_faults(r#"{"primary_limit":5000}"#);
+    let fixture = Fixture::new();
+    fixture.set_faults(r#"{"primary_limit":5000}"#);
     let name = "napoleon/default/elector-7d4f9";
-    let mut napoleon = start(&world, name);
+    let mut napoleon = start(&fixture, name);
     napoleon.await_leading();
-    let hannibal = start(&world, "hannibal/default/elector-5c8bd");
-    let cleopatra = start(&world, "cleopatra/default/elector-9fk2x");
+    let hannibal = start(&fixture, "hannibal/default/elector-5c8bd");
+    let cleopatra = start(&fixture, "cleopatra/default/elector-9fk2x");
     hannibal.await_observed(name);
     cleopatra.await_observed(name);
     await_term(&hannibal, 8.0);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::endpoints::watched::{spawn, watch};
 use crate::page::chromium::Chromium;
-use crate::support::process::World;
+use crate::support::process::Fixture;
 use crate::support::{eventually, never_for};
 
 /// Script that returns whether a crown is visible.
@@ -16,19 +16,19 @@ fn page_updates_without_reload() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
     browser.resize(1000, 900, 1.0);
     browser.open(&second.url());
     assert_eq!(browser.text("h2.name"), "first");
     assert_eq!(browser.text("#live"), "live");
-    let title = |leader| format!("{leader} leads · {}", world.gist);
+    let title = |leader| format!("{leader} leads · {}", fixture.gist);
     assert_eq!(browser.evaluate("document.title"), title("first"));
     let heading = browser.text("h1");
-    assert_eq!(heading, format!("Leader election {}", world.gist));
+    assert_eq!(heading, format!("Leader election {}", fixture.gist));
     assert!(browser.text("main").contains("may be acquired in"));
     browser.evaluate("window.sameDocument = true");
     assert_eq!(first.ask("POST", "/step-down", &[]).status, 202);
@@ -50,10 +50,10 @@ fn lease_bar_runs_down_between_updates() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    world
+    let fixture = Fixture::new();
+    fixture
         .put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":3600,"leaderTransitions":41}"#);
-    let waiting = watch(&world, "waiting");
+    let waiting = watch(&fixture, "waiting");
     waiting.await_observed("somebody");
     browser.open(&waiting.url());
     assert_eq!(browser.text("h2.name"), "somebody");
@@ -78,10 +78,10 @@ fn page_without_scripts_is_complete() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
-    let second = watch(&world, "second");
+    let second = watch(&fixture, "second");
     second.await_observed("first");
     browser.forbid_scripts();
     browser.open(&second.url());
@@ -108,9 +108,9 @@ fn page_reports_unreachable_elector() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    world.passed_over.set(true);
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    fixture.passed_over.set(true);
+    let first = watch(&fixture, "first");
     first.await_leading();
     browser.open(&first.url());
     browser.await_text("#live", "live");
@@ -122,10 +122,10 @@ fn page_reports_unreachable_elector() {
     let title = browser.evaluate("document.title");
     assert_eq!(
         title,
-        format!("Not up to date · Leader election {}", world.gist)
+        format!("Not up to date · Leader election {}", fixture.gist)
     );
     let left = browser.evaluate("document.querySelector('progress').value");
-    never_for(Duration::from_millis(300), "the bar goes on", || {
+    never_for(Duration::from_millis(300), "the bar continues", || {
         browser.evaluate("document.querySelector('progress').value") != left
     });
     first.signal(nix::sys::signal::Signal::SIGCONT);
@@ -138,15 +138,16 @@ fn crown_disappears_when_lease_expires() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    world.put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":15,"leaderTransitions":41}"#);
-    world.passed_over.set(true);
-    let waiting = watch(&world, "waiting");
+    let fixture = Fixture::new();
+    fixture
+        .put(r#"{"holderIdentity":"somebody","leaseDurationSeconds":15,"leaderTransitions":41}"#);
+    fixture.passed_over.set(true);
+    let waiting = watch(&fixture, "waiting");
     waiting.await_observed("somebody");
     browser.open(&waiting.url());
     browser.await_text("h2.name", "somebody");
     assert_eq!(browser.evaluate(CROWN), true);
-    world.set_faults(r#"{"outage":true}"#);
+    fixture.set_faults(r#"{"outage":true}"#);
     browser.await_text("h2.name", "Leader unknown");
     assert_eq!(browser.evaluate(CROWN), false);
     let whole = browser.text("main");
@@ -159,7 +160,7 @@ fn crown_disappears_when_lease_expires() {
         assert!(whole.contains(part), "{part} in {whole}");
     }
     let title = browser.evaluate("document.title");
-    assert_eq!(title, format!("Leader unknown · {}", world.gist));
+    assert_eq!(title, format!("Leader unknown · {}", fixture.gist));
 }
 
 #[test]
@@ -167,15 +168,15 @@ fn lock_on_github_is_a_link() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
+    let fixture = Fixture::new();
     // Nothing answers at this proxy.
-    let start = world.elector("first").without("GITHUB_API_URL");
+    let start = fixture.elector("first").without("GITHUB_API_URL");
     let start = start.with_all([
         ("GIST_ID", "923dcb52"),
         ("HTTPS_PROXY", "http://127.0.0.1:9"),
         ("LOCK_NAME", "<b>Payments</b>"),
     ]);
-    let first = spawn(&world, start);
+    let first = spawn(&fixture, start);
     browser.open(&first.url());
     let link = browser.evaluate("document.querySelector('footer span a')?.href ?? null");
     assert_eq!(link, "https://gist.github.com/923dcb52");
@@ -189,8 +190,8 @@ fn hidden_page_loses_its_crown() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
     browser.open(&first.url());
     let crowned = |browser: &mut Chromium| browser.evaluate(CROWN) == true;
@@ -216,8 +217,8 @@ fn hidden_page_sends_nothing() {
     let Some(mut browser) = Chromium::start() else {
         return;
     };
-    let world = World::new();
-    let first = watch(&world, "first");
+    let fixture = Fixture::new();
+    let first = watch(&fixture, "first");
     first.await_leading();
     browser.open(&first.url());
     browser.await_text("#live", "live");
@@ -226,7 +227,7 @@ fn hidden_page_sends_nothing() {
         browser.evaluate("performance.getEntriesByType('resource').length")
     };
     // One request may be under way.
-    never_for(Duration::from_secs(5), "it goes on asking", || {
+    never_for(Duration::from_secs(5), "it continues to poll", || {
         asked(&mut browser).as_u64() > Some(1)
     });
     browser.evaluate(&hide(false));

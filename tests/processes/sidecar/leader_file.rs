@@ -14,18 +14,18 @@ use serde_json::Value;
 
 use crate::support::file_names;
 use crate::support::process::program::Start;
-use crate::support::process::{Elector, TIMES, World};
+use crate::support::process::{Elector, Fixture, TIMES};
 use crate::support::{eventually, never_for};
 
 /// Content of a leader file.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
-struct Told {
+struct Line {
     token: u64,
     until: f64,
 }
 
 /// Reads the file, which must be complete whenever it exists.
-fn told(path: &Path) -> Option<Told> {
+fn line(path: &Path) -> Option<Line> {
     let text = fs::read_to_string(path).ok()?;
     assert!(
         text.ends_with('\n') && text.lines().count() == 1,
@@ -33,7 +33,7 @@ fn told(path: &Path) -> Option<Told> {
     );
     let line: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(line["identity"], "first");
-    Some(Told {
+    Some(Line {
         token: line["fencingToken"].as_u64().unwrap(),
         until: line["validUntil"].as_f64().unwrap(),
     })
@@ -44,7 +44,7 @@ fn uptime() -> f64 {
 }
 
 struct Stage {
-    world: World,
+    fixture: Fixture,
     folder: TempDir,
     path: PathBuf,
 }
@@ -53,14 +53,14 @@ impl Stage {
     fn new() -> Stage {
         let folder = tempfile::tempdir().unwrap();
         Stage {
-            world: World::new(),
+            fixture: Fixture::new(),
             path: folder.path().join("leader"),
             folder,
         }
     }
 
     fn start(&self) -> Start {
-        self.world
+        self.fixture
             .elector("first")
             .with("LEADER_FILE", &self.path)
             .with("RUST_LOG", "debug")
@@ -68,28 +68,28 @@ impl Stage {
 
     /// Starts an elector, and waits until its file shows that it leads.
     fn leader(&self) -> Elector {
-        let elector = self.world.spawn(self.start());
+        let elector = self.fixture.spawn(self.start());
         elector.await_leading();
         self.await_file();
         elector
     }
 
-    fn told(&self) -> Option<Told> {
-        told(&self.path)
+    fn line(&self) -> Option<Line> {
+        line(&self.path)
     }
 
-    fn await_file(&self) -> Told {
-        eventually("the file is there", || self.told().is_some());
-        self.told().unwrap()
+    fn await_file(&self) -> Line {
+        eventually("the file is there", || self.line().is_some());
+        self.line().unwrap()
     }
 
     fn await_no_file(&self) {
-        eventually("the file is gone", || !self.path.exists());
+        eventually("the file is removed", || !self.path.exists());
         assert_eq!(file_names(&self.folder), [""; 0], "nothing else is left");
     }
 
     /// Returns the result of the documented reader.
-    fn reader_says(&self) -> bool {
+    fn reader_leads(&self) -> bool {
         let output = Command::new("sh")
             .args(["-c", &reader()])
             .env("LEADER_FILE", &self.path)
@@ -112,21 +112,24 @@ fn reader() -> String {
 fn file_exists_while_leading() {
     let stage = Stage::new();
     let mut first = stage.leader();
-    let before = stage.told().unwrap();
+    let before = stage.line().unwrap();
     assert_eq!(before.token, 0);
     let mode = fs::metadata(&stage.path).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o644);
-    eventually("a renewal is told", || {
-        stage.told().is_some_and(|told| told.until > before.until)
+    eventually("the file is renewed", || {
+        stage.line().is_some_and(|line| line.until > before.until)
     });
     eventually("nothing but the file is there", || {
         file_names(&stage.folder) == ["leader"]
     });
     // The renew deadline is 2.5 s.
-    let told = stage.told().unwrap();
-    assert!(told.until < uptime() + 2.5, "{told:?}");
+    let line = stage.line().unwrap();
+    assert!(line.until < uptime() + 2.5, "{line:?}");
     first.leave();
-    assert!(!stage.path.exists(), "it is gone when the process is");
+    assert!(
+        !stage.path.exists(),
+        "the file does not outlive the process"
+    );
     assert_eq!(file_names(&stage.folder), [""; 0]);
 }
 
@@ -136,7 +139,7 @@ fn valid_until_truncates_to_hundredths() {
     let mut first = stage.leader();
     let mut read = BTreeSet::new();
     eventually("it was renewed a few times", || {
-        read.extend(stage.told().map(|told| (told.until * 100.0).round() as u64));
+        read.extend(stage.line().map(|line| (line.until * 100.0).round() as u64));
         read.len() > 4
     });
     first.leave();
@@ -171,12 +174,12 @@ fn uptime_matches_boot_clock() {
 #[test]
 fn documented_reader_rejects_expired_file() {
     let stage = Stage::new();
-    assert!(!stage.reader_says(), "there is no file");
+    assert!(!stage.reader_leads(), "there is no file");
     let mut first = stage.leader();
-    assert!(stage.reader_says());
+    assert!(stage.reader_leads());
     first.kill();
-    let left = stage.told().expect("a crash leaves the file");
-    while stage.reader_says() {
+    let left = stage.line().expect("a crash leaves the file");
+    while stage.reader_leads() {
         assert!(
             uptime() < left.until + 60.0,
             "the reader goes by the file alone"
@@ -187,14 +190,14 @@ fn documented_reader_rejects_expired_file() {
     let text = fs::read_to_string(&stage.path).unwrap();
     let later = text.replace("\"validUntil\":", "\"validUntil\":9");
     fs::write(&stage.path, &later).unwrap();
-    assert!(stage.reader_says(), "{later}");
+    assert!(stage.reader_leads(), "{later}");
     let id = later.split("\"bootId\":\"").nth(1).unwrap();
     let other = later.replace(&id[..8], "00000000");
     fs::write(&stage.path, &other).unwrap();
-    assert!(!stage.reader_says(), "{other}");
+    assert!(!stage.reader_leads(), "{other}");
     for broken in ["", "{", "{\"validUntil\":99999999.00}\n"] {
         fs::write(&stage.path, broken).unwrap();
-        assert!(!stage.reader_says(), "{broken}");
+        assert!(!stage.reader_leads(), "{broken}");
     }
 }
 
@@ -219,7 +222,7 @@ fn readme_reader_rejects_expired_file() {
     // It compares whole seconds, and so may reject the file during the last one.
     eventually("it believes it", &says);
     first.kill();
-    let left = stage.told().expect("a crash leaves the file");
+    let left = stage.line().expect("a crash leaves the file");
     eventually("it believes it no longer", || {
         let now = uptime();
         let believed = says();
@@ -240,20 +243,20 @@ fn readme_reader_rejects_expired_file() {
 fn reader_rejects_frozen_leader_before_takeover() {
     let stage = Stage::new();
     let first = stage.leader();
-    let second = stage.world.start("second");
+    let second = stage.fixture.start("second");
     second.await_observed("first");
-    stage.world.passed_over.set(true);
+    stage.fixture.passed_over.set(true);
     first.freeze();
     assert!(stage.path.exists());
     while second.leads().is_none() {
-        let believed = stage.reader_says();
+        let believed = stage.reader_leads();
         assert!(
             !(believed && second.leads().is_some()),
             "{:?}",
-            stage.told()
+            stage.line()
         );
     }
-    assert!(!stage.reader_says());
+    assert!(!stage.reader_leads());
     first.signal(Signal::SIGCONT);
     stage.await_no_file();
     first.await_observed("second");
@@ -263,10 +266,10 @@ fn reader_rejects_frozen_leader_before_takeover() {
 fn lost_lease_removes_file_immediately() {
     let stage = Stage::new();
     let first = stage.leader();
-    let second = stage.world.start("second");
+    let second = stage.fixture.start("second");
     second.await_observed("first");
     stage
-        .world
+        .fixture
         .put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
     stage.await_no_file();
     assert!(second.leads().is_none(), "long before the next one leads");
@@ -281,20 +284,20 @@ fn outage_removes_file_at_deadline() {
     let stage = Stage::new();
     let first = stage.leader();
     stage
-        .world
+        .fixture
         .set_faults(r#"{"hang_reads":1,"hang_writes":1}"#);
-    let mut last = stage.told();
-    eventually("the file is gone", || {
-        let told = stage.told();
-        last = told.clone().or(last.take());
-        told.is_none()
+    let mut last = stage.line();
+    eventually("the file is removed", || {
+        let line = stage.line();
+        last = line.clone().or(last.take());
+        line.is_none()
     });
     let limit = last.unwrap().until;
     // The file is removed at its deadline, not before.
     assert!(uptime() >= limit, "{limit}");
-    stage.world.set_faults("{}");
+    stage.fixture.set_faults("{}");
     eventually("it leads again, and says so", || {
-        stage.told().is_some_and(|told| told.token == 1)
+        stage.line().is_some_and(|line| line.token == 1)
     });
     // Another thread writes the log.
     eventually("the log says so", || first.leads() == Some(1));
@@ -304,11 +307,11 @@ fn outage_removes_file_at_deadline() {
 fn immediate_exit_removes_file() {
     let stage = Stage::new();
     let start = stage.start().with("RENEW_DEADLINE", "20s");
-    let mut first = stage.world.spawn(start.with("LEASE_DURATION", "30s"));
+    let mut first = stage.fixture.spawn(start.with("LEASE_DURATION", "30s"));
     first.await_leading();
     stage.await_file();
     stage
-        .world
+        .fixture
         .set_faults(r#"{"hang_reads":1,"hang_writes":1}"#);
     first.signal(Signal::SIGTERM);
     stage.await_no_file();
@@ -328,9 +331,9 @@ fn deleted_directory_is_logged_once() {
     let first = stage.leader();
     fs::remove_dir_all(stage.folder.path()).unwrap();
     first.await_logged("leader_file_failed");
-    let renewals = stage.world.records().len();
+    let renewals = stage.fixture.records().len();
     eventually("it renews on", || {
-        stage.world.records().len() > renewals + 5
+        stage.fixture.records().len() > renewals + 5
     });
     assert_eq!(
         first.count_logged("leader_file_failed"),
@@ -352,13 +355,13 @@ fn file_is_readable_despite_umask() {
     command.args(["-c", &format!("umask 0777; exec {elector} run")]);
     let start = Start::of("first", command)
         .with_all(TIMES)
-        .with("GIST_ID", &stage.world.gist)
-        .with("GITHUB_API_URL", stage.world.service.url())
+        .with("GIST_ID", &stage.fixture.gist)
+        .with("GITHUB_API_URL", stage.fixture.service.url())
         .with("GITHUB_API_TOKEN", crate::support::process::TOKEN)
         .with("LEADER_NAME", "first")
         .with("LOG_FORMAT", "json")
         .with("LEADER_FILE", &stage.path);
-    let first = stage.world.spawn(start);
+    let first = stage.fixture.spawn(start);
     first.await_leading();
     stage.await_file();
     let mode = fs::metadata(&stage.path).unwrap().permissions().mode();
@@ -370,11 +373,11 @@ fn identity_with_special_characters_is_kept() {
     let stage = Stage::new();
     let name = "Käthe \"the\\great\" \u{1F451}";
     let start = stage.start().with("LEADER_NAME", name);
-    let first = stage.world.spawn(start);
+    let first = stage.fixture.spawn(start);
     eventually("the file is there", || stage.path.exists());
     let text = fs::read_to_string(&stage.path).unwrap();
     let line: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(line["identity"], name);
-    assert!(stage.reader_says());
+    assert!(stage.reader_leads());
     assert_eq!(first.leads(), Some(0));
 }

@@ -9,7 +9,7 @@ use nix::unistd::mkfifo;
 
 use crate::operating::command::{Ran, Run};
 use crate::support::eventually;
-use crate::support::process::World;
+use crate::support::process::Fixture;
 
 fn leads(path: &Path) -> Ran {
     Run::new(&["leads"]).with("LEADER_FILE", path).ran()
@@ -17,11 +17,11 @@ fn leads(path: &Path) -> Ran {
 
 #[test]
 fn leads_while_the_elector_leads() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (fixture, folder) = (Fixture::new(), tempfile::tempdir().unwrap());
     let path = folder.path().join("leader");
     let said = leads(&path).failed(1);
     assert!(said.contains("leader: does not exist"), "{said}");
-    let mut first = world.spawn(world.elector("first").with("LEADER_FILE", &path));
+    let mut first = fixture.spawn(fixture.elector("first").with("LEADER_FILE", &path));
     first.await_leading();
     eventually("the file is there", || path.exists());
     assert_eq!(leads(&path).well(), "");

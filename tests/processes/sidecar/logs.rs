@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::support::process::{Elector, LEASE, World};
+use crate::support::process::{Elector, Fixture, LEASE};
 use crate::support::{eventually, never_for};
 
 /// Returns the events logged at a level, in order.
@@ -17,9 +17,9 @@ fn logged_at(elector: &Elector, level: &str) -> Vec<String> {
 
 #[test]
 fn each_transition_is_one_event() {
-    let world = World::new();
-    let mut first = world.start_leader("first");
-    let second = world.start("second");
+    let fixture = Fixture::new();
+    let mut first = fixture.start_leader("first");
+    let second = fixture.start("second");
     second.await_observed_term("first", 0);
     first.leave();
     assert_eq!(second.await_leading(), 1);
@@ -38,7 +38,7 @@ fn each_transition_is_one_event() {
     assert_eq!(events[6..], ["new_leader", "released"]);
     for line in &log {
         assert_eq!(line.text("identity"), "first");
-        assert!(line.text("lock").contains(&world.gist), "{line:?}");
+        assert!(line.text("lock").contains(&fixture.gist), "{line:?}");
         assert!(!line.message().is_empty(), "{line:?}");
         assert_eq!(line.level(), "info");
     }
@@ -48,17 +48,21 @@ fn each_transition_is_one_event() {
     let stopped = first.last_logged("stopped_leading");
     assert_eq!(stopped.text("detail"), "asked to stop");
     assert_eq!(first.last_logged("new_leader").get("leader"), &json!(""));
-    assert_eq!(second.count_logged("new_leader"), 2, "first, then nobody");
+    assert_eq!(
+        second.count_logged("new_leader"),
+        2,
+        "first, then no leader"
+    );
 }
 
 #[test]
 fn text_line_is_phrase_with_fields() {
-    let world = World::new();
-    let start = world.elector("first").with("ELECTOR_LOG_FORMAT", "text");
-    let mut first = world.spawn(start);
+    let fixture = Fixture::new();
+    let start = fixture.elector("first").with("ELECTOR_LOG_FORMAT", "text");
+    let mut first = fixture.spawn(start);
     first.await_text(" INFO  started leading fencing_token=0 uptime=");
-    world.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
-    world.passed_over.set(true);
+    fixture.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
+    fixture.passed_over.set(true);
     first.await_text(" INFO  observed new leader leader=\"a person\" fencing_token=0");
     first
         .await_text(" WARN  stopped leading fencing_token=0 reason=deposed detail=\"the lease is ");
@@ -70,28 +74,28 @@ fn text_line_is_phrase_with_fields() {
 
 #[test]
 fn steady_election_logs_nothing() {
-    let world = World::new();
-    let first = world.start_leader("first");
-    let second = world.start("second");
+    let fixture = Fixture::new();
+    let first = fixture.start_leader("first");
+    let second = fixture.start("second");
     second.await_observed("first");
-    let (lines, records) = ((first.lines(), second.lines()), world.records().len());
-    eventually("it renews", || world.records().len() > records + 6);
+    let (lines, records) = ((first.lines(), second.lines()), fixture.records().len());
+    eventually("it renews", || fixture.records().len() > records + 6);
     assert_eq!((first.lines(), second.lines()), lines);
 }
 
 #[test]
 fn healthy_election_logs_no_warning() {
-    let world = World::new();
-    let quiet = |name: &str| world.spawn(world.elector(name).with("RUST_LOG", "warn"));
+    let fixture = Fixture::new();
+    let quiet = |name: &str| fixture.spawn(fixture.elector(name).with("RUST_LOG", "warn"));
     let mut first = quiet("first");
-    world.await_holder("first");
+    fixture.await_holder("first");
     let mut second = quiet("second");
-    let records = world.records().len();
-    eventually("it renews", || world.records().len() > records + 2);
+    let records = fixture.records().len();
+    eventually("it renews", || fixture.records().len() > records + 2);
     first.leave();
-    world.await_holder("second");
-    let records = world.records().len();
-    eventually("it renews", || world.records().len() > records + 2);
+    fixture.await_holder("second");
+    let records = fixture.records().len();
+    eventually("it renews", || fixture.records().len() > records + 2);
     second.leave();
     assert_eq!(first.lines(), [""; 0]);
     assert_eq!(second.lines(), [""; 0]);
@@ -99,12 +103,12 @@ fn healthy_election_logs_no_warning() {
 
 #[test]
 fn lost_lease_and_outage_warn_once() {
-    let world = World::new();
-    let first = world.start_leader("first");
-    world.set_faults(r#"{"outage":true}"#);
+    let fixture = Fixture::new();
+    let first = fixture.start_leader("first");
+    fixture.set_faults(r#"{"outage":true}"#);
     first.await_logged("workload_stopped");
     never_for(LEASE, "it leads", || first.leads().is_some());
-    world.set_faults("{}");
+    fixture.set_faults("{}");
     eventually("it leads again", || first.leads() == Some(1));
     let warnings = logged_at(&first, "warn");
     let lost = warnings.iter().filter(|event| *event == "stopped_leading");
@@ -126,9 +130,9 @@ fn lost_lease_and_outage_warn_once() {
 
 #[test]
 fn permanent_error_is_warning_immediately() {
-    let world = World::new();
-    let first = world.start_leader("first");
-    world.set_faults(r#"{"unauthorized":1}"#);
+    let fixture = Fixture::new();
+    let first = fixture.start_leader("first");
+    fixture.set_faults(r#"{"unauthorized":1}"#);
     first.await_logged("call_failed");
     let log = first.log();
     let failed = log.iter().find(|line| line.event() == "call_failed");
@@ -141,9 +145,9 @@ fn permanent_error_is_warning_immediately() {
 
 #[test]
 fn dead_leader_is_reported_once() {
-    let world = World::new();
-    let mut first = world.start_leader("first");
-    let second = world.start("second");
+    let fixture = Fixture::new();
+    let mut first = fixture.start_leader("first");
+    let second = fixture.start("second");
     second.await_observed("first");
     first.kill();
     second.await_logged("lease_not_renewed");
@@ -159,11 +163,11 @@ fn dead_leader_is_reported_once() {
 
 #[test]
 fn same_leaders_new_term_is_reported() {
-    let world = World::new();
-    let first = world.start_leader("first");
-    let second = world.start("second");
+    let fixture = Fixture::new();
+    let first = fixture.start_leader("first");
+    let second = fixture.start("second");
     second.await_observed_term("first", 0);
-    world.passed_over.set(true);
+    fixture.passed_over.set(true);
     // The first acquires again as soon as it may, and the frozen second does not notice.
     second.freeze();
     first.freeze();
@@ -177,10 +181,10 @@ fn same_leaders_new_term_is_reported() {
 
 #[test]
 fn debug_level_leaves_out_http() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let debug = |filter: &str| {
-        let start = world.elector("first").with("RUST_LOG", filter);
-        let mut first = world.spawn(start);
+        let start = fixture.elector("first").with("RUST_LOG", filter);
+        let mut first = fixture.spawn(start);
         first.await_leading();
         never_for(Duration::from_millis(300), "it ends", || {
             !first.is_running()

@@ -7,14 +7,14 @@ use std::path::Path;
 
 use crate::support::file_names;
 use crate::support::for_each;
-use crate::support::process::World;
+use crate::support::process::Fixture;
 
 /// Runs an elector that must refuse to start, and returns its output.
 fn refused(path: &Path) -> String {
-    let world = World::new();
-    let mut elector = world.spawn(world.elector("me").with("LEADER_FILE", path));
+    let fixture = Fixture::new();
+    let mut elector = fixture.spawn(fixture.elector("me").with("LEADER_FILE", path));
     assert_eq!(elector.await_exit(), Some(2), "{}", elector.text());
-    assert_eq!(world.service.requests().total(), 0);
+    assert_eq!(fixture.service.requests().total(), 0);
     let text = elector.text();
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("LEADER_FILE"), "{text}");
@@ -103,13 +103,13 @@ fn file_of_crashed_process_is_removed() {
     let others = "{\"validUntil\":99999999.5,\"fencingToken\":1,\"identity\":\"you\"}";
     let empty = "";
     for_each(&[ours, others, empty], |left| {
-        let world = World::new();
+        let fixture = Fixture::new();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("leader");
         fs::write(&path, left).unwrap();
         // Another candidate leads, so that no file is written.
-        let other = world.start_leader("other");
-        let me = world.spawn(world.elector("me").with("LEADER_FILE", &path));
+        let other = fixture.start_leader("other");
+        let me = fixture.spawn(fixture.elector("me").with("LEADER_FILE", &path));
         me.await_observed("other");
         assert_eq!(file_names(&folder), [""; 0]);
         let log = me.log();
@@ -123,12 +123,12 @@ fn file_of_crashed_process_is_removed() {
 
 #[test]
 fn path_without_utf8_works() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(std::ffi::OsStr::from_bytes(b"l\xff"));
     let mut file = fs::File::create(&path).unwrap();
     file.flush().unwrap();
-    let mut me = world.spawn(world.elector("me").with("LEADER_FILE", &path));
+    let mut me = fixture.spawn(fixture.elector("me").with("LEADER_FILE", &path));
     me.await_leading();
     crate::support::eventually("the file is written", || {
         fs::read_to_string(&path).is_ok_and(|text| text.contains("\"fencingToken\":0"))

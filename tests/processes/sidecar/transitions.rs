@@ -18,7 +18,7 @@ use elector::runtime::{LeaderCallbacks, Term};
 
 use crate::support::eventually;
 use crate::support::file_names;
-use crate::support::memory::{Mood, Store, config};
+use crate::support::memory::{Store, StoreMode, config};
 
 /// A workload that runs until the term is over and the test lets it end.
 struct Work {
@@ -44,7 +44,7 @@ struct Stage {
     handle: Handle,
     begun: Arc<AtomicBool>,
     let_end: Arc<AtomicBool>,
-    told: Arc<Mutex<Vec<Transition>>>,
+    reported: Arc<Mutex<Vec<Transition>>>,
     thread: Option<JoinHandle<Finish>>,
 }
 
@@ -61,10 +61,10 @@ impl Stage {
         let lock = store.lock(&config.identity);
         let mut election = LeaderElection::new(config, Box::new(lock), work).unwrap();
         let handle = election.handle();
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let teller = Arc::clone(&told);
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let reporter = Arc::clone(&reported);
         sidecar.follow(&mut election);
-        election.on_transition(move |transition| teller.lock().unwrap().push(transition.clone()));
+        election.on_transition(move |transition| reporter.lock().unwrap().push(transition.clone()));
         let thread = thread::spawn(move || {
             let finish = election.run().unwrap();
             sidecar.finish();
@@ -77,7 +77,7 @@ impl Stage {
             handle,
             begun,
             let_end,
-            told,
+            reported,
             thread: Some(thread),
         }
     }
@@ -101,8 +101,8 @@ impl Stage {
 
     /// Returns the names of the transitions so far, consecutive renewals as one.
     fn names(&self) -> Vec<String> {
-        let told = self.told.lock().unwrap();
-        let mut names: Vec<String> = told.iter().map(name).collect();
+        let reported = self.reported.lock().unwrap();
+        let mut names: Vec<String> = reported.iter().map(name).collect();
         names.dedup();
         names
     }
@@ -125,7 +125,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.let_end();
-        self.store.set_mood(Mood::Works);
+        self.store.set_mode(StoreMode::Works);
         self.handle.stop();
     }
 }
@@ -152,13 +152,13 @@ fn name(transition: &Transition) -> String {
 fn graceful_stop_keeps_renewing_leader_file() {
     let mut stage = Stage::leading(true);
     stage.handle.stop();
-    eventually("the work is told to end", || {
+    eventually("the workload is stopped", || {
         stage
             .names()
             .contains(&"stopped 0: asked to stop".to_owned())
     });
     let before = stage.until().expect("the lease is kept alive");
-    eventually("renewals are told", || {
+    eventually("renewals are reported", || {
         stage.until().is_some_and(|until| until > before)
     });
     assert!(!stage.names().contains(&"over 0".to_owned()));
@@ -185,9 +185,9 @@ fn lost_lease_ends_term_before_workload() {
     let stage = Stage::leading(true);
     stage
         .store
-        .set_mood(Mood::Fails(LockError::Unavailable("away".into())));
-    eventually("the file is gone", || !stage.path.exists());
-    eventually("it is told", || {
+        .set_mode(StoreMode::Fails(LockError::Unavailable("away".into())));
+    eventually("the file is removed", || !stage.path.exists());
+    eventually("it is reported", || {
         stage.names().contains(&"over 0".to_owned())
     });
     let names: Vec<_> = stage
@@ -203,9 +203,9 @@ fn lost_lease_ends_term_before_workload() {
         names,
         ["started 0", "leader me Some(0)", "stopped 0", "over 0"]
     );
-    stage.store.set_mood(Mood::Works);
+    stage.store.set_mode(StoreMode::Works);
     stage.let_end();
-    eventually("the next term is told", || {
+    eventually("the next term is reported", || {
         stage.names().contains(&"started 1".to_owned())
     });
 }
@@ -214,16 +214,16 @@ fn lost_lease_ends_term_before_workload() {
 fn lost_lease_cuts_graceful_stop_short() {
     let stage = Stage::leading(true);
     stage.handle.stop();
-    eventually("the work is told to end", || {
+    eventually("the workload is stopped", || {
         stage
             .names()
             .contains(&"stopped 0: asked to stop".to_owned())
     });
     stage
         .store
-        .set_mood(Mood::Fails(LockError::Unavailable("away".into())));
-    eventually("the file is gone", || !stage.path.exists());
-    eventually("it is told", || {
+        .set_mode(StoreMode::Fails(LockError::Unavailable("away".into())));
+    eventually("the file is removed", || !stage.path.exists());
+    eventually("it is reported", || {
         stage.names().contains(&"over 0".to_owned())
     });
 }
@@ -247,29 +247,34 @@ fn each_term_of_leader_is_announced() {
     let handle = other.handle();
     let (done, ended) = channel();
     thread::spawn(move || done.send(other.run().unwrap()).unwrap());
-    let mut told = Vec::new();
-    let mut await_told = |wanted: &str| {
+    let mut reported = Vec::new();
+    let mut await_transition = |wanted: &str| {
         eventually(wanted, || {
-            told.extend(transitions.try_iter().map(|transition| name(&transition)));
-            told.contains(&wanted.to_owned())
+            reported.extend(transitions.try_iter().map(|transition| name(&transition)));
+            reported.contains(&wanted.to_owned())
         });
     };
-    await_told("leader me Some(0)");
+    await_transition("leader me Some(0)");
     // After an outage the same candidate leads in another term.
     stage
         .store
-        .set_mood(Mood::RefusesWrites(LockError::Unavailable("away".into())));
+        .set_mode(StoreMode::RefusesWrites(LockError::Unavailable(
+            "away".into(),
+        )));
     eventually("it lost the lease", || {
         stage.names().contains(&"over 0".to_owned())
     });
-    stage.store.set_mood(Mood::Works);
-    await_told("leader me Some(1)");
+    stage.store.set_mode(StoreMode::Works);
+    await_transition("leader me Some(1)");
     stage.handle.stop();
-    await_told("leader other Some(2)");
+    await_transition("leader other Some(2)");
     handle.stop();
     ended.recv().unwrap();
-    await_told("leader  None");
-    assert!(!told.contains(&"leader me None".to_owned()), "{told:?}");
+    await_transition("leader  None");
+    assert!(
+        !reported.contains(&"leader me None".to_owned()),
+        "{reported:?}"
+    );
 }
 
 /// Callbacks without a workload.

@@ -13,22 +13,22 @@ use serde_json::Value;
 use crate::sidecar::receiver::{Manner, Receiver};
 use crate::support::authority::Authority;
 use crate::support::process::program::Start;
-use crate::support::process::{Elector, TOKEN, World};
+use crate::support::process::{Elector, Fixture, TOKEN};
 use crate::support::{eventually, for_each, never_for};
 
 /// Secret path, which no output may contain.
 const PATH: &str = "/hooks/s3cr3t?key=s3cr3t";
 
-fn start(world: &World, receiver: &Receiver) -> Start {
-    world
+fn start(fixture: &Fixture, receiver: &Receiver) -> Start {
+    fixture
         .elector("first")
         .with("WEBHOOK_URL", receiver.url(PATH))
         .with("RUST_LOG", "debug,ureq=debug")
 }
 
 /// Starts an elector with `receiver` as webhook, and waits until it leads.
-fn leader(world: &World, receiver: &Receiver) -> Elector {
-    let first = world.spawn(start(world, receiver));
+fn leader(fixture: &Fixture, receiver: &Receiver) -> Elector {
+    let first = fixture.spawn(start(fixture, receiver));
     first.await_leading();
     first
 }
@@ -49,14 +49,14 @@ fn events(receiver: &Receiver) -> Vec<String> {
 
 #[test]
 fn transitions_are_posted_in_order() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let receiver = Receiver::start(Manner::Answer(204));
-    let mut first = leader(&world, &receiver);
-    let renewals = world.records().len();
-    eventually("it renews", || world.records().len() > renewals + 3);
-    let second = world.start("second");
+    let mut first = leader(&fixture, &receiver);
+    let renewals = fixture.records().len();
+    eventually("it renews", || fixture.records().len() > renewals + 3);
+    let second = fixture.start("second");
     second.await_observed("first");
-    world.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
+    fixture.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
     first.await_observed("a person");
     first.leave();
     assert_eq!(
@@ -67,11 +67,11 @@ fn transitions_are_posted_in_order() {
             "stopped_leading - 0",
         ]
     );
-    let told = receiver.received().remove(2);
-    assert_eq!(told.line, format!("POST {PATH} HTTP/1.1"));
-    assert!(told.head.contains("content-type: application/json"));
-    assert!(!told.head.contains("authorization") && !told.head.contains(&TOKEN.to_lowercase()));
-    let message: Value = serde_json::from_str(&told.body).unwrap();
+    let post = receiver.received().remove(2);
+    assert_eq!(post.line, format!("POST {PATH} HTTP/1.1"));
+    assert!(post.head.contains("content-type: application/json"));
+    assert!(!post.head.contains("authorization") && !post.head.contains(&TOKEN.to_lowercase()));
+    let message: Value = serde_json::from_str(&post.body).unwrap();
     assert_eq!(message["identity"], "first");
     assert_eq!(message["reason"], "deposed");
     assert_eq!(message["detail"], "the lease is held by a person");
@@ -79,16 +79,16 @@ fn transitions_are_posted_in_order() {
     assert!(text.ends_with(": the lease is held by a person"), "{text}");
     let time = message["time"].as_str().unwrap();
     assert!(time.ends_with('Z') && time.len() == 24, "{time}");
-    let first_key = told.body.starts_with("{\"event\":");
-    assert!(first_key, "as people expect to read it: {}", told.body);
+    let first_key = post.body.starts_with("{\"event\":");
+    assert!(first_key, "the event comes first: {}", post.body);
     assert_secret(&first);
 }
 
 #[test]
 fn messages_of_graceful_stop_arrive() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let receiver = Receiver::start(Manner::Answer(200));
-    let mut first = leader(&world, &receiver);
+    let mut first = leader(&fixture, &receiver);
     first.leave();
     assert_eq!(events(&receiver)[2..], ["stopped_leading - 0"]);
     assert_eq!(receiver.messages()[2]["reason"], "stopped");
@@ -105,12 +105,12 @@ fn passing_failure_is_retried() {
             Manner::Hang,
         ],
         |manner| {
-            let world = World::new();
+            let fixture = Fixture::new();
             let receiver = Receiver::start(manner.clone());
-            let mut first = world.spawn(start(&world, &receiver));
-            eventually("it was told", || receiver.count() > 0);
+            let mut first = fixture.spawn(start(&fixture, &receiver));
+            eventually("it was posted", || receiver.count() > 0);
             receiver.set(Manner::Answer(200));
-            eventually("the next one is told too", || {
+            eventually("the next one is posted too", || {
                 events(&receiver).contains(&"new_leader first 0".to_owned())
             });
             let events = events(&receiver);
@@ -128,9 +128,9 @@ fn passing_failure_is_retried() {
 
 #[test]
 fn lasting_failure_is_warned_about_once() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let receiver = Receiver::start(Manner::Answer(503));
-    let mut first = leader(&world, &receiver);
+    let mut first = leader(&fixture, &receiver);
     eventually("both are given up", || receiver.count() == 6);
     eventually("both are lost", || {
         first.count_logged("webhook_failed") == 2
@@ -139,7 +139,7 @@ fn lasting_failure_is_warned_about_once() {
     assert_eq!(failed.text("error"), "answered 503");
     assert_eq!(warnings(&first), 1, "{}", first.text());
     receiver.set(Manner::Answer(200));
-    world.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
+    fixture.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
     first.await_logged("webhook_recovered");
     assert_eq!(first.last_logged("webhook_recovered").get("lost"), 2);
     first.leave();
@@ -166,11 +166,11 @@ fn permanent_refusal_is_not_retried() {
         ),
     ];
     for_each(&cases, |(manner, why)| {
-        let world = World::new();
+        let fixture = Fixture::new();
         let receiver = Receiver::start(manner.clone());
-        let first = leader(&world, &receiver);
+        let first = leader(&fixture, &receiver);
         first.await_text(why);
-        eventually("both were told", || receiver.count() == 2);
+        eventually("both were posted", || receiver.count() == 2);
         never_for(Duration::from_secs(2), "it is tried again", || {
             receiver.count() > 2
         });
@@ -182,11 +182,11 @@ fn permanent_refusal_is_not_retried() {
 #[test]
 fn hanging_receiver_does_not_delay_election() {
     for_each(&[Manner::Hang, Manner::Trickle], |manner| {
-        let world = World::new();
+        let fixture = Fixture::new();
         let receiver = Receiver::start(manner.clone());
-        let mut first = leader(&world, &receiver);
-        let renewals = world.records().len();
-        eventually("it renews", || world.records().len() > renewals + 5);
+        let mut first = leader(&fixture, &receiver);
+        let renewals = fixture.records().len();
+        eventually("it renews", || fixture.records().len() > renewals + 5);
         assert_eq!(first.leads(), Some(0));
         first.signal(Signal::SIGTERM);
         first.await_logged("released");
@@ -209,9 +209,9 @@ fn unreachable_receiver_does_not_affect_election() {
         ("https://me:s3cr3t@nowhere.invalid/s3cr3t", "cannot resolve"),
     ];
     for_each(&cases, |(url, why)| {
-        let world = World::new();
-        let start = world.elector("first").with("WEBHOOK_URL", url);
-        let mut first = world.spawn(start.with("RUST_LOG", "debug,ureq=debug"));
+        let fixture = Fixture::new();
+        let start = fixture.elector("first").with("WEBHOOK_URL", url);
+        let mut first = fixture.spawn(start.with("RUST_LOG", "debug,ureq=debug"));
         first.await_leading();
         first.await_logged("webhook_failed");
         assert!(first.has_text(why), "{}", first.text());
@@ -222,10 +222,10 @@ fn unreachable_receiver_does_not_affect_election() {
 
 #[test]
 fn huge_answer_is_not_read() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let receiver = Receiver::start(Manner::Huge);
-    let mut first = leader(&world, &receiver);
-    eventually("both were told", || receiver.count() == 2);
+    let mut first = leader(&fixture, &receiver);
+    eventually("both were posted", || receiver.count() == 2);
     first.leave();
     assert_eq!(warnings(&first), 0, "it was a good answer");
     // Some of it is in socket buffers.
@@ -247,12 +247,12 @@ fn webhook_uses_proxy_of_environment() {
             sender.send(head).unwrap();
         }
     });
-    let world = World::new();
-    let start = world
+    let fixture = Fixture::new();
+    let start = fixture
         .elector("first")
         .with("WEBHOOK_URL", "https://hooks.invalid/s3cr3t")
         .with("HTTPS_PROXY", format!("http://{address}"));
-    let first = world.spawn(start);
+    let first = fixture.spawn(start);
     first.await_leading();
     first.await_text(&format!(
         "HTTPS_PROXY: the proxy {address} does not connect to hooks.invalid"
@@ -289,16 +289,16 @@ fn receiver_needs_trusted_certificate() {
             sender.send(request.into_owned()).unwrap();
         }
     });
-    let world = World::new();
-    let start = world.elector("first").with("WEBHOOK_URL", &url);
-    let mut distrustful = world.spawn(start);
+    let fixture = Fixture::new();
+    let start = fixture.elector("first").with("WEBHOOK_URL", &url);
+    let mut distrustful = fixture.spawn(start);
     distrustful.await_text("SSL_CERT_FILE");
     distrustful.leave();
     assert!(bodies.try_recv().is_err(), "nothing was said to a stranger");
-    let start = world.elector("second").with("WEBHOOK_URL", &url);
-    let mut trustful = world.spawn(start.with("SSL_CERT_FILE", &file));
-    let told = bodies.recv_timeout(crate::support::PATIENCE).unwrap();
-    assert!(told.starts_with("POST /s3cr3t "), "{told}");
+    let start = fixture.elector("second").with("WEBHOOK_URL", &url);
+    let mut trustful = fixture.spawn(start.with("SSL_CERT_FILE", &file));
+    let post = bodies.recv_timeout(crate::support::PATIENCE).unwrap();
+    assert!(post.starts_with("POST /s3cr3t "), "{post}");
     trustful.leave();
     assert_secret(&trustful);
     assert_secret(&distrustful);
@@ -311,12 +311,12 @@ fn unusable_proxy_or_certificate_is_refused() {
         ("SSL_CERT_FILE", "/nowhere/ca.pem", "SSL_CERT_FILE"),
     ];
     for_each(&cases, |(variable, value, why)| {
-        let world = World::new();
-        let start = world
+        let fixture = Fixture::new();
+        let start = fixture
             .elector("first")
             .with("WEBHOOK_URL", "https://hooks.invalid/s3cr3t")
             .with(variable, value);
-        let mut first = world.spawn(start);
+        let mut first = fixture.spawn(start);
         assert_eq!(first.await_exit(), Some(2), "{}", first.text());
         assert!(first.has_text(why), "{}", first.text());
         assert_eq!(first.lines().len(), 1, "{}", first.text());

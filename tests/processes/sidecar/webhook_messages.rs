@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::sidecar::receiver::{Manner, Receiver};
 use crate::support::eventually;
 use crate::support::for_each;
-use crate::support::process::World;
+use crate::support::process::Fixture;
 use crate::support::process::program::Start;
 
-fn start(world: &World, name: &str, receiver: &Receiver) -> Start {
-    world
+fn start(fixture: &Fixture, name: &str, receiver: &Receiver) -> Start {
+    fixture
         .elector(name)
         .with("WEBHOOK_URL", receiver.url("/hook"))
         .with("RUST_LOG", "debug,ureq=debug")
@@ -28,11 +28,11 @@ fn senders(receiver: &Receiver) -> Vec<String> {
 
 #[test]
 fn only_new_leader_announces_itself() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let receiver = Receiver::start(Manner::Answer(204));
-    let mut first = world.spawn(start(&world, "first", &receiver));
+    let mut first = fixture.spawn(start(&fixture, "first", &receiver));
     first.await_leading();
-    let second = world.spawn(start(&world, "second", &receiver).with("LOCK_NAME", "payments"));
+    let second = fixture.spawn(start(&fixture, "second", &receiver).with("LOCK_NAME", "payments"));
     second.await_observed("first");
     first.leave();
     second.await_leading();
@@ -49,26 +49,26 @@ fn only_new_leader_announces_itself() {
     );
     let messages = receiver.messages();
     let text = |number: usize| messages[number]["text"].as_str().unwrap();
-    let name = format!("first started leading {}", world.gist);
+    let name = format!("first started leading {}", fixture.gist);
     assert!(text(0).starts_with(&name), "{}", text(0));
     assert!(text(2).starts_with("first stopped leading "), "{}", text(2));
     assert!(text(2).ends_with(": asked to stop"), "{}", text(2));
     assert_eq!(text(4), "second is the new leader of payments");
     assert_eq!(messages[4]["name"], "payments");
     let lock = messages[4]["lock"].as_str().unwrap();
-    assert!(lock.contains(&world.gist), "{lock}");
+    assert!(lock.contains(&fixture.gist), "{lock}");
 }
 
 #[test]
 fn bearer_token_is_sent_and_reread() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let (fixture, folder) = (Fixture::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("token");
     fs::write(&file, "s3cr3t-one\n").unwrap();
     let receiver = Receiver::start(Manner::Answer(204));
-    let start = start(&world, "first", &receiver).with("WEBHOOK_TOKEN_FILE", &file);
-    let mut first = world.spawn(start);
+    let start = start(&fixture, "first", &receiver).with("WEBHOOK_TOKEN_FILE", &file);
+    let mut first = fixture.spawn(start);
     first.await_leading();
-    eventually("both were told", || receiver.count() == 2);
+    eventually("both were posted", || receiver.count() == 2);
     fs::write(&file, "s3cr3t-two-which-is-longer\n").unwrap();
     first.leave();
     let received = receiver.received();
@@ -95,10 +95,10 @@ fn unusable_token_file_is_refused() {
         ("xoxb-s3cr3t", "not a path"),
     ];
     for_each(&cases, |(file, part)| {
-        let world = World::new();
+        let fixture = Fixture::new();
         let receiver = Receiver::start(Manner::Answer(204));
-        let start = start(&world, "first", &receiver).with("WEBHOOK_TOKEN_FILE", file);
-        let mut first = world.spawn(start);
+        let start = start(&fixture, "first", &receiver).with("WEBHOOK_TOKEN_FILE", file);
+        let mut first = fixture.spawn(start);
         assert_eq!(first.await_exit(), Some(2), "{}", first.text());
         assert!(first.has_text("WEBHOOK_TOKEN_FILE"), "{}", first.text());
         assert!(first.has_text(part), "{}", first.text());

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::support::eventually;
-use crate::support::process::World;
+use crate::support::process::Fixture;
 use crate::support::process::program::Start;
 
 /// Functions for the scripts: `note WORD` appends an entry with the fencing token to the journal, and `idle`
@@ -42,18 +42,18 @@ pub(crate) const HANGS: &str = r#"{"hang_reads": 1.0, "hang_writes": 1.0}"#;
 /// Fault settings: the gist service works.
 pub(crate) const NO_FAULTS: &str = "{}";
 
-/// A world with a journal in a temporary folder.
+/// A fixture with a journal in a temporary folder.
 pub(crate) struct Scene {
     // Dropped first, so that no elector outlives the folder.
-    world: World,
+    fixture: Fixture,
     folder: TempDir,
 }
 
 impl Deref for Scene {
-    type Target = World;
+    type Target = Fixture;
 
-    fn deref(&self) -> &World {
-        &self.world
+    fn deref(&self) -> &Fixture {
+        &self.fixture
     }
 }
 
@@ -67,13 +67,13 @@ pub(crate) struct Entry {
 
 impl Scene {
     pub(crate) fn new() -> Scene {
-        Scene::of(World::new())
+        Scene::of(Fixture::new())
     }
 
-    pub(crate) fn of(world: World) -> Scene {
+    pub(crate) fn of(fixture: Fixture) -> Scene {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("journal"), "").unwrap();
-        Scene { world, folder }
+        Scene { fixture, folder }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -87,7 +87,7 @@ impl Scene {
 
     pub(crate) fn with_options(&self, name: &str, options: &[&str], script: &str) -> Start {
         let script = format!("{PRELUDE}{script}");
-        self.world
+        self.fixture
             .elector(name)
             .with("PATH", std::env::var_os("PATH").unwrap())
             .with("JOURNAL", self.path("journal"))

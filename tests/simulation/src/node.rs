@@ -1,5 +1,5 @@
-//! A candidate of a simulated run: the real elector, lock protocol and request limiter on clocks of
-//! their own, and the workload that it runs while it leads.
+//! A candidate of a simulated run: the real elector, lock protocol and request limiter on separate clocks,
+//! and the workload that it runs while it leads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

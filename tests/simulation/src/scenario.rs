@@ -42,7 +42,7 @@ pub struct Scenario {
     pub foreign_bursts: Vec<(Duration, u32)>,
     /// The client counts writes for GitHub's limits, which the settings fit.
     pub counted: bool,
-    /// Number of other locks in the gist, each with an elector of its own.
+    /// Number of other locks in the gist, each with one elector.
     pub neighbours: usize,
     /// Initial content of the file; `None` if it does not exist.
     pub content: Option<String>,

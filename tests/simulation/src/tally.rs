@@ -25,7 +25,7 @@ kinds! {
     LostRequest "requests lost",
     LostAnswer "answers lost",
     Refused "connections refused",
-    ServerError "errors 5xx",
+    ServerError "5xx errors",
     Duplicate "requests duplicated",
     VeryLate "requests minutes late",
     SlowRequest "requests slow",

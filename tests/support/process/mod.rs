@@ -1,6 +1,6 @@
 //! Electors as processes, on a gist service in the test's process: start, output, and a check of all output.
 //!
-//! A [`World`] is a service with one gist. When it is dropped, after the electors in it, it checks
+//! A [`Fixture`] is a service with one gist. When it is dropped, after the electors in it, it checks
 //! the invariants: terms do not overlap, fencing tokens rise, no process panics, and no output contains the
 //! access token.
 
@@ -47,10 +47,10 @@ pub const TIMES: [(&str, &str); 7] = [
 pub const LEASE: Duration = Duration::from_secs(5);
 
 /// A gist service, a gist, and the electors that use it.
-pub struct World {
+pub struct Fixture {
     pub service: GistService,
     pub gist: String,
-    /// Whether the history may contain records without effect (pasted, or written late by a thawed process),
+    /// Whether the history may contain ineffective records (pasted, or written late by a thawed process),
     /// whose fencing tokens may fall.
     pub passed_over: Cell<bool>,
     /// Whether the electors use several locks.
@@ -58,24 +58,24 @@ pub struct World {
     outputs: RefCell<Vec<Arc<Output>>>,
 }
 
-impl World {
+impl Fixture {
     /// Creates a gist with one file, `leader.json`, without a record.
-    pub fn new() -> World {
-        World::with_files(&[("leader.json", "{}")])
+    pub fn new() -> Fixture {
+        Fixture::with_files(&[("leader.json", "{}")])
     }
 
-    pub fn with_files(files: &[(&str, &str)]) -> World {
-        let mut world = World::on(Options::default(), "");
-        world.gist = world.service.create_gist(files).unwrap();
-        world
+    pub fn with_files(files: &[(&str, &str)]) -> Fixture {
+        let mut fixture = Fixture::on(Options::default(), "");
+        fixture.gist = fixture.service.create_gist(files).unwrap();
+        fixture
     }
 
     /// Starts a service with these options, whose gist has this id.
-    pub fn on(mut options: Options, gist: &str) -> World {
+    pub fn on(mut options: Options, gist: &str) -> Fixture {
         if options.tokens.is_empty() {
             options.tokens.push(TOKEN.parse().unwrap());
         }
-        World {
+        Fixture {
             service: GistService::start(options).unwrap(),
             gist: gist.to_owned(),
             passed_over: Cell::new(false),
@@ -192,7 +192,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for Fixture {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.all_output());

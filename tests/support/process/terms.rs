@@ -77,7 +77,7 @@ fn terms_of(elector: usize, output: &Output) -> Vec<Term> {
             _ => {}
         }
     }
-    // A frozen or killed elector does not lead, whatever it logs after the thaw.
+    // A frozen or killed elector does not lead, even if it logs after the thaw.
     let silent = output.silent_since();
     for term in &mut terms {
         if let Some(silent) = silent

@@ -1,23 +1,23 @@
-//! A raw connection to one of our servers: bytes out, the answers back.
+//! A raw connection to one of the project's servers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Long enough for a busy machine; a check that gets here has failed.
+/// Time limit that suffices on a busy machine. Reaching it fails the check.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// More than any server says to one input; beyond it something goes round in circles.
+/// Most bytes of the answers to one input.
 const MOST_ANSWERS: u64 = 64 * 1024 * 1024;
 
-/// Sends the pieces, ends that direction, and reads until the server closes.
+/// Sends the pieces, closes that direction, and reads until the server closes.
 pub fn exchange<'a>(addr: SocketAddr, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut stream = TcpStream::connect_timeout(&addr, PATIENCE).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     for piece in pieces {
-        // The server may have had enough already: its answer tells.
+        // The server may have closed already. Its answer shows that.
         if stream.write_all(piece).is_err() {
             break;
         }
@@ -36,7 +36,7 @@ pub fn exchange<'a>(addr: SocketAddr, pieces: impl Iterator<Item = &'a [u8]>) ->
     bytes
 }
 
-/// One answer, as it came.
+/// Raw answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -52,8 +52,8 @@ impl Answer {
     }
 }
 
-/// Takes apart what a server sent. `head_only` says whether an answer is one to HEAD, by itself and
-/// by what follows it.
+/// Splits what a server sent into answers. `head_only` returns whether an answer belongs to a HEAD request,
+/// given the answer and the bytes after it.
 pub fn answers(mut bytes: &[u8], head_only: impl Fn(&Answer, &[u8]) -> bool) -> Vec<Answer> {
     let mut answers = Vec::new();
     while !bytes.is_empty() {

@@ -24,7 +24,7 @@ use elector::lock::gist::wire::target::check_api_url;
 use elector::lock::gist::wire::{Answer, Commit, Reply, Request, Target, Text, answer};
 use serde_json::Value;
 
-use super::{assert_error_for_people, json};
+use super::{assert_safe_error, json};
 
 /// Longest wait that a server may demand.
 const LONGEST_WAIT: Duration = Duration::from_secs(3660);
@@ -46,8 +46,8 @@ pub fn check(data: &[u8]) {
     let in_pieces = heard.answer(Drops(heard.body));
     assert_eq!(said, in_pieces, "it depends on how the bytes arrive");
     keeps_its_bounds(&said);
-    fails_as_it_should(&heard, &said);
-    agrees_with_the_tree(&heard, &said);
+    check_failure(&heard, &said);
+    check_against_tree(&heard, &said);
 }
 
 /// The answer with its last byte repeated without end.
@@ -178,7 +178,7 @@ fn keeps_its_bounds(said: &Answer) {
         Ok(Reply::Commits(commits)) => assert!(commits.len() <= LONGEST_HISTORY),
         Ok(_) => {}
         Err(error) => {
-            assert_error_for_people(error);
+            assert_safe_error(error);
             if let LockError::RateLimited { retry_after, .. } = error {
                 assert!((Duration::from_secs(1)..=LONGEST_WAIT).contains(retry_after));
             }
@@ -188,7 +188,7 @@ fn keeps_its_bounds(said: &Answer) {
 
 /// Checks that a write that the server may have carried out never counts as failed, and that a read
 /// never has an unknown outcome.
-fn fails_as_it_should(heard: &Heard<'_>, said: &Answer) {
+fn check_failure(heard: &Heard<'_>, said: &Answer) {
     let Err(error) = &said.reply else { return };
     let doubtful = matches!(error, LockError::OutcomeUnknown(_));
     assert!(
@@ -203,7 +203,7 @@ fn fails_as_it_should(heard: &Heard<'_>, said: &Answer) {
 }
 
 /// Checks that the streaming parser agrees with a parser of the whole body.
-fn agrees_with_the_tree(heard: &Heard<'_>, said: &Answer) {
+fn check_against_tree(heard: &Heard<'_>, said: &Answer) {
     if !heard.is_good() {
         return;
     }

@@ -18,9 +18,9 @@ use elector::lock::gist::revision::Revision;
 use elector::lock::gist::stored::{PROTOCOL, Stored};
 use elector::lock::gist::wire::{Answer, Commit, GistPage, RateLimit, Reply, Request, Text};
 
-use super::assert_error_for_people;
-use super::gist_texts::{failure, files, odd, ours, plain, scopes, token};
-use super::gist_world::{EPOCH, FILE, World, name};
+use super::assert_safe_error;
+use super::gist_model::{EPOCH, FILE, GistModel, name};
+use super::gist_texts::{failure, files, foreign, odd, ours, scopes, token};
 
 /// Name of the tested process in its writes.
 const PROCESS: &str = "me";
@@ -49,7 +49,7 @@ fn play(u: &mut Unstructured<'_>) -> Result<()> {
 }
 
 struct Session {
-    world: World,
+    gist: GistModel,
     protocol: GistProtocol,
     now: Duration,
     /// Whether the service may give any answer.
@@ -58,10 +58,10 @@ struct Session {
     lied: bool,
     /// Number of writes that were begun.
     writes: u64,
-    /// Id of the write under way.
+    /// Id of the write in flight.
     writing: Option<String>,
     /// Whether that write became effective, if it landed.
-    took_effect: Option<bool>,
+    became_effective: Option<bool>,
     /// Revision on which it landed.
     landed_on: Option<Revision>,
     /// Newest revision in each answer, and the time of the answer.
@@ -84,12 +84,12 @@ impl Session {
         let lies = u.arbitrary()?;
         let named = u.arbitrary::<bool>()?;
         let (shown, per_page) = (u.int_in_range(1..=8)?, u.int_in_range(1..=5)?);
-        let mut world = World::new(Text::Whole("{}".into()), shown, per_page);
+        let mut gist = GistModel::new(Text::Whole("{}".into()), shown, per_page);
         if u.ratio(1, 4)? {
-            world = World::new(plain(u)?, shown, per_page);
+            gist = GistModel::new(foreign(u)?, shown, per_page);
         }
         Ok(Session {
-            world,
+            gist,
             protocol: GistProtocol::new(ProtocolConfig {
                 process: PROCESS.into(),
                 file: named.then(|| FILE.to_owned()),
@@ -101,7 +101,7 @@ impl Session {
             lied: false,
             writes: 0,
             writing: None,
-            took_effect: None,
+            became_effective: None,
             landed_on: None,
             heads: BTreeSet::new(),
             shown: BTreeSet::new(),
@@ -123,23 +123,23 @@ impl Session {
 
     fn others(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let text = match u.int_in_range(0..=7)? {
-            0 => plain(u)?,
-            1 => ours(u, self.world.effective())?,
+            0 => foreign(u)?,
+            1 => ours(u, self.gist.effective())?,
             2 => {
-                let old = self.world.once_effective(u.arbitrary::<u8>()?.into());
+                let old = self.gist.once_effective(u.arbitrary::<u8>()?.into());
                 ours(u, old)?
             }
             3 => ours(u, name(u64::MAX))?,
             // Another file was written.
-            4 => self.world.head_text(),
+            4 => self.gist.head_text(),
             5 => {
-                self.world.remove_newest(u.int_in_range(1..=3)?);
+                self.gist.remove_newest(u.int_in_range(1..=3)?);
                 return Ok(());
             }
             6 => Text::Missing,
             _ => odd(u)?,
         };
-        self.world.push(text);
+        self.gist.push(text);
         Ok(())
     }
 
@@ -151,7 +151,7 @@ impl Session {
         match self.drive(u, first)? {
             Outcome::Got(Ok(observed)) => self.observed(&observed, asked),
             Outcome::Got(Err(error)) => {
-                assert_error_for_people(&error);
+                assert_safe_error(&error);
                 let wrong = matches!(error, LockError::Conflict | LockError::OutcomeUnknown(_));
                 assert!(!wrong, "a look never ends in {error:?}");
             }
@@ -174,8 +174,8 @@ impl Session {
         assert!(observed.mine.is_none_or(|write| write <= self.writes));
         self.seen.highest_fencing_token = observed.highest_fencing_token;
         self.seen.version = observed.resource_version;
-        let told = &mut self.seen.revisions;
-        let before = *told.entry(observed.resource_version).or_insert(effect);
+        let shown = &mut self.seen.revisions;
+        let before = *shown.entry(observed.resource_version).or_insert(effect);
         assert_eq!(before, effect, "one version names two writes");
         if let Some(record) = observed.content.record() {
             assert!(observed.highest_fencing_token >= Some(record.leader_transitions));
@@ -184,14 +184,14 @@ impl Session {
             assert_eq!((observed.age, observed.mine), (None, None));
         }
         if asked && !self.lied {
-            assert_eq!((head, effect), (self.world.head(), self.world.effective()));
-            self.is_what_is_there(observed, effect);
+            assert_eq!((head, effect), (self.gist.head(), self.gist.effective()));
+            self.check_content(observed, effect);
         }
     }
 
     /// Checks that true answers lead to a true observation.
-    fn is_what_is_there(&self, observed: &Observed, effect: Revision) {
-        let stored = Stored::read(&self.world.text_of(effect).unwrap());
+    fn check_content(&self, observed: &Observed, effect: Revision) {
+        let stored = Stored::read(&self.gist.text_of(effect).unwrap());
         match (&observed.content, &stored) {
             (Content::Record(record), Stored::Record(stored)) => {
                 assert_eq!(*record, stored.record);
@@ -201,7 +201,7 @@ impl Session {
             (Content::NeverWritten | Content::Deleted, Stored::Blank) => {}
             (Content::NeverWritten | Content::Corrupt(_), Stored::Empty(_)) => {}
             (Content::Corrupt(_), Stored::Unrelated(_) | Stored::Corrupt { .. }) => {}
-            (content, stored) => panic!("{stored:?} was told as {content:?}"),
+            (content, stored) => panic!("{stored:?} was reported as {content:?}"),
         }
     }
 
@@ -214,7 +214,7 @@ impl Session {
         };
         self.writes += 1;
         self.writing = None;
-        self.took_effect = None;
+        self.became_effective = None;
         self.landed_on = None;
         let first = match create {
             true => self.protocol.start_create(&record),
@@ -230,26 +230,26 @@ impl Session {
     fn wrote(&mut self, result: std::result::Result<Written, LockError>) {
         match result {
             Ok(written) => {
-                self.is_undisturbed(written);
+                self.check_known_head(written);
                 let id = self.writing.as_ref().expect("nothing was written");
                 assert!(self.shown.contains(id), "no answer showed {id}");
                 assert!(
-                    self.lied || self.took_effect == Some(true),
+                    self.lied || self.became_effective == Some(true),
                     "it was passed over"
                 );
             }
             // Under a newer protocol the effective revision is unknown.
             Err(LockError::Conflict)
-                if self.writing.is_some() && !self.lied && !self.world.has_newer_rule() =>
+                if self.writing.is_some() && !self.lied && !self.gist.has_newer_rule() =>
             {
-                assert_eq!(self.took_effect, Some(false), "it took effect");
+                assert_eq!(self.became_effective, Some(false), "it became effective");
             }
-            Err(error) => assert_error_for_people(&error),
+            Err(error) => assert_safe_error(&error),
         }
     }
 
     /// Checks that a reported known head was the write's parent and was shown at that time.
-    fn is_undisturbed(&self, written: Written) {
+    fn check_known_head(&self, written: Written) {
         let Some(since) = written.head_known_since else {
             return;
         };
@@ -348,9 +348,9 @@ impl Session {
                 self.others(u)?;
             }
             if !fails || u.arbitrary()? {
-                self.landed_on = Some(self.world.head());
-                let made = self.world.push(Text::Whole(content.as_str().into()));
-                self.took_effect = Some(self.world.effective() == made);
+                self.landed_on = Some(self.gist.head());
+                let made = self.gist.push(Text::Whole(content.as_str().into()));
+                self.became_effective = Some(self.gist.effective() == made);
             }
             if u.ratio(1, 6)? {
                 self.others(u)?;
@@ -360,13 +360,13 @@ impl Session {
             return Ok(Err(failure(u, request.is_write())?));
         }
         Ok(Ok(match request {
-            Request::Gist { etag, .. } if *etag == self.world.page().etag => Reply::NotModified,
-            Request::Gist { .. } | Request::Write { .. } => Reply::Gist(self.world.page()),
+            Request::Gist { etag, .. } if *etag == self.gist.page().etag => Reply::NotModified,
+            Request::Gist { .. } | Request::Write { .. } => Reply::Gist(self.gist.page()),
             Request::History | Request::Create { .. } => panic!("a lock does not ask for that"),
             Request::Commits { page, per_page } => {
-                Reply::Commits(self.world.commits(*page, *per_page))
+                Reply::Commits(self.gist.commits(*page, *per_page))
             }
-            Request::Revision(revision) => match self.world.text_of(*revision) {
+            Request::Revision(revision) => match self.gist.text_of(*revision) {
                 Some(text) => Reply::Revision(text),
                 None => return Ok(Err(LockError::NotFound("no such revision".into()))),
             },
@@ -385,7 +385,7 @@ impl Session {
                 Text::Whole(content.as_str().into())
             }
             _ => match u.int_in_range(0..=3)? {
-                0 => plain(u)?,
+                0 => foreign(u)?,
                 1 => {
                     let supersedes = name(u.int_in_range(0..=9)?);
                     ours(u, supersedes)?
@@ -419,7 +419,7 @@ impl Session {
             });
         }
         if u.arbitrary()? {
-            history.extend(self.world.page().history);
+            history.extend(self.gist.page().history);
         }
         Ok(history)
     }

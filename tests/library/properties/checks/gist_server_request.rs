@@ -1,8 +1,7 @@
-//! The gist service's own routes: requests in a row to a service with one gist, `g`.
+//! The gist service's routes: a sequence of requests to a service with one gist, `g`.
 //!
-//! The input is a list of requests, with `---` on a line between two. Each is the request line
-//! without its version, headers beyond the usual ones, an empty line and the body. `{head}` stands for
-//! the newest revision.
+//! The input is a list of requests, separated by lines of `---`. Each has a request line without the version,
+//! additional headers, an empty line and the body. `{head}` stands for the newest revision.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -13,13 +12,13 @@ use elector::lock::gist::wire::parse::{History, Want, read_commits, read_gist};
 use super::exchange::{Answer, answers, exchange};
 use super::{assert_no_server_panicked, watch_server_threads};
 
-/// The gist that is there from the start.
+/// Gist that exists from the start.
 const GIST: &str = "g";
 
 const MOST_REQUESTS: usize = 12;
 const MOST_BYTES: usize = 32 * 1024;
 
-/// What the service says where nothing is made to go wrong.
+/// Statuses of a service without faults.
 const STATUSES: [u16; 16] = [
     200, 201, 204, 304, 400, 401, 403, 404, 409, 413, 417, 422, 429, 431, 501, 505,
 ];
@@ -84,7 +83,7 @@ impl Request {
         self.line.starts_with("HEAD ")
     }
 
-    /// Sends it on a connection of its own.
+    /// Sends the request on a new connection.
     fn exchange(&self, addr: SocketAddr) -> Answer {
         let Request {
             line,
@@ -96,9 +95,9 @@ impl Request {
         let bytes =
             format!("{line} HTTP/1.1\r\n{usual}{headers}Content-Length: {length}\r\n\r\n{body}");
         let said = exchange(addr, std::iter::once(bytes.as_bytes()));
-        // What is no request at all gets its refusal with a body.
+        // A malformed request is refused with a body.
         let mut said = answers(&said, |_, rest| self.is_head() && rest.is_empty());
-        // A request line that holds a whole request is two of them; the first one counts.
+        // A request line that contains a whole request makes two requests. The first one counts.
         said.drain(..)
             .next()
             .unwrap_or_else(|| panic!("no answer to {bytes:?}"))
@@ -128,7 +127,7 @@ fn is_sound(request: &Request, answer: &Answer) {
     if !api || !matches!(status, 200 | 201) {
         return;
     }
-    // Our own client understands it.
+    // The gist client must be able to parse it.
     if json
         .get("history")
         .is_some_and(|list| list != &serde_json::json!([]))
@@ -147,7 +146,7 @@ fn is_sound(request: &Request, answer: &Answer) {
     }
 }
 
-/// Whatever was asked: every revision is a set of files, under a name of its own.
+/// After any request, every revision is a set of files with a unique name.
 fn stores_only_gists(service: &GistService) {
     let mut names = BTreeSet::new();
     for seen in service.history(GIST) {
@@ -180,7 +179,7 @@ fn faults_read_back(json: &[u8]) {
     }
 }
 
-/// Takes away what would make the service wait, drop requests or fail: that is for other tests.
+/// Removes faults that make the service wait, drop requests or fail. Other tests cover them.
 fn tame(service: &GistService) {
     let faults = service.faults();
     faults_read_back(faults.to_json().as_bytes());

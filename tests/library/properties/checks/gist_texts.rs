@@ -9,7 +9,7 @@ use elector::election::record::HIGHEST_TOKEN;
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::Text;
 
-use super::gist_world::FILE;
+use super::gist_model::FILE;
 
 pub fn token(u: &mut Unstructured<'_>) -> Result<u64> {
     Ok(match u.int_in_range(0..=15)? {
@@ -20,7 +20,7 @@ pub fn token(u: &mut Unstructured<'_>) -> Result<u64> {
     })
 }
 
-pub fn plain(u: &mut Unstructured<'_>) -> Result<Text> {
+pub fn foreign(u: &mut Unstructured<'_>) -> Result<Text> {
     let (lease, token) = (u.int_in_range(0..=4000)?, token(u)?);
     let holder = ["a", "b", ""][u.int_in_range(0..=2)?];
     let more = [

@@ -1,10 +1,10 @@
-//! Go's syntax of durations once more, in exact arithmetic and by another way than ours: what
-//! `ParseDuration` takes, ends up with, and refuses.
+//! A second implementation of Go's `ParseDuration`, in exact arithmetic.
 
-/// What a text means.
+/// Meaning of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// So many nanoseconds; `slack` of them are a matter of how far fractions are followed.
+    /// Nanoseconds. Implementations may differ by up to `slack`, because they keep different numbers of
+    /// fractional digits.
     Nanos {
         nanos: u128,
         slack: u128,
@@ -14,10 +14,10 @@ pub enum Meaning {
     Unknown,
 }
 
-/// Digits of a fraction that every reader follows.
+/// Number of fractional digits that every implementation keeps.
 const FOLLOWED: usize = 18;
 
-/// Parts beyond this are not told from "too long"; far more than 292 years in any case.
+/// Largest part, far beyond 292 years. Larger ones count as too long.
 const ENDLESS: u128 = 1 << 100;
 
 pub fn read(text: &str) -> Meaning {
@@ -38,7 +38,7 @@ pub fn read(text: &str) -> Meaning {
     }
 }
 
-/// The nanoseconds of all parts; `None` if one is malformed or there is none.
+/// Returns the nanoseconds of all parts, or `None` if a part is malformed or there is none.
 fn sum(text: &str) -> Option<(u128, u128)> {
     let chars: Vec<char> = text.chars().collect();
     let (mut at, mut nanos, mut slack) = (0, 0_u128, 0);
@@ -73,7 +73,7 @@ fn unit_nanos(name: &str) -> Option<u128> {
     })
 }
 
-/// A number with one point at the most, and a digit at least; and whether its end was cut off.
+/// Parses a number with at least one digit and at most one point. Also returns whether its end was cut off.
 fn part(digits: &str, unit: u128) -> Option<(u128, bool)> {
     let mut halves = digits.split('.');
     let (whole, fraction) = (halves.next()?, halves.next().unwrap_or(""));

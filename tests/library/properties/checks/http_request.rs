@@ -1,4 +1,4 @@
-//! The HTTP server: what comes over one connection, byte for byte.
+//! The HTTP server: the bytes of one connection.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 use super::exchange::{Answer, answers, exchange};
 use super::{assert_no_server_panicked, watch_server_threads};
 
-/// Small, so that small inputs reach them.
+/// Small limits, so that small inputs reach them.
 pub const HEAD_BYTES: usize = 1024;
 pub const HEADERS: usize = 12;
 pub const BODY_BYTES: usize = 1000;
 
-/// Nothing here needs longer inputs, and all of one has to fit into the system's buffers.
+/// Longest input. It must fit into the system's socket buffers.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// How often one input is interrupted when it is sent in pieces.
+/// Most pieces in which an input is sent.
 const MOST_PIECES: usize = 64;
 
-/// What the server says by itself; a 500 would be a handler that panicked.
+/// Statuses that the server itself answers with. A 500 would mean that a handler panicked.
 const STATUSES: [u16; 8] = [200, 400, 408, 411, 413, 417, 431, 505];
 
 pub fn check(data: &[u8]) {
@@ -42,7 +42,7 @@ pub fn check(data: &[u8]) {
     assert_no_server_panicked();
 }
 
-/// Whether another server might see another end of the first request than ours does.
+/// Returns whether another server might see the end of the first request elsewhere.
 fn is_ambiguous(data: &[u8]) -> bool {
     let lines = data.split(|byte| *byte == b'\n');
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -60,8 +60,7 @@ fn is_ambiguous(data: &[u8]) -> bool {
     lengths.len() + usize::from(coded) > 1
 }
 
-/// What the server made of a connection: the requests that its handler got, and what it answered by
-/// itself.
+/// Effect of a connection: the requests that reached the handler, and the server's own answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     pub requests: Vec<Value>,
@@ -94,7 +93,7 @@ fn refusal(answer: &Answer) -> (u16, String) {
     (answer.status, why)
 }
 
-/// A request that reached the handler is well formed and within the limits.
+/// Checks that a request that reached the handler is well-formed and within the limits.
 fn sound(request: Value) -> Value {
     let text = |name: &str| request[name].as_str().unwrap().to_owned();
     let method = text("method");
@@ -103,13 +102,13 @@ fn sound(request: Value) -> Value {
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#');
     assert!(path.starts_with('/') && !path.contains(odd), "{path:?}");
     assert!(text("body").chars().count() <= BODY_BYTES);
-    // A tab is white space like any other there.
+    // A tab counts as white space.
     let odd = |c: char| c.is_ascii_control() && c != '\t';
     assert!(!text("host").contains(odd) && !text("x").contains(odd));
     request
 }
 
-/// The server that all inputs are sent to; it ends with the process.
+/// Server for all inputs. It ends with the process.
 fn server() -> SocketAddr {
     static ADDR: OnceLock<SocketAddr> = OnceLock::new();
     *ADDR.get_or_init(|| {
@@ -117,7 +116,7 @@ fn server() -> SocketAddr {
             head_bytes: HEAD_BYTES,
             headers: HEADERS,
             body_bytes: BODY_BYTES,
-            // No input is slow: a deadline would only make a busy machine fail.
+            // No input is slow, so a deadline could only fail on a busy machine.
             request_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(600),
             ..Limits::default()
@@ -131,7 +130,7 @@ fn server() -> SocketAddr {
     })
 }
 
-/// Says back what it understood, in a header, so that an answer to HEAD tells as much.
+/// Answers with the parsed request in a header, which an answer to HEAD also has.
 fn echo(request: &Request) -> Reply {
     let header = |name: &str| latin(request.header(name).unwrap_or_default().as_bytes());
     let heard = json!({
@@ -149,12 +148,12 @@ fn echo(request: &Request) -> Reply {
     response.into()
 }
 
-/// One character for each byte.
+/// Maps each byte to one character.
 pub fn latin(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// JSON in ASCII without control characters, as a header takes it.
+/// Formats JSON in ASCII without control characters, so that it fits into a header.
 fn ascii(value: &Value) -> String {
     let mut out = String::new();
     for c in value.to_string().chars() {

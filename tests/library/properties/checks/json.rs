@@ -1,4 +1,4 @@
-//! A second reading of JSON, into a tree: what our streaming readers are held against.
+//! A second JSON parser, into a tree, to check the streaming parsers against.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// The whole of `text` as a tree; `None` for what is no JSON, and for objects that say a thing
-/// twice, of which two readers may believe two things.
+/// Parses the whole text. Returns `None` if it is not JSON, or if an object repeats a name, because parsers
+/// may then disagree.
 pub fn parse(text: &[u8]) -> Option<Value> {
     let tree: Tree = serde_json::from_slice(text).ok()?;
     Some(tree.0)

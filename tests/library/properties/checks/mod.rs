@@ -1,6 +1,6 @@
-//! What must hold for every input from outside, whatever it is: one function for each place where
-//! strangers are heard. The fuzz targets in `fuzz/` and the tests beside this folder run the same
-//! functions; each takes raw bytes and panics where something does not hold.
+//! Checks that must hold for every input from outside, one function per kind of input. The fuzz targets in
+//! `fuzz/` and the tests in the parent folder run the same functions. Each takes raw bytes and panics if the
+//! check fails.
 
 #![allow(
     dead_code,
@@ -18,8 +18,8 @@ pub mod settings;
 pub mod state_file;
 
 mod exchange;
+mod gist_model;
 mod gist_texts;
-mod gist_world;
 mod go_duration;
 mod json;
 
@@ -28,10 +28,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use elector::election::lock::LockError;
 
-/// A check.
+/// Check of one kind of input.
 pub type Check = fn(&[u8]);
 
-/// Every check by its name, which is that of its fuzz target and of its corpus.
+/// All checks by name. A fuzz target and its corpus have the name of their check.
 pub const ALL: [(&str, Check); 7] = [
     ("record", record::check),
     ("gist_answer", gist_answer::check),
@@ -42,16 +42,15 @@ pub const ALL: [(&str, Check); 7] = [
     ("state_file", state_file::check),
 ];
 
-/// The longest text that a log line or a message may repeat of what strangers sent, in characters,
-/// with what is said around it.
-const LONGEST_FOR_PEOPLE: usize = 1200;
+/// Longest message that may repeat external input, in characters.
+const MAX_CHARS: usize = 1200;
 
-/// A text for people has one line, an end, and nothing that plays tricks on a terminal.
+/// Checks that a text for operators has one bounded line without control characters.
 #[track_caller]
-pub fn assert_for_people(text: &str) {
+pub fn assert_safe_line(text: &str) {
     assert!(
-        text.chars().count() <= LONGEST_FOR_PEOPLE,
-        "a text for people has {} characters: {}…",
+        text.chars().count() <= MAX_CHARS,
+        "a message has {} characters: {}…",
         text.chars().count(),
         text.chars().take(200).collect::<String>()
     );
@@ -59,18 +58,18 @@ pub fn assert_for_people(text: &str) {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    assert!(!text.contains(trick), "a text for people holds {text:?}");
+    assert!(!text.contains(trick), "a message contains {text:?}");
 }
 
-/// The same for the error of a call.
+/// Checks the error of a call in the same way.
 #[track_caller]
-pub fn assert_error_for_people(error: &LockError) {
-    assert_for_people(&error.to_string());
+pub fn assert_safe_error(error: &LockError) {
+    assert_safe_line(&error.to_string());
 }
 
 static PANICS_ELSEWHERE: AtomicUsize = AtomicUsize::new(0);
 
-/// Notes panics on the threads of the servers, which end a connection and would else go unseen.
+/// Records panics of server threads, which would otherwise only close a connection.
 pub fn watch_server_threads() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

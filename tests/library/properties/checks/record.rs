@@ -9,11 +9,11 @@ use elector::lock::gist::stored::{Origin, PROTOCOL, Stored, StoredRecord, to_tex
 use elector::lock::gist::wire::Text;
 use serde_json::{Map, Value};
 
-use super::assert_for_people;
+use super::assert_safe_line;
 
 const HIGHEST_PLAIN_TOKEN: u64 = 1 << 52;
 
-/// Fields that client-go and the gist lock define, and that every write sets anew.
+/// Fields that client-go and the gist lock define, and that every write replaces.
 const OWN: [&str; 9] = [
     "holderIdentity",
     "leaseDurationSeconds",
@@ -26,8 +26,8 @@ const OWN: [&str; 9] = [
     "checkpoint",
 ];
 
-/// Parses `data` as the content of the file. Other encodings than UTF-8 never occur, because the
-/// gist's JSON would be refused.
+/// Parses `data` as the content of the file. It is UTF-8, because the client refuses JSON in another
+/// encoding.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -36,10 +36,10 @@ pub fn check(data: &[u8]) {
     let unmarked = text.strip_prefix('\u{feff}').unwrap_or(text);
     let tree = serde_json::from_str::<Value>(unmarked).ok();
     let fields = tree.as_ref().and_then(Value::as_object);
-    is_what_it_is(&stored, unmarked, fields);
+    check_classification(&stored, unmarked, fields);
     keeps_its_bounds(&stored);
     if let (Stored::Record(stored), Some(fields)) = (&stored, fields) {
-        means_what_it_says(stored, fields);
+        check_fields(stored, fields);
     }
     survives_a_rewrite(&stored, text.len());
     reads_back(text);
@@ -52,7 +52,7 @@ fn read(text: &str) -> Stored {
 }
 
 /// Checks the classification with a second implementation.
-fn is_what_it_is(stored: &Stored, text: &str, fields: Option<&Map<String, Value>>) {
+fn check_classification(stored: &Stored, text: &str, fields: Option<&Map<String, Value>>) {
     let Some(fields) = fields else {
         let blank = text.trim().is_empty();
         assert_eq!(matches!(stored, Stored::Blank), blank, "{stored:?}");
@@ -88,7 +88,7 @@ fn is_record(fields: &Map<String, Value>) -> bool {
             None | Some(Value::Null | Value::String(_))
         )
     };
-    let highest = match is_ours(fields) {
+    let highest = match is_elector_write(fields) {
         true => HIGHEST_TOKEN,
         false => HIGHEST_PLAIN_TOKEN,
     };
@@ -101,7 +101,7 @@ fn is_record(fields: &Map<String, Value>) -> bool {
 }
 
 /// Returns whether both of the lock's fields are well-formed.
-fn is_ours(fields: &Map<String, Value>) -> bool {
+fn is_elector_write(fields: &Map<String, Value>) -> bool {
     let supersedes = fields.get("supersedes").and_then(Value::as_str);
     fields.get("writeId").is_some_and(Value::is_string)
         && supersedes
@@ -116,12 +116,12 @@ fn keeps_its_bounds(stored: &Stored) {
     };
     assert!(stored.token().unwrap_or_default() <= highest, "{stored:?}");
     match stored {
-        Stored::Unrelated(why) | Stored::Corrupt { why, .. } => assert_for_people(why),
+        Stored::Unrelated(why) | Stored::Corrupt { why, .. } => assert_safe_line(why),
         _ => {}
     }
 }
 
-fn means_what_it_says(stored: &StoredRecord, fields: &Map<String, Value>) {
+fn check_fields(stored: &StoredRecord, fields: &Map<String, Value>) {
     let record = &stored.record;
     assert_eq!(record.holder_identity, fields["holderIdentity"]);
     assert!(record.lease_duration() <= LONGEST_LEASE);
@@ -136,7 +136,7 @@ fn means_what_it_says(stored: &StoredRecord, fields: &Map<String, Value>) {
         stored.checkpoint,
         fields.get("checkpoint") == Some(&Value::Bool(true))
     );
-    assert_eq!(stored.origin.is_some(), is_ours(fields));
+    assert_eq!(stored.origin.is_some(), is_elector_write(fields));
     if let Some(origin) = &stored.origin {
         assert_eq!(*origin.write_id, *fields["writeId"].as_str().unwrap());
         let supersedes = fields["supersedes"].as_str().unwrap().to_ascii_lowercase();
@@ -181,8 +181,8 @@ fn survives_a_rewrite(stored: &Stored, length: usize) {
     assert_eq!(twice, text);
 }
 
-/// Checks that a write sets all of the lock's fields anew.
-fn is_ours_when_written(record: &LeaderElectionRecord) {
+/// Checks that a write replaces all of the lock's fields.
+fn check_rewrite(record: &LeaderElectionRecord) {
     let origin = Origin {
         write_id: "process-2".into(),
         supersedes: Revision::from_bytes([0x7a; 20]),
@@ -202,10 +202,10 @@ fn is_ours_when_written(record: &LeaderElectionRecord) {
 fn reads_back(text: &str) {
     match LeaderElectionRecord::from_json(text) {
         Ok(record) => {
-            is_ours_when_written(&record);
+            check_rewrite(&record);
             let json = record.to_json();
             assert_eq!(LeaderElectionRecord::from_json(&json), Ok(record), "{json}");
         }
-        Err(error) => assert_for_people(&error.to_string()),
+        Err(error) => assert_safe_line(&error.to_string()),
     }
 }

@@ -1,8 +1,7 @@
-//! The environment: every setting, and the small languages that their values are written in
-//! (durations, addresses, ids, names, tokens).
+//! The environment: every setting, and the syntax of their values (durations, addresses, ids, names, access
+//! tokens).
 //!
-//! The input is one variable on each line, `NAME=value`; the byte 1 stands for a line feed in a
-//! value.
+//! Each line of the input is a variable, `NAME=value`. Byte 1 stands for a line feed in a value.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,13 +18,14 @@ use elector::lock::gist::wire::target::{ApiUrl, GistId, check_api_url, check_fil
 use elector::net::{AccessToken, AccessTokenSource};
 use ureq::http::Uri;
 
-use super::assert_for_people;
+use super::assert_safe_line;
 use super::go_duration::{self, Meaning};
 
-/// Put behind every token, and not to be seen anywhere again. A fuzzer finds it, and says it itself.
+/// Suffix of every access token, which no output may contain. A fuzzer that finds it may put it into other
+/// values.
 const SECRET: &str = "S3cr3tS3cr3t";
 
-/// What GitHub's tokens begin with: in a wrong variable, too, they are not shown.
+/// Prefixes of GitHub's access tokens. Values with them are not shown, even in the wrong variable.
 const MARKS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
 
 const TOKENS: [&str; 2] = ["GITHUB_API_TOKEN", "ELECTOR_GITHUB_API_TOKEN"];
@@ -35,16 +35,16 @@ pub fn check(data: &[u8]) {
         return;
     }
     let variables = variables(data);
-    the_settings_hold_together(&variables);
+    check_environment(&variables);
     for value in variables.values().filter_map(|value| value.to_str()) {
         check_value(value);
     }
 }
 
-/// The value of any variable, in every language there is.
+/// Checks a value in every syntax.
 pub fn check_value(value: &str) {
     durations_are_gos(value);
-    addresses_are_what_the_client_connects_to(value);
+    check_host(value);
     ids_and_names_are_plain(value);
 }
 
@@ -58,7 +58,7 @@ fn variables(data: &[u8]) -> BTreeMap<String, OsString> {
             *byte = if *byte == 1 { b'\n' } else { *byte };
         }
         let is_token = TOKENS.contains(&name.as_str()) && !value.is_empty();
-        // A path may well be named for the token that it leads to.
+        // A path may contain the name of its access token.
         let is_path = name.ends_with("_FILE") && value.contains(&b'/');
         let is_marked = MARKS.iter().any(|mark| holds(&value, mark.as_bytes()));
         if is_token || is_marked && !is_path {
@@ -73,30 +73,30 @@ fn holds(value: &[u8], mark: &[u8]) -> bool {
     value.windows(mark.len()).any(|window| window == mark)
 }
 
-fn the_settings_hold_together(variables: &BTreeMap<String, OsString>) {
+fn check_environment(variables: &BTreeMap<String, OsString>) {
     let read = || Settings::read(&|name| variables.get(name).cloned(), Some("host"));
     match read() {
         Ok(settings) => {
             let again = read().expect("the same environment");
             assert_eq!(format!("{settings:?}"), format!("{again:?}"));
-            the_times_leave_a_leader_enough_to_be_gone(&settings);
-            nothing_shows_the_token(&settings);
+            check_timings(&settings);
+            check_secret_is_hidden(&settings);
         }
         Err(error) => {
             assert_eq!(read().unwrap_err(), error);
-            errors_name_their_variable(&error);
+            check_error_names_variable(&error);
         }
     }
 }
 
-fn errors_name_their_variable(error: &SettingsError) {
+fn check_error_names_variable(error: &SettingsError) {
     assert!(
         !error.problems().is_empty(),
         "nothing is wrong, and yet refused"
     );
     assert!(error.problems().len() <= 2 * all().count());
     for problem in error.problems() {
-        assert_for_people(problem);
+        assert_safe_line(problem);
         let named = all().any(|setting| problem.contains(setting.name));
         assert!(named, "no variable is named: {problem}");
     }
@@ -104,12 +104,9 @@ fn errors_name_their_variable(error: &SettingsError) {
     assert!(!said.contains(SECRET), "a token is shown: {said}");
 }
 
-fn nothing_shows_the_token(settings: &Settings) {
+fn check_secret_is_hidden(settings: &Settings) {
     let warnings = settings.warnings().join("\n");
-    settings
-        .warnings()
-        .iter()
-        .for_each(|w| assert_for_people(w));
+    settings.warnings().iter().for_each(|w| assert_safe_line(w));
     let LockSpec::Gist(gist) = &settings.lock;
     let said = format!(
         "{warnings} {:?} {:?} {:?} {:?} {}",
@@ -121,8 +118,8 @@ fn nothing_shows_the_token(settings: &Settings) {
     }
 }
 
-/// The relations of the README, in exact arithmetic.
-fn the_times_leave_a_leader_enough_to_be_gone(settings: &Settings) {
+/// Checks the relations between the timings, in exact arithmetic.
+fn check_timings(settings: &Settings) {
     let times = &settings.election;
     let nanos = |time: Duration| time.as_nanos();
     let lease = nanos(times.lease_duration);
@@ -172,12 +169,12 @@ fn durations_are_gos(text: &str) {
         (ours, gos) => panic!("{text:?} is {ours:?} here and {gos:?} in Go"),
     }
     if let Err(error) = ours {
-        assert_for_people(&error.to_string());
+        assert_safe_line(&error.to_string());
     }
 }
 
-/// What is taken for the API's host is what the HTTP client will send the token to.
-fn addresses_are_what_the_client_connects_to(text: &str) {
+/// The host of the API must be the host to which the HTTP client sends the access token.
+fn check_host(text: &str) {
     match (check_api_url(text, true), check_api_url(text, false)) {
         (Ok(url), strict) => {
             assert_eq!(check_api_url(url.as_str(), true).as_ref(), Ok(&url));
@@ -193,7 +190,7 @@ fn addresses_are_what_the_client_connects_to(text: &str) {
         }
         (Err(_), Ok(url)) => panic!("{url} is taken only when it has to be safe"),
         (Err(error), Err(_)) => {
-            assert_for_people(&error.to_string());
+            assert_safe_line(&error.to_string());
             let whole = text.trim();
             let password = whole.contains('@') && whole.len() > 4;
             assert!(!password || !error.to_string().contains(whole), "{error}");
@@ -223,26 +220,26 @@ fn client_agrees(url: &ApiUrl) {
 }
 
 fn ids_and_names_are_plain(text: &str) {
-    let plain = |id: &str| {
+    let foreign = |id: &str| {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         (1..=64).contains(&id.len()) && id.bytes().all(fits)
     };
     match text.parse::<GistId>() {
         Ok(id) => {
-            assert!(plain(id.as_str()) && text.contains(id.as_str()), "{id:?}");
+            assert!(foreign(id.as_str()) && text.contains(id.as_str()), "{id:?}");
             assert_eq!(id.as_str().parse(), Ok(id));
         }
-        Err(error) => assert_for_people(&error.to_string()),
+        Err(error) => assert_safe_line(&error.to_string()),
     }
     match check_file_name(text) {
         Ok(name) => assert!((1..=255).contains(&name.len()) && !name.contains(['/', '\n'])),
-        Err(error) => assert_for_people(&error.to_string()),
+        Err(error) => assert_safe_line(&error.to_string()),
     }
     if let Ok(gist) = text.parse::<InitialGist>() {
-        assert!(plain(&gist.id) && !gist.file.is_empty() && !gist.content.trim().is_empty());
+        assert!(foreign(&gist.id) && !gist.file.is_empty() && !gist.content.trim().is_empty());
     }
     if let Err(what) = AccessToken::parse(text) {
-        assert_for_people(&what);
+        assert_safe_line(&what);
         assert!(text.trim().len() < 8 || !what.contains(text.trim()));
     }
     let _ = text.parse::<elector::emulator::AccessToken>();

@@ -1,4 +1,4 @@
-//! The gist service's state file, as it is read back from a disk.
+//! The gist service's state file, read back from a disk.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use elector::lock::gist::wire::parse::{History, Want, read_gist};
 use super::exchange::{answers, exchange};
 use super::{assert_no_server_panicked, watch_server_threads};
 
-/// What every state file of ours begins with.
+/// First line of every state file.
 pub const HEADER: &[u8] = b"{\"elector-gist-server\":1}\n";
 
-/// As many gists as one page lists.
+/// Number of gists that one page lists.
 const LISTED: usize = 100;
 
 pub fn check(data: &[u8]) {
     watch_server_threads();
-    // In memory where possible, because a fuzzer writes thousands of files a second.
+    // In memory if possible, because a fuzzer writes thousands of files per second.
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() {
         memory.to_owned()
@@ -50,13 +50,13 @@ pub fn check(data: &[u8]) {
 fn start(path: &Path) -> Result<GistService, StartError> {
     GistService::start(Options {
         state: Some(path.to_owned()),
-        // Not the one that the corpus was made with: a name may be taken already.
+        // Another seed than the corpus's, because new ids must not collide with those in the file.
         seed: 7,
         ..Options::default()
     })
 }
 
-/// The file was taken: nothing of it is lost but a torn end, and what is written now stays.
+/// Checks that an accepted file loses nothing but a torn last line, and that new writes are kept.
 fn goes_on(service: GistService, path: &Path, data: &[u8]) {
     let kept = fs::read(path).unwrap();
     let whole_lines = data
@@ -102,7 +102,7 @@ fn histories(service: &GistService) -> Histories {
     ids.map(|id| (id.clone(), service.history(&id))).collect()
 }
 
-/// Our own client can read it.
+/// The gist client must be able to read it.
 fn is_shown(service: &GistService, id: &str, history: &[GistRevision]) {
     let body = get(service, &format!("/gists/{id}"));
     let newest = History::Newest;

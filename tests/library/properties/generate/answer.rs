@@ -130,7 +130,7 @@ fn entry(rng: &mut Rng) -> String {
     let fields = fields
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec();
-    // Whole, so that long lists of them are good ones more often than not.
+    // Whole sizes, so that most long lists are well-formed.
     match rng.u8(..100) {
         0 => json::object(rng, fields),
         _ => {

@@ -1,4 +1,4 @@
-//! Requests as clients send them, and what a server is to understand.
+//! Requests as clients send them, with their meaning.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::one;
 use crate::properties::checks::http_request::{BODY_BYTES, latin};
 
-/// A stream of well-formed requests, each with what the server's handler is to hear.
+/// Returns a stream of well-formed requests, and what the server's handler must receive.
 pub fn requests(rng: &mut Rng) -> (Vec<u8>, Vec<Value>) {
     let (mut bytes, mut heard) = (Vec::new(), Vec::new());
     for _ in 0..rng.usize(1..5) {
@@ -28,7 +28,7 @@ fn request(rng: &mut Rng, bytes: &mut Vec<u8>, heard: &mut Vec<Value>) {
         ],
     );
     let end = "\r\n";
-    let x = one(rng, &["", "plain", "a, b;c=\"d\"", "caf\u{e9}"]);
+    let x = one(rng, &["", "foreign", "a, b;c=\"d\"", "caf\u{e9}"]);
     let body: Vec<u8> = (0..[0, 0, 1, 20, BODY_BYTES][rng.usize(..5)])
         .map(|_| rng.u8(..))
         .collect();

@@ -1,11 +1,11 @@
-//! JSON as text, so that it can hold what no tree of values does: names that come twice, odd
-//! escapes, numbers that no machine has, nesting without bounds.
+//! JSON as text, because trees of values cannot hold repeated names, odd escapes, numbers out of range, or
+//! unbounded nesting.
 
 use fastrand::Rng;
 
 use super::one;
 
-/// Any value.
+/// Returns any value.
 pub fn value(rng: &mut Rng, depth: u32) -> String {
     match rng.u8(..if depth == 0 { 6 } else { 9 }) {
         0 => one(rng, &["null", "true", "false"]).to_owned(),
@@ -72,7 +72,7 @@ pub fn number(rng: &mut Rng) -> String {
     }
 }
 
-/// A text with its quotes; now and then one that is no JSON.
+/// Returns a string with its quotes, sometimes a malformed one.
 pub fn text(rng: &mut Rng) -> String {
     let mut text = String::from("\"");
     for _ in 0..rng.usize(..8) {
@@ -88,7 +88,7 @@ pub fn text(rng: &mut Rng) -> String {
     text + "\""
 }
 
-/// An object with these fields, some of them left out, doubled or swapped.
+/// Returns an object with these fields, some of them omitted, repeated or swapped.
 pub fn object(rng: &mut Rng, mut fields: Vec<(String, String)>) -> String {
     if rng.u8(..4) == 0 {
         rng.shuffle(&mut fields);

@@ -1,5 +1,4 @@
-//! Inputs by the thousand, each from a seed: well formed ones, nearly well formed ones, and what
-//! becomes of either when it is damaged.
+//! Inputs from seeds: well-formed ones, nearly well-formed ones, and damaged ones.
 
 pub mod answer;
 pub mod http;
@@ -10,7 +9,7 @@ pub mod settings;
 
 use fastrand::Rng;
 
-/// What a damaged place is likely to hold: what means something in the languages that are read here.
+/// Texts that have a meaning in the parsed languages, for damage.
 const WORDS: [&[u8]; 40] = [
     b"\"",
     b"{",
@@ -54,8 +53,8 @@ const WORDS: [&[u8]; 40] = [
     b"\n---\n",
 ];
 
-/// Damages bytes in a few places: flipped bits, cuts, pieces that are doubled, moved or taken from
-/// another input, and words in the wrong place.
+/// Damages a few places: flipped bits, cuts, pieces that are repeated, moved or taken from another input, and
+/// words in the wrong place.
 pub fn damage(rng: &mut Rng, bytes: &mut Vec<u8>, other: &[u8]) {
     for _ in 0..rng.usize(1..=4) {
         let at = rng.usize(..=bytes.len());
@@ -87,7 +86,7 @@ pub fn damage(rng: &mut Rng, bytes: &mut Vec<u8>, other: &[u8]) {
     }
 }
 
-/// One of them.
+/// Returns one of these.
 pub fn one<'a, T: ?Sized>(rng: &mut Rng, of: &[&'a T]) -> &'a T {
     of[rng.usize(..of.len())]
 }

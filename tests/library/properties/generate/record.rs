@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::{json, one};
 
-/// A record of any kind, or what nearly is one.
+/// Returns a record of any kind, or a text that is nearly a record.
 pub fn text(rng: &mut Rng) -> String {
     if rng.u8(..30) == 0 {
         return json::value(rng, 3);
@@ -45,7 +45,7 @@ pub fn text(rng: &mut Rng) -> String {
     json::object(rng, fields)
 }
 
-/// The name of a revision, mostly.
+/// Returns a revision's name, or sometimes another text.
 fn revision(rng: &mut Rng) -> String {
     let length = one(rng, &[&40, &40, &40, &40, &40, &40, &39, &41, &0]);
     let digits = one(

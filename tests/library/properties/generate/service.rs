@@ -1,11 +1,11 @@
-//! Requests to the gist service, and state files as it would write them.
+//! Requests to the gist service, and state files as it writes them.
 
 use fastrand::Rng;
 use serde_json::json;
 
 use super::{json, one, record};
 
-/// Requests in a row, in the form that the check reads.
+/// Returns a sequence of requests, in the format of the check.
 pub fn requests(rng: &mut Rng) -> String {
     let requests: Vec<_> = (0..rng.usize(1..6)).map(|_| request(rng)).collect();
     requests.join("\n---\n")
@@ -152,7 +152,7 @@ fn faults(rng: &mut Rng) -> String {
     json::object(rng, fields)
 }
 
-/// A state file with a gist or two, whose lines are mostly in order.
+/// Returns a state file with one or two gists. Most of its lines are well-formed.
 pub fn state_file(rng: &mut Rng) -> Vec<u8> {
     let mut lines = vec![json!({"elector-gist-server": 1}).to_string()];
     for gist in ["g", "h"].into_iter().take(rng.usize(1..3)) {

@@ -1,4 +1,4 @@
-//! Environments, and texts in the small languages of their values.
+//! Environments, and values of settings.
 
 use elector::commands::settings::all;
 use fastrand::Rng;
@@ -48,7 +48,7 @@ const VALUES: [&str; 40] = [
     "9223372036854775808ns",
 ];
 
-/// An environment with most of what is required.
+/// Returns an environment with most of the required settings.
 pub fn environment(rng: &mut Rng) -> Vec<u8> {
     let mut lines = Vec::new();
     if rng.u8(..4) > 0 {
@@ -69,7 +69,7 @@ pub fn environment(rng: &mut Rng) -> Vec<u8> {
     lines.join("\n").into_bytes()
 }
 
-/// A duration, mostly.
+/// Returns a duration, or sometimes a malformed one.
 pub fn duration(rng: &mut Rng) -> String {
     let mut text = one(rng, &["", "", "", "", "-", "+"]).to_owned();
     for _ in 0..rng.usize(1..4) {
@@ -96,7 +96,7 @@ pub fn duration(rng: &mut Rng) -> String {
     text
 }
 
-/// An address, mostly.
+/// Returns an address, or sometimes a malformed one.
 pub fn address(rng: &mut Rng) -> String {
     let scheme = one(
         rng,

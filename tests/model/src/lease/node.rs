@@ -222,7 +222,7 @@ impl Node {
     }
 
     /// Reports that the workload has stopped.
-    pub fn workload_is_gone(&mut self, tick: u32) {
+    pub fn stop_workload(&mut self, tick: u32) {
         self.workload = None;
         let now = self.now(tick);
         self.elector.handle_workload_gone(now);

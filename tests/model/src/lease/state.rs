@@ -39,7 +39,7 @@ pub enum Action {
     /// The workload ends after it was asked to stop.
     End(usize),
     /// The newest writes are lost.
-    Vanish {
+    LoseWrites {
         count: usize,
     },
     Freeze(usize),
@@ -104,7 +104,7 @@ impl State {
             let delay = u32::try_from(delay).unwrap_or(u32::MAX);
             // Less than the confirmation delay ago.
             let most = self.store.newer_than(self.tick.checked_sub(delay));
-            actions.extend((1..=most).map(|count| Action::Vanish { count }));
+            actions.extend((1..=most).map(|count| Action::LoseWrites { count }));
         }
         let busy = |node: &Node| node.is_due(self.tick) || node.is_overdue(self.tick);
         let waits = |node: &Node| !node.frozen && busy(node);
@@ -211,10 +211,10 @@ impl State {
             Action::Answer(index) => self.answer(index),
             Action::Show { node, length } => self.show(node, length),
             Action::End(index) => {
-                self.nodes[index].workload_is_gone(self.tick);
+                self.nodes[index].stop_workload(self.tick);
                 self.act(index);
             }
-            Action::Vanish { count } => {
+            Action::LoseWrites { count } => {
                 self.faults.lost_writes -= 1;
                 self.store.lose(count);
             }
@@ -248,7 +248,7 @@ impl State {
     fn bury(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         if node.workload.is_some() && !node.runs(self.tick) && !node.frozen {
-            node.workload_is_gone(self.tick);
+            node.stop_workload(self.tick);
             self.act(index);
         }
     }

@@ -30,7 +30,7 @@ struct Landed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Store {
     chain: Vec<Landed>,
-    vanished: bool,
+    lost_writes: bool,
 }
 
 impl Store {
@@ -40,8 +40,8 @@ impl Store {
     }
 
     /// Whether writes were lost.
-    pub fn vanished(&self) -> bool {
-        self.vanished
+    pub fn lost_writes(&self) -> bool {
+        self.lost_writes
     }
 
     /// Returns the newest write, if any.
@@ -51,15 +51,15 @@ impl Store {
 
     /// Handles an arriving write. Returns whether it is effective.
     pub fn land(&mut self, write: &Write, now: u32) -> bool {
-        let takes_effect = self.head() == write.expected;
-        if takes_effect {
+        let is_effective = self.head() == write.expected;
+        if is_effective {
             self.chain.push(Landed {
                 id: write.id,
                 record: Arc::clone(&write.record),
                 at: now,
             });
         }
-        takes_effect
+        is_effective
     }
 
     /// Returns how many of the newest writes became effective after `since`.
@@ -70,7 +70,7 @@ impl Store {
 
     /// Removes the newest writes without a trace.
     pub fn lose(&mut self, count: usize) {
-        self.vanished = true;
+        self.lost_writes = true;
         self.chain.truncate(self.chain.len() - count);
     }
 

@@ -82,7 +82,7 @@ impl Run {
         }
     }
 
-    /// Checks that nothing is left when an elector hears that its workload has stopped.
+    /// Checks that nothing is left when an elector gets the report that its workload has stopped.
     pub(super) fn check_workload_stopped(&mut self, node: usize) {
         let Node {
             workload,
@@ -95,7 +95,9 @@ impl Run {
         {
             self.break_rule(|run| {
                 let name = run.nodes[node].name();
-                format!("{name} hears that its workload has stopped, but a process of it runs")
+                format!(
+                    "{name} gets the report that its workload has stopped, but a process of it runs"
+                )
             });
         }
     }
@@ -104,7 +106,7 @@ impl Run {
     pub(super) fn check_leaving(&mut self, node: usize, finish: Finish) {
         // Every process of a simulation can be killed.
         if finish == Finish::WorkloadStuck {
-            self.break_rule(|run| format!("{} gives up its workload", run.nodes[node].name()));
+            self.break_rule(|run| format!("{} abandons its workload", run.nodes[node].name()));
         }
         self.check_left_behind(node);
     }
@@ -255,7 +257,7 @@ impl Run {
         if passed < lease {
             self.break_rule(|run| {
                 format!(
-                    "{} writes over a lease of {lease:?} after {passed:?}",
+                    "{} overwrites a lease of {lease:?} after {passed:?}",
                     run.nodes[node].name()
                 )
             });

@@ -260,7 +260,7 @@ impl Run {
 
     fn report(&mut self, node: usize, number: u64, report: FromGuard) {
         let leading = &mut self.nodes[node].leading;
-        // Without that thread nobody reads the report.
+        // Without that thread the report is not read.
         let Some(run) = leading.as_mut().and_then(|leading| leading.run_of(number)) else {
             return;
         };

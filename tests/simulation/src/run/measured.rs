@@ -163,7 +163,7 @@ impl Run {
     }
 
     fn stop(&mut self, node: usize) {
-        self.note(|run| format!("{} is asked to STOP", run.nodes[node].name()));
+        self.note(|run| format!("{} gets a STOP signal", run.nodes[node].name()));
         let local_now = self.local_now(node);
         self.nodes[node]
             .elector

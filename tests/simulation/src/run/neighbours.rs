@@ -1,6 +1,5 @@
-//! Electors of other locks, whose records are in other files of the same gist. Their writes disturb
-//! the candidates, and the reverse. They have no faults of their own, so they lead from beginning
-//! to end.
+//! Electors of other locks, whose records are in other files of the same gist. Their writes disturb the
+//! candidates, and the reverse. They have no faults, so they lead from beginning to end.
 
 use elector::election::action::Action;
 use elector::election::config::LeaderElectionConfig;

@@ -22,7 +22,7 @@ impl Run {
         let back = self.rng.usize(1..400);
         let text = match what {
             0 => None,
-            1 => Some("spoilt".to_owned()),
+            1 => Some("corrupt".to_owned()),
             2 => Some(plain("", 0, 3)),
             3 => Some(plain("", 1, 0)),
             4 => Some(plain("somebody", 60, 1)),

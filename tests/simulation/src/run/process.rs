@@ -222,7 +222,10 @@ impl Run {
         let candidate = &mut self.nodes[node];
         if local_now < candidate.rate_limited_until {
             return self.break_rule(|run| {
-                format!("{} was told to wait but sends", run.nodes[node].name())
+                format!(
+                    "{} sends before retry_after has passed",
+                    run.nodes[node].name()
+                )
             });
         }
         if !write || !counted {
@@ -302,7 +305,7 @@ impl Run {
     }
 
     fn leave(&mut self, node: usize, finish: Finish) {
-        self.note(|run| format!("{} has left: {finish:?}", run.nodes[node].name()));
+        self.note(|run| format!("{} ended its election: {finish:?}", run.nodes[node].name()));
         self.check_leaving(node, finish);
         self.power_off(node);
         let back = self.seconds(0.5, 60.0);

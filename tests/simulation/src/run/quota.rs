@@ -1,4 +1,4 @@
-//! GitHub's limits for the account that all candidates share, and who used how much of them.
+//! GitHub's rate limits for the account that all candidates share, and each candidate's use of them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl Quota {
         Ok(())
     }
 
-    /// Gives back a request that was answered with 304.
+    /// Refunds a request that was answered with 304.
     pub(super) fn give_back(&mut self) {
         self.requests = self.requests.saturating_sub(1);
     }

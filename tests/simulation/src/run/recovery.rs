@@ -115,7 +115,7 @@ impl Run {
 
     /// Fixes a corrupt record as an operator must, because a starting candidate refuses it.
     fn fix_corrupt_record(&mut self) {
-        if self.service.effective_text().as_deref() == Some("spoilt") {
+        if self.service.effective_text().as_deref() == Some("corrupt") {
             self.service.edit_by_hand(Some("{}"), self.now, false);
         }
     }

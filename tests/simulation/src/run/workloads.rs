@@ -332,7 +332,7 @@ impl Run {
                 if code != EXIT_CODE && code != NOT_STARTED {
                     self.break_rule(|run| {
                         let name = run.nodes[node].name();
-                        format!("the workload of {name}, which was told to stop, is reported to have exited by itself: {code}")
+                        format!("the stopped workload of {name} is reported to have exited by itself: {code}")
                     });
                 }
                 self.end_thread(node, true);

@@ -1,4 +1,4 @@
-//! Bodies in the shape of GitHub's answers, whole and spoilt.
+//! Bodies in the shape of GitHub's answers, whole and corrupt.
 
 use std::io::{self, Cursor, Read};
 
@@ -264,7 +264,7 @@ fn too_many_files_are_an_error() {
 #[test]
 fn other_json_is_unusable() {
     let version = entry(1);
-    let spoilt = |from: &str, to: &str| {
+    let corrupt = |from: &str, to: &str| {
         gist(&[
             &ours(),
             &format!("\"history\":[{}]", version.replace(from, to)),
@@ -297,12 +297,12 @@ fn other_json_is_unusable() {
         ]),
         gist(&[&ours(), &ours(), &history(1)]),
         gist(&[&history(1), &history(1), &ours()]),
-        spoilt(&sha, "main"),
-        spoilt(&sha, &sha[1..]),
-        spoilt(&sha, &format!("{}g", &sha[1..])),
-        spoilt(&format!("\"{sha}\""), "17"),
-        spoilt("\"version\"", "\"sha\""),
-        spoilt("\"2020-04-27T17:24:09Z\"", "17"),
+        corrupt(&sha, "main"),
+        corrupt(&sha, &sha[1..]),
+        corrupt(&sha, &format!("{}g", &sha[1..])),
+        corrupt(&format!("\"{sha}\""), "17"),
+        corrupt("\"version\"", "\"sha\""),
+        corrupt("\"2020-04-27T17:24:09Z\"", "17"),
     ] {
         let shown: String = body.chars().take(120).collect();
         let error = read(&body, want(Some("lease.json"), History::Newest));
@@ -370,8 +370,8 @@ fn history_pages_are_read() {
     assert_eq!(commits.len(), 3);
     assert_eq!(commits[2].revision, revision(0));
     assert_eq!(read_commits(&b"[]"[..]).unwrap(), []);
-    for spoilt in ["", "{}", "[{}]", "[", &page[..page.len() - 1]] {
-        assert!(read_commits(spoilt.as_bytes()).is_err(), "{spoilt}");
+    for corrupt in ["", "{}", "[{}]", "[", &page[..page.len() - 1]] {
+        assert!(read_commits(corrupt.as_bytes()).is_err(), "{corrupt}");
     }
     let list = history(1_000);
     let long = &list[list.find('[').unwrap()..];

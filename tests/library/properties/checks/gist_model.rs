@@ -13,7 +13,7 @@ pub const FILE: &str = "leader.json";
 /// The server's clock: age of the first revision; each later one is a second younger.
 pub const EPOCH: i64 = 1_800_000_000;
 
-pub struct World {
+pub struct GistModel {
     /// Revisions, oldest first.
     revisions: Vec<(Revision, Text)>,
     /// Revisions that were effective at some time, which other processes may know.
@@ -31,17 +31,17 @@ pub fn name(number: u64) -> Revision {
     Revision::from_bytes(bytes)
 }
 
-impl World {
-    pub fn new(text: Text, shown: usize, per_page: usize) -> World {
-        let mut world = World {
+impl GistModel {
+    pub fn new(text: Text, shown: usize, per_page: usize) -> GistModel {
+        let mut gist = GistModel {
             revisions: Vec::new(),
             once_effective: BTreeSet::new(),
             made: 0,
             shown,
             per_page,
         };
-        world.push(text);
-        world
+        gist.push(text);
+        gist
     }
 
     pub fn push(&mut self, text: Text) -> Revision {

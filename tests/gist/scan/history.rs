@@ -1,4 +1,4 @@
-//! A gist with a history, who writes it, and what the full rule says of it.
+//! A gist with a history, the processes that write it, and the full rule.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// When histories begin, in seconds since the Unix epoch.
+/// Beginning of every history, in seconds since the Unix epoch.
 pub(crate) const EPOCH: i64 = 1_800_000_000;
 
-/// A gist: its revisions, oldest first, with when they were made.
+/// A gist: its revisions with their commit times, oldest first.
 #[derive(Clone, Default)]
 pub(crate) struct Gist {
     pub(crate) revisions: Vec<(Text, Option<i64>)>,
-    /// Which is in effect at each.
+    /// Index of the effective revision at each revision.
     effects: Vec<usize>,
     by_name: BTreeMap<Revision, usize>,
 }
@@ -39,34 +39,34 @@ pub(crate) fn rfc3339(at: i64) -> String {
     time.format(&Rfc3339).unwrap()
 }
 
-/// What a record says.
+/// Fields of a record.
 #[derive(Clone, Debug)]
-pub(crate) struct Says<'a> {
+pub(crate) struct Fields<'a> {
     pub(crate) holder: &'a str,
     pub(crate) token: u64,
     pub(crate) acquired: i64,
     pub(crate) renewed: i64,
 }
 
-pub(crate) fn plain(says: &Says<'_>) -> Text {
-    whole(record(says).to_string())
+pub(crate) fn foreign(fields: &Fields<'_>) -> Text {
+    whole(record(fields).to_string())
 }
 
-pub(crate) fn ours(says: &Says<'_>, write_id: &str, supersedes: Revision) -> Text {
-    let mut record = record(says);
+pub(crate) fn ours(fields: &Fields<'_>, write_id: &str, supersedes: Revision) -> Text {
+    let mut record = record(fields);
     record["protocol"] = 1.into();
     record["writeId"] = write_id.into();
     record["supersedes"] = supersedes.to_string().into();
     whole(record.to_string())
 }
 
-fn record(says: &Says<'_>) -> serde_json::Value {
+fn record(fields: &Fields<'_>) -> serde_json::Value {
     json!({
-        "holderIdentity": says.holder,
-        "leaseDurationSeconds": if says.holder.is_empty() { 1 } else { 30 },
-        "acquireTime": rfc3339(says.acquired),
-        "renewTime": rfc3339(says.renewed),
-        "leaderTransitions": says.token,
+        "holderIdentity": fields.holder,
+        "leaseDurationSeconds": if fields.holder.is_empty() { 1 } else { 30 },
+        "acquireTime": rfc3339(fields.acquired),
+        "renewTime": rfc3339(fields.renewed),
+        "leaderTransitions": fields.token,
     })
 }
 
@@ -83,14 +83,14 @@ impl Gist {
         Stored::read(self.text(index))
     }
 
-    /// Which revision is in effect at this one, by the full rule.
-    pub(crate) fn in_effect(&self, index: usize) -> usize {
+    /// Returns the index of the effective revision at this one, by the full rule.
+    pub(crate) fn effective_at(&self, index: usize) -> usize {
         self.effects[index]
     }
 
-    /// Who leads at this revision, by the full rule.
+    /// Returns the leadership at this revision, by the full rule.
     pub(crate) fn holding(&self, index: usize) -> Leadership {
-        Leadership::of(&self.stored(self.in_effect(index)))
+        Leadership::of(&self.stored(self.effective_at(index)))
     }
 
     pub(crate) fn push(&mut self, text: Text, at: Option<i64>) -> usize {
@@ -116,14 +116,14 @@ impl Gist {
         }
     }
 
-    /// Newest first, from a place on.
+    /// Returns commits, newest first, from this place on.
     fn commits(&self, from: usize, count: usize) -> Vec<Commit> {
         let all = (0..self.len()).rev();
         let some = all.skip(from).take(count);
         some.map(|index| self.commit(index)).collect()
     }
 
-    /// What a request is answered with; `shows` is how much of a history the gist itself shows.
+    /// Answers a request. `shows` is the number of revisions in the gist's own answer.
     pub(crate) fn answer(&self, request: &Request, shows: usize) -> Answer {
         let reply = match request {
             Request::History | Request::Gist { .. } => {
@@ -156,34 +156,34 @@ impl Gist {
     }
 }
 
-/// A process that stands for election, as far as what it writes goes.
+/// A candidate, reduced to its writes.
 struct Process {
     name: String,
     writes: usize,
 }
 
-/// Processes that write by the protocol, and whatever else may come over a history.
-pub(crate) struct Wild {
+/// A random history: processes that write by the protocol, and other writes.
+pub(crate) struct RandomHistory {
     pub(crate) gist: Gist,
     processes: Vec<Process>,
-    /// How often a process goes by what was in effect a while ago.
+    /// Probability that a process writes by an old observation.
     lateness: f64,
-    /// How often something comes past the elections.
+    /// Probability of a write that is not part of an election.
     disturbance: f64,
     now: i64,
 }
 
-impl Wild {
-    pub(crate) fn new(rng: &mut Rng) -> Wild {
+impl RandomHistory {
+    pub(crate) fn new(rng: &mut Rng) -> RandomHistory {
         let mut gist = Gist::default();
         let first = match rng.u8(..4) {
             0 => Text::Missing,
             1 => whole("{}".into()),
-            2 => plain(&says("someone", 3, EPOCH, EPOCH)),
-            _ => ours(&says("", 7, EPOCH, EPOCH), "init-0", name(999_999)),
+            2 => foreign(&fields("someone", 3, EPOCH, EPOCH)),
+            _ => ours(&fields("", 7, EPOCH, EPOCH), "init-0", name(999_999)),
         };
         gist.push(first, Some(EPOCH));
-        Wild {
+        RandomHistory {
             gist,
             processes: Vec::new(),
             lateness: [0.0, 0.1, 0.4][rng.usize(..3)],
@@ -192,7 +192,7 @@ impl Wild {
         }
     }
 
-    /// One more revision.
+    /// Adds a revision.
     pub(crate) fn step(&mut self, rng: &mut Rng) {
         self.now += rng.i64(0..12);
         let last = self.gist.len() - 1;
@@ -201,7 +201,7 @@ impl Wild {
         } else {
             self.write(rng, last)
         };
-        // A server's clock may have been set, and may not be told.
+        // A server's clock may be set back, and the date may be missing.
         let at = match rng.u8(..50) {
             0 => None,
             1 => Some(self.now - 100),
@@ -215,18 +215,18 @@ impl Wild {
         match rng.u8(..10) {
             // A record of a newer protocol.
             9 => {
-                let effect = self.gist.in_effect(last);
+                let effect = self.gist.effective_at(last);
                 let token = self.highest_fencing_token(effect, last).unwrap_or(0);
-                let says = says("", token, self.now, self.now);
-                let text = ours(&says, &format!("init{last}-1"), name(effect));
+                let fields = fields("", token, self.now, self.now);
+                let text = ours(&fields, &format!("init{last}-1"), name(effect));
                 let Text::Whole(text) = text else { return text };
                 whole(text.replace(r#""protocol":1"#, r#""protocol":2"#))
             }
             // Another file's revision.
             0 | 1 => self.gist.text(last).clone(),
-            // An old state, with all that it says.
+            // An old text, unchanged.
             2 => self.gist.text(old).clone(),
-            // An old record without what makes it ours; or one of client-go's.
+            // An old record without the elector's fields, as client-go would write it.
             3 | 4 => match self.gist.stored(old).record() {
                 Some(stored) => {
                     let mut record = (*stored.record).clone();
@@ -235,21 +235,20 @@ impl Wild {
                 }
                 None => whole("not json".into()),
             },
-            5 => plain(&says("legacy", rng.u64(..20), self.now - 50, self.now)),
+            5 => foreign(&fields("legacy", rng.u64(..20), self.now - 50, self.now)),
             6 => Text::Missing,
-            7 => plain(&says("", rng.u64(..20), self.now, self.now)),
+            7 => foreign(&fields("", rng.u64(..20), self.now, self.now)),
             _ => whole("{}".into()),
         }
     }
 
-    /// A process writes by what was in effect when it last looked: it renews or gives back what is its
-    /// own, or claims.
+    /// Adds a write by the record that the process last observed: it renews or releases its lease, or claims.
     fn write(&mut self, rng: &mut Rng, last: usize) -> Text {
-        let looked_at = match rng.f64() < self.lateness {
+        let read_at = match rng.f64() < self.lateness {
             true => rng.usize(..=last),
             false => last,
         };
-        let effect = self.gist.in_effect(looked_at);
+        let effect = self.gist.effective_at(read_at);
         let stored = self.gist.stored(effect);
         let Leadership::Term {
             holder,
@@ -257,25 +256,25 @@ impl Wild {
             process,
         } = Leadership::of(&stored)
         else {
-            return self.claim(rng, effect, looked_at);
+            return self.claim(rng, effect, read_at);
         };
         let renews = rng.u8(..12);
         let own = self.processes.iter_mut().find(|one| *one.name == *process);
         let (Some(own), 1..) = (own, renews) else {
-            return self.claim(rng, effect, looked_at);
+            return self.claim(rng, effect, read_at);
         };
         own.writes += 1;
         let write_id = format!("{process}-{}", own.writes);
         let acquired = stored.record().unwrap().record.acquire_time.clone();
         let acquired = OffsetDateTime::parse(&acquired, &Rfc3339).unwrap();
-        let says = match renews {
-            1 => says("", token, self.now, self.now),
-            _ => says(&holder, token, acquired.unix_timestamp(), self.now),
+        let fields = match renews {
+            1 => fields("", token, self.now, self.now),
+            _ => fields(&holder, token, acquired.unix_timestamp(), self.now),
         };
-        ours(&says, &write_id, name(effect))
+        ours(&fields, &write_id, name(effect))
     }
 
-    fn claim(&mut self, rng: &mut Rng, effect: usize, looked_at: usize) -> Text {
+    fn claim(&mut self, rng: &mut Rng, effect: usize, read_at: usize) -> Text {
         let number = match rng.u8(..4) {
             0 => self.processes.len(),
             _ => rng.usize(..=self.processes.len()),
@@ -289,29 +288,29 @@ impl Wild {
         let process = &mut self.processes[number];
         process.writes += 1;
         let write_id = format!("{}-{}", process.name, process.writes);
-        // Two processes may have one name.
+        // Several processes may share a name.
         let holder = format!("host{}", number % 3);
         let token = self
-            .highest_fencing_token(effect, looked_at)
+            .highest_fencing_token(effect, read_at)
             .map_or(0, |it| it + 1);
-        let says = says(&holder, token, self.now, self.now);
-        ours(&says, &write_id, name(effect))
+        let fields = fields(&holder, token, self.now, self.now);
+        ours(&fields, &write_id, name(effect))
     }
 
-    /// The highest token that a look has to show: from the newest revision of ours that took effect on.
-    fn highest_fencing_token(&self, effect: usize, looked_at: usize) -> Option<u64> {
+    /// Returns the highest token that a read must report: from the newest effective write of an elector on.
+    fn highest_fencing_token(&self, effect: usize, read_at: usize) -> Option<u64> {
         let ours = |index: &usize| {
-            self.gist.in_effect(*index) == *index && self.gist.stored(*index).origin().is_some()
+            self.gist.effective_at(*index) == *index && self.gist.stored(*index).origin().is_some()
         };
         let from = (0..=effect).rev().find(ours).unwrap_or(0);
-        let seen = from..=looked_at;
+        let seen = from..=read_at;
         seen.filter_map(|index| self.gist.stored(index).token())
             .max()
     }
 }
 
-fn says(holder: &str, token: u64, acquired: i64, renewed: i64) -> Says<'_> {
-    Says {
+fn fields(holder: &str, token: u64, acquired: i64, renewed: i64) -> Fields<'_> {
+    Fields {
         holder,
         token,
         acquired,
@@ -319,7 +318,7 @@ fn says(holder: &str, token: u64, acquired: i64, renewed: i64) -> Says<'_> {
     }
 }
 
-/// A history in which only elections happen: terms of random lengths that end by a crash or politely.
+/// Makes a history of elections only: terms of random lengths that end by a crash or a release.
 pub(crate) fn calm(rng: &mut Rng, length: usize, terms: usize) -> Gist {
     let mut gist = Gist::default();
     let mut now = EPOCH;
@@ -338,17 +337,17 @@ pub(crate) fn calm(rng: &mut Rng, length: usize, terms: usize) -> Gist {
                 true => "",
                 false => holder.as_str(),
             };
-            let below = gist.in_effect(gist.len() - 1);
+            let below = gist.effective_at(gist.len() - 1);
             let acquired = if holder.is_empty() {
                 now + skew
             } else {
                 acquired
             };
-            let says = says(holder, term as u64, acquired, now + skew);
+            let fields = fields(holder, term as u64, acquired, now + skew);
             let write_id = format!("{process}-{written}");
             let latency = rng.i64(0..2);
-            gist.push(ours(&says, &write_id, name(below)), Some(now + latency));
-            // The confirming write comes soon, and now and then one had to be tried again.
+            gist.push(ours(&fields, &write_id, name(below)), Some(now + latency));
+            // The confirming write comes after 2 s, and one write in a hundred is repeated.
             now += match (written, rng.u8(..100)) {
                 (0, _) => 2,
                 (_, 0) => 11,
