@@ -3,7 +3,7 @@
 //! Programs rely on the names: fields are added, and none changes its meaning. Durations are seconds
 //! with a fraction. Times are RFC 3339 in UTC by this machine's clock, except those of the record and
 //! the rate limit. Unknown values are null. The same thing has the same name in every document, in those of
-//! the commands and in the webhook. `docs/endpoints.md` describes the fields.
+//! the commands and in the webhook. `docs/http-api.md` describes the fields.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

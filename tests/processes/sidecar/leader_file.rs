@@ -101,11 +101,12 @@ impl Stage {
     }
 }
 
-/// Returns the shell script in `docs/sidecar.md`.
+/// Returns the shell function in `docs/usage.md`, and a call of it.
 fn reader() -> String {
-    let text = include_str!("../../../docs/sidecar.md");
+    let text = include_str!("../../../docs/usage.md");
     let (_, script) = text.split_once("```sh\n").unwrap();
-    script.split_once("```").unwrap().0.to_owned()
+    let (function, _) = script.split_once("```").unwrap();
+    format!("{function}leads\n")
 }
 
 #[test]
@@ -199,44 +200,6 @@ fn documented_reader_rejects_expired_file() {
         fs::write(&stage.path, broken).unwrap();
         assert!(!stage.reader_leads(), "{broken}");
     }
-}
-
-#[test]
-fn readme_reader_rejects_expired_file() {
-    let text = include_str!("../../../README.md");
-    let (_, function) = text.split_once("```sh\nleads() {").unwrap();
-    let (function, _) = function.split_once("```").unwrap();
-    let script = format!("leads() {{{function}\nleads");
-    let stage = Stage::new();
-    let says = || {
-        let output = Command::new("sh")
-            .args(["-c", &script])
-            .env("LEADER_FILE", &stage.path)
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-        output.status.success()
-    };
-    assert!(!says(), "there is no file");
-    let mut first = stage.leader();
-    // It compares whole seconds, and so may reject the file during the last one.
-    eventually("it believes it", &says);
-    first.kill();
-    let left = stage.line().expect("a crash leaves the file");
-    eventually("it believes it no longer", || {
-        let now = uptime();
-        let believed = says();
-        assert!(!believed || now < left.until, "{now}: {left:?}");
-        !believed
-    });
-    let text = fs::read_to_string(&stage.path).unwrap();
-    let later = text.replace("\"validUntil\":", "\"validUntil\":9");
-    fs::write(&stage.path, &later).unwrap();
-    assert!(says(), "{later}");
-    let (before, boot) = later.split_once("\"bootId\":\"").unwrap();
-    let other = format!("{before}\"bootId\":\"00000000{}", &boot[8..]);
-    fs::write(&stage.path, &other).unwrap();
-    assert!(!says(), "{other}");
 }
 
 #[test]

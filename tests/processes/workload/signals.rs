@@ -24,8 +24,9 @@ fn catchable_except(except: &[Signal]) -> Vec<i32> {
 
 #[test]
 fn every_signal_is_documented() {
-    let design = include_str!("../../../docs/design.md");
-    let (_, signals) = design.split_once("### Signals").unwrap();
+    let usage = include_str!("../../../docs/usage.md");
+    let (_, signals) = usage.split_once("### Signals").unwrap();
+    let (signals, _) = signals.split_once("\n## ").unwrap();
     let rows = signals.lines().filter(|line| line.starts_with("| "));
     let named: String = rows.filter_map(|row| row.split('|').nth(1)).collect();
     let named: Vec<&str> = named.split([' ', ',']).collect();
