@@ -256,6 +256,10 @@ chaos: need-cargo need-cc ## test real processes under faults: make chaos MINUTE
 page-picture: need-cargo need-cc ## draw docs/page.png, the picture of the page (with Chromium)
 	$(CARGO) test --locked --test processes -- --ignored --exact page::picture::draw_picture_for_readme
 
+.PHONY: docs-configuration
+docs-configuration: need-cargo need-cc ## write docs/configuration.md from the table of settings
+	UPDATE_DOCS=1 $(CARGO) test --locked --lib -- commands::settings::document::
+
 .PHONY: doc
 doc: need-cargo need-cc ## build the documentation, in target/doc
 	$(CARGO) doc --locked --no-deps

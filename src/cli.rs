@@ -9,12 +9,15 @@ use crate::commands::command::{
     Arguments, Command, CommandError, CommandResult, FAILED, USAGE, UsageError, print,
 };
 use crate::commands::table::{COMMANDS, find};
-use crate::commands::{help, run};
+use crate::commands::{help, run, version};
 use crate::workload;
 use crate::workload::process::{EXEC_COMMAND, GUARD_COMMAND, TEST_COMMAND};
 
 /// Word in place of a command that asks for help.
 const HELP: &str = "help";
+
+/// Topic of the help that is not a command.
+const SETTINGS: &str = "settings";
 
 /// Options in place of a command.
 const OPTIONS: &[&str] = &["--help", "--version"];
@@ -30,10 +33,16 @@ enum Request {
     Exec(Vec<OsString>),
     /// Be the workload of a self-test. Only elector itself asks for it.
     Test(Vec<OsString>),
-    /// Print the help, or that of a command.
-    Help(Option<&'static Command>),
-    /// Print the version.
-    Version,
+    /// Print the help on a topic.
+    Help(Topic),
+}
+
+/// Topic of the help.
+#[derive(Debug)]
+enum Topic {
+    Overview,
+    Settings,
+    Command(&'static Command),
 }
 
 /// Runs the program with its arguments, without its own name, and returns its exit code.
@@ -44,9 +53,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Request::Guard(args)) => return workload::guard::run(&args),
         Ok(Request::Exec(args)) => return workload::exec::run(&args),
         Ok(Request::Test(args)) => return workload::self_test::run(&args),
-        Ok(Request::Help(Some(command))) => print(&help::of_command(command)),
-        Ok(Request::Help(None)) => print(&help::overview()),
-        Ok(Request::Version) => print(concat!("elector ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Request::Help(Topic::Command(command))) => print(&help::of_command(command)),
+        Ok(Request::Help(Topic::Settings)) => print(&help::settings()),
+        Ok(Request::Help(Topic::Overview)) => print(&help::overview()),
         Err(error) => Err(error.into()),
     };
     exit_code("elector", HELP, done.map(|()| ExitCode::SUCCESS))
@@ -95,8 +104,8 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, UsageError
     let rest: Vec<OsString> = args.collect();
     let name = word.to_string_lossy();
     match &*name {
-        "-h" | "--help" => Ok(Request::Help(None)),
-        "-V" | "--version" => Ok(Request::Version),
+        "-h" | "--help" => Ok(Request::Help(Topic::Overview)),
+        "-V" | "--version" => Ok(Request::Command(&version::COMMAND, Vec::new())),
         // No help names these, because no user types them.
         GUARD_COMMAND => Ok(Request::Guard(rest)),
         EXEC_COMMAND => Ok(Request::Exec(rest)),
@@ -106,27 +115,33 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, UsageError
             let known = OPTIONS.iter().copied();
             Err(UsageError::unknown("option", option, known))
         }
-        name => Ok(Request::Command(command(name)?, rest)),
+        name => match find(name) {
+            Some(command) => Ok(Request::Command(command, rest)),
+            None => Err(unknown_command(name, &[HELP])),
+        },
     }
 }
 
 fn help_on(args: &[OsString]) -> Result<Request, UsageError> {
     let mut args = args.iter().map(|arg| arg.to_string_lossy());
-    let topic = args
-        .next()
-        .filter(|topic| !["-h", "--help", HELP].contains(&&**topic));
-    let topic = topic.map(|topic| command(&topic)).transpose()?;
+    let topic = match args.next().as_deref() {
+        None | Some("-h" | "--help" | HELP) => Topic::Overview,
+        Some(SETTINGS) => Topic::Settings,
+        Some(name) => match find(name) {
+            Some(command) => Topic::Command(command),
+            None => return Err(unknown_command(name, &[HELP, SETTINGS])),
+        },
+    };
     match args.next() {
         None => Ok(Request::Help(topic)),
         Some(argument) => Err(UsageError::stray(&argument)),
     }
 }
 
-fn command(name: &str) -> Result<&'static Command, UsageError> {
-    find(name).ok_or_else(|| {
-        let names = COMMANDS.iter().map(|command| command.name);
-        UsageError::unknown("command", name, names.chain([HELP]))
-    })
+/// Returns the error for a word that is neither a command nor one of the `others`.
+fn unknown_command(name: &str, others: &[&'static str]) -> UsageError {
+    let names = COMMANDS.iter().map(|command| command.name);
+    UsageError::unknown("command", name, names.chain(others.iter().copied()))
 }
 
 #[cfg(test)]
@@ -142,14 +157,13 @@ mod tests {
     /// A request as the tests compare it.
     fn meant(line: &str) -> String {
         match parsed(line) {
-            Ok(Request::Help(command)) => {
-                format!("help {}", command.map_or("", |command| command.name))
-            }
+            Ok(Request::Help(Topic::Overview)) => "help".to_owned(),
+            Ok(Request::Help(Topic::Settings)) => "help settings".to_owned(),
+            Ok(Request::Help(Topic::Command(command))) => format!("help {}", command.name),
             Ok(Request::Command(command, args)) => format!("{} {args:?}", command.name),
             Ok(Request::Guard(args)) => format!("guard {args:?}"),
             Ok(Request::Exec(args)) => format!("exec {args:?}"),
             Ok(Request::Test(args)) => format!("test {args:?}"),
-            Ok(Request::Version) => "version".to_owned(),
             Err(error) => error.to_string(),
         }
     }
@@ -165,11 +179,12 @@ mod tests {
                 "gist-server --port=1 -- x",
                 r#"gist-server ["--port=1", "--", "x"]"#,
             ),
-            ("help", "help "),
-            ("-h", "help "),
-            ("--help", "help "),
+            ("help", "help"),
+            ("-h", "help"),
+            ("--help", "help"),
             ("help run", "help run"),
-            ("help help", "help "),
+            ("help help", "help"),
+            ("help settings", "help settings"),
             ("run --help", r#"run ["--help"]"#),
             (
                 "guard-workload 3 -- x -h",
@@ -177,8 +192,9 @@ mod tests {
             ),
             ("exec-workload -- --help", r#"exec ["--", "--help"]"#),
             ("test-workload wait", r#"test ["wait"]"#),
-            ("--version", "version"),
-            ("-V", "version"),
+            ("version", "version []"),
+            ("--version", "version []"),
+            ("-V", "version []"),
         ] {
             assert_eq!(meant(line), expected, "{line}");
         }
@@ -193,6 +209,10 @@ mod tests {
                 "unknown command `gistserver`; did you mean `gist-server`?",
             ),
             ("help dmeo", "unknown command `dmeo`; did you mean `demo`?"),
+            (
+                "help setings",
+                "unknown command `setings`; did you mean `settings`?",
+            ),
             ("sttus", "unknown command `sttus`; did you mean `status`?"),
             ("hlep", "unknown command `hlep`; did you mean `help`?"),
             ("guard-workloat", "unknown command `guard-workloat`"),

@@ -10,6 +10,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// Width of help and displays, in characters.
+pub(crate) const COLUMNS: usize = 80;
+
 /// Longest line that [`one_line`] returns, in characters: an error message of a service fits.
 const LONGEST_LINE: usize = 200;
 
@@ -36,7 +39,7 @@ pub(crate) fn span(time: Duration) -> String {
 
 /// Formats a time span in seconds or milliseconds, for log lines: `90s`, `1.5s`, `250ms`.
 ///
-/// What is below a tenth of a second is cut off, from 10 s on fractions of a second.
+/// The result is cut off to tenths of a second, and from 10 s on to whole seconds.
 pub(crate) fn brief(time: Duration) -> String {
     let millis = time.as_millis();
     match (millis, millis % 1000 / 100) {
@@ -101,6 +104,29 @@ pub(crate) fn one_line(text: &str) -> String {
 pub(crate) fn quoted(value: &str) -> String {
     let short = shortened(value, LONGEST_QUOTE);
     format!("`{}`", short.escape_debug())
+}
+
+/// Breaks a text between words into lines of at most [`COLUMNS`] characters, without a final newline.
+///
+/// The first line begins with `label`, the following ones with as many spaces. A word that is longer than
+/// the line, such as a URL, exceeds it.
+pub(crate) fn wrapped(label: &str, text: &str) -> String {
+    let indent = label.chars().count();
+    let (mut wrapped, mut column) = (label.to_owned(), indent);
+    for word in text.split_ascii_whitespace() {
+        let length = word.chars().count();
+        if column > indent && column + 1 + length > COLUMNS {
+            wrapped.push('\n');
+            wrapped.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if column > indent {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped.push_str(word);
+        column += length;
+    }
+    wrapped
 }
 
 #[cfg(test)]
@@ -179,6 +205,26 @@ mod tests {
         assert!(long.chars().count() <= LONGEST_LINE + 1, "{long}");
         let long = one_line(&"x".repeat(300));
         assert_eq!(long.chars().count(), LONGEST_LINE + 1);
+    }
+
+    #[test]
+    fn wrapped_text_has_hanging_indent() {
+        let (long, url) = ("x".repeat(70), "y".repeat(90));
+        for (text, expected) in [
+            ("", "ok  ".to_owned()),
+            (
+                &*format!("{long} 12345 a b"),
+                format!("ok  {long} 12345\n    a b"),
+            ),
+            (
+                &*format!("see {url} now"),
+                format!("ok  see\n    {url}\n    now"),
+            ),
+            (&*url, format!("ok  {url}")),
+            (&*"ü".repeat(76), format!("ok  {}", "ü".repeat(76))),
+        ] {
+            assert_eq!(wrapped("ok  ", text), expected);
+        }
     }
 
     #[test]

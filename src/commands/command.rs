@@ -29,7 +29,8 @@ pub struct Command {
     pub name: &'static str,
     /// Summary for the list of commands: a phrase without a full stop.
     pub summary: &'static str,
-    /// Paragraphs of the command's help that precede its options.
+    /// Paragraphs of the command's help that precede its options. Help fills their lines, except those
+    /// that begin with a space.
     pub details: &'static str,
     /// Options, without `--help`.
     pub options: &'static [CommandOption],
@@ -50,7 +51,7 @@ pub struct CommandOption {
     pub short: Option<char>,
     /// Placeholder of the option's value; empty for a flag.
     pub value: &'static str,
-    /// Lines of the help. Without any, the help does not list the option.
+    /// Meaning. If it is empty, the help does not list the option.
     pub text: &'static str,
 }
 
@@ -192,9 +193,9 @@ impl From<lexopt::Error> for UsageError {
         UsageError(match error {
             lexopt::Error::MissingValue {
                 option: Some(option),
-            } => format!("{option} needs a value"),
+            } => format!("{option}: no value; give one"),
             lexopt::Error::UnexpectedValue { option, .. } => {
-                format!("{} takes no value; remove it", quoted(&option))
+                format!("{}: takes no value; remove it", quoted(&option))
             }
             other => other.to_string(),
         })
@@ -321,7 +322,7 @@ impl Arguments {
 
 fn parsed<T: FromStr<Err: fmt::Display>>(option: &str, value: &OsStr) -> Result<T, UsageError> {
     let Some(text) = value.to_str() else {
-        let why = format!("{option} is not valid UTF-8; write its value in UTF-8");
+        let why = format!("{option}: not valid UTF-8; write its value in UTF-8");
         return Err(UsageError(why));
     };
     let value = text.parse();
@@ -415,8 +416,8 @@ mod tests {
             ("--jsno", "unknown option `--jsno`; did you mean `--json`?"),
             ("-x", "unknown option `-x`"),
             ("a b", "unexpected argument `b`; remove it"),
-            ("--port", "--port needs a value"),
-            ("--json=1", "`--json` takes no value; remove it"),
+            ("--port", "--port: no value; give one"),
+            ("--json=1", "`--json`: takes no value; remove it"),
             ("a --help --bad", "help"),
             ("-h", "help"),
         ] {

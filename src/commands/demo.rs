@@ -22,7 +22,7 @@ use crate::system::clock::BootClock;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "demo",
-    summary: "three candidates on an embedded gist service, without an account",
+    summary: "show an election of three candidates, without an account",
     details: "\
 Shows an election on this machine: three candidates and a gist service in memory. It
 needs no account and no cluster.",

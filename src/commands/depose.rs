@@ -32,11 +32,11 @@ use crate::system::clock;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "depose",
-    summary: "depose the leader by hand, safely",
+    summary: "take the lease away from the leader, safely",
     details: "\
 Shows the holder of the lease, asks, and writes a record without a holder in its
 place. The leader observes it at its next renewal, stops its workload, and becomes a
-candidate. A candidate, maybe the same one, leads a lease later with a higher fencing
+candidate. After a lease, a candidate, maybe the same one, leads with a higher fencing
 token. To hand over without that wait, use `elector step-down` beside the leader.
 Content that is not a lease record is left unchanged, and nothing is written if there
 is no holder.",

@@ -29,7 +29,7 @@ pub const COMMAND: Command = Command {
     details: "\
 Checks with a few requests and without writing: the settings, the access to the
 store, the place of the record, the record, the store's limits against the settings,
-and this machine's clock. Each line is `ok`, `warn` (an election works, but something
+and this machine's clock. Each finding is `ok`, `warn` (an election works, but something
 should be known or changed) or `FAIL` (no election can work until it is fixed), and
 says what to do. Run it where the elector runs, with the same settings.",
     options: &[],
@@ -118,8 +118,8 @@ fn lease_differs(record: &InspectedRecord, election: &LeaderElectionConfig) -> O
         Finding::warn(
             "settings",
             format!(
-                "LEASE_DURATION is {:?}, and the record of {} has a lease of {}s; set the same for all \
-                 candidates",
+                "LEASE_DURATION: {:?} differs from the record of {}, whose lease is {}s; set the same for \
+                 all candidates",
                 election.lease_duration,
                 record.shown_holder(),
                 theirs.lease_duration_seconds
@@ -228,6 +228,7 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
     use crate::election::lock::Content;
+    use crate::fmt::COLUMNS;
     use crate::lock::inspection::Refusal;
     use crate::lock::inspection::tests::{NEWER, content, foreign, inspected, refused};
 
@@ -263,6 +264,29 @@ FAIL  b           bad
 2 failed.
 "
         );
+    }
+
+    #[test]
+    fn report_fits_80_columns() {
+        let mut election = LeaderElectionConfig::new("a");
+        election.lease_duration = Duration::from_millis(1_234_567);
+        let report = Report(vec![
+            times(&election, Some(Duration::from_millis(1_234))),
+            record_finding(&refused(Refusal::NotARecord)),
+            record_finding(&foreign(
+                "a candidate with a rather long name of several words",
+                4,
+            )),
+        ])
+        .to_string();
+        assert!(report.lines().count() > 6, "{report}");
+        for line in report.lines() {
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+            assert!(
+                line.len() < 18 || line[16..].starts_with("  ") || line.ends_with('.'),
+                "{line}"
+            );
+        }
     }
 
     #[test]

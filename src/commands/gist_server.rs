@@ -15,28 +15,28 @@ use crate::runtime::logging::{self, LogFormat};
 /// The command.
 pub const COMMAND: Command = Command {
     name: "gist-server",
-    summary: "a gist service that behaves like GitHub's, for tests",
-    details: "With it, candidates run without an account, also on several machines.",
+    summary: "run a gist service that behaves like GitHub's, for tests",
+    details: "Candidates can use it without a GitHub account, also from several machines.",
     options: &[
         CommandOption::value(
             "--listen",
             "ADDR",
-            "listen there: :PORT (every interface), HOST:PORT or\n[IPV6]:PORT; port 0 is any free one\n[default: 127.0.0.1:4041]",
+            "listen there: :PORT (every interface), HOST:PORT or [IPV6]:PORT; port 0 is any free one [default: 127.0.0.1:4041]",
         ),
         CommandOption::value(
             "--state",
             "FILE",
-            "keep the gists in this file; otherwise they end with the\nservice",
+            "keep the gists in this file; without it, they are lost when the service stops",
         ),
         CommandOption::value(
             "--token",
             "T[:S,S]",
-            "accept this access token with these scopes [default:\ngist]; may be repeated; without any, accept every token",
+            "accept this access token with these scopes [default: gist]; may be repeated; without any, accept every token",
         ),
         CommandOption::value(
             "--gist",
             "ID[:FILE[=CONTENT]]",
-            "create this gist unless it exists, with this one file\n[default: leader.json, holding {}]; may be repeated",
+            "create this gist unless it exists, with this one file [default: leader.json, holding {}]; may be repeated",
         ),
         CommandOption::value(
             "--faults",
@@ -53,9 +53,9 @@ The first line on standard output is `listening on http://HOST:PORT`.
 While it runs:
   GET /_faults      the present faults
   PUT /_faults      replaces all of them; PATCH changes only the fields named
-  GET /_requests    counters of requests; POST /_reset-counters sets them to zero
+  GET /_requests    counters of requests; POST /_reset-counters resets them
 
-These have no password: do not listen where strangers can connect.",
+These endpoints have no password. Do not listen where strangers can connect.",
     run,
 };
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::command::{Command, CommandOption, Operands};
 use super::settings;
 use super::table::COMMANDS;
+use crate::fmt::wrapped;
 
 /// More options than this are not listed in the usage line.
 const MOST_IN_USAGE: usize = 2;
@@ -20,13 +21,13 @@ pub fn of_command(command: &Command) -> String {
         usage(command),
         sentence(command.summary)
     );
-    for paragraph in [
-        command.details,
+    for part in [
+        &refilled(command.details),
         options(command.options).trim_end(),
-        command.notes,
+        &refilled(command.notes),
     ] {
-        if !paragraph.is_empty() {
-            let _ = write!(text, "\n{paragraph}\n");
+        if !part.is_empty() {
+            let _ = write!(text, "\n{part}\n");
         }
     }
     text
@@ -46,38 +47,19 @@ Commands:
 ",
     );
     for command in COMMANDS {
+        let label = format!("  {:<12} ", command.name);
         // Writing to a String cannot fail, here and below.
-        let _ = writeln!(text, "  {:<12} {}", command.name, command.summary);
+        let _ = writeln!(text, "{}", wrapped(&label, command.summary));
     }
     text.push_str(
-        "  help         print this help, or the help of a command
+        "  help         print this help, or the help of a command or of the settings
 
 Options:
-  -h, --help     print this help, or after a command its own
+  -h, --help     print this help, or that of the command before it
   -V, --version  print the version
 
-Without a command, elector does the same as `elector run`.
-
-Settings are environment variables. Each is read as ELECTOR_<NAME> first, then as
-<NAME>; an empty value means unset. Durations are written like 30s, 1m30s or 500ms.
-",
-    );
-    let shared: Vec<_> = settings::all()
-        .filter(|setting| setting.shared)
-        .map(|setting| setting.name)
-        .collect();
-    let _ = writeln!(
-        text,
-        "With a PROGRAM, these count only as ELECTOR_<NAME>:\n  {}\n",
-        shared.join(", ")
-    );
-    for setting in settings::all() {
-        let _ = writeln!(text, "  {} ({})", setting.name, default(setting.default));
-        let _ = writeln!(text, "      {}", setting.text);
-    }
-    text.push_str(
-        "
-HTTPS_PROXY and NO_PROXY are respected.
+Without a command, elector does the same as `elector run`. Settings, such as
+GIST_ID, are environment variables: see `elector help settings`.
 
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.
 ",
@@ -85,18 +67,29 @@ Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.
     text
 }
 
-/// Returns the settings as a Markdown table.
+/// Returns the help of the settings. It ends with a newline.
 #[must_use]
-pub fn settings_table() -> String {
-    let mut table = String::from("| variable | default | meaning |\n|---|---|---|\n");
-    for setting in settings::all() {
-        let _ = writeln!(
-            table,
-            "| `{}` | {} | {} |",
-            setting.name, setting.default, setting.text
-        );
+pub fn settings() -> String {
+    let mut text = format!("{}\n", wrapped("", settings::NAMES_AND_VALUES));
+    let shared: Vec<_> = settings::all()
+        .filter(|setting| setting.shared)
+        .map(|setting| setting.name)
+        .collect();
+    let shared = format!(
+        "With a wrapped program, these count only as ELECTOR_<NAME>, because the program may use the \
+         same names: {}.",
+        shared.join(", ")
+    );
+    let _ = write!(text, "\n{}\n", wrapped("", &shared));
+    for (title, settings) in settings::groups() {
+        let _ = write!(text, "\n{title}:\n");
+        for setting in settings {
+            let _ = writeln!(text, "  {} ({})", setting.name, default(setting.default));
+            let _ = writeln!(text, "{}", wrapped("      ", setting.text));
+        }
     }
-    table
+    let _ = write!(text, "\n{}\n", wrapped("", settings::PROXIES));
+    text
 }
 
 /// Returns the default of a setting as a phrase.
@@ -105,6 +98,26 @@ fn default(default: &str) -> String {
         true => default.to_owned(),
         false => format!("default: {default}"),
     }
+}
+
+/// Fills the lines of each paragraph. Lines that begin with a space are left as they are.
+fn refilled(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut paragraph = String::new();
+    for line in text.lines().chain([""]) {
+        if !line.is_empty() && !line.starts_with(' ') {
+            paragraph.push_str(line);
+            paragraph.push(' ');
+            continue;
+        }
+        if !paragraph.is_empty() {
+            lines.push(wrapped("", &paragraph));
+            paragraph.clear();
+        }
+        lines.push(line.to_owned());
+    }
+    lines.pop();
+    lines.join("\n")
 }
 
 fn usage(command: &Command) -> String {
@@ -148,10 +161,8 @@ fn options(options: &[CommandOption]) -> String {
             let _ = writeln!(text, "  {label}");
             label.clear();
         }
-        for line in option.text.lines() {
-            let _ = writeln!(text, "  {label:<width$}  {line}");
-            label.clear();
-        }
+        let label = format!("  {label:<width$}  ");
+        let _ = writeln!(text, "{}", wrapped(&label, option.text));
     }
     text
 }
@@ -166,31 +177,32 @@ fn sentence(summary: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fmt::COLUMNS;
 
     #[test]
-    fn overview_names_commands_and_settings() {
+    fn overview_names_commands_on_one_screen() {
         let text = overview();
         for command in COMMANDS {
             assert!(text.contains(&format!("\n  {} ", command.name)));
         }
+        assert!(text.lines().count() <= 40, "{text}");
+    }
+
+    #[test]
+    fn help_names_every_setting_once() {
+        let text = super::settings();
         for setting in settings::all() {
-            assert!(text.contains(&format!("\n  {} (", setting.name)));
+            let entry = format!("\n  {} (", setting.name);
+            assert_eq!(text.matches(&entry).count(), 1, "{entry}");
         }
     }
 
     #[test]
-    fn settings_table_has_three_columns() {
-        for line in settings_table().lines() {
-            assert_eq!(line.matches('|').count(), 4, "{line}");
-        }
-    }
-
-    #[test]
-    fn help_fits_85_columns() {
+    fn help_fits_80_columns() {
         let commands = COMMANDS.iter().map(|command| of_command(command));
-        for text in commands.chain([overview()]) {
+        for text in commands.chain([overview(), super::settings()]) {
             for line in text.lines() {
-                assert!(line.chars().count() <= 85, "{line}");
+                assert!(line.chars().count() <= COLUMNS, "{line}");
             }
         }
     }
@@ -202,7 +214,7 @@ mod tests {
             summary: "for tests",
             details: "Details.",
             options: &[
-                CommandOption::flag("--json", "print\nJSON"),
+                CommandOption::flag("--json", "print JSON"),
                 CommandOption::value("--port", "N", "the port"),
             ],
             operands: Operands::One("DIR"),
@@ -219,8 +231,7 @@ For tests.
 Details.
 
 Options:
-  --json    print
-            JSON
+  --json    print JSON
   --port N  the port
 
 Notes.

@@ -25,8 +25,8 @@ Shows the terms and the gaps between them. Times are in UTC, by the store's cloc
 A term begins with its claim, and ends when the lease was released, or a lease after
 its last renewal.
 
-The command searches for the borders between terms, so that it reads few of the
-revisions. Terms that it could not settle with its requests are shown as such.",
+The command reads only the revisions near the borders between terms. It marks terms
+that it could not settle with its requests.",
     options: &[
         CommandOption::value(
             REQUESTS,
@@ -98,7 +98,7 @@ fn run(args: &Arguments) -> CommandResult {
 /// History as far as it was read.
 #[derive(Debug)]
 struct Scanned {
-    /// Where the record is kept.
+    /// Place of the record, for messages.
     lock: String,
     history: TermHistory,
     /// Reason why the scan ended early.

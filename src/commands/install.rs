@@ -24,7 +24,7 @@ use crate::system::random::random_seed;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "install",
-    summary: "copy this program to DIR/elector, for a container of another image",
+    summary: "copy this program into DIR, for a container of another image",
     details: "\
 For an init container that shares the volume DIR with a container of another image,
 which then runs `DIR/elector run -- PROGRAM`. The file appears as a whole or not at

@@ -12,7 +12,7 @@ use crate::runtime::leader_file::check_leading;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "leads",
-    summary: "tell by its exit code whether the elector beside this leads",
+    summary: "exit with 0 if the elector on this machine leads",
     details: "\
 Reads the leader file of an elector on this machine, for scripts and probes: the
 deadline in it must not have passed by the clock since boot, and it must be of this

@@ -18,3 +18,4 @@ mod spelling;
 pub mod status;
 pub mod step_down;
 pub mod table;
+pub mod version;

@@ -3,6 +3,8 @@
 //! A setting that works but is probably not intended becomes a warning. The rules for the times are in
 //! [`LeaderElectionConfig::validate`], and those of a lock in its own folder.
 
+#[cfg(test)]
+mod document;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,7 @@ use crate::lock::settings::{Noted, Reader};
 use crate::net::{Url, is_loopback};
 use crate::observe::ReadyWhen;
 use crate::runtime::logging::LogFormat;
-pub use table::all;
+pub use table::{NAMES_AND_VALUES, PROXIES, all, groups};
 
 /// Default of `TAKEOVER_STAGGER` at most: enough to separate the writes of a few candidates, and short
 /// compared with the lease.
@@ -83,7 +85,7 @@ impl fmt::Display for SettingsError {
         for problem in &self.problems {
             write!(f, "\n  {problem}")?;
         }
-        f.write_str("\nSee `elector help` for all settings.")
+        f.write_str("\nSee `elector help settings`.")
     }
 }
 
@@ -235,7 +237,7 @@ fn identity(reader: &mut Reader<'_>, host_name: Option<&str>) -> Result<String, 
     let parts = [cluster?, namespace?, pod?];
     if parts[0].is_none() && parts[2].is_some() {
         reader.warning(
-            "CLUSTER_NAME is not set: pods with the same name in two clusters look the same in logs \
+            "CLUSTER_NAME: not set, so pods with the same name in two clusters look the same in logs \
              and in the record; set it to the cluster's name"
                 .to_owned(),
         );
@@ -246,8 +248,8 @@ fn identity(reader: &mut Reader<'_>, host_name: Option<&str>) -> Result<String, 
         Some(name) if !name.is_empty() => Ok(name.to_owned()),
         _ => {
             reader.problem(
-                "LEADER_NAME is not set, and this machine has no host name; give this candidate a \
-                 name that no other one has"
+                "LEADER_NAME: not set, and this machine has no host name; give this candidate a \
+                 unique name"
                     .to_owned(),
             );
             Err(Noted)
@@ -319,8 +321,8 @@ fn workload_health_url(reader: &mut Reader<'_>) -> Option<Url> {
         return Some(url);
     }
     reader.problem(format!(
-        "WORKLOAD_HEALTH_URL is {url}, but the workload runs on this machine; use a loopback \
-         address of this machine with http://, like http://127.0.0.1:8080/healthz"
+        "WORKLOAD_HEALTH_URL: {url} is not on this machine, where the workload runs; use a loopback \
+         address with http://, like http://127.0.0.1:8080/healthz"
     ));
     None
 }
@@ -332,14 +334,14 @@ fn webhook_token_file(reader: &mut Reader<'_>, url: Option<&Url>) -> Option<Path
     let variable = found.variable;
     if !found.value.as_bytes().contains(&b'/') {
         reader.problem(format!(
-            "{variable} is not a path with a `/` (not shown); put the access token into a file, and give \
+            "{variable}: not a path with a `/` (not shown); put the access token into a file, and give \
              its path"
         ));
         return None;
     }
     match url {
         None => reader.warning(format!(
-            "{variable}: not used, because there is no WEBHOOK_URL; set that too, or unset this"
+            "{variable}: not used, because WEBHOOK_URL is not set; set both or none"
         )),
         Some(url) if url.has_password() => {
             reader.problem(format!(
@@ -361,7 +363,7 @@ fn url(reader: &mut Reader<'_>, name: &str) -> Option<Url> {
     if url.is_none() {
         // The value is not shown: it may contain a secret.
         reader.problem(format!(
-            "{} is not a URL; use one that begins with http:// or https://",
+            "{}: not a URL; use one that begins with http:// or https://",
             found.variable
         ));
     }

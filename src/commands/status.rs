@@ -11,7 +11,7 @@ use super::command::{
 };
 use super::settings::Settings;
 use crate::election::lock::LockError;
-use crate::fmt::{one_line, span, utc};
+use crate::fmt::{one_line, span, utc, wrapped};
 use crate::lock::admin::Admin;
 use crate::lock::inspection::{InspectedRecord, LeaseState};
 use crate::lock::stats::{StoreStats, expiration};
@@ -31,8 +31,9 @@ the settings that lead to the lock. All ages are by the store's clock.",
     notes: "\
 The JSON object holds:
   holder                 the leader; \"\" for nobody, null if unknown
-  state                  held, expired, released, foreignWrite, checkpoint, corrupt,
-                         deleted, neverWritten, notARecord, newerProtocol, undated
+  state                  held, expired, released, foreignWrite, checkpoint,
+                         corrupt, deleted, neverWritten, notARecord,
+                         newerProtocol, undated
   record                 the record, or null if there is none
   fencingToken           the fencing token, or null
   renewedSecondsAgo      time since the record was written, or null
@@ -43,7 +44,7 @@ The JSON object holds:
   recordVersion          version of the record in the store
   lock                   where the record is kept
   rateLimit              {limit, remaining, resetsAt}, or null
-  accessTokenExpiresAt   expiration of the access token, or null if none is reported
+  accessTokenExpiresAt   expiration of the access token, or null if not reported
 
 Exit codes: 0 shown, also if nobody leads; 1 could not find out; 2 wrong usage or
 settings.",
@@ -62,7 +63,7 @@ fn run(args: &Arguments) -> CommandResult {
     })?;
     match status.record.state() {
         LeaseState::Undated => Err(CommandError::failed(
-            "the answers have no date, so nobody knows whether the lease is held; check any proxy \
+            "the answers have no date, so it is unknown whether the lease is held; check any proxy \
              on the way",
         )),
         _ => Ok(ExitCode::SUCCESS),
@@ -100,7 +101,7 @@ impl LockStatus {
         let mut text = String::new();
         let mut line = |name: &str, value: &str| {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name:<13}  {value}");
+            let _ = writeln!(text, "{}", wrapped(&format!("{name:<13}  "), value));
         };
         line("leader", &record.summary());
         if let Some(token) = record.fencing_token {
@@ -187,6 +188,7 @@ impl LockStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fmt::COLUMNS;
     use crate::lock::inspection::tests::{foreign, inspected};
     use crate::lock::stats::RateLimit;
 
@@ -228,7 +230,8 @@ access token   expires in 30d, on 2020-05-27T17:24:06Z
         assert_eq!(
             status(foreign("", 12)).text(),
             "\
-leader         nobody: a foreign write cleared the holder 12s ago (elector depose, or by hand)
+leader         nobody: a foreign write cleared the holder 12s ago (elector
+               depose, or by hand)
 fencing token  3
 next           running candidates wait 18s more
 record         memory \"a\"
@@ -236,6 +239,17 @@ rate limit     4,893 of 5,000 requests left, all again in 44m 59s
 access token   expires in 30d, on 2020-05-27T17:24:06Z
 "
         );
+    }
+
+    #[test]
+    fn text_fits_80_columns() {
+        let mut status = status(foreign("napoleon, from a cluster with a long name", 12));
+        status.lock = "file \"leader.json\" of gist 1fa0cfa3f1f0d1a4c7e7a5b2e0d3c9f8 at \
+                       https://github.example.com/api/v3"
+            .to_owned();
+        for line in status.text().lines() {
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::net::{CallError, ProxySettings, Url, UrlError, WebClient};
 /// The command.
 pub const COMMAND: Command = Command {
     name: "step-down",
-    summary: "make the elector on this machine hand the lease to another candidate",
+    summary: "make the elector on this machine release its lease",
     details: "\
 Asks the elector on this machine, over its status endpoint, to stop its workload, to
 release the lease, and not to acquire for one lease, so that another cluster acquires
@@ -41,8 +41,8 @@ fn run(_args: &Arguments) -> CommandResult {
     let (status, body) = ask(&addresses).map_err(CommandError::failed)?;
     meaning(status, &body).map_err(CommandError::failed)?;
     print(
-        "It steps down: its workload is stopped, the lease released, and not acquired again for one \
-         lease.\n",
+        "The elector is stepping down. It stops its workload, releases the lease, and does not \
+         acquire it for one lease.\n",
     )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use super::command::Command;
 use super::{
     demo, depose, doctor, gist_server, history, init, install, leads, run, status, step_down,
+    version,
 };
 
 /// Every command, in the order of the help.
@@ -18,6 +19,7 @@ pub const COMMANDS: &[&Command] = &[
     &depose::COMMAND,
     &leads::COMMAND,
     &install::COMMAND,
+    &version::COMMAND,
 ];
 
 /// Returns the command of this name.

@@ -7,6 +7,7 @@ use super::stats::StoreStats;
 use super::term_history::TermHistory;
 use crate::election::lock::LockError;
 use crate::election::record::LeaderElectionRecord;
+use crate::fmt::wrapped;
 
 /// Access to a lock for operators. It takes no part in the election.
 pub trait Admin {
@@ -45,7 +46,7 @@ pub trait Admin {
     /// If the place cannot be created, or if its content belongs to something else.
     fn init(&mut self) -> Result<Initialized, LockError>;
 
-    /// Reads who led when, with at most `max_requests` requests.
+    /// Reads the history of terms, with at most `max_requests` requests.
     fn history(&mut self, _max_requests: u32) -> TermHistory {
         TermHistory {
             error: Some(LockError::Refused(
@@ -59,7 +60,7 @@ pub trait Admin {
 /// Result of [`Admin::init`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Initialized {
-    /// What was done, or why nothing was: `created gist aa5a, secret, with file "leader.json"`.
+    /// Message about what was done, or why nothing was: `created gist aa5a, secret, with file "leader.json"`.
     pub message: String,
     /// Settings that lead to the lock, by name.
     pub settings: Vec<(&'static str, String)>,
@@ -139,6 +140,7 @@ impl fmt::Display for Finding {
             Level::Fail => "FAIL",
             Level::Skipped => "-",
         };
-        write!(f, "{level:<4}  {:<10}  {}", self.check, self.text)
+        let label = format!("{level:<4}  {:<10}  ", self.check);
+        f.write_str(&wrapped(&label, &self.text))
     }
 }

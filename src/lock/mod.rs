@@ -47,7 +47,7 @@ impl LockSpec {
     }
 }
 
-/// Returns the settings of all kinds of locks, as `elector help` shows them.
+/// Returns the settings of all kinds of locks, as `elector help settings` shows them.
 pub fn settings() -> impl Iterator<Item = Setting> {
     gist::settings::SETTINGS.iter().copied()
 }

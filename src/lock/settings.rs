@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::fmt::{duration, quoted};
 
-/// Setting, as `elector help` shows it.
+/// Setting, as `elector help settings` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Environment variable, without `ELECTOR_`.
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         let Ok(value) = found.value.into_string() else {
             // The bytes are not shown: they may be a broken secret.
             self.problem(format!(
-                "{} is not valid UTF-8; write its value in UTF-8",
+                "{}: not valid UTF-8; write its value in UTF-8",
                 found.variable
             ));
             return Err(Noted);
@@ -165,7 +165,7 @@ impl<'a> Reader<'a> {
             found => return Ok(found),
         };
         self.problem(format!(
-            "{} holds what looks like an access token (not shown); put it in GITHUB_API_TOKEN",
+            "{}: looks like an access token (not shown); put it in GITHUB_API_TOKEN",
             found.variable
         ));
         Err(Noted)
@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
         let parsed = parse(&found.value);
         if parsed.is_none() {
             let value = shown(&found.value);
-            self.problem(format!("{} is {value}; {fix}", found.variable));
+            self.problem(format!("{}: {value} is not valid; {fix}", found.variable));
         }
         parsed
     }

@@ -27,9 +27,13 @@ fn help_and_version_go_to_stdout() {
         assert_eq!((code, err.as_str()), (Some(0), ""));
         assert!(out.contains("Usage: elector [COMMAND]") && out.contains("GIST_ID"));
     }
-    let (code, out, _) = output(&mut elector(&["--version"]));
-    let expected = format!("elector {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!((code, out), (Some(0), expected));
+    let (code, out, _) = output(&mut elector(&["help", "settings"]));
+    assert!(code == Some(0) && out.contains("LEASE_DURATION (default: 30s)"));
+    for args in [["version"], ["--version"], ["-V"]] {
+        let (code, out, _) = output(&mut elector(&args));
+        let expected = format!("elector {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!((code, out), (Some(0), expected));
+    }
 }
 
 #[test]
@@ -52,7 +56,7 @@ fn settings_problems_share_one_message() {
     let (code, out, err) = output(&mut command);
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
     for part in [
-        "GIST_ID is not set",
+        "GIST_ID: not set",
         "GITHUB_API_TOKEN: contains",
         "ELECTOR_LEASE_DURATION",
     ] {

@@ -19,12 +19,12 @@ pub(super) const OPTIONS: &[CommandOption] = &[
     CommandOption::value(
         UNLESS_LED_WITHIN,
         "D",
-        "exit if any candidate has led within D: for cron\nin several clusters",
+        "exit if any candidate has led within D; for cron in several clusters",
     ),
     CommandOption::value(
         ELSE_EXIT,
         "CODE",
-        "exit with this code, not 75, because of that: 0 for\na CronJob",
+        "exit code in that case, instead of 75; 0 suits a CronJob",
     ),
 ];
 
@@ -53,7 +53,7 @@ impl RunOptions {
         let else_exit = code(args, ELSE_EXIT)?;
         if else_exit.is_some() && unless_led_within.is_none() {
             return Err(UsageError::new(format!(
-                "{ELSE_EXIT} has no effect without {UNLESS_LED_WITHIN}; give both"
+                "{ELSE_EXIT}: no effect without {UNLESS_LED_WITHIN}; give both"
             )));
         }
         Ok(RunOptions {
@@ -165,7 +165,7 @@ mod tests {
             ("--unless-led-within 1h --else-exit=", "--else-exit: ``"),
             (
                 "--unless-led-within 1h --else-exit",
-                "--else-exit needs a value",
+                "--else-exit: no value",
             ),
             ("--tyr 5s", "did you mean `--try`?"),
             ("-x", "`-x`"),

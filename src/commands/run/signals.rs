@@ -85,7 +85,7 @@ impl Stop {
         let now = BootClock::now();
         let Some(first) = self.first else {
             self.first = Some(now);
-            log::info!(event = "stopping", signal:%; "stopping on {signal}, a second signal exits immediately");
+            log::info!(event = "stopping", signal:%; "stopping; a second signal exits immediately");
             if let Some(workload) = &self.workload {
                 workload.set_stop_signal(signal);
             }
@@ -96,7 +96,7 @@ impl Stop {
         }
         log::warn!(
             event = "exiting", signal:%;
-            "exiting on a second {signal}, perhaps without releasing the lease"
+            "exiting on a second signal, perhaps without releasing the lease"
         );
         self.killed.store(true, Ordering::Relaxed);
         if let Some(workload) = &self.workload {

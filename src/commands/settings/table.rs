@@ -1,24 +1,44 @@
-//! Table of all settings. The reader, `elector help` and the documentation use it.
+//! Table of all settings. The reader, `elector help settings` and `docs/configuration.md` use it.
+
+use std::iter;
 
 use crate::lock;
 use crate::lock::settings::Setting;
 
-/// Returns every setting of the program, those of its locks first.
+/// Syntax of names and values, for the help.
+pub const NAMES_AND_VALUES: &str = "\
+Settings are environment variables. elector reads each as ELECTOR_<NAME> first, then as <NAME>. An empty \
+value means unset. Durations are written like 30s, 1m30s or 500ms.";
+
+/// Settings that other programs share, for the help.
+pub const PROXIES: &str = "HTTPS_PROXY and NO_PROXY are respected.";
+
+/// Returns every setting of the program in its group, those of its locks first.
+pub fn groups() -> impl Iterator<Item = (&'static str, Vec<Setting>)> {
+    let lock = ("Lock", lock::settings().collect());
+    let others = GROUPS.iter().map(|(title, group)| (*title, group.to_vec()));
+    iter::once(lock).chain(others)
+}
+
+/// Returns every setting of the program.
 pub fn all() -> impl Iterator<Item = Setting> {
-    lock::settings().chain(SETTINGS.iter().copied())
+    groups().flat_map(|(_, settings)| settings)
 }
 
 /// Settings that do not depend on the kind of lock.
-const SETTINGS: &[Setting] = &[
-    Setting::new(
-        "SSL_CERT_FILE",
-        "built-in roots",
-        "PEM file with trusted roots, in place of the built-in ones",
-    ),
+const GROUPS: &[(&str, &[Setting])] = &[
+    ("Identity", IDENTITY),
+    ("Election", ELECTION),
+    ("Workload", WORKLOAD),
+    ("Status and notifications", STATUS),
+    ("Network and log", SYSTEM),
+];
+
+const IDENTITY: &[Setting] = &[
     Setting::new(
         "LEADER_NAME",
-        "the next three, or the host name",
-        "identity of this candidate, different from that of every other one",
+        "the next three, joined by `/`, or the host name",
+        "identity of this candidate; must be unique in the election",
     ),
     Setting::new("CLUSTER_NAME", "none", "first part of the identity"),
     Setting::new("POD_NAMESPACE", "none", "second part of the identity"),
@@ -26,12 +46,15 @@ const SETTINGS: &[Setting] = &[
     Setting::new(
         "LOCK_NAME",
         "the lock's own name",
-        "name of the election on the page and in webhook messages",
+        "name of the election on the status page and in webhook messages",
     ),
+];
+
+const ELECTION: &[Setting] = &[
     Setting::new(
         "LEASE_DURATION",
         "30s",
-        "time without a renewal after which standbys take over",
+        "time without a renewal after which standbys take over; at most 1h",
     ),
     Setting::new(
         "RENEW_DEADLINE",
@@ -43,17 +66,8 @@ const SETTINGS: &[Setting] = &[
     Setting::new(
         "TAKEOVER_STAGGER",
         "400ms",
-        "longest random delay before acquiring a free lease",
-    ),
-    Setting::new(
-        "TERMINATION_GRACE",
-        "5s",
-        "time from SIGTERM to SIGKILL for the workload if the lease is being lost",
-    ),
-    Setting::new(
-        "STOP_TIMEOUT",
-        "25s",
-        "the same on a graceful shutdown, while the lease is still renewed",
+        "longest random delay before acquiring a free lease, tripled after the first read; by default at \
+         most a quarter of POLL_PERIOD",
     ),
     Setting::new(
         "RELEASE_ON_CANCEL",
@@ -63,50 +77,78 @@ const SETTINGS: &[Setting] = &[
     Setting::new(
         "EXIT_ON_LOST_LEASE",
         "false",
-        "exit with code 1 instead of running for election again",
+        "exit with code 1 after losing the lease, instead of running for election again",
     ),
+];
+
+const WORKLOAD: &[Setting] = &[
+    Setting::new(
+        "TERMINATION_GRACE",
+        "5s",
+        "time from SIGTERM to SIGKILL for the workload if the lease is being lost",
+    ),
+    Setting::new(
+        "STOP_TIMEOUT",
+        "25s",
+        "time from the stop signal to SIGKILL on a graceful shutdown, while the lease is still renewed",
+    ),
+    Setting::new(
+        "WORKLOAD_HEALTH_URL",
+        "none",
+        "URL on this machine to check while leading; if it fails, the workload is stopped and the lease \
+         released",
+    ),
+    Setting::new(
+        "LEADER_FILE",
+        "none",
+        "file that exists while leading, with one line of JSON: identity, fencing token, deadline",
+    ),
+];
+
+const STATUS: &[Setting] = &[
     Setting::new(
         "HTTP_ADDR",
         "off",
-        "address of the status endpoints: :PORT (every interface) or HOST:PORT",
+        "address of the status endpoints: :PORT (every interface, IPv4 and IPv6) or HOST:PORT",
     )
     .shared(),
     Setting::new(
         "READY_WHEN",
         "candidate",
-        "or leader: role in which /readyz answers 200",
-    ),
-    Setting::new(
-        "LEADER_FILE",
-        "none",
-        "file with one line of JSON while leading: identity, token, deadline",
-    ),
-    Setting::new(
-        "WORKLOAD_HEALTH_URL",
-        "none",
-        "URL to check while leading; a workload that fails is stopped",
+        "role in which /readyz answers 200: `candidate` (since the store's first answer) or `leader` (while \
+         leading, and while a wrapped program runs and is healthy)",
     ),
     Setting::new(
         "WEBHOOK_URL",
         "none",
-        "URL that gets a JSON POST at every transition",
+        "URL that gets a JSON POST at every transition; its `text` is what Slack and Mattermost display",
     )
     .shared(),
     Setting::new(
         "WEBHOOK_TOKEN_FILE",
         "none",
-        "file with a bearer token for it; read again when it changes",
+        "file with a bearer token for WEBHOOK_URL; read again when it changes",
     )
     .shared(),
+];
+
+const SYSTEM: &[Setting] = &[
+    Setting::new(
+        "SSL_CERT_FILE",
+        "built-in roots",
+        "PEM file with trusted root certificates for every HTTPS host, in place of the built-in ones; \
+         read again when it changes",
+    ),
     Setting::new(
         "RUST_LOG",
         "info",
-        "log filter: error, warn, info, debug, or module=level,...",
+        "log filter: `error`, `warn`, `info`, `debug`, or `module=level,...`; anything else counts as \
+         `info`",
     ),
     Setting::new(
         "LOG_FORMAT",
         "text",
-        "or json: one object per line, for programs that read the log",
+        "`text`, or `json`: one object per line, for programs that read the log",
     )
     .shared(),
 ];
@@ -114,65 +156,8 @@ const SETTINGS: &[Setting] = &[
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     use super::*;
-
-    /// Returns the names in the README's table of settings: those in its first column, and those in any
-    /// column.
-    fn names_in(readme: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-        let rows = readme
-            .lines()
-            .skip_while(|line| !line.to_lowercase().starts_with("| variable | default"))
-            .take_while(|line| line.starts_with('|'));
-        let (mut listed, mut mentioned) = (BTreeSet::new(), BTreeSet::new());
-        for row in rows {
-            let first = row.trim_start_matches('|').split('|').next().unwrap_or("");
-            listed.extend(names_in_code(first));
-            mentioned.extend(names_in_code(row));
-        }
-        (listed, mentioned)
-    }
-
-    fn names_in_code(text: &str) -> impl Iterator<Item = String> {
-        text.split('`')
-            .skip(1)
-            .step_by(2)
-            .flat_map(|code| code.split(|c: char| c != '_' && !c.is_ascii_uppercase()))
-            .map(|name| name.strip_prefix("ELECTOR_").unwrap_or(name))
-            .filter(|name| name.contains('_'))
-            .map(str::to_owned)
-    }
-
-    /// Returns the differences of a README, one line per name.
-    fn differences(readme: &str) -> Vec<String> {
-        let (listed, mentioned) = names_in(readme);
-        let known: BTreeSet<String> = all().map(|setting| setting.name.to_owned()).collect();
-        let missing = known.difference(&mentioned).map(|n| format!("{n} missing"));
-        let unknown = listed.difference(&known).map(|n| format!("{n} unknown"));
-        missing.chain(unknown).collect()
-    }
-
-    #[test]
-    fn readme_lists_every_setting() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-        if let Ok(readme) = std::fs::read_to_string(path) {
-            assert_eq!(differences(&readme), Vec::<String>::new());
-        }
-    }
-
-    #[test]
-    fn missing_and_unknown_settings_are_found() {
-        let rows: String = all()
-            .map(|row| format!("| `{}` | `x` | text |\n", row.name))
-            .collect();
-        let readme = |rows: &str| format!("# Hi\n\n| variable | default |\n|---|---|\n{rows}\nEnd");
-        assert_eq!(differences(&readme(&rows)), Vec::<String>::new());
-        let without = rows.replace("| `GIST_FILE` | `x` | text |\n", "");
-        assert_eq!(differences(&readme(&without)), ["GIST_FILE missing"]);
-        let with = format!("{rows}| `LEASE_LENGTH` | |\n");
-        assert_eq!(differences(&readme(&with)), ["LEASE_LENGTH unknown"]);
-    }
 
     #[test]
     fn no_setting_is_listed_twice() {

@@ -174,15 +174,15 @@ fn all_problems_are_in_one_error() {
     assert_eq!(
         error.to_string(),
         "wrong settings:
-  GIST_ID is not set: give the id of the gist that holds the record, the last part of its address \
-on the web
-  neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set: give an access token that may write gists, \
-or a file that holds one
+  GIST_ID: not set; give the id of the gist that holds the record, the last part of its web \
+address
+  GITHUB_API_TOKEN: not set, and neither is GITHUB_API_TOKEN_FILE; give an access token that may \
+write gists, or a file that holds one
   GITHUB_API_URL: `ftp://x` starts with neither https:// nor http://; set the API's address
   LEASE_DURATION: unknown duration `10`; write it like 30s, 1m30s or 500ms
   ELECTOR_RETRY_PERIOD: negative duration `-8s`; remove the minus sign
-  RELEASE_ON_CANCEL is `yes`; use true or false
-See `elector help` for all settings."
+  RELEASE_ON_CANCEL: `yes` is not valid; use true or false
+See `elector help settings`."
     );
 }
 
@@ -194,9 +194,9 @@ fn broken_relations_are_reported_too() {
         ("GIST_FILE", "a/b"),
     ]);
     assert_eq!(problems.len(), 3, "{problems:?}");
-    assert!(problems[0].starts_with("GIST_FILE is `a/b`"));
-    assert!(problems[1].starts_with("LEASE_DURATION is 20s"));
-    assert!(problems[2].starts_with("CONFIRM_DELAY is 5s"));
+    assert!(problems[0].starts_with("GIST_FILE: `a/b`"));
+    assert!(problems[1].starts_with("LEASE_DURATION: 20s"));
+    assert!(problems[2].starts_with("CONFIRM_DELAY: 5s"));
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn no_secret_is_printed() {
     }
     assert_problem(
         &[("GITHUB_API_URL", "https://me:hunter2@ghe.example.org")],
-        &["GITHUB_API_URL: it contains a user name or password"],
+        &["GITHUB_API_URL: contains a user name or password"],
     );
 }
 
@@ -260,7 +260,7 @@ fn non_utf8_value_names_its_variable() {
         } else {
             let problems = read.unwrap_err().problems;
             assert_eq!(problems.len(), 1, "{problems:?}");
-            assert!(problems[0].starts_with(&format!("{} is not valid UTF-8", row.name)));
+            assert!(problems[0].starts_with(&format!("{}: not valid UTF-8", row.name)));
         }
     }
 }
@@ -287,7 +287,7 @@ fn identity_comes_from_pod_or_host() {
     };
     for nameless in [None, Some("")] {
         let error = Settings::read(&lookup, nameless).unwrap_err();
-        assert!(error.problems[0].starts_with("LEADER_NAME is not set"));
+        assert!(error.problems[0].starts_with("LEADER_NAME: not set"));
         assert_eq!(error.problems.len(), 1);
     }
 }
@@ -307,7 +307,7 @@ fn identity_may_hold_any_character() {
 #[test]
 fn pod_without_cluster_name_warns() {
     let settings = read(&[("POD_NAME", "elector-0")]).unwrap();
-    assert!(settings.warnings()[0].starts_with("CLUSTER_NAME is not set"));
+    assert!(settings.warnings()[0].starts_with("CLUSTER_NAME: not set"));
 }
 
 #[test]
@@ -320,9 +320,9 @@ fn settings_beyond_rate_limits_warn() {
     let settings = read(&hasty).unwrap();
     let warnings = settings.warnings();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
-    assert!(warnings[0].contains("RETRY_PERIOD is 5s: that makes 720 writes per hour"));
-    assert!(warnings[1].contains("POLL_PERIOD is 100ms: each candidate makes 600 requests"));
-    assert!(warnings[2].contains("CONFIRM_DELAY is 1s"));
+    assert!(warnings[0].contains("RETRY_PERIOD: 5s makes 720 writes per hour"));
+    assert!(warnings[1].contains("POLL_PERIOD: 100ms makes 600 requests"));
+    assert!(warnings[2].contains("CONFIRM_DELAY: 1s"));
     let elsewhere = [
         &hasty[..],
         &[("GITHUB_API_URL", "https://ghe.example.org/api/v3")],
@@ -373,7 +373,10 @@ fn bad_addresses_are_refused() {
         "https://localhost/",
         "http://10.0.0.1/",
     ] {
-        assert_problem(&[("WORKLOAD_HEALTH_URL", elsewhere)], &["of this machine"]);
+        assert_problem(
+            &[("WORKLOAD_HEALTH_URL", elsewhere)],
+            &["not on this machine"],
+        );
     }
     for here in [
         "http://localhost:80/x",
@@ -392,7 +395,7 @@ fn webhook_token_file_is_checked() {
     assert_eq!(settings.webhook_token_file, Some("/run/token".into()));
     assert_eq!(settings.warnings(), [""; 0]);
     for (variables, part) in [
-        (vec![file], "there is no WEBHOOK_URL"),
+        (vec![file], "WEBHOOK_URL is not set"),
         (vec![url("http://hooks.example.com/"), file], "unencrypted"),
     ] {
         let settings = read(&variables).unwrap();
@@ -405,6 +408,6 @@ fn webhook_token_file_is_checked() {
         &["WEBHOOK_TOKEN_FILE: WEBHOOK_URL contains a user name"],
     );
     let problems = problems(&[("ELECTOR_WEBHOOK_TOKEN_FILE", "xoxb-hunter2")]);
-    assert!(problems[0].starts_with("ELECTOR_WEBHOOK_TOKEN_FILE is not a path"));
+    assert!(problems[0].starts_with("ELECTOR_WEBHOOK_TOKEN_FILE: not a path"));
     assert!(!problems[0].contains("hunter2"));
 }

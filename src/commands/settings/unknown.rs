@@ -61,10 +61,10 @@ fn warning(name: &str, with_program: bool) -> Option<String> {
     };
     let fix = match likely {
         Some(likely) => format!("did you mean {likely}?"),
-        None => "see `elector help` for all settings".to_owned(),
+        None => "see `elector help settings`".to_owned(),
     };
     let name = one_line(name);
-    Some(format!("{name}: not a setting, and has no effect; {fix}"))
+    Some(format!("{name}: not a setting, so it has no effect; {fix}"))
 }
 
 /// Returns the known name that `name` resembles most, if it does. A name that is certainly `meant` as a

@@ -9,42 +9,43 @@ use super::wire::target::{ApiUrl, GistId, check_api_url, check_file_name};
 use crate::lock::settings::{Found, Noted, Reader, Setting, looks_secret, shown};
 use crate::net::{AccessToken, AccessTokenSource};
 
-/// Settings of a gist lock, as `elector help` shows them.
+/// Settings of a gist lock, as `elector help settings` shows them.
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "GIST_ID",
         "required",
-        "the gist that holds the record; elector init creates one",
+        "gist that holds the record, by its id or web address; `elector init` creates one",
     ),
     Setting::new(
         "GIST_FILE",
         "the gist's only file",
-        "the file in it, one per lock; created unless another file holds an election",
+        "file in the gist, one per lock; chosen at start, and created unless another file holds an \
+         election",
     ),
     Setting::new(
         "GITHUB_API_TOKEN",
         "required, this or the next",
-        "an access token that may write gists",
+        "access token that may write gists",
     ),
     Setting::new(
         "GITHUB_API_TOKEN_FILE",
         "required, this or the one above",
-        "a file that holds it; read again when it changes",
+        "file that holds the access token; read again when it changes",
     ),
     Setting::new(
         "GITHUB_API_URL",
         "https://api.github.com",
-        "for GitHub Enterprise: https://HOST/api/v3",
+        "address of the API; for GitHub Enterprise Server: https://HOST/api/v3",
     ),
     Setting::new(
         "ALLOW_INSECURE_HTTP",
         "false",
-        "true permits a GITHUB_API_URL with http:// beyond this machine",
+        "allow a GITHUB_API_URL with http:// on another machine",
     ),
     Setting::new(
         "CONFIRM_DELAY",
         "2s",
-        "between a claim and the write that confirms it",
+        "time between a claim and the write that confirms it",
     ),
 ];
 
@@ -81,8 +82,8 @@ fn gist_id(reader: &mut Reader<'_>, new: bool) -> Result<Option<GistId>, Noted> 
             return Ok(None);
         }
         reader.problem(
-            "GIST_ID is not set: give the id of the gist that holds the record, the last part of \
-             its address on the web"
+            "GIST_ID: not set; give the id of the gist that holds the record, the last part of its \
+             web address"
                 .to_owned(),
         );
         return Err(Noted);
@@ -106,7 +107,7 @@ fn gist_file(reader: &mut Reader<'_>) -> Result<Option<String>, Noted> {
 /// Notes what is wrong with a variable, under the name that it was found by.
 fn refuse(reader: &mut Reader<'_>, found: &Found<String>, why: &str) -> Noted {
     let shown = shown(&found.value);
-    reader.problem(format!("{} is {shown}, but {why}", found.variable));
+    reader.problem(format!("{}: {shown} is {why}", found.variable));
     Noted
 }
 
@@ -117,8 +118,8 @@ fn token(reader: &mut Reader<'_>) -> Result<AccessTokenSource, Noted> {
     match (value, file) {
         (None, None) => {
             reader.problem(
-                "neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set: give an access token that \
-                 may write gists, or a file that holds one"
+                "GITHUB_API_TOKEN: not set, and neither is GITHUB_API_TOKEN_FILE; give an access token \
+                 that may write gists, or a file that holds one"
                     .to_owned(),
             );
             Err(Noted)
@@ -127,7 +128,7 @@ fn token(reader: &mut Reader<'_>) -> Result<AccessTokenSource, Noted> {
         (None, Some(file)) => token_file(reader, file),
         (Some(value), Some(file)) if value.prefixed == file.prefixed => {
             reader.problem(format!(
-                "both {} and {} are set: unset the first, the file is read again when it changes",
+                "{}: set, and so is {}; unset one of them (the file is read again when it changes)",
                 value.variable, file.variable
             ));
             Err(Noted)
@@ -148,7 +149,7 @@ fn token_file(reader: &mut Reader<'_>, found: Found<OsString>) -> Result<AccessT
     let path = found.value.to_string_lossy();
     if looks_secret(&path) && !path.contains('/') {
         reader.problem(format!(
-            "{} holds what looks like a token (not shown): give the path of a file, or put the \
+            "{}: looks like an access token (not shown); give the path of a file, or put the access \
              token in GITHUB_API_TOKEN",
             found.variable
         ));
@@ -158,7 +159,7 @@ fn token_file(reader: &mut Reader<'_>, found: Found<OsString>) -> Result<AccessT
 }
 
 fn ignored(variable: &str, by: &str) -> String {
-    format!("{variable} is not used, because {by} is set too: unset one of them")
+    format!("{variable}: not used, because {by} is set too; unset one of them")
 }
 
 fn token_value(reader: &mut Reader<'_>, found: &Found<String>) -> Result<AccessTokenSource, Noted> {
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn bad_file_name_is_refused() {
         for bad in ["/", "a/b", "a\nb", "\u{7f}", &"é".repeat(128)] {
-            assert_problem(&[("GIST_FILE", bad)], &["GIST_FILE is `"]);
+            assert_problem(&[("GIST_FILE", bad)], &["GIST_FILE: `"]);
         }
         let longest = "é".repeat(127) + "x";
         let (options, _) = read(&[("GIST_FILE", &longest)]).unwrap();
@@ -249,13 +250,16 @@ mod tests {
         let file = ("GITHUB_API_TOKEN_FILE", "/t");
         assert_problem(
             &[file],
-            &["GITHUB_API_TOKEN and GITHUB_API_TOKEN_FILE", "unset"],
+            &[
+                "GITHUB_API_TOKEN: set, and so is GITHUB_API_TOKEN_FILE",
+                "unset",
+            ],
         );
         let both_long = [
             ("ELECTOR_GITHUB_API_TOKEN", "x"),
             ("ELECTOR_GITHUB_API_TOKEN_FILE", "/t"),
         ];
-        assert_problem(&both_long, &["ELECTOR_GITHUB_API_TOKEN and"]);
+        assert_problem(&both_long, &["ELECTOR_GITHUB_API_TOKEN: set"]);
     }
 
     #[test]
@@ -282,14 +286,14 @@ mod tests {
     fn prefixed_access_token_wins_with_warning() {
         let (options, warnings) = read(&[("ELECTOR_GITHUB_API_TOKEN_FILE", "/t")]).unwrap();
         assert!(matches!(&options.access_token, AccessTokenSource::File(_)));
-        assert!(warnings[0].starts_with("GITHUB_API_TOKEN is not used"));
+        assert!(warnings[0].starts_with("GITHUB_API_TOKEN: not used"));
         let (options, warnings) = read(&[
             ("ELECTOR_GITHUB_API_TOKEN", "x"),
             ("GITHUB_API_TOKEN_FILE", "/t"),
         ])
         .unwrap();
         assert!(matches!(&options.access_token, AccessTokenSource::Value(_)));
-        assert!(warnings[0].starts_with("GITHUB_API_TOKEN_FILE is not used"));
+        assert!(warnings[0].starts_with("GITHUB_API_TOKEN_FILE: not used"));
     }
 
     #[test]

@@ -24,7 +24,9 @@ impl Diagnosis {
         let ran = run.ran();
         assert_eq!(ran.err, "", "{ran:?}");
         let mut found = BTreeMap::new();
-        for line in ran.out.lines().take_while(|line| !line.is_empty()) {
+        let findings = ran.out.split("\n\n").next().unwrap();
+        let findings = findings.replace(&format!("\n{:18}", ""), " ");
+        for line in findings.lines() {
             let (level, check) = (line[..6].trim(), line[6..18].trim());
             let text = line[18..].to_owned();
             found.insert(check.to_owned(), (level.to_owned(), text));
@@ -380,7 +382,7 @@ fn settings_warnings_are_listed() {
     let run = doctor(&fixture)
         .without("LEADER_NAME")
         .with("POD_NAME", "elector-7d4f");
-    Diagnosis::of(run).assert("settings", "warn", "CLUSTER_NAME is not set");
+    Diagnosis::of(run).assert("settings", "warn", "CLUSTER_NAME: not set");
     let run = doctor(&fixture).with("LEASE_DURATON", "9s");
     Diagnosis::of(run).assert("settings", "warn", "did you mean LEASE_DURATION?");
     let run = doctor(&fixture).with("ELECTOR_FOO", "1");
@@ -394,11 +396,11 @@ fn lease_of_record_that_differs_warns() {
     let fixture = Fixture::new();
     fixture.put(&ours(&fixture, "napoleon", 3).to_string());
     let found = diagnosis(&fixture);
-    found.assert("settings", "warn", "LEASE_DURATION is 5s");
+    found.assert("settings", "warn", "LEASE_DURATION: 5s differs");
     found.assert(
         "settings",
         "warn",
-        "the record of napoleon has a lease of 30s",
+        "the record of napoleon, whose lease is 30s",
     );
 }
 
