@@ -28,10 +28,10 @@ use crate::workload::self_test::check_guard;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "run",
-    summary: "run for election, also the default without a command",
+    summary: "run for election; the default without a command",
     details: "\
 Runs for election until SIGTERM or SIGINT. All settings are environment variables,
-see `elector help`. With a PROGRAM, it runs that program while this candidate leads,
+see `elector help settings`. With a PROGRAM, it runs that program while this candidate leads,
 and only then.",
     options: options::OPTIONS,
     operands: Operands::Program,
@@ -95,7 +95,8 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let health = settings.workload_health_url.clone();
     if health.is_some() && options.program.is_empty() {
         log::warn!(
-            "WORKLOAD_HEALTH_URL: there is no program to check; use `elector run -- PROGRAM`"
+            event = "settings_warning";
+            "WORKLOAD_HEALTH_URL: no program to check; use `elector run -- PROGRAM`"
         );
     }
     let workload = match options.program.is_empty() {
@@ -166,7 +167,8 @@ fn warn_of_short_try(config: &LeaderElectionConfig, confirm_delay: Duration) {
         config.lease_duration + config.takeover_stagger + config.poll_period + confirm_delay;
     if let Some(try_for) = config.give_up_after.filter(|try_for| *try_for < needed) {
         log::warn!(
-            "--try {try_for:?}: too short to outlast the lease of a leader that crashed; give \
+            event = "settings_warning";
+            "--try: {try_for:?} is too short to outlast the lease of a leader that crashed; give \
              {needed:?} or more"
         );
     }
@@ -204,12 +206,12 @@ fn finish_code(finish: Finish, else_exit: u8) -> ExitCode {
         Finish::NotReleased => {
             log::warn!(
                 event = "release_failed";
-                "the lease could not be released: other candidates wait until it expires"
+                "could not release lease, other candidates wait until it expires"
             );
             ExitCode::SUCCESS
         }
         Finish::DidNotLead => {
-            log::warn!(event = "did_not_lead"; "not leading within the time of --try");
+            log::warn!(event = "did_not_lead"; "did not lead within the time of --try");
             ExitCode::from(DID_NOT_LEAD)
         }
         // The election has logged the name of the recent leader.
@@ -217,14 +219,14 @@ fn finish_code(finish: Finish, else_exit: u8) -> ExitCode {
         Finish::LostLease => {
             log::warn!(
                 event = "exiting";
-                "the lease was lost: exiting, because of EXIT_ON_LOST_LEASE or --unless-led-within"
+                "exiting after losing the lease, because of EXIT_ON_LOST_LEASE or --unless-led-within"
             );
             ExitCode::FAILURE
         }
         Finish::WorkloadStuck => {
             log::error!(
                 event = "workload_stuck";
-                "the workload did not stop in time; the lease is not released"
+                "workload did not stop in time, not releasing the lease"
             );
             ExitCode::FAILURE
         }

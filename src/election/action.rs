@@ -33,7 +33,7 @@ pub enum Action {
         timeout: Duration,
     },
     /// Start the workload. Call
-    /// [`handle_workload_gone`](super::elector::LeaderElector::handle_workload_gone) once nothing of it
+    /// [`handle_workload_stopped`](super::elector::LeaderElector::handle_workload_stopped) once nothing of it
     /// runs any more.
     StartLeading {
         /// Fencing token of this term.
@@ -178,9 +178,9 @@ pub enum Notice {
 /// Candidate that leads, or led recently.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecentLeader {
-    /// Its name; empty if the record does not say who released the lease.
+    /// Name of the candidate; empty if the record does not name the former holder.
     pub identity: String,
-    /// Time since its lease was released or expired; `None` if the lease has not expired.
+    /// Time since the lease was released or expired; `None` if it has not expired.
     pub ended: Option<Duration>,
 }
 
@@ -188,16 +188,16 @@ pub struct RecentLeader {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Finish {
-    /// It was stopped, and holds nothing.
+    /// Stopped on request, without a lease.
     Stopped,
-    /// It was stopped, and could not release the lease: other candidates wait until it expires.
+    /// Stopped on request, but could not release the lease, so other candidates wait until it expires.
     NotReleased,
-    /// It lost the lease, and its configuration says to end then.
+    /// Lost the lease, and is configured to finish then.
     LostLease,
-    /// It did not lead within the time given for that.
+    /// Did not lead within [`give_up_after`](super::config::LeaderElectionConfig::give_up_after).
     DidNotLead,
     /// Another candidate leads, or led too recently for this one to lead.
     LedRecently,
-    /// Its workload did not stop in time. The lease is not released.
+    /// The workload did not stop in time. The lease is not released.
     WorkloadStuck,
 }

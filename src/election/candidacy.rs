@@ -1,4 +1,4 @@
-//! What a candidate has observed, when it may acquire the lease, and what it then writes.
+//! Observations of a candidate: when it may acquire the lease, and what it then writes.
 
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
@@ -176,7 +176,7 @@ impl Candidacy {
         Some(&self.observed()?.content)
     }
 
-    /// Returns what was observed, for operators.
+    /// Returns the observed record, for operators.
     pub(super) fn status(&self) -> Option<ObservedStatus> {
         let observation = self.observation.as_ref()?;
         Some(ObservedStatus {

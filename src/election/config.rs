@@ -238,32 +238,33 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConfigError::EmptyIdentity => {
-                f.write_str("LEADER_NAME is empty; give this candidate a unique name")
+                f.write_str("LEADER_NAME: empty; give this candidate a unique name")
             }
             ConfigError::LongIdentity(length) => write!(
                 f,
-                "LEADER_NAME has {length} bytes; give at most {LONGEST_IDENTITY}"
+                "LEADER_NAME: {length} bytes are too long; give at most {LONGEST_IDENTITY}"
             ),
             ConfigError::TooShort { name, value } => {
-                write!(f, "{name} is {value:?}; give at least 1ms")
+                write!(f, "{name}: {value:?} is too short; give at least 1ms")
             }
             ConfigError::TooLong { name, value } => {
-                write!(f, "{name} is {value:?}; give at most 24h")
+                write!(f, "{name}: {value:?} is too long; give at most 24h")
             }
             ConfigError::LongLease(value) => write!(
                 f,
-                "LEASE_DURATION is {value:?}; give at most 1h, because no candidate waits longer"
+                "LEASE_DURATION: {value:?} is too long; give at most 1h, because no candidate waits longer"
             ),
             ConfigError::LongStagger(value) => write!(
                 f,
-                "TAKEOVER_STAGGER is {value:?}; give at most LEASE_DURATION, one second is usually enough"
+                "TAKEOVER_STAGGER: {value:?} is too long; give at most LEASE_DURATION (one second is usually \
+                 enough)"
             ),
             ConfigError::ShortLease {
                 lease_duration,
                 needed,
             } => write!(
                 f,
-                "LEASE_DURATION is {lease_duration:?}, but RENEW_DEADLINE + RETRY_PERIOD + \
+                "LEASE_DURATION: {lease_duration:?} is too short, because RENEW_DEADLINE + RETRY_PERIOD + \
                  TERMINATION_GRACE + a thirtieth of the lease are {needed:?}, so a leader could not stop \
                  in time; lengthen the lease or shorten the others"
             ),
@@ -272,15 +273,15 @@ impl fmt::Display for ConfigError {
                 retry_period,
             } => write!(
                 f,
-                "RENEW_DEADLINE is {renew_deadline:?}, but must be more than {JITTER_FACTOR} times \
-                 RETRY_PERIOD ({retry_period:?}), because otherwise one failed renewal loses the lease"
+                "RENEW_DEADLINE: {renew_deadline:?} is too short, because one failed renewal would lose the \
+                 lease; give more than {JITTER_FACTOR} times RETRY_PERIOD ({retry_period:?})"
             ),
             ConfigError::LongConfirmDelay {
                 confirm_delay,
                 retry_period,
             } => write!(
                 f,
-                "CONFIRM_DELAY is {confirm_delay:?}; give at most half of RETRY_PERIOD ({retry_period:?})"
+                "CONFIRM_DELAY: {confirm_delay:?} is too long; give at most half of RETRY_PERIOD ({retry_period:?})"
             ),
         }
     }

@@ -221,7 +221,7 @@ impl LeaderElector {
     }
 
     /// Handles that nothing of the workload runs any more.
-    pub fn handle_workload_gone(&mut self, now: Instant) {
+    pub fn handle_workload_stopped(&mut self, now: Instant) {
         match &mut self.role {
             Role::Leader { workload, .. } => match *workload {
                 Workload::Stopping(leaving) => self.release(now, leaving.reason, leaving.after),

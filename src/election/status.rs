@@ -42,16 +42,16 @@ pub struct Status {
 /// Role of a candidate in the election.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RoleName {
-    /// It polls, and waits until the lease may be acquired.
+    /// Polls until the lease may be acquired.
     #[default]
     Candidate,
-    /// It has claimed the lease, and waits for the claim to be confirmed.
+    /// Has claimed the lease, and waits for the claim to be confirmed.
     Acquiring,
-    /// It leads.
+    /// Leads.
     Leader,
-    /// It releases the lease.
+    /// Releases the lease.
     Leaving,
-    /// It has left the election.
+    /// Has left the election.
     Finished,
 }
 

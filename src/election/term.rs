@@ -35,9 +35,9 @@ pub(super) struct TermLease {
     claim: u64,
     /// The newest confirmed write and those after it, oldest first.
     writes: Vec<Write>,
-    /// When the last acknowledged write was sent, even if it is lost by now.
+    /// Time at which the last acknowledged write was sent, even if that write is lost by now.
     acknowledged: Option<Instant>,
-    /// When the last confirmed write was sent.
+    /// Time at which the last confirmed write was sent.
     confirmed: Option<Instant>,
 }
 

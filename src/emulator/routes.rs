@@ -235,7 +235,7 @@ fn repeat(inner: &mut Inner, id: &str, edit: Edit) {
         store.finish_write(&pending, Race::Stack, clock())
     });
     if let Err(error) = repeated {
-        log::debug!("repetition of a write refused: {error}");
+        log::debug!(error:%; "refused repeated write");
     }
 }
 

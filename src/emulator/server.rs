@@ -263,7 +263,7 @@ impl Drop for GistService {
     fn drop(&mut self) {
         self.shutdown.shut_down();
         if let Err(error) = self.join() {
-            log::warn!("gist service failed: {error}");
+            log::warn!(error:%; "gist service failed");
         }
     }
 }

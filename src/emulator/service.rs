@@ -340,7 +340,8 @@ impl Service {
             true => log::Level::Info,
             false => log::Level::Debug,
         };
-        log::log!(level, "{method} {}: {outcome}", call.request.path());
+        let path = call.request.path();
+        log::log!(level, method, path, outcome; "answered request");
     }
 }
 

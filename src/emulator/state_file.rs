@@ -92,7 +92,7 @@ impl StateFile {
             }
             self.complete += read as u64;
         }
-        log::warn!("state file {}: torn last line dropped", self.path.display());
+        log::warn!(path:% = self.path.display(); "dropped torn last line of the state file");
         self.file.set_len(self.complete).map_err(io)
     }
 
@@ -112,8 +112,8 @@ impl StateFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all(bytes) {
             log::error!(
-                "state file {}: cannot write: {error}; all writes are refused until a restart",
-                self.path.display()
+                path:% = self.path.display(), error:%;
+                "cannot write state file, refusing all writes until a restart"
             );
             self.failed = true;
             // A torn line would hide that later changes are missing.

@@ -43,10 +43,7 @@ impl Connection {
             let keep_open = match receiver.next(idle) {
                 Ok(content) => self.respond(content, handler, slot),
                 Err(RequestError::Rejected(status, reason)) => {
-                    log::debug!(
-                        "http: request rejected peer={} status={status}: {reason}",
-                        self.peer
-                    );
+                    log::debug!(peer:% = self.peer, status, reason; "rejected HTTP request");
                     self.send(&Response::text(status, format!("{reason}\n")), false, true);
                     self.linger(slot);
                     false
@@ -80,9 +77,8 @@ impl Connection {
         // Catches a panic only in builds with `panic = "unwind"`.
         let reply = catch_unwind(AssertUnwindSafe(|| handler(&request))).unwrap_or_else(|_| {
             log::error!(
-                "http: handler panicked method={} path={}",
-                request.method(),
-                request.path()
+                event = "http_panicked", method = request.method(), path = request.path();
+                "HTTP handler panicked"
             );
             Response::text(500, "internal error\n").into()
         });
@@ -104,9 +100,8 @@ impl Connection {
                 slot.set_busy();
                 if catch_unwind(AssertUnwindSafe(task)).is_err() {
                     log::error!(
-                        "http: task after the response panicked method={} path={}",
-                        request.method(),
-                        request.path()
+                        event = "http_panicked", method = request.method(), path = request.path();
+                        "task after the HTTP response panicked"
                     );
                 }
                 false

@@ -165,7 +165,7 @@ impl Server {
                     _ => {
                         // Logged once, not ten times a second.
                         if !self.failing.swap(true, Ordering::Relaxed) {
-                            log::warn!("http: accepting connections failed, retrying: {e}");
+                            log::warn!(event = "http_accept_failed", error:% = e; "cannot accept connections, retrying");
                         }
                         let _ = self.shutdown.wait(ACCEPT_PAUSE);
                         return;
@@ -203,7 +203,7 @@ impl Server {
         });
         if let Err(e) = spawned {
             // The slot and the connection were dropped with the closure.
-            log::warn!("http: starting a connection's thread failed, connection closed: {e}");
+            log::warn!(event = "http_accept_failed", error:% = e; "closed connection, because no thread can be started");
             let _ = self.shutdown.wait(ACCEPT_PAUSE);
         }
     }

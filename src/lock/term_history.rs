@@ -1,4 +1,4 @@
-//! Who led when, as the records of a store tell it.
+//! History of terms, as the records of a store show it.
 
 use std::time::Duration;
 

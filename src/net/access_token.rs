@@ -31,7 +31,7 @@ impl AccessToken {
         }
         if text.len() > MAX_LENGTH {
             return Err(format!(
-                "longer than {MAX_LENGTH} bytes, so not an access token; put only the token there"
+                "longer than {MAX_LENGTH} bytes, so it is not an access token; put only the token there"
             ));
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -150,8 +150,8 @@ impl AccessTokenReader {
             Ok(token) => token,
             Err(problem) => {
                 log::warn!(
-                    path:? = file.path(), error = problem;
-                    "access token file unusable, keeping the previous access token"
+                    event = "access_token_unusable", path:? = file.path(), error = problem;
+                    "cannot use access token file, keeping the previous access token"
                 );
                 return false;
             }
@@ -159,7 +159,7 @@ impl AccessTokenReader {
         if token == self.token || self.refused.as_ref() == Some(&token) {
             return false;
         }
-        log::info!(path:? = file.path(); "access token changed");
+        log::info!(event = "access_token_changed", path:? = file.path(); "read changed access token");
         self.refused = None;
         let last = mem::replace(&mut self.token, token);
         if self.accepted {

@@ -187,7 +187,7 @@ impl Agent {
             Effect::Write => self.send(request, deadline, MAX_IDLE_FOR_WRITES),
             Effect::Read => match self.send(request.clone(), deadline, MAX_IDLE_FOR_READS) {
                 Err(error) if self.state.reused() && !matches!(error, Error::Timeout(_)) => {
-                    log::debug!("idle connection was closed, trying again on a new one");
+                    log::debug!("idle connection was closed, retrying on a new one");
                     self.send(request, deadline, Duration::ZERO)
                 }
                 result => result,

@@ -65,7 +65,7 @@ impl CachingResolver {
         }
         let resolver = self.clone();
         let look_up = move || {
-            log::debug!("looking up {}, for port {}", name.0, name.1);
+            log::debug!(host = name.0, port = name.1; "resolving host");
             let found = name.to_socket_addrs().map_err(|error| error.to_string());
             resolver.finish(found.and_then(|found| in_trial_order(&found.collect::<Vec<_>>())));
         };

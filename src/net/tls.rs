@@ -59,14 +59,14 @@ impl Roots {
         };
         match read(file) {
             Ok(certificates) => {
-                log::info!(path:? = file.path(); "root certificates read again");
+                log::info!(event = "roots_changed", path:? = file.path(); "read changed root certificates");
                 self.certificates = certificates;
                 true
             }
             Err(problem) => {
                 log::warn!(
-                    path:? = file.path(), error = problem;
-                    "SSL_CERT_FILE unusable, keeping the previous root certificates"
+                    event = "roots_unusable", path:? = file.path(), error = problem;
+                    "cannot use SSL_CERT_FILE, keeping the previous root certificates"
                 );
                 false
             }
@@ -129,7 +129,7 @@ fn read(file: &mut WatchedFile) -> Result<RootCerts, String> {
         ));
     }
     if unusable > 0 {
-        log::warn!(path:? = file.path(), count = unusable; "certificates in SSL_CERT_FILE unusable");
+        log::warn!(event = "roots_skipped", path:? = file.path(), count = unusable; "skipped unusable certificates in SSL_CERT_FILE");
     }
     Ok(RootCerts::from(certificates))
 }

@@ -16,17 +16,17 @@ use crate::election::time::Instant;
 /// renew deadline, which no request outlasts.
 pub const BUCKETS: [f64; 9] = [0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 8.0, 16.0];
 
-/// What one candidate has done and observed since its start.
+/// Actions and observations of one candidate since its start.
 #[derive(Clone, Debug)]
 pub struct Journal {
     /// Start of the candidate.
     pub started: Instant,
     /// Terms observed.
     pub terms: ObservedTerms,
-    /// Content in effect, by the last read or by a later write of this candidate; `None` before the
+    /// Effective content, by the last read or by a later write of this candidate; `None` before the
     /// first answer.
     pub effective: Option<EffectiveContent>,
-    /// Time of the store's last answer about the content in effect.
+    /// Time of the store's last answer about the effective content.
     pub answered_at: Option<Instant>,
     /// Start of this candidate's current term, while it leads.
     pub leading_since: Option<Instant>,
@@ -52,7 +52,7 @@ pub struct Journal {
     version: Option<u64>,
 }
 
-/// Content in effect.
+/// Effective content.
 #[derive(Clone, Debug)]
 pub struct EffectiveContent {
     /// The content.

@@ -1,4 +1,4 @@
-//! What a candidate knows about the leader and the terms at one moment.
+//! Knowledge of a candidate about the leader and the terms at one moment.
 //!
 //! A candidate that cannot read knows less with time: from the end of the last lease that it observed, it
 //! does not know whether the holder has renewed, or whether another candidate leads.

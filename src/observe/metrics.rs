@@ -24,7 +24,7 @@ elector_failed_calls_total counter Calls to the store that failed; a call can be
 elector_conflicts_total counter Writes that lost to another candidate's write.
 elector_same_name gauge Whether another process under this candidate's name wrote within the last hour.
 elector_lease_remaining_seconds gauge For a leader, time until its leadership deadline; for a standby, until the lease expires; 0 without a holder.
-elector_fencing_token gauge Fencing token of the record in effect.
+elector_fencing_token gauge Fencing token of the effective record.
 elector_renew_duration_seconds histogram Duration of a leader's renewals, failed ones included.
 elector_requests_total counter Answered requests to the store, by method and status.
 elector_unanswered_requests_total counter Requests to the store without an answer.

@@ -2,7 +2,7 @@
 //!
 //! A candidate observes the start of a term when a read shows a new holder or fencing token. It observes
 //! the end when the next read shows something else, up to one poll later. It does not guess what
-//! happened while it could not read: a term whose lease expired meanwhile is known to last until then,
+//! happened while it could not read: a term whose lease expired in that time is known to last until then,
 //! and the time from there to the next read is a gap.
 
 use std::collections::VecDeque;
@@ -122,7 +122,7 @@ impl ObservedTerms {
         self.terms.back()
     }
 
-    /// Notes the content in effect: `changed` if it was written since the last observation, `foreign`
+    /// Notes the effective content: `changed` if it was written since the last observation, `foreign`
     /// if by a foreign write.
     pub fn observe(&mut self, now: Instant, content: &Content, changed: bool, foreign: bool) {
         let before = self.observed_at.replace(now);

@@ -14,7 +14,8 @@ use format::{escaped, name, shortened, span, time};
 /// The page with its style, its script and placeholders.
 const TEMPLATE: &str = include_str!("page.html");
 
-/// What the page may load: its own style and script, by their hashes, and itself from this server.
+/// Content security policy of the page: it may load its own style and script, by their hashes, and itself
+/// from this server.
 pub(super) const SECURITY_POLICY: &str = "default-src 'none'; \
     script-src 'sha256-wnx+61vNASM5u3WWqo8DifN+AgETvph6l5vfqgVmGqc='; \
     style-src 'sha256-tRcC9YdOhyHd0YvLgwJbrxWMLxRyadMQbuScrSlxq50='; \

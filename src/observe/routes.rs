@@ -118,7 +118,7 @@ fn step_down(request: &Request, source: &dyn StatusSource) -> Response {
     let peer = request.peer().ip();
     if let Err(reason) = local_client::check(peer, |name| request.header(name)) {
         // Not a warning, because any client could fill the log with them.
-        log::debug!("step-down request rejected peer={peer}: {reason}");
+        log::debug!(peer:%, reason; "rejected step-down request");
         return json(403, json::error(&reason));
     }
     if source.step_down() {

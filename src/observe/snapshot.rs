@@ -67,7 +67,7 @@ pub struct Snapshot {
     pub candidate: Arc<CandidateInfo>,
     /// Status of the election.
     pub status: Status,
-    /// What the candidate has done and observed.
+    /// Actions and observations of the candidate.
     pub journal: Journal,
     /// Statistics of the requests to the store.
     pub store: StoreStats,
@@ -120,7 +120,7 @@ impl Snapshot {
         self.leadership().is_some()
     }
 
-    /// Returns the content in effect, as far as known.
+    /// Returns the effective content, as far as known.
     #[must_use]
     pub fn content(&self) -> Option<&Content> {
         let effective = self.journal.effective.as_ref()?;

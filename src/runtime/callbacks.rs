@@ -217,7 +217,7 @@ impl CallbackThreads {
     pub(super) fn finish(&mut self, timeout: Duration) {
         drop(self.queue.take());
         if let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(timeout) {
-            log::warn!(event = "callback_blocked"; "a callback does not return, not waiting for it");
+            log::warn!(event = "callback_blocked"; "callback has not returned, no longer waiting for it");
         }
     }
 
@@ -258,7 +258,7 @@ impl CallbackThreads {
     fn enqueue(&self, callback: Callback) {
         let Some(queue) = &self.queue else { return };
         if let Err(TrySendError::Full(_)) = queue.try_send(callback) {
-            log::warn!(event = "callback_blocked"; "a callback does not return, skipping a later one");
+            log::warn!(event = "callback_blocked"; "callback has not returned, skipping a later one");
         }
     }
 }

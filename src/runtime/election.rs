@@ -338,7 +338,7 @@ impl Owner {
                     log::info!(event = "stepping_down"; "stepping down on request");
                 }
             }
-            Event::WorkloadStopped => self.elector.handle_workload_gone(now),
+            Event::WorkloadStopped => self.elector.handle_workload_stopped(now),
             Event::Lock(LockResult::Got(result), interval) => {
                 self.handle.view().journal.read_finished(now, &result);
                 self.first_reads.check(&result)?;

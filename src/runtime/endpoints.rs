@@ -111,7 +111,8 @@ pub fn serve(
         let served = server.serve(move |request| routes::respond(request, &source).into());
         if let Err(error) = served {
             log::error!(
-                "status endpoints stopped: {error}; restart the process to serve them again"
+                event = "endpoints_failed", error:%;
+                "status endpoints stopped; restart the process to serve them again"
             );
         }
     })?;

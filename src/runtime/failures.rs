@@ -137,7 +137,7 @@ impl Failures {
             StopReason::RenewDeadline => self.not_renewed(now, status),
             StopReason::Deposed => match status.observed.as_ref().map(|it| &it.content) {
                 Some(Content::Record(record)) if record.holder_identity.is_empty() => {
-                    "the record names no holder any more".to_owned()
+                    "the record no longer names a holder".to_owned()
                 }
                 Some(Content::Record(record)) => {
                     format!("the lease is held by {}", record.holder_identity)
@@ -168,13 +168,13 @@ impl Failures {
         }
         match status.call {
             Some(call) => format!(
-                "{} is unanswered since {}",
+                "{} has had no answer since {}",
                 call.name,
                 utc_timestamp_before(now.since(call.since))
             ),
             None => {
                 "no write was confirmed in time, although no call failed; this process may have \
-                     been stopped or starved"
+                 been stopped or starved"
                     .to_owned()
             }
         }

@@ -121,11 +121,11 @@ impl Checker {
             HealthChange::Unchanged | HealthChange::Failed(_) => {}
             HealthChange::Started => log::info!(
                 event = "healthy", url:% = url, max_failures = limit;
-                "workload healthy for the first time"
+                "workload became healthy"
             ),
             HealthChange::Recovered(failures) => log::info!(
                 event = "healthy", failures = *failures, max_failures = limit;
-                "workload healthy again"
+                "workload recovered"
             ),
             HealthChange::Failing(failures, reason) => log::warn!(
                 event = "health_check_failed", url:% = url, failures = *failures,
@@ -134,7 +134,7 @@ impl Checker {
             ),
             HealthChange::NeverHealthy(reason) => log::warn!(
                 event = "never_healthy", url:% = url, reason;
-                "workload not healthy yet, its failures do not count before the first success: check \
+                "health check has never succeeded, so its failures do not stop the workload; check \
                  WORKLOAD_HEALTH_URL"
             ),
         }

@@ -22,6 +22,7 @@ use self::disk::{Disk, Line, LinePath};
 pub use self::reader::check_leading;
 use super::transitions::Transition;
 use crate::election::time::Instant;
+use crate::fmt::brief;
 use crate::system::clock::BootClock;
 use crate::system::monitor::Monitor;
 
@@ -35,7 +36,7 @@ struct Leading {
     valid_until: Instant,
 }
 
-/// What the election wants of the thread.
+/// Work that the election leaves to the thread.
 #[derive(Debug, Default)]
 struct State {
     /// Term that the file must show; `None` means no file.
@@ -135,14 +136,13 @@ impl<D: Disk> Writer<D> {
                 // Further failures are not logged.
                 if self.failed.is_none() {
                     log::warn!(
-                        event = "leader_file_failed", error:%;
-                        "leader file cannot be replaced or removed, trying each second; it counts only \
-                         until its validUntil"
+                        event = "leader_file_failed", error:%, retry_in = brief(RETRY_AFTER);
+                        "cannot replace or remove leader file, which is valid only until its validUntil"
                     );
                 }
                 self.failed = Some((wanted, BootClock::now() + RETRY_AFTER));
             } else if self.failed.take().is_some() {
-                log::info!(event = "leader_file_recovered"; "leader file is written again");
+                log::info!(event = "leader_file_recovered"; "updated leader file again");
             }
             if closing {
                 return self.shared.change(|state| state.done = true);

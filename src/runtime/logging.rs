@@ -157,7 +157,7 @@ impl Log for Logger {
 /// error that nobody reads, and the process would not end.
 fn log_panics(guard: LogGuard) {
     std::panic::set_hook(Box::new(move |info| {
-        log::error!(event = "panicked"; "this is a bug in elector, please report it: {info}");
+        log::error!(event = "panicked", error:% = info; "panicked; please report this bug of elector");
         guard.flush(PANIC_FLUSH_TIMEOUT);
     }));
 }

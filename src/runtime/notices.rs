@@ -36,7 +36,7 @@ pub(super) struct Reporter {
 struct ObservedLease {
     version: u64,
     first_observed: Instant,
-    /// Whether its age needs no further report.
+    /// Whether its age needs no more reports.
     reported: bool,
 }
 
@@ -90,7 +90,7 @@ impl Reporter {
             ),
             Notice::SameNameRuns => log::warn!(
                 event = "same_name_runs";
-                "another process runs under this identity, give each candidate another LEADER_NAME"
+                "observed another process under this identity; give each candidate another LEADER_NAME"
             ),
             Notice::BackingOff { pause } => log::info!(
                 event = "backing_off", wait = brief(*pause);
@@ -149,7 +149,7 @@ impl Reporter {
         log::warn!(
             event = "lease_differs", setting = brief(self.lease),
             lease = brief(record.lease_duration()), holder = record.holder_identity;
-            "LEASE_DURATION differs from the record's, set the same for all candidates"
+            "LEASE_DURATION differs from that of the record; set the same for all candidates"
         );
     }
 
@@ -178,7 +178,7 @@ impl Reporter {
         log::warn!(
             event = "rate_limited", retry_after = brief(retry_after), lease = brief(self.lease),
             leader_for = brief(leader_for);
-            "rate limited for longer than the lease, from {} on no candidate can renew or acquire until {}",
+            "rate limited for longer than the lease, so from {} no candidate can renew or acquire until {}",
             utc_timestamp_after(leader_for),
             utc_timestamp_after(retry_after)
         );

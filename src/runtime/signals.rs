@@ -54,7 +54,9 @@ pub fn handle(
             let number = match pending.read_signal() {
                 Ok(signal) => signal.map(|signal| signal.ssi_signo.cast_signed()),
                 Err(Errno::EINTR) => continue,
-                Err(error) => return log::error!(error:%; "signals cannot be read"),
+                Err(error) => {
+                    return log::error!(event = "signals_failed", error:%; "cannot read signals");
+                }
             };
             if let Some(Ok(signal)) = number.map(Signal::try_from) {
                 on_signal(signal);

@@ -31,7 +31,7 @@ const QUEUE: usize = 64;
 const MAX_TRIES: u32 = 3;
 const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Pause before the second try. It doubles before each further one.
+/// Pause before the second try. It doubles before each later one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Receiver of the messages, and the names in them.
@@ -113,7 +113,7 @@ impl Webhook {
         if !left.done {
             log::warn!(
                 event = "webhook_failed", lost = left.queue.len() + 1;
-                "webhook does not answer, its last messages are lost"
+                "webhook did not answer, lost its last messages"
             );
         }
     }
@@ -168,7 +168,7 @@ impl Sender {
                 Err(error) => error,
             };
             tries += 1;
-            log::debug!(url:% = self.url, tries, error; "webhook try failed");
+            log::debug!(url:% = self.url, tries, error; "webhook request failed");
             if tries == MAX_TRIES || !self.pause(pause) {
                 return Err(error);
             }
@@ -203,7 +203,7 @@ impl Sender {
         };
         log::log!(
             level, event = "webhook_failed", url:% = self.url, error, lost;
-            "webhook message lost"
+            "lost webhook message"
         );
     }
 

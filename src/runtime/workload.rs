@@ -252,7 +252,7 @@ impl Shared {
             let end = match Run::start(self, number, term, sender) {
                 Ok(run) => run.drive(term, events),
                 Err(error) => {
-                    log::error!(event = "guard_failed", error:% = error; "guard cannot be started");
+                    log::error!(event = "guard_failed", error:% = error; "cannot start guard");
                     return Some(Outcome::Failed);
                 }
             };
@@ -266,7 +266,7 @@ impl Shared {
                     return Some(Outcome::Exited(code));
                 }
                 WorkloadEnd::GuardLost if term.view().stop.is_none() => {
-                    log::error!(event = "guard_lost"; "guard lost, its workload was killed");
+                    log::error!(event = "guard_lost"; "lost guard, killed its workload");
                     return Some(Outcome::Failed);
                 }
                 WorkloadEnd::Stopped | WorkloadEnd::GuardOverdue | WorkloadEnd::GuardLost => {}
@@ -276,7 +276,7 @@ impl Shared {
             }
             log::warn!(
                 event = "workload_restarted", fencing_token = term.fencing_token();
-                "the term was extended too late for the guard: starting the wrapped program again"
+                "restarting wrapped program, because the term was extended too late for the guard"
             );
         }
         None
@@ -330,7 +330,7 @@ impl Shared {
         };
         let sender = sender.clone();
         let on_failed = move |reason: String| {
-            log::error!(event = "unhealthy", reason; "workload unhealthy, stopping it");
+            log::error!(event = "unhealthy", reason; "stopping unhealthy workload");
             let _ = sender.send(Event::Unhealthy);
         };
         let counts = Arc::clone(&self.counts);
@@ -389,7 +389,7 @@ pub fn reap_children(workload: Option<Workload>) -> io::Result<()> {
             let reaped = match reap_exited_after(handle_exited) {
                 Ok(reaped) => reaped,
                 Err(error) => {
-                    return log::error!(error:% = error; "exited children cannot be reaped");
+                    return log::error!(error:% = error; "cannot reap exited children");
                 }
             };
             if reaped.remaining != Remaining::MaybeExited {

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 /// Returns a name that no other process has: 32 hexadecimal digits.
 ///
 /// # Errors
-/// When `/dev/urandom` cannot be read.
+/// Returns an error if `/dev/urandom` cannot be read.
 pub fn process_name() -> io::Result<String> {
     let random: [u8; 16] = random()?;
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -15,7 +15,7 @@ pub fn process_name() -> io::Result<String> {
 /// Returns a seed for jitter that differs between processes.
 ///
 /// # Errors
-/// When `/dev/urandom` cannot be read.
+/// Returns an error if `/dev/urandom` cannot be read.
 pub fn random_seed() -> io::Result<u64> {
     Ok(u64::from_ne_bytes(random()?))
 }

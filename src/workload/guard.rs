@@ -107,9 +107,9 @@ impl<'a> Options<'a> {
 /// The wrapped program, once it was started.
 #[derive(Clone, Copy)]
 struct Program {
-    /// Its process and its process group.
+    /// Process id, also of the process group.
     pid: Pid,
-    /// It was reaped, so that the kernel may reuse its process id. Its group may still have members.
+    /// Whether it was reaped, so that the kernel may reuse its process id. Its group may still have members.
     reaped: bool,
 }
 

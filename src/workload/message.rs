@@ -70,15 +70,15 @@ pub enum FromGuard {
     /// No process of the workload is left. The code is that of the program, or `None` if it was never
     /// started.
     WorkloadStopped(Option<i32>),
-    /// This signal has suspended the program.
+    /// The program was suspended by this signal.
     Suspended(i32),
     /// The suspended program continues.
     Continued,
     /// The program exited by itself, and this process of it still runs.
     LeftBehind {
-        /// Its process id.
+        /// Process id.
         pid: i32,
-        /// Its name.
+        /// Name of the process.
         name: ProcessName,
         /// Number of all processes left behind. Not all of them are reported.
         count: u32,

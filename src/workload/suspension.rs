@@ -14,12 +14,12 @@ const REPORTED_AFTER: Duration = Duration::from_millis(500);
 /// State of the wrapped program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Suspension {
-    /// It is not suspended.
+    /// Not suspended.
     #[default]
     None,
-    /// This signal suspended it, which is reported at this time.
+    /// Suspended by this signal, which is reported at this time.
     Unreported(i32, Instant),
-    /// It is suspended, and the elector knows that.
+    /// Suspended, and reported to the elector.
     Reported,
 }
 

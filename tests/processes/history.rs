@@ -160,7 +160,7 @@ fn errors_name_fix() {
     assert!(err.contains("no such gist"), "{err}");
     let (code, _, err) = said(command(&fixture, &[]).env_remove("GIST_ID"));
     assert_eq!(code, Some(2));
-    assert!(err.contains("GIST_ID is not set"), "{err}");
+    assert!(err.contains("GIST_ID: not set"), "{err}");
     let (code, _, err) = said(&mut command(&fixture, &["--jsno"]));
     assert_eq!(code, Some(2));
     assert!(err.contains("did you mean `--json`?"), "{err}");

@@ -23,8 +23,8 @@ fn all_problems_are_in_one_message() {
         .with("GITHUB_API_URL", "ftp://example.com");
     let said = refused(&fixture, start);
     for part in [
-        "GIST_ID is not set",
-        "neither GITHUB_API_TOKEN nor GITHUB_API_TOKEN_FILE is set",
+        "GIST_ID: not set",
+        "GITHUB_API_TOKEN: not set",
         "POLL_PERIOD",
         "RELEASE_ON_CANCEL",
         "GITHUB_API_URL",
@@ -97,10 +97,10 @@ fn misspelt_setting_is_warned_about() {
     assert_eq!(
         warnings,
         [
-            "ELECTOR_LEASE_DURATON: not a setting, and has no effect; did you mean \
+            "ELECTOR_LEASE_DURATON: not a setting, so it has no effect; did you mean \
              ELECTOR_LEASE_DURATION?",
-            "ELECTOR_VERBOSE: not a setting, and has no effect; see `elector help` for all settings",
-            "RETRY_PERIODS: not a setting, and has no effect; did you mean RETRY_PERIOD?",
+            "ELECTOR_VERBOSE: not a setting, so it has no effect; see `elector help settings`",
+            "RETRY_PERIODS: not a setting, so it has no effect; did you mean RETRY_PERIOD?",
         ]
     );
 }
@@ -110,7 +110,7 @@ fn missing_setting_suggests_the_misspelt_one() {
     let fixture = Fixture::new();
     let start = fixture.elector("me").without("GIST_ID");
     let said = refused(&fixture, start.with("GIST_IDS", &fixture.gist));
-    assert!(said.contains("GIST_ID is not set"), "{said}");
+    assert!(said.contains("GIST_ID: not set"), "{said}");
     assert!(said.contains("did you mean GIST_ID?"), "{said}");
 }
 

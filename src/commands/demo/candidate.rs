@@ -29,7 +29,7 @@ pub(super) enum Event {
 pub(super) struct Line {
     /// Name of the candidate.
     pub(super) candidate: &'static str,
-    /// When it was read.
+    /// Time at which the line was read.
     pub(super) at: Instant,
     pub(super) log: LogEntry,
 }

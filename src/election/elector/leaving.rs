@@ -1,5 +1,5 @@
-//! How a candidate leaves the election, for good or for a while: its workload stops first, then it
-//! releases the lease.
+//! Leaving the election, for good or for a while: the workload stops first, then the candidate releases
+//! the lease.
 //!
 //! ```text
 //!   cancelled, stepping down, lease lost, gave up

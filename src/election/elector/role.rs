@@ -59,7 +59,7 @@ pub(super) struct Leaving {
     pub(super) overdue: bool,
 }
 
-/// What follows the release of the lease.
+/// Next step after the release of the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum After {
     /// The election is over for this candidate.
@@ -71,9 +71,9 @@ pub(super) enum After {
 /// Call to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Call {
-    /// Reads, to find out what is effective.
+    /// Reads, to learn the effective record.
     Read,
-    /// Reads, to find out what others wrote beside the record before the renewal that is due then.
+    /// Reads, to learn of other writes beside the record before the renewal that is due then.
     ReadBeforeRenewal {
         renew_at: Instant,
     },
@@ -171,7 +171,7 @@ impl Role {
         }
     }
 
-    /// Returns what follows, for a candidate that leaves the election for good or for a while.
+    /// Returns the next step, for a candidate that leaves the election for good or for a while.
     pub(super) fn after(&self) -> Option<After> {
         match self {
             Role::Releasing { after, .. } => Some(*after),

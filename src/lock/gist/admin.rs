@@ -127,7 +127,7 @@ impl Session {
             return Ok(self.initialized(gist.as_str(), &file, message));
         }
         Err(LockError::Unavailable(
-            "other writers came first every time: run this again".to_owned(),
+            "other writers came first every time; run this again".to_owned(),
         ))
     }
 
@@ -241,5 +241,5 @@ fn free_record(fencing_token: u64) -> LeaderElectionRecord {
 }
 
 fn unexpected() -> LockError {
-    LockError::Unavailable("the gist service sent another answer than was asked for".to_owned())
+    LockError::Unavailable("the gist service answered another request than was sent".to_owned())
 }

@@ -85,7 +85,7 @@ impl GistOptions {
         let renewals = per_hour(election.retry_period);
         if renewals > WRITES_PER_HOUR {
             warnings.push(format!(
-                "RETRY_PERIOD is {:?}: that makes {renewals:.0} writes per hour, and GitHub accepts \
+                "RETRY_PERIOD: {:?} makes {renewals:.0} writes per hour, and GitHub accepts \
                  {WRITES_PER_HOUR} from one user; use 8s or more, with RENEW_DEADLINE and \
                  LEASE_DURATION to match",
                 election.retry_period
@@ -93,7 +93,7 @@ impl GistOptions {
         }
         if election.poll_period < SHORTEST_POLITE_POLL {
             warnings.push(format!(
-                "POLL_PERIOD is {:?}: each candidate makes {:.0} requests per minute, and GitHub \
+                "POLL_PERIOD: {:?} makes {:.0} requests per minute from each candidate, and GitHub \
                  accepts 900 from one user; use 1s or more",
                 election.poll_period,
                 per_hour(election.poll_period) / 60.0
@@ -101,8 +101,8 @@ impl GistOptions {
         }
         if self.confirm_delay < CONFIRM_DELAY {
             warnings.push(format!(
-                "CONFIRM_DELAY is {:?}: two candidates may lead whenever GitHub takes longer than \
-                 this to apply a write; use 2s or more",
+                "CONFIRM_DELAY: {:?} is too short if GitHub takes longer to apply a write, because two \
+                 candidates may then lead; use 2s or more",
                 self.confirm_delay
             ));
         }

@@ -223,7 +223,7 @@ impl GistClient {
         }
         if let Err(error) = &mut answer.reply {
             self.censor(error);
-            log::warn!(error:% = error; "new access token refused, keeping the previous one");
+            log::warn!(event = "access_token_refused", error:% = error; "new access token was refused, keeping the previous one");
         }
         again
     }

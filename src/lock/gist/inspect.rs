@@ -82,7 +82,7 @@ impl Inspector {
         &self.files
     }
 
-    /// Returns what to delete, if the gist holds too much for the record to be shown with it.
+    /// Returns advice on what to delete, if the gist is so large that GitHub truncates the record.
     #[must_use]
     pub fn too_much(&self) -> Option<&str> {
         self.reader.too_much()

@@ -133,7 +133,7 @@ impl GistLock {
         let creates = self.protocol.is_file_missing();
         let outcome = self.drive(step, timeout);
         if creates && !self.protocol.is_file_missing() {
-            log::info!(event = "file_created"; "created the record's file in the gist");
+            log::info!(event = "file_created"; "created file in the gist");
         }
         match outcome {
             Outcome::Wrote(result) => result,
@@ -190,7 +190,7 @@ impl ResourceLock for GistLock {
     }
 
     fn record_event(&mut self, event: &str) {
-        log::debug!("event: {event}");
+        log::debug!(text = event; "event of the election");
     }
 
     fn identity(&self) -> &str {

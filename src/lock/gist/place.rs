@@ -22,7 +22,7 @@ pub(super) fn only_file(files: &[String]) -> Result<String, LockError> {
             ))),
         },
         [] => Err(LockError::Refused(
-            "GIST_FILE: the gist has no file; name one, it will be created".into(),
+            "GIST_FILE: the gist has no file; name one, which elector creates".into(),
         )),
         files => Err(LockError::Refused(format!(
             "GIST_FILE: the gist has several files ({}); name the one that holds the record",
@@ -69,11 +69,11 @@ fn name(page: &GistPage) -> String {
     }
 }
 
-/// Returns what to delete from a gist that holds too much. `largest` are its largest other files with their
+/// Returns advice on what to delete from a gist that is too large. `largest` are its largest other files with their
 /// sizes in bytes.
 pub(super) fn what_to_delete(largest: &[(String, u64)]) -> String {
     let mut text =
-        "the gist holds too much, so GitHub shows the record's file cut; delete ".to_owned();
+        "the gist is too large, so GitHub truncates the record's file; delete ".to_owned();
     if largest.is_empty() {
         text += "what the gist does not need";
     }

@@ -144,7 +144,7 @@ impl GistProtocol {
         self.file().filter(|_| self.unnamed)
     }
 
-    /// Returns what to delete, if the gist holds too much for the record to be shown with it.
+    /// Returns advice on what to delete, if the gist is so large that GitHub truncates the record.
     #[must_use]
     pub fn too_much(&self) -> Option<&str> {
         self.reader.too_much()
@@ -295,7 +295,7 @@ impl GistProtocol {
                 record_lost,
                 self.reader.newest().map(|(_, since)| since),
             ),
-            None => Err(unavailable("nothing is known of the gist yet")),
+            None => Err(unavailable("the gist has not been read yet")),
         };
         if observed.is_ok() {
             self.reader.record_lost = false;
@@ -318,7 +318,7 @@ impl GistProtocol {
         let Some(effective) = self.reader.effective() else {
             // Also if a read found the known history replaced and had no time to read the new one.
             return wrote(Err(LockError::Unfinished(
-                "nothing is known of the gist: read it first".to_owned(),
+                "the gist has not been read yet; read it first".to_owned(),
             )));
         };
         if let Err(error) = ObservedBuilder::check_protocol(effective) {
@@ -326,7 +326,7 @@ impl GistProtocol {
         }
         if record.leader_transitions > HIGHEST_TOKEN {
             return wrote(Err(LockError::Refused(format!(
-                "no token is left above {HIGHEST_TOKEN}: use another file or gist"
+                "no fencing token is left above {HIGHEST_TOKEN}; use another file or gist"
             ))));
         }
         let origin = Origin {

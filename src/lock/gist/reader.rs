@@ -86,7 +86,7 @@ pub(super) struct Reader {
     /// Whether only the leader's reserve of requests is left.
     pub(super) only_reserve: bool,
     pages: Pages,
-    /// What to delete, if the gist holds too much for the record to be shown with it.
+    /// Advice on what to delete, if the gist is so large that GitHub truncates the record.
     too_much: Option<Arc<str>>,
     /// Whether the base was lost and the elector does not know it yet.
     pub(super) record_lost: bool,
@@ -131,7 +131,7 @@ impl Reader {
         self.newest
     }
 
-    /// Returns what to delete, if the gist holds too much for the record to be shown with it.
+    /// Returns advice on what to delete, if the gist is so large that GitHub truncates the record.
     pub(super) fn too_much(&self) -> Option<&str> {
         self.too_much.as_deref()
     }
@@ -317,7 +317,7 @@ impl Reader {
         if self.commits.len() > MOST_COMMITS {
             self.forget();
             return Err(unavailable(format!(
-                "the gist's history has more than {MOST_COMMITS} revisions: use a new gist"
+                "the gist's history has more than {MOST_COMMITS} revisions; use a new gist"
             )));
         }
         Ok(())
@@ -441,7 +441,7 @@ impl Reader {
     pub(super) fn unfinished(&self) -> LockError {
         let read = self.contents.len();
         LockError::Unfinished(format!(
-            "the gist's history is long, {read} revisions read so far; reading continues"
+            "scanning the gist's history, {read} revisions read so far"
         ))
     }
 
@@ -456,8 +456,8 @@ impl Reader {
         let read = self.contents.len();
         if self.only_reserve && !cursor.write && cursor.reads >= READS_WHEN_LOW {
             return Err(unavailable(format!(
-                "only the leader's reserve of requests is left: the scan of the gist's history continues \
-                 later, {read} revisions read so far"
+                "only the leader's reserve of requests is left; the scan of the gist's history continues \
+                 later, after {read} revisions"
             )));
         }
         if cursor.reads == READS_PER_CALL {
@@ -481,7 +481,7 @@ impl Reader {
         let at = self
             .commits
             .get(index)
-            .ok_or_else(|| unavailable("nothing is known of the gist's history"))?
+            .ok_or_else(|| unavailable("the gist's history has not been read yet"))?
             .revision;
         if index > 0 {
             self.commits.drain(..index);

@@ -24,7 +24,7 @@ impl Remarks {
 fn found(protocol: &GistProtocol) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     if let Some(what_to_delete) = protocol.too_much() {
-        let text = format!("{what_to_delete}; until then each new revision costs another request");
+        let text = format!("{what_to_delete}, because each new revision costs another request");
         found.push(("gist_too_large", text));
     }
     if let Some(file) = protocol.unnamed_file() {
@@ -32,8 +32,8 @@ fn found(protocol: &GistProtocol) -> Vec<(&'static str, String)> {
         found.push((
             "file_not_named",
             format!(
-                "GIST_FILE is not set, and the gist has other files by now: set GIST_FILE={file}, or no \
-                 candidate can start"
+                "GIST_FILE: not set, but the gist now has several files, so no candidate can start; set \
+                 GIST_FILE={file}"
             ),
         ));
     }
@@ -46,7 +46,7 @@ fn found(protocol: &GistProtocol) -> Vec<(&'static str, String)> {
 /// Returns the warning about a record of an older protocol.
 pub(super) fn older_protocol(older: u64) -> String {
     format!(
-        "the record follows protocol {older}, and this elector protocol {PROTOCOL}: use one version for \
-         all candidates"
+        "the record follows protocol {older}, and this elector protocol {PROTOCOL}; use the same version \
+         for all candidates"
     )
 }

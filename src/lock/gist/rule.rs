@@ -137,7 +137,7 @@ pub struct Known<'a> {
     pub contents: &'a RevisionContents,
 }
 
-/// What must be read before the effective revision is known.
+/// Part of the history that must be read before the effective revision is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// Content of this revision.
@@ -152,7 +152,7 @@ pub enum Missing {
 /// call: a long history is not scanned again from its newest revision each time one more content is known.
 ///
 /// # Errors
-/// What must be read first.
+/// Returns what must be read first.
 pub fn resolve(
     known: Known<'_>,
     base: Option<&Base>,
@@ -176,7 +176,7 @@ pub fn resolve(
 /// Like [`resolve`], but does not scan below a foreign write for the leases that it may have overwritten.
 ///
 /// # Errors
-/// What must be read first.
+/// Returns what must be read first.
 pub fn resolve_unsettled(
     known: Known<'_>,
     base: Option<&Base>,

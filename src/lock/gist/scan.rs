@@ -1,4 +1,4 @@
-//! History scan of a gist: who led when. Pure: requests out, answers in.
+//! History scan of a gist for its terms. Pure: requests out, answers in.
 //!
 //! The list of revisions tells when each was written; what it holds must be read one by one. A day of
 //! renewals makes 10,000 revisions and a handful of terms, so the scan searches for the borders between
@@ -138,7 +138,7 @@ impl HistoryScan {
         match (asked, answer.reply) {
             (Asked::Gist, Ok(Reply::Gist(page))) => self.take_gist(page),
             (Asked::Gist, Err(LockError::Unavailable(_))) if !self.shows_part => {
-                // The history may be too long to be shown at once.
+                // The history may be too long for one answer.
                 self.shows_part = true;
                 Ok(())
             }
@@ -150,7 +150,7 @@ impl HistoryScan {
             }
             (_, Err(error)) => Err(error),
             (_, Ok(_)) => Err(LockError::Unavailable(
-                "the gist service sent another answer than was asked for".into(),
+                "the gist service answered another request than was sent".into(),
             )),
         }
     }

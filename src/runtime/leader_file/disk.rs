@@ -217,10 +217,10 @@ fn log_remains(identity: &str, left: &Content) {
     if holder != identity && left.valid_until > BootClock::now().since_boot().as_secs_f64() {
         log::warn!(
             event = "leader_file_removed", holder;
-            "removed the valid leader file of another candidate, each elector needs its own LEADER_FILE"
+            "removed valid leader file of another candidate; give each elector its own LEADER_FILE"
         );
     } else {
-        log::info!(event = "leader_file_removed"; "removed the leader file of an earlier process");
+        log::info!(event = "leader_file_removed"; "removed leader file of an earlier process");
     }
 }
 
@@ -238,8 +238,8 @@ fn warn_of_other_uptime() {
         && shown.abs_diff(now) > CLOCK_SLACK
     {
         log::warn!(
-            uptime = brief(shown), boottime = brief(now);
-            "/proc/uptime is not CLOCK_BOOTTIME here, compare validUntil in the leader file only with CLOCK_BOOTTIME"
+            event = "uptime_differs", uptime = brief(shown), boottime = brief(now);
+            "/proc/uptime differs from CLOCK_BOOTTIME; compare the leader file's validUntil with CLOCK_BOOTTIME only"
         );
     }
 }

@@ -17,7 +17,7 @@ use crate::system::clock::BootClock;
 /// Returns the reason if the candidate does not lead, or if the file does not tell.
 pub fn check_leading(path: &Path) -> Result<(), String> {
     let text = read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "does not exist, the candidate does not lead".to_owned(),
+        io::ErrorKind::NotFound => "does not exist, so the candidate does not lead".to_owned(),
         _ => format!("cannot be read ({error}); give the path in LEADER_FILE of the elector"),
     });
     text.and_then(|text| check(&text))
@@ -51,7 +51,7 @@ fn check(text: &[u8]) -> Result<(), String> {
     match content.boot_id {
         None => return Err("bootId is missing; give the elector a /proc".to_owned()),
         Some(id) if id != boot => {
-            return Err("from another boot, the candidate does not lead".to_owned());
+            return Err("from another boot, so the candidate does not lead".to_owned());
         }
         Some(_) => {}
     }
@@ -60,7 +60,7 @@ fn check(text: &[u8]) -> Result<(), String> {
     match expired_for < 0.0 {
         true => Ok(()),
         false => Err(format!(
-            "expired {expired_for:.1}s ago, the candidate does not lead"
+            "expired {expired_for:.1}s ago, so the candidate does not lead"
         )),
     }
 }

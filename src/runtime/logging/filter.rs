@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str) -> (Filter, Option<String>) {
 }
 
 fn warning(problem: &str) -> String {
-    format!("RUST_LOG: {problem}, logging info; write it like warn or info,ureq=debug")
+    format!("RUST_LOG: {problem}, so info is logged; write it like warn or info,ureq=debug")
 }
 
 /// Splits a filter into targets and levels. A level without a target counts for every target, as an

@@ -18,23 +18,23 @@ impl ReportLog {
                 let signal = Signal::try_from(number).map_or("a signal", Signal::as_str);
                 log::warn!(
                     event = "program_suspended", signal;
-                    "wrapped program was stopped by {signal} and does nothing: {}", advice(number)
+                    "wrapped program was suspended; {}", advice(number)
                 );
             }
             FromGuard::Continued => {
-                log::info!(event = "program_continued"; "wrapped program continues");
+                log::info!(event = "program_continued"; "wrapped program continued");
             }
             FromGuard::LeftBehind { pid, name, count } => {
                 self.left_behind = count;
                 log::warn!(
                     event = "left_behind", pid, name:%, count;
-                    "wrapped program exited and left a process behind, which is killed: keep the program in the foreground"
+                    "killing processes that the wrapped program left behind; keep the program in the foreground"
                 );
             }
             FromGuard::WorkloadStopped(_) if self.left_behind > 0 => {
                 log::info!(
                     event = "left_behind_killed", count = self.left_behind;
-                    "processes that the wrapped program left behind were killed"
+                    "killed processes that the wrapped program left behind"
                 );
             }
             _ => {}
@@ -42,16 +42,15 @@ impl ReportLog {
     }
 }
 
-/// Explains a signal that suspends a program, and what to do.
+/// Returns what to do about a program that this signal suspended.
 fn advice(signal: i32) -> &'static str {
     match Signal::try_from(signal) {
         Ok(Signal::SIGTTIN) => {
-            "it read from the terminal, which belongs to the elector; give it a file or a pipe to read"
+            "let it read a file or a pipe, because the terminal belongs to the elector"
         }
         Ok(Signal::SIGTTOU) => {
-            "it wrote to the terminal or changed it, but the terminal belongs to the elector; redirect its \
-             output, or run `stty -tostop`"
+            "redirect its output or run `stty -tostop`, because the terminal belongs to the elector"
         }
-        _ => "continue it with SIGCONT to the elector",
+        _ => "send SIGCONT to the elector to continue it",
     }
 }

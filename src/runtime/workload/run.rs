@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
                 };
             }
             if let Err(error) = self.timer.set(self.supervisor.poll_timeout()) {
-                log::error!(error:% = error; "timer of the supervisor cannot be set");
+                log::error!(error:% = error; "cannot set timer of the supervisor");
             }
             // This run holds senders, so that the queue stays open.
             if let Ok(event) = events.recv() {
@@ -181,13 +181,13 @@ impl<'a> Run<'a> {
                 SupervisorAction::SpawnGuard => {}
                 SupervisorAction::SendToGuard(message) => {
                     if let Err(error) = self.control.send(message) {
-                        log::debug!(error:% = error, message:? = message; "message to the guard lost");
+                        log::debug!(error:% = error, message:? = message; "lost message to the guard");
                     }
                 }
                 SupervisorAction::KillGuard => {
                     log::warn!(
                         event = "guard_overdue";
-                        "guard has not reported the end of its workload in time: killing both"
+                        "killing overdue guard and its workload"
                     );
                     if !self.shared.kill_guard() {
                         self.supervisor.handle_guard_exited();
@@ -208,7 +208,7 @@ fn forward_reports(run: u64, mut reports: PipeReader, sender: SyncSender<Event>)
         .name("guard".into())
         .spawn(move || {
             if let Err(error) = read_reports(run, &mut reports, &sender) {
-                log::error!("{error}");
+                log::error!(event = "guard_failed", error:%; "cannot read reports of the guard");
             }
             let _ = sender.send(Event::ReportsEnded(run));
         })
@@ -249,7 +249,7 @@ fn kill_all_descendants() -> bool {
     }
     log::error!(
         event = "workload_stuck", problem;
-        "workload cannot be killed, not waiting for it any longer: end it yourself"
+        "cannot kill workload, no longer waiting for it; kill it by hand"
     );
     false
 }

@@ -28,9 +28,9 @@ const STATUS_SIGNAL: i32 = 0x7f;
 /// A child that has exited and was reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExitedChild {
-    /// Its process id, which the kernel may assign again.
+    /// Process id, which the kernel may assign again.
     pub pid: i32,
-    /// Its exit code, or 128+n if signal n killed it.
+    /// Exit code, or 128+n if signal n killed it.
     pub code: i32,
 }
 
@@ -119,9 +119,9 @@ pub fn reap_exited_after(mut before_reap: impl FnMut(ExitedChild)) -> io::Result
 /// Whether a child is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildState {
-    /// This signal suspended it.
+    /// Suspended by this signal.
     Suspended(i32),
-    /// It continues.
+    /// Continued.
     Continued,
 }
 

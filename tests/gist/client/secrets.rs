@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::{Mutex, Once};
 
+use log::kv::{Error, Key, Value, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use super::*;
@@ -17,11 +18,22 @@ impl Log for Capture {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let mut lines = LINES.lock().unwrap();
-        writeln!(lines, "{} {}", record.target(), record.args()).unwrap();
+        let mut line = Line(format!("{} {}", record.target(), record.args()));
+        record.key_values().visit(&mut line).unwrap();
+        writeln!(LINES.lock().unwrap(), "{}", line.0).unwrap();
     }
 
     fn flush(&self) {}
+}
+
+/// A line under construction, to which fields are added.
+struct Line(String);
+
+impl<'kvs> VisitSource<'kvs> for Line {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        write!(self.0, " {key}={value}").unwrap();
+        Ok(())
+    }
 }
 
 /// Records everything that is logged from now on, at every level.

@@ -94,7 +94,7 @@ fn update_before_read_sends_nothing() {
     let Err(LockError::Unfinished(why)) = result else {
         panic!("{result:?}");
     };
-    assert_eq!(why, "nothing is known of the gist: read it first");
+    assert_eq!(why, "the gist has not been read yet; read it first");
     assert_eq!(requests, 0);
 }
 

@@ -20,7 +20,7 @@ fn scan_all(rig: &Rig, lock: &mut Lock) -> (Observed, u32) {
             Ok(observed) => return (observed, calls),
             Err(LockError::Unavailable(why)) if far.is_empty() && why.contains("renewals") => {}
             Err(LockError::Unfinished(why)) => {
-                assert!(why.contains("reading continues"), "{why}");
+                assert!(why.contains("revisions read so far"), "{why}");
                 assert_ne!(why, far, "it does not come on");
                 far = why;
             }
@@ -110,7 +110,7 @@ fn checkpoint_on_top_ends_every_scan() {
     paste_many(&rig, 10_000);
     let mut lock = rig.lock("a");
     let (why, requests) = rig.counting(|| assert_unfinished(try_get(&mut lock)));
-    assert!(why.contains("reading continues"), "{why}");
+    assert!(why.contains("revisions read so far"), "{why}");
     assert!(requests <= READS + 1, "{requests}");
     let (_, requests) = rig.counting(|| lock.create(&record("baz", 1), PATIENCE));
     assert!(requests <= READS + 1, "{requests}");

@@ -1,4 +1,4 @@
-//! A gist that holds too much, so that GitHub shows the record cut although it is short.
+//! A gist that too large, so that GitHub shows the record cut although it is short.
 
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::{Content, LockError};
@@ -121,7 +121,7 @@ fn unreadable_record_prevents_any_write() {
         let Outcome::Got(Err(LockError::Refused(why))) = gist.get() else {
             panic!("it was accepted");
         };
-        assert!(why.contains("holds too much"), "{why}");
+        assert!(why.contains("too large"), "{why}");
         assert!(why.contains("delete big.bin (12000 kB)"), "{why}");
     }
     assert!(matches!(gist.update(), Outcome::Wrote(Err(_))));

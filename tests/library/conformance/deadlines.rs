@@ -169,7 +169,7 @@ fn running_workload_blocks_claim_and_release() {
     rig.ops.clear();
     rig.run_for(seconds(60));
     assert!(rig.ops.iter().all(|op| *op == "get"), "{:?}", rig.ops);
-    rig.elector.handle_workload_gone(rig.now);
+    rig.elector.handle_workload_stopped(rig.now);
     rig.run_for(seconds(1));
     assert_eq!(rig.started.len(), 2);
 }
@@ -184,7 +184,7 @@ fn graceful_stop_renews_then_releases() {
     assert_eq!(rig.ops, ["get", "create", "update", "update"]);
     assert_eq!(rig.stopped[0].1, StopReason::Cancelled);
     assert_eq!(rig.stopped[0].2, START + seconds(1) + config().stop_timeout);
-    rig.elector.handle_workload_gone(rig.now);
+    rig.elector.handle_workload_stopped(rig.now);
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.ops[4..], ["get", "update"]);
     assert_eq!(finish(&rig), Finish::Stopped);

@@ -62,7 +62,7 @@ fn stepping_down_renews_until_workload_stops() {
     rig.run_for(seconds(3));
     assert_eq!(rig.ops, ["get", "create", "update", "update"]);
     assert_eq!(rig.stopped[0].2, START + seconds(1) + config().stop_timeout);
-    rig.elector.handle_workload_gone(rig.now);
+    rig.elector.handle_workload_stopped(rig.now);
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.store.borrow().record().holder_identity, "");
     assert_eq!(rig.elector.finished(), None);
@@ -129,7 +129,7 @@ fn stop_while_stepping_down_ends_election() {
     rig.run_for(seconds(1));
     rig.elector.handle_step_down(rig.now);
     rig.elector.handle_stop(rig.now, StopReason::Cancelled);
-    rig.elector.handle_workload_gone(rig.now);
+    rig.elector.handle_workload_stopped(rig.now);
     rig.run_for(Duration::ZERO);
     assert_eq!(finish(&rig), Finish::Stopped);
     assert_eq!(rig.store.borrow().record().holder_identity, "");
@@ -156,7 +156,7 @@ fn late_kill_leaves_time_to_reap() {
     let longest = config().stop_timeout + config().termination_grace;
     rig.run_for(longest + config().margin() - millis(1));
     assert_eq!(rig.elector.finished(), None);
-    rig.elector.handle_workload_gone(rig.now);
+    rig.elector.handle_workload_stopped(rig.now);
     rig.run_for(Duration::ZERO);
     assert_eq!(finish(&rig), Finish::Stopped);
     assert_eq!(rig.store.borrow().record().holder_identity, "");
@@ -174,7 +174,7 @@ fn resumed_elector_hears_of_workload_first() {
         rig.now = rig.now + seconds(stood_still);
         rig.elector.handle_timeout(rig.now);
         assert_eq!(rig.elector.finished(), None);
-        rig.elector.handle_workload_gone(rig.now);
+        rig.elector.handle_workload_stopped(rig.now);
         rig.run_to(|rig| rig.elector.finished().is_some());
         assert_ne!(finish(&rig), Finish::WorkloadStuck);
     }

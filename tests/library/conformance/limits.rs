@@ -68,7 +68,7 @@ fn rate_limited_leader_skips_release() {
             rig.elector.handle_stop(rig.now, StopReason::Cancelled);
         }
         rig.run_for(seconds(2));
-        rig.elector.handle_workload_gone(rig.now);
+        rig.elector.handle_workload_stopped(rig.now);
         rig.run_for(Duration::ZERO);
         let expected = match exit_on_lost_lease {
             true => Finish::LostLease,

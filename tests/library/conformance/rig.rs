@@ -291,7 +291,7 @@ impl Rig {
                 Action::StopLeading { reason, kill_at } => {
                     self.stopped.push((self.now, reason, kill_at));
                     if self.obedient {
-                        self.elector.handle_workload_gone(self.now);
+                        self.elector.handle_workload_stopped(self.now);
                     }
                 }
                 Action::NewLeader(leader) => self.leaders.push(leader),

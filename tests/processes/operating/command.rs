@@ -226,7 +226,7 @@ fn help_is_shown_on_request() {
 fn missing_settings_are_listed_together() {
     for args in [&["status"][..], &["doctor"], &["depose", "--yes"]] {
         let said = Run::new(args).with("LEADER_NAME", "x").ran().failed(2);
-        for part in ["GIST_ID is not set", "GITHUB_API_TOKEN"] {
+        for part in ["GIST_ID: not set", "GITHUB_API_TOKEN"] {
             assert!(said.contains(part), "{args:?}: {part} in {said}");
         }
     }

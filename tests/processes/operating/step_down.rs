@@ -62,7 +62,7 @@ fn request_bypasses_proxies() {
         .with("ALL_PROXY", &proxy)
         .ran()
         .well();
-    assert!(said.starts_with("It steps down"), "{said}");
+    assert!(said.starts_with("The elector is stepping down"), "{said}");
     let asked = endpoint.asked();
     assert!(asked.starts_with("POST /step-down HTTP/1."), "{asked}");
     assert!(

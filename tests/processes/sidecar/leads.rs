@@ -82,7 +82,7 @@ fn wrong_usage_exits_2() {
     for (args, part) in [
         (&["leads"][..], "set LEADER_FILE"),
         (&["leads", "--file", ""], "give --file F"),
-        (&["leads", "--file"], "--file needs a value"),
+        (&["leads", "--file"], "--file: no value"),
         (&["leads", "/run/leader"], "`/run/leader`"),
         (&["leads", "--fiel", "x"], "did you mean `--file`?"),
     ] {

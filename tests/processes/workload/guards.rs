@@ -54,7 +54,7 @@ fn killed_guard_ends_program_releases_lease() {
     scene.await_noted("began");
     send(guard_of(elector.pid()), Signal::SIGKILL);
     assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
-    assert!(elector.has_text("guard lost"), "{}", elector.text());
+    assert!(elector.has_logged("guard_lost"), "{}", elector.text());
     assert!(scene.journal().iter().all(|entry| !is_running(entry.pid)));
     assert_eq!(scene.holder(), "");
 }

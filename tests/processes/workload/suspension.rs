@@ -13,7 +13,6 @@ fn await_suspended(elector: &Elector, signal: &str) -> LogLine {
     elector.await_logged("program_suspended");
     let line = elector.last_logged("program_suspended");
     assert_eq!((line.level(), line.text("signal")), ("warn", signal));
-    assert!(line.message().contains(signal), "{}", line.message());
     line
 }
 

@@ -91,7 +91,7 @@ impl Output {
         for line in self.lines() {
             assert!(!line.contains(SECRET), "the access token is shown: {line}");
             assert!(
-                !line.contains("panicked") && !line.contains("is a bug in elector"),
+                !line.contains("panicked") && !line.contains("bug of elector"),
                 "{line}"
             );
         }

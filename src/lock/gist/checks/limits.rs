@@ -97,7 +97,7 @@ pub(super) fn remaining(rate: Option<&RateLimit>, now: Option<i64>) -> Finding {
         return Finding::fail(
             "limit",
             format!(
-                "{text}: no candidate can renew or acquire before; use longer periods or fewer \
+                "{text}, and no candidate can renew or acquire before; use longer periods or fewer \
                  programs"
             ),
         );
@@ -105,7 +105,7 @@ pub(super) fn remaining(rate: Option<&RateLimit>, now: Option<i64>) -> Finding {
     if (rate.remaining as f64) < rate.limit as f64 * (1.0 - USABLE) {
         return Finding::warn(
             "limit",
-            format!("{text}: use longer periods, or one user per lock"),
+            format!("{text}; use longer periods, or one user per lock"),
         );
     }
     Finding::ok("limit", text)

@@ -1,4 +1,4 @@
-//! What the newest revisions alone show, for commands that need not scan the history.
+//! Facts that the newest revisions alone show, for commands that need not scan the history.
 
 use std::sync::Arc;
 

@@ -132,13 +132,13 @@ pub fn check_api_url(url: &str, allow_insecure: bool) -> Result<ApiUrl, String> 
     let url = url.trim();
     if url.contains('@') {
         return Err(
-            "it contains a user name or password; set the access token in GITHUB_API_TOKEN instead"
+            "contains a user name or password; set the access token in GITHUB_API_TOKEN instead"
                 .into(),
         );
     }
     if url.len() > LONGEST_URL || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!(
-            "it is longer than {LONGEST_URL} characters or contains characters that no URL has; set the API's address"
+            "longer than {LONGEST_URL} characters, or contains characters that no URL has; set the API's address"
         ));
     }
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -164,7 +164,7 @@ pub fn check_api_url(url: &str, allow_insecure: bool) -> Result<ApiUrl, String> 
     };
     if WEB_SITES.contains(&parsed.host()) {
         return Err(format!(
-            "`{url}` is the web site; the API is at https://api.github.com"
+            "`{url}` is the web site; set https://api.github.com"
         ));
     }
     if scheme == "http" && !allow_insecure && !is_loopback(parsed.host()) {
@@ -232,7 +232,8 @@ impl FromStr for GistId {
             return Ok(GistId(id.to_owned()));
         }
         Err(format!(
-            "it must be a gist's id, 1 to {LONGEST_GIST_ID} letters, digits, `-` or `_`: the last part of https://gist.github.com/USER/ID"
+            "not a gist's id; give the last part of https://gist.github.com/USER/ID, which has 1 to {LONGEST_GIST_ID} \
+             letters, digits, `-` or `_`"
         ))
     }
 }
@@ -259,11 +260,13 @@ fn id_in_url(rest: &str) -> &str {
 pub fn check_file_name(name: &str) -> Result<Arc<str>, String> {
     if name.is_empty() || name.len() > LONGEST_FILE_NAME {
         return Err(format!(
-            "it must be a file name of 1 to {LONGEST_FILE_NAME} bytes"
+            "not a file name of 1 to {LONGEST_FILE_NAME} bytes; give another one"
         ));
     }
     if name.contains(['/', '\\']) || name.contains(char::is_control) {
-        return Err("it must be a plain file name; a gist has no folders".into());
+        return Err(
+            "not a plain file name; give one without slashes, because a gist has no folders".into(),
+        );
     }
     Ok(name.into())
 }

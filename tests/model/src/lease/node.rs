@@ -225,7 +225,7 @@ impl Node {
     pub fn stop_workload(&mut self, tick: u32) {
         self.workload = None;
         let now = self.now(tick);
-        self.elector.handle_workload_gone(now);
+        self.elector.handle_workload_stopped(now);
     }
 }
 

@@ -132,7 +132,7 @@ impl Run {
                     self.violate(format!("{requester} loses its lease: {reason}"));
                     self.neighbours[index]
                         .elector
-                        .handle_workload_gone(local_now);
+                        .handle_workload_stopped(local_now);
                 }
                 Action::Notice(_)
                 | Action::NewLeader(_)

@@ -231,7 +231,7 @@ impl Run {
         let candidate = &mut self.nodes[node];
         let killed = candidate.leading.take().is_some_and(|last| last.killed);
         candidate.elector.handle_timeout(local_now);
-        candidate.elector.handle_workload_gone(local_now);
+        candidate.elector.handle_workload_stopped(local_now);
         if killed {
             return self.exit(node, self.nodes[node].generation);
         }
