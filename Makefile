@@ -218,12 +218,17 @@ bench-long: bench-programs ## the same with more repetitions, for tighter result
 	$(BENCH) all --long --image $(IMAGE)
 
 .PHONY: bench-docs
-bench-docs: ## put the tables of the last run into README.md and docs/performance.md
+bench-docs: ## put the tables of the last run into docs/performance.md
 	$(CARGO) run --locked --quiet --package bench --profile simulation -- report --docs
 
 .PHONY: model
 model: need-cargo need-cc ## explore every state of the models, also the large ones (minutes)
 	$(CARGO) run --locked --package model --profile simulation --bin explore
+
+# With SEEDS=N, a quick trial: N drawn runs and only the small models.
+.PHONY: docs-figures
+docs-figures: need-cargo need-cc ## put the tests' figures into docs/testing.md (half an hour): SEEDS=200 to try
+	tests/figures.sh $(if $(filter file,$(origin SEEDS)),,$(SEEDS) small)
 
 # Runs the checks that `make test` applies to the corpus on inputs from a fuzzer. Failures go to
 # fuzz/artifacts, interesting inputs to fuzz/target. Without a sanitizer it needs no nightly compiler, and

@@ -31,7 +31,7 @@ Options:
   --elector PATH       default target/static/elector, else target/release/elector
   --client-go PATH     default target/bench/client-go, skipped if missing
   --image NAME         the image whose size is reported, if an engine has it
-  --docs               put the tables into README.md and docs/performance.md
+  --docs               put the tables into docs/performance.md
   --help               this text
 
 What is measured alone is printed, and not written to bench/results.

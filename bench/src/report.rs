@@ -1,5 +1,5 @@
-//! Output of a run: `bench.json` with every value, `bench.md` to read, plots, and the tables in the
-//! README and in docs/performance.md.
+//! Output of a run: `bench.json` with every value, `bench.md` to read, plots, and the tables in
+//! docs/performance.md.
 //!
 //! Each file is written under another name and then renamed, so that no reader sees half of it.
 
@@ -17,10 +17,11 @@ use crate::table;
 /// Paths from the root of the repository.
 pub const FOLDER: &str = "bench/results";
 
-const README: &str = "README.md";
 const PAGE: &str = "docs/performance.md";
-const BEGIN: &str = "<!-- bench:begin -->";
-const END: &str = "<!-- bench:end -->";
+const END: &str = "<!-- end -->";
+
+/// Name of the place of the comparison in docs/performance.md.
+const COMPARISON: &str = "comparison";
 
 /// Tables of figures that a section shows, because a row for each would be too many.
 const IN_SECTIONS: [&str; 4] = ["requests", "takeovers", "stagger", "plan"];
@@ -117,29 +118,36 @@ pub fn read() -> Result<Results, String> {
     })
 }
 
-/// Puts the short table into the README, between its marks, and every section that has a place in
-/// docs/performance.md there:
+/// Puts the comparison, and every section that has a place there, into docs/performance.md:
 ///
 /// ```text
-/// <!-- table: hours -->
+/// <!-- table: plan -->
 /// ...                      all between is replaced
 /// <!-- end -->
 /// ```
 ///
 /// # Errors
-/// Returns an error if the README has no such marks, or a file cannot be written.
+/// Returns an error if the page has no place for the comparison, or cannot be read or written.
 pub fn put_into_docs(results: &Results) -> Result<(), String> {
-    let text = fs::read_to_string(README).map_err(|e| format!("{README}: {e}"))?;
-    let new = between_marks(&text, BEGIN, END, &short(results)).ok_or_else(|| {
-        format!("{README} has no lines {BEGIN} and {END} to put the table between")
-    })?;
-    put(Path::new(README), &new)?;
-    let mut text = fs::read_to_string(PAGE).map_err(|e| format!("{PAGE}: {e}"))?;
+    let text = fs::read_to_string(PAGE).map_err(|e| format!("{PAGE}: {e}"))?;
+    put(Path::new(PAGE), &with_tables(&text, results)?)
+}
+
+/// Returns the page's text with the tables of these results.
+fn with_tables(text: &str, results: &Results) -> Result<String, String> {
+    let begin = begin(COMPARISON);
+    let mut text = between_marks(text, &begin, &comparison(results))
+        .ok_or_else(|| format!("{PAGE} has no lines {begin} and {END} to put the table between"))?;
     for section in &results.sections {
-        let begin = format!("<!-- table: {} -->", section.place);
-        text = between_marks(&text, &begin, "<!-- end -->", &section.text).unwrap_or(text);
+        let begin = self::begin(&section.place);
+        text = between_marks(&text, &begin, &section.text).unwrap_or(text);
     }
-    put(Path::new(PAGE), &text)
+    Ok(text)
+}
+
+/// Returns the line that begins the place with this name.
+fn begin(place: &str) -> String {
+    format!("<!-- table: {place} -->")
 }
 
 fn put(path: &Path, text: &str) -> Result<(), String> {
@@ -151,9 +159,9 @@ fn put(path: &Path, text: &str) -> Result<(), String> {
     fs::rename(&new, path).map_err(failed)
 }
 
-fn between_marks(text: &str, from: &str, to: &str, inner: &str) -> Option<String> {
-    let begin = text.find(from)? + from.len();
-    let end = begin + text[begin..].find(to)?;
+fn between_marks(text: &str, begin: &str, inner: &str) -> Option<String> {
+    let begin = text.find(begin)? + begin.len();
+    let end = begin + text[begin..].find(END)?;
     Some(format!("{}\n{inner}{}", &text[..begin], &text[end..]))
 }
 
@@ -207,9 +215,9 @@ pub fn markdown(results: &Results) -> String {
     out
 }
 
-/// Returns the table that the README shows.
+/// Returns the comparison that docs/performance.md shows.
 #[must_use]
-pub fn short(results: &Results) -> String {
+pub fn comparison(results: &Results) -> String {
     let day = results.date.split(' ').next().unwrap_or_default();
     let versions = results
         .versions
@@ -219,9 +227,8 @@ pub fn short(results: &Results) -> String {
             false => format!("{who}: {version}"),
         });
     format!(
-        "\n{}\nMedians, in brackets the worst. Measured {day} on {}; {}. The gist service answers reads after \
-         150 ms and writes after 500 ms, which is assumed of GitHub. All of it, with spread and more \
-         conditions, is in [bench/results](bench/results/bench.md).\n\n",
+        "{}\nMedians, with the worst in parentheses. Measured {day} on {}; {}. The gist service answers reads\n\
+         after 150 ms and writes after 500 ms, which is assumed of GitHub.\n",
         table::short(&results.figures),
         machine(&results.machine),
         versions.collect::<Vec<_>>().join("; "),
@@ -337,12 +344,17 @@ mod tests {
 
     #[test]
     fn only_text_between_marks_changes() {
-        let text = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        let put = |text: &str, inner| between_marks(text, BEGIN, END, inner);
-        let new = put(&text, "new\n").unwrap();
-        assert_eq!(new, format!("before\n{BEGIN}\nnew\n{END}\nafter\n"));
-        assert_eq!(put(&new, "new\n").unwrap(), new);
-        assert_eq!(put("none", "new"), None);
-        assert_eq!(put(&format!("{END}{BEGIN}"), "new"), None);
+        let page = |comparison: &str, some: &str| {
+            format!(
+                "before\n<!-- table: comparison -->\n{comparison}<!-- end -->\nbetween\n\
+                 <!-- table: some -->\n{some}<!-- end -->\nafter\n"
+            )
+        };
+        let results = results();
+        let new = with_tables(&page("old\n", "old\n"), &results).unwrap();
+        assert_eq!(new, page(&comparison(&results), "of it\n"));
+        assert_eq!(with_tables(&new, &results).unwrap(), new);
+        assert!(with_tables("none", &results).is_err());
+        assert!(with_tables("<!-- end --><!-- table: comparison -->", &results).is_err());
     }
 }

@@ -152,14 +152,14 @@ fn span(count: usize, from: f64, to: f64) -> String {
     }
 }
 
-/// A row of the README's table.
+/// A row of the comparison in docs/performance.md.
 struct Pick {
     table: &'static str,
     /// Beginning of the quantity's name.
     what: &'static str,
     /// Part of the conditions.
     conditions: &'static str,
-    /// Name in the README.
+    /// Name in that table.
     label: &'static str,
 }
 
@@ -194,7 +194,7 @@ impl Pick {
 }
 
 /// Users meet the latency of GitHub.
-const PICKS: [Pick; 14] = [
+const PICKS: [Pick; 11] = [
     Pick::of(
         "takeover",
         "takeover after SIGKILL",
@@ -232,18 +232,6 @@ const PICKS: [Pick; 14] = [
         "part of that time with a leader",
     ),
     Pick::of(
-        "overlap",
-        "two leaders, longest",
-        "0 to 20 s",
-        "two leaders, answers delayed by 0 to 20 s",
-    ),
-    Pick::of(
-        "overlap",
-        "time with a leader",
-        "0 to 20 s",
-        "part of that time with a leader",
-    ),
-    Pick::of(
         "footprint",
         "resident memory, leader",
         "TLS",
@@ -268,10 +256,9 @@ const PICKS: [Pick; 14] = [
         "from the start to the first request",
     ),
     Pick::of("footprint", "program", "", "size of the program"),
-    Pick::of("footprint", "image", "", "size of the image"),
 ];
 
-/// Returns the most important figures, contenders side by side: medians, and the worst in brackets.
+/// Returns the most important figures, contenders side by side: medians, and the worst in parentheses.
 #[must_use]
 pub fn short(figures: &[Figure]) -> String {
     let mut contenders: Vec<&str> = Vec::new();
