@@ -227,8 +227,8 @@ pub fn comparison(results: &Results) -> String {
             false => format!("{who}: {version}"),
         });
     format!(
-        "{}\nMedians, with the worst in parentheses. Measured {day} on {}; {}. The gist service answers reads\n\
-         after 150 ms and writes after 500 ms, which is assumed of GitHub.\n",
+        "{}\nMedians, with the worst in parentheses. Reads take 150 ms and writes 500 ms (assumed of GitHub).\n\
+         Measured {day} on {}:\n{}.\n",
         table::short(&results.figures),
         machine(&results.machine),
         versions.collect::<Vec<_>>().join("; "),

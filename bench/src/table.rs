@@ -272,15 +272,15 @@ pub fn short(figures: &[Figure]) -> String {
             contenders.push(&figure.contender);
         }
     }
-    let mut out = format!("| | {} | aim |\n", contenders.join(" | "));
-    out += &format!("|---|{}---|\n", "---:|".repeat(contenders.len()));
+    let mut out = format!("| | {} |\n", contenders.join(" | "));
+    out += &format!("|---|{}\n", "---:|".repeat(contenders.len()));
     for (pick, found) in picked {
         let cells = contenders.iter().map(|contender| {
             let matching = found.iter().find(|figure| figure.contender == *contender);
             matching.map_or(String::new(), |figure| cell(figure))
         });
         let cells = cells.collect::<Vec<_>>().join(" | ");
-        let _ = writeln!(out, "| {} | {cells} | {} |", pick.label, pick_aims(&found));
+        let _ = writeln!(out, "| {} | {cells} |", pick.label);
     }
     out
 }
@@ -292,14 +292,6 @@ fn cell(figure: &Figure) -> String {
         1 => format!("{} {unit}", number(spread.median)),
         _ => format!("{} {unit} ({})", number(spread.median), number(spread.most)),
     }
-}
-
-fn pick_aims(found: &[&Figure]) -> String {
-    let who = found.iter().find(|figure| figure.aim.is_some());
-    let row = found
-        .iter()
-        .filter(|figure| who.is_some_and(|who| who.contender == figure.contender));
-    aims(&row.copied().collect::<Vec<_>>())
 }
 
 /// Formats three significant digits, with thousands separators.
@@ -383,8 +375,8 @@ mod tests {
             shown.conditions = "reads 150 ms".to_owned();
         }
         let text = short(&all);
-        assert!(text.starts_with("| | elector | client-go | aim |\n|---|---:|---:|---|\n"));
-        let row = "over the end of the lease | 4 s (5) | 9 s | median < 3.60 |\n";
+        assert!(text.starts_with("| | elector | client-go |\n|---|---:|---:|\n"));
+        let row = "over the end of the lease | 4 s (5) | 9 s |\n";
         assert!(text.ends_with(row), "{text}");
     }
 

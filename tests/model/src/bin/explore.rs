@@ -1,15 +1,18 @@
-//! Explores every scenario completely, the small ones of the tests and the large ones, and prints
-//! the number of states. `make model` runs it.
+//! Explores scenarios completely, and prints the number of states. `make model` runs it.
+//!
+//! `explore [small|all]`: the small scenarios of the tests, or by default the large ones too.
 
 use model::explore::explore_scenario;
 use model::lease::{self, LeaseModel};
 use model::lock::{self, LockModel};
 
 fn main() {
-    let sizes = [
-        (lock::scenarios::small(), lease::scenarios::small()),
-        (lock::scenarios::large(), lease::scenarios::large()),
-    ];
+    let mut sizes = vec![(lock::scenarios::small(), lease::scenarios::small())];
+    match std::env::args().nth(1).as_deref() {
+        Some("small") => {}
+        None | Some("all") => sizes.push((lock::scenarios::large(), lease::scenarios::large())),
+        Some(other) => panic!("unknown size {other}; use small or all"),
+    }
     for (locks, leases) in sizes {
         for scenario in locks {
             explore_scenario(
