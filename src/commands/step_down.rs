@@ -41,8 +41,8 @@ fn run(_args: &Arguments) -> CommandResult {
     let (status, body) = ask(&addresses).map_err(CommandError::failed)?;
     meaning(status, &body).map_err(CommandError::failed)?;
     print(
-        "The elector is stepping down. It stops its workload, releases the lease, and does not \
-         acquire it for one lease.\n",
+        "The elector is stepping down. It stops its workload, releases the lease,\n\
+         and does not acquire it for one lease.\n",
     )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -457,7 +457,7 @@ impl Reader {
         if self.only_reserve && !cursor.write && cursor.reads >= READS_WHEN_LOW {
             return Err(unavailable(format!(
                 "only the leader's reserve of requests is left; the scan of the gist's history continues \
-                 later, after {read} revisions"
+                 later, {read} revisions read so far"
             )));
         }
         if cursor.reads == READS_PER_CALL {
