@@ -12,7 +12,7 @@
 ##   KIND_NODE_IMAGE    the image of the nodes [default: the one of your kind]
 ##   GITHUB_API_URL, GIST_FILE, LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD, POLL_PERIOD, CONFIRM_DELAY,
 ##   TAKEOVER_STAGGER, TERMINATION_GRACE, STOP_TIMEOUT, RUST_LOG
-##                      settings of the electors, as `elector help` explains them
+##                      settings of the electors, as `elector help settings` lists them
 ##
 ## hack/status.sh shows the status, hack/kill-leader.sh kills the leader, hack/down.sh removes everything.
 

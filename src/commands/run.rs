@@ -62,7 +62,7 @@ fn run(args: &Arguments) -> CommandResult {
     let log = log.map_err(CommandError::failed)?;
     let mut result = run_election(options, &settings, &log);
     if let Err(CommandError::Failed { code: FAILED, why }) = result {
-        log::error!("{why}");
+        log::error!(event = "failed"; "{why}");
         result = Ok(ExitCode::FAILURE);
     }
     // If nobody reads standard error, the last lines are lost rather than the end delayed.

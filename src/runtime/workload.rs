@@ -389,7 +389,7 @@ pub fn reap_children(workload: Option<Workload>) -> io::Result<()> {
             let reaped = match reap_exited_after(handle_exited) {
                 Ok(reaped) => reaped,
                 Err(error) => {
-                    return log::error!(error:% = error; "cannot reap exited children");
+                    return log::error!(event = "reaping_failed", error:% = error; "cannot reap exited children");
                 }
             };
             if reaped.remaining != Remaining::MaybeExited {

@@ -1,4 +1,4 @@
-//! The dependency rule of `src/`, checked by its `use` lines, and two rules for each file.
+//! The dependency rule of `src/`, checked by its `use` lines, and rules for each file.
 //!
 //! `clippy.toml` names the functions that pure code must not call.
 
@@ -140,4 +140,18 @@ fn files_are_short_and_documented() {
         assert!(lines <= 450, "{module}: {lines} lines of code");
         assert!(text.starts_with("//!"), "{module}: no `//!` at the top");
     }
+}
+
+/// Why: programs read the events of the log.
+#[test]
+fn every_log_event_is_documented() {
+    let usage = include_str!("../../docs/usage.md");
+    let mut missing = Vec::new();
+    for (file, text) in sources() {
+        let events = text.split("event = \"").skip(1);
+        let events = events.filter_map(|rest| rest.split('"').next());
+        let new = events.filter(|event| !usage.contains(&format!("`{event}`")));
+        missing.extend(new.map(|event| format!("{file}: {event}")));
+    }
+    assert!(missing.is_empty(), "missing in docs/usage.md: {missing:#?}");
 }

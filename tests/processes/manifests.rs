@@ -63,7 +63,7 @@ fn entries(path: &str) -> BTreeMap<String, String> {
 /// Returns the names of the settings, as the program lists them.
 fn settings() -> BTreeSet<String> {
     let help = Command::new(env!("CARGO_BIN_EXE_elector"))
-        .arg("--help")
+        .args(["help", "settings"])
         .output()
         .unwrap();
     let text = String::from_utf8(help.stdout).unwrap();
