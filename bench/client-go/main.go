@@ -23,15 +23,15 @@ func main() {
 	}
 	signalled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(signalled, stop) // a second signal kills
-	if err := stand(signalled, settings); err != nil {
+	if err := runForElection(signalled, settings); err != nil {
 		fmt.Fprintln(os.Stderr, "client-go-gist:", err)
 		os.Exit(1)
 	}
 	klog.Flush()
 }
 
-// stand runs for election, and again after each lost lease, until signalled.
-func stand(signalled context.Context, s *settings) error {
+// runForElection runs for election, and rejoins after each lost lease, until signalled.
+func runForElection(signalled context.Context, s *settings) error {
 	work := &workload{out: os.Stdout, beats: s.beats}
 	// ReleaseOnCancel releases the lease as soon as the election's context ends, whether or not the work has
 	// stopped. So a signal stops the work first, and the election after it.

@@ -251,7 +251,7 @@ fn paged_list_needs_few_texts() {
             found.texts,
             found.pages
         );
-        // With the usual number it fields how far it came.
+        // With the usual number of requests it reports how far it came.
         let found = scan_at_rest(&gist, REQUESTS, 30);
         assert!(!check(&gist, &found));
         let report = found.report;

@@ -220,13 +220,13 @@ fn client_agrees(url: &ApiUrl) {
 }
 
 fn ids_and_names_are_plain(text: &str) {
-    let foreign = |id: &str| {
+    let is_plain = |id: &str| {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         (1..=64).contains(&id.len()) && id.bytes().all(fits)
     };
     match text.parse::<GistId>() {
         Ok(id) => {
-            assert!(foreign(id.as_str()) && text.contains(id.as_str()), "{id:?}");
+            assert!(is_plain(id.as_str()) && text.contains(id.as_str()), "{id:?}");
             assert_eq!(id.as_str().parse(), Ok(id));
         }
         Err(error) => assert_safe_line(&error.to_string()),
@@ -236,7 +236,7 @@ fn ids_and_names_are_plain(text: &str) {
         Err(error) => assert_safe_line(&error.to_string()),
     }
     if let Ok(gist) = text.parse::<InitialGist>() {
-        assert!(foreign(&gist.id) && !gist.file.is_empty() && !gist.content.trim().is_empty());
+        assert!(is_plain(&gist.id) && !gist.file.is_empty() && !gist.content.trim().is_empty());
     }
     if let Err(what) = AccessToken::parse(text) {
         assert_safe_line(&what);

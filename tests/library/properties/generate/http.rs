@@ -28,7 +28,7 @@ fn request(rng: &mut Rng, bytes: &mut Vec<u8>, heard: &mut Vec<Value>) {
         ],
     );
     let end = "\r\n";
-    let x = one(rng, &["", "foreign", "a, b;c=\"d\"", "caf\u{e9}"]);
+    let x = one(rng, &["", "plain", "a, b;c=\"d\"", "caf\u{e9}"]);
     let body: Vec<u8> = (0..[0, 0, 1, 20, BODY_BYTES][rng.usize(..5)])
         .map(|_| rng.u8(..))
         .collect();

@@ -1,4 +1,4 @@
-//! Bodies in the shape of GitHub's answers, whole and corrupt.
+//! Bodies in the format of GitHub's answers, well-formed and corrupt.
 
 use std::io::{self, Cursor, Read};
 
