@@ -1,4 +1,4 @@
-//! How often each process of a workload gets SIGTERM, and when.
+//! Number and time of the SIGTERMs that each process of a workload gets.
 
 use std::fs;
 use std::time::Duration;

@@ -79,7 +79,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Why not SIGKILL: it would leave a workload to its guard.
+        // Not SIGKILL, because it would leave a workload to its guard.
         self.signal(Signal::SIGTERM);
         let deadline = Instant::now() + LEAVING;
         while self.is_running() && Instant::now() < deadline {

@@ -45,7 +45,7 @@ pub struct MeasuredRun {
     /// The service has GitHub's limits. A GitHub Enterprise server has none by default.
     pub limits: bool,
     pub lasts: Duration,
-    /// How leaders end, and the mean time that each leads before.
+    /// Kind of the leaders' ends, and the mean time that each leads before.
     pub ends: Option<(End, Duration)>,
     pub starts_within: Duration,
     /// Requests per hour of the account's other programs: reads that count, and writes.

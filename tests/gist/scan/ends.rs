@@ -1,4 +1,4 @@
-//! How terms end, and what lies between them.
+//! Ends of terms, and the gaps between them.
 
 use elector::lock::gist::scan::HistoryScan;
 use elector::lock::gist::wire::{Request, Text};

@@ -1,4 +1,4 @@
-//! When a candidate acquires the lease, and when it does not.
+//! Conditions under which a candidate acquires the lease.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How often each process of a workload gets SIGTERM, and when, in each way in which it is stopped.
+//! Number and time of the SIGTERMs that each process of a workload gets, in each way in which it is stopped.
 
 use std::time::Duration;
 

@@ -57,7 +57,7 @@ impl Share {
     }
 }
 
-/// How a term was ended.
+/// Kind of end of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Its process was killed.
@@ -70,14 +70,14 @@ pub enum End {
 #[derive(Clone, Copy, Debug)]
 pub struct Change {
     pub how: End,
-    /// When the leader was killed, or when its workload had stopped.
+    /// Time at which the leader was killed, or its workload had stopped.
     pub ended_at: Time,
     /// Earliest time at which the lease expired, if it was not released: the landing of its last
     /// write plus its duration.
     pub free_at: Option<Time>,
-    /// When the first claim was sent.
+    /// Time at which the first claim was sent.
     pub claimed_at: Option<Time>,
-    /// When the next leader started leading.
+    /// Time at which the next leader started leading.
     pub led_at: Option<Time>,
     /// Claims, and how many of them lost.
     pub claims: u32,
@@ -124,7 +124,7 @@ pub struct Ledger {
     under_way: u32,
     pub most_simultaneous: u32,
     pub changes: Vec<Change>,
-    /// When the first leader started leading.
+    /// Time at which the first leader started leading.
     pub first_led_at: Option<Time>,
     /// Terms that ended although the run did not end them.
     pub lost_terms: u32,

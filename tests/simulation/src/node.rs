@@ -25,7 +25,7 @@ const RESUME_DELAY: Duration = Duration::from_millis(50);
 /// A call to the store in flight.
 #[derive(Debug)]
 pub struct Call {
-    /// When the lock times out the call, by the candidate's clock.
+    /// Time at which the lock times out the call, by the candidate's clock.
     pub deadline: Instant,
     /// Number of the request; answers to earlier requests are ignored.
     pub request: u64,
@@ -94,7 +94,7 @@ pub struct Node {
     pub guards: Vec<Guard>,
     /// Running processes of workloads.
     pub workload: Vec<workload::Process>,
-    /// When its machine last resumed.
+    /// Time at which its machine last resumed.
     pub resumed_at: Time,
     pub cut_off: bool,
     pub suspended_at: Time,
@@ -102,9 +102,9 @@ pub struct Node {
     pub wake: Option<Time>,
     /// Fencing token of the newest claim, and the writes with it.
     pub term: (u64, Vec<TermWrite>),
-    /// When the lease that the last claim took over had expired.
+    /// Time at which the lease that the last claim took over had expired.
     pub takeover_from: Option<Time>,
-    /// When writes were sent in the last hour, to check them against the limits.
+    /// Times of the writes in the last hour, to check them against the rate limits.
     pub sent_writes: VecDeque<Time>,
     /// Time before which the service told it to send nothing.
     pub rate_limited_until: Instant,

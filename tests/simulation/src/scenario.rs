@@ -9,7 +9,7 @@ use crate::faults::workloads::WorkloadFaults;
 use crate::faults::{Faults, Latency};
 use crate::ledger::End;
 
-/// How terms are ended, one after the other, in measured runs.
+/// Ends of the terms, one after the other, in measured runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Ends {
     pub how: End,

@@ -44,7 +44,8 @@ pub struct Effective {
     pub own_protocol: bool,
     /// Number of the process that wrote it, if it follows the protocol.
     pub process: Option<u64>,
-    /// When it was sent if it follows the protocol, otherwise when it landed; `None` for long ago.
+    /// Time at which it was sent if it follows the protocol, otherwise at which it landed; `None` for long
+    /// ago.
     pub since: Option<Time>,
     /// It released the lease.
     pub released: bool,
@@ -69,7 +70,7 @@ pub struct Landed {
     pub is_effective: bool,
     /// Its `writeId`, if it follows the protocol and is effective.
     pub write_id: Option<Arc<str>>,
-    /// When its parent revision had become the head.
+    /// Time at which its parent revision had become the head.
     pub head_since: Time,
     pub lost_write: bool,
     pub stacked: bool,
@@ -79,7 +80,7 @@ pub struct Landed {
 pub struct Service {
     store: Store,
     effective: HashMap<Revision, Effective, Quickly>,
-    /// When each revision became the head.
+    /// Times at which the revisions became the head.
     landed_at: HashMap<Revision, Time, Quickly>,
     /// Revisions with a forged date.
     forged: HashSet<Revision>,

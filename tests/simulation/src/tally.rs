@@ -80,9 +80,9 @@ pub struct Tally {
     pub terms: u64,
     /// Candidates' reads that counted as requests, in runs with limits.
     pub reads: u64,
-    /// How often the request budget delayed a standby's poll.
+    /// Number of polls that the request budget delayed.
     pub polls_delayed: u64,
-    /// How often a leader was refused because the hourly limit was used up.
+    /// Number of refusals of a leader because the hourly limit was used up.
     pub leaders_refused: u64,
     /// Terms that followed an expired lease.
     pub takeovers: u64,

@@ -179,7 +179,7 @@ pub struct Process {
     /// Time that it takes to stop when asked.
     pub takes: Duration,
     pub termed: bool,
-    /// When it exits, unless it is killed before.
+    /// Time of its exit, unless it is killed before.
     pub ends_at: Option<Time>,
     pub limit: Time,
 }

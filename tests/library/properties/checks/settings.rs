@@ -226,7 +226,10 @@ fn ids_and_names_are_plain(text: &str) {
     };
     match text.parse::<GistId>() {
         Ok(id) => {
-            assert!(is_plain(id.as_str()) && text.contains(id.as_str()), "{id:?}");
+            assert!(
+                is_plain(id.as_str()) && text.contains(id.as_str()),
+                "{id:?}"
+            );
             assert_eq!(id.as_str().parse(), Ok(id));
         }
         Err(error) => assert_safe_line(&error.to_string()),

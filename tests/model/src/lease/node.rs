@@ -18,7 +18,7 @@ pub struct Call {
     pub length: Option<usize>,
     /// The write of the call.
     pub id: WriteId,
-    /// When it times out.
+    /// Time at which it times out.
     until: Instant,
     /// It was just made, and its course is open.
     fresh: bool,
@@ -34,7 +34,7 @@ pub enum Fate {
 /// The workload, which its guard watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Workload {
-    /// When it is killed, by the candidate's clock.
+    /// Time of the kill, by the candidate's clock.
     pub kill_at: Instant,
     /// It was asked to stop, so it may end.
     pub asked_to_end: bool,
@@ -51,7 +51,7 @@ pub struct Node {
     pub fate: Option<Fate>,
     /// Revision that the lock last observed or wrote.
     pub known: Option<WriteId>,
-    /// When the lock learned of it.
+    /// Time at which the lock learned of it.
     pub known_since: Instant,
     /// Number of writes that it made.
     writes: u64,

@@ -23,7 +23,7 @@ pub(super) struct ClientGo {
     /// Text read last, and when it was first read.
     observed: String,
     since: Time,
-    /// When it last wrote.
+    /// Time of its last write.
     pub(super) renewed: Option<Time>,
     pub(super) stopped: bool,
 }

@@ -35,7 +35,7 @@ pub(super) struct Recovery {
     bound: Time,
     pub(super) end: Time,
     led_at: Option<Time>,
-    /// When a term last began or ended.
+    /// Time at which a term last began or ended.
     changed_at: Time,
 }
 
