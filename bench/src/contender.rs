@@ -151,7 +151,7 @@ pub fn versions(programs: &Programs) -> Vec<(String, String)> {
 }
 
 fn elector_version(elector: &Path) -> String {
-    let said = output(Command::new(elector).arg("--version")).unwrap_or_default();
+    let printed = output(Command::new(elector).arg("--version")).unwrap_or_default();
     // A dynamic program names its loader.
     let bytes = std::fs::read(elector).unwrap_or_default();
     let way = match bytes
@@ -161,23 +161,23 @@ fn elector_version(elector: &Path) -> String {
         true => "dynamically linked",
         false => "static",
     };
-    format!("{} ({way})", said.trim())
+    format!("{} ({way})", printed.trim())
 }
 
 /// Reads the client-go version that Go embeds in a program.
 fn client_go_version(client_go: &Path) -> String {
     let mut command = Command::new(go());
-    let said = output(command.args(["version", "-m"]).arg(client_go)).unwrap_or_default();
+    let printed = output(command.args(["version", "-m"]).arg(client_go)).unwrap_or_default();
     let words = |line: &str| {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         words
     };
-    let module = said.lines().map(words).find(|words| {
+    let module = printed.lines().map(words).find(|words| {
         words.first().is_some_and(|word| word == "dep")
             && words.get(1).is_some_and(|word| word == "k8s.io/client-go")
     });
     let module = module.and_then(|words| words.get(2).cloned());
-    let go = said
+    let go = printed
         .lines()
         .next()
         .map(words)

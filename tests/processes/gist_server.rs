@@ -104,9 +104,9 @@ fn acknowledged_writes_survive_sigkill() {
     let second = start(&args);
     assert_eq!(second.history(), before);
     assert_eq!(second.put("more"), 200);
-    let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", state]);
+    let (code, printed) = fails(&["--listen", "127.0.0.1:0", "--state", state]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("in use by another service"), "{said}");
+    assert!(printed.contains("in use by another service"), "{printed}");
 }
 
 #[test]
@@ -114,11 +114,11 @@ fn foreign_state_file_is_kept() {
     let foreign = tempfile::NamedTempFile::new().unwrap();
     let path = foreign.path().to_str().unwrap();
     fs::write(path, "precious\n").unwrap();
-    let (code, said) = fails(&["--listen", "127.0.0.1:0", "--state", path]);
+    let (code, printed) = fails(&["--listen", "127.0.0.1:0", "--state", path]);
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("not a state file of a gist service"),
-        "{said}"
+        printed.contains("not a state file of a gist service"),
+        "{printed}"
     );
     assert_eq!(fs::read_to_string(path).unwrap(), "precious\n");
 }
@@ -141,16 +141,19 @@ fn stop_signal_exits_0() {
 fn taken_port_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    let (code, said) = fails(&["--listen", &addr]);
+    let (code, printed) = fails(&["--listen", &addr]);
     assert_eq!(code, Some(1));
-    assert!(said.contains(&format!("cannot listen on {addr}")), "{said}");
+    assert!(
+        printed.contains(&format!("cannot listen on {addr}")),
+        "{printed}"
+    );
 }
 
 #[test]
 fn wrong_usage_exits_2_help_0() {
-    let (code, said) = fails(&["--lisen", ":0"]);
+    let (code, printed) = fails(&["--lisen", ":0"]);
     assert_eq!(code, Some(2));
-    assert!(said.contains("--lisen"), "{said}");
+    assert!(printed.contains("--lisen"), "{printed}");
     let mut help = command(&["--help"]).spawn().unwrap();
     let mut text = String::new();
     help.stdout

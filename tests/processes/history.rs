@@ -22,7 +22,7 @@ fn command(fixture: &Fixture, args: &[&str]) -> Command {
 }
 
 /// Exit code, standard output and standard error.
-fn said(command: &mut Command) -> (Option<i32>, String, String) {
+fn output_of(command: &mut Command) -> (Option<i32>, String, String) {
     let Output {
         status,
         stdout,
@@ -35,7 +35,7 @@ fn said(command: &mut Command) -> (Option<i32>, String, String) {
 }
 
 fn json(fixture: &Fixture) -> Value {
-    let (code, out, err) = said(&mut command(fixture, &["--json"]));
+    let (code, out, err) = output_of(&mut command(fixture, &["--json"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     serde_json::from_str(&out).unwrap()
 }
@@ -90,7 +90,7 @@ fn history_matches_real_elections() {
         assert_eq!(term["confirmed"], true, "{term:#}");
         assert_eq!(term["fromSettled"], true, "{term:#}");
     }
-    let (code, out, err) = said(&mut command(&fixture, &[]));
+    let (code, out, err) = output_of(&mut command(&fixture, &[]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     for part in ["released", "expired", "still alive", "napoleon"] {
         assert!(out.contains(part), "{part} in\n{out}");
@@ -117,12 +117,12 @@ fn led() -> Fixture {
 #[test]
 fn too_few_requests_are_reported() {
     let fixture = led();
-    let (code, out, err) = said(&mut command(&fixture, &["--requests", "2"]));
+    let (code, out, err) = output_of(&mut command(&fixture, &["--requests", "2"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     for part in ["Stopped after 2 requests", "--requests 6", "not settled"] {
         assert!(out.contains(part), "{part} in\n{out}");
     }
-    let (code, out, _) = said(&mut command(&fixture, &["--requests", "50"]));
+    let (code, out, _) = output_of(&mut command(&fixture, &["--requests", "50"]));
     assert_eq!(code, Some(0));
     assert!(!out.contains("Stopped"), "{out}");
 }
@@ -139,7 +139,7 @@ fn rate_limit_ends_scan_early() {
     let used = exchange(address, asked).unwrap().json()["rate"]["used"].as_u64();
     let limit = used.unwrap() + 2;
     fixture.set_faults(&format!(r#"{{"primary_limit":{limit}}}"#));
-    let (code, out, err) = said(&mut command(&fixture, &[]));
+    let (code, out, err) = output_of(&mut command(&fixture, &[]));
     assert_eq!(code, Some(1));
     for part in ["rate limited", "retry in", " UTC\n"] {
         assert!(err.contains(part), "{part} in {err}");
@@ -152,16 +152,16 @@ fn rate_limit_ends_scan_early() {
 #[test]
 fn errors_name_fix() {
     let fixture = Fixture::with_files(&[("a.json", "{}"), ("b.json", "{}")]);
-    let (code, out, err) = said(&mut command(&fixture, &[]));
+    let (code, out, err) = output_of(&mut command(&fixture, &[]));
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(err.contains("GIST_FILE"), "{err}");
-    let (code, _, err) = said(command(&fixture, &[]).env("GIST_ID", "gone"));
+    let (code, _, err) = output_of(command(&fixture, &[]).env("GIST_ID", "gone"));
     assert_eq!(code, Some(1));
     assert!(err.contains("no such gist"), "{err}");
-    let (code, _, err) = said(command(&fixture, &[]).env_remove("GIST_ID"));
+    let (code, _, err) = output_of(command(&fixture, &[]).env_remove("GIST_ID"));
     assert_eq!(code, Some(2));
     assert!(err.contains("GIST_ID: not set"), "{err}");
-    let (code, _, err) = said(&mut command(&fixture, &["--jsno"]));
+    let (code, _, err) = output_of(&mut command(&fixture, &["--jsno"]));
     assert_eq!(code, Some(2));
     assert!(err.contains("did you mean `--json`?"), "{err}");
     let full = std::fs::File::create("/dev/full").unwrap();

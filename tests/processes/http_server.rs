@@ -211,7 +211,7 @@ fn half_body_and_idle_connection_end() {
     assert_eq!(exchange(server.addr, half).unwrap().status, 408);
     assert!(
         Wire::connect(server.addr).is_closed(),
-        "one that never said anything"
+        "a connection without a request"
     );
     let mut idle = Wire::connect(server.addr);
     idle.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");

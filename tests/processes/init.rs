@@ -7,7 +7,7 @@ use crate::support::{eventually, for_each};
 use elector::emulator::Options;
 use serde_json::Value;
 
-struct Said {
+struct Printed {
     code: Option<i32>,
     out: String,
     err: String,
@@ -26,24 +26,24 @@ fn command(fixture: &Fixture, args: &[&str]) -> Command {
     command
 }
 
-fn said(command: &mut Command) -> Said {
+fn output_of(command: &mut Command) -> Printed {
     let Output {
         status,
         stdout,
         stderr,
     } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    let said = Said {
+    let printed = Printed {
         code: status.code(),
         out: text(stdout),
         err: text(stderr),
     };
-    assert!(!said.out.contains(TOKEN) && !said.err.contains(TOKEN));
-    said
+    assert!(!printed.out.contains(TOKEN) && !printed.err.contains(TOKEN));
+    printed
 }
 
-fn init(fixture: &Fixture, args: &[&str], gist: &str) -> Said {
-    said(command(fixture, args).env("GIST_ID", gist))
+fn init(fixture: &Fixture, args: &[&str], gist: &str) -> Printed {
+    output_of(command(fixture, args).env("GIST_ID", gist))
 }
 
 fn record(fixture: &Fixture, gist: &str, file: &str) -> Value {
@@ -54,7 +54,7 @@ fn record(fixture: &Fixture, gist: &str, file: &str) -> Value {
 #[test]
 fn new_gist_is_printed_for_shell() {
     let fixture = Fixture::new();
-    let made = said(&mut command(&fixture, &[]));
+    let made = output_of(&mut command(&fixture, &[]));
     assert_eq!(made.code, Some(0), "{}", made.err);
     let lines: Vec<&str> = made.out.lines().collect();
     let gist = lines[0].strip_prefix("export GIST_ID=").unwrap();
@@ -67,12 +67,12 @@ fn new_gist_is_printed_for_shell() {
     let elector = fixture.spawn(fixture.elector("napoleon").with("GIST_ID", gist));
     elector.await_leading();
 
-    let quoted = said(command(&fixture, &[]).env("GIST_FILE", "it's a lease"));
+    let quoted = output_of(command(&fixture, &[]).env("GIST_FILE", "it's a lease"));
     let script = format!("{}\necho \"$GIST_FILE\"", quoted.out);
     let shell = Command::new("sh").args(["-c", &script]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&shell.stdout), "it's a lease\n");
 
-    let quiet = said(&mut command(&fixture, &["--quiet"]));
+    let quiet = output_of(&mut command(&fixture, &["--quiet"]));
     assert_eq!((quiet.code, quiet.err.as_str()), (Some(0), ""));
     assert!(!fixture.service.history(quiet.out.trim()).is_empty());
 }
@@ -85,7 +85,7 @@ fn file_is_created_beside_others() {
         if *name != "missing" {
             fixture.put(content);
         }
-        let made = said(
+        let made = output_of(
             command(&fixture, &[])
                 .env("GIST_ID", &fixture.gist)
                 .env("GIST_FILE", "leader.json"),
@@ -191,7 +191,7 @@ fn missing_rights_and_limits_are_reported() {
         ..Options::default()
     };
     let fixture = Fixture::on(options, "");
-    let refused = said(&mut command(&fixture, &[]));
+    let refused = output_of(&mut command(&fixture, &[]));
     assert_eq!(refused.code, Some(1));
     assert!(
         refused.err.contains("may not create gists"),
@@ -201,12 +201,12 @@ fn missing_rights_and_limits_are_reported() {
 
     let fixture = Fixture::new();
     fixture.set_faults(r#"{"secondary_per_minute":0,"retry_after_s":77}"#);
-    let limited = said(&mut command(&fixture, &[]));
+    let limited = output_of(&mut command(&fixture, &[]));
     assert_eq!(limited.code, Some(1));
     assert!(limited.err.contains("77s"), "{}", limited.err);
 
     fixture.set_faults(r#"{"lost_answers":1}"#);
-    let lost = said(&mut command(&fixture, &[]));
+    let lost = output_of(&mut command(&fixture, &[]));
     assert_eq!(lost.code, Some(1));
     assert!(
         lost.err.contains("the gist may have been created"),

@@ -40,35 +40,35 @@ impl Scratch {
     }
 }
 
-struct Said {
+struct Printed {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
 /// Runs the program with an empty environment, because it needs no settings.
-fn said(command: &mut Command) -> Said {
+fn output_of(command: &mut Command) -> Printed {
     let command = command.env_clear().stdin(Stdio::null());
     let Output {
         status,
         stdout,
         stderr,
     } = command.output().unwrap();
-    Said {
+    Printed {
         code: status.code(),
         out: String::from_utf8(stdout).unwrap(),
         err: String::from_utf8(stderr).unwrap(),
     }
 }
 
-fn install(folder: &Path) -> Said {
-    said(Command::new(ELECTOR).arg("install").arg(folder))
+fn install(folder: &Path) -> Printed {
+    output_of(Command::new(ELECTOR).arg("install").arg(folder))
 }
 
 /// Installs through a shell script, in which `$0` is the program and `$1` the directory.
-fn install_by(script: &str, folder: &Path) -> Said {
+fn install_by(script: &str, folder: &Path) -> Printed {
     let mut shell = Command::new("/bin/sh");
-    said(shell.args(["-c", script, ELECTOR]).arg(folder))
+    output_of(shell.args(["-c", script, ELECTOR]).arg(folder))
 }
 
 /// Asserts that this directory holds the program, executable for every user, and no other file.
@@ -96,11 +96,17 @@ fn running_program_is_installed_for_all() {
     for umask in ["000", "022", "077", "777"] {
         let folder = scratch.folder(umask, 0o755);
         let script = format!("umask {umask}; exec \"$0\" install \"$1\"");
-        let said = install_by(&script, &folder);
-        assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+        let printed = install_by(&script, &folder);
+        assert_eq!((printed.code, printed.err.as_str()), (Some(0), ""));
         let target = folder.join("elector");
-        assert!(said.out.starts_with("installed elector ") && said.out.ends_with("/elector\n"));
-        assert!(said.out.contains(target.to_str().unwrap()), "{}", said.out);
+        assert!(
+            printed.out.starts_with("installed elector ") && printed.out.ends_with("/elector\n")
+        );
+        assert!(
+            printed.out.contains(target.to_str().unwrap()),
+            "{}",
+            printed.out
+        );
         assert_installed(&folder);
         let version = Command::new(&target).arg("--version").output().unwrap();
         assert!(version.status.success() && version.stdout.starts_with(b"elector "));
@@ -144,9 +150,13 @@ fn different_file_is_replaced_not_followed() {
         if ["older", "shorter", "longer", "changed"].contains(&name) {
             fs::set_permissions(&target, Permissions::from_mode(0o755)).unwrap();
         }
-        let said = install(&folder);
-        assert_eq!(said.code, Some(0), "{name}: {}", said.err);
-        assert!(said.out.starts_with("installed"), "{name}: {}", said.out);
+        let printed = install(&folder);
+        assert_eq!(printed.code, Some(0), "{name}: {}", printed.err);
+        assert!(
+            printed.out.starts_with("installed"),
+            "{name}: {}",
+            printed.out
+        );
         assert_installed(&folder);
     }
     assert_eq!(fs::read_to_string(&other).unwrap(), "another file");
@@ -159,10 +169,10 @@ fn program_running_from_target_is_replaced() {
     let target = folder.join("elector");
     fs::copy("/bin/sleep", &target).unwrap();
     let mut running = Command::new(&target).arg("1000").spawn().unwrap();
-    let said = install(&folder);
+    let printed = install(&folder);
     running.kill().unwrap();
     running.wait().unwrap();
-    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(printed.code, Some(0), "{}", printed.err);
     assert_installed(&folder);
 }
 
@@ -176,8 +186,8 @@ fn removed_program_still_installs_itself() {
         "exec 3<{0}; /bin/rm {0}; exec /proc/self/fd/3 install \"$1\"",
         copy.display()
     );
-    let said = install_by(&script, &folder);
-    assert_eq!(said.code, Some(0), "{}", said.err);
+    let printed = install_by(&script, &folder);
+    assert_eq!(printed.code, Some(0), "{}", printed.err);
     assert!(!copy.exists());
     assert_installed(&folder);
 }
@@ -223,13 +233,17 @@ fn unusable_directory_is_named_with_fix() {
         (file.join("below"), ["cannot be examined", "another"]),
         (occupied.clone(), ["elector is a directory", "remove it"]),
     ] {
-        let said = install(&folder);
-        assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
-        assert!(said.err.starts_with("elector install: "), "{}", said.err);
+        let printed = install(&folder);
+        assert_eq!((printed.code, printed.out.as_str()), (Some(1), ""));
+        assert!(
+            printed.err.starts_with("elector install: "),
+            "{}",
+            printed.err
+        );
         for part in parts.iter().chain([&folder.to_str().unwrap()]) {
-            assert!(said.err.contains(part), "{part} in {}", said.err);
+            assert!(printed.err.contains(part), "{part} in {}", printed.err);
         }
-        assert_eq!(said.err.lines().count(), 1);
+        assert_eq!(printed.err.lines().count(), 1);
     }
     assert_eq!(names(&occupied), ["elector"]);
 }
@@ -245,10 +259,10 @@ fn unwritable_directory_is_named_with_user() {
         user = STRANGER;
         command = as_user(&scratch, user);
     }
-    let said = said(command.arg("install").arg(&folder));
-    assert_eq!(said.code, Some(1), "{}", said.out);
+    let printed = output_of(command.arg("install").arg(&folder));
+    assert_eq!(printed.code, Some(1), "{}", printed.out);
     for part in [&format!("user {user}"), "cannot be written", "fsGroup"] {
-        assert!(said.err.contains(part), "{part} in {}", said.err);
+        assert!(printed.err.contains(part), "{part} in {}", printed.err);
     }
     assert!(names(&folder).is_empty());
 }
@@ -273,16 +287,16 @@ fn any_user_installs_for_every_user() {
     }
     let scratch = Scratch::new();
     let folder = scratch.folder("shared", 0o777);
-    let first = said(as_user(&scratch, STRANGER).arg("install").arg(&folder));
+    let first = output_of(as_user(&scratch, STRANGER).arg("install").arg(&folder));
     assert_eq!(first.code, Some(0), "{}", first.err);
     assert_installed(&folder);
     let target = folder.join("elector");
     assert_eq!(fs::metadata(&target).unwrap().uid(), STRANGER);
-    let second = said(as_user(&scratch, STRANGER + 1).arg("install").arg(&folder));
+    let second = output_of(as_user(&scratch, STRANGER + 1).arg("install").arg(&folder));
     assert!(second.out.starts_with("installed"), "{}", second.err);
     // A file that this user cannot read is replaced.
     fs::set_permissions(&target, Permissions::from_mode(0o700)).unwrap();
-    let third = said(as_user(&scratch, STRANGER + 2).arg("install").arg(&folder));
+    let third = output_of(as_user(&scratch, STRANGER + 2).arg("install").arg(&folder));
     assert!(third.out.starts_with("installed"), "{}", third.err);
     assert_eq!(fs::metadata(&target).unwrap().uid(), STRANGER + 2);
     assert_installed(&folder);
@@ -296,14 +310,18 @@ fn failed_write_keeps_the_old_file() {
     fs::write(&target, "older").unwrap();
     // No file may grow beyond 8 blocks, and that is an error rather than a signal.
     let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" install \"$1\"";
-    let said = install_by(script, &folder);
+    let printed = install_by(script, &folder);
     assert_eq!(
-        (said.code, said.out.as_str()),
+        (printed.code, printed.out.as_str()),
         (Some(1), ""),
         "{}",
-        said.err
+        printed.err
     );
-    assert!(said.err.contains("cannot be installed"), "{}", said.err);
+    assert!(
+        printed.err.contains("cannot be installed"),
+        "{}",
+        printed.err
+    );
     assert_eq!(fs::read_to_string(&target).unwrap(), "older");
     assert_eq!(names(&folder), ["elector"]);
 }
@@ -311,11 +329,15 @@ fn failed_write_keeps_the_old_file() {
 #[test]
 fn wrong_usage_exits_2_help_0() {
     for args in [&["install"][..], &["install", "a", "b"], &["install", ""]] {
-        let said = said(Command::new(ELECTOR).args(args));
-        assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
-        assert!(said.err.contains("elector help install"), "{}", said.err);
+        let printed = output_of(Command::new(ELECTOR).args(args));
+        assert_eq!((printed.code, printed.out.as_str()), (Some(2), ""));
+        assert!(
+            printed.err.contains("elector help install"),
+            "{}",
+            printed.err
+        );
     }
-    let help = said(Command::new(ELECTOR).args(["install", "--help"]));
+    let help = output_of(Command::new(ELECTOR).args(["install", "--help"]));
     assert_eq!(help.code, Some(0));
     assert!(help.out.starts_with("Usage: elector install DIR\n"));
     // The word is known to the overview, and what cannot be written is a failure.

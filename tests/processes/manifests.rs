@@ -121,14 +121,17 @@ fn deployed_settings_lack_only_cluster_values() {
             .envs(entries(path))
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        let problems: Vec<&str> = said.lines().filter(|line| line.starts_with("  ")).collect();
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        let problems: Vec<&str> = printed
+            .lines()
+            .filter(|line| line.starts_with("  "))
+            .collect();
         let [gist, token] = problems[..] else {
-            panic!("{path}: {said}");
+            panic!("{path}: {printed}");
         };
-        assert!(gist.contains("GIST_ID"), "{said}");
-        assert!(token.contains("GITHUB_API_TOKEN"), "{said}");
+        assert!(gist.contains("GIST_ID"), "{printed}");
+        assert!(token.contains("GITHUB_API_TOKEN"), "{printed}");
     }
 }
 

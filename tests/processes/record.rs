@@ -17,9 +17,9 @@ fn refused(fixture: &Fixture) -> String {
 fn file_with_other_text_is_refused() {
     for_each(&["dear diary", "[1,2]", "\"text\"", "17"], |text| {
         let fixture = Fixture::with_files(&[("leader.json", text)]);
-        let said = refused(&fixture);
+        let printed = refused(&fixture);
         for part in ["GIST_FILE", "elector init", "leader.json"] {
-            assert!(said.contains(part), "{part} in {said}");
+            assert!(printed.contains(part), "{part} in {printed}");
         }
         assert_eq!(fixture.content(), *text);
     });
@@ -28,9 +28,9 @@ fn file_with_other_text_is_refused() {
 #[test]
 fn several_files_need_gist_file() {
     let fixture = Fixture::with_files(&[("a.json", "{}"), ("leader.json", "{}")]);
-    let said = refused(&fixture);
+    let printed = refused(&fixture);
     for part in ["GIST_FILE", "a.json", "leader.json"] {
-        assert!(said.contains(part), "{part} in {said}");
+        assert!(printed.contains(part), "{part} in {printed}");
     }
     let start = fixture.elector("second").with("GIST_FILE", "leader.json");
     fixture.spawn(start).await_leading();
@@ -62,13 +62,13 @@ fn missing_file_beside_election_is_refused() {
     let start = fixture.elector("second").with("GIST_FILE", "leader.jsn");
     let mut mistyped = fixture.spawn(start);
     assert_eq!(mistyped.await_exit(), Some(1), "{}", mistyped.text());
-    let said = mistyped.text();
+    let printed = mistyped.text();
     let expected = format!(
         "gist {} has no file leader.jsn; its elections are in leader.json; create another one with \
          `elector init`",
         fixture.gist
     );
-    assert!(said.contains(&expected), "{said}");
+    assert!(printed.contains(&expected), "{printed}");
     assert_eq!(fixture.records().len(), records);
     // `elector init` creates another election beside it.
     fixture.several_locks.set(true);

@@ -21,7 +21,7 @@ fn all_problems_are_in_one_message() {
         .with("POLL_PERIOD", "2")
         .with("RELEASE_ON_CANCEL", "perhaps")
         .with("GITHUB_API_URL", "ftp://example.com");
-    let said = refused(&fixture, start);
+    let printed = refused(&fixture, start);
     for part in [
         "GIST_ID: not set",
         "GITHUB_API_TOKEN: not set",
@@ -29,7 +29,7 @@ fn all_problems_are_in_one_message() {
         "RELEASE_ON_CANCEL",
         "GITHUB_API_URL",
     ] {
-        assert!(said.contains(part), "{part} in {said}");
+        assert!(printed.contains(part), "{part} in {printed}");
     }
 }
 
@@ -41,9 +41,9 @@ fn every_broken_relation_is_reported() {
         .with("RENEW_DEADLINE", "900ms")
         .with("LEASE_DURATION", "1s")
         .with("CONFIRM_DELAY", "5s");
-    let said = refused(&fixture, start);
+    let printed = refused(&fixture, start);
     for part in ["LEASE_DURATION", "RENEW_DEADLINE", "CONFIRM_DELAY"] {
-        assert!(said.contains(part), "{part} in {said}");
+        assert!(printed.contains(part), "{part} in {printed}");
     }
 }
 
@@ -62,9 +62,12 @@ fn unusable_file_is_named() {
         if *variable == "GITHUB_API_TOKEN_FILE" {
             start = start.without("GITHUB_API_TOKEN");
         }
-        let said = refused(&fixture, start);
-        assert!(said.contains(variable) && said.contains(path), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let printed = refused(&fixture, start);
+        assert!(
+            printed.contains(variable) && printed.contains(path),
+            "{printed}"
+        );
+        assert_eq!(printed.lines().count(), 1, "{printed}");
     });
 }
 
@@ -72,8 +75,8 @@ fn unusable_file_is_named() {
 fn non_utf_8_setting_is_refused() {
     let fixture = Fixture::new();
     let name = bytes(b"\xff\xfe");
-    let said = refused(&fixture, fixture.elector("me").with("LEADER_NAME", name));
-    assert!(said.contains("LEADER_NAME"), "{said}");
+    let printed = refused(&fixture, fixture.elector("me").with("LEADER_NAME", name));
+    assert!(printed.contains("LEADER_NAME"), "{printed}");
 }
 
 #[test]
@@ -109,9 +112,9 @@ fn misspelt_setting_is_warned_about() {
 fn missing_setting_suggests_the_misspelt_one() {
     let fixture = Fixture::new();
     let start = fixture.elector("me").without("GIST_ID");
-    let said = refused(&fixture, start.with("GIST_IDS", &fixture.gist));
-    assert!(said.contains("GIST_ID: not set"), "{said}");
-    assert!(said.contains("did you mean GIST_ID?"), "{said}");
+    let printed = refused(&fixture, start.with("GIST_IDS", &fixture.gist));
+    assert!(printed.contains("GIST_ID: not set"), "{printed}");
+    assert!(printed.contains("did you mean GIST_ID?"), "{printed}");
 }
 
 #[test]

@@ -159,16 +159,16 @@ impl Cycle {
             count() >= requests
         })?;
         process.leave()?;
-        let said = fs::read_to_string(&log).unwrap_or_default();
+        let printed = fs::read_to_string(&log).unwrap_or_default();
         let _ = fs::remove_file(&log);
         let proxy = proxy.counted();
         Ok(Cost {
             cycles: count() as f64,
             sent: proxy.sent as f64,
             received: proxy.received as f64,
-            instructions: optional(tool == "callgrind", || after(&said, "Collected :"))?,
-            blocks: optional(tool == "dhat", || after(&said, "bytes in"))?,
-            bytes: optional(tool == "dhat", || after(&said, "Total:"))?,
+            instructions: optional(tool == "callgrind", || after(&printed, "Collected :"))?,
+            blocks: optional(tool == "dhat", || after(&printed, "bytes in"))?,
+            bytes: optional(tool == "dhat", || after(&printed, "Total:"))?,
         })
     }
 }
@@ -178,13 +178,13 @@ fn optional(is_there: bool, read: impl Fn() -> Result<f64, String>) -> Result<f6
 }
 
 /// Returns the number after the first of these words: `==1== Total:     1,234 bytes in 56 blocks`.
-fn after(said: &str, words: &str) -> Result<f64, String> {
-    let number = said
+fn after(printed: &str, words: &str) -> Result<f64, String> {
+    let number = printed
         .split_once(words)
         .and_then(|(_, rest)| rest.split_whitespace().next());
     number
         .and_then(|number| number.replace(',', "").parse().ok())
-        .ok_or_else(|| format!("valgrind does not say {words:?}: {said}"))
+        .ok_or_else(|| format!("valgrind does not print {words:?}: {printed}"))
 }
 
 /// Returns a record whose leader holds the lease for longer than the measurement.

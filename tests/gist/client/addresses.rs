@@ -88,14 +88,14 @@ fn refusing_proxy_is_named() {
     for request in [read(), write()] {
         let why = error(client.call(&request, AMPLE));
         assert!(matches!(why, LockError::Unavailable(_)), "{why:?}");
-        let said = why.to_string();
+        let message = why.to_string();
         assert!(
-            said.contains("407") && said.contains(&address.to_string()),
-            "{said}"
+            message.contains("407") && message.contains(&address.to_string()),
+            "{message}"
         );
-        assert!(said.starts_with("HTTP_PROXY: "), "{said}");
-        assert!(said.contains("proxy password"), "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        assert!(message.starts_with("HTTP_PROXY: "), "{message}");
+        assert!(message.contains("proxy password"), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
     }
 }
 

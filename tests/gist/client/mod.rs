@@ -295,8 +295,8 @@ fn only_new_connection_looks_up_name() {
     let server = Server::new([good(), good(), Step::Close, good()]);
     let port = server.address.port();
     let look_ups = || {
-        let said = format!("resolving host host=localhost port={port}\n");
-        secrets::heard().matches(&said).count()
+        let printed = format!("resolving host host=localhost port={port}\n");
+        secrets::heard().matches(&printed).count()
     };
     let mut client = client(&format!("http://localhost:{port}"));
     for _ in 0..2 {

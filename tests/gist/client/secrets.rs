@@ -79,16 +79,16 @@ fn secrets_never_appear_in_texts() {
     config.proxy.http_proxy = Some(format!("http://me:hunter2@{address}"));
     let source = format!("{:?} {:?}", config.access_token, config.proxy);
     let mut client = GistClient::new(config).unwrap();
-    let mut said = format!("{source} {client:?}");
+    let mut printed = format!("{source} {client:?}");
     for request in [read(), write(), read(), write(), write(), write()] {
         let reply = client.call(&request, AMPLE).reply;
-        write!(said, "{reply:?}").unwrap();
+        write!(printed, "{reply:?}").unwrap();
         if let Err(error) = reply {
-            write!(said, "{error}").unwrap();
+            write!(printed, "{error}").unwrap();
         }
     }
-    write!(said, "{client:?} {:?}", client.stats()).unwrap();
-    assert!(!tells(&said), "{said}");
+    write!(printed, "{client:?} {:?}", client.stats()).unwrap();
+    assert!(!tells(&printed), "{printed}");
     let lines = LINES.lock().unwrap().clone();
     assert!(
         lines.contains("ureq"),

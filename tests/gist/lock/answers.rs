@@ -279,7 +279,7 @@ fn every_answer_sets_poll_interval() {
     assert_eq!(
         lock.min_poll_interval(),
         Duration::ZERO,
-        "nothing is said of limits"
+        "no limits are stated"
     );
     // With renewals every 8 s the leader's reserve is larger than that.
     rig.faults(r#"{"primary_limit":100}"#);

@@ -172,9 +172,9 @@ fn huge_token_file_is_refused_unread() {
         &AccessTokenSource::File(path.to_owned()),
         "GITHUB_API_TOKEN",
     );
-    let said = refused.unwrap_err().to_string();
-    assert!(said.contains("GITHUB_API_TOKEN_FILE"), "{said}");
-    assert!(!said.contains("s3cret"), "{said}");
+    let printed = refused.unwrap_err().to_string();
+    assert!(printed.contains("GITHUB_API_TOKEN_FILE"), "{printed}");
+    assert!(!printed.contains("s3cret"), "{printed}");
 }
 
 #[test]
@@ -194,11 +194,14 @@ fn token_file_content_is_never_shown() {
             &AccessTokenSource::File(path.to_owned()),
             "GITHUB_API_TOKEN",
         );
-        let said = match &read {
+        let printed = match &read {
             Ok(store) => format!("{store:?}"),
             Err(error) => format!("{error} {error:?}"),
         };
-        assert!(!said.contains("cret") && !said.contains("s3"), "{said}");
+        assert!(
+            !printed.contains("cret") && !printed.contains("s3"),
+            "{printed}"
+        );
         let text = std::str::from_utf8(&bytes).map(str::trim);
         let good = text.is_ok_and(|text| text.bytes().all(|b| b.is_ascii_graphic()));
         assert_eq!(read.is_ok(), good, "{}", bytes.escape_ascii());

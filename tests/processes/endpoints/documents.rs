@@ -229,12 +229,12 @@ fn metrics_pass_promtool() {
         .unwrap();
     check.stdin.take().unwrap().write_all(&answer.body).unwrap();
     let checked = check.wait_with_output().unwrap();
-    let said = [checked.stdout, checked.stderr].concat();
+    let printed = [checked.stdout, checked.stderr].concat();
     // promtool prints warnings with exit code 0.
     assert!(
-        checked.status.success() && said.is_empty(),
+        checked.status.success() && printed.is_empty(),
         "{}",
-        String::from_utf8_lossy(&said)
+        String::from_utf8_lossy(&printed)
     );
 }
 
@@ -358,14 +358,14 @@ fn taken_port_ends_elector_with_advice() {
     let before = fixture.records().len();
     let mut second = fixture.spawn(fixture.elector("second").with("HTTP_ADDR", &taken));
     assert_eq!(second.await_exit(), Some(1));
-    let said = second.text();
+    let printed = second.text();
     assert!(
-        said.contains(&format!("cannot listen on {taken}")),
-        "{said}"
+        printed.contains(&format!("cannot listen on {taken}")),
+        "{printed}"
     );
     assert!(
-        said.contains("set HTTP_ADDR to another address, or to off"),
-        "{said}"
+        printed.contains("set HTTP_ADDR to another address, or to off"),
+        "{printed}"
     );
     let by_second = fixture.records().split_off(before);
     assert!(

@@ -202,9 +202,9 @@ fn wrong_usage_names_nearest_option() {
         (["depose", "napoleon"], "`napoleon`"),
         (["step-down", "--hepl"], "did you mean `--help`?"),
     ] {
-        let said = Run::new(&args).ran().failed(2);
-        assert!(said.contains(part), "{args:?}: {said}");
-        assert!(said.contains("See `elector help"), "{args:?}: {said}");
+        let printed = Run::new(&args).ran().failed(2);
+        assert!(printed.contains(part), "{args:?}: {printed}");
+        assert!(printed.contains("See `elector help"), "{args:?}: {printed}");
     }
 }
 
@@ -225,9 +225,9 @@ fn help_is_shown_on_request() {
 #[test]
 fn missing_settings_are_listed_together() {
     for args in [&["status"][..], &["doctor"], &["depose", "--yes"]] {
-        let said = Run::new(args).with("LEADER_NAME", "x").ran().failed(2);
+        let printed = Run::new(args).with("LEADER_NAME", "x").ran().failed(2);
         for part in ["GIST_ID: not set", "GITHUB_API_TOKEN"] {
-            assert!(said.contains(part), "{args:?}: {part} in {said}");
+            assert!(printed.contains(part), "{args:?}: {part} in {printed}");
         }
     }
 }

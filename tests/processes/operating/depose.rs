@@ -36,14 +36,14 @@ fn standby_leads_a_lease_after_deposition() {
     let second = fixture.start("second");
     second.await_observed("first");
     let before = Instant::now();
-    let said = depose(&fixture).ran().well();
+    let printed = depose(&fixture).ran().well();
     assert!(
-        said.starts_with("first is deposed (fencing token 0)."),
-        "{said}"
+        printed.starts_with("first is deposed (fencing token 0)."),
+        "{printed}"
     );
     assert!(
-        said.contains("A candidate leads about 5s to 7s after the write"),
-        "{said}"
+        printed.contains("A candidate leads about 5s to 7s after the write"),
+        "{printed}"
     );
     let record = fixture.records().into_iter().rfind(is_deposed).unwrap();
     assert_eq!(record["leaderTransitions"], 0, "{record}");
@@ -93,9 +93,9 @@ fn lease_without_holder_is_not_written() {
             fixture.put(&text);
         }
         let before = revisions(&fixture);
-        let said = depose(&fixture).ran().well();
-        assert!(said.starts_with(clause), "{said}");
-        assert!(said.contains("Nothing was written."), "{said}");
+        let printed = depose(&fixture).ran().well();
+        assert!(printed.starts_with(clause), "{printed}");
+        assert!(printed.contains("Nothing was written."), "{printed}");
         assert_eq!(revisions(&fixture), before, "{clause}");
     });
 }
@@ -111,10 +111,10 @@ fn foreign_content_is_left_unchanged() {
     ] {
         let fixture = Fixture::new();
         fixture.put(&text);
-        let said = depose(&fixture).ran().failed(1);
+        let printed = depose(&fixture).ran().failed(1);
         assert!(
-            said.contains(part) && said.contains("left unchanged"),
-            "{said}"
+            printed.contains(part) && printed.contains("left unchanged"),
+            "{printed}"
         );
         assert_eq!(fixture.content(), text);
     }
@@ -127,12 +127,12 @@ fn foreign_holder_is_deposed_with_warning() {
         &json!({"holderIdentity": "me", "leaseDurationSeconds": 40, "leaderTransitions": 9})
             .to_string(),
     );
-    let said = depose(&fixture).ran().well();
+    let printed = depose(&fixture).ran().well();
     assert!(
-        said.contains("leads about 40s to 42s after the write"),
-        "{said}"
+        printed.contains("leads about 40s to 42s after the write"),
+        "{printed}"
     );
-    assert!(said.contains("client-go"), "{said}");
+    assert!(printed.contains("client-go"), "{printed}");
     assert_eq!(fixture.record()["leaderTransitions"], 9);
     assert!(is_deposed(&fixture.record()));
 }
@@ -144,10 +144,10 @@ fn overwritten_lease_counts_in_wait() {
     record["leaseDurationSeconds"] = 60.into();
     fixture.put(&record.to_string());
     fixture.put(&json!({"holderIdentity": "me", "leaseDurationSeconds": 1}).to_string());
-    let said = depose(&fixture).ran().well();
+    let printed = depose(&fixture).ran().well();
     assert!(
-        said.contains("leads about 1m to 1m 2s after the write"),
-        "{said}"
+        printed.contains("leads about 1m to 1m 2s after the write"),
+        "{printed}"
     );
 }
 
@@ -159,9 +159,13 @@ fn failed_read_writes_nothing() {
         let fixture = held();
         let run = trouble.make(&fixture, depose(&fixture));
         let before = revisions(&fixture);
-        let said = run.ran().failed(1);
+        let printed = run.ran().failed(1);
         for part in trouble.parts.iter().chain(&["nothing was written"]) {
-            assert!(said.contains(part), "{}: {part} in {said}", trouble.name);
+            assert!(
+                printed.contains(part),
+                "{}: {part} in {printed}",
+                trouble.name
+            );
         }
         assert_eq!(revisions(&fixture), before, "{}", trouble.name);
     });
@@ -184,9 +188,9 @@ fn refused_write_names_fix() {
         |(faults, part)| {
             let fixture = held();
             fixture.set_faults(faults);
-            let said = depose(&fixture).ran().failed(1);
-            assert!(said.contains(part), "{said}");
-            assert!(said.contains("nothing was written"), "{said}");
+            let printed = depose(&fixture).ran().failed(1);
+            assert!(printed.contains(part), "{printed}");
+            assert!(printed.contains("nothing was written"), "{printed}");
             assert_eq!(fixture.holder(), "napoleon");
         },
     );
@@ -196,10 +200,10 @@ fn refused_write_names_fix() {
 fn lost_answer_is_followed_by_read() {
     let fixture = held();
     fixture.set_faults(r#"{"lost_answers": 1}"#);
-    let said = depose(&fixture).ran().well();
+    let printed = depose(&fixture).ran().well();
     assert!(
-        said.starts_with("napoleon is deposed (fencing token 3)."),
-        "{said}"
+        printed.starts_with("napoleon is deposed (fencing token 3)."),
+        "{printed}"
     );
     assert!(is_deposed(&fixture.record()));
 }
@@ -208,13 +212,13 @@ fn lost_answer_is_followed_by_read() {
 fn unknown_outcome_is_reported() {
     let fixture = held();
     fixture.set_faults(r#"{"late_writes": 1, "late_ms": 600000}"#);
-    let said = depose(&fixture).ran().failed(1);
+    let printed = depose(&fixture).ran().failed(1);
     for part in [
         "may have landed",
         "The record now: napoleon",
         "elector status",
     ] {
-        assert!(said.contains(part), "{part} in {said}");
+        assert!(printed.contains(part), "{part} in {printed}");
     }
 }
 
@@ -240,9 +244,9 @@ fn lost_write_is_reported() {
         .unwrap();
     eventually("it is written", || revisions(&fixture) > before);
     fixture.service.remove_newest(&fixture.gist, 1).unwrap();
-    let said = Ran::of(child.wait_with_output().unwrap()).failed(1);
+    let printed = Ran::of(child.wait_with_output().unwrap()).failed(1);
     for part in ["accepted but is not effective", "The record now: napoleon"] {
-        assert!(said.contains(part), "{part} in {said}");
+        assert!(printed.contains(part), "{part} in {printed}");
     }
 }
 
@@ -251,8 +255,8 @@ fn lost_write_is_reported() {
 #[test]
 fn yes_is_required_without_terminal() {
     let fixture = held();
-    let said = Run::on(&fixture, &["depose"]).ran().failed(2);
-    assert!(said.contains("--yes"), "{said}");
+    let printed = Run::on(&fixture, &["depose"]).ran().failed(2);
+    assert!(printed.contains("--yes"), "{printed}");
     assert_eq!(fixture.service.requests().total(), 0);
 }
 
@@ -329,9 +333,9 @@ fn new_holder_is_not_deposed() {
     let fixture = held();
     let asking = Asking::start(&fixture);
     fixture.put(&ours(&fixture, "hannibal", 4).to_string());
-    let said = asking.answer("y\n").failed(1);
-    assert!(said.contains("changed hands (hannibal)"), "{said}");
-    assert!(said.contains("nothing was written"), "{said}");
+    let printed = asking.answer("y\n").failed(1);
+    assert!(printed.contains("changed hands (hannibal)"), "{printed}");
+    assert!(printed.contains("nothing was written"), "{printed}");
     assert_eq!(fixture.holder(), "hannibal");
 }
 

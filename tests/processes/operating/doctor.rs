@@ -459,8 +459,8 @@ fn missing_file_needs_no_history_scan() {
         fixture.service.reset_requests();
         let run = Run::on(&fixture, &[command]).with("GIST_FILE", "leader.json");
         let ran = run.ran();
-        let said = format!("{}{}", ran.out, ran.err);
-        assert!(said.contains(part), "{ran:?}");
+        let printed = format!("{}{}", ran.out, ran.err);
+        assert!(printed.contains(part), "{ran:?}");
         assert!(fixture.service.requests().total() <= 4, "{command}");
     }
 }

@@ -279,11 +279,15 @@ fn missing_dates_exit_1() {
 fn failure_exits_1_without_output() {
     for_each(&TROUBLES, |trouble| {
         let fixture = Fixture::new();
-        let said = trouble.make(&fixture, status(&fixture)).ran().failed(1);
+        let printed = trouble.make(&fixture, status(&fixture)).ran().failed(1);
         for part in trouble.parts {
-            assert!(said.contains(part), "{}: {part} in {said}", trouble.name);
+            assert!(
+                printed.contains(part),
+                "{}: {part} in {printed}",
+                trouble.name
+            );
         }
-        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(printed.lines().count(), 1, "{printed}");
     });
 }
 
@@ -316,6 +320,9 @@ fn closed_output_succeeds_full_output_fails() {
         .stdout(full)
         .stderr(Stdio::piped())
         .output();
-    let said = Ran::of(output.unwrap()).failed(1);
-    assert!(said.contains("standard output cannot be written"), "{said}");
+    let printed = Ran::of(output.unwrap()).failed(1);
+    assert!(
+        printed.contains("standard output cannot be written"),
+        "{printed}"
+    );
 }

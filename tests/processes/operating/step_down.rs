@@ -56,13 +56,16 @@ fn request_bypasses_proxies() {
     let endpoint = Endpoint::on_loopback(YES);
     let port = endpoint.address.port();
     let proxy = format!("http://{}", free_address());
-    let said = step_down()
+    let printed = step_down()
         .with("HTTP_ADDR", format!(":{port}"))
         .with("HTTP_PROXY", &proxy)
         .with("ALL_PROXY", &proxy)
         .ran()
         .well();
-    assert!(said.starts_with("The elector is stepping down"), "{said}");
+    assert!(
+        printed.starts_with("The elector is stepping down"),
+        "{printed}"
+    );
     let asked = endpoint.asked();
     assert!(asked.starts_with("POST /step-down HTTP/1."), "{asked}");
     assert!(
@@ -139,22 +142,22 @@ fn refusal_or_garbage_exits_1() {
     for_each(&cases, |(answer, part)| {
         let endpoint = Endpoint::on_loopback(answer);
         let run = step_down().with("HTTP_ADDR", endpoint.address.to_string());
-        let said = run.ran().failed(1);
-        assert!(said.contains(part), "{part} in {said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let printed = run.ran().failed(1);
+        assert!(printed.contains(part), "{part} in {printed}");
+        assert_eq!(printed.lines().count(), 1, "{printed}");
     });
 }
 
 #[test]
 fn refused_connection_names_address() {
     let address = free_address();
-    let said = step_down()
+    let printed = step_down()
         .with("HTTP_ADDR", format!(":{}", address.port()))
         .ran()
         .failed(1);
     assert!(
-        said.contains(&format!("nothing listens at {address}")),
-        "{said}"
+        printed.contains(&format!("nothing listens at {address}")),
+        "{printed}"
     );
 }
 
@@ -165,15 +168,15 @@ fn missing_endpoint_error_names_fix() {
         step_down().with("HTTP_ADDR", "off"),
         step_down().with("HTTP_ADDR", ""),
     ] {
-        let said = run.ran().failed(1);
-        assert!(said.contains("HTTP_ADDR: off"), "{said}");
+        let printed = run.ran().failed(1);
+        assert!(printed.contains("HTTP_ADDR: off"), "{printed}");
     }
     for (setting, part) in [
         ("4040", "not an address"),
         (":0", "port 0"),
         ("192.0.2.7:4040", "only over loopback"),
     ] {
-        let said = step_down().with("HTTP_ADDR", setting).ran().failed(2);
-        assert!(said.contains(part), "{said}");
+        let printed = step_down().with("HTTP_ADDR", setting).ran().failed(2);
+        assert!(printed.contains(part), "{printed}");
     }
 }

@@ -45,10 +45,10 @@ fn three_bad_answers_fail_healthy_workload() {
         let (_prober, failed) = probe(&workload.url("/s3cr3t"));
         eventually("healthy", || workload.count() > 1);
         workload.set(manner.clone());
-        let said = failed.recv_timeout(PATIENCE).unwrap();
-        assert!(said.contains("3 times in a row"), "{said}");
-        assert!(said.contains(why), "{why} in {said}");
-        assert!(!said.contains("s3cr3t"), "{said}");
+        let printed = failed.recv_timeout(PATIENCE).unwrap();
+        assert!(printed.contains("3 times in a row"), "{printed}");
+        assert!(printed.contains(why), "{why} in {printed}");
+        assert!(!printed.contains("s3cr3t"), "{printed}");
         let asked = workload.count();
         never_for(Duration::from_millis(600), "another check", || {
             workload.count() > asked
@@ -65,8 +65,8 @@ fn closed_port_fails_healthy_workload() {
     let (mut stream, _) = free.accept().unwrap();
     std::io::Write::write_all(&mut stream, b"HTTP/1.1 204 X\r\n\r\n").unwrap();
     drop((stream, free));
-    let said = failed.recv_timeout(PATIENCE).unwrap();
-    assert!(said.contains("Connection refused"), "{said}");
+    let printed = failed.recv_timeout(PATIENCE).unwrap();
+    assert!(printed.contains("Connection refused"), "{printed}");
 }
 
 #[test]

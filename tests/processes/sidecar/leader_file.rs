@@ -146,14 +146,15 @@ fn valid_until_truncates_to_hundredths() {
     first.leave();
     let logged = first.log();
     let deadlines = logged.iter().map(|line| line.text("valid_until"));
-    let said: Vec<f64> = deadlines
+    let printed: Vec<f64> = deadlines
         .filter_map(|deadline| deadline.strip_suffix('s')?.parse().ok())
         .collect();
     for hundredths in read {
         // The log rounds to thousandths.
         let is_it = |limit: &f64| (hundredths as f64) <= limit * 100.0 + 0.1;
-        let limit = said.iter().copied().filter(is_it).reduce(f64::min);
-        let limit = limit.unwrap_or_else(|| panic!("{hundredths} is above every one of {said:?}"));
+        let limit = printed.iter().copied().filter(is_it).reduce(f64::min);
+        let limit =
+            limit.unwrap_or_else(|| panic!("{hundredths} is above every one of {printed:?}"));
         let behind = limit * 100.0 - hundredths as f64;
         assert!(behind < 1.2, "{hundredths} and {limit}");
     }

@@ -19,8 +19,8 @@ fn leads(path: &Path) -> Ran {
 fn leads_while_the_elector_leads() {
     let (fixture, folder) = (Fixture::new(), tempfile::tempdir().unwrap());
     let path = folder.path().join("leader");
-    let said = leads(&path).failed(1);
-    assert!(said.contains("leader: does not exist"), "{said}");
+    let printed = leads(&path).failed(1);
+    assert!(printed.contains("leader: does not exist"), "{printed}");
     let mut first = fixture.spawn(fixture.elector("first").with("LEADER_FILE", &path));
     first.await_leading();
     eventually("the file is there", || path.exists());
@@ -40,8 +40,8 @@ fn leads_while_the_elector_leads() {
         format!("{before}\"bootId\":\"00000000{}", &boot[8..]),
     )
     .unwrap();
-    let said = leads(&copy).failed(1);
-    assert!(said.contains("from another boot"), "{said}");
+    let printed = leads(&copy).failed(1);
+    assert!(printed.contains("from another boot"), "{printed}");
     // A crash leaves the file, which then expires.
     first.kill();
     eventually("it has expired", || {
@@ -69,12 +69,12 @@ fn unusable_file_does_not_lead() {
         ("pipe", "not a regular file"),
         (".", "not a regular file"),
     ] {
-        let said = leads(&path(name)).failed(1);
-        assert!(said.contains(part), "{name}: {said}");
+        let printed = leads(&path(name)).failed(1);
+        assert!(printed.contains(part), "{name}: {printed}");
     }
     assert!(started.elapsed() < Duration::from_secs(60), "a pipe blocks");
-    let said = leads(Path::new("/dev/zero")).failed(1);
-    assert!(said.contains("not a regular file"), "{said}");
+    let printed = leads(Path::new("/dev/zero")).failed(1);
+    assert!(printed.contains("not a regular file"), "{printed}");
 }
 
 #[test]
@@ -86,11 +86,11 @@ fn wrong_usage_exits_2() {
         (&["leads", "/run/leader"], "`/run/leader`"),
         (&["leads", "--fiel", "x"], "did you mean `--file`?"),
     ] {
-        let said = Run::new(args).ran().failed(2);
-        assert!(said.contains(part), "{args:?}: {said}");
+        let printed = Run::new(args).ran().failed(2);
+        assert!(printed.contains(part), "{args:?}: {printed}");
     }
-    let said = Run::new(&["leads"]).with("LEADER_FILE", "").ran().failed(2);
-    assert!(said.contains("set LEADER_FILE"), "{said}");
+    let printed = Run::new(&["leads"]).with("LEADER_FILE", "").ran().failed(2);
+    assert!(printed.contains("set LEADER_FILE"), "{printed}");
     let help = Run::new(&["leads", "--help"]).ran().well();
     assert!(help.contains("Exit codes: 0 leads; 1 "), "{help}");
 }

@@ -37,8 +37,8 @@ fn unwritable_path_is_refused() {
         (long, "too long"),
     ];
     for_each(&cases, |(path, why)| {
-        let said = refused(path);
-        assert!(said.contains(why), "{why} in {said}");
+        let printed = refused(path);
+        assert!(printed.contains(why), "{why} in {printed}");
     });
     assert_eq!(file_names(&folder), ["file"], "nothing was left");
 }
@@ -69,8 +69,8 @@ fn foreign_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("leader");
         fs::write(&path, content).unwrap();
-        let said = refused(&path);
-        assert!(said.contains("is not a leader file"), "{said}");
+        let printed = refused(&path);
+        assert!(printed.contains("is not a leader file"), "{printed}");
         assert_eq!(&fs::read(&path).unwrap(), content);
         assert_eq!(file_names(&folder), ["leader"]);
     });

@@ -294,7 +294,10 @@ fn receiver_needs_trusted_certificate() {
     let mut distrustful = fixture.spawn(start);
     distrustful.await_text("SSL_CERT_FILE");
     distrustful.leave();
-    assert!(bodies.try_recv().is_err(), "nothing was said to a stranger");
+    assert!(
+        bodies.try_recv().is_err(),
+        "nothing was printed to a stranger"
+    );
     let start = fixture.elector("second").with("WEBHOOK_URL", &url);
     let mut trustful = fixture.spawn(start.with("SSL_CERT_FILE", &file));
     let post = bodies.recv_timeout(crate::support::PATIENCE).unwrap();

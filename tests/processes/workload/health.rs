@@ -68,10 +68,10 @@ fn leader_is_ready_once_program_answers() {
     assert_eq!(first.get("/leader").status, 200);
     let refused = first.get("/readyz");
     assert_eq!(refused.status, 503);
-    let said = refused.text();
+    let printed = refused.text();
     assert!(
-        said.contains("has not answered WORKLOAD_HEALTH_URL yet"),
-        "{said}"
+        printed.contains("has not answered WORKLOAD_HEALTH_URL yet"),
+        "{printed}"
     );
     assert_eq!(first.status()["workload"]["health"], "starting");
     health.status.store(200, Ordering::SeqCst);

@@ -39,29 +39,29 @@ const NAMES: usize = 16;
 const SHOWN_FILES: usize = 300;
 
 pub fn check(data: &[u8]) {
-    let Some(heard) = Heard::parse(data) else {
+    let Some(input) = Input::parse(data) else {
         return;
     };
-    let said = heard.answer(heard.body);
-    let in_pieces = heard.answer(Drops(heard.body));
-    assert_eq!(said, in_pieces, "it depends on how the bytes arrive");
-    keeps_its_bounds(&said);
-    check_failure(&heard, &said);
-    check_against_tree(&heard, &said);
+    let parsed = input.answer(input.body);
+    let in_pieces = input.answer(Drops(input.body));
+    assert_eq!(parsed, in_pieces, "it depends on how the bytes arrive");
+    keeps_its_bounds(&parsed);
+    check_failure(&input, &parsed);
+    check_against_tree(&input, &parsed);
 }
 
 /// The answer with its last byte repeated without end.
 pub fn check_endless(data: &[u8]) {
-    let Some(heard) = Heard::parse(data) else {
+    let Some(input) = Input::parse(data) else {
         return;
     };
-    let last = heard.body.last().copied().unwrap_or(b' ');
-    let said = heard.answer(heard.body.chain(io::repeat(last)));
-    keeps_its_bounds(&said);
+    let last = input.body.last().copied().unwrap_or(b' ');
+    let parsed = input.answer(input.body.chain(io::repeat(last)));
+    keeps_its_bounds(&parsed);
 }
 
 /// Parsed input.
-struct Heard<'a> {
+struct Input<'a> {
     request: Request,
     target: Target,
     head: Head,
@@ -69,8 +69,8 @@ struct Heard<'a> {
     body: &'a [u8],
 }
 
-impl<'a> Heard<'a> {
-    fn parse(data: &'a [u8]) -> Option<Heard<'a>> {
+impl<'a> Input<'a> {
+    fn parse(data: &'a [u8]) -> Option<Input<'a>> {
         let (first, rest) = split(data, b"\n")?;
         let (head, body) = split(rest, b"\n\n").unwrap_or((rest, b""));
         let mut words = std::str::from_utf8(first).ok()?.split(' ');
@@ -115,7 +115,7 @@ impl<'a> Heard<'a> {
                     .then(|| std::str::from_utf8(value).ok())?
             })
         };
-        Some(Heard {
+        Some(Input {
             request,
             target,
             head: Head::new(status, header),
@@ -169,8 +169,8 @@ impl Read for Drops<'_> {
     }
 }
 
-fn keeps_its_bounds(said: &Answer) {
-    match &said.reply {
+fn keeps_its_bounds(parsed: &Answer) {
+    match &parsed.reply {
         Ok(Reply::Gist(page)) => {
             assert!((1..=WHOLE_HISTORY).contains(&page.history.len()));
             assert!(page.files.len() <= NAMES);
@@ -188,29 +188,29 @@ fn keeps_its_bounds(said: &Answer) {
 
 /// Checks that a write that the server may have carried out never counts as failed, and that a read
 /// never has an unknown outcome.
-fn check_failure(heard: &Heard<'_>, said: &Answer) {
-    let Err(error) = &said.reply else { return };
+fn check_failure(input: &Input<'_>, parsed: &Answer) {
+    let Err(error) = &parsed.reply else { return };
     let doubtful = matches!(error, LockError::OutcomeUnknown(_));
     assert!(
         !matches!(error, LockError::Conflict),
         "only the rule says that"
     );
-    assert!(heard.request.is_write() || !doubtful, "{error:?}");
-    let may_have_landed = heard.is_good() || matches!(heard.head.status, 409 | 500..=599);
-    if heard.request.is_write() && may_have_landed {
-        assert!(doubtful, "{} became {error:?}", heard.head.status);
+    assert!(input.request.is_write() || !doubtful, "{error:?}");
+    let may_have_landed = input.is_good() || matches!(input.head.status, 409 | 500..=599);
+    if input.request.is_write() && may_have_landed {
+        assert!(doubtful, "{} became {error:?}", input.head.status);
     }
 }
 
 /// Checks that the streaming parser agrees with a parser of the whole body.
-fn check_against_tree(heard: &Heard<'_>, said: &Answer) {
-    if !heard.is_good() {
+fn check_against_tree(input: &Input<'_>, parsed: &Answer) {
+    if !input.is_good() {
         return;
     }
-    let Some(tree) = json::parse(heard.body) else {
+    let Some(tree) = json::parse(input.body) else {
         return;
     };
-    if let Ok(Reply::Gist(page)) = &said.reply {
+    if let Ok(Reply::Gist(page)) = &parsed.reply {
         let read = page.history.len();
         let entries = tree["history"].as_array().unwrap().iter().take(read);
         assert!(
@@ -218,17 +218,18 @@ fn check_against_tree(heard: &Heard<'_>, said: &Answer) {
             "a list was taken for an entry"
         );
     }
-    if let (Ok(Reply::Gist(_) | Reply::Revision(_)), Some(file)) = (&said.reply, &heard.target.file)
+    if let (Ok(Reply::Gist(_) | Reply::Revision(_)), Some(file)) =
+        (&parsed.reply, &input.target.file)
     {
         let file = tree["files"].get(&**file);
         assert!(file.is_none_or(Value::is_object), "it was taken for a file");
     }
-    if let Ok(Reply::Created(id)) = &said.reply {
+    if let Ok(Reply::Created(id)) = &parsed.reply {
         let named = tree["id"].as_str().unwrap();
         return assert!(named.contains(id.as_str()), "{named:?}: {id}");
     }
-    let expected = expected(heard, &tree);
-    match (&said.reply, expected) {
+    let expected = expected(input, &tree);
+    match (&parsed.reply, expected) {
         (Ok(Reply::Gist(page)), Some(expected)) => {
             assert_eq!(page.text, expected.text);
             assert_eq!(page.history, expected.history);
@@ -249,8 +250,8 @@ struct Expected {
 }
 
 /// Returns the content of a well-formed body; `None` for others.
-fn expected(heard: &Heard<'_>, tree: &Value) -> Option<Expected> {
-    let (until, most) = match &heard.request {
+fn expected(input: &Input<'_>, tree: &Value) -> Option<Expected> {
+    let (until, most) = match &input.request {
         Request::Gist { until: None, .. } => (None, USUAL_HISTORY),
         Request::Gist { until, .. } => (*until, LONGEST_HISTORY),
         Request::Write { until, .. } => (Some(*until), LONGEST_HISTORY),
@@ -263,7 +264,7 @@ fn expected(heard: &Heard<'_>, tree: &Value) -> Option<Expected> {
         Request::History => (None, WHOLE_HISTORY),
         Request::Create { .. } => return None,
     };
-    let text = text(heard, tree)?;
+    let text = text(input, tree)?;
     let history = match most {
         0 => Vec::new(),
         _ => history(&tree["history"], until, most).filter(|history| !history.is_empty())?,
@@ -271,13 +272,13 @@ fn expected(heard: &Heard<'_>, tree: &Value) -> Option<Expected> {
     Some(Expected { text, history })
 }
 
-fn text(heard: &Heard<'_>, tree: &Value) -> Option<Text> {
+fn text(input: &Input<'_>, tree: &Value) -> Option<Text> {
     let files = tree.get("files")?.as_object()?;
     if files.len() >= SHOWN_FILES {
         return None;
     }
     // Without a name the first file counts, and a tree does not keep the order.
-    let file = match &heard.target.file {
+    let file = match &input.target.file {
         Some(name) => files.get(&**name),
         None if files.len() < 2 => files.values().next(),
         None => return None,

@@ -94,11 +94,12 @@ impl Request {
         let length = body.len();
         let bytes =
             format!("{line} HTTP/1.1\r\n{usual}{headers}Content-Length: {length}\r\n\r\n{body}");
-        let said = exchange(addr, std::iter::once(bytes.as_bytes()));
+        let answered = exchange(addr, std::iter::once(bytes.as_bytes()));
         // A malformed request is refused with a body.
-        let mut said = answers(&said, |_, rest| self.is_head() && rest.is_empty());
+        let mut answered = answers(&answered, |_, rest| self.is_head() && rest.is_empty());
         // A request line that contains a whole request makes two requests. The first one counts.
-        said.drain(..)
+        answered
+            .drain(..)
             .next()
             .unwrap_or_else(|| panic!("no answer to {bytes:?}"))
     }

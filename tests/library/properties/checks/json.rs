@@ -66,7 +66,7 @@ impl<'de> Visitor<'de> for TreeVisitor {
         let mut object = Map::new();
         while let Some((name, Tree(value))) = map.next_entry::<String, Tree>()? {
             if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("said twice"));
+                return Err(A::Error::custom("repeated name"));
             }
         }
         Ok(object.into())

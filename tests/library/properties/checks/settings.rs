@@ -100,19 +100,19 @@ fn check_error_names_variable(error: &SettingsError) {
         let named = all().any(|setting| problem.contains(setting.name));
         assert!(named, "no variable is named: {problem}");
     }
-    let said = format!("{error} {error:?}");
-    assert!(!said.contains(SECRET), "a token is shown: {said}");
+    let printed = format!("{error} {error:?}");
+    assert!(!printed.contains(SECRET), "a token is shown: {printed}");
 }
 
 fn check_secret_is_hidden(settings: &Settings) {
     let warnings = settings.warnings().join("\n");
     settings.warnings().iter().for_each(|w| assert_safe_line(w));
     let LockSpec::Gist(gist) = &settings.lock;
-    let said = format!(
+    let printed = format!(
         "{warnings} {:?} {:?} {:?} {:?} {}",
         gist.access_token, gist.api_url, gist.gist_id, gist.file, settings.election.identity
     );
-    assert!(!said.contains(SECRET), "a token is shown: {said}");
+    assert!(!printed.contains(SECRET), "a token is shown: {printed}");
     if let AccessTokenSource::Value(value) = &gist.access_token {
         assert!(AccessToken::parse(value).is_ok());
     }

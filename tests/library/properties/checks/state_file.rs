@@ -119,8 +119,8 @@ fn get(service: &GistService, path: &str) -> Vec<u8> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: h\r\nUser-Agent: t\r\nAuthorization: Bearer t\r\nConnection: close\r\n\r\n"
     );
-    let said = exchange(addr, std::iter::once(request.as_bytes()));
-    let answer = answers(&said, |_, _| false).pop().expect("an answer");
+    let answered = exchange(addr, std::iter::once(request.as_bytes()));
+    let answer = answers(&answered, |_, _| false).pop().expect("an answer");
     assert_eq!(answer.status, 200, "{path:?}");
     answer.body
 }

@@ -29,11 +29,11 @@ impl Run {
         let pieces = scan.pieces();
         let leaderships = self.leaderships();
         for piece in pieces.iter().filter(|piece| !piece.assumed) {
-            let Some(said) = &piece.leadership else {
+            let Some(reported) = &piece.leadership else {
                 continue;
             };
             let mut truths = leaderships[piece.newest..=piece.oldest].iter();
-            if let Some(truth) = truths.find(|truth| *truth != said) {
+            if let Some(truth) = truths.find(|truth| *truth != reported) {
                 let what =
                     format!("the history scan reports {piece:?}, but the truth is {truth:?}");
                 return self.break_rule(|_| what);
