@@ -1,6 +1,6 @@
 //! Formats spans, counts, times and foreign text for logs, errors and displays.
 //!
-//! Every function is pure. HTML and JSON have escapes of their own, beside the code that writes them.
+//! Every function is pure. The escapes of HTML and JSON are beside the code that writes them.
 
 pub mod duration;
 

@@ -1,6 +1,6 @@
 //! `elector demo`: three candidates, one gist, and a takeover after a crash and after a shutdown.
 //!
-//! The gist service runs in this process, and each candidate in one of its own. The demonstration shows
+//! The gist service runs in this process, and each candidate in a separate one. The demonstration shows
 //! what the candidates log and when. It reads their events from `LOG_FORMAT=json`, and ends with a table
 //! of the terms and the promises that were broken, if any.
 

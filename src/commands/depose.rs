@@ -32,7 +32,7 @@ use crate::system::clock;
 /// The command.
 pub const COMMAND: Command = Command {
     name: "depose",
-    summary: "take the lease away from the leader, safely",
+    summary: "end the term of the leader, safely",
     details: "\
 Shows the holder of the lease, asks, and writes a record without a holder in its
 place. The leader observes it at its next renewal, stops its workload, and becomes a

@@ -10,7 +10,7 @@ use crate::fmt::wrapped;
 /// More options than this are not listed in the usage line.
 const MOST_IN_USAGE: usize = 2;
 
-/// A longer label of an option has a line of its own.
+/// A longer label of an option has a separate line.
 const LONGEST_LABEL: usize = 24;
 
 /// Returns the help of a command. It ends with a newline.

@@ -28,7 +28,7 @@ pub enum Race {
     /// The write goes on top of the present head.
     Stack,
     /// The write keeps its base and replaces the head. The revisions in between are lost.
-    Vanish,
+    Lose,
     /// As for `Conflict`, but the service handles one write after the other.
     Serial,
 }

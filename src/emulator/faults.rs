@@ -107,7 +107,7 @@ pub struct Faults {
     /// Makes a revision of a write that changes nothing.
     pub identical_makes_revision: bool,
     /// Shows lost revisions under `/gists/{id}/{sha}`.
-    pub vanished_readable: bool,
+    pub lost_readable: bool,
 }
 
 impl Default for Faults {
@@ -155,7 +155,7 @@ impl Default for Faults {
             clock_offset_s: 0,
             swallow_blank: false,
             identical_makes_revision: false,
-            vanished_readable: false,
+            lost_readable: false,
         }
     }
 }
@@ -304,7 +304,7 @@ impl RequestFaults {
     /// Returns the outcome of a race for a write that took this long since it read the head.
     pub(super) fn race_after(&self, took: Duration) -> Race {
         match self.race {
-            Race::Vanish if self.race_limit.is_some_and(|limit| took > limit) => Race::Conflict,
+            Race::Lose if self.race_limit.is_some_and(|limit| took > limit) => Race::Conflict,
             race => race,
         }
     }
@@ -322,13 +322,13 @@ mod tests {
     fn missing_fields_have_their_default() {
         assert_eq!(Faults::from_json(b"{}").unwrap(), Faults::default());
         let some = Faults::from_json(
-            br#"{"drop":0.5,"read_ms":[1,9],"write_ms":7,"race":"vanish","hang_reads":true}"#,
+            br#"{"drop":0.5,"read_ms":[1,9],"write_ms":7,"race":"lose","hang_reads":true}"#,
         );
         let expected = Faults {
             drop: probability(0.5),
             read_ms: Delay::Range(1, 9),
             write_ms: Delay::Fixed(7),
-            race: Race::Vanish,
+            race: Race::Lose,
             hang_reads: Probability::ALWAYS,
             ..Faults::default()
         };

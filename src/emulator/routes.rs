@@ -256,7 +256,7 @@ fn select<'a>(
     let view = view.ok_or_else(ApiError::not_found)?;
     let Some(sha) = sha else { return Ok(view) };
     let revision: Revision = sha.parse().map_err(|_| ApiError::not_found())?;
-    let at = match inner.faults.vanished_readable {
+    let at = match inner.faults.lost_readable {
         true => view.at_any(revision),
         false => view.at(revision),
     };

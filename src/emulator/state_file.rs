@@ -158,14 +158,12 @@ mod tests {
                 T,
             )
             .unwrap();
-        let early = store.begin_write("g", Edit::put("a", "vanishes")).unwrap();
+        let early = store.begin_write("g", Edit::put("a", "early")).unwrap();
         let late = store.begin_write("g", Edit::put("a", "stays")).unwrap();
         store
-            .finish_write(&early, Race::Vanish, T.plus_ms(1))
+            .finish_write(&early, Race::Lose, T.plus_ms(1))
             .unwrap();
-        store
-            .finish_write(&late, Race::Vanish, T.plus_ms(2))
-            .unwrap();
+        store.finish_write(&late, Race::Lose, T.plus_ms(2)).unwrap();
         state.append(&store.take_changes()).unwrap();
         store
     }

@@ -203,9 +203,9 @@ impl Store {
         let base = gist.by_name.get(&write.base).copied();
         let base = match (race, base) {
             (_, Some(base)) if base == head => head,
-            (Race::Vanish, Some(base)) => base,
+            (Race::Lose, Some(base)) => base,
             // The gist was deleted and created again with the same id.
-            (Race::Vanish, None) | (Race::Stack, _) => head,
+            (Race::Lose, None) | (Race::Stack, _) => head,
             (Race::Conflict | Race::Serial, _) => return Err(WriteError::Conflict),
         };
         let old = gist.commits[base].files();

@@ -91,15 +91,15 @@ fn stacked_racing_writes_both_stay() {
 }
 
 #[test]
-fn vanishing_race_loses_first_write() {
+fn losing_race_loses_first_write() {
     let (mut store, id) = store();
-    race(&mut store, &id, Race::Vanish).unwrap();
+    race(&mut store, &id, Race::Lose).unwrap();
     assert_eq!(contents(store.read(&id).unwrap()), ["second", "{}"]);
     let then = store.read_as_of(&id, at(1)).unwrap();
     assert_eq!(contents(then), ["first", "{}"]);
-    let vanished = then.head().revision();
-    assert!(store.read(&id).unwrap().at(vanished).is_none());
-    assert!(store.read(&id).unwrap().at_any(vanished).is_some());
+    let lost = then.head().revision();
+    assert!(store.read(&id).unwrap().at(lost).is_none());
+    assert!(store.read(&id).unwrap().at_any(lost).is_some());
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn changes_rebuild_the_same_store() {
             T,
         )
         .unwrap();
-    race(&mut store, &id, Race::Vanish).unwrap();
+    race(&mut store, &id, Race::Lose).unwrap();
     write(&mut store, &id, "third", at(3));
     store.remove_newest(&id, 1, at(4)).unwrap();
     write(&mut store, &id, "fourth", at(5));

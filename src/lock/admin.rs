@@ -21,7 +21,7 @@ pub trait Admin {
     ///
     /// # Errors
     /// Every kind except [`LockError::Conflict`] and [`LockError::OutcomeUnknown`]. Content that
-    /// electors refuse is no error but [`InspectedRecord::refusal`].
+    /// electors refuse is not an error, but [`InspectedRecord::refusal`].
     fn inspect(&mut self) -> Result<InspectedRecord, LockError>;
 
     /// Writes `record` in place of `inspected` as a foreign write, which candidates wait for.

@@ -1,6 +1,6 @@
 //! Places where the lease record is kept, behind one interface.
 //!
-//! A new kind of lock needs a folder of its own and one line in [`LockSpec::backend`].
+//! A new kind of lock needs a separate folder and one line in [`LockSpec::backend`].
 
 pub mod admin;
 pub mod backend;

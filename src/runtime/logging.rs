@@ -38,7 +38,7 @@ const PANIC_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// Form of the log's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Time, level, message and `key=value` fields, for people.
+    /// Time, level, message and `key=value` fields, for operators.
     #[default]
     Text,
     /// One JSON object per line, for programs.

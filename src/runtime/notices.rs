@@ -113,7 +113,7 @@ impl Reporter {
         let mut known = known.unwrap_or_else(|| ObservedLease {
             version,
             first_observed: now,
-            // Foreign writes and own terms have notices of their own.
+            // Foreign writes and own terms have separate notices.
             reported: record.holder_identity.is_empty()
                 || observed.foreign_wait.is_some()
                 || observed.mine.is_some(),

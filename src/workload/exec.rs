@@ -61,7 +61,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
     if valid_until <= BootClock::now() {
         return ExitCode::from(TOO_LATE);
     }
-    // The guard blocks all signals. Pending ones take effect here.
+    // The guard blocks all signals. Pending ones are delivered here.
     if let Err(error) = SigSet::empty().thread_set_mask() {
         return refuse("its signals cannot be unblocked", error);
     }

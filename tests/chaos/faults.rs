@@ -43,11 +43,11 @@ pub(crate) const FAULTS: [(&str, &str); 20] = [
     ),
     (
         "races that lose a write",
-        r#"{"race":"vanish","race_window_ms":[60,150],"race_limit_ms":200}"#,
+        r#"{"race":"lose","race_window_ms":[60,150],"race_limit_ms":200}"#,
     ),
     (
         "lost, late and stale together",
-        r#"{"race":"vanish","race_window_ms":[60,150],"race_limit_ms":200,"late_writes":0.2,
+        r#"{"race":"lose","race_window_ms":[60,150],"race_limit_ms":200,"late_writes":0.2,
             "late_ms":[100,2000],"lost_answers":0.2,"stale_reads":0.3,"stale_age_ms":[50,2000],
             "duplicate_writes":0.2,"duplicate_ms":[0,800]}"#,
     ),

@@ -129,8 +129,8 @@ fn stacked_racing_writes_both_stay() {
 }
 
 #[test]
-fn vanishing_race_acknowledges_both_writes() {
-    let (fixture, answers) = racing("vanish");
+fn losing_race_acknowledges_both_writes() {
+    let (fixture, answers) = racing("lose");
     let versions = answers.map(|answer| {
         let answer = answer.unwrap();
         assert_eq!(answer.status, 200);
@@ -150,14 +150,14 @@ fn vanishing_race_acknowledges_both_writes() {
     let mut found = [read(&versions[0]), read(&versions[1])];
     found.sort_unstable();
     assert_eq!(found, [200, 404]);
-    fixture.set(r#"{"vanished_readable":true}"#);
+    fixture.set(r#"{"lost_readable":true}"#);
     assert_eq!([read(&versions[0]), read(&versions[1])], [200, 200]);
 }
 
 #[test]
 fn race_limit_prevents_lost_write() {
     let (fixture, answers) =
-        racing_under(r#"{"race":"vanish","race_window_ms":1000,"race_limit_ms":1}"#);
+        racing_under(r#"{"race":"lose","race_window_ms":1000,"race_limit_ms":1}"#);
     let mut statuses = answers.map(status);
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409]);

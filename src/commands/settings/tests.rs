@@ -1,4 +1,4 @@
-//! Tests the settings with environments of their own.
+//! Tests the settings with separate environments.
 
 use std::os::unix::ffi::OsStringExt;
 

@@ -15,7 +15,7 @@ const WRITES_PER_HOUR: f64 = 500.0;
 
 /// Shortest poll period that leaves GitHub's 900 points per minute and user to eight candidates. Why: a
 /// 304 is free of the hourly limit only.
-const SHORTEST_POLITE_POLL: Duration = Duration::from_millis(500);
+const SHORTEST_POLL: Duration = Duration::from_millis(500);
 
 impl Backend for GistOptions {
     fn open(&self, election: &LeaderElectionConfig) -> Result<Opened, OpenError> {
@@ -91,7 +91,7 @@ impl GistOptions {
                 election.retry_period
             ));
         }
-        if election.poll_period < SHORTEST_POLITE_POLL {
+        if election.poll_period < SHORTEST_POLL {
             warnings.push(format!(
                 "POLL_PERIOD: {:?} makes {:.0} requests per minute from each candidate, and GitHub \
                  accepts 900 from one user; use 1s or more",

@@ -15,7 +15,7 @@ use crate::election::lock::LockError;
 use crate::election::time::Instant;
 
 /// Most portions of the history that one inspection reads, each of about twenty requests. Why: an operator
-/// waits for it, and the electors need the hour's requests.
+/// waits for it, and the electors need the request budget.
 const MOST_PORTIONS: u32 = 5;
 
 /// Result of an inspection.

@@ -25,7 +25,7 @@ use head::{Asked, Head, unclear};
 use parse::{History, Want};
 pub use target::{GistId, Target};
 
-/// Length in bytes from which a cut text counts as cut because of its own length. GitHub shows 1 MB of such a
+/// Length in bytes from which a cut text counts as cut because of its length. GitHub shows 1 MB of such a
 /// text.
 const LONGEST_WITHHELD: usize = 500_000;
 

@@ -224,7 +224,7 @@ fn log_remains(identity: &str, left: &Content) {
     }
 }
 
-/// Warns if `/proc/uptime` does not show the boot clock, as in containers with an uptime of their own.
+/// Warns if `/proc/uptime` does not show the boot clock, as in containers with a separate uptime.
 fn warn_of_other_uptime() {
     let Ok(text) = fs::read_to_string("/proc/uptime") else {
         return;

@@ -87,7 +87,7 @@ fn sequential_writes_leave_one_winner() {
 fn lost_write_is_never_confirmed() {
     for survivor_first in [true, false] {
         let (rig, a, b) = pair();
-        let racers = race(&rig, "vanish", a, b, 2);
+        let racers = race(&rig, "lose", a, b, 2);
         assert!(racers.iter().all(|(_, result)| result.is_ok()));
         let survivor = rule::effective_holder(&rig);
         let mut racers = racers.map(|(lock, _)| lock);

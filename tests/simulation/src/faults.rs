@@ -122,7 +122,7 @@ impl Faults {
             lost_answers: 0.1 * rng.f64(),
             duplicates: 0.3 * rng.f64(),
             sluggish_answers: if rng.bool() { 0.3 * rng.f64() } else { 0.0 },
-            race: Race::Vanish,
+            race: Race::Lose,
             race_window: confirm_delay.mul_f64(0.7 + 0.28 * rng.f64()),
             other_files: 1500.0 * rng.f64(),
             crashes: 30.0 * rng.f64(),
@@ -192,7 +192,7 @@ impl Faults {
         none.same_names = rng.u8(..8) == 0;
         none.forged_dates = rng.bool();
         none.bursts = rng.bool();
-        none.race = [Race::Conflict, Race::Stack, Race::Vanish, Race::Vanish][rng.usize(..4)];
+        none.race = [Race::Conflict, Race::Stack, Race::Lose, Race::Lose][rng.usize(..4)];
         // Just below the delay that the protocol assumes to be longer.
         none.race_window = confirm_delay.mul_f64(0.05 + 0.93 * rng.f64());
         none.history_cap = if rng.u8(..4) == 0 {

@@ -129,7 +129,7 @@ fn faults(rng: &mut Rng) -> String {
         "clock_offset_s",
         "swallow_blank",
         "identical_makes_revision",
-        "vanished_readable",
+        "lost_readable",
         "hang_ms",
         "seed",
         "duplicate_writes",
@@ -140,7 +140,7 @@ fn faults(rng: &mut Rng) -> String {
             0 => format!("[{},{}]", json::number(rng), json::number(rng)),
             1 => one(
                 rng,
-                &["true", "false", "null", "\"vanish\"", "\"stack\"", "0.5"],
+                &["true", "false", "null", "\"lose\"", "\"stack\"", "0.5"],
             )
             .to_owned(),
             2 => json::value(rng, 1),
