@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use super::revision::Revision;
 use super::wire::Text;
 use crate::election::record::{
-    BYTE_ORDER_MARK, HIGHEST_TOKEN, LeaderElectionRecord, RecordError, read_fields, read_number,
+    BYTE_ORDER_MARK, HIGHEST_TOKEN, LeaderElectionRecord, RELEASED_BY, RecordError, STOP_REASON,
+    read_fields, read_number,
 };
 
 /// Version of the rule by which every process computes the effective revision.
@@ -39,12 +40,14 @@ const ELECTION_FIELDS: [&str; 3] = [
 const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
 
 /// Fields that every write sets anew.
-const OWN_FIELDS: [&str; 9] = [
+const OWN_FIELDS: [&str; 11] = [
     "holderIdentity",
     "leaseDurationSeconds",
     "acquireTime",
     "renewTime",
     "leaderTransitions",
+    RELEASED_BY,
+    STOP_REASON,
     PROTOCOL_FIELD,
     WRITE_ID,
     SUPERSEDES,
@@ -318,6 +321,18 @@ mod tests {
         assert_eq!(stored.record.other["note"], "keep me");
         assert_eq!(stored.record.leader_transitions, 0);
         assert!(!stored.checkpoint);
+    }
+
+    #[test]
+    fn release_fields_end_with_release() {
+        let mut release = LeaderElectionRecord::default();
+        release.other.insert(RELEASED_BY.into(), "napoleon".into());
+        release.other.insert(STOP_REASON.into(), "stopped".into());
+        let released = read(&to_text(&release, None, &origin(), false));
+        assert_eq!(released.record().unwrap().record.released_by(), "napoleon");
+        let claim = LeaderElectionRecord::default();
+        let claimed = read(&to_text(&claim, released.kept(), &origin(), false));
+        assert_eq!(*claimed.record().unwrap().record, claim);
     }
 
     #[test]
