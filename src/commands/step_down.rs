@@ -112,8 +112,9 @@ fn ask(addresses: &[SocketAddr]) -> Result<(u16, Vec<u8>), String> {
             }
             Err(CallError::MayHaveLanded(why)) => {
                 return Err(format!(
-                    "the endpoint at {address} does not answer like an elector: {why}; check whether \
-                     another program uses this port"
+                    "the endpoint at {address} does not answer like an elector: {why}; if \
+                     another program uses this port, set HTTP_ADDR; if the elector hangs, use elector \
+                     depose"
                 ));
             }
         }

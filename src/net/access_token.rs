@@ -150,7 +150,7 @@ impl AccessTokenReader {
             Ok(token) => token,
             Err(problem) => {
                 log::warn!(
-                    event = "access_token_unusable", path:? = file.path(), error = problem;
+                    event = "access_token_unusable", path:% = file.path().display(), error = problem;
                     "cannot use access token file, keeping the previous access token"
                 );
                 return false;
@@ -159,7 +159,7 @@ impl AccessTokenReader {
         if token == self.token || self.refused.as_ref() == Some(&token) {
             return false;
         }
-        log::info!(event = "access_token_changed", path:? = file.path(); "read changed access token");
+        log::info!(event = "access_token_changed", path:% = file.path().display(); "read changed access token");
         self.refused = None;
         let last = mem::replace(&mut self.token, token);
         if self.accepted {

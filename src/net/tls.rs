@@ -59,13 +59,13 @@ impl Roots {
         };
         match read(file) {
             Ok(certificates) => {
-                log::info!(event = "roots_changed", path:? = file.path(); "read changed root certificates");
+                log::info!(event = "roots_changed", path:% = file.path().display(); "read changed root certificates");
                 self.certificates = certificates;
                 true
             }
             Err(problem) => {
                 log::warn!(
-                    event = "roots_unusable", path:? = file.path(), error = problem;
+                    event = "roots_unusable", path:% = file.path().display(), error = problem;
                     "cannot use SSL_CERT_FILE, keeping the previous root certificates"
                 );
                 false
@@ -129,7 +129,7 @@ fn read(file: &mut WatchedFile) -> Result<RootCerts, String> {
         ));
     }
     if unusable > 0 {
-        log::warn!(event = "roots_skipped", path:? = file.path(), count = unusable; "skipped unusable certificates in SSL_CERT_FILE");
+        log::warn!(event = "roots_skipped", path:% = file.path().display(), count = unusable; "skipped unusable certificates in SSL_CERT_FILE");
     }
     Ok(RootCerts::from(certificates))
 }

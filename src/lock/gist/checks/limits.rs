@@ -9,8 +9,11 @@ use crate::lock::stats::RateLimit;
 /// GitHub's primary limit: requests per hour and user.
 const GITHUB_REQUESTS: u64 = 5_000;
 
-/// Share of the requests to plan with: below a fifth, candidates poll less often.
-const USABLE: f64 = 0.8;
+/// Share of the requests to plan with. The rest is for the leader and for starts.
+const USABLE: f64 = 0.9;
+
+/// Share of the requests below which too few are left.
+const FEW_LEFT: f64 = 0.2;
 
 /// Numbers of candidates to calculate for: a small election and a large one.
 const FEW: f64 = 3.0;
@@ -102,7 +105,7 @@ pub(super) fn remaining(rate: Option<&RateLimit>, now: Option<i64>) -> Finding {
             ),
         );
     }
-    if (rate.remaining as f64) < rate.limit as f64 * (1.0 - USABLE) {
+    if (rate.remaining as f64) < rate.limit as f64 * FEW_LEFT {
         return Finding::warn(
             "limit",
             format!("{text}; use longer periods, or one user per lock"),
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_suit_one_lock_and_eight_candidates() {
+    fn defaults_suit_one_lock_and_ten_candidates() {
         let election = LeaderElectionConfig::new("a");
         let writes = writes(&election, true);
         assert_eq!(writes.level, Level::Ok);
@@ -142,7 +145,7 @@ mod tests {
         assert!(writes.text.contains("for 1 lock;"), "{}", writes.text);
         let requests = requests(&election, None, true);
         assert_eq!(requests.level, Level::Ok);
-        for part in ["1,350", "10 make 4,500", "of the 5,000", "more than 8 need"] {
+        for part in ["1,350", "10 make 4,500", "of the 5,000", "more than 10 need"] {
             assert!(requests.text.contains(part), "{part}: {}", requests.text);
         }
     }
