@@ -30,16 +30,23 @@ run() {
 number() { sed -E ':a; s/^([0-9]+)([0-9]{3})/\1,\2/; ta' <<<"$1"; }
 
 # value KIND LABEL: the number in front of a label in a soak's summary.
-value() { sed -n "s/^ *\([0-9.]*s\{0,1\}\)  $2.*/\1/p" "$WORK/$1" | head -1; }
+value() {
+  local value
+  value=$(sed -n "s/^ *\([0-9.]*\)s\{0,1\}  $2.*/\1/p" "$WORK/$1" | head -1)
+  [[ -n $value ]] || { echo "figures: $WORK/$1 has no line with $2" >&2; return 1; }
+  echo "$value"
+}
 
 # soak_row KIND SEEDS
 soak_row() {
-  local label cells=''
+  local label cell cells=''
   for label in candidate-hours 'terms of leadership' 'takeovers of an expired lease' 'writes lost' \
     'edits by operators'; do
-    cells+=" | $(number "$(value "$1" "$label")")"
+    cell=$(value "$1" "$label")
+    cells+=" | $(number "$cell")"
   done
-  echo "| $1 | $(number "$2")$cells | $(value "$1" 'from the end of the faults') | 0 |"
+  cell=$(value "$1" 'from the end of the faults')
+  echo "| $1 | $(number "$2")$cells | $cell s | 0 |"
 }
 
 # tests: test functions of the whole workspace.
