@@ -145,7 +145,12 @@ mod tests {
         assert!(writes.text.contains("for 1 lock;"), "{}", writes.text);
         let requests = requests(&election, None, true);
         assert_eq!(requests.level, Level::Ok);
-        for part in ["1,350", "10 make 4,500", "of the 5,000", "more than 10 need"] {
+        for part in [
+            "1,350",
+            "10 make 4,500",
+            "of the 5,000",
+            "more than 10 need",
+        ] {
             assert!(requests.text.contains(part), "{part}: {}", requests.text);
         }
     }
