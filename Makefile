@@ -108,7 +108,7 @@ TEST = env -u MAKEFLAGS -u MFLAGS $(DEFAULT_SIGNALS) $(CARGO) test --locked
 .PHONY: check
 check: lint ## quick checks: lints, unit tests, conformance, gist lock, history rule, 200 runs
 	$(TEST) --lib --bins
-	$(TEST) --test library -- conformance:: dependency_rule::
+	$(TEST) --test library -- conformance:: dependency_rule:: wording::
 	$(TEST) --test gist -- lock:: rule::
 	$(SIMULATION) --bin soak -- 0 200 drawn
 

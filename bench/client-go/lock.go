@@ -18,7 +18,7 @@ import (
 // gistResource names a gist in the errors that leaderelection distinguishes.
 var gistResource = schema.GroupResource{Group: "github.com", Resource: "gists"}
 
-var errChanged = errors.New("the record is not the one last seen")
+var errChanged = errors.New("the record is not the observed one")
 
 // gistLock keeps client-go's record in the only file of a gist. The API has no compare-and-swap: with
 // blind unset the lock reads once more before each write and gives up if the file has changed, which leaves

@@ -177,13 +177,13 @@ fn client_go_version(client_go: &Path) -> String {
             && words.get(1).is_some_and(|word| word == "k8s.io/client-go")
     });
     let module = module.and_then(|words| words.get(2).cloned());
-    let go = printed
+    let compiler = printed
         .lines()
         .next()
         .map(words)
         .and_then(|words| words.last().cloned());
-    match (module, go) {
-        (Some(module), Some(go)) => format!("k8s.io/client-go {module}, {go}"),
+    match (module, compiler) {
+        (Some(module), Some(compiler)) => format!("k8s.io/client-go {module}, {compiler}"),
         _ => "unknown: no Go to ask".to_owned(),
     }
 }

@@ -48,7 +48,7 @@ pub struct Results {
     pub sections: Vec<Section>,
 }
 
-/// A part of the report with text or tables of its own.
+/// A part of the report with separate text or tables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Section {
     pub title: String,
@@ -171,7 +171,7 @@ pub fn markdown(results: &Results) -> String {
     let mut out = String::from("# Measured\n\n");
     let _ = writeln!(
         out,
-        "{}, in {:.0} minutes, on {}. The processors were {:.0} % busy meanwhile ({:.0} % by what was \
+        "{}, in {:.0} minutes, on {}. The processors were {:.0} % busy ({:.0} % by what was \
          run here), {:.0} % in the busiest five seconds.\n",
         results.date,
         results.took_s / 60.0,
@@ -199,7 +199,7 @@ pub fn markdown(results: &Results) -> String {
         let _ = writeln!(out, "- **failed:** {what}");
     }
     out.push_str(
-        "\nEach election has a gist of its own, at a gist service on the same machine, and three \
+        "\nEach election has a separate gist, at a gist service on the same machine, and three \
          candidates. All elections of all contenders run at the same time. Every single value is in \
          `bench.json`.\n",
     );
@@ -326,9 +326,7 @@ mod tests {
         );
         assert!(text.contains("- **failed:** it broke\n"), "{text}");
         assert!(text.contains("2026-11-23 10:00:00 UTC, in 10 minutes, on P (2 cores), 23.5 GB"));
-        assert!(
-            text.contains("10 % busy meanwhile (5 % by") && text.contains("25 % in the busiest")
-        );
+        assert!(text.contains("10 % busy (5 % by") && text.contains("25 % in the busiest"));
         assert!(text.contains("(takeover.svg)") && text.contains("## Takeover"));
         assert!(text.ends_with("\n## More\n\nof it\n"), "{text}");
     }

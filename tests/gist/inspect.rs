@@ -107,7 +107,7 @@ fn split_inspection_agrees_with_full_rule() {
     for seed in 0..500 {
         let mut rng = Rng::with_seed(seed);
         let mut gist = GistModel::new(Text::Missing, 30, 100);
-        // Mostly foreign writes, so that the overwritten record lies far back.
+        // Many foreign writes, so that the overwritten record lies far back.
         for number in 1..rng.usize(30..90) {
             match rng.u8(..30) {
                 0 => push(&mut gist, &mut rng, number),

@@ -10,3 +10,4 @@ mod properties;
 mod runtime;
 #[path = "../support/mod.rs"]
 mod support;
+mod wording;

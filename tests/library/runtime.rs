@@ -280,7 +280,7 @@ fn stuck_workload_keeps_lease_until_timeout() {
     assert_eq!(running.ending().unwrap(), Finish::WorkloadStuck);
     let times = config("me");
     assert!(asked.elapsed() >= times.stop_timeout + times.termination_grace);
-    assert_eq!(store.holder(), "me", "nothing was given back");
+    assert_eq!(store.holder(), "me", "nothing was released");
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn signal_releases_lease() {
         assert_eq!(first.count_logged("workload_stopped"), 1);
         let records = fixture.records();
         let release = records.iter().find(|record| record["holderIdentity"] == "");
-        let release = release.expect("the lease was given back");
+        let release = release.expect("the lease was released");
         assert_eq!(release["leaderTransitions"], 0);
         assert_eq!(second.await_leading(), 1);
     }

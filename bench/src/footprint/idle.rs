@@ -227,7 +227,7 @@ impl Watched {
         };
         let mut figures = vec![
             one("resident memory", "MB", resident / MB, below(RESIDENT_MB)),
-            one("memory of its own", "MB", own / MB, None),
+            one("private memory", "MB", own / MB, None),
             one("threads", "", threads, None),
             one(
                 "processor time",

@@ -13,7 +13,7 @@ const REQUESTS_AN_HOUR: f64 = 5000.0;
 const WRITES_AN_HOUR: f64 = 500.0;
 const WRITES_A_MINUTE: f64 = 80.0;
 const POINTS_A_MINUTE: f64 = 900.0;
-const AT_ONCE: f64 = 100.0;
+const SIMULTANEOUS: f64 = 100.0;
 
 /// Numbers of candidates.
 pub const SIZES: [usize; 4] = [3, 10, 30, 100];
@@ -31,7 +31,7 @@ struct Hours {
     points: f64,
     writes_a_minute: f64,
     writes_an_hour: f64,
-    at_once: f64,
+    simultaneous: f64,
     refused: f64,
 }
 
@@ -72,7 +72,7 @@ fn steady(candidates: usize, hours: u32) -> Result<Hours, String> {
         points: most(60, |requests| requests.points()),
         writes_a_minute: most(60, |requests| requests.writes),
         writes_an_hour: most(3600, |requests| requests.writes),
-        at_once: f64::from(ledger.most_simultaneous),
+        simultaneous: f64::from(ledger.most_simultaneous),
         refused: outcome.tally.leaders_refused as f64,
     })
 }
@@ -109,7 +109,7 @@ fn figures(row: &Hours) -> Vec<Figure> {
             None,
         ),
         one(
-            "requests used of the hour's at the most",
+            "requests of the hour used at most",
             "requests",
             row.used.clone(),
             Aim::worst_below(REQUESTS_AN_HOUR, "GitHub's limit for the hour"),
@@ -141,8 +141,8 @@ fn figures(row: &Hours) -> Vec<Figure> {
         one(
             "simultaneous requests, with the start",
             "requests",
-            single(row.at_once),
-            Aim::worst_below(AT_ONCE + 1.0, "GitHub's limit"),
+            single(row.simultaneous),
+            Aim::worst_below(SIMULTANEOUS + 1.0, "GitHub's limit"),
         ),
     ]
 }
@@ -231,11 +231,7 @@ pub fn herd() -> Result<(Vec<Figure>, Vec<Table>), String> {
                 seconds(leads_after.most)
             ),
             number(of(|start| start.writes)?.median),
-            format!(
-                "{}, at the most {}",
-                number(early.median),
-                number(early.most)
-            ),
+            format!("{}, at most {}", number(early.median), number(early.most)),
             number(REQUESTS_AN_HOUR - used.most),
         ]);
         let conditions = format!("{candidates} candidates start within a second, virtual hours");

@@ -2,7 +2,7 @@
 //! simulated hours, compared with real processes for two minutes.
 //!
 //! ```text
-//!   runs ─┬─▶ hours       requests an hour, by kind, and the distance from GitHub's limits
+//!   runs ─┬─▶ hours       per hour: requests by kind, and the distance from GitHub's limits
 //!         ├─▶ takeovers   hundreds of killed leaders: time, writes, and both over the stagger
 //!         ├─▶ plan        recommended settings for numbers of candidates and locks
 //!         └─▶ processes   the first two minutes, compared with real electors at the emulator

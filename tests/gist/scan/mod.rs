@@ -230,7 +230,7 @@ fn calm_history_needs_few_requests() {
         );
         most = most.max(found.pages + found.texts + 1);
     }
-    println!("{most} requests at the most");
+    println!("{most} requests at most");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn generated_state_files_hold() {
 }
 
 fn bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
-    // Low bytes select common cases, high bytes mostly rare ones.
+    // Low bytes select common cases, high bytes usually rare ones.
     let odd = rng.u8(1..);
     (0..rng.usize(..most))
         .map(|_| {

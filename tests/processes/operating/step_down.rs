@@ -45,7 +45,7 @@ impl Endpoint {
 }
 
 const YES: &str = "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n\
-    Content-Length: 36\r\n\r\n{\"steppingDown\":true,\"standBack\":30}";
+    Content-Length: 34\r\n\r\n{\"steppingDown\":true,\"backOff\":30}";
 
 fn step_down() -> Run {
     Run::new(&["step-down"])

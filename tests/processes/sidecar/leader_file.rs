@@ -234,13 +234,13 @@ fn lost_lease_removes_file_immediately() {
     second.await_observed("first");
     stage
         .fixture
-        .put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
+        .put(r#"{"holderIdentity":"operator","leaseDurationSeconds":5}"#);
     stage.await_no_file();
     assert!(second.leads().is_none(), "long before the next one leads");
     first.await_logged("stopped_leading");
     let stopped = first.last_logged("stopped_leading");
     assert_eq!(stopped.fencing_token(), Some(0));
-    assert_eq!(stopped.text("detail"), "the lease is held by a person");
+    assert_eq!(stopped.text("detail"), "the lease is held by operator");
 }
 
 #[test]

@@ -56,8 +56,8 @@ fn transitions_are_posted_in_order() {
     eventually("it renews", || fixture.records().len() > renewals + 3);
     let second = fixture.start("second");
     second.await_observed("first");
-    fixture.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
-    first.await_observed("a person");
+    fixture.put(r#"{"holderIdentity":"operator","leaseDurationSeconds":5}"#);
+    first.await_observed("operator");
     first.leave();
     assert_eq!(
         events(&receiver),
@@ -74,9 +74,9 @@ fn transitions_are_posted_in_order() {
     let message: Value = serde_json::from_str(&post.body).unwrap();
     assert_eq!(message["identity"], "first");
     assert_eq!(message["reason"], "deposed");
-    assert_eq!(message["detail"], "the lease is held by a person");
+    assert_eq!(message["detail"], "the lease is held by operator");
     let text = message["text"].as_str().unwrap();
-    assert!(text.ends_with(": the lease is held by a person"), "{text}");
+    assert!(text.ends_with(": the lease is held by operator"), "{text}");
     let time = message["time"].as_str().unwrap();
     assert!(time.ends_with('Z') && time.len() == 24, "{time}");
     let first_key = post.body.starts_with("{\"event\":");
@@ -139,7 +139,7 @@ fn lasting_failure_is_warned_about_once() {
     assert_eq!(failed.text("error"), "answered 503");
     assert_eq!(warnings(&first), 1, "{}", first.text());
     receiver.set(Manner::Answer(200));
-    fixture.put(r#"{"holderIdentity":"a person","leaseDurationSeconds":5}"#);
+    fixture.put(r#"{"holderIdentity":"operator","leaseDurationSeconds":5}"#);
     first.await_logged("webhook_recovered");
     assert_eq!(first.last_logged("webhook_recovered").get("lost"), 2);
     first.leave();

@@ -80,7 +80,7 @@ fn killed_leader_is_replaced_among_ten() {
     assert!(outcome.tally.longest_takeover < Duration::from_secs(30));
 }
 
-/// The hour's requests exceed the leader's reserve by little. A standby polls about once per lease, so it
+/// The requests of an hour exceed the leader's reserve by little. A standby polls about once per lease, so it
 /// observes the last renewal of a killed leader up to one lease late.
 #[test]
 fn scarce_requests_delay_takeover_one_lease() {

@@ -184,20 +184,20 @@ fn faults_read_back(json: &[u8]) {
 fn tame(service: &GistService) {
     let faults = service.faults();
     faults_read_back(faults.to_json().as_bytes());
-    let (never, at_once) = (Probability::NEVER, Delay::default());
+    let (never, immediate) = (Probability::NEVER, Delay::default());
     service.set_faults(Faults {
         outage: false,
-        read_ms: at_once,
-        write_ms: at_once,
+        read_ms: immediate,
+        write_ms: immediate,
         hang_reads: never,
         hang_writes: never,
         drop: never,
         lost_answers: never,
         truncated_answers: never,
         late_writes: never,
-        late_ms: at_once,
-        duplicate_ms: at_once,
-        race_window_ms: at_once,
+        late_ms: immediate,
+        duplicate_ms: immediate,
+        race_window_ms: immediate,
         error_5xx: never,
         ..faults
     });

@@ -28,13 +28,16 @@ const STATUSES: [u16; 8] = [200, 400, 408, 411, 413, 417, 431, 505];
 
 pub fn check(data: &[u8]) {
     let data = &data[..data.len().min(MOST_BYTES)];
-    let at_once = heard(std::iter::once(data));
+    let in_one_piece = heard(std::iter::once(data));
     let size = data.len().div_ceil(MOST_PIECES).max(1);
     let in_pieces = heard(data.chunks(size));
-    assert_eq!(at_once, in_pieces, "it depends on how the bytes arrive");
+    assert_eq!(
+        in_one_piece, in_pieces,
+        "it depends on how the bytes arrive"
+    );
     if is_ambiguous(data) {
         assert_eq!(
-            at_once.requests,
+            in_one_piece.requests,
             [] as [Value; 0],
             "it took one of two meanings"
         );

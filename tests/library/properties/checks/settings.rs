@@ -188,7 +188,7 @@ fn check_host(text: &str) {
                 assert!(url.is_https() || loopback, "{url} would leak the token");
             }
         }
-        (Err(_), Ok(url)) => panic!("{url} is taken only when it has to be safe"),
+        (Err(_), Ok(url)) => panic!("{url} is accepted only where it must be safe"),
         (Err(error), Err(_)) => {
             assert_safe_line(&error.to_string());
             let whole = text.trim();

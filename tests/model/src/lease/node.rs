@@ -27,7 +27,7 @@ pub struct Call {
 /// Outcome of the write in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
-    TookEffect,
+    Landed,
     PassedOver,
 }
 

@@ -281,7 +281,7 @@ impl State {
         let node = &mut self.nodes[index];
         let write = node.flights.remove(flight);
         let fate = match self.store.land(&write, self.tick) {
-            true => Fate::TookEffect,
+            true => Fate::Landed,
             false => Fate::PassedOver,
         };
         if node.waits_for(write.id) {
@@ -298,7 +298,7 @@ impl State {
             return;
         };
         let result = match fate {
-            Fate::TookEffect => {
+            Fate::Landed => {
                 // It supersedes what the candidate knew, because the store has a compare-and-swap.
                 let head_known_since = Some(node.known_since);
                 node.learn(Some(id), now);

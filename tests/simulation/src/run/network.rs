@@ -69,7 +69,7 @@ impl Run {
             self.service
                 .read(request, then, self.now, cap, &self.file_of(from.requester));
         if matches!(answer.reply, Ok(Reply::NotModified)) {
-            self.quota.give_back();
+            self.quota.return_one();
             self.measure(from, |one| one.free = 1);
         } else {
             self.note_read(from);

@@ -82,7 +82,7 @@ impl Quota {
     }
 
     /// Refunds a request that was answered with 304.
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn return_one(&mut self) {
         self.requests = self.requests.saturating_sub(1);
     }
 
