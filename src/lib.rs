@@ -83,8 +83,3 @@ pub use net::AccessTokenSource;
 pub use runtime::election::{ElectionError, Handle, LeaderElection};
 #[doc(inline)]
 pub use runtime::{LeaderCallbacks, Term};
-
-/// Compiles the examples of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_suit_one_lock_and_ten_candidates() {
+    fn defaults_suit_ten_candidates() {
         let election = LeaderElectionConfig::new("a");
         let writes = writes(&election, true);
         assert_eq!(writes.level, Level::Ok);
