@@ -33,7 +33,7 @@ const PIECES_A_SECOND: u32 = 50;
 /// State of a network path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Network {
-    Clear,
+    Healthy,
     /// Connections are closed, and new ones are refused.
     Refusing,
     /// A connection is reset when the candidate sends on it.
