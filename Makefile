@@ -274,6 +274,7 @@ lint: need-cargo need-rustfmt need-clippy need-cc ## check format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test chaos -- -D warnings
 
 .PHONY: fmt
 fmt: need-cargo need-rustfmt ## format the code
