@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 /// Width of help and displays, in characters.
 pub(crate) const COLUMNS: usize = 80;
@@ -73,6 +73,15 @@ pub(crate) fn count(number: u64) -> String {
 pub(crate) fn utc(unix: i64) -> Option<String> {
     let time = OffsetDateTime::from_unix_timestamp(unix).ok()?;
     time.format(&Rfc3339).ok()
+}
+
+/// Parses an HTTP date or RFC 3339 text as seconds since the Unix epoch. Fractions of a second are cut off.
+pub(crate) fn unix_time(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339);
+    let time = time
+        .or_else(|_| OffsetDateTime::parse(text, &Rfc2822))
+        .ok()?;
+    Some(time.unix_timestamp())
 }
 
 /// Returns the first `longest` characters of a text, with `…` if it has more.

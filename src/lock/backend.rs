@@ -13,7 +13,7 @@ use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::ResourceLock;
 
 /// Kind and place of a lock, as its settings describe them.
-pub trait Backend {
+pub trait Backend: fmt::Debug {
     /// Opens the lock for a candidate. Sends no request.
     ///
     /// # Errors

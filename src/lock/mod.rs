@@ -1,31 +1,88 @@
 //! Places where the lease record is kept, behind one interface.
 //!
-//! A new kind of lock needs a separate folder and one line in [`LockSpec::backend`].
+//! A new kind of lock needs a separate folder and one line in [`KINDS`].
 
 pub mod admin;
 pub mod backend;
+pub mod cas;
+pub mod exchange;
 pub mod gist;
 pub mod inspection;
 pub mod settings;
 pub mod stats;
+pub mod store;
+pub mod stored;
 pub mod term_history;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::backend::Backend;
-use self::gist::options::GistOptions;
-use self::settings::{Noted, Reader, Setting};
+use self::settings::{Found, Noted, Reader, Setting, shown};
+
+/// Every kind of lock. The first one counts if `LOCK` is not set.
+const KINDS: &[&Kind] = &[&gist::settings::KIND];
+
+/// Kind of lock, as its settings choose it.
+#[derive(Debug)]
+pub struct Kind {
+    /// What precedes the first `:` of `LOCK`.
+    pub schemes: &'static [&'static str],
+    /// Forms of `LOCK`, for messages.
+    pub forms: &'static [&'static str],
+    /// Settings that only this kind has, or that it shares with some kinds.
+    pub settings: &'static [Setting],
+    /// Reads the settings. Returns the confirm delay beside the lock, because the times are checked
+    /// against it even if another setting is missing or bad.
+    pub read: fn(
+        &mut Reader<'_>,
+        Option<&Place>,
+        Surroundings<'_>,
+    ) -> (Result<Arc<dyn Backend>, Noted>, Option<Duration>),
+}
+
+/// Value of `LOCK`: `SCHEME:REST`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Variable that it was found in.
+    pub variable: String,
+    /// Whole value.
+    pub value: String,
+    /// What precedes the first `:`.
+    pub scheme: String,
+    /// What follows it.
+    pub rest: String,
+}
+
+impl Place {
+    /// Notes what is wrong with it.
+    pub fn refuse(&self, reader: &mut Reader<'_>, why: &str) -> Noted {
+        reader.problem(format!(
+            "{} is {}; {why}",
+            self.variable,
+            shown(&self.value)
+        ));
+        Noted
+    }
+}
+
+/// Settings that every kind of lock needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// PEM file with certificates to trust in place of the built-in ones.
+    pub ca_file: Option<&'a Path>,
+    /// Whether the place may not exist yet.
+    pub new: bool,
+}
 
 /// Lock that the settings describe.
 #[derive(Clone, Debug)]
-pub enum LockSpec {
-    /// A file of a gist, through GitHub's REST API.
-    Gist(GistOptions),
-}
+pub struct LockSpec(Arc<dyn Backend>);
 
 impl LockSpec {
-    /// Reads the settings of the lock. `ca_file` is a PEM file with certificates to trust; `new` permits that its place does not exist yet.
+    /// Reads the settings of the lock. `ca_file` is a PEM file with certificates to trust; `new` permits that
+    /// its place does not exist yet.
     ///
     /// Returns the confirm delay beside the lock, because the times are checked against it even if another
     /// setting of the lock is missing or bad. Such settings are noted.
@@ -34,20 +91,92 @@ impl LockSpec {
         ca_file: Option<&Path>,
         new: bool,
     ) -> (Result<LockSpec, Noted>, Option<Duration>) {
-        let (options, confirm_delay) = gist::settings::read(reader, ca_file, new);
-        (options.map(LockSpec::Gist), confirm_delay)
+        let (kind, place) = match chosen(reader) {
+            Ok(chosen) => chosen,
+            Err(noted) => return (Err(noted), None),
+        };
+        refuse_other_settings(reader, kind, place.as_ref());
+        let (lock, confirm_delay) =
+            (kind.read)(reader, place.as_ref(), Surroundings { ca_file, new });
+        (lock.map(LockSpec), confirm_delay)
     }
 
     /// Returns the interface of the lock's kind.
     #[must_use]
     pub fn backend(&self) -> &dyn Backend {
-        match self {
-            LockSpec::Gist(options) => options,
+        &*self.0
+    }
+}
+
+/// Returns the kind that `LOCK` names, or the first one.
+fn chosen(reader: &mut Reader<'_>) -> Result<(&'static Kind, Option<Place>), Noted> {
+    let Some(found) = reader.public_text("LOCK")? else {
+        return Ok((KINDS[0], None));
+    };
+    let Found {
+        variable, value, ..
+    } = found;
+    let (scheme, rest) = value.split_once(':').unwrap_or((&value, ""));
+    let kind = KINDS.iter().find(|kind| kind.schemes.contains(&scheme));
+    let place = Place {
+        scheme: scheme.to_owned(),
+        rest: rest.to_owned(),
+        variable,
+        value: value.clone(),
+    };
+    match kind {
+        // The value may contain a password.
+        _ if value.contains('@') => {
+            reader.problem(format!(
+                "{} contains a user name or password (not shown); remove it, and give the access \
+                 token in LOCK_TOKEN_FILE",
+                place.variable
+            ));
+            Err(Noted)
+        }
+        Some(kind) => Ok((kind, Some(place))),
+        None => {
+            let forms = KINDS.iter().flat_map(|kind| kind.forms).copied();
+            let forms: Vec<&str> = forms.collect();
+            Err(place.refuse(reader, &format!("use one of {}", forms.join(", "))))
+        }
+    }
+}
+
+/// Notes settings of the place or its credentials that only other kinds of locks have.
+fn refuse_other_settings(reader: &mut Reader<'_>, kind: &Kind, place: Option<&Place>) {
+    for setting in settings() {
+        let name = setting.name;
+        let places = ["LOCK_", "GIST_"];
+        let is_own = kind.settings.iter().any(|own| own.name == name);
+        if is_own || !places.iter().any(|start| name.starts_with(start)) {
+            continue;
+        }
+        if let Some(found) = reader.raw(name) {
+            reader.problem(match place {
+                Some(place) => format!(
+                    "{} is set, but a lock of the kind {} has no such setting; unset it",
+                    found.variable, place.scheme
+                ),
+                None => format!(
+                    "{} is set, but LOCK is not; set LOCK, or unset this",
+                    found.variable
+                ),
+            });
         }
     }
 }
 
 /// Returns the settings of all kinds of locks, as `elector help settings` shows them.
 pub fn settings() -> impl Iterator<Item = Setting> {
-    gist::settings::SETTINGS.iter().copied()
+    let mut known: Vec<&str> = Vec::new();
+    let kinds = KINDS.iter().flat_map(|kind| kind.settings).copied();
+    let mut settings = vec![settings::LOCK];
+    for setting in kinds {
+        if !known.contains(&setting.name) {
+            known.push(setting.name);
+            settings.push(setting);
+        }
+    }
+    settings.into_iter()
 }

@@ -9,6 +9,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::fmt::{duration, quoted};
+use crate::net::{AccessToken, AccessTokenSource};
+
+/// The place of the record.
+pub(super) const LOCK: Setting = Setting::new(
+    "LOCK",
+    "the gist GIST_ID",
+    "the place of the record, by its kind and name",
+)
+.shared();
 
 /// Setting, as `elector help settings` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +180,65 @@ impl<'a> Reader<'a> {
         Err(Noted)
     }
 
+    /// Returns the source of the access token in `name` or in the file that `name` with `_FILE` appended
+    /// names; `None` if neither is set. A variable with the prefix outranks one without.
+    ///
+    /// # Errors
+    /// If it cannot be an access token, or if both are set, which is noted.
+    pub fn access_token(&mut self, name: &str) -> Result<Option<AccessTokenSource>, Noted> {
+        let value = self.text(name)?;
+        let file = self.raw(&format!("{name}_FILE"));
+        let source = match (value, file) {
+            (None, None) => return Ok(None),
+            (Some(value), None) => self.token_value(&value),
+            (None, Some(file)) => self.token_file(file, name),
+            (Some(value), Some(file)) if value.prefixed == file.prefixed => {
+                self.problem(format!(
+                    "{}: set, and so is {}; unset one of them (the file is read again when it changes)",
+                    value.variable, file.variable
+                ));
+                Err(Noted)
+            }
+            (Some(value), Some(file)) if value.prefixed => {
+                self.warning(ignored(&file.variable, &value.variable));
+                self.token_value(&value)
+            }
+            (Some(value), Some(file)) => {
+                self.warning(ignored(&value.variable, &file.variable));
+                self.token_file(file, name)
+            }
+        };
+        source.map(Some)
+    }
+
+    /// Returns the file. Why an access token is refused: a path is shown in messages.
+    fn token_file(
+        &mut self,
+        found: Found<OsString>,
+        name: &str,
+    ) -> Result<AccessTokenSource, Noted> {
+        let path = found.value.to_string_lossy();
+        if looks_secret(&path) && !path.contains('/') {
+            self.problem(format!(
+                "{}: looks like an access token (not shown); give the path of a file, or put the access \
+                 token in {name}",
+                found.variable
+            ));
+            return Err(Noted);
+        }
+        Ok(AccessTokenSource::File(PathBuf::from(found.value)))
+    }
+
+    fn token_value(&mut self, found: &Found<String>) -> Result<AccessTokenSource, Noted> {
+        match AccessToken::parse(&found.value) {
+            Ok(_) => Ok(AccessTokenSource::Value(found.value.clone())),
+            Err(flaw) => {
+                self.problem(format!("{}: {flaw}", found.variable));
+                Err(Noted)
+            }
+        }
+    }
+
     /// Returns a duration, or the default if it is unset or bad. A bad value is noted.
     pub fn duration(&mut self, name: &str, default: Duration) -> Duration {
         let Ok(Some(found)) = self.public_text(name) else {
@@ -211,6 +279,10 @@ impl<'a> Reader<'a> {
         });
         value.unwrap_or(default)
     }
+}
+
+fn ignored(variable: &str, by: &str) -> String {
+    format!("{variable}: not used, because {by} is set too; unset one of them")
 }
 
 /// Problem that the reader has noted.

@@ -50,6 +50,17 @@ impl Url {
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
+    /// Returns scheme, host and port, without user name and password: `https://example.com:8443`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let authority = self
+            .0
+            .authority()
+            .map_or("", |authority| authority.as_str());
+        let (_, server) = authority.rsplit_once('@').unwrap_or(("", authority));
+        format!("{}://{server}", self.0.scheme_str().unwrap_or_default())
+    }
+
     /// Returns the server, whose `host` in lower case the caller provides.
     pub(crate) fn destination<'a>(&self, host: &'a str) -> Destination<'a> {
         Destination {

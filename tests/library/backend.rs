@@ -27,6 +27,7 @@ use crate::support::memory::{Store, config};
 use crate::support::wire::{exchange, request};
 
 /// Lock in memory, as the settings would describe it.
+#[derive(Debug)]
 struct MemoryBackend {
     store: Store,
     stats: StatsHandle,

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod backend;
+mod cas;
 mod conformance;
 mod dependency_rule;
 mod properties;

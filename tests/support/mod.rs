@@ -9,6 +9,7 @@
 )]
 
 pub mod authority;
+pub mod cell;
 pub mod memory;
 pub mod process;
 pub mod tools;

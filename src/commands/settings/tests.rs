@@ -3,13 +3,6 @@
 use std::os::unix::ffi::OsStringExt;
 
 use super::*;
-use crate::lock::gist::options::GistOptions;
-use crate::net::AccessTokenSource;
-
-fn gist(settings: &Settings) -> &GistOptions {
-    let LockSpec::Gist(options) = &settings.lock;
-    options
-}
 
 /// Settings without a default.
 const MINIMUM: &[(&str, &str)] = &[("GIST_ID", "923dcb52"), ("GITHUB_API_TOKEN", "ghp_abc123")];
@@ -51,18 +44,10 @@ fn assert_problem(variables: &[(&str, &str)], parts: &[&str]) {
 #[test]
 fn minimum_gives_defaults() {
     let settings = read(&[]).unwrap();
-    assert_eq!(
-        gist(&settings).gist_id.as_ref().unwrap().as_str(),
-        "923dcb52"
-    );
-    assert_eq!(gist(&settings).file, None);
-    assert!(
-        matches!(&gist(&settings).access_token, AccessTokenSource::Value(token) if token == "ghp_abc123")
-    );
-    assert_eq!(gist(&settings).api_url.as_str(), "https://api.github.com");
-    assert_eq!(gist(&settings).ca_file, None);
+    assert_eq!(settings.lock.backend().lease_name(), "923dcb52");
     assert_eq!(settings.election, LeaderElectionConfig::new("host-1"));
-    assert_eq!(gist(&settings).confirm_delay, Duration::from_secs(2));
+    let confirm_delay = settings.lock.backend().confirm_delay();
+    assert_eq!(confirm_delay, Some(Duration::from_secs(2)));
     assert_eq!(settings.log_filter, "info");
     assert_eq!(settings.warnings(), [] as [&str; 0]);
 }
@@ -107,10 +92,10 @@ fn prefixed_name_wins_and_empty_is_unset() {
         ("SSL_CERT_FILE", ""),
     ])
     .unwrap();
-    assert_eq!(gist(&settings).file.as_deref(), Some("ours"));
+    assert_eq!(settings.lock.backend().lease_name(), "923dcb52/ours");
     assert_eq!(settings.election.identity, "plain");
     assert_eq!(settings.election.retry_period, Duration::from_secs(8));
-    assert_eq!(gist(&settings).ca_file, None);
+    assert_eq!(settings.ca_file, None);
 }
 
 #[test]
@@ -135,15 +120,15 @@ fn every_setting_is_used() {
         ("RUST_LOG", "debug"),
     ])
     .unwrap();
-    assert_eq!(gist(&settings).file.as_deref(), Some("lease.json"));
-    assert!(
-        matches!(&gist(&settings).access_token, AccessTokenSource::File(path) if path.ends_with("token"))
-    );
-    assert_eq!(
-        gist(&settings).api_url.as_str(),
-        "http://ghe.example.org/api/v3"
-    );
-    assert_eq!(gist(&settings).ca_file, Some(PathBuf::from("/etc/ca.pem")));
+    assert_eq!(settings.lock.backend().lease_name(), "abc/lease.json");
+    let lock = format!("{:?}", settings.lock);
+    for part in [
+        "File(\"/run/secrets/token\")",
+        "http://ghe.example.org/api/v3",
+        "Some(\"/etc/ca.pem\")",
+    ] {
+        assert!(lock.contains(part), "{part} in {lock}");
+    }
     let expected = LeaderElectionConfig {
         lease_duration: Duration::from_secs(90),
         renew_deadline: Duration::from_secs(40),
@@ -157,7 +142,8 @@ fn every_setting_is_used() {
         ..LeaderElectionConfig::new("host-1")
     };
     assert_eq!(settings.election, expected);
-    assert_eq!(gist(&settings).confirm_delay, Duration::from_secs(3));
+    let confirm_delay = settings.lock.backend().confirm_delay();
+    assert_eq!(confirm_delay, Some(Duration::from_secs(3)));
     assert_eq!(settings.log_filter, "debug");
 }
 

@@ -1,13 +1,14 @@
 //! Settings of a gist lock.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::options::{CONFIRM_DELAY, GITHUB_API_URL, GistOptions};
 use super::wire::target::{ApiUrl, GistId, check_api_url, check_file_name};
-use crate::lock::settings::{Found, Noted, Reader, Setting, looks_secret, shown};
-use crate::net::{AccessToken, AccessTokenSource};
+use crate::lock::settings::{Found, Noted, Reader, Setting, shown};
+use crate::lock::{Kind, Place, Surroundings};
+use crate::net::AccessTokenSource;
 
 /// Settings of a gist lock, as `elector help settings` shows them.
 pub const SETTINGS: &[Setting] = &[
@@ -49,15 +50,28 @@ pub const SETTINGS: &[Setting] = &[
     ),
 ];
 
+/// Kind of lock.
+pub const KIND: Kind = Kind {
+    schemes: &["gist"],
+    forms: &["gist:ID[/FILE]"],
+    settings: SETTINGS,
+    read: |reader, place, surroundings| {
+        let (options, confirm_delay) = read(reader, place, surroundings);
+        (options.map(|options| Arc::new(options) as _), confirm_delay)
+    },
+};
+
 /// Reads the options of a gist lock, and its confirm delay, which is known even if another setting is bad.
 /// `new` permits that no gist is named, because one will be created.
 pub fn read(
     reader: &mut Reader<'_>,
-    ca_file: Option<&Path>,
-    new: bool,
+    place: Option<&Place>,
+    surroundings: Surroundings<'_>,
 ) -> (Result<GistOptions, Noted>, Option<Duration>) {
-    let gist_id = gist_id(reader, new);
-    let file = gist_file(reader);
+    let (gist_id, file) = match place {
+        Some(place) => named(reader, place),
+        None => (gist_id(reader, surroundings.new), gist_file(reader)),
+    };
     let token = token(reader);
     let api_url = api_url(reader);
     let before = reader.problem_count();
@@ -69,11 +83,28 @@ pub fn read(
             file: file?,
             access_token: token?,
             api_url: api_url?,
-            ca_file: ca_file.map(Path::to_owned),
+            ca_file: surroundings.ca_file.map(Path::to_owned),
             confirm_delay,
         })
     };
     (options(), known)
+}
+
+/// Reads `LOCK=gist:ID[/FILE]`.
+pub fn named(
+    reader: &mut Reader<'_>,
+    place: &Place,
+) -> (Result<Option<GistId>, Noted>, Result<Option<String>, Noted>) {
+    let (id, file) = match place.rest.split_once('/') {
+        Some((id, file)) => (id, Some(file)),
+        None => (place.rest.as_str(), None),
+    };
+    let id = id.parse().map_err(|why: String| place.refuse(reader, &why));
+    let file = file.map(|file| match check_file_name(file) {
+        Ok(_) => Ok(file.to_owned()),
+        Err(why) => Err(place.refuse(reader, &why)),
+    });
+    (id.map(Some), file.transpose())
 }
 
 fn gist_id(reader: &mut Reader<'_>, new: bool) -> Result<Option<GistId>, Noted> {
@@ -82,8 +113,8 @@ fn gist_id(reader: &mut Reader<'_>, new: bool) -> Result<Option<GistId>, Noted> 
             return Ok(None);
         }
         reader.problem(
-            "GIST_ID: not set; give the id of the gist that holds the record, the last part of its \
-             web address"
+            "GIST_ID: not set, and neither is LOCK; give the id of the gist that holds the record, the \
+             last part of its web address, or another place in LOCK"
                 .to_owned(),
         );
         return Err(Noted);
@@ -111,65 +142,17 @@ fn refuse(reader: &mut Reader<'_>, found: &Found<String>, why: &str) -> Noted {
     Noted
 }
 
-/// Returns the source of the access token. A variable with the prefix outranks one without.
-fn token(reader: &mut Reader<'_>) -> Result<AccessTokenSource, Noted> {
-    let value = reader.text("GITHUB_API_TOKEN")?;
-    let file = reader.raw("GITHUB_API_TOKEN_FILE");
-    match (value, file) {
-        (None, None) => {
-            reader.problem(
-                "GITHUB_API_TOKEN: not set, and neither is GITHUB_API_TOKEN_FILE; give an access token \
-                 that may write gists, or a file that holds one"
-                    .to_owned(),
-            );
-            Err(Noted)
-        }
-        (Some(value), None) => token_value(reader, &value),
-        (None, Some(file)) => token_file(reader, file),
-        (Some(value), Some(file)) if value.prefixed == file.prefixed => {
-            reader.problem(format!(
-                "{}: set, and so is {}; unset one of them (the file is read again when it changes)",
-                value.variable, file.variable
-            ));
-            Err(Noted)
-        }
-        (Some(value), Some(file)) if value.prefixed => {
-            reader.warning(ignored(&file.variable, &value.variable));
-            token_value(reader, &value)
-        }
-        (Some(value), Some(file)) => {
-            reader.warning(ignored(&value.variable, &file.variable));
-            token_file(reader, file)
-        }
+/// Returns the source of the access token for gists.
+pub fn token(reader: &mut Reader<'_>) -> Result<AccessTokenSource, Noted> {
+    if let Some(source) = reader.access_token("GITHUB_API_TOKEN")? {
+        return Ok(source);
     }
-}
-
-/// Returns the file. Why an access token is refused: a path is shown in messages.
-fn token_file(reader: &mut Reader<'_>, found: Found<OsString>) -> Result<AccessTokenSource, Noted> {
-    let path = found.value.to_string_lossy();
-    if looks_secret(&path) && !path.contains('/') {
-        reader.problem(format!(
-            "{}: looks like an access token (not shown); give the path of a file, or put the access \
-             token in GITHUB_API_TOKEN",
-            found.variable
-        ));
-        return Err(Noted);
-    }
-    Ok(AccessTokenSource::File(PathBuf::from(found.value)))
-}
-
-fn ignored(variable: &str, by: &str) -> String {
-    format!("{variable}: not used, because {by} is set too; unset one of them")
-}
-
-fn token_value(reader: &mut Reader<'_>, found: &Found<String>) -> Result<AccessTokenSource, Noted> {
-    match AccessToken::parse(&found.value) {
-        Ok(_) => Ok(AccessTokenSource::Value(found.value.clone())),
-        Err(flaw) => {
-            reader.problem(format!("{}: {flaw}", found.variable));
-            Err(Noted)
-        }
-    }
+    reader.problem(
+        "GITHUB_API_TOKEN: not set, and neither is GITHUB_API_TOKEN_FILE; give an access token that may \
+         write gists, or a file that holds one"
+            .to_owned(),
+    );
+    Err(Noted)
 }
 
 fn api_url(reader: &mut Reader<'_>) -> Result<ApiUrl, Noted> {
@@ -188,9 +171,16 @@ fn api_url(reader: &mut Reader<'_>) -> Result<ApiUrl, Noted> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
     use crate::election::config::LeaderElectionConfig;
     use crate::lock::backend::Backend;
+
+    const ALONE: Surroundings<'_> = Surroundings {
+        ca_file: None,
+        new: false,
+    };
 
     /// Settings without a default.
     const MINIMUM: &[(&str, &str)] = &[("GIST_ID", "923dcb52"), ("GITHUB_API_TOKEN", "ghp_abc123")];
@@ -203,7 +193,7 @@ mod tests {
             found.map(|(_, value)| OsString::from(value))
         };
         let mut reader = Reader::new(&lookup);
-        match super::read(&mut reader, None, false) {
+        match super::read(&mut reader, None, ALONE) {
             (Ok(options), _) if reader.problem_count() == 0 => {
                 Ok((options, reader.into_warnings()))
             }

@@ -1,16 +1,13 @@
 //! Content of the lock's file in one revision: a record and its origin, or something else.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::revision::Revision;
 use super::wire::Text;
-use crate::election::record::{
-    BYTE_ORDER_MARK, HIGHEST_TOKEN, LeaderElectionRecord, RELEASED_BY, RecordError, STOP_REASON,
-    read_fields, read_number,
-};
+use crate::election::record::LeaderElectionRecord;
+use crate::lock::stored::{self, WRITE_ID};
 
 /// Version of the rule by which every process computes the effective revision.
 pub const PROTOCOL: u64 = 1;
@@ -20,74 +17,13 @@ pub const PROTOCOL: u64 = 1;
 /// The record is effective as the oldest revision; the same text, pasted later, never is.
 const NO_REVISION: Revision = Revision::from_bytes([0; 20]);
 
-/// Highest fencing token that counts in a foreign record: a higher one is a mistake and would leave too
-/// few to continue with. A record of an elector may have up to [`HIGHEST_TOKEN`].
-const HIGHEST_FOREIGN_TOKEN: u64 = 1 << 52;
-
-const WRITE_ID: &str = "writeId";
 const SUPERSEDES: &str = "supersedes";
-const PROTOCOL_FIELD: &str = "protocol";
-const CHECKPOINT: &str = "checkpoint";
-
-/// Fields that no other program's JSON is likely to have.
-const ELECTION_FIELDS: [&str; 3] = [
-    "holderIdentity",
-    "leaseDurationSeconds",
-    "leaderTransitions",
-];
-
-/// Fields that client-go lets an operator set before there is a holder.
-const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
-
-/// Fields that every write sets anew.
-const OWN_FIELDS: [&str; 11] = [
-    "holderIdentity",
-    "leaseDurationSeconds",
-    "acquireTime",
-    "renewTime",
-    "leaderTransitions",
-    RELEASED_BY,
-    STOP_REASON,
-    PROTOCOL_FIELD,
-    WRITE_ID,
-    SUPERSEDES,
-    CHECKPOINT,
-];
 
 /// Parsed content of the lock's file in one revision.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Stored {
-    /// The file is missing or blank.
-    Blank,
-    /// Text that is not a record: not a JSON object, without any field of a record, or truncated.
-    Unrelated(Arc<str>),
-    /// A JSON object that is empty or holds only fields that an operator may prepare.
-    Empty(Map<String, Value>),
-    /// A record that cannot be read.
-    Corrupt {
-        /// Reason, for display.
-        why: Arc<str>,
-        /// Fencing token, if it can be read.
-        token: Option<u64>,
-        /// All fields.
-        fields: Map<String, Value>,
-    },
-    /// A record.
-    Record(StoredRecord),
-}
+pub type Stored = stored::Stored<Origin>;
 
 /// A record and the fields of the gist lock.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct StoredRecord {
-    /// The record, without the fields of the gist lock.
-    pub record: Arc<LeaderElectionRecord>,
-    /// Origin of an elector's write; `None` for a foreign write.
-    pub origin: Option<Origin>,
-    /// Protocol that the writer follows.
-    pub protocol: u64,
-    /// Whether the record ends a history scan: its fencing token is at least as high as any below.
-    pub checkpoint: bool,
-}
+pub type StoredRecord = stored::StoredRecord<Origin>;
 
 /// Origin of a write of the gist lock.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,93 +34,31 @@ pub struct Origin {
     pub supersedes: Revision,
 }
 
+impl stored::Origin for Origin {
+    const FIELDS: &'static [&'static str] = &[WRITE_ID, SUPERSEDES];
+
+    fn take(fields: &mut Map<String, Value>) -> Option<Origin> {
+        let [write_id, supersedes] = [WRITE_ID, SUPERSEDES].map(|name| fields.remove(name));
+        let (Some(Value::String(write_id)), Some(Value::String(supersedes))) =
+            (write_id, supersedes)
+        else {
+            return None;
+        };
+        Some(Origin {
+            write_id: write_id.into(),
+            supersedes: supersedes.parse().ok()?,
+        })
+    }
+}
+
 impl Stored {
     /// Parses the text of a revision.
     #[must_use]
     pub fn read(text: &Text) -> Stored {
-        let text = match text {
-            Text::Missing => return Stored::Blank,
-            Text::Cut(_) => return Stored::Unrelated("it is too large to be shown whole".into()),
-            Text::Whole(text) => text,
-        };
-        let unmarked = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-        if unmarked.trim().is_empty() {
-            return Stored::Blank;
-        }
-        match read_fields(text) {
-            Ok(fields) => Stored::from_fields(fields),
-            Err(error) => Stored::Unrelated(error.to_string().into()),
-        }
-    }
-
-    fn from_fields(fields: Map<String, Value>) -> Stored {
-        let error = match read_record(fields.clone()) {
-            Ok(record) => return Stored::Record(record),
-            Err(error) => error,
-        };
-        let has = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
-        if has(&OWN_FIELDS) {
-            let token = fields.get("leaderTransitions").and_then(read_number);
-            return Stored::Corrupt {
-                why: error.to_string().into(),
-                token: token.filter(|token| *token <= HIGHEST_FOREIGN_TOKEN),
-                fields,
-            };
-        }
-        if fields.is_empty() || has(&PREPARED_FIELDS) {
-            return Stored::Empty(fields);
-        }
-        Stored::Unrelated("it is a JSON object without any field of a lease record".into())
-    }
-
-    /// Returns whether it is an election's record, perhaps a corrupt one.
-    #[must_use]
-    pub fn is_election(&self) -> bool {
-        match self {
-            Stored::Record(_) => true,
-            Stored::Corrupt { fields, .. } => ELECTION_FIELDS
-                .iter()
-                .any(|name| fields.contains_key(*name)),
-            _ => false,
-        }
-    }
-
-    /// Returns the fencing token, also of a corrupt record if it can be read.
-    #[must_use]
-    pub fn token(&self) -> Option<u64> {
-        match self {
-            Stored::Record(stored) => Some(stored.record.leader_transitions),
-            Stored::Corrupt { token, .. } => *token,
-            _ => None,
-        }
-    }
-
-    /// Returns the lease of a record, zero if it is corrupt; `None` without a record.
-    #[must_use]
-    pub fn lease(&self) -> Option<Duration> {
-        match self {
-            Stored::Record(stored) => Some(stored.record.lease_duration()),
-            Stored::Corrupt { .. } => Some(Duration::ZERO),
-            _ => None,
-        }
-    }
-
-    /// Returns the fields that a rewrite keeps unless it sets them.
-    #[must_use]
-    pub fn kept(&self) -> Option<&Map<String, Value>> {
-        match self {
-            Stored::Record(stored) => Some(&stored.record.other),
-            Stored::Empty(fields) | Stored::Corrupt { fields, .. } => Some(fields),
-            _ => None,
-        }
-    }
-
-    /// Returns the record, if it is one.
-    #[must_use]
-    pub fn record(&self) -> Option<&StoredRecord> {
-        match self {
-            Stored::Record(stored) => Some(stored),
-            _ => None,
+        match text {
+            Text::Missing => Stored::Blank,
+            Text::Cut(_) => Stored::Unrelated("it is too large to be shown whole".into()),
+            Text::Whole(text) => Stored::parse(text),
         }
     }
 
@@ -194,50 +68,6 @@ impl Stored {
         let record = self.record()?;
         (record.origin.is_some() && record.protocol < PROTOCOL).then_some(record.protocol)
     }
-
-    /// Returns the origin of an elector's write; `None` for a foreign write.
-    #[must_use]
-    pub fn origin(&self) -> Option<&Origin> {
-        self.record()?.origin.as_ref()
-    }
-}
-
-fn read_record(mut fields: Map<String, Value>) -> Result<StoredRecord, RecordError> {
-    let write_id = fields.remove(WRITE_ID);
-    let supersedes = fields.remove(SUPERSEDES);
-    let protocol = match fields.remove(PROTOCOL_FIELD) {
-        None | Some(Value::Null) => 0,
-        Some(value) => value
-            .as_u64()
-            .ok_or(RecordError::BadField(PROTOCOL_FIELD))?,
-    };
-    let checkpoint = fields.remove(CHECKPOINT) == Some(Value::Bool(true));
-    let record = LeaderElectionRecord::from_fields(fields)?;
-    let origin = read_origin(write_id, supersedes);
-    let highest = match origin {
-        Some(_) => HIGHEST_TOKEN,
-        None => HIGHEST_FOREIGN_TOKEN,
-    };
-    if record.leader_transitions > highest {
-        return Err(RecordError::BadField("leaderTransitions"));
-    }
-    Ok(StoredRecord {
-        record: Arc::new(record),
-        origin,
-        protocol,
-        checkpoint,
-    })
-}
-
-fn read_origin(write_id: Option<Value>, supersedes: Option<Value>) -> Option<Origin> {
-    let (Some(Value::String(write_id)), Some(Value::String(supersedes))) = (write_id, supersedes)
-    else {
-        return None;
-    };
-    Some(Origin {
-        write_id: write_id.into(),
-        supersedes: supersedes.parse().ok()?,
-    })
 }
 
 /// Returns the text of `record` as a write of the gist lock.
@@ -250,22 +80,10 @@ pub fn to_text(
     origin: &Origin,
     checkpoint: bool,
 ) -> String {
-    let mut record = record.clone();
-    for (name, value) in kept.into_iter().flatten() {
-        if !OWN_FIELDS.contains(&name.as_str()) {
-            let field = record.other.entry(name.clone());
-            field.or_insert_with(|| value.clone());
-        }
-    }
-    let supersedes = origin.supersedes.to_string();
+    let mut record = stored::prepare::<Origin>(record, kept, PROTOCOL, checkpoint);
     let other = &mut record.other;
-    other.remove(CHECKPOINT);
-    other.insert(PROTOCOL_FIELD.to_owned(), PROTOCOL.into());
     other.insert(WRITE_ID.to_owned(), (*origin.write_id).into());
-    other.insert(SUPERSEDES.to_owned(), supersedes.into());
-    if checkpoint {
-        other.insert(CHECKPOINT.to_owned(), true.into());
-    }
+    other.insert(SUPERSEDES.to_owned(), origin.supersedes.to_string().into());
     record.to_json()
 }
 
@@ -282,6 +100,7 @@ pub fn to_first_text(record: &LeaderElectionRecord, write_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::election::record::HIGHEST_TOKEN;
 
     fn read(text: &str) -> Stored {
         Stored::read(&Text::Whole(text.into()))

@@ -1,11 +1,9 @@
 //! Choice of the revision to examine next: which span between two known ones is open, and where in it a
 //! border between terms should be.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use super::known::KnownHistory;
 use super::leadership::Leadership;
+use crate::fmt::unix_time;
 use crate::lock::gist::rule::EffectiveRevision;
 use crate::lock::gist::wire::Commit;
 
@@ -109,7 +107,7 @@ impl KnownHistory {
         if record.holder_identity.is_empty() {
             return None;
         }
-        let lasted = unix_seconds(&record.renew_time)? - unix_seconds(&record.acquire_time)?;
+        let lasted = unix_time(&record.renew_time)? - unix_time(&record.acquire_time)?;
         let began = effective.commit.committed_at?.checked_sub(lasted)?;
         let off = |commit: &Commit| commit.committed_at.map(|at| at.abs_diff(began));
         let commits = self.commits.iter().enumerate();
@@ -168,9 +166,4 @@ impl SpanState {
 
 fn is_same(one: &EffectiveRevision, other: &EffectiveRevision) -> bool {
     Leadership::of(&one.stored) == Leadership::of(&other.stored)
-}
-
-fn unix_seconds(text: &str) -> Option<i64> {
-    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    Some(time.unix_timestamp())
 }

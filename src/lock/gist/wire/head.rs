@@ -5,13 +5,10 @@ mod redirect;
 use std::sync::Arc;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::{Rfc2822, Rfc3339};
-
 use super::rate::resets_in;
 use super::target::ApiUrl;
 use crate::election::lock::LockError;
-use crate::fmt::one_line;
+use crate::fmt::{one_line, unix_time};
 use crate::lock::stats::RateLimit;
 
 /// Longest wait that a server can demand: GitHub's windows are an hour long, plus a minute for rounding.
@@ -58,7 +55,7 @@ impl Head {
     /// Reads the headers, which `header` finds by their lower-case names.
     pub fn new<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>) -> Head {
         let header = |name| header(name).map(str::trim).filter(|text| is_plain(text));
-        let date = header("date").and_then(unix_seconds);
+        let date = header("date").and_then(unix_time);
         Head {
             status,
             date,
@@ -122,12 +119,6 @@ fn number(text: Option<&str>) -> Option<u64> {
     text?.parse().ok()
 }
 
-/// Parses an HTTP date; returns seconds since the Unix epoch.
-fn unix_seconds(text: &str) -> Option<i64> {
-    let date = OffsetDateTime::parse(text, &Rfc2822).ok()?;
-    Some(date.unix_timestamp())
-}
-
 /// Parses `2026-12-24 18:00:00 UTC` or `2026-12-24 18:00:00 +0100`; returns seconds since the Unix epoch.
 fn expiration(text: &str) -> Option<i64> {
     let (time, zone) = text.rsplit_once(' ')?;
@@ -139,8 +130,7 @@ fn expiration(text: &str) -> Option<i64> {
         }
     };
     let time = format!("{}{zone}", time.replace(' ', "T"));
-    let time = OffsetDateTime::parse(&time, &Rfc3339).ok()?;
-    Some(time.unix_timestamp())
+    unix_time(&time)
 }
 
 /// Parses `retry-after`: seconds, or a date that is compared with the answer's own.
@@ -148,7 +138,7 @@ fn retry_after(text: &str, date: Option<i64>) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let until = unix_seconds(text)?;
+    let until = unix_time(text)?;
     let seconds = until.checked_sub(date?)?;
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }

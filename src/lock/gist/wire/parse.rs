@@ -15,8 +15,6 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::Value;
 use serde_json::de::IoRead;
 use serde_json::error::Category;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use self::files::FilesVisitor;
 use self::object::Object;
@@ -26,6 +24,7 @@ use self::state::{ENOUGH, State};
 use super::target::GistId;
 use super::{Commit, GistPage, Revision, Text};
 use crate::fmt::one_line;
+use crate::fmt::unix_time;
 
 pub use self::state::{History, Want};
 
@@ -135,12 +134,6 @@ pub fn read_message(body: impl Read) -> Option<String> {
 
 fn cut(name: &str) -> String {
     name.chars().take(LONGEST_LOGIN).collect()
-}
-
-/// Parses a time such as `2020-04-27T17:24:06Z`; returns seconds since the Unix epoch.
-fn unix_seconds(text: &str) -> Option<i64> {
-    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    Some(time.unix_timestamp())
 }
 
 fn json<R: Read>(body: R) -> serde_json::Deserializer<IoRead<BufReader<Bounded<R>>>> {
@@ -292,7 +285,7 @@ impl<'de> Visitor<'de> for CommitsVisitor<'_> {
         while let Some(Object(entry)) = seq.next_element::<Object<Entry>>()? {
             self.commits.push(Commit {
                 revision: entry.version.parse().map_err(A::Error::custom)?,
-                committed_at: entry.committed_at.as_deref().and_then(unix_seconds),
+                committed_at: entry.committed_at.as_deref().and_then(unix_time),
             });
             if !self.is_full() {
                 continue;

@@ -1,0 +1,239 @@
+//! What a process remembers of a store with a conditional write, and what it makes of a read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::origin::{PROTOCOL, Stored};
+use super::protocol::{CasConfig, Latest};
+use crate::election::lock::{Content, LockError, Observed};
+use crate::election::time::Instant;
+use crate::fmt::span;
+use crate::lock::store::Snapshot;
+
+/// Greatest difference between the store's clock and this machine's with which the store's date is used
+/// for a fencing token. Why: a token by a wrong date would stay above every later one.
+const CLOSE_CLOCKS: Duration = Duration::from_secs(24 * 3600);
+
+/// Memory of one process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Memory {
+    /// Prefix of this process's write ids.
+    prefix: String,
+    renew_deadline: Duration,
+    highest_token: u64,
+    /// Highest fencing token observed or written.
+    highest_observed: Option<u64>,
+    /// Fencing token below which a record is older than an observed one.
+    floor: Option<u64>,
+    /// Longest lease observed.
+    longest_lease: Duration,
+    /// Newest acknowledged write of this process.
+    acknowledged: Option<u64>,
+    /// Whether that write holds the lease, and nothing newer was observed.
+    holding: bool,
+    /// First read that showed an older record than one observed before.
+    regressed_since: Option<Instant>,
+    /// Older record that counts as the present one, after a time.
+    accepted: Option<Arc<[u8]>>,
+    /// Number and value of the last observation.
+    resource_version: u64,
+    last: Option<Option<Arc<[u8]>>>,
+}
+
+impl Memory {
+    pub(super) fn new(config: &CasConfig) -> Memory {
+        Memory {
+            prefix: format!("{}-", config.process),
+            renew_deadline: config.renew_deadline,
+            highest_token: config.highest_token,
+            highest_observed: None,
+            floor: None,
+            longest_lease: Duration::ZERO,
+            acknowledged: None,
+            holding: false,
+            regressed_since: None,
+            accepted: None,
+            resource_version: 0,
+            last: None,
+        }
+    }
+
+    /// Returns the id of this process's write with this number.
+    pub(super) fn write_id(&self, number: u64) -> String {
+        format!("{}{number}", self.prefix)
+    }
+
+    /// Refuses content that no elector of this version may act on.
+    ///
+    /// # Errors
+    /// [`LockError::Refused`].
+    pub(super) fn check(&self, latest: &Latest, place: &str) -> Result<(), LockError> {
+        let protocol = latest.stored.protocol();
+        if protocol > PROTOCOL {
+            return Err(LockError::Refused(format!(
+                "{place}: the record follows protocol {protocol}, which this elector does not \
+                 understand; upgrade this elector"
+            )));
+        }
+        match &*latest.stored {
+            // After a record, it is a foreign write.
+            Stored::Unrelated(why) if self.floor.is_none() => Err(LockError::Refused(format!(
+                "{place}: the content is not a lease record, {why}; it is left unchanged; use \
+                 another place"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes an acknowledged write of this process.
+    pub(super) fn acknowledge(&mut self, number: u64, latest: &Latest) {
+        self.acknowledged = self.acknowledged.max(Some(number));
+        self.holding = latest
+            .stored
+            .record()
+            .is_some_and(|stored| !stored.record.holder_identity.is_empty());
+        self.note(latest);
+        self.settle_on(latest);
+    }
+
+    /// Returns what a read means for the elector. `at` is when it was answered, by the clock since boot
+    /// and by this machine's time of day.
+    ///
+    /// # Errors
+    /// [`LockError::Unavailable`] if the store shows an older record than before, or if the next
+    /// fencing token depends on a clock that cannot be trusted.
+    pub(super) fn observe(
+        &mut self,
+        latest: &Latest,
+        snapshot: &Snapshot,
+        at: (Instant, i64),
+        place: &str,
+    ) -> Result<Observed, LockError> {
+        let (now, wall) = at;
+        let accepted = self.accepted.is_some() && self.accepted == latest.value;
+        let regressed = !accepted && self.is_regressed(latest);
+        if regressed {
+            self.tolerate(now, place)?;
+        }
+        let record = latest.stored.record();
+        let origin = latest.stored.origin();
+        let foreign = origin.is_none();
+        let by_date = match foreign {
+            true => Some(self.token_by_date(snapshot.server_time, wall, place)?),
+            false => None,
+        };
+        self.note(latest);
+        if regressed {
+            self.accepted.clone_from(&latest.value);
+        } else if !accepted {
+            self.accepted = None;
+        }
+        self.settle_on(latest);
+        let mine = origin.and_then(|origin| self.number(&origin.write_id));
+        let mine = mine.filter(|_| !regressed && !accepted);
+        self.holding &= mine.is_some();
+        let age = age(snapshot).filter(|_| !foreign && !regressed && !accepted);
+        let checkpoint = record.is_some_and(|stored| stored.checkpoint);
+        Ok(Observed {
+            content: self.content(&latest.stored),
+            resource_version: self.resource_version,
+            mine,
+            age,
+            dated: age.filter(|_| !checkpoint),
+            foreign_wait: foreign.then_some(self.longest_lease),
+            record_lost: regressed,
+            head_known_since: None,
+            highest_fencing_token: self.highest_observed.max(by_date),
+        })
+    }
+
+    /// Returns whether the store shows an older state than one that this process knows.
+    fn is_regressed(&self, latest: &Latest) -> bool {
+        let Some(stored) = latest.stored.record() else {
+            return false;
+        };
+        let number = stored.origin.as_ref();
+        let number = number.and_then(|origin| self.number(&origin.write_id));
+        let older_write = number.is_some() && number < self.acknowledged;
+        older_write || Some(stored.record.leader_transitions) < self.floor
+    }
+
+    /// Refuses an older record while this process may still lead by a newer one.
+    fn tolerate(&mut self, now: Instant, place: &str) -> Result<(), LockError> {
+        let since = *self.regressed_since.get_or_insert(now);
+        if self.holding && now.since(since) < self.renew_deadline {
+            return Err(LockError::Unavailable(format!(
+                "{place}: the store shows an older record than the last one written; it may have \
+                 been restored from a backup"
+            )));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, latest: &Latest) {
+        self.highest_observed = self.highest_observed.max(latest.stored.token());
+        let lease = latest.stored.lease().unwrap_or_default();
+        self.longest_lease = self.longest_lease.max(lease);
+    }
+
+    /// Takes a state as the present one.
+    fn settle_on(&mut self, latest: &Latest) {
+        self.regressed_since = None;
+        if let Some(stored) = latest.stored.record() {
+            self.floor = Some(stored.record.leader_transitions);
+        }
+        if self.last.as_ref() != Some(&latest.value) {
+            self.last = Some(latest.value.clone());
+            self.resource_version += 1;
+        }
+    }
+
+    /// Returns the number of this process's write with this id, if it is one.
+    fn number(&self, write_id: &str) -> Option<u64> {
+        write_id.strip_prefix(&self.prefix)?.parse().ok()
+    }
+
+    /// Returns the fencing token right below that of a claim over nothing, over a corrupt record or over
+    /// a foreign one: the store's clock in seconds. Why: terms last at least a second each, so every term
+    /// that was there before has a lower token.
+    fn token_by_date(
+        &self,
+        server_time: Option<i64>,
+        wall: i64,
+        place: &str,
+    ) -> Result<u64, LockError> {
+        let Some(date) = server_time else {
+            return Err(LockError::Unavailable(format!(
+                "{place}: the answer has no date, which the next fencing token depends on; check any \
+                 proxy on the way"
+            )));
+        };
+        let apart = Duration::from_secs(date.abs_diff(wall));
+        let token = u64::try_from(date).unwrap_or(0);
+        if apart > CLOSE_CLOCKS || token > self.highest_token {
+            return Err(LockError::Unavailable(format!(
+                "{place}: the server's clock and this machine's differ by {}, and the next fencing \
+                 token depends on the server's; set the wrong clock",
+                span(apart)
+            )));
+        }
+        Ok(token.saturating_sub(1))
+    }
+
+    fn content(&self, stored: &Stored) -> Content {
+        match stored {
+            Stored::Record(stored) => Content::Record(Arc::clone(&stored.record)),
+            Stored::Blank => Content::Deleted,
+            Stored::Empty(_) => Content::Corrupt("it is a JSON object without a holder".into()),
+            Stored::Corrupt { why, .. } | Stored::Unrelated(why) => {
+                Content::Corrupt(Arc::clone(why))
+            }
+        }
+    }
+}
+
+/// Returns the time since the write, by the store's clock.
+fn age(snapshot: &Snapshot) -> Option<Duration> {
+    let seconds = snapshot.server_time?.checked_sub(snapshot.written_at?)?;
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}

@@ -1,0 +1,243 @@
+//! Content of a lock's place: a record and where it comes from, or something else.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::election::record::{
+    BYTE_ORDER_MARK, HIGHEST_TOKEN, LeaderElectionRecord, RELEASED_BY, RecordError, STOP_REASON,
+    read_fields, read_number,
+};
+
+/// Highest fencing token that counts in a foreign record: a higher one is a mistake and would leave too
+/// few to continue with. A record of an elector may have up to [`HIGHEST_TOKEN`].
+const HIGHEST_FOREIGN_TOKEN: u64 = 1 << 52;
+
+/// Field with the unique id of a write.
+pub const WRITE_ID: &str = "writeId";
+
+const PROTOCOL: &str = "protocol";
+const CHECKPOINT: &str = "checkpoint";
+
+/// Fields that no other program's JSON is likely to have.
+const ELECTION_FIELDS: [&str; 3] = [
+    "holderIdentity",
+    "leaseDurationSeconds",
+    "leaderTransitions",
+];
+
+/// Fields that client-go lets an operator set before there is a holder.
+const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
+
+/// Fields that every write sets anew, besides those of the lock's kind.
+const OWN_FIELDS: [&str; 9] = [
+    "holderIdentity",
+    "leaseDurationSeconds",
+    "acquireTime",
+    "renewTime",
+    "leaderTransitions",
+    RELEASED_BY,
+    STOP_REASON,
+    PROTOCOL,
+    CHECKPOINT,
+];
+
+/// Fields by which a kind of lock recognises a write of an elector.
+pub trait Origin: Sized {
+    /// Names of the fields.
+    const FIELDS: &'static [&'static str];
+
+    /// Takes the fields out of a record. Returns `None` for a foreign write.
+    fn take(fields: &mut Map<String, Value>) -> Option<Self>;
+}
+
+/// Parsed content of a lock's place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Stored<O> {
+    /// The place is missing or blank.
+    Blank,
+    /// Text that is not a record: not a JSON object, without any field of a record, or truncated.
+    Unrelated(Arc<str>),
+    /// A JSON object that is empty or holds only fields that an operator may prepare.
+    Empty(Map<String, Value>),
+    /// A record that cannot be read.
+    Corrupt {
+        /// Reason, for display.
+        why: Arc<str>,
+        /// Fencing token, if it can be read.
+        token: Option<u64>,
+        /// All fields.
+        fields: Map<String, Value>,
+    },
+    /// A record.
+    Record(StoredRecord<O>),
+}
+
+/// A record and the fields of its lock.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StoredRecord<O> {
+    /// The record, without the fields of the lock.
+    pub record: Arc<LeaderElectionRecord>,
+    /// Origin of an elector's write; `None` for a foreign write.
+    pub origin: Option<O>,
+    /// Protocol that the writer follows.
+    pub protocol: u64,
+    /// Whether the record was written by `elector init`, or ends a history scan.
+    pub checkpoint: bool,
+}
+
+impl<O: Origin> Stored<O> {
+    /// Parses the content of a place.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let unmarked = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        if unmarked.trim().is_empty() {
+            return Stored::Blank;
+        }
+        match read_fields(text) {
+            Ok(fields) => Self::from_fields(fields),
+            Err(error) => Stored::Unrelated(error.to_string().into()),
+        }
+    }
+
+    fn from_fields(fields: Map<String, Value>) -> Self {
+        let error = match read_record(fields.clone()) {
+            Ok(record) => return Stored::Record(record),
+            Err(error) => error,
+        };
+        let has = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
+        if has(&OWN_FIELDS) || has(O::FIELDS) {
+            let token = fields.get("leaderTransitions").and_then(read_number);
+            return Stored::Corrupt {
+                why: error.to_string().into(),
+                token: token.filter(|token| *token <= HIGHEST_FOREIGN_TOKEN),
+                fields,
+            };
+        }
+        if fields.is_empty() || has(&PREPARED_FIELDS) {
+            return Stored::Empty(fields);
+        }
+        Stored::Unrelated("it is a JSON object without any field of a lease record".into())
+    }
+
+    /// Returns whether it is an election's record, perhaps a corrupt one.
+    #[must_use]
+    pub fn is_election(&self) -> bool {
+        match self {
+            Stored::Record(_) => true,
+            Stored::Corrupt { fields, .. } => ELECTION_FIELDS
+                .iter()
+                .any(|name| fields.contains_key(*name)),
+            _ => false,
+        }
+    }
+
+    /// Returns the fencing token, also of a corrupt record if it can be read.
+    #[must_use]
+    pub fn token(&self) -> Option<u64> {
+        match self {
+            Stored::Record(stored) => Some(stored.record.leader_transitions),
+            Stored::Corrupt { token, .. } => *token,
+            _ => None,
+        }
+    }
+
+    /// Returns the protocol that the writer of a record follows, even if it is corrupt; 0 for none.
+    #[must_use]
+    pub fn protocol(&self) -> u64 {
+        match self {
+            Stored::Record(stored) => stored.protocol,
+            Stored::Corrupt { fields, .. } => {
+                fields.get(PROTOCOL).and_then(Value::as_u64).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Returns the lease of a record, zero if it is corrupt; `None` without a record.
+    #[must_use]
+    pub fn lease(&self) -> Option<Duration> {
+        match self {
+            Stored::Record(stored) => Some(stored.record.lease_duration()),
+            Stored::Corrupt { .. } => Some(Duration::ZERO),
+            _ => None,
+        }
+    }
+
+    /// Returns the fields that a rewrite keeps unless it sets them.
+    #[must_use]
+    pub fn kept(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Stored::Record(stored) => Some(&stored.record.other),
+            Stored::Empty(fields) | Stored::Corrupt { fields, .. } => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// Returns the record, if it is one.
+    #[must_use]
+    pub fn record(&self) -> Option<&StoredRecord<O>> {
+        match self {
+            Stored::Record(stored) => Some(stored),
+            _ => None,
+        }
+    }
+
+    /// Returns the origin of an elector's write; `None` for a foreign write.
+    #[must_use]
+    pub fn origin(&self) -> Option<&O> {
+        self.record()?.origin.as_ref()
+    }
+}
+
+fn read_record<O: Origin>(mut fields: Map<String, Value>) -> Result<StoredRecord<O>, RecordError> {
+    let origin = O::take(&mut fields);
+    let protocol = match fields.remove(PROTOCOL) {
+        None | Some(Value::Null) => 0,
+        Some(value) => value.as_u64().ok_or(RecordError::BadField(PROTOCOL))?,
+    };
+    let checkpoint = fields.remove(CHECKPOINT) == Some(Value::Bool(true));
+    let record = LeaderElectionRecord::from_fields(fields)?;
+    let highest = match origin {
+        Some(_) => HIGHEST_TOKEN,
+        None => HIGHEST_FOREIGN_TOKEN,
+    };
+    if record.leader_transitions > highest {
+        return Err(RecordError::BadField("leaderTransitions"));
+    }
+    Ok(StoredRecord {
+        record: Arc::new(record),
+        origin,
+        protocol,
+        checkpoint,
+    })
+}
+
+/// Returns `record` as an elector writes it, before the lock's kind adds the fields of `O`.
+///
+/// `kept` are additional fields; those of the record take precedence.
+#[must_use]
+pub fn prepare<O: Origin>(
+    record: &LeaderElectionRecord,
+    kept: Option<&Map<String, Value>>,
+    protocol: u64,
+    checkpoint: bool,
+) -> LeaderElectionRecord {
+    let mut record = record.clone();
+    for (name, value) in kept.into_iter().flatten() {
+        let name = name.as_str();
+        if !OWN_FIELDS.contains(&name) && !O::FIELDS.contains(&name) {
+            let field = record.other.entry(name);
+            field.or_insert_with(|| value.clone());
+        }
+    }
+    let other = &mut record.other;
+    other.remove(CHECKPOINT);
+    other.insert(PROTOCOL.to_owned(), protocol.into());
+    if checkpoint {
+        other.insert(CHECKPOINT.to_owned(), true.into());
+    }
+    record
+}

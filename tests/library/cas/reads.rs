@@ -1,0 +1,193 @@
+//! What a read means.
+
+use std::time::Duration;
+
+use elector::election::lock::{Content, LockError};
+use elector::lock::cas::protocol::CasConfig;
+
+use super::{NOW, Process, RENEW_DEADLINE, held_by, record};
+use crate::support::cell::CellServer;
+
+#[test]
+fn version_change_is_no_write() {
+    let mut process = Process::new("a");
+    let mut server = held_by(&mut process);
+    let before = process.get(&mut server).unwrap();
+    server.version += 1;
+    let after = process.get(&mut server).unwrap();
+    assert_eq!(after.resource_version, before.resource_version);
+    assert_eq!(after.mine, Some(1));
+}
+
+#[test]
+fn empty_place_is_waited_for() {
+    let mut process = Process::new("a");
+    let mut server = CellServer::new(NOW);
+    let observed = process.get(&mut server).unwrap();
+    assert_eq!(observed.content, Content::Deleted);
+    assert_eq!(observed.foreign_wait, Some(Duration::ZERO));
+}
+
+#[test]
+fn deleted_record_keeps_its_lease() {
+    let mut process = Process::new("a");
+    let mut server = held_by(&mut process);
+    let mut other = Process::new("b");
+    other.get(&mut server).unwrap();
+    server.value = None;
+    let observed = other.get(&mut server).unwrap();
+    assert_eq!(observed.content, Content::Deleted);
+    assert_eq!(observed.foreign_wait, Some(Duration::from_secs(15)));
+}
+
+#[test]
+fn foreign_record_waits_longest_lease() {
+    let mut process = Process::new("a");
+    let mut server = held_by(&mut process);
+    let mut other = Process::new("b");
+    let observed = other.get(&mut server).unwrap();
+    assert_eq!(observed.foreign_wait, None);
+    for foreign in [
+        r#"{"holderIdentity":"x","leaseDurationSeconds":5,"leaderTransitions":9}"#.to_owned(),
+        server.text().replace("napoleon", "cleopatra"),
+        server.text().replace("writeId", "writtenId"),
+        r#"{"holderIdentity":7,"leaderTransitions":9}"#.to_owned(),
+    ] {
+        server.put(&foreign);
+        let observed = other.get(&mut server).unwrap();
+        assert_eq!(
+            observed.foreign_wait,
+            Some(Duration::from_secs(15)),
+            "{foreign}"
+        );
+        assert_eq!(observed.mine, None);
+    }
+    server.put(r#"{"holderIdentity":"x","leaseDurationSeconds":60,"leaderTransitions":9}"#);
+    let observed = other.get(&mut server).unwrap();
+    assert_eq!(observed.foreign_wait, Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn token_over_unknown_follows_date() {
+    let mut process = Process::new("a");
+    let mut server = CellServer::new(NOW);
+    let date = u64::try_from(NOW).unwrap();
+    let observed = process.get(&mut server).unwrap();
+    assert_eq!(observed.highest_fencing_token, Some(date - 1));
+    server.put(r#"{"holderIdentity":"x","leaderTransitions":9}"#);
+    let observed = process.get(&mut server).unwrap();
+    assert_eq!(observed.highest_fencing_token, Some(date - 1));
+    server.put(r#"{"holderIdentity":7}"#);
+    let observed = process.get(&mut server).unwrap();
+    assert_eq!(observed.highest_fencing_token, Some(date - 1));
+    let beyond = format!(
+        r#"{{"holderIdentity":"x","leaderTransitions":{}}}"#,
+        date + 5
+    );
+    server.put(&beyond);
+    let observed = process.get(&mut server).unwrap();
+    assert_eq!(observed.highest_fencing_token, Some(date + 5));
+}
+
+#[test]
+fn token_over_electors_record_continues() {
+    let mut server = held_by(&mut Process::new("a"));
+    let observed = Process::new("b").get(&mut server).unwrap();
+    assert_eq!(observed.highest_fencing_token, Some(7));
+}
+
+#[test]
+fn wrong_date_is_not_used() {
+    for date in [None, Some(NOW + 86_401), Some(NOW - 86_401)] {
+        let mut server = CellServer::new(NOW);
+        server.date = date;
+        let error = Process::new("a").get(&mut server).unwrap_err();
+        assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+        let mut held = held_by(&mut Process::new("a"));
+        held.date = date;
+        Process::new("b").get(&mut held).unwrap();
+    }
+}
+
+#[test]
+fn date_above_highest_token_is_refused() {
+    let config = CasConfig {
+        process: "a".to_owned(),
+        renew_deadline: RENEW_DEADLINE,
+        highest_token: i32::MAX as u64,
+        confirms: false,
+    };
+    let after_2038 = i64::from(i32::MAX) + 1;
+    let mut process = Process::with(config);
+    process.wall = after_2038;
+    let error = process.get(&mut CellServer::new(after_2038)).unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+}
+
+#[test]
+fn newer_protocol_is_refused() {
+    for text in [
+        r#"{"holderIdentity":"x","protocol":3}"#,
+        r#"{"holderIdentity":{"name":"x"},"protocol":3}"#,
+    ] {
+        let mut server = CellServer::new(NOW);
+        server.put(text);
+        let mut process = Process::new("a");
+        let error = process.get(&mut server).unwrap_err();
+        assert!(
+            matches!(&error, LockError::Refused(why) if why.contains("upgrade")),
+            "{error}"
+        );
+        assert_eq!(server.text(), text);
+        assert_eq!(process.sent.len(), 1);
+    }
+}
+
+#[test]
+fn unrelated_content_is_left_unchanged() {
+    for text in ["hello", "[1]", r#"{"name":"app"}"#] {
+        let mut server = CellServer::new(NOW);
+        server.put(text);
+        let mut process = Process::new("a");
+        let error = process.get(&mut server).unwrap_err();
+        assert!(matches!(error, LockError::Refused(_)), "{error:?}");
+        assert_eq!((server.text().as_str(), process.sent.len()), (text, 1));
+    }
+}
+
+#[test]
+fn leader_does_not_trust_older_record() {
+    let mut process = Process::new("a");
+    let mut server = held_by(&mut process);
+    let old = server.text();
+    process.update(&mut server, &record("napoleon", 7)).unwrap();
+    server.put(&old);
+    let error = process.get(&mut server).unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    let error = process
+        .update(&mut server, &record("napoleon", 7))
+        .unwrap_err();
+    assert!(matches!(error, LockError::Unfinished(_)), "{error:?}");
+    assert_eq!(server.text(), old);
+    process.wait(RENEW_DEADLINE);
+    let observed = process.get(&mut server).unwrap();
+    assert!(observed.record_lost);
+    assert_eq!(observed.mine, None);
+    // It stays foreign, and is reported once.
+    let observed = process.get(&mut server).unwrap();
+    assert_eq!((observed.record_lost, observed.mine), (false, None));
+}
+
+#[test]
+fn candidate_reports_lower_token_as_lost() {
+    let mut server = held_by(&mut Process::new("a"));
+    let old = server.text();
+    Process::new("b").claim(&mut server, "cleopatra", 8);
+    let mut candidate = Process::new("c");
+    candidate.get(&mut server).unwrap();
+    server.put(&old);
+    let observed = candidate.get(&mut server).unwrap();
+    assert!(observed.record_lost);
+    assert_eq!(observed.highest_fencing_token, Some(8));
+    assert!(!candidate.get(&mut server).unwrap().record_lost);
+}

@@ -1,0 +1,176 @@
+//! A store with a conditional write in memory: its step machine, and the server.
+
+use elector::election::lock::LockError;
+use elector::lock::store::{Answer, Failure, Request, Response, Snapshot, Step, Store, Version};
+
+/// Store of one value, at `/`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CellStore {
+    writes: bool,
+}
+
+impl Store for CellStore {
+    fn read(&mut self) -> Step {
+        self.writes = false;
+        Step::Ask(Request::get("/"))
+    }
+
+    fn write(&mut self, expected: Option<&Version>, value: &[u8]) -> Step {
+        self.writes = true;
+        let request = Request::write("PUT", "/", value.to_vec());
+        Step::Ask(match expected {
+            Some(version) => request.header("if-match", version.to_string()),
+            None => request.header("if-none-match", "*"),
+        })
+    }
+
+    fn handle(&mut self, answer: Answer) -> Step {
+        let writes = self.writes;
+        let failed = |error| match writes {
+            true => Step::Wrote(Err(error)),
+            false => Step::Read(Err(error)),
+        };
+        let response = match answer.reply {
+            Ok(response) => response,
+            Err(failure) => return failed(failure.error(writes)),
+        };
+        let version = response.header("etag").map(Version::from);
+        let value = (response.status == 200).then(|| response.body.clone().into());
+        match (writes, response.status, version) {
+            (false, 200 | 404, version) => Step::Read(Ok(Snapshot {
+                value,
+                version,
+                server_time: response.date(),
+                written_at: None,
+            })),
+            (true, 200, Some(version)) => Step::Wrote(Ok(version)),
+            (true, 412, _) => Step::Wrote(Err(LockError::Conflict)),
+            _ => failed(response.error("the cell", "", writes)),
+        }
+    }
+
+    fn impossible_version(&self) -> Version {
+        "never".into()
+    }
+
+    fn describe(&self) -> String {
+        "the cell".to_owned()
+    }
+}
+
+/// Server of one value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CellServer {
+    /// Stored value.
+    pub value: Option<Vec<u8>>,
+    /// Number of the version.
+    pub version: u64,
+    /// Clock in seconds since the Unix epoch; `None` for answers without a date.
+    pub date: Option<i64>,
+    /// Whether it carries out every write.
+    pub ignores_conditions: bool,
+}
+
+impl CellServer {
+    /// Returns a server without a value, at this time.
+    pub fn new(date: i64) -> CellServer {
+        CellServer {
+            value: None,
+            version: 0,
+            date: Some(date),
+            ignores_conditions: false,
+        }
+    }
+
+    /// Replaces the value without a condition.
+    pub fn put(&mut self, value: &str) {
+        self.value = Some(value.as_bytes().to_vec());
+        self.version += 1;
+    }
+
+    /// Returns the value as text; empty for none.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.value.clone().unwrap_or_default()).unwrap()
+    }
+
+    /// Carries out a request.
+    pub fn respond(&mut self, request: &Request) -> Response {
+        let header = |name| {
+            let found = request.headers.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        let status = match &request.body {
+            None if self.value.is_none() => 404,
+            None => 200,
+            Some(value) => {
+                let permitted = match header("if-match") {
+                    Some(version) => self.value.is_some() && version == self.version.to_string(),
+                    None => self.value.is_none(),
+                };
+                if permitted || self.ignores_conditions {
+                    self.value = Some(value.clone());
+                    self.version += 1;
+                    200
+                } else {
+                    412
+                }
+            }
+        };
+        let mut headers = Vec::new();
+        if let Some(date) = self.date {
+            let date = time::OffsetDateTime::from_unix_timestamp(date).unwrap();
+            let rfc3339 = time::format_description::well_known::Rfc3339;
+            headers.push(("date".to_owned(), date.format(&rfc3339).unwrap()));
+        }
+        if self.value.is_some() && status == 200 {
+            headers.push(("etag".to_owned(), self.version.to_string()));
+        }
+        Response {
+            status,
+            headers,
+            body: match request.body {
+                None => self.value.clone().unwrap_or_default(),
+                Some(_) => Vec::new(),
+            },
+            cut: false,
+        }
+    }
+}
+
+/// Fate of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// It arrives, and its answer too.
+    Answered,
+    /// It does not arrive.
+    Lost,
+    /// It arrives, and its answer is lost.
+    AnswerLost,
+    /// It arrives twice; the second answer comes.
+    Doubled,
+    /// It is answered with this status, and not carried out.
+    Status(u16),
+}
+
+impl Fate {
+    /// Passes a request to the server. Returns what the client learns.
+    pub fn apply(self, server: &mut CellServer, request: &Request) -> Result<Response, Failure> {
+        let lost = || Failure::NoAnswer("no answer".to_owned());
+        match self {
+            Fate::Answered => Ok(server.respond(request)),
+            Fate::Lost => Err(lost()),
+            Fate::AnswerLost => {
+                server.respond(request);
+                Err(lost())
+            }
+            Fate::Doubled => {
+                server.respond(request);
+                Ok(server.respond(request))
+            }
+            Fate::Status(status) => Ok(Response {
+                status,
+                ..Response::default()
+            }),
+        }
+    }
+}
