@@ -8,6 +8,7 @@ pub mod cas;
 pub mod exchange;
 pub mod gist;
 pub mod inspection;
+pub mod kubernetes;
 pub mod settings;
 pub mod stats;
 pub mod store;
@@ -22,7 +23,7 @@ use self::backend::Backend;
 use self::settings::{Found, Noted, Reader, Setting, shown};
 
 /// Every kind of lock. The first one counts if `LOCK` is not set.
-const KINDS: &[&Kind] = &[&gist::settings::KIND];
+const KINDS: &[&Kind] = &[&gist::settings::KIND, &kubernetes::settings::KIND];
 
 /// Kind of lock, as its settings choose it.
 #[derive(Debug)]

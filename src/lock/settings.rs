@@ -19,6 +19,18 @@ pub(super) const LOCK: Setting = Setting::new(
 )
 .shared();
 
+/// Access token of the store, for kinds of locks that need one.
+pub const LOCK_TOKEN: Setting =
+    Setting::new("LOCK_TOKEN", "none", "access token of the place in LOCK").shared();
+
+/// File with that access token.
+pub const LOCK_TOKEN_FILE: Setting = Setting::new(
+    "LOCK_TOKEN_FILE",
+    "none",
+    "file with that access token; read again when it changes",
+)
+.shared();
+
 /// Setting, as `elector help settings` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
