@@ -64,6 +64,8 @@ pub struct LeaderElector {
     rate_limited_until: Instant,
     /// A leader does not write again before this, although a read shows that it still holds the lease.
     renew_not_before: Instant,
+    /// This process's newest term is not released before this.
+    term_not_over_before: Instant,
     min_poll_interval: Duration,
     prediction: RenewalPrediction,
     slow_paths: u64,
@@ -100,6 +102,7 @@ impl LeaderElector {
             failures: 0,
             rate_limited_until: Instant::BOOT,
             renew_not_before: Instant::BOOT,
+            term_not_over_before: Instant::BOOT,
             min_poll_interval: Duration::ZERO,
             prediction,
             slow_paths: 0,

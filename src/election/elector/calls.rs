@@ -18,6 +18,11 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(5);
 /// twice the time before it.
 const RETRY_DIVISOR: u32 = 8;
 
+/// Shortest time from a claim to the release or to the next claim, in a store without a confirm delay,
+/// whose claims may be confirmed immediately. Why: such a store may take a fencing token from its clock,
+/// in seconds, which must be above that of every earlier term.
+const SHORTEST_TERM: Duration = Duration::from_secs(1);
+
 /// Failures stretch a candidate's poll period by at most this factor.
 const MOST_STRETCH: u32 = 4;
 
@@ -95,6 +100,10 @@ impl LeaderElector {
 
     fn claim_record(&mut self, number: u64, now: Instant, wall: String) -> LeaderElectionRecord {
         let fencing_token = self.candidacy.next_fencing_token();
+        if self.confirm_delay.is_none() {
+            self.term_not_over_before = now + SHORTEST_TERM;
+            self.candidacy.back_off(self.term_not_over_before);
+        }
         self.become_acquiring(TermLease::claimed(fencing_token, wall.clone(), number, now));
         self.own_record(fencing_token, wall.clone(), wall)
     }

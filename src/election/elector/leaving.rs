@@ -145,7 +145,7 @@ impl LeaderElector {
             return self.finish_holding(now, after);
         }
         self.failures = 0;
-        self.schedule(now, Call::Read);
+        self.schedule(now.max(self.term_not_over_before), Call::Read);
     }
 
     pub(super) fn check_before_release(&mut self, now: Instant, after: After) {

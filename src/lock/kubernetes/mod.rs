@@ -77,7 +77,8 @@ impl Kind for LeaseOptions {
     }
 
     fn secret_variables(&self) -> &'static [&'static str] {
-        &["LOCK_TOKEN", "LOCK_TOKEN_FILE"]
+        // `LOCK_TOKEN` counts only with the prefix beside a program, which gets nothing with it.
+        &[]
     }
 
     fn default_times(&self) -> Times {

@@ -136,7 +136,7 @@ fn conflicting_release_is_retried() {
         CallOutcome::Fails(LockError::Conflict),
     ]);
     rig.elector.handle_stop(rig.now, StopReason::Cancelled);
-    rig.run_for(Duration::ZERO);
+    rig.run_for(seconds(1));
     assert_eq!(rig.ops, ["get", "update", "get", "update"]);
     assert_eq!(rig.store.borrow().record().holder_identity, "");
     assert_eq!(finish(&rig), Finish::Stopped);

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use elector::election::action::{Finish, Notice, RecentLeader, StopReason};
 use elector::election::config::LeaderElectionConfig;
-use elector::election::lock::Content;
+use elector::election::lock::{Content, LockError};
 use elector::election::record::RELEASED_BY;
+use elector::election::time::Instant;
 
 use crate::conformance::rig::{
     CallOutcome, Rig, START, SharedStore, config, finish, millis, record, seconds, unavailable,
@@ -370,4 +371,32 @@ fn invalid_record_delays_but_allows_leading() {
     drop(store);
     rig.run_for(seconds(10));
     assert_leads(&rig, 0);
+}
+
+// ---- shortest term ----
+
+#[test]
+fn term_lasts_a_second_before_release() {
+    let mut rig = rig();
+    rig.run_to(|rig| !rig.started.is_empty());
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
+    rig.run_to(|rig| rig.elector.poll_timeout().is_none());
+    assert_eq!(finish(&rig), Finish::Stopped);
+    assert_eq!(rig.now, START + seconds(1));
+    assert_eq!(rig.store.borrow().record().holder_identity, "");
+}
+
+#[test]
+fn claims_are_a_second_apart() {
+    let mut rig = rig();
+    rig.write_outcome = Some(CallOutcome::Fails(LockError::Conflict));
+    rig.run_for(seconds(10));
+    let writes = rig.ops.iter().zip(&rig.times);
+    let writes: Vec<Instant> = writes
+        .filter_map(|(op, at)| (*op != "get").then_some(*at))
+        .collect();
+    assert!(writes.len() > 2, "{writes:?}");
+    for pair in writes.windows(2) {
+        assert!(pair[1].since(pair[0]) >= seconds(1), "{writes:?}");
+    }
 }
