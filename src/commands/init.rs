@@ -31,8 +31,14 @@ const QUIET: &str = "--quiet";
 fn run(args: &Arguments) -> CommandResult {
     let settings = Settings::for_new_lock()?;
     let mut admin = settings.lock.backend().admin(&settings.election)?;
-    let initialized = admin.init()?;
-    if args.has(QUIET) {
+    let quiet = args.has(QUIET);
+    let initialized = admin.init(&mut |text| {
+        if !quiet {
+            // If standard error cannot be written, the work goes on all the same.
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    })?;
+    if quiet {
         print(&format!("{}\n", initialized.name))?;
     } else {
         // If standard error cannot be written, the work is done all the same.

@@ -40,11 +40,15 @@ pub trait Admin {
     /// record, and the settings against the store's limits.
     fn check(&mut self) -> Checks;
 
-    /// Creates the place and a record without a holder, unless there is a record already.
+    /// Lets writers race in a place that no election uses, and checks that each race has one winner.
+    fn race(&mut self) -> Finding;
+
+    /// Creates the place and a record without a holder, unless there is a record already. Calls
+    /// `report` with what it waits for.
     ///
     /// # Errors
     /// If the place cannot be created, or if its content belongs to something else.
-    fn init(&mut self) -> Result<Initialized, LockError>;
+    fn init(&mut self, report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError>;
 
     /// Reads the history of terms, with at most `max_requests` requests.
     fn history(&mut self, _max_requests: u32) -> TermHistory {

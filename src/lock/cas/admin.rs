@@ -8,11 +8,12 @@ use super::checks;
 use super::kind::{Kind, Open};
 use super::origin::{PROTOCOL, Stored, to_foreign_text};
 use super::protocol::parse;
+use super::race;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::{Content, LockError, Observed, ResourceLock};
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::{one_line, unix_time};
-use crate::lock::admin::{Admin, Checks, Initialized};
+use crate::lock::admin::{Admin, Checks, Finding, Initialized};
 use crate::lock::backend::OpenError;
 use crate::lock::exchange::{Exchange, HttpExchange};
 use crate::lock::inspection::{InspectedRecord, Refusal};
@@ -79,11 +80,15 @@ impl<K: Kind> CasAdmin<K> {
     }
 
     /// Writes a checkpoint where nothing is stored, after the time that a leader there could still lead.
-    fn create(&mut self) -> Result<Initialized, LockError> {
+    fn create(&mut self, report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError> {
         let lock = self.kind.open(&self.election);
         let mut lock = lock.map_err(|error| LockError::Refused(error.to_string()))?;
         let end = Instant::now() + self.election.lease_duration;
-        let mut said = false;
+        report(&format!(
+            "{} holds nothing; waiting {:?}, because a leader may be running",
+            self.store.describe(),
+            self.election.lease_duration
+        ));
         loop {
             let observed = read_patiently(&mut lock)?;
             if !matches!(observed.content, Content::Deleted) {
@@ -107,13 +112,6 @@ impl<K: Kind> CasAdmin<K> {
                     }
                     Err(error) => return Err(error),
                 }
-            }
-            if !said {
-                log::info!(
-                    wait:? = self.election.lease_duration;
-                    "nothing is stored, waiting a lease in case a leader is running"
-                );
-                said = true;
             }
             thread::sleep(left.min(PAUSE));
         }
@@ -156,12 +154,16 @@ impl<K: Kind> Admin for CasAdmin<K> {
         checks::run(self)
     }
 
-    fn init(&mut self) -> Result<Initialized, LockError> {
+    fn race(&mut self) -> Finding {
+        race::run(self)
+    }
+
+    fn init(&mut self, report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError> {
         let (snapshot, _) = self.read()?;
         let stored = parse(snapshot.value.as_deref());
         let place = self.store.describe();
         match &stored {
-            Stored::Blank if snapshot.value.is_none() => self.create(),
+            Stored::Blank if snapshot.value.is_none() => self.create(report),
             Stored::Record(stored) => {
                 let holder = match stored.record.holder_identity.as_str() {
                     "" => "without a holder".to_owned(),

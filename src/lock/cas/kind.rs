@@ -17,7 +17,7 @@ use crate::system::clock::BootClock;
 use crate::system::random::process_name;
 
 /// Place of a record in one kind of store, and access to it.
-pub trait Kind: Clone + fmt::Debug {
+pub trait Kind: Clone + fmt::Debug + Send + Sync {
     /// Store of this kind.
     type Store: Store + Send + 'static;
 
@@ -70,8 +70,9 @@ pub trait Kind: Clone + fmt::Debug {
         None
     }
 
-    /// Returns another place in the same store, with a name that only this call uses, for trials.
-    fn scratch(&self, name: &str) -> Self;
+    /// Returns a place in the same store that no election uses, for trials.
+    #[must_use]
+    fn scratch(&self) -> Self;
 }
 
 /// A lock of this kind.

@@ -22,6 +22,8 @@ mod memory;
 pub mod origin;
 mod probe;
 pub mod protocol;
+#[expect(clippy::disallowed_methods, reason = "starts a thread for each writer")]
+mod race;
 
 use std::time::Duration;
 

@@ -100,9 +100,9 @@ impl Kind for LeaseOptions {
         Vec::new()
     }
 
-    fn scratch(&self, name: &str) -> LeaseOptions {
+    fn scratch(&self) -> LeaseOptions {
         LeaseOptions {
-            name: format!("elector-doctor-{name}"),
+            name: "elector-doctor".to_owned(),
             ..self.clone()
         }
     }
