@@ -128,7 +128,7 @@ impl Candidacy {
         self.observation = Some(match same {
             Some(old) => Observation { observed, ..old },
             None => {
-                notices.extend(self.foreign_write_notice(&observed));
+                notices.extend(self.foreign_write_notice(&observed, first_read));
                 self.backoff = self.backoff.filter(|_| first_read);
                 Observation {
                     since: now,
@@ -154,10 +154,11 @@ impl Candidacy {
         self.longest_stagger.mul_f64(chance)
     }
 
-    fn foreign_write_notice(&self, observed: &Observed) -> Option<Notice> {
+    fn foreign_write_notice(&self, observed: &Observed, first_read: bool) -> Option<Notice> {
         let longest = observed.foreign_wait?;
         let what = match &observed.content {
             Content::NeverWritten => return None,
+            Content::Deleted if first_read => "there is no record".to_owned(),
             Content::Deleted => "the record was deleted".to_owned(),
             Content::Corrupt(why) => format!("the record is corrupt, {why}"),
             Content::Record(_) => "the record was written by hand or by another program".to_owned(),
