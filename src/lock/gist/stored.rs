@@ -100,7 +100,7 @@ pub fn to_first_text(record: &LeaderElectionRecord, write_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::election::record::HIGHEST_TOKEN;
+    use crate::election::record::{HIGHEST_TOKEN, RELEASED_BY, STOP_REASON};
 
     fn read(text: &str) -> Stored {
         Stored::read(&Text::Whole(text.into()))
