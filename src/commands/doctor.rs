@@ -1,5 +1,5 @@
-//! `elector doctor`: checks whether an election can work with the settings, and says what to fix. It
-//! writes nothing.
+//! `elector doctor`: checks whether an election can work with the settings, and says what to fix. Only with
+//! `--race` it writes.
 //!
 //! The kind of lock contributes the checks of its store; this file adds those of the times and of the
 //! record, and prints them all.
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::command::{Arguments, Command, CommandResult, Operands, print};
+use super::command::{Arguments, Command, CommandOption, CommandResult, Operands, print};
 use super::settings::Settings;
 use super::step_down;
 use crate::election::config::LeaderElectionConfig;
@@ -32,11 +32,16 @@ store, the place of the record, the record, the store's limits against the setti
 and this machine's clock. Each finding is `ok`, `warn` (an election works, but something
 should be known or changed) or `FAIL` (no election can work until it is fixed), and
 says what to do. Run it where the elector runs, with the same settings.",
-    options: &[],
+    options: &[CommandOption::flag(
+        RACE,
+        "also let eight writers race in a scratch place of the\nstore, which shows whether it refuses stale writes;\nwrites there, and nowhere else",
+    )],
     operands: Operands::None,
     notes: "Exit codes: 0 no FAIL; 1 at least one; 2 wrong usage or settings.",
     run,
 };
+
+const RACE: &str = "--race";
 
 /// Longest time for the status of the elector on this machine.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,9 +49,13 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Approximate time of the requests of a takeover.
 const REQUESTS: Duration = Duration::from_millis(500);
 
-fn run(_args: &Arguments) -> CommandResult {
+fn run(args: &Arguments) -> CommandResult {
     let settings = Settings::from_environment(false)?;
     let mut report = examine(settings.lock.backend(), &settings.election);
+    if args.has(RACE) && report.is_healthy() {
+        let mut admin = settings.lock.backend().admin(&settings.election)?;
+        report.0.push(admin.race());
+    }
     let warnings = settings.warnings().iter().cloned();
     let warnings = warnings.chain(filter_warning(&settings.log_filter));
     let warnings = warnings.map(|text| Finding::warn("settings", text));

@@ -129,8 +129,8 @@ fn chosen(reader: &mut Reader<'_>) -> Result<(&'static Kind, Option<Place>), Not
         // The value may contain a password.
         _ if value.contains('@') => {
             reader.problem(format!(
-                "{} contains a user name or password (not shown); remove it, and give the access \
-                 token in LOCK_TOKEN_FILE",
+                "{}: contains a user name or password (not shown); remove it, and give the access token \
+                 in LOCK_TOKEN_FILE",
                 place.variable
             ));
             Err(Noted)
@@ -156,11 +156,11 @@ fn refuse_other_settings(reader: &mut Reader<'_>, kind: &Kind, place: Option<&Pl
         if let Some(found) = reader.raw(name) {
             reader.problem(match place {
                 Some(place) => format!(
-                    "{} is set, but a lock of the kind {} has no such setting; unset it",
+                    "{}: set, but a lock of the kind {} has no such setting; unset it",
                     found.variable, place.scheme
                 ),
                 None => format!(
-                    "{} is set, but LOCK is not; set LOCK, or unset this",
+                    "{}: set, but LOCK is not; set LOCK, or unset this",
                     found.variable
                 ),
             });

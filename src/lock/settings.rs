@@ -15,7 +15,8 @@ use crate::net::{AccessToken, AccessTokenSource};
 pub(super) const LOCK: Setting = Setting::new(
     "LOCK",
     "the gist GIST_ID",
-    "the place of the record, by its kind and name",
+    "place of the record: gist:ID[/FILE], lease:[NAMESPACE/]NAME, lease://HOST[:PORT]/NAMESPACE/NAME, \
+     git+https://HOST/PATH[#BRANCH[:FILE]] or gist+git:ID[/FILE]",
 )
 .shared();
 

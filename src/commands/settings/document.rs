@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::{all, groups};
+use crate::fmt::wrapped;
 
 /// Environment variable with which the test writes the file: `make docs-configuration`.
 const UPDATE: &str = "UPDATE_DOCS";
@@ -28,8 +29,8 @@ const VALUES: &str = "\
   every unknown name that begins with `ELECTOR_`.
 - The proxy variables `HTTPS_PROXY` and `NO_PROXY` are respected.
 
-Set the same times for all candidates. [rate-limits.md](rate-limits.md) says which periods to
-choose.
+Set the same times for all candidates. Their defaults depend on the kind of lock:
+[stores.md](stores.md). [rate-limits.md](rate-limits.md) says which periods to choose for a gist.
 ";
 
 const END: &str = "
@@ -64,14 +65,16 @@ elector refuses times that break one of these rules.
 /// Returns the document.
 fn document() -> String {
     let mut text = BEGINNING.to_owned();
-    let shared: Vec<_> = all().filter(|setting| setting.shared).collect();
-    text.push_str("- With a wrapped program, these count only as `ELECTOR_<NAME>`, because the\n  program may use the same names: ");
-    for (at, setting) in shared.iter().enumerate() {
-        let separator = if at == 0 { "" } else { ", " };
-        // Writing to a String cannot fail, here and below.
-        let _ = write!(text, "{separator}`{}`", setting.name);
-    }
-    let _ = writeln!(text, ".\n{VALUES}");
+    let names = all().filter(|setting| setting.shared);
+    let names: Vec<String> = names.map(|setting| format!("`{}`", setting.name)).collect();
+    let shared = format!(
+        "With a wrapped program, these count only as `ELECTOR_<NAME>`, because the program may use the \
+         same names: {}.",
+        names.join(", ")
+    );
+    // Writing to a String cannot fail, here and below.
+    let _ = writeln!(text, "{}", wrapped("- ", &shared));
+    let _ = writeln!(text, "{VALUES}");
     for (title, settings) in groups() {
         let _ = writeln!(
             text,

@@ -53,16 +53,24 @@ const IDENTITY: &[Setting] = &[
 const ELECTION: &[Setting] = &[
     Setting::new(
         "LEASE_DURATION",
-        "30s",
+        "30s; Lease 15s, git 40s",
         "time without a renewal after which standbys take over; at most 1h",
     ),
     Setting::new(
         "RENEW_DEADLINE",
-        "16s",
+        "16s; Lease 6s, git 21s",
         "time without a renewal after which the leader stops leading",
     ),
-    Setting::new("RETRY_PERIOD", "8s", "interval between two renewals"),
-    Setting::new("POLL_PERIOD", "2s", "interval between a candidate's reads"),
+    Setting::new(
+        "RETRY_PERIOD",
+        "8s; Lease 2s, git 12s",
+        "interval between two renewals",
+    ),
+    Setting::new(
+        "POLL_PERIOD",
+        "2s; Lease 1s, git 3s",
+        "interval between a candidate's reads",
+    ),
     Setting::new(
         "TAKEOVER_STAGGER",
         "400ms",

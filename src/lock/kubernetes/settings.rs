@@ -133,7 +133,7 @@ fn hub(
     check_names(reader, place, namespace, name)?;
     let Some(access_token) = token else {
         reader.problem(
-            "neither LOCK_TOKEN nor LOCK_TOKEN_FILE is set; give a token of the hub cluster that may \
+            "LOCK_TOKEN: not set, and neither is LOCK_TOKEN_FILE; give a token of the hub cluster that may \
              get, create and update the Lease, or a file that holds one"
                 .to_owned(),
         );
@@ -267,7 +267,7 @@ mod tests {
             ("lease:a.b/c", "namespace is not valid"),
             ("lease://hub/jobs", "lease://HOST[:PORT]/NAMESPACE/NAME"),
             ("lease:///jobs/report", "host is not valid"),
-            ("lease://me:secret@hub/jobs/report", "LOCK contains"),
+            ("lease://me:secret@hub/jobs/report", "LOCK: contains"),
             ("leases:x", "use one of"),
         ] {
             let problems = read_in_cluster(lock, &[("LOCK_TOKEN", "x")]).unwrap_err();
