@@ -99,10 +99,12 @@ pub fn named(
         Some((id, file)) => (id, Some(file)),
         None => (place.rest.as_str(), None),
     };
-    let id = id.parse().map_err(|why: String| place.refuse(reader, &why));
+    let id = id
+        .parse()
+        .map_err(|why: String| place.refuse(reader, &format!("the id is {why}")));
     let file = file.map(|file| match check_file_name(file) {
         Ok(_) => Ok(file.to_owned()),
-        Err(why) => Err(place.refuse(reader, &why)),
+        Err(why) => Err(place.refuse(reader, &format!("the file is {why}"))),
     });
     (id.map(Some), file.transpose())
 }
