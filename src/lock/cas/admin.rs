@@ -1,29 +1,24 @@
 //! Lock in a store with a conditional write, as commands for operators use it.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::checks;
-use super::kind::{Kind, Open};
-use super::origin::{PROTOCOL, Stored, to_foreign_text};
+use super::kind::Kind;
+use super::origin::{Stored, to_foreign_text};
 use super::protocol::parse;
 use super::race;
-use crate::election::config::LeaderElectionConfig;
+use super::session::{CALL_TIMEOUT, Session, inspected, open};
 use crate::election::lock::{Content, LockError, Observed, ResourceLock};
 use crate::election::record::LeaderElectionRecord;
-use crate::fmt::{one_line, unix_time};
+use crate::fmt::one_line;
 use crate::lock::admin::{Admin, Checks, Finding, Initialized};
-use crate::lock::backend::OpenError;
-use crate::lock::exchange::{Exchange, HttpExchange};
-use crate::lock::inspection::{InspectedRecord, Refusal};
+use crate::lock::exchange::Exchange as _;
+use crate::lock::inspection::InspectedRecord;
 use crate::lock::stats::StoreStats;
-use crate::lock::store::{Snapshot, Step, Store, Version};
+use crate::lock::store::{Store as _, Version};
 use crate::lock::term_history::TermHistory;
 use crate::system::clock;
-
-/// Time limit of a call.
-const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Attempts of a call that got no usable answer, and the pause between them.
 const ATTEMPTS: u32 = 5;
@@ -32,56 +27,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Lease duration of a record without a holder, as client-go writes it in a release.
 const RELEASED: Duration = Duration::from_secs(1);
 
-/// Access to a lock for operators.
-#[derive(Debug)]
-pub(super) struct CasAdmin<K: Kind> {
-    pub(super) kind: K,
-    pub(super) store: K::Store,
-    pub(super) exchange: HttpExchange,
-    pub(super) election: LeaderElectionConfig,
-}
-
-/// Times around an answer: this machine's clock in milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Timing {
-    pub(super) sent: i64,
-    pub(super) answered: i64,
-}
-
-impl<K: Kind> CasAdmin<K> {
-    pub(super) fn open(kind: K, election: &LeaderElectionConfig) -> Result<Self, OpenError> {
-        Ok(CasAdmin {
-            store: kind.store(),
-            exchange: kind.exchange()?,
-            election: election.clone(),
-            kind,
-        })
-    }
-
-    /// Reads what is stored.
-    pub(super) fn read(&mut self) -> Result<(Snapshot, Timing), LockError> {
-        let sent = clock::unix_millis();
-        let step = self.store.read();
-        match drive(&mut self.store, &mut self.exchange, step) {
-            Step::Read(snapshot) => {
-                let answered = clock::unix_millis();
-                Ok((snapshot?, Timing { sent, answered }))
-            }
-            _ => Err(internal()),
-        }
-    }
-
-    fn write(&mut self, expected: Option<&Version>, value: &str) -> Result<Version, LockError> {
-        let step = self.store.write(expected, value.as_bytes());
-        match drive(&mut self.store, &mut self.exchange, step) {
-            Step::Wrote(result) => result,
-            _ => Err(internal()),
-        }
-    }
-
+impl<K: Kind> Session<K> {
     /// Writes a checkpoint where nothing is stored, after the time that a leader there could still lead.
     fn create(&mut self, report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError> {
-        let lock = self.kind.open(&self.election);
+        let lock = open(&self.kind, &self.election);
         let mut lock = lock.map_err(|error| LockError::Refused(error.to_string()))?;
         let end = Instant::now() + self.election.lease_duration;
         report(&format!(
@@ -126,7 +75,7 @@ impl<K: Kind> CasAdmin<K> {
     }
 }
 
-impl<K: Kind> Admin for CasAdmin<K> {
+impl<K: Kind> Admin for Session<K> {
     fn describe(&self) -> String {
         self.store.describe()
     }
@@ -198,50 +147,6 @@ impl<K: Kind> Admin for CasAdmin<K> {
     }
 }
 
-/// Passes requests and answers on until the call is done.
-pub(super) fn drive(store: &mut impl Store, exchange: &mut impl Exchange, mut step: Step) -> Step {
-    while let Step::Ask(request) = step {
-        let answer = exchange.call(&request, CALL_TIMEOUT);
-        step = store.handle(answer);
-    }
-    step
-}
-
-/// Returns a state of the store in the neutral form.
-pub(super) fn inspected(snapshot: &Snapshot) -> InspectedRecord {
-    let stored = parse(snapshot.value.as_deref());
-    let record = stored.record();
-    let (content, refusal) = match &stored {
-        Stored::Record(stored) => (Content::Record(Arc::clone(&stored.record)), None),
-        Stored::Blank => (Content::NeverWritten, None),
-        Stored::Empty(_) => (Content::Deleted, None),
-        Stored::Corrupt { why, .. } => (Content::Corrupt(Arc::clone(why)), None),
-        Stored::Unrelated(why) => (Content::Corrupt(Arc::clone(why)), Some(Refusal::NotARecord)),
-    };
-    let protocol = stored.protocol();
-    let newer = (protocol > PROTOCOL).then_some(Refusal::NewerProtocol {
-        record: protocol,
-        supported: PROTOCOL,
-    });
-    // The leader's own clock, for stores that give no date of the write.
-    let renewed = record.and_then(|stored| unix_time(&stored.record.renew_time));
-    InspectedRecord {
-        content,
-        refusal: newer.or(refusal),
-        foreign: stored.origin().is_none(),
-        checkpoint: record.is_some_and(|stored| stored.checkpoint),
-        fencing_token: stored.token(),
-        version: snapshot
-            .version
-            .as_ref()
-            .map_or(String::new(), ToString::to_string),
-        written_at: snapshot.written_at.or(renewed),
-        read_at: snapshot.server_time,
-        longest_lease: stored.lease().unwrap_or_default(),
-        complete: true,
-    }
-}
-
 /// Reads until there is a usable answer, at most five times in a row.
 fn read_patiently(lock: &mut impl ResourceLock) -> Result<Observed, LockError> {
     let mut failures = 0;
@@ -265,8 +170,4 @@ fn free_record(fencing_token: u64) -> LeaderElectionRecord {
         leader_transitions: fencing_token,
         ..LeaderElectionRecord::default()
     }
-}
-
-fn internal() -> LockError {
-    LockError::Unavailable("internal error: the result belongs to another call".to_owned())
 }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::admin::{CasAdmin, Timing, inspected};
 use super::kind::Kind;
+use super::session::{Session, Timing, inspected};
 use crate::election::lock::LockError;
 use crate::fmt::{brief, span};
 use crate::lock::admin::{Checks, Finding};
@@ -23,7 +23,7 @@ const LATENCY_DIVISOR: u32 = 8;
 const READS: usize = 3;
 
 /// Runs the checks. Writes nothing.
-pub(super) fn run<K: Kind>(admin: &mut CasAdmin<K>) -> Checks {
+pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
     let mut reads = Vec::new();
     for _ in 0..READS {
         match admin.read() {

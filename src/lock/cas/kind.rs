@@ -1,20 +1,15 @@
-//! Kind of store behind the interface for all kinds of locks.
+//! What a kind of store contributes to its lock.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::CasLock;
-use super::admin::CasAdmin;
-use super::protocol::CasConfig;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::record::HIGHEST_TOKEN;
-use crate::lock::admin::{Admin, Finding};
-use crate::lock::backend::{Backend, OpenError, Opened, Times};
+use crate::lock::admin::Finding;
+use crate::lock::backend::{OpenError, Times};
 use crate::lock::exchange::HttpExchange;
 use crate::lock::store::{Snapshot, Store};
 use crate::lock::term_history::TermHistory;
-use crate::system::clock::BootClock;
-use crate::system::random::process_name;
 
 /// Place of a record in one kind of store, and access to it.
 pub trait Kind: Clone + fmt::Debug + Send + Sync {
@@ -73,82 +68,4 @@ pub trait Kind: Clone + fmt::Debug + Send + Sync {
     /// Returns a place in the same store that no election uses, for trials.
     #[must_use]
     fn scratch(&self) -> Self;
-}
-
-/// A lock of this kind.
-#[derive(Clone, Debug)]
-pub struct CasBackend<K>(pub K);
-
-impl<K: Kind + 'static> Backend for CasBackend<K> {
-    fn open(&self, election: &LeaderElectionConfig) -> Result<Opened, OpenError> {
-        let lock = self.0.open(election)?;
-        Ok(Opened {
-            stats: lock.stats(),
-            lock: Box::new(lock),
-        })
-    }
-
-    fn admin(&self, election: &LeaderElectionConfig) -> Result<Box<dyn Admin>, OpenError> {
-        Ok(Box::new(CasAdmin::open(self.0.clone(), election)?))
-    }
-
-    fn checks(&self) -> &'static [&'static str] {
-        super::checks::ALL
-    }
-
-    fn lease_name(&self) -> String {
-        self.0.lease_name()
-    }
-
-    fn web_page(&self) -> Option<String> {
-        self.0.web_page()
-    }
-
-    fn confirm_delay(&self) -> Option<Duration> {
-        self.0.confirm_delay()
-    }
-
-    fn secret_variables(&self) -> &'static [&'static str] {
-        self.0.secret_variables()
-    }
-
-    fn default_times(&self) -> Times {
-        self.0.default_times()
-    }
-
-    fn warnings(&self, election: &LeaderElectionConfig) -> Vec<String> {
-        self.0.warnings(election)
-    }
-}
-
-/// Opening of locks of any kind.
-pub(super) trait Open: Kind {
-    /// Opens a lock for this process. Sends no request.
-    fn open(
-        &self,
-        election: &LeaderElectionConfig,
-    ) -> Result<CasLock<Self::Store, HttpExchange>, OpenError>;
-}
-
-impl<K: Kind> Open for K {
-    fn open(
-        &self,
-        election: &LeaderElectionConfig,
-    ) -> Result<CasLock<K::Store, HttpExchange>, OpenError> {
-        let config = CasConfig {
-            process: process_name().map_err(OpenError::System)?,
-            renew_deadline: election.renew_deadline,
-            highest_token: self.highest_token(),
-            confirms: self.confirm_delay().is_some(),
-        };
-        let exchange = self.exchange()?;
-        Ok(CasLock::new(
-            &election.identity,
-            self.store(),
-            config,
-            self.confirm_delay(),
-            exchange,
-            BootClock::now,
-        ))
-    }
 }

@@ -16,6 +16,7 @@
     reason = "waits before it creates a record"
 )]
 mod admin;
+pub mod backend;
 mod checks;
 pub mod kind;
 mod memory;
@@ -24,6 +25,7 @@ mod probe;
 pub mod protocol;
 #[expect(clippy::disallowed_methods, reason = "starts a thread for each writer")]
 mod race;
+mod session;
 
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 use std::sync::Barrier;
 use std::thread;
 
-use super::admin::{CasAdmin, drive};
 use super::kind::Kind;
+use super::session::{Session, drive};
 use crate::election::lock::LockError;
 use crate::lock::admin::Finding;
 use crate::lock::store::{Snapshot, Step, Store, Version};
@@ -20,10 +20,10 @@ const CHECK: &str = "race";
 
 /// Lets writers race in the scratch place of `kind`. Each round must have at most one winner, whose value
 /// is stored afterwards.
-pub(super) fn run<K: Kind>(admin: &CasAdmin<K>) -> Finding {
+pub(super) fn run<K: Kind>(admin: &Session<K>) -> Finding {
     let kind = admin.kind.scratch();
     let place = kind.store().describe();
-    let scratch = CasAdmin::open(kind, &admin.election);
+    let scratch = Session::open(kind, &admin.election);
     let mut scratch = match scratch {
         Ok(scratch) => scratch,
         Err(error) => return Finding::fail(CHECK, error.to_string()),
@@ -46,9 +46,9 @@ pub(super) fn run<K: Kind>(admin: &CasAdmin<K>) -> Finding {
 }
 
 /// Runs one race. Returns whether a writer won.
-fn one_round<K: Kind>(scratch: &mut CasAdmin<K>, round: usize) -> Result<bool, String> {
+fn one_round<K: Kind>(scratch: &mut Session<K>, round: usize) -> Result<bool, String> {
     let place = scratch.store.describe();
-    let read = |scratch: &mut CasAdmin<K>| match scratch.read() {
+    let read = |scratch: &mut Session<K>| match scratch.read() {
         Ok((snapshot, _)) => Ok(snapshot),
         Err(error) => Err(format!("{place}: {error}")),
     };
@@ -80,14 +80,14 @@ fn one_round<K: Kind>(scratch: &mut CasAdmin<K>, round: usize) -> Result<bool, S
 
 /// Lets all writers write over the same version.
 fn race<K: Kind>(
-    scratch: &CasAdmin<K>,
+    scratch: &Session<K>,
     before: &Snapshot,
     round: usize,
 ) -> Result<Vec<Result<Version, LockError>>, String> {
     let start = Barrier::new(WRITERS);
     let (kind, election) = (&scratch.kind, &scratch.election);
     let writer = |writer| {
-        let mut admin = CasAdmin::open(kind.clone(), election);
+        let mut admin = Session::open(kind.clone(), election);
         if let Ok(admin) = &mut admin {
             // A store may need to know what it writes over.
             let _ = admin.read();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::LeaseOptions;
-use crate::lock::cas::kind::CasBackend;
+use crate::lock::cas::backend::CasBackend;
 use crate::lock::settings::{LOCK_TOKEN, LOCK_TOKEN_FILE, Noted, Reader, Setting};
 use crate::lock::{Kind, Place, Surroundings};
 use crate::net::{AccessTokenSource, Url};

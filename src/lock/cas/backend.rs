@@ -1,0 +1,55 @@
+//! Lock of any kind of store behind the interface for all kinds of locks.
+
+use std::time::Duration;
+
+use super::kind::Kind;
+use super::session::{Session, open};
+use crate::election::config::LeaderElectionConfig;
+use crate::lock::admin::Admin;
+use crate::lock::backend::{Backend, OpenError, Opened, Times};
+
+/// A lock of this kind.
+#[derive(Clone, Debug)]
+pub struct CasBackend<K>(pub K);
+
+impl<K: Kind + 'static> Backend for CasBackend<K> {
+    fn open(&self, election: &LeaderElectionConfig) -> Result<Opened, OpenError> {
+        let lock = open(&self.0, election)?;
+        Ok(Opened {
+            stats: lock.stats(),
+            lock: Box::new(lock),
+        })
+    }
+
+    fn admin(&self, election: &LeaderElectionConfig) -> Result<Box<dyn Admin>, OpenError> {
+        Ok(Box::new(Session::open(self.0.clone(), election)?))
+    }
+
+    fn checks(&self) -> &'static [&'static str] {
+        super::checks::ALL
+    }
+
+    fn lease_name(&self) -> String {
+        self.0.lease_name()
+    }
+
+    fn web_page(&self) -> Option<String> {
+        self.0.web_page()
+    }
+
+    fn confirm_delay(&self) -> Option<Duration> {
+        self.0.confirm_delay()
+    }
+
+    fn secret_variables(&self) -> &'static [&'static str] {
+        self.0.secret_variables()
+    }
+
+    fn default_times(&self) -> Times {
+        self.0.default_times()
+    }
+
+    fn warnings(&self, election: &LeaderElectionConfig) -> Vec<String> {
+        self.0.warnings(election)
+    }
+}
