@@ -351,12 +351,8 @@ impl Candidacy {
             other.insert(STOP_REASON.into(), reason.as_str().into());
         }
         LeaderElectionRecord {
-            holder_identity: String::new(),
-            lease_duration_seconds: 1,
-            acquire_time: wall.clone(),
-            renew_time: wall,
-            leader_transitions: transitions,
             other,
+            ..LeaderElectionRecord::without_holder(transitions, wall)
         }
     }
 }

@@ -82,6 +82,19 @@ impl LeaderElectionRecord {
         Self::from_fields(read_fields(json)?)
     }
 
+    /// Returns a record without a holder, written `now` (RFC 3339 text), with a lease of one second as
+    /// client-go writes it in a release.
+    #[must_use]
+    pub fn without_holder(fencing_token: u64, now: String) -> Self {
+        LeaderElectionRecord {
+            lease_duration_seconds: 1,
+            acquire_time: now.clone(),
+            renew_time: now,
+            leader_transitions: fencing_token,
+            ..LeaderElectionRecord::default()
+        }
+    }
+
     /// Returns the name of the holder that released the lease; empty if the record does not say.
     #[must_use]
     pub fn released_by(&self) -> &str {

@@ -24,9 +24,6 @@ use crate::system::clock;
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Lease duration of a record without a holder, as client-go writes it in a release.
-const RELEASED: Duration = Duration::from_secs(1);
-
 impl<K: Kind> Session<K> {
     /// Writes a checkpoint where nothing is stored, after the time that a leader there could still lead.
     fn create(&mut self, report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError> {
@@ -161,13 +158,7 @@ fn read_patiently(lock: &mut impl ResourceLock) -> Result<Observed, LockError> {
     }
 }
 
+/// Returns a record without a holder, written now.
 fn free_record(fencing_token: u64) -> LeaderElectionRecord {
-    let now = clock::utc_timestamp();
-    LeaderElectionRecord {
-        lease_duration_seconds: RELEASED.as_secs(),
-        acquire_time: now.clone(),
-        renew_time: now,
-        leader_transitions: fencing_token,
-        ..LeaderElectionRecord::default()
-    }
+    LeaderElectionRecord::without_holder(fencing_token, clock::utc_timestamp())
 }

@@ -4,15 +4,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::origin::{PROTOCOL, Stored};
-use super::protocol::{CasConfig, Latest};
 use crate::election::lock::{Content, LockError, Observed};
 use crate::election::time::Instant;
 use crate::fmt::span;
-use crate::lock::store::Snapshot;
+use crate::lock::store::{Snapshot, Version};
 
 /// Greatest difference between the store's clock and this machine's with which the store's date is used
 /// for a fencing token. Why: a token by a wrong date would stay above every later one.
 const CLOSE_CLOCKS: Duration = Duration::from_secs(24 * 3600);
+
+/// Settings of [`CasProtocol`](super::protocol::CasProtocol).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CasConfig {
+    /// Name of this process, which no other process has.
+    pub process: String,
+    /// Time without a successful renewal after which a leader stops leading.
+    pub renew_deadline: Duration,
+    /// Highest fencing token that the store can keep.
+    pub highest_token: u64,
+    /// Whether other writers may replace the place without a condition, so that a write must be confirmed.
+    pub confirms: bool,
+}
+
+/// Newest known state of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Latest {
+    pub(super) value: Option<Arc<[u8]>>,
+    pub(super) version: Option<Version>,
+    pub(super) stored: Arc<Stored>,
+    /// Time of the first answer that showed this version.
+    pub(super) known_since: Instant,
+}
 
 /// Memory of one process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

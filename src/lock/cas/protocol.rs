@@ -12,9 +12,9 @@
 //! change without a write. No call here sends anything, waits or reads a clock.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::memory::Memory;
+pub use super::memory::CasConfig;
+use super::memory::{Latest, Memory};
 use super::origin::{Stored, to_foreign_text, to_text};
 use super::probe::Probe;
 use crate::election::lock::{LockError, Observed, Written};
@@ -24,19 +24,6 @@ use crate::lock::store::{Answer, Request, Snapshot, Step, Store, Version};
 
 /// Times that one call sends the same write, as long as the store shows what was there before.
 const ATTEMPTS: u32 = 3;
-
-/// Settings of [`CasProtocol`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CasConfig {
-    /// Name of this process, which no other process has.
-    pub process: String,
-    /// Time without a successful renewal after which a leader stops leading.
-    pub renew_deadline: Duration,
-    /// Highest fencing token that the store can keep.
-    pub highest_token: u64,
-    /// Whether other writers may replace the place without a condition, so that a write must be confirmed.
-    pub confirms: bool,
-}
 
 /// Next step of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,16 +41,6 @@ pub enum Outcome {
     Got(Result<Observed, LockError>),
     /// Result of a write.
     Wrote(Result<Written, LockError>),
-}
-
-/// Newest known state of the store.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Latest {
-    pub(super) value: Option<Arc<[u8]>>,
-    pub(super) version: Option<Version>,
-    pub(super) stored: Arc<Stored>,
-    /// Time of the first answer that showed this version.
-    pub(super) known_since: Instant,
 }
 
 /// Write whose result is not known yet.

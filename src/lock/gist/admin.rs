@@ -36,9 +36,6 @@ const SCAN_ATTEMPTS: u32 = 3;
 /// Attempts to create a file while other writers come first.
 const CREATE_ATTEMPTS: u32 = 20;
 
-/// Lease duration of a record without a holder, as client-go writes it in a release.
-const RELEASED: Duration = Duration::from_secs(1);
-
 /// File of a new gist, unless the settings name one.
 const DEFAULT_FILE: &str = "leader.json";
 
@@ -234,15 +231,9 @@ fn read_patiently(lock: &mut GistLock) -> Result<Observed, LockError> {
     }
 }
 
+/// Returns a record without a holder, written now.
 fn free_record(fencing_token: u64) -> LeaderElectionRecord {
-    let now = clock::utc_timestamp();
-    LeaderElectionRecord {
-        lease_duration_seconds: RELEASED.as_secs(),
-        acquire_time: now.clone(),
-        renew_time: now,
-        leader_transitions: fencing_token,
-        ..LeaderElectionRecord::default()
-    }
+    LeaderElectionRecord::without_holder(fencing_token, clock::utc_timestamp())
 }
 
 fn unexpected() -> LockError {
