@@ -38,7 +38,7 @@ pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
         connection(admin.exchange.proxy()),
         Finding::ok(
             "rights",
-            "reads are permitted; only a write shows whether writes are",
+            "reads are permitted; elector doctor --race also tries conditional writes",
         ),
         match snapshot.value {
             Some(_) => Finding::ok("place", format!("{place} exists")),
