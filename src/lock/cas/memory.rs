@@ -43,6 +43,8 @@ pub(super) struct Memory {
     prefix: String,
     renew_deadline: Duration,
     highest_token: u64,
+    /// Whether acknowledged writes can be lost, and so are confirmed by later ones.
+    confirms: bool,
     /// Highest fencing token observed or written.
     highest_observed: Option<u64>,
     /// Fencing token below which a record is older than an observed one.
@@ -68,6 +70,7 @@ impl Memory {
             prefix: format!("{}-", config.process),
             renew_deadline: config.renew_deadline,
             highest_token: config.highest_token,
+            confirms: config.confirms,
             highest_observed: None,
             floor: None,
             longest_lease: Duration::ZERO,
@@ -176,7 +179,7 @@ impl Memory {
         };
         let number = stored.origin.as_ref();
         let number = number.and_then(|origin| self.number(&origin.write_id));
-        let older_write = number.is_some() && number < self.acknowledged;
+        let older_write = !self.confirms && number.is_some() && number < self.acknowledged;
         older_write || Some(stored.record.leader_transitions) < self.floor
     }
 

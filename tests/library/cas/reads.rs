@@ -191,3 +191,21 @@ fn candidate_reports_lower_token_as_lost() {
     assert_eq!(observed.highest_fencing_token, Some(8));
     assert!(!candidate.get(&mut server).unwrap().record_lost);
 }
+
+#[test]
+fn lost_write_leaves_earlier_one_mine() {
+    let mut process = Process::with(CasConfig {
+        process: "a".to_owned(),
+        renew_deadline: RENEW_DEADLINE,
+        highest_token: 1 << 53,
+        confirms: true,
+    });
+    let mut server = held_by(&mut process);
+    let old = server.text();
+    process.update(&mut server, &record("napoleon", 7)).unwrap();
+    // Another writer read the first write, and replaced the second one without a condition.
+    server.put(&old);
+    let observed = process.get(&mut server).unwrap();
+    assert_eq!((observed.mine, observed.record_lost), (Some(1), false));
+    process.update(&mut server, &record("napoleon", 7)).unwrap();
+}
