@@ -7,6 +7,7 @@ pub mod backend;
 pub mod cas;
 pub mod exchange;
 pub mod gist;
+pub mod git;
 pub mod inspection;
 pub mod kubernetes;
 pub mod settings;
@@ -23,7 +24,11 @@ use self::backend::Backend;
 use self::settings::{Found, Noted, Reader, Setting, shown};
 
 /// Every kind of lock. The first one counts if `LOCK` is not set.
-const KINDS: &[&Kind] = &[&gist::settings::KIND, &kubernetes::settings::KIND];
+const KINDS: &[&Kind] = &[
+    &gist::settings::KIND,
+    &git::settings::KIND,
+    &kubernetes::settings::KIND,
+];
 
 /// Kind of lock, as its settings choose it.
 #[derive(Debug)]

@@ -1,0 +1,208 @@
+//! Who led when, as the commits of a branch tell it. Pure.
+
+use std::time::Duration;
+
+use super::object::{Commit, ObjectId, ObjectKind, Tree};
+use super::pack::{Limits, Objects};
+use crate::lock::cas::origin::Stored;
+use crate::lock::term_history::{Entry, Gap, PastTerm, TermEnd, TermHistory};
+
+/// Most commits that are listed.
+pub const DEPTH: usize = 3_000;
+
+/// Bounds of the objects of these commits.
+pub const LIMITS: Limits = Limits {
+    objects: 4 * DEPTH,
+    object: 1024 * 1024,
+    total: 32 * 1024 * 1024,
+};
+
+/// Commit with what its file holds.
+#[derive(Clone, Debug)]
+struct Revision {
+    id: ObjectId,
+    commit: Commit,
+    stored: Stored,
+}
+
+/// Returns the terms in the commits from `newest` backwards. `now` is the server's time.
+#[must_use]
+pub fn terms(objects: &Objects, newest: ObjectId, file: &str, now: Option<i64>) -> TermHistory {
+    let mut revisions = Vec::new();
+    let mut next = Some(newest);
+    while let Some((id, commit)) = next.and_then(|id| Some((id, commit(objects, id)?))) {
+        if revisions.len() == DEPTH {
+            break;
+        }
+        next = commit.parent;
+        revisions.push(Revision {
+            stored: stored(objects, &commit, file),
+            id,
+            commit,
+        });
+    }
+    revisions.reverse();
+    let oldest = revisions.first();
+    let mut history = TermHistory {
+        revisions: revisions.len(),
+        complete: oldest.is_some_and(|oldest| oldest.commit.parent.is_none()),
+        oldest: oldest.map(|oldest| oldest.commit.time),
+        newest: revisions.last().map(|newest| newest.commit.time),
+        now,
+        ..TermHistory::default()
+    };
+    let mut scan = Scan::default();
+    for revision in &revisions {
+        scan.take(revision);
+    }
+    scan.finish(now);
+    history.entries = scan.entries;
+    history
+}
+
+fn commit(objects: &Objects, id: ObjectId) -> Option<Commit> {
+    Commit::parse(objects.get(ObjectKind::Commit, id)?)
+}
+
+/// Returns what the file holds in a commit.
+fn stored(objects: &Objects, commit: &Commit, file: &str) -> Stored {
+    let tree = objects.get(ObjectKind::Tree, commit.tree);
+    let tree = tree.and_then(Tree::parse).unwrap_or_default();
+    let Some(entry) = tree.entry(file) else {
+        return Stored::Blank;
+    };
+    let value = objects.get(ObjectKind::Blob, entry.id);
+    match value.and_then(|value| std::str::from_utf8(value).ok()) {
+        Some(text) => Stored::parse(text),
+        None => Stored::Unrelated("it cannot be read".into()),
+    }
+}
+
+/// Terms so far, the oldest first.
+#[derive(Debug, Default)]
+struct Scan {
+    entries: Vec<Entry>,
+    /// Term that has not ended.
+    term: Option<PastTerm>,
+    /// Time at which the lease became free, unless a candidate holds it.
+    free: Option<i64>,
+    /// Whether a revision was taken.
+    begun: bool,
+}
+
+impl Scan {
+    fn take(&mut self, revision: &Revision) {
+        let time = revision.commit.time;
+        let elected = revision.stored.origin().is_some();
+        let record = revision.stored.record().map(|stored| &stored.record);
+        let holder = record.map_or("", |record| record.holder_identity.as_str());
+        let token = revision.stored.token().unwrap_or_default();
+        match &mut self.term {
+            Some(term)
+                if term.holder == holder
+                    && (term.fencing_token, term.elected) == (token, elected) =>
+            {
+                term.renewed = Some(time);
+                term.confirmed = true;
+                term.versions.1 = revision.id.to_string();
+            }
+            _ => {
+                let end = match (holder, elected) {
+                    ("", true) => TermEnd::Released,
+                    ("", false) => TermEnd::Deposed,
+                    (_, false) => TermEnd::Overwritten,
+                    (_, true) => match revision.commit.previous_term() {
+                        Some("released") => TermEnd::Released,
+                        Some("expired") => TermEnd::Expired,
+                        _ => TermEnd::NotSettled,
+                    },
+                };
+                self.end(end, time);
+                if !holder.is_empty() {
+                    self.begin(revision, holder, token, elected);
+                }
+            }
+        }
+        self.begun = true;
+    }
+
+    /// Ends the term at the latest at `time`.
+    fn end(&mut self, end: TermEnd, time: i64) {
+        let Some(mut term) = self.term.take() else {
+            self.free.get_or_insert(time);
+            return;
+        };
+        // The next term's claim removed the term's renewals.
+        if term.versions.0 == term.versions.1 {
+            term.renewed = None;
+            term.confirmed = true;
+        }
+        let expiry = term
+            .renewed
+            .map(|renewed| renewed.saturating_add(seconds(term.lease)));
+        let to = match (end, expiry) {
+            (TermEnd::Expired, Some(expiry)) => expiry.min(time),
+            _ => time,
+        };
+        term.to = Some(to);
+        term.end = end;
+        self.free = Some(to);
+        self.entries.push(Entry::Term(Box::new(term)));
+    }
+
+    fn begin(&mut self, revision: &Revision, holder: &str, token: u64, elected: bool) {
+        let time = revision.commit.time;
+        let commit = &revision.commit;
+        let begins = self.begun || commit.parent.is_none() || commit.base().is_none();
+        if let Some(from) = self.free.take()
+            && from < time
+        {
+            self.entries.push(Entry::Gap(Gap {
+                from,
+                to: Some(time),
+            }));
+        }
+        self.term = Some(PastTerm {
+            holder: holder.to_owned(),
+            fencing_token: token,
+            elected,
+            from: Some(time),
+            begins,
+            renewed: Some(time),
+            to: None,
+            end: TermEnd::Alive,
+            confirmed: !begins,
+            assumed: false,
+            lease: revision.stored.lease().unwrap_or_default(),
+            versions: (revision.id.to_string(), revision.id.to_string()),
+        });
+    }
+
+    /// Ends the last term if its lease has expired by now.
+    fn finish(&mut self, now: Option<i64>) {
+        if let Some(term) = self.term.take() {
+            let expiry = term.renewed.unwrap_or_default();
+            let expiry = expiry.saturating_add(seconds(term.lease));
+            let expired = now.is_some_and(|now| now > expiry);
+            self.free = expired.then_some(expiry);
+            self.entries.push(Entry::Term(Box::new(PastTerm {
+                to: expired.then_some(expiry),
+                end: match expired {
+                    true => TermEnd::Expired,
+                    false => TermEnd::Alive,
+                },
+                ..term
+            })));
+        }
+        if let Some(from) = self.free
+            && !self.entries.is_empty()
+            && now.is_none_or(|now| now > from)
+        {
+            self.entries.push(Entry::Gap(Gap { from, to: None }));
+        }
+    }
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,218 @@
+//! Settings of a lock in a git repository.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::requests::{BRANCHES, HEAD};
+use super::store::FILE;
+use super::{Access, GitOptions};
+use crate::lock::cas::kind::CasBackend;
+use crate::lock::gist;
+use crate::lock::gist::options::CONFIRM_DELAY;
+use crate::lock::gist::wire::target::{GistId, check_file_name};
+use crate::lock::settings::{LOCK_TOKEN, LOCK_TOKEN_FILE, Noted, Reader, Setting};
+use crate::lock::{Kind, Place, Surroundings};
+use crate::net::{AccessTokenSource, Url, is_loopback};
+
+/// Branch for a lock, if none is named.
+const BRANCH: &str = "elector";
+
+/// User name beside an access token, if none is set. GitHub ignores it.
+const USER: &str = "x-access-token";
+
+/// Greatest length of an address or a branch, in bytes.
+const LONGEST: usize = 255;
+
+/// Hosts of Azure Repos, which does not have git's protocol 2.
+const AZURE: [&str; 2] = ["dev.azure.com", "visualstudio.com"];
+
+/// Kind of lock.
+pub const KIND: Kind = Kind {
+    schemes: &["git+https", "git+http", "gist+git"],
+    forms: &[
+        "git+https://HOST/PATH[#BRANCH[:FILE]]",
+        "gist+git:ID[/FILE]",
+    ],
+    settings: &[
+        LOCK_TOKEN,
+        LOCK_TOKEN_FILE,
+        Setting::new(
+            "LOCK_USER",
+            USER,
+            "the user name beside LOCK_TOKEN at a git server",
+        )
+        .shared(),
+        // Of `gist+git`: the rows of the gist lock.
+        gist::settings::SETTINGS[2],
+        gist::settings::SETTINGS[3],
+        gist::settings::SETTINGS[5],
+        gist::settings::SETTINGS[6],
+    ],
+    read: |reader, place, surroundings| {
+        let Some(place) = place else {
+            // Only `LOCK` chooses this kind.
+            return (Err(Noted), None);
+        };
+        let (options, confirm_delay) = match place.scheme.as_str() {
+            "gist+git" => read_gist(reader, place, surroundings),
+            _ => (read_git(reader, place, surroundings), None),
+        };
+        let options = options.map(|options| Arc::new(CasBackend(options)) as _);
+        (options, confirm_delay)
+    },
+};
+
+/// Reads `LOCK=git+https://HOST/PATH[#BRANCH[:FILE]]` and its credentials.
+fn read_git(
+    reader: &mut Reader<'_>,
+    place: &Place,
+    surroundings: Surroundings<'_>,
+) -> Result<GitOptions, Noted> {
+    let named = named(place, reader.boolean("ALLOW_INSECURE_HTTP", false));
+    let named = named.map_err(|why| place.refuse(reader, &why));
+    let user = reader.public_text("LOCK_USER");
+    let user = user.map(|found| found.map_or_else(|| USER.to_owned(), |found| found.value));
+    let user = match user {
+        Ok(user) if user.contains(':') => {
+            reader.problem(
+                "LOCK_USER contains a colon, which no user name may; put only the name there"
+                    .to_owned(),
+            );
+            Err(Noted)
+        }
+        user => user,
+    };
+    let token = reader.access_token("LOCK_TOKEN");
+    let (url, branch, file) = named?;
+    let user = user?;
+    let token = match token? {
+        None if !is_loopback(url.host()) => {
+            reader.problem(
+                "neither LOCK_TOKEN nor LOCK_TOKEN_FILE is set; give an access token that may write \
+                 the repository, or a file that holds one"
+                    .to_owned(),
+            );
+            return Err(Noted);
+        }
+        token => token,
+    };
+    Ok(GitOptions {
+        url,
+        reference: format!("{BRANCHES}{branch}"),
+        file: Some(file),
+        gist: None,
+        access: token.map(|token| Access {
+            user,
+            token,
+            setting: "LOCK_TOKEN",
+        }),
+        ca_file: surroundings.ca_file.map(Path::to_owned),
+        confirm_delay: None,
+    })
+}
+
+/// Reads `LOCK=gist+git:ID[/FILE]` and its credentials.
+fn read_gist(
+    reader: &mut Reader<'_>,
+    place: &Place,
+    surroundings: Surroundings<'_>,
+) -> (Result<GitOptions, Noted>, Option<Duration>) {
+    let (id, file) = gist::settings::named(reader, place);
+    for name in ["LOCK_TOKEN", "LOCK_TOKEN_FILE", "LOCK_USER"] {
+        if let Some(found) = reader.raw(name) {
+            reader.problem(format!(
+                "{} is set, but a lock of the kind gist+git has no such setting; set the access \
+                 token in GITHUB_API_TOKEN",
+                found.variable
+            ));
+        }
+    }
+    let token = gist::settings::token(reader);
+    let before = reader.problem_count();
+    let confirm_delay = reader.duration("CONFIRM_DELAY", CONFIRM_DELAY);
+    let known = (reader.problem_count() == before).then_some(confirm_delay);
+    let options = || {
+        let id = id?.ok_or(Noted)?;
+        let file = file?;
+        let token: AccessTokenSource = token?;
+        let url = gist_url(&id).map_err(|why| place.refuse(reader, &why))?;
+        Ok(GitOptions {
+            url,
+            reference: HEAD.to_owned(),
+            file,
+            gist: Some(id),
+            access: Some(Access {
+                user: USER.to_owned(),
+                token,
+                setting: "GITHUB_API_TOKEN",
+            }),
+            ca_file: surroundings.ca_file.map(Path::to_owned),
+            confirm_delay: Some(confirm_delay),
+        })
+    };
+    (options(), known)
+}
+
+/// Returns the address of a gist's repository.
+fn gist_url(id: &GistId) -> Result<Url, String> {
+    let url = format!("https://gist.github.com/{id}.git");
+    url.parse().map_err(|error| format!("{error}"))
+}
+
+/// Returns the repository, the branch and the file of `LOCK`.
+fn named(place: &Place, allow_insecure: bool) -> Result<(Url, String, String), String> {
+    let (rest, fragment) = place.rest.split_once('#').unwrap_or((&place.rest, ""));
+    let scheme = place.scheme.trim_start_matches("git+");
+    let text = format!("{scheme}:{}", rest.trim_end_matches('/'));
+    let form = || "use git+https://HOST/PATH[#BRANCH[:FILE]]".to_owned();
+    let url: Url = text.parse().map_err(|_| form())?;
+    let path = url.uri().path();
+    if text.len() > LONGEST || path.len() < 2 || url.uri().query().is_some() {
+        return Err(form());
+    }
+    if !url.is_https() && !is_loopback(url.host()) && !allow_insecure {
+        return Err(
+            "use git+https://, or set ALLOW_INSECURE_HTTP=true to send the access token \
+                    unencrypted"
+                .to_owned(),
+        );
+    }
+    let host = url.host().to_ascii_lowercase();
+    let is_azure = |azure: &&str| host == **azure || host.ends_with(&format!(".{azure}"));
+    if AZURE.iter().any(|azure| is_azure(&azure)) {
+        return Err(
+            "Azure Repos does not have git's protocol 2; use a repository at another \
+                    server"
+                .to_owned(),
+        );
+    }
+    let (branch, file) = match fragment.split_once(':') {
+        Some((branch, file)) => (branch, file),
+        None => (fragment, FILE),
+    };
+    let branch = if branch.is_empty() { BRANCH } else { branch };
+    if !is_branch(branch) {
+        return Err("give a branch name as git permits it".to_owned());
+    }
+    check_file_name(file)
+        .map_err(|_| "give a plain file name; the file is not in a folder".to_owned())?;
+    if [".", "..", ".git"].contains(&file.to_ascii_lowercase().as_str()) {
+        return Err("give a file name that git permits".to_owned());
+    }
+    Ok((url, branch.to_owned(), file.to_owned()))
+}
+
+/// Returns whether git permits the name of a branch.
+fn is_branch(name: &str) -> bool {
+    let bad = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    name.len() <= LONGEST
+        && !name.contains(bad)
+        && !name.contains("..")
+        && !name.contains("@{")
+        && !name.starts_with('-')
+        && !name.ends_with('.')
+        && name != "@"
+        && name.split('/').all(part)
+}
