@@ -127,7 +127,7 @@ test-all: test ## every test: also large simulations and models, chaos, image, k
 
 .PHONY: test-library
 test-library: need-cargo need-cc
-	@$(TEST) --no-fail-fast --lib --bins --test library --test gist
+	@$(TEST) --no-fail-fast --lib --bins --test library --test gist --test git
 	@$(TEST) --doc
 
 # More threads than processors, because these tests spend their time waiting.
@@ -236,7 +236,8 @@ docs-figures: need-cargo need-cc ## put the tests' figures into docs/testing.md 
 # RUSTC_BOOTSTRAP=1.
 SECONDS ?= 60
 SANITIZER ?= none
-FUZZ_TARGETS ?= record gist_answer gist_protocol http_request settings gist_server_request state_file
+FUZZ_TARGETS ?= record gist_answer gist_protocol http_request settings gist_server_request state_file \
+  git_answer git_pack git_object
 FUZZ_LIMITS := -max_len=8192 -timeout=25 -rss_limit_mb=2048
 
 .PHONY: fuzz

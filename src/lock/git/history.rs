@@ -206,3 +206,164 @@ impl Scan {
 fn seconds(time: Duration) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::election::record::LeaderElectionRecord;
+    use crate::lock::cas::origin::{to_foreign_text, to_text};
+    use crate::lock::git::object::{claim_message, renewal_message};
+    use crate::lock::git::pack;
+
+    const FILE: &str = "leader.json";
+
+    /// Branch that is written commit by commit.
+    #[derive(Default)]
+    struct Branch {
+        objects: Vec<(ObjectKind, Vec<u8>)>,
+        newest: Option<ObjectId>,
+    }
+
+    impl Branch {
+        fn add(&mut self, time: i64, text: &str, message: String) -> ObjectId {
+            let blob = ObjectId::of(ObjectKind::Blob, text.as_bytes());
+            let tree = Tree::default().with_file(FILE, blob).to_bytes();
+            let commit = Commit {
+                tree: ObjectId::of(ObjectKind::Tree, &tree),
+                parent: self.newest,
+                time,
+                by_elector: true,
+                message,
+            };
+            let commit = commit.to_bytes();
+            let id = ObjectId::of(ObjectKind::Commit, &commit);
+            self.newest = Some(id);
+            self.objects.extend([
+                (ObjectKind::Blob, text.as_bytes().to_vec()),
+                (ObjectKind::Tree, tree),
+                (ObjectKind::Commit, commit),
+            ]);
+            id
+        }
+
+        fn claim(&mut self, time: i64, holder: &str, token: u64, previous: Option<&str>) {
+            let text = to_text(&record(holder, token), None, &format!("p-{time}"), false);
+            self.add(time, &text, claim_message("x", previous));
+        }
+
+        fn renew(&mut self, time: i64, holder: &str, token: u64) {
+            let text = to_text(&record(holder, token), None, &format!("p-{time}"), false);
+            self.add(time, &text, renewal_message("x", self.newest.unwrap()));
+        }
+
+        fn terms(&self, now: i64) -> TermHistory {
+            let objects = self.objects.iter();
+            let objects: Vec<_> = objects.map(|(kind, content)| (*kind, &**content)).collect();
+            let objects = pack::read(&pack::write(&objects), LIMITS).unwrap();
+            terms(&objects, self.newest.unwrap(), FILE, Some(now))
+        }
+    }
+
+    fn record(holder: &str, token: u64) -> LeaderElectionRecord {
+        LeaderElectionRecord {
+            holder_identity: holder.to_owned(),
+            lease_duration_seconds: 40,
+            leader_transitions: token,
+            ..LeaderElectionRecord::default()
+        }
+    }
+
+    /// Returns holder, token, beginning, end and its reason of each term.
+    fn shown(history: &TermHistory) -> Vec<(&str, u64, Option<i64>, Option<i64>, TermEnd)> {
+        let terms = history.terms();
+        let show = |term: &'_ PastTerm| (term.fencing_token, term.from, term.to, term.end);
+        terms
+            .map(|term| {
+                let (token, from, to, end) = show(term);
+                (term.holder.as_str(), token, from, to, end)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn kept_claims_show_terms() {
+        let mut branch = Branch::default();
+        branch.claim(100, "", 1, None);
+        branch.claim(200, "napoleon", 2, Some("released"));
+        branch.claim(500, "cleopatra", 3, Some("expired"));
+        branch.claim(900, "napoleon", 4, Some("released"));
+        branch.renew(912, "napoleon", 4);
+        let history = branch.terms(920);
+        assert_eq!(
+            shown(&history),
+            [
+                ("napoleon", 2, Some(200), Some(500), TermEnd::Expired),
+                ("cleopatra", 3, Some(500), Some(900), TermEnd::Released),
+                ("napoleon", 4, Some(900), None, TermEnd::Alive),
+            ]
+        );
+        assert!(
+            history
+                .terms()
+                .all(|term| term.begins && term.confirmed && term.elected)
+        );
+        assert_eq!((history.revisions, history.complete), (5, true));
+        assert_eq!((history.oldest, history.newest), (Some(100), Some(912)));
+        let gaps: Vec<_> = history.gaps().collect();
+        assert_eq!(
+            gaps,
+            [Gap {
+                from: 100,
+                to: Some(200)
+            }]
+        );
+        let later = branch.terms(1_000);
+        assert_eq!(
+            shown(&later)[2],
+            ("napoleon", 4, Some(900), Some(952), TermEnd::Expired)
+        );
+        assert_eq!(
+            later.gaps().last(),
+            Some(Gap {
+                from: 952,
+                to: None
+            })
+        );
+    }
+
+    #[test]
+    fn uncut_history_shows_ends() {
+        let mut branch = Branch::default();
+        branch.claim(100, "napoleon", 2, None);
+        branch.renew(110, "napoleon", 2);
+        branch.renew(120, "", 2);
+        branch.claim(150, "cleopatra", 3, Some("released"));
+        branch.renew(160, "cleopatra", 3);
+        branch.claim(300, "napoleon", 4, Some("expired"));
+        let text = to_foreign_text(&record("", 4), false);
+        branch.add(310, &text, "by hand".to_owned());
+        let history = branch.terms(320);
+        assert_eq!(
+            shown(&history),
+            [
+                ("napoleon", 2, Some(100), Some(120), TermEnd::Released),
+                ("cleopatra", 3, Some(150), Some(200), TermEnd::Expired),
+                ("napoleon", 4, Some(300), Some(310), TermEnd::Deposed),
+            ]
+        );
+    }
+
+    #[test]
+    fn shallow_history_has_open_beginning() {
+        let mut branch = Branch::default();
+        branch.claim(100, "napoleon", 2, None);
+        branch.renew(110, "napoleon", 2);
+        branch.objects.drain(..3);
+        let history = branch.terms(120);
+        assert!(!history.complete);
+        assert!(history.terms().all(|term| !term.begins));
+        branch.add(130, "hello", "by hand".to_owned());
+        let history = branch.terms(140);
+        assert_eq!(shown(&history)[0].4, TermEnd::Deposed);
+    }
+}

@@ -140,7 +140,10 @@ impl GitOptions {
             let response = ask(exchange, &request)?;
             let objects = match place.remote.objects(&response) {
                 Ok(Fetched::Pack(pack)) => pack::read(&pack, history::LIMITS).ok(),
-                Ok(Fetched::Refused(why)) => return Err(LockError::Unavailable(why)),
+                Ok(Fetched::Refused(why)) => {
+                    let place = &place.remote.place;
+                    return Err(LockError::Unavailable(format!("{place}: {why}")));
+                }
                 Err(LockError::Refused(_)) => None,
                 Err(error) => return Err(error),
             };

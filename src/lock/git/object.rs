@@ -290,3 +290,144 @@ pub fn claim_message(subject: &str, previous: Option<&str>) -> String {
         None => format!("{subject}\n"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tree, and commits on it, as git 2.39 names them.
+    const TREE: &str = "8d0a10e33cb45ddb0362e668d6363818a5a95b6c";
+    const COMMIT: &str = "76cb9e92d7a4ab8ebd743d02419f8227ee262b88";
+    const RENEWAL: &str = "c2c5d0137ae6f3c7aed22eeb81d7fb4dcf2032b6";
+
+    fn id(text: &str) -> ObjectId {
+        text.parse().unwrap()
+    }
+
+    fn tree() -> Tree {
+        let entries = [
+            (
+                "100644",
+                "Makefile",
+                "d905d9da82c97264ab6f4920e20242e088850ce9",
+            ),
+            (
+                "100644",
+                "leader-x",
+                "f2ad6c76f0115a6ba5b00456a849810e7ec0af20",
+            ),
+            (
+                "40000",
+                "leader.d",
+                "de3cfdfa749a945f64c3e2b166089a1d55c3151f",
+            ),
+            (
+                "40000",
+                "leader",
+                "8748a00aa34eacc083824b8ae08ba912f315bf7f",
+            ),
+            (
+                "100644",
+                "zebra",
+                "4bcfe98e640c8284511312660fb8709b0afa888e",
+            ),
+        ];
+        let entries = entries.map(|(mode, name, object)| TreeEntry {
+            mode: mode.into(),
+            name: name.into(),
+            id: id(object),
+        });
+        Tree {
+            entries: entries.to_vec(),
+        }
+    }
+
+    fn commit() -> Commit {
+        Commit {
+            tree: id(TREE),
+            parent: None,
+            time: 1_795_341_600,
+            by_elector: true,
+            message: claim_message("lease free, fencing token 7", None),
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_git() {
+        let blob = ObjectId::of(ObjectKind::Blob, b"{}");
+        assert_eq!(blob, id("9e26dfeeb6e641a33dae4961196235bdb965b21b"));
+        let tree = tree().with_file("leader.json", blob);
+        let names: Vec<_> = tree.entries.iter().map(|entry| &*entry.name).collect();
+        assert_eq!(names[2..5], [&b"leader.d"[..], b"leader.json", b"leader"]);
+        assert_eq!(ObjectId::of(ObjectKind::Tree, &tree.to_bytes()), id(TREE));
+        let claim = ObjectId::of(ObjectKind::Commit, &commit().to_bytes());
+        assert_eq!(claim, id(COMMIT));
+        let renewal = Commit {
+            parent: Some(claim),
+            message: renewal_message("lease held by napoleon, fencing token 7", claim),
+            ..commit()
+        };
+        let renewal = ObjectId::of(ObjectKind::Commit, &renewal.to_bytes());
+        assert_eq!(renewal, id(RENEWAL));
+    }
+
+    #[test]
+    fn tree_keeps_other_entries() {
+        let blob = ObjectId::of(ObjectKind::Blob, b"{}");
+        let with = tree().with_file("leader.json", ObjectId::ZERO);
+        let again = with.with_file("leader.json", blob);
+        assert_eq!(again.entry("leader.json").map(|entry| entry.id), Some(blob));
+        assert_eq!(Tree::parse(&again.to_bytes()), Some(again.clone()));
+        let others = again.entries.iter().filter(|entry| entry.id != blob);
+        assert!(others.eq(&tree().entries));
+        assert!(!again.entry("leader").unwrap().is_file());
+        for bytes in ["100644", "100644 a\0", "100644 a\0short", " a\0", "x \0"] {
+            assert_eq!(Tree::parse(bytes.as_bytes()), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn only_electors_commits_have_base() {
+        let renewal = Commit {
+            parent: Some(id(COMMIT)),
+            message: renewal_message("lease free, fencing token 7", id(COMMIT)),
+            ..commit()
+        };
+        let bytes = renewal.to_bytes();
+        assert_eq!(Commit::parse(&bytes), Some(renewal.clone()));
+        assert_eq!(renewal.base(), Some(id(COMMIT)));
+        let text = String::from_utf8(bytes).unwrap();
+        let amended = text.replace("committer elector <", "committer me <");
+        let amended = Commit::parse(amended.as_bytes()).unwrap();
+        assert_eq!((amended.base(), amended.parent), (None, renewal.parent));
+        let claim = Commit {
+            message: claim_message("x", Some("released")),
+            ..commit()
+        };
+        assert_eq!(
+            (claim.base(), claim.previous_term()),
+            (None, Some("released"))
+        );
+    }
+
+    #[test]
+    fn malformed_commit_is_rejected() {
+        for text in [
+            "",
+            "tree ",
+            "tree 12\n",
+            "parent x",
+            &format!("tree {TREE}\nparent x"),
+        ] {
+            assert_eq!(Commit::parse(text.as_bytes()), None, "{text}");
+        }
+        let merge = format!(
+            "tree {TREE}\nparent {COMMIT}\nparent {RENEWAL}\ncommitter a <b> x +0000\n\nmerge"
+        );
+        let merge = Commit::parse(merge.as_bytes()).unwrap();
+        assert_eq!((merge.parent, merge.time), (Some(id(COMMIT)), 0));
+        for text in [&TREE[1..], &format!("{TREE}0"), &TREE.replace('8', "+")] {
+            assert_eq!(text.parse::<ObjectId>(), Err(()), "{text}");
+        }
+    }
+}

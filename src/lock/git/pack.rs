@@ -371,3 +371,136 @@ fn inflate(rest: &mut &[u8], size: usize) -> Result<Vec<u8>, PackError> {
     *rest = &rest[used..];
     Ok(content)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        objects: 10,
+        object: 200_000,
+        total: 400_000,
+    };
+
+    fn find(objects: &Objects, kind: ObjectKind, content: &[u8]) -> bool {
+        objects.get(kind, ObjectId::of(kind, content)) == Some(content)
+    }
+
+    /// Returns a pack of raw entries: first byte, base, content.
+    fn raw(entries: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
+        let mut pack = HEADER.to_vec();
+        pack.extend(u32::try_from(entries.len()).unwrap().to_be_bytes());
+        for (kind, base, content) in entries {
+            assert!(content.len() < 16);
+            pack.push(kind << 4 | low_bits(content.len(), 4));
+            pack.extend(*base);
+            push_stored(&mut pack, content);
+        }
+        pack.extend([0; CHECKSUM]);
+        pack
+    }
+
+    #[test]
+    fn pack_round_trips() {
+        let long = vec![7; 150_000];
+        let pack = write(&[
+            (ObjectKind::Commit, b"c"),
+            (ObjectKind::Tree, b""),
+            (ObjectKind::Blob, &long),
+            (ObjectKind::Tag, &[9; 16]),
+        ]);
+        let objects = read(&pack, LIMITS).unwrap();
+        assert_eq!((objects.len(), objects.is_empty()), (4, false));
+        assert!(find(&objects, ObjectKind::Commit, b"c"));
+        assert!(find(&objects, ObjectKind::Tree, b""));
+        assert!(find(&objects, ObjectKind::Blob, &long));
+        assert!(find(&objects, ObjectKind::Tag, &[9; 16]));
+        assert_eq!(
+            objects.get(ObjectKind::Blob, ObjectId::of(ObjectKind::Commit, b"c")),
+            None
+        );
+    }
+
+    #[test]
+    fn deltas_build_on_earlier_and_later_objects() {
+        let base = ObjectId::of(ObjectKind::Blob, b"hello world");
+        // Copies 6 bytes, inserts one, copies 5 from offset 6.
+        let delta = [11, 12, 0x90, 6, 1, b'X', 0x91, 6, 5];
+        let made = b"hello Xworld";
+        let by_name = raw(&[(7, base.as_bytes(), &delta), (3, b"", b"hello world")]);
+        let objects = read(&by_name, LIMITS).unwrap();
+        assert!(find(&objects, ObjectKind::Blob, made));
+        // The first entry has 1 byte of head, 2 + 5 + 11 + 4 of zlib.
+        let by_place = raw(&[(3, b"", b"hello world"), (6, &[23], &delta)]);
+        let objects = read(&by_place, LIMITS).unwrap();
+        assert!(find(&objects, ObjectKind::Blob, made));
+    }
+
+    #[test]
+    fn wrong_delta_is_damaged() {
+        let base = ObjectId::of(ObjectKind::Blob, b"abc");
+        for delta in [
+            &[][..],
+            &[3],
+            &[4, 3, 0x90, 3],
+            &[3, 3],
+            &[3, 3, 0],
+            &[3, 3, 0x90, 4],
+            &[3, 3, 0x91, 1, 3],
+            &[3, 3, 0x90, 3, 1, b'x'],
+            &[3, 3, 3, b'x'],
+            &[3, 3, 0x9f, 1],
+        ] {
+            let pack = raw(&[(3, b"", b"abc"), (7, base.as_bytes(), delta)]);
+            assert_eq!(read(&pack, LIMITS), Err(PackError::Damaged), "{delta:?}");
+        }
+        for (kind, name) in [
+            (7, &[1; 20][..]),
+            (6, &[12]),
+            (6, &[0x7f]),
+            (6, &[0]),
+            (5, b""),
+        ] {
+            let pack = raw(&[(3, b"", b"abc"), (kind, name, &[3, 3, 0x90, 3])]);
+            assert_eq!(read(&pack, LIMITS), Err(PackError::Damaged), "{kind}");
+        }
+    }
+
+    #[test]
+    fn large_packs_are_refused_before_inflation() {
+        let blob = |content: &[u8]| read(&write(&[(ObjectKind::Blob, content)]), LIMITS);
+        assert!(blob(&vec![0; LIMITS.object]).is_ok());
+        assert_eq!(blob(&vec![0; LIMITS.object + 1]), Err(PackError::TooLarge));
+        let many = [(ObjectKind::Blob, &b"x"[..]); 11];
+        assert_eq!(read(&write(&many), LIMITS), Err(PackError::TooLarge));
+        let large = vec![0; 150_000];
+        let three = [(ObjectKind::Blob, large.as_slice()); 3];
+        assert_eq!(read(&write(&three), LIMITS), Err(PackError::TooLarge));
+        // A small delta that claims a large result.
+        let base = ObjectId::of(ObjectKind::Blob, b"abc");
+        let delta = [3, 0xff, 0xff, 0xff, 0x0f, 0x90, 3];
+        let pack = raw(&[(3, b"", b"abc"), (7, base.as_bytes(), &delta)]);
+        assert_eq!(read(&pack, LIMITS), Err(PackError::TooLarge));
+    }
+
+    #[test]
+    fn damaged_pack_is_refused_or_misses_objects() {
+        let pack = write(&[(ObjectKind::Blob, b"hello"), (ObjectKind::Tree, b"")]);
+        for end in 0..pack.len() {
+            assert_eq!(read(&pack[..end], LIMITS), Err(PackError::Damaged), "{end}");
+        }
+        for at in 0..pack.len() - CHECKSUM {
+            let mut damaged = pack.clone();
+            damaged[at] ^= 0x10;
+            let found = read(&damaged, LIMITS);
+            let whole = found.is_ok_and(|objects| {
+                find(&objects, ObjectKind::Blob, b"hello") && find(&objects, ObjectKind::Tree, b"")
+            });
+            // Two bits of a zlib header are free.
+            assert!(!whole || damaged[at] == 0x68, "{at}");
+        }
+        let mut longer = pack.clone();
+        longer.extend([0; 4]);
+        assert_eq!(read(&longer, LIMITS), Err(PackError::Damaged));
+    }
+}

@@ -350,3 +350,197 @@ fn reason(response: &Response) -> &str {
 fn text(bytes: &[u8]) -> String {
     one_line(&String::from_utf8_lossy(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "8d0a10e33cb45ddb0362e668d6363818a5a95b6c";
+    const BRANCH: &str = "refs/heads/elector";
+
+    fn remote() -> Remote {
+        Remote {
+            path: "/me/locks.git".to_owned(),
+            place: "the place".to_owned(),
+        }
+    }
+
+    fn response(kind: &str, lines: &[&[u8]]) -> Response {
+        let mut body = Vec::new();
+        for line in lines {
+            match *line {
+                FLUSH => body.extend(FLUSH),
+                line => pkt_line::push(&mut body, line),
+            }
+        }
+        Response {
+            status: 200,
+            headers: vec![(
+                "content-type".to_owned(),
+                format!("application/x-git-{kind}"),
+            )],
+            body,
+            cut: false,
+        }
+    }
+
+    fn read(lines: &[&[u8]]) -> Response {
+        response("upload-pack-result", lines)
+    }
+
+    fn report(lines: &[&[u8]]) -> Result<Report, LockError> {
+        remote().report(&response("receive-pack-result", lines), BRANCH)
+    }
+
+    #[test]
+    fn only_exact_branch_is_head() {
+        let lines = [
+            format!("{ID} {BRANCH}-2\n"),
+            format!("{} {BRANCH}\n", ID.replace('8', "9")),
+        ];
+        let answer = read(&[lines[0].as_bytes(), lines[1].as_bytes(), FLUSH]);
+        let head = remote().head(&answer, BRANCH).unwrap().unwrap();
+        assert_eq!(head.commit.to_string(), ID.replace('8', "9"));
+        assert_eq!(head.reference, BRANCH);
+        assert_eq!(remote().head(&read(&[FLUSH]), BRANCH), Ok(None));
+    }
+
+    #[test]
+    fn first_branch_is_followed() {
+        let line = format!("{ID} HEAD symref-target:refs/heads/main\n");
+        let head = remote().head(&read(&[line.as_bytes(), FLUSH]), HEAD);
+        assert_eq!(head.unwrap().unwrap().reference, "refs/heads/main");
+        let detached = format!("{ID} HEAD\n");
+        let head = remote().head(&read(&[detached.as_bytes(), FLUSH]), HEAD);
+        assert!(matches!(head, Err(LockError::Unavailable(_))), "{head:?}");
+    }
+
+    #[test]
+    fn other_answers_are_no_head() {
+        let sha256 = format!("{}{} {BRANCH}\n", ID, "0".repeat(24));
+        let version_0 = format!("{ID} HEAD\0multi_ack");
+        for (answer, part) in [
+            (read(&[]), "Git-Protocol"),
+            (read(&[version_0.as_bytes(), FLUSH]), "Git-Protocol"),
+            (
+                read(&[b"# service=git-upload-pack\n", FLUSH]),
+                "Git-Protocol",
+            ),
+            (read(&[b"x y\n"]), "broke off"),
+            (read(&[b"ERR no such thing", FLUSH]), "no such thing"),
+            (
+                read(&[format!("x {BRANCH}").as_bytes(), FLUSH]),
+                "git's protocol",
+            ),
+            (response("html", &[FLUSH]), "x-git-html"),
+        ] {
+            let head = remote().head(&answer, BRANCH);
+            assert!(
+                matches!(&head, Err(LockError::Unavailable(why)) if why.contains(part)),
+                "{head:?}"
+            );
+        }
+        let head = remote().head(&read(&[sha256.as_bytes(), FLUSH]), BRANCH);
+        assert!(matches!(&head, Err(LockError::Refused(why)) if why.contains("SHA-256")));
+    }
+
+    #[test]
+    fn abilities_need_protocol_2_and_sha1() {
+        let abilities =
+            |lines: &[&[u8]]| remote().abilities(&response("upload-pack-advertisement", lines));
+        let service: &[u8] = b"# service=git-upload-pack\n";
+        for (fetch, filter) in [
+            (&b"fetch=shallow filter\n"[..], true),
+            (b"fetch=shallow\n", false),
+        ] {
+            let found = abilities(&[service, FLUSH, b"version 2\n", fetch, FLUSH]);
+            assert_eq!(found, Ok(Abilities { filter }));
+        }
+        let found = abilities(&[
+            service,
+            FLUSH,
+            b"version 2\n",
+            b"object-format=sha256\n",
+            FLUSH,
+        ]);
+        assert!(matches!(&found, Err(LockError::Refused(why)) if why.contains("SHA-256")));
+        for lines in [&[][..], &[service, FLUSH, b"1234 HEAD"]] {
+            let found = abilities(lines);
+            assert!(matches!(&found, Err(LockError::Refused(why)) if why.contains("Git-Protocol")));
+        }
+    }
+
+    #[test]
+    fn pack_is_joined_from_its_band() {
+        let lines: [&[u8]; 5] = [
+            b"shallow-info\n",
+            b"packfile\n",
+            b"\x01PA",
+            b"\x02hm",
+            b"\x01CK",
+        ];
+        let whole = read(&[&lines[..], &[FLUSH]].concat());
+        assert_eq!(
+            remote().objects(&whole),
+            Ok(Fetched::Pack(b"PACK".to_vec()))
+        );
+        let broken = remote().objects(&read(&lines));
+        assert!(
+            matches!(broken, Err(LockError::Unavailable(_))),
+            "{broken:?}"
+        );
+        for lines in [
+            &[&b"ERR upload-pack: not our ref"[..]][..],
+            &[b"packfile\n", b"\x03not our ref"],
+        ] {
+            let refused = remote().objects(&read(lines));
+            assert!(matches!(&refused, Ok(Fetched::Refused(why)) if why.contains("not our")));
+        }
+        let cut = Response { cut: true, ..whole };
+        let large = remote().objects(&cut);
+        assert!(matches!(large, Err(LockError::Refused(_))), "{large:?}");
+    }
+
+    #[test]
+    fn report_says_what_landed() {
+        let done = report(&[b"unpack ok\n", b"ok refs/heads/elector\n", FLUSH]);
+        assert_eq!(done, Ok(Report::Done));
+        let refused = report(&[
+            b"unpack ok\n",
+            b"ng refs/heads/elector hook declined\n",
+            FLUSH,
+        ]);
+        assert_eq!(refused, Ok(Report::Refused("hook declined".to_owned())));
+        let refused = report(&[
+            b"unpack disk full\n",
+            b"ng refs/heads/elector unpacker error\n",
+        ]);
+        assert_eq!(
+            refused,
+            Ok(Report::Refused("disk full, unpacker error".to_owned()))
+        );
+        let other: [&[u8]; 2] = [b"unpack ok\n", b"ok refs/heads/elector-2\n"];
+        for lines in [&[][..], &other[..1], &other[..]] {
+            let unclear = report(lines);
+            assert!(
+                matches!(unclear, Err(LockError::OutcomeUnknown(_))),
+                "{unclear:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn plain_reasons_are_repeated() {
+        let mut answer = response("x", &[]);
+        answer.status = 403;
+        answer.body = b"Write access to repository not granted.\n".to_vec();
+        let error = remote().report(&answer, BRANCH).unwrap_err();
+        assert!(!error.to_string().contains("not granted"), "{error}");
+        answer.headers = vec![(
+            "content-type".to_owned(),
+            "text/plain; charset=UTF-8".to_owned(),
+        )];
+        let error = remote().report(&answer, BRANCH).unwrap_err();
+        assert!(matches!(&error, LockError::Unauthorized(why) if why.contains("not granted")));
+    }
+}

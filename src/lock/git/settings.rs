@@ -179,8 +179,8 @@ fn named(place: &Place, allow_insecure: bool) -> Result<(Url, String, String), S
         );
     }
     let host = url.host().to_ascii_lowercase();
-    let is_azure = |azure: &&str| host == **azure || host.ends_with(&format!(".{azure}"));
-    if AZURE.iter().any(|azure| is_azure(&azure)) {
+    let is_azure = |azure: &str| host == *azure || host.ends_with(&format!(".{azure}"));
+    if AZURE.iter().any(|azure| is_azure(azure)) {
         return Err(
             "Azure Repos does not have git's protocol 2; use a repository at another \
                     server"
@@ -215,4 +215,102 @@ fn is_branch(name: &str) -> bool {
         && !name.ends_with('.')
         && name != "@"
         && name.split('/').all(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::lock::LockSpec;
+
+    /// Reads `LOCK` and the variables. Returns the options, or the problems.
+    fn read(lock: &str, variables: &[(&str, &str)]) -> Result<String, Vec<String>> {
+        let lock = ("LOCK", lock);
+        let lookup = |name: &str| {
+            let mut all = variables.iter().chain([&lock]);
+            let found = all.find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        let mut reader = Reader::new(&lookup);
+        match LockSpec::read(&mut reader, None, false) {
+            (Ok(spec), _) if reader.problem_count() == 0 => Ok(spec.backend().lease_name()),
+            _ => Err(reader.into_problems()),
+        }
+    }
+
+    const TOKEN: (&str, &str) = ("LOCK_TOKEN", "abc123");
+    const GIST_TOKEN: (&str, &str) = ("GITHUB_API_TOKEN", "ghp_abc123");
+
+    #[test]
+    fn rows_are_those_of_the_gist() {
+        let names: Vec<_> = KIND.settings.iter().map(|row| row.name).collect();
+        assert_eq!(
+            names[3..],
+            [
+                "GITHUB_API_TOKEN",
+                "GITHUB_API_TOKEN_FILE",
+                "ALLOW_INSECURE_HTTP",
+                "CONFIRM_DELAY"
+            ]
+        );
+    }
+
+    #[test]
+    fn branch_and_file_have_defaults() {
+        for (lock, name) in [
+            (
+                "git+https://h.example/me/r",
+                "h.example/me/r#elector:leader.json",
+            ),
+            (
+                "git+https://h.example/me/r.git/#a/b",
+                "h.example/me/r.git#a/b:leader.json",
+            ),
+            (
+                "git+https://h.example:8443/r#:x",
+                "h.example:8443/r#elector:x",
+            ),
+            ("git+http://127.0.0.1:80/r#b:x", "127.0.0.1:80/r#b:x"),
+        ] {
+            assert_eq!(read(lock, &[TOKEN]).as_deref(), Ok(name), "{lock}");
+        }
+        for (lock, name) in [
+            ("gist+git:aa5a", "aa5a"),
+            ("gist+git:aa5a/x.json", "aa5a/x.json"),
+        ] {
+            assert_eq!(read(lock, &[GIST_TOKEN]).as_deref(), Ok(name), "{lock}");
+        }
+    }
+
+    #[test]
+    fn bad_place_is_refused() {
+        let token: &[_] = &[TOKEN];
+        for (lock, variables, part) in [
+            ("git+https://h.example", token, "HOST/PATH"),
+            ("git+https:h.example/r", token, "HOST/PATH"),
+            ("git+https://h.example/r?x=y", token, "HOST/PATH"),
+            ("git+https://me:pw@h.example/r", token, "password"),
+            ("git+https://h.example/r#a..b", token, "branch"),
+            ("git+https://h.example/r#-a", token, "branch"),
+            ("git+https://h.example/r#a.lock", token, "branch"),
+            ("git+https://h.example/r#a:b/c", token, "plain file name"),
+            ("git+https://h.example/r#a:.GIT", token, "file name"),
+            ("git+https://dev.azure.com/o/p/_git/r", token, "Azure"),
+            ("git+https://o.visualstudio.com/p/_git/r", token, "Azure"),
+            ("git+http://h.example/r", token, "ALLOW_INSECURE_HTTP"),
+            ("git+https://h.example/r", &[], "LOCK_TOKEN_FILE"),
+            ("gist+git:a b", &[GIST_TOKEN], "gist's id"),
+            ("gist+git:aa5a", &[], "GITHUB_API_TOKEN"),
+            ("gist+git:aa5a", &[GIST_TOKEN, TOKEN], "LOCK_TOKEN is set"),
+        ] {
+            let problems = read(lock, variables).unwrap_err();
+            assert_eq!(problems.len(), 1, "{lock}: {problems:?}");
+            assert!(problems[0].contains(part), "{problems:?}");
+            assert!(!problems[0].contains("pw"), "{problems:?}");
+        }
+        let insecure = ("ALLOW_INSECURE_HTTP", "true");
+        assert!(read("git+http://h.example/r", &[TOKEN, insecure]).is_ok());
+        assert!(read("git+http://localhost/r", &[]).is_ok());
+    }
 }

@@ -89,6 +89,21 @@ fn damaged_state_files_hold() {
 }
 
 #[test]
+fn damaged_git_answers_hold() {
+    damaged("git_answer", 3_000);
+}
+
+#[test]
+fn damaged_git_packs_hold() {
+    damaged("git_pack", 2_000);
+}
+
+#[test]
+fn damaged_git_objects_hold() {
+    damaged("git_object", 5_000);
+}
+
+#[test]
 fn corpus_matches_targets_and_stays_small() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let names = |folder: &str| -> Vec<String> {

@@ -12,6 +12,9 @@
 pub mod gist_answer;
 pub mod gist_protocol;
 pub mod gist_server_request;
+pub mod git_answer;
+pub mod git_object;
+pub mod git_pack;
 pub mod http_request;
 pub mod record;
 pub mod settings;
@@ -32,7 +35,7 @@ use elector::election::lock::LockError;
 pub type Check = fn(&[u8]);
 
 /// All checks by name. A fuzz target and its corpus have the name of their check.
-pub const ALL: [(&str, Check); 7] = [
+pub const ALL: [(&str, Check); 10] = [
     ("record", record::check),
     ("gist_answer", gist_answer::check),
     ("gist_protocol", gist_protocol::check),
@@ -40,6 +43,9 @@ pub const ALL: [(&str, Check); 7] = [
     ("settings", settings::check),
     ("gist_server_request", gist_server_request::check),
     ("state_file", state_file::check),
+    ("git_answer", git_answer::check),
+    ("git_pack", git_pack::check),
+    ("git_object", git_object::check),
 ];
 
 /// Longest message that may repeat external input, in characters.

@@ -1,0 +1,124 @@
+//! The lock as the program uses it.
+
+use std::time::Duration;
+
+use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::{Content, ResourceLock};
+use elector::election::record::LeaderElectionRecord;
+use elector::lock::backend::{Backend, Opened};
+use elector::lock::cas::kind::{CasBackend, Kind as _};
+use elector::lock::term_history::TermEnd;
+
+use crate::repository::{BRANCH, Fault, Repository};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+fn backend(repository: &Repository) -> CasBackend<elector::lock::git::GitOptions> {
+    CasBackend(repository.options())
+}
+
+fn open(repository: &Repository, name: &str) -> Box<dyn ResourceLock + Send> {
+    let config = LeaderElectionConfig::new(name);
+    let Opened { lock, .. } = backend(repository).open(&config).unwrap();
+    lock
+}
+
+fn record(holder: &str, token: u64) -> LeaderElectionRecord {
+    LeaderElectionRecord {
+        holder_identity: holder.to_owned(),
+        lease_duration_seconds: 40,
+        leader_transitions: token,
+        ..LeaderElectionRecord::default()
+    }
+}
+
+#[test]
+fn locks_exchange_records() {
+    let repository = Repository::new();
+    let mut first = open(&repository, "napoleon");
+    let observed = first.get(TIMEOUT).unwrap();
+    assert_eq!(observed.content, Content::Deleted);
+    let token = observed.highest_fencing_token.unwrap() + 1;
+    first.update(&record("napoleon", token), TIMEOUT).unwrap();
+    first.update(&record("napoleon", token), TIMEOUT).unwrap();
+    assert_eq!(first.get(TIMEOUT).unwrap().mine, Some(2));
+    let mut second = open(&repository, "cleopatra");
+    let observed = second.get(TIMEOUT).unwrap();
+    assert_eq!(observed.content.holder(), "napoleon");
+    assert_eq!((observed.foreign_wait, observed.age), (None, None));
+    assert_eq!(observed.highest_fencing_token, Some(token));
+    // Two creations and the probe's halves were refused.
+    assert_eq!(repository.subjects().len(), 2);
+}
+
+#[test]
+fn renewal_survives_lost_requests() {
+    let repository = Repository::new();
+    let mut lock = open(&repository, "napoleon");
+    lock.get(TIMEOUT).unwrap();
+    lock.update(&record("napoleon", 7), TIMEOUT).unwrap();
+    for fault in [Fault::Lost, Fault::AnswerLost] {
+        repository.fail("git-receive-pack", fault);
+        lock.update(&record("napoleon", 7), TIMEOUT).unwrap();
+    }
+    assert_eq!(repository.subjects().len(), 3);
+}
+
+#[test]
+fn init_writes_checkpoint_once() {
+    let repository = Repository::new();
+    let mut config = LeaderElectionConfig::new("operator");
+    config.lease_duration = Duration::from_secs(1);
+    let mut admin = backend(&repository).admin(&config).unwrap();
+    let made = admin.init().unwrap();
+    assert_eq!(made.name, repository.options().lock());
+    assert!(admin.init().unwrap().message.starts_with("nothing to do"));
+    let inspected = admin.inspect().unwrap();
+    assert!(inspected.checkpoint && !inspected.foreign);
+    let log = repository.git(&["log", "--format=%H", BRANCH], b"");
+    assert_eq!(log, inspected.version);
+}
+
+#[test]
+fn history_lists_terms() {
+    let repository = Repository::new();
+    for (holder, token) in [("napoleon", 7), ("cleopatra", 8)] {
+        let mut lock = open(&repository, holder);
+        lock.get(TIMEOUT).unwrap();
+        lock.update(&record(holder, token), TIMEOUT).unwrap();
+        lock.update(&record(holder, token), TIMEOUT).unwrap();
+    }
+    let config = LeaderElectionConfig::new("operator");
+    let mut admin = backend(&repository).admin(&config).unwrap();
+    let history = admin.history(10);
+    assert_eq!((&history.error, history.complete), (&None, true));
+    assert_eq!((history.revisions, history.requests), (3, 4));
+    let terms: Vec<_> = history
+        .terms()
+        .map(|term| (term.holder.as_str(), term.fencing_token, term.end))
+        .collect();
+    assert_eq!(
+        terms,
+        [
+            ("napoleon", 7, TermEnd::Expired),
+            ("cleopatra", 8, TermEnd::Alive)
+        ]
+    );
+    assert!(admin.history(3).exhausted);
+}
+
+#[test]
+fn scratch_place_is_another_branch() {
+    let repository = Repository::new();
+    let options = repository.options();
+    let scratch = options.scratch("1");
+    assert_ne!(scratch.lock(), options.lock());
+    let mut lock = CasBackend(scratch)
+        .open(&LeaderElectionConfig::new("a"))
+        .unwrap()
+        .lock;
+    lock.get(TIMEOUT).unwrap();
+    lock.update(&record("a", 7), TIMEOUT).unwrap();
+    let branches = repository.git(&["for-each-ref", "--format=%(refname)"], b"");
+    assert_eq!(branches, "refs/heads/elector-doctor-1");
+}

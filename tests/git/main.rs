@@ -1,0 +1,12 @@
+//! The lock in a git repository, against the server that comes with git.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod contents;
+mod faults;
+mod lock;
+mod packs;
+mod parents;
+mod races;
+mod repository;
+mod writes;
