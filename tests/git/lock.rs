@@ -7,13 +7,15 @@ use elector::election::lock::{Content, ResourceLock};
 use elector::election::record::LeaderElectionRecord;
 use elector::lock::backend::{Backend, Opened};
 use elector::lock::cas::kind::{CasBackend, Kind as _};
+use elector::lock::git::{Access, GitOptions};
 use elector::lock::term_history::TermEnd;
+use elector::net::AccessTokenSource;
 
 use crate::repository::{BRANCH, Fault, Repository};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-fn backend(repository: &Repository) -> CasBackend<elector::lock::git::GitOptions> {
+fn backend(repository: &Repository) -> CasBackend<GitOptions> {
     CasBackend(repository.options())
 }
 
@@ -121,4 +123,31 @@ fn scratch_place_is_another_branch() {
     lock.update(&record("a", 7), TIMEOUT).unwrap();
     let branches = repository.git(&["for-each-ref", "--format=%(refname)"], b"");
     assert_eq!(branches, "refs/heads/elector-doctor-1");
+}
+
+#[test]
+fn access_token_is_sent_and_reread() {
+    let repository = Repository::new();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "first-token\n").unwrap();
+    let options = GitOptions {
+        access: Some(Access {
+            user: "me".to_owned(),
+            token: AccessTokenSource::File(file.path().to_owned()),
+            setting: "LOCK_TOKEN",
+        }),
+        ..repository.options()
+    };
+    let config = LeaderElectionConfig::new("a");
+    let mut lock = CasBackend(options).open(&config).unwrap().lock;
+    lock.get(TIMEOUT).unwrap();
+    std::fs::write(file.path(), "the-second-token\n").unwrap();
+    lock.update(&record("a", 7), TIMEOUT).unwrap();
+    let credentials = repository.credentials();
+    // me:first-token, me:the-second-token
+    assert_eq!(credentials.first().unwrap(), "Basic bWU6Zmlyc3QtdG9rZW4=");
+    assert_eq!(
+        credentials.last().unwrap(),
+        "Basic bWU6dGhlLXNlY29uZC10b2tlbg=="
+    );
 }

@@ -44,8 +44,8 @@ pub(crate) enum Fault {
 struct State {
     /// Faults of the next requests whose path ends with the text.
     faults: VecDeque<(&'static str, Fault)>,
-    /// Paths of the requests so far.
-    requests: Vec<String>,
+    /// Paths of the requests so far, and their credentials.
+    requests: Vec<(String, String)>,
 }
 
 /// A repository and its server.
@@ -154,7 +154,16 @@ impl Repository {
     pub(crate) fn requests(&self, path: &str) -> usize {
         let state = self.state.lock().unwrap();
         let requests = state.requests.iter();
-        requests.filter(|request| request.ends_with(path)).count()
+        requests.filter(|(found, _)| found.ends_with(path)).count()
+    }
+
+    /// Returns the credentials of the requests so far.
+    pub(crate) fn credentials(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let requests = state.requests.iter();
+        requests
+            .map(|(_, credentials)| credentials.clone())
+            .collect()
     }
 
     /// Returns the options of the usual lock in it.
@@ -309,7 +318,8 @@ fn serve(stream: &TcpStream, root: &Path, state: &Mutex<State>) -> std::io::Resu
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let fault = {
         let mut state = state.lock().unwrap();
-        state.requests.push(path.to_owned());
+        let credentials = header("authorization").to_owned();
+        state.requests.push((path.to_owned(), credentials));
         let next = state.faults.front();
         match next.is_some_and(|(end, _)| path.ends_with(end)) {
             true => state.faults.pop_front().map(|(_, fault)| fault),

@@ -491,13 +491,12 @@ mod tests {
         }
         for at in 0..pack.len() - CHECKSUM {
             let mut damaged = pack.clone();
-            damaged[at] ^= 0x10;
+            damaged[at] ^= 1;
             let found = read(&damaged, LIMITS);
             let whole = found.is_ok_and(|objects| {
                 find(&objects, ObjectKind::Blob, b"hello") && find(&objects, ObjectKind::Tree, b"")
             });
-            // Two bits of a zlib header are free.
-            assert!(!whole || damaged[at] == 0x68, "{at}");
+            assert!(!whole, "{at}");
         }
         let mut longer = pack.clone();
         longer.extend([0; 4]);

@@ -272,12 +272,11 @@ impl GitStore {
         };
         let record = record(value).map(Arc::new);
         let before = known.and_then(|known| known.record.as_ref());
-        let claims = match (before, &record) {
-            (Some(before), Some(record)) => before.leader_transitions != record.leader_transitions,
-            _ => false,
-        };
+        let term = |record: &Arc<LeaderElectionRecord>| record.leader_transitions;
+        let claims = record.is_some() && before.map(term) != record.as_ref().map(term);
         let cuts = claims || self.chained >= self.place.writes_kept;
-        let parent = known.map(|known| match cuts && self.plain_left == 0 {
+        let cuts = cuts && self.plain_left == 0;
+        let parent = known.map(|known| match cuts {
             true => known.base,
             false => known.head.commit,
         });
@@ -323,10 +322,10 @@ impl GitStore {
                 record,
             },
             forced,
-            chained: if claims || forced {
-                0
-            } else {
-                self.chained + 1
+            chained: match (claims, cuts) {
+                (true, _) => 0,
+                (false, true) => 1,
+                (false, false) => self.chained + 1,
             },
         });
         Ok(Step::Ask(request))
