@@ -39,7 +39,7 @@ pub const KIND: Kind = Kind {
         LOCK_TOKEN_FILE,
         Setting::new(
             "LOCK_USER",
-            USER,
+            "x-access-token (git)",
             "the user name beside LOCK_TOKEN at a git server",
         )
         .shared(),
