@@ -297,3 +297,79 @@ impl Kind for GitOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(url: &str, gist: Option<&str>) -> GitOptions {
+        let reference = match gist {
+            Some(_) => HEAD.to_owned(),
+            None => format!("{BRANCHES}elector"),
+        };
+        GitOptions {
+            url: url.parse().unwrap(),
+            reference,
+            file: gist.is_none().then(|| store::FILE.to_owned()),
+            gist: gist.map(|id| id.parse().unwrap()),
+            access: None,
+            ca_file: None,
+            confirm_delay: gist.map(|_| Duration::from_secs(1)),
+        }
+    }
+
+    #[test]
+    fn web_page_is_that_of_github() {
+        let repository = options("https://github.com/me/locks.git", None);
+        assert_eq!(
+            repository.web_page().as_deref(),
+            Some("https://github.com/me/locks/blob/elector/leader.json")
+        );
+        let gist = options("https://gist.github.com/aa5a.git", Some("aa5a"));
+        assert_eq!(
+            gist.web_page().as_deref(),
+            Some("https://gist.github.com/aa5a")
+        );
+        assert_eq!(options("https://h.example/r", None).web_page(), None);
+    }
+
+    #[test]
+    fn place_is_described_without_credentials() {
+        let repository = options("https://h.example/me/locks.git", None);
+        assert_eq!(
+            repository.store().describe(),
+            "file \"leader.json\" on branch \"elector\" of https://h.example/me/locks"
+        );
+        let gist = options("https://gist.github.com/aa5a.git", Some("aa5a"));
+        assert_eq!(
+            gist.store().describe(),
+            "the only file in the repository of gist aa5a"
+        );
+        assert_eq!(gist.lock(), "gist+git:aa5a");
+        assert!(gist.scratch("1").reference.ends_with("elector-doctor-1"));
+    }
+
+    #[test]
+    fn costly_or_unsafe_settings_warn() {
+        let mut election = LeaderElectionConfig::new("a");
+        election.retry_period = Duration::from_secs(9);
+        for (url, gist, settings) in [
+            ("https://github.com/me/r", None, &["RETRY_PERIOD"][..]),
+            ("https://h.example/me/r", None, &[]),
+            ("http://h.example/me/r", None, &["ALLOW_INSECURE_HTTP"]),
+            ("http://127.0.0.1/me/r", None, &[]),
+            (
+                "https://gist.github.com/aa5a.git",
+                Some("aa5a"),
+                &["RETRY_PERIOD", "CONFIRM_DELAY"],
+            ),
+        ] {
+            let options = options(url, gist);
+            let warnings = options.warnings(&election);
+            assert_eq!(warnings.len(), settings.len(), "{warnings:?}");
+            for (warning, setting) in warnings.iter().zip(settings) {
+                assert!(warning.starts_with(setting), "{warning}");
+            }
+        }
+    }
+}

@@ -370,7 +370,7 @@ impl GitStore {
         match doubt {
             Doubt::Unclear(why) => Err(LockError::OutcomeUnknown(why)),
             Doubt::Refused(_) if push.forced => {
-                self.plain_left = self.place.writes_kept;
+                self.plain_left = self.place.writes_kept.max(1);
                 let value = push.after.value.unwrap_or_default();
                 self.push(push.old, &value)
             }
