@@ -273,16 +273,16 @@ mod tests {
         }
     }
 
-    /// Returns holder, token, beginning, end and its reason of each term.
-    fn shown(history: &TermHistory) -> Vec<(&str, u64, Option<i64>, Option<i64>, TermEnd)> {
-        let terms = history.terms();
-        let show = |term: &'_ PastTerm| (term.fencing_token, term.from, term.to, term.end);
-        terms
-            .map(|term| {
-                let (token, from, to, end) = show(term);
-                (term.holder.as_str(), token, from, to, end)
-            })
-            .collect()
+    /// Holder, token, beginning, end and its reason of a term.
+    type Shown<'a> = (&'a str, u64, Option<i64>, Option<i64>, TermEnd);
+
+    fn shown(history: &TermHistory) -> Vec<Shown<'_>> {
+        let show = |term: &PastTerm| (term.fencing_token, term.from, term.to, term.end);
+        let terms = history.terms().map(|term| {
+            let (token, from, to, end) = show(term);
+            (term.holder.as_str(), token, from, to, end)
+        });
+        terms.collect()
     }
 
     #[test]
