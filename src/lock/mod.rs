@@ -41,12 +41,11 @@ pub struct Kind {
     pub settings: &'static [Setting],
     /// Reads the settings. Returns the confirm delay beside the lock, because the times are checked
     /// against it even if another setting is missing or bad.
-    pub read: fn(
-        &mut Reader<'_>,
-        Option<&Place>,
-        Surroundings<'_>,
-    ) -> (Result<Arc<dyn Backend>, Noted>, Option<Duration>),
+    pub read: fn(&mut Reader<'_>, Option<&Place>, Surroundings<'_>) -> ReadLock,
 }
+
+/// Lock that the settings describe, and its confirm delay.
+pub type ReadLock = (Result<Arc<dyn Backend>, Noted>, Option<Duration>);
 
 /// Value of `LOCK`: `SCHEME:REST`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -266,7 +266,7 @@ pub(crate) fn record(holder: &str, token: u64, number: u32) -> String {
     )
 }
 
-/// Returns git with settings of its own only.
+/// Returns git without the settings of the user.
 fn git(folder: &Path) -> Command {
     let mut command = Command::new("git");
     let path = std::env::var_os("PATH").unwrap_or_default();

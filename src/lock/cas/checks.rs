@@ -28,7 +28,7 @@ pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
     for _ in 0..READS {
         match admin.read() {
             Ok(read) => reads.push(read),
-            Err(error) => return failed(error, admin.exchange.proxy()),
+            Err(error) => return failed(&error, admin.exchange.proxy()),
         }
     }
     reads.sort_by_key(|(_, timing)| timing.answered - timing.sent);
@@ -58,7 +58,7 @@ pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
 }
 
 /// Returns the findings of a read that failed.
-fn failed(error: LockError, proxy: Option<String>) -> Checks {
+fn failed(error: &LockError, proxy: Option<String>) -> Checks {
     let text = error.to_string();
     let mut findings = match error {
         LockError::Unauthorized(_) => vec![connection(proxy), Finding::fail("rights", text)],

@@ -10,6 +10,34 @@ use crate::lock::settings::{Found, Noted, Reader, Setting, shown};
 use crate::lock::{Kind, Place, Surroundings};
 use crate::net::AccessTokenSource;
 
+/// Access token for gists.
+pub const GITHUB_API_TOKEN: Setting = Setting::new(
+    "GITHUB_API_TOKEN",
+    "required, this or the next",
+    "access token that may write gists",
+);
+
+/// File with that access token.
+pub const GITHUB_API_TOKEN_FILE: Setting = Setting::new(
+    "GITHUB_API_TOKEN_FILE",
+    "required, this or the one above",
+    "file that holds the access token; read again when it changes",
+);
+
+/// Permission for addresses without TLS.
+pub const ALLOW_INSECURE_HTTP: Setting = Setting::new(
+    "ALLOW_INSECURE_HTTP",
+    "false",
+    "allow a GITHUB_API_URL with http:// on another machine",
+);
+
+/// Time between a claim and the write that confirms it.
+pub const CONFIRM_DELAY_SETTING: Setting = Setting::new(
+    "CONFIRM_DELAY",
+    "2s",
+    "time between a claim and the write that confirms it",
+);
+
 /// Settings of a gist lock, as `elector help settings` shows them.
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
@@ -23,31 +51,15 @@ pub const SETTINGS: &[Setting] = &[
         "file in the gist, one per lock; chosen at start, and created unless another file holds an \
          election",
     ),
-    Setting::new(
-        "GITHUB_API_TOKEN",
-        "required, this or the next",
-        "access token that may write gists",
-    ),
-    Setting::new(
-        "GITHUB_API_TOKEN_FILE",
-        "required, this or the one above",
-        "file that holds the access token; read again when it changes",
-    ),
+    GITHUB_API_TOKEN,
+    GITHUB_API_TOKEN_FILE,
     Setting::new(
         "GITHUB_API_URL",
         "https://api.github.com",
         "address of the API; for GitHub Enterprise Server: https://HOST/api/v3",
     ),
-    Setting::new(
-        "ALLOW_INSECURE_HTTP",
-        "false",
-        "allow a GITHUB_API_URL with http:// on another machine",
-    ),
-    Setting::new(
-        "CONFIRM_DELAY",
-        "2s",
-        "time between a claim and the write that confirms it",
-    ),
+    ALLOW_INSECURE_HTTP,
+    CONFIRM_DELAY_SETTING,
 ];
 
 /// Kind of lock.

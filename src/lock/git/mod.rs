@@ -37,7 +37,7 @@ use crate::net::{AccessTokenReader, AccessTokenSource, ProxySettings, Url, is_lo
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Shortest retry period with which a leader makes at most 6 pushes a minute, as GitHub advises.
-const SHORTEST_POLITE_RETRY: Duration = Duration::from_secs(10);
+const SHORTEST_RETRY: Duration = Duration::from_secs(10);
 
 /// Place of a record in a git repository, and access to it.
 #[derive(Clone, Debug)]
@@ -231,7 +231,8 @@ impl Kind for GitOptions {
     fn secret_variables(&self) -> &'static [&'static str] {
         match self.gist {
             Some(_) => &["GITHUB_API_TOKEN", "GITHUB_API_TOKEN_FILE"],
-            None => &["LOCK_TOKEN", "LOCK_TOKEN_FILE"],
+            // `LOCK_TOKEN` counts only with the prefix beside a program, which gets nothing with it.
+            None => &[],
         }
     }
 
@@ -256,7 +257,7 @@ impl Kind for GitOptions {
                 "ALLOW_INSECURE_HTTP: the access token is sent to {host} unencrypted; use git+https://"
             ));
         }
-        if self.is_github() && election.retry_period < SHORTEST_POLITE_RETRY {
+        if self.is_github() && election.retry_period < SHORTEST_RETRY {
             warnings.push(format!(
                 "RETRY_PERIOD is {:?}: GitHub advises at most 6 pushes per minute to a repository; \
                  use 10s or more, with RENEW_DEADLINE and LEASE_DURATION to match",
@@ -289,9 +290,9 @@ impl Kind for GitOptions {
         })
     }
 
-    fn scratch(&self, name: &str) -> GitOptions {
+    fn scratch(&self) -> GitOptions {
         GitOptions {
-            reference: format!("{BRANCHES}elector-doctor-{name}"),
+            reference: format!("{BRANCHES}elector-doctor"),
             file: Some(self.file.clone().unwrap_or_else(|| store::FILE.to_owned())),
             ..self.clone()
         }
@@ -346,7 +347,7 @@ mod tests {
             "the only file in the repository of gist aa5a"
         );
         assert_eq!(gist.lock(), "gist+git:aa5a");
-        assert!(gist.scratch("1").reference.ends_with("elector-doctor-1"));
+        assert!(gist.scratch().reference.ends_with("/elector-doctor"));
     }
 
     #[test]

@@ -313,8 +313,8 @@ impl Remote {
     #[must_use]
     pub fn too_large(&self) -> String {
         format!(
-            "{}: the branch holds too much to be read at every change; use a branch or repository \
-             of its own for the lock",
+            "{}: the branch holds too much to be read at every change; use a separate branch or repository \
+             for the lock",
             self.place
         )
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::requests::{BRANCHES, HEAD};
 use super::store::FILE;
 use super::{Access, GitOptions};
-use crate::lock::cas::kind::CasBackend;
+use crate::lock::cas::backend::CasBackend;
 use crate::lock::gist;
 use crate::lock::gist::options::CONFIRM_DELAY;
 use crate::lock::gist::wire::target::{GistId, check_file_name};
@@ -40,14 +40,14 @@ pub const KIND: Kind = Kind {
         Setting::new(
             "LOCK_USER",
             "x-access-token (git)",
-            "the user name beside LOCK_TOKEN at a git server",
+            "user name beside the access token of a git server",
         )
         .shared(),
-        // Of `gist+git`: the rows of the gist lock.
-        gist::settings::SETTINGS[2],
-        gist::settings::SETTINGS[3],
-        gist::settings::SETTINGS[5],
-        gist::settings::SETTINGS[6],
+        // Of `gist+git`.
+        gist::settings::GITHUB_API_TOKEN,
+        gist::settings::GITHUB_API_TOKEN_FILE,
+        gist::settings::ALLOW_INSECURE_HTTP,
+        gist::settings::CONFIRM_DELAY_SETTING,
     ],
     read: |reader, place, surroundings| {
         let Some(place) = place else {

@@ -150,6 +150,7 @@ fn hub(
     })
 }
 
+#[expect(clippy::disallowed_methods, reason = "reads what Kubernetes mounts")]
 fn own_namespace(reader: &mut Reader<'_>) -> Option<String> {
     if let Ok(Some(found)) = reader.text("POD_NAMESPACE") {
         return Some(found.value);

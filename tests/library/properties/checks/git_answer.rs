@@ -6,7 +6,7 @@ use elector::lock::git::pkt_line::{LONGEST_DATA, Packet, Packets};
 use elector::lock::git::requests::{Fetched, HEAD, Remote, Report};
 use elector::lock::store::Response;
 
-use super::assert_error_for_people;
+use super::assert_safe_error;
 
 const BRANCH: &str = "refs/heads/elector";
 
@@ -45,14 +45,14 @@ pub fn check(data: &[u8]) {
         b'o' => match remote.objects(&read) {
             Ok(Fetched::Pack(pack)) => assert!(pack.len() < body.len()),
             Ok(Fetched::Refused(why)) => super::assert_safe_line(&why),
-            Err(error) => assert_error_for_people(&error),
+            Err(error) => assert_safe_error(&error),
         },
         b'r' => match remote.report(&response("receive-pack-result"), BRANCH) {
             Ok(Report::Done) => assert!(body.windows(3).any(|found| found == b"ok ")),
             Ok(Report::Refused(why)) => super::assert_safe_line(&why),
             Err(error) => {
                 assert!(matches!(error, LockError::OutcomeUnknown(_)), "{error:?}");
-                assert_error_for_people(&error);
+                assert_safe_error(&error);
             }
         },
         _ => {}
@@ -61,7 +61,7 @@ pub fn check(data: &[u8]) {
 
 fn fails_for_people<T>(result: Result<T, LockError>) {
     if let Err(error) = result {
-        assert_error_for_people(&error);
+        assert_safe_error(&error);
     }
 }
 
