@@ -6,7 +6,8 @@ use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::{Content, ResourceLock};
 use elector::election::record::LeaderElectionRecord;
 use elector::lock::backend::{Backend, Opened};
-use elector::lock::cas::kind::{CasBackend, Kind as _};
+use elector::lock::cas::backend::CasBackend;
+use elector::lock::cas::kind::Kind as _;
 use elector::lock::git::{Access, GitOptions};
 use elector::lock::term_history::TermEnd;
 use elector::net::AccessTokenSource;
@@ -72,9 +73,15 @@ fn init_writes_checkpoint_once() {
     let mut config = LeaderElectionConfig::new("operator");
     config.lease_duration = Duration::from_secs(1);
     let mut admin = backend(&repository).admin(&config).unwrap();
-    let made = admin.init().unwrap();
+    let made = admin.init(&mut |_| {}).unwrap();
     assert_eq!(made.name, repository.options().lock());
-    assert!(admin.init().unwrap().message.starts_with("nothing to do"));
+    assert!(
+        admin
+            .init(&mut |_| {})
+            .unwrap()
+            .message
+            .starts_with("nothing to do")
+    );
     let inspected = admin.inspect().unwrap();
     assert!(inspected.checkpoint && !inspected.foreign);
     let log = repository.git(&["log", "--format=%H", BRANCH], b"");
@@ -113,7 +120,7 @@ fn history_lists_terms() {
 fn scratch_place_is_another_branch() {
     let repository = Repository::new();
     let options = repository.options();
-    let scratch = options.scratch("1");
+    let scratch = options.scratch();
     assert_ne!(scratch.lock(), options.lock());
     let mut lock = CasBackend(scratch)
         .open(&LeaderElectionConfig::new("a"))
@@ -122,7 +129,7 @@ fn scratch_place_is_another_branch() {
     lock.get(TIMEOUT).unwrap();
     lock.update(&record("a", 7), TIMEOUT).unwrap();
     let branches = repository.git(&["for-each-ref", "--format=%(refname)"], b"");
-    assert_eq!(branches, "refs/heads/elector-doctor-1");
+    assert_eq!(branches, "refs/heads/elector-doctor");
 }
 
 #[test]
