@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod confirmed;
 mod contents;
 mod faults;
 mod lock;

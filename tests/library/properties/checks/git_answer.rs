@@ -30,7 +30,7 @@ pub fn check(data: &[u8]) {
     };
     let read = response("upload-pack-result");
     match kind {
-        b'a' => fails_for_people(remote.abilities(&response("upload-pack-advertisement"))),
+        b'a' => fails_safe(remote.abilities(&response("upload-pack-advertisement"))),
         b'h' => {
             for reference in [HEAD, BRANCH] {
                 let head = remote.head(&read, reference);
@@ -39,7 +39,7 @@ pub fn check(data: &[u8]) {
                     let body = body.to_ascii_lowercase();
                     assert!(body.windows(40).any(|found| found == id.as_bytes()));
                 }
-                fails_for_people(head);
+                fails_safe(head);
             }
         }
         b'o' => match remote.objects(&read) {
@@ -59,7 +59,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-fn fails_for_people<T>(result: Result<T, LockError>) {
+fn fails_safe<T>(result: Result<T, LockError>) {
     if let Err(error) = result {
         assert_safe_error(&error);
     }
