@@ -42,8 +42,9 @@ def pod_flaws(pod):
     for name in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(name):
             yield f"{name} is set"
-    if pod.get("automountServiceAccountToken") is not False:
-        yield "the service account's token is mounted"
+    # A pod that uses the cluster's API names its account.
+    if pod.get("automountServiceAccountToken") is not bool(pod.get("serviceAccountName")):
+        yield "the service account's token is mounted, or is missing"
     for volume in pod.get("volumes", []):
         kinds = set(volume) - {"name"}
         if not kinds <= VOLUMES:
@@ -86,7 +87,7 @@ def container_flaws(shared, container):
     if "cpu" in limits:
         yield "has a CPU limit, which delays the deadline"
     for variable in container.get("env", []):
-        if variable["name"].removeprefix("ELECTOR_") == "GITHUB_API_TOKEN":
+        if variable["name"].removeprefix("ELECTOR_") in ("GITHUB_API_TOKEN", "LOCK_TOKEN"):
             yield "has the access token in its environment"
 
 
@@ -125,6 +126,7 @@ def blind_spots(pod):
         (True, ["resources", "limits"], {}),
         (True, ["resources", "limits", "cpu"], "1"),
         (True, ["env"], [{"name": "ELECTOR_GITHUB_API_TOKEN"}]),
+        (True, ["env"], [{"name": "LOCK_TOKEN"}]),
     ]
     for container, path, value in wrong:
         if not list(pod_flaws(change(pod, container, path, value))):

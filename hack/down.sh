@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 ## usage: hack/down.sh
 ##
-## Removes what hack/up.sh created: the clusters napoleon, cleopatra and hannibal, and the container with the
-## gist service. It keeps images, and a gist at GitHub.
+## Removes what hack/up.sh created: the clusters napoleon, cleopatra, hannibal and elector-hub, and the
+## container with the gist service. It keeps images, and a gist at GitHub.
 
 set -o errexit -o nounset -o pipefail
 
@@ -14,6 +14,7 @@ main() {
   no_arguments "$@"
   need_tools
   find_clusters
+  if is_made "$HUB"; then CLUSTERS+=("$HUB"); fi
   local server=false
   if docker inspect "$GIST_SERVER" >/dev/null 2>&1; then server=true; fi
   if ((${#CLUSTERS[@]} == 0)) && ! $server; then

@@ -7,7 +7,7 @@
 ##   --pod         kill the leader's process on its node with SIGKILL: it cannot release its lease [default]
 ##   --graceful    delete the leader's pod: it releases its lease
 ##   --cluster     kill the node of the leader's cluster, and start it again afterwards
-##   --partition   cut the leader's pods off from the gist: it must stop by itself, in time
+##   --partition   cut the leader's pods off from the record's store: it must stop by itself, in time
 ##   --help        print this text
 ##
 ##   TAKEOVER_TIMEOUT   seconds to wait for another leader [default: three leases and 30 s]
@@ -46,7 +46,7 @@ finish() {
   trap - EXIT INT TERM
   for follower in ${FOLLOWERS[@]+"${FOLLOWERS[@]}"}; do kill -- "-$follower" 2>/dev/null || true; done
   if [[ -n $CUT_OFF ]]; then
-    connect_again "$CUT_OFF" || complain "$CUT_OFF is still cut off from the gist; run hack/up.sh"
+    connect_again "$CUT_OFF" || complain "$CUT_OFF is still cut off from the store; run hack/up.sh"
   fi
   if [[ -n $STOPPED ]]; then
     say "starting the cluster $STOPPED again"
@@ -258,13 +258,17 @@ partition() {
   KILLED_AT=$(now_at "$LEADER")
   CUT_OFF=$LEADER
   cut_off "$LEADER" "$1"
-  say "its pods were cut off from the gist: it must stop before another candidate may lead"
+  say "its pods were cut off from the store: it must stop before another candidate may lead"
 }
 
-# Prints the port of the gist service that the cluster's electors use.
-gist_port() {
+# Prints the port of the store that the cluster's electors use: an API server, or a gist service.
+store_port() {
   local url rest
-  url=$(kube "$LEADER" get configmap elector-cluster --request-timeout=5s --output 'jsonpath={.data.GITHUB_API_URL}')
+  url=$(kube "$LEADER" get deployment elector --request-timeout=5s \
+    --output 'jsonpath={.spec.template.spec.containers[0].env[?(@.name=="ELECTOR_LOCK")].value}')
+  if [[ -z $url ]]; then
+    url=$(kube "$LEADER" get configmap elector-cluster --request-timeout=5s --output 'jsonpath={.data.GITHUB_API_URL}')
+  fi
   rest=${url#*://}
   rest=${rest%%/*}
   if [[ $rest =~ :([0-9]+)$ ]]; then
@@ -337,7 +341,7 @@ prepare() {
   ((${#CLUSTERS[@]} > 1)) || die "there is only ${CLUSTERS[0]}, and no standby to take over; run hack/up.sh"
   for cluster in "${CLUSTERS[@]}"; do
     node_runs "$cluster" || die "the cluster $cluster is stopped; run hack/up.sh"
-    connect_again "$cluster" || die "cannot connect $cluster to the gist again"
+    connect_again "$cluster" || die "cannot connect $cluster to the store again"
   done
   step 'looking for the leader'
   await_leader 60 || die 'no candidate leads; run hack/status.sh'
@@ -357,7 +361,7 @@ main() {
   trap 'exit 143' TERM
   prepare
   wait=${TAKEOVER_TIMEOUT:-$((3 * LEASE + 30))}
-  port=$(gist_port)
+  port=$(store_port)
 
   # Its term began before the kill; the exact time does not matter.
   term_begins "$LEADER" "$TOKEN" 0

@@ -13,6 +13,8 @@
   SELECTOR=app.kubernetes.io/name=elector
   GIST_SERVER=elector-gist-server
   GIST_SERVER_PORT=4041
+  # Cluster with the Lease, if the others share one.
+  HUB=elector-hub
 }
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -141,8 +143,8 @@ await_api() {
 
 # --- Partitions ---
 
-# Drops traffic of a cluster's pods to the gist's port, also on open connections. Traffic to the pods and to
-# the cluster's API server passes, so kubectl still works.
+# Drops traffic of a cluster's pods to the store's port, also on open connections. Traffic to the pods and to
+# the cluster's own API server passes, so kubectl still works.
 # cut_off CLUSTER PORT
 cut_off() {
   quietly docker exec "$(node_of "$1")" iptables --wait --insert FORWARD --protocol tcp --dport "$2" \

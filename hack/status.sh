@@ -15,7 +15,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # Electors that report that they lead.
 LEADING=()
 
-row() { printf '%-10s %-26s %-10s %-10s %6s %9s\n' "$@"; }
+row() { printf '%-11s %-26s %-10s %-10s %6s %9s\n' "$@"; }
 
 # Prints a line for each pod of a cluster.
 show() {
@@ -51,6 +51,7 @@ main() {
   ((${#CLUSTERS[@]} > 0)) || die 'there is no cluster; run hack/up.sh'
   row cluster pod role leader token restarts
   for cluster in "${CLUSTERS[@]}"; do show "$cluster"; done
+  if is_made "$HUB" && ! node_runs "$HUB"; then show "$HUB"; fi
   case ${#LEADING[@]} in
     0) say 'No candidate leads.' ;;
     1) say "${LEADING[0]} leads." ;;

@@ -130,6 +130,11 @@ check_refusals() {
   refused 'workload.image is required' template "${cluster[@]}" --set mode=sidecar
   refused 'workload.command is required' template "${cluster[@]}" --set mode=wrap,workload.image=x
   refused 'workload.port' template "${cluster[@]}" --set mode=wrap,workload.image=x,workload.command='{/x}',workload.healthPath=/
+  refused 'cluster.gistId: set, and so is lock.place' template "${cluster[@]}" --set lock.place=lease:x
+  refused 'cluster.name is required' template --set lock.place=lease://hub/a/b
+  refused 'place' template --set cluster.name=napoleon,lock.place=etcd:x
+  refused 'place' template --set cluster.name=napoleon,lock.place=git+https://me:secret@host/x
+  refused 'token' template --set cluster.name=napoleon,lock.place=lease:x,lock.token=secret
   refused 'runAsUser' template "${cluster[@]}" --set mode=wrap,workload.image=x,workload.command='{/x}',workload.runAsUser=0
 }
 
@@ -162,6 +167,52 @@ check_choices() {
   ! has 'kind: NetworkPolicy' --set networkPolicy.enabled=false || fail 'the policy cannot be disabled'
 }
 
+# lock_has PLACE TEXT OPTION...: as `has`, with this place of the record.
+lock_has() {
+  local place=$1
+  shift
+  has "$1" --set "cluster.gistId=,lock.place=$place" "${@:2}"
+}
+
+check_locks() {
+  begin 'each kind of lock gets its credentials, and no other ones'
+  local place text workload='workload.image=x,workload.command={/x}'
+  for text in 'kind: ServiceAccount' 'kind: Role' ELECTOR_LOCK elector-lock; do
+    ! has "$text" || fail "a gist needs no $text"
+  done
+  for place in gist:abc gist+git:abc; do
+    lock_has "$place" "value: \"$place\""
+    lock_has "$place" 'secretName: elector-github'
+  done
+  for place in git+https://host/x#y lease://hub:6443/a/b lease:x; do
+    for text in GIST_ID: GITHUB elector-github; do
+      ! lock_has "$place" "$text" || fail "$place needs no $text"
+    done
+  done
+  for place in git+https://host/x#y lease://hub:6443/a/b; do
+    lock_has "$place" 'secretName: elector-lock'
+    lock_has "$place" 'automountServiceAccountToken: false'
+    ! lock_has "$place" 'kind: Role' || fail "$place needs no rights in this cluster"
+    ! lock_has "$place" 'ca.crt' || fail "$place needs no certificate authority"
+  done
+  lock_has git+https://host/x#y 'name: ELECTOR_SSL_CERT_FILE' --set lock.caKey=ca
+  lock_has git+https://host/x#y 'value: "me"' --set lock.user=me
+  lock_has git+https://host:8443/x#y 'port: 8443}'
+  ! lock_has git+https://host/x#a:8443/y 'port: 8443}' || fail 'a part of the branch is a port'
+  lock_has lease://hub:6443/a/b 'name: ELECTOR_LOCK_CA_FILE' --set lock.caKey=ca
+  lock_has lease://hub:6443/a/b 'port: 6443}'
+  ! lock_has lease://hub/a/b 'port: 6443}' || fail 'another port is permitted'
+  lock_has lease:x 'port: 6443}'
+  lock_has lease:x 'resourceNames: \["x"\]'
+  lock_has lease:jobs/x 'namespace: jobs$'
+  lock_has lease:jobs/x 'resourceNames: \["x"\]'
+  lock_has lease:x 'automountServiceAccountToken: true'
+  ! lock_has lease:x 'secretName' || fail 'a Lease of this cluster needs no Secret'
+  ! lock_has lease:x 'configMapRef: {name: elector-cluster}' --set cluster.name= || fail 'one cluster needs a name'
+  lock_has lease:x 'name: no-token' --set "mode=sidecar,$workload"
+  ! lock_has lease:x 'name: no-token' --set "mode=wrap,$workload" || fail 'the elector has no token'
+}
+
 check_manifests() {
   local venv=target/tools/${VALIDATE//==/-} python
   python=$venv/bin/python
@@ -179,7 +230,10 @@ check_manifests() {
   fi
   template --values hack/chart/ci/elector-values.yaml --set replicas=2 >"$work/two.yaml"
   template --set cluster.name=napoleon,cluster.gistId=abc >"$work/helm.yaml"
-  "$python" hack/check-manifests.py hack/manifests/*.yaml hack/examples/*.yaml "$work/two.yaml" "$work/helm.yaml"
+  template --values hack/chart/ci/sidecar-values.yaml --set lock.place=lease:jobs/web >"$work/lease-sidecar.yaml"
+  template --values hack/chart/ci/wrap-values.yaml --set lock.place=git+https://host/x,lock.caKey=ca >"$work/git-wrap.yaml"
+  "$python" hack/check-manifests.py hack/manifests/*.yaml hack/examples/*.yaml \
+    "$work"/{two,helm,lease-sidecar,git-wrap}.yaml
 }
 
 # --- In a cluster ---
@@ -210,7 +264,7 @@ helm() { command "$helm" --kubeconfig "$work/kubeconfig" "$@"; }
 show_cluster() {
   kube get pods,deployments,events --all-namespaces --field-selector metadata.namespace!=kube-system 2>/dev/null || true
   local namespace
-  for namespace in leader-election alone wrap-a wrap-b side-a side-b; do
+  for namespace in leader-election alone wrap-a wrap-b side-a side-b lease-side; do
     kube --namespace "$namespace" logs --selector app.kubernetes.io/name=elector --all-containers --prefix \
       --tail=20 2>/dev/null || true
   done
@@ -434,6 +488,44 @@ other_leads() {
   leads "$other" && [[ -n $(endpoints "$other") && -z $(endpoints "$1") ]]
 }
 
+check_lease() {
+  begin 'a Lease of this cluster: rights on nothing else'
+  sed "s|g1g1/multi-cluster-leader-election:.*|$image|" hack/examples/lease.yaml | quietly kube apply --filename -
+  rolled_out leader-election batch
+  eventually 60 holder_leads
+  local verb mounts
+  for verb in get update; do
+    may "$verb" batch || fail "it may not $verb its Lease"
+    ! may "$verb" another || fail "it may $verb another Lease"
+  done
+  for verb in list watch patch delete; do
+    ! may "$verb" batch || fail "it may $verb its Lease"
+  done
+  awk '/^kind: FlowSchema/ { found = 1; print before } { before = $0 } /^```/ { found = 0 } found' docs/stores.md |
+    quietly kube apply --dry-run=server --validate=strict --warnings-as-errors --filename -
+  # A program beside the elector does not get its token.
+  install lease-side web --values hack/chart/ci/sidecar-values.yaml --set "workload.image=$image" "${program[@]}" \
+    --set cluster.existingConfigMap=,lock.place=lease:web
+  eventually 90 leads lease-side
+  mounts=$(kube --namespace lease-side get pods \
+    --output jsonpath='{.items[*].spec.containers[?(@.name=="workload")].volumeMounts[*].name}')
+  [[ $mounts == *no-token* && $mounts != *kube-api-access* ]] || fail "the program gets $mounts"
+}
+
+# may VERB LEASE: returns whether the service account of hack/examples/lease.yaml may do so.
+may() {
+  [[ $(kube --namespace leader-election auth can-i "$1" "leases.coordination.k8s.io/$2" \
+    --as system:serviceaccount:leader-election:batch 2>/dev/null) == yes ]]
+}
+
+# Returns whether the pod that the Lease names leads.
+holder_leads() {
+  local holder
+  holder=$(kube --namespace leader-election get lease batch --output jsonpath='{.spec.holderIdentity}')
+  [[ $holder == leader-election/batch-* ]] &&
+    kube get --raw "/api/v1/namespaces/leader-election/pods/${holder##*/}:4040/proxy/leader" >/dev/null
+}
+
 main() {
   local missing code=0
   mkdir -p target/tools
@@ -449,6 +541,7 @@ main() {
   check_lint
   check_refusals
   check_choices
+  check_locks
   check_manifests
 
   node_image=${KIND_NODE_IMAGE:-$(bash -c 'source hack/lib.sh && newest_node_image')}
@@ -462,6 +555,7 @@ main() {
   check_alone
   check_wrap
   check_sidecar
+  check_lease
   begin 'passed'
 }
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-## usage: hack/test-kind.sh
+## usage: hack/test-kind.sh [--lock gist|lease]
 ##
-## Tests the demonstration on three real kind clusters: hack/up.sh twice, hack/kill-leader.sh with each
-## option, hack/status.sh, hack/down.sh. If kind, kubectl, Docker or a node image is missing, it says so and
-## does nothing.
+## Tests the demonstration on three real kind clusters, and with --lock lease a fourth one: hack/up.sh twice,
+## hack/kill-leader.sh with each option, hack/status.sh, hack/down.sh. If kind, kubectl, Docker or a node image
+## is missing, it says so and does nothing.
 ##
 ##   KIND_NODE_IMAGE             the image of the nodes [default: a local kindest/node]
 ##   IMAGE                       the elector's image [default: built by make image]
@@ -21,6 +21,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 export LEASE_DURATION=${LEASE_DURATION:-15s} RENEW_DEADLINE=${RENEW_DEADLINE:-8s} RETRY_PERIOD=${RETRY_PERIOD:-4s} \
   POLL_PERIOD=${POLL_PERIOD:-1s} CONFIRM_DELAY=${CONFIRM_DELAY:-1s} TERMINATION_GRACE=${TERMINATION_GRACE:-2s}
 
+# Options of hack/up.sh.
+OPTIONS=()
 FOLDER=''
 STARTED=false
 
@@ -65,6 +67,20 @@ pods() {
   for cluster in "${ALL_CLUSTERS[@]}"; do pods_of "$cluster"; done
 }
 
+# Sets CLUSTERS to those of the candidates and the hub.
+find_all_clusters() {
+  find_clusters
+  if is_made "$HUB"; then CLUSTERS+=("$HUB"); fi
+}
+
+parse() {
+  if [[ ${1:-} == --lock && ${2:-} =~ ^(gist|lease)$ ]]; then
+    OPTIONS=("$1" "$2")
+    shift 2
+  fi
+  no_arguments "$@"
+}
+
 find_node_image() {
   KIND_NODE_IMAGE=${KIND_NODE_IMAGE:-$(newest_node_image)}
   [[ -n $KIND_NODE_IMAGE ]] || skip 'there is no kindest/node image; pull one, or set KIND_NODE_IMAGE'
@@ -79,7 +95,7 @@ prepare() {
   done
   docker info >/dev/null 2>&1 || skip 'the Docker daemon does not answer'
   find_node_image
-  find_clusters
+  find_all_clusters
   ((${#CLUSTERS[@]} == 0)) || die "these clusters exist already: ${CLUSTERS[*]}; remove them with hack/down.sh"
   if [[ -z ${IMAGE:-} ]]; then
     step 'building the image'
@@ -93,16 +109,16 @@ prepare() {
 
 main() {
   local before how began=$SECONDS
-  no_arguments "$@"
+  parse "$@"
   trap finish EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
   prepare
   STARTED=true
-  run up.sh
+  run up.sh ${OPTIONS[@]+"${OPTIONS[@]}"}
   says '^[a-z]+ leads \(fencing token [0-9]+\)$'
   before=$(pods)
-  run up.sh
+  run up.sh ${OPTIONS[@]+"${OPTIONS[@]}"}
   [[ $(pods) == "$before" ]] || die "the second run changed the pods: $before became $(pods)"
   for how in --pod --graceful --cluster --partition; do
     run kill-leader.sh "$how"
@@ -114,7 +130,7 @@ main() {
   # Its five terms had at least five fencing tokens.
   says '\(fencing token ([4-9]|[1-9][0-9]+)\)'
   run down.sh
-  find_clusters
+  find_all_clusters
   ((${#CLUSTERS[@]} == 0)) || die "these clusters still exist: ${CLUSTERS[*]}"
   ! docker inspect "$GIST_SERVER" >/dev/null 2>&1 || die 'the gist service still exists'
   STARTED=false

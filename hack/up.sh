@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-## usage: hack/up.sh [N]
+## usage: hack/up.sh [--lock gist|lease] [N]
 ##
 ## Creates N kind clusters (1 to 3: napoleon, cleopatra, hannibal; default 3), deploys the elector to
 ## each, and prints the leader. A second run keeps existing clusters, updates what has changed, and starts
 ## stopped clusters.
 ##
-## With GITHUB_API_TOKEN and GIST_ID the clusters share that gist. Without them they share a gist of a gist
-## server in a container, which needs no account.
+##   --lock gist    share a gist [default]: that of GITHUB_API_TOKEN and GIST_ID, or without them a gist of a
+##                  gist server in a container, which needs no account
+##   --lock lease   share a Lease of another kind cluster, elector-hub
+##
+## To change the lock, run hack/down.sh first: two locks are two elections.
 ##
 ##   IMAGE              the elector's image [default: the one of this version, built if it is missing]
 ##   KIND_NODE_IMAGE    the image of the nodes [default: the one of your kind]
@@ -35,6 +38,15 @@ DEMO_TOKEN=any-will-do
 # Annotation of the Deployment: image and settings that its pods were started with. Pods do not notice a
 # new image or ConfigMap by themselves.
 STARTED_WITH=multi-cluster-leader-election/started-with
+
+# What the clusters share: gist or lease.
+LOCK_KIND=gist
+
+# Number of clusters with candidates.
+NUMBER=${#ALL_CLUSTERS[@]}
+
+# Validity of the hub's tokens. Each run creates new ones.
+TOKEN_DURATION=8760h
 
 # The cluster that is being created. It is removed after a failure.
 HALF_MADE=''
@@ -79,6 +91,10 @@ ensure_build_tools() {
 
 # A real gist needs both; one alone is a mistake.
 choose_gist() {
+  if [[ $LOCK_KIND != gist ]]; then
+    DEMO=false
+    return
+  fi
   if [[ -n ${GITHUB_API_TOKEN:-} && -n ${GIST_ID:-} ]]; then
     DEMO=false
     return
@@ -139,6 +155,17 @@ ensure_gist_server() {
   done
 }
 
+# Creates the hub's namespace and service account.
+ensure_hub() {
+  step "preparing the Lease in $HUB"
+  quietly kube "$HUB" apply --filename "$ROOT/hack/examples/hub.yaml"
+}
+
+# Prints the hub's certificate authority, in base64.
+hub_authority() {
+  kube "$HUB" config view --raw --minify --output 'jsonpath={.clusters[0].cluster.certificate-authority-data}'
+}
+
 # An entry of a ConfigMap.
 entry() {
   local quote="'"
@@ -149,7 +176,9 @@ entry() {
 cluster_settings() {
   local name
   entry CLUSTER_NAME "$1"
-  if $DEMO; then
+  if [[ $LOCK_KIND == lease ]]; then
+    : # The manifest names the place.
+  elif $DEMO; then
     entry GIST_ID "$DEMO_GIST"
     entry GITHUB_API_URL "http://$GIST_SERVER:$GIST_SERVER_PORT"
     entry ALLOW_INSECURE_HTTP true
@@ -179,18 +208,33 @@ config_map() {
   cluster_settings "$1"
 }
 
-# The shell writes the token itself, so that no command line and no file contains it.
+# secret NAME TOKEN [AUTHORITY]: the shell writes the token itself, so that no command line and no file contains
+# it. The certificate authority is in base64.
 secret() {
-  local token=$DEMO_TOKEN
-  $DEMO || token=$GITHUB_API_TOKEN
-  printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: elector-github, namespace: %s}\ndata:\n  token: ' "$NAMESPACE"
-  printf '%s' "$token" | base64 | tr -d '\n'
-  printf '\n'
+  printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: %s}\ndata:\n' "$1" "$NAMESPACE"
+  printf '  token: %s\n' "$(printf '%s' "$2" | base64 | tr -d '\n')"
+  if [[ -n ${3:-} ]]; then printf '  ca.crt: %s\n' "$3"; fi
+}
+
+# The Secret with the credentials of the lock.
+lock_secret() {
+  local token authority
+  if [[ $LOCK_KIND == lease ]]; then
+    token=$(kube "$HUB" create token elector --duration "$TOKEN_DURATION") || return 1
+    authority=$(hub_authority) || return 1
+    secret elector-lock "$token" "$authority"
+  elif $DEMO; then
+    secret elector-github "$DEMO_TOKEN"
+  else
+    secret elector-github "$GITHUB_API_TOKEN"
+  fi
 }
 
 # The manifest with the wanted image.
 manifest() {
-  sed "s|^\( *image: \)g1g1/multi-cluster-leader-election:.*|\1$IMAGE|" "$MANIFESTS/elector.yaml"
+  local file=elector.yaml
+  if [[ $LOCK_KIND == lease ]]; then file=elector-hub.yaml; fi
+  sed "s|^\( *image: \)g1g1/multi-cluster-leader-election:.*|\1$IMAGE|" "$MANIFESTS/$file"
 }
 
 # deploy CLUSTER
@@ -203,11 +247,13 @@ deploy() {
   now=$({
     docker image inspect --format '{{.Id}}' "$IMAGE"
     cluster_settings "$cluster"
+    # Electors read it at start. A new hub has a new one.
+    if [[ $LOCK_KIND == lease ]]; then hub_authority; fi
   } | cksum | tr ' ' -)
   namespace | quietly kube "$cluster" apply --filename -
   config_map "$cluster" | quietly kube "$cluster" apply --filename -
   # A plain apply would keep a copy of the token in an annotation.
-  secret | quietly kube "$cluster" apply --server-side --force-conflicts --filename -
+  lock_secret | quietly kube "$cluster" apply --server-side --force-conflicts --filename -
   if $DEMO; then
     quietly kube "$cluster" apply --filename "$MANIFESTS/gist-server-egress.yaml"
   else
@@ -231,16 +277,27 @@ await_rollout() {
   return 1
 }
 
-main() {
-  local number=${#ALL_CLUSTERS[@]} cluster wanted
+parse() {
+  if [[ ${1:-} == --lock ]]; then
+    case ${2:-} in
+      gist | lease) LOCK_KIND=$2 ;;
+      *) misused "--lock: gist or lease, not: ${2:-nothing}" ;;
+    esac
+    shift 2
+  fi
   (($# <= 1)) || misused "at most one number, not: $*"
   case ${1:-} in
     -h | --help) usage && exit 0 ;;
     '') ;;
-    [1-3]) number=$1 ;;
+    [1-3]) NUMBER=$1 ;;
     -*) misused "there is no option $1" ;;
     *) misused "1 to 3 clusters, not: $1" ;;
   esac
+}
+
+main() {
+  local cluster wanted
+  parse "$@"
   need_tools
   choose_gist
 
@@ -249,13 +306,15 @@ main() {
   trap 'exit 143' TERM
   CONTEXT=$(kubectl config current-context 2>/dev/null) || CONTEXT=''
   ensure_image
-  wanted=("${ALL_CLUSTERS[@]:0:number}")
+  wanted=("${ALL_CLUSTERS[@]:0:NUMBER}")
   step 'looking for clusters'
   find_clusters
+  if [[ $LOCK_KIND == lease ]]; then ensure_cluster "$HUB"; fi
   for cluster in "${wanted[@]}"; do ensure_cluster "$cluster"; done
   for cluster in "${wanted[@]}"; do load_image "$cluster"; done
   # After the clusters, because kind creates its network with the first one.
   if $DEMO; then ensure_gist_server; fi
+  if [[ $LOCK_KIND == lease ]]; then ensure_hub; fi
   for cluster in "${wanted[@]}"; do deploy "$cluster"; done
   for cluster in "${wanted[@]}"; do await_rollout "$cluster"; done
 

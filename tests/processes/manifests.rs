@@ -9,10 +9,17 @@ use std::path::Path;
 use std::process::Command;
 
 const ELECTOR: &str = "hack/manifests/elector.yaml";
+const HUB: &str = "hack/manifests/elector-hub.yaml";
+const LEASE: &str = "hack/examples/lease.yaml";
+const HUB_CLUSTER: &str = "hack/examples/hub.yaml";
 const GIST_SERVER: &str = "hack/manifests/gist-server-egress.yaml";
 const WRAP: &str = "hack/examples/wrap.yaml";
 const SIDECAR: &str = "hack/examples/sidecar.yaml";
-const DEPLOYMENTS: [&str; 3] = [ELECTOR, WRAP, SIDECAR];
+/// Deployments with a gist.
+const GIST_DEPLOYMENTS: [&str; 3] = [ELECTOR, WRAP, SIDECAR];
+const DEPLOYMENTS: [&str; 5] = [ELECTOR, WRAP, SIDECAR, HUB, LEASE];
+/// Settings per kind of store.
+const ENVIRONMENTS: [&str; 5] = ["gist", "gist-git", "git", "lease", "hub"];
 
 fn read(path: &str) -> String {
     let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -56,7 +63,10 @@ fn entries(path: &str) -> BTreeMap<String, String> {
         .filter_map(|line| line.trim().split_once(": "))
         .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
         .collect();
-    assert!(entries.len() > 5, "{path}: the settings were not found");
+    assert!(
+        entries.contains_key("STOP_TIMEOUT"),
+        "{path}: the settings were not found"
+    );
     entries
 }
 
@@ -99,12 +109,7 @@ fn deployed_settings_exist() {
             assert!(known.contains(&name), "{path}: there is no setting {name}");
         }
         let variables = variables(path);
-        for name in [
-            "POD_NAME",
-            "POD_NAMESPACE",
-            "GITHUB_API_TOKEN_FILE",
-            "HTTP_ADDR",
-        ] {
+        for name in ["POD_NAME", "POD_NAMESPACE", "HTTP_ADDR"] {
             assert!(variables.contains(name), "{path} does not set {name}");
         }
         for name in variables.iter().filter(|name| *name != "NODE_NAME") {
@@ -113,25 +118,108 @@ fn deployed_settings_exist() {
     }
 }
 
+/// Returns the problems that the program has with these settings.
+fn problems(settings: &BTreeMap<String, String>) -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_elector"))
+        .env_clear()
+        .envs(settings)
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    let problems = printed.lines().filter(|line| line.starts_with("  "));
+    problems.map(|line| line.trim().to_owned()).collect()
+}
+
 #[test]
 fn deployed_settings_lack_only_cluster_values() {
-    for path in DEPLOYMENTS {
-        let output = Command::new(env!("CARGO_BIN_EXE_elector"))
-            .env_clear()
-            .envs(entries(path))
-            .output()
-            .unwrap();
-        let printed = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{printed}");
-        let problems: Vec<&str> = printed
-            .lines()
-            .filter(|line| line.starts_with("  "))
-            .collect();
-        let [gist, token] = problems[..] else {
-            panic!("{path}: {printed}");
+    for path in GIST_DEPLOYMENTS {
+        let problems = problems(&entries(path));
+        let [gist, token] = &problems[..] else {
+            panic!("{path}: {problems:?}");
         };
-        assert!(gist.contains("GIST_ID"), "{printed}");
-        assert!(token.contains("GITHUB_API_TOKEN"), "{printed}");
+        assert!(gist.contains("GIST_ID"), "{gist}");
+        assert!(token.contains("GITHUB_API_TOKEN"), "{token}");
+    }
+}
+
+#[test]
+fn each_store_gets_only_its_credentials() {
+    let token_files = |path: &str| -> Vec<String> {
+        let names = variables(path).into_iter();
+        names.filter(|name| name.ends_with("_FILE")).collect()
+    };
+    for path in GIST_DEPLOYMENTS {
+        assert_eq!(token_files(path), ["GITHUB_API_TOKEN_FILE"], "{path}");
+    }
+    assert_eq!(token_files(HUB), ["LOCK_CA_FILE", "LOCK_TOKEN_FILE"]);
+    assert!(token_files(LEASE).is_empty());
+    for path in [HUB, LEASE] {
+        let text = read(path);
+        for part in ["GIST_ID", "GITHUB", "elector-github"] {
+            assert!(!text.contains(part), "{path} contains {part}");
+        }
+    }
+}
+
+/// RBAC cannot limit `create` to a name.
+#[test]
+fn rights_cover_one_lease() {
+    for (path, name) in [(LEASE, "batch"), (HUB_CLUSTER, "elector")] {
+        let role = object(path, "Role");
+        let (_, rules) = role.split_once("\nrules:\n").unwrap();
+        let expected = format!(
+            "- {{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}}\n\
+             - apiGroups: [coordination.k8s.io]\n  resources: [leases]\n  \
+             resourceNames: [\"{name}\"]\n  verbs: [get, update]"
+        );
+        assert_eq!(rules.trim_end(), expected, "{path}");
+        let binding = object(path, "RoleBinding");
+        let account = format!("{{kind: ServiceAccount, name: {name}, namespace: leader-election}}");
+        assert!(binding.contains(&account), "{path}");
+        let service_account = object(path, "ServiceAccount");
+        assert_eq!(
+            value(&service_account, "automountServiceAccountToken"),
+            "false"
+        );
+    }
+    let deployment = object(LEASE, "Deployment");
+    assert!(deployment.contains("value: \"lease:batch\""));
+    assert_eq!(value(&deployment, "serviceAccountName"), "batch");
+    let hub = object(HUB, "Deployment");
+    assert!(hub.contains(":6443/leader-election/elector\""));
+}
+
+/// Returns the settings of a kind of store in `hack/examples`.
+fn environment(store: &str) -> BTreeMap<String, String> {
+    let text = read(&format!("hack/examples/{store}.env"));
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (name, value) = line.split_once('=').unwrap();
+            (name.to_owned(), value.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn example_environments_are_complete() {
+    let probe = BTreeMap::from([("LOCK".to_owned(), "nothing:x".to_owned())]);
+    let forms = problems(&probe).join(" ");
+    for store in ENVIRONMENTS {
+        let mut settings = environment(store);
+        let (scheme, _) = settings["LOCK"].split_once(':').unwrap();
+        assert!(forms.contains(&format!("{scheme}:")), "{store}: {forms}");
+        let pod = [
+            ("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
+            ("RETRY_PERIOD", "x"),
+        ];
+        settings.extend(pod.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let problems = problems(&settings);
+        let [problem] = &problems[..] else {
+            panic!("{store}: {problems:?}");
+        };
+        assert!(problem.starts_with("RETRY_PERIOD"), "{problem}");
     }
 }
 
@@ -147,7 +235,13 @@ const FROM_ELSEWHERE: &[&str] = &[
     // From a Secret.
     "GITHUB_API_TOKEN",
     "GITHUB_API_TOKEN_FILE",
+    "LOCK_TOKEN",
+    "LOCK_TOKEN_FILE",
+    "LOCK_CA_FILE",
     "WEBHOOK_URL",
+    // Values of the lock.
+    "LOCK",
+    "LOCK_USER",
     // Determined by the kind of deployment.
     "HTTP_ADDR",
     "READY_WHEN",
@@ -231,6 +325,11 @@ fn ports(ports: &[(&str, u16)]) -> BTreeSet<(String, u16)> {
 fn egress_allows_dns_and_https_only() {
     let expected = ports(&[("UDP", 53), ("TCP", 53), ("TCP", 443)]);
     for path in DEPLOYMENTS {
+        let mut expected = expected.clone();
+        if [HUB, LEASE].contains(&path) {
+            // The API server.
+            expected.insert(("TCP".into(), 6443));
+        }
         let policy = object(path, "NetworkPolicy");
         assert_eq!(egress_ports(&policy), expected, "{path}");
         assert_eq!(value(&policy, "policyTypes"), "[Ingress, Egress]");
@@ -267,7 +366,15 @@ fn scripts_create_what_manifests_need() {
     let map = "elector-cluster";
     assert!(deployment.contains(&format!("configMapRef: {{name: {map}}}")));
     let secret = value(&deployment, "secretName");
-    for name in [map, secret, value(&object(ELECTOR, "Namespace"), "name")] {
+    let hub = object(HUB, "Deployment");
+    assert!(hub.contains(&format!("configMapRef: {{name: {map}}}")));
+    let lock = value(&hub, "secretName");
+    for name in [
+        map,
+        secret,
+        lock,
+        value(&object(ELECTOR, "Namespace"), "name"),
+    ] {
         let given = up.contains(name) || read("hack/lib.sh").contains(name);
         assert!(given, "hack/up.sh makes no {name}");
     }
@@ -277,7 +384,7 @@ fn scripts_create_what_manifests_need() {
 /// ConfigMap, which names the gist.
 #[test]
 fn deployments_have_separate_config_maps() {
-    let maps = DEPLOYMENTS.map(|path| {
+    let maps = GIST_DEPLOYMENTS.map(|path| {
         let deployment = object(path, "Deployment");
         let maps = values(&deployment, "configMapRef");
         let own: Vec<&str> = maps
@@ -287,7 +394,7 @@ fn deployments_have_separate_config_maps() {
         assert_eq!(own.len(), 1, "{path}: {own:?}");
         own[0].to_owned()
     });
-    assert_eq!(BTreeSet::from(maps).len(), DEPLOYMENTS.len());
+    assert_eq!(BTreeSet::from(maps).len(), GIST_DEPLOYMENTS.len());
 }
 
 #[test]
@@ -308,7 +415,8 @@ fn every_container_is_hardened() {
             let alike = |value: &&str| expected.is_empty() || *value == expected;
             assert!(found.iter().all(alike), "{path}: {key} is {found:?}");
         }
-        assert_eq!(value(&deployment, "automountServiceAccountToken"), "false");
+        let token = (path == LEASE).to_string();
+        assert_eq!(value(&deployment, "automountServiceAccountToken"), token);
         assert_eq!(value(&deployment, "enableServiceLinks"), "false");
         let seccomp = "seccompProfile:\n          type: RuntimeDefault\n";
         assert!(deployment.contains(seccomp), "{path}");

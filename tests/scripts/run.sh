@@ -226,6 +226,61 @@ test_up_keeps_kubectl_context() {
   called 1 '^kubectl config use-context production$'
 }
 
+# With a Lease on a hub cluster.
+
+test_up_lease_creates_hub_first() {
+  run 0 up.sh --lock lease
+  called 4 '^kind create cluster '
+  called 3 '^kind load docker-image '
+  called 0 '^docker run '
+  in_order 'create cluster --name elector-hub' 'create cluster --name napoleon' \
+    'kind-elector-hub .* apply --filename .*/hack/examples/hub.yaml' 'kind-elector-hub .* create token' \
+    'kind-napoleon .* apply --server-side'
+  called 0 'kind-elector-hub .* rollout '
+  says 'napoleon leads (fencing token 6)'
+}
+
+test_up_lease_gives_hub_credentials() {
+  run 0 up.sh --lock lease
+  called 0 'token-of-elector-hub'
+  called 0 "$(printf token-of-elector-hub | base64)"
+  says_not token-of
+  local cluster
+  for cluster in napoleon cleopatra hannibal; do
+    grep -q "token: $(printf token-of-elector-hub | base64)\$" "$FAKE"/applied/*-$cluster || fail "$cluster gets no token"
+    grep -q 'ca.crt: aHVi$' "$FAKE"/applied/*-$cluster || fail "$cluster gets no certificate authority"
+    grep -q 'value: "lease://elector-hub-control-plane:6443/' "$FAKE"/applied/*-$cluster || fail "$cluster gets no place"
+    if grep -Eq 'GIST_ID: |GITHUB|elector-github' "$FAKE"/applied/*-$cluster; then fail "$cluster gets a gist"; fi
+  done
+}
+
+test_up_lease_again_restarts_nothing() {
+  run 0 up.sh --lock lease
+  rm "$FAKE/calls"
+  run 0 up.sh --lock lease
+  called 0 '^kind (create|delete) '
+  called 0 ' rollout restart '
+  printf bmV3 >"$FAKE/authority"
+  run 0 up.sh --lock lease
+  called 3 ' rollout restart '
+}
+
+test_up_lease_starts_stopped_hub() {
+  have napoleon cleopatra hannibal
+  echo false >"$FAKE/clusters/elector-hub"
+  run 0 status.sh
+  grep -Eq '^elector-hub +\(the cluster is stopped\)' "$FAKE/said" || fail 'no word of the hub'
+  run 0 up.sh --lock lease
+  in_order '^docker start elector-hub-control-plane$' 'kind-elector-hub .*readyz' 'kind-elector-hub .*apply'
+}
+
+test_up_lease_stops_without_token() {
+  echo 'kubectl --context kind-elector-hub * create token *' >"$FAKE/fails"
+  run 1 up.sh --lock lease
+  says 'failed at: deploying to napoleon'
+  called 0 'rollout status'
+}
+
 # --- Tools and options ---
 
 # A PATH with everything but one tool.
@@ -284,6 +339,9 @@ test_help_and_wrong_usage() {
   run 2 up.sh 4
   run 2 up.sh 0
   run 2 up.sh 1 2
+  run 2 up.sh --lock
+  run 2 up.sh --lock s3
+  says 'gist or lease, not: s3'
   TAKEOVER_TIMEOUT=soon run 2 kill-leader.sh
   says TAKEOVER_TIMEOUT
   [[ ! -f $FAKE/calls ]] || fail 'something was called'
@@ -352,6 +410,14 @@ test_partitioned_leader_is_reconnected() {
   says 's  the lease could not be renewed in time'
   says 's after the cut, 0.6s after the end of the term before.'
   says 'No two terms overlapped.'
+}
+
+test_partition_cuts_hub_port() {
+  have napoleon cleopatra hannibal elector-hub
+  good_takeover "$(napoleon_ends 800 warn 'the lease could not be renewed in time')"
+  run 0 kill-leader.sh --partition
+  called 1 '^docker exec napoleon-control-plane iptables .*--insert FORWARD --protocol tcp --dport 6443 .*DROP$'
+  [[ ! -f $FAKE/cut/napoleon ]] || fail 'it is still cut off'
 }
 
 test_overlapping_terms_are_reported() {
@@ -445,6 +511,14 @@ test_down_removes_only_own_clusters() {
   [[ ! -f $FAKE/gist-server ]] || fail 'the gist service is still there'
   run 0 down.sh
   says 'nothing to remove'
+}
+
+test_down_removes_hub() {
+  run 0 up.sh --lock lease
+  run 0 down.sh
+  called 4 '^kind delete cluster '
+  called 1 '^kind delete cluster --name elector-hub$'
+  [[ -z $(ls "$FAKE/clusters") ]] || fail "there is: $(ls "$FAKE/clusters")"
 }
 
 test_down_names_what_remains() {
