@@ -189,11 +189,11 @@ since_kill() { if [[ -n $1 ]]; then seconds $(($1 - KILLED_AT)); else printf -- 
 
 table() {
   local index from
-  printf '\n%7s  %-10s %9s %9s  %s\n' token leader from to end
+  printf '\n%10s  %-10s %9s %9s  %s\n' token leader from to end
   for index in "${!TOKENS[@]}"; do
     from=$(since_kill "${BEGINS[index]}")
     if ((index == 0)); then from=before; fi
-    printf '%7s  %-10s %9s %9s  %s\n' "${TOKENS[index]}" "${LEADERS[index]}" "$from" \
+    printf '%10s  %-10s %9s %9s  %s\n' "${TOKENS[index]}" "${LEADERS[index]}" "$from" \
       "$(since_kill "${ENDS[index]}")" "${ENDINGS[index]}"
   done
   printf '\n'

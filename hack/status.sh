@@ -15,7 +15,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # Electors that report that they lead.
 LEADING=()
 
-row() { printf '%-11s %-26s %-10s %-10s %6s %9s\n' "$@"; }
+row() { printf '%-11s %-26s %-10s %-10s %10s %9s\n' "$@"; }
 
 # Prints a line for each pod of a cluster.
 show() {
