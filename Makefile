@@ -160,8 +160,9 @@ test-chaos: need-cargo need-cc ## one short round of `make chaos`
 	$(TEST) --test chaos
 
 .PHONY: test-kind
-test-kind: ## test the demonstration on three kind clusters, if kind is installed
+test-kind: ## test the demonstration on kind clusters, with a gist and with a Lease, if kind is installed
 	@hack/test-kind.sh
+	@hack/test-kind.sh --lock lease
 
 # Runs of `make soak`: number of seeds, first seed, and kind (drawn, racing, scarce, suspending, calm, shared,
 # rewritten). A single seed is shown with every event.

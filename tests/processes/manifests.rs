@@ -206,10 +206,15 @@ fn environment(store: &str) -> BTreeMap<String, String> {
 fn example_environments_are_complete() {
     let probe = BTreeMap::from([("LOCK".to_owned(), "nothing:x".to_owned())]);
     let forms = problems(&probe).join(" ");
+    let known = settings();
     for store in ENVIRONMENTS {
         let mut settings = environment(store);
         let (scheme, _) = settings["LOCK"].split_once(':').unwrap();
-        assert!(forms.contains(&format!("{scheme}:")), "{store}: {forms}");
+        if !forms.contains(&format!("{scheme}:")) {
+            // A build without git locks lacks their setting too.
+            assert!(!known.contains("LOCK_USER"), "{store}: {forms}");
+            continue;
+        }
         let pod = [
             ("KUBERNETES_SERVICE_HOST", "10.96.0.1"),
             ("RETRY_PERIOD", "x"),
