@@ -234,8 +234,8 @@ test_up_lease_creates_hub_first() {
   called 3 '^kind load docker-image '
   called 0 '^docker run '
   in_order 'create cluster --name elector-hub' 'create cluster --name napoleon' \
-    'kind-elector-hub .* apply --filename .*/hack/examples/hub.yaml' 'kind-elector-hub .* create token' \
-    'kind-napoleon .* apply --server-side'
+    'kind-elector-hub .* apply --filename .*/hack/examples/hub.yaml' 'kind-elector-hub .* create token'
+  in_order 'kind-elector-hub .* apply' 'kind-napoleon .* apply --server-side'
   called 0 'kind-elector-hub .* rollout '
   says 'napoleon leads (fencing token 6)'
 }
