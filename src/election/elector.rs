@@ -297,6 +297,8 @@ impl LeaderElector {
                 (Call::Release, Err(error)) if error != LockError::Conflict => {
                     self.retry(now, call, error);
                 }
+                // A renewal that was under way when the workload stopped.
+                (_, Err(error @ LockError::RateLimited { .. })) => self.retry(now, call, error),
                 _ => self.schedule(now, Call::Read),
             },
             (Role::Acquiring(_) | Role::Leader { .. }, Ok(written)) => {

@@ -50,6 +50,26 @@ fn rate_limited_leader_leads_until_deadline() {
     assert_eq!(rig.ops.len(), 3);
 }
 
+/// The renewal was under way when the workload stopped.
+#[test]
+fn rate_limited_renewal_delays_release() {
+    let mut rig = rig();
+    rig.obedient = false;
+    rig.run_for(Duration::ZERO);
+    rig.outcomes.push_back(CallOutcome::Hangs);
+    rig.run_for(seconds(2));
+    rig.elector.handle_stop(rig.now, StopReason::Cancelled);
+    rig.elector.handle_workload_gone(rig.now);
+    let limit = LockError::RateLimited {
+        retry_after: seconds(600),
+        why: "a limit".into(),
+    };
+    rig.elector.handle_wrote(rig.now, Err(limit));
+    rig.run_for(Duration::ZERO);
+    assert_eq!(rig.ops.len(), 3);
+    assert_eq!(finish(&rig), Finish::NotReleased);
+}
+
 #[test]
 fn rate_limited_leader_skips_release() {
     for exit_on_lost_lease in [false, true] {
