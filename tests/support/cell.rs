@@ -67,8 +67,12 @@ pub struct CellServer {
     pub version: u64,
     /// Clock in seconds since the Unix epoch; `None` for answers without a date.
     pub date: Option<i64>,
+    /// Whether a place without a value has a version too, like a branch without the file.
+    pub versions_nothing: bool,
     /// Whether it carries out every write.
     pub ignores_conditions: bool,
+    /// Whether it carries out every creation.
+    pub ignores_if_none_match: bool,
 }
 
 impl CellServer {
@@ -78,13 +82,21 @@ impl CellServer {
             value: None,
             version: 0,
             date: Some(date),
+            versions_nothing: false,
             ignores_conditions: false,
+            ignores_if_none_match: false,
         }
     }
 
     /// Replaces the value without a condition.
     pub fn put(&mut self, value: &str) {
         self.value = Some(value.as_bytes().to_vec());
+        self.version += 1;
+    }
+
+    /// Removes the value without a condition.
+    pub fn delete(&mut self) {
+        self.value = None;
         self.version += 1;
     }
 
@@ -99,13 +111,14 @@ impl CellServer {
             let found = request.headers.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.as_str())
         };
+        let has_version = self.value.is_some() || self.versions_nothing;
         let status = match &request.body {
             None if self.value.is_none() => 404,
             None => 200,
             Some(value) => {
                 let permitted = match header("if-match") {
-                    Some(version) => self.value.is_some() && version == self.version.to_string(),
-                    None => self.value.is_none(),
+                    Some(version) => has_version && version == self.version.to_string(),
+                    None => !has_version || self.ignores_if_none_match,
                 };
                 if permitted || self.ignores_conditions {
                     self.value = Some(value.clone());
@@ -122,7 +135,7 @@ impl CellServer {
             let rfc3339 = time::format_description::well_known::Rfc3339;
             headers.push(("date".to_owned(), date.format(&rfc3339).unwrap()));
         }
-        if self.value.is_some() && status == 200 {
+        if (self.value.is_some() || self.versions_nothing) && status != 412 {
             headers.push(("etag".to_owned(), self.version.to_string()));
         }
         Response {
@@ -148,6 +161,8 @@ pub enum Fate {
     AnswerLost,
     /// It arrives twice; the second answer comes.
     Doubled,
+    /// The value is deleted just before it arrives.
+    Deleted,
     /// It is answered with this status, and not carried out.
     Status(u16),
 }
@@ -165,6 +180,10 @@ impl Fate {
             }
             Fate::Doubled => {
                 server.respond(request);
+                Ok(server.respond(request))
+            }
+            Fate::Deleted => {
+                server.delete();
                 Ok(server.respond(request))
             }
             Fate::Status(status) => Ok(Response {

@@ -2,7 +2,8 @@
 //!
 //! Some servers ignore conditions that they do not know, and answer as if the write were a success.
 //! A copy of what is stored, without the ids of an elector, is written with a version that no value ever
-//! has, and as a creation. If either lands, it is a foreign write that every candidate waits for.
+//! has, and as a creation. If either lands, it is a foreign write that every candidate waits for. The value
+//! may be deleted before the creation, so a creation that lands is tried once more.
 
 use std::sync::Arc;
 
@@ -13,8 +14,15 @@ use crate::lock::store::{Step, Store, Version};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Probe {
     copy: Arc<[u8]>,
-    /// Whether this is the second half, the creation.
-    creates: bool,
+    half: Half,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Half {
+    ImpossibleVersion,
+    Creation,
+    /// The first creation landed.
+    SecondCreation,
 }
 
 impl Probe {
@@ -22,17 +30,20 @@ impl Probe {
     pub(super) fn new(copy: Arc<[u8]>) -> Probe {
         Probe {
             copy,
-            creates: false,
+            half: Half::ImpossibleVersion,
         }
     }
 
     /// Begins the write that the store must refuse.
     pub(super) fn write(&self, store: &mut impl Store) -> Step {
-        let impossible = (!self.creates).then(|| store.impossible_version());
+        let impossible = match self.half {
+            Half::ImpossibleVersion => Some(store.impossible_version()),
+            Half::Creation | Half::SecondCreation => None,
+        };
         store.write(impossible.as_ref(), &self.copy)
     }
 
-    /// Judges the result of the write. Returns the second half, or `None` after it.
+    /// Judges the result of the write. Returns the next one, or `None` after the last.
     ///
     /// # Errors
     /// [`LockError::Refused`] if the write landed; other errors if the store did not decide.
@@ -41,19 +52,18 @@ impl Probe {
         result: Result<Version, LockError>,
         place: &str,
     ) -> Result<Option<Probe>, LockError> {
-        match result {
-            Ok(_) => Err(LockError::Refused(format!(
+        let next = |half| Ok(Some(Probe { half, ..self }));
+        match (result, self.half) {
+            (Ok(_), Half::Creation) => next(Half::SecondCreation),
+            (Ok(_), _) => Err(LockError::Refused(format!(
                 "{place}: the server carried out a write that it had to refuse, so two candidates \
                  could lead; use another server, or a version of this one that honours conditional \
                  writes"
             ))),
-            Err(LockError::Conflict) if self.creates => Ok(None),
-            Err(LockError::Conflict) => Ok(Some(Probe {
-                creates: true,
-                ..self
-            })),
-            Err(LockError::OutcomeUnknown(why)) => Err(LockError::Unavailable(why)),
-            Err(error) => Err(error),
+            (Err(LockError::Conflict), Half::ImpossibleVersion) => next(Half::Creation),
+            (Err(LockError::Conflict), _) => Ok(None),
+            (Err(LockError::OutcomeUnknown(why)), _) => Err(LockError::Unavailable(why)),
+            (Err(error), _) => Err(error),
         }
     }
 }

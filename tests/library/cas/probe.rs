@@ -45,6 +45,29 @@ fn server_without_conditions_is_refused() {
 }
 
 #[test]
+fn server_without_creation_condition_is_refused() {
+    let mut server = held_by(&mut Process::new("a"));
+    server.ignores_if_none_match = true;
+    let error = Process::new("b").get(&mut server).unwrap_err();
+    assert!(matches!(error, LockError::Refused(_)), "{error:?}");
+}
+
+/// The creation of the probe lands rightly.
+#[test]
+fn deletion_during_probe_is_tolerated() {
+    let mut server = held_by(&mut Process::new("a"));
+    let mut process = Process::new("b");
+    process
+        .fates
+        .extend([Fate::Answered, Fate::Answered, Fate::Deleted]);
+    process.get(&mut server).unwrap();
+    assert_eq!(process.sent.len(), 4);
+    assert_eq!(Stored::parse(&server.text()).origin(), None);
+    let observed = process.get(&mut server).unwrap();
+    assert!(observed.foreign_wait.is_some());
+}
+
+#[test]
 fn creation_is_probed_before_success() {
     let mut server = CellServer::new(NOW);
     let mut process = Process::new("a");
