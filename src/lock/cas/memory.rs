@@ -59,9 +59,18 @@ pub(super) struct Memory {
     regressed_since: Option<Instant>,
     /// Older record that counts as the present one, after a time.
     accepted: Option<Arc<[u8]>>,
-    /// Number and value of the last observation.
+    /// Number of the last observation.
     resource_version: u64,
-    last: Option<Option<Arc<[u8]>>>,
+    last: Option<Last>,
+}
+
+/// What the last observation showed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Last {
+    value: Option<Arc<[u8]>>,
+    /// Version of a foreign write, which may have been made twice with an elector's write in between.
+    /// `None` for an elector's write, whose bytes are unique.
+    version: Option<Version>,
 }
 
 impl Memory {
@@ -113,10 +122,7 @@ impl Memory {
     /// Notes an acknowledged write of this process.
     pub(super) fn acknowledge(&mut self, number: u64, latest: &Latest) {
         self.acknowledged = self.acknowledged.max(Some(number));
-        self.holding = latest
-            .stored
-            .record()
-            .is_some_and(|stored| !stored.record.holder_identity.is_empty());
+        self.holding = is_held(latest);
         self.note(latest);
         self.settle_on(latest);
     }
@@ -156,7 +162,9 @@ impl Memory {
         self.settle_on(latest);
         let mine = origin.and_then(|origin| self.number(&origin.write_id));
         let mine = mine.filter(|_| !regressed && !accepted);
-        self.holding &= mine.is_some();
+        // A read that shows an own write acknowledges it.
+        self.acknowledged = self.acknowledged.max(mine);
+        self.holding = mine.is_some() && is_held(latest);
         let age = age(snapshot).filter(|_| !foreign && !regressed && !accepted);
         let checkpoint = record.is_some_and(|stored| stored.checkpoint);
         Ok(Observed {
@@ -165,7 +173,8 @@ impl Memory {
             mine,
             age,
             dated: age.filter(|_| !checkpoint),
-            foreign_wait: foreign.then_some(self.longest_lease),
+            // The leader of a newer state may still lead by its own lease.
+            foreign_wait: (foreign || regressed).then_some(self.longest_lease),
             record_lost: regressed,
             head_known_since: None,
             highest_fencing_token: self.highest_observed.max(by_date),
@@ -207,8 +216,15 @@ impl Memory {
         if let Some(stored) = latest.stored.record() {
             self.floor = Some(stored.record.leader_transitions);
         }
-        if self.last.as_ref() != Some(&latest.value) {
-            self.last = Some(latest.value.clone());
+        let last = Last {
+            value: latest.value.clone(),
+            version: match latest.stored.origin() {
+                Some(_) => None,
+                None => latest.version.clone(),
+            },
+        };
+        if self.last.as_ref() != Some(&last) {
+            self.last = Some(last);
             self.resource_version += 1;
         }
     }
@@ -255,6 +271,12 @@ impl Memory {
             }
         }
     }
+}
+
+/// Returns whether a record names a holder.
+fn is_held(latest: &Latest) -> bool {
+    let record = latest.stored.record();
+    record.is_some_and(|stored| !stored.record.holder_identity.is_empty())
 }
 
 /// Returns the time since the write, by the store's clock.

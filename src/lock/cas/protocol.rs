@@ -8,8 +8,9 @@
 //!                                └──── write again ◀─────┴─ what was there before
 //! ```
 //!
-//! Two writes are the same write if their bytes are the same: each has a unique id, and a version may
-//! change without a write. No call here sends anything, waits or reads a clock.
+//! Two writes of electors are the same write if their bytes are the same: each has a unique id, and a
+//! version may change without a write. A foreign write has no id, so another version counts as another
+//! write. No call here sends anything, waits or reads a clock.
 
 use std::sync::Arc;
 
@@ -318,7 +319,7 @@ impl<S: Store> CasProtocol<S> {
             let version = snapshot.version.unwrap_or_else(|| "".into());
             return self.landed(now, wall, pending, version);
         }
-        if snapshot.value != pending.base {
+        if snapshot.value != pending.base || self.is_rewritten(&snapshot) {
             // What this write names as the current version will not be current again. Nothing is
             // written over the present one before it was observed.
             self.latest = None;
@@ -341,6 +342,14 @@ impl<S: Store> CasProtocol<S> {
             ..pending
         };
         self.send(pending, snapshot.version.as_ref())
+    }
+
+    /// Returns whether what this process knows, a foreign write, may have been written again after an
+    /// elector's write.
+    fn is_rewritten(&self, snapshot: &Snapshot) -> bool {
+        self.latest.as_ref().is_some_and(|latest| {
+            latest.stored.origin().is_none() && latest.version != snapshot.version
+        })
     }
 
     // ---- probe ----

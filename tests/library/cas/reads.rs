@@ -6,7 +6,7 @@ use elector::election::lock::{Content, LockError};
 use elector::lock::cas::protocol::CasConfig;
 
 use super::{NOW, Process, RENEW_DEADLINE, held_by, record};
-use crate::support::cell::CellServer;
+use crate::support::cell::{CellServer, Fate};
 
 #[test]
 fn version_change_is_no_write() {
@@ -17,6 +17,24 @@ fn version_change_is_no_write() {
     let after = process.get(&mut server).unwrap();
     assert_eq!(after.resource_version, before.resource_version);
     assert_eq!(after.mine, Some(1));
+}
+
+/// An elector may have led in between.
+#[test]
+fn repeated_foreign_write_is_news() {
+    for foreign in ["{}", r#"{"holderIdentity":"","leaderTransitions":3}"#] {
+        let mut server = held_by(&mut Process::new("a"));
+        let mut process = Process::new("b");
+        process.get(&mut server).unwrap();
+        server.put(foreign);
+        let before = process.get(&mut server).unwrap();
+        let same = process.get(&mut server).unwrap();
+        assert_eq!(same.resource_version, before.resource_version);
+        Process::new("c").claim(&mut server, "cleopatra", 9);
+        server.put(foreign);
+        let after = process.get(&mut server).unwrap();
+        assert_ne!(after.resource_version, before.resource_version);
+    }
 }
 
 #[test]
@@ -179,6 +197,21 @@ fn leader_does_not_trust_older_record() {
 }
 
 #[test]
+fn own_write_found_by_read_counts() {
+    let mut process = Process::new("a");
+    let mut server = held_by(&mut process);
+    let old = server.text();
+    process.fates.extend([Fate::AnswerLost, Fate::Lost]);
+    process
+        .update(&mut server, &record("napoleon", 7))
+        .unwrap_err();
+    assert_eq!(process.get(&mut server).unwrap().mine, Some(2));
+    server.put(&old);
+    let error = process.get(&mut server).unwrap_err();
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+}
+
+#[test]
 fn candidate_reports_lower_token_as_lost() {
     let mut server = held_by(&mut Process::new("a"));
     let old = server.text();
@@ -189,6 +222,8 @@ fn candidate_reports_lower_token_as_lost() {
     let observed = candidate.get(&mut server).unwrap();
     assert!(observed.record_lost);
     assert_eq!(observed.highest_fencing_token, Some(8));
+    // The newer record's leader may have a longer lease than the older one's.
+    assert_eq!(observed.foreign_wait, Some(Duration::from_secs(15)));
     assert!(!candidate.get(&mut server).unwrap().record_lost);
 }
 

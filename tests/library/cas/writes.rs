@@ -64,6 +64,20 @@ fn other_write_means_conflict() {
     }
 }
 
+/// An elector may have led in between.
+#[test]
+fn repeated_foreign_write_means_conflict() {
+    let mut server = CellServer::new(NOW);
+    server.put("{}");
+    let mut process = Process::new("a");
+    process.get(&mut server).unwrap();
+    Process::new("b").claim(&mut server, "cleopatra", 9);
+    server.put("{}");
+    let error = process.update(&mut server, &record("a", 10)).unwrap_err();
+    assert_eq!(error, LockError::Conflict);
+    assert_eq!(server.text(), "{}");
+}
+
 #[test]
 fn unread_outcome_stays_unknown() {
     let mut process = Process::new("a");
