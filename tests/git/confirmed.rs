@@ -67,7 +67,7 @@ fn lead(repository: &Repository, disturb: impl FnOnce()) -> u64 {
     let lock = CasBackend(options(repository)).open(&config).unwrap().lock;
     assert_eq!(lock.confirm_delay(), Some(Duration::from_millis(300)));
     let work = Work::default();
-    let mut election = LeaderElection::new(config, lock, work.clone()).unwrap();
+    let election = LeaderElection::new(config, lock, work.clone()).unwrap();
     let handle = election.handle();
     let runs = thread::spawn(move || election.run().map(drop));
     eventually("it leads", || work.0.load(Ordering::SeqCst) > 0);

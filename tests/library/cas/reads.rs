@@ -66,10 +66,10 @@ fn foreign_record_waits_longest_lease() {
     let observed = other.get(&mut server).unwrap();
     assert_eq!(observed.foreign_wait, None);
     for foreign in [
-        r#"{"holderIdentity":"x","leaseDurationSeconds":5,"leaderTransitions":9}"#.to_owned(),
+        r#"{"holderIdentity":"x","leaseDurationSeconds":5,"leaderTransitions":7}"#.to_owned(),
         server.text().replace("napoleon", "cleopatra"),
         server.text().replace("writeId", "writtenId"),
-        r#"{"holderIdentity":7,"leaderTransitions":9}"#.to_owned(),
+        r#"{"holderIdentity":7,"leaderTransitions":7}"#.to_owned(),
     ] {
         server.put(&foreign);
         let observed = other.get(&mut server).unwrap();

@@ -59,7 +59,7 @@ fn rate_limited_renewal_delays_release() {
     rig.outcomes.push_back(CallOutcome::Hangs);
     rig.run_for(seconds(2));
     rig.elector.handle_stop(rig.now, StopReason::Cancelled);
-    rig.elector.handle_workload_gone(rig.now);
+    rig.elector.handle_workload_stopped(rig.now);
     let limit = LockError::RateLimited {
         retry_after: seconds(600),
         why: "a limit".into(),

@@ -68,6 +68,13 @@ pub struct Faults {
     pub forged_dates: bool,
     /// Faults cluster at a few times instead of being spread evenly.
     pub bursts: bool,
+    /// Writes of a cell that are refused although they landed, because a proxy repeated them, or although
+    /// nothing else was written.
+    pub wrong_refusals: f64,
+    /// Rate per hour at which the version of a cell changes without a write.
+    pub version_changes: f64,
+    /// Rate per hour at which an older value of a cell is restored, once in a run.
+    pub restores: f64,
     /// Rate per hour at which the newest revisions are removed, as by `git push --force`. No
     /// promise holds then, and no drawn run has it.
     pub rewrites: f64,
@@ -112,6 +119,9 @@ impl Faults {
             same_names: false,
             forged_dates: false,
             bursts: false,
+            wrong_refusals: 0.0,
+            version_changes: 0.0,
+            restores: 0.0,
             rewrites: 0.0,
         }
     }
@@ -153,6 +163,17 @@ impl Faults {
             outages: if rng.bool() { 2.0 * rng.f64() } else { 0.0 },
             drift_ppm: if rng.bool() { 14_000 } else { 0 },
             ..Faults::none()
+        }
+    }
+
+    /// Replaces the faults that only a gist has by those that only a cell has.
+    pub fn draw_cell(&mut self, rng: &mut Rng) {
+        self.version_changes = std::mem::take(&mut self.other_files);
+        self.stale_reads = 0.0;
+        self.limits = false;
+        self.foreign_requests_an_hour = 0.0;
+        if rng.bool() {
+            self.wrong_refusals = 0.3 * rng.f64();
         }
     }
 

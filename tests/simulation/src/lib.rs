@@ -1,9 +1,13 @@
-//! Whole elections in virtual time: the real elector, the real decisions of the gist lock and the
-//! pure gist store, with every fault, checked at every step.
+//! Whole elections in virtual time: the real elector, the real decisions of the locks, a pure gist store
+//! and a cell with a conditional write, with every fault, checked at every step.
 
+#[path = "../../support/cell.rs"]
+pub mod cell;
+pub mod cell_service;
 pub mod clock;
 pub mod faults;
 pub mod ledger;
+pub mod lock;
 pub mod many;
 pub mod node;
 pub mod run;

@@ -14,6 +14,9 @@ pub type Draw = fn(u64) -> Scenario;
 pub fn draw_by_name(name: &str) -> Option<Draw> {
     match name {
         "drawn" => Some(Scenario::draw),
+        "gist" => Some(Scenario::gist),
+        "cas" => Some(Scenario::cas),
+        "restored" => Some(Scenario::restored),
         "racing" => Some(Scenario::racing),
         "scarce" => Some(Scenario::scarce),
         "suspending" => Some(Scenario::suspending),

@@ -7,15 +7,13 @@ use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
 use elector::election::elector::LeaderElector;
-use elector::election::lock::LockError;
 use elector::election::time::Instant;
-use elector::lock::gist::budget::Budget;
 use elector::lock::gist::limiter::{RequestLimiter, WriteLimits};
-use elector::lock::gist::protocol::{GistProtocol, ProtocolConfig};
 use elector::lock::gist::revision::Revision;
-use elector::lock::gist::wire::Answer;
 
 use crate::clock::{Clock, Time};
+use crate::lock::Lock;
+use crate::scenario::Scenario;
 use crate::workload::{self, Guard, Leading, Message};
 
 /// Time that a workload may run on after its machine resumes: its guard, resumed with it, needs a
@@ -25,28 +23,14 @@ const RESUME_DELAY: Duration = Duration::from_millis(50);
 /// A call to the store in flight.
 #[derive(Debug)]
 pub struct Call {
-    /// Time at which the lock times out the call, by the candidate's clock.
+    /// Time at which the lock times out the request, by the candidate's clock.
     pub deadline: Instant,
+    /// Time at which the whole call ends.
+    pub until: Instant,
     /// Number of the request; answers to earlier requests are ignored.
     pub request: u64,
     /// The request is a write, so a failure leaves its outcome open.
     pub write: bool,
-}
-
-impl Call {
-    /// Returns the answer that the client makes up if none arrives.
-    pub fn timed_out(&self) -> Answer {
-        let late = "no answer came in time".to_owned();
-        let error = match self.write {
-            true => LockError::OutcomeUnknown(late),
-            false => LockError::Unavailable(late),
-        };
-        Answer {
-            date: None,
-            rate: None,
-            reply: Err(error),
-        }
-    }
 }
 
 /// Whether the machine and the process run.
@@ -82,7 +66,7 @@ pub struct Node {
     /// Number of the process, unique in the run.
     pub process: u64,
     pub elector: LeaderElector,
-    pub protocol: GistProtocol,
+    pub lock: Lock,
     pub limits: RequestLimiter,
     pub call: Option<Call>,
     pub requests: u64,
@@ -108,13 +92,28 @@ pub struct Node {
     pub sent_writes: VecDeque<Time>,
     /// Time before which the service told it to send nothing.
     pub rate_limited_until: Instant,
+    /// Knowledge of the process about a cell.
+    pub known: Known,
+}
+
+/// What a process knows of a cell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// Version in the last answer.
+    pub shown: Option<u64>,
+    /// Newest version taken in, and the newest from before the last restore.
+    pub version: Option<u64>,
+    pub before_restore: Option<u64>,
+    pub fencing_token: Option<u64>,
+    /// Whether the last answer may have shown an empty place.
+    pub nothing: bool,
 }
 
 /// A new process.
 pub struct Process {
     pub number: u64,
     pub elector: LeaderElector,
-    pub protocol: GistProtocol,
+    pub lock: Lock,
     pub limits: RequestLimiter,
 }
 
@@ -122,25 +121,19 @@ impl Process {
     pub fn start(
         number: u64,
         config: &LeaderElectionConfig,
-        confirm_delay: Duration,
-        counted: bool,
+        scenario: &Scenario,
         now: Instant,
     ) -> Process {
         let config = LeaderElectionConfig {
             seed: config.seed ^ number,
             ..config.clone()
         };
-        let limits = RequestLimiter::new(counted.then(|| WriteLimits::github(&config)));
-        let protocol = GistProtocol::new(ProtocolConfig {
-            process: format!("p{number}"),
-            file: Some(crate::service::FILE.to_owned()),
-            renew_deadline: config.renew_deadline,
-            budget: Budget::new(&config),
-        });
+        let counted = scenario.counted.then(|| WriteLimits::github(&config));
+        let limits = RequestLimiter::new(counted);
         Process {
             number,
-            elector: LeaderElector::new(config, Some(confirm_delay), now),
-            protocol,
+            lock: Lock::new(scenario.place, number, &config),
+            elector: LeaderElector::new(config, scenario.confirmation(), now),
             limits,
         }
     }
@@ -155,7 +148,7 @@ impl Node {
             generation: 0,
             process: process.number,
             elector: process.elector,
-            protocol: process.protocol,
+            lock: process.lock,
             limits: process.limits,
             call: None,
             requests: 0,
@@ -171,6 +164,7 @@ impl Node {
             takeover_from: None,
             sent_writes: VecDeque::new(),
             rate_limited_until: Instant::BOOT,
+            known: Known::default(),
         }
     }
 
@@ -178,12 +172,13 @@ impl Node {
     pub fn restart(&mut self, process: Process) {
         self.process = process.number;
         self.elector = process.elector;
-        self.protocol = process.protocol;
+        self.lock = process.lock;
         self.limits = process.limits;
         self.power = Power::On;
         self.term = (0, Vec::new());
         self.sent_writes.clear();
         self.rate_limited_until = Instant::BOOT;
+        self.known = Known::default();
     }
 
     /// Returns a running process of a workload, if any.

@@ -1,6 +1,7 @@
-//! A simulated run: candidates, their networks, one gist service, operators and faults, driven by
+//! A simulated run: candidates, their networks, a gist service or a cell, operators and faults, driven by
 //! one event queue in virtual time. The same scenario always gives the same run.
 
+mod cell;
 mod checks;
 mod client_go;
 mod guard;
@@ -18,24 +19,27 @@ mod recovery;
 mod workloads;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
 use elector::emulator::PendingWrite;
-use elector::lock::gist::wire::{Answer, Request};
+use elector::lock::gist::wire;
 use fastrand::Rng;
 
 use self::client_go::ClientGo;
 use self::neighbours::Neighbour;
 use self::quota::Quota;
 use self::recovery::Recovery;
+use crate::cell_service::CellService;
 use crate::clock::{Clock, Time};
 use crate::faults::Faults;
 use crate::faults::workloads::WorkloadFaults;
+use crate::lock::{Reply, Request};
 use crate::node::{Node, Process};
-use crate::scenario::Scenario;
+use crate::scenario::{Place, Scenario};
 use crate::service::Service;
 use crate::surroundings;
 use crate::tally::{Kind, Tally};
@@ -115,12 +119,12 @@ enum Event {
     /// A write moves the head.
     Land {
         from: Sender,
-        request: Box<Request>,
+        request: Box<wire::Request>,
         write: Box<PendingWrite>,
     },
     Answer {
         from: Sender,
-        answer: Box<Answer>,
+        answer: Box<Reply>,
     },
     /// A message reaches an elector from its threads and children.
     Message {
@@ -182,6 +186,10 @@ enum Event {
         write: bool,
     },
     OperatorEdit,
+    /// The version of a cell changes without a write.
+    VersionChange,
+    /// An older value of a cell is restored.
+    Restore,
     Rewrite,
     /// A client-go candidate reads the record.
     ClientGo {
@@ -272,6 +280,10 @@ struct Run {
     client_go: Vec<ClientGo>,
     neighbours: Vec<Neighbour>,
     service: Service,
+    /// Store of a run without a gist.
+    cell: Option<CellService>,
+    /// Writes of which a candidate's lock has reported that they never land.
+    conflicts: HashSet<Arc<str>>,
     quota: Quota,
     outage: bool,
     /// Times at which faults cluster.
@@ -302,6 +314,18 @@ impl Run {
                 scenario.content.as_deref(),
                 scenario.content_age,
             ),
+            cell: match scenario.place {
+                Place::Gist => None,
+                Place::Cell {
+                    ahead,
+                    versions_nothing,
+                } => Some(CellService::new(
+                    scenario.content.as_deref(),
+                    ahead,
+                    versions_nothing,
+                )),
+            },
+            conflicts: HashSet::new(),
             quota: Quota::new(&scenario),
             checks,
             rng,
@@ -353,6 +377,7 @@ impl Run {
         self.add_client_go();
         self.add_neighbours();
         self.plan_faults();
+        self.plan_cell_faults();
         self.plan_guard_faults();
         self.at(self.now.after(self.scenario.fault_period), Event::FaultsEnd);
     }
@@ -363,8 +388,7 @@ impl Run {
         Process::start(
             self.processes,
             config,
-            self.scenario.confirm_delay,
-            self.scenario.counted,
+            &self.scenario,
             clock.local_now(self.now),
         )
     }
@@ -404,7 +428,10 @@ impl Run {
             return Err(self.broken(&what));
         }
         self.tally.runs = 1;
-        self.tally.writes = self.service.writes;
+        self.tally.writes = self
+            .cell
+            .as_ref()
+            .map_or(self.service.writes, |cell| cell.writes);
         self.tally.candidate_hours = self.now.seconds() / 3600.0 * self.nodes.len() as f64;
         Ok(self.tally)
     }
@@ -462,7 +489,7 @@ impl Run {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Arrive { from, request } => self.arrive(from, request),
+            Event::Arrive { from, request } => self.arrive(from, *request),
             Event::Land {
                 from,
                 request,
@@ -497,6 +524,8 @@ impl Run {
             Event::ForeignBurst(requests) => self.quota.foreign_burst(self.now, requests),
             Event::ForeignRequest { write } => self.foreign_request(write),
             Event::OperatorEdit => self.operator_edit(),
+            Event::VersionChange => self.version_change(),
+            Event::Restore => self.restore(),
             Event::Rewrite => self.rewrite(),
             Event::ClientGo { index } => self.client_go_polls(index),
             Event::Neighbour { index } => self.neighbour_wakes(index),

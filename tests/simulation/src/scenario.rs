@@ -1,5 +1,7 @@
 //! Scenarios drawn from a seed; the same seed gives the same scenario.
 
+mod cells;
+
 use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
@@ -19,12 +21,26 @@ pub struct Ends {
     pub away: (Duration, Duration),
 }
 
+/// Kind of store that a run uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Gist,
+    /// A store with a conditional write.
+    Cell {
+        /// Seconds by which the server's clock is ahead.
+        ahead: i64,
+        /// Whether a place without a value has a version too.
+        versions_nothing: bool,
+    },
+}
+
 /// Everything that determines a run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub seed: u64,
     /// Kind of scenario, as the command line takes it.
     pub kind: &'static str,
+    pub place: Place,
     /// Settings of each candidate.
     pub candidates: Vec<LeaderElectionConfig>,
     /// Number of client-go candidates, whose lock overwrites the record without comparing.
@@ -56,8 +72,20 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Draws a scenario from a seed.
+    /// Draws a scenario from a seed: in two of three runs with a gist, otherwise with a cell.
     pub fn draw(seed: u64) -> Scenario {
+        let cell = Rng::with_seed(seed ^ 0xce11).u8(..3) == 0;
+        Scenario {
+            kind: "drawn",
+            ..match cell {
+                true => Scenario::cas(seed),
+                false => Scenario::gist(seed),
+            }
+        }
+    }
+
+    /// Draws a scenario with a gist.
+    pub fn gist(seed: u64) -> Scenario {
         let mut rng = Rng::with_seed(seed);
         let tight = rng.bool();
         let confirm_delay = if tight {
@@ -91,7 +119,8 @@ impl Scenario {
         let (content, content_age) = draw_content(&mut rng);
         let mut scenario = Scenario {
             seed,
-            kind: "drawn",
+            kind: "gist",
+            place: Place::Gist,
             candidates,
             client_go: if rng.u8(..10) == 0 {
                 rng.usize(1..=2)
@@ -189,7 +218,7 @@ impl Scenario {
             phase: Duration::from_secs(rng.u64(..3600)),
             counted: true,
             faults: Faults::scarce(&mut rng),
-            ..Scenario::draw(seed)
+            ..Scenario::gist(seed)
         };
         let spare = scenario.limit_requests(&mut rng);
         if rng.bool() {
@@ -202,7 +231,7 @@ impl Scenario {
 
     /// Draws a run in which writes race constantly and the second of two replaces the first.
     pub fn racing(seed: u64) -> Scenario {
-        let mut scenario = Scenario::draw(seed);
+        let mut scenario = Scenario::gist(seed);
         let mut rng = Rng::with_seed(seed ^ 0xace);
         scenario.kind = "racing";
         scenario.draw_staggers(1);
@@ -213,7 +242,7 @@ impl Scenario {
 
     /// Draws a run in which machines are suspended often.
     pub fn suspending(seed: u64) -> Scenario {
-        let mut scenario = Scenario::draw(seed);
+        let mut scenario = Scenario::gist(seed);
         scenario.kind = "suspending";
         scenario.faults.suspends = 20.0;
         scenario
@@ -240,7 +269,7 @@ impl Scenario {
             confirm_delay: Duration::from_secs(2),
             suffices: true,
             counted: true,
-            ..Scenario::draw(seed)
+            ..Scenario::gist(seed)
         }
     }
 
@@ -284,7 +313,7 @@ impl Scenario {
             faults: Faults::none(),
             workload_faults: WorkloadFaults::none(),
             client_go: 0,
-            ..Scenario::draw(seed)
+            ..Scenario::gist(seed)
         }
     }
 
@@ -321,7 +350,7 @@ impl Scenario {
     /// Draws a run in which the gist's history is rewritten from time to time. No promise holds in
     /// it.
     pub fn rewritten(seed: u64) -> Scenario {
-        let mut scenario = Scenario::draw(seed);
+        let mut scenario = Scenario::gist(seed);
         scenario.kind = "rewritten";
         scenario.faults = Faults {
             rewrites: 30.0,
@@ -334,6 +363,11 @@ impl Scenario {
         scenario.workload_faults = WorkloadFaults::none();
         scenario.client_go = 0;
         scenario
+    }
+
+    /// Returns the confirm delay of the lock; `None` for one that needs none.
+    pub fn confirmation(&self) -> Option<Duration> {
+        (self.place == Place::Gist).then_some(self.confirm_delay)
     }
 
     /// Returns the longest lease of the candidates.

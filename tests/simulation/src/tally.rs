@@ -47,6 +47,9 @@ kinds! {
     OtherFile "writes to another file",
     OperatorEdit "edits by operators",
     ClientGo "writes of client-go",
+    WrongRefusal "412 for a write that landed, or that alone was written",
+    VersionChange "versions changed without a write",
+    Restore "older values restored",
     TermIgnored "workloads that ignore TERM",
     GuardKilled "guards killed",
     GuardStopped "guards stopped (SIGSTOP)",
@@ -156,7 +159,11 @@ impl fmt::Display for Tally {
         writeln!(f, "{:>12}  runs", self.runs)?;
         writeln!(f, "{:>12.0}  candidate-hours", self.candidate_hours)?;
         writeln!(f, "{:>12}  events", self.events)?;
-        writeln!(f, "{:>12}  revisions of the gist", self.writes)?;
+        writeln!(
+            f,
+            "{:>12}  writes of the record, or of the gist",
+            self.writes
+        )?;
         writeln!(f, "{:>12}  terms of leadership", self.terms)?;
         writeln!(
             f,

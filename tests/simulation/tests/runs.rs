@@ -25,6 +25,17 @@ fn every_fault_keeps_the_promises() {
 }
 
 #[test]
+fn conditional_writes_keep_the_promises() {
+    assert_promises_hold(Scenario::cas, 0..600);
+}
+
+/// Nothing is promised to processes that never knew what a restore took back.
+#[test]
+fn restored_values_stop_processes_that_knew() {
+    assert_promises_hold(Scenario::restored, 0..300);
+}
+
+#[test]
 fn racing_writes_keep_the_promises() {
     assert_promises_hold(Scenario::racing, 0..500);
 }
@@ -55,16 +66,16 @@ fn same_seed_gives_same_run() {
 /// The leader took a write for confirmed that had been lost and had reappeared a moment before.
 #[test]
 fn reappeared_write_is_confirmed_later() {
-    assert_promises_hold_in(&Scenario::draw(76));
-    assert_promises_hold_in(&Scenario::draw(231));
-    assert_promises_hold_in(&Scenario::draw(449));
+    assert_promises_hold_in(&Scenario::gist(76));
+    assert_promises_hold_in(&Scenario::gist(231));
+    assert_promises_hold_in(&Scenario::gist(449));
 }
 
 /// Five claims raced. The acknowledged one was lost together with its second write, although that
 /// was sent a full delay after the answer: two terms with one fencing token.
 #[test]
 fn alternating_history_confirms_nothing() {
-    assert_promises_hold_in(&Scenario::draw(1392));
+    assert_promises_hold_in(&Scenario::gist(1392));
     assert_promises_hold_in(&Scenario::racing(31));
     assert_promises_hold_in(&Scenario::racing(266));
 }
@@ -72,37 +83,50 @@ fn alternating_history_confirms_nothing() {
 /// After many retries the hourly write limit was used up, and the lease was lost.
 #[test]
 fn retrying_leader_keeps_enough_writes() {
-    assert_promises_hold_in(&Scenario::draw(552));
-    assert_promises_hold_in(&Scenario::draw(2948));
+    assert_promises_hold_in(&Scenario::gist(552));
+    assert_promises_hold_in(&Scenario::gist(2948));
 }
 
 /// No candidate led for minutes after the faults: reading a long history was delayed like a
 /// failure, and stopped entirely while few requests were left.
 #[test]
 fn long_history_is_read_without_delay() {
-    assert_promises_hold_in(&Scenario::draw(5));
-    assert_promises_hold_in(&Scenario::draw(89));
+    assert_promises_hold_in(&Scenario::gist(5));
+    assert_promises_hold_in(&Scenario::gist(89));
 }
 
 /// An elector gave up its workload in the moment in which it was killed, with no grace or after a
 /// pause. It exited, and nothing killed what its stopped guard should have killed.
 #[test]
 fn elector_waits_for_late_kill() {
-    assert_promises_hold_in(&Scenario::draw(328));
-    assert_promises_hold_in(&Scenario::draw(662));
-    assert_promises_hold_in(&Scenario::draw(969));
+    assert_promises_hold_in(&Scenario::gist(328));
+    assert_promises_hold_in(&Scenario::gist(662));
+    assert_promises_hold_in(&Scenario::gist(969));
 }
 
 /// The guard had stopped a workload in time because news of a renewal came late. That counted as
 /// the workload's own exit, so the lease was released and the elector left.
 #[test]
 fn stopped_workload_does_not_count_exited() {
-    assert_promises_hold_in(&Scenario::draw(1763));
+    assert_promises_hold_in(&Scenario::gist(1763));
 }
 
 /// An acquiring candidate read that its observed record was lost, and its next request failed. It
 /// then tried to renew forever, which its lock refused because it knew no record.
 #[test]
 fn acquiring_candidate_rereads_lost_record() {
-    assert_promises_hold_in(&Scenario::draw(5056));
+    assert_promises_hold_in(&Scenario::gist(5056));
+}
+
+/// An operator wrote `{}` a second time while a candidate led, and another one had waited since the first.
+#[test]
+fn repeated_foreign_write_is_awaited() {
+    assert_promises_hold_in(&Scenario::cas(55));
+    assert_promises_hold_in(&Scenario::cas(12));
+}
+
+/// A leader was told to wait while its last renewal was under way, and read immediately.
+#[test]
+fn rate_limited_renewal_delays_release() {
+    assert_promises_hold_in(&Scenario::cas(47));
 }

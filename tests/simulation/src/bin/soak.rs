@@ -1,7 +1,6 @@
 //! Runs many simulations on all cores, and prints statistics and violations.
 //!
-//! `soak [FROM [SEEDS [drawn|racing|scarce|suspending|calm|shared|rewritten]]]`; a single seed is shown with
-//! every event.
+//! `soak [FROM [SEEDS [KIND]]]`; a single seed is shown with every event.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -28,7 +27,8 @@ fn main() -> ExitCode {
     let kind = args.next().unwrap_or_else(|| "drawn".to_owned());
     let Some(draw) = draw_by_name(&kind) else {
         eprintln!(
-            "soak: unknown kind {kind}; use one of (drawn, racing, scarce, suspending, calm, shared, rewritten)"
+            "soak: unknown kind {kind}; use one of (drawn, gist, cas, restored, racing, \
+             scarce, suspending, calm, shared, rewritten)"
         );
         return ExitCode::from(2);
     };

@@ -8,6 +8,7 @@ use elector::election::time::Instant;
 
 use super::{Checks, Run, Sender};
 use crate::clock::Time;
+use crate::lock::Lock;
 use crate::node::{Node, Power, TermWrite};
 use crate::service::{Effective, Landed};
 use crate::workload::Process;
@@ -33,7 +34,9 @@ impl Run {
         let now = self.now;
         let runs = |node: &&Node| node.running(now).is_some();
         let mut workloads = self.nodes.iter().filter(runs);
-        if let (Some(one), Some(other)) = (workloads.next(), workloads.next()) {
+        if let (Some(one), Some(other), false) =
+            (workloads.next(), workloads.next(), self.is_disturbed())
+        {
             let fencing_token =
                 |node: &Node| node.running(now).map_or(0, |process| process.fencing_token);
             let what = format!(
@@ -231,6 +234,19 @@ impl Run {
         }
     }
 
+    /// Checks that the fencing token of a claim is above those that the process knows.
+    pub(super) fn check_claim(&mut self, node: usize, fencing_token: u64, holder: &str) {
+        let candidate = &self.nodes[node];
+        let claims = candidate.term.0 != fencing_token && !holder.is_empty();
+        let known = candidate.known.fencing_token;
+        if claims && known.is_some_and(|known| fencing_token <= known) {
+            self.break_rule(|run| {
+                let name = run.nodes[node].name();
+                format!("{name} claims with {fencing_token}, and knows {known:?}")
+            });
+        }
+    }
+
     /// Checks that a candidate's effective write replaced no lease that another candidate may still
     /// hold.
     pub(super) fn check_landing(&mut self, node: usize, from: Sender, before: Effective) {
@@ -330,7 +346,10 @@ impl Run {
         if self.checks == Checks::Promises {
             return;
         }
-        let Some((head, effect)) = self.nodes[node].protocol.effective() else {
+        let Lock::Gist(lock) = &self.nodes[node].lock else {
+            return;
+        };
+        let Some((head, effect)) = lock.effective() else {
             return;
         };
         let expected = self.service.effective_at(head);

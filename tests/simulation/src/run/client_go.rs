@@ -1,5 +1,5 @@
 //! client-go candidates in the same election: their lock reads the record, compares it, and
-//! overwrites it unconditionally. They lead immediately, which no elector can prevent. The electors
+//! overwrites it: unconditionally in a gist, by compare-and-swap in a cell. They lead immediately, which no elector can prevent. The electors
 //! must keep their promises among themselves.
 
 use std::time::Duration;
@@ -7,9 +7,11 @@ use std::time::Duration;
 use elector::emulator::Edit;
 use elector::lock::gist::stored::Stored;
 use elector::lock::gist::wire::Text;
+use elector::lock::store;
 
-use super::{Event, Requester, Run};
+use super::{Event, Requester, Run, Sender};
 use crate::clock::Time;
+use crate::lock::Request;
 use crate::service::FILE;
 use crate::tally::Kind;
 
@@ -56,14 +58,18 @@ impl Run {
         if self.outage || fails {
             return;
         }
-        let text = self.service.head_text().unwrap_or_default();
+        let text = match &self.cell {
+            Some(cell) => cell.text(),
+            None => self.service.head_text(),
+        };
+        let text = text.unwrap_or_default();
         let now = self.now;
         let client_go = &mut self.client_go[index];
         if client_go.observed != *text {
             client_go.observed = text.to_string();
             client_go.since = now;
         }
-        let stored = Stored::read(&Text::Whole(text));
+        let stored = Stored::read(&Text::Whole(text.clone()));
         let record = stored.record().map(|stored| &stored.record);
         let (holder, fencing_token) = record.map_or(("", 0), |record| {
             (record.holder_identity.as_str(), record.leader_transitions)
@@ -74,15 +80,54 @@ impl Run {
             return;
         }
         let fencing_token = fencing_token + u64::from(holder != name);
+        let kept = self.fields_kept(&text);
         let content = format!(
-            r#"{{"holderIdentity":"{name}","leaseDurationSeconds":{LEASE},"renewTime":"{}","leaderTransitions":{fencing_token}}}"#,
+            r#"{{"holderIdentity":"{name}","leaseDurationSeconds":{LEASE},"renewTime":"{}","leaderTransitions":{fencing_token}{kept}}}"#,
             now.0
         );
-        client_go.renewed = Some(now);
+        self.client_go[index].renewed = Some(now);
         self.tally.count(Kind::ClientGo);
+        if self.cell.is_some() {
+            return self.swap(index, &content);
+        }
         if let Ok(write) = self.service.begin_write(Edit::put(FILE, content.as_str())) {
             self.begin_others(Requester::ClientGo(index), write);
         }
+    }
+
+    /// Returns the fields that a Lease's annotations keep: those of the last elector.
+    fn fields_kept(&self, text: &str) -> String {
+        if self.cell.is_none() {
+            return String::new();
+        }
+        let field = |name: &str| {
+            let (_, rest) = text.split_once(&format!("\"{name}\":\""))?;
+            let (value, _) = rest.split_once('"')?;
+            Some(format!(r#","{name}":"{value}""#))
+        };
+        let fields = ["writeId", "check"].into_iter().filter_map(field);
+        fields.collect()
+    }
+
+    /// Sends a compare-and-swap on the present version.
+    fn swap(&mut self, index: usize, content: &str) {
+        let Some(cell) = &self.cell else { return };
+        let request = store::Request::write("PUT", "/", content.into());
+        let request = match cell.text() {
+            Some(_) => request.header("if-match", cell.version().to_string()),
+            None => request.header("if-none-match", "*"),
+        };
+        let from = Sender {
+            requester: Requester::ClientGo(index),
+            generation: 0,
+            request: 0,
+            process: 0,
+            sent: self.now,
+            back: None,
+        };
+        let way = self.way(0.0, Kind::SlowRequest);
+        let request = Box::new(Request::Cell(request));
+        self.after(way, Event::Arrive { from, request });
     }
 
     /// Returns whether a client-go candidate holds the lease and renews it.

@@ -16,6 +16,9 @@ const REQUESTS: u32 = 100;
 impl Run {
     /// Checks that a history scan reports nothing untrue.
     pub(super) fn check_history(&mut self) {
+        if self.cell.is_some() {
+            return;
+        }
         let mut scan = HistoryScan::new(Some(crate::service::FILE.to_owned()), REQUESTS);
         while let Some(request) = scan.poll_request() {
             let answer = self

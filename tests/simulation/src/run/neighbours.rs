@@ -6,20 +6,23 @@ use elector::election::config::LeaderElectionConfig;
 use elector::election::elector::LeaderElector;
 use elector::election::time::Instant;
 use elector::lock::gist::budget::Budget;
-use elector::lock::gist::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
-use elector::lock::gist::wire::{Answer, Request};
+use elector::lock::gist::protocol::{GistProtocol, ProtocolConfig};
 
 use super::{Event, Requester, Run, Sender};
 use crate::clock::{Clock, Time, TimeSource};
+use crate::lock::{Lock, Reply, Step};
 use crate::node::Call;
 use crate::tally::Kind;
+
+/// Time of day, which the lock of a gist does not ask for.
+const NO_TIME_OF_DAY: i64 = 0;
 
 /// The only candidate of its lock.
 pub(super) struct Neighbour {
     pub(super) file: String,
     clock: Clock,
     elector: LeaderElector,
-    protocol: GistProtocol,
+    lock: Lock,
     call: Option<Call>,
     requests: u64,
     wake: Option<Time>,
@@ -53,7 +56,7 @@ impl Run {
                 file,
                 elector: LeaderElector::new(config, delay, clock.local_now(start)),
                 clock,
-                protocol,
+                lock: Lock::Gist(Box::new(protocol)),
                 call: None,
                 requests: 0,
                 wake: None,
@@ -83,10 +86,8 @@ impl Run {
         if let Some(call) = &neighbour.call
             && local_now >= call.deadline
         {
-            let deadline = call.deadline;
-            let step = neighbour
-                .protocol
-                .handle_answer(local_now, call.timed_out());
+            let (deadline, write) = (call.deadline, call.write);
+            let step = neighbour.lock.time_out(local_now, NO_TIME_OF_DAY, write);
             self.drive_neighbour(index, step, deadline);
         }
         self.act_neighbour(index, local_now);
@@ -108,15 +109,15 @@ impl Run {
             };
             match action {
                 Action::Get { timeout } => {
-                    let step = neighbour.protocol.start_get();
+                    let step = neighbour.lock.start_get();
                     self.drive_neighbour(index, step, local_now + timeout);
                 }
                 Action::Create { record, timeout } => {
-                    let step = neighbour.protocol.start_create(&record);
+                    let step = neighbour.lock.start_create(&record);
                     self.drive_neighbour(index, step, local_now + timeout);
                 }
                 Action::Update { record, timeout } => {
-                    let step = neighbour.protocol.start_update(&record);
+                    let step = neighbour.lock.start_update(&record);
                     self.drive_neighbour(index, step, local_now + timeout);
                 }
                 Action::StartLeading { fencing_token, .. } => {
@@ -147,16 +148,15 @@ impl Run {
         let neighbour = &mut self.neighbours[index];
         let local_now = neighbour.clock.local_now(now);
         match step {
-            Step::Done(outcome) => {
+            Step::Got(result) => {
                 neighbour.call = None;
-                match outcome {
-                    Outcome::Got(result) => neighbour.elector.handle_got(local_now, result),
-                    Outcome::Wrote(result) => {
-                        let words = format!("neighbour {index} wrote: {result:?}");
-                        neighbour.elector.handle_wrote(local_now, result);
-                        self.note(|_| words);
-                    }
-                }
+                neighbour.elector.handle_got(local_now, result);
+            }
+            Step::Wrote(result) => {
+                neighbour.call = None;
+                let words = format!("neighbour {index} wrote: {result:?}");
+                neighbour.elector.handle_wrote(local_now, result);
+                self.note(|_| words);
             }
             Step::Ask(request) => {
                 neighbour.requests += 1;
@@ -170,8 +170,9 @@ impl Run {
                 };
                 neighbour.call = Some(Call {
                     deadline,
+                    until: deadline,
                     request: from.request,
-                    write: matches!(request, Request::Write { .. }),
+                    write: request.writes(),
                 });
                 let way = self.way(0.0, Kind::SlowRequest);
                 let request = Box::new(request);
@@ -180,14 +181,14 @@ impl Run {
         }
     }
 
-    pub(super) fn deliver_to_neighbour(&mut self, index: usize, request: u64, answer: Answer) {
+    pub(super) fn deliver_to_neighbour(&mut self, index: usize, request: u64, answer: Reply) {
         let now = self.now;
         let neighbour = &mut self.neighbours[index];
         let Some(call) = neighbour.call.take_if(|call| call.request == request) else {
             return;
         };
         let local_now = neighbour.clock.local_now(now);
-        let step = neighbour.protocol.handle_answer(local_now, answer);
+        let step = neighbour.lock.handle(local_now, NO_TIME_OF_DAY, answer);
         self.drive_neighbour(index, step, call.deadline);
         self.step_neighbour(index);
     }

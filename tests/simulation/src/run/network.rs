@@ -4,17 +4,25 @@ use std::time::Duration;
 
 use elector::election::lock::LockError;
 use elector::emulator::{Edit, PendingWrite, Race};
-use elector::lock::gist::wire::{Answer, RateLimit, Reply, Request};
+use elector::lock::gist::wire::{self, RateLimit};
 
 use super::quota::Refused;
 use super::{Event, Requester, Run, Sender};
 use crate::clock::Time;
-use crate::service::{self, FILE, Landed, OTHER_FILE, Sent};
+use crate::lock::{Reply, Request, failed};
+use crate::service::{self, FILE, Landed, OTHER_FILE, Sent, seconds_of};
 use crate::tally::Kind;
 
 impl Run {
-    pub(super) fn arrive(&mut self, from: Sender, request: Box<Request>) {
-        let write = matches!(*request, Request::Write { .. });
+    pub(super) fn arrive(&mut self, from: Sender, request: Request) {
+        match request {
+            Request::Gist(request) => self.arrive_at_gist(from, request.into()),
+            Request::Cell(request) => self.arrive_at_cell(from, &request),
+        }
+    }
+
+    fn arrive_at_gist(&mut self, from: Sender, request: Box<wire::Request>) {
+        let write = matches!(*request, wire::Request::Write { .. });
         if self.faults.limits
             && let Err(refused) = self.quota.take(self.now, write)
         {
@@ -36,7 +44,7 @@ impl Run {
             let failed = LockError::OutcomeUnknown("502".into());
             return self.fail(from, Duration::from_millis(50), failed);
         }
-        let Request::Write { content, .. } = &*request else {
+        let wire::Request::Write { content, .. } = &*request else {
             return;
         };
         let file = self.file_of(from.requester);
@@ -52,7 +60,7 @@ impl Run {
         }
     }
 
-    fn arrive_read(&mut self, from: Sender, request: &Request, error: bool) {
+    fn arrive_read(&mut self, from: Sender, request: &wire::Request, error: bool) {
         if error {
             self.note_read(from);
             let failed = LockError::Unavailable("502".into());
@@ -68,7 +76,7 @@ impl Run {
         let mut answer =
             self.service
                 .read(request, then, self.now, cap, &self.file_of(from.requester));
-        if matches!(answer.reply, Ok(Reply::NotModified)) {
+        if matches!(answer.reply, Ok(wire::Reply::NotModified)) {
             self.quota.return_one();
             self.measure(from, |one| one.free = 1);
         } else {
@@ -76,11 +84,11 @@ impl Run {
             self.measure(from, |one| one.reads = 1);
         }
         answer.rate = self.rate();
-        self.answer(from, answer);
+        self.answer(from, Reply::Gist(answer));
     }
 
     /// Reads the head as GitHub does, and moves it a little later.
-    fn begin(&mut self, from: Sender, request: Box<Request>, write: PendingWrite) {
+    fn begin(&mut self, from: Sender, request: Box<wire::Request>, write: PendingWrite) {
         let longest = self.faults.race_window.as_secs_f64();
         let window = self.seconds(0.0, longest);
         let write = Box::new(write);
@@ -94,7 +102,7 @@ impl Run {
         );
     }
 
-    pub(super) fn land(&mut self, from: Sender, request: &Request, write: &PendingWrite) {
+    pub(super) fn land(&mut self, from: Sender, request: &wire::Request, write: &PendingWrite) {
         let sent = matches!(from.requester, Requester::Candidate(_)).then_some(Sent {
             process: from.process,
             at: from.sent,
@@ -105,7 +113,7 @@ impl Run {
         if landed.as_ref().is_ok_and(|landed| landed.lost_write) {
             self.check_confirmed();
         }
-        let Request::Write { until, .. } = request else {
+        let wire::Request::Write { until, .. } = request else {
             return;
         };
         let Ok(landed) = landed else {
@@ -139,10 +147,10 @@ impl Run {
             .service
             .written(*until, self.now, cap, &self.file_of(from.requester));
         answer.rate = self.rate();
-        self.answer(from, answer);
+        self.answer(from, Reply::Gist(answer));
     }
 
-    fn answer(&mut self, from: Sender, answer: Answer) {
+    pub(super) fn answer(&mut self, from: Sender, answer: Reply) {
         if self.fault(self.faults.lost_answers, Kind::LostAnswer) {
             return;
         }
@@ -190,7 +198,7 @@ impl Run {
         self.check_requests_left(from, leads, refused);
         let mut answer = service::answer(self.now, Err(throttled(refused.wait)));
         answer.rate = self.rate();
-        let answer = Box::new(answer);
+        let answer = Box::new(Reply::Gist(answer));
         let soon = from.back.unwrap_or(Duration::from_millis(50));
         self.after(soon, Event::Answer { from, answer });
     }
@@ -215,7 +223,7 @@ impl Run {
 
     /// Answers that a request failed.
     pub(super) fn fail(&mut self, from: Sender, delay: Duration, error: LockError) {
-        let answer = Box::new(service::answer(self.now, Err(error)));
+        let answer = Box::new(failed(Some(seconds_of(self.now)), error));
         self.after(delay, Event::Answer { from, answer });
     }
 
@@ -241,7 +249,7 @@ impl Run {
             sent: self.now,
             back: None,
         };
-        let request = Request::Commits {
+        let request = wire::Request::Commits {
             page: 1,
             per_page: 1,
         };

@@ -10,13 +10,11 @@ use crate::tally::Kind;
 
 impl Run {
     pub(super) fn operator_edit(&mut self) {
+        if self.cell.is_some() {
+            return self.edit_cell();
+        }
         self.tally.count(Kind::OperatorEdit);
         let head = self.service.head_text().unwrap_or_default();
-        let plain = |holder: &str, lease: u64, fencing_token: u64| {
-            format!(
-                r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":{lease},"leaderTransitions":{fencing_token}}}"#
-            )
-        };
         let fencing_token = self.highest_fencing_token.unwrap_or(0);
         let what = self.rng.u8(..12);
         let back = self.rng.usize(1..400);
@@ -57,8 +55,15 @@ impl Run {
     }
 }
 
+/// Returns a record as an operator writes it.
+pub(super) fn plain(holder: &str, lease: u64, fencing_token: u64) -> String {
+    format!(
+        r#"{{"holderIdentity":"{holder}","leaseDurationSeconds":{lease},"leaderTransitions":{fencing_token}}}"#
+    )
+}
+
 /// Returns the text without the fields of the protocol.
-fn without_origin(text: &str) -> String {
+pub(super) fn without_origin(text: &str) -> String {
     text.replace("writeId", "wasWriteId")
         .replace("supersedes", "superseded")
 }

@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use elector::election::action::{Action, Finish};
-use elector::election::lock::LockError;
+use elector::election::lock::{Content, LockError};
+use elector::election::record::LeaderElectionRecord;
 use elector::election::time::Instant;
-use elector::lock::gist::protocol::{Outcome, Step};
+use elector::lock::cas;
 use elector::lock::gist::stored::Stored;
-use elector::lock::gist::wire::{Answer, Request, Text};
+use elector::lock::gist::wire::{self, Text};
+use elector::lock::store::{self, Failure};
 
 use super::{Event, NodeFault, Requester, Run, Sender};
 use crate::clock::Time;
+use crate::lock::{Reply, Request, Step, failed};
 use crate::node::{Call, Power, TermWrite};
+use crate::service::seconds_of;
 use crate::surroundings::{Rule, is_kept};
 use crate::tally::Kind;
 use crate::workload::Leading;
@@ -43,6 +47,12 @@ impl Run {
         self.nodes[node].clock.local_now(self.now)
     }
 
+    /// Returns the time of day of the candidate's machine, in seconds since 1970.
+    fn time_of_day(&self, node: usize) -> i64 {
+        let forward = self.nodes[node].clock.set_forward / 1_000_000_000;
+        seconds_of(self.now) + forward
+    }
+
     fn schedule_wake(&mut self, node: usize) {
         let candidate = &self.nodes[node];
         let call = candidate.call.as_ref().map(|call| call.deadline);
@@ -64,15 +74,15 @@ impl Run {
             };
             match action {
                 Action::Get { timeout } => {
-                    let step = self.nodes[node].protocol.start_get();
+                    let step = self.nodes[node].lock.start_get();
                     self.drive(node, step, local_now + timeout);
                 }
                 Action::Create { record, timeout } => {
-                    let step = self.nodes[node].protocol.start_create(&record);
+                    let step = self.nodes[node].lock.start_create(&record);
                     self.drive(node, step, local_now + timeout);
                 }
                 Action::Update { record, timeout } => {
-                    let step = self.nodes[node].protocol.start_update(&record);
+                    let step = self.nodes[node].lock.start_update(&record);
                     self.drive(node, step, local_now + timeout);
                 }
                 Action::StartLeading {
@@ -98,19 +108,51 @@ impl Run {
     fn drive(&mut self, node: usize, step: Step, deadline: Instant) {
         let local_now = self.local_now(node);
         match step {
-            Step::Done(outcome) => {
-                self.nodes[node].call = None;
-                self.check_agreement(node);
-                self.delay_polls(node);
-                match outcome {
-                    Outcome::Got(result) => self.nodes[node].elector.handle_got(local_now, result),
-                    Outcome::Wrote(result) => {
-                        self.note(|run| format!("{} wrote: {result:?}", run.nodes[node].name()));
-                        self.nodes[node].elector.handle_wrote(local_now, result);
-                    }
+            Step::Got(result) => {
+                self.end_call(node);
+                self.note_result(node, result.as_ref().err());
+                if let Ok(observed) = &result {
+                    self.note_known(node);
+                    let known = &mut self.nodes[node].known;
+                    let token = observed.content.record();
+                    let token = token.map(|record| record.leader_transitions);
+                    known.fencing_token = known.fencing_token.max(token);
+                    known.nothing = observed.content == Content::Deleted;
                 }
+                self.nodes[node].elector.handle_got(local_now, result);
+            }
+            Step::Wrote(result) => {
+                self.end_call(node);
+                self.note_result(node, result.as_ref().err());
+                self.note(|run| format!("{} wrote: {result:?}", run.nodes[node].name()));
+                let conflict = result == Err(LockError::Conflict);
+                if result.is_ok() {
+                    self.note_known(node);
+                }
+                self.check_reported(node, result.is_ok(), conflict);
+                self.nodes[node].elector.handle_wrote(local_now, result);
+            }
+            Step::Ask(_) if local_now >= deadline && self.cell.is_some() => {
+                let step = self.nodes[node].lock.give_up(step);
+                self.drive(node, step, deadline);
             }
             Step::Ask(request) => self.send(node, request, deadline),
+        }
+    }
+
+    fn end_call(&mut self, node: usize) {
+        self.nodes[node].call = None;
+        self.check_agreement(node);
+        self.delay_polls(node);
+    }
+
+    /// Notes how long the elector was told to wait.
+    fn note_result(&mut self, node: usize, error: Option<&LockError>) {
+        let local_now = self.local_now(node);
+        if let (Some(LockError::RateLimited { retry_after, .. }), true) =
+            (error, self.cell.is_some())
+        {
+            self.nodes[node].rate_limited_until = local_now + *retry_after;
         }
     }
 
@@ -118,7 +160,7 @@ impl Run {
     fn delay_polls(&mut self, node: usize) {
         let local_now = self.local_now(node);
         let candidate = &mut self.nodes[node];
-        let mut interval = candidate.protocol.min_poll_interval(local_now);
+        let mut interval = candidate.lock.min_poll_interval(local_now);
         if !is_kept(Rule::PollsDelayed) {
             interval = Duration::ZERO;
         }
@@ -130,7 +172,7 @@ impl Run {
     /// Sends a request as the client does.
     fn send(&mut self, node: usize, request: Request, deadline: Instant) {
         let local_now = self.local_now(node);
-        let write = matches!(request, Request::Write { .. });
+        let write = request.writes();
         let candidate = &mut self.nodes[node];
         candidate.requests += 1;
         let from = Sender {
@@ -141,24 +183,28 @@ impl Run {
             sent: self.now,
             back: None,
         };
+        let left = deadline.since(local_now);
         candidate.call = Some(Call {
-            deadline,
+            deadline: local_now + candidate.lock.share(write, left),
+            until: deadline,
             request: from.request,
             write,
         });
         if let Err(held_back) = candidate.limits.admit(local_now, write) {
             return self.fail(from, Duration::ZERO, held_back);
         }
-        if let Request::Write { content, .. } = &request {
-            self.note_write(node, content);
+        match &request {
+            Request::Gist(wire::Request::Write { content, .. }) => self.note_write(node, content),
+            Request::Cell(request) => self.note_cell_write(node, request),
+            Request::Gist(_) => {}
         }
         self.check_request_rate(node, write);
         if self.nodes[node].cut_off || self.outage || self.fault(self.faults.refused, Kind::Refused)
         {
             let quickly = self.seconds(0.001, 2.0);
             if self.rng.bool() {
-                let error = LockError::Unavailable("cannot connect".into());
-                self.fail(from, quickly, error);
+                let answer = Box::new(self.not_sent());
+                self.after(quickly, Event::Answer { from, answer });
             }
             return;
         }
@@ -166,6 +212,14 @@ impl Run {
             return;
         }
         self.transmit(from, Box::new(request), write);
+    }
+
+    fn not_sent(&self) -> Reply {
+        let why = "cannot connect".to_owned();
+        match self.cell {
+            Some(_) => Reply::Cell(Err(Failure::NotSent(why))),
+            None => failed(Some(seconds_of(self.now)), LockError::Unavailable(why)),
+        }
     }
 
     fn transmit(&mut self, from: Sender, request: Box<Request>, write: bool) {
@@ -198,15 +252,40 @@ impl Run {
         let (Some(origin), Some(record)) = (stored.origin(), stored.record()) else {
             return self.break_rule(|_| format!("not a record of the protocol: {content}"));
         };
-        let record = &record.record;
+        let record = Arc::clone(&record.record);
+        let id = Arc::clone(&origin.write_id);
+        self.note_own_write(node, id, &record);
+    }
+
+    /// Records a write to a cell, unless it is a probe.
+    fn note_cell_write(&mut self, node: usize, request: &store::Request) {
+        let text = request.body.as_deref().map(String::from_utf8_lossy);
+        let stored = cas::origin::Stored::parse(&text.unwrap_or_default());
+        if let (Some(origin), Some(record)) = (stored.origin(), stored.record()) {
+            let record = Arc::clone(&record.record);
+            self.note_own_write(node, Arc::clone(&origin.write_id), &record);
+        }
+    }
+
+    fn note_own_write(&mut self, node: usize, id: Arc<str>, record: &LeaderElectionRecord) {
         self.check_sending(node, &record.holder_identity);
+        if self.nodes[node]
+            .term
+            .1
+            .last()
+            .is_some_and(|last| last.id == id)
+        {
+            // The same write again.
+            return;
+        }
         let write = TermWrite {
-            id: Arc::clone(&origin.write_id),
+            id,
             sent: self.nodes[node].clock.boot_time(self.now),
             landed: Vec::new(),
             confirmed: false,
         };
         self.measure_write(node, record.leader_transitions, &record.holder_identity);
+        self.check_claim(node, record.leader_transitions, &record.holder_identity);
         let term = &mut self.nodes[node].term;
         if term.0 != record.leader_transitions {
             *term = (record.leader_transitions, Vec::new());
@@ -245,7 +324,7 @@ impl Run {
         }
     }
 
-    pub(super) fn deliver(&mut self, from: Sender, answer: Answer) {
+    pub(super) fn deliver(&mut self, from: Sender, answer: Reply) {
         self.measure_answer(from);
         if let Requester::Neighbour(index) = from.requester {
             return self.deliver_to_neighbour(index, from.request, answer);
@@ -274,16 +353,18 @@ impl Run {
         if call.request != from.request {
             return;
         }
-        let deadline = call.deadline;
+        let deadline = call.until;
         self.note_answer(node, &answer);
-        let local_now = self.local_now(node);
-        let step = self.nodes[node].protocol.handle_answer(local_now, answer);
+        let (local_now, wall) = (self.local_now(node), self.time_of_day(node));
+        let step = self.nodes[node].lock.handle(local_now, wall, answer);
         self.drive(node, step, deadline);
         self.step(node);
     }
 
     /// Notes the limits that an answer states, as the client does.
-    fn note_answer(&mut self, node: usize, answer: &Answer) {
+    fn note_answer(&mut self, node: usize, answer: &Reply) {
+        self.note_shown(node, answer);
+        let Reply::Gist(answer) = answer else { return };
         let local_now = self.local_now(node);
         let candidate = &mut self.nodes[node];
         candidate.limits.note_result(local_now, &answer.reply);
@@ -299,8 +380,9 @@ impl Run {
         if local_now < call.deadline {
             return;
         }
-        let (deadline, answer) = (call.deadline, call.timed_out());
-        let step = self.nodes[node].protocol.handle_answer(local_now, answer);
+        let (deadline, write) = (call.until, call.write);
+        let wall = self.time_of_day(node);
+        let step = self.nodes[node].lock.time_out(local_now, wall, write);
         self.drive(node, step, deadline);
     }
 

@@ -47,7 +47,7 @@ impl Run {
         let lease = self.scenario.longest_lease().max(self.longest_foreign);
         let rate_limited = self.nodes.iter().map(|node| {
             let local_now = node.clock.local_now(self.now);
-            let pause = node.protocol.min_poll_interval(local_now);
+            let pause = node.lock.min_poll_interval(local_now);
             node.rate_limited_until.since(local_now).max(pause)
         });
         let reads = self.service.effective_depth() as u32;
@@ -115,6 +115,12 @@ impl Run {
 
     /// Fixes a corrupt record as an operator must, because a starting candidate refuses it.
     fn fix_corrupt_record(&mut self) {
+        if let Some(cell) = &mut self.cell {
+            if cell.text().as_deref() == Some("corrupt") {
+                cell.edit_by_hand(Some("{}"), self.now);
+            }
+            return;
+        }
         if self.service.effective_text().as_deref() == Some("corrupt") {
             self.service.edit_by_hand(Some("{}"), self.now, false);
         }

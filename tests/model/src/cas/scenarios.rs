@@ -1,0 +1,102 @@
+//! Scenarios, each with some kinds of faults, small enough to be explored completely.
+
+use super::{Bounds, Calls};
+use crate::Scenario;
+
+fn warm(reads: u8, writes: u8) -> Calls {
+    Calls {
+        reads,
+        writes,
+        warm: true,
+    }
+}
+
+fn cold(reads: u8, writes: u8) -> Calls {
+    Calls {
+        reads,
+        writes,
+        warm: false,
+    }
+}
+
+/// Returns bounds without faults but lost and late requests and answers, which every scenario has.
+fn undisturbed(processes: Vec<Calls>) -> Bounds {
+    Bounds {
+        processes,
+        doubles: 0,
+        refusals: 0,
+        version_changes: 0,
+        overwrites: 0,
+        deletions: 0,
+    }
+}
+
+/// Two writers, one with two attempts, with a doubled write and a changed version.
+pub fn doubled() -> Scenario<Bounds> {
+    Scenario {
+        name: "doubled conditional writes",
+        bounds: Bounds {
+            doubles: 1,
+            version_changes: 1,
+            ..undisturbed(vec![warm(0, 2), warm(0, 1)])
+        },
+        states: 1,
+    }
+}
+
+/// Writes are refused wrongly while operators write.
+pub fn refused() -> Scenario<Bounds> {
+    Scenario {
+        name: "wrongly refused conditional writes",
+        bounds: Bounds {
+            refusals: 1,
+            overwrites: 1,
+            ..undisturbed(vec![warm(1, 1), warm(0, 1)])
+        },
+        states: 1,
+    }
+}
+
+/// A process that probes the store first.
+pub fn probed() -> Scenario<Bounds> {
+    Scenario {
+        name: "probed conditional writes",
+        bounds: undisturbed(vec![cold(2, 1), warm(0, 1)]),
+        states: 42_000,
+    }
+}
+
+pub fn small() -> Vec<Scenario<Bounds>> {
+    vec![doubled(), refused(), probed()]
+}
+
+/// More faults, and a third process.
+pub fn large() -> Vec<Scenario<Bounds>> {
+    vec![
+        Scenario {
+            name: "deleted conditional writes",
+            bounds: Bounds {
+                deletions: 1,
+                ..refused().bounds
+            },
+            states: 1_090_000,
+        },
+        Scenario {
+            name: "three conditional writers",
+            bounds: Bounds {
+                doubles: 1,
+                version_changes: 1,
+                ..undisturbed(vec![warm(0, 1), warm(0, 1), warm(0, 1)])
+            },
+            states: 1,
+        },
+        Scenario {
+            name: "reading conditional writers",
+            bounds: Bounds {
+                processes: vec![warm(1, 2), warm(0, 1)],
+                ..doubled().bounds
+            },
+            states: 1,
+        },
+    ]
+}

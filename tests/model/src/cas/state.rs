@@ -1,0 +1,507 @@
+//! A state of the model of a store with a conditional write, and the possible actions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use elector::election::lock::{Content, LockError, Observed, Written};
+use elector::election::record::LeaderElectionRecord;
+use elector::election::time::Instant;
+use elector::lock::cas::origin::{Stored, to_foreign_text, to_text};
+use elector::lock::cas::protocol::{CasConfig, CasProtocol, CasStep, Outcome};
+use elector::lock::store::{Answer, Failure, Request, Response};
+
+use super::Bounds;
+use crate::cell::{CellServer, CellStore};
+use crate::gist::{NAMES, WriteId};
+
+/// Time of day of all clocks, in seconds since the Unix epoch.
+const NOW: i64 = 1_795_341_600;
+
+/// A possible action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A process begins a read.
+    Read { process: usize },
+    /// A process begins a write.
+    Write { process: usize },
+    /// The read of a process reaches the store.
+    Serve { process: usize },
+    /// A write reaches the store.
+    Land { flight: usize },
+    /// The write of a process is refused, and may still reach the store.
+    Refuse { process: usize },
+    /// A process gets its answer.
+    Deliver { process: usize },
+    /// A process gets no answer to its request.
+    Lose { process: usize },
+    /// A process ends its call, because its time is over.
+    GiveUp { process: usize },
+    /// The version changes without a write.
+    VersionChange,
+    /// An operator writes a foreign record.
+    Overwrite,
+    /// An operator deletes the record.
+    Delete,
+}
+
+/// Result of a write that its process got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reported {
+    /// No result yet.
+    Waiting,
+    Success,
+    Conflict,
+    Unknown,
+    /// It certainly did not land.
+    Failed,
+}
+
+/// A write as its process knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Own {
+    pub reported: Reported,
+    /// Number of requests with it.
+    pub sent: u8,
+    /// Whether the answer to one of them was lost.
+    pub lost_answer: bool,
+    /// Whether one of them reached the store twice.
+    pub doubled: bool,
+}
+
+/// Activity of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Doing {
+    Nothing,
+    /// It waits for the answer to this request.
+    Waiting(Request),
+    /// The answer is on its way.
+    Answered(Request, Response),
+}
+
+/// A process, and the calls that it may still make.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Process {
+    pub protocol: CasProtocol<CellStore>,
+    pub doing: Doing,
+    pub reads: u8,
+    pub writes: u8,
+    /// Its writes, oldest first.
+    pub own: Vec<Own>,
+    /// Number of states of the store when its call began.
+    pub began: usize,
+    /// Whether it has read the record.
+    pub knows: bool,
+}
+
+/// A request that writes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Flight {
+    pub id: WriteId,
+    pub request: Request,
+    /// Number of times that it reached the store.
+    pub arrivals: u8,
+}
+
+/// A violation.
+pub type Flaw = &'static str;
+
+/// A state of the model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    pub server: CellServer,
+    /// What was stored, oldest first: a write of a process, or anything else.
+    pub stored: Vec<Option<WriteId>>,
+    pub processes: Vec<Arc<Process>>,
+    pub flights: Vec<Arc<Flight>>,
+    pub doubles: u8,
+    pub refusals: u8,
+    pub version_changes: u8,
+    pub overwrites: u8,
+    pub deletions: u8,
+    /// Whether a write was refused after its process had gone on.
+    pub late_refused: bool,
+    pub flaw: Option<Flaw>,
+}
+
+impl State {
+    pub fn new(bounds: &Bounds) -> State {
+        let mut server = CellServer::new(NOW);
+        server.versions_nothing = true;
+        server.put(&to_text(&record("", 5), None, "old-1", false));
+        let mut state = State {
+            server,
+            stored: vec![None],
+            processes: Vec::new(),
+            flights: Vec::new(),
+            doubles: bounds.doubles,
+            refusals: bounds.refusals,
+            version_changes: bounds.version_changes,
+            overwrites: bounds.overwrites,
+            deletions: bounds.deletions,
+            late_refused: false,
+            flaw: None,
+        };
+        for (calls, name) in bounds.processes.iter().zip(NAMES) {
+            let config = CasConfig {
+                process: name.to_owned(),
+                renew_deadline: Duration::from_secs(6),
+                highest_token: u64::from(u32::MAX),
+                confirms: false,
+            };
+            let mut protocol = CasProtocol::new(CellStore::default(), config);
+            if calls.warm {
+                read_fully(&mut protocol, &mut state.server);
+            }
+            state.processes.push(Arc::new(Process {
+                protocol,
+                doing: Doing::Nothing,
+                reads: calls.reads,
+                writes: calls.writes,
+                own: Vec::new(),
+                began: 0,
+                knows: calls.warm,
+            }));
+        }
+        state
+    }
+
+    pub(super) fn writes(&self) -> impl Iterator<Item = (WriteId, Own)> {
+        let processes = self.processes.iter().enumerate();
+        processes.flat_map(|(process, one)| {
+            let numbered = (1..).zip(&one.own);
+            numbered.map(move |(number, own)| (WriteId { process, number }, *own))
+        })
+    }
+
+    pub(super) fn reported(&self, id: WriteId) -> Reported {
+        self.processes[id.process].own[id.number - 1].reported
+    }
+
+    /// Returns how often a write has landed.
+    pub(super) fn landed(&self, id: WriteId) -> usize {
+        self.stored
+            .iter()
+            .filter(|stored| **stored == Some(id))
+            .count()
+    }
+
+    /// Returns the number of the state that a write replaced.
+    pub(super) fn base(&self, id: WriteId) -> Option<usize> {
+        let at = self.stored.iter().position(|stored| *stored == Some(id))?;
+        at.checked_sub(1)
+    }
+
+    // ---- possible actions ----
+
+    pub fn actions(&self, actions: &mut Vec<Action>) {
+        for (process, one) in self.processes.iter().enumerate() {
+            match &one.doing {
+                Doing::Nothing => {
+                    if one.reads > 0 {
+                        actions.push(Action::Read { process });
+                    }
+                    if one.writes > 0 && one.knows {
+                        actions.push(Action::Write { process });
+                    }
+                }
+                Doing::Waiting(request) => {
+                    if !request.writes {
+                        actions.push(Action::Serve { process });
+                    } else if self.refusals > 0 {
+                        actions.push(Action::Refuse { process });
+                    }
+                    actions.push(Action::Lose { process });
+                    actions.push(Action::GiveUp { process });
+                }
+                Doing::Answered(..) => actions.push(Action::Deliver { process }),
+            }
+        }
+        for (flight, write) in self.flights.iter().enumerate() {
+            if write.arrivals == 0 || (write.arrivals == 1 && self.doubles > 0) {
+                actions.push(Action::Land { flight });
+            }
+        }
+        for (left, action) in [
+            (self.version_changes, Action::VersionChange),
+            (self.overwrites, Action::Overwrite),
+            (self.deletions, Action::Delete),
+        ] {
+            if left > 0 {
+                actions.push(action);
+            }
+        }
+    }
+
+    // ---- effects ----
+
+    pub fn apply(&mut self, action: Action) {
+        match action {
+            Action::Read { process } => {
+                let began = self.stored.len();
+                let one = self.process(process);
+                one.reads -= 1;
+                one.began = began;
+                let step = one.protocol.start_get();
+                self.follow(process, step);
+            }
+            Action::Write { process } => {
+                let one = self.process(process);
+                one.writes -= 1;
+                one.own.push(Own {
+                    reported: Reported::Waiting,
+                    sent: 0,
+                    lost_answer: false,
+                    doubled: false,
+                });
+                let lease = 10 * one.own.len() as u64 + process as u64;
+                let step = one.protocol.start_update(&record(NAMES[process], lease));
+                self.follow(process, step);
+            }
+            Action::Serve { process } => {
+                if let Doing::Waiting(request) = &self.processes[process].doing {
+                    let request = request.clone();
+                    let response = self.server.respond(&request);
+                    self.process(process).doing = Doing::Answered(request, response);
+                }
+            }
+            Action::Land { flight } => self.land(flight),
+            Action::Refuse { process } => {
+                self.refusals -= 1;
+                self.deliver(process, |_| Ok(status(412)));
+            }
+            Action::Deliver { process } => self.deliver(process, |answered| {
+                answered.ok_or_else(|| Failure::NotSent("no answer".to_owned()))
+            }),
+            Action::Lose { process } => {
+                if let Some(own) = self.process(process).own.last_mut() {
+                    own.lost_answer = true;
+                }
+                self.deliver(process, |_| Err(Failure::NoAnswer("no answer".to_owned())));
+            }
+            Action::GiveUp { process } => {
+                let step = self.process(process).protocol.give_up("no time left");
+                self.follow(process, step);
+            }
+            Action::VersionChange => {
+                self.version_changes -= 1;
+                self.server.version += 1;
+            }
+            Action::Overwrite => {
+                self.overwrites -= 1;
+                let lease = 100 + u64::from(self.overwrites);
+                let text = to_foreign_text(&record("operator", lease), false);
+                self.server.put(&text);
+                self.stored.push(None);
+            }
+            Action::Delete => {
+                self.deletions -= 1;
+                self.server.delete();
+                self.stored.push(None);
+            }
+        }
+        self.forget_refused();
+    }
+
+    /// Forgets the requests that can only be refused, and whose answers nobody awaits.
+    fn forget_refused(&mut self) {
+        let current = self.server.version.to_string();
+        let flights = std::mem::take(&mut self.flights);
+        for flight in flights {
+            let mut conditions = flight.request.headers.iter();
+            let lands = conditions.any(|(_, version)| *version == current);
+            let arrives = flight.arrivals == 0 || self.doubles > 0;
+            if self.awaits(&flight) || (lands && arrives) {
+                self.flights.push(flight);
+            } else if flight.arrivals == 0 {
+                self.late_refused = true;
+            }
+        }
+    }
+
+    fn awaits(&self, flight: &Flight) -> bool {
+        match &self.processes[flight.id.process].doing {
+            Doing::Waiting(awaited) | Doing::Answered(awaited, _) => *awaited == flight.request,
+            Doing::Nothing => false,
+        }
+    }
+
+    fn process(&mut self, index: usize) -> &mut Process {
+        Arc::make_mut(&mut self.processes[index])
+    }
+
+    /// Lets a write reach the store.
+    fn land(&mut self, flight: usize) {
+        let write = Arc::make_mut(&mut self.flights[flight]);
+        self.doubles -= u8::from(write.arrivals > 0);
+        write.arrivals += 1;
+        let (id, request) = (write.id, write.request.clone());
+        let version = self.server.version;
+        let response = self.server.respond(&request);
+        let landed = self.server.version != version;
+        let doubled = write.arrivals > 1 && id.number > 0;
+        let awaited = self.awaits(&self.flights[flight]);
+        self.late_refused |= !landed && !awaited;
+        if doubled {
+            self.process(id.process).own[id.number - 1].doubled = true;
+        }
+        if landed {
+            self.stored.push(Some(id).filter(|id| id.number > 0));
+            let forbidden = match id.number {
+                0 => Some("a probe that lands"),
+                _ => match self.reported(id) {
+                    Reported::Conflict => Some("a conflict that lands later"),
+                    Reported::Failed => Some("a failed write that lands later"),
+                    _ => None,
+                },
+            };
+            self.flaw = self.flaw.or(forbidden);
+        }
+        if awaited {
+            self.process(id.process).doing = Doing::Answered(request, response);
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        process: usize,
+        reply: impl FnOnce(Option<Response>) -> Result<Response, Failure>,
+    ) {
+        let one = self.process(process);
+        let answered = match std::mem::replace(&mut one.doing, Doing::Nothing) {
+            Doing::Answered(_, response) => Some(response),
+            _ => None,
+        };
+        let reply = reply(answered);
+        let step = one.protocol.handle(now(), answer(reply));
+        self.follow(process, step);
+    }
+
+    fn follow(&mut self, process: usize, step: CasStep) {
+        let request = match step {
+            CasStep::Ask(request) => request,
+            CasStep::Done(outcome) => {
+                self.process(process).doing = Doing::Nothing;
+                return match outcome {
+                    Outcome::Got(result) => self.got(process, result),
+                    Outcome::Wrote(result) => self.wrote(process, &result),
+                };
+            }
+        };
+        if let Some(body) = &request.body {
+            let number = number_of(body);
+            let id = WriteId { process, number };
+            if number > 0 {
+                self.process(process).own[number - 1].sent += 1;
+            }
+            self.flights.push(Arc::new(Flight {
+                id,
+                request: request.clone(),
+                arrivals: 0,
+            }));
+            // Equal states differ in nothing that is the same in another order.
+            self.flights
+                .sort_by_key(|flight| (flight.id.process, flight.id.number));
+        }
+        self.process(process).doing = Doing::Waiting(request);
+    }
+
+    // ---- results ----
+
+    fn got(&mut self, process: usize, result: Result<Observed, LockError>) {
+        let one = self.process(process);
+        one.knows |= result.is_ok();
+        let began = one.began;
+        let Ok(observed) = result else { return };
+        let shown = match &observed.content {
+            Content::Record(record) => {
+                let holder = NAMES
+                    .iter()
+                    .position(|name| *name == record.holder_identity);
+                holder.map(|process| WriteId {
+                    process,
+                    number: (record.lease_duration_seconds / 10) as usize,
+                })
+            }
+            _ => None,
+        };
+        let mut during = self.stored[began - 1..].iter();
+        if !during.any(|stored| *stored == shown) {
+            self.flaw = self.flaw.or(Some("a read that shows what was not stored"));
+        }
+        let mine = shown.filter(|id| id.process == process);
+        if observed.mine != mine.map(|id| id.number as u64) {
+            self.flaw = self
+                .flaw
+                .or(Some("a read that confuses own and other writes"));
+        }
+    }
+
+    fn wrote(&mut self, process: usize, result: &Result<Written, LockError>) {
+        let number = self.processes[process].own.len();
+        let id = WriteId { process, number };
+        let reported = match result {
+            Ok(_) => Reported::Success,
+            Err(LockError::Conflict) => Reported::Conflict,
+            Err(LockError::OutcomeUnknown(_)) => Reported::Unknown,
+            Err(_) => Reported::Failed,
+        };
+        let one = self.process(process);
+        one.own[number - 1].reported = reported;
+        one.knows &= !matches!(reported, Reported::Conflict);
+        let (landed, current) = (self.landed(id) > 0, self.stored.last() == Some(&Some(id)));
+        let flaw = match reported {
+            Reported::Success if !landed => Some("a success that did not land"),
+            Reported::Conflict if current => Some("a conflict that is stored"),
+            Reported::Failed if landed => Some("a failed write that landed"),
+            _ => None,
+        };
+        self.flaw = self.flaw.or(flaw);
+    }
+}
+
+/// Returns the number of a write; 0 for a probe.
+fn number_of(body: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(body);
+    let stored = Stored::parse(&text);
+    let number = stored
+        .origin()
+        .and_then(|origin| origin.write_id.split_once('-'));
+    number.map_or(0, |(_, number)| number.parse().unwrap_or(0))
+}
+
+/// Returns a record of the only term. Its lease names the write.
+fn record(holder: &str, lease: u64) -> LeaderElectionRecord {
+    LeaderElectionRecord {
+        holder_identity: holder.to_owned(),
+        lease_duration_seconds: lease,
+        leader_transitions: 7,
+        ..LeaderElectionRecord::default()
+    }
+}
+
+fn now() -> Instant {
+    Instant::from_boot(Duration::from_secs(100))
+}
+
+fn answer(reply: Result<Response, Failure>) -> Answer {
+    Answer {
+        received_at: NOW,
+        reply,
+    }
+}
+
+fn status(status: u16) -> Response {
+    Response {
+        status,
+        ..Response::default()
+    }
+}
+
+/// Reads and probes without faults.
+fn read_fully(protocol: &mut CasProtocol<CellStore>, server: &mut CellServer) {
+    let mut step = protocol.start_get();
+    while let CasStep::Ask(request) = step {
+        let response = server.respond(&request);
+        step = protocol.handle(now(), answer(Ok(response)));
+    }
+}
