@@ -32,12 +32,8 @@ pub(super) fn put(object: &mut Value, record: &str) -> Option<()> {
     if !object["spec"].is_object() {
         object["spec"] = json!({});
     }
-    for (record, spec) in FIELDS {
-        let value = fields.get(record).cloned().unwrap_or_default();
-        object["spec"][spec] = match &value {
-            Value::String(time) if record.ends_with("Time") => micro_time(time).into(),
-            _ => value,
-        };
+    for (name, field) in FIELDS {
+        object["spec"][field] = spec_value(name, fields.get(name));
     }
     if !object["metadata"]["annotations"].is_object() {
         object["metadata"]["annotations"] = json!({});
@@ -87,35 +83,42 @@ fn belongs(annotation: &str, spec: &Value) -> bool {
         return false;
     }
     FIELDS.iter().all(|(name, field)| {
-        let (ours, theirs) = (fields.get(*name), &spec[field]);
-        match ours {
-            Some(Value::String(time)) if name.ends_with("Time") => {
-                theirs.as_str() == Some(&micro_time(time))
-            }
-            Some(Value::String(text)) if text.is_empty() => {
+        let (ours, theirs) = (spec_value(name, fields.get(*name)), &spec[field]);
+        match &ours {
+            Value::String(text) if text.is_empty() => {
                 theirs.is_null() || theirs.as_str() == Some("")
             }
-            Some(value) => value == theirs,
-            None => theirs.is_null(),
+            ours => ours == theirs,
         }
     })
 }
 
-/// Returns an RFC 3339 time with six digits of a second, or unchanged if it is none.
-fn micro_time(time: &str) -> String {
-    let (Some(start), Some(_)) = (time.strip_suffix('Z'), unix_time(time)) else {
-        return time.to_owned();
-    };
+/// Returns a field of the record as the `spec` holds it; null for a value that the API server refuses, such
+/// as those of a Lease that nobody has held.
+fn spec_value(name: &str, value: Option<&Value>) -> Value {
+    match value {
+        Some(Value::String(time)) if name.ends_with("Time") => {
+            micro_time(time).map_or(Value::Null, Value::String)
+        }
+        Some(value) if name == "leaseDurationSeconds" && value.as_u64() == Some(0) => Value::Null,
+        value => value.cloned().unwrap_or_default(),
+    }
+}
+
+/// Returns an RFC 3339 time with six digits of a second; `None` if it is none.
+fn micro_time(time: &str) -> Option<String> {
+    let start = time.strip_suffix('Z')?;
+    unix_time(time)?;
     let (seconds, digits) = start.split_once('.').unwrap_or((start, ""));
     let digits = &digits[..digits.len().min(MICRO_DIGITS)];
-    format!("{seconds}.{digits:0<MICRO_DIGITS$}Z")
+    Some(format!("{seconds}.{digits:0<MICRO_DIGITS$}Z"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::election::record::LeaderElectionRecord;
-    use crate::lock::cas::origin::{Stored, to_text};
+    use crate::lock::cas::origin::{Stored, to_foreign_text, to_text};
 
     fn written() -> (Value, String) {
         let record = LeaderElectionRecord {
@@ -200,6 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn empty_lease_is_copied_unchanged() {
+        let mut object = json!({"metadata": {}, "spec": {}});
+        let stored = Stored::parse(&record(&object));
+        let copy = to_foreign_text(&stored.record().unwrap().record, false);
+        put(&mut object, &copy).unwrap();
+        for field in ["leaseDurationSeconds", "acquireTime", "renewTime"] {
+            assert_eq!(object["spec"][field], Value::Null, "{field}");
+        }
+        assert_eq!(Stored::parse(&record(&object)).origin(), None);
+    }
+
+    #[test]
     fn micro_time_has_six_digits() {
         for (time, micro) in [
             ("2026-11-22T10:00:00Z", "2026-11-22T10:00:00.000000Z"),
@@ -208,10 +223,11 @@ mod tests {
                 "2026-11-22T10:00:00.123456789Z",
                 "2026-11-22T10:00:00.123456Z",
             ),
-            ("yesterday", "yesterday"),
-            ("éZ", "éZ"),
         ] {
-            assert_eq!(micro_time(time), micro);
+            assert_eq!(micro_time(time).as_deref(), Some(micro));
+        }
+        for time in ["", "Z", "yesterday", "éZ"] {
+            assert_eq!(micro_time(time), None);
         }
     }
 }
