@@ -210,7 +210,7 @@ impl<S: Store> CasProtocol<S> {
                         self.advance(now, wall, step)
                     }
                     Ok(None) => self.succeed(&pending),
-                    Err(error @ LockError::Refused(_)) => wrote(Err(error)),
+                    Err(error) if self.unsafe_store.is_some() => wrote(Err(error)),
                     // The write has landed. The next read probes again.
                     Err(error) => wrote(Err(LockError::OutcomeUnknown(error.to_string()))),
                 }
@@ -375,6 +375,7 @@ impl<S: Store> CasProtocol<S> {
         probe: Probe,
         result: Result<Version, LockError>,
     ) -> Result<Option<(Probe, Step)>, LockError> {
+        let landed = result.is_ok();
         match probe.next(result, &self.store.describe()) {
             Ok(Some(probe)) => {
                 let step = probe.write(&mut self.store);
@@ -385,8 +386,8 @@ impl<S: Store> CasProtocol<S> {
                 Ok(None)
             }
             Err(error) => {
-                if let LockError::Refused(why) = &error {
-                    self.unsafe_store = Some(why.clone());
+                if landed {
+                    self.unsafe_store = Some(error.to_string());
                 }
                 Err(error)
             }

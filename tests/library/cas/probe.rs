@@ -91,3 +91,25 @@ fn unanswered_probe_is_repeated() {
     process.get(&mut server).unwrap();
     assert_eq!(process.sent.len(), 7);
 }
+
+#[test]
+fn refused_probe_is_repeated() {
+    // The server did not understand the probe, which says nothing about its conditions.
+    let mut server = held_by(&mut Process::new("a"));
+    let mut process = Process::new("b");
+    process.fates.extend([Fate::Answered, Fate::Status(422)]);
+    let error = process.get(&mut server).unwrap_err();
+    assert!(matches!(error, LockError::Refused(_)), "{error:?}");
+    process.get(&mut server).unwrap();
+}
+
+#[test]
+fn creation_with_refused_probe_is_unknown() {
+    let mut server = CellServer::new(NOW);
+    let mut process = Process::new("a");
+    process.get(&mut server).unwrap();
+    process.fates.extend([Fate::Answered, Fate::Status(422)]);
+    let error = process.update(&mut server, &record("a", 1)).unwrap_err();
+    assert!(matches!(error, LockError::OutcomeUnknown(_)), "{error:?}");
+    assert_eq!(process.get(&mut server).unwrap().mine, Some(1));
+}
