@@ -342,6 +342,10 @@ impl Owner {
             Event::Lock(LockResult::Got(result), interval) => {
                 self.handle.view().journal.read_finished(now, &result);
                 self.first_reads.check(&result)?;
+                if result.is_err() && self.first_writes.has_failed() {
+                    // A lock whose first write has shown that it cannot be used may refuse reads too.
+                    self.first_writes.check(&result)?;
+                }
                 if let Ok(observed) = &result {
                     self.reporter.failures.answered(now, false);
                     let leads = self.elector.is_leader();
@@ -490,24 +494,34 @@ impl Drop for Owner {
 #[derive(Debug)]
 struct StartupCheck {
     succeeded: bool,
-    /// Number of permanent errors that are still accepted.
-    left: u32,
+    /// Number of permanent errors so far.
+    failures: u32,
+    /// Number of permanent errors that end the election.
+    max_failures: u32,
 }
 
 impl StartupCheck {
-    fn new(max_refused: u32) -> Self {
+    fn new(max_failures: u32) -> Self {
         StartupCheck {
             succeeded: false,
-            left: max_refused - 1,
+            failures: 0,
+            max_failures,
         }
+    }
+
+    /// Returns whether all calls so far failed, and one permanently.
+    fn has_failed(&self) -> bool {
+        !self.succeeded && self.failures > 0
     }
 
     fn check<T>(&mut self, result: &Result<T, LockError>) -> Result<(), ElectionError> {
         match result {
             Ok(_) | Err(LockError::Conflict) => self.succeeded = true,
             Err(error) if !self.succeeded && error.is_permanent() => {
-                let left = self.left.checked_sub(1);
-                self.left = left.ok_or_else(|| ElectionError::Lock(error.clone()))?;
+                self.failures += 1;
+                if self.failures >= self.max_failures {
+                    return Err(ElectionError::Lock(error.clone()));
+                }
             }
             Err(_) => {}
         }
