@@ -1,0 +1,90 @@
+//! One process's lock in a Lease, over HTTP.
+
+use std::time::Duration;
+
+use elector::election::lock::{LockError, ResourceLock};
+use elector::election::record::LeaderElectionRecord;
+use elector::lock::cas::CasLock;
+use elector::lock::cas::protocol::CasConfig;
+use elector::lock::exchange::{Credentials, HttpExchange};
+use elector::lock::kubernetes::store::LeaseStore;
+use elector::net::{AccessTokenReader, AccessTokenSource, ProxySettings};
+use elector::system::clock::BootClock;
+
+use crate::server::ApiServer;
+use crate::support::process::TOKEN;
+
+/// Time limit of a call: ample for a busy machine.
+pub(crate) const AMPLE: Duration = Duration::from_secs(10);
+
+/// Path of the Lease.
+pub(crate) const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/jobs/leases/report";
+
+pub(crate) type LeaseLock = CasLock<LeaseStore, HttpExchange>;
+
+/// Returns the lock of a process with this name.
+pub(crate) fn open(server: &ApiServer, process: &str) -> LeaseLock {
+    open_with(server, process, AccessTokenSource::Value(TOKEN.to_owned()))
+}
+
+pub(crate) fn open_with(server: &ApiServer, process: &str, token: AccessTokenSource) -> LeaseLock {
+    let url = format!("http://{}", server.address).parse().unwrap();
+    let token = AccessTokenReader::open(&token, "LOCK_TOKEN").unwrap();
+    let credentials = Credentials::Bearer(token);
+    let exchange = HttpExchange::new(&url, None, &ProxySettings::default(), credentials);
+    let config = CasConfig {
+        process: process.to_owned(),
+        renew_deadline: Duration::from_secs(6),
+        highest_token: i32::MAX as u64,
+        confirms: false,
+    };
+    let store = LeaseStore::new("jobs", "report", Some("hub.example".to_owned()));
+    CasLock::new(
+        process,
+        store,
+        config,
+        None,
+        exchange.unwrap(),
+        BootClock::now,
+    )
+}
+
+pub(crate) fn record(holder: &str, token: u64) -> LeaderElectionRecord {
+    LeaderElectionRecord {
+        holder_identity: holder.to_owned(),
+        lease_duration_seconds: 15,
+        acquire_time: "2026-11-22T10:00:00Z".to_owned(),
+        renew_time: "2026-11-22T10:00:00Z".to_owned(),
+        leader_transitions: token,
+        ..LeaderElectionRecord::default()
+    }
+}
+
+/// Returns a server whose Lease this process holds with fencing token 7, and its lock.
+pub(crate) fn held() -> (ApiServer, LeaseLock) {
+    let server = ApiServer::start(None);
+    let mut lock = open(&server, "a");
+    lock.get(AMPLE).unwrap();
+    lock.update(&record("napoleon", 7), AMPLE).unwrap();
+    (server, lock)
+}
+
+/// Returns the `spec` of the Lease.
+pub(crate) fn spec(server: &ApiServer) -> serde_json::Value {
+    server.with(|leases| leases.object("report")["spec"].clone())
+}
+
+/// Returns the name of an error's kind.
+pub(crate) fn kind(error: &LockError) -> &'static str {
+    match error {
+        LockError::NotFound(_) => "not found",
+        LockError::Conflict => "conflict",
+        LockError::Unauthorized(_) => "unauthorized",
+        LockError::RateLimited { .. } => "rate limited",
+        LockError::Unavailable(_) => "unavailable",
+        LockError::OutcomeUnknown(_) => "unknown",
+        LockError::Refused(_) => "refused",
+        LockError::Unfinished(_) => "unfinished",
+        _ => "other",
+    }
+}
