@@ -121,9 +121,9 @@ test: lint ## every test but the long ones
 	  test-processes test-library test-guard test-bench test-scripts test-model test-simulation
 
 .PHONY: test-all
-test-all: test ## every test: also large simulations and models, chaos, image, kind, chart
+test-all: test ## every test: also large simulations and models, chaos, real stores, image, kind, chart
 	@$(MAKE) --no-print-directory --keep-going \
-	  test-soak model test-chaos test-image test-kind test-chart
+	  test-soak model test-chaos test-stores test-image test-kind test-chart
 
 .PHONY: test-library
 test-library: need-cargo need-cc
@@ -133,7 +133,7 @@ test-library: need-cargo need-cc
 # More threads than processors, because these tests spend their time waiting.
 .PHONY: test-processes
 test-processes: need-cargo need-cc
-	@$(TEST) --test processes -- --test-threads=6
+	@$(TEST) --test processes --test lease -- --test-threads=6
 
 .PHONY: test-guard
 test-guard: need-cargo need-cc
@@ -158,6 +158,18 @@ test-model: need-cargo need-cc
 .PHONY: test-chaos
 test-chaos: need-cargo need-cc ## one short round of `make chaos`
 	$(TEST) --test chaos
+
+# Another place to test than the servers of this machine: make test-stores STORE_LOCK=lease://hub/jobs/trial, with
+# STORE_LOCK_TOKEN_FILE and STORE_LOCK_CA_FILE. Each test uses a Lease or a branch of its own beside it.
+STORE_LOCK ?=
+STORE_LOCK_TOKEN_FILE ?=
+STORE_LOCK_CA_FILE ?=
+
+.PHONY: test-stores
+test-stores: need-cargo need-cc ## test locks on real servers (5 minutes): kube-apiserver and etcd, git, client-go
+	@test -n '$(STORE_LOCK)' || hack/install-stores.sh || echo 'make: the tests name what they skip' >&2
+	STORE_LOCK='$(STORE_LOCK)' STORE_LOCK_TOKEN_FILE='$(STORE_LOCK_TOKEN_FILE)' \
+	  STORE_LOCK_CA_FILE='$(STORE_LOCK_CA_FILE)' $(TEST) --test stores -- --nocapture --test-threads=1
 
 .PHONY: test-kind
 test-kind: ## test the demonstration on kind clusters, with a gist and with a Lease, if kind is installed

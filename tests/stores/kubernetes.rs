@@ -1,0 +1,128 @@
+//! A real API server with its etcd, for Leases.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::place::Place;
+use crate::relay;
+use crate::support::process::SECRET;
+use crate::support::{eventually, tools};
+
+/// Namespace of the Leases. Every API server has it.
+pub(crate) const NAMESPACE: &str = "default";
+
+/// Runs a program until standard input ends, which it does with the process of the tests.
+const UNTIL_END: &str = r#"trap '' INT TERM; "$@" & read -r _; kill -9 $!; wait; rm -rf "$PWD""#;
+
+/// A running API server.
+#[derive(Debug)]
+struct Cluster {
+    port: u16,
+    folder: PathBuf,
+    token: String,
+    /// They end with these.
+    _programs: [ChildStdin; 2],
+}
+
+/// Returns an election's Lease; `None` if the server's programs are missing.
+pub(crate) fn place(election: &str) -> Option<Place> {
+    Some(cluster()?.place(election))
+}
+
+impl Cluster {
+    fn place(&self, election: &str) -> Place {
+        Place {
+            lock: format!("lease://127.0.0.1:{}/{NAMESPACE}/{election}", self.port),
+            token: self.token.clone(),
+            ca_file: Some(self.folder.join("certs/apiserver.crt")),
+        }
+    }
+}
+
+/// Returns the only server of this process. It ends with the process.
+fn cluster() -> Option<&'static Cluster> {
+    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+    CLUSTER.get_or_init(start).as_ref()
+}
+
+fn start() -> Option<Cluster> {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let folders = [
+        home.join(".cache/elector-stores/bin"),
+        home.join(".cache/kind-node/bin"),
+    ];
+    let what = "Leases on a real API server are NOT tested; run hack/install-stores.sh";
+    let etcd = tools::find_also_in(&folders, &["etcd"], what)?;
+    let server = tools::find_also_in(&folders, &["kube-apiserver"], what)?;
+    let folder = std::env::temp_dir().join(format!("elector-stores-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let [port, client, peer] = free_ports();
+    let [client, peer] = [client, peer].map(|port| format!("http://127.0.0.1:{port}"));
+    let etcd_arguments = [
+        "--data-dir=etcd".to_owned(),
+        // The data need not survive the machine.
+        "--unsafe-no-fsync".to_owned(),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster=default={peer}"),
+    ];
+    let token = format!("{SECRET}-of-the-admin");
+    let tokens = format!("{token},admin,1,\"system:masters\"\n");
+    fs::write(folder.join("tokens"), tokens).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    fs::write(folder.join("key"), key.serialize_pem()).unwrap();
+    fs::write(folder.join("key.pub"), key.public_key_pem()).unwrap();
+    let server_arguments = [
+        format!("--etcd-servers={client}"),
+        format!("--secure-port={port}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--cert-dir=certs".to_owned(),
+        "--token-auth-file=tokens".to_owned(),
+        "--authorization-mode=RBAC".to_owned(),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        "--service-account-key-file=key.pub".to_owned(),
+        "--service-account-signing-key-file=key".to_owned(),
+        "--disable-admission-plugins=ServiceAccount".to_owned(),
+        "--endpoint-reconciler-type=none".to_owned(),
+    ];
+    let cluster = Cluster {
+        port,
+        token,
+        _programs: [
+            run(&folder, &etcd, &etcd_arguments),
+            run(&folder, &server, &server_arguments),
+        ],
+        folder,
+    };
+    let place = cluster.place("ready");
+    let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let logs = cluster.folder.display();
+    eventually(&format!("the API server is ready, see {logs}"), || {
+        let answer = relay::client(&place)
+            .and_then(|client| relay::exchange(&place.server(), &client, request.as_bytes()));
+        answer.is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
+    });
+    Some(cluster)
+}
+
+fn free_ports() -> [u16; 3] {
+    let taken = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    taken.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// Runs a program in a folder, with its log there. Both end with what is returned.
+fn run(folder: &Path, program: &Path, arguments: &[String]) -> ChildStdin {
+    let name = program.file_name().unwrap();
+    let log = fs::File::create(folder.join(name).with_extension("log")).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", UNTIL_END, "sh"]).arg(program);
+    command.args(arguments).current_dir(folder);
+    command.stdin(Stdio::piped());
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    command.spawn().unwrap().stdin.unwrap()
+}
