@@ -184,11 +184,17 @@ impl HttpExchange {
             if token.len() < SHORTEST_CENSORED {
                 continue;
             }
-            for (_, value) in &mut response.headers {
-                *value = value.replace(token, "…");
+            let mut secrets = vec![token.to_owned()];
+            if let Credentials::Basic(user, _) = &self.credentials {
+                secrets.push(basic(user, token));
             }
-            let body = String::from_utf8_lossy(&response.body);
-            response.body = body.replace(token, "…").into_bytes();
+            for secret in &secrets {
+                for (_, value) in &mut response.headers {
+                    *value = value.replace(secret, "…");
+                }
+                let body = String::from_utf8_lossy(&response.body);
+                response.body = body.replace(secret, "…").into_bytes();
+            }
         }
     }
 }
@@ -220,11 +226,15 @@ impl Credentials {
             Credentials::Anonymous => None,
             Credentials::Bearer(token) => Some(format!("Bearer {}", token.current().expose())),
             Credentials::Basic(user, token) => {
-                let pair = format!("{user}:{}", token.current().expose());
-                Some(format!("Basic {}", BASE64_STANDARD.encode(pair)))
+                Some(format!("Basic {}", basic(user, token.current().expose())))
             }
         }
     }
+}
+
+/// Returns a user name and a password as a header carries them.
+fn basic(user: &str, password: &str) -> String {
+    BASE64_STANDARD.encode(format!("{user}:{password}"))
 }
 
 /// Reads a response, whose body is cut after `longest` bytes.

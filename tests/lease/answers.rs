@@ -3,7 +3,12 @@
 use std::io::Write;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use elector::election::lock::{Content, LockError, ResourceLock};
+use elector::lock::exchange::{Credentials, Exchange as _, HttpExchange};
+use elector::lock::store::Request;
+use elector::net::{AccessTokenReader, AccessTokenSource, ProxySettings};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -343,4 +348,27 @@ fn redirect_gets_no_token() {
     lock.get(AMPLE).unwrap_err();
     lock.update(&record("napoleon", 7), AMPLE).unwrap_err();
     assert!(elsewhere.received().is_empty());
+}
+
+#[test]
+fn repeated_basic_credentials_are_censored() {
+    let server = ApiServer::start(None);
+    let token = AccessTokenSource::Value(TOKEN.to_owned());
+    let token = AccessTokenReader::open(&token, "LOCK_TOKEN").unwrap();
+    let url = format!("http://{}", server.address).parse().unwrap();
+    let credentials = Credentials::Basic("me".to_owned(), token);
+    let exchange = HttpExchange::new(&url, None, &ProxySettings::default(), credentials);
+    let mut exchange = exchange.unwrap();
+    let sent = BASE64_STANDARD.encode(format!("me:{TOKEN}"));
+    let location = format!("/{sent}");
+    let answer = http(
+        403,
+        &[("location", &location)],
+        format!("{sent} {TOKEN}").as_bytes(),
+    );
+    server.next("GET", [Fault::Answer(answer)]);
+    let reply = exchange.call(&Request::get("/"), AMPLE).reply.unwrap();
+    assert!(server.received()[0].head.contains("authorization: basic"));
+    assert_eq!(String::from_utf8(reply.body.clone()).unwrap(), "… …");
+    assert_eq!(reply.header("location"), Some("/…"));
 }
