@@ -166,7 +166,7 @@ STORE_LOCK_TOKEN_FILE ?=
 STORE_LOCK_CA_FILE ?=
 
 .PHONY: test-stores
-test-stores: need-cargo need-cc ## test locks on real servers (5 minutes): kube-apiserver and etcd, git, client-go
+test-stores: need-cargo need-cc ## test locks on real servers (10 minutes): kube-apiserver and etcd, git, client-go
 	@test -n '$(STORE_LOCK)' || hack/install-stores.sh || echo 'make: the tests name what they skip' >&2
 	STORE_LOCK='$(STORE_LOCK)' STORE_LOCK_TOKEN_FILE='$(STORE_LOCK_TOKEN_FILE)' \
 	  STORE_LOCK_CA_FILE='$(STORE_LOCK_CA_FILE)' $(TEST) --test stores -- --nocapture --test-threads=1

@@ -24,12 +24,12 @@ pub(crate) type LeaseLock = CasLock<LeaseStore, HttpExchange>;
 
 /// Returns the lock of a process with this name.
 pub(crate) fn open(server: &ApiServer, process: &str) -> LeaseLock {
-    open_with(server, process, AccessTokenSource::Value(TOKEN.to_owned()))
+    open_with(server, process, &AccessTokenSource::Value(TOKEN.to_owned()))
 }
 
-pub(crate) fn open_with(server: &ApiServer, process: &str, token: AccessTokenSource) -> LeaseLock {
+pub(crate) fn open_with(server: &ApiServer, process: &str, token: &AccessTokenSource) -> LeaseLock {
     let url = format!("http://{}", server.address).parse().unwrap();
-    let token = AccessTokenReader::open(&token, "LOCK_TOKEN").unwrap();
+    let token = AccessTokenReader::open(token, "LOCK_TOKEN").unwrap();
     let credentials = Credentials::Bearer(token);
     let exchange = HttpExchange::new(&url, None, &ProxySettings::default(), credentials);
     let config = CasConfig {

@@ -243,8 +243,8 @@ fn client_go_record_is_foreign() {
     lock.update(&record("napoleon", 9), AMPLE).unwrap();
     server.with(|leases| {
         leases.edit("report", |object| {
-            object["spec"]["holderIdentity"] = "".into()
-        })
+            object["spec"]["holderIdentity"] = "".into();
+        });
     });
     let observed = lock.get(AMPLE).unwrap();
     assert_eq!((observed.content.holder(), observed.mine), ("", None));
@@ -338,7 +338,7 @@ fn token_file_is_read_again() {
     let path = folder.path().join("token");
     fs::write(&path, "TheSecret-first").unwrap();
     server.permit(&["TheSecret-first"]);
-    let mut lock = open_with(&server, "b", AccessTokenSource::File(path.clone()));
+    let mut lock = open_with(&server, "b", &AccessTokenSource::File(path.clone()));
     lock.get(AMPLE).unwrap();
     lock.update(&record("cleopatra", 8), AMPLE).unwrap();
     // Expired, until the kubelet replaces it.

@@ -20,8 +20,9 @@ pub(crate) const TIMES: [(&str, &str); 5] = [
 /// Time within which a standby leads after a kill: the lease, a poll, and a claim.
 pub(crate) const SOON: Duration = Duration::from_secs(7);
 
-/// The same while answers are lost: a poll that fails twice, and a claim that is sent three times.
-pub(crate) const SOON_WITH_LOSSES: Duration = Duration::from_secs(12);
+/// The same while answers are lost. A candidate whose reads fail backs off to 2 s, and four failures in a row
+/// are common: a read of git takes two requests.
+pub(crate) const SOON_WITH_LOSSES: Duration = Duration::from_secs(20);
 
 const NAMES: [&str; 3] = ["napoleon", "cleopatra", "hannibal"];
 

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
+use elector::election::lock::{Content, LockError};
+
 use crate::place::Place;
+use crate::race::{TIMEOUT, record};
 use crate::relay;
 use crate::support::process::SECRET;
 use crate::support::{eventually, tools};
@@ -125,4 +128,66 @@ fn run(folder: &Path, program: &Path, arguments: &[String]) -> ChildStdin {
     command.stdin(Stdio::piped());
     command.stdout(log.try_clone().unwrap()).stderr(log);
     command.spawn().unwrap().stdin.unwrap()
+}
+
+/// Sends a request about a Lease as another client. Returns the answer's first line.
+fn call(place: &Place, method: &str, path: &str, body: &str) -> String {
+    let folder = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases");
+    let request = format!(
+        "{method} {folder}{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         authorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        place.token,
+        body.len()
+    );
+    let client = relay::client(place).unwrap();
+    let answer = relay::exchange(&place.server(), &client, request.as_bytes());
+    let answer = String::from_utf8_lossy(&answer.unwrap()).into_owned();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn empty_lease_can_be_acquired() {
+    let Some(place) = place("empty") else { return };
+    let body = r#"{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "empty"}}"#;
+    assert!(call(&place, "POST", "", body).contains("201"));
+    let mut lock = place.open("a").lock;
+    assert_eq!(lock.get(TIMEOUT).unwrap().content.holder(), "");
+    lock.update(&record("a", 7), TIMEOUT).unwrap();
+    assert_eq!(lock.get(TIMEOUT).unwrap().mine, Some(1));
+}
+
+#[test]
+fn deleted_lease_is_not_created_again() {
+    let Some(place) = place("deleted") else {
+        return;
+    };
+    let mut lock = place.open("a").lock;
+    lock.get(TIMEOUT).unwrap();
+    lock.create(&record("a", 7), TIMEOUT).unwrap();
+    assert!(call(&place, "DELETE", "/deleted", "").contains("200"));
+    let error = lock.update(&record("a", 7), TIMEOUT).unwrap_err();
+    assert!(matches!(error, LockError::Conflict), "{error}");
+    assert!(call(&place, "GET", "/deleted", "").contains("404"));
+    assert_eq!(lock.get(TIMEOUT).unwrap().content, Content::Deleted);
+}
+
+#[test]
+fn wrong_token_and_namespace_are_named() {
+    let Some(good) = place("refused") else { return };
+    let wrong = Place {
+        token: "TheSecret-of-nobody".to_owned(),
+        ..good.clone()
+    };
+    let error = wrong.open("a").lock.get(TIMEOUT).unwrap_err();
+    assert!(matches!(error, LockError::Unauthorized(_)), "{error}");
+    let missing = Place {
+        lock: good.lock.replace(NAMESPACE, "missing"),
+        ..good
+    };
+    let mut lock = missing.open("a").lock;
+    assert_eq!(lock.get(TIMEOUT).unwrap().content, Content::Deleted);
+    let error = lock.create(&record("a", 7), TIMEOUT).unwrap_err();
+    assert!(matches!(error, LockError::NotFound(_)), "{error}");
+    assert!(error.to_string().contains("create it"), "{error}");
 }

@@ -13,7 +13,7 @@ const WRITERS: usize = 8;
 const ROUNDS: u64 = 50;
 
 /// Time limit of a call.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 type Lock = Box<dyn ResourceLock + Send>;
 
@@ -44,6 +44,18 @@ pub(crate) fn run(place: &Place) {
     println!("{WRITERS} writers raced {ROUNDS} times, each time one won");
 }
 
+/// Returns a record with this holder and fencing token.
+pub(crate) fn record(holder: &str, token: u64) -> LeaderElectionRecord {
+    LeaderElectionRecord {
+        holder_identity: holder.to_owned(),
+        lease_duration_seconds: 15,
+        acquire_time: "2026-11-22T10:00:00Z".to_owned(),
+        renew_time: "2026-11-22T10:00:00Z".to_owned(),
+        leader_transitions: token,
+        ..LeaderElectionRecord::default()
+    }
+}
+
 fn name(writer: usize) -> String {
     format!("writer-{writer}")
 }
@@ -60,14 +72,7 @@ fn read_all(locks: &mut [Lock]) -> Vec<String> {
 fn race(locks: &mut [Lock], round: u64) -> Vec<Result<(), LockError>> {
     let start = Barrier::new(WRITERS);
     let write = |writer: usize, lock: &mut Lock| {
-        let record = LeaderElectionRecord {
-            holder_identity: name(writer),
-            lease_duration_seconds: 15,
-            acquire_time: "2026-11-22T10:00:00Z".to_owned(),
-            renew_time: "2026-11-22T10:00:00Z".to_owned(),
-            leader_transitions: round + 1,
-            ..LeaderElectionRecord::default()
-        };
+        let record = record(&name(writer), round + 1);
         start.wait();
         lock.update(&record, TIMEOUT).map(drop)
     };
