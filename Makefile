@@ -160,7 +160,7 @@ test-chaos: need-cargo need-cc ## one short round of `make chaos`
 	$(TEST) --test chaos
 
 # Another place to test than the servers of this machine: make test-stores STORE_LOCK=lease://hub/jobs/trial, with
-# STORE_LOCK_TOKEN_FILE and STORE_LOCK_CA_FILE. Each test uses a Lease or a branch of its own beside it.
+# STORE_LOCK_TOKEN_FILE and STORE_LOCK_CA_FILE. Each test uses a separate Lease or branch beside it.
 STORE_LOCK ?=
 STORE_LOCK_TOKEN_FILE ?=
 STORE_LOCK_CA_FILE ?=
@@ -289,7 +289,7 @@ lint: need-cargo need-rustfmt need-clippy need-cc ## check format and lints
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --locked --test chaos -- -D warnings
+	$(CARGO) clippy --locked --test chaos --test stores -- -D warnings
 
 .PHONY: fmt
 fmt: need-cargo need-rustfmt ## format the code

@@ -25,10 +25,10 @@ fn program() -> Option<PathBuf> {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
     let built = PROGRAM.get_or_init(|| {
         let folders = [PathBuf::from("/usr/local/go/bin")];
-        let go = tools::find_also_in(&folders, &["go"], "client-go is NOT tested")?;
+        let compiler = tools::find_also_in(&folders, &["go"], "client-go is NOT tested")?;
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let program = root.join("target/stores/client-go");
-        let status = Command::new(go)
+        let status = Command::new(compiler)
             .current_dir(root.join("tests/stores/client-go"))
             .env("CGO_ENABLED", "0")
             .args(["build", "-trimpath", "-o"])

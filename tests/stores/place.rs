@@ -36,7 +36,7 @@ impl Place {
         Some(place.for_election(election))
     }
 
-    /// Returns a place of its own beside this one: another Lease, or another branch.
+    /// Returns a separate place beside this one: another Lease, or another branch.
     fn for_election(self, election: &str) -> Place {
         let unique = format!("{election}-{}", std::process::id());
         let lock = match self.lock.split_once('#') {

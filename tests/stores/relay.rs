@@ -1,4 +1,4 @@
-//! A relay to a server that loses answers. It reads the requests, so it has a certificate of its own.
+//! A relay to a server that loses answers. It reads the requests, so it has a separate certificate.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -129,7 +129,7 @@ pub(crate) fn exchange(
     }
 }
 
-/// Passes one request and its answer on. Each has a connection of its own.
+/// Passes one request and its answer on. Each has a separate connection.
 fn relay(mut from: StreamOwned<ServerConnection, TcpStream>, shared: &Shared) -> io::Result<()> {
     from.sock.set_read_timeout(Some(TIMEOUT))?;
     let request = read_request(&mut from)?;
