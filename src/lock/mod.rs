@@ -1,6 +1,6 @@
 //! Places where the lease record is kept, behind one interface.
 //!
-//! A new kind of lock needs a separate folder and one line in [`KINDS`].
+//! A new kind of lock needs a separate folder and one line in `KINDS`.
 
 pub mod admin;
 pub mod backend;
