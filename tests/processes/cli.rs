@@ -28,7 +28,7 @@ fn help_and_version_go_to_stdout() {
         assert!(out.contains("Usage: elector [COMMAND]") && out.contains("GIST_ID"));
     }
     let (code, out, _) = output(&mut elector(&["help", "settings"]));
-    assert!(code == Some(0) && out.contains("LEASE_DURATION (default: 30s)"));
+    assert!(code == Some(0) && out.contains("LEASE_DURATION (default: 30s;"));
     for args in [["version"], ["--version"], ["-V"]] {
         let (code, out, _) = output(&mut elector(&args));
         let expected = format!("elector {}\n", env!("CARGO_PKG_VERSION"));
