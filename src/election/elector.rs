@@ -290,6 +290,9 @@ impl LeaderElector {
         else {
             return;
         };
+        if call == Call::Claim && matches!(result, Ok(_) | Err(LockError::OutcomeUnknown(_))) {
+            self.candidacy.back_off(self.term_not_over_before);
+        }
         match (&self.role, result) {
             (Role::Finished(_), _) => {}
             (Role::Releasing { after, .. }, result) => match (call, result) {
@@ -299,7 +302,7 @@ impl LeaderElector {
                 }
                 // A renewal that was under way when the workload stopped.
                 (_, Err(error @ LockError::RateLimited { .. })) => self.retry(now, call, error),
-                _ => self.schedule(now, Call::Read),
+                _ => self.schedule(now.max(self.term_not_over_before), Call::Read),
             },
             (Role::Acquiring(_) | Role::Leader { .. }, Ok(written)) => {
                 self.failures = 0;

@@ -102,7 +102,6 @@ impl LeaderElector {
         let fencing_token = self.candidacy.next_fencing_token();
         if self.confirm_delay.is_none() {
             self.term_not_over_before = now + SHORTEST_TERM;
-            self.candidacy.back_off(self.term_not_over_before);
         }
         self.become_acquiring(TermLease::claimed(fencing_token, wall.clone(), number, now));
         self.own_record(fencing_token, wall.clone(), wall)

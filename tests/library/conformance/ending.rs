@@ -387,9 +387,11 @@ fn term_lasts_a_second_before_release() {
 }
 
 #[test]
-fn claims_are_a_second_apart() {
+fn claims_without_answer_are_apart() {
     let mut rig = rig();
-    rig.write_outcome = Some(CallOutcome::Fails(LockError::Conflict));
+    rig.write_outcome = Some(CallOutcome::Fails(LockError::OutcomeUnknown(
+        "no answer".into(),
+    )));
     rig.run_for(seconds(10));
     let writes = rig.ops.iter().zip(&rig.times);
     let writes: Vec<Instant> = writes
