@@ -153,6 +153,11 @@ impl CellService {
         self.server.version += 1;
     }
 
+    /// Returns whether a text is the stored one, and an elector's record.
+    pub fn is_own_record(&self, text: Option<&str>) -> bool {
+        self.effective.own_protocol && self.text().as_deref() == text
+    }
+
     /// Returns whether a request would create the value again that was deleted after it was sent. Without
     /// a version of an empty place nothing can be promised then.
     pub fn is_late_creation(&self, request: &Request, sent: Time) -> bool {

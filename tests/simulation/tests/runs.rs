@@ -124,9 +124,3 @@ fn repeated_foreign_write_is_awaited() {
     assert_promises_hold_in(&Scenario::cas(55));
     assert_promises_hold_in(&Scenario::cas(12));
 }
-
-/// A leader was told to wait while its last renewal was under way, and read immediately.
-#[test]
-fn rate_limited_renewal_delays_release() {
-    assert_promises_hold_in(&Scenario::cas(47));
-}

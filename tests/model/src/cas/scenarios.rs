@@ -40,7 +40,7 @@ pub fn doubled() -> Scenario<Bounds> {
             version_changes: 1,
             ..undisturbed(vec![warm(0, 2), warm(0, 1)])
         },
-        states: 1,
+        states: 690_000,
     }
 }
 
@@ -53,7 +53,7 @@ pub fn refused() -> Scenario<Bounds> {
             overwrites: 1,
             ..undisturbed(vec![warm(1, 1), warm(0, 1)])
         },
-        states: 1,
+        states: 220_000,
     }
 }
 
@@ -96,7 +96,7 @@ pub fn large() -> Vec<Scenario<Bounds>> {
                 processes: vec![warm(1, 2), warm(0, 1)],
                 ..doubled().bounds
             },
-            states: 1,
+            states: 4_800_000,
         },
     ]
 }

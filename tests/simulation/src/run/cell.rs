@@ -179,7 +179,11 @@ impl Run {
         self.note_foreign(text.as_deref());
         let now = self.now;
         if let Some(cell) = &mut self.cell {
-            cell.edit_by_hand(text.as_deref(), now);
+            match cell.is_own_record(text.as_deref()) {
+                // The same bytes are the same write of an elector.
+                true => cell.change_version(),
+                false => cell.edit_by_hand(text.as_deref(), now),
+            }
         }
     }
 

@@ -24,6 +24,10 @@ impl Scenario {
         // A newcomer cannot know a longer lease that a foreign write replaced.
         let alike = rng.u8(..4) > 0 || scenario.has_foreign_writes();
         let tight = rng.bool();
+        if tight {
+            // Half of a call's time, which a write gets, is then as short as 0.6 s.
+            scenario.faults.usual_way = Duration::from_millis(150);
+        }
         let first = draw_cell_config(&mut rng, tight);
         for config in &mut scenario.candidates {
             *config = LeaderElectionConfig {
