@@ -62,11 +62,12 @@ fn large_zeros_are_refused_uninflated() {
 }
 
 #[test]
-fn large_other_file_is_left_out() {
+fn repository_of_100_mb_is_left_out() {
     let repository = Repository::new();
     repository.configure("uploadpack.allowFilter", "true");
     let text = record("napoleon", 7, 1);
-    let files: &[(&str, &[u8])] = &[("large", &noise()), ("leader.json", text.as_bytes())];
+    let noise = noise().repeat(10);
+    let files: &[(&str, &[u8])] = &[("large", &noise), ("leader.json", text.as_bytes())];
     repository.commit(BRANCH, files);
     let mut client = repository.client();
     assert_eq!(client.text(), text);
