@@ -88,7 +88,7 @@ pub fn large() -> Vec<Scenario<Bounds>> {
                 version_changes: 1,
                 ..undisturbed(vec![warm(0, 1), warm(0, 1), warm(0, 1)])
             },
-            states: 1,
+            states: 5_900_000,
         },
         Scenario {
             name: "reading conditional writers",
