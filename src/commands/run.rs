@@ -146,7 +146,7 @@ fn webhook(settings: &Settings, lock: String) -> Result<Option<WebhookTarget>, S
     let Some(url) = settings.webhook_url.clone() else {
         return Ok(None);
     };
-    let proxy = ProxySettings::read(|name| std::env::var(name).ok());
+    let proxy = ProxySettings::from_environment();
     let client = WebClient::new(&url, settings.ca_file.as_deref(), &proxy);
     let mut client = client.map_err(|error| format!("WEBHOOK_URL: {error}"))?;
     if let Some(file) = &settings.webhook_token_file {

@@ -11,6 +11,7 @@ use super::admin::Admin;
 use super::stats::StatsHandle;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::ResourceLock;
+use crate::net::SetupError;
 
 /// Kind and place of a lock, as its settings describe them.
 pub trait Backend: fmt::Debug {
@@ -110,3 +111,15 @@ impl fmt::Display for OpenError {
 }
 
 impl std::error::Error for OpenError {}
+
+impl From<SetupError> for OpenError {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Roots(why) => OpenError::Settings { check: "tls", why },
+            SetupError::Proxy(why) => OpenError::Settings {
+                check: "proxy",
+                why,
+            },
+        }
+    }
+}

@@ -14,16 +14,12 @@ use super::backend::OpenError;
 use super::stats::StatsHandle;
 use super::store::{Answer, Failure, Request, Response};
 use crate::net::{
-    AccessToken, AccessTokenReader, Agent, CallError, Deadline, Effect, PlainBody, ProxySettings,
-    SetupError, Url,
+    AccessTokenReader, Agent, CallError, Deadline, Effect, PlainBody, ProxySettings, Url,
 };
 use crate::system::clock;
 
 /// Longest header value that is kept, in bytes.
 const LONGEST_HEADER: usize = 1024;
-
-/// Secrets shorter than this are not removed from the server's texts, because they occur by chance.
-const SHORTEST_CENSORED: usize = 8;
 
 /// Sender of requests to a store's server.
 pub trait Exchange {
@@ -67,17 +63,9 @@ impl HttpExchange {
         credentials: Credentials,
     ) -> Result<HttpExchange, OpenError> {
         let host = url.host().to_ascii_lowercase();
-        let agent = Agent::new(url.destination(&host), ca_file, proxy);
-        let agent = agent.map_err(|error| match error {
-            SetupError::Roots(why) => OpenError::Settings { check: "tls", why },
-            SetupError::Proxy(why) => OpenError::Settings {
-                check: "proxy",
-                why,
-            },
-        })?;
         Ok(HttpExchange {
             base: url.origin(),
-            agent,
+            agent: Agent::new(url.destination(&host), ca_file, proxy)?,
             credentials,
             stats: StatsHandle::default(),
         })
@@ -180,22 +168,18 @@ impl HttpExchange {
         if response.status < 300 {
             return;
         }
-        for token in token.known().map(AccessToken::expose) {
-            if token.len() < SHORTEST_CENSORED {
-                continue;
-            }
-            let mut secrets = vec![token.to_owned()];
-            if let Credentials::Basic(user, _) = &self.credentials {
-                secrets.push(basic(user, token));
-            }
-            for secret in &secrets {
-                for (_, value) in &mut response.headers {
-                    *value = value.replace(secret, "…");
-                }
-                let body = String::from_utf8_lossy(&response.body);
-                response.body = body.replace(secret, "…").into_bytes();
-            }
+        let mut secrets: Vec<String> = token.secrets().map(str::to_owned).collect();
+        if let Credentials::Basic(user, _) = &self.credentials {
+            secrets.extend(token.secrets().map(|token| basic(user, token)));
         }
+        let mut body = String::from_utf8_lossy(&response.body).into_owned();
+        for secret in &secrets {
+            for (_, value) in &mut response.headers {
+                *value = value.replace(secret, "…");
+            }
+            body = body.replace(secret, "…");
+        }
+        response.body = body.into_bytes();
     }
 }
 

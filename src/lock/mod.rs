@@ -5,9 +5,12 @@
 pub mod admin;
 pub mod backend;
 pub mod cas;
+mod clocks;
 pub mod exchange;
 pub mod gist;
 pub mod git;
+#[expect(clippy::disallowed_methods, reason = "waits between requests")]
+mod init;
 pub mod inspection;
 pub mod kubernetes;
 pub mod settings;

@@ -12,6 +12,10 @@ use super::watched_file::WatchedFile;
 /// GitHub Apps may grow to about 520. Anything far longer is some other file.
 const MAX_LENGTH: usize = 4096;
 
+/// Least length of an access token that is removed from texts, in bytes. A shorter one is made up, and
+/// removing it would only garble the texts.
+const SHORTEST_SECRET: usize = 8;
+
 /// Greatest size of an access-token file, in bytes: white space may surround the token.
 const MAX_FILE_SIZE: u64 = 2 * MAX_LENGTH as u64;
 
@@ -203,8 +207,13 @@ impl AccessTokenReader {
         }
     }
 
-    /// Returns all known access tokens, to remove them from texts.
-    pub(crate) fn known(&self) -> impl Iterator<Item = &AccessToken> {
+    /// Returns the known access tokens that texts must not show.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let known = self.known().map(AccessToken::expose);
+        known.filter(|token| token.len() >= SHORTEST_SECRET)
+    }
+
+    fn known(&self) -> impl Iterator<Item = &AccessToken> {
         let others = [&self.previous, &self.refused];
         std::iter::once(&self.token).chain(others.into_iter().flatten())
     }

@@ -95,6 +95,13 @@ impl fmt::Debug for ProxySettings {
 }
 
 impl ProxySettings {
+    /// Reads the environment of this process.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "reads the environment")]
+    pub fn from_environment() -> ProxySettings {
+        ProxySettings::read(|name| std::env::var(name).ok())
+    }
+
     /// Reads the variables through `variable`, the upper-case names first. Set but empty means unset.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> ProxySettings {
         let set = |name| variable(name).filter(|value| !value.trim().is_empty());

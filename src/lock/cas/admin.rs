@@ -1,28 +1,27 @@
 //! Lock in a store with a conditional write, as commands for operators use it.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::checks;
 use super::kind::Kind;
+use super::memory::not_a_record;
 use super::origin::{Stored, to_foreign_text};
 use super::protocol::parse;
 use super::race;
-use super::session::{CALL_TIMEOUT, Session, inspected, open};
-use crate::election::lock::{Content, LockError, Observed, ResourceLock};
+use super::session::{Session, inspected, open};
+use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
-use crate::fmt::one_line;
 use crate::lock::admin::{Admin, Checks, Finding, Initialized};
 use crate::lock::exchange::Exchange as _;
+use crate::lock::init::{CALL_TIMEOUT, PAUSE, free_record, nothing_to_do, read_patiently};
 use crate::lock::inspection::InspectedRecord;
 use crate::lock::stats::StoreStats;
 use crate::lock::store::{Store as _, Version};
 use crate::lock::term_history::TermHistory;
-use crate::system::clock;
 
-/// Attempts of a call that got no usable answer, and the pause between them.
+/// Attempts of a call that got no usable answer, a second apart.
 const ATTEMPTS: u32 = 5;
-const PAUSE: Duration = Duration::from_secs(1);
 
 impl<K: Kind> Session<K> {
     /// Writes a checkpoint where nothing is stored, after the time that a leader there could still lead.
@@ -36,7 +35,7 @@ impl<K: Kind> Session<K> {
             self.election.lease_duration
         ));
         loop {
-            let observed = read_patiently(&mut lock)?;
+            let observed = read_patiently(&mut lock, ATTEMPTS)?;
             if !matches!(observed.content, Content::Deleted) {
                 return Ok(self.initialized(format!(
                     "nothing to do: {} holds a record now",
@@ -111,19 +110,11 @@ impl<K: Kind> Admin for Session<K> {
         match &stored {
             Stored::Blank if snapshot.value.is_none() => self.create(report),
             Stored::Record(stored) => {
-                let holder = match stored.record.holder_identity.as_str() {
-                    "" => "without a holder".to_owned(),
-                    holder => format!("held by {}", one_line(holder)),
-                };
-                let token = stored.record.leader_transitions;
-                Ok(self.initialized(format!(
-                    "nothing to do: {place} holds a record, fencing token {token}, {holder}"
-                )))
+                let record = &stored.record;
+                let token = record.leader_transitions;
+                Ok(self.initialized(nothing_to_do(&place, token, record)))
             }
-            Stored::Unrelated(why) => Err(LockError::Refused(format!(
-                "{place}: the content is not a lease record, {why}; it is left unchanged; use \
-                 another place"
-            ))),
+            Stored::Unrelated(why) => Err(not_a_record(&place, why)),
             _ => Ok(self.initialized(format!(
                 "nothing to do: {place} holds a corrupt record; candidates wait and then replace \
                  it, because a leader may still be running"
@@ -142,23 +133,4 @@ impl<K: Kind> Admin for Session<K> {
                 ..TermHistory::default()
             })
     }
-}
-
-/// Reads until there is a usable answer, at most five times in a row.
-fn read_patiently(lock: &mut impl ResourceLock) -> Result<Observed, LockError> {
-    let mut failures = 0;
-    loop {
-        match lock.get(CALL_TIMEOUT) {
-            Err(LockError::Unavailable(_)) if failures + 1 < ATTEMPTS => {
-                failures += 1;
-                thread::sleep(PAUSE);
-            }
-            result => return result,
-        }
-    }
-}
-
-/// Returns a record without a holder, written now.
-fn free_record(fencing_token: u64) -> LeaderElectionRecord {
-    LeaderElectionRecord::without_holder(fencing_token, clock::utc_timestamp())
 }

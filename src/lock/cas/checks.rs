@@ -6,15 +6,13 @@ use std::time::Duration;
 use super::kind::Kind;
 use super::session::{Session, Timing, inspected};
 use crate::election::lock::LockError;
-use crate::fmt::{brief, span};
+use crate::fmt::brief;
 use crate::lock::admin::{Checks, Finding};
-use crate::lock::store::{Snapshot, Store as _};
+use crate::lock::clocks::{Clocks, Comparison};
+use crate::lock::store::Store as _;
 
 /// Names of the checks.
 pub(super) const ALL: &[&str] = &["connection", "rights", "place", "latency", "clock"];
-
-/// Clocks that differ by less agree well enough to compare two logs, in milliseconds.
-const CLOSE_CLOCKS: i64 = 5_000;
 
 /// Part of the retry period that a read may take. Why: a renewal takes a few such requests.
 const LATENCY_DIVISOR: u32 = 8;
@@ -34,7 +32,14 @@ pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
     reads.sort_by_key(|(_, timing)| timing.answered - timing.sent);
     let (snapshot, timing) = reads.swap_remove(READS / 2);
     let place = admin.store.describe();
-    let mut findings = vec![
+    let Timing { sent, answered } = timing;
+    let took = Duration::from_millis(u64::try_from(answered - sent).unwrap_or(0));
+    let clocks = snapshot.server_time.map(|date| Clocks {
+        sent,
+        answered,
+        date,
+    });
+    let findings = vec![
         connection(admin.exchange.proxy()),
         Finding::ok(
             "rights",
@@ -47,10 +52,9 @@ pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
                 format!("{place} holds no record yet; create one with elector init"),
             ),
         },
-        latency(timing, admin.election.retry_period),
-        clock(&snapshot, timing),
+        latency(took, admin.election.retry_period),
+        clock(clocks),
     ];
-    findings.extend(admin.kind.findings(&snapshot));
     Checks {
         findings,
         record: Some(inspected(&snapshot)),
@@ -87,9 +91,7 @@ fn connection(proxy: Option<String>) -> Finding {
     )
 }
 
-fn latency(timing: Timing, retry_period: Duration) -> Finding {
-    let millis = u64::try_from(timing.answered - timing.sent).unwrap_or(0);
-    let took = Duration::from_millis(millis);
+fn latency(took: Duration, retry_period: Duration) -> Finding {
     let text = format!("a read takes {}", brief(took));
     if took <= retry_period / LATENCY_DIVISOR {
         return Finding::ok("latency", text);
@@ -101,24 +103,20 @@ fn latency(timing: Timing, retry_period: Duration) -> Finding {
 }
 
 /// Compares this machine's clock with the store's.
-fn clock(snapshot: &Snapshot, timing: Timing) -> Finding {
-    let Some(date) = snapshot.server_time else {
+fn clock(clocks: Option<Clocks>) -> Finding {
+    let Some(clocks) = clocks else {
         return Finding::fail(
             "clock",
             "the answers have no date, which fencing tokens depend on; check any proxy on the way",
         );
     };
-    let here = timing.sent.midpoint(timing.answered);
-    // Dates are cut off to whole seconds and lack half of one on average.
-    let ahead = here.saturating_sub(date.saturating_mul(1_000).saturating_add(500));
-    if ahead.abs() < 1_000 {
-        return Finding::ok("clock", "this machine's clock agrees with the server's");
+    let said = |what: &str| format!("this machine's clock {what} the server's");
+    match clocks.compare() {
+        Comparison::Same => Finding::ok("clock", said("agrees with")),
+        Comparison::Close(apart) => Finding::ok("clock", said(&format!("is {apart}"))),
+        Comparison::Apart(apart) => Finding::warn(
+            "clock",
+            format!("{}; set the wrong one (NTP)", said(&format!("is {apart}"))),
+        ),
     }
-    let apart = span(Duration::from_millis(ahead.unsigned_abs()));
-    let side = if ahead > 0 { "ahead of" } else { "behind" };
-    let text = format!("this machine's clock is {apart} {side} the server's");
-    if ahead.abs() <= CLOSE_CLOCKS {
-        return Finding::ok("clock", text);
-    }
-    Finding::warn("clock", format!("{text}; set the wrong one (NTP)"))
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use crate::election::config::LeaderElectionConfig;
 use crate::election::record::HIGHEST_TOKEN;
-use crate::lock::admin::Finding;
 use crate::lock::backend::{OpenError, Times};
 use crate::lock::exchange::HttpExchange;
-use crate::lock::store::{Snapshot, Store};
+use crate::lock::store::Store;
 use crate::lock::term_history::TermHistory;
 
 /// Place of a record in one kind of store, and access to it.
@@ -53,10 +52,7 @@ pub trait Kind: Clone + fmt::Debug + Send + Sync {
     }
 
     /// Returns warnings about settings that work but are probably not intended.
-    fn warnings(&self, election: &LeaderElectionConfig) -> Vec<String>;
-
-    /// Returns findings of `elector doctor` that only this kind of store has.
-    fn findings(&self, _snapshot: &Snapshot) -> Vec<Finding> {
+    fn warnings(&self, _election: &LeaderElectionConfig) -> Vec<String> {
         Vec::new()
     }
 

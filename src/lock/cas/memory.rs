@@ -111,10 +111,7 @@ impl Memory {
         }
         match &*latest.stored {
             // After a record, it is a foreign write.
-            Stored::Unrelated(why) if self.floor.is_none() => Err(LockError::Refused(format!(
-                "{place}: the content is not a lease record, {why}; it is left unchanged; use \
-                 another place"
-            ))),
+            Stored::Unrelated(why) if self.floor.is_none() => Err(not_a_record(place, why)),
             _ => Ok(()),
         }
     }
@@ -168,7 +165,7 @@ impl Memory {
         let age = age(snapshot).filter(|_| !foreign && !regressed && !accepted);
         let checkpoint = record.is_some_and(|stored| stored.checkpoint);
         Ok(Observed {
-            content: self.content(&latest.stored),
+            content: content(&latest.stored),
             resource_version: self.resource_version,
             mine,
             age,
@@ -260,17 +257,23 @@ impl Memory {
         }
         Ok(token.saturating_sub(1))
     }
+}
 
-    fn content(&self, stored: &Stored) -> Content {
-        match stored {
-            Stored::Record(stored) => Content::Record(Arc::clone(&stored.record)),
-            Stored::Blank => Content::Deleted,
-            Stored::Empty(_) => Content::Corrupt("it is a JSON object without a holder".into()),
-            Stored::Corrupt { why, .. } | Stored::Unrelated(why) => {
-                Content::Corrupt(Arc::clone(why))
-            }
-        }
+/// Converts what is stored to the core's terms.
+fn content(stored: &Stored) -> Content {
+    match stored {
+        Stored::Record(stored) => Content::Record(Arc::clone(&stored.record)),
+        Stored::Blank => Content::Deleted,
+        Stored::Empty(_) => Content::Corrupt("it is a JSON object without a holder".into()),
+        Stored::Corrupt { why, .. } | Stored::Unrelated(why) => Content::Corrupt(Arc::clone(why)),
     }
+}
+
+/// Returns the error for content of another program.
+pub(super) fn not_a_record(place: &str, why: &str) -> LockError {
+    LockError::Refused(format!(
+        "{place}: the content is not a lease record, {why}; it is left unchanged; use another place"
+    ))
 }
 
 /// Returns whether a record names a holder.

@@ -49,7 +49,6 @@ pub enum Outcome {
 struct Pending {
     text: Arc<[u8]>,
     number: u64,
-    checkpoint: bool,
     /// Value that it replaces.
     base: Option<Arc<[u8]>>,
     /// Time since which what it replaces is known.
@@ -152,7 +151,6 @@ impl<S: Store> CasProtocol<S> {
         let pending = Pending {
             text: text.into_bytes().into(),
             number: self.writes,
-            checkpoint,
             base: latest.value.clone(),
             known_since: latest.known_since,
             attempts: 0,
@@ -248,7 +246,8 @@ impl<S: Store> CasProtocol<S> {
         let Some(latest) = &self.latest else {
             return got(Err(LockError::Unavailable(mixed_up())));
         };
-        if let Err(error) = self.memory.check(latest, &self.store.describe()) {
+        let place = self.store.describe();
+        if let Err(error) = self.memory.check(latest, &place) {
             self.latest = None;
             return got(Err(error));
         }
@@ -257,7 +256,6 @@ impl<S: Store> CasProtocol<S> {
             self.call = Call::Probe(probe, snapshot);
             return self.advance(now, wall, step);
         }
-        let place = self.store.describe();
         let observed = self.memory.observe(latest, &snapshot, (now, wall), &place);
         if observed.is_err() {
             // Nothing may be written over what must not be acted on.

@@ -1,7 +1,6 @@
 //! Requests to a store outside of an election, and the opening of locks.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::CasLock;
 use super::kind::Kind;
@@ -12,13 +11,11 @@ use crate::election::lock::{Content, LockError};
 use crate::fmt::unix_time;
 use crate::lock::backend::OpenError;
 use crate::lock::exchange::{Exchange, HttpExchange};
+use crate::lock::init::CALL_TIMEOUT;
 use crate::lock::inspection::{InspectedRecord, Refusal};
 use crate::lock::store::{Snapshot, Step, Store, Version};
 use crate::system::clock::{self, BootClock};
 use crate::system::random::process_name;
-
-/// Time limit of a call.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Opens a lock for this process. Sends no request.
 pub(super) fn open<K: Kind>(

@@ -2,9 +2,7 @@
 //! and the creation of gists and files.
 
 use std::thread;
-use std::time::Duration;
 
-use super::GistLock;
 use super::checks;
 use super::options::GistOptions;
 use super::revision::Revision;
@@ -12,23 +10,19 @@ use super::scan::HistoryScan;
 use super::session::{Session, neutral};
 use super::stored::{Stored, to_first_text};
 use super::wire::{Reply, Request};
-use crate::election::lock::{Content, LockError, Observed, ResourceLock};
+use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::one_line;
 use crate::lock::admin::{Admin, Checks, Finding, Initialized};
+use crate::lock::init::{CALL_TIMEOUT, PAUSE, free_record, nothing_to_do, read_patiently};
 use crate::lock::inspection::InspectedRecord;
 use crate::lock::stats::StoreStats;
 use crate::lock::term_history::TermHistory;
-use crate::system::clock;
 use crate::system::random::process_name;
 
-/// Time limit of a call of the lock, which may send several requests.
-const CALL_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Attempts of a request that got no usable answer, and the pause between them. Answers may be stale
-/// for some ten seconds after a write.
+/// Attempts of a request that got no usable answer, a second apart. Answers may be stale for some ten
+/// seconds after a write.
 const ATTEMPTS: u32 = 15;
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Attempts of a request of a history scan.
 const SCAN_ATTEMPTS: u32 = 3;
@@ -92,7 +86,7 @@ impl Session {
         let mut lock = lock.map_err(|error| LockError::Refused(error.to_string()))?;
         lock.permit_new_election(true);
         for _ in 0..CREATE_ATTEMPTS {
-            let observed = read_patiently(&mut lock)?;
+            let observed = read_patiently(&mut lock, ATTEMPTS)?;
             let gist = self.client.target().gist.clone();
             let file = lock.file().unwrap_or_default().to_owned();
             let place = format!("file {:?} of gist {gist}", one_line(&file));
@@ -109,13 +103,7 @@ impl Session {
                         Err(error) => return Err(error),
                     }
                 }
-                Content::Record(record) => format!(
-                    "nothing to do: {place} holds a record, fencing token {token}, {}",
-                    match record.holder_identity.as_str() {
-                        "" => "without a holder".to_owned(),
-                        holder => format!("held by {}", one_line(holder)),
-                    }
-                ),
+                Content::Record(record) => nothing_to_do(&place, token, record),
                 Content::Corrupt(_) | Content::Deleted => format!(
                     "nothing to do: {place} held a record, which is corrupt or deleted; candidates \
                      wait and then replace it, because a leader may still be running"
@@ -213,27 +201,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// Reads until there is a usable answer, at most 15 times in a row.
-fn read_patiently(lock: &mut GistLock) -> Result<Observed, LockError> {
-    let mut failures = 0;
-    loop {
-        match lock.get(CALL_TIMEOUT) {
-            // A long history takes several calls.
-            Err(LockError::Unfinished(_)) => failures = 0,
-            Err(LockError::Unavailable(_)) if failures + 1 < ATTEMPTS => {
-                failures += 1;
-                thread::sleep(PAUSE);
-            }
-            result => return result,
-        }
-    }
-}
-
-/// Returns a record without a holder, written now.
-fn free_record(fencing_token: u64) -> LeaderElectionRecord {
-    LeaderElectionRecord::without_holder(fencing_token, clock::utc_timestamp())
 }
 
 fn unexpected() -> LockError {

@@ -5,18 +5,17 @@
 
 mod limits;
 
-use std::time::Duration;
-
 use super::inspect::Inspected;
 use super::protocol::has_gist_scope;
 use super::remarks::older_protocol;
-use super::session::{Clocks, Session, neutral};
+use super::session::{Session, neutral};
 use super::stored::Stored;
 use super::token::AccessTokenKind;
 use super::wire::About;
 use crate::election::lock::LockError;
-use crate::fmt::{one_line, span};
+use crate::fmt::one_line;
 use crate::lock::admin::{Checks, Finding, Level};
+use crate::lock::clocks::{Clocks, Comparison};
 use crate::lock::stats::expiration;
 use crate::net::AccessTokenSource;
 
@@ -33,9 +32,6 @@ pub(super) const ALL: &[&str] = &[
     "limit",
     "clock",
 ];
-
-/// Clocks that differ by less agree well enough to compare two logs.
-const CLOSE_CLOCKS_MILLIS: i64 = 5_000;
 
 /// Requests of a start that need no warning: a little more than two locks in one gist cost each other.
 const CHEAP_START: u32 = 5;
@@ -355,25 +351,20 @@ fn clock(clocks: Option<Clocks>) -> Finding {
             "the answers have no date, so the age of a record is unknown; check any proxy on the way",
         );
     };
-    let here = clocks.sent.midpoint(clocks.answered);
-    // Dates are cut off to whole seconds and lack half of one on average.
-    let there = clocks.date.saturating_mul(1_000).saturating_add(500);
-    let ahead = here.saturating_sub(there);
-    if ahead.abs() < 1_000 {
-        let text = "this machine's clock agrees with the service's; no decision depends on it";
-        return Finding::ok("clock", text);
+    let said = |what: &str| {
+        format!("this machine's clock {what} the service's; no decision depends on it")
+    };
+    match clocks.compare() {
+        Comparison::Same => Finding::ok("clock", said("agrees with")),
+        Comparison::Close(apart) => Finding::ok("clock", said(&format!("is {apart}"))),
+        Comparison::Apart(apart) => Finding::warn(
+            "clock",
+            format!(
+                "{}, but times in logs and records do; set it (NTP)",
+                said(&format!("is {apart}"))
+            ),
+        ),
     }
-    let span = span(Duration::from_millis(ahead.unsigned_abs()));
-    let side = if ahead > 0 { "ahead of" } else { "behind" };
-    let text =
-        format!("this machine's clock is {span} {side} the service's; no decision depends on it");
-    if ahead.abs() <= CLOSE_CLOCKS_MILLIS {
-        return Finding::ok("clock", text);
-    }
-    Finding::warn(
-        "clock",
-        format!("{text}, but times in logs and records do; set it (NTP)"),
-    )
 }
 
 #[cfg(test)]

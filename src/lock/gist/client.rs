@@ -32,7 +32,7 @@ use crate::lock::backend::OpenError;
 use crate::lock::stats::{StatsHandle, StoreStats};
 use crate::net::{
     AccessToken, AccessTokenReader, AccessTokenSource, Agent, CallError, Deadline, Effect,
-    PlainBody, ProxySettings, SetupError,
+    PlainBody, ProxySettings,
 };
 
 pub use super::limiter::WriteLimits;
@@ -40,10 +40,6 @@ pub use super::wire::target::check_api_url;
 
 /// Setting that holds the access token. With `_FILE` appended it names the file that does.
 const ACCESS_TOKEN_SETTING: &str = "GITHUB_API_TOKEN";
-
-/// Least length of an access token that is removed from texts, in bytes. A shorter one is not GitHub's but
-/// made up, and removing it would only garble the texts.
-const MIN_CENSORED: usize = 8;
 
 /// Clock that returns the time since boot.
 pub type Clock = Box<dyn Fn() -> Instant + Send>;
@@ -103,10 +99,6 @@ impl GistClient {
         let access_token = AccessTokenReader::open(&config.access_token, ACCESS_TOKEN_SETTING);
         let destination = config.api_url.destination();
         let agent = Agent::new(destination, config.ca_file.as_deref(), &config.proxy);
-        let agent = agent.map_err(|error| match error {
-            SetupError::Roots(why) => unusable("tls", why),
-            SetupError::Proxy(why) => unusable("proxy", why),
-        })?;
         let is_github_com = config.api_url.is_github_com();
         Ok(GistClient {
             target: Target {
@@ -116,7 +108,7 @@ impl GistClient {
             },
             access_token: access_token.map_err(|why| unusable("token", why))?,
             rejected: None,
-            agent,
+            agent: agent?,
             limits: RequestLimiter::new(is_github_com.then_some(config.write_limits)),
             stats: StatsHandle::default(),
             scopes: None,
@@ -357,10 +349,8 @@ impl GistClient {
         else {
             return;
         };
-        for token in self.access_token.known().map(AccessToken::expose) {
-            if token.len() >= MIN_CENSORED && why.contains(token) {
-                *why = why.replace(token, "…");
-            }
+        for token in self.access_token.secrets() {
+            *why = why.replace(token, "…");
         }
     }
 }

@@ -19,7 +19,6 @@ pub mod client;
 pub mod inspect;
 pub mod limiter;
 mod observed;
-#[expect(clippy::disallowed_methods, reason = "reads the environment")]
 pub mod options;
 mod pages;
 mod place;

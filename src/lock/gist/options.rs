@@ -90,7 +90,7 @@ impl GistOptions {
             file: self.file.clone(),
             access_token: self.access_token.clone(),
             ca_file: self.ca_file.clone(),
-            proxy: ProxySettings::read(|name| std::env::var(name).ok()),
+            proxy: ProxySettings::from_environment(),
             write_limits: WriteLimits::github(election),
             clock: Box::new(BootClock::now),
         })

@@ -11,20 +11,12 @@ use super::wire::{Answer, Request};
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::{Content, LockError};
 use crate::lock::backend::OpenError;
+use crate::lock::clocks::Clocks;
 use crate::lock::inspection::{InspectedRecord, Refusal};
 use crate::system::clock::{self, BootClock};
 
 /// Time limit of a request: GitHub itself gives up after 10 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Times around an answer: this machine's clock in milliseconds and the service's date in seconds, both
-/// since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Clocks {
-    pub(super) sent: i64,
-    pub(super) answered: i64,
-    pub(super) date: i64,
-}
 
 /// Requests to a gist outside of an election.
 #[derive(Debug)]

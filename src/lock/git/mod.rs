@@ -175,7 +175,6 @@ impl Kind for GitOptions {
         GitStore::new(self.place())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "reads the environment")]
     fn exchange(&self) -> Result<HttpExchange, OpenError> {
         let credentials = match &self.access {
             None => Credentials::Anonymous,
@@ -188,7 +187,7 @@ impl Kind for GitOptions {
                 Credentials::Basic(access.user.clone(), token)
             }
         };
-        let proxy = ProxySettings::read(|name| std::env::var(name).ok());
+        let proxy = ProxySettings::from_environment();
         HttpExchange::new(&self.url, self.ca_file.as_deref(), &proxy, credentials)
     }
 

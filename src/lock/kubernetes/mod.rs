@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::store::LeaseStore;
-use crate::election::config::LeaderElectionConfig;
 use crate::lock::backend::{OpenError, Times};
 use crate::lock::cas::kind::Kind;
 use crate::lock::exchange::{Credentials, HttpExchange};
@@ -55,7 +54,7 @@ impl Kind for LeaseOptions {
         // The API server of the own cluster is reached directly.
         let proxy = match self.in_cluster {
             true => ProxySettings::default(),
-            false => environment_proxy(),
+            false => ProxySettings::from_environment(),
         };
         HttpExchange::new(&self.server, ca_file, &proxy, Credentials::Bearer(token))
     }
@@ -96,19 +95,10 @@ impl Kind for LeaseOptions {
         i32::MAX as u64
     }
 
-    fn warnings(&self, _election: &LeaderElectionConfig) -> Vec<String> {
-        Vec::new()
-    }
-
     fn scratch(&self) -> LeaseOptions {
         LeaseOptions {
             name: "elector-doctor".to_owned(),
             ..self.clone()
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "reads the environment")]
-fn environment_proxy() -> ProxySettings {
-    ProxySettings::read(|name| std::env::var(name).ok())
 }

@@ -1,0 +1,52 @@
+//! Steps of `elector init` that every kind of lock takes.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::election::lock::{LockError, Observed, ResourceLock};
+use crate::election::record::LeaderElectionRecord;
+use crate::fmt::one_line;
+use crate::system::clock;
+
+/// Time limit of a call, which may send several requests.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Pause after a call without a usable answer.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// Reads until there is a usable answer, at most `attempts` times in a row.
+pub(super) fn read_patiently(
+    lock: &mut impl ResourceLock,
+    attempts: u32,
+) -> Result<Observed, LockError> {
+    let mut failures = 0;
+    loop {
+        match lock.get(CALL_TIMEOUT) {
+            // A long history takes several calls.
+            Err(LockError::Unfinished(_)) => failures = 0,
+            Err(LockError::Unavailable(_)) if failures + 1 < attempts => {
+                failures += 1;
+                thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Returns a record without a holder, written now.
+pub(super) fn free_record(fencing_token: u64) -> LeaderElectionRecord {
+    LeaderElectionRecord::without_holder(fencing_token, clock::utc_timestamp())
+}
+
+/// Returns the message that a place needs no record, because it holds one.
+pub(super) fn nothing_to_do(
+    place: &str,
+    fencing_token: u64,
+    record: &LeaderElectionRecord,
+) -> String {
+    let holder = match record.holder_identity.as_str() {
+        "" => "without a holder".to_owned(),
+        holder => format!("held by {}", one_line(holder)),
+    };
+    format!("nothing to do: {place} holds a record, fencing token {fencing_token}, {holder}")
+}
