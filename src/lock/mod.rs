@@ -30,6 +30,7 @@ use self::settings::{Found, Noted, Reader, Setting, shown};
 const KINDS: &[&Kind] = &[
     &gist::settings::KIND,
     &git::settings::KIND,
+    &git::settings::GIST_KIND,
     &kubernetes::settings::KIND,
 ];
 
@@ -67,7 +68,7 @@ impl Place {
     /// Notes what is wrong with it.
     pub fn refuse(&self, reader: &mut Reader<'_>, why: &str) -> Noted {
         reader.problem(format!(
-            "{} is {}; {why}",
+            "{}: {} is not valid; {why}",
             self.variable,
             shown(&self.value)
         ));

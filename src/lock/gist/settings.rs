@@ -86,9 +86,7 @@ pub fn read(
     };
     let token = token(reader);
     let api_url = api_url(reader);
-    let before = reader.problem_count();
-    let confirm_delay = reader.duration("CONFIRM_DELAY", CONFIRM_DELAY);
-    let known = (reader.problem_count() == before).then_some(confirm_delay);
+    let (confirm_delay, known) = confirm_delay(reader);
     let options = || {
         Ok(GistOptions {
             gist_id: gist_id?,
@@ -100,6 +98,13 @@ pub fn read(
         })
     };
     (options(), known)
+}
+
+/// Returns `CONFIRM_DELAY` or its default, and the same if it was not set to a bad value.
+pub fn confirm_delay(reader: &mut Reader<'_>) -> (Duration, Option<Duration>) {
+    let before = reader.problem_count();
+    let delay = reader.duration("CONFIRM_DELAY", CONFIRM_DELAY);
+    (delay, (reader.problem_count() == before).then_some(delay))
 }
 
 /// Reads `LOCK=gist:ID[/FILE]`.

@@ -9,7 +9,6 @@ use super::store::FILE;
 use super::{Access, GitOptions};
 use crate::lock::cas::backend::CasBackend;
 use crate::lock::gist;
-use crate::lock::gist::options::CONFIRM_DELAY;
 use crate::lock::gist::wire::target::{GistId, check_file_name};
 use crate::lock::settings::{LOCK_TOKEN, LOCK_TOKEN_FILE, Noted, Reader, Setting};
 use crate::lock::{Kind, Place, Surroundings};
@@ -27,13 +26,10 @@ const LONGEST: usize = 255;
 /// Hosts of Azure Repos, which does not have git's protocol 2.
 const AZURE: [&str; 2] = ["dev.azure.com", "visualstudio.com"];
 
-/// Kind of lock.
+/// Kind of lock in a git repository.
 pub const KIND: Kind = Kind {
-    schemes: &["git+https", "git+http", "gist+git"],
-    forms: &[
-        "git+https://HOST/PATH[#BRANCH[:FILE]]",
-        "gist+git:ID[/FILE]",
-    ],
+    schemes: &["git+https", "git+http"],
+    forms: &["git+https://HOST/PATH[#BRANCH[:FILE]]"],
     settings: &[
         LOCK_TOKEN,
         LOCK_TOKEN_FILE,
@@ -43,21 +39,33 @@ pub const KIND: Kind = Kind {
             "user name beside the access token of a git server",
         )
         .shared(),
-        // Of `gist+git`.
+        gist::settings::ALLOW_INSECURE_HTTP,
+    ],
+    read: |reader, place, surroundings| {
+        let options = place
+            .ok_or(Noted)
+            .and_then(|place| read_git(reader, place, surroundings));
+        (
+            options.map(|options| Arc::new(CasBackend(options)) as _),
+            None,
+        )
+    },
+};
+
+/// Kind of lock in the repository of a gist.
+pub const GIST_KIND: Kind = Kind {
+    schemes: &["gist+git"],
+    forms: &["gist+git:ID[/FILE]"],
+    settings: &[
         gist::settings::GITHUB_API_TOKEN,
         gist::settings::GITHUB_API_TOKEN_FILE,
-        gist::settings::ALLOW_INSECURE_HTTP,
         gist::settings::CONFIRM_DELAY_SETTING,
     ],
     read: |reader, place, surroundings| {
         let Some(place) = place else {
-            // Only `LOCK` chooses this kind.
             return (Err(Noted), None);
         };
-        let (options, confirm_delay) = match place.scheme.as_str() {
-            "gist+git" => read_gist(reader, place, surroundings),
-            _ => (read_git(reader, place, surroundings), None),
-        };
+        let (options, confirm_delay) = read_gist(reader, place, surroundings);
         let options = options.map(|options| Arc::new(CasBackend(options)) as _);
         (options, confirm_delay)
     },
@@ -76,7 +84,7 @@ fn read_git(
     let user = match user {
         Ok(user) if user.contains(':') => {
             reader.problem(
-                "LOCK_USER contains a colon, which no user name may; put only the name there"
+                "LOCK_USER: contains a colon, which no user name may; put only the name there"
                     .to_owned(),
             );
             Err(Noted)
@@ -89,8 +97,8 @@ fn read_git(
     let token = match token? {
         None if !is_loopback(url.host()) => {
             reader.problem(
-                "neither LOCK_TOKEN nor LOCK_TOKEN_FILE is set; give an access token that may write \
-                 the repository, or a file that holds one"
+                "LOCK_TOKEN: not set, and neither is LOCK_TOKEN_FILE; give an access token that may \
+                 write the repository, or a file that holds one"
                     .to_owned(),
             );
             return Err(Noted);
@@ -119,19 +127,8 @@ fn read_gist(
     surroundings: Surroundings<'_>,
 ) -> (Result<GitOptions, Noted>, Option<Duration>) {
     let (id, file) = gist::settings::named(reader, place);
-    for name in ["LOCK_TOKEN", "LOCK_TOKEN_FILE", "LOCK_USER"] {
-        if let Some(found) = reader.raw(name) {
-            reader.problem(format!(
-                "{} is set, but a lock of the kind gist+git has no such setting; set the access \
-                 token in GITHUB_API_TOKEN",
-                found.variable
-            ));
-        }
-    }
     let token = gist::settings::token(reader);
-    let before = reader.problem_count();
-    let confirm_delay = reader.duration("CONFIRM_DELAY", CONFIRM_DELAY);
-    let known = (reader.problem_count() == before).then_some(confirm_delay);
+    let (confirm_delay, known) = gist::settings::confirm_delay(reader);
     let options = || {
         let id = id?.ok_or(Noted)?;
         let file = file?;
@@ -243,16 +240,20 @@ mod tests {
     const GIST_TOKEN: (&str, &str) = ("GITHUB_API_TOKEN", "ghp_abc123");
 
     #[test]
-    fn rows_are_those_of_the_gist() {
-        let names: Vec<_> = KIND.settings.iter().map(|row| row.name).collect();
+    fn kinds_have_their_own_rows() {
+        let names = |kind: &Kind| kind.settings.iter().map(|row| row.name).collect::<Vec<_>>();
         assert_eq!(
-            names[3..],
+            names(&KIND),
             [
-                "GITHUB_API_TOKEN",
-                "GITHUB_API_TOKEN_FILE",
-                "ALLOW_INSECURE_HTTP",
-                "CONFIRM_DELAY"
+                "LOCK_TOKEN",
+                "LOCK_TOKEN_FILE",
+                "LOCK_USER",
+                "ALLOW_INSECURE_HTTP"
             ]
+        );
+        assert_eq!(
+            names(&GIST_KIND),
+            ["GITHUB_API_TOKEN", "GITHUB_API_TOKEN_FILE", "CONFIRM_DELAY"]
         );
     }
 
@@ -302,7 +303,7 @@ mod tests {
             ("git+https://h.example/r", &[], "LOCK_TOKEN_FILE"),
             ("gist+git:a b", &[GIST_TOKEN], "gist's id"),
             ("gist+git:aa5a", &[], "GITHUB_API_TOKEN"),
-            ("gist+git:aa5a", &[GIST_TOKEN, TOKEN], "LOCK_TOKEN is set"),
+            ("gist+git:aa5a", &[GIST_TOKEN, TOKEN], "LOCK_TOKEN: set"),
         ] {
             let problems = read(lock, variables).unwrap_err();
             assert_eq!(problems.len(), 1, "{lock}: {problems:?}");
