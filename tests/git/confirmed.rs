@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
 use elector::lock::backend::Backend as _;
@@ -13,9 +13,7 @@ use elector::runtime::election::LeaderElection;
 use elector::runtime::{LeaderCallbacks, Term};
 
 use crate::repository::{BRANCH, Repository};
-
-/// Greatest time that a condition may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::eventually;
 
 /// Counts terms, and leads until each is over.
 #[derive(Clone, Default)]
@@ -24,9 +22,7 @@ struct Work(Arc<AtomicU64>);
 impl LeaderCallbacks for Work {
     fn on_started_leading(&self, term: &Term) {
         self.0.fetch_add(1, Ordering::SeqCst);
-        while !term.is_over() {
-            thread::sleep(Duration::from_millis(10));
-        }
+        term.wait_until_over();
     }
 }
 
@@ -48,21 +44,13 @@ fn config() -> LeaderElectionConfig {
     }
 }
 
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// Returns the newest commit.
 fn head(repository: &Repository) -> String {
     repository.git(&["rev-parse", BRANCH], b"")
 }
 
-/// Lets one candidate lead while `disturb` runs. Returns its number of terms.
-fn lead(repository: &Repository, disturb: impl FnOnce()) -> u64 {
+/// Lets one candidate lead while `disturb` runs, which gets the number of terms so far. Returns it at the end.
+fn lead(repository: &Repository, disturb: impl FnOnce(&AtomicU64)) -> u64 {
     let config = config();
     let lock = CasBackend(options(repository)).open(&config).unwrap().lock;
     assert_eq!(lock.confirm_delay(), Some(Duration::from_millis(300)));
@@ -71,7 +59,7 @@ fn lead(repository: &Repository, disturb: impl FnOnce()) -> u64 {
     let handle = election.handle();
     let runs = thread::spawn(move || election.run().map(drop));
     eventually("it leads", || work.0.load(Ordering::SeqCst) > 0);
-    disturb();
+    disturb(&work.0);
     handle.stop();
     runs.join().unwrap().unwrap();
     work.0.load(Ordering::SeqCst)
@@ -80,13 +68,13 @@ fn lead(repository: &Repository, disturb: impl FnOnce()) -> u64 {
 #[test]
 fn lost_renewals_do_not_end_term() {
     let repository = Repository::new();
-    let terms = lead(&repository, || {
+    let terms = lead(&repository, |_| {
         for _ in 0..3 {
             let before = head(&repository);
             eventually("it renews", || head(&repository) != before);
             // Another writer has read the state before, and replaces the renewal.
             repository.git(&["update-ref", BRANCH, &before], b"");
-            thread::sleep(Duration::from_millis(500));
+            eventually("it renews again", || head(&repository) != before);
         }
     });
     assert_eq!(terms, 1);
@@ -96,13 +84,13 @@ fn lost_renewals_do_not_end_term() {
 #[test]
 fn blind_edit_of_record_deposes() {
     let repository = Repository::new();
-    let terms = lead(&repository, || {
+    let terms = lead(&repository, |terms| {
         let edited = br#"{"holderIdentity":"operator","leaseDurationSeconds":2}"#;
         repository.commit(BRANCH, &[("leader.json", edited)]);
         eventually("the record is replaced", || {
             repository.subjects()[0].contains("napoleon")
         });
-        thread::sleep(Duration::from_secs(2));
+        eventually("it leads again", || terms.load(Ordering::SeqCst) == 2);
     });
     assert_eq!(terms, 2);
 }

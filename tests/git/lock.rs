@@ -13,6 +13,7 @@ use elector::lock::term_history::TermEnd;
 use elector::net::AccessTokenSource;
 
 use crate::repository::{BRANCH, Fault, Repository};
+use crate::support;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -26,12 +27,12 @@ fn open(repository: &Repository, name: &str) -> Box<dyn ResourceLock + Send> {
     lock
 }
 
+/// Returns a record without times, whose commit gets the time of the server's clock.
 fn record(holder: &str, token: u64) -> LeaderElectionRecord {
     LeaderElectionRecord {
-        holder_identity: holder.to_owned(),
-        lease_duration_seconds: 40,
-        leader_transitions: token,
-        ..LeaderElectionRecord::default()
+        acquire_time: String::new(),
+        renew_time: String::new(),
+        ..support::record(holder, token)
     }
 }
 

@@ -10,4 +10,6 @@ mod packs;
 mod parents;
 mod races;
 mod repository;
+#[path = "../support/mod.rs"]
+mod support;
 mod writes;

@@ -12,10 +12,11 @@ use elector::net::{AccessTokenReader, AccessTokenSource, ProxySettings};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::client::{AMPLE, held, kind, open, record, spec};
+use crate::client::{AMPLE, held, kind, open, spec};
 use crate::leases::status;
 use crate::server::{ApiServer, Fault, http};
 use crate::support::process::TOKEN;
+use crate::support::record;
 
 /// Longest sentence, in characters.
 const LONGEST: usize = 600;

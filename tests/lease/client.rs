@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use elector::election::lock::{LockError, ResourceLock};
-use elector::election::record::LeaderElectionRecord;
 use elector::lock::cas::CasLock;
 use elector::lock::cas::protocol::CasConfig;
 use elector::lock::exchange::{Credentials, HttpExchange};
@@ -13,6 +12,7 @@ use elector::system::clock::BootClock;
 
 use crate::server::ApiServer;
 use crate::support::process::TOKEN;
+use crate::support::record;
 
 /// Time limit of a call: ample for a busy machine.
 pub(crate) const AMPLE: Duration = Duration::from_secs(10);
@@ -47,17 +47,6 @@ pub(crate) fn open_with(server: &ApiServer, process: &str, token: &AccessTokenSo
         exchange.unwrap(),
         BootClock::now,
     )
-}
-
-pub(crate) fn record(holder: &str, token: u64) -> LeaderElectionRecord {
-    LeaderElectionRecord {
-        holder_identity: holder.to_owned(),
-        lease_duration_seconds: 15,
-        acquire_time: "2026-11-22T10:00:00Z".to_owned(),
-        renew_time: "2026-11-22T10:00:00Z".to_owned(),
-        leader_transitions: token,
-        ..LeaderElectionRecord::default()
-    }
 }
 
 /// Returns a server whose Lease this process holds with fencing token 7, and its lock.

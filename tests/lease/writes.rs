@@ -1,17 +1,16 @@
 //! Lost, late and repeated writes; other clients of the same Lease; access tokens.
 
 use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use elector::AccessTokenSource;
 use elector::election::lock::{Content, LockError, ResourceLock};
 use serde_json::{Value, json};
 
-use crate::client::{AMPLE, PATH, held, kind, open, open_with, record, spec};
+use crate::client::{AMPLE, PATH, held, kind, open, open_with, spec};
 use crate::leases::status;
 use crate::server::{ApiServer, Fault, http};
-use crate::support::eventually;
+use crate::support::{eventually, never_for, record};
 
 /// Delay of a late write.
 const LATE: Duration = Duration::from_millis(300);
@@ -109,8 +108,9 @@ fn late_write_cannot_replace_newer() {
     let mut second = open(&server, "b");
     second.get(AMPLE).unwrap();
     second.update(&record("cleopatra", 9), AMPLE).unwrap();
-    thread::sleep(2 * LATE);
-    assert_eq!(spec(&server)["holderIdentity"], "cleopatra");
+    never_for(2 * LATE, "the late write lands", || {
+        spec(&server)["holderIdentity"] != "cleopatra"
+    });
     let error = first.update(&record("napoleon", 8), AMPLE).unwrap_err();
     assert_eq!(kind(&error), "conflict", "{error}");
     assert_eq!(first.get(AMPLE).unwrap().content.holder(), "cleopatra");

@@ -9,9 +9,10 @@ use std::sync::OnceLock;
 use elector::election::lock::{Content, LockError};
 
 use crate::place::Place;
-use crate::race::{TIMEOUT, record};
+use crate::race::TIMEOUT;
 use crate::relay;
 use crate::support::process::SECRET;
+use crate::support::record;
 use crate::support::{eventually, tools};
 
 /// Namespace of the Leases. Every API server has it.

@@ -5,9 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use elector::election::lock::{LockError, ResourceLock};
-use elector::election::record::LeaderElectionRecord;
 
 use crate::place::Place;
+use crate::support::record;
 
 const WRITERS: usize = 8;
 const ROUNDS: u64 = 50;
@@ -42,18 +42,6 @@ pub(crate) fn run(place: &Place) {
         assert_eq!(after, vec![name(winners[0]); WRITERS], "round {round}");
     }
     println!("{WRITERS} writers raced {ROUNDS} times, each time one won");
-}
-
-/// Returns a record with this holder and fencing token.
-pub(crate) fn record(holder: &str, token: u64) -> LeaderElectionRecord {
-    LeaderElectionRecord {
-        holder_identity: holder.to_owned(),
-        lease_duration_seconds: 15,
-        acquire_time: "2026-11-22T10:00:00Z".to_owned(),
-        renew_time: "2026-11-22T10:00:00Z".to_owned(),
-        leader_transitions: token,
-        ..LeaderElectionRecord::default()
-    }
 }
 
 fn name(writer: usize) -> String {

@@ -20,11 +20,25 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use elector::election::record::LeaderElectionRecord;
+
 /// Deadline of every wait. It suffices on a busy machine; a test that reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Time between two checks of a condition.
 const POLL: Duration = Duration::from_millis(5);
+
+/// Returns a record with this holder and fencing token, and a lease of 15 s.
+pub fn record(holder: &str, token: u64) -> LeaderElectionRecord {
+    LeaderElectionRecord {
+        holder_identity: holder.to_owned(),
+        lease_duration_seconds: 15,
+        acquire_time: "2026-11-22T10:00:00Z".to_owned(),
+        renew_time: "2026-11-22T10:00:00Z".to_owned(),
+        leader_transitions: token,
+        ..LeaderElectionRecord::default()
+    }
+}
 
 /// Waits until the condition holds. Use this instead of a fixed sleep.
 ///

@@ -14,6 +14,7 @@ use elector::lock::cas::protocol::{CasConfig, CasProtocol, CasStep, Outcome};
 use elector::lock::store::{Answer, Request};
 
 use crate::support::cell::{CellServer, CellStore, Fate};
+use crate::support::record;
 
 /// Time of day of all clocks at the beginning, in seconds since the Unix epoch.
 const NOW: i64 = 1_795_341_600;
@@ -98,15 +99,6 @@ impl Process {
     fn wait(&mut self, time: Duration) {
         self.now = self.now + time;
         self.wall += i64::try_from(time.as_secs()).unwrap();
-    }
-}
-
-fn record(holder: &str, token: u64) -> LeaderElectionRecord {
-    LeaderElectionRecord {
-        holder_identity: holder.to_owned(),
-        lease_duration_seconds: 15,
-        leader_transitions: token,
-        ..LeaderElectionRecord::default()
     }
 }
 

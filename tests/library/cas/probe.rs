@@ -3,8 +3,9 @@
 use elector::election::lock::LockError;
 use elector::lock::cas::origin::Stored;
 
-use super::{NOW, Process, held_by, record};
+use super::{NOW, Process, held_by};
 use crate::support::cell::{CellServer, Fate};
+use crate::support::record;
 
 #[test]
 fn first_read_probes_once() {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use elector::election::lock::{Content, LockError};
 use elector::lock::cas::protocol::CasConfig;
 
-use super::{NOW, Process, RENEW_DEADLINE, held_by, record};
+use super::{NOW, Process, RENEW_DEADLINE, held_by};
 use crate::support::cell::{CellServer, Fate};
+use crate::support::record;
 
 #[test]
 fn version_change_is_no_write() {

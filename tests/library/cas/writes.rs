@@ -3,8 +3,9 @@
 use elector::election::lock::LockError;
 use elector::lock::cas::protocol::CasConfig;
 
-use super::{NOW, Process, RENEW_DEADLINE, held_by, record};
+use super::{NOW, Process, RENEW_DEADLINE, held_by};
 use crate::support::cell::{CellServer, Fate};
+use crate::support::record;
 
 #[test]
 fn equal_records_differ_in_bytes() {

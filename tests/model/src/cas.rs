@@ -18,16 +18,9 @@ mod state;
 
 use stateright::{Model, Property};
 
-pub use state::{Action, Flaw, State};
+pub use state::{Action, State};
 
-/// Calls that a process may make.
-#[derive(Clone, Copy, Debug)]
-pub struct Calls {
-    pub reads: u8,
-    pub writes: u8,
-    /// It has read the record before the start.
-    pub warm: bool,
-}
+use crate::calls::Calls;
 
 /// Size of a scenario.
 #[derive(Clone, Debug)]

@@ -14,6 +14,7 @@
 //! [`explore`] runs them. A model is finite because the number of calls and of faults is bounded;
 //! within these bounds every order is visited.
 
+pub mod calls;
 pub mod cas;
 #[path = "../../support/cell.rs"]
 pub mod cell;

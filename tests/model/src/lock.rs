@@ -29,16 +29,9 @@ use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::Text;
 use stateright::{Model, Property};
 
-pub use state::{Action, Flaw, State};
+pub use state::{Action, State};
 
-/// Calls that a process may make.
-#[derive(Clone, Copy, Debug)]
-pub struct Calls {
-    pub reads: u8,
-    pub writes: u8,
-    /// It has read the gist before the start.
-    pub warm: bool,
-}
+use crate::calls::{Calls, Flaw};
 
 /// Size of a scenario.
 #[derive(Clone, Debug)]

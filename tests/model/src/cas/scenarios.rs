@@ -1,23 +1,8 @@
 //! Scenarios, each with some kinds of faults, small enough to be explored completely.
 
-use super::{Bounds, Calls};
+use super::Bounds;
 use crate::Scenario;
-
-fn warm(reads: u8, writes: u8) -> Calls {
-    Calls {
-        reads,
-        writes,
-        warm: true,
-    }
-}
-
-fn cold(reads: u8, writes: u8) -> Calls {
-    Calls {
-        reads,
-        writes,
-        warm: false,
-    }
-}
+use crate::calls::{Calls, cold, warm};
 
 /// Returns bounds without faults but lost and late requests and answers, which every scenario has.
 fn undisturbed(processes: Vec<Calls>) -> Bounds {

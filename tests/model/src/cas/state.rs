@@ -11,6 +11,7 @@ use elector::lock::cas::protocol::{CasConfig, CasProtocol, CasStep, Outcome};
 use elector::lock::store::{Answer, Failure, Request, Response};
 
 use super::Bounds;
+use crate::calls::Flaw;
 use crate::cell::{CellServer, CellStore};
 use crate::gist::{NAMES, WriteId};
 
@@ -101,9 +102,6 @@ pub struct Flight {
     /// Number of times that it reached the store.
     pub arrivals: u8,
 }
-
-/// A violation.
-pub type Flaw = &'static str;
 
 /// A state of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -2,29 +2,12 @@
 
 use elector::lock::gist::wire::Text;
 
-use super::{Bounds, Calls};
+use super::Bounds;
 use crate::Scenario;
+use crate::calls::{Calls, cold, warm};
 
 /// An answer lists every revision.
 const WHOLE: usize = 99;
-
-/// Returns the calls of a process that has read the gist before the start.
-fn warm(reads: u8, writes: u8) -> Calls {
-    Calls {
-        reads,
-        writes,
-        warm: true,
-    }
-}
-
-/// Returns the calls of a process that knows nothing at the start.
-fn cold(reads: u8, writes: u8) -> Calls {
-    Calls {
-        reads,
-        writes,
-        warm: false,
-    }
-}
 
 /// Returns bounds without faults but lost answers, late writes and stale reads, which every
 /// scenario has.

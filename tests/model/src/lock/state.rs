@@ -10,6 +10,7 @@ use elector::lock::gist::wire::Request;
 
 use super::Bounds;
 use super::steps::RENEW_DEADLINE;
+use crate::calls::Flaw;
 use crate::gist::{Gist, NAMES, WriteId};
 
 /// A possible action.
@@ -83,9 +84,6 @@ pub struct Flight {
     /// Number of times that it landed.
     pub landed: u8,
 }
-
-/// A violation.
-pub type Flaw = &'static str;
 
 /// A state of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

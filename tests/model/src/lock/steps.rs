@@ -12,7 +12,8 @@ use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
 
 use super::Bounds;
-use super::state::{Action, Doing, Flaw, Flight, Reported, State, new_protocol};
+use super::state::{Action, Doing, Flight, Reported, State, new_protocol};
+use crate::calls::Flaw;
 use crate::gist::{self, NAMES, WriteId};
 
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(16);

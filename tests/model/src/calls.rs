@@ -1,0 +1,31 @@
+//! Calls of the processes of a lock's model.
+
+/// Calls that a process may make.
+#[derive(Clone, Copy, Debug)]
+pub struct Calls {
+    pub reads: u8,
+    pub writes: u8,
+    /// It has read the record before the start.
+    pub warm: bool,
+}
+
+/// A violation.
+pub type Flaw = &'static str;
+
+/// Returns the calls of a process that has read the record before the start.
+pub fn warm(reads: u8, writes: u8) -> Calls {
+    Calls {
+        reads,
+        writes,
+        warm: true,
+    }
+}
+
+/// Returns the calls of a process that knows nothing at the start.
+pub fn cold(reads: u8, writes: u8) -> Calls {
+    Calls {
+        reads,
+        writes,
+        warm: false,
+    }
+}
