@@ -104,8 +104,9 @@ impl Settings {
     /// # Errors
     /// Returns [`SettingsError`] with every problem.
     pub fn from_environment(with_program: bool) -> Result<Self, SettingsError> {
-        let shared = |name: &str| all().any(|setting| setting.shared && setting.name == name);
-        let lookup = |name: &str| std::env::var_os(name).filter(|_| !with_program || !shared(name));
+        let shared = all().filter(|setting| setting.shared && with_program);
+        let shared: Vec<&str> = shared.map(|setting| setting.name).collect();
+        let lookup = |name: &str| std::env::var_os(name).filter(|_| !shared.contains(&name));
         let settings = read(&lookup, host_name().as_deref(), false);
         with_unknown(settings, with_program)
     }

@@ -95,7 +95,7 @@ impl HttpExchange {
             if !token.fall_back() {
                 return Ok(response);
             }
-            log::warn!(status = response.status; "new access token refused, keeping the previous one");
+            log::warn!(event = "access_token_refused", status = response.status; "new access token was refused, keeping the previous one");
         }
         let again = self.exchange(request, deadline)?;
         if let Some(token) = self.credentials.token()
