@@ -24,9 +24,10 @@ pub enum Suspension {
 }
 
 impl Suspension {
-    /// Handles that a signal has suspended the program.
+    /// Handles that a signal has suspended the program. If another one did before, the program has
+    /// continued in between, which the kernel need not tell.
     pub fn handle_suspended(&mut self, now: Instant, signal: i32) {
-        if *self == Suspension::None {
+        if *self != Suspension::Reported {
             *self = Suspension::Unreported(signal, now + REPORTED_AFTER);
         }
     }
@@ -83,6 +84,17 @@ mod tests {
         assert_eq!(suspension.handle_timeout(at(9_000)), None);
         assert_eq!(suspension.handle_continued(), Some(FromGuard::Continued));
         assert_eq!(suspension.handle_continued(), None);
+    }
+
+    #[test]
+    fn untold_continuation_begins_anew() {
+        const TSTP: i32 = 20;
+        let mut suspension = Suspension::default();
+        suspension.handle_suspended(at(0), STOP);
+        suspension.handle_suspended(at(100), TSTP);
+        assert_eq!(suspension.handle_timeout(at(599)), None);
+        let report = suspension.handle_timeout(at(600));
+        assert_eq!(report, Some(FromGuard::Suspended(TSTP)));
     }
 
     #[test]
