@@ -54,7 +54,10 @@ pub struct Blob {
 }
 
 /// Reads `LOCK=az://…` and its credentials.
-fn read_blob(
+///
+/// # Errors
+/// If a setting is missing or wrong, which is noted.
+pub fn read_blob(
     reader: &mut Reader<'_>,
     place: &Place,
     surroundings: Surroundings<'_>,

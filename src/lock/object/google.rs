@@ -75,16 +75,26 @@ enum TokenSource {
 }
 
 /// Reads `LOCK=gs://…` and its credentials.
-fn read_object(
+///
+/// # Errors
+/// If a setting is missing or wrong, which is noted.
+pub fn read_object(
     reader: &mut Reader<'_>,
     place: &Place,
     surroundings: Surroundings<'_>,
 ) -> Result<Google, Noted> {
     let allow_insecure = reader.boolean("ALLOW_INSECURE_HTTP", false);
     let token = reader.access_token("LOCK_TOKEN")?;
-    let metadata = reader.parsed(METADATA_HOST, "use HOST[:PORT]", |host| {
-        format!("http://{host}").parse::<Url>().ok()
-    });
+    let metadata = match reader.public_text(METADATA_HOST)? {
+        Some(found) => {
+            let url = format!("http://{}", found.value).parse::<Url>();
+            Some(url.map_err(|_| {
+                reader.problem(format!("{}: not valid; use HOST[:PORT]", found.variable));
+                Noted
+            })?)
+        }
+        None => None,
+    };
     let (bucket, key, endpoint) = read(reader, place, |rest| {
         let parts = split(rest, 1, &[ENDPOINT], FORM)?;
         let bucket = parts.names[0];

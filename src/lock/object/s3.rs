@@ -60,7 +60,10 @@ pub struct S3 {
 }
 
 /// Reads `LOCK=s3://…` and AWS's own variables.
-fn read_object(
+///
+/// # Errors
+/// If a setting is missing or wrong, which is noted.
+pub fn read_object(
     reader: &mut Reader<'_>,
     place: &Place,
     surroundings: Surroundings<'_>,

@@ -83,13 +83,13 @@ impl Source {
         ca_file: Option<&Path>,
     ) -> Result<Source, Noted> {
         let id = value(reader, "AWS_ACCESS_KEY_ID")?;
-        let secret = value(reader, "AWS_SECRET_ACCESS_KEY")?;
-        match (id, secret) {
-            (Some(id), Some(secret)) => {
-                let session = value(reader, "AWS_SESSION_TOKEN")?;
+        let secret_key = secret(reader, "AWS_SECRET_ACCESS_KEY")?;
+        match (id, secret_key) {
+            (Some(id), Some(secret_key)) => {
+                let session = secret(reader, "AWS_SESSION_TOKEN")?;
                 return Ok(Source::Static(Keys {
                     id,
-                    secret,
+                    secret: secret_key,
                     session: session.unwrap_or_default(),
                 }));
             }
@@ -195,14 +195,21 @@ fn container(reader: &mut Reader<'_>) -> Result<Option<Source>, Noted> {
     }
     let token = match reader.path("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
         Some(file) => ContainerToken::File(file),
-        None => value(reader, "AWS_CONTAINER_AUTHORIZATION_TOKEN")?
+        None => secret(reader, "AWS_CONTAINER_AUTHORIZATION_TOKEN")?
             .map_or(ContainerToken::None, ContainerToken::Value),
     };
     Ok(Some(Source::Container { address, token }))
 }
 
-fn value(reader: &mut Reader<'_>, name: &str) -> Result<Option<String>, Noted> {
+/// Returns a value that is never shown.
+fn secret(reader: &mut Reader<'_>, name: &str) -> Result<Option<String>, Noted> {
     let found: Option<Found<String>> = reader.text(name)?;
+    Ok(found.map(|found| found.value))
+}
+
+/// Returns a value that messages may show.
+fn value(reader: &mut Reader<'_>, name: &str) -> Result<Option<String>, Noted> {
+    let found: Option<Found<String>> = reader.public_text(name)?;
     Ok(found.map(|found| found.value))
 }
 
