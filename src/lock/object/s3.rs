@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::aws::chain::Source;
-use super::aws::{self, AwsCredentials};
+use super::aws::credentials::{AwsCredentials, VARIABLES};
 use super::place::{ENDPOINT, Parts, is_name, read, split};
 use super::service::{Judgement, Service};
 use super::{Object, xml};
@@ -34,7 +34,7 @@ pub const KIND: Kind = Kind {
     schemes: &["s3"],
     forms: &[FORM],
     settings: &[ALLOW_INSECURE_HTTP],
-    variables: aws::VARIABLES,
+    variables: VARIABLES,
     read: |reader, place, surroundings| {
         let object = place
             .ok_or(Noted)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::Keys;
+use super::keys::Keys;
 use crate::lock::settings::{Found, Noted, Reader};
 use crate::net::{Url, is_loopback};
 

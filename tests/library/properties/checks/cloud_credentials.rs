@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use elector::lock::object::aws::Keys;
 use elector::lock::object::aws::fetch::{parse_json, parse_xml};
+use elector::lock::object::aws::keys::Keys;
 use elector::lock::object::aws::sign::{Scope, sign};
 use elector::lock::object::google::parse_token;
 use elector::lock::object::temporary::Fetched;

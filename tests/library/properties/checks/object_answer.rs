@@ -25,12 +25,12 @@ pub fn check(data: &[u8]) {
         return;
     };
     match first {
-        "s3 read" => reads(&*S3_OBJECT, response),
-        "s3 write" => writes(&*S3_OBJECT, response),
-        "azure read" => reads(&*BLOB, response),
-        "azure write" => writes(&*BLOB, response),
-        "google read" => reads(&*GOOGLE_OBJECT, response),
-        "google write" => writes(&*GOOGLE_OBJECT, response),
+        "s3 read" => reads(&*S3_OBJECT, &response),
+        "s3 write" => writes(&*S3_OBJECT, &response),
+        "azure read" => reads(&*BLOB, &response),
+        "azure write" => writes(&*BLOB, &response),
+        "google read" => reads(&*GOOGLE_OBJECT, &response),
+        "google write" => writes(&*GOOGLE_OBJECT, &response),
         _ => {}
     }
 }
@@ -81,12 +81,12 @@ fn answer(response: &Response) -> Answer {
     }
 }
 
-fn reads<S: Service>(service: &S, response: Response) {
+fn reads<S: Service>(service: &S, response: &Response) {
     let mut store = ObjectStore::new(service.clone());
     // The second read is conditional if the first one succeeded.
     for _ in 0..2 {
         assert!(matches!(store.read(), Step::Ask(_)));
-        match store.handle(answer(&response)) {
+        match store.handle(answer(response)) {
             Step::Read(Ok(snapshot)) => {
                 if let Some(value) = &snapshot.value {
                     assert_eq!(**value, *response.body);
@@ -121,14 +121,14 @@ fn has_condition<S: Service>(store: &mut ObjectStore<S>, version: &Version) {
     assert!(!all.contains("if-none-match"), "{all}");
 }
 
-fn writes<S: Service>(service: &S, response: Response) {
+fn writes<S: Service>(service: &S, response: &Response) {
     for expected in [None, Some(Version::from("\"1\""))] {
         let mut store = ObjectStore::new(service.clone());
         assert!(matches!(
             store.write(expected.as_ref(), b"{}"),
             Step::Ask(_)
         ));
-        match store.handle(answer(&response)) {
+        match store.handle(answer(response)) {
             Step::Wrote(Ok(_)) => assert!((200..300).contains(&response.status)),
             Step::Wrote(Err(error)) => assert_safe_error(&error),
             step => panic!("a write ends with {step:?}"),
