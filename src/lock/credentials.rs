@@ -8,7 +8,6 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::backend::OpenError;
 use super::store::{Failure, Request, Response};
-use crate::fmt::unix_time;
 use crate::net::{AccessTokenReader, AccessTokenSource};
 
 /// What lets a server know on whose behalf a request is made.
@@ -192,7 +191,10 @@ fn expiry(token: &str) -> Option<String> {
     let mut parameters = token.trim_start_matches('?').split('&');
     let end = parameters.find_map(|parameter| parameter.strip_prefix("se="))?;
     let end = end.replace("%3A", ":").replace("%3a", ":");
-    unix_time(&end).is_some().then_some(end)
+    let is_date = end
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"-:TZ".contains(&byte));
+    is_date.then_some(end)
 }
 
 /// Returns a user name and a password as a header carries them.
@@ -217,7 +219,7 @@ mod tests {
                 "sv=2021&se=2027-11-30T00%3A00%3A00Z&sig=abc",
                 Some("2027-11-30T00:00:00Z"),
             ),
-            ("?se=2027-11-30T00:00:00Z", Some("2027-11-30T00:00:00Z")),
+            ("?se=2027-11-30T00%3A00Z", Some("2027-11-30T00:00Z")),
             ("se=soon&sig=abc", None),
             ("sv=2021", None),
         ] {

@@ -35,7 +35,7 @@ pub const KIND: Kind = Kind {
         let blob = place
             .ok_or(Noted)
             .and_then(|place| read_blob(reader, place, surroundings));
-        let lock = blob.map(|blob| Arc::new(CasBackend(Object(blob))) as _);
+        let lock = blob.map(|blob| Arc::new(CasBackend(Object(Arc::new(blob)))) as _);
         (lock, None)
     },
 };
@@ -185,11 +185,11 @@ impl Service for Blob {
         &self.key
     }
 
-    fn with_key(&self, key: &str) -> Blob {
-        Blob {
+    fn with_key(&self, key: &str) -> Arc<dyn Service> {
+        Arc::new(Blob {
             key: key.to_owned(),
             ..self.clone()
-        }
+        })
     }
 
     fn describe(&self) -> String {

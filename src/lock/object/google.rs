@@ -50,7 +50,7 @@ pub const KIND: Kind = Kind {
         let object = place
             .ok_or(Noted)
             .and_then(|place| read_object(reader, place, surroundings));
-        let lock = object.map(|object| Arc::new(CasBackend(Object(object))) as _);
+        let lock = object.map(|object| Arc::new(CasBackend(Object(Arc::new(object)))) as _);
         (lock, None)
     },
 };
@@ -216,11 +216,11 @@ impl Service for Google {
         &self.key
     }
 
-    fn with_key(&self, key: &str) -> Google {
-        Google {
+    fn with_key(&self, key: &str) -> Arc<dyn Service> {
+        Arc::new(Google {
             key: key.to_owned(),
             ..self.clone()
-        }
+        })
     }
 
     fn describe(&self) -> String {

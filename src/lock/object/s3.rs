@@ -39,7 +39,7 @@ pub const KIND: Kind = Kind {
         let object = place
             .ok_or(Noted)
             .and_then(|place| read_object(reader, place, surroundings));
-        let lock = object.map(|object| Arc::new(CasBackend(Object(object))) as _);
+        let lock = object.map(|object| Arc::new(CasBackend(Object(Arc::new(object)))) as _);
         (lock, None)
     },
 };
@@ -185,7 +185,9 @@ impl S3 {
 }
 
 impl Service for S3 {
-    const VERSIONS_RECUR: bool = true;
+    fn versions_recur(&self) -> bool {
+        true
+    }
 
     fn ask_read(&self, known: Option<&Version>) -> Request {
         let request = Request::get(self.object());
@@ -269,11 +271,11 @@ impl Service for S3 {
         &self.key
     }
 
-    fn with_key(&self, key: &str) -> S3 {
-        S3 {
+    fn with_key(&self, key: &str) -> Arc<dyn Service> {
+        Arc::new(S3 {
             key: key.to_owned(),
             ..self.clone()
-        }
+        })
     }
 
     fn describe(&self) -> String {

@@ -1,11 +1,11 @@
 //! An answer of object storage. The first line of the input names the service and the call (`s3 read`), the
 //! second one the status, and others up to an empty one are headers. The body follows.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use elector::lock::object::azure::{Blob, read_blob};
-use elector::lock::object::google::{self, Google};
-use elector::lock::object::s3::{self, S3};
+use elector::lock::object::azure::read_blob;
+use elector::lock::object::google;
+use elector::lock::object::s3;
 use elector::lock::object::service::Service;
 use elector::lock::object::store::ObjectStore;
 use elector::lock::settings::{Noted, Reader};
@@ -14,31 +14,32 @@ use elector::lock::{Place, Surroundings};
 
 use super::assert_safe_error;
 
-static S3_OBJECT: LazyLock<S3> =
+type Object = LazyLock<Arc<dyn Service>>;
+
+static S3_OBJECT: Object =
     LazyLock::new(|| open("s3://bucket/key?region=us-east-1", s3::read_object));
-static BLOB: LazyLock<Blob> = LazyLock::new(|| open("az://account/container/key", read_blob));
-static GOOGLE_OBJECT: LazyLock<Google> =
-    LazyLock::new(|| open("gs://bucket/key", google::read_object));
+static BLOB: Object = LazyLock::new(|| open("az://account/container/key", read_blob));
+static GOOGLE_OBJECT: Object = LazyLock::new(|| open("gs://bucket/key", google::read_object));
 
 pub fn check(data: &[u8]) {
     let Some((first, response)) = parse(data) else {
         return;
     };
     match first {
-        "s3 read" => reads(&*S3_OBJECT, &response),
-        "s3 write" => writes(&*S3_OBJECT, &response),
-        "azure read" => reads(&*BLOB, &response),
-        "azure write" => writes(&*BLOB, &response),
-        "google read" => reads(&*GOOGLE_OBJECT, &response),
-        "google write" => writes(&*GOOGLE_OBJECT, &response),
+        "s3 read" => reads(&S3_OBJECT, &response),
+        "s3 write" => writes(&S3_OBJECT, &response),
+        "azure read" => reads(&BLOB, &response),
+        "azure write" => writes(&BLOB, &response),
+        "google read" => reads(&GOOGLE_OBJECT, &response),
+        "google write" => writes(&GOOGLE_OBJECT, &response),
         _ => {}
     }
 }
 
-fn open<T>(
+fn open<T: Service + 'static>(
     lock: &str,
     read: impl Fn(&mut Reader<'_>, &Place, Surroundings<'_>) -> Result<T, Noted>,
-) -> T {
+) -> Arc<dyn Service> {
     let lookup = |name: &str| {
         let known = ["LOCK_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
         known.contains(&name).then(|| "abc".into())
@@ -54,7 +55,7 @@ fn open<T>(
         ca_file: None,
         new: false,
     };
-    read(&mut Reader::new(&lookup), &place, surroundings).unwrap()
+    Arc::new(read(&mut Reader::new(&lookup), &place, surroundings).unwrap())
 }
 
 fn parse(data: &[u8]) -> Option<(&str, Response)> {
@@ -81,8 +82,8 @@ fn answer(response: &Response) -> Answer {
     }
 }
 
-fn reads<S: Service>(service: &S, response: &Response) {
-    let mut store = ObjectStore::new(service.clone());
+fn reads(service: &Arc<dyn Service>, response: &Response) {
+    let mut store = ObjectStore::new(Arc::clone(service));
     // The second read is conditional if the first one succeeded.
     for _ in 0..2 {
         assert!(matches!(store.read(), Step::Ask(_)));
@@ -101,7 +102,7 @@ fn reads<S: Service>(service: &S, response: &Response) {
 }
 
 /// Checks that a write over a version carries a condition in one line.
-fn has_condition<S: Service>(store: &mut ObjectStore<S>, version: &Version) {
+fn has_condition(store: &mut ObjectStore, version: &Version) {
     let Step::Ask(request) = store.write(Some(version), b"{}") else {
         panic!("a write asks nothing");
     };
@@ -121,9 +122,9 @@ fn has_condition<S: Service>(store: &mut ObjectStore<S>, version: &Version) {
     assert!(!all.contains("if-none-match"), "{all}");
 }
 
-fn writes<S: Service>(service: &S, response: &Response) {
+fn writes(service: &Arc<dyn Service>, response: &Response) {
     for expected in [None, Some(Version::from("\"1\""))] {
-        let mut store = ObjectStore::new(service.clone());
+        let mut store = ObjectStore::new(Arc::clone(service));
         assert!(matches!(
             store.write(expected.as_ref(), b"{}"),
             Step::Ask(_)
