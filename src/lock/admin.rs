@@ -144,7 +144,7 @@ impl fmt::Display for Finding {
             Level::Fail => "FAIL",
             Level::Skipped => "-",
         };
-        let label = format!("{level:<4}  {:<10}  ", self.check);
+        let label = format!("{level:<4}  {:<11}  ", self.check);
         f.write_str(&wrapped(&label, &self.text))
     }
 }

@@ -4,22 +4,22 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use ureq::Body;
 use ureq::http;
-use ureq::http::header::{AUTHORIZATION, HeaderValue};
+use ureq::http::header::HeaderValue;
 
 use super::backend::OpenError;
+use super::credentials::{Authorization, Credentials};
 use super::stats::StatsHandle;
 use super::store::{Answer, Failure, Request, Response};
-use crate::net::{
-    AccessTokenReader, Agent, CallError, Deadline, Effect, PlainBody, ProxySettings, Url,
-};
+use crate::net::{Agent, CallError, Deadline, Effect, PlainBody, ProxySettings, Url};
 use crate::system::clock;
 
 /// Longest header value that is kept, in bytes.
 const LONGEST_HEADER: usize = 1024;
+
+/// Times that a request is sent again with other credentials.
+const MOST_REPEATED: u32 = 2;
 
 /// Sender of requests to a store's server.
 pub trait Exchange {
@@ -30,23 +30,12 @@ pub trait Exchange {
     fn stats(&self) -> StatsHandle;
 }
 
-/// Credentials of requests.
-#[derive(Debug)]
-pub enum Credentials {
-    /// None.
-    Anonymous,
-    /// A bearer token.
-    Bearer(AccessTokenReader),
-    /// A user name, and an access token as the password.
-    Basic(String, AccessTokenReader),
-}
-
 /// HTTP client for one server.
 #[derive(Debug)]
 pub struct HttpExchange {
     base: String,
     agent: Agent,
-    credentials: Credentials,
+    credentials: Box<dyn Credentials>,
     stats: StatsHandle,
 }
 
@@ -60,7 +49,7 @@ impl HttpExchange {
         url: &Url,
         ca_file: Option<&Path>,
         proxy: &ProxySettings,
-        credentials: Credentials,
+        credentials: Box<dyn Credentials>,
     ) -> Result<HttpExchange, OpenError> {
         let host = url.host().to_ascii_lowercase();
         Ok(HttpExchange {
@@ -77,37 +66,33 @@ impl HttpExchange {
         self.agent.proxy()
     }
 
-    /// Sends a request. If the server refuses a new access token, sends it again with the one before.
+    /// Gets credentials as for a request. Returns for operators where they come from, and until when they
+    /// are valid.
+    ///
+    /// # Errors
+    /// [`Failure`] if there are none now.
+    pub fn check_credentials(&mut self, timeout: Duration) -> Result<String, Failure> {
+        self.credentials
+            .authorize(&Request::get("/"), timeout)
+            .map(|_| self.credentials.describe())
+    }
+
+    /// Sends a request, and again if it was refused only because of credentials that have changed.
     fn authorized(&mut self, request: &Request, deadline: Deadline) -> Result<Response, Failure> {
-        let response = self.exchange(request, deadline)?;
-        let refused = matches!(response.status, 401 | 403);
-        let Some(token) = self.credentials.token() else {
-            return Ok(response);
-        };
-        if !refused {
-            if (200..300).contains(&response.status) {
-                token.accept(request.writes);
-            }
-            return Ok(response);
-        }
-        let changed = response.status == 401 && token.read_again();
-        if !changed {
-            if !token.fall_back() {
+        let mut repeated = 0;
+        loop {
+            let response = self.exchange(request, deadline)?;
+            let again = self.credentials.learn(request, &response, repeated);
+            if !again || repeated == MOST_REPEATED {
                 return Ok(response);
             }
-            log::warn!(event = "access_token_refused", status = response.status; "new access token was refused, keeping the previous one");
+            repeated += 1;
         }
-        let again = self.exchange(request, deadline)?;
-        if let Some(token) = self.credentials.token()
-            && matches!(again.status, 401 | 403)
-        {
-            token.give_up_previous();
-        }
-        Ok(again)
     }
 
     fn exchange(&mut self, request: &Request, deadline: Deadline) -> Result<Response, Failure> {
-        let sent = self.send(request, deadline);
+        let authorization = self.credentials.authorize(request, deadline.left())?;
+        let sent = self.send(request, authorization, deadline);
         let result = sent.and_then(|response| read(response, request.max_body));
         if let Ok(response) = &result {
             let key = (request.method, response.status);
@@ -129,19 +114,23 @@ impl HttpExchange {
     fn send(
         &mut self,
         request: &Request,
+        authorization: Authorization,
         deadline: Deadline,
     ) -> Result<http::Response<Body>, CallError> {
-        let mut builder = http::Request::builder()
-            .method(request.method)
-            .uri(format!("{}{}", self.base, request.path));
+        let mut uri = format!("{}{}", self.base, request.path);
+        if !authorization.query.is_empty() {
+            uri.push(if uri.contains('?') { '&' } else { '?' });
+            uri.push_str(&authorization.query);
+        }
+        let mut builder = http::Request::builder().method(request.method).uri(uri);
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
-        if let Some(authorization) = self.credentials.header() {
-            let value = HeaderValue::from_str(&authorization);
+        for (name, value) in authorization.headers {
+            let value = HeaderValue::from_str(&value);
             let mut value = value.map_err(|error| CallError::NotSent(error.to_string()))?;
             value.set_sensitive(true);
-            builder = builder.header(AUTHORIZATION, value);
+            builder = builder.header(name, value);
         }
         let effect = match request.writes {
             true => Effect::Write,
@@ -160,17 +149,14 @@ impl HttpExchange {
         }
     }
 
-    /// Removes access tokens from an answer, in case a server repeats what it received.
+    /// Removes secrets from an answer, in case a server repeats what it received.
     fn censor(&self, response: &mut Response) {
-        let (Credentials::Bearer(token) | Credentials::Basic(_, token)) = &self.credentials else {
-            return;
-        };
         if response.status < 300 {
             return;
         }
-        let mut secrets: Vec<String> = token.secrets().map(str::to_owned).collect();
-        if let Credentials::Basic(user, _) = &self.credentials {
-            secrets.extend(token.secrets().map(|token| basic(user, token)));
+        let secrets = self.credentials.secrets();
+        if secrets.is_empty() {
+            return;
         }
         let mut body = String::from_utf8_lossy(&response.body).into_owned();
         for secret in &secrets {
@@ -195,30 +181,6 @@ impl Exchange for HttpExchange {
     fn stats(&self) -> StatsHandle {
         self.stats.clone()
     }
-}
-
-impl Credentials {
-    fn token(&mut self) -> Option<&mut AccessTokenReader> {
-        match self {
-            Credentials::Anonymous => None,
-            Credentials::Bearer(token) | Credentials::Basic(_, token) => Some(token),
-        }
-    }
-
-    fn header(&mut self) -> Option<String> {
-        match self {
-            Credentials::Anonymous => None,
-            Credentials::Bearer(token) => Some(format!("Bearer {}", token.current().expose())),
-            Credentials::Basic(user, token) => {
-                Some(format!("Basic {}", basic(user, token.current().expose())))
-            }
-        }
-    }
-}
-
-/// Returns a user name and a password as a header carries them.
-fn basic(user: &str, password: &str) -> String {
-    BASE64_STANDARD.encode(format!("{user}:{password}"))
 }
 
 /// Reads a response, whose body is cut after `longest` bytes.

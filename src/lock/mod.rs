@@ -6,6 +6,7 @@ pub mod admin;
 pub mod backend;
 pub mod cas;
 mod clocks;
+pub mod credentials;
 pub mod exchange;
 pub mod gist;
 pub mod git;
@@ -13,6 +14,7 @@ pub mod git;
 mod init;
 pub mod inspection;
 pub mod kubernetes;
+pub mod object;
 pub mod settings;
 pub mod stats;
 pub mod store;
@@ -32,6 +34,9 @@ const KINDS: &[&Kind] = &[
     &git::settings::KIND,
     &git::settings::GIST_KIND,
     &kubernetes::settings::KIND,
+    &object::s3::KIND,
+    &object::azure::KIND,
+    &object::google::KIND,
 ];
 
 /// Kind of lock, as its settings choose it.
@@ -43,6 +48,8 @@ pub struct Kind {
     pub forms: &'static [&'static str],
     /// Settings that only this kind has, or that it shares with some kinds.
     pub settings: &'static [Setting],
+    /// Variables of the store's own tools that this kind reads, also with the prefix.
+    pub variables: &'static [&'static str],
     /// Reads the settings. Returns the confirm delay beside the lock, because the times are checked
     /// against it even if another setting is missing or bad.
     pub read: fn(&mut Reader<'_>, Option<&Place>, Surroundings<'_>) -> ReadLock,
@@ -174,6 +181,11 @@ fn refuse_other_settings(reader: &mut Reader<'_>, kind: &Kind, place: Option<&Pl
             });
         }
     }
+}
+
+/// Returns the variables of other tools that kinds of locks read.
+pub fn variables() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().flat_map(|kind| kind.variables).copied()
 }
 
 /// Returns the settings of all kinds of locks, as `elector help settings` shows them.

@@ -16,8 +16,9 @@ pub const LONGEST_VALUE: usize = 256 * 1024;
 /// Longest text of a server that an error shows, in characters.
 const LONGEST_REASON: usize = 200;
 
-/// Seconds without a `Retry-After` that a throttled client waits.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Time that a throttled client waits without a `Retry-After`: Google takes one write a second for an
+/// object, and the leader must renew in time.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Longest `Retry-After` that is followed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -168,6 +169,8 @@ pub enum Failure {
     NotSent(String),
     /// The server may have received the request, and acted on it.
     NoAnswer(String),
+    /// The request was not sent, because there are no credentials for it.
+    NoCredentials(String),
 }
 
 impl Failure {
@@ -177,6 +180,7 @@ impl Failure {
         match self {
             Failure::NoAnswer(why) if writes => LockError::OutcomeUnknown(why),
             Failure::NotSent(why) | Failure::NoAnswer(why) => LockError::Unavailable(why),
+            Failure::NoCredentials(why) => LockError::Unauthorized(why),
         }
     }
 }
@@ -199,21 +203,14 @@ impl Response {
     /// `place` is the store for messages, `reason` the server's words.
     #[must_use]
     pub fn error(&self, place: &str, reason: &str, writes: bool) -> LockError {
-        let mut reason: String = one_line(reason).chars().take(LONGEST_REASON).collect();
-        if !reason.is_empty() {
-            reason.insert_str(0, ": ");
-        }
         let status = self.status;
-        let said = format!("{place} answered {status}{reason}");
+        let said = self.said(place, reason);
         match status {
             401 => LockError::Unauthorized(format!("{said}; check the credentials")),
             403 => LockError::Unauthorized(format!("{said}; the credentials lack this right")),
             404 => LockError::NotFound(format!("{said}; check the address and the rights")),
             429 | 503 if status == 429 || self.header("retry-after").is_some() => {
-                LockError::RateLimited {
-                    retry_after: self.retry_after(),
-                    why: said,
-                }
+                self.throttled(place, reason)
             }
             300..400 => {
                 let to = self.header("location").unwrap_or_default();
@@ -225,6 +222,25 @@ impl Response {
             500.. if writes => LockError::OutcomeUnknown(said),
             400..500 => LockError::Refused(said),
             _ => LockError::Unavailable(said),
+        }
+    }
+
+    /// Returns the error of a request that was not carried out, because there were too many.
+    #[must_use]
+    pub fn throttled(&self, place: &str, reason: &str) -> LockError {
+        LockError::RateLimited {
+            retry_after: self.retry_after(),
+            why: self.said(place, reason),
+        }
+    }
+
+    /// Returns what the server answered, for messages.
+    fn said(&self, place: &str, reason: &str) -> String {
+        let reason: String = one_line(reason).chars().take(LONGEST_REASON).collect();
+        let status = self.status;
+        match reason.trim_end_matches('.') {
+            "" => format!("{place} answered {status}"),
+            reason => format!("{place} answered {status}: {reason}"),
         }
     }
 

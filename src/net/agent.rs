@@ -114,6 +114,11 @@ impl Deadline {
             end: Instant::now() + timeout.min(MAX_CALL),
         }
     }
+
+    /// Returns the time left.
+    pub(crate) fn left(self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
 }
 
 /// Client for one server. It makes one call at a time, and keeps one connection.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use elector::election::lock::{Content, LockError, ResourceLock};
-use elector::lock::exchange::{Credentials, Exchange as _, HttpExchange};
+use elector::lock::credentials::{TokenCredentials, TokenForm};
+use elector::lock::exchange::{Exchange as _, HttpExchange};
 use elector::lock::store::Request;
-use elector::net::{AccessTokenReader, AccessTokenSource, ProxySettings};
+use elector::net::{AccessTokenSource, ProxySettings};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -355,9 +356,9 @@ fn redirect_gets_no_token() {
 fn repeated_basic_credentials_are_censored() {
     let server = ApiServer::start(None);
     let token = AccessTokenSource::Value(TOKEN.to_owned());
-    let token = AccessTokenReader::open(&token, "LOCK_TOKEN").unwrap();
+    let form = TokenForm::Basic("me".to_owned());
+    let credentials = Box::new(TokenCredentials::open(&token, "LOCK_TOKEN", form).unwrap());
     let url = format!("http://{}", server.address).parse().unwrap();
-    let credentials = Credentials::Basic("me".to_owned(), token);
     let exchange = HttpExchange::new(&url, None, &ProxySettings::default(), credentials);
     let mut exchange = exchange.unwrap();
     let sent = BASE64_STANDARD.encode(format!("me:{TOKEN}"));

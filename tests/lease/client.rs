@@ -5,9 +5,10 @@ use std::time::Duration;
 use elector::election::lock::{LockError, ResourceLock};
 use elector::lock::cas::CasLock;
 use elector::lock::cas::protocol::CasConfig;
-use elector::lock::exchange::{Credentials, HttpExchange};
+use elector::lock::credentials::{TokenCredentials, TokenForm};
+use elector::lock::exchange::HttpExchange;
 use elector::lock::kubernetes::store::LeaseStore;
-use elector::net::{AccessTokenReader, AccessTokenSource, ProxySettings};
+use elector::net::{AccessTokenSource, ProxySettings};
 use elector::system::clock::BootClock;
 
 use crate::server::ApiServer;
@@ -29,8 +30,8 @@ pub(crate) fn open(server: &ApiServer, process: &str) -> LeaseLock {
 
 pub(crate) fn open_with(server: &ApiServer, process: &str, token: &AccessTokenSource) -> LeaseLock {
     let url = format!("http://{}", server.address).parse().unwrap();
-    let token = AccessTokenReader::open(token, "LOCK_TOKEN").unwrap();
-    let credentials = Credentials::Bearer(token);
+    let credentials = TokenCredentials::open(token, "LOCK_TOKEN", TokenForm::Bearer);
+    let credentials = Box::new(credentials.unwrap());
     let exchange = HttpExchange::new(&url, None, &ProxySettings::default(), credentials);
     let config = CasConfig {
         process: process.to_owned(),

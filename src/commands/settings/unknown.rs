@@ -4,6 +4,7 @@
 use super::all;
 use crate::commands::spelling::distance;
 use crate::fmt::one_line;
+use crate::lock;
 
 /// Beginning of a setting's full name.
 const PREFIX: &str = "ELECTOR_";
@@ -45,7 +46,8 @@ fn is_of_service(name: &str, services: &[&str]) -> bool {
 
 fn warning(name: &str, with_program: bool) -> Option<String> {
     let short = name.strip_prefix(PREFIX).unwrap_or(name);
-    if all().any(|setting| setting.name == short) || FOREIGN.contains(&name) {
+    let known = all().any(|setting| setting.name == short) || FOREIGN.contains(&name);
+    if known || lock::variables().any(|variable| variable == short) {
         return None;
     }
     let upper = name.to_ascii_uppercase();

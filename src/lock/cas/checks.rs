@@ -1,18 +1,29 @@
-//! Checks of `elector doctor` for stores with a conditional write: connection, credentials, place, latency
-//! and clock.
+//! Checks of `elector doctor` for stores with a conditional write: credentials, connection, rights, place,
+//! a conditional write, latency and clock.
 
 use std::time::Duration;
 
 use super::kind::Kind;
-use super::session::{Session, Timing, inspected};
+use super::origin::Stored;
+use super::probe::Probe;
+use super::protocol::parse;
+use super::session::{Session, Timing, drive, inspected};
 use crate::election::lock::LockError;
 use crate::fmt::brief;
 use crate::lock::admin::{Checks, Finding};
 use crate::lock::clocks::{Clocks, Comparison};
-use crate::lock::store::Store as _;
+use crate::lock::init::CALL_TIMEOUT;
+use crate::lock::store::{Snapshot, Step, Store as _};
 
 /// Names of the checks.
-pub(super) const ALL: &[&str] = &["connection", "rights", "place", "latency", "clock"];
+pub(super) const ALL: &[&str] = &[
+    "credentials",
+    "connection",
+    "rights",
+    "place",
+    "latency",
+    "clock",
+];
 
 /// Part of the retry period that a read may take. Why: a renewal takes a few such requests.
 const LATENCY_DIVISOR: u32 = 8;
@@ -20,13 +31,24 @@ const LATENCY_DIVISOR: u32 = 8;
 /// Number of reads whose median is the latency.
 const READS: usize = 3;
 
-/// Runs the checks. Writes nothing.
+/// Runs the checks. Tries one write, which the store must refuse.
 pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
+    let credentials = match admin.exchange.check_credentials(CALL_TIMEOUT) {
+        Ok(source) => Finding::ok("credentials", source),
+        Err(failure) => {
+            let why = failure.error(false).to_string();
+            return unfinished(vec![Finding::fail("credentials", why)]);
+        }
+    };
     let mut reads = Vec::new();
     for _ in 0..READS {
         match admin.read() {
             Ok(read) => reads.push(read),
-            Err(error) => return failed(&error, admin.exchange.proxy()),
+            Err(error) => {
+                let mut findings = vec![credentials];
+                findings.extend(failed(&error, admin.exchange.proxy()));
+                return unfinished(findings);
+            }
         }
     }
     reads.sort_by_key(|(_, timing)| timing.answered - timing.sent);
@@ -39,12 +61,10 @@ pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
         answered,
         date,
     });
-    let findings = vec![
+    let mut findings = vec![
+        credentials,
         connection(admin.exchange.proxy()),
-        Finding::ok(
-            "rights",
-            "reads are permitted; elector doctor --race also tries conditional writes",
-        ),
+        rights(admin, &snapshot),
         match snapshot.value {
             Some(_) => Finding::ok("place", format!("{place} exists")),
             None => Finding::ok(
@@ -55,16 +75,57 @@ pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
         latency(took, admin.election.retry_period),
         clock(clocks),
     ];
+    findings.extend(admin.kind.findings(&mut admin.exchange));
     Checks {
         findings,
         record: Some(inspected(&snapshot)),
     }
 }
 
+/// Tries a write that the store must refuse, as every elector does at its start.
+fn rights<K: Kind>(admin: &mut Session<K>, snapshot: &Snapshot) -> Finding {
+    let stored = parse(snapshot.value.as_deref());
+    if snapshot.value.is_none() || matches!(stored, Stored::Unrelated(_)) {
+        return Finding::ok(
+            "rights",
+            "reads are permitted; writes were not tried, because there is no record",
+        );
+    }
+    let probe = Probe::new(&stored, snapshot.value.as_ref());
+    let step = probe.write(&mut admin.store);
+    let Step::Wrote(result) = drive(&mut admin.store, &mut admin.exchange, step) else {
+        return Finding::fail(
+            "rights",
+            "internal error: the result belongs to another call",
+        );
+    };
+    match probe.next(result, &admin.store.describe()) {
+        Ok(_) => Finding::ok(
+            "rights",
+            "reads and writes are permitted, and a stale write is refused; elector doctor --race tests \
+             simultaneous ones",
+        ),
+        Err(error @ (LockError::Refused(_) | LockError::Unauthorized(_))) => {
+            Finding::fail("rights", error.to_string())
+        }
+        Err(error) => Finding::warn("rights", format!("a write could not be tried: {error}")),
+    }
+}
+
+/// Adds the checks that could not run.
+fn unfinished(mut findings: Vec<Finding>) -> Checks {
+    let left = ALL.iter().skip(findings.len());
+    findings.extend(left.map(|check| Finding::skipped(check)));
+    Checks {
+        findings,
+        record: None,
+    }
+}
+
 /// Returns the findings of a read that failed.
-fn failed(error: &LockError, proxy: Option<String>) -> Checks {
+fn failed(error: &LockError, proxy: Option<String>) -> Vec<Finding> {
     let text = error.to_string();
-    let mut findings = match error {
+    match error {
         LockError::Unauthorized(_) => vec![connection(proxy), Finding::fail("rights", text)],
         LockError::NotFound(_) | LockError::Refused(_) => vec![
             connection(proxy),
@@ -72,12 +133,6 @@ fn failed(error: &LockError, proxy: Option<String>) -> Checks {
             Finding::fail("place", text),
         ],
         _ => vec![Finding::fail("connection", text)],
-    };
-    let known = findings.len();
-    findings.extend(ALL[known..].iter().map(|check| Finding::skipped(check)));
-    Checks {
-        findings,
-        record: None,
     }
 }
 

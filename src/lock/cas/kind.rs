@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::election::config::LeaderElectionConfig;
 use crate::election::record::HIGHEST_TOKEN;
+use crate::lock::admin::Finding;
 use crate::lock::backend::{OpenError, Times};
 use crate::lock::exchange::HttpExchange;
 use crate::lock::store::Store;
@@ -59,6 +60,11 @@ pub trait Kind: Clone + fmt::Debug + Send + Sync {
     /// Reads who led when, with at most `max_requests` requests; `None` if the store keeps no history.
     fn history(&self, _exchange: &mut HttpExchange, _max_requests: u32) -> Option<TermHistory> {
         None
+    }
+
+    /// Returns what `elector doctor` should say beside the checks of every kind. May send a request.
+    fn findings(&self, _exchange: &mut HttpExchange) -> Vec<Finding> {
+        Vec::new()
     }
 
     /// Returns a place in the same store that no election uses, for trials.

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::origin::{Stored, to_foreign_text};
 use crate::election::lock::LockError;
 use crate::lock::store::{Step, Store, Version};
 
@@ -26,8 +27,14 @@ enum Half {
 }
 
 impl Probe {
-    /// Returns a probe that writes `copy`.
-    pub(super) fn new(copy: Arc<[u8]>) -> Probe {
+    /// Returns a probe that writes a copy of what is stored.
+    pub(super) fn new(stored: &Stored, value: Option<&Arc<[u8]>>) -> Probe {
+        let copy = match stored.record() {
+            Some(stored) => to_foreign_text(&stored.record, stored.checkpoint)
+                .into_bytes()
+                .into(),
+            None => value.cloned().unwrap_or_default(),
+        };
         Probe {
             copy,
             half: Half::ImpossibleVersion,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub use super::memory::CasConfig;
 use super::memory::{Latest, Memory};
-use super::origin::{Stored, to_foreign_text, to_text};
+use super::origin::{Stored, to_text};
 use super::probe::Probe;
 use crate::election::lock::{LockError, Observed, Written};
 use crate::election::record::LeaderElectionRecord;
@@ -354,16 +354,10 @@ impl<S: Store> CasProtocol<S> {
 
     /// Begins the probe with what is stored now.
     fn begin_probe(&mut self) -> (Probe, Step) {
-        let latest = self.latest.as_ref();
-        let copy: Arc<[u8]> = match latest.and_then(|latest| latest.stored.record()) {
-            Some(stored) => to_foreign_text(&stored.record, stored.checkpoint)
-                .into_bytes()
-                .into(),
-            None => latest
-                .and_then(|latest| latest.value.clone())
-                .unwrap_or_default(),
+        let probe = match &self.latest {
+            Some(latest) => Probe::new(&latest.stored, latest.value.as_ref()),
+            None => Probe::new(&Stored::Blank, None),
         };
-        let probe = Probe::new(copy);
         let step = probe.write(&mut self.store);
         (probe, step)
     }

@@ -67,6 +67,7 @@ pub const KIND: Kind = Kind {
     schemes: &["gist"],
     forms: &["gist:ID[/FILE]"],
     settings: SETTINGS,
+    variables: &[],
     read: |reader, place, surroundings| {
         let (options, confirm_delay) = read(reader, place, surroundings);
         (options.map(|options| Arc::new(options) as _), confirm_delay)

@@ -26,12 +26,13 @@ use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::LockError;
 use crate::lock::backend::{OpenError, Times};
 use crate::lock::cas::kind::Kind;
-use crate::lock::exchange::{Credentials, Exchange, HttpExchange};
+use crate::lock::credentials::{Anonymous, Credentials, TokenCredentials, TokenForm};
+use crate::lock::exchange::{Exchange, HttpExchange};
 use crate::lock::gist::options::CONFIRM_DELAY;
 use crate::lock::gist::wire::target::GistId;
 use crate::lock::store::{Request, Response, Step, Store as _};
 use crate::lock::term_history::TermHistory;
-use crate::net::{AccessTokenReader, AccessTokenSource, ProxySettings, Url, is_loopback};
+use crate::net::{AccessTokenSource, ProxySettings, Url, is_loopback};
 
 /// Time limit of a request for the history.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -176,15 +177,11 @@ impl Kind for GitOptions {
     }
 
     fn exchange(&self) -> Result<HttpExchange, OpenError> {
-        let credentials = match &self.access {
-            None => Credentials::Anonymous,
+        let credentials: Box<dyn Credentials> = match &self.access {
+            None => Box::new(Anonymous),
             Some(access) => {
-                let token = AccessTokenReader::open(&access.token, access.setting);
-                let token = token.map_err(|why| OpenError::Settings {
-                    check: "token",
-                    why,
-                })?;
-                Credentials::Basic(access.user.clone(), token)
+                let form = TokenForm::Basic(access.user.clone());
+                Box::new(TokenCredentials::open(&access.token, access.setting, form)?)
             }
         };
         let proxy = ProxySettings::from_environment();

@@ -41,6 +41,7 @@ pub const KIND: Kind = Kind {
         .shared(),
         gist::settings::ALLOW_INSECURE_HTTP,
     ],
+    variables: &[],
     read: |reader, place, surroundings| {
         let options = place
             .ok_or(Noted)
@@ -61,6 +62,7 @@ pub const GIST_KIND: Kind = Kind {
         gist::settings::GITHUB_API_TOKEN_FILE,
         gist::settings::CONFIRM_DELAY_SETTING,
     ],
+    variables: &[],
     read: |reader, place, surroundings| {
         let Some(place) = place else {
             return (Err(Noted), None);

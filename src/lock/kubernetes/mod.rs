@@ -14,8 +14,9 @@ use std::time::Duration;
 use self::store::LeaseStore;
 use crate::lock::backend::{OpenError, Times};
 use crate::lock::cas::kind::Kind;
-use crate::lock::exchange::{Credentials, HttpExchange};
-use crate::net::{AccessTokenReader, AccessTokenSource, ProxySettings, Url};
+use crate::lock::credentials::{TokenCredentials, TokenForm};
+use crate::lock::exchange::HttpExchange;
+use crate::net::{AccessTokenSource, ProxySettings, Url};
 
 /// Place of a Lease, and access to it.
 #[derive(Clone, Debug)]
@@ -45,18 +46,15 @@ impl Kind for LeaseOptions {
     }
 
     fn exchange(&self) -> Result<HttpExchange, OpenError> {
-        let token = AccessTokenReader::open(&self.access_token, self.token_setting);
-        let token = token.map_err(|why| OpenError::Settings {
-            check: "rights",
-            why,
-        })?;
+        let credentials =
+            TokenCredentials::open(&self.access_token, self.token_setting, TokenForm::Bearer)?;
         let ca_file = self.ca_file.as_deref();
         // The API server of the own cluster is reached directly.
         let proxy = match self.in_cluster {
             true => ProxySettings::default(),
             false => ProxySettings::from_environment(),
         };
-        HttpExchange::new(&self.server, ca_file, &proxy, Credentials::Bearer(token))
+        HttpExchange::new(&self.server, ca_file, &proxy, Box::new(credentials))
     }
 
     fn lock(&self) -> String {

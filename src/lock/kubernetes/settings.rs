@@ -34,6 +34,7 @@ pub const KIND: Kind = Kind {
         )
         .shared(),
     ],
+    variables: &[],
     read: |reader, place, surroundings| {
         let options = place
             .ok_or(Noted)
