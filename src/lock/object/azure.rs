@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::place::{ENDPOINT, is_name, read, split};
+use super::place::{ENDPOINT, endpoint_parameter, is_name, read, split};
 use super::service::{Judgement, Service};
 use super::{Object, xml};
 use crate::election::lock::LockError;
@@ -171,14 +171,8 @@ impl Service for Blob {
 
     fn lock(&self) -> String {
         let (account, container, key) = (&self.account, &self.container, &self.key);
-        let lock = format!("az://{account}/{container}/{key}");
-        match &self.endpoint {
-            Some(endpoint) => {
-                let path = endpoint.uri().path().trim_end_matches('/');
-                format!("{lock}?{ENDPOINT}={}{path}", endpoint.origin())
-            }
-            None => lock,
-        }
+        let endpoint = endpoint_parameter('?', self.endpoint.as_ref());
+        format!("az://{account}/{container}/{key}{endpoint}")
     }
 
     fn key(&self) -> &str {

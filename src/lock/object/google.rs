@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Object;
-use super::place::{ENDPOINT, is_name, read, split};
+use super::place::{ENDPOINT, endpoint_parameter, is_name, read, split};
 use super::service::{Judgement, Service};
 use super::temporary::{Fetched, Temporary};
 use crate::election::lock::LockError;
@@ -205,11 +205,8 @@ impl Service for Google {
     }
 
     fn lock(&self) -> String {
-        let lock = format!("gs://{}/{}", self.bucket, self.key);
-        match &self.endpoint {
-            Some(endpoint) => format!("{lock}?{ENDPOINT}={}", endpoint.origin()),
-            None => lock,
-        }
+        let endpoint = endpoint_parameter('?', self.endpoint.as_ref());
+        format!("gs://{}/{}{endpoint}", self.bucket, self.key)
     }
 
     fn key(&self) -> &str {

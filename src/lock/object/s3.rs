@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::aws::chain::Source;
+use super::aws::chain::{Source, domain};
 use super::aws::credentials::{AwsCredentials, VARIABLES};
-use super::place::{ENDPOINT, Parts, is_name, read, split};
+use super::place::{ENDPOINT, Parts, endpoint_parameter, is_name, read, split};
 use super::service::{Judgement, Service};
 use super::{Object, xml};
 use crate::election::lock::LockError;
@@ -149,10 +149,7 @@ fn checked_bucket<'a>(parts: &Parts<'a>, endpoint: Option<&Url>) -> Result<&'a s
 
 /// Returns Amazon's server, and the path of the bucket there.
 fn amazon(bucket: &str, region: &str) -> (Result<Url, String>, String) {
-    let end = match region.starts_with("cn-") {
-        true => "amazonaws.com.cn",
-        false => "amazonaws.com",
-    };
+    let end = domain(region);
     // The certificate does not cover names with more dots.
     let (host, path) = match bucket.contains('.') {
         true => (format!("s3.{region}.{end}"), format!("/{bucket}")),
@@ -257,14 +254,8 @@ impl Service for S3 {
 
     fn lock(&self) -> String {
         let (bucket, key, region) = (&self.bucket, &self.key, &self.region);
-        let lock = format!("s3://{bucket}/{key}?{REGION}={region}");
-        match &self.endpoint {
-            Some(endpoint) => {
-                let path = endpoint.uri().path().trim_end_matches('/');
-                format!("{lock}&{ENDPOINT}={}{path}", endpoint.origin())
-            }
-            None => lock,
-        }
+        let endpoint = endpoint_parameter('&', self.endpoint.as_ref());
+        format!("s3://{bucket}/{key}?{REGION}={region}{endpoint}")
     }
 
     fn key(&self) -> &str {

@@ -141,6 +141,15 @@ impl Source {
     }
 }
 
+/// Returns the domain of AWS's servers in a region.
+#[must_use]
+pub fn domain(region: &str) -> &'static str {
+    match region.starts_with("cn-") {
+        true => "amazonaws.com.cn",
+        false => "amazonaws.com",
+    }
+}
+
 fn web_identity(
     reader: &mut Reader<'_>,
     region: &str,
@@ -153,13 +162,7 @@ fn web_identity(
     };
     let session = value(reader, "AWS_ROLE_SESSION_NAME")?;
     let server = value(reader, "AWS_ENDPOINT_URL_STS")?;
-    let server = server.unwrap_or_else(|| {
-        let end = match region.starts_with("cn-") {
-            true => "amazonaws.com.cn",
-            false => "amazonaws.com",
-        };
-        format!("https://sts.{region}.{end}")
-    });
+    let server = server.unwrap_or_else(|| format!("https://sts.{region}.{}", domain(region)));
     let server = address(reader, "AWS_ENDPOINT_URL_STS", &server)?;
     if !server.is_https() && !is_loopback(server.host()) {
         reader.problem("AWS_ENDPOINT_URL_STS: not encrypted; use https://".to_owned());
