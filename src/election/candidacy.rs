@@ -208,12 +208,13 @@ impl Candidacy {
             return Instant::from_boot(Duration::MAX);
         };
         let wait = self.wait(observation);
+        let predecessor = observation.observed.predecessor;
         let free_at = (observation.since + wait)
             .max(self.not_before)
             .max(self.backoff_until());
-        if wait.is_zero() && self.mine().is_some() {
+        if wait.is_zero() && (self.mine().is_some() || predecessor.is_some()) {
             // No other candidate acquires it now.
-            return free_at;
+            return free_at.max(predecessor.unwrap_or(Instant::BOOT));
         }
         free_at + observation.stagger
     }
@@ -294,7 +295,7 @@ impl Candidacy {
             (_, Some(longest)) => longest.max(self.own_lease),
             (Content::Deleted | Content::Corrupt(_), None) => self.own_lease,
             (Content::Record(record), None) => {
-                let free = record.holder_identity.is_empty();
+                let free = record.holder_identity.is_empty() || observed.predecessor.is_some();
                 if free || self.mine().is_some() || observation.long_expired {
                     return Duration::ZERO;
                 }

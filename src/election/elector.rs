@@ -363,6 +363,7 @@ impl LeaderElector {
     fn check_name(&mut self, now: Instant) {
         let other = self.candidacy.observed().filter(|observed| {
             observed.mine.is_none()
+                && observed.predecessor.is_none()
                 && observed.foreign_wait.is_none()
                 && observed.content.holder() == self.config.identity
         });

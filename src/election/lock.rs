@@ -150,6 +150,13 @@ pub struct Observed {
     /// Number of this lock's `create` or `update` call that wrote it, counted from 1 over both, failed
     /// calls included; `None` if another process wrote it, even one of the same name.
     pub mine: Option<u64>,
+    /// Name of the process that wrote the holder's last write; `None` without a holder, and for a foreign
+    /// write.
+    pub renewed_by: Option<Arc<str>>,
+    /// Earliest time of a claim if that process was an earlier one of this candidate, of which nothing runs
+    /// any more: its lease need not expire. `None` otherwise. A store cannot know this, so a lock over one
+    /// leaves it `None`.
+    pub predecessor: Option<Instant>,
     /// Time since it was written, by the store's clock, if that can be trusted.
     pub age: Option<Duration>,
     /// Like `age`, but also set for records whose date may be forged. Use only where a wrong age cannot

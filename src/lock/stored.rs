@@ -18,6 +18,12 @@ const HIGHEST_FOREIGN_TOKEN: u64 = 1 << 52;
 /// Field with the unique id of a write.
 pub const WRITE_ID: &str = "writeId";
 
+/// Field with the `writeId` of the claim that began the term.
+const TERM: &str = "term";
+
+/// Field with the `writeId` of the holder's own last write.
+const RENEW_ID: &str = "renewId";
+
 const PROTOCOL: &str = "protocol";
 const CHECKPOINT: &str = "checkpoint";
 
@@ -32,7 +38,7 @@ const ELECTION_FIELDS: [&str; 3] = [
 const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
 
 /// Fields that every write sets anew, besides those of the lock's kind.
-const OWN_FIELDS: [&str; 9] = [
+const OWN_FIELDS: [&str; 11] = [
     "holderIdentity",
     "leaseDurationSeconds",
     "acquireTime",
@@ -40,6 +46,8 @@ const OWN_FIELDS: [&str; 9] = [
     "leaderTransitions",
     RELEASED_BY,
     STOP_REASON,
+    TERM,
+    RENEW_ID,
     PROTOCOL,
     CHECKPOINT,
 ];
@@ -51,6 +59,59 @@ pub trait Origin: Sized {
 
     /// Takes the fields out of a record. Returns `None` for a foreign write.
     fn take(fields: &mut Map<String, Value>) -> Option<Self>;
+}
+
+/// Ids in the writes of a holder. A release and a checkpoint carry none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TermIds {
+    /// `writeId` of the claim that began the term.
+    pub term: Arc<str>,
+    /// `writeId` of the holder's own last write.
+    pub renew_id: Arc<str>,
+}
+
+impl TermIds {
+    /// Takes the ids out of a record.
+    fn take(fields: &mut Map<String, Value>) -> Option<TermIds> {
+        let ids = [TERM, RENEW_ID].map(|name| fields.remove(name));
+        let [Some(Value::String(term)), Some(Value::String(renew_id))] = ids else {
+            return None;
+        };
+        Some(TermIds {
+            term: term.into(),
+            renew_id: renew_id.into(),
+        })
+    }
+
+    /// Returns `record` with the ids of the write `write_id`, which replaces `base`. Its term is that of
+    /// `base` if the same process wrote that with the same fencing token.
+    #[must_use]
+    pub fn added_to<O>(
+        record: &LeaderElectionRecord,
+        base: Option<&StoredRecord<O>>,
+        write_id: &str,
+    ) -> LeaderElectionRecord {
+        let mut record = record.clone();
+        if record.holder_identity.is_empty() {
+            return record;
+        }
+        let same_term = base.and_then(|base| {
+            let ids = base.term.as_ref()?;
+            let same = base.record.leader_transitions == record.leader_transitions
+                && process_of(&ids.renew_id) == process_of(write_id);
+            same.then_some(&*ids.term)
+        });
+        let term = same_term.unwrap_or(write_id);
+        record.other.insert(TERM.to_owned(), term.into());
+        record.other.insert(RENEW_ID.to_owned(), write_id.into());
+        record
+    }
+}
+
+/// Returns the process that a write's id names.
+#[must_use]
+pub fn process_of(write_id: &str) -> &str {
+    write_id.rsplit_once('-').map_or("", |(process, _)| process)
 }
 
 /// Parsed content of a lock's place.
@@ -82,6 +143,8 @@ pub struct StoredRecord<O> {
     pub record: Arc<LeaderElectionRecord>,
     /// Origin of an elector's write; `None` for a foreign write.
     pub origin: Option<O>,
+    /// Ids of the holder's term and of its last write; `None` without a holder.
+    pub term: Option<TermIds>,
     /// Protocol that the writer follows.
     pub protocol: u64,
     /// Whether the record was written by `elector init`, or ends a history scan.
@@ -185,6 +248,13 @@ impl<O: Origin> Stored<O> {
         }
     }
 
+    /// Returns the process that wrote the holder's last write; `None` without a holder.
+    #[must_use]
+    pub fn renewed_by(&self) -> Option<Arc<str>> {
+        let ids = self.record()?.term.as_ref()?;
+        Some(process_of(&ids.renew_id).into())
+    }
+
     /// Returns the origin of an elector's write; `None` for a foreign write.
     #[must_use]
     pub fn origin(&self) -> Option<&O> {
@@ -194,6 +264,7 @@ impl<O: Origin> Stored<O> {
 
 fn read_record<O: Origin>(mut fields: Map<String, Value>) -> Result<StoredRecord<O>, RecordError> {
     let origin = O::take(&mut fields);
+    let term = TermIds::take(&mut fields);
     let protocol = match fields.remove(PROTOCOL) {
         None | Some(Value::Null) => 0,
         Some(value) => value.as_u64().ok_or(RecordError::BadField(PROTOCOL))?,
@@ -209,6 +280,7 @@ fn read_record<O: Origin>(mut fields: Map<String, Value>) -> Result<StoredRecord
     }
     Ok(StoredRecord {
         record: Arc::new(record),
+        term: term.filter(|_| origin.is_some()),
         origin,
         protocol,
         checkpoint,

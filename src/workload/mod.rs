@@ -18,7 +18,10 @@ pub mod health;
 pub mod message;
 #[expect(clippy::disallowed_methods, reason = "it starts and finds processes")]
 pub mod process;
+pub mod restart;
 #[expect(clippy::disallowed_methods, reason = "it is a process")]
 pub mod self_test;
+#[expect(clippy::disallowed_methods, reason = "it is a file")]
+pub mod state_file;
 pub mod supervisor;
 pub mod suspension;

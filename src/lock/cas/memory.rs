@@ -168,6 +168,8 @@ impl Memory {
             content: content(&latest.stored),
             resource_version: self.resource_version,
             mine,
+            renewed_by: latest.stored.renewed_by().filter(|_| !regressed && !accepted),
+            predecessor: None,
             age,
             dated: age.filter(|_| !checkpoint),
             // The leader of a newer state may still lead by its own lease.

@@ -22,6 +22,7 @@ use crate::election::lock::{LockError, Observed, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 use crate::lock::store::{Answer, Request, Snapshot, Step, Store, Version};
+use crate::lock::stored::TermIds;
 
 /// Times that one call sends the same write, as long as the store shows what was there before.
 const ATTEMPTS: u32 = 3;
@@ -147,7 +148,8 @@ impl<S: Store> CasProtocol<S> {
             ))));
         }
         let id = self.memory.write_id(self.writes);
-        let text = to_text(record, latest.stored.kept(), &id, checkpoint);
+        let record = TermIds::added_to(record, latest.stored.record(), &id);
+        let text = to_text(&record, latest.stored.kept(), &id, checkpoint);
         let pending = Pending {
             text: text.into_bytes().into(),
             number: self.writes,

@@ -71,6 +71,8 @@ impl ObservedBuilder {
             content: content(effective),
             resource_version: self.resource_version,
             mine: origin.and_then(|origin| self.number(&origin.write_id)),
+            renewed_by: effective.stored.renewed_by(),
+            predecessor: None,
             age: age.filter(|_| conditional),
             dated: age.filter(|_| !is_checkpoint(&effective.stored)),
             foreign_wait: (!conditional).then_some(effective.longest_lease.unwrap_or_default()),

@@ -25,6 +25,7 @@ use super::wire::{Answer, GistPage, Reply, Request};
 use crate::election::lock::{Content, LockError, Observed, Written};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
 use crate::election::time::Instant;
+use crate::lock::stored::TermIds;
 
 /// Settings of the protocol.
 #[derive(Clone, Debug)]
@@ -333,8 +334,9 @@ impl GistProtocol {
             write_id: self.builder.write_id(self.writes),
             supersedes: effective.commit.revision,
         };
+        let record = TermIds::added_to(record, effective.stored.record(), &origin.write_id);
         let request = Request::Write {
-            content: stored::to_text(record, effective.stored.kept(), &origin, checkpoint),
+            content: stored::to_text(&record, effective.stored.kept(), &origin, checkpoint),
             until: origin.supersedes,
         };
         self.serve_next = false;
