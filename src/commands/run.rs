@@ -18,6 +18,7 @@ use crate::observe::CandidateInfo;
 use crate::runtime::election::LeaderElection;
 use crate::runtime::endpoints;
 use crate::runtime::logging::{self, LogGuard};
+use crate::runtime::restart::{Restart, RestartConfig};
 use crate::runtime::sidecar::{Sidecar, WebhookTarget};
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{self, LeaderCallbacks, Term};
@@ -78,6 +79,15 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     let identity = config.identity.clone();
     let backend = settings.lock.backend();
     let opened = backend.open(&config)?;
+    let restart = settings.state_dir.clone().map(|directory| {
+        let restart = RestartConfig {
+            directory,
+            process: opened.process,
+            has_workload: !options.program.is_empty(),
+            followed: settings.leader_file.is_some(),
+        };
+        Restart::new(restart, &opened.lock.describe(), &config)
+    });
     log.identify(&identity, &opened.lock.describe());
     let else_exit = options.else_exit.unwrap_or(DID_NOT_LEAD);
     let webhook = webhook(settings, opened.lock.describe()).map_err(CommandError::settings)?;
@@ -103,12 +113,17 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
         true => None,
         false => {
             let secrets = backend.secret_variables();
-            let workload = Workload::new(options.program, secrets, health, &config);
+            let restart = restart.clone();
+            let workload = Workload::new(options.program, secrets, health, restart, &config);
             Some(workload.map_err(CommandError::failed)?)
         }
     };
     let callbacks = WorkloadCallbacks(workload.clone());
-    let election = LeaderElection::new(config.clone(), opened.lock, callbacks);
+    let lock = match &restart {
+        Some(restart) => restart.over(opened.lock),
+        None => opened.lock,
+    };
+    let election = LeaderElection::new(config.clone(), lock, callbacks);
     let mut election = election.map_err(CommandError::failed)?;
     let handle = election.handle();
     let candidate = CandidateInfo {
@@ -122,7 +137,7 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
         workload: workload.as_ref().map(Workload::counts),
     };
     let addr = settings.http_addr.as_ref();
-    let serve = |addr| endpoints::serve(addr, handle.clone(), opened.stats, candidate);
+    let serve = |addr| endpoints::serve(addr, handle.clone(), opened.stats, candidate, restart);
     let _endpoints = addr.map(serve).transpose().map_err(CommandError::failed)?;
     sidecar.follow(&mut election);
     if let Some(workload) = &workload {

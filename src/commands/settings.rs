@@ -52,6 +52,8 @@ pub struct Settings {
     pub ready_when: ReadyWhen,
     /// File that exists while this candidate leads.
     pub leader_file: Option<PathBuf>,
+    /// Directory with what a restarted process of this candidate must know.
+    pub state_dir: Option<PathBuf>,
     /// Health check of the workload.
     pub workload_health_url: Option<Url>,
     /// Receiver of transitions.
@@ -187,6 +189,7 @@ fn read(
         }
     });
     let leader_file = reader.path("LEADER_FILE");
+    let state_dir = reader.path("STATE_DIR");
     let workload_health_url = workload_health_url(&mut reader);
     let webhook_url = url(&mut reader, "WEBHOOK_URL");
     let webhook_token_file = webhook_token_file(&mut reader, webhook_url.as_ref());
@@ -205,6 +208,7 @@ fn read(
                 http_addr,
                 ready_when: ready_when.unwrap_or_default(),
                 leader_file,
+                state_dir,
                 workload_health_url,
                 webhook_url,
                 webhook_token_file,

@@ -63,6 +63,8 @@ pub struct Opened {
     pub lock: Box<dyn ResourceLock + Send>,
     /// Statistics of the lock's requests.
     pub stats: StatsHandle,
+    /// Name of this process in its writes, which no other process has.
+    pub process: String,
 }
 
 impl fmt::Debug for Opened {

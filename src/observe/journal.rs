@@ -243,13 +243,8 @@ mod tests {
         Ok(Observed {
             content: Content::Record(record(holder, 1).into()),
             resource_version: version,
-            mine: None,
-            age: None,
-            dated: None,
-            foreign_wait: None,
-            record_lost: false,
-            head_known_since: None,
             highest_fencing_token: Some(1),
+            ..Observed::default()
         })
     }
 

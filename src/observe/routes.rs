@@ -12,6 +12,10 @@ pub trait StatusSource: Send + Sync {
     /// Returns a snapshot of the candidate.
     fn snapshot(&self) -> Snapshot;
 
+    /// Notes that a program is being told that this candidate leads, which it may rely on until the
+    /// leadership deadline.
+    fn note_followed(&self);
+
     /// Asks a leader to step down; returns whether this candidate leads.
     fn step_down(&self) -> bool;
 }
@@ -70,14 +74,14 @@ fn wrong_method(allowed: &'static str) -> Response {
 fn get(path: &str, request: &Request, source: &dyn StatusSource) -> Option<Response> {
     let snapshot = || source.snapshot();
     Some(match path {
-        "/" => front(request, &snapshot()),
+        "/" => front(request, source),
         "/status" => json(200, json::status(&snapshot())),
         "/leader" => {
-            let snapshot = snapshot();
+            let snapshot = followed(source);
             let status = if snapshot.is_leading() { 200 } else { 503 };
             json(status, json::leader(&snapshot))
         }
-        "/isLeader" => json(200, snapshot().is_leading().to_string()),
+        "/isLeader" => json(200, followed(source).is_leading().to_string()),
         "/healthz" => match snapshot().check_health() {
             Ok(()) => Response::text(200, "ok\n"),
             Err(reason) => Response::text(500, format!("{reason}\n")),
@@ -91,13 +95,23 @@ fn get(path: &str, request: &Request, source: &dyn StatusSource) -> Option<Respo
     })
 }
 
-fn front(request: &Request, snapshot: &Snapshot) -> Response {
+/// Returns a snapshot for an answer that programs follow.
+fn followed(source: &dyn StatusSource) -> Snapshot {
+    if source.snapshot().is_leading() {
+        source.note_followed();
+    }
+    // Taken afterwards, because noting may take time.
+    source.snapshot()
+}
+
+fn front(request: &Request, source: &dyn StatusSource) -> Response {
     let response = if prefers_html(request.header("accept")) {
-        Response::with_body(200, "text/html; charset=utf-8", page::html(snapshot))
+        let page = page::html(&source.snapshot());
+        Response::with_body(200, "text/html; charset=utf-8", page)
             .header("Content-Security-Policy", page::SECURITY_POLICY)
             .header("Referrer-Policy", "no-referrer")
     } else {
-        json(200, json::name(snapshot))
+        json(200, json::name(&followed(source)))
     };
     response.header("Vary", "Accept")
 }

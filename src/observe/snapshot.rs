@@ -282,13 +282,7 @@ pub(super) mod tests {
             &Ok(crate::election::lock::Observed {
                 content: content.clone(),
                 resource_version: when.since_boot().as_nanos() as u64,
-                mine: None,
-                age: None,
-                dated: None,
-                foreign_wait: None,
-                record_lost: false,
-                head_known_since: None,
-                highest_fencing_token: None,
+                ..crate::election::lock::Observed::default()
             }),
         );
         snapshot.status.leader = content.holder().to_owned();

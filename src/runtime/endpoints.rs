@@ -20,6 +20,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use time::OffsetDateTime;
 
 use super::election::Handle;
+use super::restart::Restart;
 use crate::http::{Limits, ListenAddr, Server, ShutdownHandle};
 use crate::lock::stats::StatsHandle;
 use crate::observe::routes::{self, StatusSource};
@@ -58,6 +59,7 @@ struct LiveSource {
     handle: Handle,
     store: StatsHandle,
     candidate: Arc<CandidateInfo>,
+    restart: Option<Restart>,
 }
 
 impl StatusSource for LiveSource {
@@ -71,6 +73,12 @@ impl StatusSource for LiveSource {
             status,
             journal,
             store: self.store.snapshot(),
+        }
+    }
+
+    fn note_followed(&self) {
+        if let Some(restart) = &self.restart {
+            restart.note_followed();
         }
     }
 
@@ -88,6 +96,7 @@ pub fn serve(
     handle: Handle,
     store: StatsHandle,
     candidate: CandidateInfo,
+    restart: Option<Restart>,
 ) -> io::Result<Endpoints> {
     let limits = Limits {
         connections: connections(),
@@ -106,6 +115,7 @@ pub fn serve(
         handle,
         store,
         candidate: Arc::new(candidate),
+        restart,
     };
     thread::Builder::new().name("http".into()).spawn(move || {
         let served = server.serve(move |request| routes::respond(request, &source).into());

@@ -9,6 +9,7 @@ pub mod leader_file;
 mod lock_thread;
 pub mod logging;
 mod notices;
+pub mod restart;
 pub mod sidecar;
 pub mod signals;
 mod timer_thread;

@@ -28,6 +28,7 @@ use nix::unistd::Pid;
 use super::callbacks::{Stop, Term};
 use super::election::Handle;
 use super::health::Prober;
+use super::restart::Restart;
 use super::signals;
 use crate::election::action::StopReason;
 use crate::election::config::LeaderElectionConfig;
@@ -43,6 +44,7 @@ use crate::workload::process::reaping::{
 use crate::workload::process::{
     GuardProcess, SELF, become_subreaper, become_undumpable, spawn_guard,
 };
+use crate::workload::state_file::StateFile;
 use crate::workload::supervisor::{KILL_TIMEOUT, WorkloadEnd};
 use run::Run;
 
@@ -95,6 +97,7 @@ struct Shared {
     grace: Duration,
     margin: Duration,
     health_url: Option<Url>,
+    restart: Option<Restart>,
     election: OnceLock<Handle>,
     counts: Arc<WorkloadCounts>,
     state: Monitor<State>,
@@ -117,7 +120,8 @@ impl Workload {
     /// orphans below it.
     ///
     /// `command` is the program with its arguments. It does not get `private_variables`, nor those that
-    /// begin with `ELECTOR_`. `health_url` is polled while the program runs.
+    /// begin with `ELECTOR_`. `health_url` is polled while the program runs. Guards hold the lock of the state
+    /// file of `restart`.
     ///
     /// # Errors
     /// Returns an error if the system refuses to adopt orphans, or to protect the memory of this process.
@@ -125,6 +129,7 @@ impl Workload {
         command: Vec<OsString>,
         private_variables: &'static [&'static str],
         health_url: Option<Url>,
+        restart: Option<Restart>,
         config: &LeaderElectionConfig,
     ) -> io::Result<Self> {
         become_subreaper()?;
@@ -137,6 +142,7 @@ impl Workload {
                 grace: config.termination_grace,
                 margin: config.margin(),
                 health_url,
+                restart,
                 election: OnceLock::new(),
                 counts: Arc::default(),
                 state: Monitor::new(State {
@@ -302,13 +308,20 @@ impl Shared {
     fn spawn_guard(&self, fencing_token: u64) -> io::Result<GuardProcess> {
         // Locked until the process id is known, because another thread may reap the guard before.
         let mut state = self.state();
-        let guard = spawn_guard(
-            Path::new(SELF),
-            &self.command,
-            &self.environment(fencing_token),
-            stdin(),
-            self.grace,
-        )?;
+        let spawn = |file: Option<&StateFile>| {
+            spawn_guard(
+                Path::new(SELF),
+                &self.command,
+                &self.environment(fencing_token),
+                stdin(),
+                self.grace,
+                file,
+            )
+        };
+        let guard = match &self.restart {
+            Some(restart) => restart.with_file(spawn)?,
+            None => spawn(None)?,
+        };
         state.guard = Some(guard.pid);
         Ok(guard)
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{AccessFlags, access, getppid};
+use nix::unistd::{AccessFlags, access, close, getppid};
 
 use super::process::{EXEC_COMMAND, refuse_manual_use};
 use crate::election::time::Instant;
@@ -39,9 +39,9 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 const LONGEST_INTERPRETER: usize = 256;
 
 /// Replaces this process by the program. `args` are the arguments after the subcommand:
-/// `GUARD_PID VALID_UNTIL_NANOS -- CMD ARG...`. Returns an exit code if that fails.
+/// `GUARD_PID STATE_FD VALID_UNTIL_NANOS -- CMD ARG...`. Returns an exit code if that fails.
 pub fn run(args: &[OsString]) -> ExitCode {
-    let Some((guard, valid_until, command)) = parse(args) else {
+    let Some((guard, state, valid_until, command)) = parse(args) else {
         return refuse_manual_use(EXEC_COMMAND);
     };
     let refuse = |danger: &str, error: Errno| {
@@ -60,6 +60,12 @@ pub fn run(args: &[OsString]) -> ExitCode {
     }
     if valid_until <= BootClock::now() {
         return ExitCode::from(TOO_LATE);
+    }
+    // With the descriptor, the program would keep the lock that only elector and guard may hold.
+    if state != 0
+        && let Err(error) = close(state)
+    {
+        return refuse("it would inherit the lock of STATE_DIR", error);
     }
     // The guard blocks all signals. Pending ones are delivered here.
     if let Err(error) = SigSet::empty().thread_set_mask() {
@@ -90,14 +96,15 @@ pub fn check_executable(program: &OsStr) -> Result<(), (u8, String)> {
     Err(explain(program, &io::Error::from(why)))
 }
 
-fn parse(args: &[OsString]) -> Option<(i32, Instant, &[OsString])> {
-    let [guard, valid_until, dashes, command @ ..] = args else {
+fn parse(args: &[OsString]) -> Option<(i32, i32, Instant, &[OsString])> {
+    let [guard, state, valid_until, dashes, command @ ..] = args else {
         return None;
     };
     let guard = guard.to_str()?.parse().ok()?;
+    let state = state.to_str()?.parse().ok()?;
     let valid_until = Duration::from_nanos(valid_until.to_str()?.parse().ok()?);
     let valid_until = Instant::from_boot(valid_until);
-    (dashes == "--" && !command.is_empty()).then_some((guard, valid_until, command))
+    (dashes == "--" && !command.is_empty()).then_some((guard, state, valid_until, command))
 }
 
 fn print_error(message: &str) {

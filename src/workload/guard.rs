@@ -29,7 +29,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, close};
+use nix::unistd::{Pid, close, getppid};
 
 use super::guard_state::{GuardAction, GuardState};
 use super::message::{FromGuard, LONGEST_LINE, LineBuffer, ToGuard};
@@ -43,6 +43,7 @@ use super::process::reaping::{
 use super::process::{
     EXEC_COMMAND, GUARD_COMMAND, GUARD_NAME, SELF, become_subreaper, refuse_manual_use,
 };
+use super::state_file::note_stopped;
 use super::suspension::Suspension;
 use crate::system::clock::BootClock;
 use crate::system::timer::Timer;
@@ -60,7 +61,7 @@ const MOST_READS: usize = 16;
 const LAST_KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Guards a workload. `args` are the arguments after the subcommand:
-/// `CONTROL_FD REPORT_FD GRACE_NANOS -- CMD ARG...`.
+/// `CONTROL_FD REPORT_FD STATE_FD GRACE_NANOS -- CMD ARG...`.
 pub fn run(args: &[OsString]) -> ExitCode {
     let Some(options) = Options::parse(args) else {
         return refuse_manual_use(GUARD_COMMAND);
@@ -84,13 +85,15 @@ pub fn run(args: &[OsString]) -> ExitCode {
 struct Options<'a> {
     control: i32,
     report: i32,
+    /// State file, whose lock this process shares; 0 for none.
+    state: i32,
     grace: Duration,
     command: &'a [OsString],
 }
 
 impl<'a> Options<'a> {
     fn parse(args: &'a [OsString]) -> Option<Self> {
-        let [control, report, grace, dashes, command @ ..] = args else {
+        let [control, report, state, grace, dashes, command @ ..] = args else {
             return None;
         };
         let grace = Duration::from_nanos(grace.to_str()?.parse().ok()?);
@@ -98,6 +101,7 @@ impl<'a> Options<'a> {
         (dashes == "--" && !command.is_empty()).then_some(Options {
             control: descriptor(control)?,
             report: descriptor(report)?,
+            state: state.to_str()?.parse().ok()?,
             grace,
             command,
         })
@@ -115,6 +119,10 @@ struct Program {
 
 struct Guard<'a> {
     command: &'a [OsString],
+    /// Parent of this process at its start.
+    elector: Pid,
+    /// Descriptor of the state file. It is not reopened, because only this one shares the lock; 0 for none.
+    state_file: i32,
     state: GuardState,
     program: Option<Program>,
     suspension: Suspension,
@@ -143,6 +151,8 @@ impl<'a> Guard<'a> {
         let report = take_inherited(options.report, OFlag::O_WRONLY)?;
         Ok(Guard {
             command: options.command,
+            elector: getppid(),
+            state_file: options.state,
             state: GuardState::new(options.grace),
             program: None,
             suspension: Suspension::default(),
@@ -163,6 +173,7 @@ impl<'a> Guard<'a> {
             self.check_suspension();
             self.state.handle_timeout(BootClock::now());
             if self.act() {
+                self.note_stopped();
                 return Ok(());
             }
             if more {
@@ -256,6 +267,18 @@ impl<'a> Guard<'a> {
         Ok(())
     }
 
+    /// Notes for the elector's next process that nothing is left, if the elector is dead.
+    fn note_stopped(&self) {
+        if self.state_file == 0 || getppid() == self.elector {
+            return;
+        }
+        if let Err(error) = note_stopped(self.state_file) {
+            print_error(&format!(
+                "guard: STATE_DIR: cannot note the end of the workload: {error}"
+            ));
+        }
+    }
+
     fn disconnect(&mut self, reason: &str) {
         self.control = None;
         self.state.handle_disconnected(BootClock::now());
@@ -328,6 +351,7 @@ impl<'a> Guard<'a> {
         let started = Command::new(SELF)
             .arg(EXEC_COMMAND)
             .arg(std::process::id().to_string())
+            .arg(self.state_file.to_string())
             .arg(valid_until.since_boot().as_nanos().to_string())
             .arg("--")
             .args(self.command)

@@ -28,14 +28,16 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::prctl;
 
 use super::message::ToGuard;
+use super::state_file::StateFile;
 
 /// Path of this program, even if its file was moved or replaced since it started.
 pub const SELF: &str = "/proc/self/exe";
 
-/// Hidden command of a guard: `guard-workload CONTROL_FD REPORT_FD GRACE_NANOS -- CMD`.
+/// Hidden command of a guard: `guard-workload CONTROL_FD REPORT_FD STATE_FD GRACE_NANOS -- CMD`. `STATE_FD`
+/// is 0 without a state file.
 pub const GUARD_COMMAND: &str = "guard-workload";
 
-/// Hidden command that becomes the program: `exec-workload GUARD_PID VALID_UNTIL_NANOS -- CMD`.
+/// Hidden command that becomes the program: `exec-workload GUARD_PID STATE_FD VALID_UNTIL_NANOS -- CMD`.
 pub const EXEC_COMMAND: &str = "exec-workload";
 
 /// Hidden command of the program in the [self-test](super::self_test).
@@ -66,6 +68,8 @@ pub fn dies_with_parent(program: &Path) -> Command {
     command
         .arg(EXEC_COMMAND)
         .arg(std::process::id().to_string())
+        // No state file.
+        .arg("0")
         // No deadline.
         .arg(u64::MAX.to_string())
         .arg("--")
@@ -148,7 +152,8 @@ fn refused(request: &str, effect: &str, error: Errno) -> io::Error {
 ///
 /// `program` is this program ([`SELF`]). `environment` lists the variables to set or remove. `stdin` becomes
 /// the command's; standard output and error are inherited. `grace` is the time between TERM and KILL after
-/// the deadline or the end of this process.
+/// the deadline or the end of this process. The guard holds the lock of `state` as long as it lives, and
+/// notes there that nothing is left of the workload of a dead elector.
 ///
 /// Call this on the thread that reaps, while no other thread starts processes: those would inherit the
 /// guard's ends of the pipes.
@@ -161,17 +166,23 @@ pub fn spawn_guard(
     environment: &[(OsString, Option<OsString>)],
     stdin: Stdio,
     grace: Duration,
+    state: Option<&StateFile>,
 ) -> io::Result<GuardProcess> {
     let (control_end, control) = io::pipe()?;
     let (report, report_end) = io::pipe()?;
     // A stopped guard must not block this process.
     fcntl(&control, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let state_descriptor = match state {
+        Some(state) => state.make_inheritable()?,
+        None => 0,
+    };
     let mut guard = Command::new(program);
     guard
         .arg0(OsStr::from_bytes(GUARD_NAME.to_bytes()))
         .arg(GUARD_COMMAND)
         .arg(control_end.as_raw_fd().to_string())
         .arg(report_end.as_raw_fd().to_string())
+        .arg(state_descriptor.to_string())
         .arg(grace.min(LONGEST_GRACE).as_nanos().to_string())
         .arg("--")
         .args(command)
@@ -186,7 +197,11 @@ pub fn spawn_guard(
     }
     make_inheritable(&control_end)?;
     make_inheritable(&report_end)?;
-    let child = guard.spawn()?;
+    let child = guard.spawn();
+    if let Some(state) = state {
+        state.keep_private()?;
+    }
+    let child = child?;
     Ok(GuardProcess {
         pid: child.id().cast_signed(),
         control: ControlPipe(control),

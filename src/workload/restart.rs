@@ -93,7 +93,11 @@ pub struct Taken {
 ///
 /// # Errors
 /// The reason why predecessors must be taken for alive.
-pub fn judge(text: &str, place: &Place, taken: Taken) -> Result<Option<Predecessors>, &'static str> {
+pub fn judge(
+    text: &str,
+    place: &Place,
+    taken: Taken,
+) -> Result<Option<Predecessors>, &'static str> {
     let text = text.trim_end_matches(['\0', ' ', '\n']);
     if text.is_empty() {
         return Ok(None);
@@ -181,7 +185,8 @@ impl State {
     /// left; `None` if it cannot be read.
     #[must_use]
     pub fn stopped(text: &str) -> Option<Vec<u8>> {
-        let mut state: State = serde_json::from_str(text.trim_end_matches(['\0', ' ', '\n'])).ok()?;
+        let mut state: State =
+            serde_json::from_str(text.trim_end_matches(['\0', ' ', '\n'])).ok()?;
         state.stopped = true;
         state.to_bytes()
     }

@@ -65,6 +65,7 @@ fn run_guard() -> Result<(), String> {
         &[],
         Stdio::null(),
         Duration::ZERO,
+        None,
     );
     let mut guard = guard.map_err(|error| format!("cannot be started: {error}"))?;
     let result = await_end(&mut guard, deadline);

@@ -17,7 +17,7 @@ use ring::digest::{SHA256, digest};
 use super::restart::{Place, SIZE, State};
 
 /// File systems with reliable locks, by the numbers of statfs(2). Not overlayfs, NFS, 9p and FUSE.
-const FILE_SYSTEMS: [(i64, &str); 5] = [
+const FILE_SYSTEMS: [(i128, &str); 5] = [
     (0x0102_1994, "tmpfs"),
     (0xEF53, "ext4"),
     (0x5846_5342, "xfs"),
@@ -76,7 +76,8 @@ impl StatePath {
     /// # Errors
     /// [`StateError`].
     pub fn take(&self, create: bool) -> Result<StateFile, StateError> {
-        let unusable = |why: &str| StateError::Unusable(format!("STATE_DIR: {:?} {why}", self.path));
+        let unusable =
+            |why: &str| StateError::Unusable(format!("STATE_DIR: {:?} {why}", self.path));
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -87,7 +88,9 @@ impl StatePath {
             .open(&self.path);
         let file = file.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if !create => unusable("does not exist yet"),
-            _ => unusable(&format!("cannot be opened: {error}; give a writable directory")),
+            _ => unusable(&format!(
+                "cannot be opened: {error}; give a writable directory"
+            )),
         })?;
         let file_system = file_system(&file).map_err(|why| unusable(&why))?;
         let failed = |error: io::Error| unusable(&format!("cannot be examined: {error}"));
@@ -96,7 +99,9 @@ impl StatePath {
             return Err(unusable("is not a plain file; delete it"));
         }
         if opened.uid() != geteuid().as_raw() || opened.mode() & 0o077 != 0 {
-            return Err(unusable("belongs to another user, or others may open it; delete it"));
+            return Err(unusable(
+                "belongs to another user, or others may open it; delete it",
+            ));
         }
         let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
@@ -127,7 +132,8 @@ impl StatePath {
 /// Returns the name of a file's system.
 fn file_system(file: &File) -> Result<&'static str, String> {
     let info = fstatfs(file).map_err(|error| format!("has no known file system: {error}"))?;
-    let number = i64::from(info.filesystem_type().0);
+    // The type of the number depends on the C library.
+    let number = i128::from(info.filesystem_type().0);
     let known = FILE_SYSTEMS.iter().find(|(known, _)| *known == number);
     known.map(|(_, name)| *name).ok_or_else(|| {
         format!(
@@ -226,7 +232,10 @@ mod tests {
         let path = path(directory.path());
         assert!(matches!(path.take(false), Err(StateError::Unusable(_))));
         let file = path.take(true).unwrap();
-        assert_eq!((file.file_system, file.read().unwrap()), ("tmpfs", String::new()));
+        assert_eq!(
+            (file.file_system, file.read().unwrap()),
+            ("tmpfs", String::new())
+        );
         assert_eq!(path.take(true).unwrap_err(), StateError::Held);
         let other = StatePath::new(directory.path(), "another lock", "napoleon");
         assert!(other.take(true).is_ok());
@@ -235,7 +244,10 @@ mod tests {
         note_stopped(file.file.as_raw_fd()).unwrap();
         drop(file);
         let text = path.take(true).unwrap().read().unwrap();
-        assert_eq!((text.len(), text.contains("\"stopped\":true")), (SIZE, true));
+        assert_eq!(
+            (text.len(), text.contains("\"stopped\":true")),
+            (SIZE, true)
+        );
     }
 
     #[test]

@@ -210,6 +210,7 @@ fn exec_workload(parent: i32, until: Instant) -> Output {
     let args = [
         "exec-workload",
         &parent.to_string(),
+        "0",
         &nanos,
         "--",
         "echo",
@@ -242,12 +243,13 @@ fn exec_workload_checks_deadline_and_parent() {
 fn hidden_commands_refuse_manual_use() {
     for args in [
         &["guard-workload"][..],
-        &["guard-workload", "3", "4", "5"],
-        &["guard-workload", "3", "4", "x", "--", "true"],
-        &["guard-workload", "0", "4", "5", "--", "true"],
-        &["guard-workload", "3", "4", "5", "--"],
+        &["guard-workload", "3", "4", "0", "5"],
+        &["guard-workload", "3", "4", "0", "x", "--", "true"],
+        &["guard-workload", "0", "4", "0", "5", "--", "true"],
+        &["guard-workload", "3", "4", "x", "5", "--", "true"],
+        &["guard-workload", "3", "4", "0", "5", "--"],
         &["exec-workload", "--help"],
-        &["exec-workload", "1", "2", "true", "x"],
+        &["exec-workload", "1", "0", "2", "true", "x"],
     ] {
         let output = output(Command::new(ELECTOR).args(args));
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -257,7 +259,7 @@ fn hidden_commands_refuse_manual_use() {
             "{args:?}: {stderr}"
         );
     }
-    let args = ["guard-workload", "998", "999", "5", "--", "true"];
+    let args = ["guard-workload", "998", "999", "0", "5", "--", "true"];
     let output = output(Command::new(ELECTOR).args(args));
     assert_eq!(output.status.code(), Some(1));
 }

@@ -241,6 +241,7 @@ impl Trial {
             &setup.environment,
             setup.stdin,
             setup.grace,
+            None,
         );
         drop(one_at_a_time);
         let GuardProcess {

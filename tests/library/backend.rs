@@ -38,6 +38,7 @@ impl Backend for MemoryBackend {
         Ok(Opened {
             lock: Box::new(self.store.lock(&election.identity)),
             stats: self.stats.clone(),
+            process: "p".to_owned(),
         })
     }
 
@@ -168,7 +169,7 @@ fn memory_backend_runs_election_and_endpoints() {
         let address = free.local_addr().unwrap();
         drop(free);
         let listen = address.to_string().parse().unwrap();
-        let _endpoints = serve(&listen, handle, stats, candidate).unwrap();
+        let _endpoints = serve(&listen, handle, stats, candidate, None).unwrap();
         let get = |path| exchange(address, request("GET", path, &[], "")).unwrap();
         assert_eq!(get("/readyz").status, 200);
         let status = get("/status").json();

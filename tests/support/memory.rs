@@ -182,9 +182,8 @@ impl ResourceLock for MemoryLock {
                 (Some(record), None) => Some(record.lease_duration()),
                 _ => None,
             },
-            record_lost: false,
-            head_known_since: None,
             highest_fencing_token: tokens.max(),
+            ..Observed::default()
         })
     }
 

@@ -111,6 +111,13 @@ const WORKLOAD: &[Setting] = &[
         "none",
         "file that exists while leading, with one line of JSON: identity, fencing token, deadline",
     ),
+    Setting::new(
+        "STATE_DIR",
+        "none",
+        "directory on tmpfs or a local disk, by which a restarted candidate resumes without waiting for \
+         its own lease",
+    )
+    .shared(),
 ];
 
 const STATUS: &[Setting] = &[

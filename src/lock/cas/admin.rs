@@ -13,12 +13,14 @@ use super::session::{Session, inspected, open};
 use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
 use crate::lock::admin::{Admin, Checks, Finding, Initialized};
+use crate::lock::backend::OpenError;
 use crate::lock::exchange::Exchange as _;
 use crate::lock::init::{CALL_TIMEOUT, PAUSE, free_record, nothing_to_do, read_patiently};
 use crate::lock::inspection::InspectedRecord;
 use crate::lock::stats::StoreStats;
 use crate::lock::store::{Store as _, Version};
 use crate::lock::term_history::TermHistory;
+use crate::system::random::process_name;
 
 /// Attempts of a call that got no usable answer, a second apart.
 const ATTEMPTS: u32 = 5;
@@ -26,7 +28,8 @@ const ATTEMPTS: u32 = 5;
 impl<K: Kind> Session<K> {
     /// Writes a checkpoint where nothing is stored, after the time that a leader there could still lead.
     fn create(&mut self, report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError> {
-        let lock = open(&self.kind, &self.election);
+        let lock = process_name().map_err(OpenError::System);
+        let lock = lock.and_then(|process| open(&self.kind, &self.election, process));
         let mut lock = lock.map_err(|error| LockError::Refused(error.to_string()))?;
         let end = Instant::now() + self.election.lease_duration;
         report(&format!(

@@ -7,6 +7,7 @@ use super::session::{Session, open};
 use crate::election::config::LeaderElectionConfig;
 use crate::lock::admin::Admin;
 use crate::lock::backend::{Backend, OpenError, Opened, Times};
+use crate::system::random::process_name;
 
 /// A lock of this kind.
 #[derive(Clone, Debug)]
@@ -14,10 +15,12 @@ pub struct CasBackend<K>(pub K);
 
 impl<K: Kind + 'static> Backend for CasBackend<K> {
     fn open(&self, election: &LeaderElectionConfig) -> Result<Opened, OpenError> {
-        let lock = open(&self.0, election)?;
+        let process = process_name().map_err(OpenError::System)?;
+        let lock = open(&self.0, election, process.clone())?;
         Ok(Opened {
             stats: lock.stats(),
             lock: Box::new(lock),
+            process,
         })
     }
 

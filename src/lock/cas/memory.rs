@@ -168,7 +168,10 @@ impl Memory {
             content: content(&latest.stored),
             resource_version: self.resource_version,
             mine,
-            renewed_by: latest.stored.renewed_by().filter(|_| !regressed && !accepted),
+            renewed_by: latest
+                .stored
+                .renewed_by()
+                .filter(|_| !regressed && !accepted),
             predecessor: None,
             age,
             dated: age.filter(|_| !checkpoint),

@@ -15,15 +15,15 @@ use crate::lock::init::CALL_TIMEOUT;
 use crate::lock::inspection::{InspectedRecord, Refusal};
 use crate::lock::store::{Snapshot, Step, Store, Version};
 use crate::system::clock::{self, BootClock};
-use crate::system::random::process_name;
 
-/// Opens a lock for this process. Sends no request.
+/// Opens a lock for a process of this name. Sends no request.
 pub(super) fn open<K: Kind>(
     kind: &K,
     election: &LeaderElectionConfig,
+    process: String,
 ) -> Result<CasLock<K::Store, HttpExchange>, OpenError> {
     let config = CasConfig {
-        process: process_name().map_err(OpenError::System)?,
+        process,
         renew_deadline: election.renew_deadline,
         highest_token: kind.highest_token(),
         confirms: kind.confirm_delay().is_some(),

@@ -9,6 +9,7 @@ use crate::election::config::LeaderElectionConfig;
 use crate::lock::admin::Admin;
 use crate::lock::backend::{Backend, OpenError, Opened, Times};
 use crate::net::is_loopback;
+use crate::system::random::process_name;
 
 /// GitHub's limit on writes that create content, per hour and user.
 const WRITES_PER_HOUR: f64 = 500.0;
@@ -19,10 +20,12 @@ const SHORTEST_POLL: Duration = Duration::from_millis(500);
 
 impl Backend for GistOptions {
     fn open(&self, election: &LeaderElectionConfig) -> Result<Opened, OpenError> {
-        let lock = GistOptions::open(self, election)?;
+        let process = process_name().map_err(OpenError::System)?;
+        let lock = self.open_as(process.clone(), election)?;
         Ok(Opened {
             stats: lock.stats(),
             lock: Box::new(lock),
+            process,
         })
     }
 

@@ -66,11 +66,21 @@ impl GistOptions {
     /// # Errors
     /// If the access token, the certificates or a proxy cannot be used.
     pub fn open(&self, election: &LeaderElectionConfig) -> Result<GistLock, OpenError> {
+        let process = process_name().map_err(OpenError::System)?;
+        self.open_as(process, election)
+    }
+
+    /// Opens a lock for a process of this name.
+    pub(super) fn open_as(
+        &self,
+        process: String,
+        election: &LeaderElectionConfig,
+    ) -> Result<GistLock, OpenError> {
         let client = self.client(election)?;
         let config = GistLockConfig {
             identity: election.identity.clone(),
             protocol: ProtocolConfig {
-                process: process_name().map_err(OpenError::System)?,
+                process,
                 file: self.file.clone(),
                 renew_deadline: election.renew_deadline,
                 budget: Budget::new(election),

@@ -367,8 +367,8 @@ fn observe(store: &mut Store, process: u64) -> Observed {
         dated: store.age,
         foreign_wait: store.foreign_wait,
         record_lost: std::mem::take(&mut store.record_lost),
-        head_known_since: None,
         highest_fencing_token: store.highest_fencing_token,
+        ..Observed::default()
     }
 }
 

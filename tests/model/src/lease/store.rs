@@ -93,12 +93,9 @@ impl Store {
             }),
             resource_version: id.map_or(0, |id| id.number * 2 + id.node as u64),
             mine: id.filter(|id| id.node == node).map(|id| id.number),
-            age: None,
-            dated: None,
-            foreign_wait: None,
-            head_known_since: None,
             record_lost: known.is_some_and(|known| !is_there(known)),
             highest_fencing_token: tokens.max(),
+            ..Observed::default()
         };
         (observed, id)
     }

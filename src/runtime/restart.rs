@@ -1,0 +1,276 @@
+//! Fast restart: the lock of a candidate that knows its earlier processes by a state file.
+//!
+//! ```text
+//!   get ────▶ take the file's lock, if not taken yet ──▶ the lock's get ──▶ is the holder a predecessor?
+//!   update ─▶ note the new leadership deadline ───────▶ the lock's update
+//! ```
+//!
+//! [`restart`](crate::workload::restart) judges the file. A process that does not have the file's lock takes
+//! part like any other, and tries again before each read.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::election::config::LeaderElectionConfig;
+use crate::election::lock::{Content, LockError, Observed, ResourceLock, Written};
+use crate::election::record::LeaderElectionRecord;
+use crate::fmt::one_line;
+use crate::system::clock::BootClock;
+use crate::workload::restart::{Predecessors, State, Taken, judge};
+use crate::workload::state_file::{StateError, StateFile, StatePath};
+
+/// The state file of this process, which several threads use.
+#[derive(Clone, Debug)]
+pub struct Restart(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    path: StatePath,
+    /// Name of this process in its writes.
+    process: String,
+    lease: Duration,
+    renew_deadline: Duration,
+    /// Whether this process starts a program, which may outlive it.
+    has_workload: bool,
+    /// Whether programs read the leader file.
+    followed: bool,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// The file and its content, once this process has the lock.
+    file: Option<(StateFile, State)>,
+    /// Dead predecessors.
+    predecessors: Option<Predecessors>,
+    tried: bool,
+    /// Reason that was logged last.
+    logged: Option<String>,
+}
+
+/// What determines whether a process may resume.
+#[derive(Debug)]
+pub struct RestartConfig {
+    /// Directory of the state file.
+    pub directory: PathBuf,
+    /// Name of this process in its writes.
+    pub process: String,
+    /// Whether this process starts a program.
+    pub has_workload: bool,
+    /// Whether programs read the leader file.
+    pub followed: bool,
+}
+
+impl Restart {
+    /// Returns the state file of a candidate for `lock`, as messages name it. Opens nothing.
+    #[must_use]
+    pub fn new(config: RestartConfig, lock: &str, election: &LeaderElectionConfig) -> Restart {
+        Restart(Arc::new(Shared {
+            path: StatePath::new(&config.directory, lock, &election.identity),
+            process: config.process,
+            lease: election.lease_duration,
+            renew_deadline: election.renew_deadline,
+            has_workload: config.has_workload,
+            followed: config.followed,
+            held: Mutex::default(),
+        }))
+    }
+
+    /// Returns a lock that knows dead predecessors.
+    #[must_use]
+    pub fn over(&self, lock: Box<dyn ResourceLock + Send>) -> Box<dyn ResourceLock + Send> {
+        Box::new(RestartLock {
+            lock,
+            restart: self.clone(),
+            judged: false,
+        })
+    }
+
+    /// Notes that a program beside the elector may rely on the present leadership deadline. Call this
+    /// before it is told.
+    pub fn note_followed(&self) {
+        self.change(|state| {
+            let noted = state.followed;
+            state.followed = true;
+            !noted
+        });
+    }
+
+    /// Calls `use_it` with the file, if this process has its lock. No other thread changes it meanwhile.
+    pub fn with_file<T>(&self, use_it: impl FnOnce(Option<&StateFile>) -> T) -> T {
+        let held = self.held();
+        use_it(held.file.as_ref().map(|(file, _)| file))
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the content of the file, if this process has its lock and `change` returns true.
+    fn change(&self, change: impl FnOnce(&mut State) -> bool) {
+        let mut held = self.held();
+        let Some((file, state)) = &mut held.file else {
+            return;
+        };
+        if change(state)
+            && let Err(error) = file.write(state)
+        {
+            held.log(&format!("STATE_DIR: cannot write the file: {error}"));
+        }
+    }
+
+    /// Takes the file's lock, unless this process has it or cannot use the file.
+    fn take(&self) {
+        let shared = &*self.0;
+        let mut held = self.held();
+        if held.file.is_some() {
+            return;
+        }
+        let at_first_try = !std::mem::replace(&mut held.tried, true);
+        let file = match shared.path.take(true) {
+            Ok(file) => file,
+            Err(StateError::Held) => {
+                held.log("a living process holds the lock of the state file");
+                return;
+            }
+            Err(StateError::Unusable(why)) => {
+                held.log(&why);
+                return;
+            }
+        };
+        let taken = Taken {
+            at: BootClock::now(),
+            at_first_try,
+            lease: shared.lease,
+        };
+        let text = file.read().map_err(|_| "it cannot be read");
+        let judged = text.and_then(|text| judge(&text, &file.place, taken));
+        let predecessors = judged.unwrap_or_else(|why| {
+            held.log(&format!("{:?}: {why}", shared.path.path));
+            None
+        });
+        let mut state = State::new(
+            file.place.clone(),
+            &shared.process,
+            predecessors.as_ref(),
+            !shared.has_workload,
+        );
+        state.followed = shared.followed;
+        if let Err(error) = file.write(&state) {
+            held.log(&format!("STATE_DIR: cannot write the file: {error}"));
+            return;
+        }
+        held.predecessors = predecessors;
+        held.file = Some((file, state));
+    }
+}
+
+impl Held {
+    /// Logs why this process waits like any other, once for each reason.
+    fn log(&mut self, why: &str) {
+        if self.logged.as_deref() != Some(why) {
+            log::info!(event = "not_resuming", reason = why; "not resuming the term of an earlier process");
+            self.logged = Some(why.to_owned());
+        }
+    }
+}
+
+/// Lock that marks the records of dead predecessors.
+struct RestartLock {
+    lock: Box<dyn ResourceLock + Send>,
+    restart: Restart,
+    /// Whether the first read has shown who holds the lease.
+    judged: bool,
+}
+
+impl RestartLock {
+    fn mark(&mut self, observed: &mut Observed) {
+        let mut held = self.restart.held();
+        let Some(known) = &held.predecessors else {
+            return;
+        };
+        let writer = observed.renewed_by.as_deref();
+        let dead: HashSet<&str> = known.processes.iter().map(String::as_str).collect();
+        if writer.is_some_and(|writer| dead.contains(writer)) {
+            observed.predecessor = Some(known.not_before);
+        }
+        if std::mem::replace(&mut self.judged, true) {
+            return;
+        }
+        match (&observed.content, observed.predecessor) {
+            (_, Some(_)) => {
+                log::info!(
+                    event = "resuming", processes = known.processes.len();
+                    "an earlier process of this candidate is dead, so its lease need not expire"
+                );
+            }
+            (Content::Record(record), None) if !record.holder_identity.is_empty() => {
+                let holder = one_line(&record.holder_identity);
+                held.log(&format!(
+                    "the last write of {holder} is not of a dead process here"
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes the latest leadership deadline that a write of a holder can lead to.
+    fn note(&self, record: &LeaderElectionRecord) {
+        if !record.holder_identity.is_empty() {
+            let valid_until = BootClock::now() + self.restart.0.renew_deadline;
+            self.restart.change(|state| {
+                state.extend(valid_until);
+                true
+            });
+        }
+    }
+}
+
+impl ResourceLock for RestartLock {
+    fn get(&mut self, timeout: Duration) -> Result<Observed, LockError> {
+        self.restart.take();
+        let mut observed = self.lock.get(timeout)?;
+        self.mark(&mut observed);
+        Ok(observed)
+    }
+
+    fn create(
+        &mut self,
+        record: &LeaderElectionRecord,
+        timeout: Duration,
+    ) -> Result<Written, LockError> {
+        self.note(record);
+        self.lock.create(record, timeout)
+    }
+
+    fn update(
+        &mut self,
+        record: &LeaderElectionRecord,
+        timeout: Duration,
+    ) -> Result<Written, LockError> {
+        self.note(record);
+        self.lock.update(record, timeout)
+    }
+
+    fn confirm_delay(&self) -> Option<Duration> {
+        self.lock.confirm_delay()
+    }
+
+    fn min_poll_interval(&self) -> Duration {
+        self.lock.min_poll_interval()
+    }
+
+    fn record_event(&mut self, event: &str) {
+        self.lock.record_event(event);
+    }
+
+    fn identity(&self) -> &str {
+        self.lock.identity()
+    }
+
+    fn describe(&self) -> String {
+        self.lock.describe()
+    }
+}
