@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::Keys;
+use super::keys::Keys;
 use crate::lock::settings::{Found, Noted, Reader};
 use crate::net::{Url, is_loopback};
 
@@ -83,13 +83,13 @@ impl Source {
         ca_file: Option<&Path>,
     ) -> Result<Source, Noted> {
         let id = value(reader, "AWS_ACCESS_KEY_ID")?;
-        let secret = value(reader, "AWS_SECRET_ACCESS_KEY")?;
-        match (id, secret) {
-            (Some(id), Some(secret)) => {
-                let session = value(reader, "AWS_SESSION_TOKEN")?;
+        let secret_key = secret(reader, "AWS_SECRET_ACCESS_KEY")?;
+        match (id, secret_key) {
+            (Some(id), Some(secret_key)) => {
+                let session = secret(reader, "AWS_SESSION_TOKEN")?;
                 return Ok(Source::Static(Keys {
                     id,
-                    secret,
+                    secret: secret_key,
                     session: session.unwrap_or_default(),
                 }));
             }
@@ -141,6 +141,15 @@ impl Source {
     }
 }
 
+/// Returns the domain of AWS's servers in a region.
+#[must_use]
+pub fn domain(region: &str) -> &'static str {
+    match region.starts_with("cn-") {
+        true => "amazonaws.com.cn",
+        false => "amazonaws.com",
+    }
+}
+
 fn web_identity(
     reader: &mut Reader<'_>,
     region: &str,
@@ -153,13 +162,7 @@ fn web_identity(
     };
     let session = value(reader, "AWS_ROLE_SESSION_NAME")?;
     let server = value(reader, "AWS_ENDPOINT_URL_STS")?;
-    let server = server.unwrap_or_else(|| {
-        let end = match region.starts_with("cn-") {
-            true => "amazonaws.com.cn",
-            false => "amazonaws.com",
-        };
-        format!("https://sts.{region}.{end}")
-    });
+    let server = server.unwrap_or_else(|| format!("https://sts.{region}.{}", domain(region)));
     let server = address(reader, "AWS_ENDPOINT_URL_STS", &server)?;
     if !server.is_https() && !is_loopback(server.host()) {
         reader.problem("AWS_ENDPOINT_URL_STS: not encrypted; use https://".to_owned());
@@ -195,14 +198,21 @@ fn container(reader: &mut Reader<'_>) -> Result<Option<Source>, Noted> {
     }
     let token = match reader.path("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
         Some(file) => ContainerToken::File(file),
-        None => value(reader, "AWS_CONTAINER_AUTHORIZATION_TOKEN")?
+        None => secret(reader, "AWS_CONTAINER_AUTHORIZATION_TOKEN")?
             .map_or(ContainerToken::None, ContainerToken::Value),
     };
     Ok(Some(Source::Container { address, token }))
 }
 
-fn value(reader: &mut Reader<'_>, name: &str) -> Result<Option<String>, Noted> {
+/// Returns a value that is never shown.
+fn secret(reader: &mut Reader<'_>, name: &str) -> Result<Option<String>, Noted> {
     let found: Option<Found<String>> = reader.text(name)?;
+    Ok(found.map(|found| found.value))
+}
+
+/// Returns a value that messages may show.
+fn value(reader: &mut Reader<'_>, name: &str) -> Result<Option<String>, Noted> {
+    let found: Option<Found<String>> = reader.public_text(name)?;
     Ok(found.map(|found| found.value))
 }
 
