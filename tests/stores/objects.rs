@@ -34,8 +34,9 @@ struct Store {
     arguments: fn(u16) -> Vec<String>,
     /// Returns the request that creates the bucket or container. It succeeds as soon as the server is ready.
     creation: fn() -> Request,
-    /// Returns the request with which another client deletes an election's object.
-    deletion: fn(&str) -> Request,
+    /// Returns the request with which another client deletes an election's object; `None` for a server whose
+    /// objects are files.
+    deletion: Option<fn(&str) -> Request>,
     /// Returns the lock of an election for a server such as `http://127.0.0.1:4000`.
     lock: fn(&str, &str) -> String,
     /// Returns the settings of the access.
@@ -69,20 +70,13 @@ static STORES: [Store; 4] = [
         arguments: |port| {
             let secret = s3_secret();
             let listen = format!("127.0.0.1:{port}");
-            let options = [
-                "--access", "elector", "--secret", &secret, "--port", &listen,
-            ];
-            // The bucket is a folder.
-            let backend = ["--health", "/health", "--quiet", "posix", "data"];
-            options
-                .into_iter()
-                .chain(backend)
-                .map(str::to_owned)
-                .collect()
+            let access = words("--access elector --secret").chain([secret]);
+            let server = words("--health /health --quiet --port").chain([listen]);
+            // The bucket is a folder in `data`.
+            access.chain(server).chain(words("posix data")).collect()
         },
         creation: || Request::new("GET", "/health"),
-        // The test removes the file.
-        deletion: |_| Request::new("GET", "/health"),
+        deletion: None,
         lock: |server, election| s3_lock("versitygw", server, election),
         access: s3_access,
         running: OnceLock::new(),
@@ -91,22 +85,18 @@ static STORES: [Store; 4] = [
         name: "azurite",
         program: "azurite-blob",
         arguments: |port| {
-            let port = port.to_string();
-            let options = ["--blobHost", "127.0.0.1", "--blobPort", &port];
-            // It need not know the newest version of the API that the program asks for.
-            let others = ["--inMemoryPersistence", "--skipApiVersionCheck"];
-            let quiet = ["--disableTelemetry", "--silent"];
-            let all = options.into_iter().chain(others).chain(quiet);
-            all.map(str::to_owned).collect()
+            let options =
+                "--inMemoryPersistence --disableTelemetry --silent --blobHost 127.0.0.1 --blobPort";
+            words(options).chain([port.to_string()]).collect()
         },
         creation: || {
             let target = format!("/{ACCOUNT}/azurite?restype=container&{}", shared_access());
             Request::new("PUT", target)
         },
-        deletion: |election| {
+        deletion: Some(|election| {
             let blob = format!("/{ACCOUNT}/azurite/locks/{election}");
             Request::new("DELETE", format!("{blob}?{}", shared_access()))
-        },
+        }),
         lock: |server, election| {
             format!("az://{ACCOUNT}/azurite/locks/{election}?endpoint={server}/{ACCOUNT}")
         },
@@ -117,14 +107,8 @@ static STORES: [Store; 4] = [
         name: "fake-gcs-server",
         program: "fake-gcs-server",
         arguments: |port| {
-            let port = port.to_string();
-            let server = ["-scheme", "http", "-host", "127.0.0.1", "-port", &port];
-            let backend = ["-backend", "memory"];
-            server
-                .into_iter()
-                .chain(backend)
-                .map(str::to_owned)
-                .collect()
+            let options = words("-backend memory -scheme http -host 127.0.0.1 -port");
+            options.chain([port.to_string()]).collect()
         },
         creation: || {
             let request = Request::new("POST", "/storage/v1/b?project=elector");
@@ -133,10 +117,10 @@ static STORES: [Store; 4] = [
                 ..request
             }
         },
-        deletion: |election| {
+        deletion: Some(|election| {
             let object = format!("/storage/v1/b/fake-gcs-server/o/locks%2F{election}");
             Request::new("DELETE", object)
-        },
+        }),
         lock: |server, election| format!("gs://fake-gcs-server/locks/{election}?endpoint={server}"),
         access: Vec::new,
         running: OnceLock::new(),
@@ -144,19 +128,16 @@ static STORES: [Store; 4] = [
     Store {
         name: "moto",
         program: "moto_server",
-        arguments: |port| {
-            let port = port.to_string();
-            ["-H", "127.0.0.1", "-p", &port].map(str::to_owned).to_vec()
-        },
+        arguments: |port| words("-H 127.0.0.1 -p").chain([port.to_string()]).collect(),
         creation: || Request::new("PUT", "/moto"),
-        deletion: |election| Request {
+        deletion: Some(|election| Request {
             // moto does not check the signature, but there must be one.
             headers:
                 "authorization: AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, \
                       SignedHeaders=host, Signature=0\r\n"
                     .to_owned(),
             ..Request::new("DELETE", format!("/moto/locks/{election}"))
-        },
+        }),
         lock: |server, election| s3_lock("moto", server, election),
         access: s3_access,
         running: OnceLock::new(),
@@ -180,13 +161,12 @@ impl Store {
     /// Deletes an election's object as another client.
     fn delete(&self, place: &Place, election: &str) {
         let running = self.running.get().and_then(Option::as_ref).unwrap();
-        let file = running.folder.join("data").join(self.name);
-        let file = file.join("locks").join(election);
-        if file.is_file() {
-            fs::remove_file(file).unwrap();
+        let Some(deletion) = self.deletion else {
+            let bucket = running.folder.join("data").join(self.name);
+            fs::remove_file(bucket.join("locks").join(election)).unwrap();
             return;
-        }
-        let request = (self.deletion)(election).bytes();
+        };
+        let request = deletion(election).bytes();
         let answer = Server::of(place).unwrap().exchange(&request).unwrap();
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
@@ -248,6 +228,10 @@ impl Request {
         );
         head.into_bytes()
     }
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(' ').map(str::to_owned)
 }
 
 fn s3_secret() -> String {
