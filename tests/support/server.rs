@@ -252,3 +252,25 @@ fn read_request(stream: &mut impl Read) -> io::Result<Received> {
         body: String::from_utf8_lossy(&body).into_owned(),
     })
 }
+
+/// Returns faults of a write that leave its outcome open, although it lands once. `busy` returns an answer
+/// with this status.
+pub fn unanswered(busy: impl Fn(u16) -> Vec<u8>) -> Vec<(&'static str, Vec<Fault>)> {
+    let garbage = http(200, &[], b"<html>");
+    let cut = b"HTTP/1.1 200 X\r\ncontent-length: 1000\r\nconnection: close\r\n\r\n{".to_vec();
+    let big = http(200, &[], &vec![b' '; 10_000_000]);
+    vec![
+        ("lost", vec![Fault::Lost]),
+        ("answer lost", vec![Fault::AnswerLost]),
+        ("doubled", vec![Fault::Doubled]),
+        ("both", vec![Fault::Lost, Fault::AnswerLost]),
+        ("500 before", vec![Fault::Answer(busy(500))]),
+        ("500 after", vec![Fault::Instead(busy(500))]),
+        ("503 before", vec![Fault::Answer(busy(503))]),
+        ("504 before", vec![Fault::Answer(busy(504))]),
+        ("504 after", vec![Fault::Instead(busy(504))]),
+        ("page after", vec![Fault::Instead(garbage)]),
+        ("cut off after", vec![Fault::Instead(cut)]),
+        ("big after", vec![Fault::Instead(big)]),
+    ]
+}
