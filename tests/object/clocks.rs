@@ -86,7 +86,7 @@ fn lasting_skew_is_not_repeated() {
     let before = bucket.count("GET");
     let error = lock.get(AMPLE).unwrap_err();
     assert_eq!(kind(&error), "unauthorized", "{error}");
-    assert!(error.to_string().contains("too large"), "{error}");
+    assert!(error.to_string().contains("(NTP)"), "{error}");
     assert_eq!(bucket.count("GET"), before + 2);
 }
 
@@ -97,7 +97,7 @@ fn cold_start_takes_old_record() {
             let bucket = Bucket::new(service);
             bucket.with(|objects| objects.ahead = ahead);
             bucket.hold();
-            bucket.with(|objects| objects.grow_older(Duration::from_secs(100)));
+            bucket.with(|objects| objects.grow_older(Duration::from_secs(700)));
             // The lease of the record has 15 s, longer than this may take.
             let began = Instant::now();
             let first = bucket.start("first");

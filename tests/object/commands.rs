@@ -125,7 +125,7 @@ fn doctor_warns_of_versions() {
         bucket.hold();
         let (code, text) = run(bucket.command("doctor"));
         assert_eq!(code, Some(0), "{text}");
-        assert_has(&text, &["warn  versioning", "lifecycle rule"]);
+        assert_has(&text, &["warn  versioning", "add a"]);
     });
 }
 

@@ -74,7 +74,6 @@ fn leader_survives_faults_of_writes() {
             Fault::Lost,
             Fault::AnswerLost,
             Fault::Doubled,
-            Fault::Answer(busy(429)),
             Fault::Answer(busy(500)),
             Fault::Instead(busy(504)),
         ] {

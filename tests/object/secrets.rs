@@ -24,14 +24,7 @@ fn secrets(bucket: &Bucket) -> (crate::client::Lock, Vec<String>) {
             let (_, signature) = SAS.split_once("sig=").unwrap();
             let decoded = signature.replace("%2B", "+").replace("%2F", "/");
             let decoded = decoded.replace("%3D", "=");
-            vec![
-                SAS.to_owned(),
-                signature.to_owned(),
-                decoded,
-                signature
-                    .to_ascii_lowercase()
-                    .replace("thesecret", "TheSecret"),
-            ]
+            vec![SAS.to_owned(), signature.to_owned(), decoded]
         }
         Kind::Google => vec![BEARER.to_owned(), format!("Bearer {BEARER}")],
     };

@@ -66,6 +66,32 @@ fn restored_record_refuses_renewal() {
 }
 
 #[test]
+fn returned_record_is_not_current() {
+    for service in ALL {
+        for gone in [None, Some("{}"), Some("[")] {
+            let (bucket, mut lock) = Bucket::held(service);
+            let old = bucket.with(|objects| objects.value());
+            match gone {
+                None => bucket.with(|objects| objects.delete()),
+                Some(value) => bucket.with(|objects| objects.put(value)),
+            }
+            lock.get(AMPLE).unwrap();
+            bucket.with(|objects| objects.put(&old));
+            // Another candidate may have acquired in between.
+            let observed = lock.get(AMPLE).unwrap();
+            assert_eq!((observed.mine, observed.age), (None, None));
+            assert!(observed.record_lost);
+            assert_eq!(observed.foreign_wait, Some(Duration::from_secs(15)));
+            for observed in [observed, lock.get(AMPLE).unwrap()] {
+                assert!(observed.highest_fencing_token > Some(1_700_000_000));
+            }
+            lock.update(&record("napoleon", 8), AMPLE).unwrap();
+            assert_eq!(lock.get(AMPLE).unwrap().mine, Some(2));
+        }
+    }
+}
+
+#[test]
 fn edited_record_is_foreign() {
     for service in ALL {
         let (bucket, mut lock) = Bucket::held(service);
