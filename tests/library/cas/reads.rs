@@ -222,7 +222,8 @@ fn candidate_reports_lower_token_as_lost() {
     server.put(&old);
     let observed = candidate.get(&mut server).unwrap();
     assert!(observed.record_lost);
-    assert_eq!(observed.highest_fencing_token, Some(8));
+    // The server's clock, because there may have been terms that no candidate observed.
+    assert!(observed.highest_fencing_token > Some(1_700_000_000));
     // The newer record's leader may have a longer lease than the older one's.
     assert_eq!(observed.foreign_wait, Some(Duration::from_secs(15)));
     assert!(!candidate.get(&mut server).unwrap().record_lost);
