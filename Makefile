@@ -133,7 +133,7 @@ test-library: need-cargo need-cc
 # More threads than processors, because these tests spend their time waiting.
 .PHONY: test-processes
 test-processes: need-cargo need-cc
-	@$(TEST) --test processes --test lease -- --test-threads=6
+	@$(TEST) --test processes --test lease --test object -- --test-threads=6
 
 .PHONY: test-guard
 test-guard: need-cargo need-cc
@@ -160,13 +160,14 @@ test-chaos: need-cargo need-cc ## one short round of `make chaos`
 	$(TEST) --test chaos
 
 # Another place to test than the servers of this machine: make test-stores STORE_LOCK=lease://hub/jobs/trial, with
-# STORE_LOCK_TOKEN_FILE and STORE_LOCK_CA_FILE. Each test uses a separate Lease or branch beside it.
+# STORE_LOCK_TOKEN_FILE and STORE_LOCK_CA_FILE, or for s3:// with the variables AWS_*. Each test uses a separate
+# Lease, branch or object beside it, and leaves it there.
 STORE_LOCK ?=
 STORE_LOCK_TOKEN_FILE ?=
 STORE_LOCK_CA_FILE ?=
 
 .PHONY: test-stores
-test-stores: need-cargo need-cc ## test locks on real servers (10 minutes): kube-apiserver and etcd, git, client-go
+test-stores: need-cargo need-cc ## test locks on real servers (30 minutes): kube-apiserver and etcd, git, object stores, client-go
 	@test -n '$(STORE_LOCK)' || hack/install-stores.sh || echo 'make: the tests name what they skip' >&2
 	STORE_LOCK='$(STORE_LOCK)' STORE_LOCK_TOKEN_FILE='$(STORE_LOCK_TOKEN_FILE)' \
 	  STORE_LOCK_CA_FILE='$(STORE_LOCK_CA_FILE)' $(TEST) --test stores -- --nocapture --test-threads=1

@@ -37,13 +37,19 @@ def pod_of(document):
     return document.get("spec", {}).get("template", {}).get("spec") if document["kind"] == "Deployment" else None
 
 
+def uses_api(pod):
+    variables = [variable for container in pod["containers"] for variable in container.get("env", [])]
+    locks = [variable.get("value", "") for variable in variables if variable["name"] == "ELECTOR_LOCK"]
+    return any(lock.startswith("lease:") and not lock.startswith("lease://") for lock in locks)
+
+
 def pod_flaws(pod):
     """Violations of Pod Security's `restricted` and of the additional rules."""
     for name in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(name):
             yield f"{name} is set"
-    # A pod that uses the cluster's API names its account.
-    if pod.get("automountServiceAccountToken") is not bool(pod.get("serviceAccountName")):
+    # Only a pod with a Lease of this cluster uses the cluster's API.
+    if pod.get("automountServiceAccountToken") is not uses_api(pod):
         yield "the service account's token is mounted, or is missing"
     for volume in pod.get("volumes", []):
         kinds = set(volume) - {"name"}

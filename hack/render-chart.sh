@@ -36,7 +36,7 @@ render manifests/gist-server-egress.yaml elector gist-server-values.yaml \
   --show-only templates/networkpolicy-gist-server.yaml
 render manifests/elector-hub.yaml elector hub-values.yaml
 render examples/hub.yaml elector hub-cluster-values.yaml \
-  --show-only templates/namespace.yaml --show-only templates/lease.yaml
+  --show-only templates/namespace.yaml --show-only templates/serviceaccount.yaml
 render examples/lease.yaml batch lease-values.yaml
 render examples/wrap.yaml report wrap-values.yaml
 render examples/sidecar.yaml web sidecar-values.yaml

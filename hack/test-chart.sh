@@ -209,6 +209,17 @@ check_locks() {
   lock_has lease:x 'automountServiceAccountToken: true'
   ! lock_has lease:x 'secretName' || fail 'a Lease of this cluster needs no Secret'
   ! lock_has lease:x 'configMapRef: {name: elector-cluster}' --set cluster.name= || fail 'one cluster needs a name'
+  lock_has az://account/container/x 'secretName: elector-lock'
+  for place in 's3://bucket/x?region=eu-central-1' gs://bucket/x; do
+    for text in 'kind: ServiceAccount' 'serviceAccountName: elector' 'automountServiceAccountToken: false' 'port: 988'; do
+      lock_has "$place" "$text"
+    done
+    for text in 'kind: Role' secretName volumes: GITHUB; do
+      ! lock_has "$place" "$text" || fail "$place needs no $text"
+    done
+    lock_has "$place" 'example.com/role: x' --set 'serviceAccount.annotations.example\.com/role=x'
+  done
+  lock_has 's3://b/x?endpoint=https://s3.example:9000' 'port: 9000}'
   lock_has lease:x 'name: no-token' --set "mode=sidecar,$workload"
   ! lock_has lease:x 'name: no-token' --set "mode=wrap,$workload" || fail 'the elector has no token'
 }
@@ -232,8 +243,9 @@ check_manifests() {
   template --set cluster.name=napoleon,cluster.gistId=abc >"$work/helm.yaml"
   template --values hack/chart/ci/sidecar-values.yaml --set lock.place=lease:jobs/web >"$work/lease-sidecar.yaml"
   template --values hack/chart/ci/wrap-values.yaml --set lock.place=git+https://host/x,lock.caKey=ca >"$work/git-wrap.yaml"
+  template --set cluster.name=napoleon,lock.place=s3://bucket/x >"$work/s3.yaml"
   "$python" hack/check-manifests.py hack/manifests/*.yaml hack/examples/*.yaml \
-    "$work"/{two,helm,lease-sidecar,git-wrap}.yaml
+    "$work"/{two,helm,lease-sidecar,git-wrap,s3}.yaml
 }
 
 # --- In a cluster ---

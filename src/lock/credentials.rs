@@ -182,8 +182,23 @@ impl Credentials for TokenCredentials {
     }
 
     fn describe(&self) -> String {
-        self.source.clone()
+        match (&self.form, expiry(self.token.last().expose())) {
+            (TokenForm::Query, Some(end)) => format!("{}, valid until {end}", self.source),
+            _ => self.source.clone(),
+        }
     }
+}
+
+/// Returns the end of a SAS token's validity, `se`.
+/// <https://learn.microsoft.com/rest/api/storageservices/create-service-sas>
+fn expiry(token: &str) -> Option<String> {
+    let mut parameters = token.trim_start_matches('?').split('&');
+    let end = parameters.find_map(|parameter| parameter.strip_prefix("se="))?;
+    let end = end.replace("%3A", ":").replace("%3a", ":");
+    let is_date = end
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"-:TZ".contains(&byte));
+    is_date.then_some(end)
 }
 
 /// Returns a user name and a password as a header carries them.
@@ -230,5 +245,28 @@ mod tests {
         ] {
             assert_eq!(decoded(value), expected);
         }
+    }
+
+    #[test]
+    fn sas_token_names_its_end() {
+        for (token, expected) in [
+            (
+                "sv=2021&se=2027-11-30T00%3A00%3A00Z&sig=abc",
+                Some("2027-11-30T00:00:00Z"),
+            ),
+            ("?se=2027-11-30T00%3A00Z", Some("2027-11-30T00:00Z")),
+            ("se=soon&sig=abc", None),
+            ("sv=2021", None),
+        ] {
+            assert_eq!(expiry(token).as_deref(), expected, "{token}");
+        }
+    }
+
+    #[test]
+    fn signature_of_sas_token_is_secret() {
+        let token = AccessTokenSource::Value("sv=2021&sig=abcdefghij%2B&se=x".to_owned());
+        let token = TokenCredentials::open(&token, "LOCK_TOKEN", TokenForm::Query).unwrap();
+        assert!(token.secrets().contains(&"abcdefghij%2B".to_owned()));
+        assert!(!format!("{token:?}").contains("abcdefghij"));
     }
 }

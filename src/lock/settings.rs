@@ -16,7 +16,8 @@ pub(super) const LOCK: Setting = Setting::new(
     "LOCK",
     "the gist GIST_ID",
     "place of the record: gist:ID[/FILE], lease:[NAMESPACE/]NAME, lease://HOST[:PORT]/NAMESPACE/NAME, \
-     git+https://HOST/PATH[#BRANCH[:FILE]] or gist+git:ID[/FILE]",
+     s3://BUCKET/KEY[?region=REGION&endpoint=URL], az://ACCOUNT/CONTAINER/KEY[?endpoint=URL], \
+     gs://BUCKET/KEY[?endpoint=URL], git+https://HOST/PATH[#BRANCH[:FILE]] or gist+git:ID[/FILE]",
 )
 .shared();
 

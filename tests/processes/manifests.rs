@@ -19,7 +19,9 @@ const SIDECAR: &str = "hack/examples/sidecar.yaml";
 const GIST_DEPLOYMENTS: [&str; 3] = [ELECTOR, WRAP, SIDECAR];
 const DEPLOYMENTS: [&str; 5] = [ELECTOR, WRAP, SIDECAR, HUB, LEASE];
 /// Settings per kind of store.
-const ENVIRONMENTS: [&str; 5] = ["gist", "gist-git", "git", "lease", "hub"];
+const ENVIRONMENTS: [&str; 8] = [
+    "gist", "gist-git", "git", "lease", "hub", "s3", "azure", "google",
+];
 
 fn read(path: &str) -> String {
     let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);

@@ -77,7 +77,7 @@ impl Pair {
             .with_all(TIMES)
             .with("LEADER_NAME", "client-go")
             .with("API_SERVER", format!("https://{}", self.place.server()))
-            .with("API_TOKEN", &self.place.token)
+            .with("API_TOKEN", self.place.setting("LOCK_TOKEN"))
             .with("API_CA_FILE", ca_file)
             .with("NAMESPACE", NAMESPACE)
             .with("NAME", self.name);

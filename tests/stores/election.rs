@@ -62,6 +62,9 @@ pub(crate) fn run(place: &Place, kills: usize, soon: Duration) {
         elector.leave();
     }
     check(&outputs);
+    for output in &outputs {
+        place.check_output(&output.lines().join("\n"));
+    }
     println!(
         "{kills} kills, slowest takeover {} s",
         slowest.as_secs_f32()

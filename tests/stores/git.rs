@@ -29,7 +29,7 @@ pub(crate) fn place(election: &str) -> Option<Place> {
     let server = SERVER.get_or_init(start).as_ref()?;
     let place = Place {
         lock: format!("git+https://localhost:{}/locks.git#{election}", server.port),
-        token: format!("{SECRET}-of-git"),
+        access: vec![("LOCK_TOKEN", format!("{SECRET}-of-git"))],
         ca_file: Some(server.folder.path().join("ca.crt")),
     };
     if let Err(problems) = place.spec() {

@@ -1,25 +1,22 @@
 //! A real API server with its etcd, for Leases.
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::path::PathBuf;
+use std::process::ChildStdin;
 use std::sync::OnceLock;
 
 use elector::election::lock::{Content, LockError};
 
 use crate::place::Place;
 use crate::race::TIMEOUT;
-use crate::relay;
+use crate::relay::Server;
+use crate::server;
+use crate::support::eventually;
 use crate::support::process::SECRET;
 use crate::support::record;
-use crate::support::{eventually, tools};
 
 /// Namespace of the Leases. Every API server has it.
 pub(crate) const NAMESPACE: &str = "default";
-
-/// Runs a program until standard input ends, which it does with the process of the tests.
-const UNTIL_END: &str = r#"trap '' INT TERM; "$@" & read -r _; kill -9 $!; wait; rm -rf "$PWD""#;
 
 /// A running API server.
 #[derive(Debug)]
@@ -40,7 +37,7 @@ impl Cluster {
     fn place(&self, election: &str) -> Place {
         Place {
             lock: format!("lease://127.0.0.1:{}/{NAMESPACE}/{election}", self.port),
-            token: self.token.clone(),
+            access: vec![("LOCK_TOKEN", self.token.clone())],
             ca_file: Some(self.folder.join("certs/apiserver.crt")),
         }
     }
@@ -53,17 +50,11 @@ fn cluster() -> Option<&'static Cluster> {
 }
 
 fn start() -> Option<Cluster> {
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    let folders = [
-        home.join(".cache/elector-stores/bin"),
-        home.join(".cache/kind-node/bin"),
-    ];
-    let what = "Leases on a real API server are NOT tested; run hack/install-stores.sh";
-    let etcd = tools::find_also_in(&folders, &["etcd"], what)?;
-    let server = tools::find_also_in(&folders, &["kube-apiserver"], what)?;
-    let folder = std::env::temp_dir().join(format!("elector-stores-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let [port, client, peer] = free_ports();
+    let what = "Leases on a real API server are";
+    let etcd = server::find("etcd", what)?;
+    let api_server = server::find("kube-apiserver", what)?;
+    let folder = server::folder("kubernetes");
+    let [port, client, peer] = server::free_ports();
     let [client, peer] = [client, peer].map(|port| format!("http://127.0.0.1:{port}"));
     let etcd_arguments = [
         "--data-dir=etcd".to_owned(),
@@ -98,8 +89,8 @@ fn start() -> Option<Cluster> {
         port,
         token,
         _programs: [
-            run(&folder, &etcd, &etcd_arguments),
-            run(&folder, &server, &server_arguments),
+            server::run(&folder, &etcd, &etcd_arguments),
+            server::run(&folder, &api_server, &server_arguments),
         ],
         folder,
     };
@@ -107,28 +98,10 @@ fn start() -> Option<Cluster> {
     let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let logs = cluster.folder.display();
     eventually(&format!("the API server is ready, see {logs}"), || {
-        let answer = relay::client(&place)
-            .and_then(|client| relay::exchange(&place.server(), &client, request.as_bytes()));
+        let answer = Server::of(&place).and_then(|server| server.exchange(request.as_bytes()));
         answer.is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
     });
     Some(cluster)
-}
-
-fn free_ports() -> [u16; 3] {
-    let taken = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    taken.map(|listener| listener.local_addr().unwrap().port())
-}
-
-/// Runs a program in a folder, with its log there. Both end with what is returned.
-fn run(folder: &Path, program: &Path, arguments: &[String]) -> ChildStdin {
-    let name = program.file_name().unwrap();
-    let log = fs::File::create(folder.join(name).with_extension("log")).unwrap();
-    let mut command = Command::new("sh");
-    command.args(["-c", UNTIL_END, "sh"]).arg(program);
-    command.args(arguments).current_dir(folder);
-    command.stdin(Stdio::piped());
-    command.stdout(log.try_clone().unwrap()).stderr(log);
-    command.spawn().unwrap().stdin.unwrap()
 }
 
 /// Sends a request about a Lease as another client. Returns the answer's first line.
@@ -138,11 +111,10 @@ fn call(place: &Place, method: &str, path: &str, body: &str) -> String {
         "{method} {folder}{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          authorization: Bearer {}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
-        place.token,
+        place.setting("LOCK_TOKEN"),
         body.len()
     );
-    let client = relay::client(place).unwrap();
-    let answer = relay::exchange(&place.server(), &client, request.as_bytes());
+    let answer = Server::of(place).unwrap().exchange(request.as_bytes());
     let answer = String::from_utf8_lossy(&answer.unwrap()).into_owned();
     answer.lines().next().unwrap_or_default().to_owned()
 }
@@ -177,7 +149,7 @@ fn deleted_lease_is_not_created_again() {
 fn wrong_token_and_namespace_are_named() {
     let Some(good) = place("refused") else { return };
     let wrong = Place {
-        token: "TheSecret-of-nobody".to_owned(),
+        access: vec![("LOCK_TOKEN", format!("{SECRET}-of-nobody"))],
         ..good.clone()
     };
     let error = wrong.open("a").lock.get(TIMEOUT).unwrap_err();

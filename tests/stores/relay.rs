@@ -1,4 +1,5 @@
-//! A relay to a server that loses answers. It reads the requests, so it has a separate certificate.
+//! A relay to a server that loses answers. It reads the requests, so it has a separate certificate if the
+//! server uses TLS. It keeps the header `host` of the client, which some clients sign.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +10,9 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+};
 
 use crate::place::Place;
 use crate::support::authority::Authority;
@@ -22,8 +25,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Shared {
-    server: String,
-    client: Arc<ClientConfig>,
+    server: Server,
     /// Part of the requests whose answers are lost.
     loss: f64,
     requests: AtomicUsize,
@@ -41,32 +43,32 @@ pub(crate) struct Relay {
 impl Relay {
     /// Starts a relay that loses this part of the answers, after the server has sent them.
     pub(crate) fn start(place: &Place, loss: f64) -> Relay {
-        let authority = Authority::for_name("localhost");
         let folder = tempfile::tempdir().unwrap();
-        let ca_file = folder.path().join("ca.crt");
-        std::fs::write(&ca_file, &authority.pem).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
-            server: place.server(),
-            client: client(place).unwrap(),
+            server: Server::of(place).unwrap(),
             loss,
             requests: AtomicUsize::new(0),
             lost: AtomicUsize::new(0),
         });
+        let (mut host, mut ca_file, mut tls) = ("127.0.0.1", None, None);
+        if place.uses_tls() {
+            let authority = Authority::for_name("localhost");
+            let file = folder.path().join("ca.crt");
+            std::fs::write(&file, &authority.pem).unwrap();
+            (host, ca_file, tls) = ("localhost", Some(file), Some(authority.server));
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
         let state = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (tls, state) = (Arc::clone(&authority.server), Arc::clone(&state));
-                thread::spawn(move || {
-                    let connection = ServerConnection::new(tls).unwrap();
-                    // A broken connection is an answer that is lost.
-                    let _ = relay(StreamOwned::new(connection, stream), &state);
-                });
+                let (tls, state) = (tls.clone(), Arc::clone(&state));
+                // A broken connection is an answer that is lost.
+                thread::spawn(move || drop(serve(stream, tls, &state)));
             }
         });
         Relay {
-            place: place.through(&format!("localhost:{port}"), ca_file),
+            place: place.through(&format!("{host}:{port}"), ca_file),
             shared,
             _folder: folder,
         }
@@ -86,11 +88,45 @@ impl Relay {
     }
 }
 
-/// Returns the settings of connections to a server.
-///
-/// # Errors
-/// If its certificates cannot be read.
-pub(crate) fn client(place: &Place) -> io::Result<Arc<ClientConfig>> {
+/// A server, and how to connect to it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    address: String,
+    /// `None` without TLS.
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Server {
+    /// Returns the server of a place.
+    ///
+    /// # Errors
+    /// If its certificates cannot be read.
+    pub(crate) fn of(place: &Place) -> io::Result<Server> {
+        Ok(Server {
+            address: place.server(),
+            tls: place.uses_tls().then(|| client(place)).transpose()?,
+        })
+    }
+
+    /// Sends a request on a new connection, and returns the answer.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
+        let mut socket = TcpStream::connect(&self.address)?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        let Some(tls) = &self.tls else {
+            return answer(&mut socket, request);
+        };
+        let (host, _) = self.address.rsplit_once(':').unwrap_or_default();
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(Arc::clone(tls), name).map_err(io::Error::other)?;
+        answer(&mut StreamOwned::new(connection, socket), request)
+    }
+}
+
+/// Returns the settings of connections over TLS.
+fn client(place: &Place) -> io::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     let file = place.ca_file.as_ref();
     let file = file.ok_or_else(|| io::Error::other("the server's certificates are not known"))?;
@@ -104,21 +140,8 @@ pub(crate) fn client(place: &Place) -> io::Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
-/// Sends a request on a new connection, and returns the answer.
-///
-/// # Errors
-/// If there is none.
-pub(crate) fn exchange(
-    server: &str,
-    client: &Arc<ClientConfig>,
-    request: &[u8],
-) -> io::Result<Vec<u8>> {
-    let (host, _) = server.rsplit_once(':').unwrap_or((server, ""));
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let connection = ClientConnection::new(Arc::clone(client), name).map_err(io::Error::other)?;
-    let socket = TcpStream::connect(server)?;
-    socket.set_read_timeout(Some(TIMEOUT))?;
-    let mut to = StreamOwned::new(connection, socket);
+/// Sends a request, and reads until the server closes the connection.
+fn answer(to: &mut (impl Read + Write), request: &[u8]) -> io::Result<Vec<u8>> {
     to.write_all(request)?;
     to.flush()?;
     let mut answer = Vec::new();
@@ -129,19 +152,33 @@ pub(crate) fn exchange(
     }
 }
 
-/// Passes one request and its answer on. Each has a separate connection.
-fn relay(mut from: StreamOwned<ServerConnection, TcpStream>, shared: &Shared) -> io::Result<()> {
-    from.sock.set_read_timeout(Some(TIMEOUT))?;
-    let request = read_request(&mut from)?;
+/// Passes the request of a connection on, over TLS if the relay has a certificate.
+fn serve(mut from: TcpStream, tls: Option<Arc<ServerConfig>>, shared: &Shared) -> io::Result<()> {
+    from.set_read_timeout(Some(TIMEOUT))?;
+    let Some(tls) = tls else {
+        return relay(&mut from, shared).map(drop);
+    };
+    let connection = ServerConnection::new(tls).map_err(io::Error::other)?;
+    let mut from = StreamOwned::new(connection, from);
+    if relay(&mut from, shared)? {
+        from.conn.send_close_notify();
+    }
+    from.flush()
+}
+
+/// Passes one request and its answer on. Each has a separate connection. Returns whether the answer was
+/// passed on.
+fn relay(from: &mut (impl Read + Write), shared: &Shared) -> io::Result<bool> {
+    let request = read_request(from)?;
     shared.requests.fetch_add(1, Ordering::Relaxed);
-    let answer = exchange(&shared.server, &shared.client, &request)?;
+    let answer = shared.server.exchange(&request)?;
     if fastrand::f64() < shared.loss {
         shared.lost.fetch_add(1, Ordering::Relaxed);
-        return Ok(());
+        return Ok(false);
     }
     from.write_all(&answer)?;
-    from.conn.send_close_notify();
-    from.flush()
+    from.flush()?;
+    Ok(true)
 }
 
 /// Reads a request, and asks for the end of the connection after its answer.

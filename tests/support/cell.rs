@@ -2,11 +2,25 @@
 
 use elector::election::lock::LockError;
 use elector::lock::store::{Answer, Failure, Request, Response, Snapshot, Step, Store, Version};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Store of one value, at `/`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CellStore {
     writes: bool,
+}
+
+/// Returns the time of a header in seconds since the Unix epoch.
+fn unix_time(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(time.unix_timestamp())
+}
+
+/// Returns a time as a header carries it.
+fn header_time(time: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(time).unwrap();
+    time.format(&Rfc3339).unwrap()
 }
 
 impl Store for CellStore {
@@ -41,7 +55,7 @@ impl Store for CellStore {
                 value,
                 version,
                 server_time: response.date(),
-                written_at: None,
+                written_at: response.header("last-modified").and_then(unix_time),
             })),
             (true, 200, Some(version)) => Step::Wrote(Ok(version)),
             (true, 412, _) => Step::Wrote(Err(LockError::Conflict)),
@@ -67,6 +81,8 @@ pub struct CellServer {
     pub version: u64,
     /// Clock in seconds since the Unix epoch; `None` for answers without a date.
     pub date: Option<i64>,
+    /// Time of the last write by that clock; `None` for a server that does not tell.
+    pub written_at: Option<i64>,
     /// Whether a place without a value has a version too, like a branch without the file.
     pub versions_nothing: bool,
     /// Whether it carries out every write.
@@ -82,6 +98,7 @@ impl CellServer {
             value: None,
             version: 0,
             date: Some(date),
+            written_at: None,
             versions_nothing: false,
             ignores_conditions: false,
             ignores_if_none_match: false,
@@ -90,8 +107,13 @@ impl CellServer {
 
     /// Replaces the value without a condition.
     pub fn put(&mut self, value: &str) {
-        self.value = Some(value.as_bytes().to_vec());
+        self.store(value.as_bytes().to_vec());
+    }
+
+    fn store(&mut self, value: Vec<u8>) {
+        self.value = Some(value);
         self.version += 1;
+        self.written_at = self.written_at.and(self.date);
     }
 
     /// Removes the value without a condition.
@@ -121,8 +143,7 @@ impl CellServer {
                     None => !has_version || self.ignores_if_none_match,
                 };
                 if permitted || self.ignores_conditions {
-                    self.value = Some(value.clone());
-                    self.version += 1;
+                    self.store(value.clone());
                     200
                 } else {
                     412
@@ -131,9 +152,10 @@ impl CellServer {
         };
         let mut headers = Vec::new();
         if let Some(date) = self.date {
-            let date = time::OffsetDateTime::from_unix_timestamp(date).unwrap();
-            let rfc3339 = time::format_description::well_known::Rfc3339;
-            headers.push(("date".to_owned(), date.format(&rfc3339).unwrap()));
+            headers.push(("date".to_owned(), header_time(date)));
+        }
+        if let Some(written_at) = self.written_at.filter(|_| status == 200) {
+            headers.push(("last-modified".to_owned(), header_time(written_at)));
         }
         if (self.value.is_some() || self.versions_nothing) && status != 412 {
             headers.push(("etag".to_owned(), self.version.to_string()));

@@ -21,13 +21,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ .Values.cluster.existingConfigMap | default (printf "%s-cluster" .Release.Name) }}
 {{- end }}
 
-{{/* What lock.place names: a `gist`, a `lease` of this cluster, or a store with a `token`. */}}
+{{/* What lock.place names: a `gist`, a `lease` of this cluster, an object of a `cloud` that gives the pod its
+     credentials, or a store with a `token`. */}}
 {{- define "elector.lockKind" -}}
 {{- $place := .Values.lock.place -}}
 {{- if or (not $place) (hasPrefix "gist:" $place) (hasPrefix "gist+git:" $place) -}}
 gist
 {{- else if and (hasPrefix "lease:" $place) (not (hasPrefix "lease://" $place)) -}}
 lease
+{{- else if or (hasPrefix "s3:" $place) (hasPrefix "gs:" $place) -}}
+cloud
 {{- else -}}
 token
 {{- end }}
@@ -45,7 +48,8 @@ token
 {{/* The port of the lock's server, if it is not 443. */}}
 {{- define "elector.lockPort" -}}
 {{- $place := .Values.lock.place -}}
-{{- $port := regexFind "^[a-z+]+://[^/#]*:[0-9]+([/#]|$)" $place | regexFind "[0-9]+[/#]?$" | trimAll "/#" -}}
+{{- $server := regexFind "endpoint=[^&]*" $place | trimPrefix "endpoint=" | default $place -}}
+{{- $port := regexFind "^[a-z+]+://[^/#]*:[0-9]+([/#]|$)" $server | regexFind "[0-9]+[/#]?$" | trimAll "/#" -}}
 {{- if eq (include "elector.lockKind" .) "lease" -}}
 6443
 {{- else if ne $port "443" -}}

@@ -53,17 +53,17 @@ const IDENTITY: &[Setting] = &[
 const ELECTION: &[Setting] = &[
     Setting::new(
         "LEASE_DURATION",
-        "30s; Lease 15s, git 40s",
+        "30s; Lease 15s, objects 20s, git 40s",
         "time without a renewal after which standbys take over; at most 1h",
     ),
     Setting::new(
         "RENEW_DEADLINE",
-        "16s; Lease 6s, git 21s",
+        "16s; Lease 6s, objects 9s, git 21s",
         "time without a renewal after which the leader stops leading",
     ),
     Setting::new(
         "RETRY_PERIOD",
-        "8s; Lease 2s, git 12s",
+        "8s; Lease 2s, objects 4s, git 12s",
         "interval between two renewals",
     ),
     Setting::new(

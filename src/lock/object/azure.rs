@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::place::{ENDPOINT, is_name, read, split};
+use super::place::{ENDPOINT, endpoint_parameter, is_name, read, split};
 use super::service::{Judgement, Service};
 use super::{Object, xml};
 use crate::election::lock::LockError;
@@ -35,7 +35,7 @@ pub const KIND: Kind = Kind {
         let blob = place
             .ok_or(Noted)
             .and_then(|place| read_blob(reader, place, surroundings));
-        let lock = blob.map(|blob| Arc::new(CasBackend(Object(blob))) as _);
+        let lock = blob.map(|blob| Arc::new(CasBackend(Object(Arc::new(blob)))) as _);
         (lock, None)
     },
 };
@@ -54,7 +54,10 @@ pub struct Blob {
 }
 
 /// Reads `LOCK=az://…` and its credentials.
-fn read_blob(
+///
+/// # Errors
+/// If a setting is missing or wrong, which is noted.
+pub fn read_blob(
     reader: &mut Reader<'_>,
     place: &Place,
     surroundings: Surroundings<'_>,
@@ -168,25 +171,19 @@ impl Service for Blob {
 
     fn lock(&self) -> String {
         let (account, container, key) = (&self.account, &self.container, &self.key);
-        let lock = format!("az://{account}/{container}/{key}");
-        match &self.endpoint {
-            Some(endpoint) => {
-                let path = endpoint.uri().path().trim_end_matches('/');
-                format!("{lock}?{ENDPOINT}={}{path}", endpoint.origin())
-            }
-            None => lock,
-        }
+        let endpoint = endpoint_parameter('?', self.endpoint.as_ref());
+        format!("az://{account}/{container}/{key}{endpoint}")
     }
 
     fn key(&self) -> &str {
         &self.key
     }
 
-    fn with_key(&self, key: &str) -> Blob {
-        Blob {
+    fn with_key(&self, key: &str) -> Arc<dyn Service> {
+        Arc::new(Blob {
             key: key.to_owned(),
             ..self.clone()
-        }
+        })
     }
 
     fn describe(&self) -> String {

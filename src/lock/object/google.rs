@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Object;
-use super::place::{ENDPOINT, is_name, read, split};
+use super::place::{ENDPOINT, endpoint_parameter, is_name, read, split};
 use super::service::{Judgement, Service};
 use super::temporary::{Fetched, Temporary};
 use crate::election::lock::LockError;
@@ -50,7 +50,7 @@ pub const KIND: Kind = Kind {
         let object = place
             .ok_or(Noted)
             .and_then(|place| read_object(reader, place, surroundings));
-        let lock = object.map(|object| Arc::new(CasBackend(Object(object))) as _);
+        let lock = object.map(|object| Arc::new(CasBackend(Object(Arc::new(object)))) as _);
         (lock, None)
     },
 };
@@ -75,16 +75,26 @@ enum TokenSource {
 }
 
 /// Reads `LOCK=gs://…` and its credentials.
-fn read_object(
+///
+/// # Errors
+/// If a setting is missing or wrong, which is noted.
+pub fn read_object(
     reader: &mut Reader<'_>,
     place: &Place,
     surroundings: Surroundings<'_>,
 ) -> Result<Google, Noted> {
     let allow_insecure = reader.boolean("ALLOW_INSECURE_HTTP", false);
     let token = reader.access_token("LOCK_TOKEN")?;
-    let metadata = reader.parsed(METADATA_HOST, "use HOST[:PORT]", |host| {
-        format!("http://{host}").parse::<Url>().ok()
-    });
+    let metadata = match reader.public_text(METADATA_HOST)? {
+        Some(found) => {
+            let url = format!("http://{}", found.value).parse::<Url>();
+            Some(url.map_err(|_| {
+                reader.problem(format!("{}: not valid; use HOST[:PORT]", found.variable));
+                Noted
+            })?)
+        }
+        None => None,
+    };
     let (bucket, key, endpoint) = read(reader, place, |rest| {
         let parts = split(rest, 1, &[ENDPOINT], FORM)?;
         let bucket = parts.names[0];
@@ -195,22 +205,19 @@ impl Service for Google {
     }
 
     fn lock(&self) -> String {
-        let lock = format!("gs://{}/{}", self.bucket, self.key);
-        match &self.endpoint {
-            Some(endpoint) => format!("{lock}?{ENDPOINT}={}", endpoint.origin()),
-            None => lock,
-        }
+        let endpoint = endpoint_parameter('?', self.endpoint.as_ref());
+        format!("gs://{}/{}{endpoint}", self.bucket, self.key)
     }
 
     fn key(&self) -> &str {
         &self.key
     }
 
-    fn with_key(&self, key: &str) -> Google {
-        Google {
+    fn with_key(&self, key: &str) -> Arc<dyn Service> {
+        Arc::new(Google {
             key: key.to_owned(),
             ..self.clone()
-        }
+        })
     }
 
     fn describe(&self) -> String {

@@ -18,6 +18,7 @@ pub mod store;
 pub mod temporary;
 pub mod xml;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::service::Service;
@@ -32,13 +33,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An object of a service, as a kind of lock.
 #[derive(Clone, Debug)]
-pub struct Object<S>(pub S);
+pub struct Object(pub Arc<dyn Service>);
 
-impl<S: Service> Kind for Object<S> {
-    type Store = ObjectStore<S>;
+impl Kind for Object {
+    type Store = ObjectStore;
 
-    fn store(&self) -> ObjectStore<S> {
-        ObjectStore::new(self.0.clone())
+    fn store(&self) -> ObjectStore {
+        ObjectStore::new(Arc::clone(&self.0))
     }
 
     fn exchange(&self) -> Result<HttpExchange, OpenError> {
@@ -86,7 +87,7 @@ impl<S: Service> Kind for Object<S> {
         }]
     }
 
-    fn scratch(&self) -> Object<S> {
+    fn scratch(&self) -> Object {
         Object(self.0.with_key("elector-doctor"))
     }
 }

@@ -96,6 +96,15 @@ pub fn split<'a>(
     })
 }
 
+/// Returns a parameter with the endpoint, if there is one, after `separator`.
+#[must_use]
+pub fn endpoint_parameter(separator: char, endpoint: Option<&Url>) -> String {
+    endpoint.map_or(String::new(), |url| {
+        let path = url.uri().path().trim_end_matches('/');
+        format!("{separator}{ENDPOINT}={}{path}", url.origin())
+    })
+}
+
 /// Returns whether a key is the same in a URL, and safe in every store.
 fn is_key(key: &str) -> bool {
     let permitted = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::aws::chain::Source;
-use super::aws::{self, AwsCredentials};
-use super::place::{ENDPOINT, Parts, is_name, read, split};
+use super::aws::chain::{Source, domain};
+use super::aws::credentials::{AwsCredentials, VARIABLES};
+use super::place::{ENDPOINT, Parts, endpoint_parameter, is_name, read, split};
 use super::service::{Judgement, Service};
 use super::{Object, xml};
 use crate::election::lock::LockError;
@@ -34,12 +34,12 @@ pub const KIND: Kind = Kind {
     schemes: &["s3"],
     forms: &[FORM],
     settings: &[ALLOW_INSECURE_HTTP],
-    variables: aws::VARIABLES,
+    variables: VARIABLES,
     read: |reader, place, surroundings| {
         let object = place
             .ok_or(Noted)
             .and_then(|place| read_object(reader, place, surroundings));
-        let lock = object.map(|object| Arc::new(CasBackend(Object(object))) as _);
+        let lock = object.map(|object| Arc::new(CasBackend(Object(Arc::new(object)))) as _);
         (lock, None)
     },
 };
@@ -60,7 +60,10 @@ pub struct S3 {
 }
 
 /// Reads `LOCK=s3://…` and AWS's own variables.
-fn read_object(
+///
+/// # Errors
+/// If a setting is missing or wrong, which is noted.
+pub fn read_object(
     reader: &mut Reader<'_>,
     place: &Place,
     surroundings: Surroundings<'_>,
@@ -146,10 +149,7 @@ fn checked_bucket<'a>(parts: &Parts<'a>, endpoint: Option<&Url>) -> Result<&'a s
 
 /// Returns Amazon's server, and the path of the bucket there.
 fn amazon(bucket: &str, region: &str) -> (Result<Url, String>, String) {
-    let end = match region.starts_with("cn-") {
-        true => "amazonaws.com.cn",
-        false => "amazonaws.com",
-    };
+    let end = domain(region);
     // The certificate does not cover names with more dots.
     let (host, path) = match bucket.contains('.') {
         true => (format!("s3.{region}.{end}"), format!("/{bucket}")),
@@ -182,7 +182,9 @@ impl S3 {
 }
 
 impl Service for S3 {
-    const VERSIONS_RECUR: bool = true;
+    fn versions_recur(&self) -> bool {
+        true
+    }
 
     fn ask_read(&self, known: Option<&Version>) -> Request {
         let request = Request::get(self.object());
@@ -259,25 +261,19 @@ impl Service for S3 {
 
     fn lock(&self) -> String {
         let (bucket, key, region) = (&self.bucket, &self.key, &self.region);
-        let lock = format!("s3://{bucket}/{key}?{REGION}={region}");
-        match &self.endpoint {
-            Some(endpoint) => {
-                let path = endpoint.uri().path().trim_end_matches('/');
-                format!("{lock}&{ENDPOINT}={}{path}", endpoint.origin())
-            }
-            None => lock,
-        }
+        let endpoint = endpoint_parameter('&', self.endpoint.as_ref());
+        format!("s3://{bucket}/{key}?{REGION}={region}{endpoint}")
     }
 
     fn key(&self) -> &str {
         &self.key
     }
 
-    fn with_key(&self, key: &str) -> S3 {
-        S3 {
+    fn with_key(&self, key: &str) -> Arc<dyn Service> {
+        Arc::new(S3 {
             key: key.to_owned(),
             ..self.clone()
-        }
+        })
     }
 
     fn describe(&self) -> String {

@@ -1,6 +1,7 @@
 //! Interface of a service for objects: its addresses, its conditions, and what its answers mean.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::election::lock::LockError;
 use crate::lock::backend::OpenError;
@@ -8,9 +9,11 @@ use crate::lock::exchange::HttpExchange;
 use crate::lock::store::{Request, Response, Version};
 
 /// An object of a service, and access to it.
-pub trait Service: Clone + fmt::Debug + Send + Sync + 'static {
-    /// Whether an object has the same version again if the same bytes are written again.
-    const VERSIONS_RECUR: bool = false;
+pub trait Service: fmt::Debug + Send + Sync {
+    /// Returns whether an object has the same version again if the same bytes are written again.
+    fn versions_recur(&self) -> bool {
+        false
+    }
 
     /// Returns the request that reads the object, unless it still has the version `known`.
     fn ask_read(&self, known: Option<&Version>) -> Request;
@@ -48,8 +51,7 @@ pub trait Service: Clone + fmt::Debug + Send + Sync + 'static {
     fn key(&self) -> &str;
 
     /// Returns another object in the same bucket or container.
-    #[must_use]
-    fn with_key(&self, key: &str) -> Self;
+    fn with_key(&self, key: &str) -> Arc<dyn Service>;
 
     /// Returns the place for messages.
     fn describe(&self) -> String;

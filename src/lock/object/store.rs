@@ -9,8 +9,8 @@ use crate::lock::store::{Answer, Response, Snapshot, Step, Store, Version};
 
 /// An object.
 #[derive(Clone, Debug)]
-pub struct ObjectStore<S> {
-    service: S,
+pub struct ObjectStore {
+    service: Arc<dyn Service>,
     /// Newest state that was read.
     known: Option<Known>,
     /// Whether answers to unchanged reads show enough of the object.
@@ -27,9 +27,11 @@ struct Known {
 
 impl Known {
     /// Returns the version for the lock. Where versions recur, the time of the write is part of it.
-    fn full_version<S: Service>(&self) -> Version {
+    fn full_version(&self, service: &dyn Service) -> Version {
         match self.written_at {
-            Some(time) if S::VERSIONS_RECUR => Version(format!("{} {time}", self.version).into()),
+            Some(time) if service.versions_recur() => {
+                Version(format!("{} {time}", self.version).into())
+            }
             _ => self.version.clone(),
         }
     }
@@ -47,10 +49,10 @@ enum Call {
     Write,
 }
 
-impl<S: Service> ObjectStore<S> {
+impl ObjectStore {
     /// Returns an object that was not read yet.
     #[must_use]
-    pub fn new(service: S) -> ObjectStore<S> {
+    pub fn new(service: Arc<dyn Service>) -> ObjectStore {
         ObjectStore {
             service,
             known: None,
@@ -73,7 +75,7 @@ impl<S: Service> ObjectStore<S> {
                     written_at,
                 }
             }
-            (304, Some(known)) if S::VERSIONS_RECUR && written_at.is_none() => {
+            (304, Some(known)) if self.service.versions_recur() && written_at.is_none() => {
                 // It does not tell whether the same bytes were written again.
                 drop(known);
                 self.conditional = false;
@@ -100,7 +102,7 @@ impl<S: Service> ObjectStore<S> {
         };
         let snapshot = Snapshot {
             value: Some(Arc::clone(&known.value)),
-            version: Some(known.full_version::<S>()),
+            version: Some(known.full_version(&*self.service)),
             server_time,
             written_at: known.written_at,
         };
@@ -133,7 +135,7 @@ impl<S: Service> ObjectStore<S> {
     }
 }
 
-impl<S: Service> Store for ObjectStore<S> {
+impl Store for ObjectStore {
     fn read(&mut self) -> Step {
         self.call = Call::Read;
         let known = self.known.as_ref().filter(|_| self.conditional);

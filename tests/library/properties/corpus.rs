@@ -104,6 +104,16 @@ fn damaged_git_objects_hold() {
 }
 
 #[test]
+fn damaged_object_answers_hold() {
+    damaged("object_answer", 5_000);
+}
+
+#[test]
+fn damaged_cloud_credentials_hold() {
+    damaged("cloud_credentials", 5_000);
+}
+
+#[test]
 fn corpus_matches_targets_and_stays_small() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let names = |folder: &str| -> Vec<String> {

@@ -15,6 +15,10 @@ use crate::service::{Effective, Sent, seconds_of};
 /// Number of old values that operators can still find.
 const KEPT: usize = 400;
 
+/// Age in seconds from which a record of the first content need not be waited for: ten minutes, and ten of
+/// its leases, which have at most 15 s.
+const LONG_EXPIRED: i64 = 600;
+
 /// A write of a candidate that landed.
 #[derive(Clone, Debug)]
 pub struct CellLanded {
@@ -51,10 +55,18 @@ pub struct CellService {
 }
 
 impl CellService {
-    /// Creates a cell that holds `content`.
-    pub fn new(content: Option<&str>, ahead: i64, versions_nothing: bool) -> CellService {
-        let mut server = CellServer::new(seconds_of(Time(0)) + ahead);
+    /// Creates a cell that holds `content`. `content_age` is its age in seconds by the server's clock;
+    /// `None` for a server that does not tell when it was written.
+    pub fn new(
+        content: Option<&str>,
+        content_age: Option<i64>,
+        ahead: i64,
+        versions_nothing: bool,
+    ) -> CellService {
+        let date = seconds_of(Time(0)) + ahead;
+        let mut server = CellServer::new(date);
         server.versions_nothing = versions_nothing;
+        server.written_at = content_age.map(|_| date);
         let mut cell = CellService {
             server,
             ahead,
@@ -68,6 +80,12 @@ impl CellService {
             cell.server.put(content);
         }
         cell.note(Time(0), None);
+        if let Some(age) = content_age {
+            cell.server.written_at = Some(date - age);
+        }
+        if cell.effective.own_protocol && content_age.is_some_and(|age| age > LONG_EXPIRED) {
+            cell.effective.since = None;
+        }
         cell
     }
 
@@ -121,6 +139,7 @@ impl CellService {
 
     /// Replaces the value as an operator would; `None` deletes it.
     pub fn edit_by_hand(&mut self, text: Option<&str>, now: Time) {
+        self.server.date = Some(seconds_of(now) + self.ahead);
         match text {
             Some(text) => self.server.put(text),
             None => {
@@ -133,6 +152,7 @@ impl CellService {
 
     /// Restores an older value whose last version this was.
     pub fn restore(&mut self, original: u64, text: &str, now: Time) {
+        self.server.date = Some(seconds_of(now) + self.ahead);
         self.server.put(text);
         let lease = self.effective.lease.unwrap_or_default();
         self.note(now, None);

@@ -319,8 +319,10 @@ impl Run {
                 Place::Cell {
                     ahead,
                     versions_nothing,
+                    dates_writes,
                 } => Some(CellService::new(
                     scenario.content.as_deref(),
+                    dates_writes.then_some(scenario.content_age),
                     ahead,
                     versions_nothing,
                 )),

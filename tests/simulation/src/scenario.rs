@@ -31,6 +31,8 @@ pub enum Place {
         ahead: i64,
         /// Whether a place without a value has a version too.
         versions_nothing: bool,
+        /// Whether its answers tell when the value was written.
+        dates_writes: bool,
     },
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::Keys;
+use super::keys::Keys;
 use crate::lock::settings::{Found, Noted, Reader};
 use crate::net::{Url, is_loopback};
 
@@ -130,8 +130,11 @@ fn static_keys(reader: &mut Reader<'_>) -> Result<Option<Keys>, Noted> {
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SESSION_TOKEN",
     ];
-    let [id, secret, session] = names.map(|name| reader.text(name));
-    let found = [id?, secret?, session?];
+    let found = [
+        reader.public_text(names[0])?,
+        reader.text(names[1])?,
+        reader.text(names[2])?,
+    ];
     let own = found.iter().flatten().any(|found| found.prefixed);
     let [id, secret, session] = found.map(|found| found.filter(|found| found.prefixed == own));
     let (id, secret) = match (id, secret) {
@@ -155,6 +158,15 @@ fn static_keys(reader: &mut Reader<'_>) -> Result<Option<Keys>, Noted> {
     }))
 }
 
+/// Returns the domain of AWS's servers in a region.
+#[must_use]
+pub fn domain(region: &str) -> &'static str {
+    match region.starts_with("cn-") {
+        true => "amazonaws.com.cn",
+        false => "amazonaws.com",
+    }
+}
+
 fn web_identity(
     reader: &mut Reader<'_>,
     region: &str,
@@ -167,13 +179,7 @@ fn web_identity(
     };
     let session = value(reader, "AWS_ROLE_SESSION_NAME")?;
     let server = value(reader, "AWS_ENDPOINT_URL_STS")?;
-    let server = server.unwrap_or_else(|| {
-        let end = match region.starts_with("cn-") {
-            true => "amazonaws.com.cn",
-            false => "amazonaws.com",
-        };
-        format!("https://sts.{region}.{end}")
-    });
+    let server = server.unwrap_or_else(|| format!("https://sts.{region}.{}", domain(region)));
     let server = address(reader, "AWS_ENDPOINT_URL_STS", &server)?;
     if !server.is_https() && !is_loopback(server.host()) {
         reader.problem("AWS_ENDPOINT_URL_STS: not encrypted; use https://".to_owned());
@@ -209,14 +215,21 @@ fn container(reader: &mut Reader<'_>) -> Result<Option<Source>, Noted> {
     }
     let token = match reader.path("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
         Some(file) => ContainerToken::File(file),
-        None => value(reader, "AWS_CONTAINER_AUTHORIZATION_TOKEN")?
+        None => secret(reader, "AWS_CONTAINER_AUTHORIZATION_TOKEN")?
             .map_or(ContainerToken::None, ContainerToken::Value),
     };
     Ok(Some(Source::Container { address, token }))
 }
 
-fn value(reader: &mut Reader<'_>, name: &str) -> Result<Option<String>, Noted> {
+/// Returns a value that is never shown.
+fn secret(reader: &mut Reader<'_>, name: &str) -> Result<Option<String>, Noted> {
     let found: Option<Found<String>> = reader.text(name)?;
+    Ok(found.map(|found| found.value))
+}
+
+/// Returns a value that messages may show.
+fn value(reader: &mut Reader<'_>, name: &str) -> Result<Option<String>, Noted> {
+    let found: Option<Found<String>> = reader.public_text(name)?;
     Ok(found.map(|found| found.value))
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Keys;
 use super::chain::{ContainerToken, Source};
+use super::keys::Keys;
 use crate::fmt::unix_time;
 use crate::lock::backend::OpenError;
 use crate::lock::credentials::Anonymous;

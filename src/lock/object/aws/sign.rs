@@ -8,7 +8,7 @@ use ring::digest::{SHA256, digest};
 use ring::hmac::{HMAC_SHA256, Key, sign as hmac};
 use time::OffsetDateTime;
 
-use super::Keys;
+use super::keys::Keys;
 use crate::lock::store::Request;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";

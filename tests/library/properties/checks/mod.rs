@@ -9,6 +9,7 @@
     reason = "a test may fail where it stands, and each program uses another part"
 )]
 
+pub mod cloud_credentials;
 pub mod gist_answer;
 pub mod gist_protocol;
 pub mod gist_server_request;
@@ -16,6 +17,7 @@ pub mod git_answer;
 pub mod git_object;
 pub mod git_pack;
 pub mod http_request;
+pub mod object_answer;
 pub mod record;
 pub mod settings;
 pub mod state_file;
@@ -35,7 +37,7 @@ use elector::election::lock::LockError;
 pub type Check = fn(&[u8]);
 
 /// All checks by name. A fuzz target and its corpus have the name of their check.
-pub const ALL: [(&str, Check); 10] = [
+pub const ALL: [(&str, Check); 12] = [
     ("record", record::check),
     ("gist_answer", gist_answer::check),
     ("gist_protocol", gist_protocol::check),
@@ -46,6 +48,8 @@ pub const ALL: [(&str, Check); 10] = [
     ("git_answer", git_answer::check),
     ("git_pack", git_pack::check),
     ("git_object", git_object::check),
+    ("object_answer", object_answer::check),
+    ("cloud_credentials", cloud_credentials::check),
 ];
 
 /// Longest message that may repeat external input, in characters.

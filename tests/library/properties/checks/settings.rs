@@ -14,6 +14,7 @@ use elector::emulator::InitialGist;
 use elector::fmt::duration::{self, DurationError};
 use elector::http::ListenAddr;
 use elector::lock::gist::wire::target::{ApiUrl, GistId, check_api_url, check_file_name};
+use elector::lock::variables as variables_of_locks;
 use elector::net::AccessToken;
 use ureq::http::Uri;
 
@@ -27,7 +28,14 @@ const SECRET: &str = "S3cr3tS3cr3t";
 /// Prefixes of GitHub's access tokens. Values with them are not shown, even in the wrong variable.
 const MARKS: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
 
-const TOKENS: [&str; 2] = ["GITHUB_API_TOKEN", "ELECTOR_GITHUB_API_TOKEN"];
+const TOKENS: [&str; 6] = [
+    "GITHUB_API_TOKEN",
+    "ELECTOR_GITHUB_API_TOKEN",
+    "LOCK_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+];
 
 pub fn check(data: &[u8]) {
     if holds(data, SECRET.as_bytes()) {
@@ -96,7 +104,10 @@ fn check_error_names_variable(error: &SettingsError) {
     assert!(error.problems().len() <= 2 * all().count());
     for problem in error.problems() {
         assert_safe_line(problem);
-        let named = all().any(|setting| problem.contains(setting.name));
+        let names = all()
+            .map(|setting| setting.name)
+            .chain(variables_of_locks());
+        let named = names.into_iter().any(|name| problem.contains(name));
         assert!(named, "no variable is named: {problem}");
     }
     let printed = format!("{error} {error:?}");
@@ -131,7 +142,7 @@ fn check_timings(settings: &Settings) {
     let (renew, retry) = (nanos(times.renew_deadline), nanos(times.retry_period));
     assert!(10 * renew > 12 * retry, "{times:?}");
     assert!(
-        2 * nanos(settings.lock.backend().confirm_delay().unwrap()) <= retry,
+        2 * nanos(settings.lock.backend().confirm_delay().unwrap_or_default()) <= retry,
         "{times:?}"
     );
     assert!(!times.poll_period.is_zero() && times.takeover_stagger <= times.lease_duration);

@@ -18,6 +18,7 @@ impl Scenario {
         scenario.place = Place::Cell {
             ahead: rng.i64(-900..=900),
             versions_nothing: rng.bool(),
+            dates_writes: rng.bool(),
         };
         scenario.counted = false;
         scenario.faults.draw_cell(&mut rng);
@@ -41,7 +42,11 @@ impl Scenario {
         }
         scenario.draw_staggers(2);
         scenario.content = draw_cell_content(&mut rng);
-        scenario.content_age = 0;
+        scenario.content_age = match rng.u8(..3) {
+            0 => 0,
+            1 => rng.i64(0..600),
+            _ => rng.i64(600..100_000),
+        };
         scenario
     }
 
