@@ -251,8 +251,8 @@ mod tests {
         assert_eq!(
             healthy.to_string(),
             "\
-ok    a           fine
-warn  b           odd; do this
+ok    a            fine
+warn  b            odd; do this
 
 Elections work; 1 warning.
 "
