@@ -82,26 +82,8 @@ impl Source {
         region: &str,
         ca_file: Option<&Path>,
     ) -> Result<Source, Noted> {
-        let id = value(reader, "AWS_ACCESS_KEY_ID")?;
-        let secret_key = secret(reader, "AWS_SECRET_ACCESS_KEY")?;
-        match (id, secret_key) {
-            (Some(id), Some(secret_key)) => {
-                let session = secret(reader, "AWS_SESSION_TOKEN")?;
-                return Ok(Source::Static(Keys {
-                    id,
-                    secret: secret_key,
-                    session: session.unwrap_or_default(),
-                }));
-            }
-            (None, None) => {}
-            (id, _) => {
-                let (set, missing) = match id {
-                    Some(_) => ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-                    None => ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
-                };
-                reader.problem(format!("{set}: set, but {missing} is not; set both"));
-                return Err(Noted);
-            }
+        if let Some(keys) = static_keys(reader)? {
+            return Ok(Source::Static(keys));
         }
         if let Some(source) = web_identity(reader, region, ca_file)? {
             return Ok(source);
@@ -139,6 +121,41 @@ impl Source {
             Source::Instance { .. } => "AWS instance metadata".to_owned(),
         }
     }
+}
+
+/// Reads keys of the environment. Those with the prefix are not mixed with those of the wrapped program.
+fn static_keys(reader: &mut Reader<'_>) -> Result<Option<Keys>, Noted> {
+    let names = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ];
+    let found = [
+        reader.public_text(names[0])?,
+        reader.text(names[1])?,
+        reader.text(names[2])?,
+    ];
+    let own = found.iter().flatten().any(|found| found.prefixed);
+    let [id, secret, session] = found.map(|found| found.filter(|found| found.prefixed == own));
+    let (id, secret) = match (id, secret) {
+        (Some(id), Some(secret)) => (id.value, secret.value),
+        (None, None) if session.is_none() || !own => return Ok(None),
+        (id, secret) => {
+            let set = id.as_ref().or(secret.as_ref()).or(session.as_ref());
+            let set = set.map_or("", |found| &found.variable);
+            let prefix = if own { "ELECTOR_" } else { "" };
+            let missing = names[usize::from(id.is_some())];
+            reader.problem(format!(
+                "{set}: set, but {prefix}{missing} is not; set both"
+            ));
+            return Err(Noted);
+        }
+    };
+    Ok(Some(Keys {
+        id,
+        secret,
+        session: session.map_or(String::new(), |found| found.value),
+    }))
 }
 
 /// Returns the domain of AWS's servers in a region.
