@@ -237,7 +237,14 @@ fn non_utf8_value_names_its_variable() {
         let read = read_os(&variables);
         if row.name == "WEBHOOK_TOKEN_FILE" {
             assert!(read.unwrap_err().problems[0].contains("not a path with a `/`"));
-        } else if ["GITHUB_API_TOKEN_FILE", "SSL_CERT_FILE", "LEADER_FILE"].contains(&row.name) {
+        } else if [
+            "GITHUB_API_TOKEN_FILE",
+            "SSL_CERT_FILE",
+            "LEADER_FILE",
+            "STATE_DIR",
+        ]
+        .contains(&row.name)
+        {
             assert!(
                 read.is_ok(),
                 "{} is a path, which may hold any bytes",
