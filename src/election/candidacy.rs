@@ -197,6 +197,15 @@ impl Candidacy {
         self.observation.as_ref()?.observed.mine
     }
 
+    /// Returns the earliest time of a claim over the effective record, if a dead process of this candidate
+    /// wrote it.
+    pub(super) fn predecessor(&self) -> Option<Instant> {
+        let observed = &self.observation.as_ref()?.observed;
+        observed
+            .predecessor
+            .filter(|_| observed.foreign_wait.is_none())
+    }
+
     /// Returns when the newest state of the store, by the last read, was first known.
     pub(super) fn head_known_since(&self) -> Option<Instant> {
         self.observation.as_ref()?.observed.head_known_since
@@ -208,22 +217,24 @@ impl Candidacy {
             return Instant::from_boot(Duration::MAX);
         };
         let wait = self.wait(observation);
-        let predecessor = observation.observed.predecessor;
-        let free_at = (observation.since + wait)
-            .max(self.not_before)
-            .max(self.backoff_until());
-        if wait.is_zero() && (self.mine().is_some() || predecessor.is_some()) {
+        let not_before = self.not_before.max(self.backoff_until());
+        let free_at = (observation.since + wait).max(not_before);
+        let acquire_at = match wait.is_zero() && self.mine().is_some() {
             // No other candidate acquires it now.
-            return free_at.max(predecessor.unwrap_or(Instant::BOOT));
+            true => free_at,
+            false => free_at + observation.stagger,
+        };
+        match self.predecessor() {
+            // The same here: all others wait for the lease.
+            Some(dead) => acquire_at.min(observation.since.max(dead).max(not_before)),
+            None => acquire_at,
         }
-        free_at + observation.stagger
     }
 
     /// Returns whether a lease must expire first.
     pub(super) fn waits(&self) -> bool {
-        self.observation
-            .as_ref()
-            .is_some_and(|observation| !self.wait(observation).is_zero())
+        let waits = |observation| !self.wait(observation).is_zero();
+        self.predecessor().is_none() && self.observation.as_ref().is_some_and(waits)
     }
 
     /// Returns whether the answer that came `now` was the first to show the effective content.
@@ -295,7 +306,7 @@ impl Candidacy {
             (_, Some(longest)) => longest.max(self.own_lease),
             (Content::Deleted | Content::Corrupt(_), None) => self.own_lease,
             (Content::Record(record), None) => {
-                let free = record.holder_identity.is_empty() || observed.predecessor.is_some();
+                let free = record.holder_identity.is_empty();
                 if free || self.mine().is_some() || observation.long_expired {
                     return Duration::ZERO;
                 }

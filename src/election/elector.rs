@@ -350,7 +350,8 @@ impl LeaderElector {
     fn report_holder(&mut self) {
         let holder = self.candidacy.holder();
         let mine = self.candidacy.mine().is_some();
-        if !mine && holder == self.config.identity && holder != self.reported_leader {
+        let waits = !mine && self.candidacy.predecessor().is_none();
+        if waits && holder == self.config.identity && holder != self.reported_leader {
             self.notice(Notice::SameName);
         }
         if let Role::Candidate { may_hold } | Role::Draining { may_hold, .. } = &mut self.role {

@@ -9,6 +9,7 @@ mod deadlines;
 mod ending;
 mod limits;
 mod prediction;
+mod restart;
 mod rig;
 mod same_name;
 mod stagger;

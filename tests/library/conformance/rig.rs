@@ -57,6 +57,8 @@ pub struct Store {
     pub foreign_wait: Option<Duration>,
     pub age: Option<Duration>,
     pub highest_fencing_token: Option<u64>,
+    /// Earliest time of a claim over the record, if a dead predecessor wrote it.
+    pub predecessor: Option<Instant>,
     /// The next read shows that the record before was lost.
     pub record_lost: bool,
 }
@@ -80,6 +82,7 @@ impl Store {
         self.version += 1;
         self.writer = None;
         self.foreign_wait = None;
+        self.predecessor = None;
         self.age = None;
     }
 }
@@ -368,6 +371,7 @@ fn observe(store: &mut Store, process: u64) -> Observed {
         foreign_wait: store.foreign_wait,
         record_lost: std::mem::take(&mut store.record_lost),
         highest_fencing_token: store.highest_fencing_token,
+        predecessor: store.predecessor.filter(|_| mine.is_none()),
         ..Observed::default()
     }
 }
