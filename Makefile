@@ -133,7 +133,7 @@ test-library: need-cargo need-cc
 # More threads than processors, because these tests spend their time waiting.
 .PHONY: test-processes
 test-processes: need-cargo need-cc
-	@$(TEST) --test processes --test lease -- --test-threads=6
+	@$(TEST) --test processes --test lease --test object -- --test-threads=6
 
 .PHONY: test-guard
 test-guard: need-cargo need-cc

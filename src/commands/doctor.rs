@@ -251,8 +251,8 @@ mod tests {
         assert_eq!(
             healthy.to_string(),
             "\
-ok    a           fine
-warn  b           odd; do this
+ok    a            fine
+warn  b            odd; do this
 
 Elections work; 1 warning.
 "
@@ -266,9 +266,9 @@ Elections work; 1 warning.
         assert_eq!(
             unhealthy.to_string(),
             "\
-FAIL  a           bad
-FAIL  b           bad
--     c           not checked, because of what failed
+FAIL  a            bad
+FAIL  b            bad
+-     c            not checked, because of what failed
 
 2 failed.
 "

@@ -171,7 +171,11 @@ impl Credentials for TokenCredentials {
             }
             TokenForm::Query => {
                 let signatures = self.token.secrets().filter_map(signature);
-                secrets.extend(signatures.map(str::to_owned).collect::<Vec<_>>());
+                let signatures: Vec<&str> = signatures.collect();
+                let forms = signatures
+                    .iter()
+                    .flat_map(|one| [(*one).to_owned(), decoded(one)]);
+                secrets.extend(forms.collect::<Vec<_>>());
             }
         }
         secrets
@@ -208,9 +212,40 @@ fn signature(token: &str) -> Option<&str> {
     rest.split('&').next().filter(|rest| rest.len() >= 8)
 }
 
+/// Returns the text that a query parameter carries, as a server may repeat it.
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = value.as_bytes();
+    while let [first, after @ ..] = rest {
+        let escaped = after.get(..2).filter(|_| *first == b'%');
+        let escaped = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() {
+            &after[2..]
+        } else {
+            after
+        };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signature_is_decoded() {
+        for (value, expected) in [
+            ("a%2Bb%2f%3D", "a+b/="),
+            ("a%", "a%"),
+            ("a%2", "a%2"),
+            ("%zz", "%zz"),
+            ("", ""),
+        ] {
+            assert_eq!(decoded(value), expected);
+        }
+    }
 
     #[test]
     fn sas_token_names_its_end() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use elector::election::lock::{LockError, ResourceLock};
+use elector::election::lock::ResourceLock;
 use elector::lock::cas::CasLock;
 use elector::lock::cas::protocol::CasConfig;
 use elector::lock::credentials::{TokenCredentials, TokenForm};
@@ -14,9 +14,7 @@ use elector::system::clock::BootClock;
 use crate::server::ApiServer;
 use crate::support::process::TOKEN;
 use crate::support::record;
-
-/// Time limit of a call: ample for a busy machine.
-pub(crate) const AMPLE: Duration = Duration::from_secs(10);
+pub(crate) use crate::support::{AMPLE, kind};
 
 /// Path of the Lease.
 pub(crate) const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/jobs/leases/report";
@@ -62,19 +60,4 @@ pub(crate) fn held() -> (ApiServer, LeaseLock) {
 /// Returns the `spec` of the Lease.
 pub(crate) fn spec(server: &ApiServer) -> serde_json::Value {
     server.with(|leases| leases.object("report")["spec"].clone())
-}
-
-/// Returns the name of an error's kind.
-pub(crate) fn kind(error: &LockError) -> &'static str {
-    match error {
-        LockError::NotFound(_) => "not found",
-        LockError::Conflict => "conflict",
-        LockError::Unauthorized(_) => "unauthorized",
-        LockError::RateLimited { .. } => "rate limited",
-        LockError::Unavailable(_) => "unavailable",
-        LockError::OutcomeUnknown(_) => "unknown",
-        LockError::Refused(_) => "refused",
-        LockError::Unfinished(_) => "unfinished",
-        _ => "other",
-    }
 }

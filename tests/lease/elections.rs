@@ -9,17 +9,8 @@ use crate::client::spec;
 use crate::server::{ApiServer, Fault, http};
 use crate::support::authority::Authority;
 use crate::support::process::program::Start;
-use crate::support::process::{Elector, TOKEN, terms};
+use crate::support::process::{CAS_TIMES, Elector, TOKEN, await_next_term, check, refusal};
 use crate::support::{eventually, for_each, never_for};
-
-/// Times of the electors: leases of 3 s.
-const TIMES: [(&str, &str); 5] = [
-    ("LEASE_DURATION", "3s"),
-    ("RENEW_DEADLINE", "1200ms"),
-    ("RETRY_PERIOD", "500ms"),
-    ("POLL_PERIOD", "150ms"),
-    ("TERMINATION_GRACE", "200ms"),
-];
 
 /// An API server and the files that lead to it.
 struct Hub {
@@ -47,7 +38,7 @@ impl Hub {
         let port = self.server.address.port();
         Start::new(name)
             .without("CONFIRM_DELAY")
-            .with_all(TIMES)
+            .with_all(CAS_TIMES)
             .with("LOCK", format!("lease://localhost:{port}/jobs/report"))
             .with("LOCK_TOKEN_FILE", self.file("token"))
             .with("LOCK_CA_FILE", self.file("ca.crt"))
@@ -76,38 +67,6 @@ impl Hub {
     fn holder(&self) -> Value {
         spec(&self.server)["holderIdentity"].clone()
     }
-}
-
-/// Checks that terms do not overlap, tokens rise, and no output shows the access token or a panic.
-fn check(electors: &[&Elector]) {
-    let outputs: Vec<_> = electors.iter().map(|elector| elector.output()).collect();
-    for output in &outputs {
-        output.check();
-    }
-    let flaws = terms::flaws(outputs.iter().map(|output| &**output));
-    let reports: String = outputs.iter().map(|output| output.report()).collect();
-    assert!(flaws.is_empty(), "{flaws:#?}\n{reports}");
-}
-
-/// Waits until an elector has exited with 1, and returns its only error.
-fn refusal(elector: &mut Elector) -> String {
-    assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
-    let errors: Vec<_> = elector
-        .log()
-        .into_iter()
-        .filter(|line| line.level() == "error")
-        .collect();
-    assert_eq!(errors.len(), 1, "{}", elector.text());
-    check(&[elector]);
-    elector.text()
-}
-
-/// Waits until one of the candidates leads with a higher fencing token than `token`.
-fn await_next_term(electors: &[&Elector], token: u64) {
-    eventually("a candidate leads again", || {
-        let leads = electors.iter().find_map(|elector| elector.leads());
-        leads.is_some_and(|next| next > token)
-    });
 }
 
 #[test]

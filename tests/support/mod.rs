@@ -12,6 +12,7 @@ pub mod authority;
 pub mod cell;
 pub mod memory;
 pub mod process;
+pub mod server;
 pub mod tools;
 pub mod wire;
 
@@ -20,10 +21,14 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use elector::election::lock::LockError;
 use elector::election::record::LeaderElectionRecord;
 
 /// Deadline of every wait. It suffices on a busy machine; a test that reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Time limit of a call of a lock: ample for a busy machine.
+pub const AMPLE: Duration = Duration::from_secs(10);
 
 /// Time between two checks of a condition.
 const POLL: Duration = Duration::from_millis(5);
@@ -37,6 +42,21 @@ pub fn record(holder: &str, token: u64) -> LeaderElectionRecord {
         renew_time: "2026-11-22T10:00:00Z".to_owned(),
         leader_transitions: token,
         ..LeaderElectionRecord::default()
+    }
+}
+
+/// Returns the name of an error's kind.
+pub fn kind(error: &LockError) -> &'static str {
+    match error {
+        LockError::NotFound(_) => "not found",
+        LockError::Conflict => "conflict",
+        LockError::Unauthorized(_) => "unauthorized",
+        LockError::RateLimited { .. } => "rate limited",
+        LockError::Unavailable(_) => "unavailable",
+        LockError::OutcomeUnknown(_) => "unknown",
+        LockError::Refused(_) => "refused",
+        LockError::Unfinished(_) => "unfinished",
+        _ => "other",
     }
 }
 

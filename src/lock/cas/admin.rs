@@ -34,6 +34,7 @@ impl<K: Kind> Session<K> {
             self.store.describe(),
             self.election.lease_duration
         ));
+        let mut failures = 0;
         loop {
             let observed = read_patiently(&mut lock, ATTEMPTS)?;
             if !matches!(observed.content, Content::Deleted) {
@@ -51,7 +52,11 @@ impl<K: Kind> Session<K> {
                         return Ok(self.initialized(format!("created {place}")));
                     }
                     Err(LockError::Conflict) => continue,
-                    Err(LockError::OutcomeUnknown(_) | LockError::Unavailable(_)) => {
+                    // For example, a delete marker may refuse every creation.
+                    Err(LockError::OutcomeUnknown(_) | LockError::Unavailable(_))
+                        if failures + 1 < ATTEMPTS =>
+                    {
+                        failures += 1;
                         thread::sleep(PAUSE);
                         continue;
                     }

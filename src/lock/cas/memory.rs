@@ -146,7 +146,8 @@ impl Memory {
         let record = latest.stored.record();
         let origin = latest.stored.origin();
         let foreign = origin.is_none();
-        let by_date = match foreign {
+        // An older record may have replaced terms that this process did not observe.
+        let by_date = match foreign || regressed || accepted {
             true => Some(self.token_by_date(snapshot.server_time, wall, place)?),
             false => None,
         };
@@ -186,7 +187,16 @@ impl Memory {
         let number = stored.origin.as_ref();
         let number = number.and_then(|origin| self.number(&origin.write_id));
         let older_write = !self.confirms && number.is_some() && number < self.acknowledged;
-        older_write || Some(stored.record.leader_transitions) < self.floor
+        let token = Some(stored.record.leader_transitions);
+        let returned = stored.origin.is_some() && self.is_interrupted() && token == self.floor;
+        older_write || returned || token < self.floor
+    }
+
+    /// Returns whether the last observation showed no elector's write. Why it matters: a claim over that
+    /// has a higher fencing token than each record before, so an equal one is an old record that returned.
+    fn is_interrupted(&self) -> bool {
+        let last = self.last.as_ref();
+        last.is_some_and(|last| last.value.is_none() || last.version.is_some())
     }
 
     /// Refuses an older record while this process may still lead by a newer one.
@@ -231,8 +241,8 @@ impl Memory {
         write_id.strip_prefix(&self.prefix)?.parse().ok()
     }
 
-    /// Returns the fencing token right below that of a claim over nothing, over a corrupt record or over
-    /// a foreign one: the store's clock in seconds. Why: terms last at least a second each, so every term
+    /// Returns the fencing token right below that of a claim over nothing, or over a record that is
+    /// corrupt, foreign or older than an observed one: the store's clock in seconds. Why: terms last at least a second each, so every term
     /// that was there before has a lower token.
     fn token_by_date(
         &self,

@@ -226,6 +226,13 @@ impl Service for S3 {
             (403, "SignatureDoesNotMatch" | "InvalidAccessKeyId") => LockError::Unauthorized(
                 format!("{place} answered 403: {message}; check the access key and the secret key"),
             ),
+            (400 | 403, "ExpiredToken" | "InvalidToken") => LockError::Unauthorized(format!(
+                "{place} answered {}: {message}; get new keys, or use a source that renews them",
+                response.status
+            )),
+            (403, "RequestTimeTooSkewed") => LockError::Unauthorized(format!(
+                "{place} answered 403: {message}; set this machine's clock (NTP)"
+            )),
             (503, "SlowDown") => response.throttled(&place, &message),
             (501, _) => LockError::Refused(format!(
                 "{place}: the server has no conditional writes; use another server"

@@ -222,10 +222,37 @@ fn candidate_reports_lower_token_as_lost() {
     server.put(&old);
     let observed = candidate.get(&mut server).unwrap();
     assert!(observed.record_lost);
-    assert_eq!(observed.highest_fencing_token, Some(8));
+    // The server's clock, because there may have been terms that no candidate observed.
+    assert!(observed.highest_fencing_token > Some(1_700_000_000));
     // The newer record's leader may have a longer lease than the older one's.
     assert_eq!(observed.foreign_wait, Some(Duration::from_secs(15)));
     assert!(!candidate.get(&mut server).unwrap().record_lost);
+}
+
+#[test]
+fn returned_record_is_not_current() {
+    let foreign = r#"{"holderIdentity":"kubectl","leaderTransitions":7}"#;
+    for gone in [None, Some("{}"), Some(foreign)] {
+        let mut process = Process::new("a");
+        let mut server = held_by(&mut process);
+        let old = server.text();
+        match gone {
+            None => server.delete(),
+            Some(text) => server.put(text),
+        }
+        process.get(&mut server).unwrap();
+        // Another candidate may have acquired in between.
+        server.put(&old);
+        let observed = process.get(&mut server).unwrap();
+        assert!(observed.record_lost);
+        assert_eq!((observed.mine, observed.age), (None, None));
+        assert_eq!(observed.foreign_wait, Some(Duration::from_secs(15)));
+        for observed in [observed, process.get(&mut server).unwrap()] {
+            assert!(observed.highest_fencing_token > Some(1_700_000_000));
+        }
+        process.update(&mut server, &record("napoleon", 8)).unwrap();
+        assert_eq!(process.get(&mut server).unwrap().mine, Some(2));
+    }
 }
 
 #[test]

@@ -43,6 +43,15 @@ pub const TIMES: [(&str, &str); 7] = [
     ("STOP_TIMEOUT", "10s"),
 ];
 
+/// Times of electors on a store without confirmation: leases of 3 s.
+pub const CAS_TIMES: [(&str, &str); 5] = [
+    ("LEASE_DURATION", "3s"),
+    ("RENEW_DEADLINE", "1200ms"),
+    ("RETRY_PERIOD", "500ms"),
+    ("POLL_PERIOD", "150ms"),
+    ("TERMINATION_GRACE", "200ms"),
+];
+
 /// `LEASE_DURATION` of [`TIMES`].
 pub const LEASE: Duration = Duration::from_secs(5);
 
@@ -221,4 +230,33 @@ pub fn await_one_leading(electors: &[&Elector]) -> usize {
         leader.is_some()
     });
     leader.unwrap()
+}
+
+/// Checks that terms do not overlap, tokens rise, and no output shows the access token or a panic.
+pub fn check(electors: &[&Elector]) {
+    let outputs: Vec<_> = electors.iter().map(|elector| elector.output()).collect();
+    for output in &outputs {
+        output.check();
+    }
+    let flaws = terms::flaws(outputs.iter().map(|output| &**output));
+    let reports: String = outputs.iter().map(|output| output.report()).collect();
+    assert!(flaws.is_empty(), "{flaws:#?}\n{reports}");
+}
+
+/// Waits until an elector has exited with 1, and returns its output with its only error.
+pub fn refusal(elector: &mut Elector) -> String {
+    assert_eq!(elector.await_exit(), Some(1), "{}", elector.text());
+    let mut errors = elector.log();
+    errors.retain(|line| line.level() == "error");
+    assert_eq!(errors.len(), 1, "{}", elector.text());
+    check(&[elector]);
+    elector.text()
+}
+
+/// Waits until one of the candidates leads with a higher fencing token than `token`.
+pub fn await_next_term(electors: &[&Elector], token: u64) {
+    eventually("a candidate leads again", || {
+        let leads = electors.iter().find_map(|elector| elector.leads());
+        leads.is_some_and(|next| next > token)
+    });
 }

@@ -13,6 +13,9 @@ use crate::lock::store::Request;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
+/// Header that proxies change, and that so must not be signed.
+const CHANGED_BY_PROXIES: &str = "accept-encoding";
+
 /// Where a signature counts.
 #[derive(Clone, Debug)]
 pub struct Scope {
@@ -41,7 +44,8 @@ pub fn sign(
     if !keys.session.is_empty() {
         added.push(("x-amz-security-token", keys.session.clone()));
     }
-    let own = request.headers.iter().chain(&added);
+    let kept = |(name, _): &&(&str, String)| *name != CHANGED_BY_PROXIES;
+    let own = request.headers.iter().filter(kept).chain(&added);
     let mut signed: Vec<(&str, &str)> = own
         .map(|(name, value)| (*name, value.trim()))
         .chain([("host", host)])
