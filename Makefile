@@ -167,7 +167,7 @@ STORE_LOCK_TOKEN_FILE ?=
 STORE_LOCK_CA_FILE ?=
 
 .PHONY: test-stores
-test-stores: need-cargo need-cc ## test locks on real servers (30 minutes): kube-apiserver and etcd, git, object stores, client-go
+test-stores: need-cargo need-cc ## test locks on real servers (25 minutes): kube-apiserver and etcd, git, object stores, client-go
 	@test -n '$(STORE_LOCK)' || hack/install-stores.sh || echo 'make: the tests name what they skip' >&2
 	STORE_LOCK='$(STORE_LOCK)' STORE_LOCK_TOKEN_FILE='$(STORE_LOCK_TOKEN_FILE)' \
 	  STORE_LOCK_CA_FILE='$(STORE_LOCK_CA_FILE)' $(TEST) --test stores -- --nocapture --test-threads=1
