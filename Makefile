@@ -252,7 +252,7 @@ docs-figures: need-cargo need-cc ## put the tests' figures into docs/testing.md 
 SECONDS ?= 60
 SANITIZER ?= none
 FUZZ_TARGETS ?= record gist_answer gist_protocol http_request settings gist_server_request state_file \
-  git_answer git_pack git_object
+  git_answer git_pack git_object object_answer cloud_credentials
 FUZZ_LIMITS := -max_len=8192 -timeout=25 -rss_limit_mb=2048
 
 .PHONY: fuzz
