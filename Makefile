@@ -167,7 +167,7 @@ STORE_LOCK_TOKEN_FILE ?=
 STORE_LOCK_CA_FILE ?=
 
 .PHONY: test-stores
-test-stores: need-cargo need-cc ## test locks on real servers (30 minutes): kube-apiserver and etcd, git, object stores, client-go
+test-stores: need-cargo need-cc ## test locks on real servers (25 minutes): kube-apiserver and etcd, git, object stores, client-go
 	@test -n '$(STORE_LOCK)' || hack/install-stores.sh || echo 'make: the tests name what they skip' >&2
 	STORE_LOCK='$(STORE_LOCK)' STORE_LOCK_TOKEN_FILE='$(STORE_LOCK_TOKEN_FILE)' \
 	  STORE_LOCK_CA_FILE='$(STORE_LOCK_CA_FILE)' $(TEST) --test stores -- --nocapture --test-threads=1
@@ -252,7 +252,7 @@ docs-figures: need-cargo need-cc ## put the tests' figures into docs/testing.md 
 SECONDS ?= 60
 SANITIZER ?= none
 FUZZ_TARGETS ?= record gist_answer gist_protocol http_request settings gist_server_request state_file \
-  git_answer git_pack git_object
+  git_answer git_pack git_object object_answer cloud_credentials
 FUZZ_LIMITS := -max_len=8192 -timeout=25 -rss_limit_mb=2048
 
 .PHONY: fuzz

@@ -235,6 +235,7 @@ fn own_answers(kind: Kind) -> Vec<Case> {
             vec![
                 (own(403, ""), denied, denied, "Storage Object User"),
                 (answer(kind, 404, "", bucket), missing, missing, "create it"),
+                (Bucket::page(404), missing, missing, "check the address"),
                 (own(501, ""), "unavailable", "unknown", "501"),
                 (own(409, ""), "refused", "refused", "409"),
             ]

@@ -139,7 +139,7 @@ impl Bucket {
         serde_json::from_str(&value).unwrap_or_default()
     }
 
-    /// Returns the status codes and the number of reads and writes received so far.
+    /// Returns the number of requests of this method so far.
     pub(crate) fn count(&self, method: &str) -> usize {
         let received = self.received();
         received.iter().filter(|one| one.method == method).count()

@@ -132,7 +132,7 @@ impl Objects {
         http_at(self.now(), status, headers, body.as_bytes())
     }
 
-    /// Returns an object as an answer carries it: its time and value.
+    /// Returns the time of the write as an answer carries it.
     pub(crate) fn modified(object: &Object) -> String {
         http_date(object.modified)
     }

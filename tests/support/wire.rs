@@ -125,6 +125,8 @@ impl Wire {
             Err(e) if matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                 None
             }
+            // A signal to this process may arrive on any thread.
+            Err(e) if e.kind() == ErrorKind::Interrupted => self.fill(),
             Err(e) => panic!("no answer: {e}"),
         }
     }

@@ -163,7 +163,10 @@ impl Service for Google {
         let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
         let message = body["error"]["message"].as_str().unwrap_or_default();
         let no_bucket = writes || message.contains("bucket does not exist");
+        // A page of a proxy says nothing about the object.
+        let is_page = response.body.trim_ascii_start().starts_with(b"<");
         Judgement::Error(match response.status {
+            404 if is_page => response.error(&place, message, writes),
             404 if no_bucket => {
                 LockError::NotFound(format!("{place}: the bucket does not exist; create it"))
             }

@@ -69,6 +69,13 @@ impl ObjectStore {
                 let Some(version) = self.service.version(&response) else {
                     return Step::Read(Err(self.without_version()));
                 };
+                if response.cut {
+                    return Step::Read(Err(LockError::Refused(format!(
+                        "{}: the content is too long for a lease record; it is left unchanged; use \
+                         another place",
+                        self.describe()
+                    ))));
+                }
                 Known {
                     value: response.body.into(),
                     version,

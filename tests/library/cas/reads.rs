@@ -231,7 +231,8 @@ fn candidate_reports_lower_token_as_lost() {
 
 #[test]
 fn returned_record_is_not_current() {
-    for gone in [None, Some("{}"), Some(r#"{"holderIdentity":"kubectl"}"#)] {
+    let foreign = r#"{"holderIdentity":"kubectl","leaderTransitions":7}"#;
+    for gone in [None, Some("{}"), Some(foreign)] {
         let mut process = Process::new("a");
         let mut server = held_by(&mut process);
         let old = server.text();

@@ -25,10 +25,10 @@ impl Diagnosis {
         assert_eq!(ran.err, "", "{ran:?}");
         let mut found = BTreeMap::new();
         let findings = ran.out.split("\n\n").next().unwrap();
-        let findings = findings.replace(&format!("\n{:18}", ""), " ");
+        let findings = findings.replace(&format!("\n{:19}", ""), " ");
         for line in findings.lines() {
-            let (level, check) = (line[..6].trim(), line[6..18].trim());
-            let text = line[18..].to_owned();
+            let (level, check) = (line[..6].trim(), line[6..19].trim());
+            let text = line[19..].to_owned();
             found.insert(check.to_owned(), (level.to_owned(), text));
         }
         Diagnosis {

@@ -82,13 +82,14 @@ impl Source {
         region: &str,
         ca_file: Option<&Path>,
     ) -> Result<Source, Noted> {
-        if let Some(keys) = static_keys(reader)? {
+        let mut variables = Variables::of(reader);
+        if let Some(keys) = static_keys(&mut variables)? {
             return Ok(Source::Static(keys));
         }
-        if let Some(source) = web_identity(reader, region, ca_file)? {
+        if let Some(source) = web_identity(&mut variables, region, ca_file)? {
             return Ok(source);
         }
-        if let Some(source) = container(reader)? {
+        if let Some(source) = container(&mut variables)? {
             return Ok(source);
         }
         if reader.boolean("AWS_EC2_METADATA_DISABLED", false) {
@@ -123,39 +124,79 @@ impl Source {
     }
 }
 
-/// Reads keys of the environment. Those with the prefix are not mixed with those of the wrapped program.
-fn static_keys(reader: &mut Reader<'_>) -> Result<Option<Keys>, Noted> {
-    let names = [
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-    ];
-    let found = [
-        reader.public_text(names[0])?,
-        reader.text(names[1])?,
-        reader.text(names[2])?,
-    ];
-    let own = found.iter().flatten().any(|found| found.prefixed);
-    let [id, secret, session] = found.map(|found| found.filter(|found| found.prefixed == own));
-    let (id, secret) = match (id, secret) {
-        (Some(id), Some(secret)) => (id.value, secret.value),
-        (None, None) if session.is_none() || !own => return Ok(None),
-        (id, secret) => {
-            let set = id.as_ref().or(secret.as_ref()).or(session.as_ref());
-            let set = set.map_or("", |found| &found.variable);
-            let prefix = if own { "ELECTOR_" } else { "" };
-            let missing = names[usize::from(id.is_some())];
-            reader.problem(format!(
-                "{set}: set, but {prefix}{missing} is not; set both"
-            ));
-            return Err(Noted);
+/// Variables that name credentials.
+const CREDENTIALS: [&str; 9] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];
+
+/// Reader of these variables. If one has the prefix, only those with it count: the others are the wrapped
+/// program's.
+struct Variables<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    prefixed: bool,
+}
+
+impl<'r, 'a> Variables<'r, 'a> {
+    fn of(reader: &'r mut Reader<'a>) -> Self {
+        let found = CREDENTIALS.iter().filter_map(|name| reader.raw(name));
+        Variables {
+            prefixed: found.into_iter().any(|found| found.prefixed),
+            reader,
         }
+    }
+
+    fn counts<T>(&self, found: Option<Found<T>>) -> Option<T> {
+        let found = found.filter(|found| found.prefixed == self.prefixed);
+        found.map(|found| found.value)
+    }
+
+    /// Returns a value that is never shown.
+    fn secret(&mut self, name: &str) -> Result<Option<String>, Noted> {
+        let found = self.reader.text(name)?;
+        Ok(self.counts(found))
+    }
+
+    /// Returns a value that messages may show.
+    fn value(&mut self, name: &str) -> Result<Option<String>, Noted> {
+        let found = self.reader.public_text(name)?;
+        Ok(self.counts(found))
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.counts(self.reader.raw(name)).map(PathBuf::from)
+    }
+}
+
+fn static_keys(variables: &mut Variables<'_, '_>) -> Result<Option<Keys>, Noted> {
+    let [id_name, secret_name] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let id = variables.value(id_name)?;
+    let secret = variables.secret(secret_name)?;
+    let session = variables.secret("AWS_SESSION_TOKEN")?;
+    let (set, missing) = match (id, secret) {
+        (Some(id), Some(secret)) => {
+            return Ok(Some(Keys {
+                id,
+                secret,
+                session: session.unwrap_or_default(),
+            }));
+        }
+        (None, None) => return Ok(None),
+        (Some(_), None) => (id_name, secret_name),
+        (None, Some(_)) => (secret_name, id_name),
     };
-    Ok(Some(Keys {
-        id,
-        secret,
-        session: session.map_or(String::new(), |found| found.value),
-    }))
+    let prefix = if variables.prefixed { "ELECTOR_" } else { "" };
+    variables.reader.problem(format!(
+        "{prefix}{set}: set, but {prefix}{missing} is not; set both"
+    ));
+    Err(Noted)
 }
 
 /// Returns the domain of AWS's servers in a region.
@@ -168,15 +209,16 @@ pub fn domain(region: &str) -> &'static str {
 }
 
 fn web_identity(
-    reader: &mut Reader<'_>,
+    variables: &mut Variables<'_, '_>,
     region: &str,
     ca_file: Option<&Path>,
 ) -> Result<Option<Source>, Noted> {
-    let role = value(reader, "AWS_ROLE_ARN")?;
-    let token_file = reader.path("AWS_WEB_IDENTITY_TOKEN_FILE");
+    let role = variables.value("AWS_ROLE_ARN")?;
+    let token_file = variables.path("AWS_WEB_IDENTITY_TOKEN_FILE");
     let (Some(role), Some(token_file)) = (role, token_file) else {
         return Ok(None);
     };
+    let reader = &mut *variables.reader;
     let session = value(reader, "AWS_ROLE_SESSION_NAME")?;
     let server = value(reader, "AWS_ENDPOINT_URL_STS")?;
     let server = server.unwrap_or_else(|| format!("https://sts.{region}.{}", domain(region)));
@@ -194,9 +236,9 @@ fn web_identity(
     }))
 }
 
-fn container(reader: &mut Reader<'_>) -> Result<Option<Source>, Noted> {
-    let relative = value(reader, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")?;
-    let full = value(reader, "AWS_CONTAINER_CREDENTIALS_FULL_URI")?;
+fn container(variables: &mut Variables<'_, '_>) -> Result<Option<Source>, Noted> {
+    let relative = variables.value("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")?;
+    let full = variables.value("AWS_CONTAINER_CREDENTIALS_FULL_URI")?;
     let (variable, text) = match (relative, full) {
         (Some(path), _) => (
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -205,26 +247,21 @@ fn container(reader: &mut Reader<'_>) -> Result<Option<Source>, Noted> {
         (None, Some(full)) => ("AWS_CONTAINER_CREDENTIALS_FULL_URI", full),
         (None, None) => return Ok(None),
     };
-    let address = address(reader, variable, &text)?;
+    let address = address(variables.reader, variable, &text)?;
     let host = address.host();
     if !address.is_https() && !is_loopback(host) && !CONTAINER_HOSTS.contains(&host) {
-        reader.problem(format!(
+        variables.reader.problem(format!(
             "{variable}: neither https:// nor a server of the machine; use https://"
         ));
         return Err(Noted);
     }
-    let token = match reader.path("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
+    let token = match variables.path("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
         Some(file) => ContainerToken::File(file),
-        None => secret(reader, "AWS_CONTAINER_AUTHORIZATION_TOKEN")?
+        None => variables
+            .secret("AWS_CONTAINER_AUTHORIZATION_TOKEN")?
             .map_or(ContainerToken::None, ContainerToken::Value),
     };
     Ok(Some(Source::Container { address, token }))
-}
-
-/// Returns a value that is never shown.
-fn secret(reader: &mut Reader<'_>, name: &str) -> Result<Option<String>, Noted> {
-    let found: Option<Found<String>> = reader.text(name)?;
-    Ok(found.map(|found| found.value))
 }
 
 /// Returns a value that messages may show.
@@ -238,4 +275,66 @@ fn address(reader: &mut Reader<'_>, variable: &str, text: &str) -> Result<Url, N
         reader.problem(format!("{variable}: not an address; {error}"));
         Noted
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    const ROLE: [(&str, &str); 2] = [
+        ("AWS_ROLE_ARN", "arn:aws:iam::1:role/x"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"),
+    ];
+    const CONTAINER: [(&str, &str); 1] = [("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/x")];
+
+    fn read(variables: &[(&str, &str)]) -> Result<String, Vec<String>> {
+        let lookup = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        let mut reader = Reader::new(&lookup);
+        match Source::read(&mut reader, "eu-central-1", None) {
+            Ok(source) => Ok(source.describe()),
+            Err(Noted) => Err(reader.into_problems()),
+        }
+    }
+
+    #[test]
+    fn sources_have_aws_order() {
+        let role = "AWS_WEB_IDENTITY_TOKEN_FILE, role arn:aws:iam::1:role/x";
+        let container = "AWS container credentials of 169.254.170.2";
+        for (variables, expected) in [
+            ([&KEYS[..], &ROLE, &CONTAINER].concat(), "AWS_ACCESS_KEY_ID"),
+            ([&CONTAINER[..], &ROLE].concat(), role),
+            (CONTAINER.to_vec(), container),
+            (ROLE[..1].to_vec(), "AWS instance metadata"),
+            (Vec::new(), "AWS instance metadata"),
+        ] {
+            assert_eq!(read(&variables).as_deref(), Ok(expected), "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn prefixed_source_outranks_program_keys() {
+        let own = ROLE.map(|(name, value)| (format!("ELECTOR_{name}"), value));
+        let own = own.iter().map(|(name, value)| (name.as_str(), *value));
+        let variables: Vec<_> = own.chain(KEYS).collect();
+        assert!(read(&variables).unwrap().contains("role"));
+    }
+
+    #[test]
+    fn half_of_the_keys_is_refused() {
+        for (at, missing) in [(0, "AWS_SECRET_ACCESS_KEY"), (1, "AWS_ACCESS_KEY_ID")] {
+            let problems = read(&KEYS[at..=at]).unwrap_err();
+            assert!(
+                problems[0].contains(&format!("{missing} is not")),
+                "{problems:?}"
+            );
+        }
+        let off = [("AWS_EC2_METADATA_DISABLED", "true")];
+        assert!(read(&off).unwrap_err()[0].contains("~/.aws/credentials"));
+    }
 }
