@@ -45,8 +45,8 @@ fn on_each(election: &str, test: impl Fn(&Place)) {
     }
 }
 
-/// moto compares and writes in two steps: of 3,614 writes by eight processes at once, two replaced the same
-/// version. Electors on it seldom write simultaneously.
+/// moto compares and writes in two steps: of 3,614 simultaneous writes of eight processes, two replaced
+/// the same version. Electors on it seldom write simultaneously.
 #[test]
 fn race_has_one_winner() {
     on_each("race", |place| match place.lock.starts_with("s3://moto/") {
