@@ -152,9 +152,9 @@ fn own_answers(kind: Kind) -> Vec<Case> {
                 (own(404, "NoSuchBucket"), missing, missing, "create it"),
                 (
                     own(404, "XAdminUserNotFound"),
-                    missing,
-                    missing,
-                    "words of the server",
+                    denied,
+                    denied,
+                    "check the access key",
                 ),
                 (Bucket::page(404), missing, missing, "check the address"),
                 (

@@ -147,9 +147,11 @@ impl Service for Blob {
             ))),
             (412, "" | "ConditionNotMet" | "TargetConditionNotMet")
             | (409, "" | "BlobAlreadyExists") => Judgement::Conflict,
-            (403, "AuthenticationFailed") => Judgement::Error(LockError::Unauthorized(format!(
-                "{place}: the SAS token is wrong or has expired; put a new one into LOCK_TOKEN_FILE"
-            ))),
+            (403, "AuthenticationFailed" | "AuthorizationFailure") => {
+                Judgement::Error(LockError::Unauthorized(format!(
+                    "{place}: the SAS token is wrong or has expired; put a new one into LOCK_TOKEN_FILE"
+                )))
+            }
             _ => Judgement::Error(response.error(&place, message, writes)),
         }
     }

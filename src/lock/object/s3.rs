@@ -221,11 +221,15 @@ impl Service for S3 {
             }
             (403, "AccessDenied") => LockError::Unauthorized(format!(
                 "{place} answered 403: access denied; permit s3:GetObject and s3:PutObject for the object, \
-                 and s3:ListBucket for the bucket, without which a missing object cannot be told"
+                 and s3:ListBucket for the bucket, without which a missing object cannot be recognised"
             )),
-            (403, "SignatureDoesNotMatch" | "InvalidAccessKeyId") => LockError::Unauthorized(
-                format!("{place} answered 403: {message}; check the access key and the secret key"),
-            ),
+            // versitygw says the last one, with status 404.
+            (_, "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "XAdminUserNotFound") => {
+                LockError::Unauthorized(format!(
+                    "{place} answered {}: {message}; check the access key and the secret key",
+                    response.status
+                ))
+            }
             (400 | 403, "ExpiredToken" | "InvalidToken") => LockError::Unauthorized(format!(
                 "{place} answered {}: {message}; get new keys, or use a source that renews them",
                 response.status
