@@ -214,7 +214,7 @@ check_locks() {
     for text in 'kind: ServiceAccount' 'serviceAccountName: elector' 'automountServiceAccountToken: false' 'port: 988'; do
       lock_has "$place" "$text"
     done
-    for text in 'kind: Role' secretName volumes: GITHUB; do
+    for text in 'kind: Role' secretName GITHUB; do
       ! lock_has "$place" "$text" || fail "$place needs no $text"
     done
     lock_has "$place" 'example.com/role: x' --set 'serviceAccount.annotations.example\.com/role=x'

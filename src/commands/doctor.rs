@@ -21,6 +21,9 @@ use crate::lock::backend::{Backend, OpenError};
 use crate::lock::inspection::{InspectedRecord, LeaseState};
 use crate::net::{ProxySettings, Url, WebClient};
 use crate::runtime::logging::filter_warning;
+use crate::system::clock::BootClock;
+use crate::workload::restart::{Taken, judge};
+use crate::workload::state_file::{StateError, StatePath, check_directory};
 
 /// The command.
 pub const COMMAND: Command = Command {
@@ -60,6 +63,7 @@ fn run(args: &Arguments) -> CommandResult {
     let warnings = warnings.chain(filter_warning(&settings.log_filter));
     let warnings = warnings.map(|text| Finding::warn("settings", text));
     report.0.splice(1..1, warnings);
+    report.0.extend(restart(&settings));
     report.0.extend(same_name(&settings));
     print(&report.to_string())?;
     Ok(match report.is_healthy() {
@@ -135,6 +139,61 @@ fn lease_differs(record: &InspectedRecord, election: &LeaderElectionConfig) -> O
             ),
         )
     })
+}
+
+/// Says whether a restarted elector of this candidate would resume, if `STATE_DIR` is set.
+fn restart(settings: &Settings) -> Option<Finding> {
+    const CHECK: &str = "restart";
+    let directory = settings.state_dir.as_ref()?;
+    let file_system = match check_directory(directory) {
+        Ok(file_system) => file_system,
+        Err(why) => return Some(Finding::warn(CHECK, why)),
+    };
+    let opened = settings.lock.backend().open(&settings.election).ok()?;
+    let path = StatePath::new(
+        directory,
+        &opened.lock.describe(),
+        &settings.election.identity,
+    );
+    let file = match path.take(false) {
+        Ok(file) => file,
+        Err(StateError::Held) => {
+            return Some(Finding::ok(
+                CHECK,
+                format!(
+                    "an elector holds the state file on {file_system}; after a crash it may resume"
+                ),
+            ));
+        }
+        Err(StateError::Missing) => {
+            return Some(Finding::ok(
+                CHECK,
+                format!("{directory:?} is on {file_system}, and holds no state file yet"),
+            ));
+        }
+        Err(StateError::Unusable(why)) => return Some(Finding::warn(CHECK, why)),
+    };
+    let taken = Taken {
+        at: BootClock::now(),
+        at_first_try: true,
+        lease: settings.election.lease_duration,
+    };
+    let text = file.read().map_err(|_| "it cannot be read");
+    Some(
+        match text.and_then(|text| judge(&text, &file.place, taken)) {
+            Ok(_) => Finding::ok(
+                CHECK,
+                format!("the state file on {file_system} lets the next elector resume"),
+            ),
+            Err(why) => Finding::warn(
+                CHECK,
+                format!(
+                    "{:?}: {why}, so the next elector waits for the lease",
+                    path.path
+                ),
+            ),
+        },
+    )
 }
 
 /// Asks the elector that runs with these settings on this machine, if there is one, whether another process

@@ -8,7 +8,6 @@
 //! [`restart`](crate::workload::restart) judges the file. A process that does not have the file's lock takes
 //! part like any other, and tries again before each read.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -135,6 +134,7 @@ impl Restart {
                 held.log("a living process holds the lock of the state file");
                 return;
             }
+            Err(StateError::Missing) => return,
             Err(StateError::Unusable(why)) => {
                 held.log(&why);
                 return;
@@ -153,11 +153,11 @@ impl Restart {
         });
         let mut state = State::new(
             file.place.clone(),
-            &shared.process,
+            (&shared.process, std::process::id()),
             predecessors.as_ref(),
             !shared.has_workload,
         );
-        state.followed = shared.followed;
+        state.followed |= shared.followed;
         if let Err(error) = file.write(&state) {
             held.log(&format!("STATE_DIR: cannot write the file: {error}"));
             return;
@@ -191,11 +191,7 @@ impl RestartLock {
         let Some(known) = &held.predecessors else {
             return;
         };
-        let writer = observed.renewed_by.as_deref();
-        let dead: HashSet<&str> = known.processes.iter().map(String::as_str).collect();
-        if writer.is_some_and(|writer| dead.contains(writer)) {
-            observed.predecessor = Some(known.not_before);
-        }
+        known.mark(observed);
         if std::mem::replace(&mut self.judged, true) {
             return;
         }

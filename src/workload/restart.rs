@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::election::lock::Observed;
 use crate::election::time::Instant;
 
 /// Version of the format.
@@ -75,6 +76,8 @@ pub struct Predecessors {
     pub processes: Vec<String>,
     /// Earliest time of a claim over their records.
     pub not_before: Instant,
+    /// Leadership deadline, not reached yet, on which programs beside the elector may rely.
+    pub leads_until: Option<Instant>,
 }
 
 /// How a process got the lock of its state file.
@@ -128,23 +131,32 @@ pub fn judge(
         }
         not_before = taken.at + (taken.lease / LEASE_PART).max(LEAST_DELAY);
     }
-    if state.followed {
-        let leads_until = Instant::from_boot(Duration::from_nanos(state.leads_until));
-        not_before = not_before.max(leads_until);
-    }
+    let leads_until = Instant::from_boot(Duration::from_nanos(state.leads_until));
+    let leads_until = Some(leads_until).filter(|until| state.followed && *until > taken.at);
     Ok(Some(Predecessors {
         processes: state.processes,
-        not_before,
+        not_before: leads_until.map_or(not_before, |until| not_before.max(until)),
+        leads_until,
     }))
 }
 
+impl Predecessors {
+    /// Marks a record that one of them wrote last.
+    pub fn mark(&self, observed: &mut Observed) {
+        let writer = observed.renewed_by.as_deref();
+        if writer.is_some_and(|writer| self.processes.iter().any(|known| known == writer)) {
+            observed.predecessor = Some(self.not_before);
+        }
+    }
+}
+
 impl State {
-    /// Returns the state of a process that has just begun. `predecessors` are the dead ones that it may
-    /// follow, `stopped` whether it starts nothing that could outlive it.
+    /// Returns the state of a process that has just begun, by its name and its process id. `predecessors`
+    /// are the dead ones that it may follow, `stopped` whether it starts nothing that could outlive it.
     #[must_use]
     pub fn new(
         place: Place,
-        process: &str,
+        (process, pid): (&str, u32),
         predecessors: Option<&Predecessors>,
         stopped: bool,
     ) -> State {
@@ -152,15 +164,19 @@ impl State {
         processes.push(process.to_owned());
         let excess = processes.len().saturating_sub(MOST_PROCESSES);
         processes.drain(..excess);
-        State {
+        let leads_until = predecessors.and_then(|known| known.leads_until);
+        let mut state = State {
             format: FORMAT,
             place,
-            pid: std::process::id(),
+            pid,
             processes,
             stopped,
-            followed: false,
+            followed: leads_until.is_some(),
             leads_until: 0,
-        }
+        };
+        // This process may end before it writes, too.
+        state.extend(leads_until.unwrap_or(Instant::BOOT));
+        state
     }
 
     /// Notes a leadership deadline before it is announced.
@@ -221,8 +237,7 @@ mod tests {
     }
 
     fn text(change: impl FnOnce(&mut State)) -> String {
-        let mut state = State::new(place(), "p", None, false);
-        state.pid = 7;
+        let mut state = State::new(place(), ("p", 7), None, false);
         change(&mut state);
         String::from_utf8(state.to_bytes().unwrap()).unwrap()
     }
@@ -303,12 +318,32 @@ mod tests {
     }
 
     #[test]
+    fn announced_deadline_survives_crash_loop() {
+        let followed = text(|state| {
+            state.stopped = true;
+            state.followed = true;
+            state.extend(at(111));
+        });
+        let known = judge(&followed, &place(), taken()).unwrap();
+        let second = State::new(place(), ("second", 7), known.as_ref(), true);
+        let second = String::from_utf8(second.to_bytes().unwrap()).unwrap();
+        assert_eq!(not_before(&second, taken()), Ok(at(111)));
+        let late = Taken {
+            at: at(112),
+            ..taken()
+        };
+        let known = judge(&second, &place(), late).unwrap().unwrap();
+        assert_eq!((known.not_before, known.leads_until), (at(112), None));
+    }
+
+    #[test]
     fn chain_keeps_newest_processes() {
         let mut known = Predecessors {
             processes: (0..MOST_PROCESSES).map(|n| n.to_string()).collect(),
             not_before: at(0),
+            leads_until: None,
         };
-        let state = State::new(place(), "new", Some(&known), false);
+        let state = State::new(place(), ("new", 7), Some(&known), false);
         known.processes.push("new".to_owned());
         assert_eq!(state.processes, known.processes[1..]);
         assert!(state.to_bytes().is_some());

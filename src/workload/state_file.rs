@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, OFlag, fcntl};
 use nix::sys::statfs::fstatfs;
-use nix::unistd::geteuid;
+use nix::unistd::{AccessFlags, access, geteuid};
 use ring::digest::{SHA256, digest};
 
 use super::restart::{Place, SIZE, State};
@@ -51,6 +51,8 @@ pub struct StateFile {
 pub enum StateError {
     /// A living process holds its lock.
     Held,
+    /// There is none.
+    Missing,
     /// It cannot be used. The text says why, and what to do.
     Unusable(String),
 }
@@ -87,7 +89,7 @@ impl StatePath {
             .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
             .open(&self.path);
         let file = file.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if !create => unusable("does not exist yet"),
+            io::ErrorKind::NotFound if !create => StateError::Missing,
             _ => unusable(&format!(
                 "cannot be opened: {error}; give a writable directory"
             )),
@@ -126,6 +128,25 @@ impl StatePath {
             },
             file_system,
         })
+    }
+}
+
+/// Returns the name of the file system of a directory for state files.
+///
+/// # Errors
+/// What is wrong with the directory, and the fix.
+pub fn check_directory(directory: &Path) -> Result<&'static str, String> {
+    let unusable = |why: &str| format!("STATE_DIR: {directory:?} {why}");
+    let opened =
+        File::open(directory).and_then(|opened| opened.metadata().map(|found| (opened, found)));
+    match opened {
+        Ok((opened, found)) if found.is_dir() => {
+            let writable = access(directory, AccessFlags::W_OK | AccessFlags::X_OK);
+            writable.map_err(|error| unusable(&format!("is not writable: {error}; permit it")))?;
+            file_system(&opened).map_err(|why| unusable(&why))
+        }
+        Ok(_) => Err(unusable("is not a directory; give one")),
+        Err(error) => Err(unusable(&format!("cannot be opened: {error}; create it"))),
     }
 }
 
@@ -230,7 +251,7 @@ mod tests {
     fn lock_is_held_until_closed() {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let path = path(directory.path());
-        assert!(matches!(path.take(false), Err(StateError::Unusable(_))));
+        assert_eq!(path.take(false).unwrap_err(), StateError::Missing);
         let file = path.take(true).unwrap();
         assert_eq!(
             (file.file_system, file.read().unwrap()),
@@ -239,7 +260,7 @@ mod tests {
         assert_eq!(path.take(true).unwrap_err(), StateError::Held);
         let other = StatePath::new(directory.path(), "another lock", "napoleon");
         assert!(other.take(true).is_ok());
-        let state = State::new(file.place.clone(), "p", None, false);
+        let state = State::new(file.place.clone(), ("p", 7), None, false);
         file.write(&state).unwrap();
         note_stopped(file.file.as_raw_fd()).unwrap();
         drop(file);

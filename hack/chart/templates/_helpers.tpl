@@ -150,7 +150,9 @@ env:
   value: {{ . | quote }}
 {{- end }}
 {{- end }}
-# With a wrapped program, only the name with ELECTOR_ counts.
+# With a wrapped program, only the names with ELECTOR_ count.
+- name: ELECTOR_STATE_DIR
+  value: /run/elector
 - name: ELECTOR_HTTP_ADDR
   value: ":4040"
 {{- if eq .Values.mode "sidecar" }}

@@ -17,6 +17,7 @@ pub fn draw_by_name(name: &str) -> Option<Draw> {
         "gist" => Some(Scenario::gist),
         "cas" => Some(Scenario::cas),
         "restored" => Some(Scenario::restored),
+        "restarting" => Some(Scenario::restarting),
         "racing" => Some(Scenario::racing),
         "scarce" => Some(Scenario::scarce),
         "suspending" => Some(Scenario::suspending),

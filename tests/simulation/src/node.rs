@@ -14,6 +14,7 @@ use elector::lock::gist::revision::Revision;
 use crate::clock::{Clock, Time};
 use crate::lock::Lock;
 use crate::scenario::Scenario;
+use crate::state_file::StateFile;
 use crate::workload::{self, Guard, Leading, Message};
 
 /// Time that a workload may run on after its machine resumes: its guard, resumed with it, needs a
@@ -94,6 +95,8 @@ pub struct Node {
     pub rate_limited_until: Instant,
     /// Knowledge of the process about a cell.
     pub known: Known,
+    /// State file, if the candidate has one.
+    pub state: Option<StateFile>,
 }
 
 /// What a process knows of a cell.
@@ -165,6 +168,7 @@ impl Node {
             sent_writes: VecDeque::new(),
             rate_limited_until: Instant::BOOT,
             known: Known::default(),
+            state: None,
         }
     }
 
@@ -179,6 +183,9 @@ impl Node {
         self.sent_writes.clear();
         self.rate_limited_until = Instant::BOOT;
         self.known = Known::default();
+        if let Some(state) = &mut self.state {
+            state.begin_process();
+        }
     }
 
     /// Returns a running process of a workload, if any.

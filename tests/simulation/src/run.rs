@@ -16,6 +16,7 @@ mod process;
 mod programs;
 mod quota;
 mod recovery;
+mod restart;
 mod workloads;
 
 use std::cmp::Reverse;
@@ -372,6 +373,7 @@ impl Run {
             let config = self.scenario.candidates[index].clone();
             let process = self.process(&config, clock);
             self.nodes.push(Node::new(config, clock, process));
+            self.give_state_file(index);
             if !self.starts_later(index) {
                 self.step(index);
             }

@@ -43,6 +43,8 @@ pub struct Scenario {
     /// Kind of scenario, as the command line takes it.
     pub kind: &'static str,
     pub place: Place,
+    /// Whether candidates have state files, and restart soon.
+    pub restarts: bool,
     /// Settings of each candidate.
     pub candidates: Vec<LeaderElectionConfig>,
     /// Number of client-go candidates, whose lock overwrites the record without comparing.
@@ -123,6 +125,7 @@ impl Scenario {
             seed,
             kind: "gist",
             place: Place::Gist,
+            restarts: false,
             candidates,
             client_go: if rng.u8(..10) == 0 {
                 rng.usize(1..=2)

@@ -139,6 +139,8 @@ pub struct Guard {
     pub number: u64,
     /// Generation of the candidate's process that started it.
     pub generation: u64,
+    /// Whether it shares the lock of the state file.
+    pub holds_state: bool,
     pub fencing_token: u64,
     pub state: GuardState,
     /// Time at which it starts running.

@@ -255,7 +255,10 @@ impl Run {
         }
         self.nodes[node].takeover_from = None;
         self.check_no_workload_left(node);
-        if before.released {
+        let candidate = &self.nodes[node];
+        let writer = before.process;
+        let resumes = candidate.state.as_ref().zip(writer);
+        if before.released || resumes.is_some_and(|(state, writer)| state.has_ended(writer)) {
             return;
         }
         let (Some(lease), Some(since)) = (before.lease, before.since) else {

@@ -16,6 +16,7 @@ use elector::workload::message::{FromGuard, LineBuffer, ToGuard};
 
 use super::{Event, Run};
 use crate::node::Power;
+use crate::state_file::StateFile;
 use crate::surroundings::{Rule, is_kept};
 use crate::workload::{Guard, Message, Process};
 
@@ -32,6 +33,7 @@ impl Run {
         candidate.guards.push(Guard {
             number,
             generation: candidate.generation,
+            holds_state: candidate.state.as_ref().is_some_and(StateFile::is_held),
             fencing_token: leading.fencing_token,
             state: GuardState::new(candidate.config.termination_grace),
             ready_at,
@@ -283,6 +285,13 @@ impl Run {
                 let name = run.nodes[node].name();
                 format!("the guard of {name} exits while a process of it runs")
             });
+        }
+        let candidate = &mut self.nodes[node];
+        if let Some(state) = &mut candidate.state
+            && guard.holds_state
+            && guard.generation != candidate.generation
+        {
+            state.note_stopped();
         }
         self.report_guard_ended(node, &guard);
     }

@@ -8,6 +8,7 @@ use fastrand::Rng;
 use super::{Event, NodeFault, Run};
 use crate::clock::Time;
 use crate::node::Power;
+use crate::state_file::StateFile;
 use crate::tally::Kind;
 
 /// Spread of the faults of a burst, in seconds.
@@ -109,9 +110,20 @@ impl Run {
     }
 
     fn crash(&mut self, node: usize) -> Duration {
-        let lasts = self.seconds(0.2, 120.0);
+        let lasts = match self.scenario.restarts && self.rng.u8(..8) > 0 {
+            true => self.seconds(0.0, 4.0),
+            false => self.seconds(0.2, 120.0),
+        };
         self.power_off(node);
-        if self.rng.bool() {
+        if self.scenario.restarts && self.rng.u8(..4) > 0 {
+            self.tally.count(Kind::Crash);
+            self.end_container(node);
+            return lasts;
+        }
+        if let Some(state) = &mut self.nodes[node].state {
+            state.reboot();
+        }
+        if self.rng.bool() || self.scenario.restarts {
             self.tally.count(Kind::MachineCrash);
             self.nodes[node].guards.clear();
             self.nodes[node].workload.clear();
@@ -162,12 +174,16 @@ impl Run {
     }
 
     pub(super) fn power_off(&mut self, node: usize) {
+        self.note_announced(node);
         let candidate = &mut self.nodes[node];
         candidate.power = Power::Off;
         candidate.generation += 1;
         candidate.call = None;
         candidate.wake = None;
         candidate.pending_messages.clear();
+        if let Some(state) = &mut candidate.state {
+            state.end_process(candidate.process);
+        }
         if candidate.leading.take().is_some() {
             self.note_change();
         }
@@ -188,7 +204,10 @@ impl Run {
     pub(super) fn restart(&mut self, node: usize) {
         let candidate = &self.nodes[node];
         let runs = !candidate.guards.is_empty() || !candidate.workload.is_empty();
-        if runs && !self.workload_faults.uncontained {
+        let is_container = |state: &StateFile| state.is_container();
+        // A new container may start just before everything in the old one has ended.
+        let soon = candidate.state.as_ref().is_some_and(is_container);
+        if runs && !soon && !self.workload_faults.uncontained {
             // A container restarts only after everything in it has ended.
             let later = Duration::from_millis(200);
             let kind = NodeFault::Crash;

@@ -74,14 +74,17 @@ impl Run {
             };
             match action {
                 Action::Get { timeout } => {
+                    self.take_state(node);
                     let step = self.nodes[node].lock.start_get();
                     self.drive(node, step, local_now + timeout);
                 }
                 Action::Create { record, timeout } => {
+                    self.extend_state(node, &record);
                     let step = self.nodes[node].lock.start_create(&record);
                     self.drive(node, step, local_now + timeout);
                 }
                 Action::Update { record, timeout } => {
+                    self.extend_state(node, &record);
                     let step = self.nodes[node].lock.start_update(&record);
                     self.drive(node, step, local_now + timeout);
                 }
@@ -108,9 +111,12 @@ impl Run {
     fn drive(&mut self, node: usize, step: Step, deadline: Instant) {
         let local_now = self.local_now(node);
         match step {
-            Step::Got(result) => {
+            Step::Got(mut result) => {
                 self.end_call(node);
                 self.note_result(node, result.as_ref().err());
+                if let (Ok(observed), Some(state)) = (&mut result, &self.nodes[node].state) {
+                    state.mark(observed);
+                }
                 if let Ok(observed) = &result {
                     self.note_known(node);
                     let known = &mut self.nodes[node].known;

@@ -55,6 +55,7 @@ impl Run {
             self.break_rule(|_| "a term begins after its end".into());
         }
         self.check_valid_until(node, until);
+        self.check_announced(node, local_now);
         if let Some(old) = &self.nodes[node].leading {
             let (name, old) = (self.nodes[node].name(), old.fencing_token);
             self.violate(format!(

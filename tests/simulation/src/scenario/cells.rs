@@ -62,6 +62,19 @@ impl Scenario {
         scenario
     }
 
+    /// Draws a run over a gist or a cell in which most candidates have a state file. Their processes are
+    /// killed often, and start again soon.
+    pub fn restarting(seed: u64) -> Scenario {
+        let mut scenario = match seed % 2 {
+            0 => Scenario::gist(seed),
+            _ => Scenario::cas(seed),
+        };
+        scenario.kind = "restarting";
+        scenario.restarts = true;
+        scenario.faults.crashes = scenario.faults.crashes.max(20.0) * 4.0;
+        scenario
+    }
+
     fn has_foreign_writes(&self) -> bool {
         self.client_go > 0 || self.faults.operator_edits > 0.0
     }
