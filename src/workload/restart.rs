@@ -33,7 +33,7 @@ const LEASE_PART: u32 = 30;
 const LEAST_DELAY: Duration = Duration::from_millis(250);
 
 /// Content of a state file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
     format: u32,
@@ -54,7 +54,7 @@ pub struct State {
 }
 
 /// Lock, candidate and file that a state belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Place {
     /// The lock, as messages name it.
@@ -70,7 +70,7 @@ pub struct Place {
 }
 
 /// Earlier processes of a candidate, of which nothing runs any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Predecessors {
     /// Their names, oldest first.
     pub processes: Vec<String>,

@@ -13,7 +13,10 @@
 //!   killed;
 //! - writes are lost that became effective less than the confirmation delay ago, acknowledged or
 //!   not;
-//! - a candidate is asked to stop, and releases the lease.
+//! - a candidate is asked to stop, and releases the lease;
+//! - a candidate's process is killed, and another one starts at any later time, with the same state file. Its
+//!   calls may land later. In a container all that it ran ends a moment later, outside of one the guard
+//!   stops it.
 //!
 //! A workload runs until its guard kills it at the time that it was told last, or ends earlier once
 //! it was asked to stop.
@@ -40,6 +43,8 @@ pub struct Bounds {
     pub confirmation: Option<Duration>,
     /// Rates of the two clocks in thousandths of the true rate; each pair is explored.
     pub rates: Vec<[u32; 2]>,
+    /// Process id of electors: 1 in a container.
+    pub pid: u32,
     /// Faults that may occur, and how often.
     pub faults: Faults,
 }
@@ -73,14 +78,15 @@ impl Model for LeaseModel {
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
         let mut next = state.clone();
-        next.apply(action);
+        next.apply(&self.bounds, action);
         Some(next)
     }
 
     fn properties(&self) -> Vec<Property<LeaseModel>> {
         let mut properties = vec![
             Property::always("at most one workload runs", |_, state: &State| {
-                !state.nodes.iter().all(|node| node.runs(state.tick))
+                let overlap = state.nodes.iter().any(|node| node.overlap);
+                !overlap && !state.nodes.iter().all(|node| node.runs(state.tick))
             }),
             Property::always("fencing tokens rise", |_, state: &State| state.tokens_rise),
             Property::sometimes("another candidate takes over", |_, state: &State| {
@@ -100,8 +106,25 @@ impl Model for LeaseModel {
             lost_writes,
             freezes,
             stops,
+            kills,
             ..
         } = self.bounds.faults;
+        if kills > 0 {
+            let name = "a killed candidate leads again before its lease expires";
+            properties.push(Property::sometimes(
+                name,
+                |model: &LeaseModel, state: &State| {
+                    let lease = model.bounds.config.lease_duration.as_secs();
+                    let early = u64::from(state.tick) < lease;
+                    early
+                        && state
+                            .nodes
+                            .iter()
+                            .any(|node| node.process == 1 && node.runs(state.tick))
+                        && state.terms.contains(&2)
+                },
+            ));
+        }
         if lost_writes > 0 {
             let name = "a candidate leads after a lost write";
             properties.push(Property::sometimes(name, |_, state: &State| {

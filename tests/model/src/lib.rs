@@ -22,6 +22,8 @@ pub mod explore;
 pub mod gist;
 pub mod lease;
 pub mod lock;
+#[path = "../../support/state_file.rs"]
+pub mod state_file;
 
 /// A scenario to explore, and its minimum number of states. Why a minimum: a scenario that shrinks
 /// proves less.

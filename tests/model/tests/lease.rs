@@ -40,6 +40,16 @@ fn graceful_stop_keeps_one_workload() {
     assert_holds_in_every_state(scenarios::stopping());
 }
 
+#[test]
+fn killed_containers_keep_one_workload() {
+    assert_holds_in_every_state(scenarios::killed_containers());
+}
+
+#[test]
+fn killed_electors_keep_one_workload() {
+    assert_holds_in_every_state(scenarios::killed_electors());
+}
+
 fn assert_two_workloads(model: LeaseModel) {
     let (broken, steps) = counterexample(model).unwrap();
     assert_eq!(broken, "at most one workload runs", "{steps:?}");

@@ -13,6 +13,7 @@ pub mod node;
 pub mod run;
 pub mod scenario;
 pub mod service;
+#[path = "../../support/state_file.rs"]
 pub mod state_file;
 pub mod surroundings;
 pub mod tally;

@@ -97,6 +97,9 @@ pub struct Node {
     pub known: Known,
     /// State file, if the candidate has one.
     pub state: Option<StateFile>,
+    /// Its processes that have ended, and their latest leadership deadline.
+    pub ended: Vec<u64>,
+    pub announced: Instant,
 }
 
 /// What a process knows of a cell.
@@ -169,6 +172,8 @@ impl Node {
             rate_limited_until: Instant::BOOT,
             known: Known::default(),
             state: None,
+            ended: Vec::new(),
+            announced: Instant::BOOT,
         }
     }
 

@@ -4,12 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use elector::election::action::Action as Asked;
+use elector::election::config::LeaderElectionConfig;
 use elector::election::elector::LeaderElector;
+use elector::election::lock::Observed;
 use elector::election::record::LeaderElectionRecord;
 use elector::election::time::Instant;
 
 use super::Bounds;
-use super::store::{Write, WriteId};
+use super::store::{Write, WriteId, process_name};
+use crate::state_file::StateFile;
+
+/// Longest time for which processes of a container outlive its first one.
+const LINGER: Duration = Duration::from_millis(64);
 
 /// A call in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +51,7 @@ pub struct Node {
     pub elector: LeaderElector,
     /// Rate of its clock in thousandths.
     rate: u32,
+    lease: Duration,
     grace: Duration,
     pub frozen: bool,
     pub call: Option<Call>,
@@ -53,6 +60,16 @@ pub struct Node {
     pub known: Option<WriteId>,
     /// Time at which the lock learned of it.
     pub known_since: Instant,
+    /// Number of its process.
+    pub process: u64,
+    /// Its process was killed, and has not started again.
+    pub dead: bool,
+    /// State file, if it has one.
+    pub state: Option<StateFile>,
+    /// The workload is that of an earlier process.
+    pub orphaned: bool,
+    /// Another workload of it ran when one started.
+    pub overlap: bool,
     /// Number of writes that it made.
     writes: u64,
     /// Its writes that have not landed.
@@ -66,23 +83,21 @@ pub struct Node {
 
 impl Node {
     pub fn new(bounds: &Bounds, index: usize, rate: u32) -> Node {
-        let config = bounds.config.clone();
-        let identity = ["a", "b"][index].to_owned();
-        let grace = config.termination_grace;
-        let elector = LeaderElector::new(
-            elector::LeaderElectionConfig { identity, ..config },
-            bounds.confirmation,
-            clock(0, rate),
-        );
         Node {
-            elector,
+            elector: elector(bounds, index, clock(0, rate)),
             rate,
-            grace,
+            lease: bounds.config.lease_duration,
+            grace: bounds.config.termination_grace,
             frozen: false,
             call: None,
             fate: None,
             known: None,
             known_since: clock(0, rate),
+            process: 0,
+            dead: false,
+            state: (bounds.faults.kills > 0).then(|| StateFile::new(bounds.pid, false)),
+            orphaned: false,
+            overlap: false,
             writes: 0,
             flights: Vec::new(),
             passed_over: false,
@@ -106,7 +121,7 @@ impl Node {
     pub fn is_due(&self, tick: u32) -> bool {
         let now = self.now(tick);
         let due = self.elector.poll_timeout().is_some_and(|at| at <= now);
-        !self.frozen && due
+        !self.frozen && !self.dead && due
     }
 
     /// Returns whether the call in progress has timed out.
@@ -149,7 +164,10 @@ impl Node {
         let now = self.now(tick);
         while let Some(action) = self.elector.poll_action(now, String::new) {
             match action {
-                Asked::Get { timeout } => self.call(index, Some(length), now + timeout),
+                Asked::Get { timeout } => {
+                    self.take_state(index, now);
+                    self.call(index, Some(length), now + timeout);
+                }
                 Asked::Create { record, timeout } => self.send(index, None, record, now + timeout),
                 Asked::Update { record, timeout } => {
                     self.send(index, self.known, record, now + timeout);
@@ -159,6 +177,8 @@ impl Node {
                     valid_until: until,
                 } => {
                     self.started = Some(token);
+                    self.overlap |= self.runs(tick);
+                    self.orphaned = false;
                     self.workload = Some(Workload {
                         kill_at: until + self.grace,
                         asked_to_end: false,
@@ -209,6 +229,7 @@ impl Node {
     fn last_write(&self, node: usize) -> WriteId {
         WriteId {
             node,
+            process: self.process,
             number: self.writes,
         }
     }
@@ -221,12 +242,81 @@ impl Node {
         }
     }
 
+    /// Kills the process. In a container everything else ends with it a moment later; outside of one, the
+    /// guard stops the workload.
+    pub fn kill(&mut self, tick: u32) {
+        let now = self.now(tick);
+        self.dead = true;
+        self.call = None;
+        self.fate = None;
+        let linger = match self.state.as_ref().is_some_and(StateFile::is_container) {
+            true => LINGER,
+            false => self.grace,
+        };
+        if let Some(workload) = &mut self.workload {
+            workload.kill_at = workload.kill_at.min(now + linger);
+            workload.asked_to_end = true;
+            self.orphaned = true;
+        }
+    }
+
+    /// Starts a new process.
+    pub fn restart(&mut self, bounds: &Bounds, index: usize, tick: u32) {
+        let now = self.now(tick);
+        self.elector = elector(bounds, index, now);
+        self.process += 1;
+        self.dead = false;
+        self.known = None;
+        self.known_since = now;
+        if let Some(state) = &mut self.state {
+            state.begin_process();
+        }
+    }
+
+    /// Tries to take the lock of the state file, which a guard has as long as its workload runs.
+    fn take_state(&mut self, index: usize, now: Instant) {
+        let is_guarded = self.workload.is_some();
+        if let Some(state) = &mut self.state {
+            let process = process_name(index, self.process);
+            let free = state.is_container() || !is_guarded;
+            state.take(now, &process, free, self.lease);
+        }
+    }
+
+    /// Marks a record of a dead predecessor.
+    pub fn mark(&self, observed: &mut Observed) {
+        if let Some(state) = &self.state {
+            state.mark(observed);
+        }
+    }
+
+    /// Ends the workload of a dead process.
+    pub fn end_orphan(&mut self) {
+        self.workload = None;
+        self.orphaned = false;
+        if let Some(state) = &mut self.state
+            && !state.is_container()
+        {
+            state.note_stopped();
+        }
+    }
+
     /// Reports that the workload has stopped.
     pub fn stop_workload(&mut self, tick: u32) {
         self.workload = None;
         let now = self.now(tick);
         self.elector.handle_workload_stopped(now);
     }
+}
+
+/// Returns a new elector of this candidate.
+fn elector(bounds: &Bounds, index: usize, now: Instant) -> LeaderElector {
+    let identity = ["a", "b"][index].to_owned();
+    let config = LeaderElectionConfig {
+        identity,
+        ..bounds.config.clone()
+    };
+    LeaderElector::new(config, bounds.confirmation, now)
 }
 
 /// Returns the time on a clock of this rate.

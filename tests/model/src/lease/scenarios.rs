@@ -35,6 +35,7 @@ const NO_FAULTS: Faults = Faults {
     lost_writes: 0,
     freezes: 0,
     stops: 0,
+    kills: 0,
 };
 
 fn bounds(ticks: u32, confirmation: Option<u64>, faults: Faults) -> Bounds {
@@ -43,6 +44,7 @@ fn bounds(ticks: u32, confirmation: Option<u64>, faults: Faults) -> Bounds {
         config: config(),
         confirmation: confirmation.map(Duration::from_secs),
         rates: CLOCKS.into(),
+        pid: 1,
         faults,
     }
 }
@@ -121,6 +123,40 @@ pub fn stopping() -> Scenario<Bounds> {
     }
 }
 
+/// The processes of containers are killed.
+pub fn killed_containers() -> Scenario<Bounds> {
+    let faults = Faults {
+        slow: 1,
+        kills: 2,
+        ..NO_FAULTS
+    };
+    Scenario {
+        name: "killed containers",
+        bounds: Bounds {
+            rates: vec![[1000, 1000]],
+            ..bounds(11, None, faults)
+        },
+        states: 1,
+    }
+}
+
+/// Electors are killed, and their guards stop their workloads.
+pub fn killed_electors() -> Scenario<Bounds> {
+    let faults = Faults {
+        slow: 1,
+        kills: 1,
+        ..NO_FAULTS
+    };
+    Scenario {
+        name: "killed electors",
+        bounds: Bounds {
+            pid: 7,
+            ..bounds(12, None, faults)
+        },
+        states: 1,
+    }
+}
+
 /// Writes are lost, and one clock is slower than the other by more than the lease's margin and the
 /// confirmation compensate.
 pub fn drifting() -> Bounds {
@@ -151,6 +187,8 @@ pub fn small() -> Vec<Scenario<Bounds>> {
         lost_writes(),
         lost_writes_and_frozen(),
         stopping(),
+        killed_containers(),
+        killed_electors(),
     ]
 }
 

@@ -46,6 +46,10 @@ pub enum Action {
     Thaw(usize),
     /// A candidate is asked to stop.
     Stop(usize),
+    /// The process of a candidate is killed.
+    Kill(usize),
+    /// Another process of the candidate starts.
+    Restart(usize),
 }
 
 /// Faults that may still occur.
@@ -61,6 +65,8 @@ pub struct Faults {
     pub freezes: u8,
     /// Candidates that are asked to stop.
     pub stops: u8,
+    /// Processes that are killed.
+    pub kills: u8,
 }
 
 /// A state of the model.
@@ -137,6 +143,16 @@ impl State {
         if node.frozen {
             return actions.push(Action::Thaw(index));
         }
+        if node.dead {
+            actions.push(Action::Restart(index));
+            if node.workload.is_some() {
+                actions.push(Action::End(index));
+            }
+            return;
+        }
+        if self.faults.kills > 0 {
+            actions.push(Action::Kill(index));
+        }
         if node.is_due(self.tick) {
             actions.push(Action::Wake(index));
         }
@@ -177,7 +193,7 @@ impl State {
 
     // ---- effects of the actions ----
 
-    pub fn apply(&mut self, action: Action) {
+    pub fn apply(&mut self, bounds: &Bounds, action: Action) {
         match action {
             Action::Tick => self.continue_call(),
             Action::Wake(index) => {
@@ -210,8 +226,13 @@ impl State {
             Action::Land { node, flight } => self.land(node, flight),
             Action::Answer(index) => self.answer(index),
             Action::Show { node, length } => self.show(node, length),
-            Action::End(index) => {
-                self.nodes[index].stop_workload(self.tick);
+            Action::End(index) => self.end_workload(index),
+            Action::Kill(index) => {
+                self.faults.kills -= 1;
+                self.nodes[index].kill(self.tick);
+            }
+            Action::Restart(index) => {
+                self.nodes[index].restart(bounds, index, self.tick);
                 self.act(index);
             }
             Action::LoseWrites { count } => {
@@ -248,9 +269,17 @@ impl State {
     fn bury(&mut self, index: usize) {
         let node = &mut self.nodes[index];
         if node.workload.is_some() && !node.runs(self.tick) && !node.frozen {
-            node.stop_workload(self.tick);
-            self.act(index);
+            self.end_workload(index);
         }
+    }
+
+    fn end_workload(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        if node.orphaned {
+            return node.end_orphan();
+        }
+        node.stop_workload(self.tick);
+        self.act(index);
     }
 
     fn act(&mut self, index: usize) {
@@ -313,7 +342,9 @@ impl State {
     fn show(&mut self, index: usize, length: usize) {
         let node = &mut self.nodes[index];
         let now = node.now(self.tick);
-        let (observed, known) = self.store.show(length, index, node.known);
+        let reader = (index, node.process);
+        let (mut observed, known) = self.store.show(length, reader, node.known);
+        node.mark(&mut observed);
         node.learn(known, now);
         node.call = None;
         let observed = Observed {

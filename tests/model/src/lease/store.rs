@@ -5,11 +5,24 @@ use std::sync::Arc;
 use elector::election::lock::{Content, Observed};
 use elector::election::record::LeaderElectionRecord;
 
-/// Name of a write: its candidate, and its number from 1.
+/// Name of a write: its candidate, the candidate's process, and its number from 1 over all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriteId {
     pub node: usize,
+    pub process: u64,
     pub number: u64,
+}
+
+impl WriteId {
+    /// Returns whether this process made it.
+    pub fn is_of(self, (node, process): (usize, u64)) -> bool {
+        (self.node, self.process) == (node, process)
+    }
+}
+
+/// Returns the name of a process.
+pub fn process_name(node: usize, process: u64) -> String {
+    format!("{node}.{process}")
 }
 
 /// A write, and the write that it supersedes.
@@ -79,7 +92,7 @@ impl Store {
     pub fn show(
         &self,
         length: usize,
-        node: usize,
+        reader: (usize, u64),
         known: Option<WriteId>,
     ) -> (Observed, Option<WriteId>) {
         let chain = &self.chain[..length];
@@ -92,7 +105,10 @@ impl Store {
                 Content::Record(Arc::clone(&landed.record))
             }),
             resource_version: id.map_or(0, |id| id.number * 2 + id.node as u64),
-            mine: id.filter(|id| id.node == node).map(|id| id.number),
+            mine: id.filter(|id| id.is_of(reader)).map(|id| id.number),
+            renewed_by: newest
+                .filter(|landed| !landed.record.holder_identity.is_empty())
+                .map(|landed| process_name(landed.id.node, landed.id.process).into()),
             record_lost: known.is_some_and(|known| !is_there(known)),
             highest_fencing_token: tokens.max(),
             ..Observed::default()

@@ -256,9 +256,8 @@ impl Run {
         self.nodes[node].takeover_from = None;
         self.check_no_workload_left(node);
         let candidate = &self.nodes[node];
-        let writer = before.process;
-        let resumes = candidate.state.as_ref().zip(writer);
-        if before.released || resumes.is_some_and(|(state, writer)| state.has_ended(writer)) {
+        let is_own = |writer: u64| candidate.state.is_some() && candidate.ended.contains(&writer);
+        if before.released || before.process.is_some_and(is_own) {
             return;
         }
         let (Some(lease), Some(since)) = (before.lease, before.since) else {

@@ -181,9 +181,7 @@ impl Run {
         candidate.call = None;
         candidate.wake = None;
         candidate.pending_messages.clear();
-        if let Some(state) = &mut candidate.state {
-            state.end_process(candidate.process);
-        }
+        candidate.ended.push(candidate.process);
         if candidate.leading.take().is_some() {
             self.note_change();
         }

@@ -32,7 +32,8 @@ impl Run {
         let free = !candidate.guards.iter().any(|guard| guard.holds_state);
         let lease = candidate.config.lease_duration;
         if let Some(state) = &mut candidate.state {
-            state.take(now, candidate.process, free, lease);
+            let process = format!("p{}", candidate.process);
+            state.take(now, &process, free, lease);
         }
     }
 
@@ -77,11 +78,9 @@ impl Run {
     /// notes the deadline of this one.
     pub(super) fn check_announced(&mut self, node: usize, now: Instant) {
         let candidate = &self.nodes[node];
-        let Some(state) = candidate.state.as_ref().filter(|state| state.is_followed()) else {
-            return;
-        };
-        let announced = state.announced;
-        if now < announced {
+        let is_followed = candidate.state.as_ref().is_some_and(StateFile::is_followed);
+        let announced = candidate.announced;
+        if is_followed && now < announced {
             self.break_rule(|run| {
                 let name = run.nodes[node].name();
                 format!("{name} leads at {now}, and an earlier process of it until {announced}")
@@ -96,8 +95,6 @@ impl Run {
             .leading
             .as_ref()
             .map(|leading| leading.valid_until);
-        if let (Some(state), Some(until)) = (&mut candidate.state, until) {
-            state.announced = state.announced.max(until);
-        }
+        candidate.announced = candidate.announced.max(until.unwrap_or(Instant::BOOT));
     }
 }

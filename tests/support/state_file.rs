@@ -1,4 +1,4 @@
-//! The state file of a simulated candidate. Its lock belongs to the present process, once that has it, and
+//! The state file of a candidate in virtual time. Its lock belongs to the present process, once that has it, and
 //! to the guards that inherited it.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use elector::election::time::Instant;
 use elector::workload::restart::{Place, Predecessors, State, Taken, judge};
 
 /// A state file, and what the present process knows from it.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StateFile {
     text: String,
     /// Number of the machine's boot.
@@ -21,10 +21,6 @@ pub struct StateFile {
     state: Option<State>,
     predecessors: Option<Predecessors>,
     tried: bool,
-    /// Processes of this candidate that have ended.
-    ended: Vec<u64>,
-    /// Latest leadership deadline of these processes.
-    pub announced: Instant,
 }
 
 impl StateFile {
@@ -37,8 +33,6 @@ impl StateFile {
             state: None,
             predecessors: None,
             tried: false,
-            ended: Vec::new(),
-            announced: Instant::BOOT,
         }
     }
 
@@ -62,20 +56,12 @@ impl StateFile {
         self.tried = false;
     }
 
-    pub fn end_process(&mut self, process: u64) {
-        self.ended.push(process);
-    }
-
-    pub fn has_ended(&self, process: u64) -> bool {
-        self.ended.contains(&process)
-    }
-
     pub fn reboot(&mut self) {
         self.boot += 1;
     }
 
     /// Tries to take the lock before a read. `free` tells whether no guard has it.
-    pub fn take(&mut self, now: Instant, process: u64, free: bool, lease: Duration) {
+    pub fn take(&mut self, now: Instant, process: &str, free: bool, lease: Duration) {
         let at_first_try = !std::mem::replace(&mut self.tried, true);
         if !free || self.state.is_some() {
             return;
@@ -93,9 +79,8 @@ impl StateFile {
             lease,
         };
         self.predecessors = judge(&self.text, &place, taken).unwrap_or_default();
-        let name = format!("p{process}");
         let known = self.predecessors.as_ref();
-        let mut state = State::new(place, (&name, self.pid), known, false);
+        let mut state = State::new(place, (process, self.pid), known, false);
         state.followed |= self.followed;
         self.state = Some(state);
         self.write();
