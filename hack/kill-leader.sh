@@ -213,7 +213,7 @@ kill_pod() {
   quietly docker exec "$node" ctr --namespace k8s.io tasks kill --signal SIGKILL "$id"
   until_gone "$node" "$id"
   term_ends "$TOKEN" "$(now_at "$LEADER")" 'killed'
-  say "its process was killed (SIGKILL): its lease must expire first"
+  say "its process was killed (SIGKILL): it resumes, or its lease must expire first"
 }
 
 # Waits until a task has ended.

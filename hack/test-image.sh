@@ -73,7 +73,7 @@ clean_up() {
   docker network ls --quiet --filter "label=$RUN" | xargs -r docker network rm >/dev/null 2>&1 || true
   docker volume ls --quiet --filter "label=$RUN" | xargs -r docker volume rm >/dev/null 2>&1 || true
   docker rmi "$RUN-stunnel" >/dev/null 2>&1 || true
-  [[ -z ${work:-} ]] || rm -rf "$work"
+  [[ -z ${work:-} ]] || rm -rf "$work" "$state"
   exit "$code"
 }
 
@@ -154,7 +154,7 @@ TEXT
 start_gist_service() {
   local cluster
   run --detach --name "$RUN-gist" --network "$RUN-napoleon" --network-alias "$HOST" "${CONFINED[@]}" \
-    "$IMAGE" gist-server --listen :4041 --gist "${GISTS[tls]}" --gist "${GISTS[http]}" --gist aa03 --token "$TOKEN" --quiet >/dev/null
+    "$IMAGE" gist-server --listen :4041 --gist "${GISTS[tls]}" --gist "${GISTS[http]}" --gist aa03 --gist aa04 --token "$TOKEN" --quiet >/dev/null
   for cluster in cleopatra hannibal; do
     docker network connect --alias "$HOST" "$RUN-$cluster" "$RUN-gist"
   done
@@ -435,6 +435,28 @@ test_election() {
   for cluster in "${CLUSTERS[@]}"; do docker rm --force "$RUN-$scheme-$cluster" >/dev/null; done
 }
 
+# Kills the leader's container at the default times, and starts it again: it leads again soon, although its
+# lease lasts.
+test_restart() {
+  local scheme=http name=$RUN-http-restart settings killed from took
+  say 'a container that is killed and started again'
+  mkdir --mode 1777 "$state"
+  mapfile -t settings < <(environment http aa04 | grep -vE '=(LEASE|RENEW|RETRY|POLL|CONFIRM|TERMINATION|STOP)')
+  run --detach --name "$name" --network "$RUN-napoleon" "${CONFINED[@]}" "${settings[@]}" \
+    --volume "$state:/state" --env STATE_DIR=/state --env LEADER_NAME=restart "$IMAGE" >/dev/null
+  eventually 'it leads' says_times http-restart '"event":"started_leading"' 1
+  docker kill "$name" >/dev/null
+  killed=$(docker inspect --format '{{.State.FinishedAt}}' "$name")
+  docker start "$name" >/dev/null
+  eventually 'it leads again' says_times http-restart '"event":"started_leading"' 2
+  logged http-restart resuming || fail 'it did not resume'
+  from=$(terms http-restart | awk '$3 == "start" { print $1 }' | tail -1)
+  took=$(seconds_between "$killed" "$from")
+  say "  it leads again $took s after the kill"
+  awk -v took="$took" 'BEGIN { exit !(took < 4) }' || fail "it led again only after $took s"
+  docker rm --force "$name" >/dev/null
+}
+
 # In parallel, each on a separate gist, because they wait most of the time.
 test_elections() {
   local scheme pids=() failed=false
@@ -476,6 +498,8 @@ main() {
   docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE; run make image"
 
   work=$(mktemp -d)
+  # On tmpfs, as an emptyDir of medium Memory.
+  state=/dev/shm/$RUN
   trap clean_up EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
@@ -487,6 +511,7 @@ main() {
   start_gist_service
   test_tls
   test_address_families
+  test_restart
   test_elections
   say 'test-image: all passed'
 }

@@ -123,20 +123,17 @@ pub fn stopping() -> Scenario<Bounds> {
     }
 }
 
-/// The processes of containers are killed.
+/// The process of a container is killed.
 pub fn killed_containers() -> Scenario<Bounds> {
     let faults = Faults {
         slow: 1,
-        kills: 2,
+        kills: 1,
         ..NO_FAULTS
     };
     Scenario {
         name: "killed containers",
-        bounds: Bounds {
-            rates: vec![[1000, 1000]],
-            ..bounds(11, None, faults)
-        },
-        states: 1,
+        bounds: bounds(12, None, faults),
+        states: 900_000,
     }
 }
 
@@ -153,7 +150,7 @@ pub fn killed_electors() -> Scenario<Bounds> {
             pid: 7,
             ..bounds(12, None, faults)
         },
-        states: 1,
+        states: 1_000_000,
     }
 }
 
@@ -203,7 +200,23 @@ pub fn large() -> Vec<Scenario<Bounds>> {
         },
         ..bounds(18, Some(2), lost_writes().bounds.faults)
     };
+    let killed_twice = Bounds {
+        rates: vec![[1000, 1000]],
+        ..bounds(
+            11,
+            None,
+            Faults {
+                kills: 2,
+                ..killed_containers().bounds.faults
+            },
+        )
+    };
     vec![
+        Scenario {
+            name: "containers killed twice",
+            bounds: killed_twice,
+            states: 6_500_000,
+        },
         Scenario {
             name: "a candidate frozen for longer",
             bounds: Bounds {
