@@ -78,8 +78,14 @@ impl StatePath {
     /// # Errors
     /// [`StateError`].
     pub fn take(&self, create: bool) -> Result<StateFile, StateError> {
-        let unusable =
-            |why: &str| StateError::Unusable(format!("STATE_DIR: {:?} {why}", self.path));
+        self.lock(self.open(create)?)
+    }
+
+    fn unusable(&self, why: &str) -> StateError {
+        StateError::Unusable(format!("STATE_DIR: {:?} {why}", self.path))
+    }
+
+    fn open(&self, create: bool) -> Result<File, StateError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -88,12 +94,16 @@ impl StatePath {
             .mode(0o600)
             .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
             .open(&self.path);
-        let file = file.map_err(|error| match error.kind() {
+        file.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if !create => StateError::Missing,
-            _ => unusable(&format!(
+            _ => self.unusable(&format!(
                 "cannot be opened: {error}; give a writable directory"
             )),
-        })?;
+        })
+    }
+
+    fn lock(&self, file: File) -> Result<StateFile, StateError> {
+        let unusable = |why: &str| self.unusable(why);
         let file_system = file_system(&file).map_err(|why| unusable(&why))?;
         let failed = |error: io::Error| unusable(&format!("cannot be examined: {error}"));
         let opened = file.metadata().map_err(failed)?;
@@ -269,6 +279,17 @@ mod tests {
             (text.len(), text.contains("\"stopped\":true")),
             (SIZE, true)
         );
+    }
+
+    #[test]
+    fn replaced_file_is_refused() {
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let path = path(directory.path());
+        let file = path.open(true).unwrap();
+        fs::remove_file(&path.path).unwrap();
+        drop(path.take(true).unwrap());
+        let error = path.lock(file).unwrap_err();
+        assert!(format!("{error:?}").contains("was replaced"), "{error:?}");
     }
 
     #[test]
