@@ -107,7 +107,7 @@ impl StatePath {
         let file_system = file_system(&file).map_err(|why| unusable(&why))?;
         let failed = |error: io::Error| unusable(&format!("cannot be examined: {error}"));
         let opened = file.metadata().map_err(failed)?;
-        if !opened.is_file() || opened.nlink() != 1 {
+        if !opened.is_file() || opened.nlink() > 1 {
             return Err(unusable("is not a plain file; delete it"));
         }
         if opened.uid() != geteuid().as_raw() || opened.mode() & 0o077 != 0 {
