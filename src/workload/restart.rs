@@ -50,6 +50,9 @@ pub struct State {
     pub followed: bool,
     /// Latest leadership deadline that was announced, in nanoseconds since boot.
     leads_until: u64,
+    /// Earliest time of a claim over the records of the earlier processes, in nanoseconds since boot. Kept
+    /// because this process may end before it claims.
+    not_before: u64,
 }
 
 /// Lock, candidate and file that a state belongs to.
@@ -118,7 +121,7 @@ pub fn judge(
     if (state.place.device, state.place.inode) != (place.device, place.inode) {
         return Err("it is a copy");
     }
-    let mut not_before = taken.at;
+    let mut not_before = taken.at.max(from_nanos(state.not_before));
     if !state.stopped {
         if state.pid != 1 {
             return Err("the workload may still run, because its guard did not report its end");
@@ -126,16 +129,23 @@ pub fn judge(
         if !taken.at_first_try {
             return Err("it was locked by a process that outlived the container");
         }
-        not_before = taken.at + (taken.lease / LEASE_PART).max(LEAST_DELAY);
+        not_before = not_before.max(taken.at + (taken.lease / LEASE_PART).max(LEAST_DELAY));
     }
     if state.followed {
-        let leads_until = Instant::from_boot(Duration::from_nanos(state.leads_until));
-        not_before = not_before.max(leads_until);
+        not_before = not_before.max(from_nanos(state.leads_until));
     }
     Ok(Some(Predecessors {
         processes: state.processes,
         not_before,
     }))
+}
+
+fn from_nanos(since_boot: u64) -> Instant {
+    Instant::from_boot(Duration::from_nanos(since_boot))
+}
+
+fn to_nanos(time: Instant) -> u64 {
+    u64::try_from(time.since_boot().as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl State {
@@ -160,14 +170,13 @@ impl State {
             stopped,
             followed: false,
             leads_until: 0,
+            not_before: predecessors.map_or(0, |known| to_nanos(known.not_before)),
         }
     }
 
     /// Notes a leadership deadline before it is announced.
     pub fn extend(&mut self, valid_until: Instant) {
-        let nanos = valid_until.since_boot().as_nanos();
-        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
-        self.leads_until = self.leads_until.max(nanos);
+        self.leads_until = self.leads_until.max(to_nanos(valid_until));
     }
 
     /// Returns the whole content of the file; `None` if it is too long.
@@ -300,6 +309,22 @@ mod tests {
             state.extend(at(111));
         });
         assert_eq!(not_before(&alone, taken()), Ok(at(100)));
+    }
+
+    #[test]
+    fn unused_wait_is_inherited() {
+        let known = Predecessors {
+            processes: vec!["first".to_owned()],
+            not_before: at(111),
+        };
+        let second = State::new(place(), "second", Some(&known), true);
+        let text = String::from_utf8(second.to_bytes().unwrap()).unwrap();
+        assert_eq!(not_before(&text, taken()), Ok(at(111)));
+        let late = Taken {
+            at: at(120),
+            ..taken()
+        };
+        assert_eq!(not_before(&text, late), Ok(at(120)));
     }
 
     #[test]
