@@ -46,6 +46,8 @@ struct Held {
     file: Option<(StateFile, State)>,
     /// Dead predecessors.
     predecessors: Option<Predecessors>,
+    /// Whether the file was empty when this process got its lock.
+    is_new: bool,
     /// Whether programs may rely on the leadership deadline; also noted without the lock.
     followed: bool,
     /// Latest leadership deadline; also noted without the lock.
@@ -151,6 +153,7 @@ impl Restart {
         };
         let text = file.read().map_err(|_| "it cannot be read");
         let judged = text.and_then(|text| judge(&text, &file.place, taken));
+        held.is_new = judged == Ok(None);
         let predecessors = judged.unwrap_or_else(|why| {
             held.log(&format!("{:?}: {why}", shared.path.path));
             None
@@ -207,6 +210,12 @@ struct RestartLock {
 impl RestartLock {
     fn mark(&mut self, observed: &mut Observed) {
         let mut held = self.restart.held();
+        if std::mem::take(&mut held.is_new)
+            && observed.mine.is_none()
+            && observed.content.holder() == self.lock.identity()
+        {
+            held.log("the state file is new, so it names no earlier process");
+        }
         let Some(known) = &held.predecessors else {
             return;
         };
