@@ -90,7 +90,7 @@ fn lock_after_container_leads_to_waiting() {
 }
 
 #[test]
-fn program_outside_container_leads_to_waiting() {
+fn elector_below_init_leads_to_waiting() {
     let stage = Stage::new();
     if pid_1_launcher().is_none() {
         return;

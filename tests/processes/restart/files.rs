@@ -3,12 +3,14 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
 
-use crate::restart::stage::{Stage, assert_waits, state_file};
-use crate::support::for_each;
+use crate::restart::stage::{LONG, Stage, assert_waits, await_reason, reasons, state_file};
+use crate::support::{for_each, never_for};
+use crate::workload::scene::WORKS;
 
 /// What happens to a state file between two processes, and the reason that the second one logs.
 type Case = (fn(&Stage), &'static str);
@@ -92,7 +94,7 @@ fn replace(stage: &Stage, create: impl FnOnce(&Path)) {
 
 fn link(stage: &Stage) {
     replace(stage, |file| {
-        symlink(file.with_extension("kept"), file).unwrap()
+        symlink(file.with_extension("kept"), file).unwrap();
     });
 }
 
@@ -138,6 +140,35 @@ fn copied_directory_leads_to_waiting() {
     let start = stage.sidecar().with("STATE_DIR", copy.path());
     assert_waits(&stage.spawn(start), lease_end, "it is a copy");
     assert!(state_file(copy.path()).is_some());
+}
+
+/// The lock on another file says nothing of a living process.
+#[test]
+fn recreated_file_leads_to_waiting() {
+    let cases: [Case; 2] = [
+        (|stage| fs::remove_file(stage.file()).unwrap(), "is new"),
+        (recreate, "it is a copy"),
+    ];
+    for_each(&cases, |(change, reason)| {
+        let stage = Stage::new();
+        let start = || stage.wrapping(WORKS).with_all(LONG);
+        let mut first = stage.spawn(start());
+        stage.await_noted("works");
+        change(&stage);
+        let second = stage.spawn(start());
+        await_reason(&second, reason);
+        let waits = || {
+            never_for(Duration::from_secs(1), "it leads", || {
+                second.leads().is_some()
+            });
+        };
+        waits();
+        // Its guard notes the end in the file without a name.
+        first.kill();
+        waits();
+        assert_eq!(reasons(&second).len(), 1, "{}", second.text());
+        stage.assert_alone();
+    });
 }
 
 /// Returns everything in the state directory, except directories and pipes.

@@ -33,7 +33,8 @@ fn upgraded_elector_resumes() {
     stage.await_noted("works");
     install(b"next version");
     first.kill();
-    assert_resumes(&stage.spawn(start()), 1);
+    let second = stage.spawn(start());
+    assert_resumes(&second, 1);
     stage.await_noted_times("began", 2);
     stage.assert_alone();
 }
