@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::{Content, LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
+use crate::election::time::Instant;
 use crate::fmt::one_line;
 use crate::system::clock::BootClock;
 use crate::workload::restart::{Predecessors, State, Taken, judge};
@@ -44,6 +45,12 @@ struct Held {
     file: Option<(StateFile, State)>,
     /// Dead predecessors.
     predecessors: Option<Predecessors>,
+    /// Whether the file was empty when this process got its lock.
+    is_new: bool,
+    /// Whether programs may rely on the leadership deadline; also noted without the lock.
+    followed: bool,
+    /// Latest leadership deadline; also noted without the lock.
+    leads_until: Option<Instant>,
     tried: bool,
     /// Reason that was logged last.
     logged: Option<String>,
@@ -90,7 +97,9 @@ impl Restart {
     /// Notes that a program beside the elector may rely on the present leadership deadline. Call this
     /// before it is told.
     pub fn note_followed(&self) {
-        self.change(|state| {
+        let mut held = self.held();
+        held.followed = true;
+        held.change(|state| {
             let noted = state.followed;
             state.followed = true;
             !noted
@@ -107,17 +116,14 @@ impl Restart {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the content of the file, if this process has its lock and `change` returns true.
-    fn change(&self, change: impl FnOnce(&mut State) -> bool) {
+    /// Notes a leadership deadline before it is announced.
+    fn note_deadline(&self, valid_until: Instant) {
         let mut held = self.held();
-        let Some((file, state)) = &mut held.file else {
-            return;
-        };
-        if change(state)
-            && let Err(error) = file.write(state)
-        {
-            held.log(&format!("STATE_DIR: cannot write the file: {error}"));
-        }
+        held.leads_until = held.leads_until.max(Some(valid_until));
+        held.change(|state| {
+            state.extend(valid_until);
+            true
+        });
     }
 
     /// Takes the file's lock, unless this process has it or cannot use the file.
@@ -147,6 +153,7 @@ impl Restart {
         };
         let text = file.read().map_err(|_| "it cannot be read");
         let judged = text.and_then(|text| judge(&text, &file.place, taken));
+        held.is_new = judged == Ok(None);
         let predecessors = judged.unwrap_or_else(|why| {
             held.log(&format!("{:?}: {why}", shared.path.path));
             None
@@ -157,7 +164,10 @@ impl Restart {
             predecessors.as_ref(),
             !shared.has_workload,
         );
-        state.followed |= shared.followed;
+        state.followed = shared.followed || held.followed;
+        if let Some(valid_until) = held.leads_until {
+            state.extend(valid_until);
+        }
         if let Err(error) = file.write(&state) {
             held.log(&format!("STATE_DIR: cannot write the file: {error}"));
             return;
@@ -168,6 +178,18 @@ impl Restart {
 }
 
 impl Held {
+    /// Changes the content of the file, if this process has its lock and `change` returns true.
+    fn change(&mut self, change: impl FnOnce(&mut State) -> bool) {
+        let Some((file, state)) = &mut self.file else {
+            return;
+        };
+        if change(state)
+            && let Err(error) = file.write(state)
+        {
+            self.log(&format!("STATE_DIR: cannot write the file: {error}"));
+        }
+    }
+
     /// Logs why this process waits like any other, once for each reason.
     fn log(&mut self, why: &str) {
         if self.logged.as_deref() != Some(why) {
@@ -188,6 +210,12 @@ struct RestartLock {
 impl RestartLock {
     fn mark(&mut self, observed: &mut Observed) {
         let mut held = self.restart.held();
+        if std::mem::take(&mut held.is_new)
+            && observed.mine.is_none()
+            && observed.content.holder() == self.lock.identity()
+        {
+            held.log("the state file is new, so it names no earlier process");
+        }
         let Some(known) = &held.predecessors else {
             return;
         };
@@ -216,10 +244,7 @@ impl RestartLock {
     fn note(&self, record: &LeaderElectionRecord) {
         if !record.holder_identity.is_empty() {
             let valid_until = BootClock::now() + self.restart.0.renew_deadline;
-            self.restart.change(|state| {
-                state.extend(valid_until);
-                true
-            });
+            self.restart.note_deadline(valid_until);
         }
     }
 }

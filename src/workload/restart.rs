@@ -51,6 +51,9 @@ pub struct State {
     pub followed: bool,
     /// Latest leadership deadline that was announced, in nanoseconds since boot.
     leads_until: u64,
+    /// Earliest time of a claim over the records of the earlier processes, in nanoseconds since boot. Kept
+    /// because this process may end before it claims.
+    not_before: u64,
 }
 
 /// Lock, candidate and file that a state belongs to.
@@ -76,8 +79,6 @@ pub struct Predecessors {
     pub processes: Vec<String>,
     /// Earliest time of a claim over their records.
     pub not_before: Instant,
-    /// Leadership deadline, not reached yet, on which programs beside the elector may rely.
-    pub leads_until: Option<Instant>,
 }
 
 /// How a process got the lock of its state file.
@@ -121,7 +122,7 @@ pub fn judge(
     if (state.place.device, state.place.inode) != (place.device, place.inode) {
         return Err("it is a copy");
     }
-    let mut not_before = taken.at;
+    let mut not_before = taken.at.max(from_nanos(state.not_before));
     if !state.stopped {
         if state.pid != 1 {
             return Err("the workload may still run, because its guard did not report its end");
@@ -129,14 +130,14 @@ pub fn judge(
         if !taken.at_first_try {
             return Err("it was locked by a process that outlived the container");
         }
-        not_before = taken.at + (taken.lease / LEASE_PART).max(LEAST_DELAY);
+        not_before = not_before.max(taken.at + (taken.lease / LEASE_PART).max(LEAST_DELAY));
     }
-    let leads_until = Instant::from_boot(Duration::from_nanos(state.leads_until));
-    let leads_until = Some(leads_until).filter(|until| state.followed && *until > taken.at);
+    if state.followed {
+        not_before = not_before.max(from_nanos(state.leads_until));
+    }
     Ok(Some(Predecessors {
         processes: state.processes,
-        not_before: leads_until.map_or(not_before, |until| not_before.max(until)),
-        leads_until,
+        not_before,
     }))
 }
 
@@ -148,6 +149,14 @@ impl Predecessors {
             observed.predecessor = Some(self.not_before);
         }
     }
+}
+
+fn from_nanos(since_boot: u64) -> Instant {
+    Instant::from_boot(Duration::from_nanos(since_boot))
+}
+
+fn to_nanos(time: Instant) -> u64 {
+    u64::try_from(time.since_boot().as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl State {
@@ -164,26 +173,21 @@ impl State {
         processes.push(process.to_owned());
         let excess = processes.len().saturating_sub(MOST_PROCESSES);
         processes.drain(..excess);
-        let leads_until = predecessors.and_then(|known| known.leads_until);
-        let mut state = State {
+        State {
             format: FORMAT,
             place,
             pid,
             processes,
             stopped,
-            followed: leads_until.is_some(),
+            followed: false,
             leads_until: 0,
-        };
-        // This process may end before it writes, too.
-        state.extend(leads_until.unwrap_or(Instant::BOOT));
-        state
+            not_before: predecessors.map_or(0, |known| to_nanos(known.not_before)),
+        }
     }
 
     /// Notes a leadership deadline before it is announced.
     pub fn extend(&mut self, valid_until: Instant) {
-        let nanos = valid_until.since_boot().as_nanos();
-        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
-        self.leads_until = self.leads_until.max(nanos);
+        self.leads_until = self.leads_until.max(to_nanos(valid_until));
     }
 
     /// Returns the whole content of the file; `None` if it is too long.
@@ -318,22 +322,19 @@ mod tests {
     }
 
     #[test]
-    fn announced_deadline_survives_crash_loop() {
-        let followed = text(|state| {
-            state.stopped = true;
-            state.followed = true;
-            state.extend(at(111));
-        });
-        let known = judge(&followed, &place(), taken()).unwrap();
-        let second = State::new(place(), ("second", 7), known.as_ref(), true);
-        let second = String::from_utf8(second.to_bytes().unwrap()).unwrap();
-        assert_eq!(not_before(&second, taken()), Ok(at(111)));
+    fn unused_wait_is_inherited() {
+        let known = Predecessors {
+            processes: vec!["first".to_owned()],
+            not_before: at(111),
+        };
+        let second = State::new(place(), ("second", 7), Some(&known), true);
+        let text = String::from_utf8(second.to_bytes().unwrap()).unwrap();
+        assert_eq!(not_before(&text, taken()), Ok(at(111)));
         let late = Taken {
-            at: at(112),
+            at: at(120),
             ..taken()
         };
-        let known = judge(&second, &place(), late).unwrap().unwrap();
-        assert_eq!((known.not_before, known.leads_until), (at(112), None));
+        assert_eq!(not_before(&text, late), Ok(at(120)));
     }
 
     #[test]
@@ -341,7 +342,6 @@ mod tests {
         let mut known = Predecessors {
             processes: (0..MOST_PROCESSES).map(|n| n.to_string()).collect(),
             not_before: at(0),
-            leads_until: None,
         };
         let state = State::new(place(), ("new", 7), Some(&known), false);
         known.processes.push("new".to_owned());

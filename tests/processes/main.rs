@@ -18,6 +18,7 @@ mod manifests;
 mod operating;
 mod page;
 mod record;
+mod restart;
 mod settings;
 mod sidecar;
 #[path = "../support/mod.rs"]

@@ -5,7 +5,7 @@ mod endings;
 mod guards;
 mod health;
 mod jobs;
-mod scene;
+pub(crate) mod scene;
 mod self_test;
 mod signals;
 mod stops;

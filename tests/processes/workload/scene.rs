@@ -6,6 +6,7 @@
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -201,6 +202,27 @@ pub(crate) fn guard_of(elector: i32) -> i32 {
 
 pub(crate) fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// Runs a command as PID 1 of a new namespace that ends with the test.
+const UNSHARE: &[&str] = &["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+
+/// Returns the launcher of a PID 1 as in a container; `None` if `unshare` is not permitted.
+pub(crate) fn pid_1_launcher() -> Option<&'static [&'static str]> {
+    is_permitted(UNSHARE, "`unshare --pid`").then_some(UNSHARE)
+}
+
+/// Returns whether a launcher works here, and prints if not.
+pub(crate) fn is_permitted(launcher: &[&str], name: &str) -> bool {
+    let tried = Command::new(launcher[0])
+        .args(&launcher[1..])
+        .arg("true")
+        .output();
+    let may = tried.is_ok_and(|output| output.status.success());
+    if !may {
+        eprintln!("NOT TESTED: {name} is not permitted here, it takes root");
+    }
+    may
 }
 
 pub(crate) fn read(path: &Path) -> String {

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::support::process::Elector;
 use crate::support::{eventually, for_each};
 use crate::workload::scene::{
-    Scene, WORKS, children_of, command_line, guard_of, is_running, send, state_of,
+    Scene, WORKS, children_of, command_line, guard_of, is_running, pid_1_launcher, send, state_of,
 };
 
 /// A launcher that undoes what an ancestor of the tests ignores.
@@ -182,21 +182,11 @@ fn suspended_program_shuts_down_gracefully() {
     assert!(!is_running(program));
 }
 
-/// Runs a command as PID 1 of a new namespace that ends with the test.
-const UNSHARE: &[&str] = &["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
-
 /// Starts an elector as PID 1 of a namespace. Returns `None` if `unshare` is not permitted.
 fn as_pid_1(scene: &Scene, script: &str) -> Option<Elector> {
-    let may = Command::new(UNSHARE[0])
-        .args(&UNSHARE[1..])
-        .arg("true")
-        .status();
-    if !may.is_ok_and(|status| status.success()) {
-        eprintln!("NOT TESTED: `unshare --pid` is not permitted here, it takes root");
-        return None;
-    }
+    let launcher = pid_1_launcher()?;
     let start = scene.with_script("first", script);
-    Some(scene.spawn(start.under(UNSHARE)))
+    Some(scene.spawn(start.under(launcher)))
 }
 
 #[test]

@@ -17,7 +17,7 @@ impl LogLine {
         (line.time().is_some() && line.0["level"].is_string()).then_some(line)
     }
 
-    fn time(&self) -> Option<OffsetDateTime> {
+    pub fn time(&self) -> Option<OffsetDateTime> {
         OffsetDateTime::parse(self.0["time"].as_str()?, &Rfc3339).ok()
     }
 
