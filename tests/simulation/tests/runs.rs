@@ -36,6 +36,11 @@ fn restored_values_stop_processes_that_knew() {
 }
 
 #[test]
+fn restarted_candidates_keep_the_promises() {
+    assert_promises_hold(Scenario::restarting, 0..300);
+}
+
+#[test]
 fn racing_writes_keep_the_promises() {
     assert_promises_hold(Scenario::racing, 0..500);
 }
