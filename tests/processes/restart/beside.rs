@@ -75,11 +75,13 @@ fn answered_program_is_followed() {
     for_each(&paths, |path| {
         let stage = Stage::new();
         let start = || stage.sidecar().with_all(SHORT_TERM);
+        stage.set_faults(r#"{"outage":true}"#);
         let mut first = watched::spawn(&stage, start());
-        // An answer that it does not lead is not relied upon.
+        // No program relies on an answer that it does not lead.
         first.get(path);
-        first.await_leading();
         assert_eq!(stage.state()["followed"], false);
+        stage.set_faults("{}");
+        first.await_leading();
         eventually("the answer says that it leads", || {
             first.get(path);
             stage.state()["followed"] == true

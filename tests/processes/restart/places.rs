@@ -33,7 +33,7 @@ fn ext4_is_used() {
     assert_usable(parent);
 }
 
-/// Mounts an overlay in a namespace of its own.
+/// Mounts an overlay in a separate namespace.
 const OVERLAY: &str = r#"
 mount -t overlay overlay -o "lowerdir=$LAYERS/low,upperdir=$LAYERS/up,workdir=$LAYERS/work" "$LAYERS/all" &&
 exec "$0" "$@"

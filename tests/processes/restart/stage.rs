@@ -110,8 +110,15 @@ impl Stage {
 
     /// Returns the content of the state file.
     pub(crate) fn state(&self) -> Value {
-        let text = fs::read_to_string(self.file()).unwrap();
-        serde_json::from_str(text.trim_end()).unwrap()
+        let file = self.file();
+        let mut state = None;
+        // An elector may be writing it.
+        eventually("the state file is complete", || {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            state = serde_json::from_str(text.trim_end()).ok();
+            state.is_some()
+        });
+        state.unwrap()
     }
 
     /// Writes the state file with a change, in place.
