@@ -106,7 +106,7 @@ impl Restart {
         });
     }
 
-    /// Calls `use_it` with the file, if this process has its lock. No other thread changes it meanwhile.
+    /// Calls `use_it` with the file, if this process has its lock.
     pub fn with_file<T>(&self, use_it: impl FnOnce(Option<&StateFile>) -> T) -> T {
         let held = self.held();
         use_it(held.file.as_ref().map(|(file, _)| file))

@@ -5,8 +5,8 @@
 //!                                        └──▶ or a reason why that is not known
 //! ```
 //!
-//! Elector and guard hold the file's lock as long as they live, so whoever has it knows that they are dead.
-//! It does not know whether anything of the workload still runs: processes close descriptors that they
+//! Elector and guard hold the file's lock as long as they live, so the process that gets it knows that they
+//! are dead. It does not know whether anything of the workload still runs: processes close descriptors that they
 //! inherit. That is known only if the guard has noted it, or if the elector was the first process of a
 //! container, with which the kernel ends all others.
 

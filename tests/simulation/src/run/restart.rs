@@ -57,7 +57,7 @@ impl Run {
         {
             return;
         }
-        // The lock is free at once, and the last process ends a moment later.
+        // The lock is free immediately, and the last process ends a moment later.
         candidate.guards.clear();
         let mut ends = Vec::new();
         for process in &mut candidate.workload {
