@@ -252,6 +252,7 @@ const FROM_ELSEWHERE: &[&str] = &[
     // Determined by the kind of deployment.
     "HTTP_ADDR",
     "READY_WHEN",
+    "STATE_DIR",
     "STOP_TIMEOUT",
     "WORKLOAD_HEALTH_URL",
 ];
