@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, OFlag, fcntl};
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{AccessFlags, access, geteuid};
@@ -94,8 +95,10 @@ impl StatePath {
             .mode(0o600)
             .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
             .open(&self.path);
-        file.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if !create => StateError::Missing,
+        let errno = |error: &io::Error| error.raw_os_error().map(Errno::from_raw);
+        file.map_err(|error| match errno(&error) {
+            Some(Errno::ENOENT) if !create => StateError::Missing,
+            Some(Errno::ELOOP | Errno::EISDIR) => self.unusable("is not a plain file; delete it"),
             _ => self.unusable(&format!(
                 "cannot be opened: {error}; give a writable directory"
             )),
@@ -117,7 +120,7 @@ impl StatePath {
         }
         let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => return Err(StateError::Held),
+            Err((_, Errno::EWOULDBLOCK)) => return Err(StateError::Held),
             Err((_, error)) => return Err(unusable(&format!("cannot be locked: {error}"))),
         };
         // Whatever the path leads to now is what the next process locks.
@@ -297,7 +300,7 @@ mod tests {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let path = path(directory.path());
         symlink("/dev/shm/elsewhere", &path.path).unwrap();
-        assert!(problem(&path).contains("cannot be opened"));
+        assert!(problem(&path).contains("not a plain file"));
         fs::remove_file(&path.path).unwrap();
         drop(path.take(true).unwrap());
         fs::set_permissions(&path.path, fs::Permissions::from_mode(0o640)).unwrap();

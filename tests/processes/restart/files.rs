@@ -46,7 +46,7 @@ const OWN: [Case; 10] = [
 
 /// Files that this candidate must not write.
 const FOREIGN: [Case; 7] = [
-    (link, "cannot be opened"),
+    (link, "not a plain file"),
     (
         |stage| fs::hard_link(stage.file(), stage.file().with_extension("kept")).unwrap(),
         "not a plain file",
@@ -56,7 +56,7 @@ const FOREIGN: [Case; 7] = [
     (give_away, "belongs to another user"),
     (
         |stage| replace(stage, |file| fs::create_dir(file).unwrap()),
-        "cannot be opened",
+        "not a plain file",
     ),
     (
         |stage| replace(stage, |file| mkfifo(file, Mode::S_IRWXU).unwrap()),
