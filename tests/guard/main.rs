@@ -9,6 +9,7 @@ mod escapes;
 mod orphaned;
 mod signals;
 mod start;
+mod state;
 mod stops;
 #[path = "../support/mod.rs"]
 mod support;

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use elector::election::time::Instant;
@@ -19,6 +19,7 @@ use elector::system::clock::BootClock;
 use elector::workload::message::{FromGuard, LineBuffer, ToGuard};
 use elector::workload::process::procfs::{Process, all_processes};
 use elector::workload::process::{ControlPipe, GuardProcess, spawn_guard};
+use elector::workload::state_file::StateFile;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -114,6 +115,7 @@ pub struct Setup {
     pub environment: Vec<(OsString, Option<OsString>)>,
     pub stdin: Stdio,
     pub grace: Duration,
+    pub state: Option<Arc<StateFile>>,
 }
 
 impl Setup {
@@ -124,6 +126,7 @@ impl Setup {
             environment: Vec::new(),
             stdin: Stdio::null(),
             grace: GRACE,
+            state: None,
         }
     }
 
@@ -241,7 +244,7 @@ impl Trial {
             &setup.environment,
             setup.stdin,
             setup.grace,
-            None,
+            setup.state.as_deref(),
         );
         drop(one_at_a_time);
         let GuardProcess {
