@@ -392,6 +392,27 @@ fn settings_warnings_are_listed() {
 }
 
 #[test]
+fn state_directory_is_judged() {
+    let fixture = Fixture::new();
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = directory.path();
+    let found = || Diagnosis::of(doctor(&fixture).with("STATE_DIR", path));
+    found().assert("restart", "ok", "on tmpfs, and holds no state file yet");
+    let elector = fixture.elector("operator").with("STATE_DIR", path);
+    let elector = fixture.spawn(elector);
+    elector.await_leading();
+    found().assert("restart", "ok", "after a crash it may resume");
+    drop(elector);
+    found().assert("restart", "ok", "lets the next elector resume");
+    for file in std::fs::read_dir(path).unwrap() {
+        std::fs::write(file.unwrap().path(), "{").unwrap();
+    }
+    found().assert("restart", "warn", "its content cannot be read");
+    let run = doctor(&fixture).with("STATE_DIR", path.join("missing"));
+    Diagnosis::of(run).assert("restart", "warn", "create it");
+}
+
+#[test]
 fn lease_of_record_that_differs_warns() {
     let fixture = Fixture::new();
     fixture.put(&ours(&fixture, "napoleon", 3).to_string());
