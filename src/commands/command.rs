@@ -346,12 +346,21 @@ fn unknown_option(command: &Command, arg: &Arg<'_>) -> UsageError {
 /// # Errors
 /// Returns [`CommandError::Failed`] if the text cannot be written.
 pub fn print(text: &str) -> Result<(), CommandError> {
+    print_more(text).map(drop)
+}
+
+/// Like [`print`], but returns whether standard output is still read.
+///
+/// # Errors
+/// As for `print`.
+pub fn print_more(text: &str) -> Result<bool, CommandError> {
     let mut out = io::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CommandError::failed(format!(
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CommandError::failed(format!(
             "standard output cannot be written: {error}"
         ))),
-        _ => Ok(()),
     }
 }
 

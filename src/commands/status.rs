@@ -1,5 +1,8 @@
 //! `elector status`: shows who leads, by one read of the record.
 
+#[expect(clippy::disallowed_methods, reason = "waits between two reads")]
+mod watch;
+
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,10 +26,13 @@ pub const COMMAND: Command = Command {
     details: "\
 Reads the record once, usually with one request, and writes nothing. It needs only
 the settings that lead to the lock. All ages are by the store's clock.",
-    options: &[CommandOption::flag(
-        JSON,
-        "print a JSON object on one line, for scripts",
-    )],
+    options: &[
+        CommandOption::flag(JSON, "print a JSON object on one line, for scripts"),
+        CommandOption::flag(
+            WATCH,
+            "read again every RETRY_PERIOD, and print a line for\neach change, until it is stopped",
+        ),
+    ],
     operands: Operands::None,
     notes: "\
 The JSON object holds:
@@ -45,6 +51,7 @@ The JSON object holds:
   lock                   where the record is kept
   rateLimit              {limit, remaining, resetsAt}, or null
   accessTokenExpiresAt   expiration of the access token, or null if not reported
+With --watch, a failed read is an object with time and error.
 
 Exit codes: 0 shown, also if nobody leads; 1 could not find out; 2 wrong usage or
 settings.",
@@ -52,9 +59,13 @@ settings.",
 };
 
 const JSON: &str = "--json";
+const WATCH: &str = "--watch";
 
 fn run(args: &Arguments) -> CommandResult {
     let settings = Settings::from_environment(false)?;
+    if args.has(WATCH) {
+        return watch::run(&settings, args.has(JSON));
+    }
     let mut admin = settings.lock.backend().admin(&settings.election)?;
     let status = LockStatus::read(&mut *admin, settings.election.lease_duration)?;
     print(&match args.has(JSON) {

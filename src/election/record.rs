@@ -102,6 +102,13 @@ impl LeaderElectionRecord {
         name.and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// Returns why that holder stopped leading; empty if the record does not say.
+    #[must_use]
+    pub fn stop_reason(&self) -> &str {
+        let reason = self.other.get(STOP_REASON);
+        reason.and_then(Value::as_str).unwrap_or_default()
+    }
+
     /// Reads a record from the fields of a JSON object. Unknown fields are kept in `other`.
     ///
     /// # Errors

@@ -191,7 +191,7 @@ impl InspectedRecord {
                 let past = self.age().unwrap_or_default().saturating_sub(lease);
                 format!("nobody: the lease of {holder} expired {} ago", span(past))
             }
-            LeaseState::Released => format!("nobody: the lease was released {ago}"),
+            LeaseState::Released => self.release(&ago),
             LeaseState::ForeignWrite if holder.is_empty() => format!(
                 "nobody: a foreign write cleared the holder {ago} (elector depose, or by hand)"
             ),
@@ -215,11 +215,29 @@ impl InspectedRecord {
             }
         }
     }
+
+    /// Returns who released the lease, and why, as far as the record says.
+    fn release(&self, ago: &str) -> String {
+        let record = self.content.record();
+        let [by, reason] = [
+            record.map_or("", LeaderElectionRecord::released_by),
+            record.map_or("", LeaderElectionRecord::stop_reason),
+        ];
+        let reason = match reason {
+            "" => String::new(),
+            reason => format!(" ({})", one_line(reason)),
+        };
+        match by {
+            "" => format!("nobody: the lease was released {ago}{reason}"),
+            by => format!("nobody: {} released the lease {ago}{reason}", one_line(by)),
+        }
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::election::record::{RELEASED_BY, STOP_REASON};
 
     /// Returns the inspection of a record that an elector wrote `age` seconds ago.
     pub(crate) fn inspected(holder: &str, age: i64) -> InspectedRecord {
@@ -328,6 +346,23 @@ pub(crate) mod tests {
         assert_eq!(
             inspected("", 4).summary(),
             "nobody: the lease was released 4s ago"
+        );
+        let mut released = inspected("", 4);
+        let record = match &released.content {
+            Content::Record(record) => {
+                let mut record = LeaderElectionRecord::clone(record);
+                record.other.insert(RELEASED_BY.into(), "napoleon".into());
+                record
+                    .other
+                    .insert(STOP_REASON.into(), "stepped_down".into());
+                record
+            }
+            other => panic!("{other:?}"),
+        };
+        released.content = Content::Record(record.into());
+        assert_eq!(
+            released.summary(),
+            "nobody: napoleon released the lease 4s ago (stepped_down)"
         );
         let twisted = "nap\n\u{1b}[31moleon";
         assert_eq!(inspected(twisted, 4).summary(), "nap [31moleon");

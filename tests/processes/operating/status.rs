@@ -1,8 +1,10 @@
 //! `elector status`.
 
 use std::fs::File;
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::process::{Child, ChildStdout, Stdio};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::operating::command::{Ran, Run, TROUBLES, ours, revisions};
@@ -325,4 +327,54 @@ fn closed_output_succeeds_full_output_fails() {
         printed.contains("standard output cannot be written"),
         "{printed}"
     );
+}
+
+/// Starts `elector status --watch` with these options. Returns its lines as they come.
+fn watch(fixture: &Fixture, options: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let arguments = [&["status", "--watch"], options].concat();
+    let mut command = Run::on(fixture, &arguments).command();
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines)
+}
+
+#[test]
+fn watch_shows_each_change_once() {
+    let fixture = Fixture::new();
+    let (mut child, mut lines) = watch(&fixture, &[]);
+    let mut next = || lines.next().unwrap().unwrap();
+    let first = next();
+    assert!(
+        first.ends_with("  nobody yet: no record was ever written"),
+        "{first}"
+    );
+    let leader = fixture.start_leader("napoleon");
+    let second = next();
+    assert!(second.ends_with("  napoleon, fencing token 0"), "{second}");
+    leader.signal(Signal::SIGTERM);
+    let third = next();
+    assert!(
+        third.contains("  nobody: napoleon released the lease"),
+        "{third}"
+    );
+    assert!(third.contains("(stopped), fencing token 0"), "{third}");
+    fixture.set_faults(r#"{"outage":true}"#);
+    let fourth = next();
+    assert!(fourth.contains("  unknown: "), "{fourth}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn watch_prints_json_lines() {
+    let fixture = Fixture::new();
+    let (mut child, mut lines) = watch(&fixture, &["--json"]);
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["state"], "neverWritten");
+    let leader = fixture.start_leader("napoleon");
+    assert_eq!(next()["holder"], "napoleon");
+    drop(lines);
+    // Nothing reads its output any more, so the next line ends it.
+    drop(leader);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
