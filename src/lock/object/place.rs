@@ -123,16 +123,16 @@ pub fn is_name(name: &str, (least, most): (usize, usize), others: &str) -> bool 
         && name.ends_with(plain)
 }
 
-/// Reads the place by `split` and `parse`. Notes what is wrong.
+/// Returns what `parse` makes of a place.
 ///
 /// # Errors
-/// If something is wrong.
+/// If the place is wrong, which is noted.
 pub fn read<'a, T>(
     reader: &mut Reader<'_>,
     place: &'a Place,
-    parsed: impl FnOnce(&'a str) -> Result<T, String>,
+    parse: impl FnOnce(&'a str) -> Result<T, String>,
 ) -> Result<T, Noted> {
-    parsed(&place.rest).map_err(|why| place.refuse(reader, &why))
+    parse(&place.rest).map_err(|why| place.refuse(reader, &why))
 }
 
 #[cfg(test)]
