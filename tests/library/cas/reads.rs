@@ -61,29 +61,28 @@ fn deleted_record_keeps_its_lease() {
 
 #[test]
 fn foreign_record_waits_longest_lease() {
-    let mut process = Process::new("a");
-    let mut server = held_by(&mut process);
-    let mut other = Process::new("b");
-    let observed = other.get(&mut server).unwrap();
-    assert_eq!(observed.foreign_wait, None);
-    for foreign in [
-        r#"{"holderIdentity":"x","leaseDurationSeconds":5,"leaderTransitions":7}"#.to_owned(),
-        server.text().replace("napoleon", "cleopatra"),
-        server.text().replace("writeId", "writtenId"),
-        r#"{"holderIdentity":7,"leaderTransitions":7}"#.to_owned(),
-    ] {
+    let edits: [fn(&str) -> String; 4] = [
+        |_| r#"{"holderIdentity":"x","leaseDurationSeconds":5,"leaderTransitions":7}"#.to_owned(),
+        |text| text.replace("napoleon", "cleopatra"),
+        |text| text.replace("writeId", "writtenId"),
+        |_| r#"{"holderIdentity":7,"leaderTransitions":7}"#.to_owned(),
+    ];
+    for edit in edits {
+        let mut process = Process::new("a");
+        let mut server = held_by(&mut process);
+        let mut other = Process::new("b");
+        let observed = other.get(&mut server).unwrap();
+        assert_eq!(observed.foreign_wait, None);
+        let foreign = edit(&server.text());
         server.put(&foreign);
         let observed = other.get(&mut server).unwrap();
-        assert_eq!(
-            observed.foreign_wait,
-            Some(Duration::from_secs(15)),
-            "{foreign}"
-        );
-        assert_eq!(observed.mine, None);
+        let wait = Some(Duration::from_secs(15));
+        assert_eq!(observed.foreign_wait, wait, "{foreign}");
+        assert_eq!((observed.mine, observed.record_lost), (None, false));
+        server.put(r#"{"holderIdentity":"x","leaseDurationSeconds":60,"leaderTransitions":9}"#);
+        let observed = other.get(&mut server).unwrap();
+        assert_eq!(observed.foreign_wait, Some(Duration::from_secs(60)));
     }
-    server.put(r#"{"holderIdentity":"x","leaseDurationSeconds":60,"leaderTransitions":9}"#);
-    let observed = other.get(&mut server).unwrap();
-    assert_eq!(observed.foreign_wait, Some(Duration::from_secs(60)));
 }
 
 #[test]
