@@ -247,8 +247,8 @@ impl Memory {
     }
 
     /// Returns the fencing token right below that of a claim over nothing, or over a record that is
-    /// corrupt, foreign or older than an observed one: the store's clock in seconds. Why: terms last at least a second each, so every term
-    /// that was there before has a lower token.
+    /// corrupt, foreign or older than an observed one: the store's clock in seconds. Why: terms last at
+    /// least a second each, so every term that was there before has a lower token.
     fn token_by_date(
         &self,
         server_time: Option<i64>,
