@@ -22,7 +22,7 @@ use crate::lock::inspection::{InspectedRecord, LeaseState};
 use crate::net::{ProxySettings, Url, WebClient};
 use crate::runtime::logging::filter_warning;
 use crate::system::clock::BootClock;
-use crate::workload::restart::{Taken, judge};
+use crate::workload::restart::Taken;
 use crate::workload::state_file::{StateError, StatePath, check_directory};
 
 /// The command.
@@ -178,22 +178,19 @@ fn restart(settings: &Settings) -> Option<Finding> {
         at_first_try: true,
         lease: settings.election.lease_duration,
     };
-    let text = file.read().map_err(|_| "it cannot be read");
-    Some(
-        match text.and_then(|text| judge(&text, &file.place, taken)) {
-            Ok(_) => Finding::ok(
-                CHECK,
-                format!("the state file on {file_system} lets the next elector resume"),
+    Some(match file.judge(taken) {
+        Ok(_) => Finding::ok(
+            CHECK,
+            format!("the state file on {file_system} lets the next elector resume"),
+        ),
+        Err(why) => Finding::warn(
+            CHECK,
+            format!(
+                "{:?}: {why}, so the next elector waits for the lease",
+                path.path
             ),
-            Err(why) => Finding::warn(
-                CHECK,
-                format!(
-                    "{:?}: {why}, so the next elector waits for the lease",
-                    path.path
-                ),
-            ),
-        },
-    )
+        ),
+    })
 }
 
 /// Asks the elector that runs with these settings on this machine, if there is one, whether another process

@@ -174,6 +174,14 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Returns the reason alone.
+    #[must_use]
+    pub fn why(self) -> String {
+        match self {
+            Failure::NotSent(why) | Failure::NoAnswer(why) | Failure::NoCredentials(why) => why,
+        }
+    }
+
     /// Returns the error of a call that sent the request.
     #[must_use]
     pub fn error(self, writes: bool) -> LockError {

@@ -97,10 +97,12 @@ fn get(path: &str, request: &Request, source: &dyn StatusSource) -> Option<Respo
 
 /// Returns a snapshot for an answer that programs follow.
 fn followed(source: &dyn StatusSource) -> Snapshot {
-    if source.snapshot().is_leading() {
-        source.note_followed();
+    let snapshot = source.snapshot();
+    if !snapshot.is_leading() {
+        return snapshot;
     }
-    // Taken afterwards, because noting may take time.
+    source.note_followed();
+    // Taken anew, because noting may take time.
     source.snapshot()
 }
 

@@ -18,7 +18,7 @@ use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 use crate::fmt::one_line;
 use crate::system::clock::BootClock;
-use crate::workload::restart::{Predecessors, State, Taken, judge};
+use crate::workload::restart::{Predecessors, State, Taken};
 use crate::workload::state_file::{StateError, StateFile, StatePath};
 
 /// The state file of this process, which several threads use.
@@ -34,8 +34,6 @@ struct Shared {
     renew_deadline: Duration,
     /// Whether this process starts a program, which may outlive it.
     has_workload: bool,
-    /// Whether programs read the leader file.
-    followed: bool,
     held: Mutex<Held>,
 }
 
@@ -79,8 +77,10 @@ impl Restart {
             lease: election.lease_duration,
             renew_deadline: election.renew_deadline,
             has_workload: config.has_workload,
-            followed: config.followed,
-            held: Mutex::default(),
+            held: Mutex::new(Held {
+                followed: config.followed,
+                ..Held::default()
+            }),
         }))
     }
 
@@ -151,8 +151,7 @@ impl Restart {
             at_first_try,
             lease: shared.lease,
         };
-        let text = file.read().map_err(|_| "it cannot be read");
-        let judged = text.and_then(|text| judge(&text, &file.place, taken));
+        let judged = file.judge(taken);
         held.is_new = judged == Ok(None);
         let predecessors = judged.unwrap_or_else(|why| {
             held.log(&format!("{:?}: {why}", shared.path.path));
@@ -164,7 +163,7 @@ impl Restart {
             predecessors.as_ref(),
             !shared.has_workload,
         );
-        state.followed = shared.followed || held.followed;
+        state.followed = held.followed;
         if let Some(valid_until) = held.leads_until {
             state.extend(valid_until);
         }
@@ -203,7 +202,7 @@ impl Held {
 struct RestartLock {
     lock: Box<dyn ResourceLock + Send>,
     restart: Restart,
-    /// Whether the first read has shown who holds the lease.
+    /// Whether the record of a first read was judged.
     judged: bool,
 }
 

@@ -15,7 +15,7 @@ use nix::sys::statfs::fstatfs;
 use nix::unistd::{AccessFlags, access, geteuid};
 use ring::digest::{SHA256, digest};
 
-use super::restart::{Place, SIZE, State};
+use super::restart::{Place, Predecessors, SIZE, State, Taken, judge};
 
 /// File systems with reliable locks, by the numbers of statfs(2). Not overlayfs, NFS, 9p and FUSE.
 const FILE_SYSTEMS: [(i128, &str); 5] = [
@@ -187,6 +187,15 @@ impl StateFile {
         let length = self.file.read_at(&mut bytes, 0)?;
         bytes.truncate(length);
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Reads and judges the content.
+    ///
+    /// # Errors
+    /// The reason why predecessors must be taken for alive.
+    pub fn judge(&self, taken: Taken) -> Result<Option<Predecessors>, &'static str> {
+        let text = self.read().map_err(|_| "it cannot be read")?;
+        judge(&text, &self.place, taken)
     }
 
     /// Replaces the content, in place.

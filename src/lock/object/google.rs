@@ -257,7 +257,8 @@ fn fetch(exchange: &mut HttpExchange, timeout: Duration) -> Result<Fetched<Acces
     let request = Request::get(METADATA_PATH).header("metadata-flavor", "Google");
     let response = match exchange.call(&request, timeout).reply {
         Ok(response) => response,
-        Err(Failure::NotSent(why) | Failure::NoAnswer(why) | Failure::NoCredentials(why)) => {
+        Err(failure) => {
+            let why = failure.why();
             return Err(Failure::NotSent(failed(&format!("did not answer: {why}"))));
         }
     };

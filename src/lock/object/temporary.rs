@@ -68,9 +68,7 @@ impl<T> Temporary<T> {
             match (fetch(patience), &mut self.held) {
                 (Ok(fetched), _) => self.hold(now, fetched),
                 (Err(failure), Some(held)) if valid => {
-                    let (Failure::NotSent(why)
-                    | Failure::NoAnswer(why)
-                    | Failure::NoCredentials(why)) = failure;
+                    let why = failure.why();
                     log::warn!(event = "credentials_unavailable", error = why; "cannot get new credentials, keeping the present ones");
                     held.next_attempt = Some(now + PAUSE);
                 }
