@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::annotation::Annotation;
 use super::lock::LockError;
 use super::record::LeaderElectionRecord;
 use super::time::Instant;
@@ -29,6 +30,14 @@ pub enum Action {
     Update {
         /// Record to write.
         record: LeaderElectionRecord,
+        /// Longest time that the call may take.
+        timeout: Duration,
+    },
+    /// Call [`ResourceLock::annotate`](super::lock::ResourceLock::annotate) and hand the result to
+    /// [`handle_wrote`](super::elector::LeaderElector::handle_wrote).
+    Annotate {
+        /// Fields to change.
+        annotation: Annotation,
         /// Longest time that the call may take.
         timeout: Duration,
     },
@@ -69,6 +78,10 @@ pub enum StopReason {
     Cancelled,
     /// The leader was asked to let another candidate lead.
     SteppedDown,
+    /// The record asks the leader to hand over to another candidate.
+    HandedOver,
+    /// The election is paused.
+    Paused,
     /// The workload has ended by itself.
     WorkloadEnded,
     /// The workload was stopped because it was unhealthy.
@@ -81,9 +94,11 @@ pub enum StopReason {
 
 impl StopReason {
     /// Every reason.
-    pub const ALL: [StopReason; 6] = [
+    pub const ALL: [StopReason; 8] = [
         StopReason::Cancelled,
         StopReason::SteppedDown,
+        StopReason::HandedOver,
+        StopReason::Paused,
         StopReason::WorkloadEnded,
         StopReason::Unhealthy,
         StopReason::RenewDeadline,
@@ -96,6 +111,8 @@ impl StopReason {
         match self {
             StopReason::Cancelled => "stopped",
             StopReason::SteppedDown => "stepped_down",
+            StopReason::HandedOver => "handed_over",
+            StopReason::Paused => "paused",
             StopReason::WorkloadEnded => "workload_ended",
             StopReason::Unhealthy => "unhealthy",
             StopReason::RenewDeadline => "not_renewed",
@@ -109,6 +126,8 @@ impl fmt::Display for StopReason {
         f.write_str(match self {
             StopReason::Cancelled => "asked to stop",
             StopReason::SteppedDown => "asked to step down",
+            StopReason::HandedOver => "asked to hand over",
+            StopReason::Paused => "the election is paused",
             StopReason::WorkloadEnded => "the workload has ended",
             StopReason::Unhealthy => "the workload is unhealthy",
             StopReason::RenewDeadline => "the lease could not be renewed in time",
@@ -168,6 +187,10 @@ pub enum Notice {
     /// This candidate finishes, because another one leads or led within
     /// [`unless_led_within`](super::config::LeaderElectionConfig::unless_led_within).
     LedRecently(RecentLeader),
+    /// The election is paused, for this reason: nobody may lead.
+    Paused(String),
+    /// The election is not paused any more.
+    Resumed,
     /// This candidate stepped down, and does not claim for a while.
     BackingOff {
         /// Time for which nothing is claimed.

@@ -1,5 +1,7 @@
 //! Observations of a candidate: when it may acquire the lease, and what it then writes.
 
+mod steering;
+
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use fastrand::Rng;
 use serde_json::{Map, Value};
 
 use super::action::{Notice, RecentLeader, StopReason};
+use super::annotation::{HOLDER_PREFERRED, REQUESTS};
 use super::config::LeaderElectionConfig;
 use super::lock::{Content, Observed};
 use super::record::{LeaderElectionRecord, RELEASED_BY, STOP_REASON};
@@ -32,8 +35,8 @@ const MOST_SPREAD: f64 = 0.75;
 /// Factor for the longest stagger after the first read, when a lease may be acquired immediately.
 const START_STAGGERS: u32 = 3;
 
-/// Fields that only a release carries.
-const RELEASE_FIELDS: [&str; 2] = [STOP_REASON, RELEASED_BY];
+/// Fields that only one holder's records or its release carry.
+const RELEASE_FIELDS: [&str; 3] = [STOP_REASON, RELEASED_BY, HOLDER_PREFERRED];
 
 /// Steepness of the staggers after the first read. Most are late, so that however many candidates start
 /// simultaneously, few write first.
@@ -82,13 +85,20 @@ struct ClaimBackoff {
 /// Observations of one candidate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Candidacy {
+    identity: String,
     /// Lease duration of this candidate's own records.
     own_lease: Duration,
     longest_stagger: Duration,
+    preferred: bool,
+    failback_after: Option<Duration>,
+    /// Time before which this candidate asks no leader to hand over to it.
+    failback_not_before: Instant,
     dice: Dice,
     observation: Option<Observation>,
     /// Time before which this candidate does not claim.
     not_before: Instant,
+    /// Time until which an operator lets this candidate not claim.
+    stepped_down_until: Instant,
     first_backoff: Duration,
     backoff: Option<ClaimBackoff>,
     highest_fencing_token: Option<u64>,
@@ -98,13 +108,21 @@ impl Candidacy {
     pub(super) fn new(config: &LeaderElectionConfig) -> Self {
         let own_lease = Duration::from_secs(config.lease_duration_seconds());
         Candidacy {
+            identity: config.identity.clone(),
             own_lease,
             first_backoff: config.poll_period.min(own_lease),
             backoff: None,
-            longest_stagger: config.takeover_stagger,
+            longest_stagger: match config.preferred {
+                true => Duration::ZERO,
+                false => config.takeover_stagger,
+            },
+            preferred: config.preferred,
+            failback_after: config.failback_after,
+            failback_not_before: Instant::BOOT,
             dice: Dice(Rng::with_seed(config.seed)),
             observation: None,
             not_before: Instant::BOOT,
+            stepped_down_until: Instant::BOOT,
             highest_fencing_token: None,
         }
     }
@@ -121,10 +139,11 @@ impl Candidacy {
             notices.push(Notice::RecordLost { pause });
         }
         let first_read = self.observation.is_none();
+        let was_paused = self.is_paused();
         let same = self
             .observation
             .take()
-            .filter(|old| old.observed.resource_version == observed.resource_version);
+            .filter(|old| old.observed.lease_id() == observed.lease_id());
         self.observation = Some(match same {
             Some(old) => Observation { observed, ..old },
             None => {
@@ -138,6 +157,11 @@ impl Candidacy {
                 }
             }
         });
+        match (was_paused, self.pause()) {
+            (false, Some(pause)) => notices.push(Notice::Paused(pause)),
+            (true, None) => notices.push(Notice::Resumed),
+            _ => {}
+        }
         notices
     }
 
@@ -216,18 +240,25 @@ impl Candidacy {
         let Some(observation) = &self.observation else {
             return Instant::from_boot(Duration::MAX);
         };
+        if self.is_paused() {
+            return Instant::from_boot(Duration::MAX);
+        }
         let wait = self.wait(observation);
         let not_before = self.not_before.max(self.backoff_until());
+        let not_before = not_before.max(self.stepped_down_until);
         let free_at = (observation.since + wait).max(not_before);
-        let acquire_at = match wait.is_zero() && self.mine().is_some() {
+        let next = self.preferred_holder() == self.identity;
+        let acquire_at = match wait.is_zero() && (next || self.mine().is_some()) {
             // No other candidate acquires it now.
             true => free_at,
             false => free_at + observation.stagger,
         };
         match self.predecessor() {
             // The same here: all others wait for the lease.
-            Some(dead) => acquire_at.min(observation.since.max(dead).max(not_before)),
-            None => acquire_at,
+            Some(dead) if self.request().is_none() => {
+                acquire_at.min(observation.since.max(dead).max(not_before))
+            }
+            _ => acquire_at,
         }
     }
 
@@ -306,8 +337,15 @@ impl Candidacy {
             (_, Some(longest)) => longest.max(self.own_lease),
             (Content::Deleted | Content::Corrupt(_), None) => self.own_lease,
             (Content::Record(record), None) => {
-                let free = record.holder_identity.is_empty();
-                if free || self.mine().is_some() || observation.long_expired {
+                if record.holder_identity.is_empty() {
+                    // The former holder and every other candidate wait, so that the preferred one acquires it.
+                    return match record.preferred_holder() {
+                        "" => Duration::ZERO,
+                        next if next == self.identity => Duration::ZERO,
+                        _ => self.own_lease,
+                    };
+                }
+                if self.mine().is_some() || observation.long_expired {
                     return Duration::ZERO;
                 }
                 record.lease_duration()
@@ -333,14 +371,29 @@ impl Candidacy {
             .map_or(0, |token| token.saturating_add(1))
     }
 
-    /// Returns the fields of the effective record that a claim or renewal keeps.
-    pub(super) fn other_fields(&self) -> Map<String, Value> {
+    /// Returns the fields of the effective record that a claim keeps, and with `in_term` those that a write of
+    /// the same term keeps: a leader that is itself preferred has followed the request.
+    pub(super) fn other_fields(&self, in_term: bool) -> Map<String, Value> {
         let record = self.content().and_then(Content::record);
         let mut fields = record
             .map(|record| record.other.clone())
             .unwrap_or_default();
         for name in RELEASE_FIELDS {
             fields.remove(name);
+        }
+        if !in_term || self.preferred_holder() == self.identity {
+            for name in REQUESTS {
+                fields.remove(name);
+            }
+        }
+        fields
+    }
+
+    /// Returns the fields of a record that names this candidate as the holder.
+    pub(super) fn holder_fields(&self, in_term: bool) -> Map<String, Value> {
+        let mut fields = self.other_fields(in_term);
+        if self.preferred {
+            fields.insert(HOLDER_PREFERRED.to_owned(), true.into());
         }
         fields
     }
@@ -357,7 +410,7 @@ impl Candidacy {
             .content()
             .and_then(Content::record)
             .map_or(0, |record| record.leader_transitions);
-        let mut other = self.other_fields();
+        let mut other = self.other_fields(true);
         other.insert(RELEASED_BY.into(), identity.into());
         if let Some(reason) = reason {
             other.insert(STOP_REASON.into(), reason.as_str().into());

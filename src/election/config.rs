@@ -48,6 +48,12 @@ pub struct LeaderElectionConfig {
     /// This candidate finishes as soon as it observes that another candidate leads, or led within this
     /// time by the store's clock (whole seconds, in favour of not leading); `None` for never.
     pub unless_led_within: Option<Duration>,
+    /// Whether this candidate is preferred: no other preferred candidate asks it to hand over, and it claims a
+    /// free lease without the random delay.
+    pub preferred: bool,
+    /// Time after which a preferred candidate asks a leader that is not preferred to hand over to it, counted
+    /// from its start, its last request and the end of each term that it leads; `None` for never.
+    pub failback_after: Option<Duration>,
     /// Longest random delay before a candidate claims a lease that it may acquire, so that standbys do
     /// not all write simultaneously. At most the lease duration; three times as long after the first
     /// read. The default of 0.4 s suits three candidates.
@@ -72,6 +78,8 @@ impl LeaderElectionConfig {
             exit_on_lost_lease: false,
             give_up_after: None,
             unless_led_within: None,
+            preferred: false,
+            failback_after: None,
             takeover_stagger: Duration::from_millis(400),
             seed: 0,
         }

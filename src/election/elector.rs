@@ -90,8 +90,10 @@ impl LeaderElector {
     ) -> Self {
         let give_up_at = config.give_up_after.map(|patience| now + patience);
         let prediction = RenewalPrediction::new(config.retry_period, config.poll_period);
+        let mut candidacy = Candidacy::new(&config);
+        candidacy.delay_failback(now);
         LeaderElector {
-            candidacy: Candidacy::new(&config),
+            candidacy,
             config,
             confirm_delay,
             role: Role::Candidate { may_hold: false },
@@ -167,6 +169,7 @@ impl LeaderElector {
                 overdue_at: in_flight.overdue_at,
             }),
             slow_paths: self.slow_paths,
+            stepped_down_until: self.candidacy.stepped_down_until(),
             same_name: self.same_name.certain(),
         }
     }
@@ -272,7 +275,10 @@ impl LeaderElector {
         match self.role {
             Role::Candidate { .. } => self.consider_acquiring(now, sent_at),
             Role::Draining { .. } => self.watch(now, sent_at),
-            Role::Acquiring(_) | Role::Leader { .. } => self.check_term(now, sent_at, call),
+            Role::Acquiring(_) | Role::Leader { .. } => {
+                self.check_term(now, sent_at, call);
+                self.follow_request(now);
+            }
             Role::Releasing { after, .. } => self.check_before_release(now, after),
             Role::Finished(_) => {}
         }
@@ -307,6 +313,7 @@ impl LeaderElector {
             (Role::Acquiring(_) | Role::Leader { .. }, Ok(written)) => {
                 self.failures = 0;
                 self.write_effective(now, call, write, sent_at, written.head_known_since);
+                self.follow_request(now);
             }
             (_, Ok(_)) => self.schedule(now, Call::Read),
             (_, Err(LockError::Conflict)) => {
@@ -332,8 +339,14 @@ impl LeaderElector {
         if self.yields_to_recent_leader(now) {
             return;
         }
+        if self.release_for_predecessor(now) {
+            return;
+        }
         if now >= self.candidacy.acquire_at() {
             return self.schedule(now, Call::Claim);
+        }
+        if self.candidacy.fails_back_at().is_some_and(|at| now >= at) {
+            return self.schedule(now, Call::Annotate);
         }
         self.schedule_poll(now, sent_at);
     }

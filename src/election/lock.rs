@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::annotation::Annotation;
 use super::record::LeaderElectionRecord;
 use super::time::Instant;
 
@@ -105,6 +106,23 @@ pub trait ResourceLock {
         timeout: Duration,
     ) -> Result<Written, LockError>;
 
+    /// Changes fields of the effective record for operators, and no other, if what this lock last read or
+    /// wrote is still effective. It does not count among the calls of [`Observed::mine`].
+    ///
+    /// The default is for a lock that cannot.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update), and [`LockError::Refused`] if the record must not be annotated.
+    fn annotate(
+        &mut self,
+        _annotation: &Annotation,
+        _timeout: Duration,
+    ) -> Result<Written, LockError> {
+        Err(LockError::Unavailable(
+            "this kind of lock cannot annotate its record".to_owned(),
+        ))
+    }
+
     /// Returns the confirm delay of a store that can lose acknowledged writes; `None` for a store that
     /// cannot.
     ///
@@ -147,12 +165,17 @@ pub struct Observed {
     /// Number of the effective write: equal for two observations of one lock if and only if they saw
     /// the same write (like Kubernetes' `resourceVersion`).
     pub resource_version: u64,
-    /// Number of this lock's `create` or `update` call that wrote it, counted from 1 over both, failed
-    /// calls included; `None` if another process wrote it, even one of the same name.
+    /// Number of this lock's `create` or `update` call that is the holder's last write, or that wrote a record
+    /// without a holder, counted from 1 over both, failed calls included; `None` if another process made
+    /// it, even one of the same name. Annotations of other processes do not change it.
     pub mine: Option<u64>,
-    /// Name of the process that wrote the holder's last write; `None` without a holder, and for a foreign
-    /// write.
-    pub renewed_by: Option<Arc<str>>,
+    /// Id of the holder's last write, which begins with the name of its process and `-`; `None` without a
+    /// holder, for a foreign write, and for a lock without annotations. The lease counts from when a
+    /// candidate first observes it.
+    pub renew_id: Option<Arc<str>>,
+    /// Whether the holder wrote last, and has renewed since its claim. Otherwise no candidate annotates the
+    /// record by itself.
+    pub renewed: bool,
     /// Earliest time of a claim if that process was an earlier one of this candidate, of which nothing runs
     /// any more: its lease need not expire. `None` otherwise. A store cannot know this, so a lock over one
     /// leaves it `None`.
@@ -173,6 +196,27 @@ pub struct Observed {
     pub head_known_since: Option<Instant>,
     /// Highest fencing token in any write read so far, effective or not; `None` if there was none.
     pub highest_fencing_token: Option<u64>,
+}
+
+/// Last sign of life of a lease: equal for two observations if the holder has not written between them. The
+/// lease counts from when it is first observed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LeaseId {
+    /// Id of the holder's last write.
+    Renewal(Arc<str>),
+    /// Number of the effective write, of a record without such an id.
+    Version(u64),
+}
+
+impl Observed {
+    /// Returns the last sign of life of the observed lease.
+    #[must_use]
+    pub fn lease_id(&self) -> LeaseId {
+        match &self.renew_id {
+            Some(id) => LeaseId::Renewal(Arc::clone(id)),
+            None => LeaseId::Version(self.resource_version),
+        }
+    }
 }
 
 /// Effective content of the store.

@@ -1,6 +1,7 @@
 //! The pure core of an election, without I/O, threads, clocks, environment or global randomness.
 
 pub mod action;
+pub mod annotation;
 mod candidacy;
 pub mod config;
 pub mod elector;

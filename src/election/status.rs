@@ -34,6 +34,8 @@ pub struct Status {
     pub rate_limited_until: Instant,
     /// Number of times that a leader had to read before it could write.
     pub slow_paths: u64,
+    /// Time until which an operator prevents that this candidate acquires the lease; in the past if not.
+    pub stepped_down_until: Instant,
     /// Time at which a write of another running process under this candidate's name was last observed;
     /// `None` if no such process is certain.
     pub same_name: Option<Instant>,
@@ -145,6 +147,7 @@ impl Default for Status {
             failures: 0,
             rate_limited_until: Instant::BOOT,
             slow_paths: 0,
+            stepped_down_until: Instant::BOOT,
             same_name: None,
         }
     }

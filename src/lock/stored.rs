@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::election::annotation::{Annotation, HOLDER_PREFERRED, PAUSED, REQUESTS};
+use crate::election::lock::LockError;
 use crate::election::record::{
     BYTE_ORDER_MARK, HIGHEST_TOKEN, LeaderElectionRecord, RELEASED_BY, RecordError, STOP_REASON,
     read_fields, read_number,
@@ -38,7 +40,7 @@ const ELECTION_FIELDS: [&str; 3] = [
 const PREPARED_FIELDS: [&str; 2] = ["preferredHolder", "strategy"];
 
 /// Fields that every write sets anew, besides those of the lock's kind.
-const OWN_FIELDS: [&str; 11] = [
+const OWN_FIELDS: [&str; 12] = [
     "holderIdentity",
     "leaseDurationSeconds",
     "acquireTime",
@@ -46,6 +48,7 @@ const OWN_FIELDS: [&str; 11] = [
     "leaderTransitions",
     RELEASED_BY,
     STOP_REASON,
+    HOLDER_PREFERRED,
     TERM,
     RENEW_ID,
     PROTOCOL,
@@ -59,6 +62,9 @@ pub trait Origin: Sized {
 
     /// Takes the fields out of a record. Returns `None` for a foreign write.
     fn take(fields: &mut Map<String, Value>) -> Option<Self>;
+
+    /// Returns the unique id of the write.
+    fn write_id(&self) -> &Arc<str>;
 }
 
 /// Ids in the writes of a holder. A release and a checkpoint carry none.
@@ -248,17 +254,87 @@ impl<O: Origin> Stored<O> {
         }
     }
 
-    /// Returns the process that wrote the holder's last write; `None` without a holder.
-    #[must_use]
-    pub fn renewed_by(&self) -> Option<Arc<str>> {
-        let ids = self.record()?.term.as_ref()?;
-        Some(process_of(&ids.renew_id).into())
-    }
-
     /// Returns the origin of an elector's write; `None` for a foreign write.
     #[must_use]
     pub fn origin(&self) -> Option<&O> {
         self.record()?.origin.as_ref()
+    }
+}
+
+impl<O: Origin> StoredRecord<O> {
+    /// Returns the id of the holder's last write; `None` without a holder, and for a foreign write.
+    #[must_use]
+    pub fn renew_id(&self) -> Option<&Arc<str>> {
+        Some(&self.term.as_ref()?.renew_id)
+    }
+
+    /// Returns the id of the holder's last write, or that of the write itself if there is no holder; `None`
+    /// for a foreign write.
+    #[must_use]
+    pub fn owner_id(&self) -> Option<&Arc<str>> {
+        match self.record.holder_identity.is_empty() {
+            true => Some(self.origin.as_ref()?.write_id()),
+            false => self.renew_id(),
+        }
+    }
+
+    /// Returns whether the newest write of a holder's record is an annotation.
+    #[must_use]
+    pub fn is_annotated(&self) -> bool {
+        let write_id = self.origin.as_ref().map(Origin::write_id);
+        self.renew_id().is_some_and(|id| Some(id) != write_id)
+    }
+
+    /// Returns whether the holder wrote last, and has renewed since its claim.
+    #[must_use]
+    pub fn is_renewed(&self) -> bool {
+        let renewed = self
+            .term
+            .as_ref()
+            .is_some_and(|ids| ids.term != ids.renew_id);
+        renewed && !self.is_annotated()
+    }
+
+    /// Returns the record with an annotation, before the lock's kind adds its fields, which a foreign write
+    /// does not get.
+    ///
+    /// # Errors
+    /// [`LockError::Refused`] if the record must not be annotated. It begins with `place`.
+    pub fn annotated(
+        &self,
+        annotation: &Annotation,
+        place: &str,
+    ) -> Result<LeaderElectionRecord, LockError> {
+        let pauses_only = annotation.keys().all(|name| name == PAUSED);
+        if self.origin.is_none() && !pauses_only {
+            return Err(LockError::Refused(format!(
+                "{place}: the record was written by hand or by another program, which does not follow \
+                 requests; it can only be paused"
+            )));
+        }
+        if self.origin.is_some() && self.owner_id().is_none() {
+            return Err(LockError::Refused(format!(
+                "{place}: an older elector holds the lease, which does not follow requests; upgrade it"
+            )));
+        }
+        let mut record = LeaderElectionRecord::clone(&self.record);
+        let ids = self.term.iter();
+        let ids = ids.flat_map(|ids| [(TERM, &ids.term), (RENEW_ID, &ids.renew_id)]);
+        for (name, id) in ids {
+            record.other.insert(name.to_owned(), (**id).into());
+        }
+        if self.protocol > 0 {
+            record
+                .other
+                .insert(PROTOCOL.to_owned(), self.protocol.into());
+        }
+        for (name, value) in annotation {
+            match value {
+                Value::Null => record.other.remove(name),
+                value => record.other.insert(name.clone(), value.clone()),
+            };
+        }
+        Ok(record)
     }
 }
 
@@ -300,7 +376,8 @@ pub fn prepare<O: Origin>(
     let mut record = record.clone();
     for (name, value) in kept.into_iter().flatten() {
         let name = name.as_str();
-        if !OWN_FIELDS.contains(&name) && !O::FIELDS.contains(&name) {
+        let is_own = OWN_FIELDS.contains(&name) || O::FIELDS.contains(&name);
+        if !is_own && !REQUESTS.contains(&name) {
             let field = record.other.entry(name);
             field.or_insert_with(|| value.clone());
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::observed_terms::ObservedTerms;
 use crate::election::action::{Notice, StopReason};
-use crate::election::lock::{Content, LockError, Observed, Written};
+use crate::election::lock::{Content, LeaseId, LockError, Observed, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 
@@ -49,7 +49,7 @@ pub struct Journal {
     /// Write under way.
     write: Option<PendingWrite>,
     /// Version of the last read; `None` after a write of this candidate.
-    version: Option<u64>,
+    lease_id: Option<LeaseId>,
 }
 
 /// Effective content.
@@ -122,7 +122,7 @@ impl Journal {
             holder_changes: 0,
             renewals: RenewalTimes::default(),
             write: None,
-            version: None,
+            lease_id: None,
         }
     }
 
@@ -131,8 +131,9 @@ impl Journal {
         let Ok(observed) = result else { return };
         self.answered_at = Some(now);
         self.history_scan = None;
-        let version = observed.resource_version;
-        let changed = self.version.replace(version) != Some(version);
+        let id = observed.lease_id();
+        let changed = self.lease_id.as_ref() != Some(&id);
+        self.lease_id = Some(id);
         let foreign = observed.foreign_wait.is_some();
         self.terms.observe(now, &observed.content, changed, foreign);
         let mine = observed.mine.is_some();
@@ -159,7 +160,7 @@ impl Journal {
         match result {
             Ok(_) => {
                 self.answered_at = Some(now);
-                self.version = None;
+                self.lease_id = None;
                 let content = Content::Record(write.record.into());
                 self.terms.observe(now, &content, true, false);
                 self.set_effective(now, content, true, true);

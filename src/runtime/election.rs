@@ -52,7 +52,8 @@ enum Event {
     /// The workload of the term has stopped.
     WorkloadStopped,
     Stop,
-    StepDown,
+    /// A request to step down for this long, by default one lease.
+    StepDown(Option<Duration>),
 }
 
 /// Error that ends an election.
@@ -125,12 +126,12 @@ impl Handle {
         let _ = self.events.try_send(Event::Stop);
     }
 
-    /// Asks a leader to step down: it stops its workload, releases the lease and backs off for a lease.
-    /// Returns `false` if this candidate does not lead.
+    /// Lets other candidates lead for `period`, by default one lease: a leader stops its workload and
+    /// releases the lease, and this candidate does not acquire it. A `period` of zero ends that. Returns
+    /// `false` if the election has ended, or is too busy to be asked.
     #[must_use]
-    pub fn step_down(&self) -> bool {
-        let leads = self.view().status.leading.is_some();
-        leads && self.events.try_send(Event::StepDown).is_ok()
+    pub fn step_down(&self, period: Option<Duration>) -> bool {
+        self.events.try_send(Event::StepDown(period)).is_ok()
     }
 
     /// Returns the current status.
@@ -333,10 +334,15 @@ impl Owner {
         }
         match event {
             Event::Timer | Event::Stop => {}
-            Event::StepDown => {
-                if self.elector.handle_step_down(now) {
-                    log::info!(event = "stepping_down"; "stepping down on request");
-                }
+            Event::StepDown(period) => {
+                self.elector.handle_step_down(now, period);
+                let seconds = self
+                    .elector
+                    .status()
+                    .stepped_down_until
+                    .since(now)
+                    .as_secs();
+                log::info!(event = "stepping_down", seconds; "stepping down on request");
             }
             Event::WorkloadStopped => self.elector.handle_workload_stopped(now),
             Event::Lock(LockResult::Got(result), interval) => {
@@ -367,6 +373,10 @@ impl Owner {
                 self.elector.handle_min_poll_interval(interval);
                 self.elector.handle_wrote(now, result);
             }
+            Event::Lock(LockResult::Annotated(result), interval) => {
+                self.elector.handle_min_poll_interval(interval);
+                self.elector.handle_wrote(now, result);
+            }
         }
         Ok(())
     }
@@ -387,6 +397,10 @@ impl Owner {
                     self.note_write(&record);
                     self.write(LockCall::Update(record, timeout));
                 }
+                Action::Annotate {
+                    annotation,
+                    timeout,
+                } => self.write(LockCall::Annotate(annotation, timeout)),
                 // If the lock thread is busy, the event is dropped.
                 Action::Event(event) => drop(self.calls.try_send(LockCall::Event(event))),
                 Action::StartLeading {

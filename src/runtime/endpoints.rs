@@ -83,7 +83,7 @@ impl StatusSource for LiveSource {
     }
 
     fn step_down(&self) -> bool {
-        self.handle.step_down()
+        self.handle.step_down(None)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use crate::election::annotation::Annotation;
 use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 
@@ -17,6 +18,7 @@ pub(super) enum LockCall {
     Get(Duration),
     Create(LeaderElectionRecord, Duration),
     Update(LeaderElectionRecord, Duration),
+    Annotate(Annotation, Duration),
     Event(String),
 }
 
@@ -24,6 +26,7 @@ pub(super) enum LockCall {
 pub(super) enum LockResult {
     Got(Result<Observed, LockError>),
     Wrote(Result<Written, LockError>),
+    Annotated(Result<Written, LockError>),
 }
 
 /// Starts the thread, which ends once the sender is dropped and the last call has returned. `on_result` gets
@@ -58,6 +61,9 @@ fn call_lock(lock: &mut dyn ResourceLock, call: LockCall) -> Option<LockResult> 
         LockCall::Get(timeout) => Some(LockResult::Got(lock.get(timeout))),
         LockCall::Create(record, timeout) => Some(LockResult::Wrote(lock.create(&record, timeout))),
         LockCall::Update(record, timeout) => Some(LockResult::Wrote(lock.update(&record, timeout))),
+        LockCall::Annotate(annotation, timeout) => {
+            Some(LockResult::Annotated(lock.annotate(&annotation, timeout)))
+        }
         LockCall::Event(event) => {
             lock.record_event(&event);
             None
@@ -73,6 +79,7 @@ fn panic_result(call: &LockCall) -> Option<LockResult> {
         LockCall::Create(..) | LockCall::Update(..) => {
             Some(LockResult::Wrote(Err(LockError::OutcomeUnknown(why))))
         }
+        LockCall::Annotate(..) => Some(LockResult::Annotated(Err(LockError::OutcomeUnknown(why)))),
         LockCall::Event(_) => None,
     }
 }

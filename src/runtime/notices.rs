@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::failures::Failures;
 use crate::election::action::{Notice, RecentLeader};
-use crate::election::lock::{LockError, Observed};
+use crate::election::lock::{LeaseId, LockError, Observed};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
-use crate::fmt::brief;
+use crate::fmt::{brief, one_line};
 use crate::system::clock::{utc_timestamp_after, utc_timestamp_before};
 
 /// Interval between reports of a poll interval that changes.
@@ -34,7 +34,7 @@ pub(super) struct Reporter {
 /// The lease of the observed record.
 #[derive(Debug)]
 struct ObservedLease {
-    version: u64,
+    id: LeaseId,
     first_observed: Instant,
     /// Whether its age needs no more reports.
     reported: bool,
@@ -92,6 +92,11 @@ impl Reporter {
                 event = "same_name_runs";
                 "observed another process under this identity; give each candidate another LEADER_NAME"
             ),
+            Notice::Paused(pause) => log::warn!(
+                event = "paused", reason = one_line(pause);
+                "election paused, nobody may lead"
+            ),
+            Notice::Resumed => log::info!(event = "resumed"; "election resumed"),
             Notice::BackingOff { pause } => log::info!(
                 event = "backing_off", wait = brief(*pause);
                 "backing off, so that another candidate can acquire"
@@ -107,11 +112,10 @@ impl Reporter {
             self.observed = None;
             return;
         };
-        let version = observed.resource_version;
-        let known = self.observed.take();
-        let known = known.filter(|known| known.version == version);
+        let id = observed.lease_id();
+        let known = self.observed.take().filter(|known| known.id == id);
         let mut known = known.unwrap_or_else(|| ObservedLease {
-            version,
+            id,
             first_observed: now,
             // Foreign writes and own terms have separate notices.
             reported: record.holder_identity.is_empty()

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::election::annotation::Annotation;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::{Content, LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
@@ -272,6 +273,14 @@ impl ResourceLock for RestartLock {
     ) -> Result<Written, LockError> {
         self.note(record);
         self.lock.update(record, timeout)
+    }
+
+    fn annotate(
+        &mut self,
+        annotation: &Annotation,
+        timeout: Duration,
+    ) -> Result<Written, LockError> {
+        self.lock.annotate(annotation, timeout)
     }
 
     fn confirm_delay(&self) -> Option<Duration> {

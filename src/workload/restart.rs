@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::election::lock::Observed;
 use crate::election::time::Instant;
+use crate::lock::stored::process_of;
 
 /// Version of the format.
 const FORMAT: u32 = 1;
@@ -144,7 +145,7 @@ pub fn judge(
 impl Predecessors {
     /// Marks a record that one of them wrote last.
     pub fn mark(&self, observed: &mut Observed) {
-        let writer = observed.renewed_by.as_deref();
+        let writer = observed.renew_id.as_deref().map(process_of);
         if writer.is_some_and(|writer| self.processes.iter().any(|known| known == writer)) {
             observed.predecessor = Some(self.not_before);
         }

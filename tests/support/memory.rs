@@ -10,9 +10,11 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use elector::election::annotation::Annotation;
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::{Content, LockError, Observed, ResourceLock, Written};
 use elector::election::record::LeaderElectionRecord;
+use serde_json::Value;
 
 /// Returns timings with a lease of 2 s.
 pub fn config(identity: &str) -> LeaderElectionConfig {
@@ -45,6 +47,8 @@ struct Inner {
     record: Option<Arc<LeaderElectionRecord>>,
     version: u64,
     writer: Option<(u64, u64)>,
+    /// Whether the writer has renewed since its claim, and wrote last.
+    renewed: bool,
     mode: StoreMode,
     locks: u64,
     writes: Vec<LeaderElectionRecord>,
@@ -110,6 +114,7 @@ impl Store {
         inner.version += 1;
         inner.record = Some(Arc::new(record.clone()));
         inner.writer = None;
+        inner.renewed = false;
         inner.writes.push(record.clone());
         Ok(())
     }
@@ -154,6 +159,9 @@ impl MemoryLock {
             return Err(LockError::Conflict);
         }
         inner.version += 1;
+        let writer = inner.writer.map(|(process, _)| process);
+        let token = inner.record.as_ref().map(|old| old.leader_transitions);
+        inner.renewed = writer == Some(self.process) && token == Some(record.leader_transitions);
         inner.record = Some(Arc::new(record.clone()));
         inner.writer = Some((self.process, self.calls));
         inner.writes.push(record.clone());
@@ -167,6 +175,10 @@ impl ResourceLock for MemoryLock {
         let inner = self.store.enter(false)?;
         self.seen = Some(inner.version);
         let tokens = inner.writes.iter().map(|record| record.leader_transitions);
+        let held = inner.writer.filter(|_| {
+            let record = inner.record.as_ref();
+            record.is_some_and(|record| !record.holder_identity.is_empty())
+        });
         Ok(Observed {
             content: match &inner.record {
                 Some(record) => Content::Record(Arc::clone(record)),
@@ -176,8 +188,8 @@ impl ResourceLock for MemoryLock {
             mine: inner
                 .writer
                 .and_then(|(process, call)| (process == self.process).then_some(call)),
-            age: None,
-            dated: None,
+            renew_id: held.map(|(process, call)| format!("{process}-{call}").into()),
+            renewed: held.is_some() && inner.renewed,
             foreign_wait: match (&inner.record, inner.writer) {
                 (Some(record), None) => Some(record.lease_duration()),
                 _ => None,
@@ -193,6 +205,25 @@ impl ResourceLock for MemoryLock {
 
     fn update(&mut self, record: &LeaderElectionRecord, _: Duration) -> Result<Written, LockError> {
         self.write(record)
+    }
+
+    fn annotate(&mut self, annotation: &Annotation, _: Duration) -> Result<Written, LockError> {
+        let mut inner = self.store.enter(true)?;
+        if self.seen != Some(inner.version) {
+            return Err(LockError::Conflict);
+        }
+        let mut record = inner.record.as_deref().cloned().unwrap_or_default();
+        for (name, value) in annotation {
+            match value {
+                Value::Null => record.other.remove(name),
+                value => record.other.insert(name.clone(), value.clone()),
+            };
+        }
+        inner.version += 1;
+        inner.record = Some(Arc::new(record));
+        inner.renewed = false;
+        self.seen = Some(inner.version);
+        Ok(Written::default())
     }
 
     fn confirm_delay(&self) -> Option<Duration> {

@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::LeaderElector;
 use super::role::{Call, InFlight, Role};
 use crate::election::action::{Action, Notice};
+use crate::election::annotation::Annotation;
 use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::term::TermLease;
@@ -45,6 +48,10 @@ impl LeaderElector {
         let timeout = self.request_timeout(now, call);
         let number = self.writes + 1;
         let record = match call {
+            Call::Annotate => match self.candidacy.failback(now, wall()) {
+                Some(annotation) => return self.annotate(now, timeout, annotation),
+                None => None,
+            },
             Call::Read | Call::ReadBeforeRenewal { .. } => None,
             Call::Claim => Some(self.claim_record(number, now, wall())),
             Call::Renew => self.renewal_record(number, now, wall()),
@@ -68,6 +75,20 @@ impl LeaderElector {
             None => Action::Get { timeout },
             Some(record) if creates => Action::Create { record, timeout },
             Some(record) => Action::Update { record, timeout },
+        }
+    }
+
+    fn annotate(&mut self, now: Instant, timeout: Duration, annotation: Annotation) -> Action {
+        self.candidacy.delay_failback(now);
+        self.in_flight = Some(InFlight {
+            call: Call::Annotate,
+            sent_at: now,
+            overdue_at: now + timeout,
+            write: self.writes,
+        });
+        Action::Annotate {
+            annotation,
+            timeout,
         }
     }
 
@@ -104,7 +125,8 @@ impl LeaderElector {
             self.term_not_over_before = now + SHORTEST_TERM;
         }
         self.become_acquiring(TermLease::claimed(fencing_token, wall.clone(), number, now));
-        self.own_record(fencing_token, wall.clone(), wall)
+        let other = self.candidacy.holder_fields(false);
+        self.own_record(fencing_token, wall.clone(), wall, other)
     }
 
     /// Returns the record of a renewal; `None` without a term.
@@ -114,10 +136,11 @@ impl LeaderElector {
         now: Instant,
         wall: String,
     ) -> Option<LeaderElectionRecord> {
+        let other = self.candidacy.holder_fields(self.is_term_observed());
         let lease = self.role.lease_mut()?;
         lease.note_sent(number, now);
         let (fencing_token, acquire_time) = (lease.fencing_token, lease.acquire_time.clone());
-        Some(self.own_record(fencing_token, acquire_time, wall))
+        Some(self.own_record(fencing_token, acquire_time, wall, other))
     }
 
     fn release_record(&self, wall: String) -> LeaderElectionRecord {
@@ -134,6 +157,7 @@ impl LeaderElector {
         fencing_token: u64,
         acquire_time: String,
         renew_time: String,
+        other: Map<String, Value>,
     ) -> LeaderElectionRecord {
         LeaderElectionRecord {
             holder_identity: self.config.identity.clone(),
@@ -141,7 +165,7 @@ impl LeaderElector {
             acquire_time,
             renew_time,
             leader_transitions: fencing_token,
-            other: self.candidacy.other_fields(),
+            other,
         }
     }
 

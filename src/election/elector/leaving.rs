@@ -8,6 +8,8 @@
 //!    Releasing ── released, or not possible ──▶ Finished, or Candidate that backs off
 //! ```
 
+use std::time::Duration;
+
 use super::LeaderElector;
 use super::role::{After, Call, Leaving, Role, Workload};
 use crate::election::action::{Finish, Notice, StopReason};
@@ -21,7 +23,7 @@ impl LeaderElector {
         let stopped = After::Finish(Finish::Stopped);
         match self.role.after() {
             None => self.leave(now, reason, stopped),
-            Some(After::BackOff) => match &mut self.role {
+            Some(After::BackOff | After::Rejoin) => match &mut self.role {
                 Role::Releasing { after, .. } => *after = stopped,
                 role => {
                     if let Some(leaving) = role.leaving_mut() {
@@ -33,18 +35,25 @@ impl LeaderElector {
         }
     }
 
-    /// Lets another candidate lead: the workload stops, the lease is released, and this candidate does
-    /// not claim for one lease. Returns whether it led, and so does that.
-    pub fn handle_step_down(&mut self, now: Instant) -> bool {
-        let steps_down = self.is_leader() && self.role.after().is_none();
-        if steps_down {
+    /// Lets other candidates lead for `period` from `now`, by default one lease: a leader stops its workload
+    /// and releases the lease, and this candidate does not claim. After a release it does not claim for at
+    /// least one lease. A `period` of zero permits claims again.
+    pub fn handle_step_down(&mut self, now: Instant, period: Option<Duration>) {
+        let period = period.unwrap_or(self.config.lease_duration);
+        self.candidacy.step_down_until(now + period);
+        if period.is_zero() {
+            return;
+        }
+        if let Some((_, call @ Call::Claim)) = &mut self.next {
+            *call = Call::Read;
+        }
+        if self.role.lease().is_some() && self.role.after().is_none() {
             self.leave(now, StopReason::SteppedDown, After::BackOff);
         }
-        steps_down
     }
 
     /// Stops the workload of a leader gracefully, then leaves.
-    fn leave(&mut self, now: Instant, reason: StopReason, after: After) {
+    pub(super) fn leave(&mut self, now: Instant, reason: StopReason, after: After) {
         if self.is_leader() {
             self.stop_leading(reason, now + self.config.stop_timeout);
         }
@@ -72,6 +81,21 @@ impl LeaderElector {
             Role::Draining { leaving, .. } => *leaving = Some(stop),
             _ => self.release(now, reason, after),
         }
+    }
+
+    /// Releases the lease in the place of a dead predecessor whose record asks for that. Returns whether it
+    /// does.
+    pub(super) fn release_for_predecessor(&mut self, now: Instant) -> bool {
+        let dead = self.candidacy.predecessor().filter(|at| now >= *at);
+        let request = self.candidacy.request().filter(|_| dead.is_some());
+        let Some(reason) = request else { return false };
+        self.role = Role::Candidate { may_hold: true };
+        let after = match reason {
+            StopReason::Paused => After::Rejoin,
+            _ => After::BackOff,
+        };
+        self.release(now, Some(reason), after);
+        true
     }
 
     // ---- giving up ----
@@ -137,7 +161,7 @@ impl LeaderElector {
             after,
         };
         // A candidate that steps down always releases, because another one shall lead.
-        let releases = self.config.release_on_cancel || after == After::BackOff;
+        let releases = self.config.release_on_cancel || !matches!(after, After::Finish(_));
         if !may_hold || !releases {
             return self.finish_leaving(now, after);
         }
@@ -149,7 +173,9 @@ impl LeaderElector {
     }
 
     pub(super) fn check_before_release(&mut self, now: Instant, after: After) {
-        if self.candidacy.mine().is_some() && !self.candidacy.holder().is_empty() {
+        let dead = self.candidacy.predecessor().filter(|at| now >= *at);
+        let holds = self.candidacy.mine().is_some() || dead.is_some();
+        if holds && !self.candidacy.holder().is_empty() {
             return self.schedule(now, Call::Release);
         }
         self.finish_leaving(now, after);
@@ -163,7 +189,13 @@ impl LeaderElector {
 
     fn finish_leaving(&mut self, now: Instant, after: After) {
         match after {
-            After::BackOff => self.back_off(now),
+            After::BackOff => {
+                let pause = self.config.lease_duration;
+                self.candidacy.back_off(now + pause);
+                self.notice(Notice::BackingOff { pause });
+                self.rejoin(now);
+            }
+            After::Rejoin => self.rejoin(now),
             After::Finish(finish) => self.finish(finish),
         }
     }
@@ -176,13 +208,10 @@ impl LeaderElector {
         }
     }
 
-    /// Rejoins, and does not claim for one lease.
-    fn back_off(&mut self, now: Instant) {
-        let pause = self.config.lease_duration;
+    fn rejoin(&mut self, now: Instant) {
         self.role = Role::Candidate { may_hold: true };
         self.failures = 0;
-        self.candidacy.back_off(now + pause);
-        self.notice(Notice::BackingOff { pause });
+        self.candidacy.delay_failback(now);
         self.schedule(now + self.config.poll_period, Call::Read);
     }
 

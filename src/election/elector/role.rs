@@ -66,6 +66,8 @@ pub(super) enum After {
     Finish(Finish),
     /// This candidate rejoins after one lease, in which another one may lead.
     BackOff,
+    /// This candidate rejoins immediately.
+    Rejoin,
 }
 
 /// Call to the store.
@@ -80,6 +82,8 @@ pub(super) enum Call {
     Claim,
     Renew,
     Release,
+    /// Asks the leader to hand over.
+    Annotate,
 }
 
 /// Call that has been sent and not yet answered.
@@ -189,6 +193,7 @@ impl Call {
             Call::Claim => "claiming the lease",
             Call::Renew => "renewing the lease",
             Call::Release => "releasing the lease",
+            Call::Annotate => "asking the leader to hand over",
         }
     }
 

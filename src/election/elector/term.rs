@@ -4,6 +4,7 @@
 use super::LeaderElector;
 use super::role::{After, Call, Role, Workload};
 use crate::election::action::{Action, Finish, Notice, StopReason};
+use crate::election::lock::Content;
 use crate::election::term::TermLease;
 use crate::election::time::Instant;
 
@@ -12,11 +13,11 @@ impl LeaderElector {
 
     /// Checks, after a read, whether the lease is still this process's own, and schedules the renewal.
     pub(super) fn check_term(&mut self, now: Instant, sent_at: Instant, call: Call) {
-        let Some(lease) = self.role.lease_mut() else {
+        if self.role.lease().is_none() {
             return;
-        };
-        let mine = self.candidacy.mine().filter(|write| lease.includes(*write));
-        let Some(write) = mine else {
+        }
+        let mine = self.candidacy.mine().filter(|_| self.is_term_observed());
+        let (Some(write), Some(lease)) = (mine, self.role.lease_mut()) else {
             return self.lose_term(now, sent_at);
         };
         let before = lease.last_answer();
@@ -52,6 +53,34 @@ impl LeaderElector {
         }
         self.foreign_writes.note_quiet_read();
         self.schedule(renew_at.max(now), Call::Renew);
+    }
+
+    /// Returns whether the last read showed this process's own term: its name, its fencing token, and one of
+    /// its writes as the holder's last.
+    pub(super) fn is_term_observed(&self) -> bool {
+        let Some(lease) = self.role.lease() else {
+            return false;
+        };
+        let record = self.candidacy.content().and_then(Content::record);
+        record.is_some_and(|record| {
+            record.holder_identity == self.config.identity
+                && record.leader_transitions == lease.fencing_token
+        }) && self
+            .candidacy
+            .mine()
+            .is_some_and(|write| lease.includes(write))
+    }
+
+    /// Leaves if the record of this process's own term asks for that.
+    pub(super) fn follow_request(&mut self, now: Instant) {
+        if self.role.after().is_some() || !self.is_term_observed() {
+            return;
+        }
+        match self.candidacy.request() {
+            Some(reason @ StopReason::Paused) => self.leave(now, reason, After::Rejoin),
+            Some(reason) if self.is_leader() => self.leave(now, reason, After::BackOff),
+            _ => {}
+        }
     }
 
     /// Handles a write of this term that is effective.
@@ -193,6 +222,7 @@ impl LeaderElector {
             _ => Role::Draining { may_hold, leaving },
         };
         self.failures = 0;
+        self.candidacy.delay_failback(now);
         self.schedule(now, Call::Read);
         if self.config.exit_on_lost_lease && leaving.is_none() {
             self.leave_when_stopped(now, Some(reason), After::Finish(Finish::LostLease));

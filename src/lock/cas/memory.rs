@@ -8,6 +8,7 @@ use crate::election::lock::{Content, LockError, Observed};
 use crate::election::time::Instant;
 use crate::fmt::span;
 use crate::lock::store::{Snapshot, Version};
+use crate::lock::stored::StoredRecord;
 
 /// Greatest difference between the store's clock and this machine's with which the store's date is used
 /// for a fencing token. Why: a token by a wrong date would stay above every later one.
@@ -97,6 +98,11 @@ impl Memory {
         format!("{}{number}", self.prefix)
     }
 
+    /// Returns the id of this process's annotation with this number, which is no number of a write.
+    pub(super) fn annotation_id(&self, number: u64) -> String {
+        format!("{}a{number}", self.prefix)
+    }
+
     /// Refuses content that no elector of this version may act on.
     ///
     /// # Errors
@@ -116,10 +122,10 @@ impl Memory {
         }
     }
 
-    /// Notes an acknowledged write of this process.
-    pub(super) fn acknowledge(&mut self, number: u64, latest: &Latest) {
-        self.acknowledged = self.acknowledged.max(Some(number));
-        self.holding = is_held(latest);
+    /// Notes an acknowledged write of this process; `number` is `None` for an annotation.
+    pub(super) fn acknowledge(&mut self, number: Option<u64>, latest: &Latest) {
+        self.acknowledged = self.acknowledged.max(number);
+        self.holding = number.is_some() && is_held(latest);
         self.note(latest);
         self.settle_on(latest);
     }
@@ -144,8 +150,7 @@ impl Memory {
             self.tolerate(now, place)?;
         }
         let record = latest.stored.record();
-        let origin = latest.stored.origin();
-        let foreign = origin.is_none();
+        let foreign = latest.stored.origin().is_none();
         // An older record may have replaced terms that this process did not observe.
         let by_date = match foreign || regressed || accepted {
             true => Some(self.token_by_date(snapshot.server_time, wall, place)?),
@@ -158,21 +163,21 @@ impl Memory {
             self.accepted = None;
         }
         self.settle_on(latest);
-        let mine = origin.and_then(|origin| self.number(&origin.write_id));
-        let mine = mine.filter(|_| !regressed && !accepted);
+        let current = record.filter(|_| !regressed && !accepted);
+        let mine = current.and_then(|stored| self.number(stored.owner_id()?));
         // A read that shows an own write acknowledges it.
         self.acknowledged = self.acknowledged.max(mine);
         self.holding = mine.is_some() && is_held(latest);
-        let age = age(snapshot).filter(|_| !foreign && !regressed && !accepted);
+        // An annotation is not a sign of life.
+        let lives = current.is_some_and(|stored| !stored.is_annotated());
+        let age = age(snapshot).filter(|_| !foreign && lives);
         let checkpoint = record.is_some_and(|stored| stored.checkpoint);
         Ok(Observed {
             content: content(&latest.stored),
             resource_version: self.resource_version,
             mine,
-            renewed_by: latest
-                .stored
-                .renewed_by()
-                .filter(|_| !regressed && !accepted),
+            renew_id: current.and_then(|stored| stored.renew_id().cloned()),
+            renewed: current.is_some_and(StoredRecord::is_renewed),
             predecessor: None,
             age,
             dated: age.filter(|_| !checkpoint),
@@ -189,8 +194,7 @@ impl Memory {
         let Some(stored) = latest.stored.record() else {
             return false;
         };
-        let number = stored.origin.as_ref();
-        let number = number.and_then(|origin| self.number(&origin.write_id));
+        let number = stored.owner_id().and_then(|id| self.number(id));
         let older_write = !self.confirms && number.is_some() && number < self.acknowledged;
         let token = Some(stored.record.leader_transitions);
         let returned = stored.origin.is_some() && self.is_interrupted() && token == self.floor;

@@ -33,6 +33,7 @@ use self::protocol::{CasConfig, CasProtocol, CasStep, Outcome};
 use super::exchange::Exchange;
 use super::stats::StatsHandle;
 use super::store::{Request, Store};
+use crate::election::annotation::Annotation;
 use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
@@ -146,6 +147,15 @@ impl<S: Store, E: Exchange> ResourceLock for CasLock<S, E> {
         timeout: Duration,
     ) -> Result<Written, LockError> {
         let step = self.protocol.start_update(record);
+        self.drive_write(step, timeout)
+    }
+
+    fn annotate(
+        &mut self,
+        annotation: &Annotation,
+        timeout: Duration,
+    ) -> Result<Written, LockError> {
+        let step = self.protocol.start_annotate(annotation);
         self.drive_write(step, timeout)
     }
 

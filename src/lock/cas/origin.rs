@@ -31,6 +31,10 @@ pub struct CasOrigin {
 impl stored::Origin for CasOrigin {
     const FIELDS: &'static [&'static str] = &[WRITE_ID, CHECK];
 
+    fn write_id(&self) -> &Arc<str> {
+        &self.write_id
+    }
+
     fn take(fields: &mut Map<String, Value>) -> Option<CasOrigin> {
         let check = fields.remove(CHECK);
         let fits = check.as_ref().and_then(Value::as_str) == Some(&checksum(fields));
@@ -52,7 +56,15 @@ pub fn to_text(
     write_id: &str,
     checkpoint: bool,
 ) -> String {
-    let mut record = stored::prepare::<CasOrigin>(record, kept, PROTOCOL, checkpoint);
+    let record = stored::prepare::<CasOrigin>(record, kept, PROTOCOL, checkpoint);
+    to_annotated_text(record, Some(write_id))
+}
+
+/// Returns the text of an annotated record as the write with this id; without one, it stays a foreign write.
+pub fn to_annotated_text(mut record: LeaderElectionRecord, write_id: Option<&str>) -> String {
+    let Some(write_id) = write_id else {
+        return record.to_json();
+    };
     record.other.remove(CHECK);
     record.other.insert(WRITE_ID.to_owned(), write_id.into());
     if let Ok(Value::Object(fields)) = serde_json::to_value(&record) {

@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 pub use super::memory::CasConfig;
 use super::memory::{Latest, Memory};
-use super::origin::{Stored, to_text};
+use super::origin::{Stored, to_annotated_text, to_text};
 use super::probe::Probe;
+use crate::election::annotation::Annotation;
 use crate::election::lock::{LockError, Observed, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
@@ -49,12 +50,25 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pending {
     text: Arc<[u8]>,
-    number: u64,
+    /// Number among this process's writes; `None` for an annotation.
+    number: Option<u64>,
     /// Value that it replaces.
     base: Option<Arc<[u8]>>,
     /// Time since which what it replaces is known.
     known_since: Instant,
     attempts: u32,
+}
+
+impl Pending {
+    fn new(text: String, number: Option<u64>, replaced: &Latest) -> Pending {
+        Pending {
+            text: text.into_bytes().into(),
+            number,
+            base: replaced.value.clone(),
+            known_since: replaced.known_since,
+            attempts: 0,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +91,8 @@ pub struct CasProtocol<S> {
     config: CasConfig,
     /// Number of writes so far, failed ones included.
     writes: u64,
+    /// Number of annotations so far, failed ones included.
+    annotations: u64,
     latest: Option<Latest>,
     memory: Memory,
     /// Whether the store has refused stale writes.
@@ -95,6 +111,7 @@ impl<S: Store> CasProtocol<S> {
             store,
             config,
             writes: 0,
+            annotations: 0,
             latest: None,
             probed: false,
             unsafe_store: None,
@@ -128,16 +145,47 @@ impl<S: Store> CasProtocol<S> {
         self.start_write(record, true)
     }
 
+    /// Begins a change of fields for operators.
+    pub fn start_annotate(&mut self, annotation: &Annotation) -> CasStep {
+        self.annotations += 1;
+        self.call = Call::Idle;
+        let latest = match self.writable() {
+            Ok(latest) => latest,
+            Err(error) => return wrote(Err(error)),
+        };
+        let place = self.store.describe();
+        let Some(stored) = latest.stored.record() else {
+            return wrote(Err(LockError::Refused(format!(
+                "{place}: there is no record to annotate"
+            ))));
+        };
+        let record = match stored.annotated(annotation, &place) {
+            Ok(record) => record,
+            Err(error) => return wrote(Err(error)),
+        };
+        let id = self.memory.annotation_id(self.annotations);
+        let own = stored.origin.as_ref().map(|_| &*id);
+        let text = to_annotated_text(record, own);
+        let pending = Pending::new(text, None, latest);
+        let version = latest.version.clone();
+        self.send(pending, version.as_ref())
+    }
+
+    /// Returns what the next write replaces.
+    fn writable(&self) -> Result<&Latest, LockError> {
+        if let Some(why) = &self.unsafe_store {
+            return Err(LockError::Refused(why.clone()));
+        }
+        let latest = self.latest.as_ref();
+        latest.ok_or_else(|| LockError::Unfinished("nothing was read yet".to_owned()))
+    }
+
     fn start_write(&mut self, record: &LeaderElectionRecord, checkpoint: bool) -> CasStep {
         self.writes += 1;
         self.call = Call::Idle;
-        if let Some(why) = &self.unsafe_store {
-            return wrote(Err(LockError::Refused(why.clone())));
-        }
-        let Some(latest) = &self.latest else {
-            return wrote(Err(LockError::Unfinished(
-                "nothing was read yet".to_owned(),
-            )));
+        let latest = match self.writable() {
+            Ok(latest) => latest,
+            Err(error) => return wrote(Err(error)),
         };
         if record.leader_transitions > self.config.highest_token {
             return wrote(Err(LockError::Refused(format!(
@@ -150,13 +198,7 @@ impl<S: Store> CasProtocol<S> {
         let id = self.memory.write_id(self.writes);
         let record = TermIds::added_to(record, latest.stored.record(), &id);
         let text = to_text(&record, latest.stored.kept(), &id, checkpoint);
-        let pending = Pending {
-            text: text.into_bytes().into(),
-            number: self.writes,
-            base: latest.value.clone(),
-            known_since: latest.known_since,
-            attempts: 0,
-        };
+        let pending = Pending::new(text, Some(self.writes), latest);
         let version = latest.version.clone();
         self.send(pending, version.as_ref())
     }

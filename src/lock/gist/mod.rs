@@ -39,6 +39,7 @@ use std::time::Duration;
 use self::client::GistClient;
 use self::protocol::{GistProtocol, Outcome, ProtocolConfig, Step};
 use self::remarks::Remarks;
+use crate::election::annotation::Annotation;
 use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
@@ -177,6 +178,15 @@ impl ResourceLock for GistLock {
         timeout: Duration,
     ) -> Result<Written, LockError> {
         let step = self.protocol.start_update(record);
+        self.drive_write(step, timeout)
+    }
+
+    fn annotate(
+        &mut self,
+        annotation: &Annotation,
+        timeout: Duration,
+    ) -> Result<Written, LockError> {
+        let step = self.protocol.start_annotate(annotation);
         self.drive_write(step, timeout)
     }
 

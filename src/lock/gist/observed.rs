@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::revision::Revision;
 use super::rule::{EffectiveRevision, is_checkpoint};
-use super::stored::Stored;
+use super::stored::{Stored, StoredRecord};
 use crate::election::lock::{Content, LockError, Observed};
 use crate::election::time::Instant;
 
@@ -38,6 +38,11 @@ impl ObservedBuilder {
         format!("{}{number}", self.prefix).into()
     }
 
+    /// Returns the id of this process's annotation with this number, which is no number of a write.
+    pub(super) fn annotation_id(&self, number: u64) -> Arc<str> {
+        format!("{}a{number}", self.prefix).into()
+    }
+
     /// Notes the server's clock, if an answer has a date.
     pub(super) fn note_date(&mut self, date: Option<i64>) {
         self.date = date.or(self.date);
@@ -64,14 +69,17 @@ impl ObservedBuilder {
             self.last_observed = Some(revision);
             self.resource_version += 1;
         }
-        let origin = effective.stored.origin();
-        let conditional = origin.is_some();
-        let age = self.age(effective);
+        let conditional = effective.stored.origin().is_some();
+        let record = effective.stored.record();
+        // An annotation is not a sign of life.
+        let annotated = record.is_some_and(StoredRecord::is_annotated);
+        let age = self.age(effective).filter(|_| !annotated);
         Ok(Observed {
             content: content(effective),
             resource_version: self.resource_version,
-            mine: origin.and_then(|origin| self.number(&origin.write_id)),
-            renewed_by: effective.stored.renewed_by(),
+            mine: record.and_then(|record| self.number(record.owner_id()?)),
+            renew_id: record.and_then(|record| record.renew_id().cloned()),
+            renewed: record.is_some_and(StoredRecord::is_renewed),
             predecessor: None,
             age: age.filter(|_| conditional),
             dated: age.filter(|_| !is_checkpoint(&effective.stored)),

@@ -22,6 +22,7 @@ use super::revision::Revision;
 use super::rule::EffectiveRevision;
 use super::stored::{self, Origin, Stored};
 use super::wire::{Answer, GistPage, Reply, Request};
+use crate::election::annotation::Annotation;
 use crate::election::lock::{Content, LockError, Observed, Written};
 use crate::election::record::{HIGHEST_TOKEN, LeaderElectionRecord};
 use crate::election::time::Instant;
@@ -84,6 +85,8 @@ pub struct GistProtocol {
     file: Option<String>,
     /// Number of `create` and `update` calls so far.
     writes: u64,
+    /// Number of `annotate` calls so far.
+    annotations: u64,
     reader: Reader,
     builder: ObservedBuilder,
     budget: Budget,
@@ -112,6 +115,7 @@ impl GistProtocol {
             budget: config.budget,
             file: config.file,
             writes: 0,
+            annotations: 0,
             serve_next: false,
             accepted: false,
             permits_new_election: true,
@@ -202,6 +206,32 @@ impl GistProtocol {
     pub fn start_checkpoint(&mut self, record: &LeaderElectionRecord) -> Step {
         self.writes += 1;
         self.write(record, true)
+    }
+
+    /// Begins an `annotate`.
+    pub fn start_annotate(&mut self, annotation: &Annotation) -> Step {
+        self.annotations += 1;
+        let effective = match self.writable() {
+            Ok(effective) => effective,
+            Err(error) => return wrote(Err(error)),
+        };
+        let supersedes = effective.commit.revision;
+        let Some(stored) = effective.stored.record() else {
+            return wrote(Err(LockError::Refused(
+                "the gist holds no record to annotate".to_owned(),
+            )));
+        };
+        let record = match stored.annotated(annotation, "the gist") {
+            Ok(record) => record,
+            Err(error) => return wrote(Err(error)),
+        };
+        let origin = Origin {
+            write_id: self.builder.annotation_id(self.annotations),
+            supersedes,
+        };
+        let own = stored.origin.as_ref().map(|_| &origin);
+        let content = stored::to_annotated_text(record, own);
+        self.send(content, origin)
     }
 
     /// Takes the answer to the last request, handled at `now`.
@@ -316,15 +346,10 @@ impl GistProtocol {
     }
 
     fn write(&mut self, record: &LeaderElectionRecord, checkpoint: bool) -> Step {
-        let Some(effective) = self.reader.effective() else {
-            // Also if a read found the known history replaced and had no time to read the new one.
-            return wrote(Err(LockError::Unfinished(
-                "the gist has not been read yet; read it first".to_owned(),
-            )));
+        let effective = match self.writable() {
+            Ok(effective) => effective,
+            Err(error) => return wrote(Err(error)),
         };
-        if let Err(error) = ObservedBuilder::check_protocol(effective) {
-            return wrote(Err(error));
-        }
         if record.leader_transitions > HIGHEST_TOKEN {
             return wrote(Err(LockError::Refused(format!(
                 "no fencing token is left above {HIGHEST_TOKEN}; use another file or gist"
@@ -335,10 +360,24 @@ impl GistProtocol {
             supersedes: effective.commit.revision,
         };
         let record = TermIds::added_to(record, effective.stored.record(), &origin.write_id);
-        let request = Request::Write {
-            content: stored::to_text(&record, effective.stored.kept(), &origin, checkpoint),
-            until: origin.supersedes,
+        let content = stored::to_text(&record, effective.stored.kept(), &origin, checkpoint);
+        self.send(content, origin)
+    }
+
+    /// Returns what the next write replaces.
+    fn writable(&self) -> Result<&EffectiveRevision, LockError> {
+        let Some(effective) = self.reader.effective() else {
+            // Also if a read found the known history replaced and had no time to read the new one.
+            return Err(LockError::Unfinished(
+                "the gist has not been read yet; read it first".to_owned(),
+            ));
         };
+        ObservedBuilder::check_protocol(effective)?;
+        Ok(effective)
+    }
+
+    fn send(&mut self, content: String, origin: Origin) -> Step {
+        let until = origin.supersedes;
         self.serve_next = false;
         self.begin(Call::Write(Sent {
             write_id: origin.write_id,
@@ -346,7 +385,7 @@ impl GistProtocol {
             newest: self.reader.newest(),
             answered: false,
         }));
-        Step::Ask(request)
+        Step::Ask(Request::Write { content, until })
     }
 
     /// Finds this process's write in the history of its answer, and whether it is effective.

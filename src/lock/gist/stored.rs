@@ -37,6 +37,10 @@ pub struct Origin {
 impl stored::Origin for Origin {
     const FIELDS: &'static [&'static str] = &[WRITE_ID, SUPERSEDES];
 
+    fn write_id(&self) -> &Arc<str> {
+        &self.write_id
+    }
+
     fn take(fields: &mut Map<String, Value>) -> Option<Origin> {
         let [write_id, supersedes] = [WRITE_ID, SUPERSEDES].map(|name| fields.remove(name));
         let (Some(Value::String(write_id)), Some(Value::String(supersedes))) =
@@ -81,10 +85,25 @@ pub fn to_text(
     checkpoint: bool,
 ) -> String {
     let mut record = stored::prepare::<Origin>(record, kept, PROTOCOL, checkpoint);
-    let other = &mut record.other;
-    other.insert(WRITE_ID.to_owned(), (*origin.write_id).into());
-    other.insert(SUPERSEDES.to_owned(), origin.supersedes.to_string().into());
+    origin.add_to(&mut record);
     record.to_json()
+}
+
+/// Returns the text of an annotated record; `origin` is `None` for one that stays a foreign write.
+#[must_use]
+pub fn to_annotated_text(mut record: LeaderElectionRecord, origin: Option<&Origin>) -> String {
+    if let Some(origin) = origin {
+        origin.add_to(&mut record);
+    }
+    record.to_json()
+}
+
+impl Origin {
+    fn add_to(&self, record: &mut LeaderElectionRecord) {
+        let other = &mut record.other;
+        other.insert(WRITE_ID.to_owned(), (*self.write_id).into());
+        other.insert(SUPERSEDES.to_owned(), self.supersedes.to_string().into());
+    }
 }
 
 /// Returns the text of `record` as the first write of a new gist, a checkpoint.

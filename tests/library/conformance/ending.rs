@@ -19,7 +19,7 @@ use crate::conformance::{assert_leads, rig, rig_with_record};
 fn stepping_down_releases_and_backs_off() {
     let mut rig = rig();
     rig.run_for(seconds(1));
-    assert!(rig.elector.handle_step_down(rig.now));
+    rig.elector.handle_step_down(rig.now, None);
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.stopped[0].1, StopReason::SteppedDown);
     assert_eq!(rig.store.borrow().record().holder_identity, "");
@@ -44,7 +44,7 @@ fn another_candidate_leads_after_step_down() {
     leader.run_for(seconds(1));
     let mut other = Rig::join(other, None, store.clone(), 2);
     other.run_for(seconds(1));
-    leader.elector.handle_step_down(leader.now);
+    leader.elector.handle_step_down(leader.now, None);
     leader.run_for(Duration::ZERO);
     other.run_for(seconds(2));
     assert!(other.elector.is_leader());
@@ -59,7 +59,7 @@ fn stepping_down_renews_until_workload_stops() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
-    rig.elector.handle_step_down(rig.now);
+    rig.elector.handle_step_down(rig.now, None);
     rig.run_for(seconds(3));
     assert_eq!(rig.ops, ["get", "create", "update", "update"]);
     assert_eq!(rig.stopped[0].2, START + seconds(1) + config().stop_timeout);
@@ -70,11 +70,26 @@ fn stepping_down_renews_until_workload_stops() {
 }
 
 #[test]
-fn standby_cannot_step_down() {
+fn standby_waits_after_step_down() {
     let mut rig = rig_with_record("bing", 10, 0);
     rig.run_for(seconds(1));
-    assert!(!rig.elector.handle_step_down(rig.now));
+    rig.elector.handle_step_down(rig.now, Some(seconds(60)));
+    let until = rig.now + seconds(60);
+    assert_eq!(rig.elector.status().stepped_down_until, until);
+    rig.run_to(|rig| rig.elector.is_leader());
+    assert_eq!(rig.now, until);
+    assert_leads(&rig, 1);
+}
+
+#[test]
+fn zero_period_ends_step_down() {
+    let mut rig = rig_with_record("bing", 10, 0);
+    rig.run_for(seconds(1));
+    rig.elector.handle_step_down(rig.now, Some(seconds(600)));
     rig.run_for(seconds(30));
+    assert!(!rig.elector.is_leader());
+    rig.elector.handle_step_down(rig.now, Some(Duration::ZERO));
+    rig.run_for(seconds(2));
     assert_leads(&rig, 1);
 }
 
@@ -83,8 +98,8 @@ fn second_step_down_changes_nothing() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
-    assert!(rig.elector.handle_step_down(rig.now));
-    assert!(!rig.elector.handle_step_down(rig.now));
+    rig.elector.handle_step_down(rig.now, None);
+    rig.elector.handle_step_down(rig.now, None);
     assert_eq!(rig.stopped.len(), 0, "reported with the next actions");
     rig.run_for(Duration::ZERO);
     assert_eq!(rig.stopped.len(), 1);
@@ -101,7 +116,7 @@ fn stepping_down_ignores_release_settings() {
         None,
     );
     rig.run_for(seconds(1));
-    rig.elector.handle_step_down(rig.now);
+    rig.elector.handle_step_down(rig.now, None);
     rig.run_for(seconds(3));
     assert_eq!(rig.store.borrow().record().holder_identity, "");
     assert_eq!(rig.elector.finished(), None);
@@ -113,7 +128,7 @@ fn failed_release_still_backs_off() {
     rig.run_for(seconds(1));
     rig.outcomes
         .extend(vec![CallOutcome::Fails(unavailable()); 1000]);
-    rig.elector.handle_step_down(rig.now);
+    rig.elector.handle_step_down(rig.now, None);
     rig.run_for(config().renew_deadline);
     assert_eq!(rig.elector.finished(), None);
     assert_eq!(rig.store.borrow().record().holder_identity, "baz");
@@ -128,7 +143,7 @@ fn stop_while_stepping_down_ends_election() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
-    rig.elector.handle_step_down(rig.now);
+    rig.elector.handle_step_down(rig.now, None);
     rig.elector.handle_stop(rig.now, StopReason::Cancelled);
     rig.elector.handle_workload_stopped(rig.now);
     rig.run_for(Duration::ZERO);
@@ -141,7 +156,7 @@ fn stuck_workload_blocks_step_down() {
     let mut rig = rig();
     rig.obedient = false;
     rig.run_for(seconds(1));
-    rig.elector.handle_step_down(rig.now);
+    rig.elector.handle_step_down(rig.now, None);
     rig.run_to(|rig| rig.elector.finished().is_some());
     assert_eq!(finish(&rig), Finish::WorkloadStuck);
     assert_eq!(rig.store.borrow().record().holder_identity, "baz");

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use elector::election::action::{Action, Finish, Notice, StopReason};
+use elector::election::annotation::Annotation;
 use elector::election::config::LeaderElectionConfig;
 use elector::election::elector::LeaderElector;
 use elector::election::lock::{Content, LockError, Observed, Written};
 use elector::election::record::LeaderElectionRecord;
 use elector::election::time::Instant;
+use serde_json::Value;
 
 /// Start of every test, long after boot so that no time is zero by accident.
 pub const START: Instant = Instant::from_boot(Duration::from_secs(100_000));
@@ -54,6 +56,10 @@ pub struct Store {
     pub foreign_writes: u64,
     /// Process that wrote the content, and the number of its write.
     pub writer: Option<(u64, u64)>,
+    /// Whether the writer has renewed since its claim.
+    pub renewed: bool,
+    /// Whether an annotation is the newest write.
+    pub annotated: bool,
     pub foreign_wait: Option<Duration>,
     pub age: Option<Duration>,
     pub highest_fencing_token: Option<u64>,
@@ -81,9 +87,32 @@ impl Store {
         self.content = Some(content);
         self.version += 1;
         self.writer = None;
+        self.renewed = false;
+        self.annotated = false;
         self.foreign_wait = None;
         self.predecessor = None;
         self.age = None;
+    }
+}
+
+impl Store {
+    /// Changes a field of the record as another process's annotation would; null removes it.
+    pub fn annotate(&mut self, name: &str, value: Value) {
+        let mut record = self.record();
+        match value {
+            Value::Null => record.other.remove(name),
+            value => record.other.insert(name.to_owned(), value),
+        };
+        self.content = Some(Content::Record(Arc::new(record)));
+        self.version += 1;
+        self.annotated = true;
+    }
+
+    /// Writes as the process 9 would, with its write of this number.
+    pub fn put_by_other(&mut self, record: LeaderElectionRecord, number: u64) {
+        self.put(record);
+        self.writer = Some((9, number));
+        self.renewed = number > 1;
     }
 }
 
@@ -148,6 +177,7 @@ pub struct Rig {
     pub events: Vec<String>,
     pub leaders: Vec<String>,
     pub notices: Vec<Notice>,
+    pub annotations: Vec<Annotation>,
     pub started: Vec<(Instant, u64)>,
     pub stopped: Vec<(Instant, StopReason, Instant)>,
     pub until: Option<Instant>,
@@ -187,6 +217,7 @@ impl Rig {
             events: Vec::new(),
             leaders: Vec::new(),
             notices: Vec::new(),
+            annotations: Vec::new(),
             started: Vec::new(),
             stopped: Vec::new(),
             until: None,
@@ -283,6 +314,17 @@ impl Rig {
                 Action::Get { timeout } => self.call("get", timeout, None),
                 Action::Create { record, timeout } => self.call("create", timeout, Some(record)),
                 Action::Update { record, timeout } => self.call("update", timeout, Some(record)),
+                Action::Annotate {
+                    annotation,
+                    timeout,
+                } => {
+                    self.annotations.push(annotation.clone());
+                    let answer = self.annotate(annotation);
+                    self.ops.push("annotate");
+                    self.timeouts.push(timeout);
+                    self.times.push(self.now);
+                    self.pending = Some((self.now, Some(Answer::Wrote(answer))));
+                }
                 Action::StartLeading {
                     fencing_token: token,
                     valid_until: until,
@@ -329,6 +371,17 @@ impl Rig {
         self.pending = Some((self.now + delay, answer));
     }
 
+    fn annotate(&mut self, annotation: Annotation) -> Result<Written, LockError> {
+        let mut store = self.store.borrow_mut();
+        if self.observed != Some(store.version) {
+            return Err(LockError::Conflict);
+        }
+        for (name, value) in annotation {
+            store.annotate(&name, value);
+        }
+        Ok(Written::default())
+    }
+
     fn carry_out(&mut self, op: &str, record: Option<LeaderElectionRecord>) -> Answer {
         let mut store = self.store.borrow_mut();
         let below = (store.version, store.foreign_writes);
@@ -341,8 +394,13 @@ impl Rig {
         if self.observed != Some(store.version) || (op == "create" && !absent) {
             return Answer::Wrote(Err(LockError::Conflict));
         }
+        let renewed = store
+            .writer
+            .is_some_and(|(process, _)| process == self.process)
+            && store.record().leader_transitions == record.leader_transitions;
         store.put(record);
         store.writer = Some((self.process, self.writes));
+        store.renewed = renewed;
         self.observed = Some(store.version);
         self.shown = (store.version, store.foreign_writes);
         let known = self.newest.filter(|(newest, _)| *newest == below);
@@ -362,8 +420,14 @@ fn failed(op: &str, error: LockError) -> Answer {
 
 fn observe(store: &mut Store, process: u64) -> Observed {
     let mine = store.writer.filter(|(writer, _)| *writer == process);
+    let content = store.content.clone().unwrap_or(Content::NeverWritten);
+    let held = !content.holder().is_empty();
+    let mine = mine.filter(|_| held || !store.annotated);
+    let renew_id = store.writer.filter(|_| held);
     Observed {
-        content: store.content.clone().unwrap_or(Content::NeverWritten),
+        renew_id: renew_id.map(|(process, number)| format!("p{process}-{number}").into()),
+        renewed: held && store.renewed && !store.annotated,
+        content,
         resource_version: store.version,
         mine: mine.map(|(_, number)| number),
         age: store.age,

@@ -97,7 +97,7 @@ fn own_lease_is_claimed_without_stagger() {
     let mut rig = candidate_at_expiry(1);
     rig.run_to(|rig| !rig.started.is_empty());
     let since = rig.now;
-    rig.elector.handle_step_down(rig.now);
+    rig.elector.handle_step_down(rig.now, None);
     rig.run_to(|rig| rig.started.len() == 2);
     assert!(rig.now.since(since) > Duration::ZERO);
 }

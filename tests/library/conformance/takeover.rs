@@ -193,8 +193,7 @@ fn two_candidates_never_lead_together() {
 #[test]
 fn unknown_fields_survive_rewrites() {
     let mut held = record("", 10, 3);
-    held.other
-        .insert("preferredHolder".into(), "cleopatra".into());
+    held.other.insert("note".into(), "cleopatra".into());
     held.other.insert("strategy".into(), "x".into());
     let mut rig = rig();
     rig.store.borrow_mut().put(held.clone());
@@ -212,7 +211,7 @@ fn unknown_fields_survive_rewrites() {
 fn release_says_why_until_next_claim() {
     let mut rig = rig();
     rig.run_for(seconds(5));
-    assert!(rig.elector.handle_step_down(rig.now));
+    rig.elector.handle_step_down(rig.now, None);
     rig.run_for(seconds(1));
     let released = rig.store.borrow().record();
     assert_eq!(released.other[STOP_REASON], "stepped_down");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use elector::LeaderElectionRecord;
+use elector::election::annotation::REQUESTS;
 use elector::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::stored::{Origin, PROTOCOL, Stored, StoredRecord, to_text};
@@ -166,11 +167,15 @@ fn survives_a_rewrite(stored: &Stored, length: usize) {
     assert_eq!(ours.protocol, PROTOCOL);
     assert!(!ours.checkpoint);
     assert_eq!(ours.record.leader_transitions, record.leader_transitions);
+    // Requests to a leader stay only if the writer says so.
+    let is_kept = |name: &str| {
+        !OWN.contains(&name) && (stored.record().is_some() || !REQUESTS.contains(&name))
+    };
     let unknown: Map<String, Value> = stored
         .kept()
         .into_iter()
         .flatten()
-        .filter(|(name, _)| !OWN.contains(&name.as_str()))
+        .filter(|(name, _)| is_kept(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     assert_eq!(

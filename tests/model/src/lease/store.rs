@@ -106,7 +106,7 @@ impl Store {
             }),
             resource_version: id.map_or(0, |id| id.number * 2 + id.node as u64),
             mine: id.filter(|id| id.is_of(reader)).map(|id| id.number),
-            renewed_by: newest
+            renew_id: newest
                 .filter(|landed| !landed.record.holder_identity.is_empty())
                 .map(|landed| process_name(landed.id.node, landed.id.process).into()),
             record_lost: known.is_some_and(|known| !is_there(known)),
