@@ -13,6 +13,7 @@ mod restart;
 mod rig;
 mod same_name;
 mod stagger;
+mod steering;
 mod takeover;
 
 use elector::election::lock::Content;
