@@ -105,6 +105,13 @@ impl StopReason {
         StopReason::Deposed,
     ];
 
+    /// Returns whether the lease is lost, so that the workload must stop by the leadership deadline. For all
+    /// other reasons the leader renews until its workload has stopped.
+    #[must_use]
+    pub fn is_loss(self) -> bool {
+        matches!(self, StopReason::RenewDeadline | StopReason::Deposed)
+    }
+
     /// Returns the reason's name for programs: in the record, JSON, metrics and the webhook.
     #[must_use]
     pub fn as_str(self) -> &'static str {

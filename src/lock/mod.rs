@@ -17,6 +17,7 @@ pub mod kubernetes;
 pub mod object;
 pub mod settings;
 pub mod stats;
+pub mod steering;
 pub mod store;
 pub mod stored;
 pub mod term_history;

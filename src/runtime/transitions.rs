@@ -103,10 +103,9 @@ impl Transitions {
     /// Announces that the workload of a term is being stopped.
     pub(super) fn stopped(&mut self, fencing_token: u64, reason: StopReason, detail: String) {
         let level = match reason {
-            StopReason::Cancelled | StopReason::SteppedDown | StopReason::WorkloadEnded => {
-                log::Level::Info
-            }
-            _ => log::Level::Warn,
+            StopReason::Unhealthy => log::Level::Warn,
+            reason if reason.is_loss() => log::Level::Warn,
+            _ => log::Level::Info,
         };
         log::log!(
             level,

@@ -8,7 +8,6 @@ use nix::sys::signal::Signal;
 
 use super::reports::ReportLog;
 use super::{Event, Shared};
-use crate::election::action::StopReason;
 use crate::election::time::Instant;
 use crate::runtime::callbacks::{Stop, Term};
 use crate::runtime::health::Prober;
@@ -127,14 +126,11 @@ impl<'a> Run<'a> {
                     "stopping the workload"
                 );
             }
-            match stop.reason {
-                StopReason::RenewDeadline | StopReason::Deposed => {
-                    self.supervisor.terminate(stop.kill_at);
-                }
-                _ => {
-                    let signal = self.shared.stop_signal(stop);
-                    self.supervisor.stop(signal, stop.kill_at);
-                }
+            if stop.reason.is_loss() {
+                self.supervisor.terminate(stop.kill_at);
+            } else {
+                let signal = self.shared.stop_signal(stop);
+                self.supervisor.stop(signal, stop.kill_at);
             }
         }
     }

@@ -10,7 +10,7 @@ use elector::lock::store::{Request, Response};
 
 use crate::cell::CellServer;
 use crate::clock::Time;
-use crate::service::{Effective, Sent, seconds_of};
+use crate::service::{Effective, Sent, ids, is_annotation, lost_annotation, seconds_of};
 
 /// Number of old values that operators can still find.
 const KEPT: usize = 400;
@@ -27,6 +27,8 @@ pub struct CellLanded {
     pub before: Effective,
     /// Its `writeId`; `None` for a foreign write.
     pub write_id: Option<Arc<str>>,
+    /// Broken rule about the fields for operators.
+    pub broken: Option<String>,
 }
 
 /// The last restore of an older value.
@@ -99,6 +101,7 @@ impl CellService {
     ) -> (Response, Option<CellLanded>) {
         self.server.date = Some(seconds_of(now) + self.ahead);
         let version = self.server.version;
+        let text = self.server.text();
         let response = self.server.respond(request);
         if self.server.version == version {
             return (response, None);
@@ -109,8 +112,15 @@ impl CellService {
             revision: self.effective.revision,
             before,
             write_id,
+            broken: self.lost_annotation(&Stored::parse(&text)),
         };
         (response, Some(landed))
+    }
+
+    fn lost_annotation(&self, before: &Stored) -> Option<String> {
+        let after = self.stored();
+        let ids = (ids(before), ids(&after));
+        lost_annotation(&before.record()?.record, &after.record()?.record, ids)
     }
 
     /// Returns the stored text.
@@ -216,6 +226,10 @@ impl CellService {
             self.effective = foreign(version, self.stored_lease(), now);
             return None;
         };
+        if is_annotation(&origin.write_id) {
+            self.effective.revision = revision(version);
+            return Some(Arc::clone(&origin.write_id));
+        }
         let record = stored.record();
         let released = record.is_some_and(|stored| stored.record.holder_identity.is_empty());
         self.effective = Effective {

@@ -61,6 +61,8 @@ pub struct Faults {
     pub outages: f64,
     pub other_files: f64,
     pub operator_edits: f64,
+    /// Requests of operators: pauses, resumes and handovers.
+    pub steering: f64,
     pub term_ignored: f64,
     /// Several candidates share one identity.
     pub same_names: bool,
@@ -115,6 +117,7 @@ impl Faults {
             outages: 0.0,
             other_files: 0.0,
             operator_edits: 0.0,
+            steering: 0.0,
             term_ignored: 0.0,
             same_names: false,
             forged_dates: false,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use elector::election::annotation::Annotation;
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::{LockError, Observed, Written};
 use elector::election::record::LeaderElectionRecord;
@@ -50,8 +51,8 @@ pub enum Step {
 
 impl Lock {
     /// Returns the lock of a new process in this place.
-    pub fn new(place: Place, process: u64, config: &LeaderElectionConfig) -> Lock {
-        let process = format!("p{process}");
+    pub fn new(place: Place, process: &str, config: &LeaderElectionConfig) -> Lock {
+        let process = process.to_owned();
         let renew_deadline = config.renew_deadline;
         match place {
             Place::Gist => Lock::Gist(Box::new(GistProtocol::new(ProtocolConfig {
@@ -90,6 +91,13 @@ impl Lock {
         match self {
             Lock::Gist(lock) => lock.start_update(record).into(),
             Lock::Cell(lock) => lock.start_update(record).into(),
+        }
+    }
+
+    pub fn start_annotate(&mut self, annotation: &Annotation) -> Step {
+        match self {
+            Lock::Gist(lock) => lock.start_annotate(annotation).into(),
+            Lock::Cell(lock) => lock.start_annotate(annotation).into(),
         }
     }
 

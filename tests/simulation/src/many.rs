@@ -18,6 +18,8 @@ pub fn draw_by_name(name: &str) -> Option<Draw> {
         "cas" => Some(Scenario::cas),
         "restored" => Some(Scenario::restored),
         "restarting" => Some(Scenario::restarting),
+        "steered" => Some(Scenario::steered),
+        "switching" => Some(Scenario::switching),
         "racing" => Some(Scenario::racing),
         "scarce" => Some(Scenario::scarce),
         "suspending" => Some(Scenario::suspending),

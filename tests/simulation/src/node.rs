@@ -70,6 +70,8 @@ pub struct Node {
     pub lock: Lock,
     pub limits: RequestLimiter,
     pub call: Option<Call>,
+    /// Whether that call is an annotation.
+    pub annotates: bool,
     pub requests: u64,
     /// The elector's thread that leads.
     pub leading: Option<Leading>,
@@ -138,7 +140,7 @@ impl Process {
         let limits = RequestLimiter::new(counted);
         Process {
             number,
-            lock: Lock::new(scenario.place, number, &config),
+            lock: Lock::new(scenario.place, &format!("p{number}"), &config),
             elector: LeaderElector::new(config, scenario.confirmation(), now),
             limits,
         }
@@ -157,6 +159,7 @@ impl Node {
             lock: process.lock,
             limits: process.limits,
             call: None,
+            annotates: false,
             requests: 0,
             leading: None,
             pending_messages: Vec::new(),

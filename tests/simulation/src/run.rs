@@ -17,6 +17,7 @@ mod programs;
 mod quota;
 mod recovery;
 mod restart;
+mod steering;
 mod workloads;
 
 use std::cmp::Reverse;
@@ -34,6 +35,7 @@ use self::client_go::ClientGo;
 use self::neighbours::Neighbour;
 use self::quota::Quota;
 use self::recovery::Recovery;
+use self::steering::Steering;
 use crate::cell_service::CellService;
 use crate::clock::{Clock, Time};
 use crate::faults::Faults;
@@ -187,6 +189,10 @@ enum Event {
         write: bool,
     },
     OperatorEdit,
+    /// An operator begins a request to the election.
+    Steer,
+    /// The operator's command wakes.
+    OperatorWakes,
     /// The version of a cell changes without a write.
     VersionChange,
     /// An older value of a cell is restored.
@@ -220,6 +226,8 @@ struct Sender {
 enum Requester {
     Candidate(usize),
     ClientGo(usize),
+    /// The command of an operator.
+    Operator,
     /// An elector whose record is in another file of the gist.
     Neighbour(usize),
     /// The writer of the gist's other file.
@@ -280,6 +288,7 @@ struct Run {
     nodes: Vec<Node>,
     client_go: Vec<ClientGo>,
     neighbours: Vec<Neighbour>,
+    steering: Steering,
     service: Service,
     /// Store of a run without a gist.
     cell: Option<CellService>,
@@ -340,6 +349,7 @@ impl Run {
             nodes: Vec::new(),
             client_go: Vec::new(),
             neighbours: Vec::new(),
+            steering: Steering::default(),
             outage: false,
             burst_times,
             highest_fencing_token: None,
@@ -382,6 +392,7 @@ impl Run {
         self.add_neighbours();
         self.plan_faults();
         self.plan_cell_faults();
+        self.plan_steering();
         self.plan_guard_faults();
         self.at(self.now.after(self.scenario.fault_period), Event::FaultsEnd);
     }
@@ -528,6 +539,8 @@ impl Run {
             Event::ForeignBurst(requests) => self.quota.foreign_burst(self.now, requests),
             Event::ForeignRequest { write } => self.foreign_request(write),
             Event::OperatorEdit => self.operator_edit(),
+            Event::Steer => self.steer(),
+            Event::OperatorWakes => self.operator_wakes(),
             Event::VersionChange => self.version_change(),
             Event::Restore => self.restore(),
             Event::Rewrite => self.rewrite(),

@@ -1,6 +1,7 @@
 //! Scenarios drawn from a seed; the same seed gives the same scenario.
 
 mod cells;
+mod steered;
 
 use std::time::Duration;
 

@@ -6,13 +6,17 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use elector::election::annotation::{HANDOVER, MOVED_TO, PAUSED, REQUESTS};
 use elector::election::lock::LockError;
+use elector::election::record::LeaderElectionRecord;
 use elector::emulator::{
     Edit, Files, NewGist, PendingWrite, Race, Store, Timestamp, View, WriteError,
 };
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::stored::Stored;
 use elector::lock::gist::wire::{Answer, Commit, GistPage, Reply, Request, Text};
+
+use elector::lock::stored;
 
 use crate::clock::Time;
 
@@ -74,6 +78,8 @@ pub struct Landed {
     pub head_since: Time,
     pub lost_write: bool,
     pub stacked: bool,
+    /// Broken rule about the fields for operators.
+    pub broken: Option<String>,
 }
 
 /// The service, and the effective revision at every revision ever made.
@@ -253,22 +259,32 @@ impl Service {
         sent: Option<Sent>,
     ) -> Result<Landed, WriteError> {
         let head = self.head();
-        let before = self.effective[&head];
         let revision = self
             .store
             .finish_write(&write.clone().forced(), race, stamp(now))?;
         self.writes += 1;
         let below = self.view().history().nth(1).map(|commit| commit.revision());
+        let before = self.effective[&below.unwrap_or(head)];
         let (is_effective, write_id) = self.note_effective(now, sent);
         Ok(Landed {
             revision,
-            before: below.map_or(before, |below| self.effective[&below]),
+            before,
             is_effective,
             write_id,
             head_since: below.map_or(now, |below| self.landed_at[&below]),
             lost_write: below != Some(head),
             stacked: below == Some(head) && write.base() != head,
+            broken: is_effective.then(|| self.lost_annotation(before)).flatten(),
         })
+    }
+
+    /// Returns the rule about the fields for operators that the head breaks, which replaced `before`.
+    fn lost_annotation(&self, before: Effective) -> Option<String> {
+        let before = self.view().at(before.revision)?;
+        let before = Stored::read(&text(before.head().files(), FILE));
+        let after = Stored::read(&text(self.view().head().files(), FILE));
+        let ids = (ids(&before), ids(&after));
+        lost_annotation(&before.record()?.record, &after.record()?.record, ids)
     }
 
     /// Edits the gist as an operator would; `None` deletes the record's file.
@@ -423,6 +439,7 @@ fn apply(
 ) -> Effective {
     match stored.origin() {
         Some(origin) if origin.supersedes != before.revision => before,
+        Some(origin) if is_annotation(&origin.write_id) => Effective { revision, ..before },
         Some(_) => Effective {
             revision,
             own_protocol: true,
@@ -440,6 +457,54 @@ fn apply(
             lease: before.lease.max(stored.lease()),
         },
     }
+}
+
+/// Returns whether a write with this id is an annotation.
+pub fn is_annotation(write_id: &str) -> bool {
+    let number = write_id.rsplit_once('-').map(|(_, number)| number);
+    number.is_some_and(|number| number.starts_with('a'))
+}
+
+/// Ids of a record: its own and that of its term, for an elector's write.
+pub type Ids = Option<(Arc<str>, Option<Arc<str>>)>;
+
+/// Returns the ids of a record.
+pub fn ids<O: stored::Origin>(stored: &stored::Stored<O>) -> Ids {
+    let record = stored.record()?;
+    let term = record.term.as_ref().map(|ids| Arc::clone(&ids.term));
+    Some((Arc::clone(record.origin.as_ref()?.write_id()), term))
+}
+
+/// Returns the rule about the fields for operators that a write breaks.
+pub fn lost_annotation(
+    before: &LeaderElectionRecord,
+    after: &LeaderElectionRecord,
+    (ids_before, ids_after): (Ids, Ids),
+) -> Option<String> {
+    let (id, term) = ids_after?;
+    if is_annotation(&id) {
+        return None;
+    }
+    let is_claim = term.as_ref() == Some(&id);
+    let same = |name: &&str| before.annotation(name) == after.annotation(name);
+    let pauses = [PAUSED, MOVED_TO];
+    if is_claim && before.is_paused() {
+        return Some(format!(
+            "the claim {id} ignores that the election is paused"
+        ));
+    }
+    if !pauses.iter().all(|name| same(&name)) {
+        return Some(format!("the write {id} drops or adds a pause"));
+    }
+    let asks = after.annotation(HANDOVER).is_some() || !after.preferred_holder().is_empty();
+    if is_claim && asks {
+        return Some(format!("the claim {id} keeps a request"));
+    }
+    let followed = before.preferred_holder() == before.holder_identity;
+    if !is_claim && ids_before.is_some() && !followed && !REQUESTS.iter().all(|name| same(&name)) {
+        return Some(format!("the write {id} drops or adds a request"));
+    }
+    None
 }
 
 fn is_free(stored: &Stored) -> bool {

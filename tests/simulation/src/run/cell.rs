@@ -7,7 +7,7 @@ use super::{Event, Requester, Run, Sender};
 use crate::cell_service::{CellLanded, CellService};
 use crate::lock::Reply;
 use crate::node::{Node, Power};
-use crate::service::Sent;
+use crate::service::{Sent, is_annotation};
 use crate::tally::Kind;
 
 impl Run {
@@ -87,9 +87,13 @@ impl Run {
                 landed.write_id
             )
         });
+        self.note_broken(landed.broken.as_deref());
         let Requester::Candidate(node) = from.requester else {
             return;
         };
+        if landed.write_id.as_deref().is_some_and(is_annotation) {
+            return;
+        }
         let Some(id) = &landed.write_id else {
             // The record was deleted while it was probed.
             if !empty {
@@ -174,6 +178,7 @@ impl Run {
         if text.as_deref() == Some("") || (text.is_none() && !self.may_delete()) {
             return;
         }
+        self.steering.forget_pause();
         self.tally.count(Kind::OperatorEdit);
         self.note(|_| format!("an OPERATOR writes {text:?}"));
         self.note_foreign(text.as_deref());
@@ -203,6 +208,7 @@ impl Run {
         let Some((original, text)) = cell.old_value(back) else {
             return;
         };
+        self.steering.forget_pause();
         cell.restore(original, &text, now);
         let version = cell.version();
         self.tally.count(Kind::Restore);

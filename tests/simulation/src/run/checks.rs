@@ -32,6 +32,7 @@ impl Run {
 
     pub(super) fn check(&mut self) {
         let now = self.now;
+        self.check_paused();
         let runs = |node: &&Node| node.running(now).is_some();
         let mut workloads = self.nodes.iter().filter(runs);
         if let (Some(one), Some(other), false) =
@@ -202,7 +203,7 @@ impl Run {
             return;
         };
         let latest = leading.valid_until + candidate.config.termination_grace;
-        if reason != StopReason::Cancelled && kill_at.since(latest) > ROUNDING {
+        if reason.is_loss() && kill_at.since(latest) > ROUNDING {
             self.break_rule(|run| {
                 format!(
                     "the workload of {} is killed at {kill_at}, later than {latest}",
@@ -214,7 +215,8 @@ impl Run {
 
     /// Checks that a leader keeps leading in a run without faults.
     pub(super) fn check_loss(&mut self, node: usize, reason: StopReason) {
-        if matches!(self.scenario.kind, "calm" | "shared") {
+        let allowed = self.scenario.kind == "switching" && reason == StopReason::HandedOver;
+        if matches!(self.scenario.kind, "calm" | "shared" | "switching") && !allowed {
             let name = self.nodes[node].name();
             self.violate(format!("{name} loses its lease: {reason}"));
         }

@@ -138,6 +138,7 @@ impl Run {
                 Action::Notice(_)
                 | Action::NewLeader(_)
                 | Action::Event(_)
+                | Action::Annotate { .. }
                 | Action::ExtendLease { .. } => {}
             }
         }

@@ -10,7 +10,7 @@ use super::quota::Refused;
 use super::{Event, Requester, Run, Sender};
 use crate::clock::Time;
 use crate::lock::{Reply, Request, failed};
-use crate::service::{self, FILE, Landed, OTHER_FILE, Sent, seconds_of};
+use crate::service::{self, FILE, Landed, OTHER_FILE, Sent, is_annotation, seconds_of};
 use crate::tally::Kind;
 
 impl Run {
@@ -130,7 +130,11 @@ impl Run {
             }
         }
         self.measure_landing(from, &landed);
-        if let (Requester::Candidate(node), true) = (from.requester, landed.is_effective) {
+        self.note_broken(landed.broken.as_deref());
+        let annotates = landed.write_id.as_deref().is_some_and(is_annotation);
+        if let (Requester::Candidate(node), true, false) =
+            (from.requester, landed.is_effective, annotates)
+        {
             self.check_landing(node, from, landed.before);
             if let Some(id) = &landed.write_id
                 && self.nodes[node].process == from.process
@@ -222,6 +226,13 @@ impl Run {
     }
 
     /// Answers that a request failed.
+    /// Notes a broken rule about the fields for operators.
+    pub(super) fn note_broken(&mut self, broken: Option<&str>) {
+        if let Some(broken) = broken {
+            self.break_rule(|_| broken.to_owned());
+        }
+    }
+
     pub(super) fn fail(&mut self, from: Sender, delay: Duration, error: LockError) {
         let answer = Box::new(failed(Some(seconds_of(self.now)), error));
         self.after(delay, Event::Answer { from, answer });
@@ -281,6 +292,7 @@ impl Run {
     pub(super) fn name_of(&self, requester: Requester) -> String {
         match requester {
             Requester::Candidate(node) => self.nodes[node].name().to_owned(),
+            Requester::Operator => "an operator".to_owned(),
             Requester::ClientGo(index) => format!("client-go {index}"),
             Requester::Neighbour(index) => format!("neighbour {index}"),
             Requester::Other => "another writer, to the other file,".to_owned(),

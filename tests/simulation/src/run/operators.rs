@@ -35,6 +35,7 @@ impl Run {
         if text.as_deref() == Some("") {
             return;
         }
+        self.steering.forget_pause();
         self.note(|_| format!("an OPERATOR writes {text:?}"));
         self.note_foreign(text.as_deref());
         let forged = self.faults.forged_dates;
@@ -49,6 +50,7 @@ impl Run {
     }
 
     pub(super) fn rewrite(&mut self) {
+        self.steering.forget_pause();
         let count = self.rng.usize(1..6);
         self.note(|_| format!("an operator REMOVES the newest {count} revisions"));
         self.service.rewrite(count, self.now);

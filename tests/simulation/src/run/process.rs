@@ -16,7 +16,7 @@ use super::{Event, NodeFault, Requester, Run, Sender};
 use crate::clock::Time;
 use crate::lock::{Reply, Request, Step, failed};
 use crate::node::{Call, Power, TermWrite};
-use crate::service::seconds_of;
+use crate::service::{is_annotation, seconds_of};
 use crate::surroundings::{Rule, is_kept};
 use crate::tally::Kind;
 use crate::workload::Leading;
@@ -88,6 +88,15 @@ impl Run {
                     let step = self.nodes[node].lock.start_update(&record);
                     self.drive(node, step, local_now + timeout);
                 }
+                Action::Annotate {
+                    annotation,
+                    timeout,
+                } => {
+                    self.tally.count(Kind::Annotation);
+                    self.nodes[node].annotates = true;
+                    let step = self.nodes[node].lock.start_annotate(&annotation);
+                    self.drive(node, step, local_now + timeout);
+                }
                 Action::StartLeading {
                     fencing_token,
                     valid_until: until,
@@ -135,7 +144,9 @@ impl Run {
                 if result.is_ok() {
                     self.note_known(node);
                 }
-                self.check_reported(node, result.is_ok(), conflict);
+                if !std::mem::take(&mut self.nodes[node].annotates) {
+                    self.check_reported(node, result.is_ok(), conflict);
+                }
                 self.nodes[node].elector.handle_wrote(local_now, result);
             }
             Step::Ask(_) if local_now >= deadline && self.cell.is_some() => {
@@ -220,7 +231,7 @@ impl Run {
         self.transmit(from, Box::new(request), write);
     }
 
-    fn not_sent(&self) -> Reply {
+    pub(super) fn not_sent(&self) -> Reply {
         let why = "cannot connect".to_owned();
         match self.cell {
             Some(_) => Reply::Cell(Err(Failure::NotSent(why))),
@@ -228,7 +239,7 @@ impl Run {
         }
     }
 
-    fn transmit(&mut self, from: Sender, request: Box<Request>, write: bool) {
+    pub(super) fn transmit(&mut self, from: Sender, request: Box<Request>, write: bool) {
         let (way, from) = match self.scenario.faults.latency {
             Some(latency) => self.split(latency, from, write),
             None => (self.way(self.faults.slow_requests, Kind::SlowRequest), from),
@@ -274,6 +285,9 @@ impl Run {
     }
 
     fn note_own_write(&mut self, node: usize, id: Arc<str>, record: &LeaderElectionRecord) {
+        if is_annotation(&id) {
+            return;
+        }
         self.check_sending(node, &record.holder_identity);
         if self.nodes[node]
             .term
@@ -334,6 +348,9 @@ impl Run {
         self.measure_answer(from);
         if let Requester::Neighbour(index) = from.requester {
             return self.deliver_to_neighbour(index, from.request, answer);
+        }
+        if from.requester == Requester::Operator {
+            return self.deliver_to_operator(from, answer);
         }
         let Requester::Candidate(node) = from.requester else {
             return;

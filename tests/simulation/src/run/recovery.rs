@@ -51,7 +51,11 @@ impl Run {
             node.rate_limited_until.since(local_now).max(pause)
         });
         let reads = self.service.effective_depth() as u32;
-        SETTLING + lease * 2 + rate_limited.max().unwrap_or_default() + READ * reads
+        SETTLING
+            + self.steering_bound()
+            + lease * 2
+            + rate_limited.max().unwrap_or_default()
+            + READ * reads
     }
 
     pub(super) fn end_faults(&mut self) {
@@ -68,6 +72,7 @@ impl Run {
         self.drain();
         self.fix_corrupt_record();
         self.after(SETTLED, Event::Settle);
+        self.end_steering();
         let bound = self.now.after(self.bound());
         self.recovery = Some(Recovery {
             at: self.now,

@@ -97,7 +97,7 @@ impl Run {
         let Some(leading) = &mut self.nodes[node].leading else {
             return;
         };
-        leading.lost |= matches!(reason, StopReason::RenewDeadline | StopReason::Deposed);
+        leading.lost |= reason.is_loss();
         leading.kill_at = Some(leading.kill_at.map_or(kill_at, |at| at.min(kill_at)));
         let delay = self.latency();
         self.send_message(node, delay, Message::TermChanged);
