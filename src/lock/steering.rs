@@ -71,6 +71,7 @@ pub struct Steering {
     /// Whether the store may lose an acknowledged write.
     loses_writes: bool,
     poll_period: Duration,
+    own_lease: Duration,
     /// Observed lease, and when it was first observed.
     lease: Option<(LeaseId, Instant)>,
     /// Leader that has been asked.
@@ -92,14 +93,21 @@ struct Annotating {
 }
 
 impl Steering {
-    /// Begins a request. `confirm_delay` is the lock's, `poll_period` the time between two reads.
+    /// Begins a request. `confirm_delay` is the lock's, `poll_period` the time between two reads. The lease of
+    /// `own_lease` is waited for after a foreign write, as a candidate does.
     #[must_use]
-    pub fn new(request: Request, confirm_delay: Option<Duration>, poll_period: Duration) -> Self {
+    pub fn new(
+        request: Request,
+        confirm_delay: Option<Duration>,
+        poll_period: Duration,
+        own_lease: Duration,
+    ) -> Self {
         Steering {
             request,
             confirm_delay: confirm_delay.unwrap_or_default(),
             loses_writes: confirm_delay.is_some(),
             poll_period,
+            own_lease,
             lease: None,
             asked: None,
             confirmed: false,
@@ -204,11 +212,11 @@ impl Steering {
                 false => Next::ReadAt(settled_at),
             });
         }
-        if record.holder_identity.is_empty() && observed.foreign_wait.is_none() {
-            return Ok(Next::Done(Done::Paused));
-        }
-        let wait = record.lease_duration();
-        let wait = wait.max(observed.foreign_wait.unwrap_or_default());
+        let wait = match observed.foreign_wait {
+            None if record.holder_identity.is_empty() => return Ok(Next::Done(Done::Paused)),
+            None => record.lease_duration(),
+            Some(longest) => longest.max(self.own_lease),
+        };
         let expires_at = self.lease.as_ref().map_or(now, |(_, since)| *since) + wait;
         // The read must show that the leader had not renewed by then. Where an answer may be outdated, a
         // write must.

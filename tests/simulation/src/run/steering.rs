@@ -207,7 +207,12 @@ impl Run {
         self.steering.command = Some(Command {
             number,
             lock: Lock::new(self.scenario.place, &format!("o{number}"), &config),
-            steering: steering::Steering::new(request.clone(), self.scenario.confirmation(), POLL),
+            steering: steering::Steering::new(
+                request.clone(),
+                self.scenario.confirmation(),
+                POLL,
+                config.lease_duration,
+            ),
             request,
             call: None,
             requests: 0,
