@@ -8,12 +8,13 @@ use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 
 use super::spelling::nearest;
 use crate::election::lock::LockError;
-use crate::fmt::quoted;
+use crate::fmt::{duration, quoted};
 use crate::lock::backend::OpenError;
 
 /// Exit code for a command that failed.
@@ -305,6 +306,22 @@ impl Arguments {
     {
         let given = self.options.iter().filter(|(name, _)| *name == option);
         given.map(|(_, value)| parsed(option, value)).collect()
+    }
+
+    /// Parses the last value of an option as a duration above zero.
+    ///
+    /// # Errors
+    /// As for [`parsed`](Self::parsed).
+    pub fn period(&self, option: &str) -> Result<Option<Duration>, UsageError> {
+        let Some(text) = self.parsed::<String>(option)? else {
+            return Ok(None);
+        };
+        let why = match duration::parse(&text) {
+            Ok(Duration::ZERO) => format!("{text} is zero; give a longer duration"),
+            Ok(period) => return Ok(Some(period)),
+            Err(error) => error.to_string(),
+        };
+        Err(UsageError(format!("{option}: {why}")))
     }
 
     /// Returns the argument that is not an option.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::commands::command::{Arguments, CommandOption, UsageError};
-use crate::fmt::{duration, quoted};
+use crate::fmt::quoted;
 
 const TRY: &str = "--try";
 const UNLESS_LED_WITHIN: &str = "--unless-led-within";
@@ -49,7 +49,7 @@ impl RunOptions {
             let why = "--: no program follows; name the program to run";
             return Err(UsageError::new(why));
         }
-        let unless_led_within = period(args, UNLESS_LED_WITHIN)?;
+        let unless_led_within = args.period(UNLESS_LED_WITHIN)?;
         let else_exit = code(args, ELSE_EXIT)?;
         if else_exit.is_some() && unless_led_within.is_none() {
             return Err(UsageError::new(format!(
@@ -57,7 +57,7 @@ impl RunOptions {
             )));
         }
         Ok(RunOptions {
-            try_for: period(args, TRY)?,
+            try_for: args.period(TRY)?,
             unless_led_within,
             else_exit,
             program,
@@ -75,19 +75,6 @@ fn code(args: &Arguments, option: &str) -> Result<Option<u8>, UsageError> {
             "{option}: {} is not an exit code; give a number from 0 to {MAX_CODE}",
             quoted(&text)
         ))),
-    }
-}
-
-fn period(args: &Arguments, option: &str) -> Result<Option<Duration>, UsageError> {
-    let Some(text) = args.parsed::<String>(option)? else {
-        return Ok(None);
-    };
-    match duration::parse(&text) {
-        Ok(Duration::ZERO) => Err(UsageError::new(format!(
-            "{option}: {text} is zero; give a longer duration"
-        ))),
-        Ok(period) => Ok(Some(period)),
-        Err(error) => Err(UsageError::new(format!("{option}: {error}"))),
     }
 }
 
