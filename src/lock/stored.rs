@@ -63,7 +63,7 @@ pub trait Origin: Sized {
     /// Takes the fields out of a record. Returns `None` for a foreign write.
     fn take(fields: &mut Map<String, Value>) -> Option<Self>;
 
-    /// Returns the unique id of the write.
+    /// Returns the unique id of the write; up to the last `-`, it names the process.
     fn write_id(&self) -> &Arc<str>;
 }
 
@@ -77,6 +77,12 @@ pub struct TermIds {
 }
 
 impl TermIds {
+    /// Returns whether the holder wrote again after its claim.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.renew_id != self.term
+    }
+
     /// Takes the ids out of a record.
     fn take(fields: &mut Map<String, Value>) -> Option<TermIds> {
         let ids = [TERM, RENEW_ID].map(|name| fields.remove(name));
@@ -254,6 +260,13 @@ impl<O: Origin> Stored<O> {
         }
     }
 
+    /// Returns whether it is an annotation: a copy of the holder's last write with other fields for
+    /// operators.
+    #[must_use]
+    pub fn is_annotation(&self) -> bool {
+        self.record().is_some_and(StoredRecord::is_annotated)
+    }
+
     /// Returns the origin of an elector's write; `None` for a foreign write.
     #[must_use]
     pub fn origin(&self) -> Option<&O> {
@@ -288,11 +301,8 @@ impl<O: Origin> StoredRecord<O> {
     /// Returns whether the holder wrote last, and has renewed since its claim.
     #[must_use]
     pub fn is_renewed(&self) -> bool {
-        let renewed = self
-            .term
-            .as_ref()
-            .is_some_and(|ids| ids.term != ids.renew_id);
-        renewed && !self.is_annotated()
+        let confirmed = self.term.as_ref().is_some_and(TermIds::is_confirmed);
+        confirmed && !self.is_annotated()
     }
 
     /// Returns the record with an annotation, before the lock's kind adds its fields, which a foreign write

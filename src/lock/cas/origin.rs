@@ -31,10 +31,6 @@ pub struct CasOrigin {
 impl stored::Origin for CasOrigin {
     const FIELDS: &'static [&'static str] = &[WRITE_ID, CHECK];
 
-    fn write_id(&self) -> &Arc<str> {
-        &self.write_id
-    }
-
     fn take(fields: &mut Map<String, Value>) -> Option<CasOrigin> {
         let check = fields.remove(CHECK);
         let fits = check.as_ref().and_then(Value::as_str) == Some(&checksum(fields));
@@ -44,6 +40,10 @@ impl stored::Origin for CasOrigin {
             }),
             _ => None,
         }
+    }
+
+    fn write_id(&self) -> &Arc<str> {
+        &self.write_id
     }
 }
 

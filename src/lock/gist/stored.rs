@@ -37,10 +37,6 @@ pub struct Origin {
 impl stored::Origin for Origin {
     const FIELDS: &'static [&'static str] = &[WRITE_ID, SUPERSEDES];
 
-    fn write_id(&self) -> &Arc<str> {
-        &self.write_id
-    }
-
     fn take(fields: &mut Map<String, Value>) -> Option<Origin> {
         let [write_id, supersedes] = [WRITE_ID, SUPERSEDES].map(|name| fields.remove(name));
         let (Some(Value::String(write_id)), Some(Value::String(supersedes))) =
@@ -52,6 +48,10 @@ impl stored::Origin for Origin {
             write_id: write_id.into(),
             supersedes: supersedes.parse().ok()?,
         })
+    }
+
+    fn write_id(&self) -> &Arc<str> {
+        &self.write_id
     }
 }
 

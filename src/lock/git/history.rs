@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::object::{Commit, ObjectId, ObjectKind, Tree};
 use super::pack::{Limits, Objects};
+use crate::fmt::unix_time;
 use crate::lock::cas::origin::Stored;
+use crate::lock::stored::TermIds;
 use crate::lock::term_history::{Entry, Gap, PastTerm, TermEnd, TermHistory};
 
 /// Most commits that are listed.
@@ -94,7 +96,9 @@ impl Scan {
     fn take(&mut self, revision: &Revision) {
         let time = revision.commit.time;
         let elected = revision.stored.origin().is_some();
-        let record = revision.stored.record().map(|stored| &stored.record);
+        let stored = revision.stored.record();
+        let record = stored.map(|stored| &stored.record);
+        let ids = stored.and_then(|stored| stored.term.as_ref());
         let holder = record.map_or("", |record| record.holder_identity.as_str());
         let token = revision.stored.token().unwrap_or_default();
         match &mut self.term {
@@ -102,8 +106,11 @@ impl Scan {
                 if term.holder == holder
                     && (term.fencing_token, term.elected) == (token, elected) =>
             {
-                term.renewed = Some(time);
-                term.confirmed = true;
+                match record.filter(|_| revision.stored.is_annotation()) {
+                    Some(record) => term.renewed = unix_time(&record.renew_time).or(term.renewed),
+                    None => term.renewed = Some(time),
+                }
+                term.confirmed |= ids.is_none_or(TermIds::is_confirmed);
                 term.versions.1 = revision.id.to_string();
             }
             _ => {
@@ -256,6 +263,21 @@ mod tests {
             self.add(time, &text, renewal_message("x", self.newest.unwrap()));
         }
 
+        /// Adds a write of token 2 with additional fields.
+        fn put(&mut self, time: i64, renewed: &str, holder: &str, fields: &[(&str, &str)]) {
+            let mut record = record(holder, 2);
+            record.renew_time = renewed.to_owned();
+            for (name, value) in fields {
+                record.other.insert((*name).to_owned(), (*value).into());
+            }
+            let text = to_text(&record, None, &format!("p-{time}"), false);
+            let message = match self.newest {
+                Some(newest) => renewal_message("x", newest),
+                None => claim_message("x", None),
+            };
+            self.add(time, &text, message);
+        }
+
         fn terms(&self, now: i64) -> TermHistory {
             let objects = self.objects.iter();
             let objects: Vec<_> = objects.map(|(kind, content)| (*kind, &**content)).collect();
@@ -351,6 +373,43 @@ mod tests {
                 ("napoleon", 4, Some(300), Some(310), TermEnd::Deposed),
             ]
         );
+    }
+
+    #[test]
+    fn annotation_neither_renews_nor_confirms() {
+        let claimed = "1970-01-01T00:01:40Z";
+        let ids = [("term", "p-100"), ("renewId", "p-100")];
+        let mut branch = Branch::default();
+        branch.put(100, claimed, "napoleon", &ids);
+        branch.put(130, claimed, "napoleon", &ids);
+        let history = branch.terms(141);
+        let expired = ("napoleon", 2, Some(100), Some(140), TermEnd::Expired);
+        assert_eq!(shown(&history), [expired]);
+        assert!(history.terms().all(|term| !term.confirmed));
+        // An annotation may have removed a renewal.
+        let ids = [("term", "p-100"), ("renewId", "p-112")];
+        branch.put(135, "1970-01-01T00:01:52Z", "napoleon", &ids);
+        let history = branch.terms(153);
+        assert_eq!(shown(&history)[0].3, Some(152));
+        assert!(history.terms().all(|term| term.confirmed));
+    }
+
+    #[test]
+    fn annotated_release_is_one_release() {
+        let mut branch = Branch::default();
+        branch.claim(100, "napoleon", 2, None);
+        for time in [120, 130] {
+            branch.put(time, "", "", &[("stopReason", "paused")]);
+        }
+        branch.claim(150, "cleopatra", 3, Some("released"));
+        let history = branch.terms(160);
+        let released = ("napoleon", 2, Some(100), Some(120), TermEnd::Released);
+        assert_eq!(shown(&history)[0], released);
+        let gap = Gap {
+            from: 120,
+            to: Some(150),
+        };
+        assert!(history.gaps().eq([gap]));
     }
 
     #[test]

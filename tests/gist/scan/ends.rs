@@ -4,17 +4,17 @@ use elector::lock::gist::scan::HistoryScan;
 use elector::lock::gist::wire::{Request, Text};
 use elector::lock::term_history::{Gap, TermEnd as End, TermHistory};
 
-use super::history::{EPOCH, Fields, Gist, foreign, name, ours};
+use super::history::{EPOCH, Fields, Gist, annotation, foreign, name, ours, with_ids};
 use super::{REQUESTS, check, scan_at_rest};
 
 /// History under construction, write by write.
-struct Builder {
-    gist: Gist,
+pub(crate) struct Builder {
+    pub(crate) gist: Gist,
     writes: usize,
 }
 
 impl Builder {
-    fn new() -> Builder {
+    pub(crate) fn new() -> Builder {
         let mut gist = Gist::default();
         gist.push(Text::Whole("{}".into()), Some(EPOCH));
         Builder { gist, writes: 0 }
@@ -30,28 +30,37 @@ impl Builder {
     }
 
     /// Adds a process's write over the effective revision, `at` seconds after the beginning.
-    fn write(mut self, process: &str, holder: &str, token: u64, at: i64) -> Builder {
+    pub(crate) fn write(mut self, process: &str, holder: &str, token: u64, at: i64) -> Builder {
         self.writes += 1;
         let effect = self.gist.effective_at(self.gist.len() - 1);
         let write_id = format!("{process}-{}", self.writes);
         let text = ours(&Builder::fields(holder, token, at), &write_id, name(effect));
+        let text = with_ids(&text, &self.gist.stored(effect));
         self.gist.push(text, Some(EPOCH + at));
         self
     }
 
-    fn put(mut self, text: Text, at: i64) -> Builder {
+    /// Adds an annotation of the effective revision.
+    pub(crate) fn annotate(self, at: i64) -> Builder {
+        let effect = self.gist.effective_at(self.gist.len() - 1);
+        let write_id = format!("operator{at}-1");
+        let text = annotation(self.gist.text(effect), &write_id, name(effect));
+        self.put(text, at)
+    }
+
+    pub(crate) fn put(mut self, text: Text, at: i64) -> Builder {
         self.gist.push(text, Some(EPOCH + at));
         self
     }
 
-    fn report(&self) -> TermHistory {
+    pub(crate) fn report(&self) -> TermHistory {
         let found = scan_at_rest(&self.gist, REQUESTS, 1000);
         assert!(check(&self.gist, &found));
         found.report
     }
 
     /// Returns holder, fencing token, from, to and end of each term, in seconds after the beginning.
-    fn terms(&self) -> Vec<(String, u64, i64, Option<i64>, End)> {
+    pub(crate) fn terms(&self) -> Vec<(String, u64, i64, Option<i64>, End)> {
         let report = self.report();
         report
             .terms()
@@ -64,11 +73,11 @@ impl Builder {
     }
 }
 
-fn gaps(builder: &Builder) -> Vec<Gap> {
+pub(crate) fn gaps(builder: &Builder) -> Vec<Gap> {
     builder.report().gaps().collect()
 }
 
-fn led(
+pub(crate) fn led(
     holder: &str,
     token: u64,
     from: i64,
@@ -79,7 +88,7 @@ fn led(
 }
 
 /// Returns a term of `a`, claimed at 10 and last renewed at 40.
-fn begun() -> Builder {
+pub(crate) fn begun() -> Builder {
     let builder = Builder::new();
     let builder = builder.write("p", "a", 0, 10).write("p", "a", 0, 12);
     builder.write("p", "a", 0, 20).write("p", "a", 0, 40)

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use elector::election::lock::LockError;
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::scan::Leadership;
-use elector::lock::gist::stored::Stored;
+use elector::lock::gist::stored::{Stored, to_text};
 use elector::lock::gist::wire::{Answer, Commit, GistPage, Reply, Request, Text};
+use elector::lock::stored::TermIds;
 use fastrand::Rng;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -57,6 +58,27 @@ pub(crate) fn ours(fields: &Fields<'_>, write_id: &str, supersedes: Revision) ->
     record["protocol"] = 1.into();
     record["writeId"] = write_id.into();
     record["supersedes"] = supersedes.to_string().into();
+    whole(record.to_string())
+}
+
+/// Adds the ids of the term to the text of an elector's write over `base`.
+pub(crate) fn with_ids(text: &Text, base: &Stored) -> Text {
+    let stored = Stored::read(text);
+    let stored = stored.record().unwrap();
+    let origin = stored.origin.as_ref().unwrap();
+    let record = TermIds::added_to(&stored.record, base.record(), &origin.write_id);
+    whole(to_text(&record, None, origin, false))
+}
+
+/// Returns an annotation of an elector's write.
+pub(crate) fn annotation(text: &Text, write_id: &str, supersedes: Revision) -> Text {
+    let Text::Whole(text) = text else {
+        panic!("no record");
+    };
+    let mut record: serde_json::Value = serde_json::from_str(text).unwrap();
+    record["writeId"] = write_id.into();
+    record["supersedes"] = supersedes.to_string().into();
+    record["paused"] = true.into();
     whole(record.to_string())
 }
 
@@ -250,6 +272,10 @@ impl RandomHistory {
         };
         let effect = self.gist.effective_at(read_at);
         let stored = self.gist.stored(effect);
+        if stored.origin().is_some() && rng.u8(..20) == 0 {
+            let write_id = format!("operator{last}-1");
+            return annotation(self.gist.text(effect), &write_id, name(effect));
+        }
         let Leadership::Term {
             holder,
             fencing_token: token,
@@ -271,7 +297,7 @@ impl RandomHistory {
             1 => fields("", token, self.now, self.now),
             _ => fields(&holder, token, acquired.unix_timestamp(), self.now),
         };
-        ours(&fields, &write_id, name(effect))
+        with_ids(&ours(&fields, &write_id, name(effect)), &stored)
     }
 
     fn claim(&mut self, rng: &mut Rng, effect: usize, read_at: usize) -> Text {
@@ -294,7 +320,8 @@ impl RandomHistory {
             .highest_fencing_token(effect, read_at)
             .map_or(0, |it| it + 1);
         let fields = fields(&holder, token, self.now, self.now);
-        ours(&fields, &write_id, name(effect))
+        let text = ours(&fields, &write_id, name(effect));
+        with_ids(&text, &self.gist.stored(effect))
     }
 
     /// Returns the highest token that a read must report: from the newest effective write of an elector on.

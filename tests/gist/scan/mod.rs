@@ -1,5 +1,6 @@
 //! History scans with few requests, compared with the full rule applied to every revision.
 
+mod annotations;
 mod ends;
 mod history;
 
@@ -88,12 +89,13 @@ fn check(gist: &Gist, found: &Found) -> bool {
     );
     assert!(!report.complete || report.revisions == *length);
     for term in report.terms() {
-        check_term(gist, *length, term);
+        check_term(gist, *length, term, whole && !report.exhausted);
     }
     whole
 }
 
-fn check_term(gist: &Gist, length: usize, term: &PastTerm) {
+/// Checks a term, and its last renewal if that must be `exact`.
+fn check_term(gist: &Gist, length: usize, term: &PastTerm, exact: bool) {
     let index = |revision: &str| (0..length).find(|index| name(*index).to_string() == revision);
     let (first, last) = (index(&term.versions.0), index(&term.versions.1));
     let (first, last) = (first.unwrap(), last.unwrap());
@@ -122,7 +124,20 @@ fn check_term(gist: &Gist, length: usize, term: &PastTerm) {
         );
     }
     if !term.confirmed {
-        assert_eq!(first, last);
+        assert_eq!(own_write(gist, last), own_write(gist, first), "{term:?}");
+    }
+    if exact {
+        let (_, renewed) = gist.revisions[own_write(gist, last)];
+        assert_eq!(term.renewed, renewed, "{term:?}");
+    }
+}
+
+/// Returns the index of the holder's own last write as of an index, below its annotations.
+fn own_write(gist: &Gist, index: usize) -> usize {
+    let effective = gist.effective_at(index);
+    match effective.checked_sub(1) {
+        Some(below) if gist.stored(effective).is_annotation() => own_write(gist, below),
+        _ => effective,
     }
 }
 

@@ -37,6 +37,13 @@ impl KnownHistory {
             .position(|commit| commit.revision == revision)
     }
 
+    /// Returns the index of the write that an annotation replaced; `None` for another write.
+    pub(super) fn annotated(&self, effective: &EffectiveRevision) -> Option<usize> {
+        let stored = Some(&effective.stored).filter(|stored| stored.is_annotation())?;
+        let below = self.index_of(stored.origin()?.supersedes)?;
+        (below > self.index_of(effective.commit.revision)?).then_some(below)
+    }
+
     /// Returns the oldest index at which the effective revision can be found. Why not the last one: the
     /// revision that a write supersedes must be listed too.
     pub(super) fn oldest(&self) -> usize {

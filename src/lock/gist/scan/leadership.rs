@@ -13,7 +13,7 @@ pub enum Leadership {
         holder: String,
         /// Fencing token of the term.
         fencing_token: u64,
-        /// Name of the process that wrote it.
+        /// Name of the holder's process, which an annotation copies.
         process: Arc<str>,
     },
     /// Record of an elector without a holder: a release or a checkpoint.
@@ -54,7 +54,8 @@ impl Leadership {
                 fencing_token,
             };
         };
-        let process = process_of(&origin.write_id);
+        let ids = stored.term.as_ref();
+        let process = process_of(ids.map_or(&origin.write_id, |ids| &ids.renew_id));
         if holder.is_empty() {
             return Leadership::Free {
                 fencing_token,
@@ -71,9 +72,10 @@ impl Leadership {
     /// Returns whether every revision between two with this meaning has the same meaning.
     ///
     /// That is so for writes of electors. The first write of a term has a fencing token above that of
-    /// every earlier effective write of an elector. Its process writes with that token only as long as
-    /// its own write is effective. So no token of an elector returns once another is effective, nor does
-    /// a holder that released the lease. A foreign write can return by hand, or by a late write.
+    /// every earlier effective write of an elector. A later write has that token only if its process
+    /// wrote the one that it supersedes, or if it is an annotation of that one. So no token of an elector
+    /// returns once another is effective, nor does a holder that released the lease. A foreign write can
+    /// return by hand, or by a late write.
     #[must_use]
     pub fn cannot_return(&self) -> bool {
         matches!(self, Leadership::Term { .. } | Leadership::Free { .. })
@@ -96,7 +98,7 @@ impl Leadership {
         }
     }
 
-    /// Returns the name of the elector's process that wrote the record.
+    /// Returns the name of the holder's process, or of the one that wrote a record without a holder.
     #[must_use]
     pub fn process(&self) -> Option<&str> {
         match self {
@@ -134,6 +136,10 @@ mod tests {
         assert_eq!(term.leader(), Some(("a", 3)));
         assert_eq!(term.process(), Some("9f-2"));
         assert!(term.cannot_return());
+        let annotation = ours.replace("9f-2-17", "operator-1");
+        let annotation =
+            format!(r#""holderIdentity":"a","term":"9f-2-1","renewId":"9f-2-17",{annotation}"#);
+        assert_eq!(leadership(&annotation), term);
         let free = leadership(&format!(r#""holderIdentity":"",{ours}"#));
         assert_eq!((free.leader(), free.process()), (None, Some("9f-2")));
         let foreign = leadership(r#""holderIdentity":"a","leaderTransitions":3"#);

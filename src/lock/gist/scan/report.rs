@@ -1,5 +1,7 @@
 //! Terms, and what lies between them, of a known history.
 
+use std::time::Duration;
+
 use super::known::KnownHistory;
 use super::leadership::Leadership;
 use super::spans::SpanState;
@@ -122,8 +124,8 @@ fn term(
     let first = known.known.get(&piece.oldest)?;
     let last = known.known.get(&piece.newest)?;
     let lease = last.stored.lease().unwrap_or_default();
-    let renewed = last.commit.committed_at;
-    let (end, to) = ending(known, leadership, last, after);
+    let renewed = renewed(known, last);
+    let (end, to) = ending(known, leadership, renewed, lease, after);
     let begins = match before {
         Some(before) => before.leadership.is_some(),
         None => known.complete,
@@ -136,7 +138,10 @@ fn term(
         renewed,
         to,
         end,
-        confirmed: first.commit.revision != last.commit.revision || !begins,
+        confirmed: match last.stored.record().and_then(|stored| stored.term.as_ref()) {
+            Some(ids) => ids.is_confirmed(),
+            None => first.commit.revision != last.commit.revision || !begins,
+        },
         assumed: piece.assumed,
         lease,
         begins,
@@ -147,19 +152,26 @@ fn term(
     })
 }
 
-/// Returns the reason and the time of a term's end. `last` is its last record.
+/// Returns the time of the holder's own last write. `last` is the last record of its term.
+fn renewed(known: &KnownHistory, last: &EffectiveRevision) -> Option<i64> {
+    let (mut commit, mut next) = (last.commit, Some(last));
+    while let Some(below) = next.and_then(|annotation| known.annotated(annotation)) {
+        commit = known.commits[below];
+        next = known.known.get(&below);
+    }
+    commit.committed_at
+}
+
+/// Returns the reason and the time of a term's end.
 fn ending(
     known: &KnownHistory,
     leadership: &Leadership,
-    last: &EffectiveRevision,
+    renewed: Option<i64>,
+    lease: Duration,
     after: Option<&Piece>,
 ) -> (TermEnd, Option<i64>) {
-    let lease = last.stored.lease().unwrap_or_default();
     let seconds = i64::try_from(lease.as_secs()).unwrap_or(i64::MAX);
-    let expiry = last
-        .commit
-        .committed_at
-        .and_then(|at| at.checked_add(seconds));
+    let expiry = renewed.and_then(|at| at.checked_add(seconds));
     let over = |now: Option<i64>| matches!((now, expiry), (Some(now), Some(end)) if now > end);
     let Some(after) = after else {
         return match over(known.date) {

@@ -25,7 +25,12 @@ impl KnownHistory {
             SpanState::Open => self.split(&span),
             SpanState::Assumed | SpanState::Settled => None,
         });
-        open.or_else(|| {
+        // A term lasts until a lease after the holder's own last write.
+        let own = || {
+            let mut below = self.known.values().filter_map(|it| self.annotated(it));
+            below.find(|at| !self.known.contains_key(at) && !self.doubtful.contains(at))
+        };
+        open.or_else(own).or_else(|| {
             // Spans that only reading all of them can settle come last.
             spans().find_map(|span| match span.state {
                 SpanState::Assumed if span.inside() <= requests_left as usize => self.split(&span),
