@@ -46,6 +46,7 @@ The JSON object holds:
                 endReason       released, expired, claimedAgain, deposed,
                                 overwritten, newerProtocol, notSettled;
                                 null if it lasts
+                stopReason      reason in the release's record; null if unknown
                 elected         false: a foreign write
                 confirmed       false: a claim that never led
                 assumed         true: not all of it was read

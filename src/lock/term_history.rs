@@ -60,6 +60,9 @@ pub struct PastTerm {
     pub to: Option<i64>,
     /// Reason of the end.
     pub end: TermEnd,
+    /// Why the leader released the lease, as its record says. Anyone who can write the store can write
+    /// this text.
+    pub stop_reason: Option<String>,
     /// Whether a second write of the term was effective. Without one, the claim never led.
     pub confirmed: bool,
     /// Whether equal foreign records are known at several places, and what lies between them was not

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
 use elector::election::lock::{Content, ResourceLock};
-use elector::election::record::LeaderElectionRecord;
+use elector::election::record::{LeaderElectionRecord, STOP_REASON};
 use elector::lock::backend::{Backend, Opened};
 use elector::lock::cas::backend::CasBackend;
 use elector::lock::cas::kind::Kind as _;
@@ -92,17 +92,23 @@ fn init_writes_checkpoint_once() {
 #[test]
 fn history_lists_terms() {
     let repository = Repository::new();
-    for (holder, token) in [("napoleon", 7), ("cleopatra", 8)] {
+    for (holder, token) in [("napoleon", 7), ("cleopatra", 8), ("hannibal", 9)] {
         let mut lock = open(&repository, holder);
         lock.get(TIMEOUT).unwrap();
         lock.update(&record(holder, token), TIMEOUT).unwrap();
         lock.update(&record(holder, token), TIMEOUT).unwrap();
+        if holder == "cleopatra" {
+            let mut release = record("", token);
+            let reason = "stepped_down".into();
+            release.other.insert(STOP_REASON.to_owned(), reason);
+            lock.update(&release, TIMEOUT).unwrap();
+        }
     }
     let config = LeaderElectionConfig::new("operator");
     let mut admin = backend(&repository).admin(&config).unwrap();
     let history = admin.history(10);
     assert_eq!((&history.error, history.complete), (&None, true));
-    assert_eq!((history.revisions, history.requests), (3, 4));
+    assert_eq!((history.revisions, history.requests), (4, 4));
     let terms: Vec<_> = history
         .terms()
         .map(|term| (term.holder.as_str(), term.fencing_token, term.end))
@@ -111,9 +117,12 @@ fn history_lists_terms() {
         terms,
         [
             ("napoleon", 7, TermEnd::Expired),
-            ("cleopatra", 8, TermEnd::Alive)
+            ("cleopatra", 8, TermEnd::Released),
+            ("hannibal", 9, TermEnd::Alive)
         ]
     );
+    let reasons: Vec<_> = history.terms().map(|term| &term.stop_reason).collect();
+    assert_eq!(reasons, [&None, &Some("stepped_down".to_owned()), &None]);
     assert!(admin.history(3).exhausted);
 }
 

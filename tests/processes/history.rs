@@ -92,7 +92,9 @@ fn history_matches_real_elections() {
     }
     let (code, out, err) = output_of(&mut command(&fixture, &[]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    for part in ["released", "expired", "still alive", "napoleon"] {
+    assert_eq!(history["terms"][0]["stopReason"], "stopped");
+    assert_eq!(history["terms"][1]["stopReason"], Value::Null);
+    for part in ["released (stopped)", "expired", "still alive", "napoleon"] {
         assert!(out.contains(part), "{part} in\n{out}");
     }
     assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");

@@ -41,6 +41,7 @@ fn term(term: &PastTerm) -> Value {
         "renewedAt": time(term.renewed),
         "leaseSeconds": term.lease.as_secs(),
         "endReason": (term.end != TermEnd::Alive).then_some(term.end),
+        "stopReason": term.stop_reason,
         "assumed": term.assumed,
         "firstVersion": term.versions.0,
         "lastVersion": term.versions.1,
@@ -68,6 +69,8 @@ mod tests {
         assert_eq!(json["terms"][0]["from"], "2027-01-15T08:00:03Z");
         assert_eq!(json["terms"][1]["to"], Value::Null);
         assert_eq!(json["terms"][1]["endReason"], Value::Null);
+        assert_eq!(json["terms"][0]["stopReason"], "stopped");
+        assert_eq!(json["terms"][1]["stopReason"], Value::Null);
         assert_eq!(json["gaps"][0]["to"], "2027-01-15T09:00:02Z");
     }
 }

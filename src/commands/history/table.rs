@@ -10,6 +10,9 @@ use crate::lock::term_history::{Entry, PastTerm, TermEnd, TermHistory};
 /// Length of a history, in seconds, above which every line shows the year.
 const SHORT_HISTORY: i64 = 300 * 86_400;
 
+/// Longest reason of a release, in characters; those of electors are shorter.
+const LONGEST_REASON: usize = 20;
+
 /// Longest description of the lock, in characters, so that its line fits an old terminal.
 const LONGEST_LOCK: usize = 79;
 
@@ -44,10 +47,13 @@ fn table(text: &mut String, history: &TermHistory) {
     };
     let when = |unix: Option<i64>| if years { date(unix) } else { day(unix) };
     let width = if years { 20 } else { 15 };
+    let ends = history.terms().map(|term| reason(term).chars().count());
+    let end_width = ends.max().unwrap_or_default().max(15);
     let mut line = |cells: [&str; 6]| {
         let [token, from, to, lasted, end, leader] = cells;
-        let line =
-            format!("{token:>7}  {from:<width$} {to:<width$} {lasted:>7}  {end:<15}  {leader}");
+        let line = format!(
+            "{token:>7}  {from:<width$} {to:<width$} {lasted:>7}  {end:<end_width$}  {leader}"
+        );
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(text, "{}", line.trim_end());
     };
@@ -60,7 +66,7 @@ fn table(text: &mut String, history: &TermHistory) {
                 &begin(term, when),
                 &end(term, history, when),
                 &between(term.from, term.to.or(history.now).or(term.renewed)),
-                reason(term),
+                &reason(term),
                 &leader(term),
             ]),
             Entry::Gap(gap) => {
@@ -107,10 +113,16 @@ fn end(term: &PastTerm, history: &TermHistory, when: impl Fn(Option<i64>) -> Str
     }
 }
 
-fn reason(term: &PastTerm) -> &'static str {
-    match term.end {
-        end if !term.confirmed && term.elected && end != TermEnd::Alive => "never confirmed",
-        end => end.as_str(),
+fn reason(term: &PastTerm) -> String {
+    match (term.end, &term.stop_reason) {
+        (end, _) if !term.confirmed && term.elected && end != TermEnd::Alive => {
+            "never confirmed".to_owned()
+        }
+        (end, Some(reason)) => {
+            let reason = one_line(reason);
+            format!("{} ({})", end.as_str(), shortened(&reason, LONGEST_REASON))
+        }
+        (end, None) => end.as_str().to_owned(),
     }
 }
 
@@ -194,6 +206,7 @@ pub(super) mod tests {
             renewed: Some(EPOCH + to.unwrap_or(from + 10)),
             to: to.map(|to| EPOCH + to),
             end,
+            stop_reason: (end == TermEnd::Released).then(|| "stopped".to_owned()),
             confirmed: true,
             assumed: false,
             lease: Duration::from_secs(30),
@@ -244,8 +257,8 @@ pub(super) mod tests {
 gist aa5a
 1,234 revisions from 2027-01-15 08:00:00 to 2027-01-15 09:56:40 (UTC)
 
-fencing  from            to               lasted  end              leader
-     0  01-15 08:00:03  01-15 09:00:00   59m 57s  released         napoleon
+fencing  from            to               lasted  end                 leader
+     0  01-15 08:00:03  01-15 09:00:00   59m 57s  released (stopped)  napoleon
      -  01-15 09:00:00  01-15 09:00:02       2s                   (nobody)
      1  01-15 09:00:02  now              56m 41s  still alive      cleopatra
 ";
@@ -273,6 +286,7 @@ fencing  from            to               lasted  end              leader
             revisions: 1_000,
         });
         terms(&mut open.history)[0].end = TermEnd::NotSettled;
+        terms(&mut open.history)[0].stop_reason = None;
         terms(&mut open.history)[1].begins = false;
         let text = text(&open);
         for part in [
@@ -298,6 +312,15 @@ fencing  from            to               lasted  end              leader
         for part in ["napoleon *\n", "cleopatra **\n", "client-go", "both ends"] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
+    }
+
+    #[test]
+    fn hostile_stop_reason_is_shortened() {
+        let mut hostile = scanned();
+        terms(&mut hostile.history)[0].stop_reason = Some(format!("a\nb{}", "!".repeat(99)));
+        let text = text(&hostile);
+        let shown = format!("released (a b{}…)", "!".repeat(17));
+        assert!(text.contains(&shown), "{text}");
     }
 
     #[test]

@@ -114,17 +114,18 @@ impl Scan {
                 term.versions.1 = revision.id.to_string();
             }
             _ => {
-                let end = match (holder, elected) {
-                    ("", true) => TermEnd::Released,
-                    ("", false) => TermEnd::Deposed,
-                    (_, false) => TermEnd::Overwritten,
+                let (end, reason) = match (holder, elected) {
+                    ("", true) => (TermEnd::Released, record.map(|it| it.stop_reason())),
+                    ("", false) => (TermEnd::Deposed, None),
+                    (_, false) => (TermEnd::Overwritten, None),
                     (_, true) => match revision.commit.previous_term() {
-                        Some("released") => TermEnd::Released,
-                        Some("expired") => TermEnd::Expired,
-                        _ => TermEnd::NotSettled,
+                        Some(("released", reason)) => (TermEnd::Released, Some(reason)),
+                        Some(("expired", _)) => (TermEnd::Expired, None),
+                        _ => (TermEnd::NotSettled, None),
                     },
                 };
-                self.end(end, time);
+                let reason = reason.filter(|reason| !reason.is_empty());
+                self.end(end, reason.map(str::to_owned), time);
                 if !holder.is_empty() {
                     self.begin(revision, holder, token, elected);
                 }
@@ -134,7 +135,7 @@ impl Scan {
     }
 
     /// Ends the term at the latest at `time`.
-    fn end(&mut self, end: TermEnd, time: i64) {
+    fn end(&mut self, end: TermEnd, stop_reason: Option<String>, time: i64) {
         let Some(mut term) = self.term.take() else {
             self.free.get_or_insert(time);
             return;
@@ -153,6 +154,7 @@ impl Scan {
         };
         term.to = Some(to);
         term.end = end;
+        term.stop_reason = stop_reason;
         self.free = Some(to);
         self.entries.push(Entry::Term(Box::new(term)));
     }
@@ -178,6 +180,7 @@ impl Scan {
             renewed: Some(time),
             to: None,
             end: TermEnd::Alive,
+            stop_reason: None,
             confirmed: !begins,
             assumed: false,
             lease: revision.stored.lease().unwrap_or_default(),
@@ -401,7 +404,7 @@ mod tests {
         for time in [120, 130] {
             branch.put(time, "", "", &[("stopReason", "paused")]);
         }
-        branch.claim(150, "cleopatra", 3, Some("released"));
+        branch.claim(150, "cleopatra", 3, Some("released paused"));
         let history = branch.terms(160);
         let released = ("napoleon", 2, Some(100), Some(120), TermEnd::Released);
         assert_eq!(shown(&history)[0], released);
@@ -410,6 +413,13 @@ mod tests {
             to: Some(150),
         };
         assert!(history.gaps().eq([gap]));
+        let reason = |history: &TermHistory| history.terms().next().unwrap().stop_reason.clone();
+        assert_eq!(reason(&history).as_deref(), Some("paused"));
+        // The next claim removed the release, and tells the reason.
+        let mut cut = Branch::default();
+        cut.claim(100, "napoleon", 2, None);
+        cut.claim(150, "cleopatra", 3, Some("released paused"));
+        assert_eq!(reason(&cut.terms(160)).as_deref(), Some("paused"));
     }
 
     #[test]

@@ -264,10 +264,12 @@ impl Commit {
         self.trailer(BASE)?.parse().ok()
     }
 
-    /// Returns how the term before ended, if an elector's claim says so.
+    /// Returns how the term before ended, and why its holder stopped leading, if an elector's claim says
+    /// so: `released` and `stepped_down`. The reason may be empty.
     #[must_use]
-    pub fn previous_term(&self) -> Option<&str> {
-        self.trailer(PREVIOUS)
+    pub fn previous_term(&self) -> Option<(&str, &str)> {
+        let previous = self.trailer(PREVIOUS)?;
+        Some(previous.split_once(' ').unwrap_or((previous, "")))
     }
 
     fn trailer(&self, name: &str) -> Option<&str> {
@@ -401,12 +403,12 @@ mod tests {
         let amended = Commit::parse(amended.as_bytes()).unwrap();
         assert_eq!((amended.base(), amended.parent), (None, renewal.parent));
         let claim = Commit {
-            message: claim_message("x", Some("released")),
+            message: claim_message("x", Some("released stepped_down")),
             ..commit()
         };
         assert_eq!(
             (claim.base(), claim.previous_term()),
-            (None, Some("released"))
+            (None, Some(("released", "stepped_down")))
         );
     }
 

@@ -284,7 +284,7 @@ impl GitStore {
         let subject = subject(record.as_deref());
         let message = match known {
             Some(known) if !claims => renewal_message(&subject, known.base),
-            _ => claim_message(&subject, before.map(|before| previous(before))),
+            _ => claim_message(&subject, before.map(|before| previous(before)).as_deref()),
         };
         let renewed = record
             .as_ref()
@@ -489,11 +489,12 @@ fn subject(record: Option<&LeaderElectionRecord>) -> String {
     }
 }
 
-/// Returns how the term of a record ended, whose lease was acquired by another.
-fn previous(record: &LeaderElectionRecord) -> &'static str {
+/// Returns how the term of a record ended, whose lease was acquired by another, and why its holder
+/// stopped leading.
+fn previous(record: &LeaderElectionRecord) -> String {
     match record.holder_identity.as_str() {
-        "" => "released",
-        _ => "expired",
+        "" => one_line(&format!("released {}", record.stop_reason())),
+        _ => "expired".to_owned(),
     }
 }
 

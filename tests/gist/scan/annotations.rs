@@ -72,4 +72,10 @@ fn annotated_release_adds_nothing() {
         ..open
     };
     assert_eq!(gaps(&annotated), [closed]);
+    let report = annotated.report();
+    let reasons: Vec<_> = report
+        .terms()
+        .map(|term| term.stop_reason.clone())
+        .collect();
+    assert_eq!(reasons, [Some("paused".to_owned()), None]);
 }

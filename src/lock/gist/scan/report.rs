@@ -138,6 +138,7 @@ fn term(
         renewed,
         to,
         end,
+        stop_reason: stop_reason(known, after).filter(|_| end == TermEnd::Released),
         confirmed: match last.stored.record().and_then(|stored| stored.term.as_ref()) {
             Some(ids) => ids.is_confirmed(),
             None => first.commit.revision != last.commit.revision || !begins,
@@ -160,6 +161,13 @@ fn renewed(known: &KnownHistory, last: &EffectiveRevision) -> Option<i64> {
         next = known.known.get(&below);
     }
     commit.committed_at
+}
+
+/// Returns why the holder released the lease, if the piece after its term is that release.
+fn stop_reason(known: &KnownHistory, after: Option<&Piece>) -> Option<String> {
+    let release = known.known.get(&after?.oldest)?.stored.record()?;
+    let reason = release.record.stop_reason();
+    (!reason.is_empty()).then(|| reason.to_owned())
 }
 
 /// Returns the reason and the time of a term's end.
