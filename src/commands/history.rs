@@ -7,6 +7,7 @@ mod table;
 mod words;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::command::{
     Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, print,
@@ -33,6 +34,11 @@ that it could not settle with its requests.",
             "N",
             "make at most N requests, 2 to 5000 [default: 100]",
         ),
+        CommandOption::value(
+            SINCE,
+            "DURATION",
+            "leave out terms and gaps that ended more than DURATION ago, such as 24h",
+        ),
         CommandOption::flag(JSON, "print a JSON object on one line, for scripts"),
     ],
     operands: Operands::None,
@@ -53,7 +59,8 @@ The JSON object holds:
                 leaseSeconds, firstVersion, lastVersion
   gaps        nobody held the lease: from, to (null: until now)
   unsettled   leader unknown: from, to, revisions
-  revisions, complete (false: older ones are not listed), from, to
+  revisions, complete (false: older ones are left out), from, to
+  since       terms and gaps that ended before are left out; null: none
   time, lock, requests, stopped (reason, or null)
 
 Exit codes: 0 done, even if terms are not settled; 1 stopped early (the known terms
@@ -63,6 +70,7 @@ are shown); 2 wrong usage or settings.",
 
 const JSON: &str = "--json";
 const REQUESTS: &str = "--requests";
+const SINCE: &str = "--since";
 
 /// Largest number of requests: stores with a rate limit grant no more per hour.
 const MOST_REQUESTS: u32 = 5_000;
@@ -76,13 +84,18 @@ fn run(args: &Arguments) -> CommandResult {
         let why = format!("{REQUESTS}: {requests} is not from 2 to {MOST_REQUESTS}");
         return Err(UsageError::new(why).into());
     }
+    let since = args.period(SINCE)?;
     let settings = Settings::from_environment(false)?;
     let mut admin = settings.lock.backend().admin(&settings.election)?;
-    let history = admin.history(requests);
+    let mut history = admin.history(requests, since);
+    if let Some(since) = since {
+        history.cut(since);
+    }
     let scanned = Scanned {
         lock: admin.describe(),
         stopped: history.error.as_ref().map(reason),
         history,
+        since,
     };
     let text = match args.has(JSON) {
         _ if scanned.history.revisions == 0 => String::new(),
@@ -104,6 +117,8 @@ struct Scanned {
     history: TermHistory,
     /// Reason why the scan ended early.
     stopped: Option<String>,
+    /// Period before the newest read that is shown; `None` for the whole history.
+    since: Option<Duration>,
 }
 
 /// Returns the reason for display, with the time at which a rate limit ends.

@@ -1,6 +1,7 @@
 //! Interface between the commands for operators and one kind of lock.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::inspection::InspectedRecord;
 use super::stats::StoreStats;
@@ -50,8 +51,9 @@ pub trait Admin {
     /// If the place cannot be created, or if its content belongs to something else.
     fn init(&mut self, report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError>;
 
-    /// Reads the history of terms, with at most `max_requests` requests.
-    fn history(&mut self, _max_requests: u32) -> TermHistory {
+    /// Reads the history of terms, with at most `max_requests` requests. Terms and gaps
+    /// that ended more than `since` before the newest read may be left out.
+    fn history(&mut self, _max_requests: u32, _since: Option<Duration>) -> TermHistory {
         TermHistory {
             error: Some(LockError::Refused(
                 "this kind of lock keeps no history of its records".to_owned(),

@@ -20,6 +20,8 @@ pub struct TermHistory {
     pub newest: Option<i64>,
     /// Time at which the newest revision was read. The history is as of then.
     pub now: Option<i64>,
+    /// Border of [`cut`](Self::cut): terms and gaps that ended before it are left out.
+    pub since: Option<i64>,
     /// Terms, and what lies between them and after the last one.
     pub entries: Vec<Entry>,
     /// Number of requests made.
@@ -133,7 +135,37 @@ pub struct Unsettled {
     pub revisions: usize,
 }
 
+impl Entry {
+    /// Returns the time of the end; `None` if it lasts, or if the end is unknown.
+    fn to(&self) -> Option<i64> {
+        match self {
+            Entry::Term(term) => term.to,
+            Entry::Gap(gap) => gap.to,
+            Entry::Unsettled(span) => span.to,
+        }
+    }
+}
+
+/// Returns the time `since` before `now`, both in seconds since the Unix epoch.
+#[must_use]
+pub fn before(now: i64, since: Duration) -> i64 {
+    now.saturating_sub_unsigned(since.as_secs())
+}
+
 impl TermHistory {
+    /// Removes terms and gaps that ended more than `since` before the newest read. The history is then
+    /// incomplete, unless there are none.
+    pub fn cut(&mut self, since: Duration) {
+        let Some(now) = self.now.or(self.newest) else {
+            return;
+        };
+        let (border, all) = (before(now, since), self.entries.len());
+        let entries = &mut self.entries;
+        entries.retain(|entry| entry.to().is_none_or(|to| to >= border));
+        self.complete &= entries.len() == all;
+        self.since = Some(border);
+    }
+
     /// Returns the terms.
     pub fn terms(&self) -> impl Iterator<Item = &PastTerm> {
         self.entries.iter().filter_map(|entry| match entry {
@@ -158,9 +190,16 @@ impl TermHistory {
         })
     }
 
+    /// Returns whether all revisions that matter are listed.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        let cut = self.since.zip(self.oldest);
+        self.complete || cut.is_some_and(|(since, oldest)| oldest < since)
+    }
+
     /// Returns whether another scan with more requests can show more.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.complete || self.unsettled().next().is_some()
+        !self.is_listed() || self.unsettled().next().is_some()
     }
 }

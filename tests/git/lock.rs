@@ -106,7 +106,7 @@ fn history_lists_terms() {
     }
     let config = LeaderElectionConfig::new("operator");
     let mut admin = backend(&repository).admin(&config).unwrap();
-    let history = admin.history(10);
+    let history = admin.history(10, None);
     assert_eq!((&history.error, history.complete), (&None, true));
     assert_eq!((history.revisions, history.requests), (4, 4));
     let terms: Vec<_> = history
@@ -123,7 +123,7 @@ fn history_lists_terms() {
     );
     let reasons: Vec<_> = history.terms().map(|term| &term.stop_reason).collect();
     assert_eq!(reasons, [&None, &Some("stepped_down".to_owned()), &None]);
-    assert!(admin.history(3).exhausted);
+    assert!(admin.history(3, None).exhausted);
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn memory_backend_serves_commands() {
         assert_eq!(json["lock"], "memory");
         let report = examine(&backend, &config);
         assert!(report.is_healthy(), "{report}");
-        let history = admin.history(10);
+        let history = admin.history(10, None);
         assert!(
             history
                 .error

@@ -117,6 +117,36 @@ fn led() -> Fixture {
 }
 
 #[test]
+fn since_leaves_out_earlier_terms() {
+    let fixture = Fixture::new();
+    fixture.start_leader("napoleon").leave();
+    let second = fixture.start("cleopatra");
+    second.await_leading();
+    let seen = |period: &str| {
+        let (code, out, _) = output_of(&mut command(&fixture, &["--json", "--since", period]));
+        assert_eq!(code, Some(0), "{out}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    let whole = seen("24h");
+    assert_eq!(terms(&whole).len(), 2, "{whole:#}");
+    assert_eq!(whole["complete"], true);
+    assert!(whole["since"].is_string(), "{whole:#}");
+    let napoleon = |history: &Value| terms(history).iter().any(|term| term.0 == "napoleon");
+    eventually("the first term is older", || !napoleon(&seen("2s")));
+    let cut = seen("2s");
+    assert_eq!(terms(&cut), [term("cleopatra", 1, "")]);
+    assert_eq!(cut["complete"], false);
+    for (period, fix) in [
+        ("1d", "--since: unknown duration `1d`; write it like 30s"),
+        ("0s", "--since: 0s is zero; give a longer duration"),
+    ] {
+        let (code, out, err) = output_of(&mut command(&fixture, &["--since", period]));
+        assert_eq!((code, out.as_str()), (Some(2), ""));
+        assert!(err.contains(fix), "{err}");
+    }
+}
+
+#[test]
 fn too_few_requests_are_reported() {
     let fixture = led();
     let (code, out, err) = output_of(&mut command(&fixture, &["--requests", "2"]));

@@ -15,6 +15,7 @@ pub(super) fn text(scanned: &Scanned) -> String {
         "complete": history.complete,
         "from": time(history.oldest),
         "to": time(history.newest),
+        "since": time(history.since),
         "time": time(history.now),
         "requests": history.requests,
         "stopped": scanned.stopped,
@@ -71,6 +72,7 @@ mod tests {
         assert_eq!(json["terms"][1]["endReason"], Value::Null);
         assert_eq!(json["terms"][0]["stopReason"], "stopped");
         assert_eq!(json["terms"][1]["stopReason"], Value::Null);
+        assert_eq!(json["since"], Value::Null);
         assert_eq!(json["gaps"][0]["to"], "2027-01-15T09:00:02Z");
     }
 }

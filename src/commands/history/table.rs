@@ -20,10 +20,10 @@ const LONGEST_LOCK: usize = 79;
 pub(super) fn text(scanned: &Scanned) -> String {
     let history = &scanned.history;
     let mut text = heading(scanned);
-    if history.terms().next().is_none() && history.unsettled().next().is_none() {
-        text.push_str("\nNobody ever led by this lock.\n");
-    } else {
-        table(&mut text, history);
+    match history.entries.is_empty() {
+        false => table(&mut text, history),
+        true if history.complete => text.push_str("\nNobody ever led by this lock.\n"),
+        true => text.push_str("\nNo term is known.\n"),
     }
     notes(&mut text, scanned);
     text
@@ -154,6 +154,12 @@ fn notes(text: &mut String, scanned: &Scanned) {
     if history.terms().any(open) {
         note("≤ it began before that; ≥ it lasted at least until then");
     }
+    if let Some(since) = history.since.filter(|_| !history.complete) {
+        let since = date(Some(since));
+        note(&format!(
+            "Terms and gaps that ended before {since} are not shown."
+        ));
+    }
     if history.is_open() {
         note(&where_it_stopped(scanned));
     }
@@ -163,13 +169,13 @@ fn notes(text: &mut String, scanned: &Scanned) {
 fn where_it_stopped(scanned: &Scanned) -> String {
     let history = &scanned.history;
     let mut text = format!("Stopped after {} requests", history.requests);
-    if !history.complete {
+    if !history.is_listed() {
         let oldest = date(history.oldest);
         let _ = write!(text, ": revisions before {oldest} are not listed");
     }
     let open: usize = history.unsettled().map(|span| span.revisions).sum();
     if open > 0 {
-        let sign = if history.complete { ":" } else { "," };
+        let sign = if history.is_listed() { ":" } else { "," };
         let are = if open == 1 { "is" } else { "are" };
         let _ = write!(text, "{sign} {} {are} not settled", revisions(open));
     }
@@ -177,6 +183,9 @@ fn where_it_stopped(scanned: &Scanned) -> String {
     if history.exhausted {
         let more = history.requests.saturating_mul(3).min(MOST_REQUESTS);
         let _ = write!(text, "\nTo continue: elector history --requests {more}");
+        if let Some(since) = scanned.since {
+            let _ = write!(text, " --since {since:?}");
+        }
     }
     text
 }
@@ -237,6 +246,7 @@ pub(super) mod tests {
                 ..TermHistory::default()
             },
             stopped: None,
+            since: None,
         }
     }
 
@@ -321,6 +331,34 @@ fencing  from            to               lasted  end                 leader
         let text = text(&hostile);
         let shown = format!("released (a b{}…)", "!".repeat(17));
         assert!(text.contains(&shown), "{text}");
+    }
+
+    #[test]
+    fn cut_history_says_so() {
+        let mut cut = scanned();
+        cut.history.cut(Duration::from_secs(3_402));
+        assert_eq!(cut.history.since, Some(EPOCH + 3_601));
+        assert_eq!(
+            (cut.history.entries.len(), cut.history.complete),
+            (2, false)
+        );
+        let text = text(&cut);
+        let note = "ended before 2027-01-15 09:00:01 are not shown.";
+        assert!(text.contains(note), "{text}");
+        assert!(!text.contains("napoleon"), "{text}");
+        assert!(!text.contains("Stopped"), "{text}");
+    }
+
+    #[test]
+    fn unlisted_cut_history_names_next_command() {
+        let mut open = scanned();
+        open.since = Some(Duration::from_secs(86_400));
+        open.history.cut(Duration::from_secs(86_400));
+        open.history.complete = false;
+        open.history.exhausted = true;
+        let text = text(&open);
+        let next = "elector history --requests 36 --since 86400s";
+        assert!(text.contains(next), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Lock in a store with a conditional write, as commands for operators use it.
 
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::checks;
 use super::kind::Kind;
@@ -130,7 +130,7 @@ impl<K: Kind> Admin for Session<K> {
         }
     }
 
-    fn history(&mut self, max_requests: u32) -> TermHistory {
+    fn history(&mut self, max_requests: u32, _since: Option<Duration>) -> TermHistory {
         self.kind
             .history(&mut self.exchange, max_requests)
             .unwrap_or_else(|| TermHistory {

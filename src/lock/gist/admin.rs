@@ -2,6 +2,7 @@
 //! and the creation of gists and files.
 
 use std::thread;
+use std::time::Duration;
 
 use super::checks;
 use super::options::GistOptions;
@@ -171,8 +172,8 @@ impl Admin for Session {
         }
     }
 
-    fn history(&mut self, max_requests: u32) -> TermHistory {
-        let mut scan = HistoryScan::new(self.options.file.clone(), max_requests);
+    fn history(&mut self, max_requests: u32, since: Option<Duration>) -> TermHistory {
+        let mut scan = HistoryScan::new(self.options.file.clone(), max_requests).since(since);
         let error = self.run_scan(&mut scan).err();
         TermHistory {
             error,

@@ -17,7 +17,8 @@
 //! so such a span is settled without reading it. Foreign writes can return by hand. A span between two
 //! equal foreign records is read completely if the requests suffice; otherwise it is assumed to hold the
 //! same record, and marked. Spans that are not settled when the requests are used up are marked too.
-//! Newer borders are settled first.
+//! Newer borders are settled first. If only the terms since a time matter, the scan stops at the newest
+//! revision before that time that names a leader.
 //!
 //! Forged records can make a history say anything: the scan trusts `writeId` and `supersedes`.
 
@@ -27,6 +28,7 @@ mod report;
 mod spans;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use self::known::KnownHistory;
 use super::pages::{PageOutcome, Pages};
@@ -39,7 +41,7 @@ use super::rule::{
 };
 use super::wire::{Answer, Commit, GistPage, Reply, Request, Text};
 use crate::election::lock::LockError;
-use crate::lock::term_history::TermHistory;
+use crate::lock::term_history::{TermHistory, before};
 
 pub use leadership::Leadership;
 pub use report::Piece;
@@ -57,6 +59,8 @@ const TEXTS_PER_INDEX: u32 = 12;
 pub struct HistoryScan {
     file: Option<String>,
     max_requests: u32,
+    /// Period before the first answer that matters; `None` for the whole history.
+    since: Option<Duration>,
     requests: u32,
     /// Pages to read before the next texts.
     pages_left: u32,
@@ -91,6 +95,7 @@ impl HistoryScan {
         HistoryScan {
             file,
             max_requests,
+            since: None,
             requests: 0,
             pages_left: 0,
             shows_part: false,
@@ -102,6 +107,13 @@ impl HistoryScan {
             unreadable: BTreeSet::new(),
             target: None,
         }
+    }
+
+    /// Lets the scan end when the terms and gaps of the last `since` before its first answer are known.
+    #[must_use]
+    pub fn since(mut self, since: Option<Duration>) -> HistoryScan {
+        self.since = since;
+        self
     }
 
     /// Returns the file that holds the record, once it is known.
@@ -161,14 +173,14 @@ impl HistoryScan {
         TermHistory {
             requests: self.requests,
             exhausted: self.is_exhausted(),
-            ..report::history(&self.history)
+            ..report::history(&self.history.cut())
         }
     }
 
     /// Returns the listed revisions in pieces of equal leadership, the oldest first.
     #[must_use]
     pub fn pieces(&self) -> Vec<Piece> {
-        report::pieces(&self.history)
+        report::pieces(&self.history.cut())
     }
 
     fn take_gist(&mut self, page: GistPage) -> Result<(), LockError> {
@@ -187,6 +199,8 @@ impl HistoryScan {
             LockError::Unavailable("the gist service shows the gist without its history".into())
         })?;
         self.history.commits = page.history;
+        let now = self.history.date.or(head.committed_at);
+        self.history.since = self.since.and_then(|since| Some(before(now?, since)));
         if !page.text.is_withheld() {
             self.learn(head.revision, page.text);
         }
@@ -249,7 +263,7 @@ impl HistoryScan {
             });
         }
         loop {
-            if !self.history.complete && self.pages_left > 0 && self.unusable.is_none() {
+            if !self.history.is_listed() && self.pages_left > 0 && self.unusable.is_none() {
                 self.pages_left -= 1;
                 self.asked = Asked::Page;
                 let (page, per_page) = self.pages.next(self.history.commits.len());
@@ -259,7 +273,7 @@ impl HistoryScan {
                 self.asked = Asked::Text(revision);
                 return Some(Request::Revision(revision));
             }
-            if self.history.complete {
+            if self.history.is_listed() {
                 return None;
             }
             self.unusable = None;

@@ -3,6 +3,9 @@
 mod annotations;
 mod ends;
 mod history;
+mod since;
+
+use std::time::Duration;
 
 use elector::lock::gist::scan::{HistoryScan, Piece};
 use elector::lock::gist::wire::Request;
@@ -28,9 +31,10 @@ fn scan(
     gist: &mut Gist,
     budget: u32,
     shows: usize,
+    since: Option<Duration>,
     mut concurrently: impl FnMut(&mut Gist),
 ) -> Found {
-    let mut scan = HistoryScan::new(None, budget);
+    let mut scan = HistoryScan::new(None, budget).since(since);
     let (mut pages, mut texts, mut length) = (0, 0, 0);
     while let Some(request) = scan.poll_request() {
         match request {
@@ -53,7 +57,11 @@ fn scan(
 }
 
 fn scan_at_rest(gist: &Gist, budget: u32, shows: usize) -> Found {
-    scan(&mut gist.clone(), budget, shows, |_| {})
+    scan_since(gist, budget, shows, None)
+}
+
+fn scan_since(gist: &Gist, budget: u32, shows: usize, since: Option<Duration>) -> Found {
+    scan(&mut gist.clone(), budget, shows, since, |_| {})
 }
 
 /// Checks every statement of a scan. Returns whether it left nothing open.
@@ -190,7 +198,7 @@ fn concurrent_writes_do_not_disturb() {
             wild.step(&mut rng);
         }
         let mut gist = wild.gist.clone();
-        let found = scan(&mut gist, 80, 30, |gist| {
+        let found = scan(&mut gist, 80, 30, None, |gist| {
             if rng.bool() {
                 wild.step(&mut rng);
                 *gist = wild.gist.clone();
