@@ -12,10 +12,17 @@ pub mod history;
 pub mod init;
 pub mod install;
 pub mod leads;
+pub mod pause;
 pub mod run;
 pub mod settings;
 mod spelling;
 pub mod status;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "waits between two reads, and reads USER"
+)]
+mod steering;
 pub mod step_down;
+pub mod switchover;
 pub mod table;
 pub mod version;

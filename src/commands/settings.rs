@@ -289,6 +289,8 @@ fn election(
     let times_are_known = reader.problem_count() == before;
     config.release_on_cancel = reader.boolean("RELEASE_ON_CANCEL", config.release_on_cancel);
     config.exit_on_lost_lease = reader.boolean("EXIT_ON_LOST_LEASE", config.exit_on_lost_lease);
+    config.preferred = reader.boolean("PREFERRED", config.preferred);
+    config.failback_after = failback_after(reader, config.preferred);
     for error in config.validate(confirm_delay).err().unwrap_or_default() {
         // If a time is bad, its default takes part in the relations.
         if times_are_known || !is_relation(&error) {
@@ -296,6 +298,19 @@ fn election(
         }
     }
     config
+}
+
+/// Reads the time after which a preferred candidate asks for a handover.
+fn failback_after(reader: &mut Reader<'_>, preferred: bool) -> Option<Duration> {
+    let found = reader.raw("FAILBACK_AFTER")?;
+    let after = reader.duration("FAILBACK_AFTER", Duration::ZERO);
+    if !preferred {
+        reader.warning(format!(
+            "{}: not used, because PREFERRED is not true; set both or none",
+            found.variable
+        ));
+    }
+    Some(after).filter(|_| preferred)
 }
 
 fn is_relation(error: &ConfigError) -> bool {

@@ -13,7 +13,9 @@ use super::command::{
     Arguments, Command, CommandError, CommandOption, CommandResult, Operands, print,
 };
 use super::settings::Settings;
+use crate::election::annotation::HANDOVER;
 use crate::election::lock::LockError;
+use crate::election::record::LeaderElectionRecord;
 use crate::fmt::{one_line, span, utc, wrapped};
 use crate::lock::admin::Admin;
 use crate::lock::inspection::{InspectedRecord, LeaseState};
@@ -45,6 +47,8 @@ The JSON object holds:
   renewedSecondsAgo      time since the record was written, or null
   leaseSeconds           duration of its lease, or null
   secondsLeft            time until it expires, or null if it is not held
+  paused                 whether the election is paused or moved
+  request                what operators ask of the election, or null
   since                  start of the term by the leader's own clock, or null
   renewedAt, time        time of the write, and of the answer
   recordVersion          version of the record in the store
@@ -135,6 +139,9 @@ impl LockStatus {
             let since = format!("{}, by the leader's own clock", one_line(since));
             line("since", &since);
         }
+        if let Some(request) = self.request() {
+            line("request", &request);
+        }
         if let Some(wait) = record.foreign_wait(self.own_lease) {
             let wait = format!("running candidates wait {} more", span(wait));
             line("next", &wait);
@@ -168,6 +175,8 @@ impl LockStatus {
             "renewedSecondsAgo": record.age().map(|age| age.as_secs()),
             "leaseSeconds": record.lease_duration().map(|lease| lease.as_secs()),
             "secondsLeft": record.expires_in().map(|left| left.as_secs()),
+            "request": self.request(),
+            "paused": record.record().is_some_and(LeaderElectionRecord::is_paused),
             "since": Some(self.leading_since()).filter(|since| !since.is_empty()),
             "renewedAt": record.written_at.and_then(utc),
             "time": record.read_at.and_then(utc),
@@ -186,6 +195,24 @@ impl LockStatus {
             LeaseState::ForeignWrite if !self.record.content.holder().is_empty() => None,
             _ => Some(self.record.leader()),
         }
+    }
+
+    /// Returns what operators or preferred candidates ask of the election, in one clause.
+    fn request(&self) -> Option<String> {
+        let record = self.record.record()?;
+        let handover = || {
+            let to = match record.preferred_holder() {
+                "" => "another candidate",
+                to => to,
+            };
+            let by = match record.annotation_text(HANDOVER, "by") {
+                "" => String::new(),
+                by => format!(" by {by}"),
+            };
+            let asks = record.asks_for_handover() && !record.holder_identity.is_empty();
+            asks.then(|| format!("asked{by} to hand over to {to}"))
+        };
+        Some(one_line(&record.pause().or_else(handover)?))
     }
 
     fn leading_since(&self) -> &str {
@@ -272,7 +299,7 @@ access token   expires in 30d, on 2020-05-27T17:24:06Z
         for key in &keys {
             assert!(COMMAND.notes.contains(key.as_str()), "{key}");
         }
-        assert_eq!(keys.len(), 14);
+        assert_eq!(keys.len(), 16);
         assert_eq!(json["holder"], "napoleon");
         assert_eq!(json["secondsLeft"], 26);
         assert_eq!(json["renewedAt"], "2020-04-27T17:24:02Z");

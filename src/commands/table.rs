@@ -2,8 +2,8 @@
 
 use super::command::Command;
 use super::{
-    demo, depose, doctor, gist_server, history, init, install, leads, run, status, step_down,
-    version,
+    demo, depose, doctor, gist_server, history, init, install, leads, pause, run, status,
+    step_down, switchover, version,
 };
 
 /// Every command, in the order of the help.
@@ -15,7 +15,10 @@ pub const COMMANDS: &[&Command] = &[
     &history::COMMAND,
     &init::COMMAND,
     &doctor::COMMAND,
+    &switchover::COMMAND,
     &step_down::COMMAND,
+    &pause::PAUSE,
+    &pause::RESUME,
     &depose::COMMAND,
     &leads::COMMAND,
     &install::COMMAND,

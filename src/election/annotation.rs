@@ -24,6 +24,9 @@ pub const MOVED_TO: &str = "movedTo";
 /// Fields that a claim does not keep: the requests to the leader before.
 pub const REQUESTS: [&str; 2] = [PREFERRED_HOLDER, HANDOVER];
 
+/// Fields of requests that are in force. A write keeps them only if its writer has read them in a record.
+pub const IN_FORCE: [&str; 4] = [PREFERRED_HOLDER, HANDOVER, PAUSED, MOVED_TO];
+
 /// Fields to change, by name. Null removes a field.
 pub type Annotation = Map<String, Value>;
 

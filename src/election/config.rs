@@ -153,6 +153,12 @@ impl LeaderElectionConfig {
         if self.lease_duration > LONGEST_LEASE {
             errors.push(ConfigError::LongLease(self.lease_duration));
         }
+        if self
+            .failback_after
+            .is_some_and(|after| after < self.lease_duration)
+        {
+            errors.push(ConfigError::ShortFailback(self.lease_duration));
+        }
         if self.takeover_stagger > self.lease_duration {
             errors.push(ConfigError::LongStagger(self.takeover_stagger));
         }
@@ -219,6 +225,8 @@ pub enum ConfigError {
     LongLease(Duration),
     /// The takeover stagger is longer than the lease.
     LongStagger(Duration),
+    /// A preferred candidate would ask again before others can lead for a lease, which has this duration.
+    ShortFailback(Duration),
     /// The lease is shorter than the times that must fit into it.
     ShortLease {
         /// Value of the setting.
@@ -266,6 +274,11 @@ impl fmt::Display for ConfigError {
                 f,
                 "TAKEOVER_STAGGER: {value:?} is too long; give at most LEASE_DURATION (one second is usually \
                  enough)"
+            ),
+            ConfigError::ShortFailback(lease) => write!(
+                f,
+                "FAILBACK_AFTER: too short; give at least LEASE_DURATION ({lease:?}), so that leaders do not \
+                 alternate"
             ),
             ConfigError::ShortLease {
                 lease_duration,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::election::annotation::{Annotation, HOLDER_PREFERRED, PAUSED, REQUESTS};
+use crate::election::annotation::{Annotation, HOLDER_PREFERRED, IN_FORCE, PAUSED};
 use crate::election::lock::LockError;
 use crate::election::record::{
     BYTE_ORDER_MARK, HIGHEST_TOKEN, LeaderElectionRecord, RELEASED_BY, RecordError, STOP_REASON,
@@ -387,7 +387,7 @@ pub fn prepare<O: Origin>(
     for (name, value) in kept.into_iter().flatten() {
         let name = name.as_str();
         let is_own = OWN_FIELDS.contains(&name) || O::FIELDS.contains(&name);
-        if !is_own && !REQUESTS.contains(&name) {
+        if !is_own && !IN_FORCE.contains(&name) {
             let field = record.other.entry(name);
             field.or_insert_with(|| value.clone());
         }

@@ -78,6 +78,18 @@ const ELECTION: &[Setting] = &[
          most a quarter of POLL_PERIOD",
     ),
     Setting::new(
+        "PREFERRED",
+        "false",
+        "whether this candidate is preferred: it acquires a free lease without the random delay, and other \
+         preferred candidates let it lead",
+    ),
+    Setting::new(
+        "FAILBACK_AFTER",
+        "never",
+        "with PREFERRED, time after which this candidate asks a leader that is not preferred to hand over to \
+         it; counted from its start, its last request and the end of each of its terms",
+    ),
+    Setting::new(
         "RELEASE_ON_CANCEL",
         "true",
         "release the lease on SIGTERM and SIGINT",

@@ -19,6 +19,7 @@ enum Shown {
         state: LeaseState,
         holder: String,
         fencing_token: Option<u64>,
+        request: Option<String>,
     },
     Unreachable,
 }
@@ -58,6 +59,7 @@ fn lease(status: &LockStatus) -> Shown {
         state: status.record.state(),
         holder: status.record.content.holder().to_owned(),
         fencing_token: status.record.fencing_token,
+        request: status.request(),
     }
 }
 
@@ -70,7 +72,12 @@ fn line(status: &LockStatus, json: bool) -> String {
         Some(token) => format!(", fencing token {token}"),
         None => String::new(),
     };
-    format!("{}  {}{token}\n", now(record.read_at), record.summary())
+    let request = match status.request() {
+        Some(request) => format!("; {request}"),
+        None => String::new(),
+    };
+    let (now, summary) = (now(record.read_at), record.summary());
+    format!("{now}  {summary}{token}{request}\n")
 }
 
 fn unreachable(error: &LockError, json: bool) -> String {

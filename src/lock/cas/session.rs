@@ -14,6 +14,7 @@ use crate::lock::exchange::{Exchange, HttpExchange};
 use crate::lock::init::CALL_TIMEOUT;
 use crate::lock::inspection::{InspectedRecord, Refusal};
 use crate::lock::store::{Snapshot, Step, Store, Version};
+use crate::lock::stored::StoredRecord;
 use crate::system::clock::{self, BootClock};
 
 /// Opens a lock for a process of this name. Sends no request.
@@ -129,7 +130,11 @@ pub(super) fn inspected(snapshot: &Snapshot) -> InspectedRecord {
             .version
             .as_ref()
             .map_or(String::new(), ToString::to_string),
-        written_at: snapshot.written_at.or(renewed),
+        // An annotation is not a sign of life.
+        written_at: match record.is_some_and(StoredRecord::is_annotated) {
+            true => renewed,
+            false => snapshot.written_at.or(renewed),
+        },
         read_at: snapshot.server_time,
         longest_lease: stored.lease().unwrap_or_default(),
         complete: true,

@@ -10,6 +10,7 @@ use super::stored::{PROTOCOL, Stored};
 use super::wire::{Answer, Request};
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::{Content, LockError};
+use crate::fmt::unix_time;
 use crate::lock::backend::OpenError;
 use crate::lock::clocks::Clocks;
 use crate::lock::inspection::{InspectedRecord, Refusal};
@@ -108,7 +109,11 @@ pub(super) fn neutral(inspected: &Inspected) -> InspectedRecord {
             .is_some_and(|stored| stored.checkpoint),
         fencing_token: effective.stored.token(),
         version: effective.commit.revision.to_string(),
-        written_at: effective.commit.committed_at,
+        written_at: match effective.stored.record() {
+            // An annotation is not a sign of life. The leader's own clock must do.
+            Some(stored) if stored.is_annotated() => unix_time(&stored.record.renew_time),
+            _ => effective.commit.committed_at,
+        },
         read_at: inspected.date,
         longest_lease: effective.longest_lease.unwrap_or_default(),
         complete: effective.settled,

@@ -239,7 +239,7 @@ fn request_waits_for_workload() {
     annotate(&rig, HANDOVER, json!({"by": "ops"}));
     rig.run_for(seconds(4));
     let record = stored(&rig);
-    assert_eq!(record.holder_identity, "baz", "renewed meanwhile");
+    assert_eq!(record.holder_identity, "baz", "renewed until then");
     assert!(record.annotation(HANDOVER).is_some(), "and kept");
     rig.elector.handle_workload_stopped(rig.now);
     rig.run_for(Duration::ZERO);
@@ -350,11 +350,14 @@ fn failback_respects_leader_and_requests() {
         },
     ] {
         let mut rig = standby(LeaderElectionConfig {
-            failback_after: Some(seconds(1)),
+            failback_after: Some(seconds(10)),
             ..preferred()
         });
+        rig.store
+            .borrow_mut()
+            .put_by_other(record("bing", 60, 3), 2);
         prepare(&rig);
-        rig.run_for(seconds(9));
+        rig.run_for(seconds(30));
         assert_eq!(rig.annotations.len(), 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use elector::LeaderElectionRecord;
-use elector::election::annotation::REQUESTS;
+use elector::election::annotation::IN_FORCE;
 use elector::election::record::{HIGHEST_TOKEN, LONGEST_LEASE};
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::stored::{Origin, PROTOCOL, Stored, StoredRecord, to_text};
@@ -167,9 +167,9 @@ fn survives_a_rewrite(stored: &Stored, length: usize) {
     assert_eq!(ours.protocol, PROTOCOL);
     assert!(!ours.checkpoint);
     assert_eq!(ours.record.leader_transitions, record.leader_transitions);
-    // Requests to a leader stay only if the writer says so.
+    // Requests in force stay only if the writer says so.
     let is_kept = |name: &str| {
-        !OWN.contains(&name) && (stored.record().is_some() || !REQUESTS.contains(&name))
+        !OWN.contains(&name) && (stored.record().is_some() || !IN_FORCE.contains(&name))
     };
     let unknown: Map<String, Value> = stored
         .kept()

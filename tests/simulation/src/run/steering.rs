@@ -48,11 +48,12 @@ struct Command {
     number: u64,
     lock: Lock,
     steering: steering::Steering,
-    request: Request,
     /// Annotation or read under way.
     call: Option<Call>,
     requests: u64,
     wakes_at: Time,
+    /// Whether something else than a command may have ended a pause since the last read was sent.
+    overtaken: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +68,9 @@ impl Steering {
     /// Forgets that the election is paused, because something else than a command may have ended that.
     pub(super) fn forget_pause(&mut self) {
         self.paused = None;
+        if let Some(command) = &mut self.command {
+            command.overtaken = true;
+        }
     }
 }
 
@@ -208,15 +212,15 @@ impl Run {
             number,
             lock: Lock::new(self.scenario.place, &format!("o{number}"), &config),
             steering: steering::Steering::new(
-                request.clone(),
+                request,
                 self.scenario.confirmation(),
                 POLL,
                 config.lease_duration,
             ),
-            request,
             call: None,
             requests: 0,
             wakes_at: self.now,
+            overtaken: false,
         });
         self.operator_wakes();
     }
@@ -233,6 +237,7 @@ impl Run {
                     until: now.after(CALL),
                     request: (0, false, now.after(CALL)),
                 });
+                command.overtaken = false;
                 let step = command.lock.start_get();
                 self.drive_operator(step);
             }
@@ -332,8 +337,8 @@ impl Run {
     fn end_command(&mut self, done: &Done) {
         self.note(|_| format!("the OPERATOR's command ends: {done:?}"));
         let command = self.steering.command.take();
-        let pauses = command.is_some_and(|command| command.request != Request::Resume);
-        if *done == Done::Paused && pauses && self.client_go.is_empty() {
+        let overtaken = command.is_none_or(|command| command.overtaken);
+        if *done == Done::Paused && !overtaken && self.client_go.is_empty() {
             self.tally.count(Kind::PauseReported);
             self.steering.paused = Some(self.now);
         }

@@ -1,0 +1,168 @@
+//! `elector switchover`: asks the leader to hand over, from any machine.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::command::{
+    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, print,
+};
+use super::settings::Settings;
+use super::steering::{Operator, asked};
+use crate::election::time::Instant;
+use crate::fmt::one_line;
+use crate::lock::steering::{Done, Request};
+use crate::system::clock::BootClock;
+
+/// The command.
+pub const COMMAND: Command = Command {
+    name: "switchover",
+    summary: "ask the leader to hand over, from any machine",
+    details: "\
+Writes a request into the record. The leader observes it at its next renewal, stops its
+workload, releases the lease, and does not acquire it for one lease. Nobody leads from
+the release until the new leader has acquired the lease, as after a graceful shutdown.
+
+It works from any machine with the lock's settings and credentials. Leaders of
+client-go refuse it. A leader that has not renewed since its claim is asked after its
+first renewal.",
+    options: &[
+        CommandOption::value(
+            TO,
+            "NAME",
+            "candidate that acquires the lease; the others wait for\none lease [default: any but the leader]",
+        ),
+        CommandOption::flag(
+            WAIT,
+            "wait until somebody leads, and say how long nobody did",
+        ),
+    ],
+    operands: Operands::None,
+    notes: "\
+Exit codes: 0 asked, and with --wait somebody else leads; 1 failed, or not within 10
+minutes; 2 wrong usage or settings.",
+    run,
+};
+
+const TO: &str = "--to";
+const WAIT: &str = "--wait";
+
+fn run(args: &Arguments) -> CommandResult {
+    let to: Option<String> = args.parsed(TO)?;
+    if to.as_ref().is_some_and(String::is_empty) {
+        return Err(UsageError::new(format!(
+            "{TO}: no name; give a candidate's LEADER_NAME, or leave the option out"
+        ))
+        .into());
+    }
+    let to = to.unwrap_or_default();
+    let settings = Settings::from_environment(false)?;
+    let mut operator = Operator::open(&settings.lock, &settings.election)?;
+    let asked = asked(&settings.election);
+    let request = Request::HandOver {
+        to: to.clone(),
+        asked,
+    };
+    let leader = match operator.request(request, "for the leader to renew", |_| {})? {
+        Done::Asked(leader) => leader,
+        Done::Nothing(why) => {
+            print(&format!("nothing to do: {why}\n"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        other => return Err(CommandError::failed(format!("internal error: {other:?}"))),
+    };
+    let whom = match to.as_str() {
+        "" => "another candidate".to_owned(),
+        to => one_line(to),
+    };
+    print(&format!(
+        "asked {} to hand over to {whom}\n",
+        one_line(&leader)
+    ))?;
+    if args.has(WAIT) {
+        print(&wait(&mut operator, &leader, &to)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until another candidate leads. Returns who leads, and how long nobody did.
+///
+/// # Errors
+/// If the leader keeps the lease, if another candidate than `to` leads, or after the longest wait.
+fn wait(operator: &mut Operator, leader: &str, to: &str) -> Result<String, CommandError> {
+    let mut at = BootClock::now();
+    // Last read that showed the leader, and first one without.
+    let mut last_led = at;
+    let mut free_at: Option<Instant> = None;
+    loop {
+        let result = operator.read(at, "for another candidate to lead")?;
+        let now = BootClock::now();
+        at = now + operator.poll_period();
+        if result.is_err() {
+            continue;
+        }
+        let record = operator.observed.content.record();
+        let asks = record.is_some_and(|record| record.asks_for_handover());
+        let holder = operator.observed.content.holder().to_owned();
+        if holder == leader && asks {
+            last_led = now;
+        } else if !holder.is_empty() && operator.has_leader() {
+            return outcome(&holder, leader, to, (last_led, free_at, now));
+        } else {
+            free_at.get_or_insert(now);
+        }
+    }
+}
+
+fn outcome(
+    holder: &str,
+    leader: &str,
+    to: &str,
+    (last_led, free_at, now): (Instant, Option<Instant>, Instant),
+) -> Result<String, CommandError> {
+    let seconds = |time: Duration| format!("{:.1}s", time.as_secs_f64());
+    let gap = match free_at {
+        Some(free_at) => format!("about {}", seconds(now.since(free_at))),
+        None => format!("at most {}", seconds(now.since(last_led))),
+    };
+    let holder = one_line(holder);
+    if holder == leader {
+        return Err(CommandError::failed(format!(
+            "{holder} leads still, or again; check that another candidate runs, and run this again"
+        )));
+    }
+    let text = format!("{holder} leads; nobody led for {gap}\n");
+    match to {
+        "" => Ok(text),
+        to if to == holder => Ok(text),
+        to => Err(CommandError::failed(format!(
+            "{holder} leads, not {}, which did not acquire the lease; check that it runs under this name",
+            one_line(to)
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::BOOT + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn outcome_names_leader_and_gap() {
+        let free = (at(1), Some(at(2)), at(5));
+        assert_eq!(
+            outcome("cleopatra", "napoleon", "", free).unwrap(),
+            "cleopatra leads; nobody led for about 3.0s\n"
+        );
+        let unseen = (at(4), None, at(5));
+        assert_eq!(
+            outcome("cleopatra", "napoleon", "cleopatra", unseen).unwrap(),
+            "cleopatra leads; nobody led for at most 1.0s\n"
+        );
+        for (holder, to) in [("napoleon", ""), ("hannibal", "cleopatra")] {
+            assert!(outcome(holder, "napoleon", to, free).is_err());
+        }
+    }
+}
