@@ -1,11 +1,14 @@
 //! `elector init`: creates the place of a lock and its first record.
 
+mod relocation;
+
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use super::command::{Arguments, Command, CommandOption, CommandResult, Operands, print};
 use super::settings::Settings;
+use super::steering::tell;
 use crate::lock::admin::Initialized;
 
 /// The command.
@@ -16,28 +19,43 @@ pub const COMMAND: Command = Command {
 Creates a place for the record if the settings name none, and writes a record without
 a holder there, unless it holds a record already. Other content is left unchanged.
 
-Standard output gets the settings for every candidate, for `eval \"$(elector init)\"`.",
-    options: &[CommandOption::flag(
-        QUIET,
-        "print only the lock's name, and no messages but errors",
-    )],
+Standard output gets the settings for every candidate, for `eval \"$(elector init)\"`.
+
+With --from, moves an election: ends it in its present lock, for good, waits until
+nobody leads there, and writes a record with a higher fencing token in the place that
+the settings name. Candidates of the present lock log where it went. Run it again if
+it was interrupted. Settings of the present lock may begin with FROM_, such as
+FROM_LOCK_TOKEN_FILE.",
+    options: &[
+        CommandOption::flag(
+            QUIET,
+            "print only the lock's name, and no messages but errors",
+        ),
+        CommandOption::value(FROM, "LOCK", "move the election from this lock"),
+    ],
     operands: Operands::None,
     notes: "Exit codes: 0 created, or it exists; 1 failed; 2 wrong usage or settings.",
     run,
 };
 
 const QUIET: &str = "--quiet";
+const FROM: &str = "--from";
 
 fn run(args: &Arguments) -> CommandResult {
-    let settings = Settings::for_new_lock()?;
-    let mut admin = settings.lock.backend().admin(&settings.election)?;
     let quiet = args.has(QUIET);
-    let initialized = admin.init(&mut |text| {
+    let mut report = |text: &str| {
         if !quiet {
-            // If standard error cannot be written, the work goes on all the same.
-            let _ = writeln!(io::stderr(), "{text}");
+            tell(text);
         }
-    })?;
+    };
+    let initialized = match args.parsed::<String>(FROM)? {
+        Some(from) => relocation::run(&from, &mut report)?,
+        None => {
+            let settings = Settings::for_new_lock()?;
+            let mut admin = settings.lock.backend().admin(&settings.election)?;
+            admin.init(0, &mut report)?
+        }
+    };
     if quiet {
         print(&format!("{}\n", initialized.name))?;
     } else {

@@ -19,8 +19,8 @@ use std::time::Duration;
 use crate::commands::command::CommandError;
 use crate::election::config::{ConfigError, LeaderElectionConfig};
 use crate::http::ListenAddr;
-use crate::lock::LockSpec;
 use crate::lock::settings::{Noted, Reader};
+use crate::lock::{LockSpec, Purpose};
 use crate::net::{Url, is_loopback};
 use crate::observe::ReadyWhen;
 use crate::runtime::logging::LogFormat;
@@ -109,7 +109,7 @@ impl Settings {
         let shared = all().filter(|setting| setting.shared && with_program);
         let shared: Vec<&str> = shared.map(|setting| setting.name).collect();
         let lookup = |name: &str| std::env::var_os(name).filter(|_| !shared.contains(&name));
-        let settings = read(&lookup, host_name().as_deref(), false);
+        let settings = read(&lookup, host_name().as_deref(), Purpose::Use);
         with_unknown(settings, with_program)
     }
 
@@ -118,8 +118,30 @@ impl Settings {
     /// # Errors
     /// Returns [`SettingsError`] with every problem.
     pub fn for_new_lock() -> Result<Self, SettingsError> {
-        let settings = read(&|name| std::env::var_os(name), host_name().as_deref(), true);
+        let lookup = |name: &str| std::env::var_os(name);
+        let settings = read(&lookup, host_name().as_deref(), Purpose::Create);
         with_unknown(settings, false)
+    }
+
+    /// Reads the environment of this process for the new lock of an election, and for its present lock `from`,
+    /// for which settings that begin with `FROM_` outrank others.
+    ///
+    /// # Errors
+    /// Returns [`SettingsError`] with every problem.
+    pub fn for_move(from: &str) -> Result<(Self, Self), SettingsError> {
+        let host_name = host_name();
+        let environment = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let new = read(&environment, host_name.as_deref(), Purpose::Move);
+        let lookup = |name: &str| match name {
+            "ELECTOR_LOCK" => None,
+            "LOCK" => Some(from.into()),
+            name => {
+                let short = name.strip_prefix("ELECTOR_").unwrap_or(name);
+                environment(&format!("FROM_{short}")).or_else(|| environment(name))
+            }
+        };
+        let old = read(&lookup, host_name.as_deref(), Purpose::Move);
+        Ok((with_unknown(new, false)?, old?))
     }
 
     /// Reads settings through `lookup`, which is asked for `ELECTOR_<NAME>` and then for `<NAME>`.
@@ -131,7 +153,7 @@ impl Settings {
         lookup: &dyn Fn(&str) -> Option<OsString>,
         host_name: Option<&str>,
     ) -> Result<Self, SettingsError> {
-        read(lookup, host_name, false)
+        read(lookup, host_name, Purpose::Use)
     }
 
     /// Returns warnings about settings that work but are probably not intended.
@@ -172,11 +194,11 @@ fn host_name() -> Option<String> {
 fn read(
     lookup: &dyn Fn(&str) -> Option<OsString>,
     host_name: Option<&str>,
-    new_lock: bool,
+    purpose: Purpose,
 ) -> Result<Settings, SettingsError> {
     let mut reader = Reader::new(lookup);
     let ca_file = reader.path("SSL_CERT_FILE");
-    let (lock, confirm_delay) = LockSpec::read(&mut reader, ca_file.as_deref(), new_lock);
+    let (lock, confirm_delay) = LockSpec::read(&mut reader, ca_file.as_deref(), purpose);
     let name = reader.public_text("LOCK_NAME").ok().flatten();
     let identity = identity(&mut reader, host_name);
     let election = election(&mut reader, identity, lock.as_ref().ok(), confirm_delay);

@@ -44,12 +44,18 @@ pub trait Admin {
     /// Lets writers race in a place that no election uses, and checks that each race has one winner.
     fn race(&mut self) -> Finding;
 
-    /// Creates the place and a record without a holder, unless there is a record already. Calls
-    /// `report` with what it waits for.
+    /// Creates the place and a record without a holder, unless there is a record already. Its fencing token
+    /// is at least `least_token`; a record that no elector has acquired is replaced if its token is lower.
+    /// Calls `report` with what it waits for.
     ///
     /// # Errors
-    /// If the place cannot be created, or if its content belongs to something else.
-    fn init(&mut self, report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError>;
+    /// If the place cannot be created, if its content belongs to something else, or if it holds a record
+    /// with a lower fencing token.
+    fn init(
+        &mut self,
+        least_token: u64,
+        report: &mut dyn FnMut(&str),
+    ) -> Result<Initialized, LockError>;
 
     /// Reads the history of terms, with at most `max_requests` requests. Terms and gaps
     /// that ended more than `since` before the newest read may be left out.

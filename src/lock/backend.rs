@@ -30,6 +30,9 @@ pub trait Backend: fmt::Debug {
     /// Returns the names of the checks that [`Admin::check`] makes.
     fn checks(&self) -> &'static [&'static str];
 
+    /// Returns the place as the setting `LOCK` names it, which contains no secret.
+    fn lock(&self) -> String;
+
     /// Returns the lock's name for the label `name` of metrics, which contains no secret.
     fn lease_name(&self) -> String;
 

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use crate::election::annotation::MOVED_TO;
 use crate::election::lock::{LockError, Observed, ResourceLock};
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::one_line;
@@ -36,6 +37,21 @@ pub(super) fn read_patiently(
 /// Returns a record without a holder, written now.
 pub(super) fn free_record(fencing_token: u64) -> LeaderElectionRecord {
     LeaderElectionRecord::without_holder(fencing_token, clock::utc_timestamp())
+}
+
+/// Returns whether a new checkpoint may replace a record with a lower fencing token: no elector has acquired
+/// it, or the election has moved away.
+pub(super) fn is_replaceable(record: &LeaderElectionRecord, foreign: bool) -> bool {
+    let unused = record.released_by().is_empty() || record.annotation(MOVED_TO).is_some();
+    record.holder_identity.is_empty() && !foreign && unused
+}
+
+/// Returns the error for a place whose record has a lower fencing token than the new one must have.
+pub(super) fn token_too_low(place: &str, fencing_token: u64, least: u64) -> LockError {
+    LockError::Refused(format!(
+        "{place} holds a record with fencing token {fencing_token}, below {least}, which the tokens here \
+         must reach; name another place"
+    ))
 }
 
 /// Returns the message that a place needs no record, because it holds one.

@@ -93,26 +93,39 @@ pub struct Surroundings<'a> {
     pub new: bool,
 }
 
+/// Purpose for which settings are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The lock is used.
+    Use,
+    /// Its place may not exist yet.
+    Create,
+    /// It is moved. The settings may be those of another kind of lock too.
+    Move,
+}
+
 /// Lock that the settings describe.
 #[derive(Clone, Debug)]
 pub struct LockSpec(Arc<dyn Backend>);
 
 impl LockSpec {
-    /// Reads the settings of the lock. `ca_file` is a PEM file with certificates to trust; `new` permits that
-    /// its place does not exist yet.
+    /// Reads the settings of the lock. `ca_file` is a PEM file with certificates to trust.
     ///
     /// Returns the confirm delay beside the lock, because the times are checked against it even if another
     /// setting of the lock is missing or bad. Such settings are noted.
     pub fn read(
         reader: &mut Reader<'_>,
         ca_file: Option<&Path>,
-        new: bool,
+        purpose: Purpose,
     ) -> (Result<LockSpec, Noted>, Option<Duration>) {
         let (kind, place) = match chosen(reader) {
             Ok(chosen) => chosen,
             Err(noted) => return (Err(noted), None),
         };
-        refuse_other_settings(reader, kind, place.as_ref());
+        if purpose != Purpose::Move {
+            refuse_other_settings(reader, kind, place.as_ref());
+        }
+        let new = purpose == Purpose::Create;
         let (lock, confirm_delay) =
             (kind.read)(reader, place.as_ref(), Surroundings { ca_file, new });
         (lock.map(LockSpec), confirm_delay)

@@ -74,11 +74,11 @@ fn init_writes_checkpoint_once() {
     let mut config = LeaderElectionConfig::new("operator");
     config.lease_duration = Duration::from_secs(1);
     let mut admin = backend(&repository).admin(&config).unwrap();
-    let made = admin.init(&mut |_| {}).unwrap();
+    let made = admin.init(0, &mut |_| {}).unwrap();
     assert_eq!(made.name, repository.options().lock());
     assert!(
         admin
-            .init(&mut |_| {})
+            .init(0, &mut |_| {})
             .unwrap()
             .message
             .starts_with("nothing to do")

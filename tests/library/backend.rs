@@ -50,6 +50,10 @@ impl Backend for MemoryBackend {
         &["memory"]
     }
 
+    fn lock(&self) -> String {
+        "memory".to_owned()
+    }
+
     fn lease_name(&self) -> String {
         "memory".to_owned()
     }

@@ -15,7 +15,9 @@ use crate::election::record::LeaderElectionRecord;
 use crate::lock::admin::{Admin, Checks, Finding, Initialized};
 use crate::lock::backend::OpenError;
 use crate::lock::exchange::Exchange as _;
-use crate::lock::init::{CALL_TIMEOUT, PAUSE, free_record, nothing_to_do, read_patiently};
+use crate::lock::init::{
+    CALL_TIMEOUT, PAUSE, free_record, is_replaceable, nothing_to_do, read_patiently, token_too_low,
+};
 use crate::lock::inspection::InspectedRecord;
 use crate::lock::stats::StoreStats;
 use crate::lock::store::{Store as _, Version};
@@ -26,47 +28,55 @@ use crate::system::random::process_name;
 const ATTEMPTS: u32 = 5;
 
 impl<K: Kind> Session<K> {
-    /// Writes a checkpoint where nothing is stored, after the time that a leader there could still lead.
-    fn create(&mut self, report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError> {
+    /// Writes a checkpoint with this fencing token or a higher one. Where nothing is stored, a leader that was
+    /// there could still lead for the time of its lease.
+    fn create(
+        &mut self,
+        least_token: u64,
+        wait: Duration,
+        report: &mut dyn FnMut(&str),
+    ) -> Result<Initialized, LockError> {
         let lock = process_name().map_err(OpenError::System);
         let lock = lock.and_then(|process| open(&self.kind, &self.election, process));
         let mut lock = lock.map_err(|error| LockError::Refused(error.to_string()))?;
-        let end = Instant::now() + self.election.lease_duration;
-        report(&format!(
-            "{} holds nothing; waiting {:?}, because a leader may be running",
-            self.store.describe(),
-            self.election.lease_duration
-        ));
+        let place = self.store.describe();
+        let end = Instant::now() + wait;
+        if !wait.is_zero() {
+            report(&format!(
+                "{place} holds nothing; waiting {wait:?}, because a leader may be running"
+            ));
+        }
         let mut failures = 0;
         loop {
             let observed = read_patiently(&mut lock, ATTEMPTS)?;
-            if !matches!(observed.content, Content::Deleted) {
-                return Ok(self.initialized(format!(
-                    "nothing to do: {} holds a record now",
-                    self.store.describe()
-                )));
+            let token = observed.highest_fencing_token.unwrap_or_default();
+            let foreign = observed.foreign_wait.is_some();
+            match &observed.content {
+                Content::Deleted => {}
+                Content::Record(record) if token >= least_token => {
+                    return Ok(self.initialized(nothing_to_do(&place, token, record)));
+                }
+                Content::Record(record) if is_replaceable(record, foreign) => {}
+                _ => return Err(token_too_low(&place, token, least_token)),
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let token = observed.highest_fencing_token.unwrap_or_default() + 1;
-                match lock.write_checkpoint(&free_record(token), CALL_TIMEOUT) {
-                    Ok(_) => {
-                        let place = self.store.describe();
-                        return Ok(self.initialized(format!("created {place}")));
-                    }
-                    Err(LockError::Conflict) => continue,
-                    // For example, a delete marker may refuse every creation.
-                    Err(LockError::OutcomeUnknown(_) | LockError::Unavailable(_))
-                        if failures + 1 < ATTEMPTS =>
-                    {
-                        failures += 1;
-                        thread::sleep(PAUSE);
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                }
+            if !left.is_zero() {
+                thread::sleep(left.min(PAUSE));
+                continue;
             }
-            thread::sleep(left.min(PAUSE));
+            let record = free_record((token + 1).max(least_token));
+            match lock.write_checkpoint(&record, CALL_TIMEOUT) {
+                Ok(_) => return Ok(self.initialized(format!("created {place}"))),
+                Err(LockError::Conflict) => {}
+                // For example, a delete marker may refuse every creation.
+                Err(LockError::OutcomeUnknown(_) | LockError::Unavailable(_))
+                    if failures + 1 < ATTEMPTS =>
+                {
+                    failures += 1;
+                    thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -111,12 +121,21 @@ impl<K: Kind> Admin for Session<K> {
         race::run(self)
     }
 
-    fn init(&mut self, report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError> {
+    fn init(
+        &mut self,
+        least_token: u64,
+        report: &mut dyn FnMut(&str),
+    ) -> Result<Initialized, LockError> {
         let (snapshot, _) = self.read()?;
         let stored = parse(snapshot.value.as_deref());
         let place = self.store.describe();
         match &stored {
-            Stored::Blank if snapshot.value.is_none() => self.create(report),
+            Stored::Blank if snapshot.value.is_none() => {
+                self.create(least_token, self.election.lease_duration, report)
+            }
+            Stored::Record(stored) if stored.record.leader_transitions < least_token => {
+                self.create(least_token, Duration::ZERO, report)
+            }
             Stored::Record(stored) => {
                 let record = &stored.record;
                 let token = record.leader_transitions;

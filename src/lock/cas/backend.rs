@@ -32,6 +32,10 @@ impl<K: Kind + 'static> Backend for CasBackend<K> {
         super::checks::ALL
     }
 
+    fn lock(&self) -> String {
+        self.0.lock()
+    }
+
     fn lease_name(&self) -> String {
         self.0.lease_name()
     }

@@ -15,7 +15,9 @@ use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::one_line;
 use crate::lock::admin::{Admin, Checks, Finding, Initialized};
-use crate::lock::init::{CALL_TIMEOUT, PAUSE, free_record, nothing_to_do, read_patiently};
+use crate::lock::init::{
+    CALL_TIMEOUT, PAUSE, free_record, is_replaceable, nothing_to_do, read_patiently, token_too_low,
+};
 use crate::lock::inspection::InspectedRecord;
 use crate::lock::stats::StoreStats;
 use crate::lock::term_history::TermHistory;
@@ -81,8 +83,8 @@ impl Session {
         }
     }
 
-    /// Creates the file in an existing gist, unless it holds a record.
-    fn create_file(&mut self) -> Result<Initialized, LockError> {
+    /// Creates the file in an existing gist, unless it holds a record with this fencing token or a higher one.
+    fn create_file(&mut self, least_token: u64) -> Result<Initialized, LockError> {
         let lock = GistOptions::open(&self.options, &self.election);
         let mut lock = lock.map_err(|error| LockError::Refused(error.to_string()))?;
         lock.permit_new_election(true);
@@ -92,8 +94,18 @@ impl Session {
             let file = lock.file().unwrap_or_default().to_owned();
             let place = format!("file {:?} of gist {gist}", one_line(&file));
             let token = observed.highest_fencing_token.unwrap_or_default();
+            let foreign = observed.foreign_wait.is_some();
             let message = match &observed.content {
-                Content::NeverWritten => {
+                Content::Record(record)
+                    if token < least_token && !is_replaceable(record, foreign) =>
+                {
+                    return Err(token_too_low(&place, token, least_token));
+                }
+                Content::Record(record) if token >= least_token => {
+                    nothing_to_do(&place, token, record)
+                }
+                Content::NeverWritten | Content::Record(_) => {
+                    let token = token.max(least_token);
                     match lock.write_checkpoint(&free_record(token), CALL_TIMEOUT) {
                         Ok(_) => format!("created {place}"),
                         Err(LockError::Conflict) => continue,
@@ -104,7 +116,6 @@ impl Session {
                         Err(error) => return Err(error),
                     }
                 }
-                Content::Record(record) => nothing_to_do(&place, token, record),
                 Content::Corrupt(_) | Content::Deleted => format!(
                     "nothing to do: {place} held a record, which is corrupt or deleted; candidates \
                      wait and then replace it, because a leader may still be running"
@@ -165,9 +176,13 @@ impl Admin for Session {
         Finding::ok("race", text)
     }
 
-    fn init(&mut self, _report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError> {
+    fn init(
+        &mut self,
+        least_token: u64,
+        _report: &mut dyn FnMut(&str),
+    ) -> Result<Initialized, LockError> {
         match self.options.gist_id {
-            Some(_) => self.create_file(),
+            Some(_) => self.create_file(least_token),
             None => self.create_gist(),
         }
     }

@@ -37,6 +37,10 @@ impl Backend for GistOptions {
         checks::ALL
     }
 
+    fn lock(&self) -> String {
+        format!("gist:{}", self.lease_name())
+    }
+
     fn lease_name(&self) -> String {
         let gist = self.gist_id.iter().map(ToString::to_string);
         let parts: Vec<String> = gist.chain(self.file.clone()).collect();
