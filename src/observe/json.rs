@@ -96,6 +96,7 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
         },
         "record": content.and_then(Content::record),
         "acquiresIn": snapshot.acquire_at().map(ahead),
+        "steppedDownUntil": snapshot.stepped_down_until().and_then(|until| snapshot.time_at(until)),
         "unreachableSince": snapshot.unreachable_since().and_then(|since| snapshot.time_at(since)),
         "answeredSecondsAgo": journal.answered_at.map(ago),
         "call": status.call.map(|call| json!({ "name": call.name, "seconds": ago(call.since) })),

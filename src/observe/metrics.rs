@@ -5,6 +5,8 @@
 
 use std::fmt::{Display, Write};
 
+use time::OffsetDateTime;
+
 use super::journal::{BUCKETS, RenewalTimes};
 use super::snapshot::Snapshot;
 use super::workload_counts::{Health, WorkloadCounts};
@@ -23,6 +25,7 @@ elector_consecutive_failures gauge Calls to the store that failed since the last
 elector_failed_calls_total counter Calls to the store that failed; a call can be several requests, or none.
 elector_conflicts_total counter Writes that lost to another candidate's write.
 elector_same_name gauge Whether another process under this candidate's name wrote within the last hour.
+elector_stepped_down_until_timestamp_seconds gauge Time until which an operator keeps this candidate from acquiring the lease; 0 if no operator does.
 elector_lease_remaining_seconds gauge For a leader, time until its leadership deadline; for a standby, until the lease expires; 0 without a holder.
 elector_fencing_token gauge Fencing token of the effective record.
 elector_renew_duration_seconds histogram Duration of a leader's renewals, failed ones included.
@@ -138,6 +141,12 @@ fn election(text: &mut MetricsText, snapshot: &Snapshot) {
     text.value("elector_conflicts_total", journal.conflicts);
     let same_name = u8::from(snapshot.same_name_ago().is_some());
     text.value("elector_same_name", same_name);
+    let until = snapshot.stepped_down_until();
+    let until = until.and_then(|until| snapshot.wall_at(until));
+    text.value(
+        "elector_stepped_down_until_timestamp_seconds",
+        until.map_or(0, OffsetDateTime::unix_timestamp),
+    );
 }
 
 fn lease(text: &mut MetricsText, snapshot: &Snapshot) {

@@ -162,6 +162,14 @@ impl Snapshot {
         Some(observed.acquire_at)
     }
 
+    /// Returns the time until which an operator keeps this candidate from acquiring the lease; `None` if no
+    /// operator does.
+    #[must_use]
+    pub fn stepped_down_until(&self) -> Option<Instant> {
+        let until = self.status.stepped_down_until;
+        (until > self.now).then_some(until)
+    }
+
     /// Returns the time since the last write of another process under this candidate's name; `None` if
     /// there was none within the last hour.
     #[must_use]

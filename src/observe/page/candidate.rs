@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::format::{count, escaped, left, name, span};
+use super::format::{count, escaped, left, name, span, time};
 use crate::election::lock::Content;
 use crate::election::status::RoleName;
 use crate::fmt;
@@ -70,6 +70,14 @@ fn role(snapshot: &Snapshot) -> &'static str {
 /// Returns what this candidate does next, as a clause without its subject.
 pub(super) fn next_step(snapshot: &Snapshot) -> String {
     let status = &snapshot.status;
+    if status.role == RoleName::Candidate
+        && !status.stopping
+        && let Some(until) = snapshot.stepped_down_until()
+        && let Some(until) = snapshot.wall_at(until)
+    {
+        let until = time(until, snapshot.wall);
+        return format!("will not acquire until {until}, stepped down by an operator");
+    }
     if status.rate_limited_until > snapshot.now {
         let wait = left(status.rate_limited_until.since(snapshot.now));
         return format!(
@@ -174,6 +182,24 @@ mod tests {
         assert!(section(&snapshot).contains(">leading</span>"));
         snapshot.now = at(70_000);
         assert!(section(&snapshot).contains(">past its leadership deadline</span>"));
+    }
+
+    #[test]
+    fn stepped_down_standby_says_until_when() {
+        let mut snapshot = snapshot();
+        snapshot.status.stepped_down_until = at(60_000);
+        assert_eq!(next_step(&snapshot), "reads the lease");
+        snapshot.status.stepped_down_until = at(70_000);
+        let next = next_step(&snapshot);
+        assert!(next.starts_with("will not acquire until <time"), "{next}");
+        assert!(
+            next.ends_with("</time>, stepped down by an operator"),
+            "{next}"
+        );
+        assert!(next.contains(">10:02:41 UTC<"), "{next}");
+        snapshot.status.role = RoleName::Leader;
+        snapshot.status.stopping = true;
+        assert_eq!(next_step(&snapshot), "stops and releases the lease");
     }
 
     #[test]
