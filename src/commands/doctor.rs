@@ -157,7 +157,7 @@ fn restart(settings: &Settings) -> Option<Finding> {
     );
     let file = match path.take(false) {
         Ok(file) => file,
-        Err(StateError::Held) => {
+        Err(StateError::Held { .. }) => {
             return Some(Finding::ok(
                 CHECK,
                 format!(

@@ -136,6 +136,9 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
         ready_when: settings.ready_when,
         workload: workload.as_ref().map(Workload::counts),
     };
+    if let Some(restart) = &restart {
+        restart.set_election(handle.clone());
+    }
     let addr = settings.http_addr.as_ref();
     let serve = |addr| endpoints::serve(addr, handle.clone(), opened.stats, candidate, restart);
     let _endpoints = addr.map(serve).transpose().map_err(CommandError::failed)?;

@@ -134,6 +134,12 @@ impl Handle {
         self.events.try_send(Event::StepDown(period)).is_ok()
     }
 
+    /// Steps down as [`step_down`](Self::step_down) does, but waits for a full queue. A read that returns
+    /// afterwards is handled later.
+    pub(super) fn resume_step_down(&self, period: Duration) {
+        let _ = self.events.send(Event::StepDown(Some(period)));
+    }
+
     /// Returns the current status.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -336,13 +342,13 @@ impl Owner {
             Event::Timer | Event::Stop => {}
             Event::StepDown(period) => {
                 self.elector.handle_step_down(now, period);
-                let seconds = self
-                    .elector
-                    .status()
-                    .stepped_down_until
-                    .since(now)
-                    .as_secs();
-                log::info!(event = "stepping_down", seconds; "stepping down on request");
+                let until = self.elector.status().stepped_down_until;
+                let seconds = until.since(now).as_secs();
+                let what = match until > now {
+                    true => "stepping down on request",
+                    false => "step-down ended on request",
+                };
+                log::info!(event = "stepping_down", seconds; "{what}");
             }
             Event::WorkloadStopped => self.elector.handle_workload_stopped(now),
             Event::Lock(LockResult::Got(result), interval) => {

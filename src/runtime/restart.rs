@@ -6,27 +6,28 @@
 //! ```
 //!
 //! [`restart`](crate::workload::restart) judges the file. A process that does not have the file's lock takes
-//! part like any other, and tries again before each read.
+//! part like any other, and tries again before each read. A step-down in the file reaches the election before
+//! the result of the read, with or without the lock, so nothing is claimed against it.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::election::Handle;
 use crate::election::annotation::Annotation;
 use crate::election::config::LeaderElectionConfig;
 use crate::election::lock::{Content, LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 use crate::fmt::one_line;
-use crate::system::clock::BootClock;
-use crate::workload::restart::{Predecessors, State, Taken};
+use crate::system::clock::{BootClock, unix_millis};
+use crate::workload::restart::{Predecessors, State, Taken, time_left};
 use crate::workload::state_file::{StateError, StateFile, StatePath};
 
 /// The state file of this process, which several threads use.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Restart(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     path: StatePath,
     /// Name of this process in its writes.
@@ -35,6 +36,7 @@ struct Shared {
     renew_deadline: Duration,
     /// Whether this process starts a program, which may outlive it.
     has_workload: bool,
+    election: OnceLock<Handle>,
     held: Mutex<Held>,
 }
 
@@ -50,6 +52,9 @@ struct Held {
     followed: bool,
     /// Latest leadership deadline; also noted without the lock.
     leads_until: Option<Instant>,
+    /// Time until which an operator prevents claims, as in the file, once one has asked this process or an
+    /// earlier one; also noted without the lock.
+    stepped_down_until: Option<i64>,
     tried: bool,
     /// Reason that was logged last.
     logged: Option<String>,
@@ -78,6 +83,7 @@ impl Restart {
             lease: election.lease_duration,
             renew_deadline: election.renew_deadline,
             has_workload: config.has_workload,
+            election: OnceLock::new(),
             held: Mutex::new(Held {
                 followed: config.followed,
                 ..Held::default()
@@ -93,6 +99,36 @@ impl Restart {
             restart: self.clone(),
             judged: false,
         })
+    }
+
+    /// Connects the election, before it begins.
+    pub fn set_election(&self, election: Handle) {
+        let _ = self.0.election.set(election);
+    }
+
+    /// Calls `ask`, which asks the election to step down, and notes `until`, in milliseconds since 1970, for
+    /// later processes. Returns whether the file says so; `None` if `ask` fails.
+    pub fn step_down(&self, until: i64, ask: impl FnOnce() -> bool) -> Option<bool> {
+        let mut held = self.held();
+        ask().then(|| {
+            held.stepped_down_until = Some(until);
+            held.change(|state| {
+                state.stepped_down_until = until;
+                true
+            })
+        })
+    }
+
+    /// Steps down as an operator asked an earlier process, unless one has asked this process.
+    fn resume_step_down(&self, held: &mut Held, until: i64) {
+        let left = time_left(until, unix_millis());
+        if held.stepped_down_until.is_none()
+            && !left.is_zero()
+            && let Some(election) = self.0.election.get()
+        {
+            held.stepped_down_until = Some(until);
+            election.resume_step_down(left);
+        }
     }
 
     /// Notes that a program beside the elector may rely on the present leadership deadline. Call this
@@ -137,7 +173,8 @@ impl Restart {
         let at_first_try = !std::mem::replace(&mut held.tried, true);
         let file = match shared.path.take(true) {
             Ok(file) => file,
-            Err(StateError::Held) => {
+            Err(StateError::Held { stepped_down_until }) => {
+                self.resume_step_down(&mut held, stepped_down_until);
                 held.log("a living process holds the lock of the state file");
                 return;
             }
@@ -147,6 +184,7 @@ impl Restart {
                 return;
             }
         };
+        self.resume_step_down(&mut held, file.stepped_down_until());
         let taken = Taken {
             at: BootClock::now(),
             at_first_try,
@@ -165,6 +203,7 @@ impl Restart {
             !shared.has_workload,
         );
         state.followed = held.followed;
+        state.stepped_down_until = held.stepped_down_until.unwrap_or_default();
         if let Some(valid_until) = held.leads_until {
             state.extend(valid_until);
         }
@@ -178,16 +217,19 @@ impl Restart {
 }
 
 impl Held {
-    /// Changes the content of the file, if this process has its lock and `change` returns true.
-    fn change(&mut self, change: impl FnOnce(&mut State) -> bool) {
+    /// Changes the content of the file, if this process has its lock and `change` returns true. Returns
+    /// whether the file has that content.
+    fn change(&mut self, change: impl FnOnce(&mut State) -> bool) -> bool {
         let Some((file, state)) = &mut self.file else {
-            return;
+            return false;
         };
         if change(state)
             && let Err(error) = file.write(state)
         {
             self.log(&format!("STATE_DIR: cannot write the file: {error}"));
+            return false;
         }
+        true
     }
 
     /// Logs why this process waits like any other, once for each reason.

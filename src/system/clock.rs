@@ -51,7 +51,8 @@ pub fn utc_timestamp() -> String {
     seconds(OffsetDateTime::now_utc())
 }
 
-/// Returns the current UTC time in milliseconds since the Unix epoch. Use it for display only.
+/// Returns the current UTC time in milliseconds since the Unix epoch. Use it only for display, and for
+/// delays that outlive a boot.
 #[must_use]
 pub fn unix_millis() -> i64 {
     let nanos = OffsetDateTime::now_utc().unix_timestamp_nanos();

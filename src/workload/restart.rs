@@ -1,4 +1,5 @@
-//! What a candidate's state file says about its earlier processes, and whether they are dead. Pure.
+//! What a candidate's state file says about its earlier processes: whether they are dead, and until when an
+//! operator asked them not to acquire the lease. Pure.
 //!
 //! ```text
 //!   with the file's lock:  read ──▶ judge ──▶ the predecessors are dead ──▶ their lease need not expire
@@ -33,6 +34,9 @@ const MOST_PROCESSES: usize = 32;
 const LEASE_PART: u32 = 30;
 const LEAST_DELAY: Duration = Duration::from_millis(250);
 
+/// Longest time for which an operator can keep a candidate from acquiring the lease.
+pub const LONGEST_STEP_DOWN: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Content of a state file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +59,10 @@ pub struct State {
     /// Earliest time of a claim over the records of the earlier processes, in nanoseconds since boot. Kept
     /// because this process may end before it claims.
     not_before: u64,
+    /// Time until which an operator prevents claims, in milliseconds since 1970; in the past if not. A time of
+    /// day, because it outlives a boot.
+    #[serde(default)]
+    pub stepped_down_until: i64,
 }
 
 /// Lock, candidate and file that a state belongs to.
@@ -103,11 +111,10 @@ pub fn judge(
     place: &Place,
     taken: Taken,
 ) -> Result<Option<Predecessors>, &'static str> {
-    let text = text.trim_end_matches(['\0', ' ', '\n']);
-    if text.is_empty() {
+    if trimmed(text).is_empty() {
         return Ok(None);
     }
-    let state: State = serde_json::from_str(text).map_err(|_| "its content cannot be read")?;
+    let state = parsed(text).ok_or("its content cannot be read")?;
     if state.format != FORMAT {
         return Err("another version of elector wrote it");
     }
@@ -140,6 +147,33 @@ pub fn judge(
         processes: state.processes,
         not_before,
     }))
+}
+
+/// Returns until when an operator keeps the candidate `name` of `lock` from acquiring the lease, by the
+/// content of a state file: milliseconds since 1970, 0 if the file does not say. Copies, files of an earlier boot
+/// and those of living processes count too, because they can only delay.
+#[must_use]
+pub fn stepped_down_until(text: &str, lock: &str, name: &str) -> i64 {
+    let state = parsed(text).filter(|state| {
+        state.format == FORMAT && state.place.lock == lock && state.place.name == name
+    });
+    state.map_or(0, |state| state.stepped_down_until)
+}
+
+/// Returns the time that is left until a time of day, both in milliseconds since 1970. The result is bounded,
+/// because the clock may have been set back.
+#[must_use]
+pub fn time_left(until: i64, now: i64) -> Duration {
+    let millis = u64::try_from(until.saturating_sub(now)).unwrap_or_default();
+    Duration::from_millis(millis).min(LONGEST_STEP_DOWN)
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_end_matches(['\0', ' ', '\n'])
+}
+
+fn parsed(text: &str) -> Option<State> {
+    serde_json::from_str(trimmed(text)).ok()
 }
 
 impl Predecessors {
@@ -183,6 +217,7 @@ impl State {
             followed: false,
             leads_until: 0,
             not_before: predecessors.map_or(0, |known| to_nanos(known.not_before)),
+            stepped_down_until: 0,
         }
     }
 
@@ -206,8 +241,7 @@ impl State {
     /// left; `None` if it cannot be read.
     #[must_use]
     pub fn stopped(text: &str) -> Option<Vec<u8>> {
-        let mut state: State =
-            serde_json::from_str(text.trim_end_matches(['\0', ' ', '\n'])).ok()?;
+        let mut state = parsed(text)?;
         state.stopped = true;
         state.to_bytes()
     }
@@ -336,6 +370,49 @@ mod tests {
             ..taken()
         };
         assert_eq!(not_before(&text, late), Ok(at(120)));
+    }
+
+    #[test]
+    fn step_down_outlives_boot_and_copy() {
+        let lock_and_name = |text: &str| stepped_down_until(text, &place().lock, &place().name);
+        for change in [
+            (|_| {}) as fn(&mut State),
+            |state| state.place.boot_id.push('x'),
+            |state| state.place.inode = 9,
+            |state| state.pid = 1,
+        ] {
+            let text = text(|state| {
+                state.stepped_down_until = 7_000;
+                change(state);
+            });
+            assert_eq!(lock_and_name(&text), 7_000, "{text}");
+            let stopped = String::from_utf8(State::stopped(&text).unwrap()).unwrap();
+            assert_eq!(lock_and_name(&stopped), 7_000, "{stopped}");
+        }
+        for change in [
+            (|state| state.place.lock.push('x')) as fn(&mut State),
+            |state| state.place.name.push('x'),
+            |state| state.format = 2,
+        ] {
+            let text = text(|state| {
+                state.stepped_down_until = 7_000;
+                change(state);
+            });
+            assert_eq!(lock_and_name(&text), 0, "{text}");
+        }
+        assert_eq!(lock_and_name(""), 0);
+        let older = text(|_| ()).replace(",\"steppedDownUntil\":0", "");
+        assert_eq!(lock_and_name(&older), 0);
+        assert!(judge(&older, &place(), taken()).is_err_and(|why| why.contains("guard")));
+    }
+
+    #[test]
+    fn time_left_is_bounded() {
+        assert_eq!(time_left(7_500, 7_000), Duration::from_millis(500));
+        for (until, now) in [(7_000, 7_000), (0, 7_000), (i64::MIN, i64::MAX)] {
+            assert_eq!(time_left(until, now), Duration::ZERO);
+        }
+        assert_eq!(time_left(i64::MAX, i64::MIN), LONGEST_STEP_DOWN);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use nix::sys::statfs::fstatfs;
 use nix::unistd::{AccessFlags, access, geteuid};
 use ring::digest::{SHA256, digest};
 
-use super::restart::{Place, Predecessors, SIZE, State, Taken, judge};
+use super::restart::{Place, Predecessors, SIZE, State, Taken, judge, stepped_down_until};
 
 /// File systems with reliable locks, by the numbers of statfs(2). Not overlayfs, NFS, 9p and FUSE.
 const FILE_SYSTEMS: [(i128, &str); 5] = [
@@ -51,7 +51,10 @@ pub struct StateFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateError {
     /// A living process holds its lock.
-    Held,
+    Held {
+        /// As [`StateFile::stepped_down_until`].
+        stepped_down_until: i64,
+    },
     /// There is none.
     Missing,
     /// It cannot be used. The text says why, and what to do.
@@ -120,7 +123,12 @@ impl StatePath {
         }
         let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => file,
-            Err((_, Errno::EWOULDBLOCK)) => return Err(StateError::Held),
+            Err((file, Errno::EWOULDBLOCK)) => {
+                let text = read(&file).unwrap_or_default();
+                return Err(StateError::Held {
+                    stepped_down_until: stepped_down_until(&text, &self.lock, &self.name),
+                });
+            }
             Err((_, error)) => return Err(unusable(&format!("cannot be locked: {error}"))),
         };
         // Whatever the path leads to now is what the next process locks.
@@ -177,16 +185,28 @@ fn file_system(file: &File) -> Result<&'static str, String> {
     })
 }
 
+fn read(file: &File) -> io::Result<String> {
+    let mut bytes = vec![0; SIZE];
+    let length = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(length);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 impl StateFile {
     /// Reads the content.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn read(&self) -> io::Result<String> {
-        let mut bytes = vec![0; SIZE];
-        let length = self.file.read_at(&mut bytes, 0)?;
-        bytes.truncate(length);
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        read(&self.file)
+    }
+
+    /// Returns until when an operator keeps this candidate from acquiring the lease, in milliseconds since
+    /// 1970; 0 if the file does not say.
+    #[must_use]
+    pub fn stepped_down_until(&self) -> i64 {
+        let text = self.read().unwrap_or_default();
+        stepped_down_until(&text, &self.place.lock, &self.place.name)
     }
 
     /// Reads and judges the content.
@@ -244,10 +264,7 @@ pub fn note_stopped(descriptor: i32) -> io::Result<()> {
         .read(true)
         .write(true)
         .open(format!("/proc/self/fd/{descriptor}"))?;
-    let mut bytes = vec![0; SIZE];
-    let length = file.read_at(&mut bytes, 0)?;
-    let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
-    let stopped = State::stopped(&text);
+    let stopped = State::stopped(&read(&file)?);
     let stopped = stopped.ok_or_else(|| io::Error::other("its content cannot be read"))?;
     file.write_all_at(&stopped, 0)
 }
@@ -279,11 +296,15 @@ mod tests {
             (file.file_system, file.read().unwrap()),
             ("tmpfs", String::new())
         );
-        assert_eq!(path.take(true).unwrap_err(), StateError::Held);
+        let held = |stepped_down_until| StateError::Held { stepped_down_until };
+        assert_eq!(path.take(true).unwrap_err(), held(0));
         let other = StatePath::new(directory.path(), "another lock", "napoleon");
         assert!(other.take(true).is_ok());
-        let state = State::new(file.place.clone(), ("p", 7), None, false);
+        let mut state = State::new(file.place.clone(), ("p", 7), None, false);
+        state.stepped_down_until = 7_000;
         file.write(&state).unwrap();
+        assert_eq!(path.take(true).unwrap_err(), held(7_000));
+        assert_eq!(file.stepped_down_until(), 7_000);
         note_stopped(file.file.as_raw_fd()).unwrap();
         drop(file);
         let text = path.take(true).unwrap().read().unwrap();
