@@ -15,8 +15,8 @@ use super::agent::{Agent, CallError, Deadline, Effect, SetupError};
 use super::proxy::ProxySettings;
 use super::url::Url;
 
-/// Greatest length of a body, in bytes.
-const MAX_BODY: u64 = 64 * 1024;
+/// Greatest length of a body, in bytes; a status document with the longest names has about 100 kB.
+const MAX_BODY: u64 = 256 * 1024;
 
 const ACCEPT_JSON: (&str, &str) = ("accept", "application/json");
 
@@ -85,7 +85,7 @@ impl WebClient {
     }
 
     /// Sends a POST request without a body. Returns status and JSON body of the response, the latter not
-    /// parsed, within `timeout` or very soon after. A body is cut after 64 KiB.
+    /// parsed, within `timeout` or very soon after. A body is cut after 256 KiB.
     ///
     /// # Errors
     /// Returns why there is no response.
