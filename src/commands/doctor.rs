@@ -5,11 +5,8 @@
 //! record, and prints them all.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
-
-use serde_json::Value;
 
 use super::command::{Arguments, Command, CommandOption, CommandResult, Operands, print};
 use super::settings::Settings;
@@ -19,7 +16,6 @@ use crate::fmt::{one_line, round_up, span};
 use crate::lock::admin::{Finding, Level};
 use crate::lock::backend::{Backend, OpenError};
 use crate::lock::inspection::{InspectedRecord, LeaseState};
-use crate::net::{ProxySettings, Url, WebClient};
 use crate::runtime::logging::filter_warning;
 use crate::system::clock::BootClock;
 use crate::workload::restart::Taken;
@@ -45,9 +41,6 @@ says what to do. Run it where the elector runs, with the same settings.",
 };
 
 const RACE: &str = "--race";
-
-/// Longest time for the status of the elector on this machine.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Approximate time of the requests of a takeover.
 const REQUESTS: Duration = Duration::from_millis(500);
@@ -198,7 +191,9 @@ fn restart(settings: &Settings) -> Option<Finding> {
 fn same_name(settings: &Settings) -> Option<Finding> {
     let addr = settings.http_addr.as_ref()?.to_string();
     let addresses = step_down::addresses(Some(&addr)).ok()?;
-    let status = addresses.into_iter().find_map(local_status)?;
+    let status = addresses
+        .into_iter()
+        .find_map(|address| step_down::local_status(address).ok())?;
     let identity = settings.election.identity.as_str();
     let ago = status.get("sameNameSecondsAgo")?.as_f64()?;
     (status.get("identity")?.as_str()? == identity).then(|| {
@@ -211,13 +206,6 @@ fn same_name(settings: &Settings) -> Option<Finding> {
             ),
         )
     })
-}
-
-fn local_status(address: SocketAddr) -> Option<Value> {
-    let url: Url = format!("http://{address}/status").parse().ok()?;
-    let mut client = WebClient::new(&url, None, &ProxySettings::default()).ok()?;
-    let (_, body) = client.get_json(STATUS_TIMEOUT).ok()?;
-    serde_json::from_slice(&body).ok()
 }
 
 /// Judges the effective record.

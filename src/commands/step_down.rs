@@ -1,6 +1,9 @@
 //! `elector step-down`: asks the elector on this machine, over its status endpoint, to let another one lead.
 //!
-//! It sends one request over loopback, never through a proxy. The elector defines what stepping down means.
+//! It sends its requests over loopback, never through a proxy. The elector defines what stepping down means.
+
+#[expect(clippy::disallowed_methods, reason = "waits between two requests")]
+mod wait;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,42 +12,67 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::command::{Arguments, Command, CommandError, CommandResult, Operands, print};
+use super::command::{
+    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, print,
+};
 use crate::fmt::one_line;
 use crate::http::ListenAddr;
 use crate::net::{CallError, ProxySettings, Url, UrlError, WebClient};
+use crate::observe::routes::step_down_period;
 
 /// The command.
 pub const COMMAND: Command = Command {
     name: "step-down",
-    summary: "make the elector on this machine release its lease",
+    summary: "make the elector on this machine let others lead",
     details: "\
-Asks the elector on this machine, over its status endpoint, to stop its workload, to
-release the lease, and not to acquire for one lease, so that another cluster acquires
-it. HTTP_ADDR determines the endpoint's port, so run it with the elector's own
-environment, as with `kubectl exec POD -- elector step-down`. It needs neither the
-lock nor its access token.",
-    options: &[],
+Asks the elector on this machine, over its status endpoint, not to acquire the lease
+for some time, so that another cluster leads. A leader first stops its workload and
+releases the lease. HTTP_ADDR determines the endpoint's port, so run it with the
+elector's own environment, as with `kubectl exec POD -- elector step-down`. It needs
+neither the lock nor its access token.
+
+With STATE_DIR, an elector that restarts does not acquire before that time either.",
+    options: &[
+        CommandOption::value(
+            FOR,
+            "D",
+            "time from now, at most 720h; 0 ends it\n[default: one lease]",
+        ),
+        CommandOption::flag(
+            WAIT,
+            "return when it does not hold the lease, or fail after\nSTOP_TIMEOUT + TERMINATION_GRACE + 2 LEASE_DURATION",
+        ),
+    ],
     operands: Operands::None,
     notes: "\
-Exit codes: 0 it steps down; 1 it does not, or cannot be reached; 2 wrong usage or
-settings.",
+Exit codes: 0 it steps down; 1 it does not, cannot be reached, or still holds the
+lease after --wait; 2 wrong usage or settings.",
     run,
 };
 
-/// Greatest duration of the request, connection included. The elector answers immediately, and steps down
+const FOR: &str = "--for";
+const WAIT: &str = "--wait";
+
+/// Greatest duration of a request, connection included. The elector answers immediately, and steps down
 /// afterwards.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-fn run(_args: &Arguments) -> CommandResult {
+fn run(args: &Arguments) -> CommandResult {
+    let period = period(args)?;
     let addresses = addresses(http_addr().as_deref())?;
-    let (status, body) = ask(&addresses).map_err(CommandError::failed)?;
-    meaning(status, &body).map_err(CommandError::failed)?;
-    print(
-        "The elector is stepping down. It stops its workload, releases the lease,\n\
-         and does not acquire it for one lease.\n",
-    )?;
+    let (address, status, body) = ask(&addresses, period).map_err(CommandError::failed)?;
+    let effect = Effect::read(status, &body).map_err(CommandError::failed)?;
+    print(&effect.text())?;
+    if args.has(WAIT) && effect.until.is_some() {
+        print(&wait::until_released(address).map_err(CommandError::failed)?)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn period(args: &Arguments) -> Result<Option<Duration>, UsageError> {
+    let text = args.parsed::<String>(FOR)?;
+    let period = text.as_deref().map(step_down_period).transpose();
+    period.map_err(|why| UsageError::new(format!("{FOR}: {why}")))
 }
 
 /// Returns the setting `ELECTOR_HTTP_ADDR` or `HTTP_ADDR`. Set but empty means unset.
@@ -100,13 +128,22 @@ fn loopback(port: u16) -> Vec<SocketAddr> {
     ]
 }
 
-/// Sends the request to the first of the addresses that accepts a connection. Returns the status and the
-/// body of the answer.
-fn ask(addresses: &[SocketAddr]) -> Result<(u16, Vec<u8>), String> {
+/// Sends the request to the first of the addresses that accepts a connection. Returns that address, and the
+/// status and the body of the answer.
+fn ask(
+    addresses: &[SocketAddr],
+    period: Option<Duration>,
+) -> Result<(SocketAddr, u16, Vec<u8>), String> {
+    let path = match period {
+        None => "step-down".to_owned(),
+        // Rounded up, because zero would end the step-down.
+        Some(period) => format!("step-down?for={}us", period.as_nanos().div_ceil(1000)),
+    };
     let mut first_failure = None;
     for address in addresses {
-        match post(*address) {
-            Ok(answer) => return Ok(answer),
+        let answer = client(*address, &path).and_then(|mut client| client.post(TIMEOUT));
+        match answer {
+            Ok((status, body)) => return Ok((*address, status, body)),
             Err(CallError::NotSent(why)) => {
                 first_failure.get_or_insert((address, why));
             }
@@ -127,41 +164,86 @@ fn ask(addresses: &[SocketAddr]) -> Result<(u16, Vec<u8>), String> {
     })
 }
 
-fn post(address: SocketAddr) -> Result<(u16, Vec<u8>), CallError> {
+fn client(address: SocketAddr, path: &str) -> Result<WebClient, CallError> {
     let unusable = |error: &dyn fmt::Display| CallError::NotSent(error.to_string());
-    let url: Url = format!("http://{address}/step-down")
+    let url: Url = format!("http://{address}/{path}")
         .parse()
         .map_err(|error: UrlError| unusable(&error))?;
     let client = WebClient::new(&url, None, &ProxySettings::default());
-    let mut client = client.map_err(|error| unusable(&error))?;
-    client.post(TIMEOUT)
+    client.map_err(|error| unusable(&error))
 }
 
-/// Checks that an answer says that the elector steps down.
-///
-/// # Errors
-/// Returns why it does not.
-fn meaning(status: u16, body: &[u8]) -> Result<(), String> {
-    let body: Option<Json> = serde_json::from_slice(body).ok();
-    let field = |name: &str| body.as_ref().and_then(|body| body.get(name));
-    let error = field("error").and_then(Json::as_str).map(one_line);
-    let steps_down = field("steppingDown") == Some(&Json::Bool(true));
-    Err(match (status, error) {
-        (200 | 202, _) if steps_down => return Ok(()),
-        (409, Some(error)) => format!("the elector here does not step down: {error}"),
-        (409, None) => "the elector here does not lead, so it cannot step down".to_owned(),
-        (403, Some(error)) => format!("the elector here refuses it: {error}"),
-        (404 | 405, _) => {
-            "the program at this port has no /step-down; check that it is an elector of \
+/// Returns the status document of the elector at `address`.
+pub(super) fn local_status(address: SocketAddr) -> Result<Json, String> {
+    let (_, body) = client(address, "status")
+        .and_then(|mut client| client.get_json(TIMEOUT))
+        .map_err(|error| error.to_string())?;
+    serde_json::from_slice(&body).map_err(|error| error.to_string())
+}
+
+/// Effect of the request, by the elector's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Effect {
+    led: bool,
+    /// Time until which it does not acquire the lease; `None` if it may.
+    until: Option<String>,
+    /// Whether that survives a restart of the elector.
+    kept: bool,
+}
+
+impl Effect {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// Returns why the elector does not do what it was asked.
+    fn read(status: u16, body: &[u8]) -> Result<Effect, String> {
+        let body: Json = serde_json::from_slice(body).unwrap_or_default();
+        let error = body["error"].as_str().map(one_line);
+        Err(match (status, error, body["kept"].as_bool()) {
+            (202, _, Some(kept)) => {
+                let until = body["until"].as_str().map(one_line);
+                return Ok(Effect {
+                    led: body["led"] == true,
+                    until,
+                    kept,
+                });
+            }
+            (403, Some(error), _) => format!("the elector here refuses it: {error}"),
+            (404 | 405, ..) => {
+                "the program at this port has no /step-down; check that it is an elector of \
                            this version"
-                .to_owned()
-        }
-        (status, Some(error)) => format!("the elector here answers {status}: {error}"),
-        (status, None) => format!(
-            "the program at this port answers {status}, which no elector does; check whether it is \
-             another program's port"
-        ),
-    })
+                    .to_owned()
+            }
+            (status, Some(error), _) => format!("the elector here answers {status}: {error}"),
+            (status, None, _) => format!(
+                "the program at this port answers {status}, which no elector of this version does; check \
+                 whether it is another program's port"
+            ),
+        })
+    }
+
+    /// Returns the effect for display.
+    fn text(&self) -> String {
+        let (what, lost) = match &self.until {
+            None => (
+                "The elector may acquire the lease.\n".to_owned(),
+                "Its state file was not changed, so its next process may wait again.\n",
+            ),
+            Some(until) => (
+                match self.led {
+                    true => format!(
+                        "The elector is stepping down. It stops its workload, releases the lease,\n\
+                         and will not acquire until {until}.\n"
+                    ),
+                    false => {
+                        format!("The elector does not lead, and will not acquire until {until}.\n")
+                    }
+                },
+                "This ends with the elector's process; set STATE_DIR to keep it.\n",
+            ),
+        };
+        what + if self.kept { "" } else { lost }
+    }
 }
 
 #[cfg(test)]
@@ -209,14 +291,19 @@ mod tests {
 
     #[test]
     fn only_confirmation_counts() {
-        let answer = |status: u16, body: &str| meaning(status, body.as_bytes());
-        assert!(answer(202, r#"{"steppingDown":true,"x":1}"#).is_ok());
+        let answer = |status: u16, body: &str| Effect::read(status, body.as_bytes());
+        let effect = answer(202, r#"{"led":true,"until":"then","kept":true,"x":1}"#).unwrap();
+        let expected = Effect {
+            led: true,
+            until: Some("then".to_owned()),
+            kept: true,
+        };
+        assert_eq!(effect, expected);
         for (status, body, part) in [
             (202, "{}", "another program's port"),
-            (202, r#"{"steppingDown":false}"#, "another program's port"),
+            (202, r#"{"steppingDown":true}"#, "another program's port"),
             (200, "hello", "another program's port"),
-            (409, r#"{"error":"it does not lead"}"#, "it does not lead"),
-            (409, "", "does not lead"),
+            (400, r#"{"error":"for: oh"}"#, "400: for: oh"),
             (
                 403,
                 r#"{"error":"not\nfrom here"}"#,
@@ -228,5 +315,24 @@ mod tests {
             let error = answer(status, body).unwrap_err();
             assert!(error.contains(part), "{status} {body}: {error}");
         }
+    }
+
+    #[test]
+    fn text_says_until_when() {
+        let text = |led, until: Option<&str>, kept| {
+            let until = until.map(str::to_owned);
+            Effect { led, until, kept }.text()
+        };
+        let leader = text(true, Some("then"), true);
+        assert!(leader.contains("releases the lease,\nand will not acquire until then."));
+        assert!(!leader.contains("STATE_DIR"), "{leader}");
+        let standby = text(false, Some("then"), false);
+        assert!(standby.starts_with("The elector does not lead, and will not acquire until then."));
+        assert!(standby.contains("ends with the elector's process; set STATE_DIR"));
+        assert_eq!(
+            text(true, None, true),
+            "The elector may acquire the lease.\n"
+        );
+        assert!(text(true, None, false).contains("state file was not changed"));
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::knowledge::Leader;
 use super::observed_terms::ObservedTerm;
-use super::snapshot::{Leadership, Snapshot};
+use super::snapshot::{Leadership, Snapshot, SteppedDown};
 use super::workload_counts::WorkloadCounts;
 use crate::election::lock::Content;
 use crate::election::time::Instant;
@@ -26,6 +26,17 @@ pub(super) fn name(snapshot: &Snapshot) -> String {
 /// Returns the document of an error.
 pub(super) fn error(message: &str) -> String {
     json!({ "error": message }).to_string() + "\n"
+}
+
+/// Returns the document of `/step-down`.
+pub(super) fn stepped_down(effect: SteppedDown) -> String {
+    let document = json!({
+        "steppingDown": effect.until.is_some(),
+        "led": effect.led,
+        "until": effect.until.and_then(fmt::utc),
+        "kept": effect.kept,
+    });
+    document.to_string() + "\n"
 }
 
 /// Returns the document of `/leader`.

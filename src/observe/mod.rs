@@ -21,5 +21,5 @@ pub mod routes;
 pub mod snapshot;
 mod workload_counts;
 
-pub use snapshot::{CandidateInfo, ReadyWhen, Snapshot};
+pub use snapshot::{CandidateInfo, ReadyWhen, Snapshot, SteppedDown};
 pub use workload_counts::{Health, WorkloadCounts};

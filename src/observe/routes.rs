@@ -3,9 +3,13 @@
 //! A handler takes a snapshot and formats it; it waits for nothing. Only `/step-down` changes
 //! something, so only it checks the client.
 
-use super::snapshot::Snapshot;
+use std::time::Duration;
+
+use super::snapshot::{Snapshot, SteppedDown};
 use super::{json, local_client, metrics, page};
+use crate::fmt::{duration, quoted};
 use crate::http::{Request, Response};
+use crate::workload::restart::LONGEST_STEP_DOWN;
 
 /// The candidate that the endpoints show.
 pub trait StatusSource: Send + Sync {
@@ -16,8 +20,25 @@ pub trait StatusSource: Send + Sync {
     /// leadership deadline.
     fn note_followed(&self);
 
-    /// Asks a leader to step down; returns whether this candidate leads.
-    fn step_down(&self) -> bool;
+    /// Lets other candidates lead for `period`, by default one lease; zero ends that. Returns `None` if this
+    /// candidate cannot be asked.
+    fn step_down(&self, period: Option<Duration>) -> Option<SteppedDown>;
+}
+
+/// Parses the period of a step-down.
+///
+/// # Errors
+/// Returns problem and fix if the text is not a duration, or above the maximum.
+pub fn step_down_period(text: &str) -> Result<Duration, String> {
+    match duration::parse(text) {
+        Ok(period) if period <= LONGEST_STEP_DOWN => Ok(period),
+        Ok(_) => {
+            let most = LONGEST_STEP_DOWN.as_secs() / 3600;
+            let text = quoted(text);
+            Err(format!("duration {text} is too long; give at most {most}h"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// List of the endpoints, for a 404.
@@ -29,7 +50,7 @@ const ENDPOINTS: &str = "\
 /healthz    200 if this process works, else 500
 /readyz     200 if this candidate is ready (READY_WHEN), else 503
 /metrics    metrics for Prometheus
-/step-down  POST from this machine: the leader releases the lease
+/step-down  POST from this machine: others lead for a lease, or for ?for=2h
 ";
 
 /// Endpoints that also answer `OPTIONS` as `GET`, because HAProxy's checks use it unless told otherwise.
@@ -137,15 +158,38 @@ fn step_down(request: &Request, source: &dyn StatusSource) -> Response {
         log::debug!(peer:%, reason; "rejected step-down request");
         return json(403, json::error(&reason));
     }
-    if source.step_down() {
-        return json(202, "{\"steppingDown\":true}\n");
+    let period = match request.query("for").map(step_down_period).transpose() {
+        Ok(period) => period,
+        Err(why) => return json(400, json::error(&format!("for: {why}"))),
+    };
+    match source.step_down(period) {
+        Some(stepped_down) => json(202, json::stepped_down(stepped_down)),
+        None => json(
+            503,
+            json::error("this candidate has left the election, or is too busy; try again"),
+        ),
     }
-    json(409, json::error("this candidate does not lead"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn step_down_period_is_bounded() {
+        for (text, seconds) in [("0", 0), ("2h", 7_200), ("720h", 30 * 86_400)] {
+            assert_eq!(step_down_period(text), Ok(Duration::from_secs(seconds)));
+        }
+        for (text, part) in [
+            ("", "unknown duration ``"),
+            ("2", "write it like 30s"),
+            ("-2h", "negative duration"),
+            ("720h1ms", "give at most 720h"),
+        ] {
+            let error = step_down_period(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn browsers_prefer_html_programs_json() {

@@ -82,6 +82,17 @@ pub struct Leadership {
     pub time_left: Duration,
 }
 
+/// Effect of a request to step down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SteppedDown {
+    /// Whether this candidate led.
+    pub led: bool,
+    /// Time until which it does not acquire the lease, in seconds since 1970; `None` if it may.
+    pub until: Option<i64>,
+    /// Whether that survives a restart of the process.
+    pub kept: bool,
+}
+
 /// A lease with a holder.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lease<'a> {

@@ -24,8 +24,8 @@ use super::restart::Restart;
 use crate::http::{Limits, ListenAddr, Server, ShutdownHandle};
 use crate::lock::stats::StatsHandle;
 use crate::observe::routes::{self, StatusSource};
-use crate::observe::{CandidateInfo, Snapshot};
-use crate::system::clock::BootClock;
+use crate::observe::{CandidateInfo, Snapshot, SteppedDown};
+use crate::system::clock::{BootClock, unix_millis};
 
 /// Maximum number of connections: enough for probes, scrapers and a few browsers.
 const CONNECTIONS: usize = 64;
@@ -82,8 +82,25 @@ impl StatusSource for LiveSource {
         }
     }
 
-    fn step_down(&self) -> bool {
-        self.handle.step_down(None)
+    fn step_down(&self, period: Option<Duration>) -> Option<SteppedDown> {
+        let period = period.unwrap_or(self.candidate.config.lease_duration);
+        let millis = i64::try_from(period.as_millis()).unwrap_or(i64::MAX);
+        let until = match period.is_zero() {
+            true => 0,
+            false => unix_millis().saturating_add(millis),
+        };
+        let led = self.handle.status().leading.is_some();
+        let ask = || self.handle.step_down(Some(period));
+        let kept = match &self.restart {
+            Some(restart) => restart.step_down(until, ask)?,
+            // The next process may acquire, which is what zero asks for.
+            None => ask().then_some(until == 0)?,
+        };
+        Some(SteppedDown {
+            led,
+            until: (until > 0).then_some(until / 1000),
+            kept,
+        })
     }
 }
 

@@ -127,7 +127,7 @@ const WORKLOAD: &[Setting] = &[
         "STATE_DIR",
         "none",
         "directory on tmpfs or a local disk, by which a restarted candidate resumes without waiting for \
-         its own lease",
+         its own lease, and which keeps a step-down",
     )
     .shared(),
 ];

@@ -8,4 +8,5 @@ mod lives;
 mod places;
 mod sharing;
 mod stage;
+mod stepped_down;
 mod wrapped;
