@@ -121,7 +121,11 @@ impl Admin for MemoryAdmin {
         Finding::skipped("race")
     }
 
-    fn init(&mut self, _report: &mut dyn FnMut(&str)) -> Result<Initialized, LockError> {
+    fn init(
+        &mut self,
+        _least_token: u64,
+        _report: &mut dyn FnMut(&str),
+    ) -> Result<Initialized, LockError> {
         Err(LockError::Refused("memory needs no place".to_owned()))
     }
 }

@@ -232,7 +232,7 @@ mod tests {
             found.map(|(_, value)| OsString::from(value))
         };
         let mut reader = Reader::new(&lookup);
-        match LockSpec::read(&mut reader, None, Purpose::Use) {
+        match LockSpec::read(&mut reader, None, crate::lock::Purpose::Use) {
             (Ok(spec), _) if reader.problem_count() == 0 => Ok(spec.backend().lease_name()),
             _ => Err(reader.into_problems()),
         }

@@ -212,7 +212,7 @@ mod tests {
             found.map(|(_, value)| OsString::from(value))
         };
         let mut reader = Reader::new(&lookup);
-        let (spec, confirm_delay) = LockSpec::read(&mut reader, None, Purpose::Use);
+        let (spec, confirm_delay) = LockSpec::read(&mut reader, None, crate::lock::Purpose::Use);
         assert_eq!(confirm_delay, None);
         match spec {
             Ok(spec) if reader.problem_count() == 0 => Ok(spec),
