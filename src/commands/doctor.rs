@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::command::{Arguments, Command, CommandOption, CommandResult, Operands, print};
 use super::settings::Settings;
 use super::step_down;
+use crate::election::annotation::MOVED_TO;
 use crate::election::config::LeaderElectionConfig;
 use crate::fmt::{one_line, round_up, span};
 use crate::lock::admin::{Finding, Level};
@@ -210,6 +211,14 @@ fn same_name(settings: &Settings) -> Option<Finding> {
 
 /// Judges the effective record.
 fn record_finding(record: &InspectedRecord) -> Finding {
+    let current = record.record().filter(|_| record.refusal.is_none());
+    if let Some((current, pause)) = current.and_then(|current| Some((current, current.pause()?))) {
+        let next = match current.annotation(MOVED_TO) {
+            Some(_) => "set LOCK to its new place",
+            None => "nobody leads until elector resume",
+        };
+        return Finding::warn("record", format!("election {}; {next}", one_line(&pause)));
+    }
     let summary = record.summary();
     let token = match record.fencing_token {
         Some(token) => format!(", fencing token {token}"),

@@ -141,6 +141,9 @@ impl Settings {
             }
         };
         let old = read(&lookup, host_name.as_deref(), Purpose::Move);
+        let old = old.map_err(|error| SettingsError {
+            problems: error.problems.iter().map(|text| of_option(text)).collect(),
+        });
         Ok((with_unknown(new, false)?, old?))
     }
 
@@ -160,6 +163,14 @@ impl Settings {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+}
+
+/// Names the option in a problem with the place that it gives.
+fn of_option(problem: &str) -> String {
+    match problem.strip_prefix("LOCK: ") {
+        Some(rest) => format!("--from: {rest}"),
+        None => problem.to_owned(),
     }
 }
 

@@ -13,7 +13,6 @@ use super::command::{
     Arguments, Command, CommandError, CommandOption, CommandResult, Operands, print,
 };
 use super::settings::Settings;
-use crate::election::annotation::HANDOVER;
 use crate::election::lock::LockError;
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::{one_line, span, utc, wrapped};
@@ -199,20 +198,7 @@ impl LockStatus {
 
     /// Returns what operators or preferred candidates ask of the election, in one clause.
     fn request(&self) -> Option<String> {
-        let record = self.record.record()?;
-        let handover = || {
-            let to = match record.preferred_holder() {
-                "" => "another candidate",
-                to => to,
-            };
-            let by = match record.annotation_text(HANDOVER, "by") {
-                "" => String::new(),
-                by => format!(" by {by}"),
-            };
-            let asks = record.asks_for_handover() && !record.holder_identity.is_empty();
-            asks.then(|| format!("asked{by} to hand over to {to}"))
-        };
-        Some(one_line(&record.pause().or_else(handover)?))
+        Some(one_line(&self.record.record()?.request()?))
     }
 
     fn leading_since(&self) -> &str {

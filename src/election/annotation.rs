@@ -61,6 +61,27 @@ impl LeaderElectionRecord {
         ))
     }
 
+    /// Returns what operators or preferred candidates ask of the election, in one clause. The text comes from
+    /// the store.
+    #[must_use]
+    pub fn request(&self) -> Option<String> {
+        if let Some(pause) = self.pause() {
+            return Some(pause);
+        }
+        if self.holder_identity.is_empty() || !self.asks_for_handover() {
+            return None;
+        }
+        let to = match self.preferred_holder() {
+            "" => "another candidate",
+            to => to,
+        };
+        let by = match self.annotation_text(HANDOVER, "by") {
+            "" => String::new(),
+            by => format!(" by {by}"),
+        };
+        Some(format!("asked{by} to hand over to {to}"))
+    }
+
     /// Returns whether the leader must hand over to another candidate.
     #[must_use]
     pub fn asks_for_handover(&self) -> bool {

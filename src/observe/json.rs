@@ -106,6 +106,8 @@ pub(super) fn status(snapshot: &Snapshot) -> String {
             _ => None,
         },
         "record": content.and_then(Content::record),
+        "paused": snapshot.is_paused(),
+        "request": snapshot.request(),
         "acquiresIn": snapshot.acquire_at().map(ahead),
         "steppedDownUntil": snapshot.stepped_down_until().and_then(|until| snapshot.time_at(until)),
         "unreachableSince": snapshot.unreachable_since().and_then(|since| snapshot.time_at(since)),

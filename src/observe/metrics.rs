@@ -25,6 +25,7 @@ elector_consecutive_failures gauge Calls to the store that failed since the last
 elector_failed_calls_total counter Calls to the store that failed; a call can be several requests, or none.
 elector_conflicts_total counter Writes that lost to another candidate's write.
 elector_same_name gauge Whether another process under this candidate's name wrote within the last hour.
+elector_paused gauge Whether the record says that the election is paused (1) or not (0).
 elector_stepped_down_until_timestamp_seconds gauge Time until which an operator keeps this candidate from acquiring the lease; 0 if no operator does.
 elector_lease_remaining_seconds gauge For a leader, time until its leadership deadline; for a standby, until the lease expires; 0 without a holder.
 elector_fencing_token gauge Fencing token of the effective record.
@@ -141,6 +142,7 @@ fn election(text: &mut MetricsText, snapshot: &Snapshot) {
     text.value("elector_conflicts_total", journal.conflicts);
     let same_name = u8::from(snapshot.same_name_ago().is_some());
     text.value("elector_same_name", same_name);
+    text.value("elector_paused", u8::from(snapshot.is_paused()));
     let until = snapshot.stepped_down_until();
     let until = until.and_then(|until| snapshot.wall_at(until));
     text.value(

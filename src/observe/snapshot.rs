@@ -15,7 +15,7 @@ use crate::election::lock::Content;
 use crate::election::record::LeaderElectionRecord;
 use crate::election::status::{RoleName, Status, Unhealthy};
 use crate::election::time::Instant;
-use crate::fmt;
+use crate::fmt::{self, one_line};
 use crate::lock::stats::StoreStats;
 
 /// Time after its leadership deadline from which a leader that has not stopped is unhealthy: the value
@@ -164,11 +164,25 @@ impl Snapshot {
         })
     }
 
+    /// Returns whether the election is paused, as far as known.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        let record = self.content().and_then(Content::record);
+        record.is_some_and(LeaderElectionRecord::is_paused)
+    }
+
+    /// Returns what operators or preferred candidates ask of the election, in one clause.
+    #[must_use]
+    pub fn request(&self) -> Option<String> {
+        Some(one_line(&self.content()?.record()?.request()?))
+    }
+
     /// Returns when this candidate acquires the lease unless a read shows a change before; `None` if it
     /// does not wait for that.
     #[must_use]
     pub fn acquire_at(&self) -> Option<Instant> {
         let waits = self.status.role == RoleName::Candidate && !self.status.stopping;
+        let waits = waits && !self.is_paused();
         let observed = self.status.observed.as_ref().filter(|_| waits)?;
         Some(observed.acquire_at)
     }

@@ -163,7 +163,11 @@ impl Place {
             found.map(|(_, value)| value.into())
         };
         let mut reader = Reader::new(&lookup);
-        let (spec, _) = LockSpec::read(&mut reader, self.ca_file.as_deref(), elector::lock::Purpose::Use);
+        let (spec, _) = LockSpec::read(
+            &mut reader,
+            self.ca_file.as_deref(),
+            elector::lock::Purpose::Use,
+        );
         spec.map_err(|_| reader.into_problems())
     }
 

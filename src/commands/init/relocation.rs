@@ -21,11 +21,6 @@ use crate::lock::steering::Request;
 pub(super) fn run(from: &str, report: &mut dyn FnMut(&str)) -> Result<Initialized, CommandError> {
     let (new, old) = Settings::for_move(from)?;
     let (to, from) = (new.lock.backend().lock(), old.lock.backend().lock());
-    if to == from {
-        return Err(CommandError::settings(format!(
-            "--from: {from} is the lock of the settings too; set LOCK to another place"
-        )));
-    }
     let mut admin = new.lock.backend().admin(&new.election)?;
     let mut present = old.lock.backend().admin(&old.election)?;
     check(&mut *present, &mut *admin, &from, &to)?;
@@ -51,13 +46,13 @@ pub(super) fn run(from: &str, report: &mut dyn FnMut(&str)) -> Result<Initialize
 /// Checks, before anything is written, that the present lock has not moved elsewhere, and that the new place
 /// can get a record above its fencing token.
 fn check(
-    present: &mut dyn Admin,
-    new: &mut dyn Admin,
+    present_admin: &mut dyn Admin,
+    new_admin: &mut dyn Admin,
     from: &str,
     to: &str,
 ) -> Result<(), CommandError> {
     let nothing = |error: LockError| CommandError::failed(format!("{error}; nothing was written"));
-    let present = present.inspect().map_err(nothing)?;
+    let present = present_admin.inspect().map_err(nothing)?;
     let Some(record) = present.record().filter(|_| present.refusal.is_none()) else {
         let why = present.summary();
         return Err(CommandError::failed(format!(
@@ -79,7 +74,12 @@ fn check(
              first, or end that program's election; nothing was written"
         )));
     }
-    let new = new.inspect().map_err(nothing)?;
+    let new = new_admin.inspect().map_err(nothing)?;
+    if new_admin.describe() == present_admin.describe() {
+        return Err(CommandError::settings(format!(
+            "--from: {from} is the lock of the settings too; set LOCK to another place"
+        )));
+    }
     let usable = match new.state() {
         LeaseState::NeverWritten | LeaseState::Checkpoint | LeaseState::Deleted => true,
         LeaseState::NotARecord | LeaseState::NewerProtocol => false,

@@ -78,6 +78,9 @@ pub(super) fn next_step(snapshot: &Snapshot) -> String {
         let until = time(until, snapshot.wall);
         return format!("will not acquire until {until}, stepped down by an operator");
     }
+    if status.role == RoleName::Candidate && !status.stopping && snapshot.is_paused() {
+        return "does not acquire the lease while the election is paused".to_owned();
+    }
     if status.rate_limited_until > snapshot.now {
         let wait = left(status.rate_limited_until.since(snapshot.now));
         return format!(

@@ -87,6 +87,17 @@ pub(super) fn section(snapshot: &Snapshot) -> Section {
     if let Some(outage) = outage(snapshot) {
         let _ = write!(html, "<p class=\"warn\">{outage}</p>");
     }
+    if let Some(request) = snapshot.request() {
+        let subject = match snapshot.is_paused() {
+            true => "Election",
+            false => "The leader was",
+        };
+        let _ = write!(
+            html,
+            "<p class=\"warn\">{subject} {}</p>",
+            escaped(&request)
+        );
+    }
     if !headline.crowned {
         let _ = write!(html, "<p>This candidate: {}</p>", next_step(snapshot));
     }
