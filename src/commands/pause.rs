@@ -78,7 +78,7 @@ fn pause(args: &Arguments) -> CommandResult {
         |observed| match observed.content.holder() {
             "" => {}
             holder => tell(&format!(
-                "the record says so; {} stops its workload and releases the lease",
+                "waiting for {} to stop its workload and to release the lease",
                 one_line(holder)
             )),
         },

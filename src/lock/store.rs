@@ -65,6 +65,28 @@ pub trait Store {
     fn describe(&self) -> String;
 }
 
+impl Store for Box<dyn Store + Send> {
+    fn read(&mut self) -> Step {
+        (**self).read()
+    }
+
+    fn write(&mut self, expected: Option<&Version>, value: &[u8]) -> Step {
+        (**self).write(expected, value)
+    }
+
+    fn handle(&mut self, answer: Answer) -> Step {
+        (**self).handle(answer)
+    }
+
+    fn impossible_version(&self) -> Version {
+        (**self).impossible_version()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+}
+
 /// Next step of a call to a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {

@@ -52,7 +52,10 @@ fn head(repository: &Repository) -> String {
 /// Lets one candidate lead while `disturb` runs, which gets the number of terms so far. Returns it at the end.
 fn lead(repository: &Repository, disturb: impl FnOnce(&AtomicU64)) -> u64 {
     let config = config();
-    let lock = CasBackend(options(repository)).open(&config).unwrap().lock;
+    let lock = CasBackend(Arc::new(options(repository)))
+        .open(&config)
+        .unwrap()
+        .lock;
     assert_eq!(lock.confirm_delay(), Some(Duration::from_millis(300)));
     let work = Work::default();
     let election = LeaderElection::new(config, lock, work.clone()).unwrap();

@@ -1,5 +1,6 @@
 //! The lock as the program uses it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
@@ -17,8 +18,8 @@ use crate::support;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-fn backend(repository: &Repository) -> CasBackend<GitOptions> {
-    CasBackend(repository.options())
+fn backend(repository: &Repository) -> CasBackend {
+    CasBackend(Arc::new(repository.options()))
 }
 
 fn open(repository: &Repository, name: &str) -> Box<dyn ResourceLock + Send> {
@@ -156,7 +157,7 @@ fn access_token_is_sent_and_reread() {
         ..repository.options()
     };
     let config = LeaderElectionConfig::new("a");
-    let mut lock = CasBackend(options).open(&config).unwrap().lock;
+    let mut lock = CasBackend(Arc::new(options)).open(&config).unwrap().lock;
     lock.get(TIMEOUT).unwrap();
     std::fs::write(file.path(), "the-second-token\n").unwrap();
     lock.update(&record("a", 7), TIMEOUT).unwrap();

@@ -85,7 +85,7 @@ const ELECTION: &[Setting] = &[
     ),
     Setting::new(
         "FAILBACK_AFTER",
-        "never",
+        "none",
         "with PREFERRED, time after which this candidate asks a leader that is not preferred to hand over to \
          it; counted from its start, its last request and the end of each of its terms",
     ),

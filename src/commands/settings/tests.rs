@@ -58,7 +58,7 @@ fn table_shows_the_real_defaults() {
         .filter(|row| !row.default.contains(' ') && !["none", "required"].contains(&row.default))
         .map(|row| (row.name, row.default))
         .collect();
-    assert_eq!(given.len(), 12, "{given:?}");
+    assert_eq!(given.len(), 13, "{given:?}");
     let (given, unset) = (read(&given).unwrap(), read(&[]).unwrap());
     assert_eq!(format!("{given:?}"), format!("{unset:?}"));
 }
@@ -115,6 +115,8 @@ fn every_setting_is_used() {
         ("TAKEOVER_STAGGER", "1500ms"),
         ("TERMINATION_GRACE", "0"),
         ("STOP_TIMEOUT", "1h"),
+        ("PREFERRED", "true"),
+        ("FAILBACK_AFTER", "10m"),
         ("RELEASE_ON_CANCEL", "0"),
         ("EXIT_ON_LOST_LEASE", "1"),
         ("RUST_LOG", "debug"),
@@ -139,6 +141,8 @@ fn every_setting_is_used() {
         release_on_cancel: false,
         exit_on_lost_lease: true,
         takeover_stagger: Duration::from_millis(1500),
+        preferred: true,
+        failback_after: Some(Duration::from_secs(600)),
         ..LeaderElectionConfig::new("host-1")
     };
     assert_eq!(settings.election, expected);
@@ -183,6 +187,17 @@ fn broken_relations_are_reported_too() {
     assert!(problems[0].starts_with("GIST_FILE: `a/b`"));
     assert!(problems[1].starts_with("LEASE_DURATION: 20s"));
     assert!(problems[2].starts_with("CONFIRM_DELAY: 5s"));
+}
+
+#[test]
+fn failback_needs_preference_and_time() {
+    assert_problem(
+        &[("PREFERRED", "true"), ("FAILBACK_AFTER", "29s")],
+        &["FAILBACK_AFTER: too short", "30s"],
+    );
+    let alone = read(&[("FAILBACK_AFTER", "5m")]).unwrap();
+    assert_eq!(alone.election.failback_after, None);
+    assert!(alone.warnings()[0].contains("PREFERRED is not true"));
 }
 
 #[test]

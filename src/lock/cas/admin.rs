@@ -4,7 +4,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::checks;
-use super::kind::Kind;
 use super::memory::not_a_record;
 use super::origin::{Stored, to_foreign_text};
 use super::protocol::parse;
@@ -27,7 +26,7 @@ use crate::system::random::process_name;
 /// Attempts of a call that got no usable answer, a second apart.
 const ATTEMPTS: u32 = 5;
 
-impl<K: Kind> Session<K> {
+impl Session {
     /// Writes a checkpoint with this fencing token or a higher one. Where nothing is stored, a leader that was
     /// there could still lead for the time of its lease.
     fn create(
@@ -37,7 +36,7 @@ impl<K: Kind> Session<K> {
         report: &mut dyn FnMut(&str),
     ) -> Result<Initialized, LockError> {
         let lock = process_name().map_err(OpenError::System);
-        let lock = lock.and_then(|process| open(&self.kind, &self.election, process));
+        let lock = lock.and_then(|process| open(&*self.kind, &self.election, process));
         let mut lock = lock.map_err(|error| LockError::Refused(error.to_string()))?;
         let place = self.store.describe();
         let end = Instant::now() + wait;
@@ -89,7 +88,7 @@ impl<K: Kind> Session<K> {
     }
 }
 
-impl<K: Kind> Admin for Session<K> {
+impl Admin for Session {
     fn describe(&self) -> String {
         self.store.describe()
     }

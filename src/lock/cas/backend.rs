@@ -1,5 +1,6 @@
 //! Lock of any kind of store behind the interface for all kinds of locks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::kind::Kind;
@@ -7,16 +8,30 @@ use super::session::{Session, open};
 use crate::election::config::LeaderElectionConfig;
 use crate::lock::admin::Admin;
 use crate::lock::backend::{Backend, OpenError, Opened, Times};
+use crate::lock::settings::Noted;
+use crate::lock::{Place, ReadLock};
 use crate::system::random::process_name;
 
-/// A lock of this kind.
+/// A lock of some kind.
 #[derive(Clone, Debug)]
-pub struct CasBackend<K>(pub K);
+pub struct CasBackend(pub Arc<dyn Kind>);
 
-impl<K: Kind + 'static> Backend for CasBackend<K> {
+/// Reads the settings of a lock that needs no confirm delay, as [`Kind::read`](crate::lock::Kind::read) does.
+pub fn read_lock<K: Kind + 'static>(
+    place: Option<&Place>,
+    read: impl FnOnce(&Place) -> Result<K, Noted>,
+) -> ReadLock {
+    let kind = place.ok_or(Noted).and_then(read);
+    (
+        kind.map(|kind| Arc::new(CasBackend(Arc::new(kind))) as _),
+        None,
+    )
+}
+
+impl Backend for CasBackend {
     fn open(&self, election: &LeaderElectionConfig) -> Result<Opened, OpenError> {
         let process = process_name().map_err(OpenError::System)?;
-        let lock = open(&self.0, election, process.clone())?;
+        let lock = open(&*self.0, election, process.clone())?;
         Ok(Opened {
             stats: lock.stats(),
             lock: Box::new(lock),
@@ -25,7 +40,7 @@ impl<K: Kind + 'static> Backend for CasBackend<K> {
     }
 
     fn admin(&self, election: &LeaderElectionConfig) -> Result<Box<dyn Admin>, OpenError> {
-        Ok(Box::new(Session::open(self.0.clone(), election)?))
+        Ok(Box::new(Session::open(Arc::clone(&self.0), election)?))
     }
 
     fn checks(&self) -> &'static [&'static str] {

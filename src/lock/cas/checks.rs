@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::kind::Kind;
 use super::origin::Stored;
 use super::probe::Probe;
 use super::protocol::parse;
@@ -32,7 +31,7 @@ const LATENCY_DIVISOR: u32 = 8;
 const READS: usize = 3;
 
 /// Runs the checks. Tries one write, which the store must refuse.
-pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
+pub(super) fn run(admin: &mut Session) -> Checks {
     let credentials = match admin.exchange.check_credentials(CALL_TIMEOUT) {
         Ok(source) => Finding::ok("credentials", source),
         Err(failure) => {
@@ -83,7 +82,7 @@ pub(super) fn run<K: Kind>(admin: &mut Session<K>) -> Checks {
 }
 
 /// Tries a write that the store must refuse, as every elector does at its start.
-fn rights<K: Kind>(admin: &mut Session<K>, snapshot: &Snapshot) -> Finding {
+fn rights(admin: &mut Session, snapshot: &Snapshot) -> Finding {
     let stored = parse(snapshot.value.as_deref());
     if snapshot.value.is_none() || matches!(stored, Stored::Unrelated(_)) {
         return Finding::ok(
@@ -93,7 +92,7 @@ fn rights<K: Kind>(admin: &mut Session<K>, snapshot: &Snapshot) -> Finding {
     }
     let probe = Probe::new(&stored, snapshot.value.as_ref());
     let step = probe.write(&mut admin.store);
-    let Step::Wrote(result) = drive(&mut admin.store, &mut admin.exchange, step) else {
+    let Step::Wrote(result) = drive(&mut *admin.store, &mut admin.exchange, step) else {
         return Finding::fail(
             "rights",
             "internal error: the result belongs to another call",

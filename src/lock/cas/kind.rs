@@ -1,6 +1,7 @@
 //! What a kind of store contributes to its lock.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::election::config::LeaderElectionConfig;
@@ -12,12 +13,9 @@ use crate::lock::store::Store;
 use crate::lock::term_history::TermHistory;
 
 /// Place of a record in one kind of store, and access to it.
-pub trait Kind: Clone + fmt::Debug + Send + Sync {
-    /// Store of this kind.
-    type Store: Store + Send + 'static;
-
+pub trait Kind: fmt::Debug + Send + Sync {
     /// Returns the store, which has sent nothing yet.
-    fn store(&self) -> Self::Store;
+    fn store(&self) -> Box<dyn Store + Send>;
 
     /// Opens a client for the store's server. Sends no request.
     ///
@@ -68,6 +66,5 @@ pub trait Kind: Clone + fmt::Debug + Send + Sync {
     }
 
     /// Returns a place in the same store that no election uses, for trials.
-    #[must_use]
-    fn scratch(&self) -> Self;
+    fn scratch(&self) -> Arc<dyn Kind>;
 }

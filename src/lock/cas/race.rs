@@ -1,9 +1,8 @@
 //! Race of writers on a scratch place, which shows whether a server decides atomically between them.
 
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
-use super::kind::Kind;
 use super::session::{Session, drive};
 use crate::election::lock::LockError;
 use crate::lock::admin::Finding;
@@ -20,7 +19,7 @@ const CHECK: &str = "race";
 
 /// Lets writers race in the scratch place of `kind`. Each round must have at most one winner, whose value
 /// is stored afterwards.
-pub(super) fn run<K: Kind>(admin: &Session<K>) -> Finding {
+pub(super) fn run(admin: &Session) -> Finding {
     let kind = admin.kind.scratch();
     let place = kind.store().describe();
     let scratch = Session::open(kind, &admin.election);
@@ -46,9 +45,9 @@ pub(super) fn run<K: Kind>(admin: &Session<K>) -> Finding {
 }
 
 /// Runs one race. Returns whether a writer won.
-fn one_round<K: Kind>(scratch: &mut Session<K>, round: usize) -> Result<bool, String> {
+fn one_round(scratch: &mut Session, round: usize) -> Result<bool, String> {
     let place = scratch.store.describe();
-    let read = |scratch: &mut Session<K>| match scratch.read() {
+    let read = |scratch: &mut Session| match scratch.read() {
         Ok((snapshot, _)) => Ok(snapshot),
         Err(error) => Err(format!("{place}: {error}")),
     };
@@ -79,15 +78,15 @@ fn one_round<K: Kind>(scratch: &mut Session<K>, round: usize) -> Result<bool, St
 }
 
 /// Lets all writers write over the same version.
-fn race<K: Kind>(
-    scratch: &Session<K>,
+fn race(
+    scratch: &Session,
     before: &Snapshot,
     round: usize,
 ) -> Result<Vec<Result<Version, LockError>>, String> {
     let start = Barrier::new(WRITERS);
     let (kind, election) = (&scratch.kind, &scratch.election);
     let writer = |writer| {
-        let mut admin = Session::open(kind.clone(), election);
+        let mut admin = Session::open(Arc::clone(kind), election);
         if let Ok(admin) = &mut admin {
             // A store may need to know what it writes over.
             let _ = admin.read();
@@ -96,7 +95,7 @@ fn race<K: Kind>(
         let mut admin = admin.map_err(|error| LockError::Refused(error.to_string()))?;
         let value = value(round, writer);
         let step = admin.store.write(before.version.as_ref(), value.as_bytes());
-        match drive(&mut admin.store, &mut admin.exchange, step) {
+        match drive(&mut *admin.store, &mut admin.exchange, step) {
             Step::Wrote(result) => result,
             _ => Err(LockError::Unavailable("internal error".to_owned())),
         }

@@ -18,11 +18,11 @@ use crate::lock::stored::StoredRecord;
 use crate::system::clock::{self, BootClock};
 
 /// Opens a lock for a process of this name. Sends no request.
-pub(super) fn open<K: Kind>(
-    kind: &K,
+pub(super) fn open(
+    kind: &dyn Kind,
     election: &LeaderElectionConfig,
     process: String,
-) -> Result<CasLock<K::Store, HttpExchange>, OpenError> {
+) -> Result<CasLock<Box<dyn Store + Send>, HttpExchange>, OpenError> {
     let config = CasConfig {
         process,
         renew_deadline: election.renew_deadline,
@@ -41,10 +41,9 @@ pub(super) fn open<K: Kind>(
 }
 
 /// Access to a lock for operators.
-#[derive(Debug)]
-pub(super) struct Session<K: Kind> {
-    pub(super) kind: K,
-    pub(super) store: K::Store,
+pub(super) struct Session {
+    pub(super) kind: Arc<dyn Kind>,
+    pub(super) store: Box<dyn Store + Send>,
     pub(super) exchange: HttpExchange,
     pub(super) election: LeaderElectionConfig,
 }
@@ -56,8 +55,11 @@ pub(super) struct Timing {
     pub(super) answered: i64,
 }
 
-impl<K: Kind> Session<K> {
-    pub(super) fn open(kind: K, election: &LeaderElectionConfig) -> Result<Self, OpenError> {
+impl Session {
+    pub(super) fn open(
+        kind: Arc<dyn Kind>,
+        election: &LeaderElectionConfig,
+    ) -> Result<Self, OpenError> {
         Ok(Session {
             store: kind.store(),
             exchange: kind.exchange()?,
@@ -70,7 +72,7 @@ impl<K: Kind> Session<K> {
     pub(super) fn read(&mut self) -> Result<(Snapshot, Timing), LockError> {
         let sent = clock::unix_millis();
         let step = self.store.read();
-        match drive(&mut self.store, &mut self.exchange, step) {
+        match drive(&mut *self.store, &mut self.exchange, step) {
             Step::Read(snapshot) => {
                 let answered = clock::unix_millis();
                 Ok((snapshot?, Timing { sent, answered }))
@@ -86,7 +88,7 @@ impl<K: Kind> Session<K> {
         value: &str,
     ) -> Result<Version, LockError> {
         let step = self.store.write(expected, value.as_bytes());
-        match drive(&mut self.store, &mut self.exchange, step) {
+        match drive(&mut *self.store, &mut self.exchange, step) {
             Step::Wrote(result) => result,
             _ => Err(internal()),
         }
@@ -94,7 +96,7 @@ impl<K: Kind> Session<K> {
 }
 
 /// Passes requests and answers on until the call is done.
-pub(super) fn drive(store: &mut impl Store, exchange: &mut impl Exchange, mut step: Step) -> Step {
+pub(super) fn drive(store: &mut dyn Store, exchange: &mut impl Exchange, mut step: Step) -> Step {
     while let Step::Ask(request) = step {
         let answer = exchange.call(&request, CALL_TIMEOUT);
         step = store.handle(answer);

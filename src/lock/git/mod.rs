@@ -18,6 +18,7 @@ pub mod settings;
 pub mod store;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::requests::{BRANCHES, Fetched, HEAD, Remote};
@@ -30,7 +31,8 @@ use crate::lock::credentials::{Anonymous, Credentials, TokenCredentials, TokenFo
 use crate::lock::exchange::{Exchange, HttpExchange};
 use crate::lock::gist::options::CONFIRM_DELAY;
 use crate::lock::gist::wire::target::GistId;
-use crate::lock::store::{Request, Response, Step, Store as _};
+use crate::lock::store::Store;
+use crate::lock::store::{Request, Response, Step};
 use crate::lock::term_history::TermHistory;
 use crate::net::{AccessTokenSource, ProxySettings, Url, is_loopback};
 
@@ -170,10 +172,8 @@ fn ask(exchange: &mut impl Exchange, request: &Request) -> Result<Response, Lock
 }
 
 impl Kind for GitOptions {
-    type Store = GitStore;
-
-    fn store(&self) -> GitStore {
-        GitStore::new(self.place())
+    fn store(&self) -> Box<dyn Store + Send> {
+        Box::new(GitStore::new(self.place()))
     }
 
     fn exchange(&self) -> Result<HttpExchange, OpenError> {
@@ -286,12 +286,12 @@ impl Kind for GitOptions {
         })
     }
 
-    fn scratch(&self) -> GitOptions {
-        GitOptions {
+    fn scratch(&self) -> Arc<dyn Kind> {
+        Arc::new(GitOptions {
             reference: format!("{BRANCHES}elector-doctor"),
             file: Some(self.file.clone().unwrap_or_else(|| store::FILE.to_owned())),
             ..self.clone()
-        }
+        })
     }
 }
 
@@ -343,7 +343,7 @@ mod tests {
             "the only file in the repository of gist aa5a"
         );
         assert_eq!(gist.lock(), "gist+git:aa5a");
-        assert!(gist.scratch().reference.ends_with("/elector-doctor"));
+        assert!(gist.scratch().store().describe().contains("elector-doctor"));
     }
 
     #[test]

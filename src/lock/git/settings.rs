@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::requests::{BRANCHES, HEAD};
 use super::store::FILE;
 use super::{Access, GitOptions};
-use crate::lock::cas::backend::CasBackend;
+use crate::lock::cas::backend::{CasBackend, read_lock};
 use crate::lock::gist;
 use crate::lock::gist::wire::target::{GistId, check_file_name};
 use crate::lock::settings::{LOCK_TOKEN, LOCK_TOKEN_FILE, Noted, Reader, Setting};
@@ -43,13 +43,7 @@ pub const KIND: Kind = Kind {
     ],
     variables: &[],
     read: |reader, place, surroundings| {
-        let options = place
-            .ok_or(Noted)
-            .and_then(|place| read_git(reader, place, surroundings));
-        (
-            options.map(|options| Arc::new(CasBackend(options)) as _),
-            None,
-        )
+        read_lock(place, |place| read_git(reader, place, surroundings))
     },
 };
 
@@ -68,7 +62,7 @@ pub const GIST_KIND: Kind = Kind {
             return (Err(Noted), None);
         };
         let (options, confirm_delay) = read_gist(reader, place, surroundings);
-        let options = options.map(|options| Arc::new(CasBackend(options)) as _);
+        let options = options.map(|options| Arc::new(CasBackend(Arc::new(options))) as _);
         (options, confirm_delay)
     },
 };

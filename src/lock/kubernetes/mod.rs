@@ -9,6 +9,7 @@ pub mod settings;
 pub mod store;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::store::LeaseStore;
@@ -16,6 +17,7 @@ use crate::lock::backend::{OpenError, Times};
 use crate::lock::cas::kind::Kind;
 use crate::lock::credentials::{TokenCredentials, TokenForm};
 use crate::lock::exchange::HttpExchange;
+use crate::lock::store::Store;
 use crate::net::{AccessTokenSource, ProxySettings, Url};
 
 /// Place of a Lease, and access to it.
@@ -38,11 +40,9 @@ pub struct LeaseOptions {
 }
 
 impl Kind for LeaseOptions {
-    type Store = LeaseStore;
-
-    fn store(&self) -> LeaseStore {
+    fn store(&self) -> Box<dyn Store + Send> {
         let server = (!self.in_cluster).then(|| self.server.host().to_owned());
-        LeaseStore::new(&self.namespace, &self.name, server)
+        Box::new(LeaseStore::new(&self.namespace, &self.name, server))
     }
 
     fn exchange(&self) -> Result<HttpExchange, OpenError> {
@@ -93,10 +93,10 @@ impl Kind for LeaseOptions {
         i32::MAX as u64
     }
 
-    fn scratch(&self) -> LeaseOptions {
-        LeaseOptions {
+    fn scratch(&self) -> Arc<dyn Kind> {
+        Arc::new(LeaseOptions {
             name: "elector-doctor".to_owned(),
             ..self.clone()
-        }
+        })
     }
 }

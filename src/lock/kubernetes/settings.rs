@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::LeaseOptions;
-use crate::lock::cas::backend::CasBackend;
+use crate::lock::cas::backend::read_lock;
 use crate::lock::settings::{LOCK_TOKEN, LOCK_TOKEN_FILE, Noted, Reader, Setting};
 use crate::lock::{Kind, Place, Surroundings};
 use crate::net::{AccessTokenSource, Url};
@@ -35,15 +34,7 @@ pub const KIND: Kind = Kind {
         .shared(),
     ],
     variables: &[],
-    read: |reader, place, surroundings| {
-        let options = place
-            .ok_or(Noted)
-            .and_then(|place| read(reader, place, surroundings));
-        (
-            options.map(|options| Arc::new(CasBackend(options)) as _),
-            None,
-        )
-    },
+    read: |reader, place, surroundings| read_lock(place, |place| read(reader, place, surroundings)),
 };
 
 /// Reads the options of a Lease.

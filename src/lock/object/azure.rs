@@ -11,7 +11,7 @@ use super::service::{Judgement, Service};
 use super::{Object, xml};
 use crate::election::lock::LockError;
 use crate::lock::backend::OpenError;
-use crate::lock::cas::backend::CasBackend;
+use crate::lock::cas::backend::read_lock;
 use crate::lock::credentials::{TokenCredentials, TokenForm};
 use crate::lock::exchange::HttpExchange;
 use crate::lock::gist::settings::ALLOW_INSECURE_HTTP;
@@ -32,11 +32,10 @@ pub const KIND: Kind = Kind {
     settings: &[LOCK_TOKEN, LOCK_TOKEN_FILE, ALLOW_INSECURE_HTTP],
     variables: &[],
     read: |reader, place, surroundings| {
-        let blob = place
-            .ok_or(Noted)
-            .and_then(|place| read_blob(reader, place, surroundings));
-        let lock = blob.map(|blob| Arc::new(CasBackend(Object(Arc::new(blob)))) as _);
-        (lock, None)
+        read_lock(place, |place| {
+            let object = read_blob(reader, place, surroundings)?;
+            Ok(Object(Arc::new(object)))
+        })
     },
 };
 

@@ -17,7 +17,7 @@ use super::temporary::{Fetched, Temporary};
 use crate::election::lock::LockError;
 use crate::fmt::span;
 use crate::lock::backend::OpenError;
-use crate::lock::cas::backend::CasBackend;
+use crate::lock::cas::backend::read_lock;
 use crate::lock::credentials::{
     Anonymous, Authorization, Credentials, TokenCredentials, TokenForm,
 };
@@ -47,11 +47,10 @@ pub const KIND: Kind = Kind {
     settings: &[LOCK_TOKEN, LOCK_TOKEN_FILE, ALLOW_INSECURE_HTTP],
     variables: &[METADATA_HOST],
     read: |reader, place, surroundings| {
-        let object = place
-            .ok_or(Noted)
-            .and_then(|place| read_object(reader, place, surroundings));
-        let lock = object.map(|object| Arc::new(CasBackend(Object(Arc::new(object)))) as _);
-        (lock, None)
+        read_lock(place, |place| {
+            let object = read_object(reader, place, surroundings)?;
+            Ok(Object(Arc::new(object)))
+        })
     },
 };
 

@@ -27,6 +27,7 @@ use crate::lock::admin::Finding;
 use crate::lock::backend::{OpenError, Times};
 use crate::lock::cas::kind::Kind;
 use crate::lock::exchange::{Exchange as _, HttpExchange};
+use crate::lock::store::Store;
 
 /// Time limit of the request about versioning.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,10 +37,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Object(pub Arc<dyn Service>);
 
 impl Kind for Object {
-    type Store = ObjectStore;
-
-    fn store(&self) -> ObjectStore {
-        ObjectStore::new(Arc::clone(&self.0))
+    fn store(&self) -> Box<dyn Store + Send> {
+        Box::new(ObjectStore::new(Arc::clone(&self.0)))
     }
 
     fn exchange(&self) -> Result<HttpExchange, OpenError> {
@@ -87,7 +86,7 @@ impl Kind for Object {
         }]
     }
 
-    fn scratch(&self) -> Object {
-        Object(self.0.with_key("elector-doctor"))
+    fn scratch(&self) -> Arc<dyn Kind> {
+        Arc::new(Object(self.0.with_key("elector-doctor")))
     }
 }

@@ -13,7 +13,7 @@ use super::service::{Judgement, Service};
 use super::{Object, xml};
 use crate::election::lock::LockError;
 use crate::lock::backend::OpenError;
-use crate::lock::cas::backend::CasBackend;
+use crate::lock::cas::backend::read_lock;
 use crate::lock::exchange::HttpExchange;
 use crate::lock::gist::settings::ALLOW_INSECURE_HTTP;
 use crate::lock::settings::{Found, Noted, Reader};
@@ -36,11 +36,10 @@ pub const KIND: Kind = Kind {
     settings: &[ALLOW_INSECURE_HTTP],
     variables: VARIABLES,
     read: |reader, place, surroundings| {
-        let object = place
-            .ok_or(Noted)
-            .and_then(|place| read_object(reader, place, surroundings));
-        let lock = object.map(|object| Arc::new(CasBackend(Object(Arc::new(object)))) as _);
-        (lock, None)
+        read_lock(place, |place| {
+            let object = read_object(reader, place, surroundings)?;
+            Ok(Object(Arc::new(object)))
+        })
     },
 };
 
