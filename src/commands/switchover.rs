@@ -90,9 +90,10 @@ fn run(args: &Arguments) -> CommandResult {
 /// If the leader keeps the lease, if another candidate than `to` leads, or after the longest wait.
 fn wait(operator: &mut Operator, leader: &str, to: &str) -> Result<String, CommandError> {
     let mut at = BootClock::now();
-    // Last read that showed the leader, and first one without.
+    // Last read that showed the leader alive, and first one without it.
     let mut last_led = at;
     let mut free_at: Option<Instant> = None;
+    let mut renewal = (operator.observed.lease_id(), at);
     loop {
         let result = operator.read(at, "for another candidate to lead")?;
         let now = BootClock::now();
@@ -102,9 +103,18 @@ fn wait(operator: &mut Operator, leader: &str, to: &str) -> Result<String, Comma
         }
         let record = operator.observed.content.record();
         let asks = record.is_some_and(|record| record.asks_for_handover());
+        let lease = record.map_or(Duration::ZERO, |record| record.lease_duration());
         let holder = operator.observed.content.holder().to_owned();
+        let id = operator.observed.lease_id();
+        if renewal.0 != id {
+            renewal = (id, now);
+        }
         if holder == leader && asks {
-            last_led = now;
+            // A leader that lives renews several times within its lease.
+            last_led = match now.since(renewal.1) < lease / 2 {
+                true => now,
+                false => renewal.1,
+            };
         } else if !holder.is_empty() && operator.has_leader() {
             return outcome(&holder, leader, to, (last_led, free_at, now));
         } else {
