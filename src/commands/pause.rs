@@ -19,7 +19,7 @@ pub const PAUSE: Command = Command {
 Writes into the record that the election is paused. The leader observes it at its next
 renewal, stops its workload and releases the lease. No candidate acquires it. Returns
 when nobody leads: the lease was released, or has expired. If the command is stopped
-before, the pause stays.
+earlier, a pause that it has written stays: see `elector status`.
 
 It works from any machine with the lock's settings and credentials. Leaders of
 client-go ignore it.",
