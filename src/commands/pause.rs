@@ -72,13 +72,15 @@ fn pause(args: &Arguments) -> CommandResult {
     let mut value = asked(&settings.election);
     value["reason"] = reason.into();
     let field = PAUSED;
+    tell("writing the pause");
+    let reason = value["reason"].clone();
     operator.request(
         Request::Pause { field, value },
         "until nobody leads, and the pause stays",
         |observed| match observed.content.holder() {
             "" => {}
             holder => tell(&format!(
-                "waiting for {} to stop its workload and to release the lease",
+                "paused; waiting until {} has stopped its workload, or its lease has expired",
                 one_line(holder)
             )),
         },
@@ -86,8 +88,13 @@ fn pause(args: &Arguments) -> CommandResult {
     let record = operator.observed.content.record();
     let pause = record.and_then(|record| record.pause());
     let pause = one_line(&pause.unwrap_or_else(|| "paused".to_owned()));
+    let kept = record.and_then(|record| record.annotation(PAUSED)?.get("reason"));
+    let note = match kept == Some(&reason) {
+        true => "",
+        false => "It was paused before; that reason stays.\n",
+    };
     print(&format!(
-        "{pause}\nNobody leads, and nobody acquires the lease until elector resume.\n"
+        "{pause}\n{note}Nobody leads, and nobody acquires the lease until elector resume.\n"
     ))?;
     Ok(ExitCode::SUCCESS)
 }

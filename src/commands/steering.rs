@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::command::CommandError;
 use crate::election::config::LeaderElectionConfig;
-use crate::election::lock::{LockError, Observed, ResourceLock};
+use crate::election::lock::{LeaseId, LockError, Observed, ResourceLock};
+use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 use crate::fmt::{one_line, span};
 use crate::lock::LockSpec;
@@ -33,6 +34,7 @@ pub(super) struct Operator {
     ends_at: Instant,
     /// Last record that was read.
     pub(super) observed: Observed,
+    pub(super) gap: Gap,
     reported_foreign: bool,
 }
 
@@ -48,6 +50,7 @@ impl Operator {
             election: election.clone(),
             ends_at: BootClock::now() + LONGEST_WAIT,
             observed: Observed::default(),
+            gap: Gap::default(),
             reported_foreign: false,
         })
     }
@@ -83,7 +86,7 @@ impl Operator {
         let result = self.lock.get(CALL_TIMEOUT);
         if let Ok(observed) = &result {
             self.observed = observed.clone();
-            self.report_foreign();
+            self.gap.note(BootClock::now(), observed);
         }
         Ok(result)
     }
@@ -95,6 +98,7 @@ impl Operator {
         awaited: &str,
         mut report: impl FnMut(&Observed),
     ) -> Result<Done, CommandError> {
+        let pauses = matches!(request, Request::Pause { .. });
         let mut steering = Steering::new(
             request,
             self.lock.confirm_delay(),
@@ -106,6 +110,9 @@ impl Operator {
         loop {
             let sent_at = at.max(BootClock::now());
             let result = self.read(at, awaited)?;
+            if pauses {
+                self.report_foreign();
+            }
             let mut next = steering.handle_got(BootClock::now(), sent_at, result);
             while let Ok(Next::Annotate(annotation)) = &next {
                 let result = self.lock.annotate(annotation, CALL_TIMEOUT);
@@ -131,6 +138,50 @@ impl Operator {
             tell(&format!(
                 "{holder} was named by hand or by another program; a leader of client-go ignores requests"
             ));
+        }
+    }
+}
+
+/// When the leader that a command found led last, as far as its reads show.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gap {
+    /// Holder of the first record, and the last sign of life of its lease.
+    leader: String,
+    lease: Option<(LeaseId, Instant)>,
+    /// Last read that showed the leader alive.
+    led_at: Option<Instant>,
+    /// First read after that which showed no holder.
+    free_at: Option<Instant>,
+}
+
+impl Gap {
+    fn note(&mut self, now: Instant, observed: &Observed) {
+        let (holder, id) = (observed.content.holder(), observed.lease_id());
+        if self.lease.is_none() {
+            self.leader = holder.to_owned();
+        }
+        if self.lease.as_ref().is_none_or(|(known, _)| *known != id) {
+            self.lease = Some((id, now));
+        }
+        if holder.is_empty() {
+            self.free_at.get_or_insert(now);
+        }
+        let since = self.lease.as_ref().map_or(now, |(_, since)| *since);
+        let record = observed.content.record();
+        let lease = record.map_or(Duration::ZERO, LeaderElectionRecord::lease_duration);
+        if holder == self.leader && self.free_at.is_none() {
+            // A leader that lives renews several times within its lease.
+            let alive = now.since(since) < lease / 2;
+            self.led_at = Some(if alive { now } else { since });
+        }
+    }
+
+    /// Returns how long nobody led until `now`: `about 1.2s`.
+    pub(super) fn describe(&self, now: Instant) -> String {
+        let seconds = |since: Instant| format!("{:.1}s", now.since(since).as_secs_f64());
+        match (self.free_at, self.led_at) {
+            (Some(free_at), _) => format!("about {}", seconds(free_at)),
+            (None, led_at) => format!("at most {}", seconds(led_at.unwrap_or(now))),
         }
     }
 }

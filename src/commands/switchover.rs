@@ -1,14 +1,12 @@
 //! `elector switchover`: asks the leader to hand over, from any machine.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use super::command::{
     Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, print,
 };
 use super::settings::Settings;
 use super::steering::{Operator, asked};
-use crate::election::time::Instant;
 use crate::fmt::one_line;
 use crate::lock::steering::{Done, Request};
 use crate::system::clock::BootClock;
@@ -72,7 +70,7 @@ fn run(args: &Arguments) -> CommandResult {
     };
     let whom = match to.as_str() {
         "" => "another candidate".to_owned(),
-        to => one_line(to),
+        to => format!("{}, for which the others wait one lease", one_line(to)),
     };
     print(&format!(
         "asked {} to hand over to {whom}\n",
@@ -90,10 +88,6 @@ fn run(args: &Arguments) -> CommandResult {
 /// If the leader keeps the lease, if another candidate than `to` leads, or after the longest wait.
 fn wait(operator: &mut Operator, leader: &str, to: &str) -> Result<String, CommandError> {
     let mut at = BootClock::now();
-    // Last read that showed the leader alive, and first one without it.
-    let mut last_led = at;
-    let mut free_at: Option<Instant> = None;
-    let mut renewal = (operator.observed.lease_id(), at);
     loop {
         let result = operator.read(at, "for another candidate to lead")?;
         let now = BootClock::now();
@@ -103,76 +97,43 @@ fn wait(operator: &mut Operator, leader: &str, to: &str) -> Result<String, Comma
         }
         let record = operator.observed.content.record();
         let asks = record.is_some_and(|record| record.asks_for_handover());
-        let lease = record.map_or(Duration::ZERO, |record| record.lease_duration());
         let holder = operator.observed.content.holder().to_owned();
-        let id = operator.observed.lease_id();
-        if renewal.0 != id {
-            renewal = (id, now);
-        }
-        if holder == leader && asks {
-            // A leader that lives renews several times within its lease.
-            last_led = match now.since(renewal.1) < lease / 2 {
-                true => now,
-                false => renewal.1,
-            };
-        } else if !holder.is_empty() && operator.has_leader() {
-            return outcome(&holder, leader, to, (last_led, free_at, now));
-        } else {
-            free_at.get_or_insert(now);
+        if !(holder == leader && asks) && operator.has_leader() {
+            return outcome(&holder, leader, to, &operator.gap.describe(now));
         }
     }
 }
 
-fn outcome(
-    holder: &str,
-    leader: &str,
-    to: &str,
-    (last_led, free_at, now): (Instant, Option<Instant>, Instant),
-) -> Result<String, CommandError> {
-    let seconds = |time: Duration| format!("{:.1}s", time.as_secs_f64());
-    let gap = match free_at {
-        Some(free_at) => format!("about {}", seconds(now.since(free_at))),
-        None => format!("at most {}", seconds(now.since(last_led))),
-    };
-    let holder = one_line(holder);
+fn outcome(holder: &str, leader: &str, to: &str, gap: &str) -> Result<String, CommandError> {
+    let shown = one_line(holder);
     if holder == leader {
         return Err(CommandError::failed(format!(
-            "{holder} leads still, or again; check that another candidate runs, and run this again"
+            "{shown} leads still, or again; check that another candidate runs, and run this again"
         )));
     }
-    let text = format!("{holder} leads; nobody led for {gap}\n");
-    match to {
-        "" => Ok(text),
-        to if to == holder => Ok(text),
-        to => Err(CommandError::failed(format!(
-            "{holder} leads, not {}, which did not acquire the lease; check that it runs under this name",
+    if !to.is_empty() && to != holder {
+        return Err(CommandError::failed(format!(
+            "{shown} leads, not {}, which did not acquire the lease; check that it runs under this name",
             one_line(to)
-        ))),
+        )));
     }
+    Ok(format!("{shown} leads; nobody led for {gap}\n"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(seconds: u64) -> Instant {
-        Instant::BOOT + Duration::from_secs(seconds)
-    }
-
     #[test]
     fn outcome_names_leader_and_gap() {
-        let free = (at(1), Some(at(2)), at(5));
-        assert_eq!(
-            outcome("cleopatra", "napoleon", "", free).unwrap(),
-            "cleopatra leads; nobody led for about 3.0s\n"
-        );
-        let unseen = (at(4), None, at(5));
-        assert_eq!(
-            outcome("cleopatra", "napoleon", "cleopatra", unseen).unwrap(),
-            "cleopatra leads; nobody led for at most 1.0s\n"
-        );
+        for to in ["", "cleopatra"] {
+            assert_eq!(
+                outcome("cleopatra", "napoleon", to, "about 3.0s").unwrap(),
+                "cleopatra leads; nobody led for about 3.0s\n"
+            );
+        }
         for (holder, to) in [("napoleon", ""), ("hannibal", "cleopatra")] {
-            assert!(outcome(holder, "napoleon", to, free).is_err());
+            assert!(outcome(holder, "napoleon", to, "about 3.0s").is_err());
         }
     }
 }

@@ -194,6 +194,11 @@ impl Steering {
         record: &LeaderElectionRecord,
         (field, value): (&'static str, Value),
     ) -> Result<Next, String> {
+        if let (PAUSED, Some(lock)) = (field, moved_to(record)) {
+            return Err(format!(
+                "the election moved to {lock}, so it is not paused here"
+            ));
+        }
         // What was known for the confirm delay cannot be lost, and neither can what is written over it.
         let settled_at = observed.head_known_since.unwrap_or(now) + self.confirm_delay;
         let settled = now >= settled_at;
@@ -233,8 +238,7 @@ impl Steering {
         observed: &Observed,
         record: &LeaderElectionRecord,
     ) -> Result<Next, String> {
-        if let Some(lock) = record.annotation(MOVED_TO) {
-            let lock = one_line(lock.as_str().unwrap_or("another lock"));
+        if let Some(lock) = moved_to(record) {
             return Err(format!(
                 "the election moved to {lock}, so it is not resumed here"
             ));
@@ -270,7 +274,7 @@ impl Steering {
         }
         if let Some(pause) = record.pause() {
             return Err(format!(
-                "nobody leads, because the election is {}",
+                "nobody leads, because the election was {}",
                 one_line(&pause)
             ));
         }
@@ -313,4 +317,10 @@ impl Steering {
         annotation.insert(field.to_owned(), value);
         Next::Annotate(annotation)
     }
+}
+
+/// Returns the lock to which the election moved, for display.
+fn moved_to(record: &LeaderElectionRecord) -> Option<String> {
+    let lock = record.annotation(MOVED_TO)?;
+    Some(one_line(lock.as_str().unwrap_or("another lock")))
 }

@@ -343,12 +343,12 @@ impl Owner {
             Event::StepDown(period) => {
                 self.elector.handle_step_down(now, period);
                 let until = self.elector.status().stepped_down_until;
-                let seconds = until.since(now).as_secs();
-                let what = match until > now {
-                    true => "stepping down on request",
-                    false => "step-down ended on request",
-                };
-                log::info!(event = "stepping_down", seconds; "{what}");
+                match until.since(now).as_secs() {
+                    0 => log::info!(event = "step_down_ended"; "step-down ended on request"),
+                    seconds => {
+                        log::info!(event = "stepping_down", seconds; "stepping down on request");
+                    }
+                }
             }
             Event::WorkloadStopped => self.elector.handle_workload_stopped(now),
             Event::Lock(LockResult::Got(result), interval) => {
@@ -406,7 +406,10 @@ impl Owner {
                 Action::Annotate {
                     annotation,
                     timeout,
-                } => self.write(LockCall::Annotate(annotation, timeout)),
+                } => {
+                    log::info!(event = "asking_for_handover"; "asking the leader to hand over");
+                    self.write(LockCall::Annotate(annotation, timeout));
+                }
                 // If the lock thread is busy, the event is dropped.
                 Action::Event(event) => drop(self.calls.try_send(LockCall::Event(event))),
                 Action::StartLeading {

@@ -148,6 +148,12 @@ impl Failures {
                 Some(Content::Corrupt(why)) => format!("the record is corrupt, {why}"),
                 None => reason.to_string(),
             },
+            StopReason::HandedOver | StopReason::Paused => {
+                let observed = status.observed.as_ref();
+                let record = observed.and_then(|observed| observed.content.record());
+                let request = record.and_then(|record| record.request());
+                request.unwrap_or_else(|| reason.to_string())
+            }
             _ => reason.to_string(),
         }
     }

@@ -94,7 +94,7 @@ impl Reporter {
             ),
             Notice::Paused(pause) => log::warn!(
                 event = "paused", reason = one_line(pause);
-                "election paused, nobody may lead"
+                "election halted, nobody may lead"
             ),
             Notice::Resumed => log::info!(event = "resumed"; "election resumed"),
             Notice::BackingOff { pause } => log::info!(

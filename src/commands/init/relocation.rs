@@ -26,7 +26,7 @@ pub(super) fn run(from: &str, report: &mut dyn FnMut(&str)) -> Result<Initialize
     check(&mut *present, &mut *admin, &from, &to)?;
     let mut operator = Operator::open(&old.lock, &old.election)?;
     report(&format!(
-        "marking {from} as moved, and waiting until nobody leads there"
+        "marking {from} as moved; waiting until nobody leads there"
     ));
     let request = Request::Pause {
         field: MOVED_TO,
