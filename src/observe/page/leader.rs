@@ -167,6 +167,7 @@ fn nobody(snapshot: &Snapshot, content: &Content) -> Headline {
     let (label, does) = match valid_lease(snapshot) {
         None => {
             let label = match snapshot.lease() {
+                _ if snapshot.is_paused() => "Nobody may lead",
                 Some(_) => "The lease has expired",
                 None => "The lease is free",
             };
