@@ -75,6 +75,8 @@ struct Sent {
     supersedes: Revision,
     /// Newest known revision, of any file, and the time since when it was known.
     newest: Option<(Revision, Instant)>,
+    /// Content of an annotated foreign record, which has no id.
+    foreign: Option<Arc<Stored>>,
     /// Whether the answer to the write has come, so that only the history is read.
     answered: bool,
 }
@@ -231,7 +233,8 @@ impl GistProtocol {
         };
         let own = stored.origin.as_ref().map(|_| &origin);
         let content = stored::to_annotated_text(record, own);
-        self.send(content, origin)
+        let foreign = own.is_none().then(|| Arc::new(Stored::parse(&content)));
+        self.send(content, origin, foreign)
     }
 
     /// Takes the answer to the last request, handled at `now`.
@@ -361,7 +364,7 @@ impl GistProtocol {
         };
         let record = TermIds::added_to(record, effective.stored.record(), &origin.write_id);
         let content = stored::to_text(&record, effective.stored.kept(), &origin, checkpoint);
-        self.send(content, origin)
+        self.send(content, origin, None)
     }
 
     /// Returns what the next write replaces.
@@ -376,13 +379,14 @@ impl GistProtocol {
         Ok(effective)
     }
 
-    fn send(&mut self, content: String, origin: Origin) -> Step {
+    fn send(&mut self, content: String, origin: Origin, foreign: Option<Arc<Stored>>) -> Step {
         let until = origin.supersedes;
         self.serve_next = false;
         self.begin(Call::Write(Sent {
             write_id: origin.write_id,
             supersedes: origin.supersedes,
             newest: self.reader.newest(),
+            foreign,
             answered: false,
         }));
         Step::Ask(Request::Write { content, until })
@@ -390,6 +394,9 @@ impl GistProtocol {
 
     /// Finds this process's write in the history of its answer, and whether it is effective.
     fn judge_write(&mut self, now: Instant, sent: &Sent) -> Result<Step, LockError> {
+        if let Some(foreign) = &sent.foreign {
+            return self.judge_foreign(now, sent.newest, foreign);
+        }
         let written = self
             .reader
             .read_write(now, &sent.write_id, sent.supersedes)?;
@@ -419,6 +426,34 @@ impl GistProtocol {
         self.serve_next = true;
         self.call = None;
         Ok(wrote(Err(LockError::Conflict)))
+    }
+
+    /// Finds out whether an annotated foreign record is effective. A write that changes nothing makes no
+    /// revision.
+    fn judge_foreign(
+        &mut self,
+        now: Instant,
+        newest: Option<(Revision, Instant)>,
+        written: &Stored,
+    ) -> Result<Step, LockError> {
+        let effective = match self.reader.read_head(now, true)? {
+            Read::Known(effective) => effective,
+            Read::Ask(request) => return Ok(Step::Ask(request)),
+        };
+        let revision = effective.commit.revision;
+        let lands = *effective.stored == *written;
+        self.reader.settle(now, effective)?;
+        self.call = None;
+        if !lands {
+            self.serve_next = true;
+            return Ok(wrote(Err(LockError::Conflict)));
+        }
+        let parent = self.reader.parent(revision);
+        let undisturbed =
+            newest.filter(|(newest, _)| [Some(revision), parent].contains(&Some(*newest)));
+        Ok(wrote(Ok(Written {
+            head_known_since: undisturbed.map(|(_, since)| since),
+        })))
     }
 
     // ---- the first read, and failures ----

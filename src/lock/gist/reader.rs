@@ -131,6 +131,13 @@ impl Reader {
         self.newest
     }
 
+    /// Returns the revision right below another one, if both were listed.
+    pub(super) fn parent(&self, revision: Revision) -> Option<Revision> {
+        let mut commits = self.commits.iter().map(|commit| commit.revision);
+        commits.find(|listed| *listed == revision)?;
+        commits.next()
+    }
+
     /// Returns advice on what to delete, if the gist is so large that GitHub truncates the record.
     pub(super) fn too_much(&self) -> Option<&str> {
         self.too_much.as_deref()
