@@ -18,6 +18,9 @@ pub trait Admin {
     /// Returns the statistics of the requests so far.
     fn stats(&self) -> StoreStats;
 
+    /// Permits that the place does not exist yet, although it lies beside other elections.
+    fn permit_new_election(&mut self) {}
+
     /// Reads the effective record.
     ///
     /// # Errors

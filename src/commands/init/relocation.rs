@@ -74,6 +74,7 @@ fn check(
              first, or end that program's election; nothing was written"
         )));
     }
+    new_admin.permit_new_election();
     let new = new_admin.inspect().map_err(nothing)?;
     if new_admin.describe() == present_admin.describe() {
         return Err(CommandError::settings(format!(

@@ -146,6 +146,10 @@ impl Admin for Session {
         self.client.stats()
     }
 
+    fn permit_new_election(&mut self) {
+        self.inspector.permit_new_election();
+    }
+
     fn inspect(&mut self) -> Result<InspectedRecord, LockError> {
         match self.read() {
             Ok(inspected) => Ok(neutral(&inspected)),

@@ -50,6 +50,7 @@ pub struct Inspector {
     newest: Option<Arc<Stored>>,
     /// Whether the gist does not have the file.
     missing: bool,
+    permits_new_election: bool,
     portions: u32,
 }
 
@@ -66,6 +67,7 @@ impl Inspector {
             date: None,
             newest: None,
             missing: false,
+            permits_new_election: false,
             portions: 0,
         }
     }
@@ -92,6 +94,11 @@ impl Inspector {
     #[must_use]
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// Permits that the file is missing in a gist whose other files hold election records.
+    pub fn permit_new_election(&mut self) {
+        self.permits_new_election = true;
     }
 
     /// Returns the content of the newest revision, effective or not.
@@ -142,7 +149,9 @@ impl Inspector {
             Some(file) => file,
             None => self.file.insert(only_file(&page.files)?),
         };
-        check_exists(&page, file)?;
+        if !self.permits_new_election {
+            check_exists(&page, file)?;
+        }
         self.missing = is_missing(&page, file);
         self.newest = self.reader.take_page(now, page)?;
         Ok(())
