@@ -62,6 +62,7 @@ fn check(
     let moved_to = record
         .annotation(MOVED_TO)
         .map(|lock| lock.as_str().unwrap_or_default());
+    let marked = moved_to.is_some();
     if let Some(other) = moved_to.filter(|lock| *lock != to) {
         return Err(CommandError::failed(format!(
             "{from} moved to {} already; nothing was written",
@@ -88,7 +89,8 @@ fn check(
             let left = new.record().is_some_and(|new| {
                 new.holder_identity.is_empty() && new.annotation(MOVED_TO).is_some()
             });
-            left || new.fencing_token > present.fencing_token
+            // Only an interrupted move has created this record already.
+            left || marked && new.fencing_token > present.fencing_token
         }
     };
     if usable {
