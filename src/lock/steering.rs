@@ -324,3 +324,6 @@ fn moved_to(record: &LeaderElectionRecord) -> Option<String> {
     let lock = record.annotation(MOVED_TO)?;
     Some(one_line(lock.as_str().unwrap_or("another lock")))
 }
+
+#[cfg(test)]
+mod tests;
