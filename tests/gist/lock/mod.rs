@@ -2,6 +2,7 @@
 //!
 //! One file per kind of fault. `support.rs` builds the locks; `rule.rs` is a second implementation of the
 //! rule.
+mod annotations;
 mod answers;
 mod conformance;
 mod contents;

@@ -1,5 +1,6 @@
 //! Lock in a store with a conditional write, over a store in memory: each rule by itself.
 
+mod annotations;
 mod probe;
 mod reads;
 mod writes;
