@@ -10,6 +10,7 @@ mod packs;
 mod parents;
 mod races;
 mod repository;
+mod steering;
 #[path = "../support/mod.rs"]
 mod support;
 mod writes;

@@ -13,13 +13,13 @@ use crate::support::process::{CAS_TIMES, Elector, TOKEN, await_next_term, check,
 use crate::support::{eventually, for_each, never_for};
 
 /// An API server and the files that lead to it.
-struct Hub {
-    server: ApiServer,
+pub(crate) struct Hub {
+    pub(crate) server: ApiServer,
     folder: tempfile::TempDir,
 }
 
 impl Hub {
-    fn new() -> Hub {
+    pub(crate) fn new() -> Hub {
         let authority = Authority::for_name("localhost");
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.crt"), &authority.pem).unwrap();
@@ -30,7 +30,7 @@ impl Hub {
         }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 

@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod annotations;
 mod answers;
 mod client;
 mod elections;
 mod leases;
 mod server;
+mod steering;
 #[path = "../support/mod.rs"]
 mod support;
 mod writes;

@@ -19,6 +19,7 @@ mod secrets;
 mod settings;
 mod signature;
 mod sources;
+mod steering;
 #[path = "../support/mod.rs"]
 mod support;
 mod writes;

@@ -12,6 +12,7 @@
 )]
 
 pub mod program;
+pub mod steering;
 pub mod terms;
 
 use std::cell::{Cell, RefCell};

@@ -1,0 +1,124 @@
+//! Whole electors on a Lease, steered by the commands for operators.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::client::spec;
+use crate::elections::Hub;
+use crate::support::process::steering::{
+    Place, moves_and_returns, pauses_and_resumes, switches_over,
+};
+use crate::support::process::{CAS_TIMES, Fixture, TOKEN};
+
+const LEASE: Duration = Duration::from_secs(3);
+
+fn place(hub: &Hub) -> Place<'_> {
+    let port = hub.server.address.port();
+    let text = |name| hub.file(name).into_os_string().into_string().unwrap();
+    let mut settings = CAS_TIMES
+        .map(|(name, value)| (name, value.to_owned()))
+        .to_vec();
+    settings.extend([
+        ("LOCK", format!("lease://localhost:{port}/jobs/report")),
+        ("LOCK_TOKEN_FILE", text("token")),
+        ("LOCK_CA_FILE", text("ca.crt")),
+    ]);
+    Place::new(settings, || record(hub))
+}
+
+/// Returns the record in the annotation of the Lease; null for none.
+fn record(hub: &Hub) -> Value {
+    let object = hub.server.with(|leases| leases.object("report"));
+    let text = object["metadata"]["annotations"]["elector/record"].as_str();
+    serde_json::from_str(text.unwrap_or_default()).unwrap_or_default()
+}
+
+#[test]
+fn named_candidate_leads_next() {
+    let hub = Hub::new();
+    switches_over(&place(&hub));
+}
+
+#[test]
+fn nobody_leads_until_resumed() {
+    let hub = Hub::new();
+    pauses_and_resumes(&place(&hub), LEASE);
+}
+
+#[test]
+fn client_go_leader_refuses_handover() {
+    let hub = Hub::new();
+    let foreign = json!({
+        "holderIdentity": "client-go",
+        "leaseDurationSeconds": 3,
+        "acquireTime": "2026-11-22T10:00:00.123456Z",
+        "renewTime": "2026-11-22T10:00:00.123456Z",
+        "leaseTransitions": 5,
+    });
+    hub.server.with(|leases| {
+        leases.edit("report", |object| {
+            object["metadata"]["name"] = "report".into();
+            object["spec"] = foreign.clone();
+        });
+    });
+    let text = place(&hub)
+        .run(&["switchover"])
+        .failed("it can only be paused");
+    assert!(
+        text.contains("a leader of client-go ignores requests"),
+        "{text}"
+    );
+    assert_eq!(spec(&hub.server), foreign);
+    assert!(record(&hub).is_null());
+}
+
+#[test]
+fn election_moves_from_gist_and_back() {
+    let (fixture, hub) = (Fixture::new(), Hub::new());
+    let (gist, lease) = (Place::gist(&fixture), place(&hub));
+    let url = fixture.service.url();
+    let gist_lock = format!("gist:{}", fixture.gist);
+    let from_gist = [
+        ("FROM_GITHUB_API_URL", OsStr::new(&url)),
+        ("FROM_GITHUB_API_TOKEN", OsStr::new(TOKEN)),
+        ("FROM_CONFIRM_DELAY", OsStr::new("100ms")),
+    ];
+    let setting = |name: &str| {
+        let mut settings = lease.settings.iter();
+        let (_, value) = settings.find(|(known, _)| known == name).unwrap();
+        OsStr::new(value)
+    };
+    let from_lease = [
+        ("FROM_LOCK_TOKEN_FILE", setting("LOCK_TOKEN_FILE")),
+        ("FROM_LOCK_CA_FILE", setting("LOCK_CA_FILE")),
+    ];
+    let lease_lock = setting("LOCK").to_str().unwrap();
+    moves_and_returns(
+        (&gist, (&gist_lock, &from_gist)),
+        (&lease, (lease_lock, &from_lease)),
+    );
+}
+
+#[test]
+fn election_moves_between_clusters() {
+    let hubs = [Hub::new(), Hub::new()];
+    let places = hubs.each_ref().map(place);
+    let locks = places.each_ref().map(|place| {
+        let mut settings = place.settings.iter();
+        settings
+            .find(|(name, _)| name == "LOCK")
+            .unwrap()
+            .1
+            .as_str()
+    });
+    let files = hubs.each_ref().map(|hub| hub.file("ca.crt"));
+    let from = files
+        .each_ref()
+        .map(|file| [("FROM_LOCK_CA_FILE", file.as_os_str())]);
+    moves_and_returns(
+        (&places[0], (locks[0], &from[0])),
+        (&places[1], (locks[1], &from[1])),
+    );
+}
