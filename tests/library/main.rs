@@ -9,6 +9,7 @@ mod conformance;
 mod dependency_rule;
 mod properties;
 mod runtime;
+mod steering;
 #[path = "../support/mod.rs"]
 mod support;
 mod wording;
