@@ -21,6 +21,7 @@ mod record;
 mod restart;
 mod settings;
 mod sidecar;
+mod steering;
 #[path = "../support/mod.rs"]
 mod support;
 mod trouble;
