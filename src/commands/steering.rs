@@ -35,6 +35,8 @@ pub(super) struct Operator {
     /// Last record that was read.
     pub(super) observed: Observed,
     pub(super) gap: Gap,
+    /// Error of the last call, if it failed.
+    failure: Option<LockError>,
     reported_foreign: bool,
 }
 
@@ -51,6 +53,7 @@ impl Operator {
             ends_at: BootClock::now() + LONGEST_WAIT,
             observed: Observed::default(),
             gap: Gap::default(),
+            failure: None,
             reported_foreign: false,
         })
     }
@@ -77,13 +80,17 @@ impl Operator {
         awaited: &str,
     ) -> Result<Result<Observed, LockError>, CommandError> {
         if at > self.ends_at {
+            let failure = self.failure.as_ref();
+            let failure = failure.map_or(String::new(), |error| format!("; last error: {error}"));
             return Err(CommandError::failed(format!(
-                "gave up after {} waiting {awaited}; check with elector status, and run this again",
+                "gave up waiting {awaited}, because it takes more than {}; check with elector status, and \
+                 run this again{failure}",
                 span(LONGEST_WAIT)
             )));
         }
         thread::sleep(at.since(BootClock::now()));
         let result = self.lock.get(CALL_TIMEOUT);
+        self.failure = result.as_ref().err().cloned();
         if let Ok(observed) = &result {
             self.observed = observed.clone();
             self.gap.note(BootClock::now(), observed);
@@ -116,6 +123,7 @@ impl Operator {
             let mut next = steering.handle_got(BootClock::now(), sent_at, result);
             while let Ok(Next::Annotate(annotation)) = &next {
                 let result = self.lock.annotate(annotation, CALL_TIMEOUT);
+                self.failure = result.as_ref().err().cloned();
                 if result.is_ok() && !std::mem::replace(&mut reported, true) {
                     report(&self.observed);
                 }

@@ -110,6 +110,24 @@ fn pause_needs_reason() {
 }
 
 #[test]
+fn long_rate_limit_is_named() {
+    let scene = Scene::new();
+    let first = scene.start_leader("first");
+    scene.set_faults(r#"{"primary_limit":0}"#);
+    for args in [
+        &["pause", "--reason", "x"][..],
+        &["resume"],
+        &["switchover"],
+    ] {
+        let failed = scene.run(args).ran().failed(1);
+        for part in ["gave up waiting", "rate limited"] {
+            assert!(failed.contains(part), "{failed}");
+        }
+    }
+    first.await_not_leading();
+}
+
+#[test]
 fn released_election_can_be_paused() {
     let scene = Scene::new();
     scene.start_leader("first").leave();
