@@ -280,3 +280,14 @@ fn removed_annotation_is_no_older_record() {
     let error = leader.get(&mut server).unwrap_err();
     assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
 }
+
+#[test]
+fn claim_drops_pause_of_corrupt_record() {
+    let mut server = CellServer::new(NOW);
+    server.put(r#"{"holderIdentity":7,"leaderTransitions":7,"paused":true,"note":1}"#);
+    Process::new("a").claim(&mut server, "napoleon", 9);
+    let stored = Stored::parse(&server.text());
+    let record = &stored.record().unwrap().record;
+    assert!(!record.is_paused());
+    assert_eq!(record.other["note"], 1);
+}

@@ -9,7 +9,7 @@ use elector::election::record::LeaderElectionRecord;
 use serde_json::{Value, json};
 
 use crate::conformance::rig::{
-    CallOutcome, Rig, START, SharedStore, config, millis, record, seconds, unavailable,
+    CallOutcome, Rig, START, SharedStore, config, millis, outcome_unknown, record, seconds,
 };
 use crate::conformance::{assert_leads, rig};
 
@@ -59,7 +59,8 @@ fn annotation_extends_no_deadline() {
     let mut rig = rig();
     rig.run_for(millis(500));
     let until = rig.until;
-    rig.write_outcome = Some(CallOutcome::Fails(unavailable()));
+    // Reads follow, which show the annotations.
+    rig.write_outcome = Some(CallOutcome::Fails(outcome_unknown()));
     for _ in 0..10 {
         annotate(&rig, "note", 1.into());
         rig.run_for(millis(500));
@@ -67,6 +68,17 @@ fn annotation_extends_no_deadline() {
     assert_eq!(rig.until, until);
     assert_eq!(rig.stopped[0].0, until.unwrap());
     assert_eq!(rig.stopped[0].1, StopReason::RenewDeadline);
+}
+
+#[test]
+fn lost_renewal_extends_no_deadline() {
+    let mut rig = rig();
+    rig.run_for(millis(500));
+    let until = rig.until;
+    rig.write_outcome = Some(CallOutcome::Fails(outcome_unknown()));
+    rig.run_for(seconds(5));
+    assert_eq!(rig.until, until);
+    assert_eq!(rig.stopped[0].0, until.unwrap());
 }
 
 #[test]
@@ -89,6 +101,17 @@ fn other_token_ends_own_term() {
     let writer = rig.store.borrow().writer;
     rig.store.borrow_mut().put(other);
     rig.store.borrow_mut().writer = writer;
+    rig.run_for(seconds(3));
+    assert_eq!(rig.stopped[0].1, StopReason::Deposed);
+}
+
+/// Another process of the same name, whose claim was as high.
+#[test]
+fn other_renew_id_ends_own_term() {
+    let mut rig = rig();
+    rig.run_for(seconds(1));
+    let same = stored(&rig);
+    rig.store.borrow_mut().put_by_other(same, 5);
     rig.run_for(seconds(3));
     assert_eq!(rig.stopped[0].1, StopReason::Deposed);
 }
