@@ -178,7 +178,8 @@ test-kind: ## test the demonstration on kind clusters, with a gist and with a Le
 	@hack/test-kind.sh --lock lease
 
 # Runs of `make soak`: number of seeds, first seed, and kind (drawn, gist, cas, restored, restarting,
-# racing, scarce, suspending, calm, shared, rewritten). A single seed is shown with every event.
+# racing, steered, switching, scarce, suspending, calm, shared, rewritten). A single seed is shown with every
+# event.
 SEEDS ?= 2000
 FROM ?= 0
 KIND ?= drawn
@@ -189,11 +190,13 @@ soak: need-cargo need-cc ## simulate elections: make soak SEEDS=20000 FROM=0 KIN
 	$(SIMULATION) --bin soak -- $(FROM) $(SEEDS) $(KIND)
 
 .PHONY: test-soak
-test-soak: need-cargo need-cc ## the large simulations: 20,000 drawn runs, 5,000 racing, 5,000 with a cell, 5,000 restarting
+test-soak: need-cargo need-cc ## the large simulations: 20,000 drawn runs, 20,000 steered, 17,000 of other kinds
 	$(SIMULATION) --bin soak -- 0 20000 drawn
 	$(SIMULATION) --bin soak -- 0 5000 racing
 	$(SIMULATION) --bin soak -- 0 5000 cas
 	$(SIMULATION) --bin soak -- 0 5000 restarting
+	$(SIMULATION) --bin soak -- 0 20000 steered
+	$(SIMULATION) --bin soak -- 0 2000 switching
 
 # A single mutant: make mutants ONLY=name
 ONLY ?=

@@ -46,6 +46,16 @@ fn racing_writes_keep_the_promises() {
 }
 
 #[test]
+fn steered_elections_keep_the_promises() {
+    assert_promises_hold(Scenario::steered, 0..300);
+}
+
+#[test]
+fn switchover_takes_one_term() {
+    assert_promises_hold(Scenario::switching, 0..100);
+}
+
+#[test]
 fn scarce_requests_leave_leader_its_reserve() {
     assert_promises_hold(Scenario::scarce, 0..300);
 }

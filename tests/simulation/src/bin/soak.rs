@@ -27,8 +27,8 @@ fn main() -> ExitCode {
     let kind = args.next().unwrap_or_else(|| "drawn".to_owned());
     let Some(draw) = draw_by_name(&kind) else {
         eprintln!(
-            "soak: unknown kind {kind}; use one of (drawn, gist, cas, restored, racing, \
-             scarce, suspending, calm, shared, rewritten)"
+            "soak: unknown kind {kind}; use one of (drawn, gist, cas, restored, restarting, \
+             racing, steered, switching, scarce, suspending, calm, shared, rewritten)"
         );
         return ExitCode::from(2);
     };
