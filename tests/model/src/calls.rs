@@ -5,6 +5,7 @@
 pub struct Calls {
     pub reads: u8,
     pub writes: u8,
+    pub annotations: u8,
     /// It has read the record before the start.
     pub warm: bool,
 }
@@ -17,6 +18,7 @@ pub fn warm(reads: u8, writes: u8) -> Calls {
     Calls {
         reads,
         writes,
+        annotations: 0,
         warm: true,
     }
 }
@@ -26,6 +28,15 @@ pub fn cold(reads: u8, writes: u8) -> Calls {
     Calls {
         reads,
         writes,
+        annotations: 0,
         warm: false,
+    }
+}
+
+/// Returns the calls of a process that annotates the record.
+pub fn annotator(reads: u8, annotations: u8) -> Calls {
+    Calls {
+        annotations,
+        ..warm(reads, 0)
     }
 }

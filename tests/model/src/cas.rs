@@ -1,6 +1,6 @@
 //! Processes that use a store with a conditional write.
 //!
-//! Each process has its own protocol and makes a bounded number of reads and writes, one at a time, in any
+//! Each process has its own protocol and makes a bounded number of reads, writes and annotations, one at a time, in any
 //! order. Every choice of the following is explored:
 //!
 //! - when a request arrives, if at all: while its process waits, or a write long after;

@@ -12,11 +12,32 @@ use std::time::Duration;
 use elector::lock::gist::revision::Revision;
 use elector::lock::gist::wire::{Commit, Text};
 
-/// Name of a write that follows the protocol: its process, and its number from 1.
+/// Number of a process's annotation that is above those of its writes.
+pub const ANNOTATION: usize = 100;
+
+/// Name of a write that follows the protocol: its process, and its number from 1, or from above
+/// [`ANNOTATION`] for an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriteId {
     pub process: usize,
     pub number: usize,
+}
+
+impl WriteId {
+    /// Parses an id of a record.
+    pub fn parse(id: &str) -> Option<WriteId> {
+        let (process, number) = id.split_once('-')?;
+        let process = NAMES.iter().position(|name| *name == process)?;
+        let number = match number.strip_prefix('a') {
+            Some(number) => ANNOTATION + number.parse::<usize>().ok()?,
+            None => number.parse().ok()?,
+        };
+        Some(WriteId { process, number })
+    }
+
+    pub fn is_annotation(self) -> bool {
+        self.number > ANNOTATION
+    }
 }
 
 /// Names of the processes, with which their write ids begin.
@@ -30,6 +51,12 @@ pub struct Entry {
     pub text: Text,
     /// Write whose record it carries, even if another writer copied it.
     pub write: Option<WriteId>,
+    /// Process's annotation that paused it, even of a foreign record.
+    pub paused: Option<WriteId>,
+    /// Holder's last write: its own, or for an effective annotation that of the record below.
+    pub owner: Option<WriteId>,
+    /// Whether it is an effective annotation that is no copy of the record below.
+    pub is_forged: bool,
     /// The effective revision.
     pub effect: usize,
     /// Longest lease and highest fencing token that a reader must know: from the newest effective
@@ -143,10 +170,32 @@ impl Gist {
         let effective_revisions = effective_revisions(&names, &texts);
         let effect = effective_revisions.last().copied().unwrap_or(0);
         let (longest_lease, highest_fencing_token) = behind(&effective_revisions, &texts);
+        let write = origin(&text).map(|(write, _)| write);
+        let annotates = write.filter(|write| write.is_annotation());
+        // The revision that an effective annotation replaced.
+        let replaced = annotates
+            .filter(|_| line[effect] == self.head)
+            .and_then(|_| effective_revisions.iter().rev().nth(1))
+            .map(|at| &self.entries[line[*at]]);
+        let fields = |text: &Text| {
+            let numbers = ["leaseDurationSeconds", "leaderTransitions"];
+            let names = ["holderIdentity", "term", "renewId"];
+            let names = names.map(|name| field(text, name).map(str::to_owned));
+            (numbers.map(|name| number(text, name)), names)
+        };
+        let owner = match annotates {
+            None => write,
+            Some(_) => replaced.and_then(|below| below.owner),
+        };
+        let is_copy = |below: &Arc<Entry>| fields(&below.text) == fields(&text);
+        let is_forged = replaced.is_some_and(|below| below.write.is_none() || !is_copy(below));
         self.entries.push(Arc::new(Entry {
             name,
             below,
-            write: origin(&text).map(|(write, _)| write),
+            write,
+            paused: field(&text, "paused").and_then(WriteId::parse),
+            owner,
+            is_forged,
             effect: line[effect],
             longest_lease,
             highest_fencing_token,
@@ -198,10 +247,7 @@ fn behind(effective_revisions: &[usize], texts: &[&Text]) -> (Option<Duration>, 
 fn origin(text: &Text) -> Option<(WriteId, &str)> {
     let id = field(text, "writeId")?;
     let supersedes = field(text, "supersedes")?;
-    let (process, number) = id.split_once('-')?;
-    let process = NAMES.iter().position(|name| *name == process)?;
-    let number = number.parse().ok()?;
-    Some((WriteId { process, number }, supersedes))
+    Some((WriteId::parse(id)?, supersedes))
 }
 
 fn after<'a>(text: &'a Text, name: &str) -> Option<&'a str> {

@@ -16,7 +16,9 @@
 //! - a candidate is asked to stop, and releases the lease;
 //! - a candidate's process is killed, and another one starts at any later time, with the same state file. Its
 //!   calls may land later. In a container all that it ran ends a moment later, outside of one the guard
-//!   stops it.
+//!   stops it;
+//! - an operator annotates the record: pauses or resumes the election, or asks a leader that has renewed to
+//!   hand over. An annotation is a compare-and-swap, so one that lands late is the same as a later one.
 //!
 //! A workload runs until its guard kills it at the time that it was told last, or ends earlier once
 //! it was asked to stop.
@@ -29,10 +31,12 @@ mod store;
 use std::time::Duration;
 
 use elector::election::action::Finish;
+use elector::election::annotation::PAUSED;
 use elector::election::config::LeaderElectionConfig;
 use stateright::{Model, Property};
 
 pub use state::{Action, Faults, State};
+pub use store::Request;
 
 /// Size of a scenario.
 #[derive(Clone, Debug)]
@@ -45,6 +49,8 @@ pub struct Bounds {
     pub rates: Vec<[u32; 2]>,
     /// Process id of electors: 1 in a container.
     pub pid: u32,
+    /// Requests that an operator may make.
+    pub requests: Vec<Request>,
     /// Faults that may occur, and how often.
     pub faults: Faults,
 }
@@ -89,6 +95,10 @@ impl Model for LeaseModel {
                 !overlap && !state.nodes.iter().all(|node| node.runs(state.tick))
             }),
             Property::always("fencing tokens rise", |_, state: &State| state.tokens_rise),
+            Property::always(
+                "no write breaks a rule of annotations",
+                |_, state: &State| state.store.flaw.is_none(),
+            ),
             Property::sometimes("another candidate takes over", |_, state: &State| {
                 state.terms == [1, 1]
             }),
@@ -107,8 +117,48 @@ impl Model for LeaseModel {
             freezes,
             stops,
             kills,
+            annotations,
             ..
         } = self.bounds.faults;
+        let requests = &self.bounds.requests;
+        if annotations > 0 {
+            let name = "a leader renews over an annotation";
+            properties.push(Property::sometimes(name, |_, state: &State| {
+                state.store.was_renewed_over_annotation()
+            }));
+        }
+        if annotations > 0 && lost_writes + freezes == 0 {
+            let name = "no annotation ends a term";
+            properties.push(Property::always(name, |_, state: &State| {
+                !state.nodes.iter().any(|node| node.deposed)
+            }));
+        }
+        if requests.contains(&Request::Pause) {
+            let name = "a paused leader releases the lease";
+            properties.push(Property::sometimes(name, |_, state: &State| {
+                state.store.was_released_with(PAUSED)
+            }));
+        }
+        if requests.contains(&Request::Resume) {
+            let name = "a candidate leads after a pause";
+            properties.push(Property::sometimes(name, |_, state: &State| {
+                let runs = state.nodes.iter().any(|node| node.runs(state.tick));
+                runs && state.store.was_resumed()
+            }));
+        }
+        if requests.contains(&Request::HandOver("b")) {
+            let name = "the preferred holder leads after a switchover";
+            properties.push(Property::sometimes(name, |_, state: &State| {
+                state.store.was_handed_over() && state.nodes[1].runs(state.tick)
+            }));
+        }
+        if requests.contains(&Request::HandOver("absent")) {
+            let name = "another candidate leads because the preferred holder is absent";
+            properties.push(Property::sometimes(name, |_, state: &State| {
+                let runs = state.nodes.iter().any(|node| node.runs(state.tick));
+                runs && state.store.was_preferred_absent()
+            }));
+        }
         if kills > 0 {
             let name = "a killed candidate leads again before its lease expires";
             properties.push(Property::sometimes(

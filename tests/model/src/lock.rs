@@ -1,6 +1,6 @@
 //! Processes that use one gist as a compare-and-swap.
 //!
-//! Each process has its own protocol and makes a bounded number of reads and writes, one at a time,
+//! Each process has its own protocol and makes a bounded number of reads, writes and annotations, one at a time,
 //! in any order. Every choice of the following is explored:
 //!
 //! - the revision as of which a read is answered: the head or any older one (a stale read or a slow

@@ -26,3 +26,13 @@ fn conflict_never_lands_later() {
 fn probe_never_lands() {
     assert_holds_in_every_state(scenarios::probed());
 }
+
+#[test]
+fn annotation_replaces_only_its_base() {
+    assert_holds_in_every_state(scenarios::annotated());
+}
+
+#[test]
+fn annotated_foreign_record_stays_foreign() {
+    assert_holds_in_every_state(scenarios::annotated_foreign());
+}

@@ -50,6 +50,16 @@ fn killed_electors_keep_one_workload() {
     assert_holds_in_every_state(scenarios::killed_electors());
 }
 
+#[test]
+fn pause_keeps_one_workload() {
+    assert_holds_in_every_state(scenarios::paused());
+}
+
+#[test]
+fn switchover_keeps_one_workload() {
+    assert_holds_in_every_state(scenarios::handed_over());
+}
+
 fn assert_two_workloads(model: LeaseModel) {
     let (broken, steps) = counterexample(model).unwrap();
     assert_eq!(broken, "at most one workload runs", "{steps:?}");

@@ -45,6 +45,11 @@ fn readers_agree_despite_lost_writes() {
     assert_holds_in_every_state(scenarios::lost_writes());
 }
 
+#[test]
+fn annotation_leaves_holders_write() {
+    assert_holds_in_every_state(scenarios::annotated());
+}
+
 /// A known limit: a history scan takes each page for the continuation of the one before, and an
 /// empty page for the end. Once pages must overlap, this test finds nothing, and the scenarios may
 /// jump as well.

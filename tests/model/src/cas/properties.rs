@@ -6,7 +6,9 @@
 //! - A write reported as a conflict never lands afterwards. If it landed before, another write or an
 //!   operator had replaced it by the time of the report.
 //! - A write reported as certainly failed never lands.
-//! - A read shows a state that was stored during the call, and `mine` names the own write in it.
+//! - A read shows a state that was stored during the call, and `mine` names the own write in it, also
+//!   under an annotation.
+//! - An annotation changes nothing else, and leaves a foreign record foreign.
 
 use stateright::Property;
 
@@ -56,6 +58,9 @@ pub(super) fn of(bounds: &Bounds) -> Vec<Property<CasModel>> {
             doubled.any(|(_, write)| write.reported == Reported::Success)
         }));
     }
+    if bounds.processes.iter().any(|calls| calls.annotations > 0) {
+        properties.extend(of_annotations(bounds));
+    }
     if bounds.overwrites + bounds.deletions > 0 {
         let name = "a landed write is reported as a conflict";
         properties.push(Property::sometimes(name, |_, state: &State| {
@@ -64,6 +69,32 @@ pub(super) fn of(bounds: &Bounds) -> Vec<Property<CasModel>> {
         }));
     }
     properties
+}
+
+fn of_annotations(bounds: &Bounds) -> Vec<Property<CasModel>> {
+    let conflicts = Property::sometimes("an annotation conflicts", |_, state: &State| {
+        let mut writes = state.writes();
+        writes.any(|(id, write)| id.is_annotation() && write.reported == Reported::Conflict)
+    });
+    let name = "a foreign record is paused";
+    let foreign = Property::sometimes(name, |_, state: &State| {
+        let mut shown = state.shown.iter();
+        shown.any(|shown| shown.foreign && shown.paused.is_some())
+    });
+    let name = "a holder writes over an annotation";
+    let over = Property::sometimes(name, |_, state: &State| {
+        let mut pairs = state.stored.windows(2).zip(&state.shown);
+        pairs.any(|(pair, below)| match (pair[0], pair[1], below.owner) {
+            (Some(annotation), Some(write), Some(owner)) => {
+                annotation.is_annotation() && owner.process == write.process
+            }
+            _ => false,
+        })
+    });
+    match bounds.overwrites {
+        0 => vec![conflicts, over],
+        _ => vec![conflicts, foreign],
+    }
 }
 
 fn lands_once(_: &CasModel, state: &State) -> bool {

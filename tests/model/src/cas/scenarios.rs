@@ -2,7 +2,7 @@
 
 use super::Bounds;
 use crate::Scenario;
-use crate::calls::{Calls, cold, warm};
+use crate::calls::{Calls, annotator, cold, warm};
 
 /// Returns bounds without faults but lost and late requests and answers, which every scenario has.
 fn undisturbed(processes: Vec<Calls>) -> Bounds {
@@ -51,13 +51,48 @@ pub fn probed() -> Scenario<Bounds> {
     }
 }
 
+/// A process annotates the record that another one writes.
+pub fn annotated() -> Scenario<Bounds> {
+    Scenario {
+        name: "annotated conditional writes",
+        bounds: undisturbed(vec![warm(1, 2), annotator(1, 1)]),
+        states: 1_870_000,
+    }
+}
+
+/// A process annotates what an operator overwrites.
+pub fn annotated_foreign() -> Scenario<Bounds> {
+    Scenario {
+        name: "annotated foreign records",
+        bounds: Bounds {
+            overwrites: 1,
+            ..undisturbed(vec![warm(0, 1), annotator(1, 1)])
+        },
+        states: 77_000,
+    }
+}
+
 pub fn small() -> Vec<Scenario<Bounds>> {
-    vec![doubled(), refused(), probed()]
+    vec![
+        doubled(),
+        refused(),
+        probed(),
+        annotated(),
+        annotated_foreign(),
+    ]
 }
 
 /// More faults, and a third process.
 pub fn large() -> Vec<Scenario<Bounds>> {
     vec![
+        Scenario {
+            name: "doubled annotations",
+            bounds: Bounds {
+                doubles: 1,
+                ..annotated().bounds
+            },
+            states: 1,
+        },
         Scenario {
             name: "deleted conditional writes",
             bounds: Bounds {

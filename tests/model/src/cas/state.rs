@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use elector::election::lock::{Content, LockError, Observed, Written};
+use elector::election::annotation::PAUSED;
+use elector::election::lock::{LockError, Observed, Written};
 use elector::election::record::LeaderElectionRecord;
 use elector::election::time::Instant;
 use elector::lock::cas::origin::{Stored, to_foreign_text, to_text};
@@ -13,7 +14,7 @@ use elector::lock::store::{Answer, Failure, Request, Response};
 use super::Bounds;
 use crate::calls::Flaw;
 use crate::cell::{CellServer, CellStore};
-use crate::gist::{NAMES, WriteId};
+use crate::gist::{ANNOTATION, NAMES, WriteId};
 
 /// Time of day of all clocks, in seconds since the Unix epoch.
 const NOW: i64 = 1_795_341_600;
@@ -25,6 +26,8 @@ pub enum Action {
     Read { process: usize },
     /// A process begins a write.
     Write { process: usize },
+    /// A process begins an annotation.
+    Annotate { process: usize },
     /// The read of a process reaches the store.
     Serve { process: usize },
     /// A write reaches the store.
@@ -46,9 +49,10 @@ pub enum Action {
 }
 
 /// Result of a write that its process got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reported {
     /// No result yet.
+    #[default]
     Waiting,
     Success,
     Conflict,
@@ -58,7 +62,7 @@ pub enum Reported {
 }
 
 /// A write as its process knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Own {
     pub reported: Reported,
     /// Number of requests with it.
@@ -86,12 +90,51 @@ pub struct Process {
     pub doing: Doing,
     pub reads: u8,
     pub writes: u8,
+    pub annotations: u8,
     /// Its writes, oldest first.
     pub own: Vec<Own>,
+    /// Its annotations, oldest first.
+    pub annotated: Vec<Own>,
+    /// Number of the write or annotation in progress; `None` in a read.
+    pub current: Option<usize>,
     /// Number of states of the store when its call began.
     pub began: usize,
     /// Whether it has read the record.
     pub knows: bool,
+}
+
+impl Process {
+    fn own(&self, number: usize) -> &Own {
+        match number.checked_sub(ANNOTATION) {
+            Some(number) => &self.annotated[number - 1],
+            None => &self.own[number - 1],
+        }
+    }
+
+    fn own_mut(&mut self, number: usize) -> &mut Own {
+        match number.checked_sub(ANNOTATION) {
+            Some(number) => &mut self.annotated[number - 1],
+            None => &mut self.own[number - 1],
+        }
+    }
+
+    /// Returns the write of a request; 0 for a probe.
+    fn number_of(&self, body: &[u8]) -> usize {
+        match self.current {
+            Some(number) if number > ANNOTATION => number,
+            _ => number_of(body),
+        }
+    }
+}
+
+/// A state of the record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Shown {
+    /// The holder's last write.
+    pub owner: Option<WriteId>,
+    /// Annotation that paused it.
+    pub paused: Option<WriteId>,
+    pub foreign: bool,
 }
 
 /// A request that writes.
@@ -109,6 +152,8 @@ pub struct State {
     pub server: CellServer,
     /// What was stored, oldest first: a write of a process, or anything else.
     pub stored: Vec<Option<WriteId>>,
+    /// What the record showed in each of these states.
+    pub shown: Vec<Shown>,
     pub processes: Vec<Arc<Process>>,
     pub flights: Vec<Arc<Flight>>,
     pub doubles: u8,
@@ -129,6 +174,7 @@ impl State {
         let mut state = State {
             server,
             stored: vec![None],
+            shown: vec![Shown::default()],
             processes: Vec::new(),
             flights: Vec::new(),
             doubles: bounds.doubles,
@@ -155,7 +201,10 @@ impl State {
                 doing: Doing::Nothing,
                 reads: calls.reads,
                 writes: calls.writes,
+                annotations: calls.annotations,
                 own: Vec::new(),
+                annotated: Vec::new(),
+                current: None,
                 began: 0,
                 knows: calls.warm,
             }));
@@ -166,13 +215,14 @@ impl State {
     pub(super) fn writes(&self) -> impl Iterator<Item = (WriteId, Own)> {
         let processes = self.processes.iter().enumerate();
         processes.flat_map(|(process, one)| {
-            let numbered = (1..).zip(&one.own);
+            let annotated = (ANNOTATION + 1..).zip(&one.annotated);
+            let numbered = (1..).zip(&one.own).chain(annotated);
             numbered.map(move |(number, own)| (WriteId { process, number }, *own))
         })
     }
 
     pub(super) fn reported(&self, id: WriteId) -> Reported {
-        self.processes[id.process].own[id.number - 1].reported
+        self.processes[id.process].own(id.number).reported
     }
 
     /// Returns how often a write has landed.
@@ -200,6 +250,9 @@ impl State {
                     }
                     if one.writes > 0 && one.knows {
                         actions.push(Action::Write { process });
+                    }
+                    if one.annotations > 0 && one.knows {
+                        actions.push(Action::Annotate { process });
                     }
                 }
                 Doing::Waiting(request) => {
@@ -239,20 +292,28 @@ impl State {
                 let one = self.process(process);
                 one.reads -= 1;
                 one.began = began;
+                one.current = None;
                 let step = one.protocol.start_get();
                 self.follow(process, step);
             }
             Action::Write { process } => {
                 let one = self.process(process);
                 one.writes -= 1;
-                one.own.push(Own {
-                    reported: Reported::Waiting,
-                    sent: 0,
-                    lost_answer: false,
-                    doubled: false,
-                });
+                one.own.push(Own::default());
+                one.current = Some(one.own.len());
                 let lease = 10 * one.own.len() as u64 + process as u64;
                 let step = one.protocol.start_update(&record(NAMES[process], lease));
+                self.follow(process, step);
+            }
+            Action::Annotate { process } => {
+                let one = self.process(process);
+                one.annotations -= 1;
+                one.annotated.push(Own::default());
+                let number = one.annotated.len();
+                one.current = Some(ANNOTATION + number);
+                let name = format!("{}-a{number}", NAMES[process]);
+                let annotation = [(PAUSED.to_owned(), name.into())].into_iter().collect();
+                let step = one.protocol.start_annotate(&annotation);
                 self.follow(process, step);
             }
             Action::Serve { process } => {
@@ -271,8 +332,10 @@ impl State {
                 answered.ok_or_else(|| Failure::NotSent("no answer".to_owned()))
             }),
             Action::Lose { process } => {
-                if let Some(own) = self.process(process).own.last_mut() {
-                    own.lost_answer = true;
+                let one = self.process(process);
+                let last = one.own.len();
+                if let Some(number) = one.current.or((last > 0).then_some(last)) {
+                    one.own_mut(number).lost_answer = true;
                 }
                 self.deliver(process, |_| Err(Failure::NoAnswer("no answer".to_owned())));
             }
@@ -289,15 +352,32 @@ impl State {
                 let lease = 100 + u64::from(self.overwrites);
                 let text = to_foreign_text(&record("operator", lease), false);
                 self.server.put(&text);
-                self.stored.push(None);
+                self.note_stored(
+                    None,
+                    Shown {
+                        foreign: true,
+                        ..Shown::default()
+                    },
+                );
             }
             Action::Delete => {
                 self.deletions -= 1;
                 self.server.delete();
-                self.stored.push(None);
+                self.note_stored(
+                    None,
+                    Shown {
+                        foreign: true,
+                        ..Shown::default()
+                    },
+                );
             }
         }
         self.forget_refused();
+    }
+
+    fn note_stored(&mut self, write: Option<WriteId>, shown: Shown) {
+        self.stored.push(write);
+        self.shown.push(shown);
     }
 
     /// Forgets the requests that can only be refused, and whose answers nobody awaits.
@@ -333,17 +413,33 @@ impl State {
         self.doubles -= u8::from(write.arrivals > 0);
         write.arrivals += 1;
         let (id, request) = (write.id, write.request.clone());
-        let version = self.server.version;
+        let (version, before) = (self.server.version, self.server.text());
         let response = self.server.respond(&request);
         let landed = self.server.version != version;
         let doubled = write.arrivals > 1 && id.number > 0;
         let awaited = self.awaits(&self.flights[flight]);
         self.late_refused |= !landed && !awaited;
         if doubled {
-            self.process(id.process).own[id.number - 1].doubled = true;
+            self.process(id.process).own_mut(id.number).doubled = true;
         }
         if landed {
-            self.stored.push(Some(id).filter(|id| id.number > 0));
+            let shown = self.shown[self.shown.len() - 1];
+            let shown = match id.is_annotation() {
+                true => Shown {
+                    paused: Some(id),
+                    ..shown
+                },
+                false => Shown {
+                    owner: Some(id),
+                    ..Shown::default()
+                },
+            };
+            if id.is_annotation() && !is_copy(&before, &self.server.text()) {
+                self.flaw = self
+                    .flaw
+                    .or(Some("an annotation that changes other fields"));
+            }
+            self.note_stored(Some(id).filter(|id| id.number > 0), shown);
             let forbidden = match id.number {
                 0 => Some("a probe that lands"),
                 _ => match self.reported(id) {
@@ -386,10 +482,10 @@ impl State {
             }
         };
         if let Some(body) = &request.body {
-            let number = number_of(body);
+            let number = self.processes[process].number_of(body);
             let id = WriteId { process, number };
             if number > 0 {
-                self.process(process).own[number - 1].sent += 1;
+                self.process(process).own_mut(number).sent += 1;
             }
             self.flights.push(Arc::new(Flight {
                 id,
@@ -410,23 +506,25 @@ impl State {
         one.knows |= result.is_ok();
         let began = one.began;
         let Ok(observed) = result else { return };
-        let shown = match &observed.content {
-            Content::Record(record) => {
-                let holder = NAMES
-                    .iter()
-                    .position(|name| *name == record.holder_identity);
-                holder.map(|process| WriteId {
-                    process,
-                    number: (record.lease_duration_seconds / 10) as usize,
-                })
-            }
-            _ => None,
+        let record = observed.content.record();
+        let owner = record.and_then(|record| {
+            let process = NAMES
+                .iter()
+                .position(|name| *name == record.holder_identity)?;
+            let number = (record.lease_duration_seconds / 10) as usize;
+            Some(WriteId { process, number })
+        });
+        let paused = record.and_then(|record| record.annotation(PAUSED)?.as_str());
+        let shown = Shown {
+            owner,
+            paused: paused.and_then(WriteId::parse),
+            foreign: observed.foreign_wait.is_some(),
         };
-        let mut during = self.stored[began - 1..].iter();
+        let mut during = self.shown[began - 1..].iter();
         if !during.any(|stored| *stored == shown) {
             self.flaw = self.flaw.or(Some("a read that shows what was not stored"));
         }
-        let mine = shown.filter(|id| id.process == process);
+        let mine = owner.filter(|id| id.process == process);
         if observed.mine != mine.map(|id| id.number as u64) {
             self.flaw = self
                 .flaw
@@ -435,7 +533,9 @@ impl State {
     }
 
     fn wrote(&mut self, process: usize, result: &Result<Written, LockError>) {
-        let number = self.processes[process].own.len();
+        let Some(number) = self.process(process).current.take() else {
+            return;
+        };
         let id = WriteId { process, number };
         let reported = match result {
             Ok(_) => Reported::Success,
@@ -444,7 +544,7 @@ impl State {
             Err(_) => Reported::Failed,
         };
         let one = self.process(process);
-        one.own[number - 1].reported = reported;
+        one.own_mut(number).reported = reported;
         one.knows &= !matches!(reported, Reported::Conflict);
         let (landed, current) = (self.landed(id) > 0, self.stored.last() == Some(&Some(id)));
         let flaw = match reported {
@@ -465,6 +565,24 @@ fn number_of(body: &[u8]) -> usize {
         .origin()
         .and_then(|origin| origin.write_id.split_once('-'));
     number.map_or(0, |(_, number)| number.parse().unwrap_or(0))
+}
+
+/// Returns whether `after` is a copy of the record `before` that differs only in its pause, and in the id of
+/// the write unless it is foreign.
+fn is_copy(before: &str, after: &str) -> bool {
+    let parsed = [before, after].map(Stored::parse);
+    let [Some(before), Some(after)] = parsed.each_ref().map(Stored::record) else {
+        return false;
+    };
+    let unpaused = |record: &LeaderElectionRecord| {
+        let mut record = record.clone();
+        record.other.remove(PAUSED);
+        record
+    };
+    unpaused(&before.record) == unpaused(&after.record)
+        && before.term == after.term
+        && before.protocol == after.protocol
+        && before.origin.is_some() == after.origin.is_some()
 }
 
 /// Returns a record of the only term. Its lease names the write.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use elector::election::action::Action as Asked;
+use elector::election::action::{Action as Asked, StopReason};
 use elector::election::config::LeaderElectionConfig;
 use elector::election::elector::LeaderElector;
 use elector::election::lock::Observed;
@@ -74,6 +74,8 @@ pub struct Node {
     writes: u64,
     /// Its writes that have not landed.
     pub flights: Vec<Write>,
+    /// Its term ended because a read showed another one.
+    pub deposed: bool,
     /// One of its writes landed too late to be effective.
     pub passed_over: bool,
     pub workload: Option<Workload>,
@@ -100,6 +102,7 @@ impl Node {
             overlap: false,
             writes: 0,
             flights: Vec::new(),
+            deposed: false,
             passed_over: false,
             workload: None,
             started: None,
@@ -109,6 +112,12 @@ impl Node {
     /// Returns the time on its clock.
     pub fn now(&self, tick: u32) -> Instant {
         clock(tick, self.rate)
+    }
+
+    /// Returns the number of ticks, rounded down, in which its own lease passes.
+    pub fn lease_ticks(&self) -> u32 {
+        let millis = u32::try_from(self.lease.as_millis()).unwrap_or(u32::MAX);
+        millis / self.rate
     }
 
     /// Returns whether its workload runs.
@@ -189,13 +198,15 @@ impl Node {
                         workload.kill_at = until + self.grace;
                     }
                 }
-                Asked::StopLeading { kill_at, .. } => {
+                Asked::StopLeading { kill_at, reason } => {
+                    self.deposed |= reason == StopReason::Deposed;
                     if let Some(workload) = &mut self.workload {
                         workload.kill_at = workload.kill_at.min(kill_at);
                         workload.asked_to_end = true;
                     }
                 }
                 Asked::NewLeader(_) | Asked::Event(_) | Asked::Notice(_) => {}
+                Asked::Annotate { .. } => unreachable!("no candidate is preferred"),
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use elector::election::config::LeaderElectionConfig;
 
-use super::{Bounds, Faults};
+use super::{Bounds, Faults, Request};
 use crate::Scenario;
 
 /// Timings as short as the rules allow in whole ticks.
@@ -36,6 +36,7 @@ const NO_FAULTS: Faults = Faults {
     freezes: 0,
     stops: 0,
     kills: 0,
+    annotations: 0,
 };
 
 fn bounds(ticks: u32, confirmation: Option<u64>, faults: Faults) -> Bounds {
@@ -45,6 +46,7 @@ fn bounds(ticks: u32, confirmation: Option<u64>, faults: Faults) -> Bounds {
         confirmation: confirmation.map(Duration::from_secs),
         rates: CLOCKS.into(),
         pid: 1,
+        requests: Vec::new(),
         faults,
     }
 }
@@ -154,6 +156,60 @@ pub fn killed_electors() -> Scenario<Bounds> {
     }
 }
 
+/// An operator pauses and resumes the election at any time.
+pub fn paused() -> Scenario<Bounds> {
+    let faults = Faults {
+        slow: 1,
+        annotations: 2,
+        ..NO_FAULTS
+    };
+    Scenario {
+        name: "a paused election",
+        bounds: Bounds {
+            requests: vec![Request::Pause, Request::Resume],
+            rates: vec![[SLOW, 1000]],
+            ..bounds(8, None, faults)
+        },
+        states: 1_580_000,
+    }
+}
+
+/// An operator asks the leader to hand over, to the other candidate or to one that does not run.
+pub fn handed_over() -> Scenario<Bounds> {
+    let faults = Faults {
+        slow: 1,
+        annotations: 1,
+        ..NO_FAULTS
+    };
+    Scenario {
+        name: "a switchover",
+        bounds: Bounds {
+            requests: vec![Request::HandOver("b"), Request::HandOver("absent")],
+            ..bounds(13, None, faults)
+        },
+        states: 1_710_000,
+    }
+}
+
+/// An operator annotates the record while writes are lost.
+pub fn annotated_and_lost_writes() -> Scenario<Bounds> {
+    let faults = Faults {
+        slow: 1,
+        lost_writes: 1,
+        annotations: 1,
+        ..NO_FAULTS
+    };
+    Scenario {
+        name: "annotations and lost writes",
+        bounds: Bounds {
+            requests: vec![Request::Pause, Request::HandOver("")],
+            rates: vec![[SLOW, 1000]],
+            ..bounds(13, Some(1), faults)
+        },
+        states: 7_400_000,
+    }
+}
+
 /// Writes are lost, and one clock is slower than the other by more than the lease's margin and the
 /// confirmation compensate.
 pub fn drifting() -> Bounds {
@@ -186,6 +242,8 @@ pub fn small() -> Vec<Scenario<Bounds>> {
         stopping(),
         killed_containers(),
         killed_electors(),
+        paused(),
+        handed_over(),
     ]
 }
 
@@ -211,7 +269,26 @@ pub fn large() -> Vec<Scenario<Bounds>> {
             },
         )
     };
+    let frozen_faults = Faults {
+        freezes: 1,
+        annotations: 1,
+        ..frozen().bounds.faults
+    };
     vec![
+        annotated_and_lost_writes(),
+        Scenario {
+            name: "annotations and a frozen candidate",
+            bounds: Bounds {
+                requests: vec![
+                    Request::Pause,
+                    Request::HandOver(""),
+                    Request::HandOver("b"),
+                ],
+                rates: vec![[SLOW, 1000]],
+                ..bounds(11, None, frozen_faults)
+            },
+            states: 1,
+        },
         Scenario {
             name: "containers killed twice",
             bounds: killed_twice,

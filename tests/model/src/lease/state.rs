@@ -5,7 +5,7 @@ use elector::election::lock::{LockError, Observed, Written};
 
 use super::Bounds;
 use super::node::{Call, Fate, Node};
-use super::store::Store;
+use super::store::{Request, Store};
 
 /// A possible action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub enum Action {
     Kill(usize),
     /// Another process of the candidate starts.
     Restart(usize),
+    /// An operator annotates the record.
+    Annotate(Request),
 }
 
 /// Faults that may still occur.
@@ -67,6 +69,8 @@ pub struct Faults {
     pub stops: u8,
     /// Processes that are killed.
     pub kills: u8,
+    /// Annotations of the record.
+    pub annotations: u8,
 }
 
 /// A state of the model.
@@ -111,6 +115,11 @@ impl State {
             // Less than the confirmation delay ago.
             let most = self.store.newer_than(self.tick.checked_sub(delay));
             actions.extend((1..=most).map(|count| Action::LoseWrites { count }));
+        }
+        if self.faults.annotations > 0 {
+            let requests = bounds.requests.iter().copied();
+            let permitted = requests.filter(|request| self.store.permits(*request));
+            actions.extend(permitted.map(Action::Annotate));
         }
         let busy = |node: &Node| node.is_due(self.tick) || node.is_overdue(self.tick);
         let waits = |node: &Node| !node.frozen && busy(node);
@@ -247,6 +256,10 @@ impl State {
                 self.nodes[index].frozen = false;
                 self.bury(index);
             }
+            Action::Annotate(request) => {
+                self.faults.annotations -= 1;
+                self.store.annotate(request, self.tick);
+            }
             Action::Stop(index) => {
                 self.faults.stops -= 1;
                 let now = self.nodes[index].now(self.tick);
@@ -309,7 +322,7 @@ impl State {
     fn land(&mut self, index: usize, flight: usize) {
         let node = &mut self.nodes[index];
         let write = node.flights.remove(flight);
-        let fate = match self.store.land(&write, self.tick) {
+        let fate = match self.store.land(&write, self.tick, node.lease_ticks()) {
             true => Fate::Landed,
             false => Fate::PassedOver,
         };

@@ -7,10 +7,11 @@ use stateright::Property;
 
 use super::LockModel;
 use super::state::{Flight, Reported, State};
-use crate::gist::WriteId;
+use crate::gist::{ANNOTATION, WriteId};
 
 pub fn of(model: &LockModel) -> Vec<Property<LockModel>> {
     let bounds = &model.bounds;
+    let annotates = bounds.processes.iter().any(|calls| calls.annotations > 0);
     let mut properties = vec![
         Property::always("every process agrees with the rule", agrees),
         Property::always("no call has a wrong result", |_, state: &State| {
@@ -62,6 +63,25 @@ pub fn of(model: &LockModel) -> Vec<Property<LockModel>> {
             Property::always("at most one write succeeds each revision", one_successor),
         ]);
     }
+    if annotates {
+        properties.extend([
+            Property::sometimes("an annotation conflicts", |_, state: &State| {
+                let mut writes = state.writes();
+                writes.any(|(id, reported)| id.is_annotation() && reported == Reported::Conflict)
+            }),
+            Property::sometimes("a holder writes over an annotation", holder_goes_on),
+        ]);
+    }
+    if annotates && bounds.overwrites > 0 {
+        let name = "a foreign record is paused";
+        properties.push(Property::sometimes(name, |_, state: &State| {
+            let mut effective = state.gist.effective_revisions(state.gist.head());
+            effective.any(|index| {
+                let entry = state.gist.entry(index);
+                entry.write.is_none() && entry.paused.is_some()
+            })
+        }));
+    }
     if bounds.overwrites > 0 {
         properties.extend([
             Property::sometimes("an operator's record is effective", |_, state: &State| {
@@ -92,7 +112,8 @@ impl State {
     fn writes(&self) -> impl Iterator<Item = (WriteId, Reported)> {
         let processes = self.processes.iter().enumerate();
         processes.flat_map(|(process, one)| {
-            let numbered = (1..).zip(&one.reported);
+            let annotated = (ANNOTATION + 1..).zip(&one.annotated);
+            let numbered = (1..).zip(&one.reported).chain(annotated);
             numbered.map(move |(number, reported)| (WriteId { process, number }, *reported))
         })
     }
@@ -134,6 +155,20 @@ fn agrees(_: &LockModel, state: &State) -> bool {
     known.all(|(at, effect)| {
         let at = state.gist.find(at).map(|at| state.gist.entry(at));
         at.is_some_and(|at| state.gist.entry(at.effect).name == effect)
+    })
+}
+
+/// A write is effective right on top of an annotation of the same process's record.
+fn holder_goes_on(_: &LockModel, state: &State) -> bool {
+    let gist = &state.gist;
+    let entries: Vec<_> = gist
+        .effective_revisions(gist.head())
+        .map(|index| gist.entry(index))
+        .collect();
+    entries.windows(2).any(|pair| {
+        let annotates = pair[1].write.is_some_and(WriteId::is_annotation);
+        let holder = pair[1].owner.map(|owner| owner.process);
+        annotates && holder.is_some() && pair[0].write.map(|write| write.process) == holder
     })
 }
 

@@ -4,7 +4,7 @@ use elector::lock::gist::wire::Text;
 
 use super::Bounds;
 use crate::Scenario;
-use crate::calls::{Calls, cold, warm};
+use crate::calls::{Calls, annotator, cold, warm};
 
 /// An answer lists every revision.
 const WHOLE: usize = 99;
@@ -112,6 +112,18 @@ pub fn lost_writes() -> Scenario<Bounds> {
     }
 }
 
+/// A process annotates the record that another one or an operator writes.
+pub fn annotated() -> Scenario<Bounds> {
+    Scenario {
+        name: "annotations",
+        bounds: Bounds {
+            overwrites: 1,
+            ..undisturbed(vec![warm(1, 2), annotator(1, 1)])
+        },
+        states: 1,
+    }
+}
+
 pub fn small() -> Vec<Scenario<Bounds>> {
     vec![
         races(),
@@ -120,12 +132,27 @@ pub fn small() -> Vec<Scenario<Bounds>> {
         paged_history(),
         failures(),
         lost_writes(),
+        annotated(),
     ]
 }
 
 /// The same faults, more of each.
 pub fn large() -> Vec<Scenario<Bounds>> {
     vec![
+        Scenario {
+            name: "large annotations",
+            bounds: Bounds {
+                processes: vec![warm(1, 2), annotator(1, 2)],
+                duplicates: 1,
+                ..annotated().bounds
+            },
+            states: 1,
+        },
+        Scenario {
+            name: "annotations among two writers",
+            bounds: undisturbed(vec![warm(1, 2), warm(0, 1), annotator(1, 1)]),
+            states: 1,
+        },
         Scenario {
             name: "large races",
             bounds: undisturbed(vec![warm(1, 2), warm(1, 2), warm(0, 1)]),

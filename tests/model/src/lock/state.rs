@@ -11,7 +11,7 @@ use elector::lock::gist::wire::Request;
 use super::Bounds;
 use super::steps::RENEW_DEADLINE;
 use crate::calls::Flaw;
-use crate::gist::{Gist, NAMES, WriteId};
+use crate::gist::{ANNOTATION, Gist, NAMES, WriteId};
 
 /// A possible action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Action {
     Create { process: usize, at: usize },
     /// A process writes.
     Write { process: usize },
+    /// A process annotates what it knows.
+    Annotate { process: usize },
     /// The request of a process is answered as of a revision.
     Answer { process: usize, at: usize },
     /// The answer for a process is lost.
@@ -69,10 +71,25 @@ pub struct Process {
     pub doing: Doing,
     pub reads: u8,
     pub writes: u8,
+    pub annotations: u8,
     /// Results of its writes, oldest first.
     pub reported: Vec<Reported>,
+    /// Results of its annotations, oldest first.
+    pub annotated: Vec<Reported>,
+    /// Number of its last write or annotation.
+    pub current: usize,
     /// Revision as of which the current call was last answered.
     pub view: usize,
+}
+
+impl Process {
+    /// Returns the result of its last write or annotation.
+    pub fn current_mut(&mut self) -> Option<&mut Reported> {
+        match self.current.checked_sub(ANNOTATION) {
+            Some(_) => self.annotated.last_mut(),
+            None => self.reported.last_mut(),
+        }
+    }
 }
 
 /// A write in flight.
@@ -125,7 +142,10 @@ impl State {
                 doing: Doing::Nothing,
                 reads: calls.reads,
                 writes: calls.writes,
+                annotations: calls.annotations,
                 reported: Vec::new(),
+                annotated: Vec::new(),
+                current: 0,
                 view: 0,
             }));
         }
@@ -170,6 +190,9 @@ impl State {
                 if one.writes > 0 && knows {
                     actions.push(Action::Write { process });
                 }
+                if one.annotations > 0 && knows {
+                    actions.push(Action::Annotate { process });
+                }
                 if one.writes > 0 && !knows {
                     actions.extend(all.map(|at| Action::Create { process, at }));
                 }
@@ -204,8 +227,9 @@ impl State {
     /// Returns whether the last write of a process is part of a revision, even as an operator's
     /// copy made after it landed.
     fn landed(&self, process: usize, index: usize) -> bool {
-        let number = self.processes[process].reported.len();
-        self.gist.entry(index).write == Some(WriteId { process, number })
+        let number = self.processes[process].current;
+        let (id, entry) = (WriteId { process, number }, self.gist.entry(index));
+        entry.write == Some(id) || (entry.write.is_none() && entry.paused == Some(id))
     }
 
     /// Adds the older revisions that a write may be based on; it races with one other write.

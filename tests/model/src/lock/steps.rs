@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use elector::election::annotation::PAUSED;
 use elector::election::lock::{Content, LockError, Observed, Written};
 use elector::election::record::LeaderElectionRecord;
 use elector::election::time::Instant;
@@ -14,7 +15,7 @@ use elector::lock::gist::wire::{Answer, GistPage, Reply, Request, Text};
 use super::Bounds;
 use super::state::{Action, Doing, Flight, Reported, State, new_protocol};
 use crate::calls::Flaw;
-use crate::gist::{self, NAMES, WriteId};
+use crate::gist::{self, ANNOTATION, NAMES, WriteId};
 
 pub const RENEW_DEADLINE: Duration = Duration::from_secs(16);
 
@@ -37,6 +38,17 @@ impl State {
             Action::Write { process } => {
                 let record = self.next_record(process);
                 let step = self.process(process).protocol.start_update(&record);
+                self.continue_call(bounds, process, step, None);
+            }
+            Action::Annotate { process } => {
+                let one = self.process(process);
+                one.annotations -= 1;
+                one.annotated.push(Reported::Waiting);
+                let number = one.annotated.len();
+                one.current = ANNOTATION + number;
+                let name = format!("{}-a{number}", NAMES[process]);
+                let annotation = [(PAUSED.to_owned(), name.into())].into_iter().collect();
+                let step = one.protocol.start_annotate(&annotation);
                 self.continue_call(bounds, process, step, None);
             }
             Action::Answer { process, at } => {
@@ -84,6 +96,7 @@ impl State {
         one.writes -= 1;
         one.reported.push(Reported::Waiting);
         let number = one.reported.len();
+        one.current = number;
         LeaderElectionRecord {
             holder_identity: NAMES[process].into(),
             lease_duration_seconds: 10 * (process as u64 + 1) + number as u64,
@@ -173,7 +186,7 @@ impl State {
     fn send(&mut self, process: usize, content: String, supersedes: Revision) {
         let one = self.process(process);
         one.doing = Doing::Writing;
-        let number = one.reported.len();
+        let number = one.current;
         self.flights.push(Arc::new(Flight {
             id: WriteId { process, number },
             supersedes,
@@ -199,7 +212,7 @@ impl State {
     }
 
     fn reported(&mut self, process: usize, result: &Result<Written, LockError>) {
-        let number = self.processes[process].reported.len();
+        let number = self.processes[process].current;
         let id = WriteId { process, number };
         let sent = self.flights.iter().any(|flight| flight.id == id);
         let reported = match result {
@@ -208,7 +221,9 @@ impl State {
             Err(LockError::Conflict) => Reported::Conflict,
             Err(_) => Reported::Unknown,
         };
-        self.process(process).reported[number - 1] = reported;
+        if let Some(current) = self.process(process).current_mut() {
+            *current = reported;
+        }
         let seen = self.processes[process].protocol.effective();
         let by = seen.and_then(|(at, _)| self.gist.find(at));
         let effective = by.map(|by| self.gist.entry(self.gist.entry(by).effect).write);
@@ -238,7 +253,10 @@ impl State {
     fn wrong_result_at(&self, at: usize, by: Option<usize>, observed: &Observed) -> Option<Flaw> {
         let entry = self.gist.entry(at);
         let effect = self.gist.entry(entry.effect);
-        let mine = effect.write.filter(|write| Some(write.process) == by);
+        if effect.is_forged {
+            return Some("an annotation that changes other fields");
+        }
+        let mine = effect.owner.filter(|write| Some(write.process) == by);
         if observed.mine != mine.map(|write| write.number as u64) {
             return Some("a read that confuses own and other writes");
         }
@@ -284,12 +302,15 @@ impl State {
         self.wrong_result_at(at, None, &observed)
     }
 
-    /// Reads the head completely without faults.
+    /// Reads the head completely without faults. A read of a long history continues in the next call.
     pub fn read_fully(&self, bounds: &Bounds, protocol: &mut GistProtocol) -> Outcome {
         let at = self.gist.head();
         let mut step = protocol.start_get();
         loop {
             match step {
+                Step::Done(Outcome::Got(Err(LockError::Unfinished(_)))) => {
+                    step = protocol.start_get();
+                }
                 Step::Done(outcome) => return outcome,
                 Step::Ask(request) => {
                     let reply = read(self, bounds, &request, at);
