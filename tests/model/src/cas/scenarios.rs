@@ -60,15 +60,16 @@ pub fn annotated() -> Scenario<Bounds> {
     }
 }
 
-/// A process annotates what an operator overwrites.
+/// A process annotates what an operator overwrites, and writes land twice.
 pub fn annotated_foreign() -> Scenario<Bounds> {
     Scenario {
         name: "annotated foreign records",
         bounds: Bounds {
+            doubles: 1,
             overwrites: 1,
             ..undisturbed(vec![warm(0, 1), annotator(1, 1)])
         },
-        states: 77_000,
+        states: 195_000,
     }
 }
 
@@ -85,14 +86,6 @@ pub fn small() -> Vec<Scenario<Bounds>> {
 /// More faults, and a third process.
 pub fn large() -> Vec<Scenario<Bounds>> {
     vec![
-        Scenario {
-            name: "doubled annotations",
-            bounds: Bounds {
-                doubles: 1,
-                ..annotated().bounds
-            },
-            states: 1,
-        },
         Scenario {
             name: "deleted conditional writes",
             bounds: Bounds {

@@ -279,15 +279,11 @@ pub fn large() -> Vec<Scenario<Bounds>> {
         Scenario {
             name: "annotations and a frozen candidate",
             bounds: Bounds {
-                requests: vec![
-                    Request::Pause,
-                    Request::HandOver(""),
-                    Request::HandOver("b"),
-                ],
+                requests: vec![Request::HandOver("b")],
                 rates: vec![[SLOW, 1000]],
                 ..bounds(11, None, frozen_faults)
             },
-            states: 1,
+            states: 1_320_000,
         },
         Scenario {
             name: "containers killed twice",

@@ -120,7 +120,7 @@ pub fn annotated() -> Scenario<Bounds> {
             overwrites: 1,
             ..undisturbed(vec![warm(1, 2), annotator(1, 1)])
         },
-        states: 1,
+        states: 25_000,
     }
 }
 
@@ -142,16 +142,17 @@ pub fn large() -> Vec<Scenario<Bounds>> {
         Scenario {
             name: "large annotations",
             bounds: Bounds {
-                processes: vec![warm(1, 2), annotator(1, 2)],
+                overwrites: 0,
                 duplicates: 1,
+                processes: vec![warm(1, 2), annotator(1, 2)],
                 ..annotated().bounds
             },
-            states: 1,
+            states: 144_000,
         },
         Scenario {
             name: "annotations among two writers",
             bounds: undisturbed(vec![warm(1, 2), warm(0, 1), annotator(1, 1)]),
-            states: 1,
+            states: 64_000,
         },
         Scenario {
             name: "large races",
