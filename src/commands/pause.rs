@@ -72,7 +72,6 @@ fn pause(args: &Arguments) -> CommandResult {
     let mut value = asked(&settings.election);
     value["reason"] = reason.into();
     let field = PAUSED;
-    tell("writing the pause");
     let reason = value["reason"].clone();
     operator.request(
         Request::Pause { field, value },

@@ -6,6 +6,8 @@ use elector::election::lock::{LockError, Written};
 use serde_json::{Value, json};
 
 use super::{NOW, Process, held_by};
+use elector::lock::cas::origin::Stored;
+
 use crate::support::cell::{CellServer, Fate};
 use crate::support::record;
 

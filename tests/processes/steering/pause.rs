@@ -46,7 +46,10 @@ fn pause_waits_for_workload() {
     scene.permit_end();
     let ran = Ran::of(pause.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.err.contains("first stops its workload"), "{ran:?}");
+    assert!(
+        ran.err.contains("waiting until first has stopped"),
+        "{ran:?}"
+    );
     assert!(!is_running(program));
     assert_eq!(scene.holder(), "");
     assert_eq!(stop_reason(&first), "paused");

@@ -139,7 +139,7 @@ fn wrong_usage_exits_2() {
         (same.as_str(), "is the lock of the settings too"),
         ("", "--from"),
         ("nothing", "use one of"),
-        ("gist:not an id", "LOCK"),
+        ("gist:not an id", "--from: `gist:not an id` is not valid"),
     ] {
         let refused = ran(Place::gist(&fixture).command(&["init", "--from", from]));
         assert_eq!(refused.code, Some(2), "{from}: {refused:?}");

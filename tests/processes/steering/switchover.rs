@@ -31,7 +31,10 @@ fn absent_name_exits_1() {
     let second = scene.start_standby("second", "first");
     let ran = scene.run(&["switchover", "--to", "nobody", "--wait"]).ran();
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert_eq!(ran.out, "asked first to hand over to nobody\n");
+    assert_eq!(
+        ran.out,
+        "asked first to hand over to nobody, for which the others wait one lease\n"
+    );
     let names = ["second leads, not nobody", "first leads still, or again"];
     assert!(names.iter().any(|part| ran.err.contains(part)), "{ran:?}");
     eventually("one of them leads", || {
@@ -115,7 +118,7 @@ fn foreign_leader_refuses_request() {
     scene.put(r#"{"holderIdentity":"client-go","leaseDurationSeconds":5}"#);
     let ran = scene.run(&["switchover"]).ran();
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
-    for part in ["ignores requests", "it can only be paused"] {
+    for part in ["does not follow requests", "it can only be paused"] {
         assert!(ran.err.contains(part), "{ran:?}");
     }
     assert_eq!(scene.field("handover"), json!(null));
