@@ -167,7 +167,7 @@ pub struct Observed {
     pub resource_version: u64,
     /// Number of this lock's `create` or `update` call that is the holder's last write, or that wrote a record
     /// without a holder, counted from 1 over both, failed calls included; `None` if another process made
-    /// it, even one of the same name. Annotations of other processes do not change it.
+    /// it, even one of the same name. Annotations of a holder's record do not change it.
     pub mine: Option<u64>,
     /// Id of the holder's last write, which begins with the name of its process and `-`; `None` without a
     /// holder, for a foreign write, and for a lock without annotations. The lease counts from when a

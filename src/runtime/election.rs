@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::callbacks::{CallbackThreads, LeaderCallbacks, Stop, Term};
 use super::lock_thread::{self, LockCall, LockResult};
 use super::notices::Reporter;
+use super::startup_check::StartupCheck;
 use super::timer_thread::TimerThread;
 use super::transitions::Transitions;
 use crate::election::action::{Action, Finish, StopReason};
@@ -353,10 +354,14 @@ impl Owner {
             Event::WorkloadStopped => self.elector.handle_workload_stopped(now),
             Event::Lock(LockResult::Got(result), interval) => {
                 self.handle.view().journal.read_finished(now, &result);
-                self.first_reads.check(&result)?;
+                self.first_reads
+                    .check(&result)
+                    .map_err(ElectionError::Lock)?;
                 if result.is_err() && self.first_writes.has_failed() {
                     // A lock whose first write has shown that it cannot be used may refuse reads too.
-                    self.first_writes.check(&result)?;
+                    self.first_writes
+                        .check(&result)
+                        .map_err(ElectionError::Lock)?;
                 }
                 if let Ok(observed) = &result {
                     self.reporter.failures.answered(now, false);
@@ -372,7 +377,9 @@ impl Owner {
             }
             Event::Lock(LockResult::Wrote(result), interval) => {
                 self.handle.view().journal.write_finished(now, &result);
-                self.first_writes.check(&result)?;
+                self.first_writes
+                    .check(&result)
+                    .map_err(ElectionError::Lock)?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.failures.answered(now, true);
                 }
@@ -509,46 +516,6 @@ impl Drop for Owner {
             reason: StopReason::Cancelled,
             kill_at: BootClock::now(),
         });
-    }
-}
-
-/// Check of the first reads or writes. Why: an error that an operator must fix ends the process at start,
-/// where it is noticed, instead of being retried without end.
-#[derive(Debug)]
-struct StartupCheck {
-    succeeded: bool,
-    /// Number of permanent errors so far.
-    failures: u32,
-    /// Number of permanent errors that end the election.
-    max_failures: u32,
-}
-
-impl StartupCheck {
-    fn new(max_failures: u32) -> Self {
-        StartupCheck {
-            succeeded: false,
-            failures: 0,
-            max_failures,
-        }
-    }
-
-    /// Returns whether all calls so far failed, and one permanently.
-    fn has_failed(&self) -> bool {
-        !self.succeeded && self.failures > 0
-    }
-
-    fn check<T>(&mut self, result: &Result<T, LockError>) -> Result<(), ElectionError> {
-        match result {
-            Ok(_) | Err(LockError::Conflict) => self.succeeded = true,
-            Err(error) if !self.succeeded && error.is_permanent() => {
-                self.failures += 1;
-                if self.failures >= self.max_failures {
-                    return Err(ElectionError::Lock(error.clone()));
-                }
-            }
-            Err(_) => {}
-        }
-        Ok(())
     }
 }
 

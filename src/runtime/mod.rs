@@ -12,6 +12,7 @@ mod notices;
 pub mod restart;
 pub mod sidecar;
 pub mod signals;
+mod startup_check;
 mod timer_thread;
 mod transitions;
 mod webhook;

@@ -85,7 +85,7 @@ fn second_pause_keeps_first_reason() {
     let out = scene.pause("audit").well();
     assert!(out.starts_with("paused by operator at 2"), "{out}");
     assert!(
-        out.contains(": migration\nNobody leads, and nobody acquires"),
+        out.contains(": migration\nIt was paused before; that reason stays.\nNobody leads"),
         "{out}"
     );
     assert_eq!(scene.field("paused")["reason"], "migration");
