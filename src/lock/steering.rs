@@ -135,7 +135,10 @@ impl Steering {
             self.lease = Some((id, now));
         }
         let Some(record) = observed.content.record() else {
-            return Err("there is no record; create one with elector init".to_owned());
+            return Err(
+                "there is no readable record; wait until a candidate leads, or create one with elector init"
+                    .to_owned(),
+            );
         };
         match self.request.clone() {
             Request::Pause { field, value } => {

@@ -108,7 +108,7 @@ fn pause_needs_reason() {
         assert!(failed.contains(part), "{failed}");
     }
     let failed = scene.pause("migration").failed(1);
-    assert!(failed.contains("there is no record"), "{failed}");
+    assert!(failed.contains("there is no readable record"), "{failed}");
     assert_eq!(scene.content(), "{}");
 }
 

@@ -128,7 +128,7 @@ fn foreign_leader_refuses_request() {
 fn handover_without_leader_exits_1() {
     let scene = Scene::new();
     let failed = scene.run(&["switchover"]).ran().failed(1);
-    assert!(failed.contains("there is no record"), "{failed}");
+    assert!(failed.contains("there is no readable record"), "{failed}");
     let mut first = scene.start_leader("first");
     first.leave();
     let failed = scene.run(&["switchover", "--wait"]).ran().failed(1);

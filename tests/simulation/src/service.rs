@@ -493,7 +493,7 @@ pub fn lost_annotation(
             "the claim {id} ignores that the election is paused"
         ));
     }
-    if !pauses.iter().all(|name| same(&name)) {
+    if !pauses.iter().all(&same) {
         return Some(format!("the write {id} drops or adds a pause"));
     }
     let asks = after.annotation(HANDOVER).is_some() || !after.preferred_holder().is_empty();
@@ -501,7 +501,7 @@ pub fn lost_annotation(
         return Some(format!("the claim {id} keeps a request"));
     }
     let followed = before.preferred_holder() == before.holder_identity;
-    if !is_claim && ids_before.is_some() && !followed && !REQUESTS.iter().all(|name| same(&name)) {
+    if !is_claim && ids_before.is_some() && !followed && !REQUESTS.iter().all(same) {
         return Some(format!("the write {id} drops or adds a request"));
     }
     None
