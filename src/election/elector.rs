@@ -316,6 +316,11 @@ impl LeaderElector {
                 self.follow_request(now);
             }
             (_, Ok(_)) => self.schedule(now, Call::Read),
+            (_, Err(LockError::Conflict)) if call == Call::Annotate => {
+                self.candidacy
+                    .repeat_failback(now + self.config.poll_period);
+                self.schedule(now, Call::Read);
+            }
             (_, Err(LockError::Conflict)) => {
                 if call == Call::Claim {
                     self.notice(Notice::ClaimLost);

@@ -53,6 +53,11 @@ impl Candidacy {
         }
     }
 
+    /// Lets this candidate ask again at this time, because another write came before its request.
+    pub(in crate::election) fn repeat_failback(&mut self, at: Instant) {
+        self.failback_not_before = at;
+    }
+
     /// Returns the annotation that asks the leader to hand over to this candidate, if it is preferred, the
     /// leader is not, and nobody has asked for anything else. `wall` is the time of day.
     pub(in crate::election) fn failback(&self, now: Instant, wall: String) -> Option<Annotation> {

@@ -373,6 +373,9 @@ impl Rig {
 
     fn annotate(&mut self, annotation: Annotation) -> Result<Written, LockError> {
         let mut store = self.store.borrow_mut();
+        if let Some(CallOutcome::Fails(error)) = &self.write_outcome {
+            return Err(error.clone());
+        }
         if self.observed != Some(store.version) {
             return Err(LockError::Conflict);
         }

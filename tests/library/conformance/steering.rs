@@ -5,6 +5,7 @@ use std::time::Duration;
 use elector::election::action::{Notice, StopReason};
 use elector::election::annotation::{HANDOVER, HOLDER_PREFERRED, PAUSED, PREFERRED_HOLDER};
 use elector::election::config::LeaderElectionConfig;
+use elector::election::lock::LockError;
 use elector::election::record::LeaderElectionRecord;
 use serde_json::{Value, json};
 
@@ -397,4 +398,21 @@ fn preferred_leader_says_so() {
     other.run_for(seconds(1));
     assert!(other.elector.is_leader());
     assert!(!stored(&other).is_holder_preferred());
+}
+
+#[test]
+fn overtaken_request_is_repeated() {
+    for (error, asked) in [(LockError::Conflict, 3), (outcome_unknown(), 2)] {
+        let mut rig = standby(preferred());
+        renew_other(&mut rig, seconds(29));
+        rig.write_outcome = Some(CallOutcome::Fails(error));
+        renew_other(&mut rig, seconds(4));
+        rig.write_outcome = None;
+        renew_other(&mut rig, seconds(2));
+        let after = rig.annotations.len();
+        renew_other(&mut rig, seconds(32));
+        assert!(rig.annotations.len() > after);
+        assert!(rig.annotations.len() >= asked, "{}", rig.annotations.len());
+        assert_eq!(after > 1, asked == 3);
+    }
 }

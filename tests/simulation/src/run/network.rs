@@ -131,6 +131,11 @@ impl Run {
         }
         self.measure_landing(from, &landed);
         self.note_broken(landed.broken.as_deref());
+        if from.requester == Requester::Operator && landed.is_effective && landed.write_id.is_none()
+        {
+            // An annotated foreign record is a foreign write, which replaces whatever came in between.
+            self.steering.forget_pause();
+        }
         let annotates = landed.write_id.as_deref().is_some_and(is_annotation);
         if let (Requester::Candidate(node), true, false) =
             (from.requester, landed.is_effective, annotates)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::Scenario;
+use super::{Place, Scenario};
 
 impl Scenario {
     /// Draws a run with all other faults in which operators pause, resume and switch over, and preferred
@@ -41,6 +41,10 @@ impl Scenario {
             config.identity = format!("c{index}");
         }
         scenario.faults.steering = 10.0;
+        if scenario.place != Place::Gist {
+            // `elector doctor` wants reads to take at most an eighth of the retry period, 2 s.
+            scenario.faults.usual_way = Duration::from_millis(125);
+        }
         scenario
     }
 
