@@ -52,6 +52,8 @@ pub struct CellService {
     /// Values and the versions with which they were written, oldest first.
     values: Vec<(u64, Arc<str>)>,
     deleted_at: Option<Time>,
+    /// Age of the first content when the run began, until another write lands.
+    first_age: Option<i64>,
     pub restore: Option<Restore>,
     pub writes: u64,
 }
@@ -75,6 +77,7 @@ impl CellService {
             effective: foreign(0, Duration::ZERO, Time(0)),
             values: Vec::new(),
             deleted_at: None,
+            first_age: None,
             restore: None,
             writes: 0,
         };
@@ -85,9 +88,7 @@ impl CellService {
         if let Some(age) = content_age {
             cell.server.written_at = Some(date - age);
         }
-        if cell.effective.own_protocol && content_age.is_some_and(|age| age > LONG_EXPIRED) {
-            cell.effective.since = None;
-        }
+        cell.first_age = content_age.filter(|_| cell.effective.own_protocol);
         cell
     }
 
@@ -106,7 +107,11 @@ impl CellService {
         if self.server.version == version {
             return (response, None);
         }
-        let before = self.effective;
+        let mut before = self.effective;
+        let age = self.first_age.take();
+        if age.is_some_and(|age| age + now.seconds() as i64 > LONG_EXPIRED) {
+            before.since = None;
+        }
         let write_id = self.note(now, sent);
         let landed = CellLanded {
             revision: self.effective.revision,
@@ -149,6 +154,7 @@ impl CellService {
 
     /// Replaces the value as an operator would; `None` deletes it.
     pub fn edit_by_hand(&mut self, text: Option<&str>, now: Time) {
+        self.first_age = None;
         self.server.date = Some(seconds_of(now) + self.ahead);
         match text {
             Some(text) => self.server.put(text),
@@ -162,6 +168,7 @@ impl CellService {
 
     /// Restores an older value whose last version this was.
     pub fn restore(&mut self, original: u64, text: &str, now: Time) {
+        self.first_age = None;
         self.server.date = Some(seconds_of(now) + self.ahead);
         self.server.put(text);
         let lease = self.effective.lease.unwrap_or_default();

@@ -55,8 +55,11 @@ impl GistProtocol {
         self.reader.settle(now, effective)?;
         self.call = None;
         if !lands {
+            // Without an id it cannot be found below another write.
             self.serve_next = true;
-            return Ok(wrote(Err(LockError::Conflict)));
+            return Ok(wrote(Err(LockError::OutcomeUnknown(
+                "another write came before or after it".to_owned(),
+            ))));
         }
         let parent = self.reader.parent(revision);
         let undisturbed =

@@ -221,22 +221,29 @@ impl State {
             Err(LockError::Conflict) => Reported::Conflict,
             Err(_) => Reported::Unknown,
         };
-        if let Some(current) = self.process(process).current_mut() {
-            *current = reported;
-        }
         let seen = self.processes[process].protocol.effective();
         let by = seen.and_then(|(at, _)| self.gist.find(at));
-        let effective = by.map(|by| self.gist.entry(self.gist.entry(by).effect).write);
+        let effective = by.map(|by| self.gist.entry(self.gist.entry(by).effect));
+        // An annotated foreign record has no id.
+        let is_effective = effective.is_some_and(|entry| match entry.write {
+            Some(write) => write == id,
+            None => entry.paused == Some(id),
+        });
         let flaw = match reported {
-            Reported::Success if effective != Some(Some(id)) => {
-                Some("a success that is not effective")
-            }
-            Reported::Conflict if effective == Some(Some(id)) => {
-                Some("a conflict that is effective")
-            }
+            Reported::Success if !is_effective => Some("a success that is not effective"),
+            Reported::Conflict if is_effective => Some("a conflict that is effective"),
             _ => None,
         };
         self.flaw = self.flaw.or(flaw);
+        // An annotated foreign record is a write without a condition, so its success promises nothing.
+        let foreign = effective.is_some_and(|entry| entry.write.is_none());
+        let reported = match reported {
+            Reported::Success if foreign => Reported::Unknown,
+            reported => reported,
+        };
+        if let Some(current) = self.process(process).current_mut() {
+            *current = reported;
+        }
     }
 
     // ---- rule ----
