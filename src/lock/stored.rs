@@ -120,10 +120,45 @@ impl TermIds {
     }
 }
 
-/// Returns the process that a write's id names.
+/// Returns the process that a write's id names: the part up to the last `-`.
 #[must_use]
-pub fn process_of(write_id: &str) -> &str {
-    write_id.rsplit_once('-').map_or("", |(process, _)| process)
+pub fn process_of(write_id: &str) -> Option<&str> {
+    let (process, _) = write_id.rsplit_once('-')?;
+    Some(process)
+}
+
+/// Ids of the writes of one process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WriteIds {
+    prefix: String,
+}
+
+impl WriteIds {
+    /// Returns the ids of the process with this name.
+    #[must_use]
+    pub fn new(process: &str) -> WriteIds {
+        WriteIds {
+            prefix: format!("{process}-"),
+        }
+    }
+
+    /// Returns the id of the write with this number.
+    #[must_use]
+    pub fn write(&self, number: u64) -> Arc<str> {
+        format!("{}{number}", self.prefix).into()
+    }
+
+    /// Returns the id of the annotation with this number, which differs from the id of every write.
+    #[must_use]
+    pub fn annotation(&self, number: u64) -> Arc<str> {
+        format!("{}a{number}", self.prefix).into()
+    }
+
+    /// Returns the number of the write with this id; `None` for an annotation, and for another process's write.
+    #[must_use]
+    pub fn number(&self, write_id: &str) -> Option<u64> {
+        write_id.strip_prefix(&self.prefix)?.parse().ok()
+    }
 }
 
 /// Parsed content of a lock's place.

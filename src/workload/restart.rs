@@ -179,7 +179,7 @@ fn parsed(text: &str) -> Option<State> {
 impl Predecessors {
     /// Marks a record that one of them wrote last.
     pub fn mark(&self, observed: &mut Observed) {
-        let writer = observed.renew_id.as_deref().map(process_of);
+        let writer = observed.renew_id.as_deref().and_then(process_of);
         if writer.is_some_and(|writer| self.processes.iter().any(|known| known == writer)) {
             observed.predecessor = Some(self.not_before);
         }

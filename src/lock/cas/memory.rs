@@ -8,7 +8,7 @@ use crate::election::lock::{Content, LockError, Observed};
 use crate::election::time::Instant;
 use crate::fmt::span;
 use crate::lock::store::{Snapshot, Version};
-use crate::lock::stored::StoredRecord;
+use crate::lock::stored::{StoredRecord, WriteIds};
 
 /// Greatest difference between the store's clock and this machine's with which the store's date is used
 /// for a fencing token. Why: a token by a wrong date would stay above every later one.
@@ -40,8 +40,7 @@ pub(super) struct Latest {
 /// Memory of one process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Memory {
-    /// Prefix of this process's write ids.
-    prefix: String,
+    pub(super) ids: WriteIds,
     renew_deadline: Duration,
     highest_token: u64,
     /// Whether acknowledged writes can be lost, and so are confirmed by later ones.
@@ -77,7 +76,7 @@ struct Last {
 impl Memory {
     pub(super) fn new(config: &CasConfig) -> Memory {
         Memory {
-            prefix: format!("{}-", config.process),
+            ids: WriteIds::new(&config.process),
             renew_deadline: config.renew_deadline,
             highest_token: config.highest_token,
             confirms: config.confirms,
@@ -91,16 +90,6 @@ impl Memory {
             resource_version: 0,
             last: None,
         }
-    }
-
-    /// Returns the id of this process's write with this number.
-    pub(super) fn write_id(&self, number: u64) -> String {
-        format!("{}{number}", self.prefix)
-    }
-
-    /// Returns the id of this process's annotation with this number, which is no number of a write.
-    pub(super) fn annotation_id(&self, number: u64) -> String {
-        format!("{}a{number}", self.prefix)
     }
 
     /// Refuses content that no elector of this version may act on.
@@ -164,7 +153,7 @@ impl Memory {
         }
         self.settle_on(latest);
         let current = record.filter(|_| !regressed && !accepted);
-        let mine = current.and_then(|stored| self.number(stored.owner_id()?));
+        let mine = current.and_then(|stored| self.ids.number(stored.owner_id()?));
         // A read that shows an own write acknowledges it.
         self.acknowledged = self.acknowledged.max(mine);
         self.holding = mine.is_some() && is_held(latest);
@@ -194,7 +183,7 @@ impl Memory {
         let Some(stored) = latest.stored.record() else {
             return false;
         };
-        let number = stored.owner_id().and_then(|id| self.number(id));
+        let number = stored.owner_id().and_then(|id| self.ids.number(id));
         let older_write = !self.confirms && number.is_some() && number < self.acknowledged;
         let token = Some(stored.record.leader_transitions);
         let returned = stored.origin.is_some() && self.is_interrupted() && token == self.floor;
@@ -243,11 +232,6 @@ impl Memory {
             self.last = Some(last);
             self.resource_version += 1;
         }
-    }
-
-    /// Returns the number of this process's write with this id, if it is one.
-    fn number(&self, write_id: &str) -> Option<u64> {
-        write_id.strip_prefix(&self.prefix)?.parse().ok()
     }
 
     /// Returns the fencing token right below that of a claim over nothing, or over a record that is

@@ -163,7 +163,7 @@ impl<S: Store> CasProtocol<S> {
             Ok(record) => record,
             Err(error) => return wrote(Err(error)),
         };
-        let id = self.memory.annotation_id(self.annotations);
+        let id = self.memory.ids.annotation(self.annotations);
         let own = stored.origin.as_ref().map(|_| &*id);
         let text = to_annotated_text(record, own);
         let pending = Pending::new(text, None, latest);
@@ -195,7 +195,7 @@ impl<S: Store> CasProtocol<S> {
                 record.leader_transitions
             ))));
         }
-        let id = self.memory.write_id(self.writes);
+        let id = self.memory.ids.write(self.writes);
         let record = TermIds::added_to(record, latest.stored.record(), &id);
         let text = to_text(&record, latest.stored.kept(), &id, checkpoint);
         let pending = Pending::new(text, Some(self.writes), latest);

@@ -8,12 +8,12 @@ use super::rule::{EffectiveRevision, is_checkpoint};
 use super::stored::{Stored, StoredRecord};
 use crate::election::lock::{Content, LockError, Observed};
 use crate::election::time::Instant;
+use crate::lock::stored::WriteIds;
 
 /// Builds observations of effective revisions, and keeps what later ones depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ObservedBuilder {
-    /// Prefix of this process's write ids.
-    prefix: String,
+    pub(super) ids: WriteIds,
     /// The server's clock in the newest answer with a date, in seconds since the Unix epoch.
     date: Option<i64>,
     highest_fencing_token: Option<u64>,
@@ -25,22 +25,12 @@ impl ObservedBuilder {
     /// Creates a builder for the process with this name.
     pub(super) fn new(process: &str) -> Self {
         ObservedBuilder {
-            prefix: format!("{process}-"),
+            ids: WriteIds::new(process),
             date: None,
             highest_fencing_token: None,
             resource_version: 0,
             last_observed: None,
         }
-    }
-
-    /// Returns the id of this process's write with this number.
-    pub(super) fn write_id(&self, number: u64) -> Arc<str> {
-        format!("{}{number}", self.prefix).into()
-    }
-
-    /// Returns the id of this process's annotation with this number, which is no number of a write.
-    pub(super) fn annotation_id(&self, number: u64) -> Arc<str> {
-        format!("{}a{number}", self.prefix).into()
     }
 
     /// Notes the server's clock, if an answer has a date.
@@ -77,7 +67,7 @@ impl ObservedBuilder {
         Ok(Observed {
             content: content(effective),
             resource_version: self.resource_version,
-            mine: record.and_then(|record| self.number(record.owner_id()?)),
+            mine: record.and_then(|record| self.ids.number(record.owner_id()?)),
             renew_id: record.and_then(|record| record.renew_id().cloned()),
             renewed: record.is_some_and(StoredRecord::is_renewed),
             predecessor: None,
@@ -102,11 +92,6 @@ impl ObservedBuilder {
                  upgrade this elector"
             ))),
         }
-    }
-
-    /// Returns the number of this process's write with this id, if it is one.
-    fn number(&self, write_id: &str) -> Option<u64> {
-        write_id.strip_prefix(&self.prefix)?.parse().ok()
     }
 
     /// Returns how long ago it was written, by the server's clock. A foreign write may carry any date.

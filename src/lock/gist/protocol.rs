@@ -333,7 +333,7 @@ impl GistProtocol {
             ))));
         }
         let origin = Origin {
-            write_id: self.builder.write_id(self.writes),
+            write_id: self.builder.ids.write(self.writes),
             supersedes: effective.commit.revision,
         };
         let record = TermIds::added_to(record, effective.stored.record(), &origin.write_id);

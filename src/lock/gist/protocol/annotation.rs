@@ -29,7 +29,7 @@ impl GistProtocol {
             Err(error) => return wrote(Err(error)),
         };
         let origin = Origin {
-            write_id: self.builder.annotation_id(self.annotations),
+            write_id: self.builder.ids.annotation(self.annotations),
             supersedes,
         };
         let own = stored.origin.as_ref().map(|_| &origin);

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::lock::gist::stored::{PROTOCOL, Stored};
+use crate::lock::stored::process_of;
 
-/// Meaning of an effective revision for who leads.
+/// Meaning of an effective revision for the leadership.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Leadership {
     /// Record of an elector with a holder.
@@ -55,7 +56,8 @@ impl Leadership {
             };
         };
         let ids = stored.term.as_ref();
-        let process = process_of(ids.map_or(&origin.write_id, |ids| &ids.renew_id));
+        let write_id = ids.map_or(&origin.write_id, |ids| &ids.renew_id);
+        let process = process_of(write_id).unwrap_or(write_id).into();
         if holder.is_empty() {
             return Leadership::Free {
                 fencing_token,
@@ -105,14 +107,6 @@ impl Leadership {
             Leadership::Term { process, .. } | Leadership::Free { process, .. } => Some(process),
             _ => None,
         }
-    }
-}
-
-/// Returns the name of a write's process: its id up to the last `-`.
-fn process_of(write_id: &Arc<str>) -> Arc<str> {
-    match write_id.rsplit_once('-') {
-        Some((process, _)) => process.into(),
-        None => Arc::clone(write_id),
     }
 }
 
