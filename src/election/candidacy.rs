@@ -97,7 +97,7 @@ pub(super) struct Candidacy {
     observation: Option<Observation>,
     /// Time before which this candidate does not claim.
     not_before: Instant,
-    /// Time until which an operator lets this candidate not claim.
+    /// Time until which an operator keeps this candidate from claiming.
     stepped_down_until: Instant,
     first_backoff: Duration,
     backoff: Option<ClaimBackoff>,
@@ -201,6 +201,11 @@ impl Candidacy {
         Some(&self.observed()?.content)
     }
 
+    /// Returns the effective record, if the effective content is one.
+    pub(super) fn record(&self) -> Option<&LeaderElectionRecord> {
+        self.content()?.record()
+    }
+
     /// Returns the observed record, for operators.
     pub(super) fn status(&self) -> Option<ObservedStatus> {
         let observation = self.observation.as_ref()?;
@@ -228,6 +233,11 @@ impl Candidacy {
         observed
             .predecessor
             .filter(|_| observed.foreign_wait.is_none())
+    }
+
+    /// Returns whether this candidate may now write in the place of a dead predecessor.
+    pub(super) fn acts_for_predecessor(&self, now: Instant) -> bool {
+        self.predecessor().is_some_and(|at| now >= at)
     }
 
     /// Returns when the newest state of the store, by the last read, was first known.
@@ -374,10 +384,8 @@ impl Candidacy {
     /// Returns the fields of the effective record that a claim keeps, and with `in_term` those that a write of
     /// the same term keeps: a leader that is itself preferred has followed the request.
     pub(super) fn other_fields(&self, in_term: bool) -> Map<String, Value> {
-        let record = self.content().and_then(Content::record);
-        let mut fields = record
-            .map(|record| record.other.clone())
-            .unwrap_or_default();
+        let other = self.record().map(|record| record.other.clone());
+        let mut fields = other.unwrap_or_default();
         for name in RELEASE_FIELDS {
             fields.remove(name);
         }
@@ -406,10 +414,8 @@ impl Candidacy {
         reason: Option<StopReason>,
         wall: String,
     ) -> LeaderElectionRecord {
-        let transitions = self
-            .content()
-            .and_then(Content::record)
-            .map_or(0, |record| record.leader_transitions);
+        let record = self.record();
+        let transitions = record.map_or(0, |record| record.leader_transitions);
         let mut other = self.other_fields(true);
         other.insert(RELEASED_BY.into(), identity.into());
         if let Some(reason) = reason {

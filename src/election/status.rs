@@ -34,7 +34,7 @@ pub struct Status {
     pub rate_limited_until: Instant,
     /// Number of times that a leader had to read before it could write.
     pub slow_paths: u64,
-    /// Time until which an operator prevents that this candidate acquires the lease; in the past if not.
+    /// Time until which an operator keeps this candidate from acquiring the lease; in the past if none does.
     pub stepped_down_until: Instant,
     /// Time at which a write of another running process under this candidate's name was last observed;
     /// `None` if no such process is certain.

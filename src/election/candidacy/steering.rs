@@ -5,30 +5,28 @@ use serde_json::Map;
 use super::Candidacy;
 use crate::election::action::StopReason;
 use crate::election::annotation::{Annotation, HANDOVER, PREFERRED_HOLDER};
-use crate::election::lock::Content;
 use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 
 impl Candidacy {
     /// Returns whether the record says that nobody may lead.
     pub(in crate::election) fn is_paused(&self) -> bool {
-        let record = self.content().and_then(Content::record);
-        record.is_some_and(LeaderElectionRecord::is_paused)
+        self.record().is_some_and(LeaderElectionRecord::is_paused)
     }
 
     /// Returns the record's text on that.
     pub(in crate::election) fn pause(&self) -> Option<String> {
-        self.content()?.record()?.pause()
+        self.record()?.pause()
     }
 
     pub(in crate::election) fn preferred_holder(&self) -> &str {
-        let record = self.content().and_then(Content::record);
-        record.map_or("", LeaderElectionRecord::preferred_holder)
+        self.record()
+            .map_or("", LeaderElectionRecord::preferred_holder)
     }
 
     /// Returns why the record's holder must stop leading, if the record says so.
     pub(in crate::election) fn request(&self) -> Option<StopReason> {
-        let record = self.content()?.record()?;
+        let record = self.record()?;
         match record {
             _ if record.is_paused() => Some(StopReason::Paused),
             _ if record.asks_for_handover() => Some(StopReason::HandedOver),
@@ -36,12 +34,12 @@ impl Candidacy {
         }
     }
 
-    /// Prevents claims until an operator's time; a time in the past permits them again.
+    /// Keeps this candidate from claiming until then; a time in the past permits claims again.
     pub(in crate::election) fn step_down_until(&mut self, until: Instant) {
         self.stepped_down_until = until;
     }
 
-    /// Returns the time until which an operator prevents claims.
+    /// Returns the time until which an operator keeps this candidate from claiming.
     pub(in crate::election) fn stepped_down_until(&self) -> Instant {
         self.stepped_down_until
     }

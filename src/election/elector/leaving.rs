@@ -86,8 +86,8 @@ impl LeaderElector {
     /// Releases the lease in the place of a dead predecessor whose record asks for that. Returns whether it
     /// does.
     pub(super) fn release_for_predecessor(&mut self, now: Instant) -> bool {
-        let dead = self.candidacy.predecessor().filter(|at| now >= *at);
-        let request = self.candidacy.request().filter(|_| dead.is_some());
+        let acts = self.candidacy.acts_for_predecessor(now);
+        let request = self.candidacy.request().filter(|_| acts);
         let Some(reason) = request else { return false };
         self.role = Role::Candidate { may_hold: true };
         let after = match reason {
@@ -173,8 +173,7 @@ impl LeaderElector {
     }
 
     pub(super) fn check_before_release(&mut self, now: Instant, after: After) {
-        let dead = self.candidacy.predecessor().filter(|at| now >= *at);
-        let holds = self.candidacy.mine().is_some() || dead.is_some();
+        let holds = self.candidacy.mine().is_some() || self.candidacy.acts_for_predecessor(now);
         if holds && !self.candidacy.holder().is_empty() {
             return self.schedule(now, Call::Release);
         }

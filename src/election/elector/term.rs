@@ -4,7 +4,6 @@
 use super::LeaderElector;
 use super::role::{After, Call, Role, Workload};
 use crate::election::action::{Action, Finish, Notice, StopReason};
-use crate::election::lock::Content;
 use crate::election::term::TermLease;
 use crate::election::time::Instant;
 
@@ -61,8 +60,7 @@ impl LeaderElector {
         let Some(lease) = self.role.lease() else {
             return false;
         };
-        let record = self.candidacy.content().and_then(Content::record);
-        record.is_some_and(|record| {
+        self.candidacy.record().is_some_and(|record| {
             record.holder_identity == self.config.identity
                 && record.leader_transitions == lease.fencing_token
         }) && self
