@@ -13,15 +13,13 @@ use crate::election::record::LeaderElectionRecord;
 use crate::election::time::Instant;
 use crate::fmt::{one_line, span};
 use crate::lock::LockSpec;
+use crate::lock::admin::CALL_TIMEOUT;
 use crate::lock::backend::OpenError;
 use crate::lock::steering::{Done, Next, Request, Steering};
 use crate::system::clock::{BootClock, utc_timestamp};
 
 /// Longest time that a command waits for candidates. Ten minutes are longer than most workloads take to stop.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
-
-/// Time limit of a call, which may send several requests.
-const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Longest time between two reads, so that a command can tell how long nobody led.
 const LONGEST_POLL: Duration = Duration::from_millis(500);

@@ -10,6 +10,9 @@ use crate::election::lock::LockError;
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::wrapped;
 
+/// Time limit of a call that a command makes, which may send several requests.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Access to a lock for operators. It takes no part in the election.
 pub trait Admin {
     /// Returns where the record is kept, for messages: `file "leader.json" of gist aa5a at …`.

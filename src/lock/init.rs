@@ -7,10 +7,8 @@ use crate::election::annotation::MOVED_TO;
 use crate::election::lock::{LockError, Observed, ResourceLock};
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::one_line;
+use crate::lock::admin::CALL_TIMEOUT;
 use crate::system::clock;
-
-/// Time limit of a call, which may send several requests.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Pause after a call without a usable answer.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);

@@ -9,9 +9,8 @@ use super::protocol::parse;
 use super::session::{Session, Timing, drive, inspected};
 use crate::election::lock::LockError;
 use crate::fmt::brief;
-use crate::lock::admin::{Checks, Finding};
+use crate::lock::admin::{CALL_TIMEOUT, Checks, Finding};
 use crate::lock::clocks::{Clocks, Comparison};
-use crate::lock::init::CALL_TIMEOUT;
 use crate::lock::store::{Snapshot, Step, Store as _};
 
 /// Names of the checks.

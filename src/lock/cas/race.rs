@@ -17,7 +17,7 @@ const ROUNDS: usize = 20;
 /// Name of the check.
 const CHECK: &str = "race";
 
-/// Lets writers race in the scratch place of `kind`. Each round must have at most one winner, whose value
+/// Lets writers race in the scratch place of `admin`'s kind. Each round must have at most one winner, whose value
 /// is stored afterwards.
 pub(super) fn run(admin: &Session) -> Finding {
     let kind = admin.kind.scratch();

@@ -14,9 +14,9 @@ use super::wire::{Reply, Request};
 use crate::election::lock::{Content, LockError};
 use crate::election::record::LeaderElectionRecord;
 use crate::fmt::one_line;
-use crate::lock::admin::{Admin, Checks, Finding, Initialized};
+use crate::lock::admin::{Admin, CALL_TIMEOUT, Checks, Finding, Initialized};
 use crate::lock::init::{
-    CALL_TIMEOUT, PAUSE, free_record, is_replaceable, nothing_to_do, read_patiently, token_too_low,
+    PAUSE, free_record, is_replaceable, nothing_to_do, read_patiently, token_too_low,
 };
 use crate::lock::inspection::InspectedRecord;
 use crate::lock::stats::StoreStats;

@@ -31,8 +31,7 @@ use crate::lock::credentials::{Anonymous, Credentials, TokenCredentials, TokenFo
 use crate::lock::exchange::{Exchange, HttpExchange};
 use crate::lock::gist::options::CONFIRM_DELAY;
 use crate::lock::gist::wire::target::GistId;
-use crate::lock::store::Store;
-use crate::lock::store::{Request, Response, Step};
+use crate::lock::store::{Request, Response, Step, Store};
 use crate::lock::term_history::TermHistory;
 use crate::net::{AccessTokenSource, ProxySettings, Url, is_loopback};
 
