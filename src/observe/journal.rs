@@ -48,7 +48,7 @@ pub struct Journal {
     pub renewals: RenewalTimes,
     /// Write under way.
     write: Option<PendingWrite>,
-    /// Version of the last read; `None` after a write of this candidate.
+    /// Last sign of life of the lease in the last read; `None` after a write of this candidate.
     lease_id: Option<LeaseId>,
 }
 

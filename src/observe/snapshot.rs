@@ -177,12 +177,17 @@ impl Snapshot {
         Some(one_line(&self.content()?.record()?.request()?))
     }
 
+    /// Returns whether this candidate neither holds the lease nor leaves the election.
+    #[must_use]
+    pub fn is_standby(&self) -> bool {
+        self.status.role == RoleName::Candidate && !self.status.stopping
+    }
+
     /// Returns when this candidate acquires the lease unless a read shows a change before; `None` if it
     /// does not wait for that.
     #[must_use]
     pub fn acquire_at(&self) -> Option<Instant> {
-        let waits = self.status.role == RoleName::Candidate && !self.status.stopping;
-        let waits = waits && !self.is_paused();
+        let waits = self.is_standby() && !self.is_paused();
         let observed = self.status.observed.as_ref().filter(|_| waits)?;
         Some(observed.acquire_at)
     }

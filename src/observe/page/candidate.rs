@@ -70,15 +70,14 @@ fn role(snapshot: &Snapshot) -> &'static str {
 /// Returns what this candidate does next, as a clause without its subject.
 pub(super) fn next_step(snapshot: &Snapshot) -> String {
     let status = &snapshot.status;
-    if status.role == RoleName::Candidate
-        && !status.stopping
+    if snapshot.is_standby()
         && let Some(until) = snapshot.stepped_down_until()
         && let Some(until) = snapshot.wall_at(until)
     {
         let until = time(until, snapshot.wall);
         return format!("will not acquire until {until}, stepped down by an operator");
     }
-    if status.role == RoleName::Candidate && !status.stopping && snapshot.is_paused() {
+    if snapshot.is_standby() && snapshot.is_paused() {
         return "does not acquire the lease while the election is paused".to_owned();
     }
     if status.rate_limited_until > snapshot.now {
@@ -111,7 +110,7 @@ pub(super) fn next_step(snapshot: &Snapshot) -> String {
     match status.role {
         RoleName::Leader if !status.stopping => "renews the lease",
         RoleName::Acquiring => "confirms its claim by a second write",
-        RoleName::Candidate if !status.stopping => "reads the lease",
+        RoleName::Candidate if snapshot.is_standby() => "reads the lease",
         RoleName::Finished => "nothing: it has left the election",
         _ => "stops and releases the lease",
     }
