@@ -82,7 +82,7 @@ fn run(args: &Arguments) -> CommandResult {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits until another candidate leads. Returns who leads, and how long nobody did.
+/// Waits until another candidate leads. Returns the result as text: its name, and how long nobody led.
 ///
 /// # Errors
 /// If the leader keeps the lease, if another candidate than `to` leads, or after the longest wait.

@@ -86,6 +86,12 @@ impl fmt::Display for ElectionError {
 
 impl std::error::Error for ElectionError {}
 
+impl From<LockError> for ElectionError {
+    fn from(error: LockError) -> ElectionError {
+        ElectionError::Lock(error)
+    }
+}
+
 impl From<io::Error> for ElectionError {
     fn from(error: io::Error) -> Self {
         ElectionError::System(error)
@@ -354,14 +360,10 @@ impl Owner {
             Event::WorkloadStopped => self.elector.handle_workload_stopped(now),
             Event::Lock(LockResult::Got(result), interval) => {
                 self.handle.view().journal.read_finished(now, &result);
-                self.first_reads
-                    .check(&result)
-                    .map_err(ElectionError::Lock)?;
+                self.first_reads.check(&result)?;
                 if result.is_err() && self.first_writes.has_failed() {
                     // A lock whose first write has shown that it cannot be used may refuse reads too.
-                    self.first_writes
-                        .check(&result)
-                        .map_err(ElectionError::Lock)?;
+                    self.first_writes.check(&result)?;
                 }
                 if let Ok(observed) = &result {
                     self.reporter.failures.answered(now, false);
@@ -377,9 +379,7 @@ impl Owner {
             }
             Event::Lock(LockResult::Wrote(result), interval) => {
                 self.handle.view().journal.write_finished(now, &result);
-                self.first_writes
-                    .check(&result)
-                    .map_err(ElectionError::Lock)?;
+                self.first_writes.check(&result)?;
                 if matches!(result, Ok(_) | Err(LockError::Conflict)) {
                     self.reporter.failures.answered(now, true);
                 }
