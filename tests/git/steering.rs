@@ -1,12 +1,10 @@
 //! Whole electors on a branch, steered by the commands for operators.
 
-use std::ffi::OsStr;
-
 use serde_json::Value;
 
 use crate::repository::{BRANCH, Repository};
 use crate::support::process::steering::{
-    Place, moves_and_returns, pauses_and_resumes, switches_over,
+    FROM_GIST, Place, moves_and_returns, pauses_and_resumes, switches_over,
 };
 use crate::support::process::{Fixture, LEASE, TIMES};
 
@@ -54,19 +52,5 @@ fn history_shows_requested_releases() {
 fn election_moves_from_gist_and_back() {
     let (fixture, repository) = (Fixture::new(), Repository::new());
     let (gist, branch) = (Place::gist(&fixture), place(&repository));
-    let url = fixture.service.url();
-    let gist_lock = format!("gist:{}", fixture.gist);
-    let from_gist = [
-        ("FROM_GITHUB_API_URL", OsStr::new(&url)),
-        (
-            "FROM_GITHUB_API_TOKEN",
-            OsStr::new(crate::support::process::TOKEN),
-        ),
-        ("FROM_CONFIRM_DELAY", OsStr::new("100ms")),
-    ];
-    let branch_lock = branch.settings.last().unwrap().1.clone();
-    moves_and_returns(
-        (&gist, (&gist_lock, &from_gist)),
-        (&branch, (&branch_lock, &[])),
-    );
+    moves_and_returns((&gist, &FROM_GIST), (&branch, &[]));
 }

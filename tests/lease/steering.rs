@@ -1,6 +1,5 @@
 //! Whole electors on a Lease, steered by the commands for operators.
 
-use std::ffi::OsStr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,9 +7,9 @@ use serde_json::{Value, json};
 use crate::client::spec;
 use crate::elections::Hub;
 use crate::support::process::steering::{
-    Place, moves_and_returns, pauses_and_resumes, switches_over,
+    FROM_GIST, Place, moves_and_returns, pauses_and_resumes, switches_over,
 };
-use crate::support::process::{CAS_TIMES, Fixture, TOKEN};
+use crate::support::process::{CAS_TIMES, Fixture};
 
 const LEASE: Duration = Duration::from_secs(3);
 
@@ -74,47 +73,14 @@ fn client_go_leader_refuses_handover() {
 fn election_moves_from_gist_and_back() {
     let (fixture, hub) = (Fixture::new(), Hub::new());
     let (gist, lease) = (Place::gist(&fixture), place(&hub));
-    let url = fixture.service.url();
-    let gist_lock = format!("gist:{}", fixture.gist);
-    let from_gist = [
-        ("FROM_GITHUB_API_URL", OsStr::new(&url)),
-        ("FROM_GITHUB_API_TOKEN", OsStr::new(TOKEN)),
-        ("FROM_CONFIRM_DELAY", OsStr::new("100ms")),
-    ];
-    let setting = |name: &str| {
-        let mut settings = lease.settings.iter();
-        let (_, value) = settings.find(|(known, _)| known == name).unwrap();
-        OsStr::new(value)
-    };
-    let from_lease = [
-        ("FROM_LOCK_TOKEN_FILE", setting("LOCK_TOKEN_FILE")),
-        ("FROM_LOCK_CA_FILE", setting("LOCK_CA_FILE")),
-    ];
-    let lease_lock = setting("LOCK").to_str().unwrap();
-    moves_and_returns(
-        (&gist, (&gist_lock, &from_gist)),
-        (&lease, (lease_lock, &from_lease)),
-    );
+    let from_lease = ["LOCK_TOKEN_FILE", "LOCK_CA_FILE"];
+    moves_and_returns((&gist, &FROM_GIST), (&lease, &from_lease));
 }
 
 #[test]
 fn election_moves_between_clusters() {
     let hubs = [Hub::new(), Hub::new()];
     let places = hubs.each_ref().map(place);
-    let locks = places.each_ref().map(|place| {
-        let mut settings = place.settings.iter();
-        settings
-            .find(|(name, _)| name == "LOCK")
-            .unwrap()
-            .1
-            .as_str()
-    });
-    let files = hubs.each_ref().map(|hub| hub.file("ca.crt"));
-    let from = files
-        .each_ref()
-        .map(|file| [("FROM_LOCK_CA_FILE", file.as_os_str())]);
-    moves_and_returns(
-        (&places[0], (locks[0], &from[0])),
-        (&places[1], (locks[1], &from[1])),
-    );
+    let from = ["LOCK_CA_FILE"];
+    moves_and_returns((&places[0], &from), (&places[1], &from));
 }

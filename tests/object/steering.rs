@@ -1,15 +1,14 @@
 //! Whole electors on an object, steered by the commands for operators.
 
-use std::ffi::OsStr;
 use std::time::Duration;
 
 use crate::client::Bucket;
 use crate::objects::{ALL, Kind};
 use crate::support::for_each;
 use crate::support::process::steering::{
-    Place, moves_and_returns, pauses_and_resumes, switches_over,
+    FROM_GIST, Place, moves_and_returns, pauses_and_resumes, switches_over,
 };
-use crate::support::process::{CAS_TIMES, Fixture, TOKEN};
+use crate::support::process::{CAS_TIMES, Fixture};
 
 const LEASE: Duration = Duration::from_secs(3);
 
@@ -41,35 +40,14 @@ fn nobody_leads_until_resumed() {
 fn election_moves_from_gist_and_back() {
     let (fixture, bucket) = (Fixture::new(), Bucket::new(Kind::S3));
     let (gist, object) = (Place::gist(&fixture), place(&bucket));
-    let url = fixture.service.url();
-    let gist_lock = format!("gist:{}", fixture.gist);
-    let from_gist = [
-        ("FROM_GITHUB_API_URL", OsStr::new(&url)),
-        ("FROM_GITHUB_API_TOKEN", OsStr::new(TOKEN)),
-        ("FROM_CONFIRM_DELAY", OsStr::new("100ms")),
-    ];
-    let variables = bucket.variables();
-    let credentials = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
-    let from_object = credentials.map(|name| (name, OsStr::new(&variables[name])));
-    moves_and_returns(
-        (&gist, (&gist_lock, &from_gist)),
-        (&object, (&variables["LOCK"], &from_object)),
-    );
+    let from_object = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    moves_and_returns((&gist, &FROM_GIST), (&object, &from_object));
 }
 
 #[test]
 fn election_moves_between_stores() {
     let buckets = [Bucket::new(Kind::Azure), Bucket::new(Kind::Google)];
     let places = buckets.each_ref().map(place);
-    let variables = buckets.each_ref().map(Bucket::variables);
-    let from =
-        |variables: &std::collections::BTreeMap<&str, String>| variables["LOCK_TOKEN"].clone();
-    let tokens = variables.each_ref().map(from);
-    let from = tokens
-        .each_ref()
-        .map(|token| [("FROM_LOCK_TOKEN", OsStr::new(token))]);
-    moves_and_returns(
-        (&places[0], (&variables[0]["LOCK"], &from[0])),
-        (&places[1], (&variables[1]["LOCK"], &from[1])),
-    );
+    let from = ["LOCK_TOKEN"];
+    moves_and_returns((&places[0], &from), (&places[1], &from));
 }

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use elector::election::lock::LockError;
 use elector::election::record::LeaderElectionRecord;
+use serde_json::Value;
 
 /// Deadline of every wait. It suffices on a busy machine; a test that reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,6 +44,18 @@ pub fn record(holder: &str, token: u64) -> LeaderElectionRecord {
         leader_transitions: token,
         ..LeaderElectionRecord::default()
     }
+}
+
+/// Returns the fields in which two records differ, in their order.
+pub fn changed_fields(before: &Value, after: &Value) -> Vec<String> {
+    let names = before.as_object().unwrap().keys();
+    let mut names: Vec<_> = names.chain(after.as_object().unwrap().keys()).collect();
+    names.sort();
+    names.dedup();
+    let changed = names
+        .into_iter()
+        .filter(|&name| before.get(name) != after.get(name));
+    changed.cloned().collect()
 }
 
 /// Returns the name of an error's kind.

@@ -9,6 +9,7 @@ use crate::lock::support::{
     FILE, Lock, PATIENCE, RENEW_DEADLINE, Rig, assert_unknown, get, held, plain, put_clock_forward,
     record, settled, try_get, try_update, update,
 };
+use crate::support::changed_fields;
 
 /// Fields of the gist lock that each write changes.
 const ORIGIN: [&str; 2] = ["supersedes", "writeId"];
@@ -34,18 +35,6 @@ fn annotate(lock: &mut Lock, fields: Value) -> Result<Written, LockError> {
     lock.annotate(&annotation, PATIENCE)
 }
 
-/// Returns the fields in which two records differ, in their order.
-fn changed(before: &Value, after: &Value) -> Vec<String> {
-    let names = before.as_object().unwrap().keys();
-    let mut names: Vec<_> = names.chain(after.as_object().unwrap().keys()).collect();
-    names.sort();
-    names.dedup();
-    let changed = names
-        .into_iter()
-        .filter(|&name| before.get(name) != after.get(name));
-    changed.cloned().collect()
-}
-
 #[track_caller]
 fn assert_refused<T: std::fmt::Debug>(result: Result<T, LockError>, part: &str) {
     match result {
@@ -64,7 +53,7 @@ fn annotation_changes_only_named_fields() {
     let fields = [ORIGIN[0], ORIGIN[1], "paused", "z"].map(str::to_owned);
     let mut expected = fields.to_vec();
     expected.sort();
-    assert_eq!(changed(&before, &after), expected);
+    assert_eq!(changed_fields(&before, &after), expected);
     assert_eq!(after["supersedes"], head);
     assert_eq!(after["paused"], json!({"reason": "x"}));
     for field in ["term", "renewId", "note", "leaderTransitions"] {
@@ -75,7 +64,7 @@ fn annotation_changes_only_named_fields() {
         json!({"paused": null, "z": null, "absent": null}),
     )
     .unwrap();
-    assert_eq!(changed(&before, &rig.json()), ORIGIN);
+    assert_eq!(changed_fields(&before, &rig.json()), ORIGIN);
 }
 
 #[test]
@@ -160,7 +149,7 @@ fn foreign_record_takes_only_pause() {
     }
     assert_eq!(rig.json(), before);
     annotate(&mut operator, json!({"paused": {"reason": "x"}})).unwrap();
-    assert_eq!(changed(&before, &rig.json()), ["paused"]);
+    assert_eq!(changed_fields(&before, &rig.json()), ["paused"]);
     let observed = rig.read_afresh();
     assert_eq!(held(&observed), ("go", 8));
     assert_eq!(observed.foreign_wait, Some(Duration::from_secs(15)));

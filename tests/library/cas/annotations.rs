@@ -9,7 +9,7 @@ use super::{NOW, Process, held_by};
 use elector::lock::cas::origin::Stored;
 
 use crate::support::cell::{CellServer, Fate};
-use crate::support::record;
+use crate::support::{changed_fields, record};
 
 /// Fields that each write changes.
 const ORIGIN: [&str; 2] = ["check", "writeId"];
@@ -56,18 +56,6 @@ fn stored(server: &CellServer) -> Value {
     serde_json::from_str(&server.text()).unwrap()
 }
 
-/// Returns the fields in which two records differ, in their order.
-fn changed(before: &Value, after: &Value) -> Vec<String> {
-    let names = before.as_object().unwrap().keys();
-    let mut names: Vec<_> = names.chain(after.as_object().unwrap().keys()).collect();
-    names.sort();
-    names.dedup();
-    let changed = names
-        .into_iter()
-        .filter(|&name| before.get(name) != after.get(name));
-    changed.cloned().collect()
-}
-
 #[test]
 fn annotation_changes_only_named_fields() {
     let (mut server, _, mut operator) = renewed();
@@ -76,7 +64,7 @@ fn annotation_changes_only_named_fields() {
     operator.annotate(&mut server, annotation).unwrap();
     let after = stored(&server);
     assert_eq!(
-        changed(&before, &after),
+        changed_fields(&before, &after),
         [ORIGIN[0], "paused", ORIGIN[1], "z"]
     );
     for field in ["term", "renewId", "note", "renewTime", "leaderTransitions"] {
@@ -84,7 +72,7 @@ fn annotation_changes_only_named_fields() {
     }
     let annotation = json!({"paused": null, "z": null, "absent": null});
     operator.annotate(&mut server, annotation).unwrap();
-    assert_eq!(changed(&before, &stored(&server)), ORIGIN);
+    assert_eq!(changed_fields(&before, &stored(&server)), ORIGIN);
 }
 
 #[test]
@@ -184,7 +172,7 @@ fn foreign_record_takes_only_pause() {
         .annotate(&mut server, json!({"paused": true}))
         .unwrap();
     assert_eq!(
-        changed(&before, &stored(&server)),
+        changed_fields(&before, &stored(&server)),
         ["acquireTime", "paused", "renewTime"]
     );
     let observed = operator.get(&mut server).unwrap();

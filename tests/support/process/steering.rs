@@ -7,7 +7,6 @@
     reason = "a test helper, of which every test uses another part"
 )]
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -26,8 +25,8 @@ const PROGRAM: &str =
 const SLOW_PROGRAM: &str = "trap 'until [ -e \"$GO\" ]; do sleep 0.05; done; exit 0' TERM
     echo program=$$; while true; do sleep 0.05 & wait $!; done";
 
-/// Lock as `--from` names it, with the settings that lead there.
-pub type Source<'a> = (&'a str, &'a [(&'a str, &'a OsStr)]);
+/// Settings of a gist that `init --from` needs, besides its lock.
+pub const FROM_GIST: [&str; 3] = ["GITHUB_API_URL", "GITHUB_API_TOKEN", "CONFIRM_DELAY"];
 
 /// Place of a lock as electors and commands use it.
 pub struct Place<'a> {
@@ -135,13 +134,31 @@ impl<'a> Place<'a> {
         ran(self.command(args))
     }
 
-    /// Runs `init --from`, with further settings.
-    pub fn init_from(&self, from: &str, settings: &[(&str, &OsStr)]) -> Ran {
-        let mut start = self.command(&["init", "--from", from]);
-        for (name, value) in settings {
-            start = start.with(name, value);
+    /// Runs `init --from` another place, with that place's settings of these names.
+    pub fn init_from(&self, from: &Place<'_>, names: &[&str]) -> Ran {
+        let mut start = self.command(&["init", "--from", &from.lock()]);
+        for name in names {
+            start = start.with(&format!("FROM_{name}"), from.setting(name).unwrap());
         }
         ran(start)
+    }
+
+    /// Returns the text of `LOCK`.
+    fn lock(&self) -> String {
+        if let Some(lock) = self.setting("LOCK") {
+            return lock.to_owned();
+        }
+        let gist = self.setting("GIST_ID").unwrap();
+        match self.setting("GIST_FILE") {
+            Some(file) => format!("gist:{gist}/{file}"),
+            None => format!("gist:{gist}"),
+        }
+    }
+
+    fn setting(&self, name: &str) -> Option<&str> {
+        let mut settings = self.settings.iter();
+        let (_, value) = settings.find(|(known, _)| known == name)?;
+        Some(value)
     }
 
     pub fn record(&self) -> Value {
@@ -293,16 +310,16 @@ pub fn pauses_and_resumes(place: &Place<'_>, lease: Duration) {
     check(&electors);
 }
 
-/// Checks that an election moves from `old` to `new`, and back to where the record was marked.
+/// Checks that an election moves from `old` to `new`, and back to where the record was marked. With each
+/// place come the names of its settings that `init --from` needs, besides its lock.
 pub fn moves_and_returns(
-    (old, from_old): (&Place<'_>, Source<'_>),
-    (new, from_new): (&Place<'_>, Source<'_>),
+    (old, from_old): (&Place<'_>, &[&str]),
+    (new, from_new): (&Place<'_>, &[&str]),
 ) {
     let first = old.with_program("first").spawn();
     let token = first.await_leading();
     let program = program_of(&first);
-    let (lock, settings) = from_old;
-    let text = new.init_from(lock, settings).well();
+    let text = new.init_from(old, from_old).well();
     assert!(text.contains("created "), "{text}");
     assert!(!is_running(program), "{}", first.text());
     let moved = logged_pause(&first);
@@ -316,7 +333,7 @@ pub fn moves_and_returns(
     // On a gist, the mark is confirmed again by a write without any change.
     let records = || [without_origin(old.record()), new.record()];
     let before = records();
-    let text = new.init_from(lock, settings).well();
+    let text = new.init_from(old, from_old).well();
     assert!(text.contains("nothing to do: "), "{text}");
     assert_eq!(records(), before);
 
@@ -326,8 +343,7 @@ pub fn moves_and_returns(
     let late = old.start("third");
     assert_eq!(logged_pause(&late), moved);
 
-    let (lock, settings) = from_new;
-    let text = old.init_from(lock, settings).well();
+    let text = old.init_from(new, from_new).well();
     assert!(text.contains("created "), "{text}");
     second.await_not_leading();
     assert!(logged_pause(&second).starts_with("moved to "));
