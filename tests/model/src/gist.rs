@@ -55,7 +55,7 @@ pub struct Entry {
     pub paused: Option<WriteId>,
     /// Holder's last write: its own, or for an effective annotation that of the record below.
     pub owner: Option<WriteId>,
-    /// Whether it is an effective annotation that is no copy of the record below.
+    /// Whether it is an effective annotation that is not a copy of the record below.
     pub is_forged: bool,
     /// The effective revision.
     pub effect: usize,
