@@ -12,7 +12,10 @@
 //!
 //! Every process compares with what truly landed: see [`properties`].
 
+mod checks;
+mod process;
 mod properties;
+mod record;
 pub mod scenarios;
 mod state;
 

@@ -12,7 +12,8 @@
 
 use stateright::Property;
 
-use super::state::{Reported, State};
+use super::process::Reported;
+use super::state::State;
 use super::{Bounds, CasModel};
 
 pub(super) fn of(bounds: &Bounds) -> Vec<Property<CasModel>> {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use elector::election::annotation::PAUSED;
-use elector::election::lock::{LockError, Observed, Written};
-use elector::election::record::LeaderElectionRecord;
 use elector::election::time::Instant;
-use elector::lock::cas::origin::{Stored, to_foreign_text, to_text};
+use elector::lock::cas::origin::{to_foreign_text, to_text};
 use elector::lock::cas::protocol::{CasConfig, CasProtocol, CasStep, Outcome};
 use elector::lock::store::{Answer, Failure, Request, Response};
 
 use super::Bounds;
+use super::process::{Doing, Own, Process, Reported};
+use super::record::{Shown, is_copy, record};
 use crate::calls::Flaw;
 use crate::cell::{CellServer, CellStore};
 use crate::gist::{ANNOTATION, NAMES, WriteId};
@@ -46,95 +46,6 @@ pub enum Action {
     Overwrite,
     /// An operator deletes the record.
     Delete,
-}
-
-/// Result of a write that its process got.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Reported {
-    /// No result yet.
-    #[default]
-    Waiting,
-    Success,
-    Conflict,
-    Unknown,
-    /// It certainly did not land.
-    Failed,
-}
-
-/// A write as its process knows it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Own {
-    pub reported: Reported,
-    /// Number of requests with it.
-    pub sent: u8,
-    /// Whether the answer to one of them was lost.
-    pub lost_answer: bool,
-    /// Whether one of them reached the store twice.
-    pub doubled: bool,
-}
-
-/// Activity of a process.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Doing {
-    Nothing,
-    /// It waits for the answer to this request.
-    Waiting(Request),
-    /// The answer is on its way.
-    Answered(Request, Response),
-}
-
-/// A process, and the calls that it may still make.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Process {
-    pub protocol: CasProtocol<CellStore>,
-    pub doing: Doing,
-    pub reads: u8,
-    pub writes: u8,
-    pub annotations: u8,
-    /// Its writes, oldest first.
-    pub own: Vec<Own>,
-    /// Its annotations, oldest first.
-    pub annotated: Vec<Own>,
-    /// Number of the write or annotation in progress; `None` in a read.
-    pub current: Option<usize>,
-    /// Number of states of the store when its call began.
-    pub began: usize,
-    /// Whether it has read the record.
-    pub knows: bool,
-}
-
-impl Process {
-    fn own(&self, number: usize) -> &Own {
-        match number.checked_sub(ANNOTATION) {
-            Some(number) => &self.annotated[number - 1],
-            None => &self.own[number - 1],
-        }
-    }
-
-    fn own_mut(&mut self, number: usize) -> &mut Own {
-        match number.checked_sub(ANNOTATION) {
-            Some(number) => &mut self.annotated[number - 1],
-            None => &mut self.own[number - 1],
-        }
-    }
-
-    /// Returns the write of a request; 0 for a probe.
-    fn number_of(&self, body: &[u8]) -> usize {
-        match self.current {
-            Some(number) if number > ANNOTATION => number,
-            _ => number_of(body),
-        }
-    }
-}
-
-/// A state of the record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Shown {
-    /// The holder's last write.
-    pub owner: Option<WriteId>,
-    /// Annotation that paused it.
-    pub paused: Option<WriteId>,
-    pub foreign: bool,
 }
 
 /// A request that writes.
@@ -352,24 +263,12 @@ impl State {
                 let lease = 100 + u64::from(self.overwrites);
                 let text = to_foreign_text(&record("operator", lease), false);
                 self.server.put(&text);
-                self.note_stored(
-                    None,
-                    Shown {
-                        foreign: true,
-                        ..Shown::default()
-                    },
-                );
+                self.note_stored(None, Shown::FOREIGN);
             }
             Action::Delete => {
                 self.deletions -= 1;
                 self.server.delete();
-                self.note_stored(
-                    None,
-                    Shown {
-                        foreign: true,
-                        ..Shown::default()
-                    },
-                );
+                self.note_stored(None, Shown::FOREIGN);
             }
         }
         self.forget_refused();
@@ -403,7 +302,7 @@ impl State {
         }
     }
 
-    fn process(&mut self, index: usize) -> &mut Process {
+    pub(super) fn process(&mut self, index: usize) -> &mut Process {
         Arc::make_mut(&mut self.processes[index])
     }
 
@@ -497,101 +396,6 @@ impl State {
                 .sort_by_key(|flight| (flight.id.process, flight.id.number));
         }
         self.process(process).doing = Doing::Waiting(request);
-    }
-
-    // ---- results ----
-
-    fn got(&mut self, process: usize, result: Result<Observed, LockError>) {
-        let one = self.process(process);
-        one.knows |= result.is_ok();
-        let began = one.began;
-        let Ok(observed) = result else { return };
-        let record = observed.content.record();
-        let owner = record.and_then(|record| {
-            let process = NAMES
-                .iter()
-                .position(|name| *name == record.holder_identity)?;
-            let number = (record.lease_duration_seconds / 10) as usize;
-            Some(WriteId { process, number })
-        });
-        let paused = record.and_then(|record| record.annotation(PAUSED)?.as_str());
-        let shown = Shown {
-            owner,
-            paused: paused.and_then(WriteId::parse),
-            foreign: observed.foreign_wait.is_some(),
-        };
-        let mut during = self.shown[began - 1..].iter();
-        if !during.any(|stored| *stored == shown) {
-            self.flaw = self.flaw.or(Some("a read that shows what was not stored"));
-        }
-        let mine = owner.filter(|id| id.process == process);
-        if observed.mine != mine.map(|id| id.number as u64) {
-            self.flaw = self
-                .flaw
-                .or(Some("a read that confuses own and other writes"));
-        }
-    }
-
-    fn wrote(&mut self, process: usize, result: &Result<Written, LockError>) {
-        let Some(number) = self.process(process).current.take() else {
-            return;
-        };
-        let id = WriteId { process, number };
-        let reported = match result {
-            Ok(_) => Reported::Success,
-            Err(LockError::Conflict) => Reported::Conflict,
-            Err(LockError::OutcomeUnknown(_)) => Reported::Unknown,
-            Err(_) => Reported::Failed,
-        };
-        let one = self.process(process);
-        one.own_mut(number).reported = reported;
-        one.knows &= !matches!(reported, Reported::Conflict);
-        let (landed, current) = (self.landed(id) > 0, self.stored.last() == Some(&Some(id)));
-        let flaw = match reported {
-            Reported::Success if !landed => Some("a success that did not land"),
-            Reported::Conflict if current => Some("a conflict that is stored"),
-            Reported::Failed if landed => Some("a failed write that landed"),
-            _ => None,
-        };
-        self.flaw = self.flaw.or(flaw);
-    }
-}
-
-/// Returns the number of a write; 0 for a probe.
-fn number_of(body: &[u8]) -> usize {
-    let text = String::from_utf8_lossy(body);
-    let stored = Stored::parse(&text);
-    let number = stored
-        .origin()
-        .and_then(|origin| origin.write_id.split_once('-'));
-    number.map_or(0, |(_, number)| number.parse().unwrap_or(0))
-}
-
-/// Returns whether `after` is a copy of the record `before` that differs only in its pause, and in the id of
-/// the write unless it is foreign.
-fn is_copy(before: &str, after: &str) -> bool {
-    let parsed = [before, after].map(Stored::parse);
-    let [Some(before), Some(after)] = parsed.each_ref().map(Stored::record) else {
-        return false;
-    };
-    let unpaused = |record: &LeaderElectionRecord| {
-        let mut record = record.clone();
-        record.other.remove(PAUSED);
-        record
-    };
-    unpaused(&before.record) == unpaused(&after.record)
-        && before.term == after.term
-        && before.protocol == after.protocol
-        && before.origin.is_some() == after.origin.is_some()
-}
-
-/// Returns a record of the only term. Its lease names the write.
-fn record(holder: &str, lease: u64) -> LeaderElectionRecord {
-    LeaderElectionRecord {
-        holder_identity: holder.to_owned(),
-        lease_duration_seconds: lease,
-        leader_transitions: 7,
-        ..LeaderElectionRecord::default()
     }
 }
 
