@@ -235,9 +235,11 @@ impl Candidacy {
             .filter(|_| observed.foreign_wait.is_none())
     }
 
-    /// Returns whether this candidate may now write in the place of a dead predecessor.
-    pub(super) fn acts_for_predecessor(&self, now: Instant) -> bool {
-        self.predecessor().is_some_and(|at| now >= at)
+    /// Returns whether the lease is held, and this candidate may release it now: it is its own, or that of a
+    /// dead predecessor.
+    pub(super) fn may_release(&self, now: Instant) -> bool {
+        let own = self.mine().is_some() || self.predecessor().is_some_and(|at| now >= at);
+        own && !self.holder().is_empty()
     }
 
     /// Returns when the newest state of the store, by the last read, was first known.

@@ -344,7 +344,7 @@ impl LeaderElector {
         if self.yields_to_recent_leader(now) {
             return;
         }
-        if self.release_for_predecessor(now) {
+        if self.release_ended_term(now) {
             return;
         }
         if now >= self.candidacy.acquire_at() {

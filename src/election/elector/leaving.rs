@@ -83,11 +83,11 @@ impl LeaderElector {
         }
     }
 
-    /// Releases the lease in the place of a dead predecessor whose record asks for that. Returns whether it
-    /// does.
-    pub(super) fn release_for_predecessor(&mut self, now: Instant) -> bool {
-        let acts = self.candidacy.acts_for_predecessor(now);
-        let request = self.candidacy.request().filter(|_| acts);
+    /// Releases the lease of an ended term whose record asks for that: of this process's own, or of a dead
+    /// predecessor's. Returns whether it does.
+    pub(super) fn release_ended_term(&mut self, now: Instant) -> bool {
+        let holds = self.candidacy.may_release(now);
+        let request = self.candidacy.request().filter(|_| holds);
         let Some(reason) = request else { return false };
         self.role = Role::Candidate { may_hold: true };
         let after = match reason {
@@ -173,8 +173,7 @@ impl LeaderElector {
     }
 
     pub(super) fn check_before_release(&mut self, now: Instant, after: After) {
-        let holds = self.candidacy.mine().is_some() || self.candidacy.acts_for_predecessor(now);
-        if holds && !self.candidacy.holder().is_empty() {
+        if self.candidacy.may_release(now) {
             return self.schedule(now, Call::Release);
         }
         self.finish_leaving(now, after);

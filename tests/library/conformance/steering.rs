@@ -281,6 +281,21 @@ fn expired_request_means_nothing() {
 }
 
 #[test]
+fn lost_lease_is_released_on_request() {
+    let mut rig = rig();
+    rig.run_for(seconds(1));
+    annotate(&rig, HANDOVER, json!({"by": "ops"}));
+    let refused = CallOutcome::Fails(LockError::Unavailable("no answer".into()));
+    rig.outcomes.extend(vec![refused; 50]);
+    rig.run_to(|rig| !rig.stopped.is_empty());
+    rig.outcomes.clear();
+    assert_eq!(rig.stopped[0].1, StopReason::RenewDeadline);
+    rig.run_to(|rig| stored(rig).holder_identity.is_empty());
+    assert_eq!(stored(&rig).stop_reason(), "handed_over");
+    assert_eq!(rig.started.len(), 1);
+}
+
+#[test]
 fn predecessors_request_is_followed() {
     for (name, value, reason) in [
         (PREFERRED_HOLDER, json!("next"), "handed_over"),
