@@ -1,4 +1,4 @@
-# The image: the static program and nothing else. The first stage builds everything, by the only recipe,
+# The image: the static program, its licences, and nothing else. The first stage builds everything, by the only recipe,
 # hack/build-static.sh. `make image` needs no builder image, because it builds the program outside
 # (hack/Dockerfile.local).
 #
@@ -19,12 +19,23 @@ RUN hack/build-static.sh --install
 FROM scratch
 ARG VERSION=unknown
 ARG REVISION=unknown
+# Time of the commit, not of the build, because equal sources make equal images.
+ARG CREATED=1970-01-01T00:00:00Z
 LABEL org.opencontainers.image.title="multi-cluster-leader-election" \
       org.opencontainers.image.description="Elects exactly one leader among copies of a workload in several Kubernetes clusters, through a lease record in a GitHub gist" \
+      org.opencontainers.image.authors="https://github.com/g1g1/multi-cluster-leader-election" \
+      org.opencontainers.image.vendor="multi-cluster-leader-election" \
       org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.url="https://github.com/g1g1/multi-cluster-leader-election" \
+      org.opencontainers.image.source="https://github.com/g1g1/multi-cluster-leader-election" \
+      org.opencontainers.image.documentation="https://github.com/g1g1/multi-cluster-leader-election/blob/main/docs/image.md" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+COPY LICENSE THIRD-PARTY-NOTICES /licenses/
 COPY --from=build /src/target/static/elector /elector
+# So that `docker exec CONTAINER elector status` finds it.
+ENV PATH=/
 ENV ELECTOR_HTTP_ADDR=:4040
 EXPOSE 4040
 USER 65532:65532

@@ -30,7 +30,9 @@ release: need-cargo need-cc ## build target/release/elector, small and stripped
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 IMAGE ?= g1g1/multi-cluster-leader-election:$(VERSION)
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
-IMAGE_ARGS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --tag $(IMAGE)
+CREATED = $(shell TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
+IMAGE_ARGS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+  $(if $(CREATED),--build-arg CREATED=$(CREATED)) --tag $(IMAGE)
 # Builder image for `make image-docker`, see hack/debian-builder.sh.
 BUILDER ?=
 
@@ -40,7 +42,21 @@ static: ## build target/static/elector, which needs no system library
 
 .PHONY: image
 image: static need-docker ## build the image IMAGE from target/static/elector
+	cp LICENSE THIRD-PARTY-NOTICES target/static/
 	docker build --file hack/Dockerfile.local $(IMAGE_ARGS) target/static
+
+.PHONY: dist
+dist: static man ## pack the release archive of target/static/elector, in target/dist
+	hack/package.sh
+	cd target/dist && sha256sum -- *.tar.gz >SHA256SUMS
+
+.PHONY: sbom
+sbom: need-cargo ## list the crates of the program for auditors (CycloneDX), in target/dist
+	hack/sbom.sh
+
+.PHONY: notices
+notices: need-cargo need-cc ## write THIRD-PARTY-NOTICES from the crates' licences
+	UPDATE_DOCS=1 $(CARGO) test --locked --test library -- notices::
 
 .PHONY: image-docker
 image-docker: need-docker ## build the image in Docker: make image-docker BUILDER=rust:1-alpine
@@ -108,7 +124,7 @@ TEST = env -u MAKEFLAGS -u MFLAGS $(DEFAULT_SIGNALS) $(CARGO) test --locked
 .PHONY: check
 check: lint ## quick checks: lints, unit tests, conformance, gist lock, history rule, 200 runs
 	$(TEST) --lib --bins
-	$(TEST) --test library -- conformance:: dependency_rule:: wording::
+	$(TEST) --test library -- conformance:: dependency_rule:: notices:: wording::
 	$(TEST) --test gist -- lock:: rule::
 	$(SIMULATION) --bin soak -- 0 200 drawn
 

@@ -36,7 +36,7 @@ readonly HOST=gist.elector.test
 declare -rA GISTS=([tls]=aa01 [http]=aa02)
 readonly TOKEN=ghp_TheTokenOfTheTestOfTheImage
 # Largest size of the image, in bytes.
-readonly MOST_BYTES=2500000
+readonly MOST_BYTES=2600000
 # Longest wait for any condition, in seconds. It allows for a busy machine.
 readonly PATIENCE=90
 # Short, but the lease tolerates a machine that stops for a second.
@@ -280,16 +280,37 @@ test_what_it_is() {
     '65532:65532 ["/elector"]' ]] || fail 'the image has another user or entrypoint'
   [[ $(docker image inspect --format '{{json .Config.Env}}{{json .Config.ExposedPorts}}' "$IMAGE") == \
     *ELECTOR_HTTP_ADDR=:4040*4040/tcp* ]] || fail 'the image does not expose port 4040'
-  [[ $(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.licenses"}}' "$IMAGE") == MIT ]] ||
-    fail 'the image has no labels'
+  test_labels
   # Other files in a container are the engine's: /dev, /etc/hosts and so on.
   mkdir "$work/saved"
   docker image save "$IMAGE" | tar -x -C "$work/saved"
   # The path of the layers differs between engines; this file has it.
   files=$(grep -o '"Layers":\[[^]]*\]' "$work/saved/manifest.json" | grep -oE '"[^"]*/[^"]*"' | tr -d '"' |
-    while read -r layer; do tar -tf "$work/saved/$layer"; done)
-  [[ $files == elector ]] || fail "the image holds more than the program: $files"
-  say "  $bytes bytes: the program and nothing else"
+    while read -r layer; do tar -tf "$work/saved/$layer"; done | grep -v '/$' | sort | xargs)
+  [[ $files == 'elector licenses/LICENSE licenses/THIRD-PARTY-NOTICES' ]] ||
+    fail "the image holds other files than the program and its licences: $files"
+  say "  $bytes bytes: the program, its licences and nothing else"
+}
+
+# The standard labels, the version of the program, and the licences as they are here.
+test_labels() {
+  local name value container label=org.opencontainers.image
+  for name in title description authors vendor licenses url source documentation version revision created; do
+    value=$(docker image inspect --format "{{index .Config.Labels \"$label.$name\"}}" "$IMAGE")
+    [[ -n $value && $value != unknown ]] || fail "the image has no label $name"
+    case $name in
+      licenses) [[ $value == MIT ]] ;;
+      url | source | documentation) [[ $value == https://github.com/*/multi-cluster-leader-election* ]] ;;
+      version) [[ $(once "$IMAGE" --version) == "elector $value" ]] ;;
+      created) [[ $value =~ ^20[0-9-]+T[0-9:]+Z$ ]] ;;
+    esac || fail "the image has the label $name: $value"
+  done
+  container=$(docker create --label "$RUN" "$IMAGE")
+  docker cp "$container:/licenses" "$work/licenses" >/dev/null
+  docker rm "$container" >/dev/null
+  for name in LICENSE THIRD-PARTY-NOTICES; do
+    cmp -s "$name" "$work/licenses/$name" || fail "the image has another $name than this folder"
+  done
 }
 
 test_install() {
@@ -416,7 +437,7 @@ test_election() {
   read -r token leader from < <(leader)
   leader=${leader#"$scheme-"}
   say "  $leader leads (fencing token $token)"
-  found=$(docker exec "$RUN-$scheme-$leader" /elector status) || fail "status fails in the image: $found"
+  found=$(docker exec "$RUN-$scheme-$leader" elector status) || fail "status fails in the image: $found"
   [[ $found == *"$leader"* ]] || fail "status in the image says: $found"
 
   kill_leader

@@ -7,6 +7,7 @@ mod backend;
 mod cas;
 mod conformance;
 mod dependency_rule;
+mod notices;
 mod properties;
 mod runtime;
 mod steering;

@@ -33,7 +33,9 @@ fn both_dockerfiles_build_same_image() {
     let stage = final_stage(&whole);
     assert_eq!(stage, final_stage(&local));
     for line in [
+        "COPY /licenses/",
         "COPY /elector",
+        "ENV PATH=/",
         "ENV ELECTOR_HTTP_ADDR=:4040",
         "EXPOSE 4040",
         "USER 65532:65532",
@@ -83,6 +85,7 @@ fn build_context_holds_needed_files_only() {
     let members = manifest.lines().find_map(|l| l.strip_prefix("members = "));
     let members: Vec<String> = serde_json::from_str(members.unwrap()).unwrap();
     let mut needed = vec!["Cargo.toml", "Cargo.lock", "src", "hack/build-static.sh"];
+    needed.extend(["LICENSE", "THIRD-PARTY-NOTICES"]);
     needed.extend(members.iter().map(String::as_str));
     needed.sort_unstable();
     assert_eq!(sent, needed);
