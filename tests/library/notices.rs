@@ -41,52 +41,47 @@ struct Crate {
     folder: PathBuf,
 }
 
-/// Returns what cargo knows of the dependencies for a target.
-fn metadata(target: &str) -> Value {
-    let output = Command::new(env!("CARGO"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["metadata", "--locked", "--format-version", "1"])
-        .args(["--filter-platform", target])
-        .output()
-        .unwrap();
+/// Returns the standard output of a cargo command.
+fn cargo(arguments: &[&str]) -> Vec<u8> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.args(arguments).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cargo metadata failed: {said}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    assert!(output.status.success(), "cargo {arguments:?}: {said}");
+    output.stdout
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+/// Returns the crates that are linked into the program for a target, as lines `NAME vVERSION`: no dependency
+/// of tests, build scripts and macros, which run before.
+fn linked(target: &str) -> BTreeSet<String> {
+    let options = [
+        "tree",
+        "--locked",
+        "--edges",
+        "normal,no-proc-macro",
+        "--no-dedupe",
+    ];
+    let format = ["--prefix", "none", "--format", "{p}", "--target", target];
+    let lines = String::from_utf8(cargo(&[&options[..], &format[..]].concat())).unwrap();
+    // The first line is this package, and the path of a local one follows its version.
+    let lines = lines.lines().filter(|line| !line.contains('/'));
+    lines.map(str::to_owned).collect()
 }
 
-fn items(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-/// Returns the crates that are linked into the program for a target: no dependency of tests, build scripts
-/// and macros, which run before.
-fn linked(metadata: &Value) -> BTreeSet<Crate> {
-    let packages: BTreeMap<&str, &Value> = items(&metadata["packages"])
-        .map(|package| (package["id"].as_str().unwrap(), package))
-        .collect();
-    let nodes: BTreeMap<&str, &Value> = items(&metadata["resolve"]["nodes"])
-        .map(|node| (node["id"].as_str().unwrap(), node))
-        .collect();
-    let is_macro =
-        |id: &str| items(&packages[id]["targets"]).any(|target| target["kind"][0] == "proc-macro");
-    let root = metadata["resolve"]["root"].as_str().unwrap();
-    let (mut waiting, mut found) = (vec![root], BTreeSet::from([root]));
-    while let Some(id) = waiting.pop() {
-        for dependency in items(&nodes[id]["deps"]) {
-            let id = dependency["pkg"].as_str().unwrap();
-            let is_normal = items(&dependency["dep_kinds"]).any(|kind| kind["kind"].is_null());
-            if is_normal && !is_macro(id) && found.insert(id) {
-                waiting.push(id);
-            }
-        }
-    }
-    found.remove(root);
-    let described = found.into_iter().map(|id| {
-        let package = packages[id];
+/// Returns what cargo knows of the crates that are linked into the programs.
+fn crates() -> BTreeSet<Crate> {
+    let names: BTreeSet<String> = TARGETS.into_iter().flat_map(linked).collect();
+    let mut command = vec!["metadata", "--locked", "--format-version", "1"];
+    command.extend(
+        TARGETS
+            .iter()
+            .flat_map(|target| ["--filter-platform", target]),
+    );
+    let metadata = cargo(&command);
+    let metadata: Value = serde_json::from_slice(&metadata).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let packages = packages.map(|package| {
         let manifest = PathBuf::from(text(&package["manifest_path"]));
         Crate {
             name: text(&package["name"]),
@@ -96,7 +91,10 @@ fn linked(metadata: &Value) -> BTreeSet<Crate> {
             folder: manifest.parent().unwrap().to_owned(),
         }
     });
-    described.collect()
+    let is_linked = |of: &Crate| names.contains(&format!("{} v{}", of.name, of.version));
+    let crates: BTreeSet<Crate> = packages.filter(is_linked).collect();
+    assert_eq!(crates.len(), names.len(), "cargo describes every crate");
+    crates
 }
 
 /// Adds the files with a licence or a notice in a folder and those below it.
@@ -172,11 +170,8 @@ fn render(crates: &BTreeSet<Crate>, runtime: &str) -> String {
 #[test]
 fn notices_are_up_to_date() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let crates = TARGETS
-        .into_iter()
-        .flat_map(|target| linked(&metadata(target)));
     let runtime = fs::read_to_string(root.join("hack/RUNTIME-NOTICES")).unwrap();
-    let notices = render(&crates.collect(), &runtime);
+    let notices = render(&crates(), &runtime);
     // These have several files in unusual places, and data that is under a separate licence.
     for part in [
         "BoringSSL",

@@ -529,6 +529,118 @@ test_down_names_what_remains() {
   [[ $(ls "$FAKE/clusters") == cleopatra ]] || fail "there is: $(ls "$FAKE/clusters")"
 }
 
+# --- release.sh and package.sh ---
+
+# Copies the script into a project that has this version, with this change log.
+have_version() {
+  mkdir -p "$FAKE/project/hack"
+  cp "$ROOT/hack/release.sh" "$FAKE/project/hack/"
+  printf '[package]\nname = "elector"\nversion = "%s"\n' "$1" >"$FAKE/project/Cargo.toml"
+  printf '%s\n' "${@:2}" >"$FAKE/project/CHANGELOG.md"
+}
+
+# release CODE COMMAND ARGUMENT [LINE...]: runs the copy, with lines on standard input.
+release() {
+  local code=0
+  printf '%s\n' "${@:4}" | "$BASH" "$FAKE/project/hack/release.sh" "$2" "$3" >"$FAKE/said" 2>&1 || code=$?
+  ((code == $1)) || fail "release.sh ${*:2} exits with $code rather than $1"
+}
+
+# has_tags TAGS VERSION [RELEASE...]: a version gets these tags, beside these releases.
+has_tags() {
+  release 0 tags "$2" "${@:3}"
+  [[ $(xargs <"$FAKE/said") == "$1" ]] || fail "$2 does not get these tags: $1"
+}
+
+test_image_tags_move_only_forward() {
+  have_version 1.2.3
+  has_tags '0.1.0 0.1 latest' 0.1.0
+  has_tags '1.0.0 1.0 1 latest' 1.0.0 v0.9.0
+  has_tags '1.10.1 1.10 1 latest' 1.10.1 v1.10.0 v1.9.7
+  has_tags '1.10.1 1.10 1 latest' 1.10.1 v1.10.1
+  has_tags '1.2.4 1.2' 1.2.4 v1.2.3 v1.10.0
+  has_tags '1.11.0 1.11 1' 1.11.0 v1.10.0 v2.0.0
+  has_tags '1.2.3' 1.2.3 v1.2.4
+}
+
+test_pre_release_moves_no_tag() {
+  have_version 1.2.3
+  has_tags '2.0.0-rc.1' 2.0.0-rc.1 v1.0.0
+  has_tags '2.0.0 2.0 2 latest' 2.0.0 v2.0.0-rc.1 v2.1.0-rc.1
+  release 1 tags 2.0.0+build
+  says 'not a version'
+}
+
+test_release_needs_equal_version() {
+  have_version 1.2.3 '# Changelog' '' '## 1.2.3' '' '- A change.' '' '## 1.2.2' '' '- An old one.'
+  release 0 check v1.2.3
+  [[ $(cat "$FAKE/said") == 1.2.3 ]] || fail 'it prints another version'
+  release 1 check v1.2.2
+  says 'Cargo.toml says 1.2.3'
+  release 0 notes 1.2.3
+  [[ $(xargs <"$FAKE/said") == '- A change.' ]] || fail 'the notes are others'
+}
+
+test_release_needs_change_log() {
+  have_version 1.2.3 '## 1.2.3 (not released yet)' '' '- A change.'
+  release 1 check v1.2.3
+  says 'CHANGELOG.md has no heading'
+  have_version 1.2.3 '## 1.2.3' '' '## 1.2.2' '' '- An old one.'
+  release 1 check v1.2.3
+  says 'says nothing on 1.2.3'
+}
+
+# The program is this shell: any program will do.
+test_archive_is_complete_and_reproducible() {
+  command -v readelf >/dev/null || fail 'readelf is missing: apt-get install binutils'
+  local target version name first
+  target=$(uname -m)-unknown-linux-gnu
+  version=$(sed -n '/^version = /{s/^version = "\(.*\)"$/\1/p;q;}' "$ROOT/Cargo.toml")
+  name=elector-$version-$target
+  export BUILD=$FAKE/build SOURCE_DATE_EPOCH=1700000000
+  mkdir -p "$BUILD/man" "$BUILD/completions"
+  run 1 package.sh "$BASH"
+  says 'run make man'
+  echo manual >"$BUILD/man/elector.1"
+  echo completion >"$BUILD/completions/elector.bash"
+  run 0 package.sh "$BASH"
+  says "$BUILD/dist/$name.tar.gz"
+  first=$(sha256sum <"$BUILD/dist/$name.tar.gz")
+  touch "$BUILD/man/elector.1"
+  chmod 600 "$BUILD/completions/elector.bash"
+  (umask 077 && run 0 package.sh "$BASH")
+  [[ $(sha256sum <"$BUILD/dist/$name.tar.gz") == "$first" ]] || fail 'the second archive differs'
+
+  tar -xzf "$BUILD/dist/$name.tar.gz" -C "$FAKE"
+  [[ $(cd "$FAKE/$name" && find . -type f | LC_ALL=C sort | xargs) == \
+    './LICENSE ./README.md ./THIRD-PARTY-NOTICES ./completions/elector.bash ./elector ./man/elector.1' ]] ||
+    fail 'the archive holds other files'
+  [[ $("$FAKE/$name/elector" -c 'echo runs') == runs ]] || fail 'the program does not run'
+  check_binstall "$name" "$version" "$target"
+}
+
+# Resolves the templates for cargo binstall, and compares them with the archive's name and content.
+check_binstall() {
+  local name=$1 version=$2 target=$3 key value
+  for key in pkg-url bin-dir; do
+    value=$(sed -n "s/^$key = \"\(.*\)\"\$/\1/p" "$ROOT/Cargo.toml")
+    value=${value//'{ name }'/elector} value=${value//'{ bin }'/elector}
+    value=${value//'{ version }'/$version} value=${value//'{ target }'/$target}
+    case $key in
+      pkg-url) [[ $value == "{ repo }/releases/download/v$version/$name.tar.gz" ]] ;;
+      bin-dir) [[ -x $FAKE/$value ]] ;;
+    esac || fail "Cargo.toml: $key leads to $value"
+  done
+}
+
+test_archive_names_program_target() {
+  export BUILD=$FAKE/build
+  run 1 package.sh "$ROOT/README.md"
+  says 'README.md is not a program'
+  run 1 package.sh "$FAKE/missing"
+  says 'does not exist; run make static'
+}
+
 # --- The runner ---
 
 # Most of a test's time is spent waiting.
