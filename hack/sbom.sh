@@ -13,25 +13,38 @@ usage() {
   cat <<'TEXT'
 Usage: hack/sbom.sh
 
-Writes target/dist/elector-VERSION.cdx.json: the crates of the program and of its derive macros, in the format
-CycloneDX 1.5. They are the same for every released target; if not, it fails. The standard library and musl
-are missing. Uses the installed cargo-cyclonedx, or lets cargo build the version named in this script.
+Writes target/dist/elector-VERSION-TARGET.cdx.json for each released target: the crates that are linked into
+the program, in the format CycloneDX 1.5. The standard library and musl are missing. Uses jq, and the installed
+cargo-cyclonedx, or lets cargo build the version named in this script.
 
 Environment:
-  SOURCE_DATE_EPOCH  time of the file, in seconds [default: the last commit's]
+  SOURCE_DATE_EPOCH  time of the files, in seconds [default: the last commit's]
 TEXT
 }
 
-# Lists the crates for a target in a file.
-list() {
-  local target=$1 file=$2 name=sbom-$$
-  cargo cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps --target "$target" \
-    --override-filename "$name" >&2
-  # Identifiers and properties name this folder and the target.
-  sed "s|file://$PWD|file:///src|g; s|$target|linux-musl|g" "$name.json" >"$file"
-  # It writes one for each member of the workspace.
-  rm -f {.,bench,tests/model,tests/simulation}/"$name.json"
+# Copies the package into a folder, without the workspace: cargo-cyclonedx writes beside every Cargo.toml.
+copy_package() {
+  mkdir "$1/src"
+  cp Cargo.lock "$1/"
+  touch "$1/src/lib.rs" "$1/src/main.rs"
+  awk '/^\[/ { kept = !/^\[(dev-dependencies|\[test|workspace|lints)/ } kept' Cargo.toml >"$1/Cargo.toml"
 }
+
+# Prints the crates that are linked into the program for a target, as lines NAME@VERSION.
+linked() {
+  cargo tree --locked --edges normal,no-proc-macro --no-dedupe --prefix none --format '{p}' --target "$1" |
+    tail -n +2 | sort -u | sed 's/ v/@/'
+}
+
+# Removes all crates but these from a list. cargo-cyclonedx lists all that Cargo.lock names for a target, also
+# those behind features that are off.
+# shellcheck disable=SC2016 # jq's variables
+readonly ONLY_LINKED='($linked | split("\n")) as $linked
+  | .components |= map(select("\(.name)@\(.version)" as $crate | $linked | index($crate)))
+  | [.metadata.component["bom-ref"], .components[]["bom-ref"]] as $refs
+  | .dependencies |= map(select(.ref as $ref | $refs | index($ref))
+    | if .dependsOn then .dependsOn -= (.dependsOn - $refs) else . end)
+  | if (.components | length) == ($linked | length) then . else error("crates are missing") end'
 
 main() {
   case ${1:-} in
@@ -46,26 +59,31 @@ main() {
       ;;
   esac
   cd "$(dirname "${BASH_SOURCE[0]}")/.."
-  local version target
+  local version target work
   version=$(sed -n '/^version = /{s/^version = "\(.*\)"$/\1/p;q;}' Cargo.toml)
   SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
   export SOURCE_DATE_EPOCH
+  command -v jq >/dev/null || {
+    echo 'sbom: jq is missing: it filters the list; apt-get install jq' >&2
+    exit 1
+  }
   if ! cargo cyclonedx --version >/dev/null 2>&1; then
     echo "cargo-cyclonedx is missing: building version $VERSION" >&2
     cargo install cargo-cyclonedx --version "$VERSION" --locked >&2
   fi
-  local work result=target/dist/elector-$version.cdx.json
   work=$(mktemp -d)
   # shellcheck disable=SC2064 # the folder of now
   trap "rm -rf '$work'" EXIT
-  for target in "${TARGETS[@]}"; do list "$target" "$work/$target"; done
-  cmp "$work/${TARGETS[0]}" "$work/${TARGETS[1]}" >&2 || {
-    echo 'sbom: the targets have different crates; change this script to write one file for each' >&2
-    exit 1
-  }
+  copy_package "$work"
   mkdir -p target/dist
-  mv "$work/${TARGETS[0]}" "$result"
-  echo "$result"
+  for target in "${TARGETS[@]}"; do
+    cargo cyclonedx --quiet --manifest-path "$work/Cargo.toml" --format json --spec-version 1.5 --no-build-deps \
+      --target "$target" --override-filename sbom >&2
+    jq --arg linked "$(linked "$target")" "$ONLY_LINKED" "$work/sbom.json" >"$work/linked.json"
+    # Identifiers name the folder.
+    sed "s|file://$work|file:///src|g" "$work/linked.json" >"target/dist/elector-$version-$target.cdx.json"
+    echo "target/dist/elector-$version-$target.cdx.json"
+  done
 }
 
 main "$@"
