@@ -1,5 +1,5 @@
-# The image: the static program, its licences, and nothing else. The first stage builds everything, by the only recipe,
-# hack/build-static.sh. `make image` needs no builder image, because it builds the program outside
+# The image: the static program, its licences, and nothing else. The first stage builds everything, by the only
+# recipe, hack/build-static.sh. `make image` needs no builder image, because it builds the program outside
 # (hack/Dockerfile.local).
 #
 # It works with Docker's classic builder and with BuildKit.
