@@ -16,6 +16,42 @@ use crate::election::time::Instant;
 /// renew deadline, which no request outlasts.
 pub const BUCKETS: [f64; 9] = [0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 5.0, 8.0, 16.0];
 
+/// Roles in which calls fail: as the leader, whose calls all serve its renewals, or otherwise.
+const ROLES: [&str; 2] = ["leader", "candidate"];
+
+/// Reasons for failed calls.
+const REASONS: [&str; 6] = [
+    "not_found",
+    "outcome_unknown",
+    "rate_limited",
+    "refused",
+    "unauthorized",
+    "unavailable",
+];
+
+/// Returns the reason for a failed call; `None` for an error that is not a failure.
+fn reason(error: &LockError) -> Option<&'static str> {
+    match error {
+        LockError::NotFound(_) => Some("not_found"),
+        LockError::OutcomeUnknown(_) => Some("outcome_unknown"),
+        LockError::RateLimited { .. } => Some("rate_limited"),
+        LockError::Refused(_) => Some("refused"),
+        LockError::Unauthorized(_) => Some("unauthorized"),
+        LockError::Unavailable(_) => Some("unavailable"),
+        LockError::Conflict | LockError::Unfinished(_) => None,
+    }
+}
+
+/// Number of failed calls by role and reason. Every pair is present from the start.
+pub type FailedCalls = BTreeMap<(&'static str, &'static str), u64>;
+
+fn no_failed_calls() -> FailedCalls {
+    let pairs = ROLES
+        .iter()
+        .flat_map(|role| REASONS.map(|reason| (*role, reason)));
+    pairs.map(|pair| (pair, 0)).collect()
+}
+
 /// Actions and observations of one candidate since its start.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -35,15 +71,13 @@ pub struct Journal {
     /// Progress of a history scan under way.
     pub history_scan: Option<String>,
     /// Number of calls that failed.
-    pub failed_calls: u64,
+    pub failed_calls: FailedCalls,
     /// Number of writes that lost to another candidate's write.
     pub conflicts: u64,
     /// Number of terms of this candidate that started.
     pub terms_started: u64,
     /// Number of terms of this candidate that stopped, by reason.
     pub terms_stopped: BTreeMap<&'static str, u64>,
-    /// Number of observed changes of the holder, including to this candidate and to no holder.
-    pub holder_changes: u64,
     /// Duration of the renewals.
     pub renewals: RenewalTimes,
     /// Write under way.
@@ -115,11 +149,10 @@ impl Journal {
             leading_since: None,
             last_failure: None,
             history_scan: None,
-            failed_calls: 0,
+            failed_calls: no_failed_calls(),
             conflicts: 0,
             terms_started: 0,
             terms_stopped: StopReason::ALL.map(|it| (it.as_str(), 0)).into(),
-            holder_changes: 0,
             renewals: RenewalTimes::default(),
             write: None,
             lease_id: None,
@@ -193,11 +226,6 @@ impl Journal {
         self.terms.end_own(now, fencing_token, reason);
     }
 
-    /// Notes that another holder of the lease was observed.
-    pub fn holder_changed(&mut self) {
-        self.holder_changes += 1;
-    }
-
     /// Notes a notice of the election.
     pub fn notice(&mut self, now: Instant, notice: &Notice) {
         match notice {
@@ -206,7 +234,10 @@ impl Journal {
                 ..
             } => self.history_scan = Some(progress.clone()),
             Notice::Failed { call, error, .. } => {
-                self.failed_calls += 1;
+                let role = ROLES[usize::from(self.leading_since.is_none())];
+                if let Some(reason) = reason(error) {
+                    *self.failed_calls.entry((role, reason)).or_default() += 1;
+                }
                 let message = format!("{call} failed: {error}");
                 let unreachable = matches!(
                     error,
@@ -310,10 +341,8 @@ mod tests {
         let mut journal = Journal::new(at(0));
         let unfinished = LockError::Unfinished("5 of 9 pages".into());
         journal.notice(at(1), &failed(unfinished));
-        assert_eq!(
-            (journal.failed_calls, journal.history_scan.is_some()),
-            (0, true)
-        );
+        let total = |journal: &Journal| journal.failed_calls.values().sum::<u64>();
+        assert_eq!((total(&journal), journal.history_scan.is_some()), (0, true));
         journal.notice(at(2), &failed(LockError::Unavailable("no route".into())));
         journal.read_finished(at(3), &observed("a", 7));
         assert_eq!(journal.history_scan, None);
@@ -323,5 +352,42 @@ mod tests {
         let refused = LockError::Unauthorized("access token rejected".into());
         journal.notice(at(4), &failed(refused));
         assert!(!journal.last_failure.unwrap().unreachable);
+    }
+
+    #[test]
+    fn failed_call_counts_by_role_and_reason() {
+        let failed = |error| Notice::Failed {
+            call: "renewing the lease",
+            error,
+            write: true,
+            retry_in: Duration::ZERO,
+        };
+        let text = || "x".to_owned();
+        let errors = [
+            LockError::NotFound(text()),
+            LockError::OutcomeUnknown(text()),
+            LockError::RateLimited {
+                retry_after: Duration::ZERO,
+                why: text(),
+            },
+            LockError::Refused(text()),
+            LockError::Unauthorized(text()),
+            LockError::Unavailable(text()),
+        ];
+        let mut journal = Journal::new(at(0));
+        assert_eq!(journal.failed_calls.len(), ROLES.len() * REASONS.len());
+        journal.notice(at(1), &failed(errors[5].clone()));
+        journal.started_leading(at(2), "me", 4);
+        for error in &errors {
+            journal.notice(at(3), &failed(error.clone()));
+        }
+        journal.stopped_leading(at(4), 4, StopReason::RenewDeadline);
+        journal.notice(at(5), &failed(errors[5].clone()));
+        let failed = &journal.failed_calls;
+        for reason in REASONS {
+            assert_eq!(failed[&("leader", reason)], 1, "{reason}");
+        }
+        assert_eq!(failed[&("candidate", "unavailable")], 2);
+        assert_eq!(failed.values().sum::<u64>(), 8);
     }
 }

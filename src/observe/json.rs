@@ -200,7 +200,7 @@ fn requests(snapshot: &Snapshot) -> Value {
         "conflicts": snapshot.journal.conflicts,
         "historyScan": store.history_scan_requests,
         "heldBack": store.held_back,
-        "failedCalls": snapshot.journal.failed_calls,
+        "failedCalls": snapshot.journal.failed_calls.values().sum::<u64>(),
     })
 }
 

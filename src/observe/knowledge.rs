@@ -56,6 +56,22 @@ impl Snapshot {
         }
     }
 
+    /// Returns since when no leader is known: the end of the last one, or the start of this process;
+    /// `None` while one is known.
+    #[must_use]
+    pub fn without_leader_since(&self) -> Option<Instant> {
+        if matches!(self.leader(), Leader::Known(_)) {
+            return None;
+        }
+        let Some(term) = self.journal.terms.last() else {
+            return Some(self.journal.started);
+        };
+        // A lease under this candidate's name that has not expired counts from its last renewal.
+        let renewed = self.journal.effective.as_ref().map(|it| it.known_since);
+        let end = self.end_of(term).map(|end| end.at);
+        Some(end.or(renewed).unwrap_or(self.journal.started))
+    }
+
     /// Returns the time of the store's last answer if calls have failed since, for longer than two polls;
     /// before the first answer that of the start.
     #[must_use]
@@ -122,6 +138,27 @@ mod tests {
         snapshot.now = at(80_000);
         let since = at(80_000);
         assert_eq!(snapshot.leader(), Leader::Unknown { since });
+    }
+
+    #[test]
+    fn time_without_leader_counts_from_last_one() {
+        let mut snapshot = snapshot();
+        assert_eq!(snapshot.without_leader_since(), Some(at(0)));
+        read(&mut snapshot, at(10_000), &record("other", 7));
+        snapshot.now = at(39_999);
+        assert_eq!(snapshot.without_leader_since(), None);
+        snapshot.now = at(60_000);
+        assert_eq!(snapshot.without_leader_since(), Some(at(40_000)));
+        // An earlier process of this name holds the lease.
+        read(&mut snapshot, at(59_000), &record("me", 8));
+        assert_eq!(snapshot.without_leader_since(), Some(at(59_000)));
+        lead_until(&mut snapshot, at(70_000));
+        assert_eq!(snapshot.without_leader_since(), None);
+        let reason = crate::election::action::StopReason::Cancelled;
+        snapshot.journal.stopped_leading(at(60_000), 4, reason);
+        snapshot.status.leading = None;
+        snapshot.now = at(61_000);
+        assert_eq!(snapshot.without_leader_since(), Some(at(60_000)));
     }
 
     #[test]

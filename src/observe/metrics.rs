@@ -1,34 +1,45 @@
 //! Metrics in Prometheus' text format, version 0.0.4.
 //!
 //! Two names are client-go's, so that dashboards for its leader election work; all others begin with
-//! `elector_`. Unknown values are left out.
+//! `elector_`. Every sample has the label `name`, the name of the lease, because one Prometheus may
+//! scrape several elections. Unknown values are left out, but counters exist from the start.
+//! `hack/monitoring` has rules and a dashboard.
 
 use std::fmt::{Display, Write};
 
 use time::OffsetDateTime;
 
 use super::journal::{BUCKETS, RenewalTimes};
+use super::knowledge::Leader;
+use super::observed_terms::cut;
 use super::snapshot::Snapshot;
 use super::workload_counts::{Health, WorkloadCounts};
+use crate::election::lock::Content;
+use crate::election::time::Instant;
 
 /// Content type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Name, kind and help of each metric.
 const METRICS: &str = "\
-leader_election_master_status gauge Whether this candidate leads (1) or not (0), by the name of the lease.
-leader_election_slowpath_total counter Renewals that needed a read before, by the name of the lease.
-elector_transitions_total counter Transitions: this candidate's terms started and stopped, and observed changes of the holder.
+leader_election_master_status gauge Whether this candidate leads (1) or not (0).
+leader_election_slowpath_total counter Renewals that needed a read before.
+elector_leader_info gauge Leader as this candidate knows it; the value is 1. Left out while it knows none.
+elector_no_leader_seconds gauge Time since this candidate last knew a leader, or since its start; 0 while it knows one.
+elector_terms_started_total counter Terms of this candidate that started.
 elector_terms_stopped_total counter Terms of this candidate that stopped, by reason.
 elector_ready gauge Whether /readyz reports ready.
 elector_consecutive_failures gauge Calls to the store that failed since the last one that succeeded.
-elector_failed_calls_total counter Calls to the store that failed; a call can be several requests, or none.
+elector_failed_calls_total counter Calls to the store that failed, by this candidate's role and reason; a call can be several requests, or none.
+elector_last_answer_timestamp_seconds gauge Time of the store's last answer about the record; 0 before the first.
 elector_conflicts_total counter Writes that lost to another candidate's write.
 elector_same_name gauge Whether another process under this candidate's name wrote within the last hour.
 elector_paused gauge Whether the record says that the election is paused (1) or not (0).
 elector_stepped_down_until_timestamp_seconds gauge Time until which an operator keeps this candidate from acquiring the lease; 0 if no operator does.
 elector_lease_remaining_seconds gauge For a leader, time until its leadership deadline; for a standby, until the lease expires; 0 without a holder.
-elector_fencing_token gauge Fencing token of the effective record.
+elector_lease_duration_seconds gauge Setting LEASE_DURATION.
+elector_poll_period_seconds gauge Setting POLL_PERIOD.
+elector_fencing_token gauge Fencing token of the effective record, which rises with each term of the election.
 elector_renew_duration_seconds histogram Duration of a leader's renewals, failed ones included.
 elector_requests_total counter Answered requests to the store, by method and status.
 elector_unanswered_requests_total counter Requests to the store without an answer.
@@ -41,7 +52,7 @@ elector_rate_limit_remaining_requests gauge Requests left in the current window,
 elector_rate_limit_reset_timestamp_seconds gauge End of the current window, by the store's clock.
 elector_access_token_expiration_timestamp_seconds gauge Expiration of the access token, as last reported by the store.
 elector_workload_running gauge Whether the workload runs (1) or not (0).
-elector_workload_healthy gauge Whether a health check of the workload's run has succeeded (1) or it is starting or unhealthy (0); without WORKLOAD_HEALTH_URL there is none.
+elector_workload_healthy gauge Whether the workload runs and has passed a health check (1), or not (0); left out before its first run and without WORKLOAD_HEALTH_URL.
 elector_workload_starts_total counter Starts of the workload.
 elector_workload_exits_total counter Exits of the workload by exit code: 126 not executable, 127 not found, 128+n killed by signal n.
 elector_uptime_seconds gauge Time since the start of this process, including suspended time.
@@ -49,10 +60,20 @@ elector_build_info gauge Version of the program; the value is 1.
 ";
 
 /// The text of all metrics. Writing to it cannot fail.
-#[derive(Default)]
-struct MetricsText(String);
+struct MetricsText {
+    text: String,
+    /// Label of every sample.
+    name: String,
+}
 
 impl MetricsText {
+    fn new(lease_name: &str) -> MetricsText {
+        MetricsText {
+            text: String::new(),
+            name: escaped(lease_name),
+        }
+    }
+
     /// Starts a metric of [`METRICS`]; its samples follow.
     fn metric(&mut self, name: &str) {
         for line in METRICS.lines() {
@@ -60,20 +81,18 @@ impl MetricsText {
             if words.next() == Some(name)
                 && let (Some(kind), Some(help)) = (words.next(), words.next())
             {
-                let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+                let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
             }
         }
     }
 
     /// Adds a sample of the metric started last.
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.0.push_str(name);
-        for (n, (label, value)) in labels.iter().enumerate() {
-            let open = if n == 0 { '{' } else { ',' };
-            let _ = write!(self.0, "{open}{label}=\"{}\"", escaped(value));
+        let _ = write!(self.text, "{name}{{name=\"{}\"", self.name);
+        for (label, value) in labels {
+            let _ = write!(self.text, ",{label}=\"{}\"", escaped(value));
         }
-        let close = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.0, "{close} {value}");
+        let _ = writeln!(self.text, "}} {value}");
     }
 
     /// Adds a metric with one sample.
@@ -101,7 +120,7 @@ fn escaped(value: &str) -> String {
 
 /// Returns all metrics.
 pub(super) fn text(snapshot: &Snapshot) -> String {
-    let mut text = MetricsText::default();
+    let mut text = MetricsText::new(&snapshot.candidate.lease_name);
     election(&mut text, snapshot);
     lease(&mut text, snapshot);
     renewals(&mut text, &snapshot.journal.renewals);
@@ -113,22 +132,21 @@ pub(super) fn text(snapshot: &Snapshot) -> String {
     text.value("elector_uptime_seconds", uptime.as_secs_f64());
     let version = env!("CARGO_PKG_VERSION");
     text.values("elector_build_info", "version", &[(version, 1)]);
-    text.0
+    text.text
 }
 
 fn election(text: &mut MetricsText, snapshot: &Snapshot) {
     let (status, journal) = (&snapshot.status, &snapshot.journal);
-    let lease = snapshot.candidate.lease_name.as_str();
-    let leads = u64::from(snapshot.is_leading());
-    text.values("leader_election_master_status", "name", &[(lease, leads)]);
-    let slow = status.slow_paths;
-    text.values("leader_election_slowpath_total", "name", &[(lease, slow)]);
-    let transitions = [
-        ("started_leading", journal.terms_started),
-        ("stopped_leading", journal.terms_stopped.values().sum()),
-        ("new_leader", journal.holder_changes),
-    ];
-    text.values("elector_transitions_total", "event", &transitions);
+    let leads = u8::from(snapshot.is_leading());
+    text.value("leader_election_master_status", leads);
+    text.value("leader_election_slowpath_total", status.slow_paths);
+    if let Leader::Known(leader) = snapshot.leader() {
+        text.values("elector_leader_info", "holder", &[(cut(leader), 1)]);
+    }
+    let since = snapshot.without_leader_since();
+    let without = since.map_or(0.0, |since| snapshot.ago(since).as_secs_f64());
+    text.value("elector_no_leader_seconds", without);
+    text.value("elector_terms_started_total", journal.terms_started);
     let stopped: Vec<_> = journal
         .terms_stopped
         .iter()
@@ -138,17 +156,29 @@ fn election(text: &mut MetricsText, snapshot: &Snapshot) {
     let ready = u8::from(snapshot.check_ready().is_ok());
     text.value("elector_ready", ready);
     text.value("elector_consecutive_failures", status.failures);
-    text.value("elector_failed_calls_total", journal.failed_calls);
+    let failed = "elector_failed_calls_total";
+    text.metric(failed);
+    for ((role, reason), count) in &journal.failed_calls {
+        text.sample(failed, &[("role", role), ("reason", reason)], count);
+    }
+    text.value(
+        "elector_last_answer_timestamp_seconds",
+        unix_time(snapshot, journal.answered_at),
+    );
     text.value("elector_conflicts_total", journal.conflicts);
     let same_name = u8::from(snapshot.same_name_ago().is_some());
     text.value("elector_same_name", same_name);
     text.value("elector_paused", u8::from(snapshot.is_paused()));
-    let until = snapshot.stepped_down_until();
-    let until = until.and_then(|until| snapshot.wall_at(until));
     text.value(
         "elector_stepped_down_until_timestamp_seconds",
-        until.map_or(0, OffsetDateTime::unix_timestamp),
+        unix_time(snapshot, snapshot.stepped_down_until()),
     );
+}
+
+/// Returns an instant in seconds since 1970; 0 for none.
+fn unix_time(snapshot: &Snapshot, at: Option<Instant>) -> i64 {
+    let time = at.and_then(|at| snapshot.wall_at(at));
+    time.map_or(0, OffsetDateTime::unix_timestamp)
 }
 
 fn lease(text: &mut MetricsText, snapshot: &Snapshot) {
@@ -157,8 +187,12 @@ fn lease(text: &mut MetricsText, snapshot: &Snapshot) {
         lease.valid_until.since(snapshot.now).as_secs_f64()
     });
     text.value("elector_lease_remaining_seconds", left);
-    if let Some(lease) = lease {
-        text.value("elector_fencing_token", lease.record.leader_transitions);
+    let config = &snapshot.candidate.config;
+    let (lease, poll) = (config.lease_duration, config.poll_period);
+    text.value("elector_lease_duration_seconds", lease.as_secs_f64());
+    text.value("elector_poll_period_seconds", poll.as_secs_f64());
+    if let Some(record) = snapshot.content().and_then(Content::record) {
+        text.value("elector_fencing_token", record.leader_transitions);
     }
 }
 
@@ -226,15 +260,18 @@ mod tests {
 
     #[test]
     fn label_values_are_escaped() {
-        let mut text = MetricsText::default();
+        let mut text = MetricsText::new("a\"b");
         text.sample("x", &[("a", "b\"c\\d\ne"), ("f", "ü")], 1.5);
-        assert_eq!(text.0, "x{a=\"b\\\"c\\\\d\\ne\",f=\"ü\"} 1.5\n");
+        assert_eq!(
+            text.text,
+            "x{name=\"a\\\"b\",a=\"b\\\"c\\\\d\\ne\",f=\"ü\"} 1.5\n"
+        );
     }
 
     #[test]
     fn every_metric_is_described_once() {
         let mut snapshot = snapshot();
-        read(&mut snapshot, at(1_000), &record("other", 3));
+        read(&mut snapshot, at(59_000), &record("other", 3));
         snapshot.store.rate_limit = Some(RateLimit {
             limit: 5_000,
             remaining: 4_000,

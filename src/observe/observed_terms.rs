@@ -252,7 +252,7 @@ impl ObservedTerms {
 }
 
 /// Returns the first [`MAX_NAME`] bytes of a text, cut between characters.
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     let ends = text.char_indices().map(|(start, c)| start + c.len_utf8());
     let end = ends.take_while(|end| *end <= MAX_NAME).last();
     &text[..end.unwrap_or(0)]

@@ -436,7 +436,6 @@ impl Owner {
                     self.stop_leading(Stop { reason, kill_at });
                 }
                 Action::NewLeader(identity) => {
-                    self.handle.view().journal.holder_changed();
                     let leads = self.elector.is_leader();
                     self.transitions.new_leader(&identity, leads);
                     self.callbacks.new_leader(identity);

@@ -87,7 +87,7 @@ fn expiration_of_token_is_shown() {
     let fixture = Fixture::new();
     let first = watch(&fixture, "first");
     first.await_leading();
-    let metric = "elector_access_token_expiration_timestamp_seconds ";
+    let metric = "elector_access_token_expiration_timestamp_seconds";
     assert_eq!(first.metric(metric), None);
     assert_eq!(first.status()["accessTokenExpiresAt"], Value::Null);
     fixture.set_faults(r#"{"token_expiration":"2099-12-24 18:00:00 +0100"}"#);
@@ -245,14 +245,19 @@ fn metrics_follow_the_election() {
     first.await_leading();
     let second = watch(&fixture, "second");
     second.await_observed("first");
-    let name = format!("{{name=\"{}\"}}", fixture.gist);
-    let master = format!("leader_election_master_status{name}");
-    let slow = format!("leader_election_slowpath_total{name}");
+    let master = format!("leader_election_master_status{{name=\"{}\"}}", fixture.gist);
+    let slow = "leader_election_slowpath_total";
     assert_eq!(first.metric(&master), Some(1.0));
     assert_eq!(second.metric(&master), Some(0.0));
-    assert_eq!(first.metric(&slow), Some(0.0));
+    assert_eq!(first.metric(slow), Some(0.0));
     assert_eq!(second.metric("elector_fencing_token"), Some(0.0));
     assert!(second.metric("elector_lease_remaining_seconds") > Some(0.0));
+    for elector in [&first, &second] {
+        let leader = elector.metric("elector_leader_info{holder=\"first\"}");
+        assert_eq!(leader, Some(1.0));
+        assert_eq!(elector.metric("elector_no_leader_seconds"), Some(0.0));
+        assert!(elector.metric("elector_last_answer_timestamp_seconds") > Some(1e9));
+    }
     let not_modified = "elector_not_modified_total";
     eventually("nothing changes between two polls", || {
         second.metric(not_modified) > Some(0.0)
@@ -261,7 +266,7 @@ fn metrics_follow_the_election() {
     assert!(second.metric(polls) >= second.metric(not_modified).map(|_| 1.0));
     fixture.set_faults(r#"{"outage":true}"#);
     eventually("failures are counted", || {
-        first.metric("elector_failed_calls_total") > Some(0.0)
+        first.metric("elector_failed_calls_total{role=\"leader\"}") > Some(0.0)
             && first.metric("elector_consecutive_failures") > Some(0.0)
             && second.metric("elector_unanswered_requests_total") > Some(0.0)
     });
@@ -269,8 +274,11 @@ fn metrics_follow_the_election() {
     assert_eq!(first.metric(&master), Some(0.0));
     let reason = "elector_terms_stopped_total{reason=\"not_renewed\"}";
     assert_eq!(first.metric(reason), Some(1.0));
-    let stopped = "elector_transitions_total{event=\"stopped_leading\"}";
-    assert_eq!(first.metric(stopped), Some(1.0));
+    assert_eq!(first.metric("elector_terms_started_total"), Some(1.0));
+    eventually("no leader is known", || {
+        second.metric("elector_leader_info").is_none()
+            && second.metric("elector_no_leader_seconds") > Some(0.0)
+    });
     let failure = first.status()["lastFailure"]["message"].clone();
     assert!(failure.as_str().unwrap().contains("failed"), "{failure}");
     fixture.set_faults("{}");

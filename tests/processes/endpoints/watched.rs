@@ -86,10 +86,21 @@ impl Watched {
         exchange(self.addr, asked).is_some_and(|answer| answer.status == 200)
     }
 
-    /// Returns the value of a metric's sample, named with its labels.
-    pub fn metric(&self, sample: &str) -> Option<f64> {
+    /// Returns the sum of a metric's samples that have these labels, as in `name{label="value"}`; `None`
+    /// if there is none.
+    pub fn metric(&self, selector: &str) -> Option<f64> {
+        let (name, labels) = selector.split_once('{').unwrap_or((selector, "}"));
+        let labels = labels.trim_end_matches('}').split(',');
         let text = self.get("/metrics").text();
-        let line = text.lines().find_map(|line| line.strip_prefix(sample));
-        line.map(|value| value.trim().parse().unwrap())
+        let samples = text.lines().filter_map(|line| {
+            let (labelled, value) = line
+                .strip_prefix(name)?
+                .strip_prefix('{')?
+                .rsplit_once("} ")?;
+            let matches = labels.clone().all(|label| labelled.contains(label));
+            matches.then(|| value.parse::<f64>().unwrap())
+        });
+        let samples: Vec<f64> = samples.collect();
+        (!samples.is_empty()).then(|| samples.iter().sum())
     }
 }
