@@ -268,6 +268,51 @@ mod tests {
         );
     }
 
+    /// Metrics for a closer look that no alert and no panel needs.
+    const ONLY_FOR_DIAGNOSIS: [&str; 4] = [
+        "elector_history_scan_requests_total",
+        "elector_not_modified_total",
+        "elector_uptime_seconds",
+        "leader_election_slowpath_total",
+    ];
+
+    #[test]
+    fn rules_dashboard_and_docs_name_metrics() {
+        let read = |file: &str| {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            std::fs::read_to_string(path).unwrap()
+        };
+        let names: Vec<&str> = METRICS
+            .lines()
+            .filter_map(|it| it.split(' ').next())
+            .collect();
+        let files =
+            ["rules.yaml", "dashboard.json"].map(|it| read(&format!("hack/monitoring/{it}")));
+        let words = files
+            .iter()
+            .flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+        let used: Vec<&str> = words
+            .filter(|word| word.starts_with("elector_") || word.starts_with("leader_election_"))
+            .map(|word| {
+                let suffixes = ["_bucket", "_count", "_sum"];
+                let series = suffixes.iter().find_map(|it| word.strip_suffix(it));
+                series.unwrap_or(word)
+            })
+            .collect();
+        for name in &used {
+            assert!(names.contains(name), "{name} is not a metric");
+        }
+        let docs = read("docs/http-api.md");
+        for name in &names {
+            let diagnosis = ONLY_FOR_DIAGNOSIS.contains(name);
+            assert_ne!(used.contains(name), diagnosis, "{name}");
+            assert!(
+                docs.contains(&format!("`{name}")),
+                "docs/http-api.md lacks {name}"
+            );
+        }
+    }
+
     #[test]
     fn every_metric_is_described_once() {
         let mut snapshot = snapshot();

@@ -15,6 +15,7 @@ mod init;
 mod install;
 mod legacy;
 mod manifests;
+mod monitoring;
 mod operating;
 mod page;
 mod record;
