@@ -3,6 +3,8 @@
 //! A candidate that cannot read knows less with time: from the end of the last lease that it observed, it
 //! does not know whether the holder has renewed, or whether another candidate leads.
 
+use std::time::Duration;
+
 use super::observed_terms::{EndReason, ObservedEnd, ObservedTerm};
 use super::snapshot::Snapshot;
 use crate::election::time::Instant;
@@ -56,20 +58,25 @@ impl Snapshot {
         }
     }
 
-    /// Returns since when no leader is known: the end of the last one, or the start of this process;
-    /// `None` while one is known.
+    /// Returns the time since this candidate last knew a leader, or since its start; zero while it knows
+    /// one. `None` if calls succeed but are too rare to know, as with a short request budget.
     #[must_use]
-    pub fn without_leader_since(&self) -> Option<Instant> {
-        if matches!(self.leader(), Leader::Known(_)) {
-            return None;
+    pub fn time_without_leader(&self) -> Option<Duration> {
+        match self.leader() {
+            Leader::Known(_) => return Some(Duration::ZERO),
+            Leader::Unknown { .. } if self.status.failures == 0 => return None,
+            Leader::Unknown { .. } | Leader::Nobody => {}
         }
-        let Some(term) = self.journal.terms.last() else {
-            return Some(self.journal.started);
+        let since = match self.journal.terms.last() {
+            None => self.journal.started,
+            Some(term) => match (self.end_of(term), &self.journal.effective) {
+                (Some(end), _) => end.at,
+                // A lease under this candidate's name counts from its last renewal until it expires.
+                (None, Some(effective)) => effective.known_since,
+                (None, None) => self.journal.started,
+            },
         };
-        // A lease under this candidate's name that has not expired counts from its last renewal.
-        let renewed = self.journal.effective.as_ref().map(|it| it.known_since);
-        let end = self.end_of(term).map(|end| end.at);
-        Some(end.or(renewed).unwrap_or(self.journal.started))
+        Some(self.ago(since))
     }
 
     /// Returns the time of the store's last answer if calls have failed since, for longer than two polls;
@@ -102,6 +109,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::election::action::StopReason;
     use crate::observe::snapshot::tests::{at, lead_until, read, record, snapshot};
 
     #[test]
@@ -143,22 +151,29 @@ mod tests {
     #[test]
     fn time_without_leader_counts_from_last_one() {
         let mut snapshot = snapshot();
-        assert_eq!(snapshot.without_leader_since(), Some(at(0)));
+        let seconds = |snapshot: &Snapshot| Some(snapshot.time_without_leader()?.as_secs());
+        assert_eq!(seconds(&snapshot), None, "the first call is under way");
+        snapshot.status.failures = 1;
+        assert_eq!(seconds(&snapshot), Some(60), "since the start");
         read(&mut snapshot, at(10_000), &record("other", 7));
         snapshot.now = at(39_999);
-        assert_eq!(snapshot.without_leader_since(), None);
+        assert_eq!(seconds(&snapshot), Some(0));
         snapshot.now = at(60_000);
-        assert_eq!(snapshot.without_leader_since(), Some(at(40_000)));
+        assert_eq!(seconds(&snapshot), Some(20), "since the lease expired");
+        // The candidate polls rarely, and the other one may have renewed.
+        snapshot.status.failures = 0;
+        assert_eq!(seconds(&snapshot), None);
         // An earlier process of this name holds the lease.
         read(&mut snapshot, at(59_000), &record("me", 8));
-        assert_eq!(snapshot.without_leader_since(), Some(at(59_000)));
+        assert_eq!(seconds(&snapshot), Some(1));
         lead_until(&mut snapshot, at(70_000));
-        assert_eq!(snapshot.without_leader_since(), None);
-        let reason = crate::election::action::StopReason::Cancelled;
-        snapshot.journal.stopped_leading(at(60_000), 4, reason);
+        assert_eq!(seconds(&snapshot), Some(0));
+        snapshot
+            .journal
+            .stopped_leading(at(60_000), 4, StopReason::Cancelled);
         snapshot.status.leading = None;
-        snapshot.now = at(61_000);
-        assert_eq!(snapshot.without_leader_since(), Some(at(60_000)));
+        snapshot.now = at(63_000);
+        assert_eq!(seconds(&snapshot), Some(3));
     }
 
     #[test]

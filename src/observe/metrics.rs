@@ -25,7 +25,7 @@ const METRICS: &str = "\
 leader_election_master_status gauge Whether this candidate leads (1) or not (0).
 leader_election_slowpath_total counter Renewals that needed a read before.
 elector_leader_info gauge Leader as this candidate knows it; the value is 1. Left out while it knows none.
-elector_no_leader_seconds gauge Time since this candidate last knew a leader, or since its start; 0 while it knows one.
+elector_no_leader_seconds gauge Time since this candidate last knew a leader, or since its start; 0 while it knows one. Left out while it polls too rarely to know.
 elector_terms_started_total counter Terms of this candidate that started.
 elector_terms_stopped_total counter Terms of this candidate that stopped, by reason.
 elector_ready gauge Whether /readyz reports ready.
@@ -143,9 +143,9 @@ fn election(text: &mut MetricsText, snapshot: &Snapshot) {
     if let Leader::Known(leader) = snapshot.leader() {
         text.values("elector_leader_info", "holder", &[(cut(leader), 1)]);
     }
-    let since = snapshot.without_leader_since();
-    let without = since.map_or(0.0, |since| snapshot.ago(since).as_secs_f64());
-    text.value("elector_no_leader_seconds", without);
+    if let Some(time) = snapshot.time_without_leader() {
+        text.value("elector_no_leader_seconds", time.as_secs_f64());
+    }
     text.value("elector_terms_started_total", journal.terms_started);
     let stopped: Vec<_> = journal
         .terms_stopped

@@ -187,7 +187,8 @@ fn prometheus_follows_failover() {
     };
     let prometheus = Prometheus::start(&program);
     let fixture = Fixture::new();
-    fixture.set_faults(r#"{"primary_limit":5000,"token_expiration":"2099-12-24 18:00:00 +0100"}"#);
+    fixture
+        .set_faults(r#"{"primary_limit":100000,"token_expiration":"2099-12-24 18:00:00 +0100"}"#);
     let names = ["napoleon", "cleopatra", "hannibal"];
     let mut electors = names.map(|name| {
         let start = fixture.elector(name).running(&["sleep", "1000"]);
