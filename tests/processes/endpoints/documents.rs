@@ -354,7 +354,10 @@ fn no_address_means_no_endpoints() {
         elector.leave();
     }
     let with = watch(&fixture, "with");
-    assert!(with.threads().iter().any(|name| name == "http"));
+    // A thread names itself after it has started.
+    eventually("the endpoints have a thread", || {
+        with.threads().iter().any(|name| name == "http")
+    });
 }
 
 #[test]
