@@ -13,7 +13,7 @@ use crate::endpoints::watched::{Watched, spawn};
 use crate::support::process::{Fixture, await_one_leading};
 use crate::support::{eventually, tools};
 
-/// Label of rates in the dashboard's queries, which Grafana replaces.
+/// Interval of rates in the dashboard's queries, which Grafana replaces.
 const RATE_INTERVAL: &str = "$__rate_interval";
 
 fn project() -> &'static Path {
