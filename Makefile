@@ -297,6 +297,10 @@ chaos: need-cargo need-cc ## test real processes under faults: make chaos MINUTE
 page-picture: need-cargo need-cc ## draw docs/page.png, the picture of the page (with Chromium)
 	$(CARGO) test --locked --test processes -- --ignored --exact page::picture::draw_picture_for_readme
 
+.PHONY: page-pictures
+page-pictures: need-cargo need-cc ## draw every state of the page into target/page (with Chromium)
+	$(CARGO) test --locked --test processes -- --ignored --exact page::picture::draw_every_state
+
 .PHONY: docs-configuration
 docs-configuration: need-cargo need-cc ## write docs/configuration.md from the table of settings
 	UPDATE_DOCS=1 $(CARGO) test --locked --lib -- commands::settings::document::

@@ -105,6 +105,12 @@ impl StopReason {
         StopReason::Deposed,
     ];
 
+    /// Returns the reason of this name, as [`as_str`](Self::as_str) returns it; `None` for any other text.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<StopReason> {
+        Self::ALL.into_iter().find(|it| it.as_str() == name)
+    }
+
     /// Returns whether the lease is lost, so that the workload must stop by the leadership deadline. For all
     /// other reasons the leader renews until its workload has stopped.
     #[must_use]

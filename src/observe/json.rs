@@ -14,6 +14,7 @@ use super::knowledge::Leader;
 use super::observed_terms::ObservedTerm;
 use super::snapshot::{Leadership, Snapshot, SteppedDown};
 use super::workload_counts::WorkloadCounts;
+use crate::election::action::StopReason;
 use crate::election::lock::Content;
 use crate::election::time::Instant;
 use crate::fmt;
@@ -185,6 +186,7 @@ fn term(snapshot: &Snapshot, term: &ObservedTerm) -> Value {
         "to": end.and_then(|end| snapshot.time_at(end.at)),
         "toLatest": end.and_then(|end| snapshot.time_at(end.latest)),
         "endReason": end.map(|end| end.reason.as_str()),
+        "stopReason": end.and_then(|end| end.reason.stop_reason()).map(StopReason::as_str),
         "seconds": seconds(end.map_or(snapshot.now, |end| end.at).since(term.from)),
     })
 }

@@ -58,8 +58,8 @@ pub struct ObservedEnd {
 /// Reason of a term's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// The holder released the lease.
-    Released,
+    /// The holder released the lease, and said why unless it is `None`.
+    Released(Option<StopReason>),
     /// The lease expired.
     Expired,
     /// The lease expired unless it was renewed: the store has not answered since.
@@ -77,12 +77,22 @@ impl EndReason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            EndReason::Released => "released",
+            EndReason::Released(_) => "released",
             EndReason::Expired => "expired",
             EndReason::Unknown => "unknown",
             EndReason::Replaced => "replaced",
             EndReason::Overwritten => "overwritten",
             EndReason::Stopped(reason) => reason.as_str(),
+        }
+    }
+
+    /// Returns why the holder stopped leading, if it said so.
+    #[must_use]
+    pub fn stop_reason(self) -> Option<StopReason> {
+        match self {
+            EndReason::Released(reason) => reason,
+            EndReason::Stopped(reason) => Some(reason),
+            _ => None,
         }
     }
 }
@@ -130,10 +140,9 @@ impl ObservedTerms {
             Content::NeverWritten => {}
             Content::Deleted | Content::Corrupt(_) => self.end(now, EndReason::Overwritten),
             Content::Record(record) if record.holder_identity.is_empty() => {
-                let reason = if foreign {
-                    EndReason::Overwritten
-                } else {
-                    EndReason::Released
+                let reason = match foreign {
+                    true => EndReason::Overwritten,
+                    false => EndReason::Released(self.release_reason(record)),
                 };
                 self.end(now, reason);
             }
@@ -191,6 +200,14 @@ impl ObservedTerms {
                 reason: EndReason::Stopped(reason),
             });
         }
+    }
+
+    /// Returns why the newest term's holder stopped leading, by its release.
+    fn release_reason(&self, release: &LeaderElectionRecord) -> Option<StopReason> {
+        let term = self.terms.back()?;
+        let own = term.holder == cut(release.released_by());
+        let own = own && term.fencing_token == release.leader_transitions;
+        StopReason::from_name(release.stop_reason()).filter(|_| own)
     }
 
     /// Returns the newest term if it has this holder and fencing token.
@@ -299,7 +316,7 @@ mod tests {
         terms.observe(at(51), &record("c", 3), true, false);
         let expected = [
             ("a 1".to_owned(), Some((at(38), EndReason::Expired))),
-            ("b 2".to_owned(), Some((at(50), EndReason::Released))),
+            ("b 2".to_owned(), Some((at(50), EndReason::Released(None)))),
             ("c 3".to_owned(), None),
         ];
         assert_eq!(ends(&terms), expected);
@@ -352,7 +369,10 @@ mod tests {
         terms.observe(at(7200), &record("b", 2), true, false);
         assert_eq!(ends(&terms)[1].1, None);
         terms.observe(at(7205), &record("", 2), true, false);
-        assert_eq!(ends(&terms)[1].1, Some((at(7205), EndReason::Released)));
+        assert_eq!(
+            ends(&terms)[1].1,
+            Some((at(7205), EndReason::Released(None)))
+        );
     }
 
     #[test]
@@ -373,6 +393,26 @@ mod tests {
         );
         let term = terms.last().unwrap();
         assert!(term.mine && term.from == at(3));
+    }
+
+    #[test]
+    fn release_says_why_term_ended() {
+        for (by, token, reason) in [
+            ("a", 1, Some(StopReason::HandedOver)),
+            ("b", 1, None),
+            ("a", 2, None),
+        ] {
+            let mut terms = ObservedTerms::default();
+            terms.observe(at(0), &record("a", 1), true, false);
+            let mut release = LeaderElectionRecord::without_holder(token, String::new());
+            release.other.insert("releasedBy".into(), by.into());
+            release
+                .other
+                .insert("stopReason".into(), "handed_over".into());
+            terms.observe(at(5), &Content::Record(release.into()), true, false);
+            let end = terms.last().unwrap().end.unwrap();
+            assert_eq!(end.reason, EndReason::Released(reason), "{by} {token}");
+        }
     }
 
     #[test]

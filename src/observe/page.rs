@@ -6,7 +6,10 @@
 mod candidate;
 mod format;
 mod leader;
+mod next;
+mod problems;
 mod terms;
+mod timeline;
 
 use super::snapshot::Snapshot;
 use format::{escaped, name, shortened, span, time};
@@ -17,8 +20,8 @@ const TEMPLATE: &str = include_str!("page.html");
 /// Content security policy of the page: it may load its own style and script, by their hashes, and itself
 /// from this server.
 pub(super) const SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-wnx+61vNASM5u3WWqo8DifN+AgETvph6l5vfqgVmGqc='; \
-    style-src 'sha256-tRcC9YdOhyHd0YvLgwJbrxWMLxRyadMQbuScrSlxq50='; \
+    script-src 'sha256-g45C68uSdCwA/Ob1YVQLJwvkdzd7m5OVOch6BHFmtlY='; \
+    style-src 'sha256-Tzwg4no8lBEETGjR+xDsqiY39Nbtl7pVo/sJjmvQEn4='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Returns the page.
@@ -76,7 +79,18 @@ mod tests {
     use base64::Engine as _;
     use base64::prelude::BASE64_STANDARD;
 
+    use serde_json::Value;
+
     use super::*;
+    use crate::election::lock::Content;
+    use crate::observe::snapshot::tests::record;
+
+    /// Returns a record with the fencing token 7 and one field of operators.
+    pub(super) fn annotated(holder: &str, field: &str, value: &Value) -> Content {
+        let mut record = record(holder, 7).record().unwrap().clone();
+        record.other.insert(field.into(), value.clone());
+        Content::Record(record.into())
+    }
 
     /// Returns the hash of the text between two tags, as in a security policy.
     fn hash_of(open: &str, close: &str) -> String {
@@ -94,10 +108,51 @@ mod tests {
         }
     }
 
+    /// Returns the hue in degrees, and the saturation from 0 to 1, of a colour like `#1b7a53`.
+    fn hue_and_saturation(colour: &str) -> (f64, f64) {
+        let part = |at: usize| f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap());
+        let (r, g, b) = (part(1), part(3), part(5));
+        let (max, min) = (r.max(g).max(b), r.min(g).min(b));
+        let hue = match max {
+            max if max == r => (g - b) / (max - min),
+            max if max == g => 2.0 + (b - r) / (max - min),
+            _ => 4.0 + (r - g) / (max - min),
+        };
+        ((hue * 60.0).rem_euclid(360.0), (max - min) / max)
+    }
+
+    /// Returns the colours of a property in the light and the dark style.
+    fn colours(of: &str) -> Vec<&'static str> {
+        let places = TEMPLATE.split(of).skip(1);
+        places.filter_map(|rest| rest.get(..7)).collect()
+    }
+
+    #[test]
+    fn name_colours_are_no_status_colours() {
+        // Blue to magenta, without green, amber and red.
+        let names = 185.0..=325.0;
+        for class in timeline::HUES {
+            let found = colours(&format!(".{class}{{--c:"));
+            assert_eq!(found.len(), 2, "{class}");
+            for colour in found {
+                let (hue, _) = hue_and_saturation(colour);
+                assert!(names.contains(&hue), "{class} {colour}: {hue}");
+            }
+        }
+        for status in ["--good:", "--warn:", "--bad:"] {
+            for colour in colours(status) {
+                let (hue, saturation) = hue_and_saturation(colour);
+                assert!(saturation > 0.3 && !names.contains(&hue), "{colour}: {hue}");
+            }
+        }
+    }
+
     #[test]
     fn template_is_small_and_self_contained() {
         assert!(TEMPLATE.len() < 20_000, "{}", TEMPLATE.len());
         let external = TEMPLATE.replace("http://www.w3.org/2000/svg", "");
+        // A pattern of the page itself.
+        let external = external.replace("url(#", "");
         for part in ["http:", "https:", "src=", "url(", "@import", "style="] {
             assert!(!external.contains(part), "{part}");
         }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use time::{OffsetDateTime, UtcOffset};
 
+use crate::election::time::Instant;
 use crate::fmt;
+use crate::observe::snapshot::Snapshot;
 
 /// Maximum number of characters shown of a name; the status document has all of it.
 const MAX_NAME: usize = 120;
@@ -77,6 +79,18 @@ pub(super) fn time(time: OffsetDateTime, now: OffsetDateTime) -> String {
     };
     let datetime = fmt::utc(time.unix_timestamp()).unwrap_or_default();
     format!("<time datetime=\"{datetime}\">{shown}</time>")
+}
+
+/// Formats a remaining duration that the script counts down.
+pub(super) fn countdown(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    format!("<b data-left=\"{seconds:.3}\">{}</b>", left(duration))
+}
+
+/// Formats an instant as [`time`] does.
+pub(super) fn moment(snapshot: &Snapshot, at: Instant) -> String {
+    let at = snapshot.wall_at(at);
+    at.map_or("…".to_owned(), |at| time(at, snapshot.wall))
 }
 
 /// Formats a number of things: `1 start`, `2 starts`.

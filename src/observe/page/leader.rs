@@ -1,19 +1,25 @@
-//! The page's first section: the leader and the time left of its lease.
+//! The page's first section: the leader, problems, the time left of the lease, and what happens next.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::candidate::next_step;
-use super::format::{escaped, left, name, shortened, span, time};
-use super::terms::{NO_HUE, hue_of, start_of};
+use super::format::{countdown, escaped, moment, name, shortened, span, time};
+use super::next;
+use super::problems;
+use super::terms::{describe, start_of};
+use super::timeline::{NO_HUE, hue_of};
+use crate::election::action::StopReason;
 use crate::election::lock::Content;
+use crate::election::record::LeaderElectionRecord;
 use crate::election::status::RoleName;
-use crate::election::time::Instant;
 use crate::observe::knowledge::Leader;
 use crate::observe::snapshot::{Lease, Snapshot};
 
 /// Crown above a leader's initial, in a box of 48 by 48.
 const CROWN: &str = "<path d=\"M15 12.5l1.6 6.2h14.8L33 12.5l-4.9 3.3L24 10l-4.1 5.8z\"/>";
+
+/// Bars of a paused election, in the same box.
+const BARS: &str = "<path d=\"M17 15h5v18h-5zM26 15h5v18h-5z\"/>";
 
 /// Names with more characters are shown in smaller letters.
 const LONG_NAME: usize = 28;
@@ -27,43 +33,69 @@ pub(super) struct Section {
     pub(super) html: String,
 }
 
-/// Texts of the section.
+/// Symbol beside the texts: a disc for a holder, a ring for none.
+#[derive(Clone, Copy)]
+enum Badge {
+    Leader,
+    Holder,
+    Nobody,
+    Unknown,
+    Paused,
+}
+
+/// Texts of the section, as HTML except for the names.
 struct Headline {
+    badge: Badge,
     title: String,
     label: String,
     holder: Option<String>,
-    details: String,
-    crowned: bool,
+    details: Vec<String>,
 }
 
 impl Headline {
-    fn of_holder(label: &str, holder: &str, does: &str, details: String) -> Self {
+    fn of_holder(badge: Badge, label: &str, holder: &str, does: &str) -> Self {
         Headline {
+            badge,
             title: format!("{} {does}", shortened(holder)),
             label: label.to_owned(),
             holder: Some(holder.to_owned()),
-            details,
-            crowned: false,
+            details: Vec::new(),
         }
     }
 
-    fn without_holder(label: impl Into<String>, title: &str, details: String) -> Self {
+    fn without_holder(badge: Badge, label: impl Into<String>, title: &str) -> Self {
         Headline {
+            badge,
             title: title.to_owned(),
             label: label.into(),
             holder: None,
-            details,
-            crowned: false,
+            details: Vec::new(),
         }
     }
 
-    /// Returns the character in the badge.
-    fn initial(&self) -> char {
-        let Some(holder) = &self.holder else {
-            return '–';
+    fn with(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+
+    fn badge(&self) -> String {
+        let initial = || {
+            let mut characters = self.holder.as_deref().unwrap_or_default().chars();
+            let first = characters.find(|c| c.is_alphanumeric());
+            first.map_or('·', |c| c.to_uppercase().next().unwrap_or(c))
         };
-        let first = holder.chars().find(|c| c.is_alphanumeric());
-        first.map_or('·', |c| c.to_uppercase().next().unwrap_or(c))
+        let (class, path, text, baseline) = match self.badge {
+            Badge::Leader => ("badge", CROWN, initial(), 37),
+            Badge::Holder => ("badge", "", initial(), 31),
+            Badge::Nobody => ("badge ring", "", '!', 32),
+            Badge::Unknown => ("badge ring", "", '?', 32),
+            Badge::Paused => ("badge ring", BARS, ' ', 32),
+        };
+        format!(
+            "<svg class=\"{class}\" viewBox=\"0 0 48 48\" aria-hidden=\"true\"><circle cx=\"24\" cy=\"24\" \
+             r=\"23\"/>{path}<text x=\"24\" y=\"{baseline}\">{}</text></svg>",
+            escaped(&text.to_string())
+        )
     }
 }
 
@@ -78,33 +110,24 @@ pub(super) fn section(snapshot: &Snapshot) -> Section {
         None => (NO_HUE, escaped(&headline.title), "name"),
     };
     let mut html = format!(
-        "<div class=\"leader\">{}<div><p class=\"label\">{}</p><h2 class=\"{class}\">{shown}</h2>\
-         <p class=\"soft\">{}</p>",
-        badge(headline.initial(), headline.crowned),
+        "<div class=\"leader\">{}<div><p class=\"label\">{}</p><h2 class=\"{class}\">{shown}</h2>",
+        headline.badge(),
         headline.label,
-        headline.details
     );
-    if let Some(outage) = outage(snapshot) {
-        let _ = write!(html, "<p class=\"warn\">{outage}</p>");
-    }
-    if let Some(request) = snapshot.request() {
-        let subject = match snapshot.is_paused() {
-            true => "Election",
-            false => "The leader was",
-        };
-        let _ = write!(
-            html,
-            "<p class=\"warn\">{subject} {}</p>",
-            escaped(&request)
-        );
-    }
-    if !headline.crowned {
-        let _ = write!(html, "<p>This candidate: {}</p>", next_step(snapshot));
+    for line in &headline.details {
+        // Writing to a String cannot fail.
+        let _ = write!(html, "<p class=\"soft\">{line}</p>");
     }
     html.push_str("</div></div>");
+    html.push_str(&problems::list(snapshot));
     if let Some(lease) = valid_lease(snapshot) {
         html.push_str(&meter(snapshot, lease));
     }
+    let next = next::sentence(snapshot);
+    let _ = write!(
+        html,
+        "<p class=\"next\"><b>Next</b> <span>{next}</span></p>"
+    );
     Section {
         title: headline.title,
         hue,
@@ -117,23 +140,13 @@ fn valid_lease(snapshot: &Snapshot) -> Option<Lease<'_>> {
     (lease.valid_until > snapshot.now).then_some(lease)
 }
 
-/// Describes since when the store has not answered.
-fn outage(snapshot: &Snapshot) -> Option<String> {
-    let since = snapshot.wall_at(snapshot.unreachable_since()?)?;
-    let since = time(since, snapshot.wall);
-    let failure = snapshot.journal.last_failure.as_ref();
-    let state = match failure.is_none_or(|failure| failure.unreachable) {
-        true => "has been unreachable",
-        false => "has refused requests",
-    };
-    Some(format!("The store {state} since {since}"))
-}
-
 fn headline(snapshot: &Snapshot) -> Headline {
     let Some(content) = snapshot.content() else {
         let progress = snapshot.journal.history_scan.as_deref();
         let details = escaped(progress.unwrap_or("no answer from the store yet"));
-        return Headline::without_holder("Reading the lease", "Leader unknown", details);
+        let headline =
+            Headline::without_holder(Badge::Unknown, "Reading the lease", "Leader unknown");
+        return headline.with([details]);
     };
     match snapshot.leader() {
         Leader::Known(holder) => {
@@ -141,75 +154,84 @@ fn headline(snapshot: &Snapshot) -> Headline {
                 true => "Leader: this candidate",
                 false => "Leader",
             };
-            let details = term_details(snapshot);
-            Headline {
-                crowned: true,
-                ..Headline::of_holder(label, holder, "leads", details)
-            }
+            let headline = Headline::of_holder(Badge::Leader, label, holder, "leads");
+            headline
+                .with([term_details(snapshot)])
+                .with(term_before(snapshot))
         }
         Leader::Nobody => nobody(snapshot, content),
         Leader::Unknown { since } => {
-            let since = shown_time(snapshot, since);
-            let details = past_lease(snapshot, content);
-            Headline::without_holder(format!("Unknown since {since}"), "Leader unknown", details)
+            let label = format!("Unknown since {}", moment(snapshot, since));
+            let headline = Headline::without_holder(Badge::Unknown, label, "Leader unknown");
+            headline.with([last_term(snapshot, content)])
         }
     }
 }
 
 fn nobody(snapshot: &Snapshot, content: &Content) -> Headline {
-    let is_mine = snapshot
-        .journal
-        .effective
-        .as_ref()
-        .is_some_and(|effective| effective.mine);
+    let effective = snapshot.journal.effective.as_ref();
+    let is_mine = effective.is_some_and(|effective| effective.mine);
     let acquiring = snapshot.status.role == RoleName::Acquiring;
-    let details = term_details(snapshot);
     let (label, does) = match valid_lease(snapshot) {
-        None => {
-            let label = match snapshot.lease() {
-                _ if snapshot.is_paused() => "Nobody may lead",
-                Some(_) => "The lease has expired",
-                None => "The lease is free",
-            };
-            let details = past_lease(snapshot, content);
-            return Headline::without_holder(label, "Nobody leads", details);
-        }
         Some(_) if acquiring => ("Acquiring the lease", "is acquiring the lease"),
         Some(_) if !is_mine => ("Held under this candidate's name", "does not lead"),
-        Some(_) => {
-            let label = "The lease has not expired yet";
-            let details = format!("this candidate led · {details}");
-            return Headline::without_holder(label, "Nobody leads", details);
+        valid => {
+            let (badge, label) = match (valid, snapshot.lease()) {
+                _ if snapshot.is_paused() => (Badge::Paused, "Nobody may lead"),
+                (Some(_), _) => (Badge::Nobody, "The lease has not expired yet"),
+                (None, Some(_)) => (Badge::Nobody, "The lease has expired"),
+                (None, None) => (Badge::Nobody, "The lease is free"),
+            };
+            let headline = Headline::without_holder(badge, label, "Nobody leads");
+            return headline.with([last_term(snapshot, content)]);
         }
     };
-    Headline::of_holder(label, snapshot.identity(), does, details)
+    let headline = Headline::of_holder(Badge::Holder, label, snapshot.identity(), does);
+    headline.with([term_details(snapshot)])
 }
 
-/// Describes a lease that nobody holds any more, as last read.
-fn past_lease(snapshot: &Snapshot, content: &Content) -> String {
-    let at = |at: Instant| shown_time(snapshot, at);
-    if let Some(lease) = snapshot.lease() {
-        let holder = name(&lease.record.holder_identity);
-        let token = lease.record.leader_transitions;
-        let expired = at(lease.valid_until);
-        return format!("lease of {holder} expired at {expired} · fencing token {token}");
+/// Describes who led last, until when, and why it stopped.
+fn last_term(snapshot: &Snapshot, content: &Content) -> String {
+    let term = snapshot.journal.terms.last();
+    if let Some((term, end)) = term.and_then(|term| Some((term, snapshot.end_of(term)?))) {
+        let (holder, until) = (name(&term.holder), moment(snapshot, end.at));
+        let (reason, token) = (describe(end.reason), term.fencing_token);
+        return format!("{holder} led until {until}: {reason} · fencing token {token}");
     }
     let state = match content {
         Content::NeverWritten => "no candidate has led yet".to_owned(),
         Content::Deleted => "the record was deleted".to_owned(),
-        Content::Corrupt(reason) => format!("the record is corrupt: {}", escaped(reason)),
-        Content::Record(_) => "the lease was released".to_owned(),
+        Content::Corrupt(_) => "the record is corrupt".to_owned(),
+        Content::Record(record) => release(record),
     };
     match &snapshot.journal.effective {
-        Some(effective) => format!("{state} · observed at {}", at(effective.known_since)),
+        Some(effective) => {
+            let at = moment(snapshot, effective.known_since);
+            format!("{state} · observed at {at}")
+        }
         None => state,
     }
 }
 
-fn shown_time(snapshot: &Snapshot, at: Instant) -> String {
-    snapshot
-        .wall_at(at)
-        .map_or("…".to_owned(), |at| time(at, snapshot.wall))
+/// Describes who released the lease before this candidate started, and why.
+fn release(record: &LeaderElectionRecord) -> String {
+    let reason = StopReason::from_name(record.stop_reason());
+    let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+    match record.released_by() {
+        "" => "the lease is free".to_owned(),
+        holder => format!("{} released the lease{reason}", name(holder)),
+    }
+}
+
+/// Describes why the leader before the present one stopped, if this candidate observed it.
+fn term_before(snapshot: &Snapshot) -> Option<String> {
+    let before = snapshot.journal.terms.newest_first().nth(1)?;
+    let end = snapshot.end_of(before)?;
+    Some(format!(
+        "before: {}, {}",
+        name(&before.holder),
+        describe(end.reason)
+    ))
 }
 
 /// Describes the current term: its fencing token, how long it has lasted, and since when.
@@ -224,7 +246,7 @@ fn term_details(snapshot: &Snapshot) -> String {
         let since = time(start, snapshot.wall);
         let _ = match snapshot.end_of(term) {
             Some(end) => {
-                let until = shown_time(snapshot, end.at);
+                let until = moment(snapshot, end.at);
                 write!(details, " · from {since} to {until}")
             }
             None => {
@@ -233,43 +255,21 @@ fn term_details(snapshot: &Snapshot) -> String {
             }
         };
     }
-    if snapshot.status.stopping && !snapshot.is_leading() {
-        details.push_str(" · stopping");
-    }
     details
-}
-
-fn badge(initial: char, crowned: bool) -> String {
-    let (crown, baseline) = if crowned { (CROWN, 37) } else { ("", 31) };
-    format!(
-        "<svg class=\"badge\" viewBox=\"0 0 48 48\" aria-hidden=\"true\"><circle cx=\"24\" cy=\"24\" \
-         r=\"24\"/>{crown}<text x=\"24\" y=\"{baseline}\">{}</text></svg>",
-        escaped(&initial.to_string())
-    )
 }
 
 /// Returns the bar with the time left of the lease.
 fn meter(snapshot: &Snapshot, lease: Lease<'_>) -> String {
     let rest = lease.valid_until.since(snapshot.now);
-    let (text, hint) = match (lease.mine, snapshot.leader()) {
-        (true, _) => (
-            "must renew within",
-            "The leader renews it in time, or stops before it expires.",
-        ),
-        (false, Leader::Known(_)) => (
-            "may be acquired in",
-            "The holder renews it several times before it expires.",
-        ),
-        (false, _) => (
-            "may be acquired in",
-            "No other candidate can lead before it expires.",
-        ),
+    let (title, ends) = match lease.mine {
+        true => ("Leadership deadline", "in"),
+        false => ("Lease", "expires in"),
     };
     format!(
-        "<div class=\"meter\"><p><b>Lease</b><span>{text} <b id=\"left\">{}</b></span></p>\
-         <progress max=\"{:.3}\" value=\"{:.3}\" data-left=\"{:.3}\" aria-label=\"Time left of the \
-         lease, in seconds\"></progress><p class=\"soft small\">{hint}</p></div>",
-        left(rest),
+        "<div class=\"meter\"><p><b>{title}</b><span>{ends} {}</span></p><progress max=\"{:.3}\" \
+         value=\"{:.3}\" data-left=\"{:.3}\" aria-label=\"Time left of the lease, in \
+         seconds\"></progress></div>",
+        countdown(rest),
         lease.duration.as_secs_f64(),
         rest.as_secs_f64().min(lease.duration.as_secs_f64()),
         rest.as_secs_f64(),
@@ -279,6 +279,7 @@ fn meter(snapshot: &Snapshot, lease: Lease<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::page::tests::annotated;
     use crate::observe::snapshot::tests::{at, lead_until, read, record, snapshot};
 
     fn title(snapshot: &Snapshot) -> (String, bool) {
@@ -318,10 +319,10 @@ mod tests {
         lead_until(&mut snapshot, at(70_000));
         snapshot.journal.effective.as_mut().unwrap().mine = true;
         assert_eq!(title(&snapshot), ("me leads".to_owned(), true));
-        assert!(section(&snapshot).html.contains("must renew within"));
+        assert!(section(&snapshot).html.contains("Leadership deadline"));
         snapshot.now = at(70_000);
         assert_eq!(title(&snapshot), ("Nobody leads".to_owned(), false));
-        assert!(section(&snapshot).html.contains("may be acquired in"));
+        assert!(section(&snapshot).html.contains("expires in"));
     }
 
     #[test]
@@ -331,8 +332,8 @@ mod tests {
         snapshot.status.failures = 3;
         let html = section(&snapshot).html;
         assert!(html.contains(CROWN), "the lease has not expired");
-        let outage = "The store has been unreachable since <time datetime=\"2026-11-22T10:02:21Z\">\
-                      10:02:21 UTC</time>";
+        let outage = "Store unreachable.</b> Since <time datetime=\"2026-11-22T10:02:21Z\">10:02:21 \
+                      UTC</time>";
         assert!(html.contains(outage), "{html}");
         snapshot.now = at(85_000);
         snapshot.wall += Duration::from_secs(25);
@@ -341,8 +342,9 @@ mod tests {
         for part in [
             "Unknown since <time datetime=\"2026-11-22T10:02:51Z\">",
             outage,
-            "lease of <bdi>other</bdi> expired at <time datetime=\"2026-11-22T10:02:51Z\">",
-            "This candidate: acquires the lease when the store answers",
+            "<bdi>other</bdi> led until <time datetime=\"2026-11-22T10:02:51Z\">",
+            ": not known whether it has renewed its lease · fencing token 3",
+            "This candidate acquires the lease as soon as the store answers",
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }
@@ -350,5 +352,46 @@ mod tests {
             !html.contains(CROWN) && !html.contains("<progress"),
             "{html}"
         );
+    }
+
+    #[test]
+    fn free_lease_says_why_leader_stopped() {
+        let mut snapshot = snapshot();
+        let mut release = record("", 3).record().unwrap().clone();
+        release.other.insert("releasedBy".into(), "other".into());
+        release
+            .other
+            .insert("stopReason".into(), "handed_over".into());
+        let release = Content::Record(release.into());
+        // The candidate has started after the release.
+        read(&mut snapshot, at(59_000), &release);
+        let why = "<bdi>other</bdi> released the lease: asked to hand over · observed at ";
+        assert!(section(&snapshot).html.contains(why));
+        read(&mut snapshot, at(50_000), &record("other", 3));
+        read(&mut snapshot, at(59_000), &release);
+        let html = section(&snapshot).html;
+        let why = "</time>: released the lease: asked to hand over · fencing token 3";
+        assert!(
+            html.contains("<bdi>other</bdi> led until <time") && html.contains(why),
+            "{html}"
+        );
+        // The next leader's term says why the last one ended.
+        read(&mut snapshot, at(60_000), &record("next", 4));
+        let why = "before: <bdi>other</bdi>, released the lease: asked to hand over<";
+        assert!(section(&snapshot).html.contains(why));
+    }
+
+    #[test]
+    fn badge_differs_without_colour() {
+        let mut snapshot = snapshot();
+        let badge = |snapshot: &Snapshot| headline(snapshot).badge();
+        assert!(badge(&snapshot).contains(">?</text>"));
+        read(&mut snapshot, at(59_000), &record("other", 3));
+        assert!(badge(&snapshot).contains(CROWN) && badge(&snapshot).contains(">O</text>"));
+        read(&mut snapshot, at(59_000), &record("", 3));
+        assert!(badge(&snapshot).contains(">!</text>"));
+        let paused = annotated("", "paused", &serde_json::json!(true));
+        read(&mut snapshot, at(59_000), &paused);
+        assert!(badge(&snapshot).contains(BARS));
     }
 }

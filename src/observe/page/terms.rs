@@ -1,4 +1,4 @@
-//! The page's section on the observed terms: a timeline, a list, and the colours of names.
+//! The page's section on the observed terms: a band over time and a list.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,25 +6,12 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::format::{escaped, name, shortened, span, time};
+use super::format::{name, span, time};
+use super::timeline::{self, hue_of};
 use crate::election::time::Instant;
 use crate::observe::knowledge::Leader;
 use crate::observe::observed_terms::{EndReason, ObservedTerm};
 use crate::observe::snapshot::Snapshot;
-
-/// Classes of the colours for names.
-const HUES: [&str; 8] = ["h0", "h1", "h2", "h3", "h4", "h5", "h6", "h7"];
-
-/// Class of the colour without a leader.
-pub(super) const NO_HUE: &str = "none";
-
-/// Maximum and minimum time that the timeline shows.
-const MAX_TIMELINE: Duration = Duration::from_secs(24 * 3600);
-const MIN_TIMELINE: Duration = Duration::from_secs(60);
-
-/// Width of the timeline, and minimum width of a term on it, in SVG units.
-const TIMELINE_WIDTH: f64 = 1000.0;
-const MIN_TERM_WIDTH: f64 = 2.0;
 
 /// Shortest gap between two terms that is shown; every change of leader takes a moment.
 const MIN_GAP: Duration = Duration::from_secs(1);
@@ -40,14 +27,22 @@ pub(super) fn start_of(snapshot: &Snapshot, term: &ObservedTerm) -> Option<Offse
 }
 
 /// Time in which nobody led, or in which the leader is unknown.
-struct Gap {
-    from: Instant,
-    to: Instant,
-    unknown: bool,
+pub(super) struct Gap {
+    pub(super) from: Instant,
+    pub(super) to: Instant,
+    pub(super) unknown: bool,
 }
 
 impl Gap {
-    fn describe(&self) -> &'static str {
+    /// Returns its class in the style.
+    pub(super) fn class(&self) -> &'static str {
+        match self.unknown {
+            true => "unknown",
+            false => "nobody",
+        }
+    }
+
+    pub(super) fn describe(&self) -> &'static str {
         match self.unknown {
             true => "leader unknown",
             false => "without a leader",
@@ -56,7 +51,11 @@ impl Gap {
 }
 
 /// Returns the gaps between a term and the next one, or now, in order of time.
-fn gaps(snapshot: &Snapshot, term: &ObservedTerm, next: Option<&ObservedTerm>) -> Vec<Gap> {
+pub(super) fn gaps(
+    snapshot: &Snapshot,
+    term: &ObservedTerm,
+    next: Option<&ObservedTerm>,
+) -> Vec<Gap> {
     let Some(end) = snapshot.end_of(term) else {
         return Vec::new();
     };
@@ -86,7 +85,7 @@ fn gaps(snapshot: &Snapshot, term: &ObservedTerm, next: Option<&ObservedTerm>) -
 }
 
 /// Returns the start of a term as an instant.
-fn began_at(snapshot: &Snapshot, term: &ObservedTerm) -> Instant {
+pub(super) fn began_at(snapshot: &Snapshot, term: &ObservedTerm) -> Instant {
     let ago = start_of(snapshot, term).map(|start| snapshot.wall - start);
     let ago = ago.and_then(|ago| Duration::try_from(ago).ok());
     ago.map_or(term.from, |ago| snapshot.now - ago)
@@ -98,13 +97,18 @@ pub(super) fn section(snapshot: &Snapshot) -> String {
         html.push_str("<p class=\"soft\">None yet.</p>");
         return html;
     }
-    html.push_str(&timeline(snapshot));
+    html.push_str(&timeline::html(snapshot));
     html.push_str("<ol>");
     let mut next: Option<&ObservedTerm> = None;
     for term in snapshot.journal.terms.newest_first() {
         for gap in gaps(snapshot, term, next).iter().rev() {
             let (lasted, what) = (span(gap.to.since(gap.from)), gap.describe());
-            let _ = write!(html, "<li class=\"gap\">{lasted} {what}</li>");
+            let class = gap.class();
+            let _ = write!(
+                html,
+                "<li class=\"gap\"><svg class=\"dot\" aria-hidden=\"true\"><rect class=\"{class}\" \
+                 width=\"100%\" height=\"100%\"/></svg><span>{lasted} {what}</span></li>"
+            );
         }
         html.push_str(&list_item(snapshot, term));
         next = Some(term);
@@ -145,9 +149,11 @@ fn list_item(snapshot: &Snapshot, term: &ObservedTerm) -> String {
     )
 }
 
-fn describe(reason: EndReason) -> String {
+/// Describes why a term ended.
+pub(super) fn describe(reason: EndReason) -> String {
     match reason {
-        EndReason::Released => "released the lease".to_owned(),
+        EndReason::Released(None) => "released the lease".to_owned(),
+        EndReason::Released(Some(reason)) => format!("released the lease: {reason}"),
         EndReason::Expired => "its lease expired".to_owned(),
         EndReason::Unknown => "not known whether it has renewed its lease".to_owned(),
         EndReason::Replaced => "another leader followed".to_owned(),
@@ -156,79 +162,10 @@ fn describe(reason: EndReason) -> String {
     }
 }
 
-fn timeline(snapshot: &Snapshot) -> String {
-    let shown = snapshot.ago(snapshot.journal.started);
-    let shown = shown.clamp(MIN_TIMELINE, MAX_TIMELINE);
-    let start = snapshot.now - shown;
-    let position = |at: Instant| {
-        let ago = snapshot.ago(at).min(shown).as_secs_f64();
-        TIMELINE_WIDTH * (1.0 - ago / shown.as_secs_f64())
-    };
-    let mut html = "<svg class=\"timeline\" viewBox=\"0 0 1000 26\" preserveAspectRatio=\"none\" \
-                    role=\"img\" aria-label=\"Timeline of the terms listed below\">"
-        .to_owned();
-    let mut draw = |class: &str, from: Instant, to: Instant, title: &str| {
-        if to >= start {
-            let x = position(from).min(TIMELINE_WIDTH - MIN_TERM_WIDTH);
-            let width = (position(to) - x).max(MIN_TERM_WIDTH);
-            let _ = write!(
-                html,
-                "<rect class=\"{class}\" x=\"{x:.1}\" width=\"{width:.1}\" height=\"26\">\
-                 <title>{title}</title></rect>"
-            );
-        }
-    };
-    let mut next: Option<&ObservedTerm> = None;
-    for term in snapshot.journal.terms.newest_first() {
-        let to = snapshot.end_of(term).map_or(snapshot.now, |end| end.at);
-        let holder = escaped(&shortened(&term.holder));
-        let title = format!("{holder}, fencing token {}", term.fencing_token);
-        let from = began_at(snapshot, term);
-        draw(hue_of(snapshot, &term.holder), from, to, &title);
-        for gap in gaps(snapshot, term, next) {
-            let class = if gap.unknown { "unknown" } else { "nobody" };
-            draw(class, gap.from, gap.to, gap.describe());
-        }
-        next = Some(term);
-    }
-    let start = snapshot.wall_at(start).map(|at| time(at, snapshot.wall));
-    let start = start.unwrap_or_default();
-    let _ = write!(
-        html,
-        "</svg><p class=\"ends soft small\"><span>{start}</span><span>now</span></p>"
-    );
-    html
-}
-
-/// Returns the colour of a name: the one of its hash, or the next one that no older name on the page has.
-pub(super) fn hue_of(snapshot: &Snapshot, holder: &str) -> &'static str {
-    let mut taken: [Option<&str>; HUES.len()] = [None; HUES.len()];
-    let terms: Vec<&ObservedTerm> = snapshot.journal.terms.newest_first().collect();
-    let names = terms.iter().rev().map(|term| term.holder.as_str());
-    for name in names.chain([holder]) {
-        let first = hash(name) % HUES.len();
-        let mut hues = (0..HUES.len()).map(|step| (first + step) % HUES.len());
-        let free = hues.find(|hue| taken[*hue].is_none_or(|other| other == name));
-        let hue = free.unwrap_or(first);
-        taken[hue].get_or_insert(name);
-        if name == holder {
-            return HUES[hue];
-        }
-    }
-    NO_HUE
-}
-
-/// Returns the FNV-1a hash, which is the same in every process.
-fn hash(name: &str) -> usize {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash >> 32) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::election::lock::Content;
     use crate::observe::snapshot::tests::{at, read, record, snapshot};
 
     #[test]
@@ -239,7 +176,7 @@ mod tests {
         // 62.5 minutes before now; the timeline starts with this candidate.
         assert!(html.contains("2026-11-22T09:00:00Z"), "{html}");
         assert!(html.contains("1h\u{a0}2m"), "{html}");
-        assert!(html.contains("x=\"0.0\" width=\"1000.0\""), "{html}");
+        assert!(html.contains("x=\"0.0%\" width=\"100.0%\""), "{html}");
         // A holder's clock that is ahead does not move the start into the future.
         snapshot.wall -= Duration::from_secs(7200);
         assert!(!section(&snapshot).contains("T09:00:00Z"));
@@ -255,7 +192,6 @@ mod tests {
         read(&mut snapshot, at(40_200), &record("c", 3));
         let html = section(&snapshot);
         assert_eq!(gap_rows(&html), ["7.5s without a leader"]);
-        assert_eq!(html.matches("<rect class=\"nobody\"").count(), 1, "{html}");
         // The gap before the next term is shown too.
         read(&mut snapshot, at(57_000), &record("", 3));
         let rows = ["3s without a leader", "7.5s without a leader"];
@@ -266,10 +202,9 @@ mod tests {
     fn gap_rows(html: &str) -> Vec<String> {
         let rows = html.split("<li class=\"gap\">").skip(1);
         let row = |row: &str| {
-            row.split("</li>")
-                .next()
-                .unwrap_or_default()
-                .replace('\u{a0}', " ")
+            let (_, row) = row.split_once("<span>").unwrap();
+            let (row, _) = row.split_once("</span>").unwrap();
+            row.replace('\u{a0}', " ")
         };
         rows.map(row).collect()
     }
@@ -282,10 +217,6 @@ mod tests {
         assert!(html.contains("10:02:11 UTC</time></span>"), "{html}");
         assert!(html.contains("not known whether it has renewed"), "{html}");
         assert_eq!(gap_rows(&html), ["20s leader unknown"]);
-        assert!(
-            html.contains("<rect class=\"unknown\" x=\"666.7\" width=\"333.3\""),
-            "{html}"
-        );
         // Two minutes later the same term is observed: it has lasted all the time.
         let mut same = snapshot.clone();
         read(&mut same, at(60_000), &record("a", 1));
@@ -317,26 +248,16 @@ mod tests {
     }
 
     #[test]
-    fn first_eight_names_differ_in_colour() {
+    fn row_says_why_leader_released() {
         let mut snapshot = snapshot();
-        let names: Vec<String> = (0..12).map(|n| format!("name {n}")).collect();
-        for (n, name) in (1..).zip(&names) {
-            read(&mut snapshot, at(n * 1000), &record(name, n));
-        }
-        let mut hues: Vec<_> = names[..HUES.len()]
-            .iter()
-            .map(|name| hue_of(&snapshot, name))
-            .collect();
-        assert_eq!(
-            hues,
-            names[..HUES.len()]
-                .iter()
-                .map(|name| hue_of(&snapshot, name))
-                .collect::<Vec<_>>()
-        );
-        hues.sort_unstable();
-        hues.dedup();
-        assert_eq!(hues.len(), HUES.len());
-        assert!(names.iter().all(|name| hue_of(&snapshot, name) != NO_HUE));
+        read(&mut snapshot, at(10_000), &record("a", 1));
+        let mut release = record("", 1).record().unwrap().clone();
+        release.other.insert("releasedBy".into(), "a".into());
+        release
+            .other
+            .insert("stopReason".into(), "unhealthy".into());
+        read(&mut snapshot, at(20_000), &Content::Record(release.into()));
+        let row = "fencing token 1 · released the lease: the workload is unhealthy<";
+        assert!(section(&snapshot).contains(row));
     }
 }

@@ -6,8 +6,18 @@ use crate::endpoints::watched::{Watched, spawn, watch};
 use crate::page::chromium::Chromium;
 use crate::support::process::Fixture;
 
+/// Asserts that every text on the page has enough contrast.
+pub(super) fn assert_contrasts(browser: &mut Chromium, what: &str) {
+    let found = browser.evaluate(CONTRASTS);
+    let found = found.as_array().unwrap();
+    assert!(found.len() > 10, "{what}: {found:?}");
+    for text in found {
+        assert!(text[1].as_f64() >= Some(CONTRAST), "{what}: {text}");
+    }
+}
+
 /// A long name without natural line breaks.
-const LONG: &str = "the-very-longest-name-that-anybody-in-their-right-mind-would-give-to-a-pod/namespace-with-a-name/elector-7d4f9c6b5-x2x9z-and-so-on-and-on-without-an-end";
+pub(super) const LONG: &str = "the-very-longest-name-that-anybody-in-their-right-mind-would-give-to-a-pod/namespace-with-a-name/elector-7d4f9c6b5-x2x9z-and-so-on-and-on-without-an-end";
 
 /// A name with markup and a placeholder.
 const HOSTILE: &str =
@@ -29,7 +39,8 @@ const CONTRASTS: &str = r"(() => {
     if (!text || e.closest('script,noscript,.sr,title')) continue;
     const svg = e.closest('svg');
     const front = rgba(svg ? getComputedStyle(e).fill : getComputedStyle(e).color);
-    const back = svg ? rgba(getComputedStyle(svg.querySelector('circle')).fill) : below(e);
+    const shape = e.closest('.band') ? e.previousElementSibling : e.closest('.badge:not(.ring)')?.querySelector('circle');
+    const back = shape ? rgba(getComputedStyle(shape).fill) : below(svg ?? e);
     const [a, b] = [light(front), light(back)].sort((x, y) => y - x);
     found.push([text, (a + .05) / (b + .05)]);
   }
@@ -56,13 +67,7 @@ fn texts_have_contrast_in_both_schemes() {
         browser.prefer(colours);
         for elector in [&first, &second] {
             browser.open(&elector.url());
-            let found = browser.evaluate(CONTRASTS);
-            let found = found.as_array().unwrap();
-            assert!(found.len() > 20, "{found:?}");
-            for text in found {
-                let contrast = text[1].as_f64().unwrap();
-                assert!(contrast >= CONTRAST, "{colours}: {text}");
-            }
+            assert_contrasts(&mut browser, colours);
         }
         grounds.push(browser.evaluate("getComputedStyle(document.body).backgroundColor"));
     }
@@ -83,13 +88,7 @@ fn name_colours_have_contrast() {
             // Lasts until the page's next update.
             let paint = format!("document.querySelector('section').className = 'card {hue}'");
             browser.evaluate(&paint);
-            let found = browser.evaluate(CONTRASTS);
-            for text in found.as_array().unwrap() {
-                assert!(
-                    text[1].as_f64() >= Some(CONTRAST),
-                    "{colours} {hue}: {text}"
-                );
-            }
+            assert_contrasts(&mut browser, &format!("{colours} {hue}"));
         }
     }
 }

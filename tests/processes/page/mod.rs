@@ -4,4 +4,6 @@
 mod chromium;
 mod layout;
 mod picture;
+mod states;
+mod still;
 mod updates;
