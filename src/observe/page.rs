@@ -20,8 +20,8 @@ const TEMPLATE: &str = include_str!("page.html");
 /// Content security policy of the page: it may load its own style and script, by their hashes, and itself
 /// from this server.
 pub(super) const SECURITY_POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-g45C68uSdCwA/Ob1YVQLJwvkdzd7m5OVOch6BHFmtlY='; \
-    style-src 'sha256-Tzwg4no8lBEETGjR+xDsqiY39Nbtl7pVo/sJjmvQEn4='; \
+    script-src 'sha256-e2UdTJShVpY3q1Vqnak5M6LtloMpo8j9p1IxtTNqoOw='; \
+    style-src 'sha256-sb2XcYajorUmm6L3LIcX5hSz4pM6nUgNS90+CZTQ/kc='; \
     img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Returns the page.

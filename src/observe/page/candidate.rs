@@ -62,14 +62,10 @@ fn last_read(snapshot: &Snapshot) -> String {
         Some(Content::Record(record)) if record.holder_identity.is_empty() => {
             "a released lease".to_owned()
         }
-        Some(Content::Record(record)) => {
-            let owner = if record.holder_identity == snapshot.identity() {
-                "its own record".to_owned()
-            } else {
-                format!("the record of {}", name(&record.holder_identity))
-            };
-            format!("{owner}, fencing token {}", record.leader_transitions)
+        Some(Content::Record(record)) if record.holder_identity == snapshot.identity() => {
+            "its own record".to_owned()
         }
+        Some(Content::Record(record)) => format!("the record of {}", name(&record.holder_identity)),
         Some(Content::Deleted) => "a deleted record".to_owned(),
         Some(Content::Corrupt(_)) => "a corrupt record".to_owned(),
         Some(Content::NeverWritten) | None => "no record".to_owned(),

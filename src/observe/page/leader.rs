@@ -13,6 +13,7 @@ use crate::election::lock::Content;
 use crate::election::record::LeaderElectionRecord;
 use crate::election::status::RoleName;
 use crate::observe::knowledge::Leader;
+use crate::observe::observed_terms::EndReason;
 use crate::observe::snapshot::{Lease, Snapshot};
 
 /// Crown above a leader's initial, in a box of 48 by 48.
@@ -38,8 +39,11 @@ pub(super) struct Section {
 enum Badge {
     Leader,
     Holder,
+    /// Nobody leads, and nobody asked for that.
     Nobody,
     Unknown,
+    /// Nobody leads for now, as asked.
+    Stopped,
     Paused,
 }
 
@@ -87,8 +91,9 @@ impl Headline {
         let (class, path, text, baseline) = match self.badge {
             Badge::Leader => ("badge", CROWN, initial(), 37),
             Badge::Holder => ("badge", "", initial(), 31),
-            Badge::Nobody => ("badge ring", "", '!', 32),
-            Badge::Unknown => ("badge ring", "", '?', 32),
+            Badge::Nobody => ("badge ring bad", "", '!', 32),
+            Badge::Unknown => ("badge ring warn", "", '?', 32),
+            Badge::Stopped => ("badge ring", "", '–', 31),
             Badge::Paused => ("badge ring", BARS, ' ', 32),
         };
         format!(
@@ -178,7 +183,11 @@ fn nobody(snapshot: &Snapshot, content: &Content) -> Headline {
         valid => {
             let (badge, label) = match (valid, snapshot.lease()) {
                 _ if snapshot.is_paused() => (Badge::Paused, "Nobody may lead"),
+                (Some(_), _) if snapshot.status.stopping => {
+                    (Badge::Stopped, "This candidate stops leading")
+                }
                 (Some(_), _) => (Badge::Nobody, "The lease has not expired yet"),
+                _ if *content == Content::NeverWritten => (Badge::Stopped, "The lease is free"),
                 (None, Some(_)) => (Badge::Nobody, "The lease has expired"),
                 (None, None) => (Badge::Nobody, "The lease is free"),
             };
@@ -227,11 +236,11 @@ fn release(record: &LeaderElectionRecord) -> String {
 fn term_before(snapshot: &Snapshot) -> Option<String> {
     let before = snapshot.journal.terms.newest_first().nth(1)?;
     let end = snapshot.end_of(before)?;
-    Some(format!(
-        "before: {}, {}",
-        name(&before.holder),
-        describe(end.reason)
-    ))
+    let reason = match end.reason {
+        EndReason::Replaced => String::new(),
+        reason => format!(", {}", describe(reason)),
+    };
+    Some(format!("before: {}{reason}", name(&before.holder)))
 }
 
 /// Describes the current term: its fencing token, how long it has lasted, and since when.

@@ -37,7 +37,7 @@ fn of_leader(snapshot: &Snapshot) -> String {
     }
     match snapshot.leadership() {
         Some(leadership) => format!(
-            "This candidate leads for {} more unless it renews. Then it stops, and {next}.",
+            "This candidate leads for {} more unless it renews the lease. Then it stops, and {next}.",
             countdown(leadership.time_left)
         ),
         None => format!("This candidate stops its workload. Then {next}."),
@@ -75,7 +75,8 @@ fn of_standby(snapshot: &Snapshot) -> String {
         );
     }
     let open_at = acquire_at.max(snapshot.status.rate_limited_until);
-    if snapshot.status.failures > 0 && !is_rate_limited(snapshot) {
+    let is_unknown = matches!(snapshot.leader(), Leader::Unknown { .. });
+    if (snapshot.status.failures > 0 || is_unknown) && !is_rate_limited(snapshot) {
         return "This candidate acquires the lease as soon as the store answers, unless another candidate \
                 leads by then."
             .to_owned();
@@ -154,8 +155,8 @@ mod tests {
     fn leader_leads_unless_it_renews() {
         let mut snapshot = snapshot();
         lead_until(&mut snapshot, at(72_000));
-        let leads = "This candidate leads for 12s more unless it renews. Then it stops, and a standby \
-                     acquires it.";
+        let leads = "This candidate leads for 12s more unless it renews the lease. Then it stops, and a \
+                     standby acquires it.";
         assert_eq!(text(&snapshot), leads);
         snapshot.status.stopping = true;
         let stops = "This candidate renews the lease until its workload has stopped. Then it releases \
@@ -184,6 +185,8 @@ mod tests {
                        candidate leads by then.";
         assert_eq!(text(&snapshot), unknown);
         snapshot.status.failures = 0;
+        assert_eq!(text(&snapshot), unknown);
+        snapshot.journal.answered_at = Some(at(80_000));
         assert_eq!(text(&snapshot), "This candidate acquires the lease now.");
     }
 

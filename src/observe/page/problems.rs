@@ -77,11 +77,8 @@ pub(super) fn list(snapshot: &Snapshot) -> String {
     add_term(snapshot, &mut lines);
     add_store(snapshot, &mut lines);
     if let Some(Content::Corrupt(reason)) = snapshot.content() {
-        lines.add(
-            Kind::Problem,
-            "Corrupt record",
-            &format!("{}.", escaped(reason)),
-        );
+        let html = format!("<b>Corrupt record:</b> {}.", escaped(reason));
+        lines.push(Kind::Problem, &html);
     }
     add_request(snapshot, &mut lines);
     match lines.0.as_str() {
@@ -388,6 +385,6 @@ mod tests {
         let mut snapshot = snapshot();
         let content = Content::Corrupt("it is not a JSON object".into());
         read(&mut snapshot, at(59_000), &content);
-        assert_line(&snapshot, Kind::Problem, "Corrupt record.</b> it is not");
+        assert_line(&snapshot, Kind::Problem, "Corrupt record:</b> it is not");
     }
 }

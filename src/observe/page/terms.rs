@@ -6,12 +6,15 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::format::{name, span, time};
+use super::format::{count, name, span, time};
 use super::timeline::{self, hue_of};
 use crate::election::time::Instant;
 use crate::observe::knowledge::Leader;
 use crate::observe::observed_terms::{EndReason, ObservedTerm};
 use crate::observe::snapshot::Snapshot;
+
+/// Maximum number of terms in the list; the band and the status document show more.
+const MAX_LISTED: usize = 10;
 
 /// Shortest gap between two terms that is shown; every change of leader takes a moment.
 const MIN_GAP: Duration = Duration::from_secs(1);
@@ -100,7 +103,8 @@ pub(super) fn section(snapshot: &Snapshot) -> String {
     html.push_str(&timeline::html(snapshot));
     html.push_str("<ol>");
     let mut next: Option<&ObservedTerm> = None;
-    for term in snapshot.journal.terms.newest_first() {
+    let terms = &snapshot.journal.terms;
+    for term in terms.newest_first().take(MAX_LISTED) {
         for gap in gaps(snapshot, term, next).iter().rev() {
             let (lasted, what) = (span(gap.to.since(gap.from)), gap.describe());
             let class = gap.class();
@@ -114,6 +118,14 @@ pub(super) fn section(snapshot: &Snapshot) -> String {
         next = Some(term);
     }
     html.push_str("</ol>");
+    let more = terms.newest_first().count().saturating_sub(MAX_LISTED);
+    if more > 0 {
+        let more = count(more as u64, "older term");
+        let _ = write!(
+            html,
+            "<p class=\"soft small\">{more}: see the status as JSON.</p>"
+        );
+    }
     html
 }
 
@@ -245,6 +257,20 @@ mod tests {
         snapshot.status.failures = 1;
         let rows = ["10s leader unknown", "14s leader unknown"];
         assert_eq!(gap_rows(&section(&snapshot)), rows);
+    }
+
+    #[test]
+    fn list_shows_ten_newest_terms() {
+        let mut snapshot = snapshot();
+        for token in 1..=12 {
+            read(&mut snapshot, at(token * 1_000), &record("a", token));
+        }
+        let html = section(&snapshot).replace('\u{a0}', " ");
+        assert_eq!(html.matches("<li class=\"term").count(), 10);
+        assert!(
+            html.contains("2 older terms: see the status as JSON."),
+            "{html}"
+        );
     }
 
     #[test]

@@ -233,7 +233,7 @@ pub(super) fn states() -> Vec<(&'static str, Snapshot, &'static str)> {
         ("stopping", stopping, "Stopping."),
         ("same-name", same_name, "Same name."),
         ("old-data", old, "Old data."),
-        ("corrupt", corrupt, "Corrupt record."),
+        ("corrupt", corrupt, "Corrupt record:"),
         ("long-name", long, "Handover."),
         ("flapping", flapping(), "fencing token 41"),
     ]
@@ -242,16 +242,18 @@ pub(super) fn states() -> Vec<(&'static str, Snapshot, &'static str)> {
 /// Returns a candidate that has run for a day, with a change of leader every half hour.
 fn flapping() -> Snapshot {
     let mut snapshot = standby(90_000);
-    for token in 5..=41 {
+    for token in 5..41 {
         let from = (42 - token) * 1_800;
         let name = [NAPOLEON, CLEOPATRA, ME][token as usize % 3];
         term(&mut snapshot, name, token, from, from - 1_790 + token * 20);
         let reason = StopReason::Unhealthy;
         let released = Content::Record(release(name, reason, token).into());
-        let at = ago(from - 1_794 + token * 20);
-        if token < 41 {
-            read(&mut snapshot, at, released, token);
-        }
+        read(
+            &mut snapshot,
+            ago(from - 1_794 + token * 20),
+            released,
+            token,
+        );
     }
     term(&mut snapshot, CLEOPATRA, 41, 1_000, 3);
     snapshot
