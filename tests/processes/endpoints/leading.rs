@@ -91,7 +91,7 @@ fn outage_makes_leader_unknown_after_lease() {
         for part in [
             ">Leader unknown</h2>",
             ">Unknown since <time",
-            "The store has been unreachable since",
+            "Store unreachable.</b> Since <time",
         ] {
             assert!(page.contains(part), "{part} in {page}");
         }

@@ -61,7 +61,7 @@ fn standby_shows_its_step_down() {
     });
     assert!(second.metric(metric) > Some(1e9));
     let page = second.ask("GET", "/", &[("Accept", "text/html")]).text();
-    assert!(page.contains("will not acquire until <time"), "{page}");
+    assert!(page.contains("because it was stepped down"), "{page}");
     let ended = second.ask("POST", "/step-down?for=0", &[]);
     assert_eq!(
         ended.json(),
