@@ -5,6 +5,7 @@
 
 mod candidate;
 mod format;
+mod gaps;
 mod leader;
 mod next;
 mod problems;

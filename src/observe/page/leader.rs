@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::format::{countdown, escaped, moment, name, shortened, span, time};
+use super::gaps::start_of;
 use super::next;
 use super::problems;
-use super::terms::{describe, start_of};
+use super::terms::describe;
 use super::timeline::{NO_HUE, hue_of};
 use crate::election::action::StopReason;
 use crate::election::lock::Content;

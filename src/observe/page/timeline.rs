@@ -6,7 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::format::{escaped, shortened};
-use super::terms::{began_at, gaps};
+use super::gaps::{began_at, gaps};
 use crate::observe::observed_terms::ObservedTerm;
 use crate::observe::snapshot::Snapshot;
 
