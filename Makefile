@@ -309,6 +309,15 @@ docs-configuration: need-cargo need-cc ## write docs/configuration.md from the t
 doc: need-cargo need-cc ## build the documentation, in target/doc
 	$(CARGO) doc --locked --no-deps
 
+.PHONY: man
+man: need-cargo need-cc ## write the manual pages, in target/man, and completions, in target/completions
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || date +%s) \
+	  $(CARGO) run --locked --quiet --example man_pages -- target/man
+	@mkdir -p target/completions
+	$(CARGO) run --locked --quiet -- completions bash >target/completions/elector.bash
+	$(CARGO) run --locked --quiet -- completions zsh >target/completions/_elector
+	$(CARGO) run --locked --quiet -- completions fish >target/completions/elector.fish
+
 .PHONY: lint
 lint: need-cargo need-rustfmt need-clippy need-cc ## check format and lints
 	$(CARGO) fmt --all --check

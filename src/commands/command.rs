@@ -52,6 +52,8 @@ pub struct CommandOption {
     pub short: Option<char>,
     /// Placeholder of the option's value; empty for a flag.
     pub value: &'static str,
+    /// Kind of that value, for completions.
+    pub values: Values,
     /// Meaning. If it is empty, the help does not list the option.
     pub text: &'static str,
 }
@@ -64,6 +66,7 @@ impl CommandOption {
             name,
             short: None,
             value: "",
+            values: Values::Any,
             text,
         }
     }
@@ -75,9 +78,37 @@ impl CommandOption {
             name,
             short: None,
             value,
+            values: Values::Any,
             text,
         }
     }
+
+    /// Returns the first clause of the meaning, on one line, for lists of completions.
+    #[must_use]
+    pub fn short_text(&self) -> String {
+        let end = self.text.find([';', '[']).unwrap_or(self.text.len());
+        let words: Vec<&str> = self.text[..end].split_whitespace().collect();
+        words.join(" ")
+    }
+
+    /// Sets the values, for completions.
+    #[must_use]
+    pub const fn of(self, values: Values) -> Self {
+        CommandOption { values, ..self }
+    }
+}
+
+/// Values of an option or operand, for completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// Values that no shell can know.
+    Any,
+    /// Paths of files.
+    Files,
+    /// Paths of directories.
+    Directories,
+    /// These words.
+    Words(&'static [&'static str]),
 }
 
 /// Arguments of a command that are not options.
@@ -85,8 +116,8 @@ impl CommandOption {
 pub enum Operands {
     /// There are none.
     None,
-    /// At most one, by this name in the usage.
-    One(&'static str),
+    /// At most one, by this name in the usage, of these values.
+    One(&'static str, Values),
     /// A program and its arguments, after `--`.
     Program,
 }
@@ -257,7 +288,7 @@ impl Arguments {
     fn add_operand(&mut self, command: &Command, word: &OsString) -> Result<(), UsageError> {
         let shown = word.to_string_lossy();
         match command.operands {
-            Operands::One(_) if self.operand.is_none() => {
+            Operands::One(..) if self.operand.is_none() => {
                 self.operand = Some(word.clone());
                 Ok(())
             }
@@ -397,7 +428,7 @@ mod tests {
             },
             CommandOption::value("--port", "N", "the port"),
         ],
-        operands: Operands::One("DIR"),
+        operands: Operands::One("DIR", Values::Directories),
         notes: "",
         run: |_| Ok(ExitCode::SUCCESS),
     };

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::command::{
-    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError,
+    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, Values,
 };
 use crate::emulator::{Faults, GistService, Options};
 use crate::http::ListenAddr;
@@ -27,7 +27,8 @@ pub const COMMAND: Command = Command {
             "--state",
             "FILE",
             "keep the gists in this file; without it, they are lost when the service stops",
-        ),
+        )
+        .of(Values::Files),
         CommandOption::value(
             "--token",
             "T[:S,S]",

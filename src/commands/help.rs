@@ -13,6 +13,20 @@ const MOST_IN_USAGE: usize = 2;
 /// A longer label of an option has a separate line.
 const LONGEST_LABEL: usize = 24;
 
+/// Purpose of the program.
+pub const ABOUT: &str = "\
+elector elects one leader among copies of a workload in several Kubernetes clusters, through a lease \
+record in a shared store.";
+
+/// How the program is used.
+pub const USE: &str = "\
+Without a command, elector does the same as `elector run`. Settings, such as GIST_ID, are environment \
+variables: see `elector help settings`.";
+
+/// Exit codes that all commands share.
+pub const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.";
+
 /// Returns the help of a command. It ends with a newline.
 #[must_use]
 pub fn of_command(command: &Command) -> String {
@@ -36,33 +50,28 @@ pub fn of_command(command: &Command) -> String {
 /// Returns the help of the program. It ends with a newline.
 #[must_use]
 pub fn overview() -> String {
-    let mut text = String::from(
-        "\
-elector elects one leader among copies of a workload in several Kubernetes
-clusters, through a lease record in a shared store.
-
-Usage: elector [COMMAND]
-
-Commands:
-",
+    let mut text = format!(
+        "{}\n\nUsage: elector [COMMAND]\n\nCommands:\n",
+        wrapped("", ABOUT)
     );
     for command in COMMANDS {
         let label = format!("  {:<12} ", command.name);
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(text, "{}", wrapped(&label, command.summary));
     }
-    text.push_str(
+    let _ = write!(
+        text,
         "  help         print this help, or the help of a command or of the settings
 
 Options:
   -h, --help     print this help, or that of the command before it
   -V, --version  print the version
 
-Without a command, elector does the same as `elector run`. Settings, such as
-GIST_ID, are environment variables: see `elector help settings`.
+{}
 
-Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.
+{EXIT_CODES}
 ",
+        wrapped("", USE)
     );
     text
 }
@@ -71,16 +80,7 @@ Exit codes: 0 done, 1 failed while running, 2 wrong usage or settings.
 #[must_use]
 pub fn settings() -> String {
     let mut text = format!("{}\n", wrapped("", settings::NAMES_AND_VALUES));
-    let shared: Vec<_> = settings::all()
-        .filter(|setting| setting.shared)
-        .map(|setting| setting.name)
-        .collect();
-    let shared = format!(
-        "With a wrapped program, these count only as ELECTOR_<NAME>, because the program may use the \
-         same names: {}.",
-        shared.join(", ")
-    );
-    let _ = write!(text, "\n{}\n", wrapped("", &shared));
+    let _ = write!(text, "\n{}\n", wrapped("", &shared()));
     for (title, settings) in settings::groups() {
         let _ = write!(text, "\n{title}:\n");
         for setting in settings {
@@ -92,8 +92,21 @@ pub fn settings() -> String {
     text
 }
 
+/// Returns which settings count only with a prefix beside a wrapped program.
+#[must_use]
+pub fn shared() -> String {
+    let shared = settings::all().filter(|setting| setting.shared);
+    let names: Vec<_> = shared.map(|setting| setting.name).collect();
+    format!(
+        "With a wrapped program, these count only as ELECTOR_<NAME>, because the program may use the \
+         same names: {}.",
+        names.join(", ")
+    )
+}
+
 /// Returns the default of a setting as a phrase.
-fn default(default: &str) -> String {
+#[must_use]
+pub fn default(default: &str) -> String {
     match default.starts_with("required") {
         true => default.to_owned(),
         false => format!("default: {default}"),
@@ -120,7 +133,9 @@ fn refilled(text: &str) -> String {
     lines.join("\n")
 }
 
-fn usage(command: &Command) -> String {
+/// Returns the command line of a command, without a newline.
+#[must_use]
+pub fn usage(command: &Command) -> String {
     let mut usage = format!("elector {}", command.name);
     match command.options {
         [] => {}
@@ -133,7 +148,7 @@ fn usage(command: &Command) -> String {
     }
     match command.operands {
         Operands::None => {}
-        Operands::One(name) => {
+        Operands::One(name, _) => {
             let _ = write!(usage, " {name}");
         }
         Operands::Program => usage.push_str(" [-- PROGRAM [ARG]...]"),
@@ -141,7 +156,9 @@ fn usage(command: &Command) -> String {
     usage
 }
 
-fn with_value(option: &CommandOption) -> String {
+/// Returns an option with the placeholder of its value.
+#[must_use]
+pub fn with_value(option: &CommandOption) -> String {
     format!("{} {}", option.name, option.value)
         .trim_end()
         .to_owned()
@@ -168,7 +185,8 @@ fn options(options: &[CommandOption]) -> String {
 }
 
 /// Turns a summary into a sentence.
-fn sentence(summary: &str) -> String {
+#[must_use]
+pub fn sentence(summary: &str) -> String {
     let mut rest = summary.chars();
     let first = rest.next().map(|first| first.to_ascii_uppercase());
     first.into_iter().chain(rest).chain(['.']).collect()
@@ -177,6 +195,7 @@ fn sentence(summary: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::command::Values;
     use crate::fmt::COLUMNS;
 
     #[test]
@@ -217,7 +236,7 @@ mod tests {
                 CommandOption::flag("--json", "print JSON"),
                 CommandOption::value("--port", "N", "the port"),
             ],
-            operands: Operands::One("DIR"),
+            operands: Operands::One("DIR", Values::Directories),
             notes: "Notes.",
             run: |_| Ok(std::process::ExitCode::SUCCESS),
         };

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::command::{
-    Arguments, Command, CommandError, CommandResult, Operands, UsageError, print,
+    Arguments, Command, CommandError, CommandResult, Operands, UsageError, Values, print,
 };
 use crate::system::random::random_seed;
 
@@ -31,7 +31,7 @@ which then runs `DIR/elector run -- PROGRAM`. The file appears as a whole or not
 all, and every user may read and execute it. The command needs no settings, and no
 rights except to write in DIR.",
     options: &[],
-    operands: Operands::One("DIR"),
+    operands: Operands::One("DIR", Values::Directories),
     notes: "Exit codes: 0 installed; 1 failed; 2 wrong usage.",
     run,
 };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::command::{
-    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError,
+    Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, Values,
 };
 use crate::lock::settings::Reader;
 use crate::runtime::leader_file::check_leading;
@@ -21,7 +21,8 @@ boot. It needs no other setting, and makes no request.",
         FILE,
         "F",
         "the leader file [default: the setting LEADER_FILE]",
-    )],
+    )
+    .of(Values::Files)],
     operands: Operands::None,
     notes: "\
 Exit codes: 0 leads; 1 does not lead, or the file does not tell (standard error says

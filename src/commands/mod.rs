@@ -3,6 +3,7 @@
 //! `spelling`, `command` and `settings` are below the commands; `table` and `help` are above them.
 
 pub mod command;
+pub mod completions;
 pub mod demo;
 pub mod depose;
 pub mod doctor;

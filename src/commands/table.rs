@@ -1,9 +1,9 @@
-//! Table of all commands. Help, dispatch and suggestions come from it.
+//! Table of all commands. Help, dispatch, suggestions, completions and manual pages come from it.
 
 use super::command::Command;
 use super::{
-    demo, depose, doctor, gist_server, history, init, install, leads, pause, run, status,
-    step_down, switchover, version,
+    completions, demo, depose, doctor, gist_server, history, init, install, leads, pause, run,
+    status, step_down, switchover, version,
 };
 
 /// Every command, in the order of the help.
@@ -22,8 +22,12 @@ pub const COMMANDS: &[&Command] = &[
     &depose::COMMAND,
     &leads::COMMAND,
     &install::COMMAND,
+    &COMPLETIONS,
     &version::COMMAND,
 ];
+
+/// The command that prints completions of all commands.
+const COMPLETIONS: Command = completions::command(|args| completions::run(args, COMMANDS));
 
 /// Returns the command of this name.
 #[must_use]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod cli;
+mod completions;
 mod demo;
 mod election;
 mod endpoints;
@@ -14,6 +15,7 @@ mod image_files;
 mod init;
 mod install;
 mod legacy;
+mod man_pages;
 mod manifests;
 mod monitoring;
 mod operating;
