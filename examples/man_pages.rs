@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Returns the text of each page by the name of its file. `date` is like `2026-11-30`.
-pub fn pages(date: &str) -> BTreeMap<String, String> {
+pub(crate) fn pages(date: &str) -> BTreeMap<String, String> {
     let commands = COMMANDS.iter().map(|command| {
         let name = format!("elector-{}", command.name);
         (name.clone() + ".1", command_page(command, &name, date))

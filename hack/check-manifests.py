@@ -34,7 +34,11 @@ def schema_flaws(document, version):
 
 
 def pod_of(document):
-    return document.get("spec", {}).get("template", {}).get("spec") if document["kind"] == "Deployment" else None
+    if document["kind"] == "CronJob":
+        document = document["spec"]["jobTemplate"]
+    elif document["kind"] != "Deployment":
+        return None
+    return document["spec"]["template"]["spec"]
 
 
 def uses_api(pod):
@@ -139,13 +143,13 @@ def blind_spots(pod):
             yield f"{'.'.join(path)} = {value} goes unnoticed"
 
 
-def schema_blind_spots(deployment, version):
-    misspelt = copy.deepcopy(deployment)
-    misspelt["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
-    mistyped = copy.deepcopy(deployment)
-    mistyped["spec"]["replicas"] = "one"
-    for name, document in (("a misspelt field", misspelt), ("a wrong type", mistyped)):
-        if not list(schema_flaws(document, version)):
+def schema_blind_spots(document, version):
+    misspelt = copy.deepcopy(document)
+    pod_of(misspelt)["containers"][0]["readynessProbe"] = {}
+    mistyped = copy.deepcopy(document)
+    pod_of(mistyped)["terminationGracePeriodSeconds"] = "one"
+    for name, wrong in (("a misspelt field", misspelt), ("a wrong type", mistyped)):
+        if not list(schema_flaws(wrong, version)):
             yield f"Kubernetes {version}: {name} goes unnoticed"
 
 

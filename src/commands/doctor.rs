@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::command::{Arguments, Command, CommandOption, CommandResult, Operands, print};
+use super::local_endpoint::{addresses, local_status};
 use super::settings::Settings;
-use super::step_down;
 use crate::election::annotation::MOVED_TO;
 use crate::election::config::LeaderElectionConfig;
 use crate::fmt::{one_line, round_up, span};
@@ -191,10 +191,10 @@ fn restart(settings: &Settings) -> Option<Finding> {
 /// runs under its name. Returns a warning if so.
 fn same_name(settings: &Settings) -> Option<Finding> {
     let addr = settings.http_addr.as_ref()?.to_string();
-    let addresses = step_down::addresses(Some(&addr)).ok()?;
+    let addresses = addresses(Some(&addr)).ok()?;
     let status = addresses
         .into_iter()
-        .find_map(|address| step_down::local_status(address).ok())?;
+        .find_map(|address| local_status(address).ok())?;
     let identity = settings.election.identity.as_str();
     let ago = status.get("sameNameSecondsAgo")?.as_f64()?;
     (status.get("identity")?.as_str()? == identity).then(|| {

@@ -1,6 +1,6 @@
 //! Commands of the program, one file each, and the settings.
 //!
-//! `spelling`, `command` and `settings` are below the commands; `table` and `help` are above them.
+//! `spelling`, `command`, `local_endpoint` and `settings` are below the commands; `table` and `help` are above them.
 
 pub mod command;
 pub mod completions;
@@ -8,11 +8,13 @@ pub mod demo;
 pub mod depose;
 pub mod doctor;
 pub mod gist_server;
+pub mod health;
 pub mod help;
 pub mod history;
 pub mod init;
 pub mod install;
 pub mod leads;
+mod local_endpoint;
 pub mod pause;
 pub mod run;
 pub mod settings;

@@ -15,10 +15,12 @@ use crate::election::action::Finish;
 use crate::election::config::LeaderElectionConfig;
 use crate::net::{AccessTokenReader, AccessTokenSource, ProxySettings, WebClient};
 use crate::observe::CandidateInfo;
+use crate::observe::routes::StatusSource;
 use crate::runtime::election::LeaderElection;
-use crate::runtime::endpoints;
+use crate::runtime::endpoints::{self, LiveSource};
 use crate::runtime::logging::{self, LogGuard};
 use crate::runtime::restart::{Restart, RestartConfig};
+use crate::runtime::service_manager::Notifications;
 use crate::runtime::sidecar::{Sidecar, WebhookTarget};
 use crate::runtime::workload::{Outcome, Workload};
 use crate::runtime::{self, LeaderCallbacks, Term};
@@ -139,9 +141,12 @@ fn run_election(options: RunOptions, settings: &Settings, log: &LogGuard) -> Com
     if let Some(restart) = &restart {
         restart.set_election(handle.clone());
     }
+    let source = LiveSource::new(handle.clone(), opened.stats, candidate, restart);
+    let source: Arc<dyn StatusSource> = Arc::new(source);
     let addr = settings.http_addr.as_ref();
-    let serve = |addr| endpoints::serve(addr, handle.clone(), opened.stats, candidate, restart);
+    let serve = |addr| endpoints::serve(addr, Arc::clone(&source));
     let _endpoints = addr.map(serve).transpose().map_err(CommandError::failed)?;
+    let _notifications = Notifications::start(source).map_err(CommandError::failed)?;
     sidecar.follow(&mut election);
     if let Some(workload) = &workload {
         workload.set_election(handle.clone());

@@ -5,8 +5,7 @@
 #[expect(clippy::disallowed_methods, reason = "waits between two requests")]
 mod wait;
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,9 +14,9 @@ use serde_json::Value as Json;
 use super::command::{
     Arguments, Command, CommandError, CommandOption, CommandResult, Operands, UsageError, print,
 };
+use super::local_endpoint::{TIMEOUT, addresses, client, http_addr};
 use crate::fmt::one_line;
-use crate::http::ListenAddr;
-use crate::net::{CallError, ProxySettings, Url, UrlError, WebClient};
+use crate::net::CallError;
 use crate::observe::routes::step_down_period;
 
 /// The command.
@@ -53,13 +52,9 @@ lease after --wait; 2 wrong usage or settings.",
 const FOR: &str = "--for";
 const WAIT: &str = "--wait";
 
-/// Greatest duration of a request, connection included. The elector answers immediately, and steps down
-/// afterwards.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
 fn run(args: &Arguments) -> CommandResult {
     let period = period(args)?;
-    let addresses = addresses(http_addr().as_deref())?;
+    let addresses = loopback_addresses(http_addr().as_deref())?;
     let (address, status, body) = ask(&addresses, period).map_err(CommandError::failed)?;
     let effect = Effect::read(status, &body).map_err(CommandError::failed)?;
     print(&effect.text())?;
@@ -75,57 +70,19 @@ fn period(args: &Arguments) -> Result<Option<Duration>, UsageError> {
     period.map_err(|why| UsageError::new(format!("{FOR}: {why}")))
 }
 
-/// Returns the setting `ELECTOR_HTTP_ADDR` or `HTTP_ADDR`. Set but empty means unset.
-fn http_addr() -> Option<String> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let value = variable("ELECTOR_HTTP_ADDR").or_else(|| variable("HTTP_ADDR"))?;
-    Some(value.to_string_lossy().into_owned())
-}
-
-/// Returns the loopback addresses of an elector with this `HTTP_ADDR`.
+/// Returns the addresses of the elector with this `HTTP_ADDR`, all of them on loopback.
 ///
 /// # Errors
-/// If there is none. The setting is not shown unless it is an address, because it may be a secret.
-pub(super) fn addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, CommandError> {
-    let setting = setting.filter(|text| !text.eq_ignore_ascii_case("off"));
-    let setting = setting.ok_or_else(|| {
-        CommandError::failed(
-            "HTTP_ADDR: off, so the elector has no endpoint; start it with HTTP_ADDR=:4040, or set the \
-             variable here as for the elector",
-        )
-    })?;
-    let addr: ListenAddr = setting.parse().map_err(|_| {
-        CommandError::settings(
-            "HTTP_ADDR: not an address; set it to `off`, `:PORT`, `HOST:PORT` or `[IPV6]:PORT`",
-        )
-    })?;
-    let port = addr.port();
-    if port == 0 {
-        return Err(CommandError::settings(
-            "HTTP_ADDR: port 0 stands for any free one; set it to the port that the elector logged",
-        ));
-    }
-    let Some(host) = addr.host() else {
-        return Ok(loopback(port));
-    };
-    match host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_loopback() => Ok(vec![SocketAddr::new(ip, port)]),
-        // Covers all addresses of IPv4 only, and `[::]` may cover those of IPv4 too.
-        Ok(IpAddr::V4(ip)) if ip.is_unspecified() => Ok(vec![(Ipv4Addr::LOCALHOST, port).into()]),
-        Ok(IpAddr::V6(ip)) if ip.is_unspecified() => Ok(loopback(port)),
-        Err(_) if host.eq_ignore_ascii_case("localhost") => Ok(loopback(port)),
-        _ => Err(CommandError::settings(format!(
-            "HTTP_ADDR: {addr} is not loopback, and an elector accepts step-down only over loopback; \
+/// If there is none, or not on loopback.
+fn loopback_addresses(setting: Option<&str>) -> Result<Vec<SocketAddr>, CommandError> {
+    let addresses = addresses(setting)?;
+    match addresses.iter().find(|address| !address.ip().is_loopback()) {
+        None => Ok(addresses),
+        Some(foreign) => Err(CommandError::settings(format!(
+            "HTTP_ADDR: {foreign} is not loopback, and an elector accepts step-down only over loopback; \
              start it with `:PORT` or `127.0.0.1:PORT`"
         ))),
     }
-}
-
-fn loopback(port: u16) -> Vec<SocketAddr> {
-    vec![
-        (Ipv4Addr::LOCALHOST, port).into(),
-        (Ipv6Addr::LOCALHOST, port).into(),
-    ]
 }
 
 /// Sends the request to the first of the addresses that accepts a connection. Returns that address, and the
@@ -162,23 +119,6 @@ fn ask(
         ),
         None => "no address to ask".to_owned(),
     })
-}
-
-fn client(address: SocketAddr, path: &str) -> Result<WebClient, CallError> {
-    let unusable = |error: &dyn fmt::Display| CallError::NotSent(error.to_string());
-    let url: Url = format!("http://{address}/{path}")
-        .parse()
-        .map_err(|error: UrlError| unusable(&error))?;
-    let client = WebClient::new(&url, None, &ProxySettings::default());
-    client.map_err(|error| unusable(&error))
-}
-
-/// Returns the status document of the elector at `address`.
-pub(super) fn local_status(address: SocketAddr) -> Result<Json, String> {
-    let (_, body) = client(address, "status")
-        .and_then(|mut client| client.get_json(TIMEOUT))
-        .map_err(|error| error.to_string())?;
-    serde_json::from_slice(&body).map_err(|error| error.to_string())
 }
 
 /// Effect of the request, by the elector's answer.
@@ -251,27 +191,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_asked() {
-        let all = ["127.0.0.1:4040", "[::1]:4040"].as_slice();
-        for (setting, expected) in [
-            (":4040", all),
-            ("localhost:4040", all),
-            ("[::]:4040", all),
-            ("0.0.0.0:4040", &all[..1]),
-            ("127.0.0.1:4040", &all[..1]),
-            ("127.3.2.1:4040", &["127.3.2.1:4040"]),
-            ("[::1]:4040", &all[1..]),
-        ] {
-            let found: Vec<String> = addresses(Some(setting))
-                .unwrap()
-                .iter()
-                .map(SocketAddr::to_string)
-                .collect();
-            assert_eq!(found, expected, "{setting}");
-        }
-    }
-
-    #[test]
     fn unreachable_endpoint_error_names_fix() {
         for (setting, part) in [
             (None, "HTTP_ADDR: off"),
@@ -279,7 +198,7 @@ mod tests {
             (Some("OFF"), "HTTP_ADDR: off"),
             (Some(":0"), "port 0"),
             (Some("10.0.0.5:4040"), "10.0.0.5:4040 is not loopback"),
-            (Some("example.org:80"), "not loopback"),
+            (Some("example.org:80"), "neither an IP address"),
             (Some("4040"), "not an address"),
         ] {
             let Err(CommandError::Failed { why, .. }) = addresses(setting) else {

@@ -2,8 +2,8 @@
 
 use super::command::Command;
 use super::{
-    completions, demo, depose, doctor, gist_server, history, init, install, leads, pause, run,
-    status, step_down, switchover, version,
+    completions, demo, depose, doctor, gist_server, health, history, init, install, leads, pause,
+    run, status, step_down, switchover, version,
 };
 
 /// Every command, in the order of the help.
@@ -21,6 +21,7 @@ pub const COMMANDS: &[&Command] = &[
     &pause::RESUME,
     &depose::COMMAND,
     &leads::COMMAND,
+    &health::COMMAND,
     &install::COMMAND,
     &COMPLETIONS,
     &version::COMMAND,

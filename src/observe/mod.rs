@@ -19,6 +19,7 @@ pub mod observed_terms;
 mod page;
 pub mod routes;
 pub mod snapshot;
+mod status_line;
 mod workload_counts;
 
 pub use snapshot::{CandidateInfo, ReadyWhen, Snapshot, SteppedDown};

@@ -227,24 +227,35 @@ impl Snapshot {
     /// # Errors
     /// Returns the reason if it is not ready.
     pub fn check_ready(&self) -> Result<(), &'static str> {
-        let leaving = self.status.finishing || self.status.role == RoleName::Finished;
         match self.candidate.ready_when {
             ReadyWhen::Leader if !self.is_leading() => Err("this candidate does not lead"),
             ReadyWhen::Leader => match &self.candidate.workload {
                 Some(workload) => workload.check_ready(),
                 None => Ok(()),
             },
-            ReadyWhen::Candidate if leaving => Err("this candidate is leaving the election"),
-            ReadyWhen::Candidate => {
-                let waited = self.ago(self.journal.started);
-                if self.journal.answered_at.is_some()
-                    || waited >= self.candidate.config.lease_duration
-                {
-                    return Ok(());
-                }
-                Err("no answer from the store yet")
-            }
+            ReadyWhen::Candidate => self.check_takes_part(),
         }
+    }
+
+    /// Checks whether this candidate takes part in the election.
+    ///
+    /// # Errors
+    /// Returns the reason if it does not.
+    pub fn check_takes_part(&self) -> Result<(), &'static str> {
+        if self.is_leaving() {
+            return Err("this candidate is leaving the election");
+        }
+        let waited = self.ago(self.journal.started);
+        if self.journal.answered_at.is_some() || waited >= self.candidate.config.lease_duration {
+            return Ok(());
+        }
+        Err("no answer from the store yet")
+    }
+
+    /// Returns whether this candidate leaves the election, or has left it.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.status.finishing || self.status.role == RoleName::Finished
     }
 
     /// Returns the time since `then`.

@@ -54,12 +54,30 @@ impl Drop for Endpoints {
     }
 }
 
-/// The election that the endpoints show.
-struct LiveSource {
+/// The election that endpoints and notifications show.
+pub struct LiveSource {
     handle: Handle,
     store: StatsHandle,
     candidate: Arc<CandidateInfo>,
     restart: Option<Restart>,
+}
+
+impl LiveSource {
+    /// Returns the source for an election of this candidate, with the statistics of its store.
+    #[must_use]
+    pub fn new(
+        handle: Handle,
+        store: StatsHandle,
+        candidate: CandidateInfo,
+        restart: Option<Restart>,
+    ) -> Self {
+        LiveSource {
+            handle,
+            store,
+            candidate: Arc::new(candidate),
+            restart,
+        }
+    }
 }
 
 impl StatusSource for LiveSource {
@@ -108,13 +126,7 @@ impl StatusSource for LiveSource {
 ///
 /// # Errors
 /// If the address cannot be bound or the system starts no thread; the message says what to do.
-pub fn serve(
-    addr: &ListenAddr,
-    handle: Handle,
-    store: StatsHandle,
-    candidate: CandidateInfo,
-    restart: Option<Restart>,
-) -> io::Result<Endpoints> {
+pub fn serve(addr: &ListenAddr, source: Arc<dyn StatusSource>) -> io::Result<Endpoints> {
     let limits = Limits {
         connections: connections(),
         body_bytes: BODY_BYTES,
@@ -128,14 +140,8 @@ pub fn serve(
     })?;
     let endpoints = Endpoints(server.handle());
     let local = server.local_addr();
-    let source = LiveSource {
-        handle,
-        store,
-        candidate: Arc::new(candidate),
-        restart,
-    };
     thread::Builder::new().name("http".into()).spawn(move || {
-        let served = server.serve(move |request| routes::respond(request, &source).into());
+        let served = server.serve(move |request| routes::respond(request, &*source).into());
         if let Err(error) = served {
             log::error!(
                 event = "endpoints_failed", error:%;

@@ -10,6 +10,7 @@ mod lock_thread;
 pub mod logging;
 mod notices;
 pub mod restart;
+pub mod service_manager;
 pub mod sidecar;
 pub mod signals;
 mod startup_check;

@@ -29,7 +29,7 @@ use super::callbacks::{Stop, Term};
 use super::election::Handle;
 use super::health::Prober;
 use super::restart::Restart;
-use super::signals;
+use super::{service_manager, signals};
 use crate::election::action::StopReason;
 use crate::election::config::LeaderElectionConfig;
 use crate::net::Url;
@@ -119,8 +119,8 @@ impl Workload {
     /// Creates the workload of a candidate. It starts nothing, but makes this process the parent of all
     /// orphans below it.
     ///
-    /// `command` is the program with its arguments. It does not get `private_variables`, nor those that
-    /// begin with `ELECTOR_`. `health_url` is polled while the program runs. Guards hold the lock of the state
+    /// `command` is the program with its arguments. It does not get `private_variables`, those that
+    /// begin with `ELECTOR_`, nor those of the service manager. `health_url` is polled while the program runs. Guards hold the lock of the state
     /// file of `restart`.
     ///
     /// # Errors
@@ -361,7 +361,9 @@ impl Shared {
     fn environment(&self, fencing_token: u64) -> Vec<(OsString, Option<OsString>)> {
         let is_private = |name: &OsString| {
             let name = name.to_string_lossy();
-            name.starts_with(PRIVATE_PREFIX) || self.private_variables.contains(&&*name)
+            name.starts_with(PRIVATE_PREFIX)
+                || self.private_variables.contains(&&*name)
+                || service_manager::VARIABLES.contains(&&*name)
         };
         let names = std::env::vars_os().map(|(name, _)| name);
         let removed = names.filter(is_private).map(|name| (name, None));

@@ -18,7 +18,7 @@ use elector::lock::inspection::InspectedRecord;
 use elector::lock::stats::{StatsHandle, StoreStats};
 use elector::observe::{CandidateInfo, ReadyWhen};
 use elector::runtime::election::{Handle, LeaderElection};
-use elector::runtime::endpoints::serve;
+use elector::runtime::endpoints::{LiveSource, serve};
 use elector::runtime::{LeaderCallbacks, Term};
 use serde_json::Value;
 
@@ -177,7 +177,8 @@ fn memory_backend_runs_election_and_endpoints() {
         let address = free.local_addr().unwrap();
         drop(free);
         let listen = address.to_string().parse().unwrap();
-        let _endpoints = serve(&listen, handle, stats, candidate, None).unwrap();
+        let source = LiveSource::new(handle, stats, candidate, None);
+        let _endpoints = serve(&listen, Arc::new(source)).unwrap();
         let get = |path| exchange(address, request("GET", path, &[], "")).unwrap();
         assert_eq!(get("/readyz").status, 200);
         let status = get("/status").json();

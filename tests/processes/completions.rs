@@ -24,41 +24,35 @@ _elector elector "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
 printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
-/// Types the line in `LINE` and a tab in an interactive shell, and prints the matches that the completion
-/// system would offer. Calls of `compadd` that only test or store matches offer none.
+/// Types the line in `LINE` and a tab in an interactive shell, and prints the matches that it offers.
 const ZSH: &str = r#"
 zmodload zsh/zpty
-zpty shell zsh -f -i
-zpty -w shell '
-PROMPT= RPROMPT=
-autoload -Uz compinit
-compinit -u -d "$DUMP"
-source "$SCRIPT"
-compadd() {
-  if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]]; then
-    builtin compadd "$@"
-    return
-  fi
-  local -a hits
-  builtin compadd -A hits "$@"
-  (( $#hits )) && printf "match %s\n" "${hits[@]}"
-  builtin compadd "$@"
-}
-begin() { print -r "MATCHES" }
-end() { print -r "DONE"; exit }
-compprefuncs=(begin) comppostfuncs=(end)
-bindkey "^I" complete-word
-stty -echo
-'
-zpty -w shell 'print READY''NOW'
-zpty -r shell text '*READYNOW*'
+zpty shell zsh -d -i
+zpty -r shell text '*READY*'
 zpty -n -w shell "$LINE"$'\t'
-zpty -r shell text '*MATCHES*'
 zpty -r shell text '*DONE*'
 for line in ${(f)text//$'\r'/}; do
   [[ $line == 'match '* ]] && print -r -- ${line#match }
 done
 exit 0
+"#;
+
+/// Start of the interactive shell. It prints the matches of every call of `compadd` that adds some.
+const ZSHRC: &str = r#"
+PROMPT=READY
+autoload -Uz compinit
+compinit -u -d "$HOME/dump"
+source "$SCRIPT"
+compadd() {
+  if [[ ${@[1,(i)(-|--)]} != *-(O|A|D)\ * ]]; then
+    local -a hits
+    builtin compadd -A hits "$@"
+    (( $#hits )) && print -rl - '' "match "$^hits
+  fi
+  builtin compadd "$@"
+}
+finished() { print DONE }
+comppostfuncs=(finished)
 "#;
 
 const FISH: &str = r#"
@@ -80,6 +74,7 @@ impl Shell {
         let folder = tempfile::tempdir().unwrap();
         let script = Run::new(&["completions", name]).ran().well();
         fs::write(folder.path().join("script"), script).unwrap();
+        fs::write(folder.path().join(".zshrc"), ZSHRC).unwrap();
         fs::create_dir_all(folder.path().join("files/inner")).unwrap();
         fs::write(folder.path().join("files/note"), "").unwrap();
         Some(Shell {
@@ -101,10 +96,7 @@ impl Shell {
         command.args(code).current_dir(path("files")).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap());
         command.env("HOME", self.folder.path()).env("TERM", "dumb");
-        command
-            .env("LINE", line)
-            .env("SCRIPT", path("script"))
-            .env("DUMP", path("dump"));
+        command.env("LINE", line).env("SCRIPT", path("script"));
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(

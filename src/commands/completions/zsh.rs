@@ -8,7 +8,7 @@ const BEGINNING: &str = r#"#compdef elector
 # Completions of elector for zsh.
 
 _elector() {
-  local -a commands=(
+  local -a names=(
 "#;
 
 const FIRST_WORD: &str = r#"    'help:print help on elector, a command or the settings'
@@ -17,7 +17,7 @@ const FIRST_WORD: &str = r#"    'help:print help on elector, a command or the se
     if [[ $PREFIX == -* ]]; then
       _arguments '--help[print the help]' '--version[print the version]'
     else
-      _describe command commands
+      _describe command names
     fi
     return
   fi
@@ -25,8 +25,8 @@ const FIRST_WORD: &str = r#"    'help:print help on elector, a command or the se
   (( CURRENT-- ))
   case $words[1] in
     help)
-      commands+=('settings:all settings')
-      (( CURRENT > 2 )) || _describe topic commands
+      names+=('settings:all settings')
+      (( CURRENT > 2 )) || _describe topic names
       ;;
 "#;
 
@@ -34,7 +34,7 @@ const PROGRAM: &str = r#"      local dashes=${words[(i)--]}
       if (( dashes < CURRENT )); then
         shift $dashes words
         (( CURRENT -= dashes ))
-        _normal
+        _normal -p elector
         return
       fi
 "#;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::local_status;
+use crate::commands::local_endpoint::local_status;
 use crate::fmt::{one_line, span};
 use crate::system::clock::BootClock;
 
