@@ -25,7 +25,7 @@ const FIRST_WORD: &str = r#"    'help:print help on elector, a command or the se
   (( CURRENT-- ))
   case $words[1] in
     help)
-      names+=('settings:all settings')
+      names[-1]='settings:all settings'
       (( CURRENT > 2 )) || _describe topic names
       ;;
 "#;
