@@ -11,7 +11,7 @@ use crate::support::tools::find;
 
 #[path = "../../examples/man_pages.rs"]
 #[allow(dead_code, reason = "its main function")]
-mod man_pages;
+mod generator;
 
 const DATE: &str = "2026-11-22";
 
@@ -40,7 +40,7 @@ fn formatters_accept_every_page() {
     let folder = tempfile::tempdir().unwrap();
     let man = find(&["man"], "the manual pages are not formatted by man");
     let mandoc = find(&["mandoc"], "the manual pages are not checked by mandoc");
-    for (name, text) in man_pages::pages(DATE) {
+    for (name, text) in generator::pages(DATE) {
         let page = folder.path().join(name);
         fs::write(&page, text).unwrap();
         if let Some(man) = &man {
@@ -58,7 +58,7 @@ fn formatters_accept_every_page() {
 
 #[test]
 fn pages_name_commands_options_and_settings() {
-    let pages = man_pages::pages(DATE);
+    let pages = generator::pages(DATE);
     let program = &pages["elector.1"];
     for setting in settings::all() {
         assert!(program.contains(&format!("\n\\fB{}\\fR (", setting.name)));

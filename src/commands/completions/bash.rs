@@ -83,7 +83,10 @@ pub(super) fn script(commands: &[&Command]) -> String {
 
 /// Completes values, the operand, and options.
 fn arguments(text: &mut String, command: &Command) {
-    let valued = command.options.iter().filter(|option| option.value != "");
+    let valued = command
+        .options
+        .iter()
+        .filter(|option| !option.value.is_empty());
     let cases: Vec<_> = valued
         .map(|option| format!("        {}) {} ;;\n", option.name, value(option.values)))
         .collect();

@@ -71,7 +71,7 @@ pub(super) fn script(commands: &[&Command]) -> String {
             if let Some(short) = option.short {
                 let _ = write!(text, " -s {short}");
             }
-            if option.value != "" {
+            if !option.value.is_empty() {
                 text.push_str(&value(option.values));
             }
             let _ = writeln!(text, " -d {}", quoted(&option.short_text()));

@@ -1,5 +1,5 @@
-//! The commands for operators, `status`, `doctor`, `health`, `depose` and `step-down`, as processes against a gist
-//! service in the test's process.
+//! The commands for operators, `status`, `doctor`, `health`, `depose` and `step-down`, as processes
+//! against a gist service in the test's process.
 
 pub(crate) mod command;
 mod depose;
