@@ -145,7 +145,7 @@ fn shells_complete_every_command_and_option() {
         for command in COMMANDS {
             let options = command.options.iter().map(|option| option.name);
             let mut words: Vec<&str> = options.chain(["--help"]).collect();
-            if command.operands == Operands::Program && shell.name == "bash" {
+            if command.operands == Operands::Program && shell.name != "fish" {
                 words.push("--");
             }
             completes(&format!("elector {} --", command.name), &words);
