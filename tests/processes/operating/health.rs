@@ -39,7 +39,7 @@ fn leader_and_standby_are_healthy() {
         let run = Run::new(&["health"]).with("ELECTOR_HTTP_ADDR", all);
         assert_eq!(run.ran().well(), "healthy\n");
     }
-    // An outage of the store is no reason to restart a candidate.
+    // An outage of the store must not restart a candidate.
     fixture.set_faults(r#"{"outage":true}"#);
     eventually("a read failed", || second.has_logged("call_failed"));
     assert_eq!(health(&second.addr.to_string()).well(), "healthy\n");
