@@ -201,7 +201,7 @@ mod tests {
             (Some("example.org:80"), "neither an IP address"),
             (Some("4040"), "not an address"),
         ] {
-            let Err(CommandError::Failed { why, .. }) = addresses(setting) else {
+            let Err(CommandError::Failed { why, .. }) = loopback_addresses(setting) else {
                 panic!("{setting:?}");
             };
             assert!(why.contains(part), "{setting:?}: {why}");
