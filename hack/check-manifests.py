@@ -14,13 +14,27 @@ import yaml
 # Oldest version that Chart.yaml names; the newest is that of the schemas.
 OLDEST = (1, 26)
 
+# Oldest version with sidecars that are init containers.
+OLDEST_WITH_SIDECARS = (1, 29)
+
+# Not Kubernetes' own. hack/test-chart.sh validates its kinds in a cluster.
+OTHERS = "monitoring.coreos.com/"
+
 # Kinds of volumes that `restricted` permits.
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 
 
-def versions():
+def versions(oldest=OLDEST):
     known = {tuple(map(int, v.split(".")[:2])) for v in kubernetes_validate.all_versions()}
-    return [f"{major}.{minor}" for major, minor in sorted(known) if (major, minor) >= OLDEST]
+    return [f"{major}.{minor}" for major, minor in sorted(known) if (major, minor) >= oldest]
+
+
+def versions_for(document):
+    """The versions that a document is for."""
+    if document["apiVersion"].startswith(OTHERS):
+        return []
+    containers = (pod_of(document) or {}).get("initContainers", [])
+    return versions(OLDEST_WITH_SIDECARS if any("restartPolicy" in c for c in containers) else OLDEST)
 
 
 def schema_flaws(document, version):
@@ -34,15 +48,20 @@ def schema_flaws(document, version):
 
 
 def pod_of(document):
+    spec = document.get("spec", {})
+    if document["kind"] == "Pod":
+        return spec
     if document["kind"] == "CronJob":
-        document = document["spec"]["jobTemplate"]
-    elif document["kind"] != "Deployment":
-        return None
-    return document["spec"]["template"]["spec"]
+        spec = spec["jobTemplate"]["spec"]
+    return spec["template"]["spec"] if document["kind"] in ("CronJob", "Deployment") else None
+
+
+def containers_of(pod):
+    return pod.get("initContainers", []) + pod["containers"]
 
 
 def uses_api(pod):
-    variables = [variable for container in pod["containers"] for variable in container.get("env", [])]
+    variables = [variable for container in containers_of(pod) for variable in container.get("env", [])]
     locks = [variable.get("value", "") for variable in variables if variable["name"] == "ELECTOR_LOCK"]
     return any(lock.startswith("lease:") and not lock.startswith("lease://") for lock in locks)
 
@@ -61,7 +80,7 @@ def pod_flaws(pod):
             yield f"volume {volume['name']} is of a kind that is not permitted"
         if "emptyDir" in kinds and "sizeLimit" not in volume["emptyDir"]:
             yield f"volume {volume['name']} may fill the node's disk"
-    for container in pod.get("initContainers", []) + pod["containers"]:
+    for container in containers_of(pod):
         for flaw in container_flaws(pod.get("securityContext", {}), container):
             yield f"container {container['name']}: {flaw}"
 
@@ -162,14 +181,15 @@ def main(paths):
             flaws.append(f"{path}: holds nothing")
         for document in documents:
             where = f"{path}: {document['kind']} {document['metadata']['name']}"
-            found = [flaw for version in versions() for flaw in schema_flaws(document, version)]
+            found = [flaw for version in versions_for(document) for flaw in schema_flaws(document, version)]
             pod = pod_of(document)
             if pod:
                 pods += 1
                 found += pod_flaws(pod)
                 if not found:
                     found += blind_spots(pod)
-                    found += [spot for version in versions() for spot in schema_blind_spots(document, version)]
+                if not found and document["kind"] == "Deployment":
+                    found += [spot for v in versions_for(document) for spot in schema_blind_spots(document, v)]
             flaws += [f"{where}: {flaw}" for flaw in found]
     if not pods:
         flaws.append("there is no pod to check")

@@ -22,8 +22,6 @@ fi
 readonly KUBERNETES=1.34
 readonly CLUSTER=chart-test
 readonly GIST_SERVER=chart-test-gist-server
-# One gist per election.
-readonly BY_KUBECTL=c4a27e5700000001 ALONE=c4a27e5700000002 WRAP=c4a27e5700000003 SIDECAR=c4a27e5700000004
 
 # From PyPI, with its schemas.
 readonly VALIDATE=kubernetes-validate==1.37.0
@@ -94,449 +92,52 @@ eventually() {
   done
 }
 
-# --- Without a cluster ---
+# --- Which values were tested ---
 
-check_rendered() {
-  begin 'the chart renders hack/manifests and hack/examples'
-  hack/render-chart.sh "$work/rendered"
-  local folder
-  for folder in manifests examples; do
-    diff --recursive --unified --exclude='*.env' "hack/$folder" "$work/rendered/$folder" || fail "hack/$folder differs; run make manifests"
-  done
-}
-
-check_lint() {
-  local values
-  for values in hack/chart/ci/*.yaml; do
-    begin "helm lint with ${values##*/}"
-    quietly "$helm" lint --strict --kube-version "$KUBERNETES" hack/chart --values "$values"
-  done
-}
-
-template() { "$helm" template elector hack/chart --kube-version "$KUBERNETES" "$@"; }
-
-check_refusals() {
-  begin 'wrong or missing values are refused'
-  local cluster=(--set 'cluster.name=napoleon,cluster.gistId=abc')
-  quietly template "${cluster[@]}"
-  refused 'cluster.name is required' template --set cluster.gistId=abc
-  refused 'cluster.gistId is required' template --set cluster.name=napoleon
-  refused 'LEASE_LENGTH' template "${cluster[@]}" --set settings.LEASE_LENGTH=30s
-  refused 'GITHUB_API_TOKEN' template "${cluster[@]}" --set settings.GITHUB_API_TOKEN=secret
-  refused 'token' template "${cluster[@]}" --set github.token=secret
-  refused 'LEASE_DURATION' template "${cluster[@]}" --set settings.LEASE_DURATION=true
-  refused 'RETRY_PERIOD' template "${cluster[@]}" --set settings.RETRY_PERIOD=8
-  refused 'mode' template "${cluster[@]}" --set mode=both
-  refused 'workload.image is required' template "${cluster[@]}" --set mode=sidecar
-  refused 'workload.command is required' template "${cluster[@]}" --set mode=wrap,workload.image=x
-  refused 'workload.port' template "${cluster[@]}" --set mode=wrap,workload.image=x,workload.command='{/x}',workload.healthPath=/
-  refused 'cluster.gistId: set, and so is lock.place' template "${cluster[@]}" --set lock.place=lease:x
-  refused 'cluster.name is required' template --set lock.place=lease://hub/a/b
-  refused 'place' template --set cluster.name=napoleon,lock.place=etcd:x
-  refused 'place' template --set cluster.name=napoleon,lock.place=git+https://me:secret@host/x
-  refused 'token' template --set cluster.name=napoleon,lock.place=lease:x,lock.token=secret
-  refused 'runAsUser' template "${cluster[@]}" --set mode=wrap,workload.image=x,workload.command='{/x}',workload.runAsUser=0
-}
-
-# has TEXT OPTION...: returns whether the chart renders this text with these values.
-has() {
-  local text=$1
+# note_values FILE OPTION...: adds those of the options that set values to FILE.
+note_values() {
+  local file=$1
   shift
-  template --set cluster.name=napoleon,cluster.gistId=abc "$@" >"$work/said" || fail "refused: $*"
-  grep -q -- "$text" "$work/said"
+  while (($# > 0)); do
+    case $1 in
+      --values | --set | --set-json) printf '%s\0' "$1" "$2" >>"$file" && shift ;;
+    esac
+    shift
+  done
 }
 
-check_choices() {
-  begin 'values have their effect'
-  local workload='workload.image=x,workload.command={/x},workload.port=80'
-  ! has 'kind: PodDisruptionBudget' || fail 'one replica has a budget, which would block drains'
-  has 'kind: PodDisruptionBudget' --set replicas=2
-  has 'kind: PodDisruptionBudget' --set "replicas=2,mode=wrap,$workload"
-  ! has 'kind: PodDisruptionBudget' --set "replicas=2,mode=sidecar,$workload" ||
-    fail 'mode sidecar, where only one pod is ever ready, has a budget'
-  has 'image: x/y@sha256:' --set "image.repository=x/y,image.digest=sha256:$(printf '%064d' 0)"
-  has 'terminationGracePeriodSeconds: 70' --set stopTimeoutSeconds=60
-  has 'STOP_TIMEOUT: "60s"' --set stopTimeoutSeconds=60
-  has 'CLUSTER_NAME: "napoleon"'
-  has 'RELEASE_ON_CANCEL: "false"' --set settings.RELEASE_ON_CANCEL=false
-  ! has 'CLUSTER_NAME:' --set cluster.existingConfigMap=mine || fail 'two ConfigMaps name the cluster'
-  has 'type: Recreate' --set "mode=sidecar,$workload"
-  ! has 'runAs\(User\|Group\)\|fsGroup' --set \
-    podSecurityContext.runAsUser=null,podSecurityContext.runAsGroup=null,podSecurityContext.fsGroup=null ||
-    fail 'OpenShift cannot choose the user'
-  ! has 'kind: NetworkPolicy' --set networkPolicy.enabled=false || fail 'the policy cannot be disabled'
-}
-
-# lock_has PLACE TEXT OPTION...: as `has`, with this place of the record.
-lock_has() {
-  local place=$1
+# every_value_in FILE [NAME...]: fails if a value of values.yaml is set by no option in FILE, except these.
+every_value_in() {
+  local file=$1 chart=$work/names name options missing=()
   shift
-  has "$1" --set "cluster.gistId=,lock.place=$place" "${@:2}"
+  # A chart that prints the names of its values reads the options as Helm does.
+  mkdir -p "$chart/templates"
+  printf 'apiVersion: v2\nname: names\nversion: 1.0.0\n' >"$chart/Chart.yaml"
+  cat >"$chart/templates/names.yaml" <<'END'
+{{- define "names" }}
+{{- range $name, $value := .values }}
+{{ $.group }}{{ $name }}: set
+{{- if kindIs "map" $value }}{{ include "names" (dict "values" $value "group" (printf "%s%s." $.group $name)) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- include "names" (dict "values" (omit .Values "global") "group" "") }}
+END
+  mapfile -d '' options <"$file"
+  command "$helm" template names "$chart" "${options[@]}" | sed -n 's/: set$//p' >"$work/names-set"
+  while read -r name; do
+    grep -qxF -- "$name" "$work/names-set" || [[ " $* " == *" $name "* ]] || missing+=("$name")
+  done < <(awk -f hack/chart-values.awk hack/chart/values.yaml | sed -n 's/^| `\([^`]*\)`.*/\1/p')
+  ((${#missing[@]} == 0)) || fail "no test sets ${missing[*]}"
 }
 
-check_locks() {
-  begin 'each kind of lock gets its credentials, and no other ones'
-  local place text workload='workload.image=x,workload.command={/x}'
-  for text in 'kind: ServiceAccount' 'kind: Role' ELECTOR_LOCK elector-lock; do
-    ! has "$text" || fail "a gist needs no $text"
-  done
-  for place in gist:abc gist+git:abc; do
-    lock_has "$place" "value: \"$place\""
-    lock_has "$place" 'secretName: elector-github'
-  done
-  for place in git+https://host/x#y lease://hub:6443/a/b lease:x; do
-    for text in GIST_ID: GITHUB elector-github; do
-      ! lock_has "$place" "$text" || fail "$place needs no $text"
-    done
-  done
-  for place in git+https://host/x#y lease://hub:6443/a/b; do
-    lock_has "$place" 'secretName: elector-lock'
-    lock_has "$place" 'automountServiceAccountToken: false'
-    ! lock_has "$place" 'kind: Role' || fail "$place needs no rights in this cluster"
-    ! lock_has "$place" 'ca.crt' || fail "$place needs no certificate authority"
-  done
-  lock_has git+https://host/x#y 'name: ELECTOR_SSL_CERT_FILE' --set lock.caKey=ca
-  lock_has git+https://host/x#y 'value: "me"' --set lock.user=me
-  lock_has git+https://host:8443/x#y 'port: 8443}'
-  ! lock_has git+https://host/x#a:8443/y 'port: 8443}' || fail 'a part of the branch is a port'
-  lock_has lease://hub:6443/a/b 'name: ELECTOR_LOCK_CA_FILE' --set lock.caKey=ca
-  lock_has lease://hub:6443/a/b 'port: 6443}'
-  ! lock_has lease://hub/a/b 'port: 6443}' || fail 'another port is permitted'
-  lock_has lease:x 'port: 6443}'
-  lock_has lease:x 'resourceNames: \["x"\]'
-  lock_has lease:jobs/x 'namespace: jobs$'
-  lock_has lease:jobs/x 'resourceNames: \["x"\]'
-  lock_has lease:x 'automountServiceAccountToken: true'
-  ! lock_has lease:x 'secretName' || fail 'a Lease of this cluster needs no Secret'
-  ! lock_has lease:x 'configMapRef: {name: elector-cluster}' --set cluster.name= || fail 'one cluster needs a name'
-  lock_has az://account/container/x 'secretName: elector-lock'
-  for place in 's3://bucket/x?region=eu-central-1' gs://bucket/x; do
-    for text in 'kind: ServiceAccount' 'serviceAccountName: elector' 'automountServiceAccountToken: false' 'port: 988'; do
-      lock_has "$place" "$text"
-    done
-    for text in 'kind: Role' secretName GITHUB; do
-      ! lock_has "$place" "$text" || fail "$place needs no $text"
-    done
-    lock_has "$place" 'example.com/role: x' --set 'serviceAccount.annotations.example\.com/role=x'
-  done
-  lock_has 's3://b/x?endpoint=https://s3.example:9000' 'port: 9000}'
-  lock_has lease:x 'name: no-token' --set "mode=sidecar,$workload"
-  ! lock_has lease:x 'name: no-token' --set "mode=wrap,$workload" || fail 'the elector has no token'
-}
-
-check_manifests() {
-  local venv=target/tools/${VALIDATE//==/-} python
-  python=$venv/bin/python
-  begin 'the schemas of several Kubernetes versions, and Pod Security'
-  if [[ ! -x $python ]] || ! "$python" -c 'import kubernetes_validate' 2>/dev/null; then
-    if ! command -v python3 >/dev/null; then
-      skip 'python3 is missing' 'the manifests are NOT validated'
-      return 0
-    fi
-    if ! { python3 -m venv "$venv" && "$python" -m pip install --quiet "$VALIDATE"; } >"$work/said" 2>&1; then
-      tail -n 3 "$work/said"
-      skip "$VALIDATE cannot be installed" 'the manifests are NOT validated'
-      return 0
-    fi
-  fi
-  template --values hack/chart/ci/elector-values.yaml --set replicas=2 >"$work/two.yaml"
-  template --set cluster.name=napoleon,cluster.gistId=abc >"$work/helm.yaml"
-  template --values hack/chart/ci/sidecar-values.yaml --set lock.place=lease:jobs/web >"$work/lease-sidecar.yaml"
-  template --values hack/chart/ci/wrap-values.yaml --set lock.place=git+https://host/x,lock.caKey=ca >"$work/git-wrap.yaml"
-  template --set cluster.name=napoleon,lock.place=s3://bucket/x >"$work/s3.yaml"
-  "$python" hack/check-manifests.py hack/manifests/*.yaml hack/examples/*.yaml \
-    "$work"/{two,helm,lease-sidecar,git-wrap,s3}.yaml
-}
-
-# --- In a cluster ---
-
-# Prints the missing tool or image for a cluster, if any.
-missing_for_cluster() {
-  local tool
-  for tool in docker kind kubectl; do
-    command -v "$tool" >/dev/null || {
-      printf '%s is missing' "$tool"
-      return
-    }
-  done
-  docker info >/dev/null 2>&1 || {
-    printf 'the Docker daemon does not answer'
-    return
-  }
-  docker image inspect "$image" >/dev/null 2>&1 || {
-    printf 'there is no image %s; run make image' "$image"
-    return
-  }
-  [[ -n $node_image ]] || printf 'there is no kindest/node image; pull one, or set KIND_NODE_IMAGE'
-}
-
-kube() { kubectl --kubeconfig "$work/kubeconfig" "$@"; }
-helm() { command "$helm" --kubeconfig "$work/kubeconfig" "$@"; }
-
-show_cluster() {
-  kube get pods,deployments,events --all-namespaces --field-selector metadata.namespace!=kube-system 2>/dev/null || true
-  local namespace
-  for namespace in leader-election alone wrap-a wrap-b side-a side-b lease-side; do
-    kube --namespace "$namespace" logs --selector app.kubernetes.io/name=elector --all-containers --prefix \
-      --tail=20 2>/dev/null || true
-  done
-}
-
-make_cluster() {
-  begin "a kind cluster of $node_image"
-  quietly kind delete cluster --name "$CLUSTER"
-  made_cluster=yes
-  quietly kind create cluster --name "$CLUSTER" --image "$node_image" --kubeconfig "$work/kubeconfig" --wait 180s
-  quietly kind load docker-image "$image" --name "$CLUSTER"
-  docker rm --force "$GIST_SERVER" >/dev/null 2>&1 || true
-  quietly docker run --detach --name "$GIST_SERVER" --network kind "$image" gist-server --listen :4041 \
-    --gist "$BY_KUBECTL" --gist "$ALONE" --gist "$WRAP" --gist "$SIDECAR"
-}
-
-# Creates a namespace that enforces `restricted`, with the Secret.
-make_namespace() {
-  quietly kube create namespace "$1"
-  quietly kube label namespace "$1" pod-security.kubernetes.io/enforce=restricted \
-    pod-security.kubernetes.io/enforce-version=latest
-  quietly kube --namespace "$1" create secret generic elector-github --from-literal=token=any
-}
-
-# make_settings NAMESPACE CONFIGMAP GIST: creates the ConfigMap as docs/kubernetes.md does.
-make_settings() {
-  quietly kube --namespace "$1" create configmap "$2" --from-literal=CLUSTER_NAME="$1" \
-    --from-literal=GIST_ID="$3" --from-literal=GITHUB_API_URL="http://$GIST_SERVER:4041" \
-    --from-literal=ALLOW_INSECURE_HTTP=true
-}
-
-# install NAMESPACE RELEASE OPTION...: each namespace stands for a cluster.
-install() {
-  local namespace=$1 release=$2
-  shift 2
-  make_namespace "$namespace"
-  quietly helm install "$release" hack/chart --namespace "$namespace" --set networkPolicy.gistServerPort=4041 \
-    --set "image.repository=${image%:*},image.tag=${image##*:}" "$@"
-}
-
-# Prints the pods of a namespace that are not being deleted.
-pods() {
-  kube --namespace "$1" get pods --selector app.kubernetes.io/name=elector \
-    --output go-template='{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\n"}}{{end}}{{end}}'
-}
-
-# pod_answers NAMESPACE PORT PATH: returns whether a pod answers 200, through the API server.
-pod_answers() {
-  local pod
-  for pod in $(pods "$1"); do
-    kube get --raw "/api/v1/namespaces/$1/pods/$pod:$2/proxy/$3" >/dev/null 2>&1 && return 0
-  done
-  return 1
-}
-
-# Returns whether a pod of the namespace leads.
-leads() { pod_answers "$1" 4040 leader; }
-
-one_leads() {
-  local count=0 namespace
-  for namespace in "$1" "$2"; do
-    if leads "$namespace"; then count=$((count + 1)); fi
-  done
-  ((count == 1))
-}
-
-rolled_out() { quietly kube --namespace "$1" rollout status "deployment/$2" --timeout 120s; }
-
-check_accepted() {
-  begin 'the committed manifests run where restricted is enforced'
-  kube create namespace leader-election --dry-run=client --output yaml | quietly kube apply --filename -
-  printf 'any' >"$work/token"
-  quietly kube --namespace leader-election create secret generic elector-github --from-file=token="$work/token"
-  make_settings leader-election elector-cluster "$BY_KUBECTL"
-  quietly kube apply --filename hack/manifests/gist-server-egress.yaml
-  sed "s|g1g1/multi-cluster-leader-election:.*|$image|" hack/manifests/elector.yaml | quietly kube apply --filename -
-  local file
-  for file in hack/manifests/*.yaml hack/examples/*.yaml; do
-    quietly kube apply --dry-run=server --validate=strict --warnings-as-errors --filename "$file"
-  done
-  # The level is enforced: other pods are refused. (Until the namespace has its service account, they are
-  # refused for another reason.)
-  eventually 60 quietly kube --namespace leader-election get serviceaccount default
-  refused 'PodSecurity' kube --namespace leader-election run x --image "$image"
-  rolled_out leader-election elector
-  eventually 60 leads leader-election
-}
-
-check_alone() {
-  begin 'an elector alone: installed, upgraded, two replicas, removed'
-  install alone elector --set "cluster.name=alone,cluster.gistId=$ALONE" \
-    --set "cluster.githubApiUrl=http://$GIST_SERVER:4041,settings.ALLOW_INSECURE_HTTP=true"
-  rolled_out alone elector
-  eventually 60 leads alone
-  local before after mounts
-  before=$(pods alone)
-  quietly helm upgrade elector hack/chart --namespace alone --reset-then-reuse-values --set settings.RUST_LOG=debug
-  rolled_out alone elector
-  after=$(pods alone)
-  [[ $before != "$after" ]] || fail 'a new setting did not create a new pod'
-  eventually 60 leads alone
-  quietly helm upgrade elector hack/chart --namespace alone --reset-then-reuse-values --set replicas=2
-  rolled_out alone elector
-  eventually 60 may_be_disrupted
-  # It has no credentials for this cluster's API.
-  mounts=$(kube --namespace alone get pods --output jsonpath='{.items[*].spec.containers[*].volumeMounts[*].mountPath}')
-  [[ -n $mounts && $mounts != *serviceaccount* ]] || fail "a service account token is mounted: $mounts"
-  quietly helm uninstall elector --namespace alone --wait --timeout 120s
-}
-
-may_be_disrupted() {
-  [[ $(kube --namespace alone get poddisruptionbudget elector --output jsonpath='{.status.disruptionsAllowed}') == 1 ]]
-}
-
-# The program is the image's own HTTP server, without knowledge of electors. Otherwise as in the examples.
-program=(--set "workload.command={/elector,gist-server,--listen,:8080},workload.healthPath=/_faults")
-
-# Returns whether the program of a namespace answers.
-answers() { pod_answers "$1" 8080 _faults; }
-
-only_leaders_answers() {
-  local namespace
-  one_leads wrap-a wrap-b || return 1
-  for namespace in wrap-a wrap-b; do
-    if leads "$namespace"; then
-      answers "$namespace" || return 1
-    elif answers "$namespace"; then
-      return 1
-    fi
-  done
-}
-
-# move_from NAMESPACE: moves leadership by a graceful shutdown of the leader's pod.
-move_from() { quietly kube --namespace "$1" delete pod --selector app.kubernetes.io/name=elector --wait=false; }
-
-leader_of() { if leads "$1"; then echo "$1"; else echo "$2"; fi; }
-
-check_wrap() {
-  begin 'in front of an existing image: its program runs in one of two namespaces'
-  local leader namespace user
-  for namespace in wrap-a wrap-b; do
-    install_example "$namespace" report "$WRAP" wrap-values.yaml
-  done
-  for namespace in wrap-a wrap-b; do rolled_out "$namespace" report; done
-  eventually 90 only_leaders_answers
-  leader=$(leader_of wrap-a wrap-b)
-  move_from "$leader"
-  eventually 120 moved_from "$leader" only_leaders_answers
-  # Any user can install and run it, such as those of OpenShift.
-  user=1000650000
-  quietly helm upgrade report hack/chart --namespace "$leader" --reset-then-reuse-values --set workload.runAsUser=null \
-    --set "podSecurityContext.runAsUser=$user,podSecurityContext.runAsGroup=0,podSecurityContext.fsGroup=$user"
-  rolled_out "$leader" report
-  eventually 60 only_leaders_answers
-}
-
-# install_example NAMESPACE RELEASE GIST VALUES: installs the values of hack/examples, with another program.
-install_example() {
-  install "$1" "$2" --values "hack/chart/ci/$4" --set "workload.image=$image" "${program[@]}"
-  make_settings "$1" "$2-cluster" "$3"
-}
-
-# moved_from NAMESPACE CHECK: returns whether the rollout is complete and the check succeeds.
-moved_from() {
-  rolled_out "$1" "$(kube --namespace "$1" get deployments --output jsonpath='{.items[0].metadata.name}')" 2>/dev/null &&
-    "$2"
-}
-
-endpoints() {
-  kube --namespace "$1" get endpointslices --selector kubernetes.io/service-name=web \
-    --output jsonpath='{range .items[*].endpoints[?(@.conditions.ready==true)]}{.addresses[0]}{"\n"}{end}'
-}
-
-only_leader_has_endpoints() {
-  local leader other
-  one_leads side-a side-b || return 1
-  leader=$(leader_of side-a side-b)
-  other=side-a
-  [[ $leader != side-a ]] || other=side-b
-  [[ -n $(endpoints "$leader") && -z $(endpoints "$other") ]]
-}
-
-check_sidecar() {
-  begin "beside an existing image: only the leader's pod is in the Service"
-  local leader namespace
-  for namespace in side-a side-b; do
-    install_example "$namespace" web "$SIDECAR" sidecar-values.yaml
-  done
-  eventually 90 only_leader_has_endpoints
-  leader=$(leader_of side-a side-b)
-  # The leader's Deployment is scaled to zero, so the other candidate must take over.
-  quietly kube --namespace "$leader" scale deployment web --replicas 0
-  eventually 90 other_leads "$leader"
-  # An upgrade succeeds although a standby is never ready.
-  quietly kube --namespace "$leader" scale deployment web --replicas 1
-  eventually 60 runs_in "$leader"
-  quietly helm upgrade web hack/chart --namespace "$leader" --reset-then-reuse-values --set settings.RUST_LOG=debug
-  eventually 60 is_upgraded "$leader"
-  eventually 90 other_leads "$leader"
-  # So does an upgrade of the leader.
-  leader=$(leader_of side-a side-b)
-  quietly helm upgrade web hack/chart --namespace "$leader" --reset-then-reuse-values --set settings.RUST_LOG=debug
-  eventually 60 is_upgraded "$leader"
-  eventually 90 only_leader_has_endpoints
-}
-
-# Returns whether the only pod of a namespace runs, ready or not.
-runs_in() { [[ $(kube --namespace "$1" get pods --output jsonpath='{.items[*].status.phase}') == Running ]]; }
-
-# Returns whether the only pod has the second of the Deployment's two templates.
-is_upgraded() {
-  local replicas
-  replicas=$(kube --namespace "$1" get replicasets \
-    --output jsonpath='{range .items[*]}{.metadata.annotations.deployment\.kubernetes\.io/revision}={.status.replicas} {end}')
-  [[ " $replicas" == *' 2=1 '* && " $replicas" == *' 1=0 '* ]] && runs_in "$1"
-}
-
-other_leads() {
-  local other=side-a
-  [[ $1 != side-a ]] || other=side-b
-  leads "$other" && [[ -n $(endpoints "$other") && -z $(endpoints "$1") ]]
-}
-
-check_lease() {
-  begin 'a Lease of this cluster: rights on nothing else'
-  sed "s|g1g1/multi-cluster-leader-election:.*|$image|" hack/examples/lease.yaml | quietly kube apply --filename -
-  rolled_out leader-election batch
-  eventually 60 holder_leads
-  local verb mounts
-  for verb in get update; do
-    may "$verb" batch || fail "it may not $verb its Lease"
-    ! may "$verb" another || fail "it may $verb another Lease"
-  done
-  for verb in list watch patch delete; do
-    ! may "$verb" batch || fail "it may $verb its Lease"
-  done
-  awk '/^kind: FlowSchema/ { found = 1; print before } { before = $0 } /^```/ { found = 0 } found' docs/stores.md |
-    quietly kube apply --dry-run=server --validate=strict --warnings-as-errors --filename -
-  # A program beside the elector does not get its token.
-  install lease-side web --values hack/chart/ci/sidecar-values.yaml --set "workload.image=$image" "${program[@]}" \
-    --set cluster.existingConfigMap=,lock.place=lease:web
-  eventually 90 leads lease-side
-  mounts=$(kube --namespace lease-side get pods \
-    --output jsonpath='{.items[*].spec.containers[?(@.name=="workload")].volumeMounts[*].name}')
-  [[ $mounts == *no-token* && $mounts != *kube-api-access* ]] || fail "the program gets $mounts"
-}
-
-# may VERB LEASE: returns whether the service account of hack/examples/lease.yaml may do so.
-may() {
-  [[ $(kube --namespace leader-election auth can-i "$1" "leases.coordination.k8s.io/$2" \
-    --as system:serviceaccount:leader-election:batch 2>/dev/null) == yes ]]
-}
-
-# Returns whether the pod that the Lease names leads.
-holder_leads() {
-  local holder
-  holder=$(kube --namespace leader-election get lease batch --output jsonpath='{.spec.holderIdentity}')
-  [[ $holder == leader-election/batch-* ]] &&
-    kube get --raw "/api/v1/namespaces/leader-election/pods/${holder##*/}:4040/proxy/leader" >/dev/null
-}
+# shellcheck source=hack/chart-tests/rendering.sh
+source hack/chart-tests/rendering.sh
+# shellcheck source=hack/chart-tests/locks.sh
+source hack/chart-tests/locks.sh
+# shellcheck source=hack/chart-tests/cluster.sh
+source hack/chart-tests/cluster.sh
+# shellcheck source=hack/chart-tests/traffic.sh
+source hack/chart-tests/traffic.sh
 
 main() {
   local missing code=0
@@ -552,8 +153,10 @@ main() {
   check_rendered
   check_lint
   check_refusals
+  check_times
   check_choices
   check_locks
+  every_value_in "$work/rendered-values"
   check_manifests
 
   node_image=${KIND_NODE_IMAGE:-$(bash -c 'source hack/lib.sh && newest_node_image')}
@@ -566,8 +169,13 @@ main() {
   check_accepted
   check_alone
   check_wrap
+  check_wrapped_service
   check_sidecar
+  check_native_sidecar
   check_lease
+  check_hub
+  # A local image has no digest, a git server is missing, and the tests use namespaces that exist.
+  every_value_in "$work/installed-values" image.digest lock.user namespace.create
   begin 'passed'
 }
 

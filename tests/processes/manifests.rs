@@ -405,6 +405,60 @@ fn deployments_have_separate_config_maps() {
     assert_eq!(BTreeSet::from(maps).len(), GIST_DEPLOYMENTS.len());
 }
 
+/// Helm adopts only objects with its labels, and must not delete those that kubectl applied.
+#[test]
+fn kubectl_manifests_are_not_helms() {
+    for path in DEPLOYMENTS.iter().chain(&[GIST_SERVER, HUB_CLUSTER]) {
+        for part in ["managed-by", "helm.sh/", "kind: Pod\n"] {
+            assert!(!read(path).contains(part), "{path} contains {part}");
+        }
+    }
+}
+
+/// Returns a kind's default of a setting in the chart's table.
+fn chart_default(kind: &str, setting: &str) -> String {
+    let table = read("hack/chart/templates/_checks.tpl");
+    let line = table
+        .lines()
+        .find_map(|line| line.strip_prefix(kind)?.strip_prefix(": {"))
+        .unwrap_or_else(|| panic!("no times of {kind}"));
+    let mut times = line.trim_end_matches('}').split(", ");
+    let time = times.find_map(|time| time.strip_prefix(setting)?.strip_prefix(": "));
+    time.unwrap_or_else(|| panic!("{kind}: no {setting}"))
+        .to_owned()
+}
+
+#[test]
+fn chart_knows_default_times() {
+    let output = Command::new(env!("CARGO_BIN_EXE_elector"))
+        .args(["help", "settings"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    for setting in [
+        "LEASE_DURATION",
+        "RENEW_DEADLINE",
+        "RETRY_PERIOD",
+        "POLL_PERIOD",
+    ] {
+        let gist = chart_default("gist", setting);
+        let mut expected = vec![gist.clone()];
+        for (name, kind) in [("Lease", "lease"), ("objects", "object"), ("git", "git")] {
+            let time = chart_default(kind, setting);
+            if time != gist {
+                expected.push(format!("{name} {time}"));
+            }
+        }
+        let (first, others) = expected.split_first().unwrap();
+        let expected = format!("  {setting} (default: {first}; {})", others.join(", "));
+        assert!(help.contains(&expected), "{expected}");
+        assert_eq!(
+            chart_default("gist+git", setting),
+            chart_default("git", setting)
+        );
+    }
+}
+
 #[test]
 fn every_container_is_hardened() {
     for path in DEPLOYMENTS {
@@ -413,7 +467,6 @@ fn every_container_is_hardened() {
         for (key, expected) in [
             ("allowPrivilegeEscalation", "false"),
             ("readOnlyRootFilesystem", "true"),
-            ("capabilities", "{drop: [ALL]}"),
             ("memory", ""),
         ] {
             let found = values(&deployment, key);
@@ -423,6 +476,8 @@ fn every_container_is_hardened() {
             let alike = |value: &&str| expected.is_empty() || *value == expected;
             assert!(found.iter().all(alike), "{path}: {key} is {found:?}");
         }
+        let drops = deployment.matches("drop:\n            - ALL\n").count();
+        assert_eq!(drops, containers, "{path}: capabilities");
         let token = (path == LEASE).to_string();
         assert_eq!(value(&deployment, "automountServiceAccountToken"), token);
         assert_eq!(value(&deployment, "enableServiceLinks"), "false");

@@ -1,14 +1,39 @@
 {{/* Every object is named after the release: `helm install elector ...` creates a Deployment `elector`. */}}
+{{- define "elector.fullname" -}}
+{{ .Values.fullnameOverride | default .Release.Name }}
+{{- end }}
+
+{{- define "elector.name" -}}
+{{ .Values.nameOverride | default "elector" }}
+{{- end }}
 
 {{- define "elector.selectorLabels" -}}
-app.kubernetes.io/name: elector
+app.kubernetes.io/name: {{ include "elector.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Without the chart's version, which would create new pods for a change of the chart alone. */}}
+{{- define "elector.podLabels" -}}
+{{ include "elector.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- with .Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "elector.labels" -}}
 {{ include "elector.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* The pods of a policy: those of the Deployment, and that of `helm test`. */}}
+{{- define "elector.policySelector" -}}
+matchLabels:
+  app.kubernetes.io/instance: {{ .Release.Name }}
+matchExpressions:
+- {key: app.kubernetes.io/name, operator: In, values: [{{ include "elector.name" . }}, {{ include "elector.name" . }}-test]}
 {{- end }}
 
 {{- define "elector.image" -}}
@@ -17,23 +42,46 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- define "elector.serviceAccount" -}}
+{{- with .Values.serviceAccount -}}
+{{ .name | default (.create | ternary (include "elector.fullname" $) "default") }}
+{{- end }}
+{{- end }}
+
 {{- define "elector.clusterConfigMap" -}}
-{{ .Values.cluster.existingConfigMap | default (printf "%s-cluster" .Release.Name) }}
+{{ .Values.cluster.existingConfigMap | default (printf "%s-cluster" (include "elector.fullname" .)) }}
+{{- end }}
+
+{{/* Whether a Service sends traffic to the leader's pod only. Then no other pod is ready. */}}
+{{- define "elector.serves" -}}
+{{- $enabled := .Values.service.enabled -}}
+{{- if kindIs "invalid" $enabled -}}
+{{- $enabled = eq .Values.mode "sidecar" -}}
+{{- end -}}
+{{- if and $enabled (ne .Values.mode "alone") -}}
+true
+{{- end }}
 {{- end }}
 
 {{/* What lock.place names: a `gist`, a `lease` of this cluster, an object of a `cloud` that gives the pod its
-     credentials, or a store with a `token`. */}}
+     credentials, one with access `keys`, or a store with a `token`. */}}
 {{- define "elector.lockKind" -}}
 {{- $place := .Values.lock.place -}}
 {{- if or (not $place) (hasPrefix "gist:" $place) (hasPrefix "gist+git:" $place) -}}
 gist
 {{- else if and (hasPrefix "lease:" $place) (not (hasPrefix "lease://" $place)) -}}
 lease
-{{- else if or (hasPrefix "s3:" $place) (hasPrefix "gs:" $place) -}}
+{{- else if and (or (hasPrefix "s3:" $place) (hasPrefix "gs:" $place)) (not .Values.lock.existingSecret) -}}
 cloud
+{{- else if hasPrefix "s3:" $place -}}
+keys
 {{- else -}}
 token
 {{- end }}
+{{- end }}
+
+{{- define "elector.lockSecret" -}}
+{{ .Values.lock.existingSecret | default "elector-lock" }}
 {{- end }}
 
 {{/* The namespace and the name of a Lease of this cluster. */}}
@@ -66,137 +114,12 @@ true
 {{- end }}
 {{- end }}
 
-{{/* The credentials of the lock: a volume, and where it is mounted. */}}
-{{- define "elector.lockMount" -}}
-{{- $kind := include "elector.lockKind" . -}}
-{{- if eq $kind "gist" -}}
-- {name: github, mountPath: /etc/elector/github, readOnly: true}
-{{- else if eq $kind "token" -}}
-- {name: lock, mountPath: /etc/elector/lock, readOnly: true}
-{{- end }}
-{{- end }}
-{{- define "elector.lockVolume" -}}
-{{- $kind := include "elector.lockKind" . -}}
-{{- if eq $kind "gist" -}}
-- name: github
-  secret:
-    secretName: {{ .Values.github.existingSecret }}
-    items: [{key: {{ .Values.github.tokenKey }}, path: token}]
-    defaultMode: 0440
-{{- else if eq $kind "token" -}}
-- name: lock
-  secret:
-    secretName: {{ .Values.lock.existingSecret }}
-    items:
-    - {key: {{ .Values.lock.tokenKey }}, path: token}
-    {{- with .Values.lock.caKey }}
-    - {key: {{ . }}, path: ca.crt}
-    {{- end }}
-    defaultMode: 0440
-{{- end }}
-{{- end }}
-
-{{/* The requirements of the level `restricted`, and a read-only root file system. */}}
-{{- define "elector.securityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-runAsNonRoot: true
-capabilities: {drop: [ALL]}
-{{- end }}
-
-{{/* The settings of the container that runs the elector. In front of a program they are all named ELECTOR_*:
-     the program shares the environment, and gets none of these. */}}
-{{- define "elector.env" -}}
-{{- $prefix := eq .Values.mode "wrap" | ternary "ELECTOR_" "" -}}
-envFrom:
-- configMapRef: {name: {{ .Release.Name }}-settings}
-  {{- with $prefix }}
-  prefix: {{ . }}
-  {{- end }}
-{{- if include "elector.hasCluster" . }}
-# CLUSTER_NAME{{ if not .Values.lock.place }} and GIST_ID{{ end }}.
-- configMapRef: {name: {{ include "elector.clusterConfigMap" . }}}
-  {{- with $prefix }}
-  prefix: {{ . }}
-  {{- end }}
-{{- end }}
-env:
-{{- range $name, $path := dict "POD_NAME" "metadata.name" "POD_NAMESPACE" "metadata.namespace" }}
-- name: {{ $prefix }}{{ $name }}
-  valueFrom: {fieldRef: {fieldPath: {{ $path }}}}
-{{- end }}
-# Not a setting: for use in a LEADER_NAME among the variables below it, as $(NODE_NAME).
-- name: NODE_NAME
-  valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
-{{- $kind := include "elector.lockKind" . }}
-{{- with .Values.lock.place }}
-- name: ELECTOR_LOCK
-  value: {{ . | quote }}
-{{- end }}
-{{- if eq $kind "gist" }}
-# A file, not a variable: a new access token counts without a restart, and `kubectl describe` does not show it.
-- name: {{ $prefix }}GITHUB_API_TOKEN_FILE
-  value: /etc/elector/github/token
-{{- else if eq $kind "token" }}
-# A file, not a variable: a new token counts without a restart, and `kubectl describe` does not show it.
-- name: ELECTOR_LOCK_TOKEN_FILE
-  value: /etc/elector/lock/token
-{{- if .Values.lock.caKey }}
-- name: ELECTOR_{{ hasPrefix "lease:" .Values.lock.place | ternary "LOCK_CA_FILE" "SSL_CERT_FILE" }}
-  value: /etc/elector/lock/ca.crt
-{{- end }}
-{{- with .Values.lock.user }}
-- name: ELECTOR_LOCK_USER
-  value: {{ . | quote }}
-{{- end }}
-{{- end }}
-# With a wrapped program, only the names with ELECTOR_ count.
-- name: ELECTOR_STATE_DIR
-  value: /run/elector
-- name: ELECTOR_HTTP_ADDR
-  value: ":4040"
-{{- if eq .Values.mode "sidecar" }}
-- name: READY_WHEN
-  value: leader
-{{- end }}
-{{- if and (eq .Values.mode "wrap") .Values.workload.healthPath }}
-# Checked while the program runs: if it fails three times in a row, the program is stopped and the lease released.
-- name: ELECTOR_WORKLOAD_HEALTH_URL
-  value: http://127.0.0.1:{{ required "workload.healthPath needs workload.port" .Values.workload.port }}{{ .Values.workload.healthPath }}
-{{- end }}
-{{- with .Values.extraEnv }}
-{{ toYaml . }}
-{{- end }}
-{{- end }}
-
-{{- define "elector.probes" -}}
-# An unreachable {{ eq (include "elector.lockKind" .) "gist" | ternary "GitHub" "store" }} is healthy, so an outage restarts no pod.
-livenessProbe:
-  httpGet: {path: /healthz, port: http}
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 3
-{{- if eq .Values.mode "sidecar" }}
-# Every second, and the first failure counts: until then the Service still sends traffic to the former leader.
-readinessProbe:
-  httpGet: {path: /readyz, port: http}
-  periodSeconds: 1
-  timeoutSeconds: 1
-  failureThreshold: 1
-{{- else }}
-readinessProbe:
-  httpGet: {path: /readyz, port: http}
-  periodSeconds: 5
-  timeoutSeconds: 2
-{{- end }}
-{{- end }}
-
-{{/* The container of the program in front of which, or beside which, the elector stands. */}}
-{{- define "elector.workloadMounts" -}}
-{{- range $index, $path := .Values.workload.writable }}
-- {name: writable-{{ $index }}, mountPath: {{ $path }}}
-{{- end }}
-{{- with .Values.workload.volumeMounts }}
-{{ toYaml . }}
-{{- end }}
+{{/* The entries of the settings' ConfigMap. */}}
+{{- define "elector.settings" -}}
+{{- range $name, $value := .Values.settings }}
+{{- if ne (toString $value) "" -}}
+{{ $name }}: {{ $value | quote }}
+{{ end }}
+{{- end -}}
+STOP_TIMEOUT: {{ printf "%ds" (int .Values.stopTimeoutSeconds) | quote }}
 {{- end }}
