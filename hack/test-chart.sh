@@ -124,6 +124,7 @@ every_value_in() {
 END
   mapfile -d '' options <"$file"
   command "$helm" template names "$chart" "${options[@]}" | sed -n 's/: set$//p' >"$work/names-set"
+  # shellcheck disable=SC2016  # Markdown
   while read -r name; do
     grep -qxF -- "$name" "$work/names-set" || [[ " $* " == *" $name "* ]] || missing+=("$name")
   done < <(awk -f hack/chart-values.awk hack/chart/values.yaml | sed -n 's/^| `\([^`]*\)`.*/\1/p')

@@ -1,4 +1,12 @@
-# --- In a cluster ---
+# shellcheck shell=bash
+#
+# Tests of the chart in a cluster: its creation, electors without a program, and Leases. hack/test-chart.sh sources it.
+
+# shellcheck disable=SC2034,SC2154  # `image`, `work` and so on are variables of that script
+
+# One gist per election.
+readonly BY_KUBECTL=c4a27e5700000001 ALONE=c4a27e5700000002 WRAP=c4a27e5700000003 SIDECAR=c4a27e5700000004 \
+  WRAPPED_SERVICE=c4a27e5700000005 NATIVE=c4a27e5700000006
 
 # Prints the missing tool or image for a cluster, if any.
 missing_for_cluster() {
@@ -26,9 +34,9 @@ helm() { command "$helm" --kubeconfig "$work/kubeconfig" "$@"; }
 show_cluster() {
   kube get pods,deployments,events --all-namespaces --field-selector metadata.namespace!=kube-system 2>/dev/null || true
   local namespace
-  for namespace in leader-election alone wrap-a wrap-b side-a side-b lease-side; do
-    kube --namespace "$namespace" logs --selector app.kubernetes.io/name=elector --all-containers --prefix \
-      --tail=20 2>/dev/null || true
+  for namespace in leader-election alone wrap-{a,b} shop-{a,b} side-{a,b} native-{a,b} lease-side hub; do
+    kube --namespace "$namespace" logs --selector 'app.kubernetes.io/name in (elector, candidate, candidate-test)' \
+      --all-containers --prefix --tail=20 2>/dev/null || true
   done
 }
 
@@ -40,15 +48,18 @@ make_cluster() {
   quietly kind load docker-image "$image" --name "$CLUSTER"
   docker rm --force "$GIST_SERVER" >/dev/null 2>&1 || true
   quietly docker run --detach --name "$GIST_SERVER" --network kind "$image" gist-server --listen :4041 \
-    --gist "$BY_KUBECTL" --gist "$ALONE" --gist "$WRAP" --gist "$SIDECAR"
+    --gist "$BY_KUBECTL" --gist "$ALONE" --gist "$WRAP" --gist "$SIDECAR" --gist "$WRAPPED_SERVICE" --gist "$NATIVE"
+  quietly kube apply --filename hack/chart-tests/objects.yaml
+  quietly kube wait --for condition=established --timeout 60s customresourcedefinition --all
 }
 
-# Creates a namespace that enforces `restricted`, with the Secret.
+# Creates a namespace that enforces `restricted`, with the Secret. It may exist.
 make_namespace() {
-  quietly kube create namespace "$1"
-  quietly kube label namespace "$1" pod-security.kubernetes.io/enforce=restricted \
+  kube create namespace "$1" --dry-run=client --output yaml | quietly kube apply --filename -
+  quietly kube label --overwrite namespace "$1" pod-security.kubernetes.io/enforce=restricted \
     pod-security.kubernetes.io/enforce-version=latest
-  quietly kube --namespace "$1" create secret generic elector-github --from-literal=token=any
+  kube --namespace "$1" create secret generic elector-github --from-literal=token=any --dry-run=client --output yaml |
+    quietly kube apply --filename -
 }
 
 # make_settings NAMESPACE CONFIGMAP GIST: creates the ConfigMap as docs/kubernetes.md does.
@@ -63,13 +74,31 @@ install() {
   local namespace=$1 release=$2
   shift 2
   make_namespace "$namespace"
+  note_values "$work/installed-values" "$@"
   quietly helm install "$release" hack/chart --namespace "$namespace" --set networkPolicy.gistServerPort=4041 \
     --set "image.repository=${image%:*},image.tag=${image##*:}" "$@"
 }
 
+# upgrade NAMESPACE RELEASE OPTION...
+upgrade() {
+  local namespace=$1 release=$2
+  shift 2
+  note_values "$work/installed-values" "$@"
+  quietly helm upgrade "$release" hack/chart --namespace "$namespace" --reset-then-reuse-values "$@"
+}
+
+# doctor_passes NAMESPACE RELEASE: runs `helm test`, and checks that `elector doctor` has read the store.
+doctor_passes() {
+  quietly helm test "$2" --namespace "$1" --logs --timeout 120s
+  grep -q '^ok  *record ' "$work/said" || {
+    cat "$work/said" >&2
+    fail 'the test has not read the record'
+  }
+}
+
 # Prints the pods of a namespace that are not being deleted.
 pods() {
-  kube --namespace "$1" get pods --selector app.kubernetes.io/name=elector \
+  kube --namespace "$1" get pods --selector 'app.kubernetes.io/name in (elector, candidate)' \
     --output go-template='{{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}}{{"\n"}}{{end}}{{end}}'
 }
 
@@ -104,7 +133,7 @@ check_accepted() {
   quietly kube apply --filename hack/manifests/gist-server-egress.yaml
   sed "s|g1g1/multi-cluster-leader-election:.*|$image|" hack/manifests/elector.yaml | quietly kube apply --filename -
   local file
-  for file in hack/manifests/*.yaml hack/examples/*.yaml; do
+  kubernetes_files | while read -r file; do
     quietly kube apply --dry-run=server --validate=strict --warnings-as-errors --filename "$file"
   done
   # The level is enforced: other pods are refused. (Until the namespace has its service account, they are
@@ -116,138 +145,78 @@ check_accepted() {
 }
 
 check_alone() {
-  begin 'an elector alone: installed, upgraded, two replicas, removed'
-  install alone elector --set "cluster.name=alone,cluster.gistId=$ALONE" \
-    --set "cluster.githubApiUrl=http://$GIST_SERVER:4041,settings.ALLOW_INSECURE_HTTP=true"
-  rolled_out alone elector
+  begin 'an elector alone, with every value: installed, tested, scraped, upgraded, two replicas, removed'
+  make_namespace alone
+  quietly kube --namespace alone create secret generic gist-token --from-literal=access=any
+  install alone elector --values hack/chart/ci/every-alone-values.yaml
+  rolled_out alone election
   eventually 60 leads alone
-  local before after mounts
-  before=$(pods alone)
-  quietly helm upgrade elector hack/chart --namespace alone --reset-then-reuse-values --set settings.RUST_LOG=debug
-  rolled_out alone elector
+  doctor_passes alone elector
+  quietly helm get notes elector --namespace alone
+  local command pod
+  command=$(sed -n 's/^  kubectl \(.* exec .*\)/\1/p' "$work/said")
+  # shellcheck disable=SC2086  # the words of a command
+  quietly kube $command
+  grep -q 'leads' "$work/said" || fail "the command in the notes does not show who leads: $(<"$work/said")"
+  pod=$(pods alone)
+  node_has "$(kube --namespace alone get pod "$pod" --output jsonpath='{.metadata.uid}')" leader/leader.json ||
+    fail 'the leader file is missing'
+  kube get --raw /api/v1/namespaces/alone/services/election-metrics:http/proxy/metrics >"$work/said" ||
+    fail 'the metrics Service does not answer'
+  grep -q '^elector_' "$work/said" || fail 'the metrics Service gives no metrics'
+  quietly kube --namespace alone get podmonitor,prometheusrule election
+  [[ $(kube --namespace alone get prometheusrule election --output jsonpath='{.spec.groups[*].rules[*].expr}') ]] ||
+    fail 'the PrometheusRule has no rules'
+  check_pod_fields "$pod"
+
+  local before=$pod after mounts
+  upgrade alone elector --set settings.RUST_LOG=debug
+  rolled_out alone election
   after=$(pods alone)
   [[ $before != "$after" ]] || fail 'a new setting did not create a new pod'
   eventually 60 leads alone
-  quietly helm upgrade elector hack/chart --namespace alone --reset-then-reuse-values --set replicas=2
-  rolled_out alone elector
+  upgrade alone elector --set replicas=2
+  rolled_out alone election
   eventually 60 may_be_disrupted
   # It has no credentials for this cluster's API.
-  mounts=$(kube --namespace alone get pods --output jsonpath='{.items[*].spec.containers[*].volumeMounts[*].mountPath}')
+  mounts=$(kube --namespace alone get pods --selector app.kubernetes.io/name=candidate \
+    --output jsonpath='{.items[*].spec.containers[*].volumeMounts[*].mountPath}')
   [[ -n $mounts && $mounts != *serviceaccount* ]] || fail "a service account token is mounted: $mounts"
+  upgrade alone elector --set serviceAccount.automount=true,replicas=1
+  rolled_out alone election
+  mounts=$(kube --namespace alone get pods --selector app.kubernetes.io/name=candidate \
+    --output jsonpath='{.items[*].spec.containers[*].volumeMounts[*].mountPath}')
+  [[ $mounts == *serviceaccount* ]] || fail "no service account token is mounted: $mounts"
   quietly helm uninstall elector --namespace alone --wait --timeout 120s
 }
 
+# node_has UID FILE: returns whether a pod's emptyDir has this file.
+node_has() {
+  docker exec "$CLUSTER-control-plane" test -s "/var/lib/kubelet/pods/$1/volumes/kubernetes.io~empty-dir/$2"
+}
+
+# Checks that the values of a pod are those of every-alone-values.yaml, after the API server's own changes.
+check_pod_fields() {
+  local field expected
+  while read -r field expected; do
+    [[ $(kube --namespace alone get pod "$1" --output "jsonpath={$field}") == "$expected" ]] ||
+      fail "the pod's $field is not $expected"
+  done <<'END'
+.spec.priorityClassName chart-test
+.spec.serviceAccountName candidate
+.spec.topologySpreadConstraints[0].labelSelector.matchLabels.app\.kubernetes\.io/name candidate
+.metadata.labels.example\.com/team election
+.metadata.annotations.example\.com/note a note
+.spec.containers[0].lifecycle.preStop.httpGet.path /healthz
+.spec.containers[0].livenessProbe.periodSeconds 5
+.spec.containers[0].readinessProbe.periodSeconds 2
+.spec.imagePullSecrets[0].name registry
+.spec.securityContext.runAsUser 1000
+END
+}
+
 may_be_disrupted() {
-  [[ $(kube --namespace alone get poddisruptionbudget elector --output jsonpath='{.status.disruptionsAllowed}') == 1 ]]
-}
-
-# The program is the image's own HTTP server, without knowledge of electors. Otherwise as in the examples.
-program=(--set "workload.command={/elector,gist-server,--listen,:8080},workload.healthPath=/_faults")
-
-# Returns whether the program of a namespace answers.
-answers() { pod_answers "$1" 8080 _faults; }
-
-only_leaders_answers() {
-  local namespace
-  one_leads wrap-a wrap-b || return 1
-  for namespace in wrap-a wrap-b; do
-    if leads "$namespace"; then
-      answers "$namespace" || return 1
-    elif answers "$namespace"; then
-      return 1
-    fi
-  done
-}
-
-# move_from NAMESPACE: moves leadership by a graceful shutdown of the leader's pod.
-move_from() { quietly kube --namespace "$1" delete pod --selector app.kubernetes.io/name=elector --wait=false; }
-
-leader_of() { if leads "$1"; then echo "$1"; else echo "$2"; fi; }
-
-check_wrap() {
-  begin 'in front of an existing image: its program runs in one of two namespaces'
-  local leader namespace user
-  for namespace in wrap-a wrap-b; do
-    install_example "$namespace" report "$WRAP" wrap-values.yaml
-  done
-  for namespace in wrap-a wrap-b; do rolled_out "$namespace" report; done
-  eventually 90 only_leaders_answers
-  leader=$(leader_of wrap-a wrap-b)
-  move_from "$leader"
-  eventually 120 moved_from "$leader" only_leaders_answers
-  # Any user can install and run it, such as those of OpenShift.
-  user=1000650000
-  quietly helm upgrade report hack/chart --namespace "$leader" --reset-then-reuse-values --set workload.runAsUser=null \
-    --set "podSecurityContext.runAsUser=$user,podSecurityContext.runAsGroup=0,podSecurityContext.fsGroup=$user"
-  rolled_out "$leader" report
-  eventually 60 only_leaders_answers
-}
-
-# install_example NAMESPACE RELEASE GIST VALUES: installs the values of hack/examples, with another program.
-install_example() {
-  install "$1" "$2" --values "hack/chart/ci/$4" --set "workload.image=$image" "${program[@]}"
-  make_settings "$1" "$2-cluster" "$3"
-}
-
-# moved_from NAMESPACE CHECK: returns whether the rollout is complete and the check succeeds.
-moved_from() {
-  rolled_out "$1" "$(kube --namespace "$1" get deployments --output jsonpath='{.items[0].metadata.name}')" 2>/dev/null &&
-    "$2"
-}
-
-endpoints() {
-  kube --namespace "$1" get endpointslices --selector kubernetes.io/service-name=web \
-    --output jsonpath='{range .items[*].endpoints[?(@.conditions.ready==true)]}{.addresses[0]}{"\n"}{end}'
-}
-
-only_leader_has_endpoints() {
-  local leader other
-  one_leads side-a side-b || return 1
-  leader=$(leader_of side-a side-b)
-  other=side-a
-  [[ $leader != side-a ]] || other=side-b
-  [[ -n $(endpoints "$leader") && -z $(endpoints "$other") ]]
-}
-
-check_sidecar() {
-  begin "beside an existing image: only the leader's pod is in the Service"
-  local leader namespace
-  for namespace in side-a side-b; do
-    install_example "$namespace" web "$SIDECAR" sidecar-values.yaml
-  done
-  eventually 90 only_leader_has_endpoints
-  leader=$(leader_of side-a side-b)
-  # The leader's Deployment is scaled to zero, so the other candidate must take over.
-  quietly kube --namespace "$leader" scale deployment web --replicas 0
-  eventually 90 other_leads "$leader"
-  # An upgrade succeeds although a standby is never ready.
-  quietly kube --namespace "$leader" scale deployment web --replicas 1
-  eventually 60 runs_in "$leader"
-  quietly helm upgrade web hack/chart --namespace "$leader" --reset-then-reuse-values --set settings.RUST_LOG=debug
-  eventually 60 is_upgraded "$leader"
-  eventually 90 other_leads "$leader"
-  # So does an upgrade of the leader.
-  leader=$(leader_of side-a side-b)
-  quietly helm upgrade web hack/chart --namespace "$leader" --reset-then-reuse-values --set settings.RUST_LOG=debug
-  eventually 60 is_upgraded "$leader"
-  eventually 90 only_leader_has_endpoints
-}
-
-# Returns whether the only pod of a namespace runs, ready or not.
-runs_in() { [[ $(kube --namespace "$1" get pods --output jsonpath='{.items[*].status.phase}') == Running ]]; }
-
-# Returns whether the only pod has the second of the Deployment's two templates.
-is_upgraded() {
-  local replicas
-  replicas=$(kube --namespace "$1" get replicasets \
-    --output jsonpath='{range .items[*]}{.metadata.annotations.deployment\.kubernetes\.io/revision}={.status.replicas} {end}')
-  [[ " $replicas" == *' 2=1 '* && " $replicas" == *' 1=0 '* ]] && runs_in "$1"
-}
-
-other_leads() {
-  local other=side-a
-  [[ $1 != side-a ]] || other=side-b
-  leads "$other" && [[ -n $(endpoints "$other") && -z $(endpoints "$1") ]]
+  [[ $(kube --namespace alone get poddisruptionbudget election --output jsonpath='{.status.disruptionsAllowed}') == 1 ]]
 }
 
 check_lease() {
@@ -269,6 +238,7 @@ check_lease() {
   install lease-side web --values hack/chart/ci/sidecar-values.yaml --set "workload.image=$image" "${program[@]}" \
     --set cluster.existingConfigMap=,lock.place=lease:web
   eventually 90 leads lease-side
+  doctor_passes lease-side web
   mounts=$(kube --namespace lease-side get pods \
     --output jsonpath='{.items[*].spec.containers[?(@.name=="workload")].volumeMounts[*].name}')
   [[ $mounts == *no-token* && $mounts != *kube-api-access* ]] || fail "the program gets $mounts"
@@ -288,3 +258,17 @@ holder_leads() {
     kube get --raw "/api/v1/namespaces/leader-election/pods/${holder##*/}:4040/proxy/leader" >/dev/null
 }
 
+check_hub() {
+  begin "a Lease of a hub cluster, by a Secret: this cluster's own API server"
+  make_namespace hub
+  quietly kube apply --filename hack/examples/hub.yaml
+  kube config view --raw --minify --output jsonpath='{.clusters[0].cluster.certificate-authority-data}' |
+    base64 -d >"$work/ca.crt"
+  quietly kube --namespace hub create secret generic hub-token --from-file=ca.crt="$work/ca.crt" \
+    --from-literal=access="$(kube --namespace leader-election create token elector)"
+  install hub elector --set cluster.name=hub,lock.existingSecret=hub-token,lock.tokenKey=access,lock.caKey=ca.crt \
+    --set "lock.place=lease://$CLUSTER-control-plane:6443/leader-election/elector"
+  rolled_out hub elector
+  eventually 60 leads hub
+  doctor_passes hub elector
+}

@@ -2,6 +2,8 @@
 #
 # Tests of the chart without a cluster, except those of the locks. hack/test-chart.sh sources it.
 
+# shellcheck disable=SC2154  # `helm` and `work` are variables of that script
+
 check_rendered() {
   begin 'the chart renders hack/manifests, hack/examples and its own generated files'
   hack/render-chart.sh "$work/rendered"
@@ -87,6 +89,7 @@ built_elector() {
 readonly -A SHORTEST_LEASE=([gist:abc]=30000 [gist+git:abc]=39311 [git+https://h/x]=39311
   [lease://h/a/b]=13449 [s3://bucket/x?region=eu-central-1]=18621 [az://account/container/x]=18621 [gs://bucket/x]=18621)
 
+# shellcheck disable=SC2054  # one entry may have several settings
 # Times that are compared with the elector's own judgement, with every kind of lock.
 readonly TIMES=(
   LEASE_DURATION=30s LEASE_DURATION=29s LEASE_DURATION=39.4s LEASE_DURATION=13s LEASE_DURATION=1h LEASE_DURATION=1h1ms
@@ -137,7 +140,7 @@ check_times() {
     [[ $place != az:* && $place != gs:* ]] || continue
     for times in "${TIMES[@]}"; do
       # With a wrong address it names every problem, and ends.
-      # shellcheck disable=SC2086  # one variable each
+      # shellcheck disable=SC2046,SC2086  # one variable each
       said=$(env -i HTTP_ADDR=wrong LOCK="$place" $(credentials "$place") ${times//,/ } "$program" 2>&1) &&
         fail "$program has no problem with a wrong address"
       grep -q '^  HTTP_ADDR: ' <<<"$said" || fail "$program does not name the wrong address: $said"
@@ -209,6 +212,9 @@ check_choices() {
   ! grep -q 'app.kubernetes.io/name: elector' "$work/said" || fail 'an object has another label'
 }
 
+# Lists the committed files with Kubernetes' objects.
+kubernetes_files() { grep --files-with-matches '^apiVersion:' hack/manifests/*.yaml hack/examples/*.yaml; }
+
 check_manifests() {
   local venv=target/tools/${VALIDATE//==/-} python values files=()
   python=$venv/bin/python
@@ -235,6 +241,7 @@ check_manifests() {
   template --values hack/chart/ci/wrap-values.yaml --set lock.place=git+https://host/x,lock.caKey=ca >"$work/git-wrap.yaml"
   template --set cluster.name=napoleon,lock.place=s3://bucket/x >"$work/s3.yaml"
   template --set cluster.name=napoleon,lock.place=s3://bucket/x,lock.existingSecret=keys,lock.caKey=ca >"$work/s3-keys.yaml"
-  "$python" hack/check-manifests.py hack/manifests/*.yaml hack/examples/*.yaml "${files[@]}" \
+  mapfile -t -O "${#files[@]}" files < <(kubernetes_files)
+  "$python" hack/check-manifests.py "${files[@]}" \
     "$work"/{two,helm,lease-sidecar,lease-native,git-wrap,s3,s3-keys}.yaml
 }
