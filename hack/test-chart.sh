@@ -153,6 +153,7 @@ main() {
   image=${IMAGE:-$(bash -c 'source hack/lib.sh && default_image')}
   check_rendered
   check_lint
+  check_package
   check_refusals
   check_times
   check_choices

@@ -25,6 +25,17 @@ check_lint() {
   done
 }
 
+check_package() {
+  begin 'the packaged chart is complete, and without the tests'
+  quietly "$helm" package hack/chart --destination "$work"
+  "$helm" template elector "$work"/multi-cluster-leader-election-*.tgz --kube-version "$KUBERNETES" \
+    --values hack/chart/ci/every-alone-values.yaml >"$work/said"
+  grep -q 'alert: ' "$work/said" || fail 'the package has no rules for Prometheus'
+  tar --list --file "$work"/multi-cluster-leader-election-*.tgz >"$work/said"
+  grep -q '/README.md$' "$work/said" || fail 'the package has no README.md'
+  ! grep '/ci/' "$work/said" || fail 'the package has the values of the tests'
+}
+
 template() { "$helm" template elector hack/chart --kube-version "$KUBERNETES" "$@"; }
 
 check_refusals() {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod chart;
 mod cli;
 mod completions;
 mod demo;
