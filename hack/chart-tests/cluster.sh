@@ -71,12 +71,11 @@ make_settings() {
 
 # install NAMESPACE RELEASE OPTION...: each namespace stands for a cluster.
 install() {
-  local namespace=$1 release=$2
-  shift 2
+  local namespace=$1 release=$2 options
+  options=(--set "networkPolicy.gistServerPort=4041,image.repository=${image%:*},image.tag=${image##*:}" "${@:3}")
   make_namespace "$namespace"
-  note_values "$work/installed-values" "$@"
-  quietly helm install "$release" hack/chart --namespace "$namespace" --set networkPolicy.gistServerPort=4041 \
-    --set "image.repository=${image%:*},image.tag=${image##*:}" "$@"
+  note_values "$work/installed-values" "${options[@]}"
+  quietly helm install "$release" hack/chart --namespace "$namespace" "${options[@]}"
 }
 
 # upgrade NAMESPACE RELEASE OPTION...
@@ -157,7 +156,7 @@ check_alone() {
   command=$(sed -n 's/^  kubectl \(.* exec .*\)/\1/p' "$work/said")
   # shellcheck disable=SC2086  # the words of a command
   quietly kube $command
-  grep -q 'leads' "$work/said" || fail "the command in the notes does not show who leads: $(<"$work/said")"
+  grep -q '^leader  *alone/' "$work/said" || fail "the command in the notes does not show who leads: $(<"$work/said")"
   pod=$(pods alone)
   node_has "$(kube --namespace alone get pod "$pod" --output jsonpath='{.metadata.uid}')" leader/leader.json ||
     fail 'the leader file is missing'

@@ -134,13 +134,14 @@ check_native_sidecar() {
   eventually 90 leads "$other"
   pod=$(pods "$other")
   quietly kube --namespace "$other" scale deployment web --replicas 0
-  eventually 15 elector_stopped_first "$other" "$pod"
+  eventually 10 elector_stopped_first "$other" "$pod"
 }
 
-# elector_stopped_first NAMESPACE POD: returns whether the elector has ended, and the program beside it runs.
+# elector_stopped_first NAMESPACE POD: returns whether the program answers, and the elector beside it no longer does.
 elector_stopped_first() {
-  [[ $(kube --namespace "$1" get pod "$2" --output \
-    jsonpath='{range .status.containerStatuses[*]}{.name}{.state.terminated.exitCode} {end}') == 'elector0 workload ' ]]
+  local proxy=/api/v1/namespaces/$1/pods/$2
+  ! kube get --raw "$proxy:4040/proxy/healthz" >/dev/null 2>&1 &&
+    kube get --raw "$proxy:8080/proxy/_faults" >/dev/null 2>&1
 }
 
 check_sidecar() {
