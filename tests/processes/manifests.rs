@@ -23,7 +23,7 @@ const ENVIRONMENTS: [&str; 8] = [
     "gist", "gist-git", "git", "lease", "hub", "s3", "azure", "google",
 ];
 
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(whole).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -73,7 +73,7 @@ fn entries(path: &str) -> BTreeMap<String, String> {
 }
 
 /// Returns the program's list of settings.
-pub fn settings_help() -> String {
+pub(crate) fn settings_help() -> String {
     let help = Command::new(env!("CARGO_BIN_EXE_elector"))
         .args(["help", "settings"])
         .output()
@@ -82,7 +82,7 @@ pub fn settings_help() -> String {
 }
 
 /// Returns the names of the settings, as the program lists them.
-pub fn settings() -> BTreeSet<String> {
+pub(crate) fn settings() -> BTreeSet<String> {
     let text = settings_help();
     let names: BTreeSet<String> = text
         .lines()
