@@ -188,7 +188,6 @@ def main(paths):
                 found += pod_flaws(pod)
                 if not found:
                     found += blind_spots(pod)
-                if not found and document["kind"] == "Deployment":
                     found += [spot for v in versions_for(document) for spot in schema_blind_spots(document, v)]
             flaws += [f"{where}: {flaw}" for flaw in found]
     if not pods:
