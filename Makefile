@@ -77,7 +77,7 @@ test-image: ## build the image, and test it with a Docker engine
 	IMAGE=$(IMAGE) hack/test-image.sh
 
 .PHONY: manifests
-manifests: ## render hack/manifests and hack/examples from hack/chart
+manifests: ## render hack/manifests and hack/examples, and the chart's generated files
 	hack/render-chart.sh
 
 .PHONY: test-chart
