@@ -128,13 +128,13 @@ check: lint ## quick checks: lints, unit tests, conformance, gist lock, history 
 	$(TEST) --test gist -- lock:: rule::
 	$(SIMULATION) --bin soak -- 0 200 drawn
 
+# Of the first two, one waits and one computes.
 .PHONY: test
 test: lint ## every test but the long ones
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	$(TEST) --no-run
-	$(TEST) --package simulation --package model --profile simulation --no-run
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going \
-	  test-processes test-library test-guard test-bench test-scripts test-model test-simulation
+	  test-processes test-simulation test-model test-library test-guard test-bench test-scripts
 
 .PHONY: test-all
 test-all: test ## every test: also large simulations and models, chaos, real stores, image, kind, chart

@@ -152,7 +152,7 @@ fn compose_and_cron_job_fit_the_program() {
             "{name}"
         );
     }
-    for line in ["test: [CMD, /elector, health]", "command: [gist-server, "] {
+    for line in ["test: [CMD, elector, health]", "command: [gist-server, "] {
         assert!(compose.contains(line), "{line}");
     }
     let job = read(CRON_JOB);

@@ -31,6 +31,7 @@ fn lost_writes_keep_one_workload() {
 }
 
 #[test]
+#[ignore = "half a minute, with `make model`"]
 fn lost_writes_and_freeze_keep_one_workload() {
     assert_holds_in_every_state(scenarios::lost_writes_and_frozen());
 }
@@ -51,11 +52,13 @@ fn killed_electors_keep_one_workload() {
 }
 
 #[test]
+#[ignore = "half a minute, with `make model`"]
 fn pause_keeps_one_workload() {
     assert_holds_in_every_state(scenarios::paused());
 }
 
 #[test]
+#[ignore = "half a minute, with `make model`"]
 fn switchover_keeps_one_workload() {
     assert_holds_in_every_state(scenarios::handed_over());
 }
