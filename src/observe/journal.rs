@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_call_counts_by_role_and_reason() {
+    fn failed_calls_count_by_reason() {
         let failed = |error| Notice::Failed {
             call: "renewing the lease",
             error,

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn time_without_leader_counts_from_last_one() {
+    fn time_without_leader_is_counted() {
         let mut snapshot = snapshot();
         let seconds = |snapshot: &Snapshot| Some(snapshot.time_without_leader()?.as_secs());
         assert_eq!(seconds(&snapshot), None, "the first call is under way");

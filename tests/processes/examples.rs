@@ -134,7 +134,7 @@ fn compose_accepts_the_file() {
 }
 
 #[test]
-fn compose_and_cron_job_fit_the_program() {
+fn compose_and_cron_job_fit_program() {
     let image = format!(
         "g1g1/multi-cluster-leader-election:{}",
         env!("CARGO_PKG_VERSION")
