@@ -134,7 +134,7 @@ test: lint ## every test but the long ones
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	$(TEST) --no-run
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going \
-	  test-processes test-simulation test-model test-library test-guard test-bench test-scripts
+	  test-processes test-simulation test-library test-gist test-guard test-bench test-scripts
 
 .PHONY: test-all
 test-all: test ## every test: also large simulations and models, chaos, real stores, image, kind, chart
@@ -143,8 +143,12 @@ test-all: test ## every test: also large simulations and models, chaos, real sto
 
 .PHONY: test-library
 test-library: need-cargo need-cc
-	@$(TEST) --no-fail-fast --lib --bins --test library --test gist --test git
+	@$(TEST) --no-fail-fast --lib --bins --test library
 	@$(TEST) --doc
+
+.PHONY: test-gist
+test-gist: need-cargo need-cc
+	@$(TEST) --no-fail-fast --test gist --test git
 
 # More threads than processors, because these tests spend their time waiting.
 .PHONY: test-processes
@@ -163,13 +167,10 @@ test-bench: need-cargo need-cc
 test-scripts: ## test the scripts in hack/ with stubs of docker, kind and kubectl
 	@tests/scripts/run.sh
 
+# Simulations and models, which share what they are built from.
 .PHONY: test-simulation
 test-simulation: need-cargo need-cc
-	@$(TEST) --package simulation --profile simulation
-
-.PHONY: test-model
-test-model: need-cargo need-cc
-	@$(TEST) --package model --profile simulation
+	@$(TEST) --package simulation --package model --profile simulation
 
 .PHONY: test-chaos
 test-chaos: need-cargo need-cc ## one short round of `make chaos`
