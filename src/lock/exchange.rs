@@ -13,7 +13,7 @@ use super::credentials::{Authorization, Credentials};
 use super::stats::StatsHandle;
 use super::store::{Answer, Failure, Request, Response};
 use crate::net::{Agent, CallError, Deadline, Effect, PlainBody, ProxySettings, Url};
-use crate::system::clock;
+use crate::system::clock::{self, BootClock};
 
 /// Longest header value that is kept, in bytes.
 const LONGEST_HEADER: usize = 1024;
@@ -25,6 +25,13 @@ const MOST_REPEATED: u32 = 2;
 pub trait Exchange {
     /// Sends a request and returns its answer, within `timeout` or very soon after.
     fn call(&mut self, request: &Request, timeout: Duration) -> Answer;
+
+    /// Sends the requests of a [`Step`](super::store::Step), each with its [share](Request::share) of the time
+    /// that is left, and returns the first answer. Returns `None` if none comes in time.
+    fn ask(&mut self, requests: &[Request], left: Duration) -> Option<Answer> {
+        let request = requests.first()?;
+        Some(self.call(request, request.share(left)))
+    }
 
     /// Returns a handle that shows the statistics of the requests to other threads.
     fn stats(&self) -> StatsHandle;
@@ -173,6 +180,8 @@ impl Exchange for HttpExchange {
     fn call(&mut self, request: &Request, timeout: Duration) -> Answer {
         let reply = self.authorized(request, Deadline::after(timeout));
         Answer {
+            member: request.member,
+            at: BootClock::now(),
             received_at: clock::unix_millis() / 1000,
             reply,
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::election::lock::LockError;
+use crate::election::time::Instant;
 use crate::fmt::{one_line, unix_time};
 
 /// Longest value of a record that is read, in bytes. A record has less than 1 kB.
@@ -42,8 +43,9 @@ impl fmt::Display for Version {
 /// Value that is replaced only by a caller that names its current version.
 ///
 /// Each call begins with [`read`](Self::read) or [`write`](Self::write). As long as the step is
-/// [`Step::Ask`], the caller sends the request and passes the answer to [`handle`](Self::handle). A new
-/// call may begin at any time and abandons the one before.
+/// [`Step::Ask`], the caller sends the requests and passes each answer to [`handle`](Self::handle) as it
+/// comes. A new call may begin at any time and abandons the one before. A store with several members takes
+/// the answers to the requests of an abandoned call too.
 pub trait Store {
     /// Begins a read.
     fn read(&mut self) -> Step;
@@ -55,7 +57,7 @@ pub trait Store {
     /// [`LockError::OutcomeUnknown`] if it may have landed or may still land.
     fn write(&mut self, expected: Option<&Version>, value: &[u8]) -> Step;
 
-    /// Handles the answer to the last request.
+    /// Handles the answer to a request.
     fn handle(&mut self, answer: Answer) -> Step;
 
     /// Returns a well-formed version that no value ever has.
@@ -90,12 +92,21 @@ impl Store for Box<dyn Store + Send> {
 /// Next step of a call to a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send this request, and pass the answer on.
-    Ask(Request),
+    /// Send these requests simultaneously, and pass the first answer on that comes, of these or of earlier
+    /// ones. If there are none, an answer to an earlier request is awaited.
+    Ask(Vec<Request>),
     /// A read has ended.
     Read(Result<Snapshot, LockError>),
     /// A write has ended. Its result is the new version.
     Wrote(Result<Version, LockError>),
+}
+
+impl Step {
+    /// Returns the step that sends one request.
+    #[must_use]
+    pub fn ask(request: Request) -> Step {
+        Step::Ask(vec![request])
+    }
 }
 
 /// Result of a read.
@@ -115,6 +126,8 @@ pub struct Snapshot {
 /// HTTP request to the store's server, without credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
+    /// Index of the server that it is for, in a store with several members.
+    pub member: usize,
     /// HTTP method.
     pub method: &'static str,
     /// Path and query.
@@ -134,6 +147,7 @@ impl Request {
     #[must_use]
     pub fn get(path: impl Into<String>) -> Request {
         Request {
+            member: 0,
             method: "GET",
             path: path.into(),
             headers: Vec::new(),
@@ -154,6 +168,16 @@ impl Request {
         }
     }
 
+    /// Returns the part of a call's time that the request gets. Half of it remains for the read that follows
+    /// a write without an answer.
+    #[must_use]
+    pub fn share(&self, left: Duration) -> Duration {
+        match self.writes {
+            true => left / 2,
+            false => left,
+        }
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Request {
@@ -165,7 +189,11 @@ impl Request {
 /// Answer to a request, or the reason why there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Answer {
-    /// This machine's clock when the answer came, in seconds since the Unix epoch.
+    /// [`Request::member`] of the request.
+    pub member: usize,
+    /// Time when the answer came, since boot.
+    pub at: Instant,
+    /// The same by this machine's time of day, in seconds since the Unix epoch.
     pub received_at: i64,
     /// Response of the server.
     pub reply: Result<Response, Failure>,

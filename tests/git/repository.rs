@@ -220,8 +220,9 @@ pub(crate) struct Client {
 
 impl Client {
     fn drive(&mut self, mut step: Step) -> Step {
-        while let Step::Ask(request) = step {
-            step = self.store.handle(self.exchange.call(&request, TIMEOUT));
+        while let Step::Ask(requests) = step {
+            let answer = self.exchange.ask(&requests, TIMEOUT).unwrap();
+            step = self.store.handle(answer);
         }
         step
     }

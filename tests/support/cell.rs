@@ -1,6 +1,7 @@
 //! A store with a conditional write in memory: its step machine, and the server.
 
 use elector::election::lock::LockError;
+use elector::election::time::Instant;
 use elector::lock::store::{Answer, Failure, Request, Response, Snapshot, Step, Store, Version};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -26,13 +27,13 @@ fn header_time(time: i64) -> String {
 impl Store for CellStore {
     fn read(&mut self) -> Step {
         self.writes = false;
-        Step::Ask(Request::get("/"))
+        Step::ask(Request::get("/"))
     }
 
     fn write(&mut self, expected: Option<&Version>, value: &[u8]) -> Step {
         self.writes = true;
         let request = Request::write("PUT", "/", value.to_vec());
-        Step::Ask(match expected {
+        Step::ask(match expected {
             Some(version) => request.header("if-match", version.to_string()),
             None => request.header("if-none-match", "*"),
         })
@@ -69,6 +70,16 @@ impl Store for CellStore {
 
     fn describe(&self) -> String {
         "the cell".to_owned()
+    }
+}
+
+/// Returns an answer to the only server, which came at this time.
+pub fn answer(at: Instant, received_at: i64, reply: Result<Response, Failure>) -> Answer {
+    Answer {
+        member: 0,
+        at,
+        received_at,
+        reply,
     }
 }
 

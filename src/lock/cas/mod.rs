@@ -32,7 +32,7 @@ use std::time::Duration;
 use self::protocol::{CasConfig, CasProtocol, CasStep, Outcome};
 use super::exchange::Exchange;
 use super::stats::StatsHandle;
-use super::store::{Request, Store};
+use super::store::Store;
 use crate::election::annotation::Annotation;
 use crate::election::lock::{LockError, Observed, ResourceLock, Written};
 use crate::election::record::LeaderElectionRecord;
@@ -92,17 +92,19 @@ impl<S: Store, E: Exchange> CasLock<S, E> {
     fn drive(&mut self, mut step: CasStep, timeout: Duration) -> Outcome {
         let deadline = (self.clock)() + timeout;
         loop {
-            let request = match step {
+            let requests = match step {
                 CasStep::Done(outcome) => return outcome,
-                CasStep::Ask(request) => request,
+                CasStep::Ask(requests) => requests,
             };
             let left = deadline.since((self.clock)());
-            if left.is_zero() {
-                step = self.protocol.give_up("the store did not answer in time");
-                continue;
-            }
-            let answer = self.exchange.call(&request, share(&request, left));
-            step = self.protocol.handle((self.clock)(), answer);
+            let answer = match left.is_zero() {
+                true => None,
+                false => self.exchange.ask(&requests, left),
+            };
+            step = match answer {
+                Some(answer) => self.protocol.handle(answer),
+                None => self.protocol.give_up("the store did not answer in time"),
+            };
         }
     }
 
@@ -112,15 +114,6 @@ impl<S: Store, E: Exchange> CasLock<S, E> {
             Outcome::Got(Ok(_)) => Err(LockError::OutcomeUnknown("internal error".to_owned())),
             Outcome::Got(Err(error)) => Err(error),
         }
-    }
-}
-
-/// Returns the part of the time that a request gets. Half of it remains for the read that follows a write
-/// without an answer.
-fn share(request: &Request, left: Duration) -> Duration {
-    match request.writes {
-        true => left / 2,
-        false => left,
     }
 }
 

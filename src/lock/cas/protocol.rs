@@ -31,8 +31,8 @@ const ATTEMPTS: u32 = 3;
 /// Next step of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CasStep {
-    /// Send this request, and pass the answer to [`CasProtocol::handle`].
-    Ask(Request),
+    /// Send these requests, and pass each answer to [`CasProtocol::handle`].
+    Ask(Vec<Request>),
     /// The call has ended.
     Done(Outcome),
 }
@@ -210,9 +210,9 @@ impl<S: Store> CasProtocol<S> {
         self.advance(Instant::BOOT, 0, step)
     }
 
-    /// Handles the answer to the last request, which came `now`.
-    pub fn handle(&mut self, now: Instant, answer: Answer) -> CasStep {
-        let wall = answer.received_at;
+    /// Handles the answer to a request.
+    pub fn handle(&mut self, answer: Answer) -> CasStep {
+        let (now, wall) = (answer.at, answer.received_at);
         let step = self.store.handle(answer);
         self.advance(now, wall, step)
     }
@@ -229,7 +229,7 @@ impl<S: Store> CasProtocol<S> {
 
     fn advance(&mut self, now: Instant, wall: i64, step: Step) -> CasStep {
         let step = match step {
-            Step::Ask(request) => return CasStep::Ask(request),
+            Step::Ask(requests) => return CasStep::Ask(requests),
             step => step,
         };
         match (std::mem::replace(&mut self.call, Call::Idle), step) {

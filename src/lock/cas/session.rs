@@ -97,8 +97,10 @@ impl Session {
 
 /// Passes requests and answers on until the call is done.
 pub(super) fn drive(store: &mut dyn Store, exchange: &mut impl Exchange, mut step: Step) -> Step {
-    while let Step::Ask(request) = step {
-        let answer = exchange.call(&request, CALL_TIMEOUT);
+    while let Step::Ask(requests) = &step {
+        let Some(answer) = exchange.ask(requests, CALL_TIMEOUT) else {
+            break;
+        };
         step = store.handle(answer);
     }
     step

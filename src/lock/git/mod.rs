@@ -119,8 +119,11 @@ impl GitOptions {
         let place = self.place();
         let mut store = GitStore::new(place.clone());
         let mut step = store.read();
-        while let Step::Ask(request) = step {
-            step = store.handle(exchange.call(&request, HISTORY_TIMEOUT));
+        while let Step::Ask(asked) = &step {
+            let Some(answer) = exchange.ask(asked, HISTORY_TIMEOUT) else {
+                break;
+            };
+            step = store.handle(answer);
             *requests += 1;
         }
         if let Step::Read(Err(error)) = step {

@@ -143,7 +143,7 @@ impl GitStore {
 
     fn ask_head(&mut self) -> Step {
         self.asked = Asked::Head;
-        Step::Ask(self.place.remote.ask_head(&self.place.reference))
+        Step::ask(self.place.remote.ask_head(&self.place.reference))
     }
 
     // ---- reads ----
@@ -166,7 +166,7 @@ impl GitStore {
         let abilities = self.abilities.unwrap_or(Abilities { filter: false });
         let request = self.place.remote.ask_objects(head.commit, 1, abilities);
         self.asked = Asked::Objects(head);
-        Ok(Step::Ask(request))
+        Ok(Step::ask(request))
     }
 
     fn on_objects(&mut self, head: Head, response: &Response) -> Result<Step, LockError> {
@@ -328,7 +328,7 @@ impl GitStore {
                 (false, false) => self.chained + 1,
             },
         });
-        Ok(Step::Ask(request))
+        Ok(Step::ask(request))
     }
 
     fn on_report(&mut self, push: Push, answer: Answer) -> Result<Step, LockError> {
@@ -406,7 +406,7 @@ impl Store for GitStore {
             return self.ask_head();
         }
         self.asked = Asked::Abilities;
-        Step::Ask(self.place.remote.ask_abilities())
+        Step::ask(self.place.remote.ask_abilities())
     }
 
     fn write(&mut self, expected: Option<&Version>, value: &[u8]) -> Step {

@@ -137,7 +137,7 @@ impl Store for LeaseStore {
         self.call = Call::Read;
         // Without resourceVersion, the answer is the newest state, not one of a cache.
         let request = Request::get(format!("{}/{}", self.folder, self.name));
-        Step::Ask(request.header("accept", "application/json"))
+        Step::ask(request.header("accept", "application/json"))
     }
 
     fn write(&mut self, expected: Option<&Version>, value: &[u8]) -> Step {
@@ -169,7 +169,7 @@ impl Store for LeaseStore {
         };
         let request = Request::write(method, path, object.to_string().into_bytes());
         let request = request.header("accept", "application/json");
-        Step::Ask(request.header("content-type", "application/json"))
+        Step::ask(request.header("content-type", "application/json"))
     }
 
     fn handle(&mut self, answer: Answer) -> Step {

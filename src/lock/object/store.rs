@@ -148,14 +148,14 @@ impl Store for ObjectStore {
         let known = self.known.as_ref().filter(|_| self.conditional);
         let request = self.service.ask_read(known.map(|known| &known.version));
         // A server that compresses an answer may change its version.
-        Step::Ask(request.header("accept-encoding", "identity"))
+        Step::ask(request.header("accept-encoding", "identity"))
     }
 
     fn write(&mut self, expected: Option<&Version>, value: &[u8]) -> Step {
         self.call = Call::Write;
         let expected = expected.map(plain);
         let request = self.service.ask_write(expected.as_ref(), value.to_vec());
-        Step::Ask(request.header("content-type", "application/json"))
+        Step::ask(request.header("content-type", "application/json"))
     }
 
     fn handle(&mut self, answer: Answer) -> Step {

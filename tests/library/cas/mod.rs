@@ -12,9 +12,9 @@ use elector::election::lock::{LockError, Observed, Written};
 use elector::election::record::LeaderElectionRecord;
 use elector::election::time::Instant;
 use elector::lock::cas::protocol::{CasConfig, CasProtocol, CasStep, Outcome};
-use elector::lock::store::{Answer, Request};
+use elector::lock::store::Request;
 
-use crate::support::cell::{CellServer, CellStore, Fate};
+use crate::support::cell::{CellServer, CellStore, Fate, answer};
 use crate::support::record;
 
 /// Time of day of all clocks at the beginning, in seconds since the Unix epoch.
@@ -58,16 +58,12 @@ impl Process {
         loop {
             let request = match step {
                 CasStep::Done(outcome) => return outcome,
-                CasStep::Ask(request) => request,
+                CasStep::Ask(mut requests) => requests.remove(0),
             };
             let fate = self.fates.pop_front().unwrap_or(Fate::Answered);
             let reply = fate.apply(server, &request);
             self.sent.push(request);
-            let answer = Answer {
-                received_at: self.wall,
-                reply,
-            };
-            step = self.protocol.handle(self.now, answer);
+            step = self.protocol.handle(answer(self.now, self.wall, reply));
         }
     }
 

@@ -13,7 +13,7 @@ use elector::lock::gist::protocol::{self as gist, GistProtocol, ProtocolConfig};
 use elector::lock::gist::wire;
 use elector::lock::store::{self, Failure, Response};
 
-use crate::cell::CellStore;
+use crate::cell::{CellStore, answer};
 use crate::scenario::Place;
 use crate::service::FILE;
 
@@ -108,11 +108,7 @@ impl Lock {
     pub fn handle(&mut self, now: Instant, wall: i64, reply: Reply) -> Step {
         match (self, reply) {
             (Lock::Gist(lock), Reply::Gist(answer)) => lock.handle_answer(now, answer).into(),
-            (Lock::Cell(lock), Reply::Cell(reply)) => {
-                let received_at = wall;
-                lock.handle(now, store::Answer { received_at, reply })
-                    .into()
-            }
+            (Lock::Cell(lock), Reply::Cell(reply)) => lock.handle(answer(now, wall, reply)).into(),
             (_, reply) => panic!("an answer of another store: {reply:?}"),
         }
     }
@@ -184,7 +180,7 @@ impl From<gist::Step> for Step {
 impl From<CasStep> for Step {
     fn from(step: CasStep) -> Step {
         match step {
-            CasStep::Ask(request) => Step::Ask(Request::Cell(request)),
+            CasStep::Ask(mut requests) => Step::Ask(Request::Cell(requests.remove(0))),
             CasStep::Done(cas::Outcome::Got(result)) => Step::Got(result),
             CasStep::Done(cas::Outcome::Wrote(result)) => Step::Wrote(result),
         }

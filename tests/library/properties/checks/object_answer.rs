@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use elector::election::time::Instant;
 use elector::lock::object::azure::read_blob;
 use elector::lock::object::google;
 use elector::lock::object::s3;
@@ -77,6 +78,8 @@ fn parse(data: &[u8]) -> Option<(&str, Response)> {
 
 fn answer(response: &Response) -> Answer {
     Answer {
+        member: 0,
+        at: Instant::BOOT,
         received_at: 1_796_000_000,
         reply: Ok(response.clone()),
     }
@@ -103,16 +106,16 @@ fn reads(service: &Arc<dyn Service>, response: &Response) {
 
 /// Checks that a write over a version carries a condition in one line.
 fn has_condition(store: &mut ObjectStore, version: &Version) {
-    let Step::Ask(request) = store.write(Some(version), b"{}") else {
+    let Step::Ask(requests) = store.write(Some(version), b"{}") else {
         panic!("a write asks nothing");
     };
-    let headers = request
+    let headers = requests[0]
         .headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}"));
     let all = format!(
         "{}\n{}",
-        request.path,
+        requests[0].path,
         headers.collect::<Vec<_>>().join("\n")
     );
     assert!(

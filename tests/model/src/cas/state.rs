@@ -7,13 +7,13 @@ use elector::election::annotation::PAUSED;
 use elector::election::time::Instant;
 use elector::lock::cas::origin::{to_foreign_text, to_text};
 use elector::lock::cas::protocol::{CasConfig, CasProtocol, CasStep, Outcome};
-use elector::lock::store::{Answer, Failure, Request, Response};
+use elector::lock::store::{Failure, Request, Response};
 
 use super::Bounds;
 use super::process::{Doing, Own, Process, Reported};
 use super::record::{Shown, is_copy, record};
 use crate::calls::Flaw;
-use crate::cell::{CellServer, CellStore};
+use crate::cell::{CellServer, CellStore, answer};
 use crate::gist::{ANNOTATION, NAMES, WriteId};
 
 /// Time of day of all clocks, in seconds since the Unix epoch.
@@ -365,13 +365,13 @@ impl State {
             _ => None,
         };
         let reply = reply(answered);
-        let step = one.protocol.handle(now(), answer(reply));
+        let step = one.protocol.handle(answer(now(), NOW, reply));
         self.follow(process, step);
     }
 
     fn follow(&mut self, process: usize, step: CasStep) {
         let request = match step {
-            CasStep::Ask(request) => request,
+            CasStep::Ask(mut requests) => requests.remove(0),
             CasStep::Done(outcome) => {
                 self.process(process).doing = Doing::Nothing;
                 return match outcome {
@@ -403,13 +403,6 @@ fn now() -> Instant {
     Instant::from_boot(Duration::from_secs(100))
 }
 
-fn answer(reply: Result<Response, Failure>) -> Answer {
-    Answer {
-        received_at: NOW,
-        reply,
-    }
-}
-
 fn status(status: u16) -> Response {
     Response {
         status,
@@ -420,8 +413,8 @@ fn status(status: u16) -> Response {
 /// Reads and probes without faults.
 fn read_fully(protocol: &mut CasProtocol<CellStore>, server: &mut CellServer) {
     let mut step = protocol.start_get();
-    while let CasStep::Ask(request) = step {
-        let response = server.respond(&request);
-        step = protocol.handle(now(), answer(Ok(response)));
+    while let CasStep::Ask(requests) = step {
+        let response = server.respond(&requests[0]);
+        step = protocol.handle(answer(now(), NOW, Ok(response)));
     }
 }
