@@ -15,6 +15,7 @@ mod init;
 pub mod inspection;
 pub mod kubernetes;
 pub mod object;
+pub mod quorum;
 pub mod settings;
 pub mod stats;
 pub mod steering;

@@ -9,6 +9,7 @@ mod conformance;
 mod dependency_rule;
 mod notices;
 mod properties;
+mod quorum;
 mod runtime;
 mod steering;
 #[path = "../support/mod.rs"]

@@ -21,7 +21,7 @@ mod checks;
 pub mod kind;
 mod memory;
 pub mod origin;
-mod probe;
+pub(super) mod probe;
 pub mod protocol;
 #[expect(clippy::disallowed_methods, reason = "starts a thread for each writer")]
 mod race;

@@ -32,8 +32,7 @@ impl stored::Origin for CasOrigin {
     const FIELDS: &'static [&'static str] = &[WRITE_ID, CHECK];
 
     fn take(fields: &mut Map<String, Value>) -> Option<CasOrigin> {
-        let check = fields.remove(CHECK);
-        let fits = check.as_ref().and_then(Value::as_str) == Some(&checksum(fields));
+        let fits = take_check(fields);
         match fields.remove(WRITE_ID) {
             Some(Value::String(write_id)) if fits => Some(CasOrigin {
                 write_id: write_id.into(),
@@ -67,10 +66,10 @@ pub fn to_annotated_text(mut record: LeaderElectionRecord, write_id: Option<&str
     };
     record.other.remove(CHECK);
     record.other.insert(WRITE_ID.to_owned(), write_id.into());
-    if let Ok(Value::Object(fields)) = serde_json::to_value(&record) {
-        record
-            .other
-            .insert(CHECK.to_owned(), checksum(&fields).into());
+    if let Ok(Value::Object(mut fields)) = serde_json::to_value(&record) {
+        add_check(&mut fields);
+        let check = fields.remove(CHECK).unwrap_or_default();
+        record.other.insert(CHECK.to_owned(), check);
     }
     record.to_json()
 }
@@ -81,6 +80,18 @@ pub fn to_foreign_text(record: &LeaderElectionRecord, checkpoint: bool) -> Strin
     record.other.remove(CHECK);
     record.other.remove(WRITE_ID);
     record.to_json()
+}
+
+/// Adds the checksum over the other fields.
+pub fn add_check(fields: &mut Map<String, Value>) {
+    let check = checksum(fields);
+    fields.insert(CHECK.to_owned(), check.into());
+}
+
+/// Takes the checksum out of the fields. Returns whether it fits the others.
+pub fn take_check(fields: &mut Map<String, Value>) -> bool {
+    let check = fields.remove(CHECK);
+    check.as_ref().and_then(Value::as_str) == Some(&checksum(fields))
 }
 
 /// Returns a checksum over all fields, in the order of their names.

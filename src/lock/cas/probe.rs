@@ -13,7 +13,7 @@ use crate::lock::store::{Step, Store, Version};
 
 /// A probe that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Probe {
+pub(in crate::lock) struct Probe {
     copy: Arc<[u8]>,
     half: Half,
 }
@@ -28,21 +28,26 @@ enum Half {
 
 impl Probe {
     /// Returns a probe that writes a copy of what is stored.
-    pub(super) fn new(stored: &Stored, value: Option<&Arc<[u8]>>) -> Probe {
+    pub(in crate::lock) fn new(stored: &Stored, value: Option<&Arc<[u8]>>) -> Probe {
         let copy = match stored.record() {
             Some(stored) => to_foreign_text(&stored.record, stored.checkpoint)
                 .into_bytes()
                 .into(),
             None => value.cloned().unwrap_or_default(),
         };
+        Probe::of(&copy)
+    }
+
+    /// Returns a probe that writes this.
+    pub(in crate::lock) fn of(text: &[u8]) -> Probe {
         Probe {
-            copy,
+            copy: text.into(),
             half: Half::ImpossibleVersion,
         }
     }
 
     /// Begins the write that the store must refuse.
-    pub(super) fn write(&self, store: &mut impl Store) -> Step {
+    pub(in crate::lock) fn write(&self, store: &mut impl Store) -> Step {
         let impossible = match self.half {
             Half::ImpossibleVersion => Some(store.impossible_version()),
             Half::Creation | Half::SecondCreation => None,
@@ -54,7 +59,7 @@ impl Probe {
     ///
     /// # Errors
     /// [`LockError::Refused`] if the write landed; other errors if the store did not decide.
-    pub(super) fn next(
+    pub(in crate::lock) fn next(
         self,
         result: Result<Version, LockError>,
         place: &str,

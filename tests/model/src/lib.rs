@@ -22,6 +22,7 @@ pub mod explore;
 pub mod gist;
 pub mod lease;
 pub mod lock;
+pub mod quorum;
 #[path = "../../support/state_file.rs"]
 pub mod state_file;
 

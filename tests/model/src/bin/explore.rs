@@ -6,8 +6,13 @@ use model::cas::{self, CasModel};
 use model::explore::explore_scenario;
 use model::lease::{self, LeaseModel};
 use model::lock::{self, LockModel};
+use model::quorum::{self, QuorumModel};
 
 fn main() {
+    for scenario in quorum::scenarios::small() {
+        let model = QuorumModel::new(scenario.bounds);
+        explore_scenario(scenario.name, model, scenario.states);
+    }
     let mut sizes = vec![(
         lock::scenarios::small(),
         cas::scenarios::small(),

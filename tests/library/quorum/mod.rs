@@ -1,0 +1,5 @@
+//! The quorum as a store, over members in memory with faults.
+
+mod calls;
+mod network;
+mod races;
