@@ -156,7 +156,7 @@ check_alone() {
   command=$(sed -n 's/^  kubectl \(.* exec .*\)/\1/p' "$work/said")
   # shellcheck disable=SC2086  # the words of a command
   quietly kube $command
-  grep -q '^leader  *alone/' "$work/said" || fail "the command in the notes does not show who leads: $(<"$work/said")"
+  grep -q '^leader  *alone/' "$work/said" || fail "the command in the notes does not show the leader: $(<"$work/said")"
   pod=$(pods alone)
   node_has "$(kube --namespace alone get pod "$pod" --output jsonpath='{.metadata.uid}')" leader/leader.json ||
     fail 'the leader file is missing'

@@ -9,16 +9,12 @@ use elector::commands::command::Arguments;
 use elector::commands::settings;
 use elector::commands::table::find as find_command;
 
+use crate::manifests::read;
 use crate::support::tools::{find, find_also_in};
 
 const UNIT: &str = "hack/examples/elector.service";
 const COMPOSE: &str = "hack/examples/compose.yml";
 const CRON_JOB: &str = "hack/examples/cronjob.yaml";
-
-fn read(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    fs::read_to_string(path).unwrap()
-}
 
 /// Returns the values of `NAME=value` lines.
 fn directives<'a>(unit: &'a str, name: &str) -> Vec<&'a str> {

@@ -1,11 +1,6 @@
 //! The files from which the image is built.
 
-use std::fs;
-use std::path::Path;
-
-fn read(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
-}
+use crate::manifests::read;
 
 /// Returns the instructions of a Dockerfile, without comments.
 fn instructions(file: &str) -> Vec<String> {

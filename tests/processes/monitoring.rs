@@ -10,23 +10,21 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::endpoints::watched::{Watched, spawn};
+use crate::manifests::read;
 use crate::support::process::{Fixture, await_one_leading};
 use crate::support::{eventually, tools};
 
 /// Interval of rates in the dashboard's queries, which Grafana replaces.
 const RATE_INTERVAL: &str = "$__rate_interval";
 
-fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 fn monitoring(file: &str) -> PathBuf {
-    project().join("hack/monitoring").join(file)
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hack/monitoring");
+    folder.join(file)
 }
 
 /// Returns the dashboard's queries for this election.
 fn dashboard_queries(election: &str) -> Vec<String> {
-    let text = fs::read_to_string(monitoring("dashboard.json")).unwrap();
+    let text = read("hack/monitoring/dashboard.json");
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let targets = panels
@@ -62,9 +60,9 @@ fn rules_pass_promtool() {
 
 #[test]
 fn every_alert_is_documented_and_tested() {
-    let rules = fs::read_to_string(monitoring("rules.yaml")).unwrap();
-    let tests = fs::read_to_string(monitoring("rules_test.yaml")).unwrap();
-    let docs = fs::read_to_string(project().join("docs/operations.md")).unwrap();
+    let rules = read("hack/monitoring/rules.yaml");
+    let tests = read("hack/monitoring/rules_test.yaml");
+    let docs = read("docs/operations.md");
     let values = |key: &'static str| {
         let lines = rules.lines().map(str::trim_start);
         lines.filter_map(move |line| line.strip_prefix(key)?.strip_prefix(": "))
@@ -81,7 +79,7 @@ fn every_alert_is_documented_and_tested() {
     for runbook in runbooks {
         let page = runbook.strip_prefix(repository).unwrap();
         let (file, anchor) = page.split_once('#').unwrap();
-        let text = fs::read_to_string(project().join(file)).unwrap();
+        let text = read(file);
         let headings = text.lines().filter_map(|line| line.strip_prefix("## "));
         assert!(headings.map(anchor_of).any(|it| it == anchor), "{runbook}");
     }

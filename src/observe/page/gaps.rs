@@ -47,12 +47,19 @@ impl Gap {
     }
 }
 
-/// Returns the gaps between a term and the next one, or now, in order of time.
-pub(super) fn gaps(
+/// Returns the observed terms, the newest first, each with the gaps after it in order of time.
+pub(super) fn terms_and_gaps(
     snapshot: &Snapshot,
-    term: &ObservedTerm,
-    next: Option<&ObservedTerm>,
-) -> Vec<Gap> {
+) -> impl Iterator<Item = (&ObservedTerm, Vec<Gap>)> {
+    let mut next = None;
+    snapshot.journal.terms.newest_first().map(move |term| {
+        let gaps = gaps(snapshot, term, next.replace(term));
+        (term, gaps)
+    })
+}
+
+/// Returns the gaps between a term and the next one, or now, in order of time.
+fn gaps(snapshot: &Snapshot, term: &ObservedTerm, next: Option<&ObservedTerm>) -> Vec<Gap> {
     let Some(end) = snapshot.end_of(term) else {
         return Vec::new();
     };

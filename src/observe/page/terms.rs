@@ -6,7 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::format::{count, name, span, time};
-use super::gaps::{gaps, start_of};
+use super::gaps::{start_of, terms_and_gaps};
 use super::timeline::{self, hue_of};
 use crate::observe::observed_terms::{EndReason, ObservedTerm};
 use crate::observe::snapshot::Snapshot;
@@ -22,10 +22,8 @@ pub(super) fn section(snapshot: &Snapshot) -> String {
     }
     html.push_str(&timeline::html(snapshot));
     html.push_str("<ol>");
-    let mut next: Option<&ObservedTerm> = None;
-    let terms = &snapshot.journal.terms;
-    for term in terms.newest_first().take(MAX_LISTED) {
-        for gap in gaps(snapshot, term, next).iter().rev() {
+    for (term, gaps) in terms_and_gaps(snapshot).take(MAX_LISTED) {
+        for gap in gaps.iter().rev() {
             let (lasted, what) = (span(gap.to.since(gap.from)), gap.describe());
             let class = gap.class();
             let _ = write!(
@@ -35,10 +33,14 @@ pub(super) fn section(snapshot: &Snapshot) -> String {
             );
         }
         html.push_str(&list_item(snapshot, term));
-        next = Some(term);
     }
     html.push_str("</ol>");
-    let more = terms.newest_first().count().saturating_sub(MAX_LISTED);
+    let more = snapshot
+        .journal
+        .terms
+        .newest_first()
+        .count()
+        .saturating_sub(MAX_LISTED);
     if more > 0 {
         let more = count(more as u64, "older term");
         let _ = write!(

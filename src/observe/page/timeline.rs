@@ -6,7 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::format::{escaped, shortened};
-use super::gaps::{began_at, gaps};
+use super::gaps::{began_at, terms_and_gaps};
 use crate::observe::observed_terms::ObservedTerm;
 use crate::observe::snapshot::Snapshot;
 
@@ -51,8 +51,7 @@ pub(super) fn html(snapshot: &Snapshot) -> String {
         "<svg class=\"band\" role=\"img\" aria-label=\"Timeline of the terms listed below\">{PATTERNS}"
     );
     let mut kinds = [false; 2];
-    let mut next: Option<&ObservedTerm> = None;
-    for term in snapshot.journal.terms.newest_first() {
+    for (term, gaps) in terms_and_gaps(snapshot) {
         let from = began_at(snapshot, term);
         let to = snapshot.end_of(term).map_or(snapshot.now, |end| end.at);
         if to >= start {
@@ -60,10 +59,7 @@ pub(super) fn html(snapshot: &Snapshot) -> String {
             let hue = hue_of(snapshot, &term.holder);
             draw_term(&mut html, term, hue, x, width);
         }
-        for gap in gaps(snapshot, term, next)
-            .iter()
-            .filter(|gap| gap.to >= start)
-        {
+        for gap in gaps.iter().filter(|gap| gap.to >= start) {
             let (x, width) = place(
                 percent(snapshot.ago(gap.from)),
                 percent(snapshot.ago(gap.to)),
@@ -77,7 +73,6 @@ pub(super) fn html(snapshot: &Snapshot) -> String {
                  <title>{what}</title></rect>"
             );
         }
-        next = Some(term);
     }
     html.push_str("</svg>");
     html.push_str(&axis(snapshot.wall, shown));

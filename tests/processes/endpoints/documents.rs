@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::endpoints::watched::{Watched, spawn, watch};
+use crate::endpoints::watched::{Watched, spawn, watch, watch_two};
 use crate::support::eventually;
 use crate::support::process::Fixture;
 use crate::support::tools;
@@ -103,10 +103,7 @@ fn expiration_of_token_is_shown() {
 #[test]
 fn status_describes_leader_and_standby() {
     let fixture = Fixture::new();
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (first, second) = watch_two(&fixture);
     let status = first.status();
     assert_eq!(status["identity"], "first");
     assert_eq!(status["role"], "leader");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::endpoints::watched::watch;
+use crate::endpoints::watched::{watch, watch_two};
 use crate::support::eventually;
 use crate::support::process::{Fixture, LEASE};
 use crate::support::wire::request;
@@ -13,10 +13,7 @@ use crate::support::wire::request;
 #[test]
 fn standby_names_the_leader() {
     let fixture = Fixture::new();
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (first, second) = watch_two(&fixture);
     let leads = first.get("/leader");
     assert_eq!(leads.status, 200);
     let body = leads.json();
@@ -51,10 +48,7 @@ fn uptime() -> f64 {
 #[test]
 fn outage_makes_leader_unknown_after_lease() {
     let fixture = Fixture::new();
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (first, second) = watch_two(&fixture);
     fixture.set_faults(r#"{"outage":true}"#);
     for (elector, other) in [(&first, &second), (&second, &first)] {
         eventually("the leader is unknown", || {
@@ -137,10 +131,7 @@ fn outage_never_extends_reported_leadership() {
 fn thawed_leader_reports_not_leading() {
     let fixture = Fixture::new();
     fixture.passed_over.set(true);
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (first, second) = watch_two(&fixture);
     first.freeze();
     // They wait in the kernel's queue for the threads of the thawed process.
     let mut waiting: Vec<_> = ["/leader", "/isLeader", "/"]

@@ -1,6 +1,6 @@
 //! The probes: `/healthz` and `/readyz`.
 
-use crate::endpoints::watched::{spawn, watch};
+use crate::endpoints::watched::{spawn, watch, watch_two};
 use crate::support::process::{Fixture, LEASE};
 use crate::support::wire::exchange;
 use crate::support::{eventually, never_for};
@@ -8,10 +8,7 @@ use crate::support::{eventually, never_for};
 #[test]
 fn outage_keeps_candidates_healthy_and_ready() {
     let fixture = Fixture::new();
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (first, second) = watch_two(&fixture);
     fixture.set_faults(r#"{"outage":true}"#);
     never_for(LEASE * 2, "a probe failed", || {
         [&first, &second].iter().any(|elector| {
@@ -67,10 +64,7 @@ fn ready_when_leader_follows_leadership() {
 #[test]
 fn options_answers_as_get() {
     let fixture = Fixture::new();
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (first, second) = watch_two(&fixture);
     for (elector, leads) in [(&first, 200), (&second, 503)] {
         for (path, status) in [
             ("/leader", leads),

@@ -6,17 +6,14 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::endpoints::watched::watch;
+use crate::endpoints::watched::{watch, watch_two};
 use crate::support::process::{Fixture, LEASE};
 use crate::support::{eventually, never_for};
 
 #[test]
 fn step_down_lets_standby_lead() {
     let fixture = Fixture::new();
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (first, second) = watch_two(&fixture);
     let answer = first.ask("POST", "/step-down", &[]);
     assert_eq!(answer.status, 202);
     let effect = answer.json();
@@ -32,10 +29,7 @@ fn step_down_lets_standby_lead() {
 #[test]
 fn standby_shows_its_step_down() {
     let fixture = Fixture::new();
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (_first, second) = watch_two(&fixture);
     let metric = "elector_stepped_down_until_timestamp_seconds";
     assert_eq!(second.metric(metric), Some(0.0));
     let answer = second.ask("POST", "/step-down?for=2h", &[]);

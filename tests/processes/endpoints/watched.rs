@@ -39,6 +39,15 @@ pub fn watch(fixture: &Fixture, name: &str) -> Watched {
     spawn(fixture, fixture.elector(name))
 }
 
+/// Starts `first`, which leads, and then `second`, which observes that.
+pub fn watch_two(fixture: &Fixture) -> (Watched, Watched) {
+    let first = watch(fixture, "first");
+    first.await_leading();
+    let second = watch(fixture, "second");
+    second.await_observed("first");
+    (first, second)
+}
+
 /// Starts an elector with endpoints on a free port.
 pub fn spawn(fixture: &Fixture, start: Start) -> Watched {
     let elector = fixture.spawn(start.with("HTTP_ADDR", "127.0.0.1:0"));

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use crate::endpoints::watched::watch;
+use crate::endpoints::watched::watch_two;
 use crate::operating::command::{Ran, Run, free_address};
 use crate::support::eventually;
 use crate::support::process::Fixture;
@@ -28,10 +28,7 @@ fn answering(response: &'static str) -> String {
 #[test]
 fn leader_and_standby_are_healthy() {
     let fixture = Fixture::new();
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (first, second) = watch_two(&fixture);
     for elector in [&first, &second] {
         assert_eq!(health(&elector.addr.to_string()).well(), "healthy\n");
         // As in a container, where the setting may have its prefix and covers every interface.

@@ -109,7 +109,7 @@ fn read(snapshot: &mut Snapshot, when: Instant, content: impl Into<Content>, wri
     });
 }
 
-/// Applies the reads of a term with a renewal every 8 s, from and to so many seconds ago.
+/// Applies the reads of a term with a renewal every 8 s. `from` and `to` are in seconds before now.
 fn term(snapshot: &mut Snapshot, holder: &str, token: u64, from: u64, to: u64) {
     for seconds in (to..=from).rev().step_by(4) {
         let record = Content::Record(record(holder, token).into());

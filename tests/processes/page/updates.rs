@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::endpoints::watched::{spawn, watch};
+use crate::endpoints::watched::{spawn, watch, watch_two};
 use crate::page::chromium::Chromium;
 use crate::support::process::Fixture;
 use crate::support::{eventually, never_for};
@@ -17,10 +17,7 @@ fn page_updates_without_reload() {
         return;
     };
     let fixture = Fixture::new();
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (first, second) = watch_two(&fixture);
     browser.resize(1000, 900, 1.0);
     browser.open(&second.url());
     assert_eq!(browser.text("h2.name"), "first");
@@ -79,10 +76,7 @@ fn page_without_scripts_is_complete() {
         return;
     };
     let fixture = Fixture::new();
-    let first = watch(&fixture, "first");
-    first.await_leading();
-    let second = watch(&fixture, "second");
-    second.await_observed("first");
+    let (first, second) = watch_two(&fixture);
     browser.forbid_scripts();
     browser.open(&second.url());
     assert_eq!(browser.text("h2.name"), "first");
