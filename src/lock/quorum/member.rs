@@ -7,6 +7,9 @@ use crate::election::lock::LockError;
 use crate::lock::cas::probe::Probe;
 use crate::lock::store::{Answer, Request, Snapshot, Step, Store, Version};
 
+/// Reason why a member without a value does not vote.
+const NOTHING: &str = "holds nothing";
+
 /// Newest content that a member showed, and its version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Known {
@@ -90,6 +93,12 @@ impl<S: Store> Member<S> {
     /// Notes that the present phase ends.
     pub(super) fn end_phase(&mut self) {
         self.old = true;
+    }
+
+    /// Returns whether nothing was stored at the last read.
+    pub(super) fn is_empty(&self) -> bool {
+        let known = self.known.as_ref();
+        known.is_some_and(|known| known.content == Err(NOTHING))
     }
 
     pub(super) fn describe(&self) -> String {
@@ -254,7 +263,7 @@ impl<S: Store> Member<S> {
 
     fn note(&mut self, snapshot: Snapshot) {
         let content = match &snapshot.value {
-            None => Err("holds nothing"),
+            None => Err(NOTHING),
             Some(value) => State::parse(value),
         };
         if let Ok(state) = &content {

@@ -11,7 +11,9 @@
 //!     └── ballot promised with the last accepted value ──────────┘
 //! ```
 //!
-//! docs/quorum.md has the rules and why they are safe.
+//! The rules are those of CASPaxos (D. Rystsov, 2018). In addition, a promise that was given together with an
+//! accepted value counts only after a majority has accepted that value, and for one write. A write that may
+//! have landed is in doubt until a majority shows its ballot or a higher one.
 
 mod decisions;
 mod members;
@@ -122,8 +124,8 @@ impl Turn {
 /// Quorum of three or five stores.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QuorumStore<S> {
-    config: QuorumConfig,
     process: Arc<str>,
+    repair_after: Duration,
     members: Vec<Member<S>>,
     /// Identifier, once a majority has shown it.
     quorum: Option<Arc<str>>,
@@ -148,8 +150,8 @@ impl<S: Store> QuorumStore<S> {
         let members = stores.into_iter().enumerate();
         let members: Vec<_> = members.map(|(n, store)| Member::new(store, n)).collect();
         QuorumStore {
-            process: config.process.as_str().into(),
-            config,
+            process: config.process.into(),
+            repair_after: config.repair_after,
             turns: vec![Turn::default(); members.len()],
             members,
             quorum: None,
@@ -168,14 +170,12 @@ impl<S: Store> QuorumStore<S> {
 
     // ---- calls ----
 
-    fn start(&mut self, purpose: Purpose, phase: Phase) -> Step {
-        self.abandon();
+    fn start(&mut self, purpose: Purpose) {
         self.call = Some(Call {
             purpose,
-            phase,
+            phase: Phase::Poll,
             rounds: 0,
         });
-        self.begin_phase(Instant::BOOT)
     }
 
     /// Ends the call before, if it has no result yet.
@@ -265,7 +265,9 @@ impl<S: Store> QuorumStore<S> {
 
 impl<S: Store> Store for QuorumStore<S> {
     fn read(&mut self) -> Step {
-        self.start(Purpose::Read, Phase::Poll)
+        self.abandon();
+        self.start(Purpose::Read);
+        self.begin_phase(Instant::BOOT)
     }
 
     fn write(&mut self, expected: Option<&Version>, value: &[u8]) -> Step {
@@ -275,17 +277,18 @@ impl<S: Store> Store for QuorumStore<S> {
         let (Some(current), Ok(value)) = (current, std::str::from_utf8(value)) else {
             return Step::Wrote(Err(LockError::Conflict));
         };
-        let purpose = Purpose::Write {
+        let value: Arc<str> = value.into();
+        self.start(Purpose::Write {
             expected: current.value,
-            value: value.into(),
-        };
-        let Some(ballot) = self.promised.take() else {
-            let ballot = self.next_ballot();
-            return self.start(purpose, Phase::Prepare(ballot));
-        };
-        self.highest_round = self.highest_round.max(ballot.round + 1);
-        let value = Some(value.into());
-        self.start(purpose, Phase::Accept(Chosen { ballot, value }))
+            value: Arc::clone(&value),
+        });
+        match self.promised.take() {
+            None => self.prepare(Instant::BOOT),
+            Some(ballot) => {
+                let value = Some(value);
+                self.accept(Instant::BOOT, Chosen { ballot, value })
+            }
+        }
     }
 
     fn handle(&mut self, answer: Answer) -> Step {

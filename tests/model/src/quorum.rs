@@ -72,7 +72,7 @@ impl Model for QuorumModel {
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
         let mut next = state.clone();
-        next.apply(&self.bounds, action);
+        next.apply(action);
         Some(next)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Call, Chosen, End, MOST_ROUNDS, Phase, Purpose, QuorumStore, Turn};
 use crate::election::lock::LockError;
 use crate::election::time::Instant;
+use crate::lock::quorum::member::Member;
 use crate::lock::quorum::state::{Ballot, State};
 use crate::lock::store::{Request, Step, Store};
 
@@ -69,7 +70,7 @@ impl<S: Store> QuorumStore<S> {
             Some((before, since)) if before == shown => since,
             _ => now,
         };
-        if self.doubt.is_none() && now.since(since) < self.config.repair_after {
+        if self.doubt.is_none() && now.since(since) < self.repair_after {
             self.unsettled = Some((shown, since));
             return self.end_read(Err(LockError::Unfinished(format!(
                 "{}: a write is under way",
@@ -233,25 +234,23 @@ impl<S: Store> QuorumStore<S> {
 
     /// Returns the error of a phase that no majority completed, with the reason for each member.
     pub(super) fn unavailable(&self, why: &str) -> LockError {
-        let mut text = format!("{}: {why}", self.describe());
-        let mut missing = 0;
-        for (member, turn) in self.members.iter().zip(&self.turns) {
+        let quorum = self.describe();
+        if self.members.iter().all(Member::is_empty) {
+            return LockError::NotFound(format!(
+                "{quorum}: the members hold nothing yet; run elector init"
+            ));
+        }
+        let turns = self.members.iter().zip(&self.turns);
+        let reasons = turns.filter_map(|(member, turn)| {
             let reason = match &turn.end {
-                Some(End::Done(_)) => continue,
+                Some(End::Done(_)) => return None,
                 Some(End::Refused) => "follows another process",
                 Some(End::Failed(why)) => why,
                 None => "has not answered yet",
             };
-            missing += usize::from(reason == "holds nothing");
-            let separator = if text.ends_with(why) { ":" } else { ";" };
-            text = format!("{text}{separator} {} {reason}", member.describe());
-        }
-        match missing == self.members.len() {
-            true => LockError::NotFound(format!(
-                "{}: the members hold nothing yet; run elector init",
-                self.describe()
-            )),
-            false => LockError::Unavailable(text),
-        }
+            Some(format!("{} {reason}", member.describe()))
+        });
+        let reasons: Vec<String> = reasons.collect();
+        LockError::Unavailable(format!("{quorum}: {why}: {}", reasons.join("; ")))
     }
 }

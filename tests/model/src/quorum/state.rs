@@ -187,7 +187,7 @@ impl State {
         }
     }
 
-    pub fn apply(&mut self, _bounds: &Bounds, action: Action) {
+    pub fn apply(&mut self, action: Action) {
         match action {
             Action::Begin { process } => self.begin(process),
             Action::Arrive { process, member } => self.arrive(process, member, 1),
